@@ -36,6 +36,19 @@ const pool = (more = "", name = "p") =>
   `pools:\n  - name: ${name}\n    provider: fake\n    instance_type: t\n` +
   `    scaling: {min_nodes: 1, max_nodes: 3}\n${more}`;
 
+test("refuses wrong settings of a provider where they are written", () => {
+  const wrong = "{gpu_count: 0, boot_delay: soon, class: exactly-once, price_per_hour: -1}";
+  const said = printed(`providers: {fake: ${wrong}}\npools: []\n`).map((line) => {
+    return line.replace(/^[\d:]+ providers\.fake\./, "");
+  });
+  expect(said.map((line) => line.split(" (")[0])).toEqual([
+    "gpu_count: must be at least 1",
+    'boot_delay: "soon" is not a duration',
+    'class: "exactly-once" is not one of the allowed values',
+    "price_per_hour: must not be negative",
+  ]);
+});
+
 test("warns of every key that has no effect, and of none where it is not written", () => {
   const pool = `{provider: fake, instance_type: t, min_nodes: 1, max_nodes: 2}`;
   expect(printed(`server: {address: "a:1"}\npools: {a: ${pool}}\n`, "warning")).toEqual([]);

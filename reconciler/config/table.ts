@@ -20,7 +20,9 @@ import { readLabels } from "./label.ts";
 import type { Dialect } from "./layer.ts";
 import type { Section } from "./section.ts";
 import { formatShare, readShare } from "./share.ts";
-import { readFlag } from "./value.ts";
+import type { Problems } from "./problem.ts";
+import type { Tree } from "./tree.ts";
+import { readWord, readWords } from "./value.ts";
 
 type Reader = (section: Section, key: string, field: Field) => unknown;
 export type Plain = Record<string, unknown>;
@@ -40,11 +42,23 @@ const READERS: Readonly<Record<Kind, Reader>> = {
   headers: readHeaders,
   hook: readHook,
   hosts: readHosts,
+  word: (section, key) => readEntry(section, key, readWord),
+  prose: (section, key) => readEntry(section, key, (all, tree) => readWord(all, tree, true)),
+  words: (section, key) => readEntry(section, key, readWords),
 };
 
 function scalarOf(section: Section, key: string): unknown {
   const value = section.look(key)?.value;
   return value?.kind === "scalar" ? value.value : undefined;
+}
+
+function readEntry<T>(
+  section: Section,
+  key: string,
+  read: (problems: Problems, tree: Tree) => T | null,
+): T | null {
+  const entry = section.look(key);
+  return entry === null ? null : read(section.problems, entry.value);
 }
 
 function readForm(section: Section, key: string, { form }: Field): string | null {
@@ -57,9 +71,7 @@ function readForm(section: Section, key: string, { form }: Field): string | null
 }
 
 function readAuto(section: Section, key: string): boolean | "auto" | null {
-  const entry = section.look(key);
-  if (entry === null) return null;
-  return scalarOf(section, key) === "auto" ? "auto" : readFlag(section.problems, entry.value);
+  return scalarOf(section, key) === "auto" ? "auto" : section.flag(key);
 }
 
 function readHosts(section: Section, key: string): string | null {
@@ -75,6 +87,11 @@ export function readField(section: Section, key: string, field: Field | Own): un
   const entry = section.look(key);
   if (field.unused === true && entry !== null) {
     section.problems.warning(entry.at, entry.path, "no_effect", "has no effect in this version");
+  }
+  const { kind, required } = field;
+  if (typeof required === "string") {
+    const isEmpty = kind === "word" && scalarOf(section, key) === "";
+    if (entry === null || isEmpty) section.missing(key, required === "" ? null : required);
   }
   return field.kind === "own" ? null : READERS[field.kind](section, key, field);
 }

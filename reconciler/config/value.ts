@@ -5,7 +5,7 @@
 import { parseDuration, formatDuration } from "../../schema/duration.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Bounds, Problems } from "./problem.ts";
-import { describe, type Tree } from "./tree.ts";
+import { describe, isAbsent, type Tree } from "./tree.ts";
 
 /** Longest text of one setting, as in `schema/config.ts`. */
 const TEXT_MAX = 65_536;
@@ -37,6 +37,33 @@ export function readText(problems: Problems, tree: Tree, line: boolean): string 
   if (line && /[\u0000-\u001f\u007f]/.test(text)) return bad("must be one line of printable text");
   return text;
 }
+
+/** Scalars that are no text count as what was written; empty text counts as absent. */
+export function readWord(problems: Problems, tree: Tree, prose = false): string | null {
+  if (tree.kind !== "scalar") {
+    wrongType(problems, tree, "text");
+    return null;
+  }
+  if (tree.value === null || tree.value === "") return null;
+  return typeof tree.value === "string" ? readText(problems, tree, !prose) : tree.source;
+}
+
+/** A mapping from names to words, in the order of the file. */
+export function readWords(problems: Problems, tree: Tree): Record<string, string> | null {
+  if (tree.kind !== "map") {
+    wrongType(problems, tree, "a mapping");
+    return null;
+  }
+  const words: Record<string, string> = {};
+  for (const one of tree.entries) {
+    const word = isAbsent(one.value) ? "" : readWord(problems, one.value);
+    if (word !== null) Object.defineProperty(words, one.key, { value: word, ...ORDINARY });
+  }
+  return words;
+}
+
+/** Also for a key such as `__proto__`, which an assignment would not make a key. */
+const ORDINARY = { enumerable: true, writable: true, configurable: true };
 
 export function readNumber(problems: Problems, tree: Tree, bounds: Bounds): number | null {
   if (tree.kind !== "scalar" || typeof tree.value !== "number") {

@@ -13,7 +13,6 @@ import type { Config, PoolConfig, Problem, ProviderConfig } from "../../schema/c
 import { fillNotifier } from "./fill-notifier.ts";
 import type { Finder } from "../config/place.ts";
 import { checkKey } from "./open-bootstrap.ts";
-import { readFakeSettings } from "../provider/fake/setting.ts";
 import { openTransport } from "../kubernetes/connect.ts";
 import { whyNoDatabase } from "../store/address.ts";
 import { whyUnfit } from "../security/tls/fit.ts";
@@ -92,14 +91,8 @@ function checkServer({ server }: Config, around: Surroundings, say: Say): void {
   }
 }
 
-function checkProvider({ name, type, settings }: ProviderConfig, say: Say): void {
+function checkProvider({ name, settings }: ProviderConfig, say: Say): void {
   const at = ["providers", name];
-  try {
-    if (type === "fake") readFakeSettings(name, settings);
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    say("error", null, at, message.replace(`providers.${name}.`, ""));
-  }
   for (const [key, path] of [
     ["agent_path", settings["agentPath"]],
     ["api_key_file", settings["apiKeyFile"]],

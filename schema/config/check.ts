@@ -25,6 +25,9 @@ const KINDS: Readonly<Record<Exclude<Kind, "choice">, v.GenericSchema>> = {
   headers: pairs,
   hook: shortText,
   hosts: shortText,
+  word: shortText,
+  prose: shortText,
+  words: pairs,
 };
 
 function checkOf(field: Field): v.GenericSchema {
@@ -33,7 +36,7 @@ function checkOf(field: Field): v.GenericSchema {
     return typeof given !== "number" || (given >= min && given <= max);
   }, `must be from ${min} to ${max}`);
   const sound = v.pipe(kind === "choice" ? v.picklist(field.of ?? []) : KINDS[kind], within);
-  return field.default === undefined && field.required !== true ? v.nullable(sound) : sound;
+  return field.default === undefined && field.required === undefined ? v.nullable(sound) : sound;
 }
 
 /** Entries of an object schema; keys with a reader of their own are the caller's. */

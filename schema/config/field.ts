@@ -41,7 +41,13 @@ type Value = {
   headers: Record<string, string>;
   /** A URL that may hold `${NAME}`; empty is none. */
   hook: string;
-  /** The same, joined by commas: the flat record of a provider has no lists. */
+  /** Any scalar as its text; empty is none. */
+  word: string;
+  /** The same, of several lines. */
+  prose: string;
+  /** A mapping from names to words. */
+  words: Record<string, string>;
+  /** Texts, joined by commas: the flat record of a provider has no lists. */
   hosts: string;
 };
 export type Kind = keyof Value;
@@ -57,8 +63,8 @@ export type More<T> = {
   default?: T;
   /** The default in words, where it depends on something else. */
   or?: string;
-  /** A missing key is reported by the section's own reader. */
-  required?: true;
+  /** A missing key is an error; a text is its hint, `true` is said by the section's own reader. */
+  required?: true | string;
   /** Name in the normalised configuration, unless it is the key in camel case. */
   as?: string;
   /** Spelling of the map dialect; one that begins with `../` stands beside the section. */
@@ -91,7 +97,7 @@ export type Own = More<string> & {
 export type Mapping<T extends Table = Table> = { kind: "mapping"; help: string; keys: T };
 export type Table = { readonly [key: string]: Field | Own | Mapping };
 
-type Known = { default: unknown } | { required: true };
+type Known = { default: unknown } | { required: true | string };
 type Made<T, M, K> = Field<M extends Known ? T : T | null> & M & { kind: K };
 
 const make =
@@ -112,6 +118,9 @@ export const labels = make("labels");
 export const headers = make("headers");
 export const hook = make("hook");
 export const hosts = make("hosts");
+export const word = make("word");
+export const prose = make("prose");
+export const words = make("words");
 
 export const choice = <const Of extends readonly string[], const M extends More<Of[number]>>(
   help: string,

@@ -3,16 +3,17 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { readScenario } from "../scenario/read.ts";
 import { summarize } from "../scenario/summary.ts";
-import { POD_KINDS } from "../scenario/cluster.ts";
-import { KUBE_FAULTS, KUBECTL } from "../scenario/kube-deed.ts";
+import { POD_KINDS } from "../scenario/table.ts";
 import {
   ACTIONS,
   API_FAULTS,
   COMMANDS,
   FAILURE_TYPES,
-  MEASURES,
+  KUBE_FAULTS,
+  KUBECTL,
   PLANE_DEEDS,
-} from "../scenario/scenario.ts";
+} from "../scenario/action.ts";
+import { MEASURES } from "../scenario/scenario.ts";
 import { BUNDLED, findBundled } from "./catalog.ts";
 
 const MINUTE = 60_000;

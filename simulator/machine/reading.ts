@@ -5,7 +5,8 @@
 import type { NvmlAnswer, NvmlCheck, NvmlGpuCheck, NvmlLink } from "../../agent/reading.ts";
 import { healthyGpu } from "../../agent/nvml/healthy.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import { WHOLE_NODE, type FailureSpec, type SimNode } from "../scenario/scenario.ts";
+import { WHOLE_NODE } from "../scenario/action.ts";
+import type { FailureSpec, SimNode } from "../scenario/scenario.ts";
 import { lastingOf } from "./xid.ts";
 
 const GIB = 1024 ** 3;

@@ -2,7 +2,7 @@
 import type { Config, ServerConfig } from "../../schema/config.ts";
 import { readConfig } from "../../reconciler/config/read.ts";
 import type { Scenario, SimNode } from "../scenario/scenario.ts";
-import { GPU_TYPE } from "../scenario/node.ts";
+import { GPU_TYPE } from "../scenario/table.ts";
 
 /** Intervals unless the file sets them; three missed heartbeats count as silence. */
 const HEARTBEAT_MS = 3_000;

@@ -2,29 +2,27 @@
 import type { Section } from "../../reconciler/config/section.ts";
 import { EVENT_KINDS } from "../../schema/event.ts";
 import { nearest } from "../../schema/nearest.ts";
-import { unreachable } from "../../schema/unreachable.ts";
 import { type Bare, parseBound } from "./bound.ts";
 import { wantCluster } from "./kube-deed.ts";
 import { type Names, refuseName } from "./name.ts";
+import { HEALTHS, STATUSES } from "./action.ts";
 import {
   type Assertion,
   ATTRIBUTES,
   type Bound,
   type CountTarget,
   type Health,
-  HEALTHS,
   KUBE_NODES,
   MEASURES,
   type PodTarget,
   type Status,
-  STATUSES,
 } from "./scenario.ts";
 import { lineOf, sectionsOf, wordOf } from "./value.ts";
 import { readTexts } from "../../reconciler/config/value.ts";
 
 export const ASSERTIONS_MAX = 10_000;
 
-const TYPES = [
+export const TYPES = [
   "node_status",
   "health_status",
   "node_count",
@@ -68,31 +66,41 @@ export function readAssertion(parts: Parts, line: number, names: Names): Asserti
     parts.expected.section.look(parts.expected.key);
     return null;
   }
+  if (ofCluster(type) && !wantCluster(parts.type.section, parts.type.key, type, names)) {
+    // What stands there is known all the same.
+    parts.expected.section.look(parts.expected.key);
+    return null;
+  }
+  const ofNode = <T>(expected: T | null) =>
+    wantNode(parts, target, names) && target !== null && expected !== null
+      ? { target, expected, line }
+      : null;
   switch (type) {
     case "node_status": {
-      const expected = choose(parts, STATUSES, "status");
-      return wantNode(parts, target, names) && target !== null && expected !== null
-        ? { type, target, expected, line }
-        : null;
+      const found = ofNode(choose(parts, STATUSES, "status"));
+      return found && { type, ...found };
     }
     case "health_status": {
-      const expected = choose(parts, HEALTHS, "health");
-      return wantNode(parts, target, names) && target !== null && expected !== null
-        ? { type, target, expected, line }
-        : null;
+      const found = ofNode(choose(parts, HEALTHS, "health"));
+      return found && { type, ...found };
+    }
+    case "kube_node": {
+      const found = ofNode(choose(parts, KUBE_NODES, "state of a Node"));
+      return found && { type, ...found };
+    }
+    case "event_order": {
+      const found = ofNode(readOrder(parts));
+      return found && { type, ...found };
     }
     case "node_count": {
       const counted = readCountTarget(parts, target ?? "all", names);
       const expected = readExpected(parts, "min", false);
-      return counted === null || expected === null
-        ? null
-        : { type, target: counted, expected, line };
+      return counted && expected && { type, target: counted, expected, line };
     }
-    case "event_order": {
-      const expected = readOrder(parts);
-      return wantNode(parts, target, names) && target !== null && expected !== null
-        ? { type, target, expected, line }
-        : null;
+    case "pods": {
+      const counted = readPodTarget(parts, target, names);
+      const expected = readExpected(parts, "exact", false);
+      return counted && expected && { type, target: counted, expected, line };
     }
     case "metric": {
       if (target === null) missing(parts.target, 'a selector such as navarch_nodes{pool="a"}');
@@ -103,25 +111,17 @@ export function readAssertion(parts: Parts, line: number, names: Names): Asserti
       }
       return target === null || expected === null ? null : { type, target, expected, line };
     }
-    case "kube_node":
-    case "pods":
-    case "pod_evictions":
-    case "pod_deletions":
-    case "budget_violations":
-      return readOfCluster(type, parts, target, names, line);
-    case "detection_p99":
-    case "replace_p99":
-    case "launches":
-    case "terminations":
-    case "max_concurrent_unavailable": {
+    default: {
       const isDuration = type === "detection_p99" || type === "replace_p99";
       const expected = readExpected(parts, "max", isDuration);
-      return expected === null ? null : { type, expected, line };
+      return expected && { type, expected, line };
     }
-    default:
-      return unreachable(type);
   }
 }
+
+/** Conditions that only a scenario with a Kubernetes cluster can have. */
+const ofCluster = (type: Type): boolean =>
+  /^(kube_node|pods|pod_evictions|pod_deletions|budget_violations)$/.test(type);
 
 /** Longer than any name with all of its labels. */
 const SELECTOR_MAX = 1_000;
@@ -183,46 +183,6 @@ function readExpected({ expected }: Parts, bare: Bare, isDuration: boolean): Bou
   if (answer.ok) return answer.bound;
   expected.section.fail(expected.key, "bound", answer.message, answer.hint);
   return null;
-}
-
-type OfCluster = "kube_node" | "pods" | "pod_evictions" | "pod_deletions" | "budget_violations";
-
-/** Conditions that only a scenario with a Kubernetes cluster can have. */
-function readOfCluster(
-  type: OfCluster,
-  parts: Parts,
-  target: string | null,
-  names: Names,
-  line: number,
-): Assertion | null {
-  if (!wantCluster(parts.type.section, parts.type.key, type, names)) {
-    // What stands there is known all the same.
-    parts.expected.section.look(parts.expected.key);
-    return null;
-  }
-  switch (type) {
-    case "kube_node": {
-      const expected = choose(parts, KUBE_NODES, "state of a Node");
-      return wantNode(parts, target, names) && target !== null && expected !== null
-        ? { type, target, expected, line }
-        : null;
-    }
-    case "pods": {
-      const counted = readPodTarget(parts, target, names);
-      const expected = readExpected(parts, "exact", false);
-      return counted === null || expected === null
-        ? null
-        : { type, target: counted, expected, line };
-    }
-    case "pod_evictions":
-    case "pod_deletions":
-    case "budget_violations": {
-      const expected = readExpected(parts, "max", false);
-      return expected === null ? null : { type, expected, line };
-    }
-    default:
-      return unreachable(type);
-  }
 }
 
 /** Pods of a group, or those on a node. */

@@ -6,31 +6,14 @@
  */
 import type { Config } from "../../schema/config.ts";
 import type { Section } from "../../reconciler/config/section.ts";
-import { LIMIT } from "../../schema/limit.ts";
+import { fillTable, readMapping, readPart } from "../../reconciler/config/table.ts";
+import type { ValueOf } from "../../schema/config/field.ts";
 import { refuseName } from "./name.ts";
-import { sectionsOf, wantWord, wordOf, wordsOf } from "./value.ts";
+import { BUDGET, POD_GROUP, REPLICAS_MAX } from "./table.ts";
+import { sectionsOf, wordOf } from "./value.ts";
 
-/** `none`: nobody starts it again. */
-export const POD_KINDS = ["Deployment", "StatefulSet", "DaemonSet", "none"] as const;
-export type PodKind = (typeof POD_KINDS)[number];
-
-/** Pods that are alike, in namespace `default`. */
-export type PodGroup = {
-  name: string;
-  kind: PodKind;
-  /** Of a DaemonSet: 0, for each Node has one. */
-  replicas: number;
-  /** Only on machines of this pool, whose queue they are while they wait; `null` = on any. */
-  pool: string | null;
-  /** GPUs of each. */
-  gpus: number;
-  /** From a pod's machine being chosen to the pod being ready. */
-  startMs: number;
-  /** What it takes to end once it is asked to; the grace period ends it at the latest. */
-  stopMs: number;
-  graceMs: number;
-  annotations: Record<string, string>;
-};
+/** Pods that are alike, in namespace `default`; a DaemonSet has 0 replicas: each Node has one. */
+export type PodGroup = ValueOf<typeof POD_GROUP> & { replicas: number };
 
 /** Exactly one of the two figures is given: pods, or a share such as `50%`. */
 export type Budget = {
@@ -45,11 +28,6 @@ export type ClusterSpec = { pods: PodGroup[]; budgets: Budget[] };
 
 /** Of each list; a cluster of more is no scenario that anybody reads. */
 const GROUPS_MAX = 1_000;
-const REPLICAS_MAX = 100_000;
-const START_MS = 5_000;
-const STOP_MS = 1_000;
-/** What Kubernetes gives a pod that names none. */
-const GRACE_MS = 30_000;
 /** Of a pod's name, to which a serial or a node's name is added. */
 const NAME = /^[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?$/;
 const SHARE = /^(100|\d{1,2})%$/;
@@ -84,27 +62,15 @@ function refuseTwice(section: Section, key: string, all: readonly { name: string
 }
 
 function readGroup(section: Section, pools: readonly string[]): PodGroup {
-  const name = readName(section, wantWord(section, "name"));
-  const kind = section.choice("kind", POD_KINDS) ?? "Deployment";
-  const replicas = section.integer("replicas", { min: 1, max: REPLICAS_MAX });
-  if (kind === "DaemonSet" && replicas !== null) {
+  const part = readMapping(section, POD_GROUP);
+  const { pool, replicas, ...group } = fillTable(POD_GROUP, part);
+  const isOnEach = group.kind === "DaemonSet";
+  if (isOnEach && replicas !== null) {
     section.fail("replicas", "misplaced", "a DaemonSet has one pod on each Node", "leave it out");
   }
-  const pool = wordOf(section, "pool");
   if (pool !== null && !pools.includes(pool)) refuseName(section, "pool", "pool", pool, pools);
-  const group: PodGroup = {
-    name,
-    kind,
-    replicas: kind === "DaemonSet" ? 0 : (replicas ?? 1),
-    pool,
-    gpus: section.integer("gpus", { min: 0, max: LIMIT.gpusPerNodeMax }) ?? 0,
-    startMs: section.duration("start", { min: 0 }) ?? START_MS,
-    stopMs: section.duration("stop", { min: 0 }) ?? STOP_MS,
-    graceMs: section.duration("grace", { min: 1_000 }) ?? GRACE_MS,
-    annotations: wordsOf(section, "annotations"),
-  };
-  section.finish();
-  return group;
+  const name = readName(section, part.name ?? "");
+  return { ...group, name, pool, replicas: isOnEach ? 0 : (replicas ?? 1) };
 }
 
 function readName(section: Section, name: string): string {
@@ -115,9 +81,10 @@ function readName(section: Section, name: string): string {
 }
 
 function readBudget(section: Section, groups: readonly string[]): Budget {
-  const pods = wantWord(section, "pods", "the name of one of cluster.pods");
+  const part = readPart(section, BUDGET);
+  const pods = part.pods ?? "";
   if (pods !== "" && !groups.includes(pods)) refuseName(section, "pods", "pods", pods, groups);
-  const name = readName(section, wordOf(section, "name") ?? pods);
+  const name = readName(section, part.name ?? pods);
   const minAvailable = readFigure(section, "min_available");
   const maxUnavailable = readFigure(section, "max_unavailable");
   const given = ["min_available", "max_unavailable"].filter((key) => section.has(key));

@@ -3,23 +3,21 @@
  */
 import type { Section } from "../../reconciler/config/section.ts";
 import { nearest } from "../../schema/nearest.ts";
-import { type Correlated, CORRELATED_SCOPES, FAILURE_TYPES } from "./scenario.ts";
-import { sectionsOf, wantWord, wordOf } from "./value.ts";
+import { fillTable, readMapping } from "../../reconciler/config/table.ts";
+import { FAILURE_TYPES } from "./action.ts";
+import type { Correlated } from "./scenario.ts";
+import { CORRELATED } from "./table.ts";
+import { sectionsOf, wantWord } from "./value.ts";
 
 const CORRELATED_MAX = 1_000;
 
 export function readCorrelated(chaos: Section): Correlated[] {
   return sectionsOf(chaos, "correlated_failures", CORRELATED_MAX).flatMap((section, index) => {
-    const name = wordOf(section, "name") ?? `correlated-${index + 1}`;
     const trigger = readTrigger(section);
-    const response = section.choice("response", FAILURE_TYPES);
-    if (!section.has("response")) section.missing("response", FAILURE_TYPES.join(", "));
-    const probability = section.number("probability", { min: 0, max: 1 }) ?? 1;
-    const delayMs = section.duration("delay") ?? 0;
-    const scope = section.choice("scope", CORRELATED_SCOPES) ?? "same_node";
-    section.finish();
-    if (trigger === null || response === null) return [];
-    return [{ name, trigger, response, probability, delayMs, scope }];
+    const part = readMapping(section, CORRELATED);
+    const { response, name, ...found } = fillTable(CORRELATED, part);
+    if (trigger === null || part.response === null) return [];
+    return [{ ...found, name: name ?? `correlated-${index + 1}`, trigger, response }];
   });
 }
 

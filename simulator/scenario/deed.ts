@@ -1,30 +1,17 @@
 /** What one event does, from its `target` and `params`. */
 import type { Section } from "../../reconciler/config/section.ts";
 import { parseDuration } from "../../schema/duration.ts";
-import { LIMIT } from "../../schema/limit.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { xid } from "../../health/catalog/catalog.ts";
 import { eventKind, readAssertion } from "./assertion.ts";
-import { readApiFault, readKubectl } from "./kube-deed.ts";
+import { readApiFault, readKubectl, refuseZero } from "./kube-deed.ts";
 import { type Names, refuseName } from "./name.ts";
-import {
-  type ActionWord,
-  API_FAULTS,
-  type ApiFault,
-  COMMANDS,
-  type Deed,
-  FAILURE_TYPES,
-  type FailureSpec,
-  type FailureType,
-  HEALTHS,
-  PLANE_DEEDS,
-  STATUSES,
-  WHOLE_NODE,
-} from "./scenario.ts";
-import { lineOf, wantWord, wordOf, wordsOf } from "./value.ts";
+import { fillTable, readPart } from "../../reconciler/config/table.ts";
+import { type ActionWord, FAILURE_TYPES, PARAMS, STATUSES } from "./action.ts";
+import type { ApiFault, Deed, FailureType } from "./scenario.ts";
+import { lineOf, wantWord, wordOf } from "./value.ts";
 
-const WAIT_MS = 30_000;
 /** What upstream's machine always reads. */
 export const TEMPERATURE = 95;
 /** The code that a scheduled outage uses, too: the card has fallen off the bus. */
@@ -46,7 +33,7 @@ export function readDeed(
       return { action };
     case "log":
       wordOf(event, "target");
-      return { action, message: wordOf(params, "log_message", true) ?? "" };
+      return { action, message: readPart(params, PARAMS.log).message ?? "" };
     case "inject_failure":
       return readInjection(event, params, names);
     case "recover_failure": {
@@ -99,13 +86,10 @@ function readType(params: Section, key: string): FailureType | null {
 
 function readInjection(event: Section, params: Section, names: Names): Deed | null {
   const target = wantNode(event, names);
-  const type = readType(params, "failure_type");
-  if (!params.has("failure_type")) params.missing("failure_type", FAILURE_TYPES.join(", "));
-  const xidCode = params.integer("xid_code", { min: 0, max: 1_000_000 });
-  const gpuIndex =
-    params.integer("gpu_index", { min: WHOLE_NODE, max: LIMIT.gpusPerNodeMax - 1 }) ?? 0;
-  const temperature = params.number("temperature", { min: 0, max: 200 });
-  const message = wordOf(params, "message", true);
+  const part = readPart(params, PARAMS.inject_failure);
+  const { type, xidCode, temperature } = part;
+  const failure = fillTable(PARAMS.inject_failure, part);
+  const { gpuIndex } = failure;
   const count = target?.gpuCount ?? null;
   if (count !== null && gpuIndex >= count) {
     const have = `${target?.id ?? ""} has ${count}, numbered from 0`;
@@ -117,14 +101,13 @@ function readInjection(event: Section, params: Section, names: Names): Deed | nu
     warn(params, "temperature", message);
   }
   if (target === null || type === null) return null;
-  const failure: FailureSpec = {
-    type,
-    xidCode: type === "xid_error" ? (xidCode ?? XID) : null,
-    gpuIndex,
-    message,
-    temperature: type === "temperature" ? (temperature ?? TEMPERATURE) : null,
+  const code = type === "xid_error" ? (xidCode ?? XID) : null;
+  const degrees = type === "temperature" ? (temperature ?? TEMPERATURE) : null;
+  return {
+    action: "inject_failure",
+    target: target.id,
+    failure: { ...failure, xidCode: code, temperature: degrees },
   };
-  return { action: "inject_failure", target: target.id, failure };
 }
 
 function checkXid(params: Section, type: FailureType | null, code: number | null): void {
@@ -150,9 +133,8 @@ const ARGS = ["reason", "timeout", "force"];
 
 function readCommand(event: Section, params: Section, names: Names): Deed | null {
   const target = wantNode(event, names);
-  const command = params.choice("command_type", COMMANDS);
-  if (!params.has("command_type")) params.missing("command_type", COMMANDS.join(", "));
-  const all = wordsOf(params, "command_args");
+  const { commandType: command, commandArgs } = readPart(params, PARAMS.issue_command);
+  const all = commandArgs ?? {};
   const timeout = all.timeout === undefined ? null : parseDuration(all.timeout);
   if (timeout?.ok === false) {
     params.map("command_args").fail("timeout", "duration", timeout.message, timeout.hint);
@@ -180,27 +162,18 @@ function readCommand(event: Section, params: Section, names: Names): Deed | null
   };
 }
 
-function readWait(event: Section, params: Section, names: Names): Deed | null {
-  const target = wantNode(event, names);
-  const status = params.choice("expected_status", STATUSES);
-  const health = params.choice("expected_health", HEALTHS);
-  const named = wordOf(params, "expected_event");
-  const kind = named === null ? null : eventKind(params, "expected_event", named);
-  const timeoutMs = params.duration("timeout", { min: 0 }) ?? WAIT_MS;
+function readWait(section: Section, params: Section, names: Names): Deed | null {
+  const target = wantNode(section, names);
+  const part = readPart(params, PARAMS.wait_for_status);
+  const event = part.event === null ? null : eventKind(params, "expected_event", part.event);
   const asked = ["expected_status", "expected_health", "expected_event"];
   if (!asked.some((key) => params.has(key))) {
     params.missing("expected_status", `one of ${STATUSES.join(", ")}`);
     return null;
   }
   if (target === null) return null;
-  return {
-    action: "wait_for_status",
-    target: target.id,
-    status,
-    health,
-    event: kind,
-    timeoutMs,
-  };
+  const found = fillTable(PARAMS.wait_for_status, part);
+  return { action: "wait_for_status", target: target.id, ...found, event };
 }
 
 /** Upstream reads the kind of assertion from `failure_type`; `assertion_type` is the clear name. */
@@ -234,31 +207,23 @@ function readLoad(event: Section, params: Section, names: Names): Deed | null {
   if (target !== "" && !isPool && !isNode) {
     refuseName(event, "target", "pool or node", target, [...names.pools, ...names.nodes]);
   }
-  const utilization = params.number("utilization", { min: 0, max: 100 });
-  const pendingJobs = params.integer("pending_jobs", { min: 0 });
-  const runningJobs = params.integer("running_jobs", { min: 0 });
-  if (!["utilization", "pending_jobs", "running_jobs"].some((key) => params.has(key))) {
+  const load = readPart(params, PARAMS.set_load);
+  if (!Object.keys(PARAMS.set_load).some((key) => params.has(key))) {
     params.missing("utilization", "or pending_jobs, or running_jobs");
     return null;
   }
   if (!isPool && !isNode) return null;
-  const of = isPool ? "pool" : "node";
-  return { action: "set_load", target, of, utilization, pendingJobs, runningJobs };
+  return { action: "set_load", target, of: isPool ? "pool" : "node", ...load };
 }
 
 function readFault(params: Section): ApiFault | null {
-  const kind = params.choice("kind", API_FAULTS);
-  if (!params.has("kind")) params.missing("kind", `one of ${API_FAULTS.join(", ")}`);
-  const durationMs = params.duration("duration", { min: 1 });
-  const rate = params.number("rate", { min: 0, max: 1 });
-  if (rate === 0) params.fail("rate", "range", "must be above 0", "leave it out for every call");
-  return kind === null ? null : { kind, durationMs, rate: rate ?? 1 };
+  const part = readPart(params, PARAMS.provider_fault);
+  refuseZero(params, part.rate);
+  return part.kind === null ? null : fillTable(PARAMS.provider_fault, part);
 }
 
 function readPlane(params: Section): Deed | null {
-  const deed = params.choice("do", PLANE_DEEDS);
-  if (!params.has("do")) params.missing("do", `one of ${PLANE_DEEDS.join(", ")}`);
-  const durationMs = params.duration("duration", { min: 1 });
+  const { deed, durationMs } = readPart(params, PARAMS.control_plane);
   if (deed === "pause" && !params.has("duration")) {
     params.missing("duration", "a paused control plane must go on some time");
     return null;

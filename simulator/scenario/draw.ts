@@ -5,13 +5,8 @@ import { xid } from "../../health/catalog/catalog.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Random } from "../engine/random.ts";
 import { TEMPERATURE, XID } from "./deed.ts";
-import {
-  type Chaos,
-  type FailureSpec,
-  type FailureType,
-  type SimNode,
-  WHOLE_NODE,
-} from "./scenario.ts";
+import { WHOLE_NODE } from "./action.ts";
+import type { Chaos, FailureSpec, FailureType, SimNode } from "./scenario.ts";
 
 type Drawn = FailureSpec & { message: string };
 

@@ -3,10 +3,15 @@
  * action; one that it does not take is an error, since it would be ignored.
  */
 import type { Section } from "../../reconciler/config/section.ts";
-import { ACTIONS, type ActionWord, type Deed, type ScenarioEvent } from "./scenario.ts";
+import type { Table } from "../../schema/config/field.ts";
+import { ACTIONS, type ActionWord, ownersOf, PARAMS } from "./action.ts";
+import type { Deed, ScenarioEvent } from "./scenario.ts";
 import { readDeed } from "./deed.ts";
 import type { Names } from "./name.ts";
 import { lineOf, sectionsOf, wordOf } from "./value.ts";
+
+/** Every parameter of any action, to tell a slip of the pen from a parameter of another action. */
+const ALL_PARAMS = [...new Set(Object.values<Table>(PARAMS).flatMap(Object.keys))];
 
 /** Bound of the whole list; the file's own cap on values is usually reached before. */
 const EVENTS_MAX = 100_000;
@@ -41,46 +46,20 @@ function readEvent(section: Section, names: Names): ScenarioEvent | null {
     section.fail("target", "misplaced", `${action} takes no target`, "leave it out");
   }
   const deed: Deed | null = readDeed(action, section, params, names);
-  params.finish(misplaced(action), Object.keys(PARAMS));
+  params.finish(misplaced(action), ALL_PARAMS);
   section.finish(outside);
   return deed === null ? null : { ...deed, atMs, line: lineOf(section) };
 }
 
-/** Every parameter of any action, to tell a slip of the pen from a parameter of another action. */
-const PARAMS: Readonly<Record<string, readonly ActionWord[]>> = {
-  failure_type: ["inject_failure", "recover_failure", "assert"],
-  xid_code: ["inject_failure"],
-  gpu_index: ["inject_failure"],
-  message: ["inject_failure"],
-  temperature: ["inject_failure"],
-  command_type: ["issue_command"],
-  command_args: ["issue_command"],
-  expected_status: ["wait_for_status", "assert"],
-  expected_health: ["wait_for_status"],
-  expected_event: ["wait_for_status"],
-  timeout: ["wait_for_status"],
-  log_message: ["log"],
-  assertion_type: ["assert"],
-  expected: ["assert"],
-  utilization: ["set_load"],
-  pending_jobs: ["set_load"],
-  running_jobs: ["set_load"],
-  kind: ["provider_fault", "api_fault"],
-  duration: ["provider_fault", "api_fault", "control_plane"],
-  rate: ["provider_fault", "api_fault"],
-  latency: ["api_fault"],
-  do: ["control_plane", "kubectl"],
-};
-
 function misplaced(action: ActionWord) {
   return (key: string) => {
-    const owners = Object.hasOwn(PARAMS, key) ? PARAMS[key] : undefined;
-    if (owners === undefined) return null;
+    const owners = ownersOf(key);
+    if (owners.length === 0) return null;
     return { message: `is no parameter of ${action}`, hint: `of ${owners.join(", ")}` };
   };
 }
 
 function outside(key: string) {
-  if (!Object.hasOwn(PARAMS, key)) return null;
+  if (ownersOf(key).length === 0) return null;
   return { message: "belongs under params", hint: "move it" };
 }

@@ -1,19 +1,14 @@
 /** `stress.fleet_gen` with its `startup`. */
 import { quoteShort } from "../../reconciler/config/problem.ts";
 import type { Section } from "../../reconciler/config/section.ts";
+import { fillTable, readMapping, readPart } from "../../reconciler/config/table.ts";
 import { readTexts } from "../../reconciler/config/value.ts";
+import type { PartOf } from "../../schema/config/field.ts";
 import { POOL_NAME } from "../../schema/id.ts";
-import { LIMIT } from "../../schema/limit.ts";
 import { nearest } from "../../schema/nearest.ts";
-import { GPU_TYPE } from "./node.ts";
-import {
-  type FleetGen,
-  type Startup,
-  STARTUP_PATTERNS,
-  type Template,
-  type Weighted,
-} from "./scenario.ts";
-import { sectionsOf, wantWord, weightsOf, wordOf, wordsOf } from "./value.ts";
+import type { FleetGen, Startup, Template, Weighted } from "./scenario.ts";
+import { FLEET_GEN, STARTUP, TEMPLATE } from "./table.ts";
+import { sectionsOf, weightsOf } from "./value.ts";
 
 const TEMPLATES_MAX = 1_000;
 /** Letters of the zones that every region has when the file lists none. */
@@ -40,8 +35,8 @@ const REGIONS: Weighted = [
 export function readFleetGen(stress: Section): FleetGen | null {
   const gen = stress.map("fleet_gen");
   if (!gen.given) return null;
-  const totalNodes = gen.integer("total_nodes", { min: 1, max: LIMIT.nodesMax });
-  if (!gen.has("total_nodes")) gen.missing("total_nodes", "how many nodes to make");
+  const part = readPart(gen, FLEET_GEN);
+  const { totalNodes } = part;
   const templates = readTemplates(gen);
   const providers = weightsOf(gen, "providers") ?? PROVIDERS;
   const regions = weightsOf(gen, "regions") ?? REGIONS;
@@ -71,7 +66,8 @@ function readTemplates(gen: Section): Template[] {
     gen.fail("templates", "required", "needs at least one template");
   }
   return sections.map((section) => {
-    const name = wantWord(section, "name");
+    const part = readMapping(section, TEMPLATE);
+    const name = part.name ?? "";
     const before = names.get(name);
     if (name !== "" && (!PART.test(name) || name.length > PART_MAX)) {
       section.fail("name", "name", `${quoteShort(name)} cannot be part of a node id`);
@@ -80,26 +76,9 @@ function readTemplates(gen: Section): Template[] {
       section.fail("name", "duplicate_name", message);
     }
     names.set(name, section.at.line);
-    const template: Template = {
-      name,
-      weight: above0(section, "weight"),
-      gpuCount: section.integer("gpu_count", { min: 1, max: LIMIT.gpusPerNodeMax }) ?? 1,
-      gpuType: wordOf(section, "gpu_type") ?? GPU_TYPE,
-      instanceType: wordOf(section, "instance_type"),
-      labels: wordsOf(section, "labels"),
-      pricePerHour: section.number("price_per_hour", { min: 0 }),
-    };
-    if (!section.has("gpu_count")) section.missing("gpu_count", "GPUs of each node");
-    section.finish();
-    return template;
+    const { gpuCount, weight, ...template } = fillTable(TEMPLATE, part);
+    return { ...template, name, gpuCount: gpuCount ?? 1, weight: weight ?? 1 };
   });
-}
-
-function above0(section: Section, key: string): number {
-  const value = section.number(key, { min: 0 });
-  if (!section.has(key)) section.missing(key, "a number above 0");
-  else if (value === 0) section.fail(key, "range", "must be above 0");
-  return value ?? 1;
 }
 
 function readZones(gen: Section, regions: Weighted): Record<string, string[]> {
@@ -124,49 +103,52 @@ function readZones(gen: Section, regions: Weighted): Record<string, string[]> {
   return Object.fromEntries(zones);
 }
 
-const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
 const DURATION_MS = {
   instant: 0,
-  linear: 30 * SECOND,
-  exponential: 2 * MINUTE,
-  wave: 5 * MINUTE,
+  linear: 30_000,
+  exponential: 120_000,
+  wave: 300_000,
 } as const;
 const BATCH = 100;
 /** Only where no pattern is named. */
 const JITTER_PERCENT = 10;
 
-/** Reads the start-up; without `pattern` it is linear, and the other keys still count. */
-export function readStartup(section: Section): Startup {
-  const named = section.choice("pattern", STARTUP_PATTERNS);
-  const pattern = named ?? "linear";
-  const durationMs = section.duration("duration") ?? DURATION_MS[pattern];
-  const batchSize = section.integer("batch_size", { min: 0, max: LIMIT.nodesMax }) ?? 0;
-  const jitter = section.number("jitter_percent", { min: 0, max: 100 });
-  const startup: Startup = {
+type StartupPart = PartOf<typeof STARTUP>;
+
+function readStartup(section: Section): Startup {
+  const part = readMapping(section, STARTUP);
+  checkStartup(section, part);
+  const pattern = part.pattern ?? "linear";
+  return {
     pattern,
-    durationMs: pattern === "instant" ? 0 : durationMs,
-    batchSize: batchSize === 0 ? BATCH : batchSize,
-    jitterPercent: jitter ?? (section.has("pattern") ? 0 : JITTER_PERCENT),
-    coldStart: readColdStart(section),
+    durationMs: pattern === "instant" ? 0 : (part.durationMs ?? DURATION_MS[pattern]),
+    batchSize: part.batchSize || BATCH,
+    jitterPercent: part.jitterPercent ?? (section.has("pattern") ? 0 : JITTER_PERCENT),
+    coldStart: coldStartOf(part),
   };
-  section.finish();
-  return startup;
 }
 
-function readColdStart(section: Section): Startup["coldStart"] {
-  const minMs = section.duration("cold_start_min");
-  const maxMs = section.duration("cold_start_max");
-  const meanMs = section.duration("cold_start_mean");
-  const stdDevMs = section.duration("cold_start_stddev");
+/** What must hold between the keys of a start-up. */
+function checkStartup(section: Section, part: StartupPart): void {
+  const { coldStartMinMs: minMs, coldStartMaxMs: maxMs, coldStartStddevMs } = part;
   if (minMs !== null && maxMs !== null && minMs > maxMs) {
     section.fail("cold_start_min", "range", "is longer than cold_start_max");
   }
-  if (stdDevMs !== null && !section.has("cold_start_mean")) {
+  if (coldStartStddevMs !== null && !section.has("cold_start_mean")) {
     section.fail("cold_start_stddev", "required", "needs cold_start_mean");
   }
+}
+
+function coldStartOf(part: StartupPart): Startup["coldStart"] {
+  const { coldStartMinMs: minMs, coldStartMaxMs: maxMs, coldStartMeanMs: meanMs } = part;
   if (meanMs !== null && meanMs > 0) {
-    return { kind: "normal", meanMs, stdDevMs: stdDevMs ?? 0, minMs: minMs ?? 0, maxMs };
+    return {
+      kind: "normal",
+      meanMs,
+      stdDevMs: part.coldStartStddevMs ?? 0,
+      minMs: minMs ?? 0,
+      maxMs,
+    };
   }
   if (minMs === null && maxMs === null) return { kind: "none" };
   const from = minMs ?? 0;

@@ -7,13 +7,9 @@ import { LIMIT } from "../../schema/limit.ts";
 import { rackNodes } from "./rack.ts";
 import { IMPLICIT_POOL, type SimNode } from "./scenario.ts";
 import { refuseName } from "./name.ts";
-import { sectionsOf, wantWord, wordOf, wordsOf } from "./value.ts";
-
-export const GPU_TYPE = "NVIDIA H100 80GB HBM3";
-/** A file that says nothing means the machine that every upstream file describes. */
-const GPU_COUNT = 8;
-const PROVIDER = "gcp";
-const REGION = "us-central1";
+import { fillTable, readMapping } from "../../reconciler/config/table.ts";
+import { NODE } from "./table.ts";
+import { sectionsOf } from "./value.ts";
 
 export type Listed = {
   node: SimNode;
@@ -37,29 +33,14 @@ export function readFleet(root: Section): Listed[] {
 }
 
 function readNode(section: Section): SimNode {
-  const id = wantWord(section, "id");
-  const checked = v.safeParse(NodeId, id);
-  if (id !== "" && !checked.success) {
+  const part = readMapping(section, NODE);
+  const { id, ...node } = fillTable(NODE, part);
+  const checked = v.safeParse(NodeId, id ?? "");
+  if (id !== null && !checked.success) {
     section.fail("id", "name", checked.issues[0].message);
   }
-  const region = wordOf(section, "region") ?? REGION;
-  const provider = wordOf(section, "provider") ?? PROVIDER;
-  if (!POOL_NAME.test(provider)) section.fail("provider", "name", "is not a provider name");
-  const gpuCount = section.integer("gpu_count", { min: 1, max: LIMIT.gpusPerNodeMax });
-  const node: SimNode = {
-    id,
-    provider,
-    region,
-    zone: wordOf(section, "zone") ?? `${region}-a`,
-    instanceType: wordOf(section, "instance_type") ?? "generic-gpu",
-    gpuCount: gpuCount ?? GPU_COUNT,
-    gpuType: wordOf(section, "gpu_type") ?? GPU_TYPE,
-    labels: wordsOf(section, "labels"),
-    rack: wordOf(section, "rack") ?? "",
-    pool: wordOf(section, "pool"),
-  };
-  section.finish();
-  return node;
+  if (!POOL_NAME.test(node.provider)) section.fail("provider", "name", "is not a provider name");
+  return { id: id ?? "", ...node, zone: node.zone ?? `${node.region}-a`, rack: node.rack ?? "" };
 }
 
 /**

@@ -2,8 +2,10 @@
 import type { Section } from "../../reconciler/config/section.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Names } from "./name.ts";
-import { FAILURE_TYPES, type Outage, OUTAGE_SCOPES } from "./scenario.ts";
-import { sectionsOf, wantWord, wordOf } from "./value.ts";
+import { readPart } from "../../reconciler/config/table.ts";
+import type { Outage } from "./scenario.ts";
+import { OUTAGE } from "./table.ts";
+import { sectionsOf } from "./value.ts";
 
 const OUTAGES_MAX = 1_000;
 type Named = "zone" | "region" | "provider";
@@ -17,24 +19,18 @@ export function readOutages(chaos: Section, names: Names): Outage[] {
 }
 
 function readOutage(section: Section, index: number, names: Names): Outage | null {
-  const name = wordOf(section, "name") ?? `outage-${index + 1}`;
-  const startMs = section.duration("start_time") ?? 0;
-  const durationMs = section.duration("duration", { min: 1 });
-  if (!section.has("duration")) section.missing("duration", "how long it lasts");
-  const scope = section.choice("scope", OUTAGE_SCOPES);
-  if (!section.has("scope")) section.missing("scope", `one of ${OUTAGE_SCOPES.join(", ")}`);
-  const target = wantWord(section, "target", "a name, or a number for percentage");
-  const failureType = section.choice("failure_type", FAILURE_TYPES);
-  if (!section.has("failure_type")) section.missing("failure_type", FAILURE_TYPES.join(", "));
+  const part = readPart(section, OUTAGE);
+  const { durationMs, scope, failureType, target } = part;
+  const name = part.name ?? `outage-${index + 1}`;
   if (durationMs === null || scope === null || failureType === null) return null;
-  const common = { name, startMs, durationMs, failureType };
+  const common = { name, startMs: part.startMs ?? 0, durationMs, failureType };
   if (scope !== "percentage") {
-    if (target !== "") warnTarget(section, scope, target, names);
-    return { ...common, scope, target };
+    if (target !== null) warnTarget(section, scope, target, names);
+    return { ...common, scope, target: target ?? "" };
   }
-  const percent = Number(target.endsWith("%") ? target.slice(0, -1) : target);
-  if (target === "" || !(percent >= 0 && percent <= 100)) {
-    if (target !== "") section.fail("target", "range", "expected a percentage from 0 to 100");
+  const percent = Number(target?.endsWith("%") ? target.slice(0, -1) : target);
+  if (target === null || !(percent >= 0 && percent <= 100)) {
+    if (target !== null) section.fail("target", "range", "expected a percentage from 0 to 100");
     return null;
   }
   return { ...common, scope, percent };

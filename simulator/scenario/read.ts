@@ -8,6 +8,7 @@ import { locate, type SourceText } from "../../reconciler/config/locate.ts";
 import { collectProblems, type Problems } from "../../reconciler/config/problem.ts";
 import { readConfig } from "../../reconciler/config/read.ts";
 import { readSection, type Section } from "../../reconciler/config/section.ts";
+import { readPart } from "../../reconciler/config/table.ts";
 import { readAssertions } from "./assertion.ts";
 import { type ClusterSpec, readCluster } from "./cluster.ts";
 import { CONFIG_KEYS, type ConfigPart, readConfigPart, readPolicyPart } from "./config.ts";
@@ -26,7 +27,8 @@ import {
   type Stress,
 } from "./scenario.ts";
 import { readStress } from "./stress.ts";
-import { noHome, wantWord, wordOf } from "./value.ts";
+import { SCENARIO } from "./table.ts";
+import { noHome } from "./value.ts";
 
 export type ScenarioAnswer = { scenario: Scenario | null; problems: Problem[] };
 
@@ -45,8 +47,7 @@ function readRoot(problems: Problems, file: SourceText): Scenario | null {
   const root = readSection(problems, tree, "", tree.at, noHome);
   if (tree.kind !== "map") return null;
   for (const key of [...CONFIG_KEYS, "policy"]) root.look(key);
-  const name = wantWord(root, "name");
-  const description = wordOf(root, "description", true);
+  const { name, description } = readPart(root, SCENARIO);
   const part = readConfigPart(problems, tree, file);
   const listed = readFleet(root);
   const section = root.map("stress");
@@ -63,7 +64,8 @@ function readRoot(problems: Problems, file: SourceText): Scenario | null {
   const policy = readPolicyPart(problems, tree, file);
   root.finish();
   warnGenerated(root, stress, fleet, events);
-  const read = { name, description, fleet, events, assertions, stress, policy, cluster };
+  const found = { fleet, events, assertions, stress, policy, cluster };
+  const read = { name: name ?? "", description, ...found };
   if (part.config === null || problems.failed()) return null;
   if (part.pools.length > 0) return { ...read, config: part.config, implicitPool: false };
   const config = withImplicitPool(part, { fleet, stress });

@@ -5,104 +5,37 @@
  */
 import type { Config } from "../../schema/config.ts";
 import type { Policy } from "../../schema/policy.ts";
+import type { ValueOf } from "../../schema/config/field.ts";
 import type { ClusterSpec } from "./cluster.ts";
-import type { KubectlWord, KubeFault } from "./kube-deed.ts";
+import type { FAILURE_TYPES, HEALTHS, PARAMS, STATUSES } from "./action.ts";
+import type { CASCADING, CHAOS, CORRELATED, NODE, RECOVERY, STRESS, TEMPLATE } from "./table.ts";
 
-export const STATUSES = ["active", "cordoned", "draining", "unhealthy", "terminated"] as const;
 export type Status = (typeof STATUSES)[number];
 
-export const HEALTHS = ["healthy", "degraded", "unhealthy"] as const;
 export type Health = (typeof HEALTHS)[number];
 
-export const FAILURE_TYPES = [
-  "xid_error",
-  "temperature",
-  "nvml_failure",
-  "backend_error",
-  "boot_failure",
-  "device_error",
-  "memory_error",
-  "nvlink_error",
-  "network",
-  "pcie_error",
-  "power_error",
-  "preempt",
-  "vm_gone",
-  "hang",
-  "slow_boot",
-] as const;
 export type FailureType = (typeof FAILURE_TYPES)[number];
 
-/** The whole node, where a GPU index stands. */
-export const WHOLE_NODE = -1;
-
 /** One simulated machine, listed or generated. */
-export type SimNode = {
-  id: string;
-  provider: string;
-  region: string;
+export type SimNode = ValueOf<typeof NODE> & {
   zone: string;
-  instanceType: string;
-  gpuCount: number;
-  gpuType: string;
-  labels: Record<string, string>;
   /** Eight neighbours of one provider and zone, unless the file names it. */
   rack: string;
-  /** `null`: the machine is of no pool (several pools and none named). */
-  pool: string | null;
 };
 
-/** What is wrong with a machine. */
-export type FailureSpec = {
-  type: FailureType;
-  /** Only `xid_error` has one. */
-  xidCode: number | null;
-  /** `WHOLE_NODE` or below the node's GPU count. */
-  gpuIndex: number;
-  message: string | null;
-  /** Degrees Celsius that the device reads; only `temperature` has one. */
-  temperature: number | null;
-};
+/**
+ * What is wrong with a machine. Only `xid_error` has a code, only `temperature` has degrees
+ * Celsius; `gpuIndex` is `WHOLE_NODE` or below the node's GPU count.
+ */
+export type FailureSpec = ValueOf<Params["inject_failure"]>;
 
-export const COMMANDS = [
-  "cordon",
-  "uncordon",
-  "drain",
-  "terminate",
-  "run_diagnostic",
-  "replace",
-] as const;
-export type CommandWord = (typeof COMMANDS)[number];
+type Params = typeof PARAMS;
+export type CommandWord = ValueOf<Params["issue_command"]>["commandType"];
 
-export const API_FAULTS = ["capacity", "quota", "auth", "throttle", "timeout", "error"] as const;
-export const PLANE_DEEDS = ["pause", "kill", "restart", "wipe"] as const;
-
-/** How a provider fails. */
-export type ApiFault = {
-  kind: (typeof API_FAULTS)[number];
-  /** `null`: until the end of the scenario. */
-  durationMs: number | null;
-  /** Share of the calls that fail, above 0 and at most 1. */
-  rate: number;
-};
-
-export const ACTIONS = [
-  "start_fleet",
-  "stop_fleet",
-  "inject_failure",
-  "recover_failure",
-  "issue_command",
-  "wait_for_status",
-  "wait",
-  "log",
-  "assert",
-  "set_load",
-  "provider_fault",
-  "control_plane",
-  "api_fault",
-  "kubectl",
-] as const;
-export type ActionWord = (typeof ACTIONS)[number];
+/** How a provider fails; `null` is until the end of the scenario. */
+export type ApiFault = ValueOf<Params["provider_fault"]>;
+export type KubeFault = ValueOf<Params["api_fault"]>;
+export type KubectlWord = ValueOf<Params["kubectl"]>["deed"];
 
 export type Deed =
   | { action: "start_fleet" }
@@ -121,29 +54,15 @@ export type Deed =
       args: Record<string, string>;
     }
   /** At least one of the three is given; all given must hold at once. */
-  | {
-      action: "wait_for_status";
-      target: string;
-      status: Status | null;
-      health: Health | null;
-      event: string | null;
-      timeoutMs: number;
-    }
+  | ({ action: "wait_for_status"; target: string } & ValueOf<Params["wait_for_status"]>)
   | { action: "wait" }
   | { action: "log"; message: string }
   | { action: "assert"; check: Assertion }
   /** `target` is a pool or a node; `null` leaves a figure as it is. Utilisation is 0–100. */
-  | {
-      action: "set_load";
-      target: string;
-      of: "pool" | "node";
-      utilization: number | null;
-      pendingJobs: number | null;
-      runningJobs: number | null;
-    }
+  | ({ action: "set_load"; target: string; of: "pool" | "node" } & ValueOf<Params["set_load"]>)
   | { action: "provider_fault"; target: string; fault: ApiFault }
   /** `null`: at once for `kill`, `restart` and `wipe`; `pause` always has a duration. */
-  | { action: "control_plane"; deed: (typeof PLANE_DEEDS)[number]; durationMs: number | null }
+  | ({ action: "control_plane" } & ValueOf<Params["control_plane"]>)
   | { action: "api_fault"; target: "kubernetes"; fault: KubeFault }
   /** What a person does in the cluster; `target` is a node, or a budget for `delete_budget`. */
   | { action: "kubectl"; target: string; deed: KubectlWord };
@@ -234,17 +153,7 @@ export type Startup = {
     | { kind: "normal"; meanMs: number; stdDevMs: number; minMs: number; maxMs: number | null };
 };
 
-export type Template = {
-  name: string;
-  weight: number;
-  gpuCount: number;
-  gpuType: string;
-  /** `null`: by provider. */
-  instanceType: string | null;
-  labels: Record<string, string>;
-  /** Upstream's price in dollars; nothing depends on it. */
-  pricePerHour: number | null;
-};
+export type Template = ValueOf<typeof TEMPLATE>;
 
 /** Weights in sorted order of their names. */
 export type Weighted = { name: string; weight: number }[];
@@ -264,21 +173,10 @@ export type CascadeScope = (typeof CASCADE_SCOPES)[number];
 export const OUTAGE_SCOPES = ["zone", "region", "provider", "percentage"] as const;
 export const CORRELATED_SCOPES = ["same_node", "same_rack", "same_zone", "random"] as const;
 
-export type Cascading = {
-  probability: number;
-  maxDepth: number;
-  minDelayMs: number;
-  maxDelayMs: number;
-  scope: CascadeScope;
-  /** 0–1 of the scope's population. */
-  maxAffected: number;
-};
+export type Cascading = ValueOf<typeof CASCADING> & { maxDelayMs: number };
 
-export type Recovery = {
-  probability: number;
-  meanTimeMs: number;
+export type Recovery = ValueOf<typeof RECOVERY> & {
   stdDevMs: number;
-  replaceFatal: boolean;
   /** 0: the cold start of the fleet's startup, else 30–60 s. */
   replaceColdStartMs: number;
 };
@@ -294,20 +192,13 @@ export type Outage = {
   | { scope: "percentage"; percent: number }
 );
 
-export type Correlated = {
+export type Correlated = ValueOf<typeof CORRELATED> & {
   name: string;
   trigger: { xidCode: number } | { type: FailureType };
-  response: FailureType;
-  probability: number;
-  delayMs: number;
-  scope: (typeof CORRELATED_SCOPES)[number];
 };
 
 /** `null` sections are off: absent, or `enabled: false`. */
-export type Chaos = {
-  enabled: boolean;
-  /** Failures a minute for every thousand live nodes. */
-  failureRate: number;
+export type Chaos = ValueOf<typeof CHAOS> & {
   xids: { code: number; weight: number }[];
   failureTypes: { type: FailureType; weight: number }[];
   cascading: Cascading | null;
@@ -322,17 +213,11 @@ export type Chaos = {
  */
 export type Threshold = { name: string; bound: Bound; line: number };
 
-export type Stress = {
+export type Stress = ValueOf<typeof STRESS> & {
   /** Counted after the fleet has started. */
   durationMs: number;
   metricsIntervalMs: number;
-  /** 0 = random. */
-  seed: number;
-  /** Upstream's factor of real time over scenario time; only `--time real` heeds it. */
   timeScale: number;
-  reportFile: string | null;
-  htmlReportFile: string | null;
-  logFile: string | null;
   fleetGen: FleetGen | null;
   chaos: Chaos | null;
   thresholds: Threshold[];

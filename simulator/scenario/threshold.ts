@@ -5,7 +5,8 @@
 import type { Section } from "../../reconciler/config/section.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { type Bare, parseBound } from "./bound.ts";
-import { FAILURE_TYPES, type Threshold } from "./scenario.ts";
+import { FAILURE_TYPES } from "./action.ts";
+import type { Threshold } from "./scenario.ts";
 import { wordOf } from "./value.ts";
 
 type Kind = { bare: Bare; isDuration: boolean };

@@ -3,25 +3,13 @@
  * (`expected: 800`, `trigger: 74`), so these do, where the configuration's readers would refuse.
  * Weights are numbers by name.
  */
-import type { Problems } from "../../reconciler/config/problem.ts";
 import type { Homes, Section } from "../../reconciler/config/section.ts";
 import { readSection } from "../../reconciler/config/section.ts";
-import { isAbsent, type Tree } from "../../reconciler/config/tree.ts";
-import { readNumber, readText, wrongType } from "../../reconciler/config/value.ts";
+import { readNumber, readWord, wrongType } from "../../reconciler/config/value.ts";
 import type { Weighted } from "./scenario.ts";
 
 /** The table of homes is about configurations. */
 export const noHome: Homes = () => null;
-
-/** Scalars that are no text count as what was written; empty text counts as absent. */
-export function readWord(problems: Problems, tree: Tree, prose = false): string | null {
-  if (tree.kind !== "scalar") {
-    wrongType(problems, tree, "text");
-    return null;
-  }
-  if (tree.value === null || tree.value === "") return null;
-  return typeof tree.value === "string" ? readText(problems, tree, !prose) : tree.source;
-}
 
 export function wordOf(section: Section, key: string, prose = false): string | null {
   const entry = section.look(key);
@@ -36,25 +24,6 @@ export function wantWord(section: Section, key: string, hint: string | null = nu
   if (isEmpty) section.missing(key, hint);
   return word ?? "";
 }
-
-/** A mapping from names to texts, in the order of the file. */
-export function wordsOf(section: Section, key: string): Record<string, string> {
-  const entry = section.look(key);
-  const words: Record<string, string> = {};
-  if (entry === null) return words;
-  if (entry.value.kind !== "map") {
-    wrongType(section.problems, entry.value, "a mapping");
-    return words;
-  }
-  for (const one of entry.value.entries) {
-    const word = isAbsent(one.value) ? "" : readWord(section.problems, one.value);
-    if (word !== null) Object.defineProperty(words, one.key, { value: word, ...ORDINARY });
-  }
-  return words;
-}
-
-/** Also for a key such as `__proto__`, which an assignment would not make a key. */
-const ORDINARY = { enumerable: true, writable: true, configurable: true };
 
 /** A list of mappings, each as a section; refuses more than `max`. */
 export function sectionsOf(section: Section, key: string, max: number): Section[] {

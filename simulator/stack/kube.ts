@@ -15,7 +15,7 @@ import { readNode } from "../../reconciler/kubernetes/read-node.ts";
 import { isWorkload } from "../../reconciler/kubernetes/workload.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { ClusterSpec } from "../scenario/cluster.ts";
-import type { KubectlWord, KubeFault } from "../scenario/kube-deed.ts";
+import type { KubectlWord, KubeFault } from "../scenario/scenario.ts";
 import type { KubeNodeWord } from "../scenario/scenario.ts";
 import type { Member } from "./crowd.ts";
 import { Kubelet } from "./kubelet.ts";

@@ -16,7 +16,7 @@ import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 type Leaf = Field | Own;
 type Row = readonly [key: string, field: Leaf];
 
-const HEAD = ["key", "type", "default", "meaning"];
+export const HEAD = ["key", "type", "default", "meaning"];
 const UNUSED = "No effect in this version.";
 
 export function formatConfiguration(): string {
@@ -43,7 +43,7 @@ export function formatConfiguration(): string {
 }
 
 /** The keys of a table and of the mappings inside it, by their paths. */
-function listKeys(table: Table, prefix = ""): Row[] {
+export function listKeys(table: Table, prefix = ""): Row[] {
   return Object.entries(table).flatMap(([key, field]): Row[] => {
     const path = `${prefix}${key}`;
     if (field.kind === "mapping") return listKeys(field.keys, `${path}.`);
@@ -57,7 +57,7 @@ function listKeys(table: Table, prefix = ""): Row[] {
   });
 }
 
-function cellsOf([key, field]: Row): string[] {
+export function cellsOf([key, field]: Row): string[] {
   return [code(key), typeOf(field), defaultOf(field), helpOf(field)];
 }
 
@@ -72,6 +72,9 @@ const TYPES: Partial<Record<Field["kind"], string>> = {
   headers: "mapping of text",
   hook: "text",
   hosts: "list of text",
+  word: "text",
+  prose: "text",
+  words: "mapping of text",
 };
 
 function typeOf(field: Leaf): string {
@@ -80,7 +83,7 @@ function typeOf(field: Leaf): string {
   if (kind === "choice") return (field.of ?? []).map(code).join(", ");
   const show = kind === "duration" ? formatDuration : String;
   const bounds = [
-    ...(min === undefined ? [] : [` ≥ ${show(min)}`]),
+    ...(min === undefined || above !== undefined ? [] : [` ≥ ${show(min)}`]),
     ...(above === undefined ? [] : [` > ${show(above)}`]),
     ...(max === undefined ? [] : [` ≤ ${show(max)}`]),
   ];
@@ -98,7 +101,7 @@ function defaultText(field: Leaf): string | null {
 
 function defaultOf(field: Leaf): string {
   if (field.or !== undefined) return field.or;
-  if (field.required === true) return "required";
+  if (field.required !== undefined) return "required";
   const text = defaultText(field);
   return text === null ? "–" : code(text);
 }

@@ -4,9 +4,11 @@ import { formatConfiguration } from "./configuration.ts";
 import { formatDecisions } from "./decisions.ts";
 import { formatEvents } from "./events.ts";
 import { formatMetrics } from "./metrics.ts";
+import { formatScenario } from "./scenario.ts";
 
 export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/configuration.md": formatConfiguration,
+  "docs/scenario.md": formatScenario,
   "docs/cli.md": formatCli,
   "docs/metrics.md": formatMetrics,
   "docs/events.md": formatEvents,

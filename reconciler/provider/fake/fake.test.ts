@@ -208,21 +208,6 @@ describe("openFakeProvider() over its journal", () => {
     rmSync(path);
     expect(await kind("n2")).toBe("ok");
   });
-
-  test("settings are refused by name, with what was expected", async () => {
-    const why = (settings: FakeProviderOptions["settings"]) =>
-      openTest({ settings }).then(
-        () => "opened",
-        (error: Error) => error.message,
-      );
-    expect(await why({ gpuCount: 0 })).toBe(
-      "providers.fake.gpuCount: expected a whole number from 1, found 0",
-    );
-    expect(await why({ bootDelayMs: "soon" })).toBe(
-      'providers.fake.bootDelayMs: expected milliseconds, 0 or more, found "soon"',
-    );
-    expect(await why({ class: "exactly-once" })).toContain("expected token, name or tag-only");
-  });
 });
 
 /** Starts the owner and gives it, with a function that reads what it has said so far. */
