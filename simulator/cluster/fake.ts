@@ -3,6 +3,7 @@
  * controllers can be tested against what a cluster does to them. `api.contract.ts` is run against
  * it and against a real server; where they differ, this one is wrong.
  */
+import { seeded } from "../engine/random.ts";
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type {
   KubeAnswer,
@@ -66,7 +67,7 @@ export class FakeKube implements KubeApi {
   #isClosed = false;
 
   constructor(options: FakeKubeOptions) {
-    const { clock, random = openSequence(), wrote = () => undefined } = options;
+    const { clock, random = seeded(1), wrote = () => undefined } = options;
     this.#random = random;
     this.#world = {
       clock,
@@ -235,15 +236,4 @@ function asLiving(kind: string, object: KubeObject): KubeObject {
   const status = { phase: "Running", ...objectOf(object["status"]) };
   const isReady = status.phase === "Running" ? "True" : "False";
   return { ...object, status: { conditions: [{ type: "Ready", status: isReady }], ...status } };
-}
-
-/** A small generator (mulberry32), so that draws without a source are the same in every run. */
-function openSequence(): () => number {
-  let state = 1;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

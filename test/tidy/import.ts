@@ -118,7 +118,7 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "schema/config": [],
   "schema/migration": [],
   "simulator/bundle": [],
-  "simulator/cluster": [],
+  "simulator/cluster": ["engine"],
   "simulator/engine": [],
   "simulator/machine": ["scenario"],
   "simulator/replay": [],

@@ -2,21 +2,15 @@
  * Seeded chance: the same seed makes the same choices, although never the same interleaving, which
  * belongs to the operating system and is the point of killing real processes.
  */
+import { seeded } from "../../simulator/engine/random.ts";
+
 export class Dice {
-  #state: number;
+  /** 0 ≤ x < 1. */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.next = seeded(seed);
   }
-
-  /** 0 ≤ x < 1 (mulberry32). */
-  next = (): number => {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 
   between(least: number, most: number): number {
     return least + this.next() * (most - least);

@@ -9,7 +9,8 @@ import type { KubeApi } from "../../../reconciler/kubernetes/api.ts";
 import type { KubeNode } from "../../../reconciler/core/kubernetes/object.ts";
 import { readNode } from "../../../reconciler/kubernetes/read-node.ts";
 import type { Cluster } from "./cluster.ts";
-import { newTally, playStory, seeded, toolRequest } from "./cordon-story.ts";
+import { seeded } from "../../../simulator/engine/random.ts";
+import { newTally, playStory, toolRequest } from "./cordon-story.ts";
 import type { Ground, Tally } from "./cordon-story.ts";
 
 export const CLOCK: Clock = {

@@ -293,17 +293,6 @@ class Story {
   }
 }
 
-/** A generator of 32 bits (mulberry32): one seed, one story. */
-export function seeded(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 /** The other tool's request; it is nobody of ours, so it forces nothing. */
 export function toolRequest(name: string, isCordoned: boolean): KubeRequest {
   return {

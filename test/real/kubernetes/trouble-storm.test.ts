@@ -3,6 +3,7 @@
  * cluster only through a proxy that throttles, fails, hangs, loses answers of work that was done,
  * and ends watches in every way they can end.
  */
+import { seeded } from "../../../simulator/engine/random.ts";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { buildStale, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "./binary.ts";
@@ -33,17 +34,6 @@ afterAll(async () => {
 const HANG: Fault = { kind: "hang" };
 const CUT: Fault = { kind: "cut" };
 const LOST: Fault = { kind: "lost" };
-
-/** A number of 0 ≤ x < 1 for each call, the same for the same seed (mulberry32). */
-function openRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 /** One of these faults in `share` of the calls. */
 function pick(random: () => number, share: number, faults: readonly Fault[]): Fault | null {
@@ -92,7 +82,7 @@ describe.skipIf(missing !== null)("storms between the product and its API server
   test("throttling, errors, expired watches, cut lines and lost answers", async () => {
     const seed = Date.now() % 1_000_000;
     console.log(`seed ${seed}`);
-    const faults = stormOf(openRandom(seed));
+    const faults = stormOf(seeded(seed));
     await playStorm({ name: "storm", faults, size: 3, replicas: 12 });
   }, 240_000);
 

@@ -10,6 +10,7 @@ import type { Scheduler } from "../../../reconciler/core/scheduler.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { EventCount } from "../../invariant/check.ts";
 import type { Watch } from "../../invariant/watch.ts";
+import { turn } from "../../../simulator/engine/clock.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { aroundProvider } from "../../../reconciler/provider/around.ts";
 import { aroundScheduler } from "../../world/around.ts";
@@ -121,7 +122,7 @@ export class Life {
         if (gate.dead) return false;
         throw error;
       }
-      await breathe();
+      await turn();
       if (gate.dead) return false;
       if (!this.dirty && reconciler.lastPlan().actions.length === 0) return true;
     }
@@ -140,9 +141,4 @@ export class Life {
   close(): void {
     this.database.close();
   }
-}
-
-/** Lets every started promise run as far as it can without time passing. */
-export function breathe(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
 }
