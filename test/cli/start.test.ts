@@ -66,8 +66,6 @@ const MISTAKES: Case[] = [
 const hook = (text: string) =>
   `{ address: 127.0.0.1:1, notifier: { type: webhook, webhook: { ${text} } } }`;
 const clusterAt = (text: string) => `pools: []\nkubernetes: { ${text} }\n`;
-const bed = (text: string) =>
-  `providers: { bed: { type: machine, ${text} } }\npools: []\nkubernetes: { enabled: false }\n`;
 
 /** Mistakes in the file, or in what it needs here: `config validate` says the same of them. */
 const WRITTEN: [line: string, server: string, rest?: string][] = [
@@ -116,7 +114,6 @@ const WRITTEN: [line: string, server: string, rest?: string][] = [
   [`kubernetes.kubeconfig: ${none}: `, AT, clusterAt(`kubeconfig: ${none}`)],
   ["kubernetes.kubeconfig: ", AT, clusterAt(`kubeconfig: ${file}`)],
   ["kubernetes.enabled: kubernetes.enabled is true, but there is no", AT, clusterAt("enabled: true")],
-  ["providers.bed: network: expected two or three octets", AT, bed("network: x")],
 ];
 
 /** `STATE` stands for the state folder. */
