@@ -1,11 +1,11 @@
 /**
- * Reads what `bun test` prints and says how many tests passed. Bun's exit status alone is not
- * enough: a test that calls `process.exit(0)` ends the whole run with status 0 and without a
- * summary, so a run counts as complete only when its closing line was seen.
+ * Reads the output of `bun test` and counts passed tests. Bun's exit status is not enough: a test
+ * that calls `process.exit(0)` ends the run with status 0 and without a summary, so a run is
+ * complete only if its closing line was seen.
  */
 
 export type Tally = {
-  /** Result lines seen so far: all there is to go by if the run dies. */
+  /** Result lines so far, in case the run dies. */
   seen: Counts;
   /** Counts of the block being read; Bun prints it just before its closing line. */
   block: Counts;
@@ -13,9 +13,9 @@ export type Tally = {
   summary: Counts | null;
   /** The file whose tests run now, as Bun names it. */
   file: string;
-  /** The last lines that were said, for the failure that may follow. */
+  /** The last lines printed, for a failure that may follow. */
   said: readonly string[];
-  /** What failed, each with its file and what was said just before. */
+  /** Failures, each with its file and the lines before it. */
   failures: readonly string[];
 };
 
@@ -33,19 +33,19 @@ export const EMPTY: Tally = {
 
 /** An assertion with its code frame and what it compared. */
 const SAID_MAX = 30;
-/** Who broke more than this reads the whole output. */
+/** With more failures than this, read the whole output. */
 const FAILURES_MAX = 50;
 
 const RESULT = /^\((pass|fail|skip|todo)\) /;
 const COUNT = /^ *(\d+) (pass|fail|skip|todo)$/;
 const CLOSING = /^Ran \d+ tests? across \d+ files?\./;
 const FILE = /^(\S+\.test\.ts):$/;
-/** What a file says that cannot even be loaded, between two rules. */
+/** The message of a file that cannot be loaded, between two rules. */
 const OUTSIDE = "# Unhandled error between tests";
 const RULE = /^-{20,}$/;
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
-/** Whether Bun names here the file whose tests follow. */
+/** Whether this line names the file whose tests follow. */
 export const isFileLine = (line: string): boolean => FILE.test(plain(line));
 
 const plain = (line: string): string => line.replace(COLOUR, "").trimEnd();
@@ -67,7 +67,7 @@ export function foldLine(tally: Tally, line: string): Tally {
   return { ...tally, said: [...tally.said, text].slice(-SAID_MAX) };
 }
 
-/** Bun repeats the lines of what failed at the end of a long run; the first time has the reason. */
+/** Bun repeats failures at the end of a long run; the first occurrence has the reason. */
 function foldResult(tally: Tally, word: string | undefined, text: string): Tally {
   const next = { ...tally, seen: add(tally.seen, word, 1), said: [] };
   const isRepeated = tally.failures.some((failure) => failure.endsWith(text));
@@ -91,24 +91,21 @@ export type Verdict = {
   counts: Counts;
   why: string | null;
   failures: readonly string[];
-  /** What failed once and passed when its file was run again, alone; told as loudly. */
+  /** Failed once and passed when its file was run again alone; reported as prominently. */
   flaky: readonly string[];
 };
 
-/** More than these at once are no bad luck, three lanes side by side included. */
+/** More failures than this at once are not chance, even with three parallel lanes. */
 const AGAIN_MAX = 5;
-/**
- * Where tests watch real processes by the clock. What a fresh seed finds within one process is
- * found: there is no second chance there.
- */
+/** Tests that watch real processes by the clock. Other tests get no second run. */
 const BY_THE_CLOCK = [
   /^test\/(?:agent|attack|bench|cli|docs|identity|install|real|systemd|upgrade)\//,
   /^bootstrap\/(?:run\/machine|ssh\/ssh)/,
 ];
 
 /**
- * Files with failed tests, if they may be run once more: few of them, all of them tests by the
- * clock, and nothing else went wrong.
+ * Files with failed tests that may be run again: few, all of them clock tests, and nothing else
+ * failed.
  */
 export function filesToRepeat({ counts, why, failures }: Verdict): string[] {
   if (why !== null || failures.length !== counts.failed) return [];
@@ -117,7 +114,7 @@ export function filesToRepeat({ counts, why, failures }: Verdict): string[] {
   return isBad ? [] : files;
 }
 
-/** A run of which one file was run again: what it failed at counts only if it failed again. */
+/** A run of which one file was repeated: its failures count only if they repeat. */
 export function judgeAgain(first: Verdict, file: string, second: Verdict): Verdict {
   if (second.why !== null || second.counts.failed > 0) return first;
   const flaky = first.failures.filter((failure) => fileOf(failure) === file);
@@ -155,7 +152,7 @@ export function judgeRun(tally: Tally, exitCode: number): Verdict {
   return { counts, why: null, failures, flaky: [] };
 }
 
-/** Two runs as one. */
+/** The sum of two runs. */
 export function joinVerdicts(a: Verdict, b: Verdict): Verdict {
   const whys = [a.why, b.why].filter((why) => why !== null);
   return {

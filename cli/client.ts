@@ -13,7 +13,7 @@ import type { Token } from "./token.ts";
 import type { World } from "./world.ts";
 import type { ClientOptions, FileKind, Seen } from "./download.ts";
 
-/** `nowMs` is the server's own clock where it tells (a second of resolution), else ours. */
+/** `nowMs` is the server's clock if it sends one (whole seconds), else ours. */
 export type Answer<T> = { ok: true; value: T; nowMs: number };
 
 export type Query = Readonly<Record<string, string | readonly string[] | null>>;
@@ -31,7 +31,7 @@ export type Page = {
 export type Client = {
   readonly address: Address;
   readonly token: Token;
-  /** `keys` are those that the answer must have to be taken for one of ours. */
+  /** `keys` are those that the answer must have. */
   get<T>(path: string, keys: readonly string[], query?: Query): Promise<Answer<T> | Failure>;
   send<T>(
     method: "POST" | "PUT" | "DELETE",
@@ -51,12 +51,12 @@ export type Client = {
 };
 
 /**
- * A command that lasts counts `--timeout` as a whole, so one request of it may take this long
- * however short that is: a late answer is then told as "not reached", never as a dead server.
+ * A long command applies `--timeout` to the whole, so one of its requests may take this long: a
+ * late answer is reported as "not reached", not as a dead server.
  */
 const EACH_MS_MIN = 5_000;
 
-/** Answers are small; 5,000 nodes of 8 GPUs are about 20 MB. Beyond this it is not one of ours. */
+/** 5,000 nodes of 8 GPUs are about 20 MB; a larger answer is not a control plane's. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
 function formatRound(method: string, path: string, status: number, tookMs: number): string {
@@ -84,7 +84,7 @@ export function openClient(world: World, options: ClientOptions): Client {
       const response = await fetch(`${address.url}${path}`, {
         method,
         headers,
-        // A token must not follow wherever a stranger points.
+        // A token must not follow a redirect to another host.
         redirect: "manual",
         signal: AbortSignal.timeout(Math.ceil(leftMs)),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -126,7 +126,7 @@ export function openClient(world: World, options: ClientOptions): Client {
   };
 }
 
-/** A name that a URL swallows would turn the call into one about something else. */
+/** A name that changes the URL would address something else. */
 function isElsewhere(path: string): boolean {
   const [, ...parts] = (path.split("?")[0] ?? "").split("/");
   return parts.some((part) => /^\.{0,2}$/.test(part));

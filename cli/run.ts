@@ -76,9 +76,9 @@ export async function runCommandLine(commands: readonly Command[], given: World)
 }
 
 /**
- * Answers are looked at for the keys that show whose they are, and are then believed. One of a
- * control plane of another age may lack what is shown of it: that is for a person to read, and no
- * crash. Without an answer the same error is a fault of ours, and is thrown.
+ * Answers are checked for their identifying keys only. One from another version may lack a field:
+ * that is reported, without a stack. Without an answer the same error is a bug of ours, and is
+ * thrown.
  */
 async function runOne(command: Command, given: Context): Promise<number | Failure> {
   let url: string | null = null;
@@ -175,7 +175,9 @@ function fail(world: World, format: Format, failure: Failure): number {
   return failure.exit;
 }
 
-/** The form wanted by a command line that could not be read: a program still gets its JSON. */
+/**
+ * The output format of a command line that could not be parsed, so that a program still gets JSON.
+ */
 function guessFormat(argv: readonly string[]): Format {
   const line = argv.join(" ");
   return /(?:^| )(?:--?output|-o)[ =]?jsonl?(?: |$)/i.test(line) ? "json" : "table";

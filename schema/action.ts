@@ -1,7 +1,7 @@
 /**
- * What a plan may order. An action carries every parameter (law 2): whoever carries it out has
- * nothing left to choose. The first two change only our own state; the rest are effects, which
- * become operations with the same payload.
+ * What a plan may order. An action carries every parameter (law 2), so its executor has no choice.
+ * The first two change only our own state; the others are effects, which become operations with the
+ * same payload.
  */
 import type { NodeId, PoolName } from "./id.ts";
 import type { Phase } from "./node.ts";
@@ -19,7 +19,7 @@ export type Action =
       replaces: NodeId | null;
       because: string[];
     }
-  /** A change of phase that needs no call. `event` is what a person will read about it. */
+  /** A change of phase without a call. `event` is its text for people. */
   | {
       kind: "advance";
       node: NodeId;
@@ -33,7 +33,7 @@ export type Action =
   /** A call to the outside: `payload` is frozen by the plan. */
   | { kind: "effect"; node: NodeId; payload: Payload; because: string[] };
 
-/** Effects that cannot be taken back. Blindness, lint and budgets look at these. */
+/** Irreversible effects, which blindness, lint and budgets check. */
 export function isDestructive(action: Action): boolean {
   if (action.kind === "effect")
     return ["terminate", "drain", "reboot"].includes(action.payload.kind);

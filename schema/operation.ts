@@ -1,7 +1,7 @@
 /**
- * An operation is an intent with a frozen payload: the row is committed before the first byte of
- * its call and is closed in the same transaction as what the outcome made true (law 4). While it is
- * `asked`, payload and token do not change, however long the answer takes (invariant I11).
+ * An operation is an intent with a frozen payload. The row is committed before the first byte of
+ * its call, and closed in the transaction that commits the outcome (law 4). While it is `asked`,
+ * payload and token do not change (invariant I11).
  */
 import * as v from "valibot";
 import { InstanceId, NodeId, OperationId, PoolName, SessionId } from "./id.ts";
@@ -18,7 +18,7 @@ export const Payload = v.variant("kind", [
     offer: text,
     /** What the first boot proves or disproves (`safety/guard.ts`). */
     guard: v.nullish(text, null),
-    /** Dollars an hour as known when it was asked: what an unanswered ask counts for. */
+    /** Dollars an hour when it was requested; an unanswered request counts with it. */
     pricePerHour: v.nullish(finite, null),
     request: v.object({
       token: text,
@@ -33,8 +33,8 @@ export const Payload = v.variant("kind", [
   }),
   v.object({ kind: v.literal("terminate"), provider: PoolName, instanceId: InstanceId }),
   /**
-   * Set the machine up over SSH. Carried out again after a crash it goes on where the marks on the
-   * machine end; `values` are the template's variables as far as the plan knows them.
+   * Set the machine up over SSH. Repeated after a crash, it continues at the marks on the machine.
+   * `values` are the template's variables as far as the plan knows them.
    */
   v.object({
     kind: v.literal("bootstrap"),
@@ -47,7 +47,7 @@ export const Payload = v.variant("kind", [
     keyPath: v.nullable(text),
     /** `first-use`, `provider`, `known_hosts:<path>`, `insecure`. */
     hostKey: text,
-    /** Host keys that the machine must have, as its provider tells or as seen first. */
+    /** Host keys that the machine must have, as its provider reports or as first seen. */
     hostKeys: v.array(text),
     jump: v.nullable(text),
     become: v.picklist(["auto", "always", "never"]),
@@ -58,7 +58,7 @@ export const Payload = v.variant("kind", [
     sshConnectTimeoutMs: count,
     commandTimeoutMs: count,
   }),
-  /** Start the machine again; `bootId` is the one that must be gone afterwards. */
+  /** Reboot the machine; `bootId` is the boot that must have ended afterwards. */
   v.object({
     kind: v.literal("reboot"),
     provider: PoolName,
@@ -66,8 +66,8 @@ export const Payload = v.variant("kind", [
     bootId: v.nullable(text),
   }),
   /**
-   * Mark unschedulable in the scheduler, as the product. `mirror`: the node is cordoned already,
-   * and the scheduler is only told. `again`: although a person has lifted the mark, as configured.
+   * Mark unschedulable in the scheduler. `mirror`: the node is already cordoned, and only the
+   * scheduler is updated. `again`: although a person has lifted the mark, as configured.
    */
   v.object({
     kind: v.literal("cordon"),
@@ -82,7 +82,7 @@ export const Payload = v.variant("kind", [
     keep: v.optional(v.boolean()),
     mirror: v.optional(v.boolean()),
   }),
-  /** Ask work to leave. `gracePeriodMs` −1 = each pod's own. */
+  /** Evict the workload. `gracePeriodMs` −1 = each pod's own. */
   v.object({
     kind: v.literal("drain"),
     purpose: v.picklist(PURPOSES),
@@ -95,13 +95,13 @@ export type Payload = v.InferOutput<typeof Payload>;
 export type OperationKind = Payload["kind"];
 
 export const OPERATION_STATES = [
-  /** Intended; the call may or may not have been sent. Resolved by replay or by looking. */
+  /** Intended; the call may have been sent. Resolved by repeating it or by a lookup. */
   "asked",
   /** The target confirmed. */
   "done",
   /** The target proved that it did nothing. */
   "refused",
-  /** Overtaken: the subject is gone, so the effect is pointless. */
+  /** Obsolete: the subject is gone. */
   "abandoned",
 ] as const;
 
@@ -117,12 +117,12 @@ export const Operation = v.object({
   payload: Payload,
   state: v.picklist(OPERATION_STATES),
   askedAt: instant,
-  /** Not called again before this: the back-off is stored, not slept. */
+  /** Not called before this: the stored back-off. */
   notBefore: instant,
   /** Calls made, or possibly made. */
   attempts: count,
   /**
-   * Complete listings, after settling, that did not show what was asked for (tag-only providers).
+   * Complete listings after the settle time without the requested instance (tag-only providers).
    */
   lookups: count,
   closedAt: v.nullable(instant),

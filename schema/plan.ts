@@ -1,6 +1,6 @@
 /**
  * What the reconciler would do now, and what it would not do and why (law 6). The same value is
- * written to the journal, shown by `navarch plan` and `explain`, and checked by the plan lint.
+ * journalled, shown by `navarch plan` and `explain`, and checked by the plan lint.
  */
 import type { Action } from "./action.ts";
 import type { NodeId, PoolName } from "./id.ts";
@@ -8,11 +8,11 @@ import type { NodeId, PoolName } from "./id.ts";
 export const WAIT_REASONS = [
   /** An operation is open; its answer decides. */
   "operation",
-  /** Blind means still: the reconciler cannot see, so nothing destructive starts. */
+  /** Observations are unreliable, so nothing irreversible starts. */
   "blind",
   /** Too many nodes of the scope are out already. */
   "budget",
-  /** More faults than hardware can have, or a cause that lies elsewhere: slowed, not stopped. */
+  /** More faults than hardware explains, or a common cause: slowed, not stopped. */
   "breaker",
   /** A ceiling of instances or dollars is reached, or the price is not known. */
   "spend",
@@ -20,7 +20,7 @@ export const WAIT_REASONS = [
   "threshold",
   /** Work is still leaving. */
   "drain",
-  /** The instance is starting, or its agent has not spoken or finished its first check. */
+  /** The instance is starting, or its agent has not reported or finished its first check. */
   "boot",
   /** Set-up over SSH is running. */
   "bootstrap",
@@ -30,13 +30,13 @@ export const WAIT_REASONS = [
   "backoff",
   /** New nodes of this pool do not come up: one at a time, slowly. */
   "bootstrap_guard",
-  /** Silence alone is never a reason: a second witness is missing. */
+  /** Silence alone is no reason: a second witness is missing. */
   "second_witness",
   /** A person holds the node, the pool or the fleet, or has cordoned the node. */
   "human",
-  /** `auto_replace: false`, or an instance that is not ours to end. */
+  /** `auto_replace: false`, or an unmanaged instance. */
   "not_ours",
-  /** No provider of the pool can be asked. */
+  /** No provider of the pool can be used. */
   "provider",
   /** Waits for its replacement to be verified (`surge`). */
   "replacement",
@@ -52,7 +52,7 @@ export type Wait = {
   reason: WaitReason;
   /** For people, with the evidence in it. */
   message: string;
-  /** Wall milliseconds at which looking again makes sense; `null` = when something is reported. */
+  /** Wall milliseconds of the next look; `null` = with the next report. */
   until: number | null;
 };
 

@@ -25,7 +25,7 @@ function firstLabels(labels: Record<string, string>): Record<string, string> {
   return Object.fromEntries(entries.slice(0, LIMIT.labelsMax));
 }
 
-/** Who and what the node is; sent first, and again when something in it changed. */
+/** Identity and hardware of the node; sent first, and again after a change. */
 export const Inventory = v.object({
   hostname: short(255),
   provider: v.nullish(short(63), null),
@@ -36,7 +36,7 @@ export const Inventory = v.object({
   provider_ids: v.nullish(v.pipe(v.array(short(256)), v.maxLength(8)), []),
   /** A hint only: membership is decided by the matched instance. */
   pool: v.nullish(short(63), null),
-  /** An agent sends no more than so many; of another sender the rest is left out. */
+  /** An agent sends at most this many; more from another sender are dropped. */
   labels: v.nullish(v.pipe(v.record(short(316), short(256)), v.transform(firstLabels)), {}),
   internal_ip: v.nullish(short(64), null),
   external_ip: v.nullish(short(64), null),
@@ -82,7 +82,7 @@ export const ProbeResult = v.object({
 });
 export type ProbeResult = v.InferOutput<typeof ProbeResult>;
 
-/** Who says how many GPUs a machine has; `baseline` is the most that its agent ever saw. */
+/** The source of the expected GPU count; `baseline` is the highest count ever seen. */
 export const EXPECTED_FROM = ["bus", "option", "instance_type", "pool", "baseline"] as const;
 export const Expected = v.object({
   gpus: v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)),
@@ -91,9 +91,9 @@ export const Expected = v.object({
 export type Expected = v.InferOutput<typeof Expected>;
 
 /**
- * One full round of probes. `conclusive` is false when nothing could be learned (no permission):
- * the control plane then counts no evaluation. A check says what is *still* true, which is what
- * lets thermal, driver and connectivity findings clear.
+ * One full round of probes. `conclusive` is false if nothing could be read (no permission); the
+ * control plane then counts no evaluation. A check lists what is still true, which clears thermal,
+ * driver and connectivity findings.
  */
 export const Check = v.object({
   at,
@@ -102,11 +102,11 @@ export const Check = v.object({
   /** GPUs that should be there and that answer now. */
   expected_gpus: v.nullish(count, null),
   present_gpus: count,
-  /** Who says how many are expected; `null` with `expected_gpus`. */
+  /** Source of the expected count; `null` with `expected_gpus`. */
   expected_from: v.nullish(v.picklist(EXPECTED_FROM)),
   /**
-   * Keys of the probe-made conditions that hold at this moment, `<kind>/<reason>/<gpu uuid or
-   * node>`; an empty list is a clean check.
+   * Keys of the conditions that hold now, `<kind>/<reason>/<gpu uuid or node>`; an empty list is a
+   * clean check.
    */
   active: v.pipe(v.array(short(200)), v.maxLength(256)),
 });
@@ -132,8 +132,9 @@ export const Report = v.object({
   sent_at: at,
   inventory: v.nullish(Inventory, null),
   /**
-   * With the inventory, from a pod that has one: its service-account token for this product alone.
-   * It is reviewed and never stored. One that is none is left out: a refused report is silence.
+   * With the inventory, from a pod that has one: a service-account token with Navarch's audience.
+   * It is reviewed and never stored. A malformed one is dropped, because a refused report would
+   * count as silence.
    */
   pod_token: v.fallback(v.optional(short(LIMIT.podTokenCharsMax)), undefined),
   sample: v.nullish(Sample, null),
@@ -142,19 +143,19 @@ export const Report = v.object({
   findings: v.nullish(v.pipe(v.array(SpooledFinding), v.maxLength(LIMIT.findingsPerReportMax)), []),
   gaps: v.nullish(v.pipe(v.array(Gap), v.maxLength(LIMIT.findingsPerReportMax)), []),
   results: v.nullish(v.pipe(v.array(CommandResult), v.maxLength(32)), []),
-  /** As `AgentTrust.refused`, in every report: a reply on the way can be anybody's. */
+  /** As `AgentTrust.refused`, in every report. */
   refused_orders: v.nullish(count),
 });
 export type Report = v.InferOutput<typeof Report>;
 
 export const AgentCommand = v.object({
   command_id: CommandId,
-  /** `upgrade` goes only to agents that say that they can; others leave an unknown type out. */
+  /** `upgrade` is sent only to agents that support it; others ignore an unknown type. */
   type: v.picklist(["diagnose", "reboot", "gpu_reset", "upgrade"]),
   parameters: v.record(short(64), short(256)),
-  /** The node's fence when the command was given; the agent refuses one older than it has seen. */
+  /** The node's fence when the command was given; the agent refuses an older one. */
   fence: count,
-  /** An agent of now refuses an order without one. */
+  /** Current agents refuse an order without a signature. */
   signature: v.nullish(OrderSignature),
 });
 export type AgentCommand = v.InferOutput<typeof AgentCommand>;
@@ -176,11 +177,11 @@ export const ReportReply = v.object({
   config: AgentConfig,
   commands: v.array(AgentCommand),
   server_time: at,
-  /** Asked for after a restart of the control plane, or when the node is not known. */
+  /** Requested after a restart of the control plane, or for an unknown node. */
   want_inventory: v.boolean(),
-  /** Tell what still holds once more: checks list a condition that is not known here. */
+  /** Report current conditions again: checks list one that is unknown here. */
   tell_again: v.optional(v.boolean()),
-  /** GPUs that this node must have by its instance type or pool, where either says. */
+  /** GPUs that this node must have by its instance type or pool, if known. */
   expected: v.nullish(Expected),
   node_status: v.nullish(short(64), null),
   verdict: v.nullish(short(32), null),

@@ -1,8 +1,8 @@
 /**
- * What the safety machinery remembers beyond single nodes and pools: small durable facts about the
- * fleet, one row each, keyed so that a second one of a kind replaces the first. A restart, or the
- * next leader, goes on from these rows alone; no counter lives only in memory
- * (docs/reference/safety.md#sessions). Instants are wall milliseconds.
+ * What the safety limits remember beyond nodes and pools: small durable facts, one row each, keyed
+ * so that a second of a kind replaces the first. A restart or the next leader continues from these
+ * rows; no counter lives only in memory (docs/reference/safety.md#sessions). Instants are wall
+ * milliseconds.
  */
 import * as v from "valibot";
 import { amount, count, instant } from "./number.ts";
@@ -26,7 +26,7 @@ export const Cause = v.object({
 export type Cause = v.InferOutput<typeof Cause>;
 
 export const Fact = v.variant("kind", [
-  /** A person stopped everything that cannot be taken back. `until` `null` = until unfrozen. */
+  /** A person froze the fleet. `until` `null` = until unfrozen. */
   v.object({
     kind: v.literal("freeze"),
     by: text,
@@ -34,7 +34,7 @@ export const Fact = v.variant("kind", [
     at: instant,
     until: v.nullable(instant),
   }),
-  /** A scope that sees more faults than its hardware can have. Absent = closed. */
+  /** A scope with more faults than its hardware explains. Absent = closed. */
   v.object({
     kind: v.literal("breaker"),
     /** `fleet`, `pool:<name>` or `domain:<domain>`. */
@@ -42,7 +42,7 @@ export const Fact = v.variant("kind", [
     state: v.picklist(BREAKER_STATES),
     /** Since when in this state. */
     since: instant,
-    /** The last moment at which arrivals were not plausible. */
+    /** The last time at which arrivals were not plausible. */
     trippedAt: instant,
     why: text,
     cause: v.nullable(Cause),
@@ -69,17 +69,20 @@ export const Fact = v.variant("kind", [
   }),
   /** A rule whose verdicts do not count, `<name>@<version>`. */
   v.object({ kind: v.literal("quarantine"), rule: text, at: instant, why: text }),
-  /** A version of the agent that a burst was traced to: its word ends with it. */
+  /** An agent version to which a burst was traced; its reports are discarded. */
   v.object({ kind: v.literal("discredited"), agent: text, at: instant, why: text }),
-  /** A person's word that this version of a rule is right: it is not put aside again. */
+  /** A person trusts this version of a rule: it is not suspended again. */
   v.object({ kind: v.literal("trusted"), rule: text, by: text, at: instant, why: text }),
-  /** Since when this record is the fleet's: its first activation, or its restore from a backup. */
+  /**
+   * Since when this record belongs to the fleet: its first activation, or its restore from a
+   * backup.
+   */
   v.object({ kind: v.literal("record"), since: instant }),
   /** A provider at which nothing can be bought, or whose machines do not come up. */
   v.object({ kind: v.literal("impaired"), provider: text, why: text, at: instant }),
   /**
-   * A Node object that was a node's and is no more, while something of ours may still be on it:
-   * the mark, taints, conditions and labels are to be taken away.
+   * A Node object that no longer belongs to a node, while our mark, taints, conditions or labels
+   * may still be on it.
    */
   v.object({
     kind: v.literal("leaving"),
@@ -89,7 +92,9 @@ export const Fact = v.variant("kind", [
     pool: v.nullable(text),
     at: instant,
   }),
-  /** A person was told that this instance is billed long after its end was asked for. */
+  /**
+   * An alarm was raised for an instance that is billed long after its termination was requested.
+   */
   v.object({ kind: v.literal("billed"), instance: text, at: instant }),
   /** Hardware that failed and may come back under another instance id. */
   v.object({
@@ -106,7 +111,7 @@ export const Fact = v.variant("kind", [
     instances: v.array(text),
     provider: text,
     place: text,
-    /** How often it was handed back and refused. */
+    /** How often it was returned and refused. */
     refused: count,
   }),
   /** The newest upgrade of the agents, and each node that was told in it (`upgrade.ts`). */

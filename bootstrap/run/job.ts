@@ -1,7 +1,6 @@
 /**
- * What one bootstrap is given and what it answers. A job is complete: the run reads no
- * configuration, no store and no environment, so that the reconciler's decision is all there is to
- * know about it (law 2).
+ * Input and outcome of one bootstrap. A job is complete: the run reads no configuration, store or
+ * environment (law 2).
  */
 import type { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import type { InstanceId, NodeId, PoolName } from "../../schema/id.ts";
@@ -13,16 +12,16 @@ export type Arch = "x64" | "arm64";
 /** An address of the control plane that nodes might dial. */
 export type Candidate =
   | { kind: "url"; url: string }
-  /** The address from which the machine sees our SSH connection come, with this scheme and port. */
+  /** The address from which the machine sees our SSH connection, with this scheme and port. */
   | { kind: "seen"; scheme: "http" | "https"; port: number };
 
 /** The agent for one architecture. */
 export type AgentBinary = {
-  /** Where nodes fetch it; one that begins with `/` is a path of the control plane they dial. */
+  /** Where nodes fetch it; a value that begins with `/` is a path of the control plane. */
   url: string;
   /** Hexadecimal, of the uncompressed file. */
   sha256: string;
-  /** The same file on this machine, to be pushed; `null` = it cannot be. */
+  /** The same file on this machine, to push; `null` = not available. */
   path: string | null;
 };
 
@@ -39,7 +38,7 @@ export type Job = {
   user: string;
   /** The text of the private key. */
   privateKey: string;
-  /** What is known of the host key: the pinned one as soon as an attempt has recorded it. */
+  /** The pinned host key, as soon as an attempt has recorded it. */
   hostKey: HostKeyCheck;
   jump: SshTarget | null;
   /** Templates as configured; they parsed when the configuration was loaded. */
@@ -50,9 +49,9 @@ export type Job = {
    */
   values: Readonly<Partial<Record<TemplateVariable, string>>>;
   controlPlane: {
-    /** In order of preference, probed from the machine; empty = `values` has it, nobody checks. */
+    /** In order of preference, probed from the machine; empty = `values` has it, unprobed. */
     candidates: readonly Candidate[];
-    /** As configured, to be quoted if none answers: `0.0.0.0:50051`. */
+    /** As configured, quoted if none answers: `0.0.0.0:50051`. */
     listen: string;
   };
   agent: Readonly<Record<Arch, AgentBinary | null>>;
@@ -64,18 +63,18 @@ export type Job = {
   ca?: { path: string; pem: string } | null;
   /** The public key that signs orders and releases; readable by all. */
   releaseKey?: { path: string; pem: string } | null;
-  /** What the agent shows where the control plane asks for certificates; the key is root's. */
+  /** The client certificate of an agent; its key is readable by root only. */
   shown?: { certPath: string; cert: string; keyPath: string; key: string } | null;
   become: "auto" | "always" | "never";
   /**
-   * Whether commands that an earlier attempt finished are skipped. False after an attempt that was
-   * done and yet no agent spoke: then everything is due once more.
+   * Whether commands that an earlier attempt finished are skipped. False after an attempt that
+   * finished without a report from its agent: then all commands run again.
    */
   resume: boolean;
   /** Where the machine keeps fence and marks. */
   markDirectory: string;
   timeouts: {
-    /** Until the machine lets us in, counted from the start of the run. */
+    /** Until the machine accepts the connection, from the start of the run. */
     sshMs: number;
     /** One try. */
     sshConnectMs: number;
@@ -125,13 +124,13 @@ export type Outcome = {
       error: string;
       /**
        * `later`: another attempt may succeed. `never`: not with this machine and configuration (no
-       * sudo, changed host key, unusable key, address that cannot be told): a person must act, or
-       * the node be replaced.
+       * sudo, changed host key, unusable key, unknown address): a person must act, or the node be
+       * replaced.
        */
       retry: "later" | "never";
       cause: FailureCause;
     }
-  /** The machine has seen a newer epoch or attempt: whoever runs this is not in charge any more. */
+  /** The machine has seen a newer epoch or attempt: this run is outdated. */
   | { kind: "stale"; error: string }
   /** By the signal. */
   | { kind: "interrupted" }

@@ -1,7 +1,7 @@
 /**
- * Looks at a machine before anything is done to it: what it runs on, whether root can be had, which
- * of our addresses it can reach; and claims it, which ends what an earlier run left behind and
- * tells which commands are done.
+ * Inspects a machine before anything is changed: its system, whether root is available, which of
+ * our addresses it reaches. Then claims it, which ends what an earlier run left and shows which
+ * commands are done.
  */
 import type { Shell } from "../shell.ts";
 import { type Answer, failed, good, refused, stale } from "./end.ts";
@@ -16,10 +16,10 @@ export type Sight = {
   arch: Arch;
   isRoot: boolean;
   home: string;
-  /** Where our connection comes from, as the machine sees it; empty if it does not say. */
+  /** The address from which the machine sees our connection; empty if unknown. */
   client: string;
   tools: ReadonlySet<string>;
-  /** `null` = sudo works without a password; else what it said. */
+  /** `null` = sudo works without a password; else its message. */
   noSudo: string | null;
 };
 
@@ -121,7 +121,7 @@ export async function claim(
   return good({ fence, done: new Set(done) });
 }
 
-/** The address of the control plane to hand to the node: the first that answers from there. */
+/** The address of the control plane for the node: the first that answers from there. */
 export async function findAddress(
   shell: Shell,
   job: Job,
@@ -151,12 +151,12 @@ export async function findAddress(
     ([, index, why]) => `${baseAt(urls, index)} does not answer from the machine: ${why}`,
   );
   const explicit = candidates.some((candidate) => candidate.kind === "url");
-  // A network that is not up yet fixes itself; an address that nobody named does not.
+  // A network that is not up yet recovers; a missing address does not.
   if (explicit) return failed("address", `${pool}${tried.join("; ")}`);
   return refused("address", `${cannotTell} (${tried.join("; ")})`);
 }
 
-/** Addresses that mean the machine itself when it dials them, or nobody. */
+/** Addresses that mean the machine itself, or none. */
 const OWN = /^(?:localhost|127\.|0\.0\.0\.0$|\[::1?\]$)/;
 
 function urlsOf(candidate: Candidate, address: string, sight: Sight): URL[] {

@@ -1,8 +1,8 @@
 /**
- * Turns one bare machine into a node, once: reach it, look at it, claim it, give it its credential
- * and its agent, run the pool's commands. It decides nothing about the fleet: it does what the job
- * says, records each step before its effect, and answers how it ended. Running it again, after a
- * crash at any point, goes on where the machine's own marks end.
+ * Turns one bare machine into a node: connect, inspect, claim, install credential and agent, run
+ * the pool's commands. It decides nothing about the fleet: it follows the job, records each step
+ * before its effect, and returns the outcome. Run again after a crash at any point, it continues at
+ * the machine's own marks.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Shell } from "../shell.ts";
@@ -23,12 +23,12 @@ import {
   renderCommands,
 } from "./render.ts";
 
-/** Ends with an outcome whatever machine and network do; rejects only if recording does. */
+/** Ends with an outcome whatever machine and network do; rejects only if recording fails. */
 export async function runBootstrap(job: Job, ports: Ports, signal: AbortSignal): Promise<Outcome> {
   const secrets = [job.credential?.value, job.values.KubernetesJoinToken, ...ports.masks];
   const mask = createMask(secrets.filter((secret) => secret !== undefined));
   const record = new AttemptRecord(job, ports, mask);
-  // Whoever cannot record may not go on: the record is what a successor goes by.
+  // Without a record it must stop: a successor relies on the record.
   const stop = AbortSignal.any([signal, record.broken]);
   let shell: Shell | null = null;
   try {
@@ -58,7 +58,7 @@ async function setUp(
   if (!placed.ok) return placed;
   const pushed = await pushAgent(machine, sight, job, ports, record, signal);
   if (!pushed.ok) return pushed;
-  // The images of clouds have bash as login shell, and what people write for them expects it.
+  // Cloud images have bash as login shell, and commands are written for it.
   const interpreter = sight.tools.has("bash") ? "bash" : "sh";
   const { commandMs } = job.timeouts;
   const running = { machine, folder, interpreter, commandMs, done };
@@ -71,11 +71,11 @@ type Prepared = {
   commands: readonly Command[];
   folder: string;
   done: ReadonlySet<string>;
-  /** Of the control plane, as it was found to answer; `null` = not probed. */
+  /** The control plane's address that answered; `null` = not probed. */
   address: string | null;
 };
 
-/** The step `probe`: everything that is found out before anything is changed, and the claim. */
+/** The step `probe`: everything that is read before anything is changed, and the claim. */
 async function prepare(
   shell: Shell,
   job: Job,
@@ -89,7 +89,7 @@ async function prepare(
   return answer;
 }
 
-/** For the person who reads the step. */
+/** Shown with the step. */
 function formatFindings({ machine, sight, address, commands, done }: Prepared, job: Job): string {
   const root = machine.sudo ? "root through sudo" : sight.isRoot ? "root" : "not root";
   const dial = address ?? job.values.ControlPlane ?? "nothing";

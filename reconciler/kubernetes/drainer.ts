@@ -29,11 +29,11 @@ import { NodeDrain, quietMs } from "./node-drain.ts";
 import type { Instant, NextAsk } from "./node-drain.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";
 
-/** The pods as a watch shows them: what changed there is a reason to list, never to act. */
+/** The pods as a watch shows them: a change triggers a list, never an action. */
 export type PodSource = {
   /** Pods bound to a Node. */
   byNode(name: string): Iterable<KubePod>;
-  /** Since the last sign of the server: event, bookmark or list. */
+  /** Since the last event, bookmark or list from the server. */
   ageMs(): number;
   synced(): boolean;
 };
@@ -45,20 +45,23 @@ export type DrainPorts = DrainListener & {
   /** 0…1. */
   random: () => number;
   log: Log;
-  /** What `left` says of a node has changed: an activation is worth its while. */
+  /** What `left` returns for a node has changed: wakes the loop. */
   hint(): void;
-  /** How many evictions, on the line or waiting for their turn, the write limit has room for. */
+  /** How many evictions, sent or queued, the write limit has room for. */
   room(): number;
 };
 
-/** The reconciler speaks about once a second; a longer silence is its pause, or this process's. */
+/**
+ * The reconciler repeats its drains about once a second; a longer gap is a pause of it or of this
+ * process.
+ */
 const WORD_MS = 5_000;
 /**
  * A watch without a sign for longer says nothing about now, a list neither: on a quiet cluster a
  * bookmark comes each 60 s (measured on kube-apiserver 1.37.1), so one of them may be late.
  */
 const STALE_MS = 100_000;
-/** A failed list makes a node dark after this, so that one lost request is no news. */
+/** After this a failed list makes a node unreachable, so that one lost request does not. */
 const DARK_MS = 15_000;
 const LIST_MS = 2_000;
 /** All drains together list 50 times a second at the most, however many there are. */
@@ -71,7 +74,7 @@ const LISTS_MAX = 16;
 const LOOK_SHARE_MS = 1;
 /** Lines for people; they look at the first few. */
 const BLOCKED_MAX = 50;
-/** A dry run waits so long for DaemonSets that nobody has asked for yet. */
+/** How long a dry run waits for DaemonSets that were not read yet. */
 const PLAN_MS = 10_000;
 
 export class Drainers {
@@ -83,7 +86,7 @@ export class Drainers {
   private readonly teller: DrainTeller;
   private readonly ports: DrainPorts;
   private tendedMono = Number.NEGATIVE_INFINITY;
-  /** The server asked for a pause: it is not about one pod, so it holds for all. */
+  /** The server's request to pause applies to all pods. */
   private quietUntilMono = Number.NEGATIVE_INFINITY;
   private lists = 0;
   private asking = 0;
@@ -101,7 +104,7 @@ export class Drainers {
     });
   }
 
-  /** All nodes that drain now; whoever is not among them drains no more. */
+  /** All nodes that drain now; others stop draining. */
   tend(wishes: readonly DrainWish[]): void {
     const mono = this.ports.clock.monoMs();
     this.tendedMono = mono;
@@ -124,7 +127,7 @@ export class Drainers {
     for (const drain of this.drains.values()) this.step(drain);
   }
 
-  /** How far the node is. A node that nobody drains is dark: nobody has looked. */
+  /** Progress of the node. Without a drain it is unreachable: nothing has looked. */
   left(node: NodeId): DrainSight {
     const drain = this.drains.get(node);
     if (drain === undefined) return { kind: "dark", message: "its drain has not been seen yet" };
@@ -147,7 +150,7 @@ export class Drainers {
     return lines;
   }
 
-  /** What draining the Node would ask of each pod, out of a fresh list. Asks nothing of them. */
+  /** What draining the Node would do to each pod, from a fresh list. Evicts nothing. */
   async plan(name: string, wish: PlanWish): Promise<PlanAnswer> {
     const { api, clock } = this.ports;
     const listed = readPods(await api.call(listPodsOf(name)));
@@ -179,7 +182,7 @@ export class Drainers {
     return { mono: clock.monoMs(), wall: clock.wallMs() };
   }
 
-  /** Only then is anything asked of anybody. */
+  /** Only then are evictions sent. */
   private isWordRecent(mono: number): boolean {
     return mono - this.tendedMono <= WORD_MS;
   }
@@ -192,7 +195,7 @@ export class Drainers {
     return Math.max(LIST_MS, this.drains.size * LIST_SHARE_MS);
   }
 
-  /** Marks what the watch shows of each node that drains, so that a change is noticed. */
+  /** Marks changes that the watch shows for each draining node. */
   private mark(): void {
     const isCrowd = this.everyMs > LIST_MS;
     for (const drain of this.drains.values()) {
@@ -201,9 +204,9 @@ export class Drainers {
   }
 
   /**
-   * Queues the nodes whose list is due, those that waited longest first. A list to ask from is soon
-   * old, so it is taken only where there is room to ask: the nodes that drain longest first, each
-   * to its end.
+   * Queues the nodes whose list is due, longest waiting first. A list is soon too old to act on, so
+   * it is taken only where there is room to evict: the longest draining nodes first, each to its
+   * end.
    */
   private queue(): void {
     const { drains, asks, everyMs } = this;
@@ -254,7 +257,7 @@ export class Drainers {
     return groupPods(drain, plan, this.asks, this.now());
   }
 
-  /** Why nobody can tell how far it is; `null` = it can be told. */
+  /** Why progress is unknown; `null` = it is known. */
   private darknessOf(drain: NodeDrain): string | null {
     const { pods, clock } = this.ports;
     const mono = clock.monoMs();
@@ -310,7 +313,7 @@ export class Drainers {
     return `no pod is left; ${count} still attached (${names})`;
   }
 
-  /** Asks whom it may, tells what came up, and says so if the node looks different now. */
+  /** Sends permitted evictions, reports problems, and signals changes. */
   private step(drain: NodeDrain): void {
     if (!this.isCurrent(drain)) return;
     const at = this.now();
@@ -347,7 +350,7 @@ export class Drainers {
     this.asks.ask(ask, how);
     ask.cut ??= cut;
     const pick = { node, kube_node: name, pod: `${pod.namespace}/${pod.name}`, uid: pod.uid };
-    // Tries behind a budget repeat by the thousand; what was asked is in the server's audit log.
+    // Attempts behind a budget repeat by the thousand; the server's audit log has them.
     log("debug", `${how} pod`, pick);
     if (cut !== null && ask.tries === 1) this.teller.deadline(drain, pod, cut, this.now().wall);
     const request = how === "evict" ? evictPod : deletePod;

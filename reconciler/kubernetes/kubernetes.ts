@@ -52,7 +52,7 @@ export type KubernetesPorts = {
   log: Log;
   /** Lets a machine join; without it none can. */
   join?: Join;
-  /** Told of each mark for a session, once the server has acknowledged it. */
+  /** Called for each mark of a session, once the server has acknowledged it. */
   marked?: (node: string) => void;
 };
 
@@ -75,16 +75,16 @@ export class Kubernetes implements Scheduler {
   readonly #podsOn = new PodIndex();
   readonly #hosts = new PodHosts();
   readonly #holds = new PodHolds();
-  /** What works on the cluster while this process leads, recreated each time it begins to. */
+  /** What works on the cluster during one leadership term. */
   #hands: Hands;
-  /** Whose object is whose, as the last activation said. */
+  /** Which object belongs to which node, as of the last activation. */
   #bound = new Map<string, Bound>();
-  /** Names that objects had which are gone, by node. */
+  /** Former object names that are gone, by node. */
   #orphaned: ReadonlyMap<string, string> = new Map();
-  /** Changes of objects that the reconciler looks at, and of what tells them apart. */
+  /** Called when objects that the reconciler observes change. */
   #news = 0;
   #identity = 0;
-  /** An activation has said it since this process leads. */
+  /** An activation has sent it in this leadership term. */
   #tended = false;
   #wished = new WeakMap<ShownNode, { object: KubeNode; wish: StatusWish }>();
   #draining: ReadonlySet<string> = new Set();
@@ -172,7 +172,7 @@ export class Kubernetes implements Scheduler {
     return this.#judge(answer, uid);
   }
 
-  /** Also where marks are not written any more: what is there from before has to go. */
+  /** Also where marks are no longer written: earlier ones must be removed. */
   async uncordon(node: string, _why: string, _fence: Fence): Promise<SchedulerAnswer> {
     const bound = this.#bound.get(node);
     if (bound === undefined) return this.#unbound();
@@ -182,7 +182,7 @@ export class Kubernetes implements Scheduler {
     return this.#judge(await releaseCordon(briefly(this.#ports), name, uid, options), uid);
   }
 
-  /** The phase that follows says what drains, and every activation says it again (`tend`). */
+  /** The next phase says what drains, and every activation repeats it (`tend`). */
   async drain(): Promise<SchedulerAnswer> {
     return { kind: "ok" };
   }
@@ -191,8 +191,8 @@ export class Kubernetes implements Scheduler {
     if (!this.#ports.config.mirror.drain) return null;
     const bound = this.#bound.get(node);
     if (bound === undefined) {
-      // Whose object is whose is known from the first activation on. Until then an agent's list of
-      // GPU processes must not pass for an empty node: not all work of a pod is on a GPU.
+      // Matches are known from the first activation on. Until then an agent's list of GPU processes
+      // must not make a node count as empty: not all work of a pod uses a GPU.
       if (!this.#tended) return { kind: "dark", message: "the cluster was not looked at yet" };
       return this.#leftOfOrphaned(node);
     }
@@ -207,8 +207,8 @@ export class Kubernetes implements Scheduler {
   }
 
   /**
-   * Whoever takes a Node object away ends no pod by it: those that are bound to the name count
-   * until the cluster has ended them, and only then an agent's word does.
+   * Removing a Node object ends no pod: pods bound to the name count until the cluster has ended
+   * them; only then the agent's report does.
    */
   #leftOfOrphaned(node: string): DrainSight | null {
     const name = this.#orphaned.get(node);
@@ -223,11 +223,11 @@ export class Kubernetes implements Scheduler {
     if (dark !== null) return { kind: "dark", message: dark };
     const working = this.#working(name);
     if (working > 0) return { kind: "busy", remaining: working, message: leftPods(working) };
-    // Idle as far as a watch shows, which is not the proof that a drain needs: that is a list.
+    // Idle as far as a watch shows; a drain needs a list as proof.
     return { kind: "empty", seenAt: 0 };
   }
 
-  /** A node that is not in the cluster has no mark there; before the first list nobody knows. */
+  /** A node outside the cluster has no mark there; before the first list this is unknown. */
   #unbound(): SchedulerAnswer {
     if (this.#nodes.synced() || this.#isForbidden()) {
       return { kind: "ok", message: "it has no object in Kubernetes" };
@@ -298,7 +298,7 @@ export class Kubernetes implements Scheduler {
     return darkCopy("nodes", this.#nodes) ?? darkCopy("pods", this.#pods);
   }
 
-  /** Found by itself, and never allowed to look: the guide's own manifests have no role. */
+  /** Found automatically, and never permitted: the cluster has no role for Navarch. */
   #isForbidden(): boolean {
     const { enabled } = this.#ports.config;
     return enabled === "auto" && !this.#nodes.synced() && this.#nodes.forbidden;
@@ -311,8 +311,8 @@ export class Kubernetes implements Scheduler {
       const byPool = queueOf(this.#pods.values(), this.#ports.config.podLabel);
       this.#queues = { version, byPool };
     }
-    // A watch that is open speaks for now: between two bookmarks nothing happened, and a queue
-    // that is evaluated every few seconds must not be unknown for most of a quiet minute.
+    // An open watch is current: between two bookmarks nothing happened, and a queue that is
+    // evaluated every few seconds must not be unknown for most of a quiet minute.
     const ageMs = this.#pods.ageMs();
     const isOpen = this.#pods.problem === null && ageMs <= STALE_MS;
     const observedAt = this.#ports.clock.wallMs() - (isOpen ? 0 : ageMs);

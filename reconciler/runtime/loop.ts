@@ -48,19 +48,19 @@ export type LoopPorts = {
   /** Providers that could not be opened, with why. */
   unavailable: ReadonlyMap<string, string>;
   targets: Targets;
-  /** Look, fold and decide, but carry nothing out: the plan is only shown. */
+  /** Dry run: observe, fold and decide without effects. */
   dryRun: boolean;
-  /** Milliseconds of a core that this process has used; where nobody can tell, time. */
+  /** CPU milliseconds of this process, or elapsed time if unknown. */
   cpuMs(): number;
   /** Whether this process still leads, asked before each call. */
   permit: Permit;
-  /** Resolves after the event loop has served what waits; at once in simulation. */
+  /** Resolves after the event loop has run other work; at once in simulation. */
   turn(): Promise<void>;
-  /** Told of each activation that ended, and whether well: what a watchdog is fed by. */
+  /** Called after each activation with its success; feeds the watchdog. */
   turned(ok: boolean): void;
-  /** Told of every committed change: metrics, watchers. */
+  /** Called for every committed change: metrics, watchers. */
   committed(change: Change): void;
-  /** Told what the policy decided, after the change that holds it is durable. */
+  /** Called with the policy's results, after their change is durable. */
   judged(judged: Judged): void;
 };
 
@@ -112,7 +112,7 @@ export class Reconciler {
     this.watch = new CloudWatch(providers.values(), clock, () => this.hint());
   }
 
-  /** Loads the durable fleet; every operation found open counts as possibly sent. */
+  /** Loads the durable fleet; every open operation counts as possibly sent. */
   static async open(
     ports: LoopPorts,
     config: Config,
@@ -130,7 +130,7 @@ export class Reconciler {
   lastPlan(): Plan {
     return this.planner.plan;
   }
-  /** The last activations of this process that are still known, oldest first. */
+  /** The last activations of this process, oldest first. */
   activations(count: number): Activation[] {
     return this.planner.recorder.last(count);
   }
@@ -153,11 +153,11 @@ export class Reconciler {
   nodeOfObject(name: string): NodeId[] {
     return this.ledger.nodesOfObject(name);
   }
-  /** What a pool's autoscaler last made of it; `null` without one, or before its first look. */
+  /** The autoscaler's last result for a pool; `null` without one, or before its first run. */
   standing(pool: PoolName): Standing | null {
     return this.scaler.standing(pool);
   }
-  /** What is left on a node now. */
+  /** The work left on a node. */
   workOn(node: NodeId): DrainSight {
     return this.observer.workOn(this.fleet(), node, this.ports.clock.monoMs());
   }
@@ -169,27 +169,27 @@ export class Reconciler {
   hasAdopted(): boolean {
     return this.adopted;
   }
-  /** What keeps the loop, or a pool of it, from acting; `null` while sound. */
+  /** What stops the loop, or one of its pools; `null` if nothing does. */
   failure(): string | null {
     const out = this.planner.breaches();
     if (this.trouble.count >= TROUBLE_TOLD) out.push(`activations fail: ${this.trouble.message}`);
     return out.length === 0 ? null : out.join("; ");
   }
 
-  /** Durable letters, from the ingest after its own commit. */
+  /** Durable inbox entries, from the ingest after its commit. */
   takeEntries(entries: StoredEntry[]): void {
     this.ledger.addEntries(entries);
     this.hint();
   }
 
-  /** A person's order, durable already. Resolves with what became of it. */
+  /** A person's order, already durable. Resolves with its result. */
   takeCommand(command: Command): Promise<Command> {
     const outcome = this.ledger.addCommand(command);
     this.hint();
     return outcome;
   }
 
-  /** A change made by a route (pool size, demand): one transaction, then the plan is recreated. */
+  /** A change made by a route (pool size, demand): one transaction, then a new plan. */
   async change(edit: (draft: Draft) => void): Promise<void> {
     await this.ledger.alone(async () => {
       await this.ledger.refresh();
@@ -203,12 +203,12 @@ export class Reconciler {
     this.hinted = true;
     this.wake?.();
   }
-  /** One activation. Tests and the simulator call it directly; `start` calls it for ever. */
+  /** One activation. Tests and the simulator call it; `start` repeats it. */
   activate(): Promise<void> {
     return this.ledger.alone(() => this.activateAlone());
   }
 
-  /** A standby's activation: reads the store again, shows what it says, and writes nothing. */
+  /** A standby's activation: reads the store again and writes nothing. */
   look(): Promise<void> {
     return this.ledger.alone(async () => {
       const { clock } = this.ports;
@@ -235,11 +235,11 @@ export class Reconciler {
       if (acts) this.scale(sight, mono);
       this.planner.decide(sight);
     } finally {
-      // Whatever went wrong in deciding, what arrived is taken in.
+      // Inputs are kept even if deciding failed.
       await this.ledger.flush();
       this.noteFolded(folded);
     }
-    // First whose object is whose, then the calls that need it.
+    // Matches objects first, then makes the calls that need them.
     const wish = () => wishOf(this.fleet(), this.config, sight, this.planner.plan.waits);
     if (acts) this.informer.tend(wish, this.ports.permit);
     const may = (one: Operation): boolean => mayCall(one, this.fleet(), sight);
@@ -250,7 +250,7 @@ export class Reconciler {
     await store.trim(now);
   }
 
-  /** What trips or clears, is put aside or comes back, before anything is decided. */
+  /** Breakers trip and clear, and rules are suspended, before anything is decided. */
   private guard(now: number): void {
     const draft = this.ledger.draft();
     const fleet = this.fleet();
@@ -309,7 +309,7 @@ export class Reconciler {
     return { cluster, alarms: this.informer.alarms(), unproven: this.informer.unproven() };
   }
 
-  /** Autoscalers change what is wanted; what is done about it is the plan's, as for any size. */
+  /** Autoscalers change the wanted size; the plan acts on it as on any other. */
   private scale(sight: Sight, mono: number): void {
     const { config, presence, ledger } = this;
     const draft = ledger.draft();
@@ -329,7 +329,7 @@ export class Reconciler {
     beat();
   }
 
-  /** Stops deciding, then waits for calls that are out, at most `graceMs`. */
+  /** Stops deciding, then waits for calls in flight, at most `graceMs`. */
   async stop(graceMs: number): Promise<void> {
     const { clock } = this.ports;
     this.stopping = true;
@@ -367,7 +367,7 @@ export class Reconciler {
     }
   }
 
-  /** False after a failure, and after the rest that follows it. */
+  /** False after a failure and during the pause that follows. */
   private async tryActivate(): Promise<boolean> {
     try {
       await this.activate();
@@ -390,7 +390,7 @@ export class Reconciler {
     });
   }
 
-  /** Milliseconds until something is worth another look. */
+  /** Milliseconds until the next look is due. */
   private pauseMs(): number {
     const mostMs = Math.min(PERIOD_MS, this.watch.nextMs(this.cloud.busy(this.fleet())));
     return untilNext(this.planner.plan, this.ports.clock.wallMs(), mostMs);

@@ -1,7 +1,6 @@
 /**
- * One run of a scenario, from an empty world to its last assertion. Everything that a run decides
- * follows from the file, the seed and the build; time comes from outside, so the same code runs in
- * virtual and in real time.
+ * One run of a scenario, from an empty world to its last assertion. Every decision follows from
+ * file, seed and build; time comes from outside, so the same code runs in virtual and in real time.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import { openChaos } from "../scenario/chaos.ts";
@@ -27,7 +26,7 @@ export type RunOptions = {
   time: Time;
   seed: number;
   semantics: Semantics;
-  /** Beside those of the file. */
+  /** In addition to the file's. */
   thresholds: readonly Threshold[];
   analytic: boolean;
   isAborted: () => boolean;
@@ -36,7 +35,7 @@ export type RunOptions = {
   opened?: (stack: Stack) => void;
   /** Resident memory of this process in MiB. */
   rssMb: () => number;
-  /** The run goes on after its events, until it is aborted. */
+  /** Continues after its events until it is aborted. */
   stays?: boolean;
 };
 
@@ -59,9 +58,11 @@ export type Progress = {
   recoveries: number;
 };
 
-/** How much time passes between two looks at whether somebody interrupted. */
+/** How often an interruption is checked. */
 const STEP_MS = 1_000;
-/** The product must know what it owns before the story begins; two listings of an idle cloud. */
+/**
+ * The control plane must know its instances before the story begins: two listings of an idle cloud.
+ */
 const ADOPT_MAX_MS = 20_000;
 const ADOPT_LOOK_MS = 500;
 const INTERVAL_MS = 5_000;
@@ -102,7 +103,7 @@ class Run {
     const streams = openStreams(seed);
     this.#nodes = allNodes(scenario, streams.fleet);
     const wanted = configOf(scenario);
-    // What the file lists is taken in first; what its pools want comes after that.
+    // Listed machines are adopted first, then pools buy the rest.
     const config = this.#isAdopting() ? withoutFloor(wanted) : wanted;
     this.#heartbeatTimeoutMs = config.server.heartbeatTimeoutMs;
     const recovery = scenario.stress?.chaos?.recovery ?? null;
@@ -162,7 +163,7 @@ class Run {
     const { scenario, time } = this.#options;
     this.#options.opened?.(this.#stack);
     const isStaggered = scenario.stress?.fleetGen != null;
-    // Instances of a listed fleet exist before the story; those of a generated one appear in it.
+    // Instances of a listed fleet exist before the story; generated ones appear in it.
     this.#originMono = time.monoMs() + (isStaggered ? 0 : ADOPT_MAX_MS);
     await this.#stack.await(this.#stack.start());
     if (!isStaggered && this.#nodes.length > 0) await this.#adopt();
@@ -194,7 +195,7 @@ class Run {
     });
   }
 
-  /** The file's machines are to become its pools' own, before those buy what they lack. */
+  /** The file's machines are adopted by its pools before those buy. */
   #isAdopting(): boolean {
     return this.#nodes.length > 0 && !this.#options.scenario.implicitPool;
   }
@@ -218,7 +219,7 @@ class Run {
     return this.#nodes.every(({ id, pool }) => pool === null || known?.has(id as never) === true);
   }
 
-  /** An earlier life took in what exists and wanted nothing; the one that the file tells begins. */
+  /** A previous life adopted what exists and wanted nothing; now the file's begins. */
   async #beginFloor(): Promise<void> {
     if (!this.#isFloorDue) return;
     this.#isFloorDue = false;
@@ -234,7 +235,7 @@ class Run {
     if (!isDead) await plane.start();
   }
 
-  /** After the last machine of a generated fleet was bought: the pools want what the file says. */
+  /** After the last machine of a generated fleet was bought, pools want what the file says. */
   #openFloorSoon(waitedMs = 0): void {
     const { time } = this.#options;
     if (this.#isKnown() || waitedMs >= ADOPT_MAX_MS) void this.#openFloor();
@@ -294,7 +295,7 @@ class Run {
     });
   }
 
-  /** Lets time pass to this instant of the run; false if somebody interrupted. */
+  /** Lets time pass to this instant of the run; false if interrupted. */
   async #until(atMs: number): Promise<boolean> {
     const { time, isAborted, sink } = this.#options;
     while (this.#elapsed() < atMs) {
@@ -322,7 +323,7 @@ class Run {
     if ((events[0]?.atMs ?? 1) > 0) await this.#beginFloor();
     for (const event of events) {
       if (!(await this.#until(event.atMs))) return;
-      // Providers that are in trouble from the start are so before anything is bought.
+      // Providers that fail from the start do so before anything is bought.
       if (event.atMs > 0 || event.action !== "provider_fault") await this.#beginFloor();
       const target = "target" in event ? String(event.target) : null;
       this.#record.line("scenario", event.action, target, { line: event.line });

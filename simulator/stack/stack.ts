@@ -1,7 +1,7 @@
 /**
- * The whole of a simulated run but its story: clouds, machines with the production agent, and the
- * production control plane, on one clock. What is known about nodes is asked of the control plane's
- * own API; what is done to machines is done here.
+ * A simulated run without its story: clouds, machines with the production agent, and the production
+ * control plane, on one clock. Nodes are read through the control plane's own API; machines are
+ * changed here.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
@@ -24,11 +24,11 @@ import { Lull } from "./lull.ts";
 import { Plane } from "./plane.ts";
 import type { Time } from "./time.ts";
 
-/** A report that nobody answers is given up after this, as by the agent's transport. */
+/** An unanswered report is dropped after this, as by the agent's transport. */
 const DEADLINE_MS = 10_000;
-/** How often machines are looked at to be put aside. */
+/** How often idle machines are looked for. */
 const LULL_MS = 2_000;
-/** Rest of the loop for each node of the fleet: what a large one adds to a detection. */
+/** Pause of the loop for each node: what a large fleet adds to a detection. */
 const REST_PER_NODE_MS = 0.2;
 const REST_MAX_MS = 1_000;
 
@@ -44,7 +44,7 @@ export type StackOptions = {
   shape: SimNode;
   /** How long a bought machine needs from its instance running to its agent. */
   coldStartMs: (random: Random) => number;
-  /** Put machines aside while nothing happens on them. */
+  /** Stop simulating machines while nothing happens on them. */
   analytic: boolean;
   events: StackEvents;
 };
@@ -52,7 +52,7 @@ export type StackOptions = {
 export type StackEvents = {
   committed(change: Change): void;
   cloudEntry(provider: string, entry: Entry): void;
-  /** What anybody changed in the cluster. */
+  /** Changes in the cluster. */
   kubeWrite(write: KubeWrite): void;
   /** One report's way to the control plane and back, milliseconds. */
   delivered(ms: number): void;
@@ -166,7 +166,7 @@ export class Stack {
     this.#begin(member);
   }
 
-  /** Waits for `promise` while time goes on, in steps; the answer may need the loop to turn. */
+  /** Waits for `promise` while time passes, in steps; the answer may need the loop to run. */
   async await<T>(promise: Promise<T>): Promise<T> {
     const state = { done: false };
     const mark = () => {

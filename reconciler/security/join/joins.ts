@@ -24,12 +24,12 @@ export type JoinAnswer =
       credential: string;
       /** The token's id. */
       token: string;
-      /** True for an answer that was given before. */
+      /** True for a repeated answer. */
       again: boolean;
     }
   | {
       kind: "refused";
-      /** `unknown`: no such token; everything else was said by somebody who holds one. */
+      /** `unknown`: no such token; every other problem concerns the holder of one. */
       why: "unknown" | "used" | "expired" | "revoked" | "other" | "gone";
       message: string;
       /** The token's id. */
@@ -37,13 +37,13 @@ export type JoinAnswer =
     }
   | { kind: "unavailable"; message: string };
 
-/** Machines that may wait at once: a pool that boots is hundreds, a flood is not ours. */
+/** Machines that may wait at once: a booting pool has hundreds. */
 const WAITING_MAX = 512;
-/** Ended tokens stay a week, for a person who asks what became of one. */
+/** Ended tokens are kept for a week, for questions. */
 const KEPT_MS = 7 * 24 * 3_600_000;
 /**
- * How long after a token's end an answer of it that was lost is given again: an agent tries once a
- * minute at least, and whoever finds an old token and its nonce must find nothing behind them.
+ * How long after a token's end a lost answer is repeated: an agent retries at least once a minute,
+ * and an old token with its nonce must be worthless.
  */
 export const AGAIN_MS = 10 * 60_000;
 
@@ -62,7 +62,7 @@ export class Joins {
     return this.from.table.list();
   }
 
-  /** `null` if there are too many that could still be used. */
+  /** `null` if too many are still usable. */
   async create(token: JoinToken): Promise<JoinToken | null> {
     const { table, clock } = this.from;
     const now = clock.wallMs();
@@ -72,7 +72,7 @@ export class Joins {
     return token;
   }
 
-  /** Ends a token at once; `null` if there is none of that id. */
+  /** Ends a token at once; `null` if the id is unknown. */
   async revoke(id: string): Promise<CountedToken | null> {
     const { table, clock } = this.from;
     const found = await table.byId(id);
@@ -82,7 +82,7 @@ export class Joins {
     return { token, uses: found.uses };
   }
 
-  /** One machine's wish. `remote` is the address from which it calls. */
+  /** One machine's request. `remote` is the address from which it calls. */
   async join(request: JoinRequest, sight: Sight, remote: string): Promise<JoinAnswer> {
     if (this.waiting >= WAITING_MAX) {
       return { kind: "unavailable", message: "too many machines join at once" };
@@ -128,7 +128,7 @@ export class Joins {
     if (place.kind === "refused") return refuse(place.why, place.message, token);
     const { node } = place;
     return authority.change(node, async () => {
-      // A person may have taken the node's credentials back while this waited for its turn.
+      // A person may have revoked the node's credentials while this waited.
       const still = judge();
       if (still.kind === "refused") return refuse(still.why, still.message, token);
       const credential = this.credentialFor(node, token, now);
@@ -153,7 +153,7 @@ export class Joins {
     const { authority } = this.from;
     const key = joinKey(authority.keyOf(node), now);
     const by = `join:${token.id}`;
-    // A row is there already only where the token names the node.
+    // A row already exists only if the token names the node.
     const own = authority.ofNode(node) ?? nodeCredential(node, { now, by, key });
     const named = token.node === null ? {} : { vouched: true };
     return { ...own, key, revokedAt: null, pool: token.pool, ...named };
