@@ -6,13 +6,12 @@ import type { V1Lease, V1LeaseSpec } from "@kubernetes/client-node";
 import { readAdmission } from "./admission.ts";
 import { deleteOptions } from "./api.ts";
 import type { KubeApi } from "./api.ts";
-import { CALL_MS, failureOf, nodePath } from "./node-call.ts";
+import { CALL_MS, failed, failureOf, nodePath } from "./node-call.ts";
+import type { Failed } from "./node-call.ts";
 import { LEASE_NAMESPACE } from "./permission.ts";
 import { readInstantMs, readList, readObject } from "./read-field.ts";
 import { readPod } from "./read-pod.ts";
 import { isWorkload } from "./workload.ts";
-
-export type Failed = { kind: "failed"; message: string; retryAfterMs: number | null };
 
 /** `renewedAt`: wall milliseconds of the kubelet's clock; `null` = never renewed. */
 export async function readLease(
@@ -28,7 +27,8 @@ export async function readLease(
     const { renewTime } = readObject<V1LeaseSpec>(readObject<V1Lease>(answer.body).spec);
     return { kind: "lease", renewedAt: readInstantMs(renewTime) };
   }
-  return answer.kind === "refused" && answer.status === 404 ? { kind: "none" } : failed(answer);
+  const isNone = answer.kind === "refused" && answer.status === 404;
+  return isNone ? { kind: "none" } : failed(failureOf(answer));
 }
 
 /** A page is enough: the question is whether there are any. */
@@ -52,7 +52,7 @@ export async function countPodsLeft(
     lane: "read",
     pool,
   });
-  if (answer.kind !== "ok") return failed(answer);
+  if (answer.kind !== "ok") return failed(failureOf(answer));
   const pods = readList(readObject(answer.body)["items"]).filter((item) => {
     const pod = readPod(item);
     return pod !== null && isWorkload(pod);
@@ -78,11 +78,5 @@ export async function deleteNode(
   if (answer.kind === "ok") return { kind: "gone" };
   const isSure = answer.kind === "refused" && readAdmission(answer.message) === null;
   const isOther = isSure && (answer.status === 404 || answer.status === 409);
-  return isOther ? { kind: "gone" } : failed(answer);
-}
-
-function failed(answer: Parameters<typeof failureOf>[0]): Failed {
-  const failure = failureOf(answer);
-  const retryAfterMs = failure.kind === "refused" ? failure.retryAfterMs : null;
-  return { kind: "failed", message: failure.message, retryAfterMs };
+  return isOther ? { kind: "gone" } : failed(failureOf(answer));
 }

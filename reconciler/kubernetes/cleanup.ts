@@ -12,10 +12,9 @@
 import type { NodeId } from "../../schema/id.ts";
 import type { Log } from "../core/clock.ts";
 import { countPodsLeft, deleteNode, readLease } from "./cleanup-call.ts";
-import type { Failed } from "./cleanup-call.ts";
 import { InFlight } from "./in-flight.ts";
-import { readLive } from "./node-call.ts";
-import type { NodePorts } from "./node-call.ts";
+import { failed, readLive } from "./node-call.ts";
+import type { Failed, NodePorts } from "./node-call.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 import { changeTaints, OUT_OF_SERVICE_TAINT } from "./taint.ts";
 
@@ -133,30 +132,30 @@ export class Cleanup {
     if (this.#cases.get(uid) !== one) return;
     const live = await readLive(this.#ports.api, name, uid, pool);
     if (live.kind === "other_object") return this.#done(one);
-    if (live.kind === "refused") return this.#fail(one, live.message, live.retryAfterMs);
+    if (live.kind === "refused") return this.#fail(one, live);
     const { deletion } = live.node;
     if (deletion !== undefined) return this.#held(one, deletion.finalizers);
     const silent = await this.#isSilent(one);
     // Without the second witness nothing is deleted.
-    if (typeof silent === "object") return this.#fail(one, silent.message, silent.retryAfterMs);
+    if (typeof silent === "object") return this.#fail(one, silent);
     if (silent !== true) {
       if (one.doubt !== null && one.taintedAtMs !== null) return this.#takeBack(one, live.node);
       return this.#again(one, silent, "its kubelet's lease has not been still for long enough");
     }
     const left = await countPodsLeft(this.#ports.api, name, pool);
-    if (left.kind === "failed") return this.#fail(one, left.message, left.retryAfterMs);
+    if (left.kind === "failed") return this.#fail(one, left);
     if (left.pods > 0 && !this.#hasWaited(one)) {
       const at = { name, uid, pool, cached: live.node, lane: "evict" as const };
       const put = await changeTaints(this.#ports, at, { want: [OUT_OF_SERVICE_TAINT], drop: [] });
       if (put.kind === "other_object") return this.#done(one);
-      if (put.kind !== "done") return this.#fail(one, put.message, retryAfterOf(put));
+      if (put.kind !== "done") return this.#fail(one, failed(put));
       one.taintedAtMs ??= this.#ports.clock.monoMs();
       return this.#again(one, POLL_MS, `pods that are bound to it have not ended: ${left.pods}`);
     }
     // Between the answers the wish may have gone: the machine, or its record, came back.
     if (this.#cases.get(uid) !== one) return;
     const gone = await deleteNode(this.#ports.api, name, uid, pool);
-    if (gone.kind === "failed") return this.#fail(one, gone.message, gone.retryAfterMs);
+    if (gone.kind === "failed") return this.#fail(one, gone);
     // A finalizer may hold it there: the next look tells.
     this.#again(one, POLL_MS, "its deletion was asked for");
   }
@@ -167,7 +166,7 @@ export class Cleanup {
     const at = { name, uid, pool, cached: live, lane: "evict" as const };
     const put = await changeTaints(this.#ports, at, { want: [], drop: [OUT_OF_SERVICE_TAINT] });
     if (put.kind === "other_object") return this.#done(one);
-    if (put.kind !== "done") return this.#fail(one, put.message, retryAfterOf(put));
+    if (put.kind !== "done") return this.#fail(one, failed(put));
     one.taintedAtMs = null;
     this.#again(one, DOUBT_MS);
   }
@@ -237,7 +236,7 @@ export class Cleanup {
     this.#again(one, DONE_MS);
   }
 
-  #fail(one: Case, message: string, retryAfterMs: number | null): void {
+  #fail(one: Case, { message, retryAfterMs }: Omit<Failed, "kind">): void {
     const { clock, random } = this.#ports;
     const ms = Math.min(BACKOFF_MAX_MS, POLL_MS * 2 ** Math.min(one.failures, 10));
     one.failures += 1;
@@ -252,6 +251,3 @@ export class Cleanup {
     this.#ports.log("warn", "Node object of a terminated machine remains", about);
   }
 }
-
-const retryAfterOf = (answer: { kind: string; retryAfterMs?: number | null }): number | null =>
-  answer.retryAfterMs ?? null;

@@ -46,6 +46,13 @@ export type Refusal = { kind: "refused"; message: string; retryAfterMs: number |
 /** It may have been done, or be done later. */
 export type Loss = { kind: "lost"; message: string };
 
+export type Failed = { kind: "failed"; message: string; retryAfterMs: number | null };
+
+export function failed(failure: Refusal | Loss): Failed {
+  const retryAfterMs = failure.kind === "refused" ? failure.retryAfterMs : null;
+  return { kind: "failed", message: failure.message, retryAfterMs };
+}
+
 /** No object of this name, or one with another UID: the message says which. */
 export type OtherObject = { kind: "other_object"; message: string };
 

@@ -6,8 +6,8 @@ import { unreachable } from "../../schema/unreachable.ts";
 import { readAdmission } from "./admission.ts";
 import { PATCH } from "./api.ts";
 import type { KubeAnswer, KubeRequest } from "./api.ts";
-import { CALL_MS, failureOf, nodePath } from "./node-call.ts";
-import type { NodePorts } from "./node-call.ts";
+import { CALL_MS, failed, failureOf, nodePath } from "./node-call.ts";
+import type { Failed, NodePorts } from "./node-call.ts";
 import { MANAGER } from "../core/kubernetes/object.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 import { readNode } from "./read-node.ts";
@@ -25,7 +25,7 @@ export type Written = { object: KubeNode | null; told: string[] } & (
   | { kind: "done" }
   /** The object is no more, or another one. */
   | { kind: "gone" }
-  | { kind: "failed"; message: string; retryAfterMs: number | null }
+  | Failed
 );
 
 export async function writeStatus(
@@ -40,8 +40,7 @@ export async function writeStatus(
       const answer = await changeTaints(ports, at, step.change);
       if (answer.kind === "done") return { kind: "done", object: answer.object, told: [] };
       if (answer.kind === "other_object") return { kind: "gone", object: null, told: [] };
-      const retryAfterMs = answer.kind === "refused" ? answer.retryAfterMs : null;
-      return { kind: "failed", message: answer.message, retryAfterMs, object: null, told: [] };
+      return { ...failed(answer), object: null, told: [] };
     }
     case "conditions":
       return written(
@@ -153,9 +152,7 @@ function written(answer: KubeAnswer, uid: string): Written {
     return { kind: "done", object, told: [] };
   }
   if (isGone(answer)) return { kind: "gone", object: null, told: [] };
-  const failure = failureOf(answer);
-  const retryAfterMs = failure.kind === "refused" ? failure.retryAfterMs : null;
-  return { kind: "failed", message: failure.message, retryAfterMs, object: null, told: [] };
+  return { ...failed(failureOf(answer)), object: null, told: [] };
 }
 
 /**
