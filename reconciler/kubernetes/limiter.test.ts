@@ -1,47 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { Clock } from "../core/clock.ts";
+import { VirtualClock } from "../../simulator/engine/clock.ts";
 import type { KubeAnswer, KubeApi, KubeRequest } from "./api.ts";
 import { Limiter, isThrottled, limited } from "./limiter.ts";
 import type { Report, WriteLane } from "./limiter.ts";
 
-type StepClock = Clock & { run(ms: number): Promise<void> };
-
-/** Steps from timer to timer, and lets what waits on promises run in between. */
-function openClock(): StepClock {
-  let nowMs = 0;
-  let count = 0;
-  const timers = new Map<number, { atMs: number; work: () => void }>();
-  return {
-    wallMs: () => 1_700_000_000_000 + nowMs,
-    monoMs: () => nowMs,
-    after(ms, work) {
-      const id = ++count;
-      timers.set(id, { atMs: nowMs + ms, work });
-      return () => timers.delete(id);
-    },
-    async run(ms) {
-      const untilMs = nowMs + ms;
-      for (;;) {
-        await settle();
-        const due = [...timers].sort(([, a], [, b]) => a.atMs - b.atMs)[0];
-        if (due === undefined || due[1].atMs > untilMs) break;
-        timers.delete(due[0]);
-        nowMs = Math.max(nowMs, due[1].atMs);
-        due[1].work();
-      }
-      nowMs = untilMs;
-      await settle();
-    },
-  };
-}
-
-const settle = async () => {
-  for (let turn = 0; turn < 4; turn += 1) await Promise.resolve();
-};
-
 function open(perSecondMax = 200) {
-  const clock = openClock();
+  const clock = new VirtualClock();
   const limiter = new Limiter({ clock, perSecondMax });
   const granted: { lane: WriteLane; atMs: number }[] = [];
   const ask = (lane: WriteLane, count = 1, signal?: AbortSignal) => {
@@ -63,14 +28,14 @@ describe("Limiter", () => {
     ask("evict", 5_000);
     ask("status", 5_000);
     ask("cordon", 750);
-    await clock.run(5_000);
+    await clock.pass(5_000);
     expect(of("cordon")).toHaveLength(750);
   });
 
   test("acquire() lets 20 evictions a second out at first", async () => {
     const { clock, ask, of } = open();
     ask("evict", 1_000);
-    await clock.run(10_000);
+    await clock.pass(10_000);
     expect(of("evict").length).toBeWithin(200, 210);
   });
 
@@ -78,7 +43,7 @@ describe("Limiter", () => {
     const { clock, ask, of } = open();
     ask("status", 1_000);
     ask("evict", 1_000);
-    await clock.run(20_000);
+    await clock.pass(20_000);
     expect(of("status").length).toBeGreaterThan(of("evict").length / 15);
     expect(of("status").length).toBeLessThan(of("evict").length / 5);
   });
@@ -87,12 +52,12 @@ describe("Limiter", () => {
     const { clock, limiter, report } = open();
     for (let second = 0; second < 10; second += 1) {
       for (let n = 0; n < 10; n += 1) report();
-      await clock.run(1_000);
+      await clock.pass(1_000);
     }
     expect(limiter.standing().perSecond).toBeWithin(65, 71);
     for (let second = 0; second < 60; second += 1) {
       report();
-      await clock.run(1_000);
+      await clock.pass(1_000);
     }
     expect(limiter.standing().perSecond).toBe(200);
   });
@@ -102,12 +67,12 @@ describe("Limiter", () => {
     for (let n = 0; n < 50; n += 1) report({ throttled: true });
     expect(limiter.standing()).toMatchObject({ perSecond: 10, cordonsPerSecond: 75 });
     for (let second = 0; second < 10; second += 1) {
-      await clock.run(1_000);
+      await clock.pass(1_000);
       report({ throttled: true });
     }
     expect(limiter.standing()).toMatchObject({ perSecond: 2, cordonsPerSecond: 10 });
     for (let second = 0; second < 60; second += 1) {
-      await clock.run(1_000);
+      await clock.pass(1_000);
       report();
     }
     expect(limiter.standing()).toMatchObject({ perSecond: 200, cordonsPerSecond: 150 });
@@ -118,9 +83,9 @@ describe("Limiter", () => {
     report({ throttled: true, retryAfterMs: 3_000 });
     ask("cordon");
     ask("evict");
-    await clock.run(2_999);
+    await clock.pass(2_999);
     expect(granted).toEqual([]);
-    await clock.run(2);
+    await clock.pass(2);
     expect(granted).toHaveLength(2);
     report({ throttled: true, retryAfterMs: 3_600_000 });
     expect(limiter.standing().pausedMs).toBe(30_000);
@@ -130,7 +95,7 @@ describe("Limiter", () => {
     const { clock, limiter, report } = open();
     const second = async (latencyMs: number) => {
       for (let n = 0; n < 20; n += 1) report({ latencyMs });
-      await clock.run(1_000);
+      await clock.pass(1_000);
     };
     for (let n = 0; n < 10; n += 1) await second(150);
     const healthy = limiter.standing().perSecond;
@@ -150,7 +115,7 @@ describe("Limiter", () => {
     const { clock, limiter, report } = open();
     for (let second = 0; second < 20; second += 1) {
       for (let n = 0; n < 20; n += 1) report({ latencyMs: second < 10 ? 4 : 40 });
-      await clock.run(1_000);
+      await clock.pass(1_000);
     }
     expect(limiter.standing().perSecond).toBeWithin(110, 121);
   });
@@ -169,7 +134,7 @@ describe("Limiter", () => {
     limiter.close();
     expect((await Promise.all(held)).some(Boolean)).toBe(false);
     expect(await limiter.acquire("cordon")).toBe(false);
-    await clock.run(10_000);
+    await clock.pass(10_000);
   });
 
   test("never exceeds its cap, keeps its ranks, and lets every lane go on", async () => {
@@ -192,7 +157,7 @@ describe("Limiter", () => {
           for (const { lane: on, asks, ms, ...rest } of steps) {
             ask(on, asks);
             asked[on] += asks;
-            await clock.run(ms);
+            await clock.pass(ms);
             limiter.report({ lane: on, ...rest });
           }
           const burst = Math.max(1, cap / 4);
@@ -207,7 +172,7 @@ describe("Limiter", () => {
           // With everybody asking, nobody waits for ever.
           const before = { cordon: of("cordon"), evict: of("evict"), status: of("status") };
           for (const each of ["cordon", "evict", "status"] as const) ask(each, 30);
-          await clock.run(45_000);
+          await clock.pass(45_000);
           for (const each of ["cordon", "evict", "status"] as const) {
             expect(of(each).length).toBeGreaterThan(before[each].length);
           }
@@ -242,7 +207,7 @@ describe("limited()", () => {
     const inner: KubeApi = {
       async call(request) {
         calls.push(request);
-        if (takesMs > 0) await fixture.clock.run(takesMs);
+        if (takesMs > 0) await fixture.clock.pass(takesMs);
         return answer();
       },
       watch: async () => ({ kind: "ended" }),
@@ -255,17 +220,17 @@ describe("limited()", () => {
     const { api: held, calls, clock } = api(() => ok);
     for (let n = 0; n < 10; n += 1) void held.call(write);
     for (let n = 0; n < 10; n += 1) void held.call({ ...write, verb: "get", lane: "read" });
-    await clock.run(10);
+    await clock.pass(10);
     expect(calls.filter(({ verb }) => verb === "get")).toHaveLength(10);
     expect(calls.filter(({ verb }) => verb === "create")).toHaveLength(1);
-    await clock.run(3_000);
+    await clock.pass(3_000);
     expect(calls).toHaveLength(20);
   });
 
   test("refuses, unsent, what gets no turn in its time", async () => {
     const { api: held, calls, clock } = api(() => ok);
     const answers = Array.from({ length: 40 }, () => held.call(write));
-    await clock.run(8_000);
+    await clock.pass(8_000);
     const refusals = (await Promise.all(answers)).filter(({ kind }) => kind === "refused");
     expect(refusals.length + calls.length).toBe(40);
     expect(refusals[0]).toMatchObject({ status: 429, reason: "ClientThrottled" });

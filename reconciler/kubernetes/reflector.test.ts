@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { Clock } from "../core/clock.ts";
+import { VirtualClock } from "../../simulator/engine/clock.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, WatchEnd, WatchEvent } from "./api.ts";
 import { readIdentity, readObject } from "./read-field.ts";
 import { Reflector } from "./reflector.ts";
@@ -8,39 +8,6 @@ type Thing = { name: string; uid: string; resourceVersion: string };
 const json = (name: string, version: number, uid = `uid-${name}`) => ({
   metadata: { name, uid, resourceVersion: String(version) },
 });
-
-/** Time that a test steps; `run` goes from timer to timer. */
-function openClock() {
-  let nowMs = 0;
-  let count = 0;
-  const timers = new Map<number, { atMs: number; work: () => void }>();
-  const settle = async () => {
-    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
-  };
-  const clock: Clock = {
-    wallMs: () => nowMs,
-    monoMs: () => nowMs,
-    after(ms, work) {
-      const id = ++count;
-      timers.set(id, { atMs: nowMs + ms, work });
-      return () => timers.delete(id);
-    },
-  };
-  async function run(ms: number): Promise<void> {
-    const untilMs = nowMs + ms;
-    for (;;) {
-      await settle();
-      const due = [...timers].sort(([, a], [, b]) => a.atMs - b.atMs)[0];
-      if (due === undefined || due[1].atMs > untilMs) break;
-      timers.delete(due[0]);
-      nowMs = Math.max(nowMs, due[1].atMs);
-      due[1].work();
-    }
-    nowMs = untilMs;
-    await settle();
-  }
-  return { clock, run, timers };
-}
 
 type Watch = {
   query: Readonly<Record<string, string>>;
@@ -52,7 +19,8 @@ type Watch = {
 
 /** An API whose answers the test gives; a list is answered at once. */
 function open(random: () => number = () => 0) {
-  const { clock, run, timers } = openClock();
+  const clock = new VirtualClock();
+  const run = (ms: number) => clock.pass(ms);
   const watches: Watch[] = [];
   const lists: { query: Readonly<Record<string, string>>; atMs: number }[] = [];
   let list: (request: KubeRequest) => KubeAnswer = () => page(1, []);
@@ -96,7 +64,7 @@ function open(random: () => number = () => 0) {
     list = next;
   };
   const names = () => [...reflector.values()].map(({ name }) => name).sort();
-  return { reflector, run, timers, watch, watches, lists, answer, changes, names, logged, clock };
+  return { reflector, run, watch, watches, lists, answer, changes, names, logged, clock };
 }
 
 const page = (version: number, items: unknown[], more = ""): KubeAnswer => ({
@@ -264,14 +232,14 @@ describe("Reflector", () => {
   });
 
   test("stop() ends the watch and every timer; start() lists again", async () => {
-    const { reflector, run, watch, watches, lists, answer, timers, names, changes } = open();
+    const { reflector, run, watch, watches, lists, answer, clock, names, changes } = open();
     reflector.start();
     await run(0);
     const first = watch();
     first.emit("ADDED", json("a", 7));
     reflector.stop();
     await run(0);
-    expect([first.signal.aborted, timers.size, names()]).toEqual([true, 0, ["a"]]);
+    expect([first.signal.aborted, clock.nextMs(), names()]).toEqual([true, null, ["a"]]);
     first.emit("ADDED", json("late", 8));
     expect(changes).toHaveLength(1);
     // It looked away: only a list says whether what it holds is whole.
@@ -282,10 +250,10 @@ describe("Reflector", () => {
     expect([lists.length, names()]).toEqual([2, []]);
     watch().end({ kind: "lost", message: "cut" });
     await run(10);
-    expect(timers.size).toBe(1);
+    expect(clock.nextMs()).not.toBeNull();
     reflector.stop();
     await run(0);
-    expect(timers.size).toBe(0);
+    expect(clock.nextMs()).toBeNull();
   });
 
   test("a list on its way when it is stopped does not touch what the next one brings", async () => {

@@ -11,6 +11,7 @@ import type { Operation, Payload } from "../../schema/operation.ts";
 import type { Judgement, PolicyNode } from "../../schema/policy.ts";
 import type { Inventory } from "../../schema/report.ts";
 import { type Fact, factKey } from "../../schema/safety.ts";
+import type { CampaignFact } from "../../schema/upgrade.ts";
 import type { Fleet } from "../../reconciler/core/fleet.ts";
 import type { KubeNode } from "../../reconciler/core/kubernetes/object.ts";
 import { emptyInventory } from "../../reconciler/core/fold/inbox-entry.ts";
@@ -82,6 +83,37 @@ export function nodeOf(id: string, over: Partial<Node> = {}): Node {
 /** An unmanaged machine that runs an agent. */
 export const unboughtOf = (id: string, over: Partial<Node> = {}): Node =>
   nodeOf(id, { slot: null, instance: null, ...over });
+
+/** Such a machine whose agent, of this version, takes releases for `platforms`. */
+export function upgradableOf(
+  id: string,
+  version: string,
+  at: number,
+  platforms: readonly string[] = ["linux-amd64"],
+): Node {
+  const capabilities = platforms.map((platform) => `upgrade:${platform}`);
+  const agent = { ...agentOf({ capabilities }, version), registeredAt: at, lastHeartbeatAt: at };
+  const node = unboughtOf(id, { pool: null, phase: { kind: "serving", since: at }, agent });
+  return { ...node, health: { ...node.health, verdict: "healthy", lastCheckAt: at } };
+}
+
+/** A campaign that runs, begun by a person. */
+export const runningOf = (startedAt: number, over: Partial<CampaignFact> = {}): CampaignFact => ({
+  kind: "upgrade",
+  id: "c1",
+  to: "1.1.0",
+  percent: 100,
+  force: false,
+  by: "ann",
+  startedAt,
+  deadlineMs: 180_000,
+  files: { "linux-amd64": "0".repeat(64), "linux-arm64": "1".repeat(64) },
+  state: "running",
+  why: null,
+  endedAt: null,
+  rollback: false,
+  ...over,
+});
 
 export function findingOf(over: Partial<Finding> = {}): Finding {
   return {

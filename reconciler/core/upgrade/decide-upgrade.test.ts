@@ -5,14 +5,14 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import * as v from "valibot";
-import { BootId, NodeId, StreamId } from "../../../schema/id.ts";
+import { NodeId,
+} from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { Fact, factKey } from "../../../schema/safety.ts";
 import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";
-import { newNode } from "../fold/new-node.ts";
-import { emptyInventory } from "../fold/inbox-entry.ts";
 import { campaignOf, decideUpgrade, isAway, isSettled, roomOf, rowsOf } from "./decide-upgrade.ts";
 import { WATCH_MS } from "./track.ts";
+import { runningOf, upgradableOf } from "../../../test/world/part.ts";
 
 const START = 1_700_000_000_000;
 const STEP_MS = 5_000;
@@ -30,49 +30,11 @@ type Machine = {
   platform?: string;
 };
 
-function nodeOf({ id, able, platform = "linux-amd64" }: Machine, version = "1.0.0"): Node {
-  const born = newNode({
-    id: v.parse(NodeId, id),
-    pool: null,
-    slot: null,
-    gen: 0,
-    at: START,
-    replaces: null,
-  });
-  const inventory = { ...emptyInventory(id), capabilities: able ? [`upgrade:${platform}`] : [] };
-  return {
-    ...born,
-    phase: { kind: "serving", since: START },
-    agent: {
-      bootId: v.parse(BootId, "boot-1"),
-      stream: v.parse(StreamId, "s"),
-      version,
-      simulated: false,
-      registeredAt: START,
-      lastHeartbeatAt: START,
-      inventory,
-    },
-    health: { ...born.health, verdict: "healthy", lastCheckAt: START },
-  };
-}
+const nodeOf = ({ id, able, platform = "linux-amd64" }: Machine, version = "1.0.0"): Node =>
+  upgradableOf(id, version, START, able ? [platform] : []);
 
-function campaign(percent: number): CampaignFact {
-  return {
-    kind: "upgrade",
-    id: "c1",
-    to: "1.1.0",
-    percent,
-    force: false,
-    by: "ann",
-    startedAt: START,
-    deadlineMs: DEADLINE_MS,
-    files: { "linux-amd64": "0".repeat(64), "linux-arm64": "1".repeat(64) },
-    state: "running",
-    why: null,
-    endedAt: null,
-    rollback: false,
-  };
-}
+const campaign = (percent: number): CampaignFact =>
+  runningOf(START, { percent, deadlineMs: DEADLINE_MS });
 
 /** A fleet that does as it is told, each machine after its own fashion. */
 class Fleet {

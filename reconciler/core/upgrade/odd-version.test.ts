@@ -5,71 +5,26 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import * as v from "valibot";
-import { BootId, NodeId, StreamId } from "../../../schema/id.ts";
+import { NodeId,
+} from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { compareVersions } from "../../../schema/release.ts";
 import { Report } from "../../../schema/report.ts";
-import { type Fact, factKey } from "../../../schema/safety.ts";
 import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";
 import { Draft, newMirror } from "../draft.ts";
 import { sightOf } from "../../../test/world/ask.ts";
-import type { Fleet } from "../fleet.ts";
-import { emptyInventory } from "../fold/inbox-entry.ts";
-import { newNode } from "../fold/new-node.ts";
 import { campaignOf, decideUpgrade } from "./decide-upgrade.ts";
 import { stepUpgrade } from "./step.ts";
 import { viewUpgrade } from "../../http/view/upgrade.ts";
 import { wordFor } from "./word.ts";
+import { fleetOf, runningOf, upgradableOf } from "../../../test/world/part.ts";
 
 const START = 1_700_000_000_000;
 
-function nodeOf(index: number, version: string): Node {
-  const id = v.parse(NodeId, `n${10 + index}`);
-  const born = newNode({ id, pool: null, slot: null, gen: 0, at: START, replaces: null });
-  const inventory = { ...emptyInventory(id), capabilities: ["upgrade:linux-amd64"] };
-  return {
-    ...born,
-    phase: { kind: "serving", since: START },
-    agent: {
-      bootId: v.parse(BootId, "boot-1"),
-      stream: v.parse(StreamId, "s"),
-      version,
-      simulated: false,
-      registeredAt: START,
-      lastHeartbeatAt: START,
-      inventory,
-    },
-    health: { ...born.health, verdict: "healthy", lastCheckAt: START },
-  };
-}
+const nodeOf = (index: number, version: string): Node =>
+  upgradableOf(`n${10 + index}`, version, START);
 
-function campaign(to: string, force: boolean): CampaignFact {
-  return {
-    kind: "upgrade",
-    id: "c1",
-    to,
-    percent: 100,
-    force,
-    by: "ann",
-    startedAt: START,
-    deadlineMs: 180_000,
-    files: { "linux-amd64": "0".repeat(64) },
-    state: "running",
-    why: null,
-    endedAt: null,
-    rollback: false,
-  };
-}
-
-function fleetOf(nodes: readonly Node[], facts: readonly Fact[]): Fleet {
-  const { nodes: _nodes, facts: _facts, ...mirror } = newMirror();
-  return {
-    ...mirror,
-    fleetId: "f",
-    nodes: new Map(nodes.map((node) => [node.id, node])),
-    facts: new Map(facts.map((fact) => [factKey(fact), fact])),
-  };
-}
+const campaign = (to: string, force: boolean): CampaignFact => runningOf(START, { to, force });
 
 const SIGHT = sightOf({ now: START + 1_000, attentiveMs: 1_000 });
 
