@@ -1,7 +1,7 @@
 /**
- * Who was heard when, and what they last measured: memory only, bounded by the fleet. A restart
- * loses it on purpose, because silence is counted by an attentive clock that starts with the
- * process (law 9). All instants here are monotonic milliseconds of this process.
+ * Records when each node was heard and its last sample: memory only, bounded by the fleet. A
+ * restart clears it, because silence is counted by an attentive clock that starts with the process
+ * (law 9). Instants are monotonic milliseconds of this process.
  */
 import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -18,17 +18,17 @@ type Heard = {
   sample: PackedSample | null;
   /** When the sample was taken in; before the first one, when the node was first heard. */
   sampleMono: number;
-  /** The sample as last asked for, while someone holds it. */
+  /** The sample as last returned, while a reader holds it. */
   view: WeakRef<Sample> | null;
 };
 
 export class Presence {
   private readonly heard = new Map<NodeId, Heard>();
-  /** Since when this process has looked without a pause; silence is never counted from before. */
+  /** Since when this process has run without a pause; silence is never counted from before. */
   private attentiveSince: number;
   private lastPulseMono: number;
   private lastPulseWall: number;
-  /** Until when a pause or a clock jump makes everything doubtful, and why. */
+  /** Until when a pause or a clock jump makes observations unreliable, and why. */
   private doubt: { untilMono: number; why: string } | null = null;
 
   constructor(mono: number, wall: number) {
@@ -58,9 +58,8 @@ export class Presence {
   }
 
   /**
-   * A sign of life of this process itself, given by a timer of its own and by every activation. A
-   * long gap between two means that it did not run (SIGSTOP, migration, a blocked loop): then its
-   * own silence is not anybody else's.
+   * A sign of life of this process, from a timer of its own and every activation. A long gap means
+   * that it did not run (SIGSTOP, migration, a blocked loop), so silence in it is not the agents'.
    */
   pulse(mono: number, wall: number, graceMs: number): void {
     const gapMs = mono - this.lastPulseMono;
@@ -82,12 +81,12 @@ export class Presence {
     this.lastPulseWall = wall;
   }
 
-  /** Why this process does not trust its own eyes, or `null`. */
+  /** Why observations are unreliable, or `null`. */
   doubtful(): string | null {
     return this.doubt?.why ?? null;
   }
 
-  /** Milliseconds for which this process has looked without a pause. */
+  /** Milliseconds for which this process has run without a pause. */
   attentiveMs(mono: number): number {
     return Math.max(0, mono - this.attentiveSince);
   }
@@ -108,7 +107,7 @@ export class Presence {
     const attentive = this.attentiveMs(mono);
     if (heard === undefined) return attentive > patienceFor(timeoutMs) ? attentive : null;
     if (heard.atMono >= this.attentiveSince) return mono - heard.atMono;
-    // Heard before this process was paused: its agent may have begun to wait, too.
+    // Heard before this process was paused: its agent may be backing off, too.
     return Math.max(0, attentive - (patienceFor(timeoutMs) - timeoutMs));
   }
 
@@ -141,7 +140,7 @@ export class Presence {
     return made;
   }
 
-  /** The newest sample as it is kept, for who reads it at once; the next report overwrites it. */
+  /** The newest sample as stored, to be read at once; the next report overwrites it. */
   packed(node: NodeId): PackedSample | null {
     return this.heard.get(node)?.sample ?? null;
   }
@@ -183,7 +182,7 @@ export class Presence {
   }
 }
 
-/** How long to wait for a node that has not been heard since this process looks. */
+/** How long to wait for a node that was not heard since this process started. */
 export function patienceFor(timeoutMs: number): number {
   return Math.max(timeoutMs, LIMIT.agentPauseMsMax * (1 + AGENT_JITTER));
 }
@@ -194,8 +193,7 @@ const AGENT_JITTER = 0.25;
 /** How often the process says that it runs. */
 export const PULSE_MS = 1_000;
 /**
- * A pulse that is this much late was not running; above any pause of the collector, below any
- * heartbeat timeout.
+ * A pulse this late means a pause: above any pause of the collector, below any heartbeat timeout.
  */
 const STALL_MS = 1_000;
 /** A wall clock that moved by more than this against the monotonic clock is not trusted. */

@@ -1,8 +1,8 @@
 /**
- * Who is speaking: a bearer token to a principal. Tokens have 256 bits and are compared by hash in
- * constant time; nothing here ever returns or logs one. A node's token is derived from the fleet's
- * secret, the node's id and a number, so a replayed create injects the same one and no plain token
- * is stored; of rotations only numbers are (`schema/credential.ts`).
+ * Maps a bearer token to a principal. Tokens have 256 bits and are compared by hash in constant
+ * time; none is returned or logged. A node's token is derived from the fleet's secret, the node's
+ * id and a rotation number, so a repeated create injects the same one and no plain token is stored
+ * (`schema/credential.ts`).
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
@@ -16,13 +16,13 @@ export type Principal = {
   name: string;
   /** The only node this principal may speak for, for role `node`. */
   node: NodeId | null;
-  /** The guide's one token for operators and agents. */
+  /** The one token that operators and agents share. */
   shared: boolean;
-  /** Which of a node's credentials was shown; `null` for everybody else. */
+  /** Which of a node's credentials was presented; `null` for other principals. */
   rotation: number | null;
 };
 
-/** Why a token lets nobody in. What is `revoked` or `outdated` was once made by this fleet. */
+/** Why a token is refused. `revoked` and `outdated` ones were once issued by this fleet. */
 export type Rejection = "absent" | "unknown" | "forged" | "revoked" | "outdated" | "expired";
 
 export type Judgement =
@@ -53,7 +53,7 @@ export function nodeToken(secret: string, node: string, rotation = 0): string {
   return `${NODE_PREFIX}${Buffer.from(node).toString("base64url")}.${number}${mac}`;
 }
 
-/** The id of the row that says how far a node's credentials have come. */
+/** The id of the row with a node's rotation number. */
 export function nodeCredentialId(node: string): string {
   return `node:${node}`;
 }
@@ -91,8 +91,8 @@ export class Authority {
   }
 
   /**
-   * One change of a node's credentials at a time: each is made of what the one before has left, or
-   * a use that is being noted would write a revocation over that came meanwhile.
+   * One change of a node's credentials at a time: each builds on the one before, or a recorded use
+   * would overwrite a concurrent revocation.
    */
   async change<T>(node: string, work: () => Promise<T>): Promise<T> {
     const turn = (this.turns.get(node) ?? Promise.resolve()).then(work);
@@ -142,12 +142,12 @@ export class Authority {
     return nodeToken(this.secret, node, this.keyOf(node).number);
   }
 
-  /** What one process of this fleet tells another; no credential can be made of it. */
+  /** Authenticates one process of this fleet to another; no credential can be derived from it. */
   sign(text: string): string {
     return createHmac("sha256", this.secret).update(`between:${text}`).digest("base64url");
   }
 
-  /** `header` is the `Authorization` header; `null` = nobody that may enter. */
+  /** `header` is the `Authorization` header; `null` = refused. */
   identify(header: string | null, now: number): Principal | null {
     const judged = this.judge(header, now);
     return judged.kind === "known" ? judged.principal : null;

@@ -1,5 +1,6 @@
 /**
- * How a node comes into service: asked for, booting, verified by its first full check. Pure.
+ * Decides how a node comes into service: requested, booting, verified by its first full check.
+ * Pure.
  */
 import { isLeaving, type Node, type Phase, type Purpose } from "../../../schema/node.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
@@ -106,7 +107,7 @@ export function decideBooting(
 ): void {
   const { sight, timing } = scope;
   const loss = lossOf(node, scope);
-  // A list may lag behind what was just bought: while it boots, only the cloud's own word ends it.
+  // A listing may lag behind a purchase: while it boots, only the cloud's own report ends it.
   if (loss !== null && node.instance?.absentSince === null) return lose(node, scope, plan, loss);
   if (node.order !== null)
     return fail(node, scope, plan, node.order.why, "operator", node.order.force);
@@ -121,7 +122,7 @@ export function decideBooting(
       "its agent registered",
     ]);
   }
-  // A control plane that was away could not hear the agent: its own absence is not counted.
+  // A control plane that was away could not hear the agent; that time is not counted.
   const waitedMs = Math.min(sight.now - (doneAt ?? phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs) {
     const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
@@ -135,7 +136,7 @@ export function decideBooting(
   );
 }
 
-/** What is known of a node that was set up and stays silent, for the person who looks into it. */
+/** What is known of a node that was set up and stays silent, for people. */
 function seenOf({ bootstrap, instance }: Node): string {
   if (bootstrap === null || bootstrap.doneAt === null || instance === null) return "";
   const { internalIp, externalIp, state, id } = instance;
@@ -147,8 +148,8 @@ function seenOf({ bootstrap, instance }: Node): string {
 }
 
 /**
- * Set up over SSH, attempt by attempt. An agent that speaks before the set-up is done says nothing
- * yet: the commands that are left may be the ones that make the machine fit for work.
+ * Set up over SSH, attempt by attempt. A report before the set-up is done does not count: the
+ * remaining commands may be the ones that make the machine fit for work.
  */
 function decideSetUp(
   node: Node,
@@ -203,7 +204,7 @@ export function decideVerifying(
   const { sight, timing } = scope;
   const loss = lossOf(node, scope);
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
-  // It may wait for its cluster for long: its own word counts as that of one that serves.
+  // It may wait long for its cluster; its own reports count like a serving node's.
   if (loss !== null && node.order === null && !scope.candidates.has(node.id))
     return plan.wait("second_witness", `${loss}, but its agent reports: the cloud is not trusted`);
   if (node.order !== null && node.order.goal !== "drain" && node.instance !== null) {
@@ -224,7 +225,7 @@ export function decideVerifying(
   const well = health.verdict === "healthy" || health.verdict === "degraded";
   if (checked && well && health.silentSince === null) return arrive(node, phase, scope, plan);
   const threshold = scope.pool?.health.unhealthyThreshold ?? 1;
-  // Without a full check nothing is known but what cannot pass: its driver may still be on its way.
+  // Without a full check only permanent faults count: its driver may still be starting.
   const isKnown = checked || isDefinitive(node);
   if (health.verdict === "unhealthy" && health.unhealthyRun >= threshold && isKnown) {
     const why =
@@ -261,7 +262,7 @@ function arrive(node: Node, phase: At<"verifying">, scope: Scope, plan: PlanBuil
   const serving: Phase = { kind: "serving", since: sight.now };
   const unready = unreadyIn(node, scope);
   if (unready === null) return plan.advance(serving, "node.verified", because);
-  // Only a drain is left of orders here: a Node that is not Ready may have work on it.
+  // Only a drain applies here: a Node that is not Ready may have work on it.
   if (node.order !== null) return decideOrder(node, scope, plan);
   const { message, isSure } = unready;
   const limitMs = timing.clusterReadyTimeoutMs;
@@ -287,8 +288,8 @@ function leaveBe(plan: PlanBuilder, why: string): void {
 }
 
 /**
- * Ends a node that never served. Nothing runs on it, so there is nothing to drain; unless it was
- * taken back, or its cluster shows work on it or does not answer.
+ * Terminates a node that never served. It needs no drain, unless it was adopted, or its cluster
+ * shows work on it or does not answer.
  */
 function fail(
   node: Node,
@@ -317,7 +318,7 @@ function fail(
   plan.advance(to, "node.failed", [why]);
 }
 
-/** It leaves as one that served does: marked, then drained. */
+/** It leaves like a serving node: marked, then drained. */
 function empty(node: Node, scope: Scope, plan: PlanBuilder, why: string, purpose: Purpose): void {
   const because = [why];
   if (node.cordon.product === null && node.cordon.human === null) {
@@ -328,7 +329,7 @@ function empty(node: Node, scope: Scope, plan: PlanBuilder, why: string, purpose
   plan.act({ kind: "effect", node: node.id, payload, because });
 }
 
-/** A machine that somebody took away is no hardware failure, unless its hardware had said so. */
+/** A machine removed by others is no hardware failure, unless its hardware had reported one. */
 function endOf(session: NonNullable<Node["session"]>): "replaced" | "lost" {
   return session.definitive ? "replaced" : "lost";
 }

@@ -1,7 +1,7 @@
 /**
- * How a node leaves: drained, then ended, then confirmed gone by the cloud. Pure. Nothing is ended
- * before it is drained or its deadline passed, and nothing is forgotten before the cloud confirms
- * it: until then it is billed.
+ * Decides how a node leaves: drained, terminated, then confirmed gone by the cloud. Pure. Nothing
+ * is terminated before it is drained or its deadline passed, and nothing is forgotten before the
+ * cloud confirms it: until then it is billed.
  */
 import type { Node, Phase, Purpose } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
@@ -18,10 +18,13 @@ import { SWEEP_MS } from "./sweep.ts";
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 type Draining = At<"draining">;
 
-/** A cloud that accepted an end and still shows the instance running is asked again after this. */
+/**
+ * A cloud that accepted a termination and still shows the instance running is asked again after
+ * this.
+ */
 const ASK_AGAIN_MS = 60_000;
 
-/** Why a node counts as drained when it truly is: every other reason cuts work off, or may. */
+/** The only reason that proves a drained node empty. */
 export const EMPTIED = "no work is left on it";
 
 /** Defaults for a node whose pool is no longer configured. */
@@ -35,7 +38,7 @@ const DRAIN_DEFAULT = {
 } as const;
 
 /**
- * A person ordered it out: same steps, without threshold and budget, still not while blind unless
+ * A person ordered it: the same steps without threshold and budget, but not while blind unless
  * forced.
  */
 export function decideOrder(node: Node, scope: Scope, plan: PlanBuilder): void {
@@ -80,7 +83,7 @@ export function drainPayload(
   };
 }
 
-/** The pool became smaller meanwhile, by this very slot: nobody is to take the node's place. */
+/** The pool became smaller by this slot meanwhile, so nothing replaces the node. */
 function isGivenUp(node: Node, { candidates, sight }: Scope): boolean {
   if (!candidates.has(node.id) || !isReplaced(node)) return false;
   return sight.blind.length === 0 && sight.frozen === null;
@@ -132,11 +135,11 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   const left = workOn(sight, node.id);
   const dark = left.kind === "dark" ? left.message : darkness(node, scope);
   if (dark !== null) {
-    // Neither a deadline nor patience makes up for eyes: whoever could tell does not answer.
+    // No deadline replaces an observation: the cluster does not answer.
     return plan.wait("blind", dark);
   }
   if (left.kind === "empty" && left.seenAt >= phase.since) return drained(EMPTIED);
-  // Time in which nobody could be asked to leave is not counted against the work.
+  // Time in which no pod could be evicted is not counted.
   const deadlineAt =
     left.kind === "busy" ? (left.deadlineAt ?? phase.deadlineAt) : phase.deadlineAt;
   if (phase.deadlineAt > 0 && sight.now >= Math.max(phase.deadlineAt, deadlineAt))
@@ -147,7 +150,7 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   }
   if (phase.sawWork !== true)
     return plan.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
-  // While a hold or a pause stops it, nothing ends at any time that could be named.
+  // While a hold or a pause is active, no end can be predicted.
   const kept = node.order === null ? keptBy(node, scope) : null;
   if (kept !== null) return plan.wait("human", `${kept}; ${left.message}`);
   const isPaused = left.paused === true;
@@ -155,7 +158,7 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   plan.wait("drain", left.message, until);
 }
 
-/** Nobody can tell what runs on it: no scheduler, and an agent that lists nothing. */
+/** What runs on it is unknown: no scheduler, and an agent without a process list. */
 function decideUnknown(
   phase: Draining,
   forMs: number,
@@ -169,8 +172,7 @@ function decideUnknown(
     return plan.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
   }
   const { unknownWaitMs } = scope.pool?.drain ?? DRAIN_DEFAULT;
-  // Not knowing counts from when we could have known: neither our own restart nor the agent's is
-  // a drain.
+  // "Unknown" counts from when it could have been known: a restart is no drain.
   const waitedMs = Math.min(forMs, sight.now - phase.since);
   if (waitedMs >= unknownWaitMs) {
     return drained(`the work on it is unknown; waited ${Math.round(unknownWaitMs / 1000)} s`);
@@ -212,7 +214,7 @@ function decideOverdue(
 
 function decideDrained(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
-  // Whatever it was emptied for before: who orders a drain wants it empty, and there.
+  // Whatever it was drained for: a drain order wants it empty and kept.
   if (node.order?.goal === "drain" || (phase.purpose === "operator" && node.order === null)) {
     return plan.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
   }
@@ -248,7 +250,7 @@ function decideDrained(node: Node, phase: Draining, scope: Scope, plan: PlanBuil
   plan.advance(to, "node.terminating", ["drained"]);
 }
 
-/** Emptied, and nothing to end: this fleet did not buy the machine. */
+/** Drained, and nothing to terminate: Navarch did not buy the machine. */
 function decideEmptied(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
   const verdict = verdictOfNode(node);
   const check = node.health.lastCheckAt ?? 0;
@@ -291,8 +293,8 @@ export function decideTerminating(
   if (instance.state === "terminated")
     return gone(`the cloud confirms the end of instance ${instance.id}`);
   const loss = lossOf(node, scope);
-  // Absence is believed only after the end was asked for: a list may lie, and a lost order is
-  // billed for ever.
+  // Absence counts only after the termination was requested: a listing may be wrong, and an
+  // instance forgotten by mistake is billed for ever.
   if (loss !== null && instance.state !== "stopped" && phase.accepted !== null) return gone(loss);
   if (phase.accepted !== null && sight.now - phase.accepted < ASK_AGAIN_MS) {
     return plan.wait(

@@ -1,7 +1,7 @@
 /**
- * How many nodes a pool has against how many it wants. Pure. `min_nodes` is a floor that needs no
- * autoscaler, and what counts is what the pool owns or is buying, never what happens to be
- * registered. A slot is filled from the moment its node is decided until the node is gone.
+ * Decides how many nodes a pool gets. Pure. `min_nodes` is a floor that needs no autoscaler. What
+ * counts is what the pool owns or is buying, not what has registered. A slot is filled from the
+ * moment its node is decided until the node is gone.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -15,10 +15,10 @@ import type { Scope } from "./decide.ts";
 import { nodeIdOf } from "./offer.ts";
 import { REMOVED_BY_NAME, SCALE_DOWN } from "./repair.ts";
 
-/** Nodes admitted by one plan for one pool: a large pool grows in steps that can be watched. */
+/** Nodes admitted by one plan for one pool: a large pool grows in steps. */
 const ADMIT_MAX = 50;
 
-/** Whether a node still counts for its pool's size: a slot that is being given up does not. */
+/** Whether a node counts for its pool's size: a slot that is being given up does not. */
 function fills(node: Node): boolean {
   const { phase } = node;
   if (phase.kind === "gone") return false;
@@ -29,8 +29,8 @@ function fills(node: Node): boolean {
 }
 
 /**
- * Nodes that the wanted size no longer needs: those easiest to spare, never more than the excess.
- * `sparesUnbought`: also machines that this fleet did not buy, after those that it pays for.
+ * Nodes that the wanted size no longer needs: the cheapest to lose, never more than the excess.
+ * `sparesUnbought`: also unmanaged machines, after bought ones.
  */
 export function candidatesOf(
   nodes: Node[],
@@ -40,8 +40,7 @@ export function candidatesOf(
   wantedAt = 0,
   sparesUnbought = false,
 ): Set<NodeId> {
-  // A held node is a person's: it is no capacity, and giving it up is not for the product to
-  // decide.
+  // A held node is no capacity, and only a person gives it up.
   const filling = nodes.filter((node) => fills(node) && node.phase.kind !== "held");
   const carrying = filling.filter((node) => !isUnbought(node) || spares(node, wantedAt));
   const slots = new Set(carrying.map((node) => node.slot ?? node.id));
@@ -69,7 +68,7 @@ export function candidatesOf(
     given.add(slot);
     chosen.add(node.id);
   }
-  // Who leaves a slot that is given up with its second occupant must not have it filled again.
+  // The second occupant of a slot that is given up leaves with it.
   for (const node of candidates) {
     if (isReplaced(node) && given.has(node.slot ?? node.id)) chosen.add(node.id);
   }
@@ -77,9 +76,9 @@ export function candidatesOf(
 }
 
 /**
- * Whether an unmanaged machine lets the pool do without one that it pays for: it serves,
- * and was in the pool when the size was set. Its agent says which pool that is, so its coming alone
- * gives up nothing, or one that comes and goes has healthy machines ended and bought again.
+ * Whether an unmanaged machine lets the pool do without a bought one: it serves, and was in the
+ * pool when the size was set. Its agent names the pool, so its arrival alone gives up nothing;
+ * otherwise one that comes and goes would end healthy machines.
  */
 function spares(node: Node, wantedAt: number): boolean {
   if (node.phase.kind !== "serving" || verdictOfNode(node) === "unhealthy") return false;
@@ -87,8 +86,8 @@ function spares(node: Node, wantedAt: number): boolean {
 }
 
 /**
- * Nodes that took the place of one which did not go: its repair was cancelled after they were
- * bought (`surge`). A slot has one occupant.
+ * Replacements of a node that stayed: its repair was cancelled after they were bought (`surge`). A
+ * slot has one occupant.
  */
 function secondOccupants(filling: readonly Node[]): Set<NodeId> {
   const settled = new Map<string, Node>();
@@ -123,17 +122,17 @@ function isNamed({ cordon }: Node): boolean {
   return cordon.product?.why.startsWith(REMOVED_BY_NAME) === true;
 }
 
-/** Somebody may be at work on it: of a node that takes work, not knowing counts as busy too. */
+/** It may be in use: on a node that takes work, "unknown" counts as busy. */
 function isBusy(node: Node, sight: Sight): boolean {
   const { kind } = node.phase;
   const left = workOn(sight, node.id).kind;
-  // Work may be placed on a machine that waits for the rest of its GPUs, or that was taken back.
+  // Work may run on a machine that waits for the rest of its GPUs, or that was adopted.
   if (kind === "verifying") return left === "busy";
   if (kind !== "serving" && kind !== "suspect" && kind !== "replacing") return false;
   return kind === "serving" ? left !== "empty" : left === "busy";
 }
 
-/** What it would cost to lose this node, cheapest first. */
+/** The cost of losing this node, cheapest first. */
 function cost(node: Node, sight: Sight): number {
   if (isNamed(node)) return -20;
   if (isReplaced(node)) return -7;
@@ -155,7 +154,7 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   type Reason = Plan["waits"][number]["reason"];
   const wait = (reason: Reason, message: string, until: number | null): void =>
     void plan.waits.push({ node: null, pool: pool.name, reason, message, until });
-  // Said even while nothing is missing: nothing could be replaced.
+  // Reported even while nothing is missing: nothing could be replaced.
   const hindrance = hindranceOf(pool, sight);
   if (hindrance?.known === true) {
     wait("bootstrap", `no machine can be set up: ${hindrance.message}`, null);
@@ -198,7 +197,7 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
     while (live.has(slot)) slot++;
     const node = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
     if (fleet.nodes.has(node)) {
-      // Its agent spoke before the cloud showed it: it is there, and nothing is to be bought.
+      // Its agent reported before the cloud listed it: it exists, and nothing is bought.
       return wait("provider", `the agent of ${node} reports, but no list shows its machine`, null);
     }
     const before = lastOf(fleet.nodes.values(), pool.name, slot);
@@ -216,7 +215,7 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   }
 }
 
-/** Slots that count as filled, slots that somebody is in, and machines that were not bought. */
+/** Filled slots, occupied slots, and unmanaged machines. */
 function occupancyOf(nodes: readonly Node[]) {
   const filled = new Set<number>();
   const live = new Set<number>();
@@ -242,8 +241,7 @@ function impairmentsOf(pool: PoolConfig, sight: Sight): string[] {
 }
 
 /**
- * The node that last left this slot because of its own failure: the new one tells the end of its
- * story.
+ * The node that last left this slot because of its own failure; the new one concludes its session.
  */
 function lastOf(nodes: Iterable<Node>, pool: string, slot: number): NodeId | null {
   let best: Node | null = null;
@@ -253,7 +251,7 @@ function lastOf(nodes: Iterable<Node>, pool: string, slot: number): NodeId | nul
   }
   if (best === null || best.phase.kind !== "gone") return null;
   const { purpose } = best.phase;
-  // A replacement that never came up leaves the story of the node it stood for unfinished.
+  // A replacement that never came up leaves the session of the node before it open.
   if (purpose === "failed" || purpose === "lemon") return best.replaces;
   return purpose === "replace" || purpose === "lost" || purpose === "operator" ? best.id : null;
 }

@@ -10,7 +10,7 @@ import { isUnbought } from "../fleet.ts";
 import type { Node } from "../../../schema/node.ts";
 import { emptyChange, type Change, type Snapshot } from "../store.ts";
 
-/** The change that makes a restored store safe to start on. `now` is wall milliseconds. */
+/** The change that makes a restored store safe to start with. `now` is wall milliseconds. */
 export function foldRestored(snapshot: Snapshot, now: number): Change {
   const change = emptyChange();
   for (const node of snapshot.nodes) {
@@ -34,13 +34,13 @@ export function foldRestored(snapshot: Snapshot, now: number): Change {
   }
   // What the cloud lists now may have been bought, and have served, since the backup.
   change.facts.push({ kind: "record", since: now });
-  // Read and acted upon once already, by the fleet as it was then.
+  // Already processed by the fleet before the restore.
   change.foldedEntries = snapshot.entries.map((entry) => entry.id);
   return change;
 }
 
 /**
- * Whether nothing of the node is a person's. An open ask is forgotten too: what became of it shows
+ * Whether no person's order applies to the node. An open request is dropped too: its result shows
  * in the cloud's list, and its slot may have had other nodes since.
  */
 function isForgotten(node: Node): boolean {
@@ -49,8 +49,7 @@ function isForgotten(node: Node): boolean {
 }
 
 /**
- * A node that a person has put aside stays so, and nothing that was under way goes on: an order may
- * have been taken back since, and only a person can say.
+ * A held node stays held and nothing in progress continues: an order may have been withdrawn since.
  */
 function putDown(node: Node, now: number): Node {
   const rest = { ...node, order: null, operation: null, fence: node.fence + 1 };

@@ -1,8 +1,7 @@
 /**
- * Blindness (docs/reference/safety.md#blindness): when everything looks dead at once, the one who
- * looks is broken. Pure tests over what is known, and the memory of the last darkness: it is over
- * only after two full rounds of looking without it. Memory only, because a new process looks for
- * itself.
+ * Blindness (docs/reference/safety.md#blindness): when everything looks dead at once, the observer
+ * is at fault. Pure tests of what is known, and the memory of the last blindness: it ends after two
+ * full rounds without it. Memory only, because a new process observes for itself.
  */
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
@@ -10,24 +9,22 @@ import { type Fleet, isUnbought, type Sight } from "../fleet.ts";
 import { isDefinitive } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
 
-/** A domain with this many nodes can be dark, and is when this share of it is. */
+/** A domain needs this many nodes to be unreachable, and is when this share of it is. */
 const DOMAIN_NODES_MIN = 3;
 const DARK_SHARE = 0.9;
-/**
- * Evidence, as opposed to silence, blinds only a fleet of some size: three machines may well die.
- */
+/** Evidence, unlike silence, blinds only a fleet of some size: three machines may well fail. */
 const SICK_FLEET_MIN = 10;
 
-/** Whether silence or unproven evidence takes the node out of sight. */
+/** Whether silence or unproven evidence makes the node unreachable. */
 function isDark(node: Node, countSick: boolean): boolean {
   if (node.health.silentSince !== null) return true;
-  // What an agent that speaks says about broken hardware is sight; the breaker looks after it.
+  // Evidence of broken hardware from a reporting agent is an observation; the breaker handles it.
   return countSick && node.health.verdict === "unhealthy" && !isDefinitive(node);
 }
 
 /**
- * `null`, or why what is seen says more about us than about the fleet: every domain that is large
- * enough is dark. One dark zone among lit ones is a zone that died.
+ * `null`, or why observations say more about us than about the fleet: every domain of sufficient
+ * size is unreachable. One unreachable zone among others is a failed zone.
  */
 export function darkness(nodes: Iterable<Node>): string | null {
   const all: Node[] = [];
@@ -37,12 +34,12 @@ export function darkness(nodes: Iterable<Node>): string | null {
     if (node.instance !== null && node.instance.state === "terminated") continue;
     all.push(node);
   }
-  // Agents that nobody asked for must not blind a fleet; one that has no others is made of them.
+  // Unmanaged agents must not blind a fleet, unless it has no others.
   const bought = all.filter((node) => !isUnbought(node));
   const watched = bought.length > 0 ? bought : all.filter((node) => node.pool !== null);
   if (watched.length < DOMAIN_NODES_MIN) return null;
   const countSick = watched.length >= SICK_FLEET_MIN;
-  // Nearly always nobody is: then the domains need not be looked at.
+  // Almost always no node is; then the domains need not be examined.
   if (!watched.some((node) => isDark(node, countSick))) return null;
   const domains = new Map<string, { all: number; dark: number }>();
   let silent = 0;
@@ -59,7 +56,7 @@ export function darkness(nodes: Iterable<Node>): string | null {
     }
   }
   const judged = [...domains.values()].filter(({ all }) => all >= DOMAIN_NODES_MIN);
-  // Domains too small to be judged are judged together: a light in one of them is still a light.
+  // Domains too small to be judged alone are judged together.
   const small = [...domains.values()].filter(({ all }) => all < DOMAIN_NODES_MIN);
   const sum = (of: "all" | "dark"): number => small.reduce((total, one) => total + one[of], 0);
   if (small.length > 0) judged.push({ all: sum("all"), dark: sum("dark") });
@@ -69,7 +66,7 @@ export function darkness(nodes: Iterable<Node>): string | null {
     : `${dark} of ${watched.length} nodes are silent or unhealthy at once`;
 }
 
-/** The domain a node would go dark with: its zone, or its provider where no zone is told. */
+/** The domain a node fails with: its zone, or its provider if no zone is known. */
 function finest(node: Node): string[] {
   const domain = domainsOf(node).findLast((one) => !one.startsWith("rack:"));
   return domain === undefined ? ["nowhere"] : [domain];
@@ -79,8 +76,8 @@ export class Blindness {
   private darkSince: { why: string; lastMono: number } | null = null;
 
   /**
-   * Why nothing destructive may start; empty while sight is clear. `roundMs` is one full round of
-   * looking, a heartbeat interval; `mono` this process's monotonic milliseconds.
+   * Why nothing irreversible may start; empty while observations are reliable. `roundMs` is one
+   * full round, a heartbeat interval; `mono` this process's monotonic milliseconds.
    */
   look(reasons: readonly string[], mono: number, roundMs: number): string[] {
     const [why] = reasons;
@@ -111,7 +108,7 @@ export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boole
   }
   const hold = operation.pool === null ? null : (fleet.pools.get(operation.pool)?.hold ?? null);
   const paused = sight.frozen !== null || (hold !== null && hold.until > sight.now);
-  // A hold leaves isolation alone, which is cheap and reversible; a freeze does not.
+  // A hold allows isolation, which is cheap and reversible; a freeze does not.
   const { payload } = operation;
   const told = payload.kind === "cordon" && payload.mirror === true;
   const harmless = kind === "uncordon" || (kind === "cordon" && (sight.frozen === null || told));

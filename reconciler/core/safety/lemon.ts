@@ -1,7 +1,7 @@
 /**
- * The lemon ledger (docs/reference/safety.md#quarantined-hardware): hardware is known by the UUIDs
- * of its GPUs, which outlive the instance, the node and this process. A cloud that hands back what
- * failed is refused at the first look, before any work runs on it. Pure.
+ * Quarantined hardware (docs/reference/safety.md#quarantined-hardware) is known by the UUIDs of its
+ * GPUs, which outlive the instance, the node and this process. An instance with such GPUs is
+ * refused at the first check, before any work runs on it. Pure.
  */
 import type { Node } from "../../../schema/node.ts";
 import { type Fact, type FactOf, factsOf } from "../../../schema/safety.ts";
@@ -9,15 +9,15 @@ import type { Fleet } from "../fleet.ts";
 
 type Lemon = FactOf<"lemon">;
 
-/** Nodes and instances that one lemon remembers: enough to argue with a provider. */
+/** Nodes and instances kept for one GPU: enough to discuss with a provider. */
 const REMEMBERED_MAX = 8;
-/** Lemons kept; beyond, the one not seen for longest is forgotten. Years of a large fleet. */
+/** GPUs kept; beyond, the one not seen for longest is dropped. */
 export const LEMONS_MAX = 20_000;
 /** Suspicion halves in this time; below a quarter it ends. */
 const HALF_LIFE_MS = 30 * 86_400_000;
 const FORGOTTEN = 0.25;
 
-/** UUIDs of the GPUs that the held evidence is about; all of them where it is about the node. */
+/** UUIDs of the GPUs in the held evidence; all of them if it concerns the node. */
 function sickUuids(node: Node): string[] {
   const gpus = node.agent?.inventory.gpus ?? [];
   const out = new Set<string>();
@@ -30,12 +30,12 @@ function sickUuids(node: Node): string[] {
   return [...out];
 }
 
-/** Firmware that tells nothing tells zeros: such a UUID is nobody's. */
+/** Firmware without a UUID reports zeros, which identify nothing. */
 function isName(uuid: string): boolean {
   return /[1-9a-f]/i.test(uuid.replace(/^(GPU|MIG)-/, ""));
 }
 
-/** Whether another machine of the fleet says that it has this GPU: then the UUID names nothing. */
+/** Whether another machine of the fleet reports this GPU: then the UUID identifies nothing. */
 function isShared(uuid: string, node: Node, fleet: Fleet): boolean {
   const own = (node.agent?.inventory.gpus ?? []).filter((gpu) => gpu.uuid === uuid);
   if (own.length > 1) return true;
@@ -46,7 +46,7 @@ function isShared(uuid: string, node: Node, fleet: Fleet): boolean {
   return false;
 }
 
-/** What is remembered of a node whose definitive hardware fault led to its replacement. */
+/** What is kept of a node whose definitive hardware fault led to its replacement. */
 export function lemonsOf(node: Node, fleet: Fleet, now: number): Lemon[] {
   const { facts } = fleet;
   const uuids = sickUuids(node).filter((uuid) => !isShared(uuid, node, fleet));
@@ -74,7 +74,7 @@ export function lemonsOf(node: Node, fleet: Fleet, now: number): Lemon[] {
   });
 }
 
-/** The lemon that this node's hardware is, or `null`; its own instance is no evidence. */
+/** The quarantined hardware that this node has, or `null`; its own instance is no evidence. */
 export function lemonIn(node: Node, fleet: Fleet, now: number): Lemon | null {
   for (const { uuid } of node.agent?.inventory.gpus ?? []) {
     if (uuid === null || uuid === undefined) continue;
@@ -87,18 +87,18 @@ export function lemonIn(node: Node, fleet: Fleet, now: number): Lemon | null {
   return null;
 }
 
-/** One more return of it that was refused. */
+/** One more refused return of it. */
 export function refusedLemon(lemon: Lemon, node: Node): Lemon {
   const instances = [...lemon.instances, ...(node.instance === null ? [] : [node.instance.id])];
   return {
     ...lemon,
-    // Only a fault renews the suspicion, or a board that comes back often is never forgiven.
+    // Only a fault renews the suspicion, or a board that returns often would never be released.
     refused: lemon.refused + 1,
     instances: instances.slice(-REMEMBERED_MAX),
   };
 }
 
-/** Whether it has been long enough: each session weighs one, and half of it a month later. */
+/** Whether enough time has passed: each session weighs one, and half of it a month later. */
 function isForgiven({ sessions, lastAt }: Lemon, now: number): boolean {
   return sessions * 2 ** (-Math.max(0, now - lastAt) / HALF_LIFE_MS) < FORGOTTEN;
 }

@@ -11,10 +11,10 @@ import type { PoolState } from "../../../schema/node.ts";
 import type { QueueSight } from "../fleet.ts";
 import { flatten } from "./recommend.ts";
 
-/** What somebody reported. It is in the unit that the pool counts: `count: gpus` reports GPUs. */
+/** The reported queue, in the unit that the pool counts: `count: gpus` reports GPUs. */
 export type Demand = NonNullable<PoolState["demand"]>;
 
-/** What each source said last; `null` = it never did, or cannot. */
+/** The last value of each source; `null` = none. */
 export type Heard = { pushed: Demand | null; seen: QueueSight | null };
 
 /** The queue that counts now. */
@@ -27,7 +27,7 @@ export type KnownQueue = {
   gpuDepth: number;
   /** Wall milliseconds. */
   observedAt: number;
-  /** Who says so. */
+  /** The source. */
   source: string;
   /** Pods that ask for more than one GPU each; at least this many. */
   widePods: number;
@@ -40,7 +40,7 @@ export function expiryMs(autoscaleIntervalMs: number): number {
   return INTERVALS * autoscaleIntervalMs;
 }
 
-/** `said` if it still counts at `now`, else `null`; a clock set back does not make it young. */
+/** `said` if still valid at `now`, else `null`; a clock set back does not make it younger. */
 export function fresh<T extends { observedAt: number }>(
   said: T | null,
   now: number,
@@ -50,7 +50,7 @@ export function fresh<T extends { observedAt: number }>(
   return Math.abs(now - said.observedAt) > expiryMs(autoscaleIntervalMs) ? null : said;
 }
 
-/** The queue by the better of its fresh sources; `null` = nobody can tell, which is not zero. */
+/** The queue by the better fresh source; `null` = unknown, which is not zero. */
 export function knownQueue(
   { pushed, seen }: Heard,
   now: number,
@@ -66,7 +66,7 @@ export function knownQueue(
   return look === null ? null : { ...look, widePods: widePodsOf(look) };
 }
 
-/** Without a count of them: if there are more GPUs than pods, at least one pod asks for several. */
+/** Without a count: if there are more GPUs than pods, at least one pod requests several. */
 function widePodsOf({ queueDepth, gpuDepth, ...more }: QueueSight & { widePods?: number }): number {
   return more.widePods ?? (gpuDepth > queueDepth ? 1 : 0);
 }
@@ -76,7 +76,7 @@ export function wantsDemand(autoscaler: Autoscaler | null): boolean {
   return queuesOf(autoscaler).length > 0;
 }
 
-/** What the pool's queue is counted in; `pods` if its parts disagree. */
+/** The unit of the pool's queue; `pods` if its parts disagree. */
 export function unitOf(autoscaler: Autoscaler | null): "pods" | "gpus" {
   const queues = queuesOf(autoscaler);
   return queues.length > 0 && queues.every((one) => one.count === "gpus") ? "gpus" : "pods";
@@ -112,8 +112,8 @@ export function demandProblem(
 }
 
 /**
- * What is odd about a queue that is known; `null` = nothing. A pod that asks for eight GPUs counts
- * as one job, so a pool that counts pods would be far too small for such.
+ * What is wrong with a known queue; `null` = nothing. A pod that requests eight GPUs counts as one
+ * job, so a pool that counts pods would be far too small.
  */
 export function demandWarning(
   autoscaler: Autoscaler | null,

@@ -1,8 +1,8 @@
 /**
- * What a standby does with work that only the leader can do: it passes requests and the agents'
- * streams on as they are, credentials included, and gives back what comes. So agents and commands
- * may reach any replica through one address. A request is passed on once: a standby that is handed
- * one by another answers 503 and `Retry-After`, and whoever asked comes again.
+ * What a standby does with work that only the leader can do: it forwards requests and the agents'
+ * streams unchanged, credentials included. So agents and commands may use any replica's address. A
+ * request is forwarded once: a standby that receives one from another answers 503 and
+ * `Retry-After`, and the caller retries.
  *
  * Adapter: network.
  */
@@ -17,11 +17,11 @@ import { HOP, formatHop, type Sign } from "./hop.ts";
 import { VIOLATION } from "./named.ts";
 import { askToWait, type StreamData, type Streams } from "./stream.ts";
 
-/** Above an order's own waiting time (3 s) and below the commands' patience. */
+/** Above an order's own waiting time (3 s) and below the commands' timeout. */
 const ANSWER_MS = 15_000;
-/** Requests on their way at once; each may hold a body and an answer. */
+/** Forwarded requests in flight; each may hold a body and an answer. */
 const REQUESTS_MAX = 256;
-/** Questions about unknown callers on their way at once; they take no place from known ones. */
+/** Lookups of unknown callers in flight; they take no slot from known ones. */
 const QUESTIONS_MAX = 32;
 /**
  * An address whose unknown tokens the leader no longer answers is asked about this often. A token
@@ -66,7 +66,7 @@ export class Forward {
     this.from = from;
   }
 
-  /** Why nothing can be passed on now, for readiness; `null` while it can. */
+  /** Why nothing can be forwarded now, for readiness; `null` if it can. */
   async problem(): Promise<string | null> {
     const mono = this.from.clock.monoMs();
     if (this.probed === null || mono - this.probed.atMono >= PROBE_MS) {
@@ -97,10 +97,7 @@ export class Forward {
     }
   }
 
-  /**
-   * Passes a request on; its body, if it has one, is in memory already. `remote` is the caller's
-   * address.
-   */
+  /** Forwards a request; its body, if any, is in memory. `remote` is the caller's address. */
   async request(request: Request, remote: string): Promise<Response> {
     const refused = this.refusal(request);
     if (refused !== null) return refused;
@@ -114,7 +111,7 @@ export class Forward {
       const answer = await fetch(this.targetOf(request, base), {
         method: request.method,
         headers,
-        // A token must not follow wherever a stranger points.
+        // A token must not follow a redirect to another host.
         redirect: "manual",
         signal: AbortSignal.timeout(ANSWER_MS),
         ...(body.byteLength === 0 ? {} : { body }),
@@ -148,7 +145,7 @@ export class Forward {
     this.questions++;
     try {
       const answer = await fetch(this.targetOf(request, base), {
-        // A GET changes nothing, and its refusal has a body that says why.
+        // A GET changes nothing, and its refusal has a body with the reason.
         method: "GET",
         headers,
         redirect: "manual",
@@ -200,7 +197,7 @@ export class Forward {
       open: (socket) => this.connect(socket),
       message(socket, frame) {
         const waitMs = askToWait(ports, socket, frame.length);
-        // The leader asks an agent to wait; one that comes this far does not listen to it.
+        // The leader asked the agent to wait; a frame sent anyway is dropped.
         if (waitMs === null) return;
         if (waitMs > 0) return socket.close(VIOLATION, "reports come too fast");
         const { upstream, waiting } = socket.data;
@@ -240,7 +237,7 @@ export class Forward {
   }
 }
 
-/** Nothing was done; the same request may be made again. */
+/** Nothing was done; the same request may be repeated. */
 export function away(message: string): Response {
   return refuseUpgrade("not_leader", message, { retryMs: 1_000 });
 }

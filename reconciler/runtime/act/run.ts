@@ -1,7 +1,7 @@
 /**
- * Keeps open operations moving: starts each that may be called and is not being called, a bounded
- * number at a time, and collects the answers for the next activation. After a crash every open
- * operation is simply found open and started again: recovery is the ordinary path (law 4).
+ * Runs open operations: starts those that may be called, a bounded number at a time, and collects
+ * the answers for the next activation. After a crash every open operation is found and started
+ * again: recovery is the ordinary path (law 4).
  */
 import type { OperationId } from "../../../schema/id.ts";
 import type { Operation } from "../../../schema/operation.ts";
@@ -11,15 +11,14 @@ import type { Clock } from "../../core/clock.ts";
 import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
 
 /**
- * Calls in flight at once in one lane: enough for a burst, few enough for a cloud's rate limit to
- * answer each. A lane is one target and one kind of call, so that a cloud whose creates hang still
- * ends machines, and no cloud keeps a node from being cordoned.
+ * Calls in flight at once in one lane: enough for a burst, few enough for a cloud's rate limit. A
+ * lane is one target and one kind of call, so that a cloud whose creates hang still terminates
+ * machines, and no cloud delays a cordon.
  */
 const LANE_MAX = 16;
 /**
- * Marks are small, and a scheduler's own limit sees to how fast they go. Answers are taken once an
- * activation, so this is also how many of a burst are marked by each: 64 every quarter of a second
- * is more than the limit lets through, and few enough to have their turn within seconds.
+ * Marks are small, and the scheduler's own limit paces them. Answers are taken once an activation:
+ * 64 every quarter of a second is more than the limit allows.
  */
 const MARKS_MAX = 64;
 /** Set-ups at once: each is one connection and a push; a hundred machines come in three rounds. */
@@ -35,11 +34,11 @@ export type Permit = {
   mayStart(operation: Operation, fenced: boolean): boolean;
   /** How long a call may take that its target cannot fence; `null` = like any other. */
   unfencedMs: number | null;
-  /** Whether what no target fences may be begun now, as far as is known. */
+  /** Whether a call that its target cannot fence may start now, as far as is known. */
   leads(): boolean;
 };
 
-/** For a process that nobody can replace while it runs. */
+/** For a process that has no standby. */
 export const ALWAYS: Permit = { mayStart: () => true, unfencedMs: null, leads: () => true };
 
 type Lane = { busy: number };
@@ -70,7 +69,7 @@ export class Runner {
     for (const operation of operations) {
       open.add(operation.id);
       if (operation.state !== "asked" || this.running.has(operation.id)) continue;
-      // A rest far in the future was stored under a clock that has been set back since.
+      // The rest was stored under a clock that has been set back since.
       const restMs = operation.notBefore - now;
       if (restMs > 0 && restMs <= OPEN_MAX_MS) continue;
       if (!mayCall(operation, this.targets) || !may(operation)) continue;
@@ -84,11 +83,11 @@ export class Runner {
       this.running.set(operation.id, { lane, stop });
       void this.run(operation, stop);
     }
-    // What was called off while it ran: its answer will interest nobody.
+    // Cancelled while it ran: its answer is not used.
     for (const [id, { stop }] of this.running) if (!open.has(id)) stop.abort("cancelled");
   }
 
-  /** Ends what takes long; it is found open and goes on with the next process. */
+  /** Cancels long calls; the next process finds them open and continues. */
   interrupt(): void {
     for (const { stop } of this.running.values()) stop.abort("interrupted");
   }
@@ -131,7 +130,10 @@ export class Runner {
     this.hint();
   }
 
-  /** Whoever no longer leads sets nothing up; the machine's own mark is what stops a sleeper. */
+  /**
+   * A process that no longer leads sets nothing up; the machine's own mark stops one that was
+   * frozen.
+   */
   private watchLead(stop: AbortController): () => void {
     const look = (): void => {
       if (this.permit.leads?.() === false) return stop.abort("interrupted");
@@ -156,7 +158,7 @@ function laneMax({ payload }: Operation): number {
 
 function laneOf(operation: Operation): string {
   const { payload } = operation;
-  // What is only told (again) does not hold up what takes a sick node out of service.
+  // Updates of the scheduler alone must not delay a cordon.
   if ("mirror" in payload && payload.mirror === true) return "scheduler/mirror";
   const target =
     payload.kind === "create" || payload.kind === "terminate" ? payload.provider : "scheduler";

@@ -1,8 +1,7 @@
 /**
- * What this process is at the moment: the leader, which acts, or a standby, which shows a copy of
- * the fleet and passes everything else on. Each is rebuilt from the store, so that nothing which
- * was believed in one role is believed in the next; an earlier leader's last writes and calls are
- * refused by its epoch and its term.
+ * The role of this process: the leader, which acts, or a standby, which shows a copy of the fleet
+ * and forwards everything else. Each is rebuilt from the store, so nothing is carried over from the
+ * role before; an earlier leader's last writes and calls are refused by its epoch and its term.
  */
 import type { Config, NotifierConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -45,7 +44,7 @@ export type Parts = {
   dryRun: boolean;
   /** See `LoopPorts`. */
   cpuMs(): number;
-  /** The system's clock as it is; `clock` follows it slowly. */
+  /** The system's clock; `clock` follows it slowly. */
   systemMs(): number;
   /** Codes whose counters exist from the start. */
   xids: readonly number[];
@@ -70,14 +69,14 @@ export type Parts = {
   keyProblem: ((path: string) => string | null | undefined) | null;
 };
 
-/** How much more a standby lets pass than the leader, which counts all and sets the pace. */
+/** How much more a standby lets pass than the leader, which counts all requests. */
 const PASSED_ON = 2;
 
 export type Role = {
   front: Front;
-  /** Begins to act; what is built before that only answers. */
+  /** Begins to act; before that it only answers. */
   begin(): void;
-  /** Ends it, giving calls that are out at most `graceMs`. */
+  /** Ends it, waiting at most `graceMs` for calls in flight. */
   stop(graceMs: number): Promise<void>;
 };
 
@@ -150,7 +149,7 @@ function poolsOf({ pools }: Config, provider: string): string[] {
   return buys.map((pool) => pool.name);
 }
 
-/** Why this process could not take the lead when it was its turn; `null` = it could, or was not. */
+/** Why this process could not take the lead when it was its turn; `null` if it could. */
 export type Unfit = { why: string | null };
 
 /** `lease` is the row as last read: where the leader is, and whether the copy is old. */
@@ -184,7 +183,7 @@ export async function openStandby(
     await reconciler.look();
     copied = row;
     freshMono = begunMono;
-    // Another one leads, and what it leads can be read here.
+    // Another process leads, and its data can be read here.
     if (row !== null && row.holder !== "") from.unfit.why = null;
   };
   await refresh();
