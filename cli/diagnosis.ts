@@ -1,7 +1,7 @@
 /**
- * What `doctor` looks at, one finding a line: whether the control plane answers, is ready, is the
- * same version, trusts us, is talked to safely, what its providers promise and what is stopped;
- * each with what to do.
+ * The checks of `doctor`, one finding per line: whether the control plane answers, is ready, has
+ * the same version, accepts our token, and is reached safely; what its providers guarantee and what
+ * is stopped; each with what to do.
  */
 import type { NodeView, SafetyView, VersionView } from "../schema/api.ts";
 import type { TrustView } from "../schema/order.ts";
@@ -16,10 +16,7 @@ import { formatBreaker } from "./safety-view.ts";
 import { fingerprintOf } from "./trust.ts";
 import { formatHold } from "./veto.ts";
 
-/**
- * The Date header has whole seconds and the request takes some; beyond this ages and expiries shown
- * here mislead.
- */
+/** The Date header has whole seconds; beyond this the ages shown here mislead. */
 const SKEW_MS = 5_000;
 /** Four intervals of the default heartbeat. */
 const SILENT_MS = 120_000;
@@ -53,7 +50,7 @@ function judgeTransport({ address }: Client): Diagnosis {
   return bad("warn", "transport", "tokens travel over the network in the clear", advice);
 }
 
-/** The fleet's own authority, if it has one, in the form in which agents pin it. */
+/** The fleet's own authority, if any, in the form that agents pin. */
 async function checkAuthority(client: Client): Promise<Diagnosis | null> {
   if (!client.address.secure) return null;
   const page = await client.page("/ca.pem");
@@ -72,7 +69,7 @@ function judgeClock(serverMs: number | null, nowMs: number): Diagnosis | null {
   return bad("warn", "clock", message, "synchronise both with NTP");
 }
 
-/** The body lists what keeps it from being ready, one condition a line, `store: …` among them. */
+/** The body lists one condition per line, `store: …` among them. */
 async function checkReady(client: Client): Promise<Diagnosis> {
   const page = await client.page("/readyz");
   if (!page.ok) return bad("fail", "ready", page.message, "see the log of the control plane");
@@ -102,7 +99,7 @@ async function checkAccess(client: Client): Promise<(Diagnosis | null)[]> {
 
 async function checkTrust(client: Client): Promise<Diagnosis[]> {
   const trust = await client.get<TrustView>("/trust", ["without_tls", "refused"]);
-  // An older control plane does not tell.
+  // An older control plane does not report it.
   return trust.ok ? judgeTrust(trust.value) : [];
 }
 
@@ -112,7 +109,7 @@ async function checkTrust(client: Client): Promise<Diagnosis[]> {
  */
 async function checkSafety(client: Client): Promise<Diagnosis[]> {
   const safety = await client.get<SafetyView>("/safety", ["providers"]);
-  // An older control plane does not tell.
+  // An older control plane does not report it.
   if (!safety.ok) return [];
   const { frozen, blind, breakers, still_billed: billed } = safety.value;
   const out = safety.value.providers.map((one) => {
@@ -136,9 +133,9 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   return out;
 }
 
-/** For what this version or this machine lacks; no log says more than the finding does. */
+/** For what this version or machine lacks; no log has more. */
 const PROVIDER_HINT = "fix the provider or choose another, then restart the control plane";
-/** For machines that are bought and do not come up. */
+/** For bought machines that do not come up. */
 const AGENT_HINT = "navarch events, and the log of the control plane, name each machine";
 
 /** Provider classes in words. */
@@ -164,7 +161,10 @@ function judgeVersion(theirs: string): Diagnosis {
 
 type WhoView = { role: string; name: string; shared?: boolean };
 
-/** Who we are to it. An older control plane cannot say, but admits to its tokens only an admin. */
+/**
+ * Our identity there. An older control plane cannot report it, but admits only an admin to its
+ * tokens.
+ */
 async function checkRole(client: Client): Promise<Diagnosis> {
   const { from, token } = client.token;
   const who = await client.get<WhoView>("/whoami", ["role", "name"]);

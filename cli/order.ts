@@ -1,7 +1,6 @@
 /**
- * Orders about nodes, as cordon, uncordon, drain, terminate and replace give them: each id on
- * its own, so that one that is refused does not keep the others from being done; the exit status
- * is that of the first failure.
+ * Orders about nodes (cordon, uncordon, drain, terminate, replace). Each id is ordered on its own,
+ * so one refusal does not stop the others; the exit status is that of the first failure.
  */
 import type { CommandView, PodPlanView } from "../schema/api.ts";
 import type { CommandType } from "../schema/command.ts";
@@ -31,29 +30,29 @@ export const DRY_RUN: Flag = {
   help: "say what would be done, and do nothing",
 };
 
-/** No one means more ids than this; a list pasted by mistake is more likely. */
+/** A longer list is more likely pasted by mistake. */
 export const IDS_MAX = 1_000;
 
 export type Order = {
   type: CommandType;
-  /** What the node is afterwards, as printed: `cordoned`. */
+  /** The state afterwards, as printed: `cordoned`. */
   done: string;
   body: Record<string, unknown>;
-  /** Whether an order may reach a node that nobody hears. */
+  /** Whether an order may be given for a node that is silent. */
   warnStale: boolean;
 };
 
-/** What a dry run answers: lines for people, and more for programs. */
+/** The result of a dry run: lines for people, and more for programs. */
 type DryAnswer = { plan: string[]; pods?: PodPlanView[] };
 
-/** Force passes over what protects work and people, so whoever uses it says why. */
+/** Force overrides what protects work and people, so it requires a reason. */
 function forceWithoutReason({ flags }: Context, body: Order["body"]): Failure | null {
   if (body["force"] !== true || body["dry_run"] === true) return null;
   const reason = (flags.text("reason") ?? "").trim();
   return reason === "" ? usage("--force needs --reason TEXT") : null;
 }
 
-/** Gives the order for every id among the words. `after` runs for each one accepted. */
+/** Gives the order for every id among the arguments. `after` runs for each accepted one. */
 export async function orderAll(
   context: Context,
   client: Client,
@@ -69,7 +68,7 @@ export async function orderAll(
     const answer = await orderOne(context, client, order, id);
     if (!answer.ok) {
       failures.push(answer);
-      // A server that cannot be reached, or a wrong token, is the same for every id.
+      // An unreachable server or a wrong token is the same for every id.
       if (answer.exit === EXIT.unreachable || answer.exit === EXIT.forbidden) break;
       continue;
     }
@@ -132,7 +131,7 @@ function formatPods(pods: readonly PodPlanView[], { style }: Context): string {
 
 const NO_TERMINAL = "confirmation required; pass --yes when not on a terminal";
 
-/** Asks before something that cannot be undone; a script has to say `--yes`. */
+/** Confirms something irreversible; a script must pass `--yes`. */
 export function confirm(context: Context, question: string): Failure | null {
   const { world, flags } = context;
   const body = { force: flags.on("force"), dry_run: flags.on("dry-run") };

@@ -1,14 +1,14 @@
 /**
- * The library, given up for a while: a GPU is reset only while nobody holds it, and the agent's own
- * probe child counts (docs/reference/nvml.md#constants). Until it is given back every question is
- * answered at once with `lent`, which says nothing about the GPUs. Pure but for what it is given.
+ * Releases the library for a while: a GPU can be reset only without clients, and the agent's own
+ * probe child is one (docs/reference/nvml.md#functions). Until then every call answers `lent` at
+ * once, which says nothing about the GPUs. Pure.
  */
 import type { Nvml } from "../port.ts";
 import type { NvmlAnswer } from "../reading.ts";
 
 export type LendableNvml = {
   nvml: Nvml;
-  /** Does `work` while no child of the agent is in the library. Nothing it throws is kept. */
+  /** Runs `work` while no child of the agent uses the library. Nothing it throws is kept. */
   lend<T>(work: () => Promise<T>): Promise<T>;
 };
 
@@ -38,7 +38,7 @@ export function lendNvml(nvml: Nvml): LendableNvml {
     lend: async (work) => {
       lent++;
       try {
-        // A question that is cut off would look like a crash; each ends by its own deadline.
+        // A call that is cut off would look like a crash; each ends by its own deadline.
         await Promise.all(asked);
         nvml.close();
         return await work();

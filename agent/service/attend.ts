@@ -1,8 +1,7 @@
 /**
- * Keeps the service manager up to date: ready with the first answer of the probe loop, a status
- * line, and the watchdog fed for as long as the agent gets on. The look at it is regular, but what
- * feeds the watchdog is the progress that it finds: an agent whose loops stand still says nothing,
- * and is restarted.
+ * The systemd watchdog of the agent: reports ready with the probe loop's first answer, keeps the
+ * status line, and sends keep-alives while the agent makes progress. The check is periodic, but
+ * only progress sends a keep-alive: an agent whose loops are stuck sends none and is restarted.
  */
 import type { ServiceManager } from "../../systemd/notify.ts";
 import type { Log } from "../report/part.ts";
@@ -10,9 +9,9 @@ import type { Clock } from "../port.ts";
 import type { AgentView } from "../report/view.ts";
 import type { Progress } from "./progress.ts";
 
-/** Without a watchdog only the status line is looked after. */
+/** Without a watchdog only the status line is kept. */
 const LOOK_MS = 10_000;
-/** One word may be lost or late, and the next still comes in time. */
+/** Sends three keep-alives per watchdog interval. */
 const LOOKS_PER_WATCHDOG = 3;
 
 export type AttendParts = {
@@ -24,9 +23,9 @@ export type AttendParts = {
 };
 
 export type Attendance = {
-  /** The first probe was answered: nothing is missing to be ready. */
+  /** The first probe was answered: ready. */
   ready(): void;
-  /** The agent is saying goodbye. */
+  /** The agent is stopping. */
   stop(): void;
 };
 
@@ -51,7 +50,7 @@ export function attend({ manager, clock, progress, view, log }: AttendParts): At
     ready: () => {
       begun = true;
       cancel();
-      // The answer that began it goes to the agent first, so that the status knows of it.
+      // The agent processes the answer first, so that the status includes it.
       cancel = clock.after(0, look);
     },
     stop: () => {
@@ -61,7 +60,7 @@ export function attend({ manager, clock, progress, view, log }: AttendParts): At
   };
 }
 
-/** One line for `systemctl status`; only what changes rarely, so that it is rarely said. */
+/** One line for `systemctl status`; only what changes rarely. */
 export function formatStatus(view: AgentView, answer: Progress["lastAnswer"]): string {
   const { gpus, simulated, unresponsive, spool } = view;
   const kind = simulated ? "simulated GPU" : "GPU";

@@ -1,7 +1,7 @@
 /**
- * The latch between findings and a verdict. Pure. A fault is reported once and lasts until
- * something shows that it is over; what shows that depends on its class. Without the latch a broken
- * GPU would look healthy one report later.
+ * Holds findings until they are over, and derives the verdict. Pure. A fault is reported once and
+ * lasts until something shows that it is over, which depends on its class. Without the hold a
+ * broken GPU would look healthy one report later.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { HeldFinding } from "../../schema/held.ts";
@@ -12,18 +12,21 @@ import { unreachable } from "../../schema/unreachable.ts";
 import { driverVerdict } from "./event.ts";
 import { gpuOf } from "./history.ts";
 
-/** Heat and power come and go around a limit: three quiet checks in a row end them. */
+/** Heat and power vary around a limit: three consecutive clean checks end them. */
 const CLEAN_CHECKS = 3;
 /**
- * Driver and GPUs are there or they are not; heartbeats come or they do not. One check tells, and
- * under another boot it tells of everything: a repair by reboot is judged by its first.
+ * Driver, GPUs and heartbeats are present or not: one check decides, and under another boot it
+ * decides everything, since the first check judges a repair by reboot.
  */
 const CLEAN_CHECKS_AT_ONCE = 1;
 
 const RESULT_RANK: Record<Result, number> = { healthy: 0, degraded: 1, unhealthy: 2 };
 
 const XID_RECOVERY_ACTION = 154;
-/** Reasons of the probe that reads the driver's verdict; it also tells when there is none left. */
+/**
+ * Reasons of the probe that reads the driver's recovery action; it also reports when there is none
+ * any more.
+ */
 const PROBED_VERDICT = "recovery_";
 
 /** How long a hold lasts, for choosing between two judgements of one key. */
@@ -54,31 +57,31 @@ export function keyOf(finding: Finding): string {
   return `${finding.kind}/${what}/${gpuOf(finding)}`.slice(0, 200);
 }
 
-/** How a check may list what a finding tells: one with a code may be listed by its reason. */
+/** How a check may list a finding's condition: one with a code may be listed by its reason. */
 export function namesOf(finding: Finding): string[] {
   const { kind, reason } = finding;
   return [keyOf(finding), `${kind}/${reason ?? "-"}/${gpuOf(finding)}`.slice(0, 200)];
 }
 
-/** Which of two judgements keeps a node away for longer. */
+/** Which of two judgements excludes a node for longer. */
 export function isWorse(a: Judgement, b: Judgement): boolean {
   const results = RESULT_RANK[a.result] - RESULT_RANK[b.result];
   return results > 0 || (results === 0 && holdRank(a.hold) > holdRank(b.hold));
 }
 
 /**
- * Whether the kernel printed the first of two before the second. Its records are numbered within a
- * boot; the node's wall clock is set while it runs, and may be a year ahead. What has no number
- * was seen when it was told, and agents tell in order.
+ * Whether the kernel printed the first of two before the second. Records are numbered within a
+ * boot; the node's wall clock may be wrong by a year. Records without a number count by their
+ * report, because agents report in order.
  */
 function isEarlier(a: Finding, b: Finding): boolean {
   const [first, second] = [a.kmsg_seq ?? null, b.kmsg_seq ?? null];
   return first !== null && second !== null && a.boot_id === b.boot_id && first < second;
 }
 
-/** Which of two occurrences of one key speaks: the worse, and of equals the newer. */
+/** Which of two occurrences of one key counts: the worse, and of equals the newer. */
 function supersedes(before: HeldFinding, finding: Finding, judgement: Judgement): boolean {
-  // The driver's verdict is a state: the newest is the one that holds
+  // The driver's recovery action is a state: the newest one holds
   // (docs/reference/xid.md#order-of-evidence).
   if (finding.code === XID_RECOVERY_ACTION && finding.kind === "xid") {
     return !isEarlier(finding, before.finding);
@@ -90,7 +93,7 @@ function sameGpu(held: HeldFinding, finding: Finding): boolean {
   return gpuOf(held.finding) === gpuOf(finding);
 }
 
-/** Least severe first, then oldest: the order in which a full latch gives up entries. */
+/** Least severe first, then oldest: the order in which a full list drops entries. */
 export function byWeight(a: HeldFinding, b: HeldFinding): number {
   return (
     RESULT_RANK[a.judgement.result] - RESULT_RANK[b.judgement.result] ||
@@ -100,8 +103,8 @@ export function byWeight(a: HeldFinding, b: HeldFinding): number {
 }
 
 /**
- * Bounds the list. The entry given up is merged into the next of the same result, so that the count
- * of what was seen stays true.
+ * Bounds the list. A dropped entry is merged into the next of the same result, so that the count
+ * stays true.
  */
 function bounded(held: HeldFinding[]): HeldFinding[] {
   if (held.length <= LIMIT.heldFindingsMax) return held;
@@ -113,8 +116,8 @@ function bounded(held: HeldFinding[]): HeldFinding[] {
 }
 
 /**
- * A verdict "none" ends the need of a reset: what is missing is a clean check. A log that is read
- * once more tells it again, and it says nothing about what came after it.
+ * A recovery action "none" ends the need of a reset; a clean check must follow. A log that is read
+ * again repeats it, and it says nothing about later faults.
  */
 function cleared(held: readonly HeldFinding[], finding: Finding): HeldFinding[] {
   return held.map((h) => {
@@ -152,7 +155,7 @@ export function holdFinding(
   const next: HeldFinding = {
     ...before,
     finding: wins ? finding : before.finding,
-    // Seen again in this boot: what is held is no longer about an older one.
+    // Seen again in this boot: the held finding is no longer of an older one.
     judgement: wins ? judgement : before.judgement,
     lastAt: nowMs,
     count: before.count + 1,
@@ -163,19 +166,19 @@ export function holdFinding(
 }
 
 export type Evaluation = {
-  /** The boot that the node reports now; `null` when nothing was heard. */
+  /** The boot that the node reports now; `null` if it has not reported. */
   bootId: string | null;
   /** The newest full check; `null` or inconclusive means that nothing was learned. */
   check: Check | null;
   /** The same instant as given to `holdFinding` for findings that came with this check. */
   nowMs: number;
-  /** A reset of all GPUs was seen otherwise, such as a reload of the driver. */
+  /** A reset of all GPUs was observed otherwise, such as a reload of the driver. */
   resetSeen: boolean;
 };
 
 /**
- * Conditions that say nothing about whether a reset helped. A chronic one (a narrow PCIe link, a
- * kernel log that may not be read) would otherwise keep a repaired GPU unhealthy for ever.
+ * Conditions that do not show whether a reset helped. A chronic one (a narrow PCIe link, an
+ * unreadable kernel log) would otherwise keep a repaired GPU unhealthy for ever.
  */
 const ASIDE =
   /^(?:(?:thermal|power|throttle|pcie|host)|ecc\/sbe|remap\/(?:spare_low|retired_pages))\//;
@@ -189,7 +192,7 @@ function isStillActive(held: HeldFinding, active: readonly string[]): boolean {
   );
 }
 
-/** The probe told a verdict before and tells none now: the driver needs nothing more. */
+/** The probe reported a recovery action before and none now: the driver needs nothing more. */
 function verdictGone(all: readonly HeldFinding[], gpu: string, active: readonly string[]): boolean {
   const told = all.some(
     (h) =>
@@ -220,7 +223,7 @@ function isOver(held: HeldFinding, evaluation: Evaluation, isClean: boolean): bo
     case "until_reset":
       return isClean && (rebooted || held.resetSeen === true);
     case "until_reboot": {
-      // A driver that takes its own verdict back has the last word on it.
+      // A driver that withdraws its own recovery action is right.
       const withdrawn = held.finding.code === XID_RECOVERY_ACTION && held.resetSeen === true;
       return isClean && (rebooted || withdrawn);
     }
@@ -231,7 +234,7 @@ function isOver(held: HeldFinding, evaluation: Evaluation, isClean: boolean): bo
   }
 }
 
-/** Clean for a finding: a conclusive check that came after it and no longer sees its condition. */
+/** Clean for a finding: a later conclusive check no longer lists its condition. */
 function isCleanFor(held: HeldFinding, evaluation: Evaluation): boolean {
   const { check, nowMs } = evaluation;
   if (!check?.conclusive || held.lastAt >= nowMs) return false;
@@ -244,8 +247,8 @@ function isCleanFor(held: HeldFinding, evaluation: Evaluation): boolean {
 }
 
 /**
- * One evaluation: what is over is let go. Without a conclusive check only timed holds end. A check
- * that came with a finding says nothing about that finding.
+ * One evaluation: drops what is over. Without a conclusive check only timed holds end. A check that
+ * came with a finding says nothing about it.
  */
 export function releaseHeld(held: readonly HeldFinding[], evaluation: Evaluation): HeldFinding[] {
   const active = evaluation.check?.conclusive ? evaluation.check.active : null;
@@ -255,7 +258,7 @@ export function releaseHeld(held: readonly HeldFinding[], evaluation: Evaluation
     const gone = active !== null && isLater && verdictGone(held, gpuOf(h.finding), active);
     const next: HeldFinding = {
       ...h,
-      // What comes with the first word after a reset came after it.
+      // What comes with the first report after a reset came after it.
       resetSeen: h.resetSeen === true || (evaluation.resetSeen && isLater) || gone,
       cleanSince: active === null ? h.cleanSince : isClean ? h.cleanSince + 1 : 0,
     };
@@ -263,9 +266,7 @@ export function releaseHeld(held: readonly HeldFinding[], evaluation: Evaluation
   });
 }
 
-/**
- * The worst of what is held; `healthy` if nothing is. Whether anything was heard is the caller's.
- */
+/** The worst held result; `healthy` if nothing is held. */
 export function verdictOf(held: readonly Pick<HeldFinding, "judgement">[]): Verdict {
   let worst: Result = "healthy";
   for (const { judgement } of held) {

@@ -25,7 +25,7 @@ import {
 } from "./history.ts";
 import { type Matched, matchRules, type PolicyFault } from "./match.ts";
 
-/** What a rule that does not decide would have said about `findings[index]`. */
+/** What a rule that does not decide would have returned for `findings[index]`. */
 export type ShadowJudgement = { index: number; judgement: Judgement };
 
 /** `judgements[i]` is about `findings[i]`; `history` replaces the stored one. */
@@ -39,7 +39,7 @@ export type JudgedReport = {
 
 const WORSE: Record<Result, number> = { healthy: 0, degraded: 1, unhealthy: 2 };
 
-/** Text of a sentence for people; the whole line is in the finding. */
+/** Length of a sentence for people; the finding has the whole line. */
 const BECAUSE_CHARS = 240;
 
 function because(finding: Finding): string {
@@ -74,7 +74,7 @@ function aside(finding: Finding, policy: CompiledPolicy, rule: string): Judgemen
 /** Why a finding is not judged at all, or `null`. */
 function asideReason(finding: Finding, node: PolicyNode): string | null {
   if (finding.foreign === true) return "foreign";
-  // Driver-level injection is a test on purpose; only a simulated node is such a test.
+  // An injected error is a deliberate test; only a simulated node is such a test.
   return finding.injected === true && !node.fake ? "injected" : null;
 }
 
@@ -90,8 +90,8 @@ function escalation(
 }
 
 /**
- * An escalated fault that would be gone with the next clean check could never be acted on: unless
- * the rule says otherwise it then lasts until the GPU was reset.
+ * An escalated fault that the next clean check ends could never be acted on; unless the rule says
+ * otherwise it lasts until a reset.
  */
 function escalatedHold(hold: Hold, result: Result, isGiven: boolean): Hold {
   if (result !== "unhealthy" || isGiven) return hold;
@@ -139,8 +139,8 @@ function rankOf({ rule, builtin }: Matched, isCustom: boolean): string {
 }
 
 /**
- * What each shadow would have said in the place of the rule that decides. The built-in policy lends
- * its own rule's class; any other borrows that of the finding, as always.
+ * What each shadow rule would have returned. The built-in policy uses its own rule's class; others
+ * use the finding's.
  */
 export function shadowsOf(
   matched: Matched,
@@ -176,7 +176,7 @@ export function judgeReport(
     matches.set(finding, matchRules(finding, followed, context, errors));
     for (const error of errors) if (!faults.has(error.rule)) faults.set(error.rule, error);
   }
-  // All of the report is remembered before anything is counted: then order inside it is nothing.
+  // The whole report is recorded before anything is counted, so its order does not matter.
   const seen: Remembered[] = [];
   for (const { finding, rule, shadows } of matches.values()) {
     const counts = finding.kind === "xid" || rule?.rule.repeat != null;

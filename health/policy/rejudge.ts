@@ -48,7 +48,7 @@ export function rejudge(health: Health, rules: Rules, nowMs: number): Health {
   return settle({ ...health, held, aside, basis });
 }
 
-/** The verdict of what is held, and the run that goes with it. */
+/** The verdict of the held evidence, and its run. */
 function settle(health: Health): Health {
   const isKnown = health.held.length > 0 || health.lastCheckAt !== null;
   const verdict: Verdict = isKnown ? verdictOf(health.held) : "unknown";
@@ -56,7 +56,7 @@ function settle(health: Health): Health {
   return { ...health, verdict, unhealthyRun: keeps ? health.unhealthyRun : 0 };
 }
 
-/** What the deciding rule says, and the worst that a shadow before it would say. */
+/** The deciding rule's result, and the worst of the shadows before it. */
 function judgeAgain(
   entry: HeldFinding,
   health: Health,
@@ -76,7 +76,7 @@ function judgeAgain(
   return { judgement, shadow };
 }
 
-/** The worst judgement of rules that do not decide, or `null` if none would count. */
+/** The worst judgement of rules that do not decide, or `null`. */
 export function worstShadow(shadows: readonly Judgement[]): Judgement | null {
   const bad = shadows.filter((one) => one.result !== "healthy");
   return bad.reduce<Judgement | null>(
@@ -86,8 +86,8 @@ export function worstShadow(shadows: readonly Judgement[]): Judgement | null {
 }
 
 /**
- * The judgement was made by this very rule. It then stands as it is: an escalation was counted
- * among findings that may be forgotten by now.
+ * This rule made the judgement. It stands: an escalation counted findings that may be forgotten by
+ * now.
  */
 function isBy(
   judgement: Judgement,
@@ -103,7 +103,7 @@ function stamp({ policyHash, version }: Judgement): Partial<Judgement> {
   return version === undefined ? { policyHash } : { policyHash, version };
 }
 
-/** One key may come from both lists; the worse judgement speaks for what both have seen. */
+/** A key may be in both lists; the worse judgement wins. */
 function put(into: Map<string, HeldFinding>, entry: HeldFinding): void {
   const before = into.get(entry.key);
   if (before === undefined) {
@@ -123,7 +123,7 @@ function put(into: Map<string, HeldFinding>, entry: HeldFinding): void {
   });
 }
 
-/** As many as a list may have, in an order that depends on nothing but them. */
+/** As many as a list may have, in an order that depends only on them. */
 function heaviest(entries: ReadonlyMap<string, HeldFinding>): HeldFinding[] {
   const all = [...entries.values()].sort(byWeight).slice(-LIMIT.heldFindingsMax);
   return all.sort((a, b) => a.firstAt - b.firstAt || (a.key < b.key ? -1 : 1));

@@ -1,8 +1,7 @@
 /**
- * Who is who among the machines of a run: the scenario's names and the product's ids. A node that
- * the scenario lists keeps its name for both. What the product buys in its place is called
- * `<base>-gen<N>`; what it buys for a slot that nobody listed is called `<pool>-<slot>`, and its
- * successors accordingly.
+ * Maps the machines of a run: the scenario's names and the control plane's ids. A listed node keeps
+ * its name for both. Its replacement is called `<base>-gen<N>`; a purchase for a slot that is not
+ * listed is called `<pool>-<slot>`, and its successors accordingly.
  */
 import type { Instance } from "../../reconciler/core/provider.ts";
 import type { InstanceId, NodeId } from "../../schema/id.ts";
@@ -28,7 +27,7 @@ type Place = { base: string; node: SimNode; generation: number };
 
 export class Crowd {
   readonly #world: MachineWorld;
-  /** `<pool>/<slot>` → whose place it is. */
+  /** `<pool>/<slot>` → the occupant that it belongs to. */
   readonly #places = new Map<string, Place>();
   readonly #byNodeId = new Map<NodeId, Member>();
   readonly #byInstance = new Map<InstanceId, Member>();
@@ -55,7 +54,7 @@ export class Crowd {
     return this.#byInstance.get(id) ?? null;
   }
 
-  /** What the report calls a node of the product. */
+  /** The report's name of a node. */
   nameOf(nodeId: string): string {
     return this.byNodeId(nodeId)?.name ?? nodeId;
   }
@@ -66,7 +65,7 @@ export class Crowd {
     return this.#add(node.id, node.id, 0, node.id as NodeId, node, instanceId, coldStartMs);
   }
 
-  /** A machine that the product bought, for the slot that its tags name. */
+  /** A bought machine, for the slot that its tags name. */
   addBought(
     provider: string,
     instance: Instance,

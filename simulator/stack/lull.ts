@@ -12,7 +12,7 @@ import type { Sample } from "../../schema/report.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Plane } from "./plane.ts";
 
-/** Check, sample, heartbeat and kernel log: what a core that rests has armed. */
+/** Check, sample, heartbeat and kernel log: the timers of an idle core. */
 const TIMERS = 4;
 
 type Aside = { machine: Machine; atMono: number; sample: Sample | null };
@@ -23,10 +23,10 @@ export class Lull {
   readonly #periodMs: number;
   readonly #quietMs: number;
   readonly #aside = new Map<NodeId, Aside>();
-  /** Reports that were told in an agent's place. */
+  /** Reports sent in an agent's place. */
   skipped = 0;
 
-  /** `quietMs`: nothing must have changed on a machine for so long that each probe saw it. */
+  /** `quietMs`: how long nothing must have changed, so that each probe saw it. */
   constructor(clock: Clock, plane: Plane, heartbeatMs: number, quietMs: number) {
     this.#clock = clock;
     this.#plane = plane;
@@ -38,7 +38,7 @@ export class Lull {
     return this.#aside.size;
   }
 
-  /** Puts the machine aside if nothing is to be expected of it. */
+  /** Stops simulating the machine if nothing is due on it. */
   consider(machine: Machine, sample: Sample | null): void {
     const id = machine.identity.nodeId;
     if (this.#aside.has(id) || sample === null) return;
@@ -52,7 +52,7 @@ export class Lull {
     this.#aside.set(id, { machine, atMono: last, sample });
   }
 
-  /** Its own core goes on. */
+  /** Its own core continues. */
   takeUp(machine: Machine): void {
     const id = machine.identity.nodeId;
     const aside = this.#aside.get(id);
@@ -67,13 +67,13 @@ export class Lull {
     for (const { machine } of [...this.#aside.values()]) this.takeUp(machine);
   }
 
-  /** A committed node may be one whose reports count from now on. */
+  /** The reports of a committed node may count from now on. */
   changed(node: Node): void {
     const aside = this.#aside.get(node.id);
     if (aside !== undefined && !isQuiet(node)) this.takeUp(aside.machine);
   }
 
-  /** Brings the control plane's memory to now. */
+  /** Brings the control plane's memory up to date. */
   refresh(): void {
     for (const [id, aside] of this.#aside) this.#tell(id, aside);
   }
@@ -91,7 +91,7 @@ export class Lull {
   }
 }
 
-/** What the ingest asks before it lets a clean check go by (`reconciler/runtime/ingest.ts`). */
+/** The ingest's test for ignoring a clean check (`reconciler/runtime/ingest.ts`). */
 function isQuiet(node: Node): boolean {
   const { health } = node;
   return (

@@ -1,7 +1,6 @@
 /**
- * The provider port over a fake world, and what a test may do to it, the same for the cloud in
- * memory and the one on disk. What differs between the two is the ground they stand on: how the
- * world is brought to now and how entries are kept.
+ * The provider port over a fake world, and what a test may do to it: the same for the cloud in
+ * memory and the one on disk. The two differ in how time advances and how entries are kept.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import type {
@@ -22,18 +21,18 @@ import type { Reality } from "./reality.ts";
 import { nextDueMs } from "./time.ts";
 import type { Terms, World } from "./world.ts";
 
-/** What a test may do to a fake cloud besides using it. */
+/** What a test may do to a fake cloud in addition. */
 export type FakeControl = {
   setFaults(faults: Faults): void;
-  /** The cloud's state, brought up to now. Look, do not touch. */
+  /** The cloud's current state, read-only. */
   world(): World;
-  /** Lets everything happen that is due by now. */
+  /** Applies everything that is due by now. */
   advance(): void;
-  /** When something is due next. Wall milliseconds, or `null`. */
+  /** When the next event is due. Wall milliseconds, or `null`. */
   nextDueMs(): number | null;
   /** What really exists, from the cloud's own record. */
   reality(): Reality;
-  /** Somebody deletes an instance outside of the product. False if there is no such instance. */
+  /** Someone else deletes an instance. False if there is no such instance. */
   deleteInstance(id: InstanceId): boolean;
 };
 
@@ -44,7 +43,7 @@ export type CloudClock = {
   after(ms: number, work: () => void): void;
 };
 
-/** One moment of the cloud: nothing else happens while somebody looks at it. */
+/** One exclusive look at the cloud. */
 export type Scene = {
   world: World;
   nowMs: number;
@@ -55,11 +54,13 @@ export type Scene = {
 export type Section<T> = { kind: "ok"; value: T } | { kind: "busy"; message: string };
 
 export type Ground = {
-  /** Runs `work` on the world brought to now, with everybody else kept out. */
+  /** Runs `work` on the current world, exclusively. */
   section<T>(work: (scene: Scene) => T): Section<T>;
-  /** Before an accepted ask is recorded: keeps what its instance is given and no entry may hold. */
+  /**
+   * Before an accepted request is recorded: keeps what its instance gets and no entry may contain.
+   */
   prepare(id: InstanceId, credential: string | null): void;
-  /** Faults that came from elsewhere since the last call. */
+  /** Faults injected by other processes since the last call. */
   newFaults(): Faults | null;
   /** Why what it accepted does not come up; `null` = nothing known. */
   trouble(): string | null;
@@ -75,7 +76,7 @@ export type CloudOptions = {
   terms: Terms;
   settleMs: number;
   faults: Faults;
-  /** Of a cloud that goes on where another stopped: the faults that are still to happen. */
+  /** Of a cloud that continues another's state: the faults still to happen. */
   faultsLeft?: ReadonlyMap<string, number>;
 };
 
@@ -85,7 +86,7 @@ export type CloudOptions = {
  */
 export const SETTLE_MS: Record<ProviderClass, number> = { token: 0, name: 0, "tag-only": 10_000 };
 
-/** Four letters that tell one cloud's ids from another's. */
+/** Four letters that distinguish one cloud's ids. */
 export function saltOf(random: () => number): string {
   return Math.floor(random() * 36 ** 4)
     .toString(36)
@@ -113,7 +114,7 @@ export class Cloud implements Provider, FakeControl {
     this.#book = new FaultBook(options.faults, options.random, options.faultsLeft);
   }
 
-  /** As the terms say, like a price list; what a fault makes of it is seen on the instance. */
+  /** As listed; a fault that changes it shows on the instance. */
   pricePerHour(instanceType: string): number | null {
     const { prices, pricePerHour } = this.#options.terms;
     return prices[instanceType] ?? pricePerHour;
