@@ -133,7 +133,7 @@ export type NvmlFailure =
   | { reason: "version"; code: number; message: string }
   /** The operating system or a container blocks access (17, or 4 on every GPU). */
   | { reason: "permission"; code: number; message: string }
-  /** Given up by the agent itself, for work that needs the GPU to itself (`lend.ts`). */
+  /** Released by the agent for work that needs the GPU exclusively (`release.ts`). */
   | { reason: "lent"; code: number; message: string }
   | { reason: "other"; code: number; message: string };
 

@@ -184,7 +184,7 @@ export type BilledView = {
   price_per_hour: number | null;
 };
 
-export type LemonView = {
+export type QuarantinedGpuView = {
   uuid: string;
   because: string;
   last_at: string;
@@ -209,7 +209,7 @@ export type SafetyView = {
   budgets: RoomView[];
   bills: BillView[];
   still_billed: { count: number; per_hour: number; unknown_prices: number; oldest: BilledView[] };
-  lemons: { count: number; refused: number; newest: LemonView[] };
+  lemons: { count: number; refused: number; newest: QuarantinedGpuView[] };
   /** Hardware failures per 1,000 node-days, as believed now. */
   failure_rate: number;
   /** Waits of the newest plan by reason; only those there are. */

@@ -5,14 +5,14 @@
  */
 import { existsSync } from "node:fs";
 import { openBus } from "../bus.ts";
-import { type LendableNvml, lendNvml } from "../nvml/lend.ts";
+import { type ReleasableNvml, releasableNvml } from "../nvml/release.ts";
 import { PROBE_COMMAND } from "../nvml/message.ts";
 import { openNvml } from "../nvml/parent.ts";
 import { keepPulse } from "../nvml/pulse.ts";
 import type { Options } from "../option.ts";
 import type { Bus, Clock } from "../port.ts";
 
-export type Gpus = LendableNvml & { readBus: () => Bus };
+export type Gpus = ReleasableNvml & { readBus: () => Bus };
 
 /**
  * What the probe child gets: nothing of the agent's own environment but what is named here.
@@ -43,7 +43,7 @@ export async function openGpus(
     const { openSimulatedGpus } = await import("../nvml/simulated.ts");
     const { count, faultPath, name } = fake;
     const { nvml, readBus } = openSimulatedGpus({ count, name, seed: nodeId, clock, faultPath });
-    return { ...lendNvml(nvml), readBus };
+    return { ...releasableNvml(nvml), readBus };
   }
   let libraryPath = options.nvmlPath;
   if (libraryPath === null && hostRoot !== null) {
@@ -64,5 +64,5 @@ export async function openGpus(
   });
   const root = hostSys ?? (existsSync("/host/sys/bus/pci/devices") ? "/host/sys" : "/sys");
   const readBus = openBus(root, process.env["NVIDIA_VISIBLE_DEVICES"]);
-  return { ...lendNvml(keepPulse(nvml, clock, onSilent)), readBus };
+  return { ...releasableNvml(keepPulse(nvml, clock, onSilent)), readBus };
 }

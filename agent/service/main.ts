@@ -13,7 +13,7 @@ import { Agent } from "../report/core.ts";
 import type { KernelLogStats } from "../kernel/read.ts";
 import { createInventory } from "../inventory.ts";
 import { createLoadReader, type Machine, readMachine } from "../machine.ts";
-import type { LendableNvml } from "../nvml/lend.ts";
+import type { ReleasableNvml } from "../nvml/release.ts";
 import { type Options, parseOptions, formatHelp } from "../option.ts";
 import type { AgentParts, Identity, Level } from "../report/part.ts";
 import type { Clock } from "../port.ts";
@@ -171,9 +171,9 @@ async function serve(options: Options): Promise<void> {
   });
   [wake, sampleNow] = [() => agent.wake(), () => agent.sampleNow()];
   const metrics = await openMetrics(options, agent, kernel.stats);
-  const attendance = await attendTo(agent, progress, clock);
+  const watchdog = await attendTo(agent, progress, clock);
   const close = () => {
-    attendance?.stop();
+    watchdog?.stop();
     metrics?.stop();
   };
   stopOnSignal(agent, close);
@@ -186,7 +186,7 @@ async function serve(options: Options): Promise<void> {
 }
 
 /** What changes the machine; for a reset the agent lets go of the GPUs. */
-async function openCommands(gpus: LendableNvml): Promise<AgentParts["runCommand"]> {
+async function openCommands(gpus: ReleasableNvml): Promise<AgentParts["runCommand"]> {
   const { runCommand } = await import("../command/run.ts");
   return (command) => {
     if (command.type !== "gpu_reset") return runCommand(command);
@@ -227,11 +227,11 @@ async function attendTo(agent: Agent, progress: Progress, clock: Clock) {
     log("error", "cannot talk to the service manager", { reason: answer.message });
   }
   if (answer.kind !== "manager") return null;
-  const { attend } = await import("./attend.ts");
+  const { startWatchdog } = await import("./watchdog.ts");
   const { manager } = answer;
-  const attendance = attend({ manager, clock, progress, view: () => agent.view(), log });
-  progress.whenBegun(() => attendance.ready());
-  return attendance;
+  const watchdog = startWatchdog({ manager, clock, progress, view: () => agent.view(), log });
+  progress.whenBegun(() => watchdog.ready());
+  return watchdog;
 }
 
 /** For the life of the process. */

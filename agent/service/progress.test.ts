@@ -5,7 +5,7 @@ import type { Notice } from "../../systemd/notify.ts";
 import { openFakeNvml } from "../../test/fixture/nvml/fake.ts";
 import type { Clock, SendAnswer, Sender } from "../port.ts";
 import type { AgentView } from "../report/view.ts";
-import { attend, formatStatus } from "./attend.ts";
+import { startWatchdog, formatStatus } from "./watchdog.ts";
 import { Progress } from "./progress.ts";
 
 class StepClock implements Clock {
@@ -148,8 +148,8 @@ function attended(watchdogMs: number | null) {
   const log = () => void state.errors++;
   const view = () => VIEW;
   const parts = { manager: { watchdogMs, tell }, clock, progress, view, log };
-  const attendance = attend(parts);
-  return { heard, state, clock, probed, attendance, fed: () => count(heard) };
+  const watchdog = startWatchdog(parts);
+  return { heard, state, clock, probed, watchdog, fed: () => count(heard) };
 }
 const count = (heard: Notice[]) => heard.filter((one) => one.watchdog).length;
 
@@ -168,10 +168,10 @@ describe("attend()", () => {
   });
 
   test("is ready once, and says so again only if nobody heard it", () => {
-    const { heard, state, clock, attendance } = attended(null);
+    const { heard, state, clock, watchdog } = attended(null);
     expect(heard.filter((one) => one.ready)).toEqual([]);
     state.full = true;
-    attendance.ready();
+    watchdog.ready();
     clock.pass(0);
     state.full = false;
     clock.pass(60_000);
@@ -180,8 +180,8 @@ describe("attend()", () => {
   });
 
   test("says nothing after the goodbye", () => {
-    const { heard, clock, attendance } = attended(30_000);
-    attendance.stop();
+    const { heard, clock, watchdog } = attended(30_000);
+    watchdog.stop();
     clock.pass(600_000);
     expect(heard.at(-1)).toEqual({ stopping: true, status: "saying goodbye" });
   });

@@ -20,7 +20,7 @@ import { SimCloud } from "./cloud.ts";
 import type { ClusterSpec } from "../scenario/cluster.ts";
 import { Crowd, type Member } from "./crowd.ts";
 import { SimKube } from "./kube.ts";
-import { Lull } from "./lull.ts";
+import { IdleMachines } from "./idle.ts";
 import { Plane } from "./plane.ts";
 import type { Time } from "./time.ts";
 
@@ -69,7 +69,7 @@ export type StackEvents = {
 export class Stack {
   readonly time: Time;
   readonly plane: Plane;
-  readonly lull: Lull;
+  readonly lull: IdleMachines;
   readonly crowd: Crowd;
   readonly clouds: ReadonlyMap<string, SimCloud>;
   /** `null` = the machines join no cluster. */
@@ -121,7 +121,7 @@ export class Stack {
     });
     const { heartbeatIntervalMs, healthCheckIntervalMs, sampleIntervalMs } = config.server;
     const quietMs = 2 * Math.max(heartbeatIntervalMs, healthCheckIntervalMs, sampleIntervalMs);
-    this.lull = new Lull(time, this.plane, heartbeatIntervalMs, quietMs);
+    this.lull = new IdleMachines(time, this.plane, heartbeatIntervalMs, quietMs);
     this.crowd = new Crowd({
       clock: time,
       deliver: (machine, report) => this.#deliver(machine, report),
@@ -147,7 +147,7 @@ export class Stack {
   async start(): Promise<void> {
     this.kube?.start();
     await this.plane.start();
-    if (this.#options.analytic) this.#lullSoon();
+    if (this.#options.analytic) this.#idleSoon();
   }
 
   /** The instance of a listed node appears at its cloud; its machine is still without power. */
@@ -227,13 +227,13 @@ export class Stack {
     this.#awake.add(machine);
   }
 
-  #lullSoon(): void {
+  #idleSoon(): void {
     this.time.after(LULL_MS, () => {
       if (this.#stopped) return;
       for (const machine of this.#awake) {
         this.lull.consider(machine, this.#samples.get(machine) ?? null);
       }
-      this.#lullSoon();
+      this.#idleSoon();
     });
   }
 

@@ -9,7 +9,7 @@ import { workOn } from "../fleet.ts";
 import { REST_MAX_MS } from "../fold/bootstrap.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
-import { lemonIn } from "../safety/lemon.ts";
+import { quarantinedIn } from "../safety/quarantined-hardware.ts";
 import { addressOf, bootstrapPayload, comesBare, hindranceOf, setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { darkness, unreadyIn } from "./kube.ts";
@@ -213,7 +213,7 @@ export function decideVerifying(
   if (scope.candidates.has(node.id) && node.instance !== null) {
     return fail(node, scope, plan, "its pool became smaller", "scale_down");
   }
-  const lemon = node.instance === null ? null : lemonIn(node, scope.fleet, sight.now);
+  const lemon = node.instance === null ? null : quarantinedIn(node, scope.fleet, sight.now);
   if (lemon !== null) {
     const before = `replaced ${new Date(lemon.lastAt).toISOString()} because of ${lemon.because}`;
     return fail(node, scope, plan, `the cloud returned ${lemon.uuid}, ${before}`, "lemon");

@@ -13,7 +13,7 @@ import {
   sessionOf,
   sickOf,
 } from "../../../test/world/part.ts";
-import { lemonsOf } from "./lemon.ts";
+import { quarantinedOf } from "./quarantined-hardware.ts";
 import { countFailure } from "./rate.ts";
 import { factsAfter } from "./record.ts";
 
@@ -40,7 +40,7 @@ const { breaker } = CONFIG.safety;
 test.each(["replace", "scale_down"] as const)("an end for %s teaches both", (purpose) => {
   expect(taught(advance(ending(purpose)))).toEqual([
     countFailure(null, breaker, 4, NOW),
-    ...lemonsOf(node, fleetOf([node]), NOW),
+    ...quarantinedOf(node, fleetOf([node]), NOW),
   ]);
 });
 
@@ -70,7 +70,7 @@ test("it is taught once, by an end, about proven hardware", () => {
 });
 
 test("a lemon that came back is counted as refused", () => {
-  const [lemon] = lemonsOf(node, fleetOf([node]), NOW);
+  const [lemon] = quarantinedOf(node, fleetOf([node]), NOW);
   if (lemon === undefined) throw new Error("no lemon");
   const fresh = nodeOf("m", { agent: agentOf({ gpus: [gpuOf(0)] }) });
   const fleet = fleetOf([fresh], [lemon]);

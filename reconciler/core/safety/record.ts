@@ -8,7 +8,7 @@ import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
-import { lemonIn, lemonsOf, refusedLemon } from "./lemon.ts";
+import { quarantinedIn, quarantinedOf, refusedAgain } from "./quarantined-hardware.ts";
 import { countFailure } from "./rate.ts";
 import { FLEET, sizesOf } from "./scope.ts";
 
@@ -22,8 +22,8 @@ export function factsAfter(
 ): Fact[] {
   if (action.kind !== "advance" || node === null) return [];
   if (action.to.kind === "terminating" && action.to.purpose === "lemon") {
-    const lemon = lemonIn(node, fleet, now);
-    return lemon === null ? [] : [refusedLemon(lemon, node)];
+    const lemon = quarantinedIn(node, fleet, now);
+    return lemon === null ? [] : [refusedAgain(lemon, node)];
   }
   // The drain is over and the session is about to end; nobody may want its place any more.
   const ends =
@@ -34,5 +34,10 @@ export function factsAfter(
   const stored = fleet.facts.get("rate");
   const nodes = sizesOf(fleet, config).get(FLEET)?.slots ?? 0;
   const rate = stored?.kind === "rate" ? stored : null;
-  return [countFailure(rate, config.safety.breaker, nodes, now), ...lemonsOf(node, fleet, now)];
+  return [countFailure(
+    rate,
+    config.safety.breaker,
+    nodes,
+    now,
+  ), ...quarantinedOf(node, fleet, now)];
 }

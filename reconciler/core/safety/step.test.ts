@@ -17,7 +17,7 @@ import {
   sessionOf,
   sickOf,
 } from "../../../test/world/part.ts";
-import { LEMONS_MAX } from "./lemon.ts";
+import { QUARANTINED_MAX } from "./quarantined-hardware.ts";
 import { discreditedIn, frozenBy, quarantineOf, stepSafety } from "./step.ts";
 
 const MIN = 60_000;
@@ -299,7 +299,7 @@ test("lemons beyond their bound are forgotten", () => {
     place: "",
     refused: 0,
   });
-  const facts = [KNOWN, ...Array.from({ length: LEMONS_MAX + 1 }, (_, i) => lemon(i))];
+  const facts = [KNOWN, ...Array.from({ length: QUARANTINED_MAX + 1 }, (_, i) => lemon(i))];
   expect(look([], facts).drop).toEqual(["lemon:u0"]);
 });
 

@@ -10,7 +10,7 @@ import type { PoolState } from "../../../schema/node.ts";
 import { type Fact, factKey, factsOf } from "../../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 import { type Step, stepBreakers } from "./breaker.ts";
-import { surplusLemons } from "./lemon.ts";
+import { surplusQuarantined } from "./quarantined-hardware.ts";
 import { poolEvent } from "../told-event.ts";
 
 /** Versions remembered of each kind: one that comes back after a rollback is not new. */
@@ -33,7 +33,7 @@ export function stepSafety(
   const step = stepBreakers({ ...fleet, facts }, config, now, rules);
   for (const fact of step.put) facts.set(factKey(fact), fact);
   const put = [...seen.put, ...step.put];
-  const drop = [...seen.drop, ...step.drop, ...surplusLemons(facts)];
+  const drop = [...seen.drop, ...step.drop, ...surplusQuarantined(facts)];
   const { events } = step;
   const told = { at: now, node: null, pool: null, session: null, actor: "navarch" } as const;
   for (const { cause, state, why } of factsOf(facts, "breaker")) {

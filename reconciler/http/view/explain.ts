@@ -165,7 +165,7 @@ function sayKube(node: Node, now: number, unproven: string | null): string[] {
   return [`Node ${kube.name} in Kubernetes is ${mark}${ready}${gpus}${hold}`, ...refused, ...given];
 }
 
-function sayLemon({ phase }: Node): { at: null; text: string }[] {
+function sayQuarantined({ phase }: Node): { at: null; text: string }[] {
   if (!("purpose" in phase) || phase.purpose !== "lemon") return [];
   const text = "refused: its GPUs failed in this fleet before, and the cloud returned them";
   return [{ at: null, text }];
@@ -215,7 +215,7 @@ export function explainNode(
       })),
       ...held,
       ...(node.health.aside ?? []).map(sayAside),
-      ...sayLemon(node),
+      ...sayQuarantined(node),
     ],
     next:
       action !== undefined

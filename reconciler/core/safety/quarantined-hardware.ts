@@ -7,12 +7,12 @@ import type { Node } from "../../../schema/node.ts";
 import { type Fact, type FactOf, factsOf } from "../../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 
-type Lemon = FactOf<"lemon">;
+type QuarantinedGpu = FactOf<"lemon">;
 
 /** Nodes and instances kept for one GPU: enough to discuss with a provider. */
 const REMEMBERED_MAX = 8;
 /** GPUs kept; beyond, the one not seen for longest is dropped. */
-export const LEMONS_MAX = 20_000;
+export const QUARANTINED_MAX = 20_000;
 /** Suspicion halves in this time; below a quarter it ends. */
 const HALF_LIFE_MS = 30 * 86_400_000;
 const FORGOTTEN = 0.25;
@@ -47,10 +47,10 @@ function isShared(uuid: string, node: Node, fleet: Fleet): boolean {
 }
 
 /** What is kept of a node whose definitive hardware fault led to its replacement. */
-export function lemonsOf(node: Node, fleet: Fleet, now: number): Lemon[] {
+export function quarantinedOf(node: Node, fleet: Fleet, now: number): QuarantinedGpu[] {
   const { facts } = fleet;
   const uuids = sickUuids(node).filter((uuid) => !isShared(uuid, node, fleet));
-  return uuids.map((uuid): Lemon => {
+  return uuids.map((uuid): QuarantinedGpu => {
     const before = facts.get(`lemon:${uuid}`);
     const known = before?.kind === "lemon" ? before : null;
     const gpu = node.agent?.inventory.gpus.find((one) => one.uuid === uuid);
@@ -75,7 +75,7 @@ export function lemonsOf(node: Node, fleet: Fleet, now: number): Lemon[] {
 }
 
 /** The quarantined hardware that this node has, or `null`; its own instance is no evidence. */
-export function lemonIn(node: Node, fleet: Fleet, now: number): Lemon | null {
+export function quarantinedIn(node: Node, fleet: Fleet, now: number): QuarantinedGpu | null {
   for (const { uuid } of node.agent?.inventory.gpus ?? []) {
     if (uuid === null || uuid === undefined) continue;
     const fact = fleet.facts.get(`lemon:${uuid}`);
@@ -88,7 +88,7 @@ export function lemonIn(node: Node, fleet: Fleet, now: number): Lemon | null {
 }
 
 /** One more refused return of it. */
-export function refusedLemon(lemon: Lemon, node: Node): Lemon {
+export function refusedAgain(lemon: QuarantinedGpu, node: Node): QuarantinedGpu {
   const instances = [...lemon.instances, ...(node.instance === null ? [] : [node.instance.id])];
   return {
     ...lemon,
@@ -99,14 +99,14 @@ export function refusedLemon(lemon: Lemon, node: Node): Lemon {
 }
 
 /** Whether enough time has passed: each session weighs one, and half of it a month later. */
-function isForgiven({ sessions, lastAt }: Lemon, now: number): boolean {
+function isForgiven({ sessions, lastAt }: QuarantinedGpu, now: number): boolean {
   return sessions * 2 ** (-Math.max(0, now - lastAt) / HALF_LIFE_MS) < FORGOTTEN;
 }
 
 /** Keys to forget, so that the ledger stays within its bound. */
-export function surplusLemons(facts: ReadonlyMap<string, Fact>): string[] {
+export function surplusQuarantined(facts: ReadonlyMap<string, Fact>): string[] {
   const lemons = factsOf(facts, "lemon");
-  if (lemons.length <= LEMONS_MAX) return [];
+  if (lemons.length <= QUARANTINED_MAX) return [];
   lemons.sort((a, b) => a.lastAt - b.lastAt);
-  return lemons.slice(0, lemons.length - LEMONS_MAX).map((one) => `lemon:${one.uuid}`);
+  return lemons.slice(0, lemons.length - QUARANTINED_MAX).map((one) => `lemon:${one.uuid}`);
 }

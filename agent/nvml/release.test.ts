@@ -3,7 +3,7 @@ import type { BootId } from "../../schema/id.ts";
 import { EMPTY_MEMORY } from "../probe/probe.ts";
 import { runProbes } from "../probe/run.ts";
 import { healthyCheck, openFakeNvml } from "../../test/fixture/nvml/fake.ts";
-import { lendNvml } from "./lend.ts";
+import { releasableNvml } from "./release.ts";
 
 const AT = {
   bootId: "boot-1" as BootId,
@@ -17,7 +17,7 @@ const AT = {
 
 test("lend() lets a question end, lets go of the library, and answers without it", async () => {
   const fake = openFakeNvml(healthyCheck(2, { 1: { rc: 16 } }));
-  const { nvml, lend } = lendNvml(fake);
+  const { nvml, lend } = releasableNvml(fake);
   const before = runProbes(await nvml.check(8_000), EMPTY_MEMORY, AT);
   fake.hold();
   const asked = nvml.sample(5_000);
@@ -43,7 +43,7 @@ test("lend() lets a question end, lets go of the library, and answers without it
 });
 
 test("lend() takes the library back from work that throws", async () => {
-  const { nvml, lend } = lendNvml(openFakeNvml());
+  const { nvml, lend } = releasableNvml(openFakeNvml());
   const work = Promise.withResolvers<void>();
   const done = lend(() => work.promise);
   expect(await nvml.sample(5_000)).toMatchObject({ kind: "failed" });

@@ -17,7 +17,7 @@ const TIMERS = 4;
 
 type Aside = { machine: Machine; atMono: number; sample: Sample | null };
 
-export class Lull {
+export class IdleMachines {
   readonly #clock: Clock;
   readonly #plane: Plane;
   readonly #periodMs: number;

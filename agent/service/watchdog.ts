@@ -14,7 +14,7 @@ const LOOK_MS = 10_000;
 /** Sends three keep-alives per watchdog interval. */
 const LOOKS_PER_WATCHDOG = 3;
 
-export type AttendParts = {
+export type WatchdogParts = {
   manager: ServiceManager;
   clock: Clock;
   progress: Progress;
@@ -22,14 +22,14 @@ export type AttendParts = {
   log: Log;
 };
 
-export type Attendance = {
+export type Watchdog = {
   /** The first probe was answered: ready. */
   ready(): void;
   /** The agent is stopping. */
   stop(): void;
 };
 
-export function attend({ manager, clock, progress, view, log }: AttendParts): Attendance {
+export function startWatchdog({ manager, clock, progress, view, log }: WatchdogParts): Watchdog {
   const { watchdogMs } = manager;
   const lookMs = watchdogMs === null ? LOOK_MS : Math.min(LOOK_MS, watchdogMs / LOOKS_PER_WATCHDOG);
   let cancel = () => {};

@@ -6,7 +6,7 @@
 import type { Nvml } from "../port.ts";
 import type { NvmlAnswer } from "../reading.ts";
 
-export type LendableNvml = {
+export type ReleasableNvml = {
   nvml: Nvml;
   /** Runs `work` while no child of the agent uses the library. Nothing it throws is kept. */
   lend<T>(work: () => Promise<T>): Promise<T>;
@@ -18,7 +18,7 @@ const LENT: NvmlAnswer<never> = {
   durationMs: 0,
 };
 
-export function lendNvml(nvml: Nvml): LendableNvml {
+export function releasableNvml(nvml: Nvml): ReleasableNvml {
   const asked = new Set<Promise<unknown>>();
   let lent = 0;
   const ask = async <T>(call: () => Promise<NvmlAnswer<T>>): Promise<NvmlAnswer<T>> => {

@@ -14,7 +14,7 @@ import {
   sessionOf,
   sickOf,
 } from "../../../test/world/part.ts";
-import { LEMONS_MAX, lemonIn, lemonsOf, refusedLemon, surplusLemons } from "./lemon.ts";
+import { QUARANTINED_MAX, quarantinedIn, quarantinedOf, refusedAgain, surplusQuarantined } from "./quarantined-hardware.ts";
 
 const NOW = 400 * DAY_MS;
 const proof = (gpu_index: number | null, gpu_uuid: string | null = null) =>
@@ -22,7 +22,7 @@ const proof = (gpu_index: number | null, gpu_uuid: string | null = null) =>
 const gpus = [gpuOf(0, "GPU-a0", "serial-0"), gpuOf(1, "GPU-b1")];
 const dead = (held = [proof(0)], over: Partial<Node> = {}) =>
   sickOf("n", { agent: agentOf({ gpus }), ...over }, held);
-const lemonOf = (over: Partial<FactOf<"lemon">> = {}): FactOf<"lemon"> => ({
+const quarantinedFact = (over: Partial<FactOf<"lemon">> = {}): FactOf<"lemon"> => ({
   kind: "lemon",
   uuid: "GPU-a0",
   serial: "serial-0",
@@ -38,26 +38,26 @@ const lemonOf = (over: Partial<FactOf<"lemon">> = {}): FactOf<"lemon"> => ({
   ...over,
 });
 const uuids = (node: Node, fleet = fleetOf([node])) =>
-  lemonsOf(node, fleet, NOW).map(({ uuid }) => uuid);
+  quarantinedOf(node, fleet, NOW).map(({ uuid }) => uuid);
 
-test("lemonsOf() remembers the GPU with all that is known of it", () => {
+test("quarantinedOf() remembers the GPU with all that is known of it", () => {
   const node = dead([proof(0)], { instance: instanceOf({ zone: "z", region: "r" }) });
-  expect(lemonsOf(node, fleetOf([node]), NOW)).toEqual([
-    lemonOf({ instances: ["i-1"], place: "z" }),
+  expect(quarantinedOf(node, fleetOf([node]), NOW)).toEqual([
+    quarantinedFact({ instances: ["i-1"], place: "z" }),
   ]);
   const regional = { ...node, instance: instanceOf({ region: "r" }) };
-  expect(lemonsOf(regional, fleetOf([regional]), NOW)[0]?.place).toBe("r");
+  expect(quarantinedOf(regional, fleetOf([regional]), NOW)[0]?.place).toBe("r");
 });
 
-test("lemonsOf() of a machine without instance, session or serial", () => {
+test("quarantinedOf() of a machine without instance, session or serial", () => {
   const node = dead([proof(1)], { instance: null, session: null });
-  expect(lemonsOf(node, fleetOf([node]), NOW)).toEqual([
-    lemonOf({ uuid: "GPU-b1", serial: null, because: "", instances: [], provider: "" }),
+  expect(quarantinedOf(node, fleetOf([node]), NOW)).toEqual([
+    quarantinedFact({ uuid: "GPU-b1", serial: null, because: "", instances: [], provider: "" }),
   ]);
 });
 
-test("lemonsOf() adds to what is known", () => {
-  const known = lemonOf({
+test("quarantinedOf() adds to what is known", () => {
+  const known = quarantinedFact({
     serial: "older",
     firstAt: 5,
     lastAt: 6,
@@ -75,11 +75,11 @@ test("lemonsOf() adds to what is known", () => {
     nodes: ["2", "3", "4", "5", "6", "7", "8", "n"],
     instances: ["2", "3", "4", "5", "6", "7", "8", "i-n"],
   };
-  expect(lemonsOf(node, fleetOf([node], [known]), NOW)).toEqual([
+  expect(quarantinedOf(node, fleetOf([node], [known]), NOW)).toEqual([
     { ...known, ...added, serial: "serial-0", because: "XID 48 on GPU 0" },
   ]);
   const bare = dead([proof(null, "GPU-a0")], { agent: null, instance: null, session: null });
-  expect(lemonsOf(bare, fleetOf([bare], [known]), NOW)).toEqual([
+  expect(quarantinedOf(bare, fleetOf([bare], [known]), NOW)).toEqual([
     { ...known, ...added, instances: known.instances },
   ]);
 });
@@ -120,11 +120,11 @@ test("a UUID that two machines tell names nothing", () => {
   expect(uuids(double)).toEqual([]);
 });
 
-test("lemonIn() knows the hardware under another instance", () => {
-  const lemon = lemonOf();
+test("quarantinedIn() knows the hardware under another instance", () => {
+  const lemon = quarantinedFact();
   const fresh = nodeOf("m", { agent: agentOf({ gpus: [gpuOf(0, "GPU-c"), ...gpus] }) });
   const found = (node: Node, facts = [lemon], others: Node[] = []) =>
-    lemonIn(node, fleetOf([node, ...others], facts), NOW);
+    quarantinedIn(node, fleetOf([node, ...others], facts), NOW);
   expect(found(fresh)).toEqual(lemon);
   expect(found(fresh, [])).toBeNull();
   expect(found(nodeOf("m", { agent: null }))).toBeNull();
@@ -133,8 +133,8 @@ test("lemonIn() knows the hardware under another instance", () => {
   const twin = nodeOf("t", { agent: agentOf({ gpus }) });
   expect(found(fresh, [lemon], [twin])).toBeNull();
   // One that is no lemon any more does not hide the next.
-  const second = lemonOf({ uuid: "GPU-b1" });
-  expect(found(fresh, [lemonOf({ lastAt: 0 }), second])).toEqual(second);
+  const second = quarantinedFact({ uuid: "GPU-b1" });
+  expect(found(fresh, [quarantinedFact({ lastAt: 0 }), second])).toEqual(second);
 });
 
 test.each([
@@ -145,27 +145,27 @@ test.each([
   [4, 120, true],
   [1, -500, true],
 ])("a lemon of %d sessions is one still after %d days: %p", (sessions, days, kept) => {
-  const lemon = lemonOf({ sessions, lastAt: NOW - days * DAY_MS });
+  const lemon = quarantinedFact({ sessions, lastAt: NOW - days * DAY_MS });
   const node = nodeOf("m", { agent: agentOf({ gpus }) });
-  expect(lemonIn(node, fleetOf([node], [lemon]), NOW)).toEqual(kept ? lemon : null);
+  expect(quarantinedIn(node, fleetOf([node], [lemon]), NOW)).toEqual(kept ? lemon : null);
 });
 
-test("refusedLemon() counts the return and renews no suspicion", () => {
+test("refusedAgain() counts the return and renews no suspicion", () => {
   const instances = ["1", "2", "3", "4", "5", "6", "7", "8"];
-  const lemon = lemonOf({ lastAt: 5, refused: 2, instances });
-  expect(refusedLemon(lemon, nodeOf("m", { session: sessionOf() }))).toEqual({
+  const lemon = quarantinedFact({ lastAt: 5, refused: 2, instances });
+  expect(refusedAgain(lemon, nodeOf("m", { session: sessionOf() }))).toEqual({
     ...lemon,
     refused: 3,
     instances: [...instances.slice(1), "i-m"],
   });
-  expect(refusedLemon(lemon, nodeOf("m", { instance: null }))).toEqual({ ...lemon, refused: 3 });
+  expect(refusedAgain(lemon, nodeOf("m", { instance: null }))).toEqual({ ...lemon, refused: 3 });
 });
 
-test("surplusLemons() forgets those not seen for longest", () => {
+test("surplusQuarantined() forgets those not seen for longest", () => {
   const lemons = (count: number) =>
-    fleetOf([], Array.from({ length: count }, (_, i) => lemonOf({ uuid: `u${i}`, lastAt: i < 3 ? 3 - i : 9 })));
-  expect(LEMONS_MAX).toBeGreaterThanOrEqual(10_000);
-  expect(surplusLemons(lemons(LEMONS_MAX).facts)).toEqual([]);
-  expect(surplusLemons(lemons(LEMONS_MAX - 1).facts)).toEqual([]);
-  expect(surplusLemons(lemons(LEMONS_MAX + 2).facts)).toEqual(["lemon:u2", "lemon:u1"]);
+    fleetOf([], Array.from({ length: count }, (_, i) => quarantinedFact({ uuid: `u${i}`, lastAt: i < 3 ? 3 - i : 9 })));
+  expect(QUARANTINED_MAX).toBeGreaterThanOrEqual(10_000);
+  expect(surplusQuarantined(lemons(QUARANTINED_MAX).facts)).toEqual([]);
+  expect(surplusQuarantined(lemons(QUARANTINED_MAX - 1).facts)).toEqual([]);
+  expect(surplusQuarantined(lemons(QUARANTINED_MAX + 2).facts)).toEqual(["lemon:u2", "lemon:u1"]);
 });
