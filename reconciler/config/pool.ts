@@ -96,6 +96,11 @@ function readRepair(pool: Section): PoolConfig["repair"] {
     if (rung === undefined) repair.fail("ladder", "choice", `unknown rung "${name}"`, hint);
     else ladder.push(rung);
   }
+  const at = repair.look("ladder")?.value.at ?? repair.at;
+  if (ladder.includes("gpu-reset")) {
+    const path = `${repair.path}.ladder`;
+    repair.problems.warning(at, path, "no_effect", "gpu-reset is skipped in this version");
+  }
   const order = ladder.map((rung) => RUNGS.indexOf(rung));
   if (order.some((rank, i) => i > 0 && rank <= (order[i - 1] ?? -1))) {
     repair.fail("ladder", "order", "rungs must stand once each, mildest first", RUNGS.join(", "));
@@ -105,9 +110,10 @@ function readRepair(pool: Section): PoolConfig["repair"] {
 
 function warnStrategy(pool: Section, refs: readonly ProviderRef[]): void {
   const entry = pool.look("strategy");
-  if (entry === null || refs.length !== 1) return;
-  const message = "has no effect with a single provider";
-  pool.problems.warning(entry.at, entry.path, "strategy", message);
+  const isPriority = entry?.value.kind === "scalar" && entry.value.value === "priority";
+  if (entry === null || (refs.length !== 1 && isPriority)) return;
+  const why = refs.length === 1 ? "with a single provider" : "in this version: priority decides";
+  pool.problems.warning(entry.at, entry.path, "strategy", `has no effect ${why}`);
 }
 
 function readScaling(

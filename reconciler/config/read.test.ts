@@ -50,7 +50,8 @@ test("refuses wrong settings of a provider where they are written", () => {
 });
 
 test("warns of every key that has no effect, and of none where it is not written", () => {
-  const pool = `{provider: fake, instance_type: t, min_nodes: 1, max_nodes: 2}`;
+  const bounds = "min_nodes: 1, max_nodes: 2";
+  const pool = `{provider: fake, instance_type: t, ${bounds}}`;
   expect(printed(`server: {address: "a:1"}\npools: {a: ${pool}}\n`, "warning")).toEqual([]);
   const text = `
 server: {address: "a:1", metrics_retention: 1h, auth: {node_token_file: /n}}
@@ -59,6 +60,11 @@ safety: {budgets: {gpu_reset: {pool: 1, domain: 1, fleet: 1}}}
 providers: {fake: {endpoint: "https://x.y", rate_limit: {requests_per_second: 1}}}
 pools: {a: {providers: [{name: fake, weight: 2}], instance_type: t, min_nodes: 1, max_nodes: 2}}
 `;
+  const ladder = "repair: {ladder: [gpu-reset, replace]}, strategy: cost";
+  const two = `{${ladder}, providers: [{name: fake}, {name: aws}], instance_type: t, ${bounds}}`;
+  const more = printed(`server: {address: "a:1"}\npools: {a: ${two}}\n`, "warning").join();
+  expect(more).toContain("pools.a.repair.ladder: warning: gpu-reset is skipped in this version");
+  expect(more).toContain("pools.a.strategy: warning: has no effect in this version: priority");
   const said = printed(text, "warning").filter((line) => line.includes("has no effect"));
   const paths = [
     "server.metrics_retention",

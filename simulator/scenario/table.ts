@@ -17,6 +17,8 @@ import { CASCADE_SCOPES, CORRELATED_SCOPES, OUTAGE_SCOPES, STARTUP_PATTERNS } fr
 /** A file that says nothing means the machine that every upstream file describes. */
 export const GPU_TYPE = "NVIDIA H100 80GB HBM3";
 const share = { min: 0, max: 1, default: 1 } as const;
+const gpus = { min: 1, max: LIMIT.gpusPerNodeMax } as const;
+const nodes = { min: 1, max: LIMIT.nodesMax } as const;
 /** Failures a minute per thousand nodes: sixty a second and node is more than any agent sends. */
 const RATE_MAX = 3_600_000;
 /** A simulated year: far more than anybody waits for. */
@@ -28,7 +30,7 @@ export const NODE = {
   region: word("Its region.", { default: "us-central1" }),
   zone: word("Its zone.", { or: "zone `a` of the region" }),
   instance_type: word("Its instance type.", { default: "generic-gpu" }),
-  gpu_count: integer("Its GPUs.", { min: 1, max: LIMIT.gpusPerNodeMax, default: 8 }),
+  gpu_count: integer("Its GPUs.", { ...gpus, default: 8 }),
   gpu_type: word("Name of its GPUs.", { default: GPU_TYPE }),
   labels: words("Its labels.", { default: {} }),
   rack: word("Its rack.", { or: "eight neighbours of a zone share one" }),
@@ -42,11 +44,7 @@ export const TEMPLATE = {
     above: 0,
     required: "a number above 0",
   }),
-  gpu_count: integer("GPUs of each node.", {
-    min: 1,
-    max: LIMIT.gpusPerNodeMax,
-    required: "GPUs of each node",
-  }),
+  gpu_count: integer("GPUs of each node.", { ...gpus, required: "GPUs of each node" }),
   gpu_type: word("Name of the GPUs.", { default: GPU_TYPE }),
   instance_type: word("Instance type.", { or: "by provider" }),
   labels: words("Labels of the nodes.", { default: {} }),
@@ -72,11 +70,7 @@ export const STARTUP = {
 };
 
 export const FLEET_GEN = {
-  total_nodes: integer("How many nodes to make.", {
-    min: 1,
-    max: LIMIT.nodesMax,
-    required: "how many nodes to make",
-  }),
+  total_nodes: integer("Size of the fleet.", { ...nodes, required: "how many nodes to make" }),
   templates: own("What nodes are made of.", "list of mappings", {
     or: "required",
     inner: () => TEMPLATE,
