@@ -174,7 +174,7 @@ describe("a rule that a burst is traced to", () => {
   test("counts again when it is trusted, or the breaker is switched off", () => {
     const again = look([], [...KNOWN_ALL, quarantine, trusted]);
     expect(again.drop).toEqual(["quarantine:r@v1"]);
-    const message = "rule r@v1 counts again: it is not put aside";
+    const message = "rule r@v1 counts again: it is not suspended";
     expect(told(again)).toEqual([["safety.quarantine", null, message]]);
     const { safety } = CONFIG;
     const off = { ...CONFIG, safety: { ...safety, breaker: { ...safety.breaker, enabled: false } } };
@@ -185,7 +185,7 @@ describe("a rule that a burst is traced to", () => {
   test("is forgotten when the policy has it no more", () => {
     const done = look([], [seen("rule", "r@v2"), quarantine], ruled("r@v2"));
     expect(done.drop).toEqual(["quarantine:r@v1"]);
-    const message = "rule r@v1 does not count in the policy any more: it is not put aside";
+    const message = "rule r@v1 does not count in the policy any more: it is not suspended";
     expect(told(done)).toEqual([["safety.quarantine", null, message]]);
   });
 });

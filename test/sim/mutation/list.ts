@@ -100,8 +100,8 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: "reconciler/runtime/ledger.ts",
-        from: "      await this.store.commit(change);",
-        to: "      void this.store.commit(change).catch(() => undefined);",
+        from: "      await this.from.store.commit(change);",
+        to: "      void this.from.store.commit(change).catch(() => undefined);",
       },
     ],
     test: { file: CRASH, name: "of create costs nothing" },

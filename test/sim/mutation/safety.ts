@@ -133,7 +133,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   one(
     "failed hardware is welcome back",
     {
-      file: safety("lemon.ts"),
+      file: safety("quarantined-hardware.ts"),
       from: "    return fact;\n  }\n  return null;",
       to: "  }\n  return null;",
     },
