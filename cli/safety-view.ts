@@ -36,7 +36,7 @@ export function formatSafety(view: SafetyView, nowMs: number, style: Style): str
       ["Waiting", held === "" ? "none" : held],
       ["Failure Rate", `${rate} per 1000 node-days`],
       ["Quarantined GPUs", formatQuarantined(view)],
-      ["Terminating, Still Billed", formatBilled(view)],
+      ["Still Billed", formatBilled(view)],
     ],
     style,
   );

@@ -304,7 +304,7 @@ describe("foldKube() of what the object shows", () => {
     });
     expect(kinds(found)).toEqual([
       ["kube.matched", "matched to Node gpu-1 (by provider_id, proven by instance)", "navarch"],
-      ["kube.cordoned", "cordoned in Kubernetes by a, b: left as it is", "human"],
+      ["kube.cordoned", "cordoned in Kubernetes by a, b: left unchanged", "human"],
     ]);
     const bare = fold(node(), object());
     expect(kinds(bare)[0]?.[1]).toBe("matched to Node gpu-1 (by provider_id)");
@@ -352,7 +352,7 @@ describe("foldKube() of what the object shows", () => {
     const ends = fold(known, object({ unschedulable: true, others: ["a"] }))?.node ?? known;
     const others = fold(ends, object({ unschedulable: true, others: ["a", "b"] }));
     expect(kinds(others)).toEqual([
-      ["kube.cordoned", "cordoned in Kubernetes by b: left as it is", "human"],
+      ["kube.cordoned", "cordoned in Kubernetes by b: left unchanged", "human"],
     ]);
     expect(fold(ends, object({ unschedulable: true, others: [] }))?.node.kube?.others).toEqual([]);
   });

@@ -55,7 +55,7 @@ describe("sayBroken()", () => {
     const resume = "Resume its repair, drain included, with `navarch replace n1`";
     expect(sayBroken(one)).toBe(start + resume);
     const third = broken({ kube: { ...kube("ann", "ann", "bob"), ...cordoned } as KubeFact });
-    const off = " (called off 3 times since its fault began: a cordon does not resume it)";
+    const off = " (cancelled 3 times since its fault began: a cordon does not resume it)";
     expect(sayBroken(third)).toBe(start + resume + off);
   });
 });
@@ -102,7 +102,7 @@ describe("foldCordon()", () => {
     expect(stays).toEqual(waiver);
     expect(message).toBe(
       `${left}. Resume its repair, drain included, with \`navarch replace n1\` ` +
-        "(called off 3 times since its fault began: a cordon does not resume it)",
+        "(cancelled 3 times since its fault began: a cordon does not resume it)",
     );
   });
 });

@@ -412,5 +412,5 @@ test("quarantineEvent() names node and pool only where they are names", () => {
   });
   const odd = quarantineEvent(row("event", { node: "", pool: "" }), NOW);
   expect([odd.node, odd.pool]).toEqual([null, null]);
-  expect(odd.message).toEndWith("set aside: bad");
+  expect(odd.message).toEndWith("quarantined: bad");
 });

@@ -48,7 +48,7 @@ test.each([
     "/key cannot be read: EACCES",
   ],
   ["known hosts cannot be read", { hostKey: "known_hosts:/hosts" }, "nothing is reached here"],
-  ["the provider tells no keys", { hostKey: "provider" }, "tells no host keys"],
+  ["the provider tells no keys", { hostKey: "provider" }, "reports no host keys"],
 ] as const)("run() spends no attempt where %s", async (_what, from, message) => {
   const outcome = await prepare(from);
   expect(outcome).toMatchObject({ kind: "refused", class: "bootstrap", unspent: true });
