@@ -1,6 +1,6 @@
 /**
- * The help texts, made of the same declarations that the parser reads, so that neither can promise
- * what the other does not know. No line is wider than 80 columns. Pure.
+ * The help texts, generated from the declarations that the parser reads, so that help and parser
+ * cannot disagree. No line is wider than 80 columns. Pure.
  */
 import type { Flag } from "./flag.ts";
 import type { Command } from "./command.ts";
@@ -20,7 +20,7 @@ Usage: navarch <command> [arguments] [flags]
 const OUTRO = `
 Exit status: 0 done, 1 failed, 2 usage or invalid file, 3 not found,
 4 unauthenticated or forbidden, 5 control plane unreachable, 6 refused by state,
-7 --wait ended without the goal.
+7 --wait ended before the goal was reached.
 
 navarch help <command>  flags and examples of one command
 navarch help flags      flags that every command accepts
@@ -58,7 +58,7 @@ export function formatHelp(command: Command): string {
   const examples = command.examples ?? [];
   return [
     `${capital(command.summary)}.\n\nUsage: ${line.join(" ")}\n`,
-    command.alias === undefined ? "" : `\nAlso: ${command.alias.join(", ")}\n`,
+    (command.alias ?? []).length === 0 ? "" : `\nAlso: ${command.alias?.join(", ")}\n`,
     command.more === undefined ? "" : `\n${paragraphs(command.more)}`,
     own.length === 0 ? "" : `\nFlags:\n${flagLines(own)}`,
     examples.length === 0 ? "" : `\nExamples:\n${examples.map((one) => `  ${one}\n`).join("")}`,

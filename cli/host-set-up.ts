@@ -187,7 +187,7 @@ async function conclude(
       return EXIT.done;
     case "interrupted":
     case "cancelled":
-      context.world.err("stopped; run the same again and it goes on where it was\n");
+      context.world.err("stopped; run the same command again to resume\n");
       return INTERRUPTS[interrupt ?? "SIGINT"];
     default: {
       const denied = outcome.kind === "failed" && / refuses the key of user /.test(outcome.error);

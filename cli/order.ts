@@ -17,17 +17,17 @@ export const REASON: Flag = {
   name: "reason",
   kind: "text",
   value: "TEXT",
-  help: "why, for the record",
+  help: "reason, recorded in the events",
 };
 export const FORCE: Flag = {
   name: "force",
   kind: "switch",
-  help: "override the state checks; needs --reason",
+  help: "override the state checks; requires --reason",
 };
 export const DRY_RUN: Flag = {
   name: "dry-run",
   kind: "switch",
-  help: "say what would be done, and do nothing",
+  help: "show what would be done, without doing it",
 };
 
 /** A longer list is more likely pasted by mistake. */

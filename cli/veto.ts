@@ -1,6 +1,6 @@
 /**
- * What freeze and hold share: why is mandatory, because whoever finds the fleet standing still at
- * night has nobody to ask; how long is checked here, before anything is asked.
+ * What freeze and hold share. The reason is mandatory, because it tells the operator on call why
+ * the fleet is paused. The duration is checked here, before the request.
  */
 import type { HoldView } from "../schema/api.ts";
 import { formatTime } from "./age.ts";
@@ -14,14 +14,14 @@ export const WHY: Flag = {
   name: "reason",
   kind: "text",
   value: "WHY",
-  help: "the reason, shown to others; required",
+  help: "reason, shown to other operators (required)",
 };
 
 export const FOR: Flag = {
   name: "for",
   kind: "text",
   value: "DURATION",
-  help: "how long, for example 2h",
+  help: "duration, for example 2h",
 };
 
 /** The body of the request, or what is missing. `command` is the command's name. */

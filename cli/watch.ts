@@ -1,8 +1,7 @@
 /**
- * `--watch`: runs a command that shows something again and again. A terminal gets the newest answer
- * in the place of the last one; a pipe gets the first answer and then each line, or each item of
- * JSON, that is new. It ends by an interrupt, or by an answer that another question would not
- * change; while the control plane is away it keeps asking.
+ * `--watch`: repeats a command that shows something. A terminal shows the newest answer in place of
+ * the last one; a pipe gets the first answer and then each new line or JSON item. It ends on an
+ * interrupt or a permanent error, and keeps trying while the control plane is unreachable.
  */
 import type { Context, Outcome } from "./command.ts";
 import type { Failure } from "./failure.ts";
@@ -18,7 +17,7 @@ export const WATCH_FLAG: Flag = {
   name: "watch",
   short: "w",
   kind: "switch",
-  help: "show it again as it changes, until Ctrl-C",
+  help: "refresh the output until Ctrl-C",
 };
 
 const EVERY_MS = 2_000;
@@ -53,7 +52,7 @@ function liveStyle({ world, style }: Context): Context["style"] {
   return { ...style, columns: world.screen.size().columns };
 }
 
-/** Draws an answer, or says why there is none for now. */
+/** Draws an answer, or the reason why there is none at present. */
 type Draw = (shown: readonly Shown[] | null, failed: Failure | null) => Promise<void>;
 
 function onScreen(context: Context): Draw {

@@ -20,11 +20,21 @@ export const backup: Command = {
   summary: "save the database and the fleet's identity to a file",
   examples: ["navarch backup --out navarch.backup"],
   more:
-    "The file holds the secret from which node credentials are made: keep it like one.\n" +
+    "The file holds the secret from which node credentials are derived: protect it.\n" +
     "A database on a libSQL server is backed up with that server's own tools.",
   flags: [
-    { name: "out", kind: "text", value: "FILE", help: "default navarch-<time>.backup" },
-    { name: "state", kind: "text", value: "DIR", help: "read this folder, without a server" },
+    {
+      name: "out",
+      kind: "text",
+      value: "FILE",
+      help: "output file (default navarch-<time>.backup)",
+    },
+    {
+      name: "state",
+      kind: "text",
+      value: "DIR",
+      help: "read this state folder instead of asking a server",
+    },
   ],
   words: { min: 0, max: 0 },
   reach: "offline",

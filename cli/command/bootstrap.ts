@@ -1,7 +1,7 @@
 /**
- * `navarch bootstrap <id>`: how a machine was set up, step by step, with what each command said;
- * `--follow` goes on until it is over. `--host` sets up a machine from here, and loads what that
- * needs only then.
+ * `navarch bootstrap <id>`: shows how a machine was set up, step by step, with the output of each
+ * command; `--follow` continues until the set-up ends. `--host` sets up a machine from here and
+ * loads the code for that on demand.
  */
 import { TEMPLATE_VARIABLES } from "../../bootstrap/template/variable.ts";
 import type { BootstrapView } from "../../schema/api.ts";
@@ -15,13 +15,13 @@ import { HOST_FLAGS } from "../host-flag.ts";
 import { suggestNode } from "../lookup.ts";
 import { show } from "../show.ts";
 
-/** As many on a line as a terminal shows. */
+/** Wrapped to the width of the text. */
 const VARIABLES = Object.keys(TEMPLATE_VARIABLES)
   .join(", ")
   .replace(/(.{1,94})(?: |$)/g, "$1\n")
   .trimEnd();
 
-/** Flags that only a set-up from here takes, and those that only a look at one does. */
+/** Flags valid only with `--host`, and flags valid only with `<node-id>`. */
 const HOST_ONLY = HOST_FLAGS.map(({ name }) => name).filter((name) => name !== "host");
 const LOOK_ONLY = ["attempt", "all", "follow"];
 
@@ -30,20 +30,21 @@ export const bootstrap: Command = {
   usage: "<node-id> | --host H",
   summary: "show or run the setup of a machine over SSH",
   examples: ["navarch bootstrap gpu-7 --follow", "navarch bootstrap --host 10.0.0.7 --user ubuntu"],
-  more: `Shows the last attempt; --attempt N another one, --all every one that is kept.
---follow prints like a log: every attempt that is kept, then each line as the
-machine prints it, until the setup is over (exit 1 if it failed); with -o json
-one object for each step that ended.
+  more: `Shows the last attempt; --attempt N shows another, --all all stored attempts.
+--follow prints a log: all stored attempts, then each line as the machine
+prints it, until the setup ends (exit 1 if it failed); with -o json one
+object for each finished step.
 
-With --host this computer sets up a machine that no provider bought, as the control plane sets
-up its own: the commands of --template and --file, as root, each with its own deadline. The
-machine remembers what is done, so the same again goes on where it was, also after Ctrl-C.
-Its host key is kept at first use, and another one later stops the set-up. The template agent
-needs a control plane (--server) and makes a join token there, for one node and one use; a
-token of one's own is taken by --set JoinToken=T or, unseen by others, NAVARCH_JOIN_TOKEN.
-Such a node is watched like any other; its pool does not count it, for no provider has it.
-Exit status: 1 a step failed, 4 the key or sudo is refused, 5 the machine is not reached or lost,
-6 another host key or another run, 130 stopped.
+With --host this computer sets up an existing machine in the same way as the control plane sets
+up machines that it creates: it runs the commands of --template and --file as root, each with its
+own deadline. Finished commands are recorded on the machine: run the same command again to
+resume, also after Ctrl-C. The host key is stored at first use; a different key later stops the
+set-up. The template agent needs a control plane (--server) and creates a join token there, for
+one node and one use; to use your own token, pass --set JoinToken=T or, hidden from other users,
+NAVARCH_JOIN_TOKEN. The node is watched like any other, but its pool does not count it unless
+the pool adopts machines (adopt: true).
+Exit status: 1 a step failed, 4 the key or sudo was refused, 5 the machine is unreachable,
+6 the host key differs or another run is active, 130 interrupted.
 
   navarch bootstrap --host 10.0.0.7 --key ~/.ssh/id_ed25519 --template agent --pool training \\
       --server https://navarch.example:50051
@@ -52,10 +53,15 @@ Exit status: 1 a step failed, 4 the key or sudo is refused, 5 the machine is not
 Templates are agent, kubernetes-join and slurm-node; variables of --file and --set are
 ${VARIABLES}.`,
   flags: [
-    { name: "attempt", kind: "text", value: "N", help: "this attempt, from 1" },
-    { name: "all", kind: "switch", help: "every attempt" },
-    { name: "commands", kind: "switch", help: "print each command whole" },
-    { name: "follow", short: "f", kind: "switch", help: "print steps as they run, to the end" },
+    { name: "attempt", kind: "text", value: "N", help: "show attempt N, counted from 1" },
+    { name: "all", kind: "switch", help: "show all stored attempts" },
+    { name: "commands", kind: "switch", help: "print commands in full" },
+    {
+      name: "follow",
+      short: "f",
+      kind: "switch",
+      help: "print steps as they run, until the set-up ends",
+    },
     ...HOST_FLAGS,
   ],
   words: { min: 0, max: 1 },

@@ -15,14 +15,19 @@ export const cleanupKubernetes: Command = {
   summary: "remove all marks of Navarch from a cluster's Nodes",
   examples: ["navarch cleanup kubernetes --dry-run"],
   more:
-    "For after an uninstall: a control plane that still runs takes it for a person's uncordon.\n" +
-    "Cordons of people stay, and so do Nodes with navarch.dev/hold. With --dry-run it only lists.",
+    "Run it after an uninstall: a running control plane treats it as uncordon by an operator.\n" +
+    "Cordons by people stay, and Nodes with navarch.dev/hold are not changed.",
   flags: [
-    { name: "kubeconfig", kind: "text", value: "FILE", help: "default: as kubectl finds it" },
-    { name: "context", kind: "text", value: "NAME", help: "context of the kubeconfig" },
+    {
+      name: "kubeconfig",
+      kind: "text",
+      value: "FILE",
+      help: "kubeconfig (default: as kubectl finds it)",
+    },
+    { name: "context", kind: "text", value: "NAME", help: "kubeconfig context to use" },
     { name: "fleet", kind: "text", value: "ID", help: "only Nodes with navarch.dev/fleet=ID" },
-    { name: "dry-run", kind: "switch", help: "list the Nodes and change nothing" },
-    { name: "yes", kind: "switch", help: "do not ask" },
+    { name: "dry-run", kind: "switch", help: "list the Nodes without changing them" },
+    { name: "yes", kind: "switch", help: "skip the confirmation" },
   ],
   words: { min: 0, max: 0 },
   reach: "offline",

@@ -74,7 +74,7 @@ export const configInit: Command = {
   summary: "write a first configuration",
   examples: ["navarch config init --provider fake --out navarch.yaml"],
   more:
-    "It goes to standard output, or to --out. On a terminal and without flags it asks.\n" +
+    "Writes to standard output or --out. On a terminal without flags it asks questions.\n" +
     "Without a provider, nodes that report are watched and none is created.",
   flags: [
     {
@@ -82,9 +82,9 @@ export const configInit: Command = {
       kind: "text",
       value: "P",
       values: PROVIDERS,
-      help: `where machines are bought: ${PROVIDERS.join(", ")} (default none)`,
+      help: `provider of machines: ${PROVIDERS.join(", ")} (default none)`,
     },
-    { name: "out", kind: "text", value: "FILE", help: "write to this file, which must not exist" },
+    { name: "out", kind: "text", value: "FILE", help: "write to this new file" },
   ],
   words: { min: 0, max: 0 },
   reach: "offline",

@@ -15,8 +15,8 @@ export const configShow: Command = {
   summary: "print the configuration in its normal form",
   examples: ["navarch config show", "navarch config show navarch.yaml"],
   more:
-    "Without a file: the one that the control plane runs with. Prints a configuration file in\n" +
-    "the list dialect, with every default; secrets are replaced by [redacted].",
+    "Without a file: the configuration that the control plane uses. Prints it in the list\n" +
+    "format, with every default; secrets are replaced by [redacted].",
   flags: [],
   words: { min: 0, max: 64 },
   reach: "offline",

@@ -10,14 +10,14 @@ export const configValidate: Command = {
   summary: "check configuration files; later ones override",
   examples: ["navarch config validate navarch.yaml"],
   more:
-    "Also checks what a control plane needs here at its start: files, variables, kubeconfig,\n" +
-    "health policy. Exit 2 if it would not start, or with --strict if it would warn.",
+    "Also checks what a control plane needs at its start on this machine: files, variables,\n" +
+    "kubeconfig, health policy. Exit 2 if it would not start, or with --strict if it would warn.",
   flags: [
-    { name: "strict", kind: "switch", help: "warnings are errors" },
+    { name: "strict", kind: "switch", help: "treat warnings as errors" },
     {
       name: "text-only",
       kind: "switch",
-      help: "check the text alone: its files and environment are those of another machine",
+      help: "check only the text, not the files and environment of this machine",
     },
   ],
   words: { min: 1, max: 64 },

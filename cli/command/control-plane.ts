@@ -18,10 +18,10 @@ export const controlPlane: Command = {
     "navarch control-plane --config navarch.yaml --dry-run",
   ],
   more:
-    "Without --config it starts empty: nodes that report are watched, and none is created.\n" +
-    "Flags alone, or the name navarch-control-plane, start it too.",
+    "Without --config it has no pools: nodes that report are watched, and none is created.\n" +
+    "navarch with flags only, or the name navarch-control-plane, starts it too.",
   flags: [
-    { name: "config", kind: "texts", value: "F", help: "configuration file, later over earlier" },
+    { name: "config", kind: "texts", value: "F", help: "configuration file; later files override" },
     {
       name: "auth-token",
       kind: "text",
@@ -36,18 +36,18 @@ export const controlPlane: Command = {
       value: "F",
       help: "file with the shared token",
     },
-    { name: "addr", kind: "text", value: "A", help: "listen here instead of server.address" },
+    { name: "addr", kind: "text", value: "A", help: "listen address; overrides server.address" },
     {
       name: "state",
       kind: "text",
       value: "DIR",
-      help: "folder of the store and admin.token, or the URL of a libSQL server",
+      help: "state folder (database, admin.token), or the URL of a libSQL server",
     },
     {
       name: "advertise",
       kind: "text",
       value: "A",
-      help: "where other replicas on that server reach this one",
+      help: "address at which other replicas reach this one",
     },
     {
       name: "log-level",
@@ -67,9 +67,9 @@ export const controlPlane: Command = {
       name: "shutdown-timeout",
       kind: "text",
       value: "T",
-      help: `for open work after SIGTERM (default ${SHUTDOWN_DEFAULT})`,
+      help: `time for open work after SIGTERM (default ${SHUTDOWN_DEFAULT})`,
     },
-    { name: "dry-run", kind: "switch", help: "decide, and write to no cloud, cluster or machine" },
+    { name: "dry-run", kind: "switch", help: "decide only; change no cloud, cluster or machine" },
     { name: "test-lease-expiry", kind: "text", value: "T", help: "a short lease", hidden: true },
     { name: "test-port-file", kind: "text", value: "F", help: "write the port here", hidden: true },
   ],

@@ -9,7 +9,7 @@ export const cordon: Command = {
   usage: "<id>…",
   summary: "keep new work away from nodes",
   examples: ["navarch cordon gpu-7 gpu-8 --reason 'replacing a switch'"],
-  more: "A person's cordon stays until a person lifts it with uncordon.",
+  more: "A cordon set by a person stays until a person lifts it with uncordon.",
   flags: [REASON],
   words: { min: 1, max: IDS_MAX },
   reach: "online",

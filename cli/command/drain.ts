@@ -24,9 +24,14 @@ export const drain: Command = {
   examples: ["navarch drain gpu-7 --dry-run", "navarch drain gpu-7 --wait --reason 'new driver'"],
   flags: [
     REASON,
-    { name: "timeout-drain", kind: "text", value: "T", help: "deadline (default: the pool's)" },
-    { name: "wait", kind: "switch", help: "until drained; exit 7 if that does not happen" },
-    { ...FORCE, help: "also work that nothing would start again; needs --reason" },
+    {
+      name: "timeout-drain",
+      kind: "text",
+      value: "T",
+      help: "drain deadline (default: the pool's)",
+    },
+    { name: "wait", kind: "switch", help: "wait until drained; exit 7 if that fails" },
+    { ...FORCE, help: "also end work that nothing restarts; requires --reason" },
     DRY_RUN,
   ],
   words: { min: 1, max: IDS_MAX },

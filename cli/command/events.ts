@@ -28,9 +28,14 @@ export const events: Command = {
   flags: [
     { name: "node", kind: "text", value: "ID", help: "only events of this node" },
     { name: "pool", kind: "text", value: "P", help: "only events of this pool" },
-    { name: "since", kind: "text", value: "T", help: "a duration (1h30m) or an RFC 3339 time" },
-    { name: "follow", short: "f", kind: "switch", help: "print further events as they happen" },
-    { name: "watch", short: "w", kind: "switch", help: "the same as --follow" },
+    {
+      name: "since",
+      kind: "text",
+      value: "T",
+      help: "start: a duration (1h30m) or an RFC 3339 time",
+    },
+    { name: "follow", short: "f", kind: "switch", help: "print new events as they happen" },
+    { name: "watch", short: "w", kind: "switch", help: "same as --follow" },
   ],
   words: { min: 0, max: 0 },
   lasts: isFollowed,

@@ -13,8 +13,8 @@ export const freeze: Command = {
   summary: "pause irreversible actions fleet-wide",
   examples: ["navarch freeze --for 2h --reason 'cloud incident'"],
   more:
-    "Nothing is cordoned, drained, ended or bought by itself until navarch unfreeze, or until\n" +
-    "--for has passed. What people order is carried out, and the fleet is still watched.",
+    "Automation cordons, drains, terminates and creates nothing until navarch unfreeze, or\n" +
+    "until --for has passed. Commands by people are carried out, and nodes are still watched.",
   flags: [WHY, FOR],
   words: { min: 0, max: 0 },
   reach: "online",

@@ -35,8 +35,8 @@ export const instances: Command = {
   flags: [
     { name: "provider", kind: "text", value: "P", help: "only instances of this provider" },
     { name: "region", kind: "text", value: "R", help: "only instances of this region" },
-    { name: "pool", kind: "text", value: "P", help: "only this pool" },
-    { name: "state", kind: "texts", value: "S", help: "only this state, for example running" },
+    { name: "pool", kind: "text", value: "P", help: "only instances of this pool" },
+    { name: "state", kind: "texts", value: "S", help: "only in this state, for example running" },
     WATCH_FLAG,
   ],
   words: { min: 0, max: 2 },

@@ -32,7 +32,7 @@ export const list: Command = {
     { name: "provider", kind: "text", value: "P", help: "only nodes of this provider" },
     { name: "region", kind: "text", value: "R", help: "only nodes of this region" },
     { name: "zone", kind: "text", value: "Z", help: "only nodes of this zone" },
-    { name: "pool", kind: "text", value: "P", help: "only this pool" },
+    { name: "pool", kind: "text", value: "P", help: "only nodes of this pool" },
     {
       name: "status",
       kind: "text",

@@ -18,10 +18,15 @@ export const manifestsKubernetes: Command = {
   summary: "print the manifests that install Navarch in a cluster",
   examples: ["navarch manifests kubernetes | kubectl apply -f -"],
   more:
-    "For kubectl apply -f -. The Secret is without values; its remark says how to set them.\n" +
-    "With --ha the store is a libSQL server, which is not part of what is printed.",
+    "For kubectl apply -f -. The Secret has no values; its comment explains how to set them.\n" +
+    "With --ha the store is a libSQL server, which the manifests do not include.",
   flags: [
-    { name: "namespace", kind: "text", value: "NAME", help: "install there (default navarch)" },
+    {
+      name: "namespace",
+      kind: "text",
+      value: "NAME",
+      help: "namespace to install in (default navarch)",
+    },
     {
       name: "image-tag",
       kind: "text",
@@ -33,7 +38,7 @@ export const manifestsKubernetes: Command = {
       name: "database",
       kind: "text",
       value: "URL",
-      help: "that server, with --ha (default: the Service libsql of the namespace)",
+      help: "libSQL server for --ha (default: the Service libsql of the namespace)",
     },
   ],
   words: { min: 0, max: 0 },

@@ -18,7 +18,7 @@ export const plan: Command = {
   usage: "",
   summary: "show pending actions and what each waits for",
   examples: ["navarch plan"],
-  more: "Waits that say the same are one row; -o wide shows each.",
+  more: "Identical waits share one row; -o wide shows each.",
   flags: [WATCH_FLAG],
   words: { min: 0, max: 0 },
   reach: "online",

@@ -14,11 +14,11 @@ import { show } from "../show.ts";
 const MORE = 8;
 
 export const REPLAY_FLAGS: readonly Flag[] = [
-  { name: "replay", kind: "text", value: "SINCE", help: "judge what was recorded since: 24h, 7d" },
-  { name: "replay-file", kind: "text", value: "F", help: "judge a record that was exported" },
-  { name: "against", kind: "text", value: "F", help: "compare with this policy, not the active" },
-  { name: "export", kind: "text", value: "F", help: "write the record to a file, too" },
-  { name: "fail-if-more", kind: "switch", help: "exit 8 if it would touch more nodes" },
+  { name: "replay", kind: "text", value: "SINCE", help: "judge findings recorded since: 24h, 7d" },
+  { name: "replay-file", kind: "text", value: "F", help: "judge an exported record" },
+  { name: "against", kind: "text", value: "F", help: "compare with this policy (default: active)" },
+  { name: "export", kind: "text", value: "F", help: "also write the record to a file" },
+  { name: "fail-if-more", kind: "switch", help: "exit 8 if more nodes would be affected" },
 ];
 
 type Source = {

@@ -16,8 +16,8 @@ export const policyShow: Command = {
   summary: "print a health policy",
   examples: ["navarch policy show", "navarch policy show policy.yaml"],
   more:
-    "Without a file: the active one, with how often each rule matched. -o yaml prints a policy\n" +
-    "file that can be edited and used.",
+    "Without a file: the active policy, with the match count of each rule. -o yaml prints a\n" +
+    "policy file that can be edited and used.",
   flags: [],
   words: { min: 0, max: 1 },
   reach: "offline",

@@ -23,13 +23,13 @@ export const policyTest: Command = {
     "navarch policy test policy.yaml --replay 7d",
   ],
   more:
-    'E holds one JSON object a line: a finding, {"kind":"xid","code":79}, or an event in the\n' +
-    'words of a condition, {"event_type":"xid","metrics":{"xid_code":79}}; - is standard input.\n' +
-    "SINCE is a duration (24h, 7d) or an RFC 3339 time: shows the nodes that the policy would\n" +
-    "have had cordoned or replaced since then, beside those of the active policy.",
+    'E holds one JSON object per line: a finding, {"kind":"xid","code":79}, or an event as\n' +
+    'conditions see it, {"event_type":"xid","metrics":{"xid_code":79}}; - is standard input.\n' +
+    "--replay SINCE (24h, 7d or an RFC 3339 time) shows the nodes that this policy would have\n" +
+    "cordoned or replaced since then, beside those of the active policy.",
   flags: [
-    { name: "events", kind: "text", value: "E", help: "file of events, one JSON object a line" },
-    { name: "pool", kind: "text", value: "P", help: "the node's pool, for rules of some pools" },
+    { name: "events", kind: "text", value: "E", help: "file of events, one JSON object per line" },
+    { name: "pool", kind: "text", value: "P", help: "the node's pool, for rules limited to pools" },
     ...REPLAY_FLAGS,
   ],
   words: { min: 1, max: 1 },

@@ -8,7 +8,7 @@ export const policyValidate: Command = {
   usage: "<file>",
   summary: "check a health policy",
   examples: ["navarch policy validate policy.yaml"],
-  flags: [{ name: "strict", kind: "switch", help: "warnings are errors" }],
+  flags: [{ name: "strict", kind: "switch", help: "treat warnings as errors" }],
   words: { min: 1, max: 1 },
   reach: "offline",
   async run(context) {

@@ -14,8 +14,8 @@ export const poolHold: Command = {
   summary: "pause automation in one pool for a while",
   examples: ["navarch pool hold training --for 4h --reason 'network work'"],
   more:
-    "Nothing is replaced, bought or scaled in the pool; sick nodes are still cordoned. It ends\n" +
-    "by itself after --for (24h if nothing is said), or with navarch pool resume.",
+    "Nothing is replaced, created or scaled in the pool; unhealthy nodes are still cordoned. It\n" +
+    "ends after --for (default 24h), or with navarch pool resume.",
   flags: [WHY, FOR],
   words: { min: 1, max: 1 },
   reach: "online",

@@ -1,5 +1,5 @@
 /**
- * `navarch pool resume`: automation of one pool goes on. Without a hold nothing changes.
+ * `navarch pool resume`: resumes automation of one pool. Without a hold nothing changes.
  */
 import type { PoolStatusView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";
@@ -11,7 +11,7 @@ import { show } from "../show.ts";
 export const poolResume: Command = {
   name: ["pool", "resume"],
   usage: "<pool>",
-  summary: "end a hold: automation of the pool continues",
+  summary: "end a hold: resume automation of the pool",
   examples: ["navarch pool resume training"],
   flags: [REASON],
   words: { min: 1, max: 1 },
@@ -33,7 +33,7 @@ export const poolResume: Command = {
     await show(context, {
       data: answer.value,
       names: [name],
-      human: () => (was ? `Pool ${name} goes on\n` : `Pool ${name} was not held\n`),
+      human: () => (was ? `Pool ${name} resumed\n` : `Pool ${name} was not held\n`),
     });
     return EXIT.done;
   },

@@ -1,6 +1,5 @@
 /**
- * `navarch pool scale`: another size for a pool, in one of four ways; `--wait` follows until it has
- * it.
+ * `navarch pool scale`: changes a pool's size in one of four ways. `--wait` waits for it.
  */
 import type { PoolStatusView } from "../../schema/api.ts";
 import { formatDuration } from "../../schema/duration.ts";
@@ -19,17 +18,22 @@ import { waitFor } from "../wait.ts";
 /** The slowest clouds take a quarter of an hour for a machine; a second try may be needed. */
 const WAIT_DEFAULT_MS = 30 * 60_000;
 
-/** Of these exactly one says what is wanted. */
+/** Exactly one of these is required. */
 const WAYS: readonly Flag[] = [
-  { name: "nodes", kind: "text", value: "N", help: "this many nodes" },
-  { name: "add", kind: "text", value: "K", help: "K nodes more" },
+  { name: "nodes", kind: "text", value: "N", help: "set the target to N nodes" },
+  { name: "add", kind: "text", value: "K", help: "raise the target by K nodes" },
   {
     name: "remove",
     kind: "texts",
     value: "NODE",
-    help: "without these very nodes, all of them or none",
+    help: "remove exactly these nodes (all or none)",
   },
-  { name: "lower-to", kind: "text", value: "N", help: "N, if no node that is there has to go" },
+  {
+    name: "lower-to",
+    kind: "text",
+    value: "N",
+    help: "lower the target to N, unless that would remove nodes",
+  },
 ];
 
 /** The size as it is answered, and what was made of the names. */
@@ -48,16 +52,16 @@ export const poolScale: Command = {
     "navarch pool scale training --add 2",
   ],
   more:
-    "Keeps to the pool's bounds and does not wait for its cooldown. --nodes leaves it to the\n" +
-    "pool which nodes go; --remove names them, and they are drained first like any other.",
+    "Respects the pool's bounds and ignores its cooldown. With --nodes the pool chooses which\n" +
+    "nodes to remove; --remove names them. Removed nodes are drained first.",
   flags: [
     ...WAYS,
     {
       name: "clamp",
       kind: "switch",
-      help: "with --nodes, --add: the nearest bound instead of a refusal",
+      help: "with --nodes or --add: use the nearest bound instead of failing",
     },
-    { name: "wait", kind: "switch", help: "until the pool has that size; exit 7 if it never has" },
+    { name: "wait", kind: "switch", help: "wait until the pool has that size; exit 7 if it fails" },
     REASON,
   ],
   words: { min: 1, max: 1 + IDS_MAX },
@@ -143,7 +147,7 @@ function sayMore({ removed, already_leaving: leaving, warnings }: Resized): stri
 
 type Sized = { ok: true; value: PoolStatusView; nowMs: number };
 
-/** Until exactly `nodes` are there, all of them verified, and none is on its way in or out. */
+/** Waits for exactly `nodes` verified nodes, with none being created or drained. */
 async function waitSize(
   { world, timeoutGiven, timeoutMs }: Context,
   client: Client,
@@ -171,6 +175,7 @@ async function waitSize(
     return failure(EXIT.notReached, "not_reached", message);
   }
   const have = status === null ? "" : `: ${status.value.healthy_nodes} of ${nodes} are healthy`;
-  const message = `pool ${name} has not its size after ${formatDuration(waitMs)}${have}`;
+  const after = formatDuration(waitMs);
+  const message = `pool ${name} did not reach ${nodes} nodes within ${after}${have}`;
   return failure(EXIT.notReached, "not_reached", `${message} (see navarch explain pool ${name})`);
 }

@@ -21,7 +21,7 @@ export const poolStatus: Command = {
     {
       name: "members",
       kind: "switch",
-      help: "its target and each node that it counts, as autoscalers see them",
+      help: "show the target and each counted node, as autoscalers see them",
     },
     WATCH_FLAG,
   ],

@@ -11,8 +11,8 @@ export const replace: Command = {
   examples: ["navarch replace gpu-7 --reason 'NVLink errors'"],
   flags: [
     REASON,
-    { ...FORCE, help: "do not drain first; needs --reason" },
-    { name: "yes", kind: "switch", help: "do not ask" },
+    { ...FORCE, help: "skip the drain; requires --reason" },
+    { name: "yes", kind: "switch", help: "skip the confirmation" },
     DRY_RUN,
   ],
   words: { min: 1, max: IDS_MAX },

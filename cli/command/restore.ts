@@ -15,11 +15,11 @@ export const restore: Command = {
   summary: "restore a backup; the control plane must be stopped",
   examples: ["navarch restore navarch.backup --state /var/lib/navarch"],
   more:
-    "The old database stays beside the new one. Tokens that were revoked after the backup are\n" +
-    "valid again: look at `navarch token list`.",
+    "The old database is kept beside the new one. Tokens that were revoked after the backup are\n" +
+    "valid again: check `navarch token list`.",
   flags: [
-    { name: "state", kind: "text", value: "DIR", help: "folder of the control plane" },
-    { name: "yes", kind: "switch", help: "do not ask" },
+    { name: "state", kind: "text", value: "DIR", help: "state folder of the control plane" },
+    { name: "yes", kind: "switch", help: "skip the confirmation" },
   ],
   words: { min: 1, max: 1 },
   reach: "offline",

@@ -14,8 +14,8 @@ export const safety: Command = {
   summary: "show pauses, limits and how much of each is used",
   examples: ["navarch safety"],
   more:
-    "Freeze and holds of people, blindness, breakers, quarantined rules, budgets, spending,\n" +
-    "places where new nodes do not come up, and instances that are billed though they were ended.",
+    "Shows freezes and holds, unreliable observations, circuit breakers, suspended rules,\n" +
+    "budgets, spending, places where new nodes fail, and terminated instances still billed.",
   flags: [WATCH_FLAG],
   words: { min: 0, max: 0 },
   reach: "online",

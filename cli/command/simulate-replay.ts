@@ -21,11 +21,11 @@ type Result = { header: SavedHeader; replayed: Replayed[] };
 export const simulateReplay: Command = {
   name: ["simulate", "replay"],
   usage: "<file>",
-  summary: "decide saved activations again with this program",
+  summary: "repeat saved decisions with this version",
   examples: ["navarch simulate replay activations.jsonl"],
   more:
-    "The file is one of navarch support dump, of this or another version.\n" +
-    "Exit 0 if everything is decided as it was, 1 if not, 2 if the file cannot be used.",
+    "The file comes from navarch support dump, of this or another version.\n" +
+    "Exit 0 if all decisions are the same, 1 if any differs, 2 if the file cannot be used.",
   flags: [],
   words: { min: 1, max: 1 },
   reach: "offline",

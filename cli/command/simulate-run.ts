@@ -14,29 +14,39 @@ const SEMANTICS = ["held", "last-report", "upstream"] as const;
 const SEED_MAX = 2 ** 53 - 1;
 
 export const RUN_FLAGS: readonly Flag[] = [
-  { name: "seed", kind: "text", value: "N", help: "0 = from the file, else random" },
+  {
+    name: "seed",
+    kind: "text",
+    value: "N",
+    help: "random seed (default or 0: the file's, else random)",
+  },
   { name: "time", kind: "text", value: "T", help: `${TIMES.join(" or ")} (default virtual)` },
-  { name: "speed", kind: "text", value: "X", help: "so many times as fast; real time only" },
+  { name: "speed", kind: "text", value: "X", help: "speed factor; with --time real only" },
   { name: "out", kind: "text", value: "DIR", help: "run directory (default sim-runs/<time>)" },
-  { name: "listen", kind: "text", value: "A", help: "serve the control plane, as 127.0.0.1:0" },
+  { name: "listen", kind: "text", value: "A", help: "serve the API at A, for example 127.0.0.1:0" },
   {
     name: "health-semantics",
     kind: "text",
     value: "S",
     help: `${SEMANTICS.join(", ")} (default held)`,
   },
-  { name: "policy", kind: "text", value: "F", help: "health policy instead of the file's" },
-  { name: "config", kind: "texts", value: "F", help: "configuration instead of the file's" },
-  { name: "fail-on", kind: "text", value: "T", help: "thresholds: detection_p99<=20s,launches=5" },
-  { name: "debug", kind: "switch", help: "print every line of every log" },
-  { name: "whole", kind: "switch", help: "also run agents on which nothing happens" },
+  { name: "policy", kind: "text", value: "F", help: "health policy; replaces the scenario's" },
+  { name: "config", kind: "texts", value: "F", help: "configuration; replaces the scenario's" },
+  {
+    name: "fail-on",
+    kind: "text",
+    value: "T",
+    help: "thresholds, as detection_p99<=20s,launches=5",
+  },
+  { name: "debug", kind: "switch", help: "print all log lines" },
+  { name: "whole", kind: "switch", help: "also simulate agents without events" },
 ];
 
 export const simulateRun: Command = {
   name: ["simulate", "run"],
   alias: ["simulate"],
   usage: "<file>",
-  summary: "run a scenario and judge it",
+  summary: "run a scenario and check its result",
   examples: ["navarch simulate run basic-fleet", "navarch simulate run scenario.yaml --seed 7"],
   more:
     "The file may be the name of a built-in scenario (navarch simulate list).\n" +

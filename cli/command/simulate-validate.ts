@@ -13,8 +13,8 @@ export const simulateValidate: Command = {
   usage: "<file>",
   summary: "check a scenario and summarise it",
   examples: ["navarch simulate validate scenario.yaml"],
-  more: "Unknown keys are errors. Exit 2 if it is wrong, or with --strict if it warns.",
-  flags: [{ name: "strict", kind: "switch", help: "warnings are errors" }],
+  more: "Unknown keys are errors. Exit 2 on errors, and with --strict also on warnings.",
+  flags: [{ name: "strict", kind: "switch", help: "treat warnings as errors" }],
   words: { min: 1, max: 1 },
   reach: "offline",
   async run(context) {

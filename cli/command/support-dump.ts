@@ -14,16 +14,26 @@ const LAST_DEFAULT = "10";
 export const supportDump: Command = {
   name: ["support", "dump"],
   usage: "",
-  summary: "save the last decisions and what they were made from",
+  summary: "save the last decisions and their inputs",
   examples: ["navarch support dump --last 20 --out activations.jsonl"],
   more:
-    "An activation is a turn of the control loop; turns that decide nothing new count as one.\n" +
-    "Settings of providers and notifiers and setup commands are left out, and what looks like a\n" +
-    "secret is hidden. Names, addresses and messages of nodes are in the file: read it first.\n" +
-    "navarch simulate replay decides the file again.",
+    "An activation is one turn of the control loop; turns without a new decision count as one.\n" +
+    "Settings of providers and notifiers and setup commands are left out, and values that look\n" +
+    "like secrets are hidden. The file holds names, addresses and messages of nodes: read it\n" +
+    "before you share it. navarch simulate replay repeats the decisions.",
   flags: [
-    { name: "last", kind: "text", value: "N", help: `how many (default ${LAST_DEFAULT}, to 64)` },
-    { name: "out", kind: "text", value: "FILE", help: "default navarch-<time>.jsonl" },
+    {
+      name: "last",
+      kind: "text",
+      value: "N",
+      help: `activations (default ${LAST_DEFAULT}, max 64)`,
+    },
+    {
+      name: "out",
+      kind: "text",
+      value: "FILE",
+      help: "output file (default navarch-<time>.jsonl)",
+    },
   ],
   words: { min: 0, max: 0 },
   reach: "online",

@@ -20,8 +20,13 @@ export const tokenCreate: Command = {
   examples: ["navarch token create --role operator --label alice"],
   flags: [
     { name: "role", kind: "text", value: "R", values: ROLES, help: ROLES.join(", ") },
-    { name: "label", kind: "texts", value: "TEXT", help: "whose it is, or what for" },
-    { name: "expires-in", kind: "text", value: "T", help: "for example 720h (default: never)" },
+    { name: "label", kind: "texts", value: "TEXT", help: "owner or purpose" },
+    {
+      name: "expires-in",
+      kind: "text",
+      value: "T",
+      help: "lifetime, for example 720h (default: unlimited)",
+    },
   ],
   words: { min: 0, max: 0 },
   reach: "online",

@@ -12,10 +12,17 @@ export const tokenRotate: Command = {
   summary: "give a node a new credential",
   examples: ["navarch token rotate --node gpu-7"],
   more:
-    "It travels with the answer to the node's next report; older ones end when it is used, and\n" +
-    "after an hour in any case. Each node's credential is rotated daily without being asked.\n" +
-    "To shut a node out at once: navarch token revoke node:ID",
-  flags: [{ name: "node", kind: "text", value: "ID", help: "whose" }],
+    "It is sent with the answer to the node's next report. Older credentials end when it is\n" +
+    "used, and after an hour in any case. Each credential is also rotated daily.\n" +
+    "To revoke a node's access at once: navarch token revoke node:ID",
+  flags: [
+    {
+      name: "node",
+      kind: "text",
+      value: "ID",
+      help: "node to give a new credential (required)",
+    },
+  ],
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {

@@ -9,7 +9,7 @@ export const uncordon: Command = {
   usage: "<id>…",
   summary: "let nodes take work again",
   examples: ["navarch uncordon gpu-7"],
-  more: "Also calls off a drain. An unhealthy node needs --force and --reason.",
+  more: "Also cancels a drain. An unhealthy node requires --force and --reason.",
   flags: [REASON, FORCE],
   words: { min: 1, max: IDS_MAX },
   reach: "online",

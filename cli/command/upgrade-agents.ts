@@ -21,28 +21,29 @@ export const upgradeAgents: Command = {
   summary: "install another release on the agents in waves",
   examples: ["navarch upgrade agents --to 0.2.0 --max-unavailable 10% --wait"],
   more:
-    "One node first; when it came back well and stayed so for a minute, at most N% at once. The\n" +
-    "first node that does not come back in time, or is worse than before, stops it, and those\n" +
-    "that have the release already go back. Nodes that are cordoned, drained or repaired are\n" +
-    "left alone until they serve. The release lies in the control plane's release folder; an\n" +
-    "agent takes it only where it may write beside its binary (systemd/allow-upgrades.conf),\n" +
-    "and only signed with the key that it was enrolled with. Nodes with a newer release are\n" +
-    "left alone: a downgrade needs a person at the machine (install.sh --version V).",
+    "Upgrades one node of each platform first; when it has been healthy for a minute, at most\n" +
+    "N% at once. If a node does not return in time, or is worse than before, the upgrade stops\n" +
+    "and upgraded agents return to their old release. Nodes that are cordoned, drained or\n" +
+    "repaired are skipped until they serve. The release must be in the control plane's release\n" +
+    "folder. An agent accepts it only if it may write beside its binary\n" +
+    "(systemd/allow-upgrades.conf), and only if it is signed with the key that the agent was\n" +
+    "enrolled with. Nodes with a newer release are skipped: downgrade on the machine\n" +
+    "(install.sh --version V).",
   flags: [
-    { name: "to", kind: "text", value: "V", help: "the release; must be given" },
+    { name: "to", kind: "text", value: "V", help: "release to install (required)" },
     {
       name: "max-unavailable",
       kind: "text",
       value: "N%",
-      help: "share of the agents that may be away at once, one always may (default 10%)",
+      help: "share of agents upgraded at once, at least one (default 10%)",
     },
     {
       name: "deadline",
       kind: "text",
       value: "T",
-      help: "how long a node may take to come back well (default 3m)",
+      help: "time limit for a node to return healthy (default 3m)",
     },
-    { name: "wait", kind: "switch", help: "until it is over; exit 7 if it stopped" },
+    { name: "wait", kind: "switch", help: "wait until the upgrade ends; exit 7 if it stopped" },
   ],
   words: { min: 0, max: 0 },
   lasts: (flags) => flags.on("wait"),

@@ -11,8 +11,15 @@ export const upgradeStop: Command = {
   usage: "[--rollback]",
   summary: "stop the upgrade of agents",
   examples: ["navarch upgrade stop --rollback"],
-  more: "Those that have the release keep it, unless --rollback is said, now or later.",
-  flags: [{ name: "rollback", kind: "switch", help: "those that have it already go back" }, REASON],
+  more: "Upgraded agents keep the new release unless --rollback is given, now or later.",
+  flags: [
+    {
+      name: "rollback",
+      kind: "switch",
+      help: "return upgraded agents to the old release",
+    },
+    REASON,
+  ],
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {

@@ -9,7 +9,7 @@ export const watchNodes: Command = {
   ...list,
   name: ["watch", "nodes"],
   alias: [],
-  summary: "list nodes, kept up to date",
+  summary: "list nodes and refresh the list",
   examples: ["navarch watch nodes --pool training"],
   flags: list.flags.filter((flag) => flag !== WATCH_FLAG),
   watches: true,

@@ -1,9 +1,10 @@
 /**
  * The reconciler: one loop around one pure function. Read this first.
  *
- * fold what arrived (answers, listings, letters, orders), and time decide (Fleet, configuration,
- * Sight) → Plan, checked by lint → one transaction with fold act open operations are called; their
- * answers are the next activation's facts
+ *   fold     what arrived (answers, listings, inbox entries, commands) and the time → Fleet
+ *   decide   (Fleet, configuration, observations) → Plan, checked by lint
+ *   record   the folded state and the Plan, in one transaction
+ *   act      call the open operations; their answers are folded in the next activation
  *
  * An activation takes no input and a wake-up is only a hint (law 3), so it may run at any time,
  * twice, or after any crash. It never waits for the outside: calls run beside it and are found open

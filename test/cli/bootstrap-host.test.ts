@@ -78,7 +78,7 @@ describe("navarch bootstrap --host", () => {
     expect(readLines(log)).toHaveLength(2);
   });
 
-  test("stops at the first failure with 1, and goes on there", async () => {
+  test("stops at the first failure with 1, and resumes there", async () => {
     const [log, flag] = [fresh("log"), fresh("flag")];
     const one = fresh("one.sh", `echo 1 >>${log}\n`);
     const two = fresh("two.sh", `[ -e ${flag} ] || { echo no flag >&2; exit 9; }; echo 2 >>${log}`);
@@ -134,7 +134,7 @@ describe("navarch bootstrap --host", () => {
       child.exited,
     ]);
     expect(code).toBe(130);
-    expect(err).toContain("stopped; run the same again and it goes on where it was\n");
+    expect(err).toContain("stopped; run the same command again to resume\n");
     expect(out).toContain("    begun\n");
     expect(out).toContain("interrupted: stopped\n");
     expect(readLines(pids).filter(isAlive)).toEqual([]);

@@ -20,7 +20,8 @@ function formatCommand(command: Command): string {
   const usage = ["navarch", ...command.name, command.usage, "[flags]"].filter((one) => one !== "");
   const own = command.flags.filter((flag) => flag.hidden !== true);
   const examples = command.examples ?? [];
-  const also = command.alias === undefined ? "" : ` Also: ${command.alias.map(code).join(", ")}.`;
+  const alias = (command.alias ?? []).map(code).join(", ");
+  const also = alias === "" ? "" : ` Also: ${alias}.`;
   return [
     `\n### navarch ${command.name.join(" ")}\n`,
     `\n${sentenceOf(command.summary)}${also}\n`,

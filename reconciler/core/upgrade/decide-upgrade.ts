@@ -1,10 +1,10 @@
 /**
- * Whom to tell next in an upgrade of the fleet's agents, when to stop, and who goes back. Pure and
- * level-triggered: it looks at the campaign, at the rows of those that were told and at the nodes
- * as they are now, so it may be asked at any time, twice, or after any restart.
+ * Decides which agents to upgrade next, when to stop, and which agents to roll back. Pure and
+ * level-triggered: it reads the campaign, the rows of the agents that were ordered to upgrade and
+ * the nodes as they are now, so it may run at any time, twice, or after any restart.
  *
- *   a canary of each platform → it is well for a while → at most N per cent at once → done
- *     └─ anybody is not → stopped → those that were told go back, N per cent at once
+ *   one canary per platform → healthy for a while → at most N per cent at once → done
+ *     └─ any agent is not healthy → stopped → upgraded agents roll back, N per cent at once
  */
 import type { EventDraft } from "../../../schema/event.ts";
 import type { NodeId } from "../../../schema/id.ts";
