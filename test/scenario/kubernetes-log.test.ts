@@ -94,7 +94,7 @@ describe("the log of a control plane", () => {
     await w.until(() => phaseOf(w, id) === "serving", 60);
     const [seen] = lines.filter(({ msg }) => msg === "Node uncordoned by hand");
     expect(seen).toMatchObject({ level: "warn", fields: { node: id, kube_node: name } });
-    expect(String(seen?.fields["reason"])).toContain("the repair is called off");
+    expect(String(seen?.fields["reason"])).toContain("the repair is cancelled");
     const [broken] = lines.filter(({ msg }) => msg === "broken node uncordoned");
     expect(broken).toMatchObject({ level: "error", fields: { node: id, kube_node: name } });
     judgeKeys(w, lines);

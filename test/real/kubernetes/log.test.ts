@@ -124,7 +124,7 @@ describe.skipIf(missing !== null)("the log", () => {
       return msg === "Node uncordoned by hand" && id === node.node_id;
     });
     expect(seen).toMatchObject({ level: "warn", kube_node: node.name });
-    expect(seen.reason).toContain("the repair is called off");
+    expect(seen.reason).toContain("the repair is cancelled");
     const broken = await logs("the hardware is broken", 10_000, ({ event }) => {
       return event === "kube.uncordoned_broken";
     });
