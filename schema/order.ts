@@ -92,7 +92,7 @@ export type TrustView = {
   agents: number;
   /** Plain http that leaves the machine. */
   without_tls: AgentsView;
-  /** Agents older than signed orders: they carry out whatever reaches them. */
+  /** Agents that predate signed orders and cannot verify them. */
   unverified: AgentsView;
   /** The key came over plain http with the first reply. */
   first_use: AgentsView;

@@ -68,7 +68,7 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     "not a way to check host keys",
     "allowed: first-use, provider, known_hosts:<path>, insecure",
   ),
-  jump: matches("address", JUMP, "not a machine to jump over", "[user@]host[:port]"),
+  jump: matches("address", JUMP, "not a valid jump host", "[user@]host[:port]"),
   "label-key": fits(
     "label",
     isLabelKey,

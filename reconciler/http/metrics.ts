@@ -50,7 +50,7 @@ export class Metrics {
   );
   private readonly foreign = this.counter(
     "navarch_foreign_findings_total",
-    "Findings about devices that are not the node's own; never judged.",
+    "Findings about devices of another node; ignored.",
     "pool",
   );
   readonly quarantined = this.counter(
@@ -60,25 +60,25 @@ export class Metrics {
   );
   private readonly commands = this.counter(
     "navarch_commands_issued_total",
-    "Orders given by people.",
+    "Commands issued by people.",
     "type",
   );
   private readonly replacements = this.counter(
     "navarch_replacements_total",
-    "Nodes that left because of a fault, by how it ended.",
+    "Nodes removed because of a fault, by outcome.",
     "pool",
     "outcome",
   );
   private readonly steps = this.histogram(
     "navarch_replacement_step_seconds",
-    "Time from the step before to this one.",
+    "Time since the previous step.",
     [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600],
     "pool",
     "step",
   );
   private readonly isolation = this.histogram(
     "navarch_isolation_seconds",
-    "From the report of a fault to the API server's answer that the Node is marked.",
+    "Time from a fault's report until the API server confirmed the cordon of its Node.",
     [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5, 15, 60, 600],
     "pool",
   );
@@ -91,7 +91,7 @@ export class Metrics {
   );
   private readonly kubeWrites = this.counter(
     "navarch_kube_writes_total",
-    "Changes asked of the Kubernetes API server.",
+    "Write requests to the Kubernetes API server.",
     "pool",
     "verb",
     "resource",
@@ -297,15 +297,15 @@ export class Metrics {
     streams.add({}, this.streams);
     const warnings = new Series(
       "navarch_config_warnings",
-      "Warnings about the configuration this process runs on.",
+      "Warnings about the active configuration.",
     );
     if (this.configWarnings !== null) warnings.add({}, this.configWarnings);
     const stale = new Series(
       "navarch_config_stale",
-      "1 if the files of the configuration or policy have changed since this process read them.",
+      "1 if the configuration or policy files have changed since they were loaded.",
     );
     stale.add({}, this.configStale ? 1 : 0);
-    const leader = new Series("navarch_leader", "1 if this process acts.");
+    const leader = new Series("navarch_leader", "1 if this process is the leader.");
     leader.add({}, this.leads ? 1 : 0);
     const { policy } = reconciler.activePolicy();
     const info = new Series("navarch_policy_info", "The active policy.");

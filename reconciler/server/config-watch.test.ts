@@ -51,7 +51,7 @@ test("watchConfig() tells once that a file has changed, and that it is as before
   ]);
   writeFileSync(policy, "rules: []\n");
   expect(await look()).toBe(false);
-  expect(told[1]).toStartWith("info the configuration is the running one again");
+  expect(told[1]).toStartWith("info configuration files match the running one again");
 });
 
 test("watchConfig() says that a restart would fail, with the first problems", async () => {

@@ -52,7 +52,7 @@ export function watchConfig(
     if (now === known) return;
     known = now;
     const files = paths.join(", ");
-    if (now === loaded) return ports.log("info", "the configuration is the running one again");
+    if (now === loaded) return ports.log("info", "configuration files match the running one again");
     const problems = await ports.check();
     if (problems.length === 0) {
       ports.log("warn", "the configuration has changed on disk: restart to apply it", { files });

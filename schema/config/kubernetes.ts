@@ -26,7 +26,7 @@ export const KUBERNETES = {
     or: "the shipped one",
   }),
   join: mapping("How machines join the cluster.", {
-    server: text("`https://host:port` that joining machines dial.", {
+    server: text("`https://host:port` that joining machines connect to.", {
       form: "api-server",
       or: "as the cluster says",
     }),
@@ -40,7 +40,7 @@ export const KUBERNETES = {
     taint: flag("Taint a cordoned Node as well.", { default: false }),
   }),
   ready: choice(
-    "Before a node serves: its Node is Ready and has its GPUs, is Ready, or none.",
+    "Check before a node serves. `gpus`: Node is Ready and lists all GPUs; `node`: it is Ready.",
     ["gpus", "node", "off"],
     { default: "gpus" },
   ),

@@ -19,19 +19,19 @@ import { SPEND } from "./safety.ts";
 /** How a node is emptied: as `kubectl drain` does, half an hour for the whole. */
 export const DRAIN = {
   mode: choice(
-    "`evict` asks Kubernetes to evict pods; `wait` waits until work has left.",
+    "`evict` evicts pods; `wait` waits until they have ended.",
     ["evict", "wait"],
     { default: "evict" },
   ),
-  grace_period: grace("Time a pod gets to end; -1 uses each pod's own.", { default: 300_000 }),
+  grace_period: grace("Time that a pod has to stop; -1 uses each pod's own.", { default: 300_000 }),
   ignore_daemonsets: flag("Leave pods of DaemonSets alone.", { default: true }),
   delete_emptydir_data: flag("Evict pods that have emptyDir volumes.", { default: true }),
-  force: flag("Evict pods that no controller starts again.", { default: false }),
+  force: flag("Evict pods that no controller restarts.", { default: false }),
   timeout: duration("Limit of the whole drain; 0 means no limit.", {
     default: 1_800_000,
     or: "30m",
   }),
-  fatal_timeout: duration("Limit for hardware that is certainly broken.", {
+  fatal_timeout: duration("Drain limit for hardware that is proven broken.", {
     default: 600_000,
     or: "`timeout` where set, else 10m",
   }),
@@ -40,7 +40,7 @@ export const DRAIN = {
     ["auto", "terminate", "hold"],
     { default: "auto" },
   ),
-  unknown_wait: duration("Wait where nobody can tell what runs on the node.", { default: 60_000 }),
+  unknown_wait: duration("Wait when the node's workload is unknown.", { default: 60_000 }),
 };
 
 export const HEALTH = {
@@ -73,27 +73,27 @@ export const SHARED = {
 
 /** How a bare machine becomes a node; shared, too. */
 export const BOOTSTRAP = {
-  ssh_user: text("User who logs in for the set-up.", { form: "user", default: "ubuntu" }),
+  ssh_user: text("SSH user of the set-up.", { form: "user", default: "ubuntu" }),
   ssh_private_key_path: text("Private key for the set-up; required with `setup_commands`."),
   ssh_host_key: text(
     "How host keys are checked: `first-use`, `provider`, `known_hosts:PATH` or `insecure`.",
     { form: "host-key", default: "first-use" },
   ),
   become: choice("Use sudo for the set-up.", ["auto", "always", "never"], { default: "auto" }),
-  push_agent: flag("Copy the agent's binary to the machine over SSH.", { default: false }),
+  push_agent: flag("Copy the agent binary to the machine over SSH.", { default: false }),
   ssh_port: integer("Port of the machine's SSH server.", { min: 1, max: 65_535, default: 22 }),
-  ssh_jump: text("`[user@]host[:port]` of a machine in between.", { form: "jump" }),
-  bootstrap_attempts: integer("Set-ups that are tried before the instance is given up.", {
+  ssh_jump: text("`[user@]host[:port]` of a jump host.", { form: "jump" }),
+  bootstrap_attempts: integer("Set-up attempts before the instance is replaced.", {
     min: 1,
     max: 100,
     default: 3,
     as: "attempts",
   }),
-  ip_wait_timeout: duration("How long an instance may have no address.", {
+  ip_wait_timeout: duration("Time limit for an instance to get an address.", {
     min: 1,
     default: 900_000,
   }),
-  ssh_timeout: duration("How long SSH is tried.", { min: 1, default: 600_000 }),
+  ssh_timeout: duration("Time limit for the first SSH connection.", { min: 1, default: 600_000 }),
   ssh_connect_timeout: duration("Limit of one attempt to connect.", { min: 1, default: 30_000 }),
   command_timeout: duration("Limit of one set-up command.", { min: 1, default: 300_000 }),
 };
@@ -117,7 +117,7 @@ export const SCALING = {
 /** One place where a pool's instances may be bought. */
 export const REF = {
   name: text("Provider.", { required: true }),
-  priority: integer("Lower is asked first.", { min: 0, or: "position in the list" }),
+  priority: integer("Lower is tried first.", { min: 0, or: "position in the list" }),
   weight: integer("Share of the purchases.", { min: 1, max: 1_000, default: 1, unused: true }),
   regions: texts("Regions, in order.", { or: "the pool's" }),
   zones: texts("Zones, in order.", { or: "the pool's" }),
@@ -147,7 +147,7 @@ export const BODY = {
     ["priority", "cost", "availability", "round-robin"],
     { default: "priority" },
   ),
-  adopt: flag("Machines that were not bought count towards the pool's size.", { default: false }),
+  adopt: flag("Existing machines that join count towards the pool's size.", { default: false }),
   ...SHARED,
   scaling: own("How many nodes there are.", "mapping", { inner: () => SCALING }),
   repair: own("Repair steps that the pool opts into.", "mapping", {

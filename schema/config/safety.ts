@@ -3,11 +3,11 @@ import { duration, flag, integer, mapping, number, type More, share } from "./fi
 
 /** Ceilings of the fleet, a pool or a provider. */
 export const SPEND = {
-  max_per_hour: number("Most that may be billed, in US dollars an hour.", {
+  max_per_hour: number("Maximum cost, in US dollars per hour.", {
     min: 0,
     as: "perHourMax",
   }),
-  max_instances: integer("Most instances that may exist.", { min: 0, as: "instancesMax" }),
+  max_instances: integer("Maximum number of instances.", { min: 0, as: "instancesMax" }),
 };
 
 const percent = (value: number) => ({ kind: "percent", percent: value }) as const;
@@ -24,13 +24,15 @@ const limits = (what: string, [pool, domain, fleet]: Percents, more: Unused = {}
 });
 
 export const BREAKER = {
-  enabled: flag("Stop repairs when more fails than hardware fails.", { default: true }),
+  enabled: flag("Stop repairs when the failure rate is above what hardware explains.", {
+    default: true,
+  }),
   window: duration("Short window over which failures are counted.", {
     min: 60_000,
     default: 600_000,
   }),
   long_window: duration("Long window.", { min: 60_000, default: 3_600_000 }),
-  probability: number("A burst less likely than this stops repairs.", {
+  probability: number("A burst with a lower probability than this stops repairs.", {
     min: 1e-12,
     max: 0.5,
     default: 1e-6,
@@ -41,8 +43,8 @@ export const BREAKER = {
     default: 5,
     as: "ratePrior",
   }),
-  rate_min: number("Lowest rate that is learned.", { min: 0.01, default: 1 }),
-  rate_max: number("Highest rate that is learned.", { min: 0.01, default: 20 }),
+  rate_min: number("Lower bound of the learned rate.", { min: 0.01, default: 1 }),
+  rate_max: number("Upper bound of the learned rate.", { min: 0.01, default: 20 }),
 };
 
 /** Everything has a default, so that a configuration that says nothing is a careful one. */

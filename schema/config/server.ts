@@ -21,7 +21,7 @@ export const WEBHOOK = {
   cordon_url: hook("Called when a node is cordoned; empty means never."),
   uncordon_url: hook("Called when a node is uncordoned."),
   drain_url: hook("Called when a drain starts."),
-  drain_status_url: hook("Asked whether the drain has ended."),
+  drain_status_url: hook("Polled for the end of the drain."),
   timeout: duration("Limit of one call.", { min: 1, default: 30_000 }),
   headers: headers("Headers; `${NAME}` is taken from the environment.", { default: {} }),
   secret_env: text("Environment variable with the key that signs each call.", { form: "env" }),
@@ -33,10 +33,10 @@ export const TLS = {
     or: "required without `own_ca`",
   }),
   key_file: text("Its private key, PEM.", { or: "required without `own_ca`" }),
-  own_ca: flag("Make an authority of the fleet's own; agents pin its fingerprint.", {
+  own_ca: flag("Create a CA for this fleet; agents pin its fingerprint.", {
     default: false,
   }),
-  client_ca_file: text("Ask everyone for a certificate of this authority."),
+  client_ca_file: text("Require client certificates of this CA."),
 };
 
 /**
@@ -47,7 +47,7 @@ export const SERVER = {
   address: own("Where the control plane listens, `host:port`.", "text", {
     or: "`:50051`, every interface",
   }),
-  external_address: text("Address that nodes dial, if it is not the one they are reached from.", {
+  external_address: text("Address for agents; default: the source address of the SSH connection.", {
     form: "external",
   }),
   heartbeat_interval: duration("How often agents report.", { min: 100, default: 30_000 }),
@@ -65,12 +65,12 @@ export const SERVER = {
     also: ["health_policy"],
   }),
   state_path: text("Folder of the store, or the URL of a libSQL server.", { or: "see `--state`" }),
-  notifier: mapping("Who is told of cordons and drains.", {
-    type: choice("Who is told of cordons and drains.", ["noop", "webhook"], { default: "noop" }),
+  notifier: mapping("Notifications of cordons and drains.", {
+    type: choice("Notifications of cordons and drains.", ["noop", "webhook"], { default: "noop" }),
     webhook: mapping("A web hook.", WEBHOOK),
   }),
   tls: mapping("How connections are protected.", TLS),
-  auth: mapping("Who may ask what.", {
+  auth: mapping("Access control.", {
     token_env: text("Environment variable with the shared token.", {
       form: "env",
       default: "NAVARCH_AUTH_TOKEN",
@@ -82,7 +82,7 @@ export const SERVER = {
       default: false,
       also: ["../allow_anonymous"],
     }),
-    metrics_auth: flag("Ask for a viewer's token at `/metrics`.", {
+    metrics_auth: flag("Require a viewer token for `/metrics`.", {
       default: false,
       also: ["../metrics_auth"],
     }),

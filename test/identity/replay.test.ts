@@ -60,7 +60,7 @@ test("a lost answer is given again for some minutes after the token's end, and t
   expect(await p.joined(token, "n-1")).toBe(credential);
   await p.w.clock.pass(AGAIN_MS);
   const late = await p.join(token, "n-1");
-  expect([late.status, messageOf(late)]).toEqual([403, "this join token is over"]);
+  expect([late.status, messageOf(late)]).toEqual([403, "this join token has expired"]);
   // What was given before that is not taken back.
   expect((await p.report("n-1", credential)).status).toBe(202);
 });

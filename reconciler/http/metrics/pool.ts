@@ -30,11 +30,11 @@ function formatSizes(reconciler: Reconciler): Series[] {
   const unhealthy = new Series("navarch_nodes_unhealthy", "Unhealthy or silent nodes, per pool.");
   const unbought = new Series(
     "navarch_nodes_unmanaged",
-    "Of navarch_nodes_total, the ones that this fleet did not buy.",
+    "The part of navarch_nodes_total that Navarch did not create.",
   );
   const own = new Series(
     "navarch_pool_healthy_nodes",
-    "Healthy or degraded nodes that count towards the pool's wanted size.",
+    "Healthy or degraded nodes that count towards the pool's desired size.",
   );
   const byStatus = new Series("navarch_nodes", "Nodes by status.");
   const desired = new Series("navarch_pool_desired_nodes", "Wanted size of the pool.");
@@ -85,7 +85,7 @@ function formatSizes(reconciler: Reconciler): Series[] {
 function openKube(reconciler: Reconciler) {
   const refused = new Series(
     "navarch_kube_cordon_refused_nodes",
-    "Nodes whose cordon, or its end, the Kubernetes API server refuses.",
+    "Nodes whose cordon or uncordon the Kubernetes API server refuses.",
   );
   const broken = new Series(
     "navarch_kube_uncordoned_broken_nodes",
@@ -93,7 +93,7 @@ function openKube(reconciler: Reconciler) {
   );
   const unproven = new Series(
     "navarch_kube_unproven_nodes",
-    "Nodes that Kubernetes shows no fault of: nothing proves on which Node their agent runs.",
+    "Nodes whose faults are not shown in Kubernetes: their agent's Node is not proven.",
   );
   const missing = new Series(
     "navarch_kube_missing_nodes",

@@ -25,7 +25,7 @@ export function* formatSafety(reconciler: Reconciler): Generator<Uint8Array> {
 function formatProviders(reconciler: Reconciler): Series[] {
   const usable = new Series(
     "navarch_provider_usable",
-    "1 while machines can be bought at the provider and come up; 0 while something prevents that.",
+    "1 while new machines can be created and start; 0 while they cannot.",
   );
   const providers = reconciler.lastSight()?.providers;
   for (const { name, type } of reconciler.activeConfig().providers) {
@@ -45,7 +45,7 @@ function formatStops(reconciler: Reconciler): Series[] {
   const now = sight?.now ?? 0;
   const stopped = new Series(
     "navarch_safety_frozen",
-    "1 while nothing destructive is started by itself in the pool; without a pool, in the fleet.",
+    "1 while automation is paused in the pool; without a pool, in the whole fleet.",
   );
   const isBlind = (sight?.blind.length ?? 0) > 0;
   const all = freezeOf(facts, now) !== null || isBlind || reconciler.failure() !== null;
@@ -53,11 +53,14 @@ function formatStops(reconciler: Reconciler): Series[] {
   for (const { name } of reconciler.activeConfig().pools) {
     stopped.add({ pool: name }, all || holdOf(pools.get(name), now) !== null ? 1 : 0);
   }
-  const blind = new Series("navarch_safety_blind", "1 while nothing that is seen is trusted.");
+  const blind = new Series(
+    "navarch_safety_blind",
+    "1 while observations are unreliable and irreversible actions are paused.",
+  );
   blind.add({}, isBlind ? 1 : 0);
   const quarantined = new Series(
     "navarch_safety_quarantined_rules",
-    "Policy rules whose verdicts do not count.",
+    "Policy rules that a circuit breaker suspended.",
   );
   quarantined.add({}, factsOf(facts, "quarantine").length);
   const lemons = new Series(
@@ -75,7 +78,10 @@ function formatStops(reconciler: Reconciler): Series[] {
     {},
     known.reduce((sum, lemon) => sum + lemon.refused, 0),
   );
-  const waits = new Series("navarch_plan_waits", "What the newest plan leaves undone, by reason.");
+  const waits = new Series(
+    "navarch_plan_waits",
+    "Actions that wait in the newest plan, by reason.",
+  );
   const counts = countWaits(reconciler.lastPlan());
   for (const reason of WAIT_REASONS) waits.add({ reason }, counts[reason] ?? 0);
   return [stopped, blind, quarantined, lemons, refusals, waits];
@@ -110,19 +116,22 @@ function formatLimits(reconciler: Reconciler): Series[] {
 }
 
 function formatSpend(reconciler: Reconciler): Series[] {
-  const dollars = new Series("navarch_spend_dollars_per_hour", "What is billed, where known.");
+  const dollars = new Series(
+    "navarch_spend_dollars_per_hour",
+    "Current cost of instances of known price.",
+  );
   const ceiling = new Series(
     "navarch_spend_ceiling_dollars_per_hour",
-    "What may be billed at most; no series without a ceiling.",
+    "Maximum cost; no series without a limit.",
   );
   const instances = new Series("navarch_spend_instances", "Instances that may be billed.");
   const most = new Series(
     "navarch_spend_ceiling_instances",
-    "How many there may be at most; no series without a ceiling.",
+    "Maximum number of instances; no series without a limit.",
   );
   const unknown = new Series(
     "navarch_spend_unknown_prices",
-    "Instances of unknown price, not in the dollars.",
+    "Instances of unknown price, not included in navarch_spend_dollars_per_hour.",
   );
   for (const bill of openSpendBudget(reconciler.fleet(), reconciler.activeConfig()).bills()) {
     const { scope } = bill;
@@ -146,7 +155,7 @@ function formatBilled(reconciler: Reconciler): Series[] {
   );
   const oldest = new Series(
     "navarch_instances_still_billing_seconds",
-    "For how long the oldest of them has been waited for.",
+    "Time since the oldest of these terminations.",
   );
   const now = reconciler.lastSight()?.now;
   if (now === undefined) return [count, oldest];
@@ -170,7 +179,7 @@ function formatBilled(reconciler: Reconciler): Series[] {
 function formatOffers(reconciler: Reconciler): Series[] {
   const rest = new Series(
     "navarch_provider_offer_backoff_seconds",
-    "How long a place that refused is not asked again; 0 = it may be asked.",
+    "Remaining back-off of an offer that the provider refused; 0 = none.",
   );
   const now = reconciler.lastSight()?.now;
   if (now === undefined) return [rest];

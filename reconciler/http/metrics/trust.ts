@@ -10,28 +10,28 @@ export function* formatTrust(reconciler: Reconciler, key: string | null): Genera
   const gauges: [string, string, number][] = [
     [
       "navarch_agents_without_tls",
-      "Agents that report over plain http which leaves their machine.",
+      "Agents that report over unencrypted HTTP, except loopback.",
       view.without_tls.count,
     ],
     [
       "navarch_agents_unverified",
-      "Agents older than signed orders: they carry out whatever reaches them.",
+      "Agents that predate signed orders and cannot verify them.",
       view.unverified.count,
     ],
     [
       "navarch_agents_key_first_use",
-      "Agents that know the key of this control plane from a reply over plain http.",
+      "Agents that trusted this control plane's key on first use over unencrypted HTTP.",
       view.first_use.count,
     ],
     [
       "navarch_agents_other_key",
-      "Agents that know another key than this control plane's, and refuse its orders.",
+      "Agents that trust a different key and refuse this control plane's orders.",
       view.other_key.count,
     ],
     // A gauge: the count of a node ends with the node.
     [
       "navarch_agent_orders_refused",
-      "Orders that the present agents refused because their signature was not valid.",
+      "Orders that current agents refused because of an invalid signature.",
       view.refused.orders,
     ],
   ];

@@ -119,7 +119,7 @@ export function openApp(ports: RoutePorts): App {
   app.get("/metrics", (c) => sendMetrics(c, ports, pages));
   app.get("/ca.pem", (c) => {
     const { caPem } = ports;
-    if (!caPem) return refuse(c, "not_found", "this control plane has no authority of its own");
+    if (!caPem) return refuse(c, "not_found", "this control plane has no CA (server.tls.own_ca)");
     return c.body(caPem, 200, { "Content-Type": "application/x-pem-file" });
   });
   if (ports.install !== undefined) installRoutes(app, ports.install);
@@ -174,14 +174,14 @@ export function openApp(ports: RoutePorts): App {
 function sendMetrics(c: Context<Env>, ports: RoutePorts, pages: Pages): Response {
   if (ports.reconciler.activeConfig().server.auth.metricsAuth) {
     const principal = identify(c, ports);
-    if (principal === null) return refuse(c, "unauthenticated", "metrics need a token here");
+    if (principal === null) return refuse(c, "unauthenticated", "metrics require a token");
     // They are about the whole fleet, and a node's credential is on a machine that people use.
     if (!roleIncludes(principal.role, "viewer")) {
       return refuse(c, "permission_denied", `${principal.name} may only report`);
     }
   }
   const page = pages.open(blockOf(remoteOf(c)), ports.metrics.slices());
-  if (page === null) return refuse(c, "rate_limited", "too many read this page at once");
+  if (page === null) return refuse(c, "rate_limited", "too many concurrent /metrics requests");
   // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters.
   return c.body(openSliced(page), 200, {
     "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
@@ -189,7 +189,7 @@ function sendMetrics(c: Context<Env>, ports: RoutePorts, pages: Pages): Response
 }
 
 function tooLarge(c: Context): Response {
-  return refuse(c as Context<Env>, "too_large", "the body is larger than this route takes");
+  return refuse(c as Context<Env>, "too_large", "the request body is too large for this route");
 }
 
 function identify(c: Context<Env>, ports: RoutePorts): Principal | null {

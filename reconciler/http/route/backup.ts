@@ -15,10 +15,10 @@ export function backupRoutes(api: App, ports: RoutePorts): void {
   api.post("/admin/backup", needs("admin"), async (c) => {
     const { backup } = ports;
     if (backup === null) {
-      const message = "the database is a server's: back it up with that server's own tools";
+      const message = "the database is on a server: back it up with that server's own tools";
       throw new Refusal("conflict", message);
     }
-    if (running) throw new Refusal("rate_limited", "a backup is being made already");
+    if (running) throw new Refusal("rate_limited", "another backup is already running");
     running = true;
     try {
       const path = await backup();

@@ -81,7 +81,7 @@ export class Bodies {
       const limit = `${this.limits.deadlineMs / 1_000} s`;
       return refused("invalid_argument", `the body did not arrive within ${limit}`, 408);
     }
-    return refused("invalid_argument", "the body did not arrive as a whole", 400);
+    return refused("invalid_argument", "the request body is incomplete", 400);
   }
 
   /** Takes a place and bytes; the function gives both back, once. */

@@ -102,8 +102,8 @@ export class Forward {
     const refused = this.refusal(request);
     if (refused !== null) return refused;
     const base = this.from.leader();
-    if (base === null) return away("no leader at the moment");
-    if (this.open >= REQUESTS_MAX) return away("too many requests are on their way");
+    if (base === null) return away("no leader at present");
+    if (this.open >= REQUESTS_MAX) return away("too many requests are being forwarded");
     const headers = this.headersOf(request, remote);
     this.open++;
     try {
@@ -138,7 +138,7 @@ export class Forward {
     const address = blockOf(remote);
     if (this.from.clock.monoMs() < (this.deferred.get(address) ?? 0)) return tooMany();
     const base = this.from.leader();
-    if (base === null) return away("no leader at the moment");
+    if (base === null) return away("no leader at present");
     if (this.questions >= QUESTIONS_MAX) return away("too many unknown callers at once");
     const headers = this.headersOf(request, remote);
     for (const name of BODY_HEADERS) headers.delete(name);
@@ -188,7 +188,7 @@ export class Forward {
   /** Why a stream or request is not passed on at all. */
   refusal(request: Request): Response | null {
     if (request.headers.get(HOP) === null) return null;
-    return away("this control plane was asked as the leader, and is not");
+    return away("the request was forwarded to this control plane, which is not the leader");
   }
 
   /** Pipes an agent's frames to the leader and back; either end's close is the other's. */
@@ -199,7 +199,7 @@ export class Forward {
         const waitMs = askToWait(ports, socket, frame.length);
         // The leader asked the agent to wait; a frame sent anyway is dropped.
         if (waitMs === null) return;
-        if (waitMs > 0) return socket.close(VIOLATION, "reports come too fast");
+        if (waitMs > 0) return socket.close(VIOLATION, "reports arrive too fast");
         const { upstream, waiting } = socket.data;
         const open = upstream?.readyState === WebSocket.OPEN;
         const bytes = waiting.reduce((sum, text) => sum + text.length, 0);
@@ -217,7 +217,7 @@ export class Forward {
 
   private connect<T extends ProxyData>(socket: ServerWebSocket<T>): void {
     const base = this.from.leader();
-    if (base === null) return socket.close(1013, "no leader at the moment");
+    if (base === null) return socket.close(1013, "no leader at present");
     const { header } = socket.data;
     const auth = header === null ? {} : { authorization: header };
     const upstream = new WebSocket(`${base.replace(/^http/, "ws")}/v1/agent/stream`, {

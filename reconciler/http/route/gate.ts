@@ -81,7 +81,7 @@ const SAID: Record<Rejection, string> = {
   forged: "token rejected",
   revoked: "this token was revoked",
   outdated: "this credential was replaced by a newer one",
-  expired: "this token is over",
+  expired: "this token has expired",
 };
 
 /**

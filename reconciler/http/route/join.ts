@@ -87,7 +87,7 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admissio
       const hint = close === null ? "" : `: did you mean "${close}"?`;
       throw new Refusal("not_found", `no pool ${pool}${hint}`);
     }
-    if (node !== null && uses !== 1) return invalid("uses: a token for one node is used once");
+    if (node !== null && uses !== 1) return invalid("uses: a token for one node has one use");
     const life = parseDuration(body.ttl ?? TTL_DEFAULT);
     if (!life.ok) return invalid(`ttl: ${life.message}`);
     if (life.ms < TTL_MS_MIN || life.ms > TTL_MS_MAX) return invalid("ttl: expected 1m to 720h");

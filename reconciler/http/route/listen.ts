@@ -218,7 +218,7 @@ export class Front {
   /** A change waits for the loop; a loop that has ended must not keep it waiting. */
   private change(own: () => Response | Promise<Response>): Promise<Response> {
     return new Promise((resolve, reject) => {
-      const tell = (): void => resolve(away("leadership has moved: ask again what became of it"));
+      const tell = (): void => resolve(away("leadership has moved: check the result"));
       this.waiting.add(tell);
       Promise.resolve(own())
         .then(resolve, reject)

@@ -259,7 +259,7 @@ function formatDrain(ports: RoutePorts, node: Node, timeoutMs: number | null): s
         ? "no work on it"
         : left.kind === "dark"
           ? left.message
-          : "what runs on it is not known";
+          : "its workload is unknown";
   const deadline = limit === 0 ? "no deadline" : `at most ${Math.round(limit / 1000)} s`;
   return `drain ${node.id} (${work}; ${deadline})`;
 }

@@ -146,7 +146,7 @@ function removeNamed(
   draft: Draft,
 ): Resized | Removed {
   const sight = ports.reconciler.lastSight();
-  if (sight === null) return refusal("unavailable", "nothing was looked at yet: ask again");
+  if (sight === null) return refusal("unavailable", "no observations yet: retry later");
   const named = new Map<NodeId, Node>();
   for (const name of names) {
     const found = findNode(ports.reconciler.fleet().nodes, name);

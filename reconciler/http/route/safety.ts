@@ -19,9 +19,9 @@ export const HOLD_DEFAULT_MS = 24 * 3_600_000;
 const VETO_MS_MAX = 90 * 24 * 3_600_000;
 
 const why = v.pipe(
-  v.string("expected a text: the reason, shown to others"),
+  v.string("expected a text: the reason, shown to other operators"),
   v.trim(),
-  v.minLength(1, "expected a text: the reason, shown to others"),
+  v.minLength(1, "expected a text: the reason, shown to other operators"),
   v.maxLength(1_024),
 );
 
@@ -38,7 +38,7 @@ export const Lift = v.strictObject({ reason: reasonOrNone });
 /** When a veto ends; `null` = it was not said. */
 export function endOf(given: v.InferOutput<typeof Veto>, now: number): number | null {
   if (given.for !== null && given.until !== null) {
-    return invalid("for, until: one of them says when it ends, not both");
+    return invalid("for, until: give one of them, not both");
   }
   const until = given.for === null ? momentOf(given.until) : now + spanOf(given.for);
   if (until === null) return null;

@@ -108,7 +108,7 @@ export function askToWait<T extends StreamData>(
   const waitMs = quota.take(data.quotaKey, { reports: 1, bytes });
   data.early = waitMs === 0 ? 0 : data.early + 1;
   if (data.early <= EARLY_MAX) return waitMs;
-  socket.close(VIOLATION, "reports come faster than this node was asked to send them");
+  socket.close(VIOLATION, "reports arrive faster than the interval set for this node");
   return null;
 }
 

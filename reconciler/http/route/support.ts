@@ -19,7 +19,7 @@ export function supportRoutes(api: App, { reconciler, clock }: RoutePorts): void
     if (last > ACTIVATIONS_MAX) throw new Refusal("invalid_argument", `last: ${EXPECTED}`);
     const activations = reconciler.activations(last);
     if (activations.length === 0) {
-      const message = "this control plane has decided nothing yet: it does not lead, or just began";
+      const message = "no decisions recorded yet: not the leader, or just started";
       throw new Refusal("not_found", message);
     }
     const lines = saveActivations(activations, reconciler.activeConfig(), clock.wallMs());

@@ -114,7 +114,7 @@ async function revokeNode(c: Context<Env>, ports: RoutePorts, name: string): Pro
 async function rotate(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const id = c.req.param("id") ?? "";
   if (!id.startsWith(NODE)) {
-    return invalid("only a node's credential is rotated: make a new token, then revoke this one");
+    return invalid("not a node credential: create a new token, then revoke this one");
   }
   const { node, keys } = nodeOf(id.slice(NODE.length), ports);
   if (ports.authority.isRevoked(node)) {

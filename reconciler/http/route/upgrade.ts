@@ -120,7 +120,7 @@ async function stop(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { reconciler } = ports;
   const { reason, rollback } = body;
   const known = campaignOf(reconciler.fleet().facts);
-  if (known === null) throw new Refusal("not_found", "there was no upgrade of agents yet");
+  if (known === null) throw new Refusal("not_found", "no upgrade of agents was started yet");
   await reconciler.change((draft) => {
     const fact = draft.fact("upgrade");
     if (fact?.kind !== "upgrade") return;

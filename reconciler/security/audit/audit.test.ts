@@ -103,7 +103,7 @@ test("a store that cannot be written is told once a call, and a standby's is no 
   await failing(new StaleEpoch("standby")).done(draft);
   expect(lines).toEqual([]);
   await failing(new Error("disk full")).refused({ ...draft, refused: true });
-  expect(lines).toEqual(["the audit cannot be written"]);
+  expect(lines).toEqual(["cannot write the audit log"]);
 });
 
 test("again() counts in rows of its own, also where a minute has no more room", async () => {

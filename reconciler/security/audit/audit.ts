@@ -113,7 +113,7 @@ export class Audit {
       return await work();
     } catch (error) {
       if (!(error instanceof StaleEpoch)) {
-        this.from.log("error", "the audit cannot be written", { error: String(error) });
+        this.from.log("error", "cannot write the audit log", { error: String(error) });
       }
       return null;
     }

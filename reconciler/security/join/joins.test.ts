@@ -69,7 +69,7 @@ const asks = (node: string, more: Partial<JoinRequest> = {}): JoinRequest => ({
 
 const refused = (why: string, message: string, token: string | null = "t") =>
   ({ kind: "refused", why, message, token }) as never;
-const ANSWERED = "this use of the join token was answered and its answer used";
+const ANSWERED = "this join was answered already: use a new join token";
 
 test("Joins.create() refuses a thousand and first open token, and makes one once one ends", async () => {
   const { joins, token, clock, table, client } = await setUp();
@@ -151,7 +151,7 @@ describe("Joins.join()", () => {
     expect(await ask()).toEqual(refused("used", "this join token is used up"));
     await joins.create(token({ usesMax: 2, expiresAt: clock.wallMs() + 1 }));
     await clock.pass(1);
-    expect(await ask()).toEqual(refused("expired", "this join token is over"));
+    expect(await ask()).toEqual(refused("expired", "this join token has expired"));
     await joins.create(token({ usesMax: 2 }));
     await joins.revoke("t");
     expect(await ask()).toEqual(refused("revoked", "this join token was revoked"));
@@ -171,7 +171,7 @@ describe("Joins.join()", () => {
     await clock.pass(MINUTE_MS + 10 * MINUTE_MS - 1);
     expect(await ask("n-1", "one")).toEqual(again);
     await clock.pass(1);
-    expect(await ask("n-1", "one")).toEqual(refused("expired", "this join token is over"));
+    expect(await ask("n-1", "one")).toEqual(refused("expired", "this join token has expired"));
   });
 
   test.each<[string, Partial<NonNullable<Credential["key"]>>, number | null]>([

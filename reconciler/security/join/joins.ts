@@ -113,15 +113,15 @@ export class Joins {
       const key = authority.keyOf(before.node);
       const unseen = key.number === before.rotation && key.usedAt === null;
       if (!unseen || before.asked !== request.node_id || authority.isRevoked(before.node)) {
-        return refuse("used", "this use of the join token was answered and its answer used", token);
+        return refuse("used", "this join was answered already: use a new join token", token);
       }
       if (now >= token.expiresAt + AGAIN_MS) {
-        return refuse("expired", "this join token is over", token);
+        return refuse("expired", "this join token has expired", token);
       }
       return this.answer(before.node, token.id, true);
     }
     if (uses >= token.usesMax) return refuse("used", "this join token is used up", token);
-    if (token.expiresAt <= now) return refuse("expired", "this join token is over", token);
+    if (token.expiresAt <= now) return refuse("expired", "this join token has expired", token);
     const credentialOf = (id: NodeId): Credential | null => authority.ofNode(id);
     const judge = (): Place => judgePlace({ request, token, sight, credentialOf });
     const place = judge();

@@ -72,7 +72,7 @@ export class Keys {
         return own.revokedAt !== null || key === null ? null : { ...own, key };
       });
     } catch (error) {
-      log("warn", "a node's credential could not be noted", { node, error: String(error) });
+      log("warn", "cannot record use of a node credential", { node, error: String(error) });
       return null;
     } finally {
       this.busy.delete(node);

@@ -126,7 +126,7 @@ describe("Keys.heard()", () => {
     store.broken = true;
     expect(await keys.heard(shown(1))).toBeNull();
     const why = { node: NODE, error: "Error: disk full" };
-    expect(lines).toEqual([["warn", "a node's credential could not be noted", why]]);
+    expect(lines).toEqual([["warn", "cannot record use of a node credential", why]]);
     expect(saved).toHaveLength(1);
     store.broken = false;
     expect(await keys.heard(shown(1))).toBeNull();
