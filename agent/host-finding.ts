@@ -1,6 +1,6 @@
 /**
  * Findings about the machine and the agent itself: the log cannot be read, the spool has no disk.
- * They lower what the node's silence is worth, and never condemn its GPUs. Pure.
+ * They say how far missing reports can be trusted, and are never evidence against the GPUs. Pure.
  */
 import { type Finding, newFinding } from "../schema/finding.ts";
 import type { BootId } from "../schema/id.ts";

@@ -11,15 +11,15 @@ import { join } from "node:path";
 
 const NAME = /^navarch-test-(\d+)-/;
 
-/** For machines that end while their host is busy; usually there are none. */
+/** Time for machines to stop on a busy host; usually there are none. */
 const CLEAR_MS_MAX = 60_000;
-/** For what was told to end in the last test's last line, and does. */
+/** Grace for processes that the last test signalled just before it ended. */
 const GRACE_MS = 2_000;
-/** After the signal, until the kernel has taken everything of a process away. */
+/** Time after the signal until the kernel has removed the process. */
 const GONE_MS_MAX = 5_000;
 const LOOK_MS = 20;
 
-/** Beds of machines, also a control plane's own; no deeper, as whole disks lie there. */
+/** Test beds of machines, also within a state folder; no deeper, because disk images are there. */
 const BEDS = ["*/clear.sh", "*/*/clear.sh", "*/*/*/clear.sh"] as const;
 
 /** A new folder, named after this process. */

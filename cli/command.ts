@@ -11,9 +11,9 @@ export type Context = Screen & {
   flags: Flags;
   /** Words after the command's own. */
   words: readonly string[];
-  /** Opens the way to the control plane; fails on an address or token that makes no sense. */
+  /** Opens a client of the control plane; fails if the address or token is invalid. */
   connect(): Client | Failure;
-  /** `--timeout` in milliseconds, and whether someone asked for it. */
+  /** `--timeout` in milliseconds, and whether it was given. */
   timeoutMs: number;
   timeoutGiven: boolean;
 };

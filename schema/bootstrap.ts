@@ -52,9 +52,9 @@ export const BOOTSTRAP_STATES = [
   "done",
   /** A step failed; another attempt may follow. */
   "failed",
-  /** Its control plane ended or lost the lead: it goes on where the machine's marks end. */
+  /** Its control plane ended or lost leadership; resumes from the markers on the machine. */
   "interrupted",
-  /** Its node leaves: nobody wants it any more. */
+  /** Its node is being removed. */
   "cancelled",
 ] as const;
 

@@ -30,9 +30,9 @@ export const PURPOSES = [
    * counts it.
    */
   "failed",
-  /** The cloud returned hardware that failed before; its offer rests. */
+  /** The cloud returned hardware that failed before; its offer is backed off. */
   "lemon",
-  /** An own instance that no slot wants. */
+  /** An instance of this fleet that no slot needs. */
   "surplus",
   /** Someone else removed the instance: no hardware failure, the slot gets a new node. */
   "lost",

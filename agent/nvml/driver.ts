@@ -91,7 +91,7 @@ export class NvmlDriver implements Driver {
     this.#wallMs = wallMs;
   }
 
-  /** Power is read from the device each time; what the library keeps by itself proves nothing. */
+  /** Power is read from the device each time; cached values do not prove that the GPU responds. */
   ping(): Reading<null> {
     const words = new Uint32Array(1);
     for (const { handle } of this.#devices) {
@@ -179,7 +179,7 @@ export class NvmlDriver implements Driver {
       if (reader.initRc !== SUCCESS) return { kind: "failed", failure: this.#drop(reader.initRc) };
       // The handle of a lost GPU is of no more use; the next round asks for a new one.
       if (reader.rc === GPU_IS_LOST || reader.rc === RESET_REQUIRED) device.handle = null;
-      // Said once while it introduced itself it is noise, and must not be repeated for it.
+      // An unknown error seen only while reading identity is not reported again.
       if (device.rc === UNKNOWN) device.handle = null;
     }
     return { kind: "ok", value: build(gpus) };
@@ -235,7 +235,7 @@ export class NvmlDriver implements Driver {
       if (wantsInit(device.rc)) return this.#drop(device.rc);
     }
     this.#denied = this.#devices.filter((device) => device.rc === NO_PERMISSION).length;
-    // With all of them refused this process is in the wrong place; with some, those are ill.
+    // All denied: wrong container or permissions. Some denied: those GPUs are faulty.
     if (count > 0 && this.#devices.every(isRefused)) {
       return failureOf(NO_PERMISSION, "nvmlDeviceGetHandleByIndex");
     }

@@ -9,7 +9,7 @@ import type { FailureCause } from "./job.ts";
 import { seconds } from "./reach.ts";
 import { programLine, STALE_CODE, STALE_WORD } from "./script.ts";
 
-/** Of our own programs, whose output is short: more than this is not theirs. */
+/** Output limit for our own programs, which print little. */
 const TEXT_BYTES_MAX = 64 * 1_024;
 
 export type Collected = { answer: ExecAnswer; stdout: string; stderr: string };

@@ -15,8 +15,8 @@ export type Values = Readonly<Partial<Record<TemplateVariable, string>>>;
 const NAMES = Object.keys(TEMPLATE_VARIABLES) as TemplateVariable[];
 
 /**
- * Made again for each attempt: with them in the folder's name no mark would ever be found again. A
- * command that is done has no need of a newer one.
+ * These values change with each attempt, so they are excluded from the digest in the folder's name;
+ * otherwise a retry would not find the markers of finished commands.
  */
 const FLEETING: readonly TemplateVariable[] = ["KubernetesJoinToken"];
 
@@ -77,8 +77,8 @@ function formatEnvironment(values: Values, pushedTo: string | null): string {
 }
 
 /**
- * Another release of the control plane, come in the middle of a set-up, changes these: commands
- * that do not fetch the agent by themselves are not run a second time for that.
+ * These values change when the control plane is upgraded during a set-up. Commands that do not
+ * fetch the agent themselves are not run a second time for that.
  */
 const OF_RELEASE: readonly TemplateVariable[] = ["AgentURL", "AgentSHA256"];
 

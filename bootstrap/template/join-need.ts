@@ -7,7 +7,7 @@ const NAMES = (Object.keys(TEMPLATE_VARIABLES) as TemplateVariable[])
   .filter((name) => name.startsWith("Kubernetes"))
   .flatMap((name) => [`.${name}`, variableEnv(name)]);
 
-/** By the text: what only a branch that is not taken uses counts too. */
+/** A textual check: variables in untaken branches count too. */
 export function joinsCluster(commands: readonly string[]): boolean {
   return commands.some((command) => NAMES.some((name) => command.includes(name)));
 }

@@ -29,7 +29,7 @@ type Description = {
   details: readonly string[];
   /** Paths in the package, without the leading `./`; the binary is not among them. */
   files: Readonly<Record<string, Content>>;
-  /** Modes of folders that are not for everybody. */
+  /** Directories with restricted modes. */
   folders: Readonly<Record<string, number>>;
   conffiles: readonly string[];
 };

@@ -27,8 +27,8 @@ export function runtimePackage(architecture: Architecture): string {
 
 /**
  * The Bun executable of another architecture, with the addon put where the bundler looks for it;
- * `null` for the own architecture, whose Bun is the one that runs. Throws if a package cannot be
- * had or has another checksum.
+ * `null` for the host's architecture, whose Bun is already running. Throws if a package cannot be
+ * downloaded or has a different checksum.
  */
 export function fetchForeign(architecture: Architecture, lock: Lock): string | null {
   if (architecture === process.arch) return null;

@@ -17,7 +17,7 @@ const STRETCH_GAP_MS = 5_000;
 const KEEP_MS_MIN = 24 * 3_600_000;
 /** Bound of the stored list (`FindingHistory`). */
 const ENTRIES_MAX = 256;
-/** Of these, what shadows may use at most, and only where the deciding rules leave room. */
+/** The most of these for shadow rules, and only as far as the deciding rules leave room. */
 const SHADOW_ENTRIES_MAX = 64;
 /** A code within this time explains XID 45. */
 const FOLLOW_MS = 30_000;

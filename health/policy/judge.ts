@@ -6,8 +6,8 @@
  * The findings of one report are judged together and then do not depend on their order: evidence of
  * one fault arrives in any order (docs/reference/kernel-log.md#order).
  *
- * A rule that is a shadow, or in quarantine, is asked in its place and passed over: what it would
- * have said is told beside the judgement, which is the one that a policy without it would give.
+ * Shadow and suspended rules are evaluated but do not decide: the judgement is that of a policy
+ * without them, and their results are returned separately.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { FindingHistory, PastFinding } from "../../schema/held.ts";

@@ -1,7 +1,7 @@
 /**
- * Which rule of a policy decides about a finding, and which shadows stand before it. Pure. Order
- * matters: the first rule whose condition is true decides, and one that does not decide is asked in
- * its place and passed over.
+ * Which rule of a policy decides about a finding, and which shadow rules precede it. Pure. Order
+ * matters: the first rule whose condition is true decides; shadow and suspended rules are evaluated
+ * in their place but do not decide.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { PolicyNode } from "../../schema/policy.ts";

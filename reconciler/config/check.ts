@@ -75,7 +75,7 @@ function checkThresholds(section: Section, part: PartOf<typeof AUTOSCALER.reacti
   section.problems.error(at?.value.at ?? section.at, section.path, "range", message);
 }
 
-/** Who writes 0.8 for 80 % gets a pool that grows at one percent of load and never shrinks. */
+/** 0.8 is almost certainly meant as 80 %; as written the pool grows at 0.8 % load. */
 function warnFraction(section: Section, key: string, value: number | null): void {
   if (value === null || value <= 0 || value > 1) return;
   const at = section.look(key)?.value.at ?? section.at;

@@ -54,7 +54,7 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     const message = `expected https://host:port without a path, found ${JSON.stringify(text)}`;
     return { ok: false, message, hint: 'write for example "https://10.0.0.1:6443"' };
   }),
-  /** Whoever writes the secret itself is told so, without quoting it. */
+  /** Detects a literal secret; the message does not repeat it. */
   env: matches(
     "env",
     /^[A-Za-z_][A-Za-z0-9_]*$/,

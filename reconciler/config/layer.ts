@@ -131,7 +131,7 @@ function checkName(problems: Problems, name: string, at: Place, path: string): b
     return false;
   }
   if (!/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name)) {
-    const message = "is not a DNS label, so instance names use a changed form of it";
+    const message = "is not a DNS label, so instance names use a normalised form of it";
     problems.note(at, path, "name_note", message);
   }
   return true;

@@ -63,7 +63,7 @@ function parseBounded(file: SourceText, problems: Problems): Parsed | null {
     if (documents.length > DOCUMENTS_MAX) {
       return refuse("too many documents", "give each document its own file and --config");
     }
-    if (parser.stack.length > PARSER_DEPTH_MAX) return refuse("nested too deeply", "use less");
+    if (parser.stack.length > PARSER_DEPTH_MAX) return refuse("nested too deeply", "flatten it");
   }
   for (const token of parser.end()) documents.push(...composer.next(token));
   documents.push(...composer.end(true, file.text.length));

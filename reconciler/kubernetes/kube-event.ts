@@ -46,17 +46,17 @@ const KEPT_MAX = 5_000;
 /** Different subjects (pods, budgets) of one object and reason; the rest share one event. */
 const SUBJECTS_MAX = 20;
 /**
- * After a refusal nothing is tried in that namespace for so long: a moment first, because what is
- * told meanwhile is lost, then twice that each time. A missing permission is not back in a moment.
+ * Back-off of a namespace after a refusal. It starts with 2 s, because events are dropped
+ * meanwhile, and doubles each time, because a missing permission does not return soon.
  */
 const PAUSE_LEAST_MS = 2_000;
 const PAUSE_MS = 60_000;
 const PAUSED_MAX = 1_000;
 
 type Kept = {
-  /** Its own in the queue: a window may begin while the one before is still being written. */
+  /** Unique in the queue: a window may begin while the one before is still being written. */
   id: string;
-  /** The newest one told. */
+  /** The newest one reported. */
   event: KubeEvent;
   /** Of the Event object; `null` until the server was asked to create it. */
   object: string | null;
@@ -80,7 +80,7 @@ export class KubeEvents {
   readonly #groups = new Map<string, number>();
   /** By namespace. */
   readonly #paused = new Map<string, { untilMs: number; waitMs: number }>();
-  /** Texts cannot be rewritten until then: the role of an older install lacks the rule. */
+  /** Events cannot be patched until then: the ClusterRole of an older install lacks the verb. */
   #fixedUntilMs = Number.NEGATIVE_INFINITY;
   #dropped = 0;
   /** Two of one millisecond differ by it, two processes by their draws. */

@@ -18,7 +18,7 @@ const BACKOFF_MAX_MS = 300_000;
 
 export type LeavingNode = { object: KubeNode; pool: string | null };
 
-/** What the wish names and the cluster still has, unless it is some node's again. */
+/** Leaving Node objects of the desired state that still exist and belong to no current node. */
 export function leavingOf(
   { leaving, shown }: Wish,
   get: (name: string) => KubeNode | undefined,

@@ -58,16 +58,16 @@ const SLOW_MS = 200;
 /** Slowness alone goes no lower: the server still takes what it is sent. */
 const SLOW_FLOOR_PER_SECOND = 10;
 const SLOW_FACTOR = 2;
-/** Weight of one answer: some ten answers make the present, some thousand what is normal. */
+/** EWMA weights: about 10 samples for the current latency, 1,000 for the baseline. */
 const FAST_WEIGHT = 0.1;
 const NORMAL_WEIGHT = 0.001;
-/** The first answers teach what is normal; until then nothing is slow. */
+/** Samples before the baseline is used; until then no answer counts as slow. */
 const LEARN_ANSWERS = 20;
-/** A longer wish is a proxy's mistake, and would stop isolation with it. */
+/** Cap of `Retry-After`: a longer value is a proxy's error and would block cordons. */
 const PAUSE_MS_MAX = 30_000;
-/** A lower lane goes first after this many grants to the ones above it. */
+/** A lower-priority lane is served after this many grants to the lanes above it. */
 const PASSED_OVER_MAX = 9;
-/** More than all evictions of a large fleet at once; who comes later is told no. */
+/** More than all evictions of a large fleet at once; further requests are rejected. */
 const WAITING_MAX = 50_000;
 
 /** Evictions worth waiting for a turn: what two seconds let through. More would only grow old. */
@@ -122,7 +122,7 @@ class Bucket {
 type Latency = { answers: number; fastMs: number; normalMs: number };
 type Waiting = { settle: (granted: boolean) => void };
 
-/** Whoever allows more writes in all allows cordons their share of it: three quarters. */
+/** Cordons may use at most 75 % of the total write rate, if that is above their default. */
 function cordonsMax(perSecondMax: number): number {
   return Math.min(perSecondMax, Math.max(CORDONS_PER_SECOND, 0.75 * perSecondMax));
 }

@@ -6,7 +6,7 @@
 import type { NodeId } from "../../schema/id.ts";
 import type { InboxEntry } from "../core/store.ts";
 
-/** Letters taken at once, and findings and gaps in them. */
+/** Limits of one take: inbox entries, and findings and gaps in them. */
 export type InboxBounds = { entries: number; news: number };
 
 /** Reports that one activation folds, and findings in them: bounds its time and its memory. */
@@ -29,8 +29,8 @@ type Queued = { entry: InboxEntry };
 const newsOf = ({ entry }: Queued): number => entry.findings.length + entry.gaps.length;
 
 /**
- * Takes letters out of `queue`, at least one if there is any: first the oldest of each node, then
- * the next ones. A node's letters stay in order.
+ * Takes entries from `queue`, at least one if there is any: first the oldest of each node, then the
+ * next ones. A node's entries stay in order.
  */
 export function takeFairly<T extends Queued>(queue: T[], bounds: InboxBounds): T[] {
   const news = queue.reduce((sum, one) => sum + newsOf(one), 0);

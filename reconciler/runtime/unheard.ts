@@ -1,8 +1,8 @@
 /**
- * Conditions that a node's checks list and nothing here holds. Agents tell a condition once, so
- * what was lost since then (in an older backup, or to somebody who said in the node's name that it
- * was over) would be lost for good, and a dead GPU would read as healthy. Its agent is asked to
- * tell it again. Pure but for its own memory.
+ * Finds conditions that a node's checks list but the control plane does not hold. Agents report a
+ * condition once, so one that was lost (restored backup, or a forged report of its end) would be
+ * lost for good, and a dead GPU would read as healthy. The agent is asked to report it again. Pure
+ * but for its own memory.
  */
 import { namesOf } from "../../health/policy/hold.ts";
 import type { NodeId } from "../../schema/id.ts";

@@ -56,10 +56,10 @@ export async function takeLock(
 const POLL_MS = 200;
 const TELL_MS = 60_000;
 
-/** Who has a folder, for whoever waits for it. */
+/** The holder of a folder's lock, shown to processes that wait for it. */
 export type Holder = { host: string; pid: number; since: string };
 
-/** Beside the lock, and only as true as the lock: a process that is killed leaves it behind. */
+/** File beside the lock. Valid only while the lock is held: a killed process leaves it behind. */
 const HOLDER = "lock.holder";
 
 function readHolder(folder: string): Partial<Holder> {
@@ -72,7 +72,7 @@ function readHolder(folder: string): Partial<Holder> {
   }
 }
 
-/** A full disk keeps nobody from starting: then others do not read who it is. */
+/** A full disk does not block the start; the holder is then unknown to processes that wait. */
 function writeHolder(folder: string, holder: Holder): void {
   try {
     writeFileSync(join(folder, HOLDER), `${JSON.stringify(holder)}\n`, { mode: 0o600 });

@@ -26,8 +26,8 @@ type Row = Cell[];
 
 /**
  * Half of a surrogate pair becomes three bytes that are not UTF-8 in SQLite (its json.c decodes
- * each escape by itself), and whoever reads them ends: the driver aborts the process. A NUL would
- * cut the rest off. Both come from agents and people, and from texts that were cut to a length.
+ * each escape by itself), and reading such a row makes the driver abort the process. A NUL would
+ * truncate the text. Both come from agents and people, and from texts that were cut to a length.
  */
 export function storable<T extends Cell>(cell: T): T | string {
   return typeof cell === "string" ? cell.toWellFormed().replaceAll("\0", "\uFFFD") : cell;

@@ -1,5 +1,5 @@
 /**
- * Calls what hangs on a store: the log and the metrics, so that no writer has to think of them.
+ * Calls the hooks of a store (log, metrics) after each commit, so that no writer has to.
  */
 import type { Change, StoreHooks } from "../core/store.ts";
 

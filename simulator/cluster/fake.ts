@@ -33,9 +33,9 @@ const NAMESPACES = resourceOf("namespaces");
 
 export type FakeKubeOptions = {
   clock: Clock;
-  /** 0 to 1; a fixed sequence unless told. The same clock and the same draws are the same run. */
+  /** 0 to 1; a fixed sequence by default. The same clock and random numbers repeat the run. */
   random?: () => number;
-  /** Told of each entry of the journal, after it is done. */
+  /** Called after each journal entry. */
   wrote?: (write: KubeWrite) => void;
 };
 

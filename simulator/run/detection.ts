@@ -1,7 +1,6 @@
 /**
- * Whether something that the product recorded is the answer to something that was done to a
- * machine. Pure. What has no own sign (a machine that only boots slowly) is never counted as
- * missed.
+ * Matches recorded findings and events to injected faults. Pure. A fault without a sign of its own
+ * (a machine that only boots slowly) is never counted as missed.
  */
 import type { EventKind } from "../../schema/event.ts";
 import type { Finding, FindingKind } from "../../schema/finding.ts";
@@ -9,7 +8,7 @@ import type { Cause, Failure } from "../scenario/fault.ts";
 import type { FailureType } from "../scenario/scenario.ts";
 import { lastingOf } from "../machine/xid.ts";
 
-/** Ground truth: what was done, and when the product first said so. Milliseconds of the run. */
+/** Ground truth: the injected fault, and when it was first reported. Milliseconds of the run. */
 export type Injection = {
   node: string;
   failure: Failure;
@@ -19,7 +18,7 @@ export type Injection = {
   name: string | null;
   detectedMs: number | null;
   endedMs: number | null;
-  /** False if nothing new could be learned from it. */
+  /** False if its detection cannot be measured (a repeated fault). */
   countable: boolean;
 };
 

@@ -45,7 +45,7 @@ export function watchSignals(): { isAborted: () => boolean; close: () => void } 
   };
 }
 
-/** A seed for who gave none; printed, so that the run can be had again. */
+/** Default random seed; printed so that the run can be repeated. */
 export function drawSeed(): number {
   return 1 + Math.floor(Math.random() * 0x7fff_fffe);
 }

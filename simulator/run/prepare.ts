@@ -53,7 +53,7 @@ export function shapeOf(scenario: Scenario): SimNode {
   };
 }
 
-/** The same pools, none of which wants a node: what exists is then taken in, and nothing bought. */
+/** The same pools with size 0: existing instances are adopted, and none is created. */
 export function withoutFloor(config: Config): Config {
   const pools = config.pools.map((pool) => ({
     ...pool,

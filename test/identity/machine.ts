@@ -14,16 +14,16 @@ export type MachineOptions = {
   joinToken?: string;
   fingerprint?: string;
   caFile?: string;
-  /** Files of what it shows where certificates are asked for. */
+  /** Client certificate and key. */
   certFile?: string;
   keyFile?: string;
-  /** Another address of the control plane than its own, such as a standby's. */
+  /** Address of the control plane to use instead, such as a standby's. */
   base?: string;
-  /** Upgrades are not tried. */
+  /** Reports by POST only, without a WebSocket upgrade. */
   post?: boolean;
-  /** A folder that another life of the same machine has left. */
+  /** State folder left by an earlier run of the same machine. */
   folder?: string;
-  /** Nothing can be written. */
+  /** The disk is full. */
   full?: boolean;
   token?: string;
 };

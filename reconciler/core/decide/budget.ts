@@ -41,9 +41,9 @@ export type Budget = {
 };
 
 /**
- * Counts only when somebody asks: most plans of a large fleet spend nothing. `desired` is the
- * wanted size, `places` that and the unmanaged machines beside it. Those are judged by all
- * that is out, ours by what is out of ours: nobody fills the place of an unmanaged one.
+ * Counts lazily: most plans of a large fleet spend nothing. `desired` is the wanted size, `places`
+ * that plus the unmanaged machines. An unmanaged node counts against all nodes that are out; a
+ * bought node only against bought nodes, because an unmanaged node is never replaced.
  */
 export function openBudget(
   pool: PoolConfig,

@@ -39,7 +39,7 @@ export function judgeCommand(
     case "uncordon":
       return judgeUncordon(node, command);
     case "drain":
-      // One that leaves for good, or comes back from a repair, is not what a person asks for here.
+      // A drain for termination or repair does not satisfy an operator's drain.
       return phase.kind === "draining" && phase.purpose === "operator"
         ? { kind: "no_op", message: `node ${node.id} is already draining` }
         : judgeReach(node);
@@ -179,7 +179,7 @@ function foldUncordon(node: Node, command: Command, now: number): Node {
   };
 }
 
-/** What is held aside for a rule that does not count now would come back with the rule. */
+/** Findings of a suspended rule would return when it is re-enabled, so they are cleared too. */
 function clearOlder(health: Node["health"], at: number): Node["health"] {
   const held = health.held.filter(({ lastAt }) => lastAt > at);
   const aside = (health.aside ?? []).filter(({ lastAt }) => lastAt > at);

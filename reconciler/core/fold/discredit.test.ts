@@ -50,7 +50,7 @@ describe("discredit()", () => {
         session: sessionOf().id,
         actor: "navarch",
         message:
-          "said by an agent that a burst was traced to: unhealthy → healthy: no evidence is held",
+          "from an agent version linked to a burst: unhealthy → healthy: no evidence is held",
       },
     ]);
   });

@@ -1,7 +1,7 @@
 /**
- * Lets go of what a discredited agent said about a node, once another version speaks for it
- * (docs/reference/safety.md#common-cause, act on the cause, not on the nodes). Pure. What is
- * evident by itself stays, and a condition that is true will be said again by the next check.
+ * Drops findings of an agent version that was linked to a burst, once another version reports for
+ * the node (docs/reference/safety.md#common-cause, act on the cause, not on the nodes). Pure.
+ * Findings that are evident by themselves stay; the next check repeats a condition that is true.
  */
 import { isEvidentFinding } from "../../../health/policy/evident.ts";
 import { verdictOf } from "../../../health/policy/hold.ts";
@@ -27,6 +27,6 @@ export function discredit(
   const verdict = known ? verdictOf(held) : "unknown";
   const keeps = verdict === "unhealthy" || health.silentSince !== null;
   const after = { ...health, held, verdict, unhealthyRun: keeps ? health.unhealthyRun : 0 };
-  const why = "said by an agent that a burst was traced to: ";
+  const why = "from an agent version linked to a burst: ";
   return { node: { ...node, health: after }, events: verdictEvents(node, after, now, why) };
 }

@@ -1,7 +1,7 @@
 /**
- * Boots of a node that are over. The kernel draws a boot id at random, so one that comes back is no
- * reboot: two senders use one node's credential, a copied machine or a thief. Neither is believed
- * when it says that something is over; what either finds counts. Pure.
+ * Former boots of a node. Boot ids are random: if an old one returns, two senders share one
+ * credential (a cloned machine or theft). Neither may clear a condition; findings of both count.
+ * Pure.
  */
 import { LIMIT } from "../../../schema/limit.ts";
 import type { AgentFact } from "../../../schema/node.ts";

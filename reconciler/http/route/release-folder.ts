@@ -1,9 +1,8 @@
 /**
- * The releases that this control plane can give away: folders named after a version, as
- * `npm run release` writes them, and the release that it is part of itself. The latter is made up
- * from the agent's binary beside the own one, so that a plain build can already equip machines of
- * its own architecture. A folder counts as a release once it has a `SHA256SUMS`, and of its files
- * those that are listed there.
+ * The releases that this control plane serves: folders named after a version, as `npm run release`
+ * writes them, plus its own release. That one is assembled from the `navarch-node` binary beside
+ * `navarch`, so a plain build can install agents of the same architecture. A folder counts as a
+ * release once it has a `SHA256SUMS`; only files listed there are served.
  *
  * Adapter: files.
  */
@@ -107,7 +106,7 @@ export function parseSums(text: string): Map<string, string> {
   return sums;
 }
 
-/** `null` without an agent: a script without anything to install would only be puzzling. */
+/** `null` without an agent binary: there is nothing to install. */
 async function ownRelease(own: OwnRelease, digests: Digests): Promise<Release | null> {
   const files = new Map<string, ReleaseFile>();
   const all = new Map([...own.files, ["VERSION", { text: `${own.version}\n` }] as const]);

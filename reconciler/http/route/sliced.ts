@@ -9,10 +9,10 @@ import { nextTurn } from "../../runtime/turn.ts";
 
 type Slice = string | Uint8Array;
 
-/** A reader that has not taken the whole by then is cut off, however often it takes a byte. */
+/** A client that has not read the whole body by then is disconnected, even if it still reads. */
 const READ_MS_MAX = 120_000;
 
-/** Nothing is made before somebody reads, so the answer to a HEAD costs nothing. */
+/** Slices are generated lazily, so the answer to a HEAD costs nothing. */
 export function openSliced(
   slices: Iterable<Slice> | AsyncIterable<Slice>,
   readMsMax = READ_MS_MAX,

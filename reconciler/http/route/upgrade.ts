@@ -16,7 +16,7 @@ import { eventBy, invalid, needs, readAsked, reasonOrNone, Refusal } from "./req
 
 /** Download, start and one full check of a minute's cadence, on a slow machine. */
 export const DEADLINE_DEFAULT_MS = 3 * 60_000;
-/** Below it one lost heartbeat ends a campaign; above it a dead canary is nobody's news. */
+/** A shorter deadline fails on one lost heartbeat; a longer one hides a dead canary. */
 const DEADLINE_MS = { min: 10_000, max: 3_600_000 };
 /** An older release may lack the repair of a hole that is known by now: agents refuse it. */
 const NO_DOWNGRADE = "a downgrade needs a person at the machine (install.sh --version V there)";
@@ -46,7 +46,7 @@ const Stop = v.strictObject({
 
 export function upgradeRoutes(api: App, ports: RoutePorts): void {
   api.get("/upgrade", needs("viewer"), (c) => c.json(viewOf(ports)));
-  // Whatever is in the release runs as root on every node: an administrator's word.
+  // The release runs as root on every node, so this requires the admin role.
   api.post("/upgrade", needs("admin"), (c) => begin(c, ports));
   api.delete("/upgrade", needs("operator"), (c) => stop(c, ports));
 }

@@ -34,8 +34,8 @@ function judgeToken(world: World, request: CreateRequest): Judgement {
   if (id === undefined) return { kind: "new" };
   const held = world.instances.get(id);
   if (held === undefined || held.instance.state === "terminated") {
-    // EC2's IdempotentInstanceTerminated: this ask had its instance and will never have another.
-    // Nothing is wrong with the place, so the next ask, with a token of its own, may come at once.
+    // EC2's IdempotentInstanceTerminated: this token made its instance and makes no other. The
+    // offer is fine, so the next request, with a new token, may follow immediately.
     return refused(
       "bad_request",
       `token spent: ${request.token} made ${id}, which is terminated`,

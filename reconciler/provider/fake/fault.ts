@@ -96,7 +96,7 @@ export type Faults = v.InferInput<typeof Faults>;
 export type Refusal = { class: RefusalClass; message: string; retryAfterMs: number | null };
 
 export type CreateFate = {
-  /** Refused before anybody looks at the ask, so also when it is a replay. */
+  /** Refused before the idempotency check, so replays are refused too. */
   door: Refusal | null;
   /** Refused only if it would have made something new. */
   refusal: Refusal | null;
@@ -151,7 +151,7 @@ export class FaultBook {
     this.#left = new Map(left);
   }
 
-  /** What is left of the faults that happen an exact number of count, as far as any happened. */
+  /** Remaining counts of the counted faults that have fired. */
   left(): ReadonlyMap<string, number> {
     return this.#left;
   }
@@ -201,7 +201,7 @@ export class FaultBook {
     ) {
       const said = {
         class: refuse.class,
-        message: refuse.message ?? `${refuse.class} by order`,
+        message: refuse.message ?? `${refuse.class} by injection`,
         retryAfterMs: refuse.retryAfterMs ?? null,
       };
       if (refuse.class === "auth" || refuse.class === "rate_limit") door = said;
@@ -232,7 +232,7 @@ export class FaultBook {
       refuse !== undefined &&
       (refuse.times === undefined || this.#take("refuse.terminate", refuse.times))
     ) {
-      door = { class: refuse.class, message: `${refuse.class} by order`, retryAfterMs: null };
+      door = { class: refuse.class, message: `${refuse.class} by injection`, retryAfterMs: null };
     }
     return {
       door,

@@ -12,13 +12,13 @@ import type { AgentRunner } from "./process.ts";
 import type { AgentProcess, Held } from "./world.ts";
 
 /**
- * How soon to look again while the control plane does not listen yet: it is a matter of its start.
+ * Pause between looks while the control plane does not listen yet; it does so soon after its start.
  */
 const NOT_YET_MS = 100;
 
 /**
- * How often to look at an agent that another control plane started: its end is not told to this
- * one.
+ * Pause between looks at an agent that another control plane started: this process gets no exit
+ * event for it.
  */
 const ADOPTED_POLL_MS = 1_000;
 
@@ -52,9 +52,9 @@ export class Keeper {
   readonly #open = new Set<InstanceId>();
   /** Not before this instant, by instance. */
   readonly #restartAtMs = new Map<InstanceId, number>();
-  /** Agents whose end this process is told. */
+  /** Agents whose exit this process is notified of. */
   readonly #own = new Set<number>();
-  /** Agents that were given what this process shows and trusts. */
+  /** Agents started with this process's certificate and CA. */
   readonly #told = new Set<number>();
   /** Agents that were killed: the kernel takes a moment, and what they held is not free before. */
   readonly #killed: AgentProcess[] = [];

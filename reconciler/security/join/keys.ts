@@ -52,7 +52,7 @@ export class Keys {
   }
 
   /**
-   * Said for each accepted report of a node: notes what was shown, and gives the credential that
+   * Called for each accepted report: records which credential was used, and returns the one that
    * the agent should use from now on, or `null`. A store that cannot be written changes nothing.
    */
   async heard(principal: Principal): Promise<string | null> {
@@ -87,7 +87,7 @@ export class Keys {
     return isDue(node, since, now, this.periodMs) ? rotateKey(key, now, null) : null;
   }
 
-  /** A person's wish: the next report brings a new one, and older ones end within the grace. */
+  /** Operator request: the next report gets a new one, and older ones end within the grace. */
   async rotate(node: NodeId, by: string): Promise<Credential> {
     const now = this.from.clock.wallMs();
     return this.change(node, by, now, (own) => {
@@ -101,7 +101,7 @@ export class Keys {
     return this.change(node, by, now, (own) => ({ ...own, revokedAt: own.revokedAt ?? now }));
   }
 
-  /** What `make` makes of the row as it is in its turn, durably; `null` = it stays as it is. */
+  /** Applies `make` to the current row, serialised by node, and commits; `null` = no change. */
   private change(
     node: NodeId,
     by: string,

@@ -29,7 +29,7 @@ const WAITING_MAX = 1_024;
 /** One agent that restarts again and again shows the same token. */
 const CACHE_MS = 60_000;
 const CACHE_MAX = 4_096;
-/** While the server does not say, one agent is asked this often; else what was refused is. */
+/** Retry interval of one agent while the API server is unreachable, and of a rejected token. */
 const DOWN_MS = 30_000;
 const AGAIN_MS = 600_000;
 /** Lines of the log about refused tokens. */

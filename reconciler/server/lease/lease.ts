@@ -38,7 +38,7 @@ export function unfencedMs({ expiryMs, renewMs, marginMs }: LeaseTiming): number
   return expiryMs - renewMs - marginMs;
 }
 
-/** One time of leading. Once lost it is lost for good; the next one has another epoch. */
+/** One leadership term. Once lost it is lost for good; the next term has another epoch. */
 export type Term = {
   readonly epoch: number;
   /** Resolves with the reason when this process must not act any more. */
@@ -201,7 +201,7 @@ export class Candidate {
         if (!kept) return end("another process leads");
         if (clock.monoMs() < untilMono) untilMono = sent + timing.expiryMs - timing.marginMs;
       } catch {
-        // Whether it was renewed is not known: as if it was not, and soon again.
+        // Outcome unknown: treat it as failed and retry soon.
         restMs = timing.renewMs / 4;
       }
       if (over) return;

@@ -23,19 +23,19 @@ export const POOL = "training";
 
 export type At = { bed: Bed; port: number };
 export type BedPlaneOptions = {
-  /** Nodes that are wanted; 1 unless told. */
+  /** Desired number of nodes; default 1. */
   size?: number;
-  /** What the pool says besides or instead; a value that needs the bed is made from it. */
+  /** Pool settings to add or override; a function if a value depends on the bed. */
   pool?: Record<string, unknown> | ((at: At) => Record<string, unknown>);
   server?: Record<string, unknown>;
   /** `tmpfs:400m` for a disk that can be filled. */
   disk?: string;
   env?: Record<string, string>;
-  /** Of an image that has more than every machine has. */
+  /** Extra packages in the machine image. */
   packages?: readonly string[];
-  /** What is on the bed before anything is bought. */
+  /** Prepares the bed before the first purchase. */
   before?: (bed: Bed) => Promise<void>;
-  /** A further configuration to be laid over the first. */
+  /** A second configuration file that overrides the first. */
   over?: (at: At) => string;
   /** The whole `pools` and `providers` instead of the usual one. */
   whole?: (at: At) => { pools: unknown; providers: unknown };
