@@ -268,7 +268,7 @@ function readFingerprint(given: string | null, flag: string): string | null {
   throw new Bad(`${flag} must be sha256: and 64 hex digits, found ${given.length} letters`);
 }
 
-/** A pinned authority means TLS; an address that says otherwise is a mistake somebody must see. */
+/** A pinned CA means TLS; an address with another scheme is reported as a mistake. */
 function withScheme(base: string, given: string, caFingerprint: string | null): string {
   if (caFingerprint === null || base.startsWith("https:")) return base;
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(given.trim())) {

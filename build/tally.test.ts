@@ -72,7 +72,7 @@ error: expect(received).toBe(expected)
  1 fail
 Ran 3 tests across 2 files. [3.00ms]`;
 
-  test("is told once, with its file and what was said just before", () => {
+  test("is printed once, with its file and preceding output", () => {
     expect(judgeRun(read(text), 1).failures).toEqual([
       "b.test.ts:\n12 |   expect(3).toBe(4);\nerror: expect(received).toBe(expected)\n" +
         "(fail) a group > three [0.14ms]",

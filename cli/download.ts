@@ -59,7 +59,7 @@ export async function download(
   }
 }
 
-/** Told of the bytes that came, and of how many will have come, if the server says. */
+/** Called with the received bytes, and the total if the server reports it. */
 export type Seen = (bytes: number, total: number | null) => void;
 
 async function* counted(

@@ -41,7 +41,7 @@ export function needsAgent({ values }: HostWish, { uses }: HostScript): boolean 
   return uses.has("AgentURL") || uses.has("AgentSHA256");
 }
 
-/** Whether anything of a control plane is needed; `named` = somebody said which one. */
+/** Whether a control plane is needed; `named` = its address was given. */
 export function needsServer(wish: HostWish, script: HostScript, named: boolean): boolean {
   if (needsJoinToken(wish)) return true;
   return wish.values.ControlPlane === undefined && (named || script.uses.has("ControlPlane"));

@@ -31,7 +31,7 @@ export type Plan = {
   /** Each machine's core runs all the time, also while nothing happens. */
   whole: boolean;
   debug: boolean;
-  /** Goes on until somebody interrupts it. */
+  /** Runs until it is interrupted. */
   stays: boolean;
 };
 

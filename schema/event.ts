@@ -8,7 +8,7 @@ import { count, instant } from "./number.ts";
 
 type Level = "debug" | "info" | "warn" | "error";
 
-/** Every kind, with level and words of its line in the log; `null` = whoever found it logs it. */
+/** Every kind, with level and text of its log line; `null` = logged where it is found. */
 export const EVENTS = {
   "node.requested": ["info", "node requested"],
   "node.booting": ["info", "machine bought"],

@@ -77,7 +77,7 @@ export const LIMIT = {
   auditRefusedKeptMax: 50_000,
   /** Join tokens that can still be used; a forgotten script must not fill the store. */
   joinTokensMax: 1_000,
-  /** A machine's wish to join, which is read before anybody knows whose it is. */
+  /** A machine's join request, which is read before its sender is known. */
   joinBytesMax: 16 * 1024,
   /** A service-account token: one signed with RSA-4096 and long names has some 2,000. */
   podTokenCharsMax: 8_192,

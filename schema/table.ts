@@ -30,7 +30,7 @@ export const lease = sqliteTable("lease", {
   holder: text("holder").notNull(),
   /** Grows with every change of holder. */
   epoch: integer("epoch").notNull(),
-  /** Grows with every renewal: what a candidate watches in place of anybody's clock. */
+  /** Grows with every renewal: a candidate watches it instead of comparing clocks. */
   renewal: integer("renewal").notNull(),
   /** Wall milliseconds of the holder, for people to read; nothing compares it. */
   expiresAt: integer("expires_at").notNull(),

@@ -58,13 +58,13 @@ export const UPGRADE_STEPS = [
   "refused",
   /** What stopped the campaign. */
   "failed",
-  /** Told to go back. */
+  /** Ordered to roll back. */
   "returning",
-  /** It has the old version again. */
+  /** It runs the old version again. */
   "back",
-  /** Told to go back, and has not in time; it goes on being told. */
+  /** Ordered to roll back, and has not in time; the order is repeated. */
   "stranded",
-  /** The node ended, or became somebody else's business, in between. */
+  /** The node was removed, or is no longer part of the upgrade. */
   "left",
 ] as const;
 export type UpgradeStep = (typeof UPGRADE_STEPS)[number];
@@ -97,7 +97,7 @@ export type UpgradeView = {
     to: string;
     state: CampaignState;
     why: string | null;
-    /** Why nobody is told now although somebody is next. */
+    /** Why no agent is ordered now although some are next. */
     paused: string | null;
     /** Stopped: those that were told go back. */
     rollback: boolean;

@@ -40,12 +40,12 @@ export type ManagerAnswer =
   /** Started by hand, or by something else than systemd. */
   | { kind: "none" }
   | { kind: "manager"; manager: ServiceManager }
-  /** Somebody waits for words that cannot be said: worth a line in the log. */
+  /** A supervisor waits for notifications that cannot be sent: worth a log line. */
   | { kind: "failed"; message: string };
 
 /** `sun_path` of unix(7); a path needs one of these bytes for its terminating zero. */
 const PATH_BYTES_MAX = 108;
-/** Longer lines are cut off by whoever shows them. */
+/** Longer lines are cut off where they are shown. */
 const STATUS_LENGTH_MAX = 240;
 
 /** glibc, then musl by processor. The process has one of them loaded: none is searched for. */

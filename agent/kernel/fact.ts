@@ -57,7 +57,7 @@ export type KernelFact =
   | { kind: "mismatch"; line: string }
   /** The driver did not bind to devices that are there. */
   | { kind: "bind_failed"; line: string }
-  /** Somebody removes a device in use and hangs. */
+  /** A process removes a device in use and hangs. */
   | { kind: "removal_stuck"; line: string }
   /** NVLink bring-up failed. */
   | { kind: "rx_detect"; line: string }
@@ -106,7 +106,7 @@ const APPENDED = new RegExp(
   String.raw`(?=NVRM:${GAP}Xid${GAP}\((?:(?:PCI:)?${ADDRESS}|00[0-9a-fA-F]{2}:[0-9a-fA-F]{2})` +
     String.raw`[^)\n]{0,40}\):${MAYBE}\d|nvidia-nvswitch\d{1,9}:?${GAP}SXid\b)`,
 );
-/** How the kernel begins what it says of a program: its name, which anybody chooses, and number. */
+/** Prefix of kernel messages about a process: its name, which any program can choose, and PID. */
 const OF_PROGRAM = /^[\s\S]{0,15}\[\d{1,10}\](?::| )/;
 const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable)(?:,[ \t]{1,8}(?:Link (\d{1,9})\b)?|$)/;
 const SXID_DETAIL = /^(?:Severity[ \t]{1,8}\d|Data[ \t]{0,8}\{)/;

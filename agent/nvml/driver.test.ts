@@ -36,7 +36,7 @@ function codes(noise: number, rounds: number): (number | undefined)[] {
   });
 }
 
-test("check() tells an unknown error at the introduction once, and a lasting one each time", () => {
+test("check() reports an unknown error of identification once, a lasting one each time", () => {
   expect(codes(1, 4)).toEqual([999, 0, 0, 0]);
   expect(codes(9, 4)).toEqual([999, 999, 999, 999]);
 });

@@ -32,7 +32,7 @@ test("lend() lets a question end, lets go of the library, and answers without it
     const calls = fake.calls.length;
     const during = runProbes(await nvml.check(8_000), before.memory, AT);
     expect(fake.calls).toHaveLength(calls);
-    // Nothing new is told, nothing is over, and it is no verdict.
+    // Reports no new finding, clears none, and returns no verdict.
     expect(during).toMatchObject({ findings: [], active: before.active, conclusive: false });
     expect(during.gpus).toEqual(before.gpus);
   };

@@ -40,7 +40,7 @@ const FILE = "join.json";
 const TIMEOUT_MS = 10_000;
 const REPLY_BYTES_MAX = 16 * 1_024;
 
-/** `token` is a hash: the token itself is somebody else's to keep. */
+/** `token` is a hash; the token itself is not stored. */
 const Wish = v.object({ token: v.string(), nonce: v.string(), done: v.boolean() });
 type Wish = v.InferOutput<typeof Wish>;
 

@@ -60,7 +60,7 @@ export type AgentParts = {
   /** The pod's service-account token as it is now; `null` or without it, there is none. */
   podToken?: () => string | null;
   load: () => Load;
-  /** Keeps a credential of the own and uses it from then on. */
+  /** Stores the agent's own credential and uses it from then on. */
   adopt: (credential: string) => void;
   /** Carries out what changes the machine, or `null` if that is not enabled. */
   runCommand: ((command: AgentCommand) => Promise<CommandResult>) | null;

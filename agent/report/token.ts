@@ -32,7 +32,7 @@ export type TokenOptions = {
   nodeId: string;
   /** Base URL: a credential of another address comes last. */
   server: string;
-  /** Where the own credential is kept; `null` keeps it in memory. */
+  /** File of the agent's own credential; `null` keeps it in memory. */
   directory: string | null;
   flag: string | undefined;
   /** From `--auth-token-file` or `NAVARCH_AUTH_TOKEN_FILE`. */
@@ -59,7 +59,7 @@ export type TokenSource = {
    * old one, and after a restart this node would have neither. `must` demands the same of a first.
    */
   adopt(credential: string, must?: boolean): string | null;
-  /** True if there is a credential of the own. */
+  /** True if the agent has its own credential. */
   hasOwn(): boolean;
 };
 
@@ -158,7 +158,7 @@ function readStored(path: string, nodeId: string): Stored | null {
   }
 }
 
-/** Whether what only a proven server has seen would go over an open way to whoever is there. */
+/** Whether a credential received over TLS would be sent over unencrypted HTTP. */
 function bares(stored: Stored, server: string): boolean {
   return stored.server.startsWith("https:") && !server.startsWith("https:");
 }

@@ -134,7 +134,7 @@ describe.skipIf(isMissing)("a whole machine", () => {
     ]);
   }, 60_000);
 
-  test("is set up by the guide's own commands, and its agent shows the credential", async () => {
+  test("is set up by the documented commands, and its agent uses the credential", async () => {
     const machine = await bed.boot();
     const url = `http://${bed.gateway}:${plane.port}`;
     const text = readFileSync(join(import.meta.dir, "../../test/fixture/config/v6.yaml"), "utf8");

@@ -142,7 +142,7 @@ describe.skipIf(isMissing)("a real sshd", () => {
     process.kill(Number(pid));
   });
 
-  test("says 100 MB in bounded memory", async () => {
+  test("reads 100 MB of output in bounded memory", async () => {
     const before = process.memoryUsage().rss;
     const start = performance.now();
     const outcome = await run(job({ commands: ["head -c 100000000 /dev/zero | tr '\\0' x"] }));

@@ -5,7 +5,7 @@
 import { formatDuration } from "../../schema/duration.ts";
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
 
-/** `matches` counts by rule name, where somebody counted. */
+/** `matches` counts by rule name, where known. */
 export function policyFile(
   policy: Pick<Policy, "version" | "name" | "hash" | "rules"> & { description?: string | null },
   matches: ReadonlyMap<string, number> = new Map(),

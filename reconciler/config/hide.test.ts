@@ -1,4 +1,4 @@
-/** What leaves the site holds no secret, and is decided as it was. */
+/** A support dump holds no secret, and its decisions can be repeated. */
 import { expect, test } from "bun:test";
 import { joinsCluster } from "../../bootstrap/template/join-need.ts";
 import { poolOf, settingOf } from "../../test/world/ask.ts";

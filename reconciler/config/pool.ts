@@ -68,7 +68,7 @@ export function readPool(
   return config;
 }
 
-/** Whoever sets only the time for the whole drain means it for broken hardware too. */
+/** A `drain.timeout` without a `fatal_timeout` applies to broken hardware too. */
 function mergeDrain(parts: readonly DrainPart[]): ValueOf<typeof DRAIN> {
   const meant = parts.map((part) => ({
     ...part,

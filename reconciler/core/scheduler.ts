@@ -63,7 +63,7 @@ export type SchedulerCluster = {
   stays(uid: string): string | null;
   /** Told by every activation of the leader, after its plan is durable. */
   tend(wish: Wish): void;
-  /** Told of each committed change: what is worth an Event on the object. */
+  /** Called after each committed change, to write Events on the object. */
   tell(change: Change): void;
   /** Begins to look, with a hint whenever something changed; ends and forgets. */
   start(hint: () => void): void;

@@ -217,7 +217,7 @@ export class Metrics {
     return ms;
   }
 
-  /** Told of each committed change, once. */
+  /** Called once after each committed change. */
   committed(change: Change): void {
     const nodes = this.reconciler?.fleet().nodes;
     for (const { node, finding } of change.findings)

@@ -82,7 +82,7 @@ export class ClusterEvents {
     this.#onNodes.tell({ ...one, type: "Warning", reason: "Contested", action: "Show" });
   }
 
-  /** What somebody else wrote under a name of ours was removed. */
+  /** Another client's value under one of our names was removed. */
   removed(one: StatusNote): void {
     this.#onNodes.tell({ ...one, type: "Warning", reason: "TaintRemoved", action: "Show" });
   }

@@ -113,7 +113,7 @@ export class Asks {
     return count;
   }
 
-  /** Somebody would be asked at once if a budget opened. */
+  /** A pod would be evicted at once if a budget opened. */
   get waitsForBudget(): boolean {
     return this.refused.size > 0;
   }

@@ -16,7 +16,7 @@ type Ports = { api: KubeApi; clock: Clock };
 const DAEMONSET_FRESH_MS = 60_000;
 const DAEMONSET_OLD_MS = 300_000;
 const RETRY_MS = 2_000;
-/** One request lists the whole cluster's attachments: not more often, whoever waits for them. */
+/** One request lists the attachments of the whole cluster; all callers share this interval. */
 const ATTACHMENTS_MS = 10_000;
 
 type Known = { exists: boolean; atMono: number };

@@ -14,7 +14,7 @@ export type EvictionVerdict =
   /** Deletion has begun: follow this UID until it is gone. */
   | { kind: "begun" }
   | { kind: "gone" }
-  /** The name belongs to somebody else now, so this UID is gone. */
+  /** Another pod has this name now, so this UID is gone. */
   | { kind: "otherPod" }
   | {
       kind: "budget";

@@ -263,7 +263,7 @@ describe("Kubernetes.left() of a node whose object was taken away", () => {
 });
 
 describe("Kubernetes.cluster.tend() of a machine that was given up and taken back", () => {
-  test("keeps the object of the node that it is now, though the one that it was owes its end", async () => {
+  test("keeps the object of a current node, even if a former node must end", async () => {
     const stage = new Stage();
     const one = await stage.leading();
     const wish = stage.wish();

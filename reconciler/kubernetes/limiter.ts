@@ -138,7 +138,7 @@ export class Limiter {
     evict: new Set(),
     status: new Set(),
   };
-  /** Grants to higher lanes since the lane's last one, while somebody waited in it. */
+  /** Grants to higher lanes since the lane's last one, while a request waited in it. */
   readonly #passedOver: Record<WriteLane, number> = { cordon: 0, evict: 0, status: 0 };
   readonly #latency = new Map<WriteLane, Latency>();
   #pausedUntilMs = Number.NEGATIVE_INFINITY;

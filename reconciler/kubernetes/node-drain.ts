@@ -81,7 +81,7 @@ export class NodeDrain {
     this.startedMono = mono;
   }
 
-  /** Told at each look: whether anybody may be asked to leave now. */
+  /** Set at each look: whether evictions are allowed now. */
   noteWay(isClear: boolean, wall: number): void {
     if (!isClear) this.clearWall = null;
     else this.clearWall ??= wall;
@@ -169,7 +169,7 @@ export class NodeDrain {
     return this.wanted(plan, asks, at).length;
   }
 
-  /** Its list is fresh enough to ask whoever is in it. */
+  /** Its pod list is fresh enough to evict from. */
   isFresh(at: Instant, everyMs: number): boolean {
     const ageMs = at.mono - (this.listing?.sentMono ?? Number.NEGATIVE_INFINITY);
     return ageMs <= Math.max(everyMs, FRESH_MS) + EFFECT_MS;

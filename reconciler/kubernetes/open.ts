@@ -17,7 +17,7 @@ import { agentAccountIn } from "./token-review.ts";
 export type OpenedKubernetes =
   /** None is wanted, or none is there. */
   | { kind: "none" }
-  /** One is meant and cannot be used as it is described: a mistake of whoever described it. */
+  /** A cluster is configured but unusable: an error in its configuration. */
   | { kind: "failed"; message: string }
   | { kind: "ok"; scheduler: Scheduler; server: string };
 

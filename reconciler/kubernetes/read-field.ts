@@ -13,7 +13,7 @@ export const TEXT_CHARS_MAX = 1_024;
 export const ENTRIES_MAX = 1_024;
 /** `metadata.name` of a Node or Pod is a DNS subdomain (RFC 1123), 253 characters at most. */
 const NAME_CHARS_MAX = 253;
-/** A UID is a UUID everywhere; a longer one would be cut and then name somebody else. */
+/** A UID is a UUID everywhere; a longer one would be cut and then name another object. */
 const UID_CHARS_MAX = 128;
 
 export type Fields = Readonly<Record<string, unknown>>;

@@ -29,7 +29,7 @@ import {
 
 const GPU = "nvidia.com/gpu";
 const HOSTNAME_LABEL = "kubernetes.io/hostname";
-/** Stands for whoever cordoned a node whose `managedFields` name nobody: they can be wiped. */
+/** The author of a cordon that `managedFields` do not name, because they can be wiped. */
 export const UNKNOWN_MANAGER = "unknown";
 /** `fieldManager` is 128 characters at most (apimachinery, `FieldManagerMaxLength`). */
 const MANAGER_CHARS_MAX = 128;
@@ -90,7 +90,7 @@ function readOwnership(writes: Writes, unschedulable: boolean) {
 
 const readManager = (value: unknown): string | null => readText(value, MANAGER_CHARS_MAX);
 
-/** Only an entry of ours makes an annotation ours to take away: anybody can write its key. */
+/** Only our `managedFields` entry allows removing an annotation: any client can write its key. */
 function readNoted(writes: Writes): Pick<KubeNode, "noted"> {
   const entry = writes.find(isOwnApply);
   if (entry === undefined) return {};

@@ -52,7 +52,7 @@ export type StatusWish = {
 export type StatusMemory = {
   /** The set of our last apply in this process; `null` = none yet. */
   labelsSent: Readonly<Record<string, string>> | null;
-  /** Labels that somebody else owns, with the value that stands there: left alone. */
+  /** Labels that another manager owns, with their current value: left alone. */
   foreign: Map<string, string>;
 };
 

@@ -35,7 +35,7 @@ const UNWISHED_MS = 60_000;
 const TEXT_MS = 60_000;
 /** A mark takes a tenth of a second; this long nothing else is written on its Node. */
 const LATER_MS = 1_000;
-/** What somebody took away is put back at once, then after 2 s, 4 s, … up to ten minutes. */
+/** A removed value is written again at once, then after 2 s, 4 s, … up to ten minutes. */
 const PUT_BACK_MS = 1_000;
 /** From the third time on it is no oversight. */
 const CONTESTED_MIN = 3;
@@ -51,9 +51,9 @@ export type { StatusWish } from "./status-diff.ts";
 
 export type MirrorPorts = NodePorts & {
   log: Log;
-  /** Somebody takes away what is shown, again and again: for an Event on the Node. */
+  /** Another client removes our values repeatedly: for an Event on the Node. */
   contested?: (one: StatusNote) => void;
-  /** What somebody else wrote under a name of ours was removed. */
+  /** Another client's value under one of our names was removed. */
   removed?: (one: StatusNote) => void;
 };
 

@@ -83,7 +83,7 @@ export function conditionRequest(
   };
 }
 
-/** Not forced: a label that somebody else owns with another value stays as it is. */
+/** Not forced: a label that another manager owns with another value stays as it is. */
 export function labelRequest(
   { name, uid, pool }: StatusTarget,
   labels: Readonly<Record<string, string>>,

@@ -25,7 +25,7 @@ export type ProviderPorts = {
   agentKey?: string;
   agentCommand: readonly string[] | null;
   problem(message: string): void;
-  /** Told of each answered call, for metrics. */
+  /** Called after each answered call, for metrics. */
   count(provider: string, op: string, outcome: string): void;
 };
 

@@ -32,7 +32,7 @@ export class ClusterInformer {
     this.log = log;
   }
 
-  /** Told of each committed change of the fleet. */
+  /** Called after each committed change of the fleet. */
   told(change: Change): void {
     if (this.cluster === null) return;
     if (change.nodes.length > 0 || change.removedNodes.length > 0) this.fleetMoved = true;
@@ -78,7 +78,7 @@ export class ClusterInformer {
     this.known = known;
   }
 
-  /** A process that woke up and leads no more must not tell anybody what is wanted. */
+  /** A process that woke up and is no longer the leader must not publish a desired state. */
   tend(wish: () => Wish, permit: Permit): void {
     if (this.cluster === null || !permit.leads()) return;
     this.cluster.tend(wish());

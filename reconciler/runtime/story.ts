@@ -36,7 +36,7 @@ export class Story {
     };
   }
 
-  /** Told of each change once it is durable. */
+  /** Called after each committed change. */
   change({ events, nodes }: Change): void {
     if (events.length === 0) return;
     const changed = new Map(nodes.map((node) => [node.id, node]));

@@ -53,7 +53,7 @@ function judge(tokens: readonly Sourced[], isOpen: boolean, log: Log): void {
   }
 }
 
-/** Whoever mounts a Secret means a token, and agents of the same Secret would have none. */
+/** A mounted Secret is meant as the token, and agents with the same Secret would have none. */
 function judgeEmpty({ env }: Given, { auth }: Config["server"], log: Log): void {
   for (const name of new Set([auth.tokenEnv, "NAVARCH_AUTH_TOKEN"])) {
     if (env[name] === undefined || env[name].trim() !== "") continue;

@@ -28,7 +28,7 @@ const WORDS: Readonly<Record<string, string>> = {
   EROFS: "the file system is read-only",
 };
 
-/** About a path that somebody named, these are that person's mistake; others may pass. */
+/** For a configured path these errors are a mistake in the configuration; others may pass. */
 const MISTAKES: readonly string[] = ["EACCES", "EISDIR", "ENOENT", "EEXIST", "ENOTDIR"];
 /** A folder that is to be made need not be there. */
 const MISTAKES_OF_FOLDER: readonly string[] = ["EEXIST", "ENOTDIR"];

@@ -95,7 +95,7 @@ test("trim() brings an old database within its bounds, and counts what is there"
   await store.close();
 });
 
-test("excessOf() lowers the largest first, and leaves everybody below the level alone", () => {
+test("excessOf() lowers the largest first, and leaves counts below the level unchanged", () => {
   const limits = { all: 100, node: 60 };
   const of = (counts: Record<string, number>) =>
     Object.fromEntries(excessOf(new Map(Object.entries(counts)), limits));

@@ -10,7 +10,7 @@ import { parseSelector } from "./selector.ts";
 import * as say from "./status.ts";
 import type { World } from "./world.ts";
 
-/** Unfinished lists that are kept; more at once than a few is somebody who never reads on. */
+/** Unfinished lists that are kept; more than a few come from clients that never continue. */
 const SNAPSHOTS_MAX = 64;
 
 type Snapshot = { version: number; rest: readonly KubeObject[]; everything: boolean };

@@ -12,7 +12,7 @@ import type { Refused } from "./status.ts";
 import type { Store } from "./store.ts";
 import { metaOf, objectOf } from "./json.ts";
 
-/** `api` = through the port; `person` = a tool of somebody's; `cluster` = kubelet, controllers. */
+/** `api` = through the port; `person` = an operator's tool; `cluster` = kubelet, controllers. */
 export type Author = "api" | "person" | "cluster";
 
 export type KubeWrite = {
@@ -65,7 +65,7 @@ export type World = {
   evictions: Map<string, EvictionCount>;
   /** Service-account tokens that were made. */
   tokens: Map<string, FakeToken>;
-  /** Told of each write, after it is done. */
+  /** Called after each write. */
   wrote: (write: KubeWrite) => void;
 };
 

@@ -132,7 +132,7 @@ export class Machine {
     this.#clock?.end();
   }
 
-  /** `said`: the kernel's words about it, where somebody chose them. */
+  /** `said`: the kernel message, if the scenario sets it. */
   inject(failure: Failure, said: string | null = null): void {
     this.#failures.set(failure.id, failure);
     this.#reading = null;

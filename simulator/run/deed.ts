@@ -20,7 +20,7 @@ const DEMAND_MS = 5_000;
 export type Story = CheckFrom & {
   /** Starts what was placed and does not run. */
   startFleet(): void;
-  /** Set once somebody interrupted the run. */
+  /** Set once the run is interrupted. */
   isAborted(): boolean;
   say(message: string): void;
   checked(checked: Checked): void;

@@ -40,7 +40,7 @@ export type ChaosEngine = {
   start(nowMs: number): void;
   /** Nothing arrives and nothing spreads any more; what is due to end still ends. */
   stop(): void;
-  /** A failure that somebody else injected: it may cascade and be responded to. */
+  /** A failure injected elsewhere: it may cascade and be responded to. */
   provoke(nowMs: number, id: string, failure: FailureSpec): void;
   /** Everything due up to now, in order of time. Recoveries of ended failures do not occur. */
   next(nowMs: number): Fault[];

@@ -26,7 +26,7 @@ export type Budget = {
 
 export type ClusterSpec = { pods: PodGroup[]; budgets: Budget[] };
 
-/** Of each list; a cluster of more is no scenario that anybody reads. */
+/** Limit of each list; a larger cluster is no readable scenario. */
 const GROUPS_MAX = 1_000;
 /** Of a pod's name, to which a serial or a node's name is added. */
 const NAME = /^[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?$/;

@@ -21,7 +21,7 @@ const gpus = { min: 1, max: LIMIT.gpusPerNodeMax } as const;
 const nodes = { min: 1, max: LIMIT.nodesMax } as const;
 /** Failures a minute per thousand nodes: sixty a second and node is more than any agent sends. */
 const RATE_MAX = 3_600_000;
-/** A simulated year: far more than anybody waits for. */
+/** A simulated year, longer than any useful run. */
 const DURATION_MAX_MS = 366 * 86_400_000;
 
 export const NODE = {

@@ -41,7 +41,7 @@ export type PlaneWorld = {
    */
   restMs: number;
   committed(change: Change): void;
-  /** Just before the loop looks, and before anybody reads the API. */
+  /** Just before the loop observes, and before the API is read. */
   before(): void;
   log(level: string, message: string, fields?: Record<string, unknown>): void;
 };

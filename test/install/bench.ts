@@ -1,7 +1,7 @@
 /**
  * What the installer's tests stand on: a control plane's install routes on loopback, releases of
  * tiny agents in a folder, and the script run by a real shell against a scratch root. What travels
- * can be changed on its way, as somebody in between would.
+ * can be changed on its way, as a man in the middle would.
  */
 import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync } from "node:fs";
 import { readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -40,7 +40,7 @@ export type Scope = {
   trying: Set<string> | null;
   /** Of machines that no slot wants. */
   sweep: Sweep;
-  /** What each offer costs an hour, as far as somebody asked. */
+  /** Hourly cost of each offer, computed on demand. */
   prices: Map<string, number | null>;
   /** Nodes of this pool by slot, those that are gone left out. */
   bySlot: ReadonlyMap<number, readonly Node[]>;
@@ -114,7 +114,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
   return plan;
 }
 
-/** Somebody asked for this size: the configuration's floor alone gives up no machine of others. */
+/** The size was requested: the configured minimum alone releases no unmanaged machine. */
 function isSized(pool: PoolConfig, fleet: Fleet): boolean {
   return (fleet.pools.get(pool.name)?.desiredBy ?? "config") !== "config";
 }

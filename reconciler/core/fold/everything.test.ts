@@ -370,7 +370,7 @@ describe("foldEverything() of a list that failed", () => {
   test.each([
     [NOW - 10 * MINUTE_MS + 1, true],
     [NOW - 10 * MINUTE_MS, false],
-  ])("is not held to an old lie for ever: since %d, %p", (since, isKept) => {
+  ])("forgets a collapsed list after ten minutes: since %d, %p", (since, isKept) => {
     const { result } = fold({ listings: [failed], collapsed: new Map([["fake", since]]) });
     expect(result.collapsed.has("fake")).toBe(isKept);
   });

@@ -44,7 +44,7 @@ export const MATCHED_BY = KUBE_MATCHES;
 export type MatchedBy = (typeof MATCHED_BY)[number];
 
 export type Ambiguity = {
-  /** Whoever is meant, sorted; there may be thousands after a bad clone. */
+  /** The candidates, sorted; there may be thousands after a bad clone. */
   nodes: NodeId[];
   /** Names of the Node objects, sorted. */
   objects: string[];

@@ -52,7 +52,7 @@ export type KubeNode = {
   hostname: string | null;
   /** Field managers that wrote it after our own mark, the last one first; none if none did. */
   touched?: string[];
-  /** Its deletion has begun and waits for whoever put these finalizers there. */
+  /** Its deletion has begun and waits for the owners of these finalizers. */
   deletion?: { at: number; finalizers: string[] };
   /** `status.allocatable["nvidia.com/gpu"]`; `null` = the device plugin has not said. */
   gpus: number | null;

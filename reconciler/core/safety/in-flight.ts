@@ -7,7 +7,7 @@ import type { Node } from "../../../schema/node.ts";
 
 /** How a session ended that was never a fault: it is no arrival of one. */
 export const QUARANTINED = "quarantined";
-/** How a repair ended whose machine somebody else took away. */
+/** Outcome of a repair whose machine was removed by another party. */
 export const LOST = "lost";
 
 /** Whether the product has this node's slot on its way out, or is filling it again. */

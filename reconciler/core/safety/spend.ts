@@ -35,7 +35,7 @@ export type SpendBudget = {
   bills(): Bill[];
 };
 
-/** Counts only when somebody asks. */
+/** Counts lazily. */
 export function openSpendBudget(fleet: Fleet, config: Config): SpendBudget {
   let counted: SpendBudget | null = null;
   const open = (): SpendBudget => (counted ??= countSpendBudget(fleet, config));

@@ -14,7 +14,7 @@ export type Snapshot = {
   /** Nodes whose agent spoke and that are not on their way out. */
   registered: number;
   healthy: number;
-  /** Nodes that could leave without touching anybody's work. */
+  /** Nodes that can be removed without ending work. */
   spare: number;
   min: number;
   max: number;
@@ -78,7 +78,7 @@ export function clamp(answer: Recommendation, snapshot: Snapshot): Recommendatio
   return { ...answer, nodes, because: `${answer.because}, ${limit}` };
 }
 
-/** `91` or `90.5`: as much as anybody reads. */
+/** `91` or `90.5`: at most one decimal. */
 export function formatPercent(value: number): string {
   return `${Math.round(value * 10) / 10} %`;
 }

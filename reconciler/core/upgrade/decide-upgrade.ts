@@ -83,14 +83,14 @@ export function decideUpgrade(look: UpgradeLook): UpgradeChange {
   return change;
 }
 
-/** Nothing more comes of it. One that was rolled back but for somebody waits for that one. */
+/** The upgrade is finished. A rollback that still waits for an agent is not. */
 export function isAtRest({ state, rollback }: CampaignFact): boolean {
   return state === "done" || state === "rolled back" || (state === "stopped" && !rollback);
 }
 
 /**
- * Over, or with nobody left to wait for but those that did not come back. A rollback that has
- * silenced its share goes on only when one of them is heard or gone: what helps may be ordered.
+ * Finished, or waiting only for agents that did not return. A rollback that has reached its share
+ * of silent agents continues only when one reports or is removed; other orders are allowed.
  */
 export function isSettled(
   campaign: CampaignFact,

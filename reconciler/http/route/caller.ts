@@ -25,7 +25,7 @@ export function callerOf(principal: Principal, pathname: string, remote: string)
   return { key, bytesMax, placesMax: PLACES, stranger: false };
 }
 
-/** Somebody whom this process does not know, or not yet. */
+/** A caller that this process does not know, or not yet. */
 export function strangerOf(remote: string, bytesMax: number = LIMIT.joinBytesMax): Caller {
   return { key: `stranger ${blockOf(remote)}`, bytesMax, placesMax: PLACES, stranger: true };
 }

@@ -14,7 +14,7 @@ import { openReleaseKey } from "../../security/release-key.ts";
 export type InstallFrom = {
   /** Where the key is kept, and the first place to look for releases (`release/VERSION`). */
   state: string;
-  /** The folder of the running binary: the second place, and where the own agent lies. */
+  /** The folder of the running binary: the second place, which also holds its agent binary. */
   beside: string;
   /** This program's. */
   version: string;

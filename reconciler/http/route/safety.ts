@@ -85,7 +85,7 @@ export function safetyRoutes(api: App, ports: RoutePorts): void {
   api.delete("/safety/lemons/:uuid", needs("operator"), (c) => forgive(c, ports));
 }
 
-/** Everything that cannot be taken back stops, in the whole fleet, until somebody lifts it. */
+/** Pauses automation in the whole fleet until it is lifted or expires. */
 async function freeze(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, Veto);
   const until = endOf(body, now);

@@ -41,7 +41,7 @@ const QUEUED_BYTES_MAX = 32 * 1024 * 1024;
 
 const STREAM_PATH = "/v1/agent/stream";
 
-/** Of every agent's socket, whoever answers on it. */
+/** For every agent's socket, served by this replica or forwarded. */
 export const STREAM_LIMITS = {
   maxPayloadLength: LIMIT.reportBytesMax,
   // Three missed default heartbeats; the socket itself pings in between.

@@ -182,7 +182,7 @@ export function decideCreate(
   }
 }
 
-/** The end of an instance, asked for by the product (`fence`) or by somebody else (`null`). */
+/** Terminates an instance, for Navarch (`fence`) or as an outside deletion (`null`). */
 export function terminateEntry(
   terms: Terms,
   id: InstanceId,

@@ -50,7 +50,7 @@ export type Entry =
   /** A late ask that found its token, name or fence overtaken: nothing was made. */
   | { kind: "dropped"; atMs: number; id: InstanceId; reason: string }
   | { kind: "running"; atMs: number; id: InstanceId; internalIp: string }
-  /** `fence` is `null` when somebody deleted the instance outside of the product. */
+  /** `fence` is `null` when the instance was deleted outside of Navarch. */
   | {
       kind: "terminate.accepted";
       atMs: number;

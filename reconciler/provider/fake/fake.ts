@@ -28,7 +28,7 @@ import type { Terms } from "./world.ts";
 export type FakeProviderOptions = {
   /** The provider's name in the configuration. */
   name: string;
-  /** The cloud's own folder; whoever has it has the cloud. */
+  /** The simulated cloud's folder, which holds its whole state. */
   stateDir: string;
   settings: ProviderConfig["settings"];
   clock: CloudClock;

@@ -70,7 +70,7 @@ export class Keeper {
     this.#options = options;
   }
 
-  /** Takes note of what happened, whoever wrote it. */
+  /** Records what happened, written by any process. */
   see(entries: readonly Entry[]): void {
     for (const entry of entries) {
       switch (entry.kind) {

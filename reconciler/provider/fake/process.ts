@@ -34,7 +34,7 @@ import type { AgentProcess, Held } from "./world.ts";
 const LAUNCH = 'set -C; { echo "$$" > "$0"; } 2>/dev/null || exit 73; exec "$@"';
 export const GAVE_WAY = 73;
 
-/** Names the instance to its agent, and to whoever must recognise the process later. */
+/** Names the instance to its agent, and identifies the process later. */
 const INSTANCE_ENV = "NAVARCH_INSTANCE_ID";
 
 const SYSTEM_ENV = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"];
@@ -171,7 +171,7 @@ export class AgentRunner {
     }
   }
 
-  /** The instance's agent if it runs, whoever started it. */
+  /** The instance's agent if it runs, started by any process. */
   find(id: InstanceId, recorded: AgentProcess | null): AgentProcess | null {
     if (recorded !== null && isAlive(recorded)) return recorded;
     const pid = this.#pid(id);

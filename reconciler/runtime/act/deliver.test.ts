@@ -217,7 +217,7 @@ test("a receiver that is down is asked once a round, although no rest is configu
   await store.close();
 });
 
-test("who is not there is a problem like any other, and is told as it is", async () => {
+test("reports a refused connection with its reason", async () => {
   const { store, said, notifier } = await open(() => 200, {
     cordonUrl: "http://127.0.0.1:1/",
     retry: { attempts: 1, initialMs: 1_000, maxMs: 60_000 },

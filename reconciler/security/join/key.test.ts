@@ -54,7 +54,7 @@ test("acceptsKey(): once the newest was shown, nothing older counts", () => {
   expect([acceptsKey(used, 0, 3), acceptsKey(used, 1, 3)]).toEqual([false, true]);
 });
 
-test("acceptsKey(): what a restored backup does not know was made by us all the same", () => {
+test("acceptsKey() accepts a credential number newer than a restored backup", () => {
   expect(acceptsKey(FIRST_KEY, 5, 0)).toBe(true);
   expect(useKey(FIRST_KEY, 5, 9)).toMatchObject({ number: 5, floor: 5, usedAt: 9 });
 });

@@ -30,11 +30,11 @@ export type ServerTls = {
    * one, or it is for somebody else to make.
    */
   clientFor?: (name: string) => KeyPair;
-  /** The fleet's own authority, given away at `/ca.pem`; `null` for a certificate of somebody's. */
+  /** The fleet's CA, served at `/ca.pem`; `null` with a certificate from files. */
   ca: string | null;
   /** `sha256:<hex>` of that authority. */
   fingerprint: string | null;
-  /** Wall milliseconds; `null` = whoever brought it renews it. */
+  /** Wall milliseconds; `null` = renewed outside of Navarch. */
   renewAtMs: number | null;
 };
 

@@ -14,7 +14,7 @@ import type { Clock, Log } from "../../core/clock.ts";
 import { whyUnfit } from "./fit.ts";
 import type { ServerTls } from "./open.ts";
 
-/** How often the own authority's addresses and dates are looked at: it renews a month ahead. */
+/** Interval of checks of the own certificate's addresses and dates; it renews a month ahead. */
 const LOOK_MS = 24 * 3_600_000;
 /**
  * How often files of somebody's are read, and how soon after a failure anything is tried again.

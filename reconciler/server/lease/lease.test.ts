@@ -177,7 +177,7 @@ describe("Candidate", () => {
     (next as Term | null)?.end("test");
   });
 
-  test("a frozen holder finds itself out of office, and cannot renew what it lost", async () => {
+  test("a paused holder loses its lease, and cannot renew it", async () => {
     const { table } = await openTable();
     const frozen = new VirtualClock();
     const clock = new VirtualClock();

@@ -104,7 +104,7 @@ describe.skipIf(missing !== null)("people in the middle of a drain", () => {
       return told[0] ?? null;
     });
     expect(refused.responseStatus?.code).toBe(409);
-    // It is asked in its own name then, once.
+    // It is then deleted once, by its own UID.
     await waitReplaced(joined.plane, sick, 120_000);
     const removals = ground.removals().filter(({ name }) => name === "twin");
     expect(removals.map(({ uid }) => uid)).toEqual([twin]);
@@ -137,7 +137,7 @@ describe.skipIf(missing !== null)("people in the middle of a drain", () => {
     expect(ground.judge(joined.plane.cloudDir)).toEqual([]);
   }, 240_000);
 
-  test("a Node is deleted mid-drain: its machine is no lost one, and ends once", async () => {
+  test("a Node is deleted mid-drain: its machine is not lost, and is terminated once", async () => {
     const { cluster } = ground;
     const joined = ground.plane({ size: 3 });
     const sick = await first(joined, 3);
