@@ -209,7 +209,7 @@ test("a veto needs a reason, an end that makes sense, and a person who may", asy
   const a = openWorldApp(w);
   const cases: [unknown, number, string][] = [
     [{}, 400, "reason"],
-    [{ reason: "  " }, 400, "reason: expected a text: why"],
+    [{ reason: "  " }, 400, "reason: expected a text: the reason"],
     [{ reason: 7 }, 400, "reason"],
     [{ reason: "x", for: "1d" }, 400, "write 24h"],
     [{ reason: "x", for: 60 }, 400, "for"],
