@@ -112,6 +112,6 @@ function formatSummary(backtest: Backtest): string {
     `The candidate would touch ${candidate} nodes, the active policy ${active}: ` +
       `${onlyCandidate} more, ${onlyActive} fewer, ${both} by both`,
   ];
-  if (cut) lines.push(`The record goes on: only its first ${findings} findings were replayed`);
+  if (cut) lines.push(`The record is longer: only its first ${findings} findings were replayed`);
   return `${lines.join("\n")}\n`;
 }

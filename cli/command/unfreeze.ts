@@ -1,5 +1,5 @@
 /**
- * `navarch unfreeze`: the fleet goes on. Without a freeze nothing changes.
+ * `navarch unfreeze`: ends a freeze. Without a freeze nothing changes.
  */
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
@@ -24,7 +24,7 @@ export const unfreeze: Command = {
     await show(context, {
       data: answer.value,
       names: ["unfrozen"],
-      human: () => (was ? "The fleet goes on\n" : "The fleet was not frozen\n"),
+      human: () => (was ? "Fleet unfrozen\n" : "The fleet was not frozen\n"),
     });
     return EXIT.done;
   },
