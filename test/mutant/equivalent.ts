@@ -154,7 +154,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "no two nodes of a pool have the same generation",
   },
   {
-    key: "reconciler/server/backup.ts | } finally { | { from.close(); } → {}",
+    key: "reconciler/server/backup.ts | } finally { | { client.close(); } → {}",
     reason: "the driver closes the file once the client is garbage, whether it was closed or not",
   },
   {
