@@ -92,7 +92,7 @@ test("a token ends by its time and by a person", async () => {
   expect((await p.call("DELETE", `/v1/join-tokens/${revoked.id}`)).status).toBe(200);
   expect(messageOf(await p.join(revoked.token, "n-1"))).toContain("revoked");
   await p.w.clock.pass(61_000);
-  expect(messageOf(await p.join(short.token, "n-1"))).toContain("over");
+  expect(messageOf(await p.join(short.token, "n-1"))).toContain("expired");
   const unknown = await p.join(`nvj.${"A".repeat(43)}`, "n-1");
   expect([unknown.status, codeOf(unknown)]).toEqual([401, "unauthenticated"]);
 });
