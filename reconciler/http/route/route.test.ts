@@ -141,7 +141,7 @@ test("bad input is refused with its path, never a crash", async () => {
     ["POST", "/v1/agent/report", { version: 2 }, 400, "version"],
     ["POST", "/v1/agent/report", { __proto__: 1 }, 400, ""],
     ["GET", "/v1/nothing", undefined, 404, "no route"],
-    ["POST", "/v1/agent/report", "x".repeat(300 * 1024), 413, "larger"],
+    ["POST", "/v1/agent/report", "x".repeat(300 * 1024), 413, "too large"],
   ];
   for (const [method, path, body, status, part] of cases) {
     const answer = await a.call(method, path, body);
