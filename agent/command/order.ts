@@ -21,7 +21,7 @@ const Note = v.object({
   /** `null` while it runs. */
   result: v.nullable(CommandResult),
   /** Whether the control plane has taken the result; notes of older releases do not say. */
-  told: v.optional(v.boolean(), true),
+  delivered: v.optional(v.boolean(), true),
 });
 const Notes = v.object({
   fence: count,
@@ -58,19 +58,23 @@ export class Orders {
     for (const note of this.#notes.notes) {
       if (note.result !== null || note.type !== "reboot" || note.boot_id === this.#boot) continue;
       note.result = resultOf(note.id, "succeeded", `booted as ${this.#boot}`, 0);
-      note.told = false;
+      note.delivered = false;
     }
     // What was begun and not ended otherwise is forgotten: given again, it is done again.
     this.#notes.notes = this.#notes.notes.filter((note) => note.result !== null);
-    return this.#notes.notes.flatMap(({ result, told }) => (result && !told ? [result] : []));
+    return this.#notes.notes.flatMap(({ result, delivered }) =>
+      result && !delivered ? [result] : [],
+    );
   }
 
   /** The control plane has these results: no later process needs to deliver them. */
   delivered(results: readonly CommandResult[]): void {
     const ids = new Set(results.map((result) => result.command_id));
-    const owed = this.#notes.notes.filter((note) => note.result && !note.told && ids.has(note.id));
+    const owed = this.#notes.notes.filter((note) => {
+      return note.result && !note.delivered && ids.has(note.id);
+    });
     if (owed.length === 0) return;
-    for (const note of owed) note.told = true;
+    for (const note of owed) note.delivered = true;
     this.#save(JSON.stringify(this.#notes));
   }
 
@@ -85,7 +89,7 @@ export class Orders {
     }
     this.#notes.fence = command.fence;
     this.#running.add(id);
-    this.#note({ id, type: command.type, boot_id: this.#boot, result: null, told: false });
+    this.#note({ id, type: command.type, boot_id: this.#boot, result: null, delivered: false });
     return { kind: "run" };
   }
 
