@@ -9,7 +9,7 @@ function read(line: string, env: Record<string, string> = {}) {
   return readHostFlags(parsed.flags, env);
 }
 
-function wish(line: string, env: Record<string, string> = {}) {
+function request(line: string, env: Record<string, string> = {}) {
   const answer = read(line, env);
   if (!answer.ok) throw new Error(answer.message);
   return answer.value;
@@ -17,7 +17,7 @@ function wish(line: string, env: Record<string, string> = {}) {
 
 describe("readHostFlags()", () => {
   test("fills in what a pool would have", () => {
-    expect(wish("--host 10.0.0.7 --template agent")).toMatchObject({
+    expect(request("--host 10.0.0.7 --template agent")).toMatchObject({
       host: "10.0.0.7",
       port: 22,
       user: "ubuntu",
@@ -33,23 +33,23 @@ describe("readHostFlags()", () => {
   });
 
   test("takes names and addresses, and a jump with and without its parts", () => {
-    expect(wish("--host [2001:db8::7] --set NodeID=gpu-7").host).toBe("2001:db8::7");
-    expect(wish("--host gpu-7.example --jump gate").jump).toEqual({
+    expect(request("--host [2001:db8::7] --set NodeID=gpu-7").host).toBe("2001:db8::7");
+    expect(request("--host gpu-7.example --jump gate").jump).toEqual({
       user: "ubuntu",
       host: "gate",
       port: 22,
     });
-    expect(wish("--host gpu-7 --user ann --jump bob@[::1]:2222").jump).toEqual({
+    expect(request("--host gpu-7 --user ann --jump bob@[::1]:2222").jump).toEqual({
       user: "bob",
       host: "::1",
       port: 2222,
     });
-    expect(wish("--host gpu-7 --user ann --jump gate:2222").jump?.user).toBe("ann");
+    expect(request("--host gpu-7 --user ann --jump gate:2222").jump?.user).toBe("ann");
   });
 
   test("takes every variable, the join token beside them, and the Slurm contract's name", () => {
     const set = "--set name=d0 --set Region=a=b --set JoinToken=nvj.x --set Pool=p";
-    const { node, pool, values, joinToken } = wish(`--host h ${set}`);
+    const { node, pool, values, joinToken } = request(`--host h ${set}`);
     expect({ node, pool, values, joinToken } as object).toEqual({
       node: "d0",
       pool: "p",
@@ -57,9 +57,9 @@ describe("readHostFlags()", () => {
       joinToken: "nvj.x",
     });
     const env = { NAVARCH_JOIN_TOKEN: "nvj.y" };
-    expect(wish("--host h --template agent", env).joinToken).toBe("nvj.y");
-    expect(wish("--host h --template slurm-node", env).joinToken).toBeNull();
-    expect(wish("--host h --template agent --set JoinToken=nvj.x", env).joinToken).toBe("nvj.x");
+    expect(request("--host h --template agent", env).joinToken).toBe("nvj.y");
+    expect(request("--host h --template slurm-node", env).joinToken).toBeNull();
+    expect(request("--host h --template agent --set JoinToken=nvj.x", env).joinToken).toBe("nvj.x");
   });
 
   test.each([

@@ -70,7 +70,7 @@ export const HOST_FLAGS: readonly Flag[] = [
 export type Place = { user: string; host: string; port: number };
 export type Values = Readonly<Partial<Record<TemplateVariable, string>>>;
 
-export type HostWish = Place & {
+export type HostRequest = Place & {
   keyPath: string | null;
   knownHosts: string | null;
   jump: Place | null;
@@ -107,7 +107,7 @@ const read = <T>(value: T): Read<T> => ({ ok: true, value });
 export function readHostFlags(
   flags: Flags,
   env: Readonly<Record<string, string | undefined>>,
-): Read<HostWish> {
+): Read<HostRequest> {
   const user = flags.text("user") ?? "ubuntu";
   if (!USER.test(user)) return usage(`--user "${user}": expected letters, digits, . _ -`);
   const at = readHost(flags.text("host") ?? "");
@@ -205,7 +205,7 @@ function readNames(
   flags: Flags,
   set: Values,
   host: string,
-): Read<Pick<HostWish, "node" | "pool" | "values">> {
+): Read<Pick<HostRequest, "node" | "pool" | "values">> {
   const named = set.NodeID ?? host;
   const node = v.safeParse(NodeId, named);
   if (!node.success) {
@@ -221,7 +221,7 @@ function readNames(
   return read({ node: node.output, pool: pool.output, values: set });
 }
 
-function readTimes(flags: Flags): Read<Pick<HostWish, "sshTimeoutMs" | "commandTimeoutMs">> {
+function readTimes(flags: Flags): Read<Pick<HostRequest, "sshTimeoutMs" | "commandTimeoutMs">> {
   const spans: (number | null)[] = [];
   for (const name of ["ssh-timeout", "command-timeout"]) {
     const text = flags.text(name);

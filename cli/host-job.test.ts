@@ -16,12 +16,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 function given(line: string, more: Partial<Given> = {}): Given {
   const parsed = readFlags([...GLOBAL_FLAGS, ...HOST_FLAGS], line.split(" "), {});
   if (!parsed.ok) throw new Error(parsed.message);
-  const wish = readHostFlags(parsed.flags, {});
-  if (!wish.ok) throw new Error(wish.message);
-  const script = readHostScript(wish.value.templates, wish.value.files);
+  const request = readHostFlags(parsed.flags, {});
+  if (!request.ok) throw new Error(request.message);
+  const script = readHostScript(request.value.templates, request.value.files);
   if (!script.ok) throw new Error(script.message);
   return {
-    wish: wish.value,
+    request: request.value,
     script: script.value,
     privateKey: "key",
     hostKey: { kind: "first-use" },
@@ -80,8 +80,8 @@ describe("makeJob()", () => {
 
 describe("needsServer(), needsAgent()", () => {
   const both = (line: string, named = false): [boolean, boolean] => {
-    const { wish, script } = given(line);
-    return [needsServer(wish, script, named), needsAgent(wish, script)];
+    const { request, script } = given(line);
+    return [needsServer(request, script, named), needsAgent(request, script)];
   };
 
   test("ask for what a template uses and nobody said", () => {

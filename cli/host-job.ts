@@ -10,7 +10,7 @@ import type { InstanceId } from "../schema/id.ts";
 import type { JoinTokenView } from "../schema/join.ts";
 import { type AgentFile, type Agents, askAgents, NO_AGENTS } from "./agent-file.ts";
 import type { Client } from "./client.ts";
-import type { HostWish, Read } from "./host-flag.ts";
+import type { HostRequest, Read } from "./host-flag.ts";
 import type { HostScript } from "./host-script.ts";
 
 /** Where the unit looks for it (systemd/navarch-node.service). */
@@ -31,33 +31,33 @@ export const NO_POOL =
   "template agent needs --pool P, the pool that the node joins (or --set JoinToken=T)";
 
 /** Whether the template `agent` is to be let in by a token that has to be made. */
-export function needsJoinToken(wish: HostWish): boolean {
-  return wish.joinToken === null && wish.templates.includes("agent");
+export function needsJoinToken(request: HostRequest): boolean {
+  return request.joinToken === null && request.templates.includes("agent");
 }
 
 /** Whether an agent is asked for, and nobody said where it is. */
-export function needsAgent({ values }: HostWish, { uses }: HostScript): boolean {
+export function needsAgent({ values }: HostRequest, { uses }: HostScript): boolean {
   if (values.AgentURL !== undefined) return false;
   return uses.has("AgentURL") || uses.has("AgentSHA256");
 }
 
 /** Whether a control plane is needed; `named` = its address was given. */
-export function needsServer(wish: HostWish, script: HostScript, named: boolean): boolean {
-  if (needsJoinToken(wish)) return true;
-  return wish.values.ControlPlane === undefined && (named || script.uses.has("ControlPlane"));
+export function needsServer(request: HostRequest, script: HostScript, named: boolean): boolean {
+  if (needsJoinToken(request)) return true;
+  return request.values.ControlPlane === undefined && (named || script.uses.has("ControlPlane"));
 }
 
 /** One for this node, good once; what it was, so that an unused one can be taken back. */
 export async function makeJoinToken(
-  wish: HostWish,
+  request: HostRequest,
   client: Client,
 ): Promise<Read<{ id: string; secret: string }>> {
   const answer = await client.send<JoinTokenView>("POST", "/join-tokens", ["id", "token"], {
-    pool: wish.pool,
-    node: wish.node,
+    pool: request.pool,
+    node: request.node,
     uses: 1,
     ttl: JOIN_TTL,
-    label: `bootstrap of ${wish.host}`.slice(0, 128),
+    label: `bootstrap of ${request.host}`.slice(0, 128),
   });
   if (!answer.ok) return answer;
   return { ok: true, value: { id: answer.value.id, secret: answer.value.token ?? "" } };
@@ -80,7 +80,7 @@ export async function pickAgents(
 }
 
 export type Given = {
-  wish: HostWish;
+  request: HostRequest;
   script: HostScript;
   privateKey: string;
   hostKey: HostKeyCheck;
@@ -94,8 +94,8 @@ export type Given = {
 };
 
 export function makeJob(given: Given): Job {
-  const { wish, script, privateKey, hostKey, jump, server, ca, agents, joinToken } = given;
-  const { pool, node, values, host, port, user } = wish;
+  const { request, script, privateKey, hostKey, jump, server, ca, agents, joinToken } = given;
+  const { pool, node, values, host, port, user } = request;
   return {
     ...{ node, pool, port, user, privateKey, hostKey, jump },
     // The machine's marks are found by it, and a control plane's own instance is called otherwise.
@@ -121,13 +121,13 @@ export function makeJob(given: Given): Job {
     pushTo: Object.values(agents).some(isHere) ? AGENT_FILE : null,
     credential: joinToken === null ? null : { path: JOIN_TOKEN_FILE, value: joinToken },
     ca: ca === null ? null : { path: CA_FILE, pem: ca },
-    become: wish.become,
-    resume: !wish.afresh,
-    markDirectory: wish.marks ?? MARK_DIRECTORY,
+    become: request.become,
+    resume: !request.afresh,
+    markDirectory: request.marks ?? MARK_DIRECTORY,
     timeouts: {
-      sshMs: wish.sshTimeoutMs ?? SSH_MS,
+      sshMs: request.sshTimeoutMs ?? SSH_MS,
       sshConnectMs: SSH_CONNECT_MS,
-      commandMs: wish.commandTimeoutMs,
+      commandMs: request.commandTimeoutMs,
     },
   };
 }

@@ -12,7 +12,7 @@ import { viewAttempt } from "../reconciler/http/view/bootstrap.ts";
 import type { BootstrapAttempt } from "../schema/bootstrap.ts";
 import { LiveAttempt } from "./bootstrap-live.ts";
 import type { Context } from "./command.ts";
-import type { HostWish } from "./host-flag.ts";
+import type { HostRequest } from "./host-flag.ts";
 import type { HostKeyFile } from "./host-key-file.ts";
 import { renameAttempt } from "./host-print.ts";
 import type { HostScript } from "./host-script.ts";
@@ -23,7 +23,7 @@ import { openProgress } from "./progress.ts";
 const SILENT_MS = 700;
 
 export type Running = {
-  wish: HostWish;
+  request: HostRequest;
   script: HostScript;
   job: Job;
   keys: HostKeyFile;
@@ -36,7 +36,7 @@ export type Ran = { outcome: Outcome; interrupt: Interrupt | null };
 /** Throws a `HostKeyFault` where the first key cannot be kept. */
 export async function runJob(context: Context, running: Running): Promise<Ran> {
   const { world, flags } = context;
-  const { wish, script, job, keys, masks } = running;
+  const { request, script, job, keys, masks } = running;
   const human = isForPeople(context);
   const live = new LiveAttempt(flags.on("commands"));
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -48,7 +48,7 @@ export async function runJob(context: Context, running: Running): Promise<Ran> {
     if (attempt.endedAt === null) timer = setTimeout(() => tell(attempt, true), SILENT_MS);
   };
   const ports: Ports = {
-    connect: wish.sshTimeoutMs === null ? onceDenied(running.connect) : running.connect,
+    connect: request.sshTimeoutMs === null ? onceDenied(running.connect) : running.connect,
     clock: {
       wallMs: world.wallMs,
       monoMs: world.monoMs,

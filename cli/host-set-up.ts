@@ -17,7 +17,7 @@ import type { Client } from "./client.ts";
 import type { Context } from "./command.ts";
 import { EXIT, failure, usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
-import { type HostWish, type Read, readHostFlags } from "./host-flag.ts";
+import { type HostRequest, type Read, readHostFlags } from "./host-flag.ts";
 import {
   addressOf,
   archOf,
@@ -50,44 +50,45 @@ export async function setUpHost(context: Context): Promise<number | Failure> {
 
 async function setUp(context: Context): Promise<number | Failure> {
   const { flags, world } = context;
-  const wished = readHostFlags(flags, world.env);
-  if (!wished.ok) return wished;
-  const wish = wished.value;
-  const read = readHostScript(wish.templates, wish.files);
+  const desired = readHostFlags(flags, world.env);
+  if (!desired.ok) return desired;
+  const request = desired.value;
+  const read = readHostScript(request.templates, request.files);
   if (!read.ok) return read;
   const script = read.value;
-  const named = wish.agentPath === null ? null : await readAgentFile(wish.agentPath);
+  const named = request.agentPath === null ? null : await readAgentFile(request.agentPath);
   if (named?.ok === false) return named;
   const own = () => readOwnAgents(process.execPath, process.arch);
-  const isAsked = needsAgent(wish, script);
-  const client = openServer(context, wish, script);
+  const isAsked = needsAgent(request, script);
+  const client = openServer(context, request, script);
   if (client !== null && "ok" in client) return client;
   const server = client === null ? null : client.address;
-  if (wish.dryRun) {
+  if (request.dryRun) {
     const agents = isAsked ? await pickAgents(named?.value ?? null, own, null) : null;
     if (agents?.ok === false) return agents;
-    const base = { wish, script, server, ca: null, jump: null, privateKey: "" } as const;
+    const base = { request, script, server, ca: null, jump: null, privateKey: "" } as const;
     const found = { agents: agents?.value ?? NO_AGENTS, joinToken: null };
     return showScript(context, { ...base, ...found, hostKey: { kind: "first-use" } });
   }
-  if (wish.pool === null && needsJoinToken(wish)) return usage(NO_POOL);
-  const privateKey = readPrivateKey(wish.keyPath, world.home);
+  if (request.pool === null && needsJoinToken(request)) return usage(NO_POOL);
+  const privateKey = readPrivateKey(request.keyPath, world.home);
   if (!privateKey.ok) return privateKey;
-  const keys = new HostKeyFile(wish.knownHosts, world.home, world.err);
-  const hostKey = keys.check(wish.host, wish.port);
+  const keys = new HostKeyFile(request.knownHosts, world.home, world.err);
+  const hostKey = keys.check(request.host, request.port);
   if (!hostKey.ok) return hostKey;
   const connect = createConnect();
-  const jump = await meetJump(wish, privateKey.value, keys, connect);
+  const jump = await meetJump(request, privateKey.value, keys, connect);
   if (!jump.ok) return jump;
   const agents = isAsked ? await pickAgents(named?.value ?? null, own, client) : null;
   if (agents?.ok === false) return agents;
   const ca = client === null ? null : await readAuthority(context, client);
   if (typeof ca === "object" && ca !== null) return ca;
-  const made = client !== null && needsJoinToken(wish) ? await makeJoinToken(wish, client) : null;
+  const needsToken = client !== null && needsJoinToken(request);
+  const made = needsToken ? await makeJoinToken(request, client) : null;
   if (made?.ok === false) return made;
-  const joinToken = made?.value.secret ?? wish.joinToken;
+  const joinToken = made?.value.secret ?? request.joinToken;
   const job = makeJob({
-    ...{ wish, script, server, ca, joinToken },
+    ...{ request, script, server, ca, joinToken },
     privateKey: privateKey.value,
     hostKey: hostKey.value,
     jump: jump.value,
@@ -97,19 +98,23 @@ async function setUp(context: Context): Promise<number | Failure> {
   const masks = [...tokens.map((token) => token ?? ""), ...keyLines(privateKey.value)];
   let isUnused = true;
   try {
-    const ran = await runJob(context, { wish, script, job, keys, connect, masks });
+    const ran = await runJob(context, { request, script, job, keys, connect, masks });
     // One that reached the machine may be on its way.
     isUnused = !isPlaced(ran.outcome);
-    return await conclude(context, { wish, script, job, keys, ...ran });
+    return await conclude(context, { request, script, job, keys, ...ran });
   } finally {
     const id = made === null ? null : encodeURIComponent(made.value.id);
     if (id !== null && isUnused) await client?.send("DELETE", `/join-tokens/${id}`, ["id"]);
   }
 }
 
-function openServer(context: Context, wish: HostWish, script: HostScript): Client | Failure | null {
+function openServer(
+  context: Context,
+  request: HostRequest,
+  script: HostScript,
+): Client | Failure | null {
   const named = context.flags.from("server") !== null;
-  return needsServer(wish, script, named) ? context.connect() : null;
+  return needsServer(request, script, named) ? context.connect() : null;
 }
 
 /** The authority that was named for the control plane: its nodes have to trust it too. */
@@ -123,17 +128,18 @@ async function readAuthority(context: Context, client: Client): Promise<string |
 
 /** A machine in between is met on its own first: what is behind it could not tell its key. */
 async function meetJump(
-  wish: HostWish,
+  request: HostRequest,
   privateKey: string,
   keys: HostKeyFile,
   connect: Connect,
 ): Promise<Read<SshTarget | null>> {
-  const { jump } = wish;
+  const { jump } = request;
   if (jump === null) return { ok: true, value: null };
   const check = keys.check(jump.host, jump.port);
   if (!check.ok) return check;
   const target = { ...jump, privateKey, hostKey: check.value };
-  const answer = await connect({ ...target, jump: null, timeoutMs: wish.sshTimeoutMs ?? 10_000 });
+  const timeoutMs = request.sshTimeoutMs ?? 10_000;
+  const answer = await connect({ ...target, jump: null, timeoutMs });
   if (answer.kind !== "ok") {
     const exits = {
       unreachable: EXIT.unreachable,
@@ -150,17 +156,17 @@ async function meetJump(
 }
 
 async function showScript(context: Context, given: Given): Promise<number | Failure> {
-  const { wish, script } = given;
+  const { request, script } = given;
   const job = makeJob(given);
   const arch = archOf(given.agents);
   const values = completeValues(job, arch, addressOf(job));
   const rendered = renderCommands(job, values);
   if (!rendered.ok) return failure(EXIT.usage, "template", "a template cannot be printed");
-  const mask = createMask([job.values.KubernetesJoinToken ?? "", wish.joinToken ?? ""]);
+  const mask = createMask([job.values.KubernetesJoinToken ?? "", request.joinToken ?? ""]);
   const commands = rendered.value.map((one) => ({ ...one, script: mask.text(one.script) }));
-  const join = needsJoinToken(wish)
-    ? [`A join token for pool ${wish.pool ?? "…"} would be made and placed before.`]
-    : wish.joinToken === null
+  const join = needsJoinToken(request)
+    ? [`A join token for pool ${request.pool ?? "…"} would be made and placed before.`]
+    : request.joinToken === null
       ? []
       : ["The join token would be placed before."];
   const file = job.agent[arch]?.path ?? null;
@@ -176,7 +182,7 @@ async function showScript(context: Context, given: Given): Promise<number | Fail
 
 async function conclude(
   context: Context,
-  { wish, script, job, keys, outcome, interrupt }: Omit<Running, "connect" | "masks"> & Ran,
+  { request, script, job, keys, outcome, interrupt }: Omit<Running, "connect" | "masks"> & Ran,
 ): Promise<number | Failure> {
   const view = renameAttempt(viewAttempt(outcome.attempt), script.names);
   const human = isForPeople(context);
@@ -192,7 +198,7 @@ async function conclude(
     default: {
       const denied = outcome.kind === "failed" && / refuses the key of user /.test(outcome.error);
       const told = failureOf(outcome, script.names, {
-        host_key: keys.hint(wish.host, wish.port),
+        host_key: keys.hint(request.host, request.port),
         address: "--set ControlPlane=URL says which one",
         push: "--agent F names another",
       });

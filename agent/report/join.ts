@@ -1,7 +1,7 @@
 /**
  * Joining: an agent without a credential shows its join token and is given one. The nonce of the
- * wish is on disk before the wish leaves, so an answer that is lost, or an agent that dies before
- * it could store it, costs nothing: the same wish again is the same join. A credential that cannot
+ * request is on disk before it leaves, so an answer that is lost, or an agent that dies before it
+ * could store it, costs nothing: the same request again is the same join. A credential that cannot
  * be stored is not used, because the control plane would take its use for the end of the matter.
  *
  * Adapter: the network.
@@ -41,8 +41,8 @@ const TIMEOUT_MS = 10_000;
 const REPLY_BYTES_MAX = 16 * 1_024;
 
 /** `token` is a hash; the token itself is not stored. */
-const Wish = v.object({ token: v.string(), nonce: v.string(), done: v.boolean() });
-type Wish = v.InferOutput<typeof Wish>;
+const JoinNote = v.object({ token: v.string(), nonce: v.string(), done: v.boolean() });
+type JoinNote = v.InferOutput<typeof JoinNote>;
 
 const Refusal = v.object({ error: v.object({ code: v.string(), message: v.string() }) });
 
@@ -52,10 +52,10 @@ const Refusal = v.object({ error: v.object({ code: v.string(), message: v.string
  */
 export function withJoin(sender: Sender, options: JoinOptions): Sender {
   let refused = false;
-  const memory = { wish: parseNote(Wish, options.files.load(FILE)) };
+  const memory = { request: parseNote(JoinNote, options.files.load(FILE)) };
   // An earlier life may have ended between its note and this.
   const left = options.token();
-  if (left !== null && memory.wish?.done === true && memory.wish.token === hashOf(left)) {
+  if (left !== null && memory.request?.done === true && memory.request.token === hashOf(left)) {
     options.spent?.(left);
   }
   const send = async (report: Report): Promise<SendAnswer> => {
@@ -80,23 +80,23 @@ export function withJoin(sender: Sender, options: JoinOptions): Sender {
 /** `null` = there is a credential now, or nothing to join with. */
 async function join(
   options: JoinOptions,
-  memory: { wish: Wish | null },
+  memory: { request: JoinNote | null },
   refused: boolean,
 ): Promise<SendAnswer | null> {
   const { tokens, files } = options;
   const token = options.token();
   if (token === null || (tokens.hasOwn() && !refused)) return null;
   const hash = hashOf(token);
-  const known = memory.wish?.token === hash ? memory.wish : null;
+  const known = memory.request?.token === hash ? memory.request : null;
   // What this token was good for is done; a refused credential waits for another token.
   if (known?.done === true) return null;
-  const wish = known ?? { token: hash, nonce: options.newNonce(), done: false };
-  memory.wish = wish;
-  const problem = files.save(FILE, JSON.stringify(wish));
+  const request = known ?? { token: hash, nonce: options.newNonce(), done: false };
+  memory.request = request;
+  const problem = files.save(FILE, JSON.stringify(request));
   if (problem !== null && !options.forgetful) {
     return { kind: "unreachable", message: `the join could not be noted: ${problem}` };
   }
-  const answer = await ask(options, token, wish);
+  const answer = await ask(options, token, request);
   if (answer.kind !== "joined") return answer;
   const unkept = tokens.adopt(answer.credential, !options.forgetful);
   if (unkept !== null && !options.forgetful) {
@@ -104,8 +104,8 @@ async function join(
   }
   const { fingerprint } = readJoinToken(token);
   if (fingerprint !== null) options.enrolled(fingerprint);
-  memory.wish = { ...wish, done: true };
-  const noted = files.save(FILE, JSON.stringify(memory.wish)) === null;
+  memory.request = { ...request, done: true };
+  const noted = files.save(FILE, JSON.stringify(memory.request)) === null;
   options.log("info", "joined", { node_id: answer.node });
   // What cannot be noted is asked for once more by the next life, with the same token.
   if (noted && unkept === null) options.spent?.(token);
@@ -116,7 +116,7 @@ const hashOf = (token: string): string => createHash("sha256").update(token).dig
 
 type Asked = { kind: "joined"; node: string; credential: string } | SendAnswer;
 
-async function ask(options: JoinOptions, token: string, wish: Wish): Promise<Asked> {
+async function ask(options: JoinOptions, token: string, request: JoinNote): Promise<Asked> {
   const { base, who, trust } = options;
   const tls = trust.tls();
   const { secret } = readJoinToken(token);
@@ -124,7 +124,7 @@ async function ask(options: JoinOptions, token: string, wish: Wish): Promise<Ask
     const response = await fetch(`${base}/v1/agent/join`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ ...who, token: secret, nonce: wish.nonce } satisfies JoinRequest),
+      body: JSON.stringify({ ...who, token: secret, nonce: request.nonce } satisfies JoinRequest),
       // A redirect would carry the token to another place.
       redirect: "manual",
       signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),

@@ -70,18 +70,18 @@ export const poolScale: Command = {
   async run(context, client) {
     const { flags, words, world } = context;
     const [name = "", ...more] = words;
-    const wish = readWish(flags, more);
-    if (!wish.ok) return wish;
-    const path = `${poolPath(name)}/${wish.verb}`;
+    const request = readRequest(flags, more);
+    if (!request.ok) return request;
+    const path = `${poolPath(name)}/${request.verb}`;
     const reason = flags.text("reason");
     const body = {
-      ...wish.body,
+      ...request.body,
       ...(reason === null ? {} : { reason }),
       ...(flags.on("clamp") ? { clamp: true } : {}),
     };
-    const answer = await client.send<Resized>(wish.method, path, ["total_nodes"], body);
+    const answer = await client.send<Resized>(request.method, path, ["total_nodes"], body);
     if (!answer.ok) {
-      return wish.verb === "remove" ? answer : suggestPool(client, name, answer);
+      return request.verb === "remove" ? answer : suggestPool(client, name, answer);
     }
     const { desired } = answer.value;
     world.err(`Pool ${name}: ${desired} ${desired === 1 ? "node" : "nodes"} wanted\n`);
@@ -101,9 +101,14 @@ export const poolScale: Command = {
   },
 };
 
-type Wish = { ok: true; method: "PUT" | "POST"; verb: string; body: Record<string, unknown> };
+type SizeRequest = {
+  ok: true;
+  method: "PUT" | "POST";
+  verb: string;
+  body: Record<string, unknown>;
+};
 
-function readWish(flags: Flags, words: readonly string[]): Wish | Failure {
+function readRequest(flags: Flags, words: readonly string[]): SizeRequest | Failure {
   const given = WAYS.filter(({ name }) => flags.from(name) !== null).map(({ name }) => name);
   const [way] = given;
   if (way === undefined) {

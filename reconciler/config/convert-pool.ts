@@ -33,7 +33,7 @@ export function convertPool(
     ...formatSection(BODY, body, dialect, {
       ...refs,
       scaling: formatSection(SCALING, scaling, dialect, { autoscaler }),
-      // Written out it would be a person's wish.
+      // Written out it would be a person's request.
       repair: pool.repair.implied === true ? null : { ladder: pool.repair.ladder },
       setup_commands: bootstrap.setupCommands.length > 0 ? bootstrap.setupCommands : null,
     }),

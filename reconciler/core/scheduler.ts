@@ -9,7 +9,7 @@ import type { Fence } from "./provider.ts";
 import type { Change } from "./store.ts";
 import type { DrainPlan } from "./kubernetes/drain-plan.ts";
 import type { KubeNode } from "./kubernetes/object.ts";
-import type { Wish } from "./wish.ts";
+import type { DesiredState } from "./desired-state.ts";
 
 export type SchedulerAnswer =
   /** `on`: the object on which the mark was read back. */
@@ -62,15 +62,15 @@ export type SchedulerCluster = {
   /** Why the object with this UID is still there though its machine is gone; `null` = unknown. */
   stays(uid: string): string | null;
   /** Told by every activation of the leader, after its plan is durable. */
-  tend(wish: Wish): void;
+  tend(desired: DesiredState): void;
   /** Called after each committed change, to write Events on the object. */
   tell(change: Change): void;
   /** Begins to look, with a hint whenever something changed; ends and forgets. */
-  start(hint: () => void): void;
+  start(wakeUp: () => void): void;
   stop(): void;
   /** What draining the node would ask of each pod. */
   plan(node: { id: NodeId; name: string }, options: PlanOptions): Promise<PlanAnswer>;
-  standing(): ClusterStanding;
+  status(): ClusterStatus;
   /** Lets a machine join; `null` = it cannot be done here. */
   join: Join | null;
   /** On which Node the pod runs that a service-account token was made for. Never rejects. */
@@ -92,7 +92,7 @@ export type PlanOptions = {
 export type PlanAnswer = { kind: "ok"; plan: DrainPlan } | { kind: "failed"; message: string };
 
 /** For people: what the product knows of the cluster and is doing there. */
-export type ClusterStanding = {
+export type ClusterStatus = {
   server: string;
   nodes: number;
   pods: number;
@@ -111,7 +111,7 @@ export type ClusterStanding = {
   ignoredHolds: readonly string[];
 };
 
-export type JoinWish = {
+export type JoinRequest = {
   pool: PoolName | null;
   node: NodeId;
   /** How long the set-up may take at most. */
@@ -129,7 +129,7 @@ export type JoinPass = {
 };
 
 /** Never rejects. */
-export type Join = (wish: JoinWish) => Promise<JoinPass | Hindered>;
+export type Join = (desired: JoinRequest) => Promise<JoinPass | Hindered>;
 
 /** Why nobody can join, as a sentence for people. */
 export type Hindered = { kind: "hindered"; message: string };

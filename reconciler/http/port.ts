@@ -40,10 +40,10 @@ export type PortFrom = {
 export async function openPort(from: PortFrom): Promise<Port> {
   const { config, state, first, clock, log } = from;
   const { fleetId } = from.identity;
-  const { tls: wish, externalAddress, host } = config.server;
+  const { tls: desired, externalAddress, host } = config.server;
   const given = [externalAddress, ...from.dialled].map((one) => hostOf(one ?? ""));
   const open = async (): Promise<ServerTls | null> =>
-    openTls(wish, {
+    openTls(desired, {
       state,
       fleetId,
       first,

@@ -152,7 +152,7 @@ export class Cleanup {
       one.taintedAtMs ??= this.#ports.clock.monoMs();
       return this.#again(one, POLL_MS, `pods that are bound to it have not ended: ${left.pods}`);
     }
-    // Between the answers the wish may have gone: the machine, or its record, came back.
+    // Between the answers the request may have gone: the machine, or its record, came back.
     if (this.#cases.get(uid) !== one) return;
     const gone = await deleteNode(this.#ports.api, name, uid, pool);
     if (gone.kind === "failed") return this.#fail(one, gone);

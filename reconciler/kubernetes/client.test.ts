@@ -458,7 +458,7 @@ describe("watch()", () => {
     expect(events).toHaveLength(1);
   });
 
-  test("is refused with the server's wish to wait", async () => {
+  test("is refused with the server's desired to wait", async () => {
     handle = () => new Response("busy", { status: 429, headers: { "retry-after": "4" } });
     expect(await watch(open()).end).toMatchObject({
       kind: "refused",

@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { DRAIN_RULE, UNTIL, planDrain } from "../core/kubernetes/drain-plan.ts";
-import type { DrainReason, DrainVerdict, PlanWish } from "../core/kubernetes/drain-plan.ts";
+import type { DrainReason, DrainVerdict, PlanRequest } from "../core/kubernetes/drain-plan.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";
 
 const NOW = Date.parse("2026-11-21T12:00:00Z");
 const DRAINING = "navarch.dev/draining";
-const WISH: PlanWish = {
+const WISH: PlanRequest = {
   force: false,
   ignoreDaemonsets: true,
   deleteEmptydirData: true,
@@ -45,7 +45,7 @@ const daemon = (name: string, apiVersion = "apps/v1"): Partial<KubePod> => ({
 const toleration = (key: string | null) => ({ key, operator: "Exists", value: null, effect: null });
 const rule = (value: string): Partial<KubePod> => ({ annotations: { [DRAIN_RULE]: value } });
 
-type Row = [string, Partial<KubePod>, Partial<PlanWish>, DrainVerdict, DrainReason];
+type Row = [string, Partial<KubePod>, Partial<PlanRequest>, DrainVerdict, DrainReason];
 
 const ROWS: readonly Row[] = [
   ["a pod with a controller", {}, {}, "evict", "owned"],
@@ -170,9 +170,9 @@ const ROWS: readonly Row[] = [
   ["mode wait with an unowned pod", { controller: null }, { mode: "wait" }, "blocked", "unmanaged"],
 ];
 
-for (const [name, change, wish, verdict, reason] of ROWS) {
+for (const [name, change, desired, verdict, reason] of ROWS) {
   test(`planDrain() judges ${name}`, () => {
-    const [planned] = planDrain([pod(change)], { ...WISH, ...wish }, DAEMONSETS, NOW);
+    const [planned] = planDrain([pod(change)], { ...WISH, ...desired }, DAEMONSETS, NOW);
     expect(planned).toMatchObject({ verdict, reason, uid: "u-p" });
     expect(planned?.why).not.toBe("");
   });
@@ -216,7 +216,7 @@ const anyPod = fc
   })
   .map((change) => pod(change));
 
-const anyWish = fc.record({
+const anyRequest = fc.record({
   force: fc.boolean(),
   ignoreDaemonsets: fc.boolean(),
   deleteEmptydirData: fc.boolean(),
@@ -224,19 +224,19 @@ const anyWish = fc.record({
 });
 
 /** kubectl's filters once more, each with its own answer, the first refusal ending the row. */
-function kubectl(one: KubePod, wish: PlanWish): DrainVerdict {
+function kubectl(one: KubePod, desired: PlanRequest): DrainVerdict {
   const isDone = one.phase === "Succeeded" || one.phase === "Failed";
   const owner = one.controller;
   const filters: (() => DrainVerdict)[] = [
     () => {
       if (owner?.kind !== "DaemonSet" || owner.apiVersion !== "apps/v1" || isDone) return "evict";
       if (!DAEMONSETS.has(`${one.namespace}/${owner.name}`))
-        return wish.force ? "evict" : "blocked";
-      return wish.ignoreDaemonsets ? "keep" : "blocked";
+        return desired.force ? "evict" : "blocked";
+      return desired.ignoreDaemonsets ? "keep" : "blocked";
     },
     () => (one.mirror ? "keep" : "evict"),
-    () => (one.emptyDir && !isDone && !wish.deleteEmptydirData ? "blocked" : "evict"),
-    () => (owner === null && !isDone && !wish.force ? "blocked" : "evict"),
+    () => (one.emptyDir && !isDone && !desired.deleteEmptydirData ? "blocked" : "evict"),
+    () => (owner === null && !isDone && !desired.force ? "blocked" : "evict"),
   ];
   for (const filter of filters) {
     const verdict = filter();
@@ -247,12 +247,12 @@ function kubectl(one: KubePod, wish: PlanWish): DrainVerdict {
 
 test("planDrain() agrees with kubectl's filters on every pod without a rule of ours", () => {
   fc.assert(
-    fc.property(fc.array(anyPod, { maxLength: 8 }), anyWish, (pods, wish) => {
-      const plan = planDrain(pods, wish, DAEMONSETS, NOW);
+    fc.property(fc.array(anyPod, { maxLength: 8 }), anyRequest, (pods, desired) => {
+      const plan = planDrain(pods, desired, DAEMONSETS, NOW);
       expect(plan.length).toBe(pods.length);
       for (const one of pods) {
         const ours = plan.find(({ uid }) => uid === one.uid);
-        expect(ours?.verdict).toBe(kubectl(one, wish));
+        expect(ours?.verdict).toBe(kubectl(one, desired));
       }
     }),
   );
@@ -260,10 +260,10 @@ test("planDrain() agrees with kubectl's filters on every pod without a rule of o
 
 test("planDrain() asks nobody in mode wait, nor what is being deleted already", () => {
   fc.assert(
-    fc.property(fc.array(anyPod), anyWish, fc.boolean(), (pods, wish, isLeaving) => {
-      const mode = isLeaving ? wish.mode : "wait";
+    fc.property(fc.array(anyPod), anyRequest, fc.boolean(), (pods, desired, isLeaving) => {
+      const mode = isLeaving ? desired.mode : "wait";
       const given = pods.map((one) => ({ ...one, deletionAt: isLeaving ? NOW : null }));
-      const plan = planDrain(given, { ...wish, mode }, DAEMONSETS, NOW);
+      const plan = planDrain(given, { ...desired, mode }, DAEMONSETS, NOW);
       expect(plan.filter(({ verdict }) => verdict === "evict")).toEqual([]);
     }),
   );

@@ -51,7 +51,7 @@ export class DrainTeller {
 
   /** The server has begun to delete it. */
   begun(drain: NodeDrain, pod: KubePod, how: How, cut: Cut | null, now: number): void {
-    const { name, why } = drain.wish;
+    const { name, why } = drain.desired;
     const because = `Node ${name} is being drained${why === "" ? "" : `: ${why}`}`;
     if (how === "evict" || cut === null) {
       const message = `evicted because ${because}`;
@@ -70,7 +70,7 @@ export class DrainTeller {
 
   private owners(drain: NodeDrain, group: DrainGroup, open: Set<string>, now: number): void {
     for (const pod of group.pods.slice(0, POD_EVENTS_MAX)) {
-      const said = sayToPod(drain.wish.name, group, drain.endFor(pod, now));
+      const said = sayToPod(drain.desired.name, group, drain.endFor(pod, now));
       if (said === null) continue;
       const key = `${pod.uid} ${said.reason}`;
       open.add(key);
@@ -81,22 +81,22 @@ export class DrainTeller {
   }
 
   private tell(
-    { wish }: NodeDrain,
+    { desired }: NodeDrain,
     reason: DrainEvent["reason"],
     what: Pick<DrainEvent, "message" | "pod" | "key" | "isNew">,
   ): void {
-    const { node, name, uid } = wish;
+    const { node, name, uid } = desired;
     this.to.tell({ node, name, uid, reason, ...what });
   }
 
-  private tellPod({ wish }: NodeDrain, pod: KubePod, said: SaidToPod): void {
-    const { node, name, uid } = wish;
+  private tellPod({ desired }: NodeDrain, pod: KubePod, said: SaidToPod): void {
+    const { node, name, uid } = desired;
     this.to.tellPod({ node, name, uid, pod: refOf(pod), ...said });
   }
 }
 
 /** `the drain of Node n ends at 16:19:00 UTC and …`. */
 const endOf = (drain: NodeDrain, { why }: Cut, now: number): string =>
-  `the drain of Node ${drain.wish.name} ends at ${drain.sayDeadline(now)} and ${why}`;
+  `the drain of Node ${drain.desired.name} ends at ${drain.sayDeadline(now)} and ${why}`;
 
 const refOf = ({ namespace, name, uid }: KubePod): PodEvent["pod"] => ({ namespace, name, uid });

@@ -10,7 +10,7 @@ import type { DrainSight } from "../core/fleet.ts";
 import type { KubeAnswer, KubeRequest } from "./api.ts";
 import { DRAIN_RULE } from "../core/kubernetes/drain-plan.ts";
 import type { DrainEvent, PodEvent } from "./drain-sight.ts";
-import type { DrainWish } from "../core/kubernetes/drain-wish.ts";
+import type { DesiredDrain } from "../core/kubernetes/desired-drain.ts";
 import { judgeEviction } from "./eviction.ts";
 import { Drainers } from "./drainer.ts";
 import { openFakeKube } from "../../simulator/cluster/fake.ts";
@@ -51,7 +51,7 @@ class Stage {
   readonly podEvents: PodEvent[] = [];
   readonly requests: KubeRequest[] = [];
   readonly answers: KubeAnswer[] = [];
-  readonly wishes = new Map<string, DrainWish>();
+  readonly wanted = new Map<string, DesiredDrain>();
   hints = 0;
   /** What the watch says of itself. */
   watch = { ageMs: 0, synced: true };
@@ -111,7 +111,7 @@ class Stage {
       clock,
       random,
       log: () => undefined,
-      hint: () => this.hints++,
+      wakeUp: () => this.hints++,
       tell: (event) => this.events.push(event),
       tellPod: (event) => this.podEvents.push(event),
       room: () => this.room,
@@ -161,8 +161,8 @@ class Stage {
     this.kube.cluster.manage("ns", name, expected);
   }
 
-  wish(node = "n1", change: Partial<DrainWish> = {}): DrainWish {
-    const wish: DrainWish = {
+  desired(node = "n1", change: Partial<DesiredDrain> = {}): DesiredDrain {
+    const desired: DesiredDrain = {
       node: node as NodeId,
       pool: null,
       name: node,
@@ -179,17 +179,17 @@ class Stage {
       ordered: false,
       unreachable: false,
       paused: null,
-      ...this.wishes.get(node),
+      ...this.wanted.get(node),
       ...change,
     };
-    this.wishes.set(node, wish);
-    return wish;
+    this.wanted.set(node, desired);
+    return desired;
   }
 
   /** Seconds pass; the reconciler speaks in each, `each` looks after each. */
   async tick(seconds: number, each: () => void = () => undefined): Promise<void> {
     for (let i = 0; i < seconds; i++) {
-      this.drainers.tend([...this.wishes.values()]);
+      this.drainers.tend([...this.wanted.values()]);
       await this.clock.pass(SECOND);
       each();
     }
@@ -214,7 +214,7 @@ class Stage {
   }
 
   /** What the product did to pods: `evict web-1`. */
-  deeds(): string[] {
+  steps(): string[] {
     return this.kube.journal
       .filter(({ by, resource }) => by === "api" && resource.startsWith("pods"))
       .filter(({ verb }, i, all) => verb !== "delete" || all[i - 1]?.verb !== "evict")
@@ -259,12 +259,12 @@ describe("Drainers", () => {
     stage.pod("ds", { owner: { kind: "DaemonSet", name: "agent" } });
     stage.pod("mirror", { owner: null, annotations: { "kubernetes.io/config.mirror": "x" } });
     stage.pod("elsewhere", { node: "n2" });
-    const since = stage.wish("n1", { gracePeriodMs: 300_000 }).since;
+    const since = stage.desired("n1", { gracePeriodMs: 300_000 }).since;
     const seconds = await stage.untilEmpty(30);
     expect(seconds).toBeLessThan(10);
     expect(stage.names()).toEqual(["ds", "mirror"]);
     expect(stage.names("n2")).toEqual(["elsewhere"]);
-    expect(stage.deeds().sort()).toEqual(["evict done", "evict scratch", "evict web"]);
+    expect(stage.steps().sort()).toEqual(["evict done", "evict scratch", "evict web"]);
     expect(graces(stage)).toEqual([300, 300, 300]);
     const left = stage.left();
     if (left.kind !== "empty") throw new Error(left.kind);
@@ -276,7 +276,7 @@ describe("Drainers", () => {
 
   test("left() is never empty before it was watched for a while, and twice", async () => {
     const stage = new Stage();
-    stage.wish();
+    stage.desired();
     expect(stage.left().kind).toBe("dark");
     await stage.tick(5, () => expect(stage.left().kind).not.toBe("empty"));
     const before = stage.requests.length;
@@ -288,13 +288,13 @@ describe("Drainers", () => {
 
   test("left() takes an empty node for busy again when a pod was bound late", async () => {
     const stage = new Stage();
-    stage.wish();
+    stage.desired();
     await stage.untilEmpty(10);
     stage.pod("late");
     await stage.tick(3);
     expect(stage.left().kind).toBe("busy");
     await stage.untilEmpty(10);
-    expect(stage.deeds()).toEqual(["evict late"]);
+    expect(stage.steps()).toEqual(["evict late"]);
   });
 
   test("a restart in the middle repeats nothing", async () => {
@@ -304,12 +304,12 @@ describe("Drainers", () => {
       stage.kube.cluster.setStopMs("ns", `web-${i}`, 20 * SECOND);
     }
     stage.budget("web", { app: "web" }, 3, 6);
-    stage.wish();
+    stage.desired();
     for (let i = 0; i < 6; i++) {
       await stage.tick(2);
       stage.restart();
     }
-    expect(stage.deeds()).toHaveLength(3);
+    expect(stage.steps()).toHaveLength(3);
     await stage.tick(20);
     expect(stage.names()).toHaveLength(3);
     expect(stage.message()).toBe(
@@ -325,7 +325,7 @@ describe("Drainers", () => {
     stage.pod("d", { labels: { app: "other" } });
     stage.budget("web", { app: "web" }, 3, 3);
     stage.budget("other", { app: "other" }, 1, 1);
-    stage.wish();
+    stage.desired();
     await stage.tick(300);
     expect(stage.names()).toEqual(["a", "b", "c", "d"]);
     const asked = stage.asks().length;
@@ -333,7 +333,7 @@ describe("Drainers", () => {
     stage.kube.person.edit("poddisruptionbudgets", "ns", "web", { spec: { minAvailable: 1 } });
     stage.kube.cluster.manage("ns", "web", 3);
     await stage.tick(4);
-    expect(stage.deeds().filter((deed) => deed.startsWith("evict "))).toHaveLength(2);
+    expect(stage.steps().filter((step) => step.startsWith("evict "))).toHaveLength(2);
     // The third and the one of the other budget wait for their own time.
     expect(stage.asks().length - asked).toBeLessThanOrEqual(3);
     expect(stage.hints).toBeGreaterThan(hints);
@@ -344,14 +344,14 @@ describe("Drainers", () => {
     const stage = new Stage();
     const watched = (): boolean => stage.requests.some(({ path }) => path.includes("budgets"));
     stage.pod("a");
-    stage.wish();
+    stage.desired();
     await stage.untilEmpty(60);
     expect(watched()).toBe(false);
     stage.pod("b", { labels: { app: "b" } });
     stage.budget("b", { app: "b" }, 1, 1);
     await stage.tick(30);
     expect(watched()).toBe(true);
-    stage.wishes.clear();
+    stage.wanted.clear();
     await stage.tick(1);
     stage.requests.length = 0;
     await stage.tick(600);
@@ -363,9 +363,9 @@ describe("Drainers", () => {
     stage.pod("a");
     stage.pod("b", { labels: { app: "b" } });
     stage.budget("b", { app: "b" }, 1, 1);
-    stage.wish();
+    stage.desired();
     await stage.tick(3);
-    expect(stage.deeds()).toEqual(["evict a"]);
+    expect(stage.steps()).toEqual(["evict a"]);
     stage.kube.setFault({ down: true });
     await stage.tick(20);
     await stage.tick(580, () => expect(stage.left().kind).toBe("dark"));
@@ -384,7 +384,7 @@ describe("Drainers", () => {
     const stage = new Stage();
     stage.watch.ageMs = 101 * SECOND;
     stage.pod("a");
-    stage.wish();
+    stage.desired();
     await stage.tick(10);
     expect(stage.message()).toBe("the watch on pods has been silent for 101 s");
     expect(stage.asks()).toEqual([]);
@@ -399,7 +399,7 @@ describe("Drainers", () => {
   test("a storm of 429 slows everything and ends nothing", async () => {
     const stage = new Stage();
     for (let i = 0; i < 30; i++) stage.pod(`p-${i}`);
-    stage.wish();
+    stage.desired();
     stage.kube.setFault({
       storms: [{ status: 429, probability: 1, retryAfterMs: 10 * SECOND }],
       concerns: ({ lane }) => lane === "evict",
@@ -418,7 +418,7 @@ describe("Drainers", () => {
     const stage = new Stage();
     const uid = stage.pod("a", { graceS: 60 });
     stage.kube.cluster.setStopMs("ns", "a", 30 * SECOND);
-    stage.wish();
+    stage.desired();
     stage.kube.setFault({ lostAnswers: 1, concerns: ({ lane }) => lane === "evict" });
     await stage.tick(25);
     expect(stage.asks()).toHaveLength(1);
@@ -431,7 +431,7 @@ describe("Drainers", () => {
   test("a request that hangs is not repeated while the server may still do it", async () => {
     const stage = new Stage();
     stage.pod("a");
-    stage.wish();
+    stage.desired();
     stage.kube.setFault({ hang: true, concerns: ({ lane }) => lane === "evict" });
     await stage.tick(14);
     expect(stage.asks()).toHaveLength(1);
@@ -445,7 +445,7 @@ describe("Drainers", () => {
     const stage = new Stage();
     stage.pod("web-0");
     stage.kube.cluster.setStopMs("ns", "web-0", 0);
-    stage.wish();
+    stage.desired();
     // Between the eviction's start and its arrival the pod is replaced by one on another node.
     stage.kube.setFault({ latencyMs: 2 * SECOND });
     await stage.tick(3);
@@ -466,14 +466,14 @@ describe("Drainers", () => {
     stage.budget("one", { app: "a" }, 0, 1);
     stage.budget("two", { app: "a" }, 0, 1);
     const now = stage.clock.wallMs();
-    stage.wish("n1", { deadlineAt: now + 2 * MINUTE, deleteAtDeadline: true });
+    stage.desired("n1", { deadlineAt: now + 2 * MINUTE, deleteAtDeadline: true });
     await stage.tick(80);
     expect(stage.message()).toContain("covered by more than one PodDisruptionBudget");
     expect(stage.events).toMatchObject([
       { reason: "DrainSeveralBudgets", pod: { uid, name: "a" } },
     ]);
     await stage.untilEmpty(60);
-    expect(stage.deeds()).toEqual(["delete a"]);
+    expect(stage.steps()).toEqual(["delete a"]);
     expect(stage.events.map(({ reason }) => reason)).toContain("DrainDeadline");
   });
 
@@ -484,7 +484,7 @@ describe("Drainers", () => {
       stage.budget(app, { app }, 2, 2);
     }
     stage.pod("free");
-    stage.wish();
+    stage.desired();
     await stage.tick(20);
     const of = (key: string) => stage.events.filter((event) => event.key === key);
     expect([of("ns/a").length, of("ns/b").length]).toEqual([1, 1]);
@@ -504,7 +504,7 @@ describe("Drainers", () => {
     const stage = new Stage();
     stage.pod("a", { finalizers: ["example.test/hold"], graceS: 10 });
     stage.pod("b");
-    stage.wish();
+    stage.desired();
     await stage.tick(30);
     expect(stage.message()).toBe("1 pod terminating with finalizer example.test/hold");
     await stage.tick(60);
@@ -524,16 +524,16 @@ describe("Drainers", () => {
     for (const name of ["a", "b"]) stage.kube.cluster.setStopMs("ns", name, 10 * MINUTE);
     stage.budget("web", { app: "web" }, 2, 2);
     const deadlineAt = stage.clock.wallMs() + 10 * MINUTE;
-    stage.wish("n1", { deadlineAt, deleteAtDeadline: true, gracePeriodMs: 300_000 });
+    stage.desired("n1", { deadlineAt, deleteAtDeadline: true, gracePeriodMs: 300_000 });
     await stage.tick(505, () => {
       expect(stage.names()).toEqual(["a", "b"]);
       if (stage.left().kind === "busy")
         expect(stage.message()).toContain("2 pods waiting for PodDisruptionBudget ns/web (needs 2");
     });
-    expect(stage.deeds()).toEqual([]);
+    expect(stage.steps()).toEqual([]);
     expect(stage.asks().length).toBeLessThan(2 * 30);
     await stage.tick(10);
-    expect(stage.deeds()).toEqual(["delete a", "delete b"]);
+    expect(stage.steps()).toEqual(["delete a", "delete b"]);
     expect(graces(stage).slice(-2)).toEqual([90, 90]);
     await stage.tick(100);
     expect(stage.names()).toEqual([]);
@@ -563,7 +563,7 @@ describe("Drainers", () => {
       for (const name of ["bare-0", "bare-1"]) stage.pod(name, { owner: null, graceS: 30 });
       const deadlineAt = stage.clock.wallMs() + 4 * MINUTE;
       const at = clockOf(deadlineAt - 30_000);
-      stage.wish("n1", { deadlineAt, deleteAtDeadline: true });
+      stage.desired("n1", { deadlineAt, deleteAtDeadline: true });
       await stage.tick(20);
       expect(stage.events.map(({ reason, message }) => [reason, message])).toEqual([
         [
@@ -605,7 +605,7 @@ describe("Drainers", () => {
       stage.pod("web-0", { labels: { app: "web" } });
       stage.budget("web", { app: "web" }, 1, 1);
       const deadlineAt = stage.clock.wallMs() + 4 * MINUTE;
-      stage.wish("n1", { deadlineAt, deleteAtDeadline: true });
+      stage.desired("n1", { deadlineAt, deleteAtDeadline: true });
       await stage.tick(20);
       expect(stage.events[0]?.message).toBe(
         "1 pod waiting for PodDisruptionBudget ns/web (needs 1 healthy, has 1). Deleted at " +
@@ -624,7 +624,7 @@ describe("Drainers", () => {
       const stage = new Stage();
       stage.pod("train", { annotations: { [DRAIN_RULE]: "wait-completed" } });
       const deadlineAt = stage.clock.wallMs() + 4 * MINUTE;
-      stage.wish("n1", { deadlineAt, deleteAtDeadline: true });
+      stage.desired("n1", { deadlineAt, deleteAtDeadline: true });
       await stage.tick(20);
       expect(stage.events).toEqual([]);
       expect(own(stage, "train")).toMatchObject([{ reason: "EvictionBlocked" }]);
@@ -640,19 +640,19 @@ describe("Drainers", () => {
       const stage = new Stage();
       stage.pod("bare", { owner: null });
       const deadlineAt = stage.clock.wallMs() + 20 * MINUTE;
-      stage.wish("n1", { deadlineAt, deleteAtDeadline: true, ordered: true });
+      stage.desired("n1", { deadlineAt, deleteAtDeadline: true, ordered: true });
       await stage.tick(20);
       expect(stage.events.at(-1)?.message).toEndWith(" unless it ends before");
-      stage.wish("n1", { paused: "the fleet is frozen" });
+      stage.desired("n1", { paused: "the fleet is frozen" });
       await stage.tick(20);
       expect(stage.events.at(-1)?.message).toEndWith("(ns/bare)");
-      stage.wish("n1", { paused: null, deleteAtDeadline: false });
+      stage.desired("n1", { paused: null, deleteAtDeadline: false });
       await stage.tick(20);
       expect(stage.events.at(-1)?.message).toEndWith(
         `. At ${clockOf(deadlineAt)} the drain stops and waits for a person`,
       );
       // One that begins on one day and ends on another says the date.
-      stage.wish("n1", { deleteAtDeadline: true, deadlineAt: deadlineAt + 86_400_000 });
+      stage.desired("n1", { deleteAtDeadline: true, deadlineAt: deadlineAt + 86_400_000 });
       await stage.tick(20);
       const date = new Date(deadlineAt + 86_400_000).toISOString().slice(0, 10);
       expect(stage.events.at(-1)?.message).toContain(`Deleted at ${date} `);
@@ -663,10 +663,10 @@ describe("Drainers", () => {
     const stage = new Stage();
     stage.pod("a", { labels: { app: "web" } });
     stage.budget("web", { app: "web" }, 1, 1);
-    stage.wish("n1", { deadlineAt: stage.clock.wallMs() + MINUTE });
+    stage.desired("n1", { deadlineAt: stage.clock.wallMs() + MINUTE });
     await stage.tick(120);
     expect(stage.names()).toEqual(["a"]);
-    expect(stage.deeds()).toEqual([]);
+    expect(stage.steps()).toEqual([]);
   });
 
   test("a deadline that passed while nobody looked gives one grace period more", async () => {
@@ -674,7 +674,7 @@ describe("Drainers", () => {
     stage.pod("a", { owner: null, graceS: 600 });
     const now = stage.clock.wallMs();
     const past = { since: now - 10 * MINUTE, deadlineAt: now - MINUTE };
-    stage.wish("n1", { ...past, gracePeriodMs: 30 * SECOND, deleteAtDeadline: true });
+    stage.desired("n1", { ...past, gracePeriodMs: 30 * SECOND, deleteAtDeadline: true });
     await stage.untilEmpty(60);
     const [graceS = 0] = graces(stage);
     expect(graceS).toBeGreaterThan(20);
@@ -693,7 +693,7 @@ describe("Drainers", () => {
       metadata: { name: "va" },
       spec: { nodeName: "n1", attacher: "x", source: { persistentVolumeName: "pv" } },
     });
-    stage.wish("n1", { unreachable: true, gracePeriodMs: 300_000 });
+    stage.desired("n1", { unreachable: true, gracePeriodMs: 300_000 });
     expect(await stage.untilEmpty(20)).toBeLessThan(12);
     expect(stage.names()).toEqual(["a", "db-0"]);
     expect(graces(stage)).toEqual([1, 1]);
@@ -707,8 +707,8 @@ describe("Drainers", () => {
       stage.kube.cluster.setStopMs("ns", `db-${i}`, 5 * SECOND);
     }
     stage.pod("web", { node: "n0" });
-    stage.wish("n0");
-    stage.wish("n1");
+    stage.desired("n0");
+    stage.desired("n1");
     const leaving = (): number =>
       stage.kube
         .list("pods")
@@ -726,7 +726,7 @@ describe("Drainers", () => {
     await stage.untilEmpty(120, "n0", look);
     await stage.untilEmpty(60, "n1", look);
     expect(most).toBe(1);
-    expect(stage.deeds().length).toBe(7);
+    expect(stage.steps().length).toBe(7);
     stage.check();
   });
 
@@ -735,11 +735,11 @@ describe("Drainers", () => {
     stage.pod("dns", { spec: { priorityClassName: "system-cluster-critical" } });
     stage.pod("web");
     stage.kube.cluster.setStopMs("ns", "web", 15 * SECOND);
-    stage.wish();
+    stage.desired();
     await stage.tick(10);
-    expect(stage.deeds()).toEqual(["evict web"]);
+    expect(stage.steps()).toEqual(["evict web"]);
     await stage.untilEmpty(60);
-    expect(stage.deeds()).toEqual(["evict web", "evict dns"]);
+    expect(stage.steps()).toEqual(["evict web", "evict dns"]);
   });
 
   test("nothing is asked while paused, and what leaves is followed", async () => {
@@ -747,17 +747,17 @@ describe("Drainers", () => {
     stage.pod("a");
     stage.pod("b", { labels: { app: "b" } });
     stage.budget("b", { app: "b" }, 1, 1);
-    stage.wish();
+    stage.desired();
     await stage.tick(2);
     const before = stage.asks().length;
-    stage.wish("n1", { paused: "the fleet is frozen" });
+    stage.desired("n1", { paused: "the fleet is frozen" });
     stage.kube.person.edit("poddisruptionbudgets", "ns", "b", { spec: { minAvailable: 0 } });
     stage.kube.cluster.manage("ns", "b", 1);
     await stage.tick(120);
     expect(stage.asks().length).toBe(before);
     expect(stage.names()).toEqual(["b"]);
     expect(stage.message()).toStartWith("paused: the fleet is frozen; 1 pod");
-    stage.wish("n1", { paused: null });
+    stage.desired("n1", { paused: null });
     await stage.untilEmpty(40);
     stage.check();
   });
@@ -766,7 +766,7 @@ describe("Drainers", () => {
     const stage = new Stage();
     stage.pod("a", { owner: null });
     const deadlineAt = stage.clock.wallMs() + 10 * SECOND;
-    stage.wish("n1", { deadlineAt, deleteAtDeadline: true, paused: "no" });
+    stage.desired("n1", { deadlineAt, deleteAtDeadline: true, paused: "no" });
     await stage.tick(60);
     expect(stage.asks()).toEqual([]);
   });
@@ -778,21 +778,21 @@ describe("Drainers", () => {
     stage.kube.person.edit("poddisruptionbudgets", "ns", "a", { spec: { minAvailable: 1 } });
     stage.kube.cluster.manage("ns", "a", 1);
     const deadlineAt = stage.clock.wallMs() + 180 * SECOND;
-    const wish = { deadlineAt, deleteAtDeadline: true, gracePeriodMs: 20 * SECOND };
-    stage.wish("n1", { ...wish, paused: "navarch.dev/hold is set" });
+    const desired = { deadlineAt, deleteAtDeadline: true, gracePeriodMs: 20 * SECOND };
+    stage.desired("n1", { ...desired, paused: "navarch.dev/hold is set" });
     await stage.tick(600);
-    stage.wish("n1", { ...wish, paused: null });
+    stage.desired("n1", { ...desired, paused: null });
     await stage.tick(28);
-    expect(stage.deeds()).toEqual([]);
+    expect(stage.steps()).toEqual([]);
     expect(stage.events.at(-1)?.message).toContain("Deleted at");
     await stage.tick(10);
-    expect(stage.deeds()).toEqual(["delete a"]);
+    expect(stage.steps()).toEqual(["delete a"]);
   });
 
   test("a process that was paused asks nothing before it hears from the reconciler", async () => {
     const stage = new Stage();
     for (let i = 0; i < 40; i++) stage.pod(`p-${i}`);
-    stage.wish();
+    stage.desired();
     stage.kube.setFault({ latencyMs: 3 * SECOND });
     await stage.tick(5);
     // Twenty are on the line, and their answers come a second after the process wakes up.
@@ -810,9 +810,9 @@ describe("Drainers", () => {
   test("five seconds after the last word nobody is asked any more", async () => {
     const stage = new Stage();
     for (let i = 0; i < 40; i++) stage.pod(`p-${i}`);
-    stage.wish();
+    stage.desired();
     stage.kube.setFault({ latencyMs: 3 * SECOND });
-    stage.drainers.tend([...stage.wishes.values()]);
+    stage.drainers.tend([...stage.wanted.values()]);
     await stage.clock.pass(MINUTE);
     expect(stage.asks()).toHaveLength(20);
     expect(stage.names()).toHaveLength(20);
@@ -822,17 +822,17 @@ describe("Drainers", () => {
     const stage = new Stage();
     stage.pod("a", { labels: { app: "a" } });
     stage.budget("a", { app: "a" }, 1, 1);
-    stage.wish();
+    stage.desired();
     await stage.tick(3);
-    const wish = stage.wish();
-    stage.wishes.clear();
+    const desired = stage.desired();
+    stage.wanted.clear();
     const asked = stage.asks().length;
     await stage.tick(60);
     expect(stage.asks().length).toBe(asked);
     expect(stage.left().kind).toBe("dark");
     stage.kube.person.edit("poddisruptionbudgets", "ns", "a", { spec: { minAvailable: 0 } });
     stage.kube.cluster.manage("ns", "a", 1);
-    stage.wish("n1", { ...wish, since: stage.clock.wallMs() });
+    stage.desired("n1", { ...desired, since: stage.clock.wallMs() });
     await stage.untilEmpty(30);
     stage.check();
   });
@@ -842,14 +842,14 @@ describe("Drainers", () => {
     stage.pod("train", { owner: { kind: "Job", name: "train" } });
     stage.pod("done", { owner: null, status: { phase: "Succeeded" } });
     const deadlineAt = stage.clock.wallMs() + 10 * MINUTE;
-    stage.wish("n1", { mode: "wait", deadlineAt, deleteAtDeadline: true });
+    stage.desired("n1", { mode: "wait", deadlineAt, deleteAtDeadline: true });
     await stage.tick(560);
     expect(stage.asks()).toEqual([]);
     expect(stage.message()).toContain(
       "1 pod left alone for now: the drain waits until its deadline",
     );
     await stage.untilEmpty(60);
-    expect(stage.deeds()).toEqual(["delete train"]);
+    expect(stage.steps()).toEqual(["delete train"]);
     expect(stage.names()).toEqual(["done"]);
   });
 
@@ -859,9 +859,9 @@ describe("Drainers", () => {
     stage.pod("lost", { owner: { kind: "DaemonSet", name: "gone" } });
     stage.pod("busy", { annotations: { [DRAIN_RULE]: "wait-completed" } });
     stage.pod("web");
-    stage.wish();
+    stage.desired();
     await stage.tick(20);
-    expect(stage.deeds()).toEqual(["evict web"]);
+    expect(stage.steps()).toEqual(["evict web"]);
     expect(stage.message()).toBe(
       "1 pod not evicted: it has no controller that would recreate it (ns/bare); " +
         "1 pod not evicted: its DaemonSet ns/gone does not exist (ns/lost); " +
@@ -872,7 +872,7 @@ describe("Drainers", () => {
       "DrainBlocked bare",
       "DrainBlocked lost",
     ]);
-    stage.wish("n1", { force: true });
+    stage.desired("n1", { force: true });
     await stage.tick(20);
     expect(stage.names()).toEqual(["busy"]);
   });
@@ -881,7 +881,7 @@ describe("Drainers", () => {
     const stage = new Stage();
     const anywhere = { spec: { tolerations: [{ operator: "Exists" }] } };
     stage.pod("agent-0", anywhere);
-    stage.wish();
+    stage.desired();
     let count = 0;
     await stage.untilEmpty(120, "n1", () => {
       if (stage.names().length === 0) stage.pod(`agent-${++count}`, anywhere);
@@ -893,13 +893,13 @@ describe("Drainers", () => {
   test("a controller that binds its pods itself is given up after a few", async () => {
     const stage = new Stage();
     stage.pod("own-0");
-    stage.wish();
+    stage.desired();
     let count = 0;
     await stage.untilEmpty(300, "n1", () => {
       if (stage.names().length === 0) stage.pod(`own-${++count}`);
     });
     expect(count).toBe(4);
-    expect(stage.deeds()).toHaveLength(4);
+    expect(stage.steps()).toHaveLength(4);
   });
 
   test("volumes are waited for, unless a pod that stays has them", async () => {
@@ -909,7 +909,7 @@ describe("Drainers", () => {
       metadata: { name: "va" },
       spec: { nodeName: "n1", attacher: "x", source: { persistentVolumeName: "pv-7" } },
     });
-    stage.wish();
+    stage.desired();
     await stage.tick(60);
     expect(stage.message()).toBe("no pod is left; 1 volume still attached (pv-7)");
     expect(stage.requests.filter(({ path }) => path.includes("attach")).length).toBeLessThan(8);
@@ -925,7 +925,7 @@ describe("Drainers", () => {
       .add("get daemonsets");
     stage.pod("web");
     stage.pod("ds", { owner: { kind: "DaemonSet", name: "agent" } });
-    stage.wish();
+    stage.desired();
     await stage.tick(120);
     expect(stage.asks().length).toBeLessThan(10);
     expect(stage.message()).toContain("1 pod refused by the server: pods");
@@ -940,19 +940,19 @@ describe("Drainers", () => {
     const stage = new Stage();
     stage.kube.denied.add("create pods/eviction");
     stage.pod("web");
-    stage.wish();
+    stage.desired();
     await stage.tick(3);
     expect(stage.message()).toContain("1 pod refused by the server: pods");
     stage.kube.denied.clear();
     await stage.untilEmpty(25);
-    expect(stage.deeds()).toHaveLength(1);
+    expect(stage.steps()).toHaveLength(1);
   });
 
   test("a namespace that ends takes its pods along", async () => {
     const stage = new Stage();
     stage.pod("web");
     stage.kube.terminating.add("ns");
-    stage.wish();
+    stage.desired();
     await stage.tick(10);
     expect(stage.message()).toBe("1 pod waiting for the deletion of namespace ns");
     stage.kube.person.remove("pods", "ns", "web");
@@ -967,7 +967,7 @@ describe("Drainers", () => {
       hang: true,
       concerns: ({ path }) => path.includes("daemonsets"),
     });
-    stage.wish("n1", { force: true });
+    stage.desired("n1", { force: true });
     await stage.tick(30);
     expect(stage.left().kind).toBe("dark");
     expect(stage.asks()).toEqual([]);
@@ -983,7 +983,7 @@ describe("Drainers", () => {
     stage.pod("web");
     stage.pod("bare", { owner: null });
     stage.pod("ds", { owner: { kind: "DaemonSet", name: "agent" } });
-    const answer = await stage.drainers.plan("n1", stage.wish());
+    const answer = await stage.drainers.plan("n1", stage.desired());
     if (answer.kind !== "ok") throw new Error(answer.message);
     expect(answer.plan.map(({ name, verdict }) => `${name} ${verdict}`)).toEqual([
       "bare blocked",
@@ -992,7 +992,7 @@ describe("Drainers", () => {
     ]);
     expect(stage.asks()).toEqual([]);
     stage.kube.setFault({ down: true });
-    const failed = await stage.drainers.plan("n1", stage.wish());
+    const failed = await stage.drainers.plan("n1", stage.desired());
     expect(failed).toEqual({ kind: "failed", message: "connect ECONNREFUSED" });
   });
 
@@ -1000,11 +1000,11 @@ describe("Drainers", () => {
     const stage = new Stage();
     for (let i = 0; i < 100; i++) {
       stage.pod(`p-${i}`, { node: `n${i}` });
-      stage.wish(`n${i}`);
+      stage.desired(`n${i}`);
     }
     await stage.tick(20);
     for (let i = 0; i < 100; i++) expect(stage.left(`n${i}`).kind).toBe("empty");
-    expect(stage.deeds()).toHaveLength(100);
+    expect(stage.steps()).toHaveLength(100);
     expect(stage.requests.filter(({ verb }) => verb === "list").length).toBeLessThan(800);
     stage.check();
   });
@@ -1014,13 +1014,13 @@ describe("Drainers", () => {
     stage.room = 8;
     for (let i = 0; i < 120; i++) {
       for (let k = 0; k < 3; k++) stage.pod(`p-${i}-${k}`, { node: `n${i}` });
-      stage.wish(`n${i}`);
+      stage.desired(`n${i}`);
     }
     await stage.tick(20);
     const nodeOf = (name: string): string => name.split("-")[1] ?? "";
     const asked = stage
-      .deeds()
-      .map((deed) => nodeOf(JSON.stringify(deed).match(/p-\d+-\d+/)?.[0] ?? ""));
+      .steps()
+      .map((step) => nodeOf(JSON.stringify(step).match(/p-\d+-\d+/)?.[0] ?? ""));
     const begun = new Set(asked);
     expect(asked.length).toBeGreaterThan(30);
     // Whoever was begun is asked to its end: at most those in the room are half done.
@@ -1028,7 +1028,7 @@ describe("Drainers", () => {
     expect(begun.size - whole.length).toBeLessThanOrEqual(4);
     await stage.tick(130);
     for (let i = 0; i < 120; i++) expect(stage.left(`n${i}`).kind).toBe("empty");
-    expect(stage.deeds()).toHaveLength(360);
+    expect(stage.steps()).toHaveLength(360);
     // One to begin, one to ask from, one when all are gone, two that show it empty, few besides.
     const lists = stage.requests.filter(({ verb }) => verb === "list").length;
     expect(lists / 120).toBeLessThan(9);
@@ -1039,7 +1039,7 @@ describe("Drainers", () => {
     const stage = new Stage();
     stage.pod("a");
     stage.pod("b");
-    stage.wish("n1");
+    stage.desired("n1");
     await stage.tick(20);
     expect(stage.left("n1").kind).toBe("empty");
     const own = {
@@ -1056,7 +1056,7 @@ describe("Drainers", () => {
     const stage = new Stage();
     stage.pod("a", { labels: { app: "web" } });
     stage.budget("web", { app: "web" }, 1, 1);
-    stage.wish();
+    stage.desired();
     await stage.tick(8 * 60);
     // The server restarts and does not know the roles yet, as it does for a second or two.
     stage.kube.denied.add("create pods/eviction");
@@ -1071,7 +1071,7 @@ describe("Drainers", () => {
   test("a write that nobody wanted for a moment is no refusal by the server", async () => {
     const stage = new Stage();
     stage.pod("a");
-    stage.wish();
+    stage.desired();
     stage.isWanted = false;
     await stage.tick(3);
     expect(stage.message()).not.toContain("refused by the server");
@@ -1088,14 +1088,14 @@ describe("Drainers", () => {
     const now = stage.clock.wallMs();
     // The time of deletions comes while it waits: one without effect would be followed by another.
     const late = { since: now - 9 * MINUTE, deadlineAt: now + MINUTE, deleteAtDeadline: true };
-    stage.wish("n1", { ...late, gracePeriodMs: 90 * SECOND });
+    stage.desired("n1", { ...late, gracePeriodMs: 90 * SECOND });
     stage.turnMs = 5 * SECOND;
     for (let i = 0; i < 40; i++) {
       // Something changes there each second, so that it is listed as often as it may be.
       stage.kube.person.annotate("pods", "ns", "a", { "example.org/beat": String(i) });
       await stage.tick(1);
     }
-    expect(stage.deeds()).toEqual(["evict a"]);
+    expect(stage.steps()).toEqual(["evict a"]);
     expect(stage.events).toEqual([]);
     expect(stage.message()).toBe("1 pod terminating");
     stage.check();
@@ -1106,7 +1106,7 @@ describe("Drainers", () => {
     stage.pod("a", { finalizers: ["example.org/x"] });
     const deadlineAt = stage.clock.wallMs() + 2 * MINUTE;
     const paused = "Node n1 is no longer in the cluster";
-    stage.wish("n1", { deadlineAt, paused, orphaned: true, gracePeriodMs: 30 * SECOND });
+    stage.desired("n1", { deadlineAt, paused, orphaned: true, gracePeriodMs: 30 * SECOND });
     await stage.tick(180);
     expect(stage.left()).toMatchObject({ kind: "busy", deadlineAt });
     expect(stage.asks()).toEqual([]);
@@ -1146,8 +1146,8 @@ test("tend() evicts no UID twice and breaks no budget, whatever goes wrong", asy
           stage.kube.cluster.setStopMs("ns", `db-${i}`, 4_000);
         }
         stage.budget("web", { app: "web" }, 4, 6);
-        stage.wish("n0");
-        stage.wish("n1");
+        stage.desired("n0");
+        stage.desired("n1");
         const look = (): void => {
           const live = (stage.kube.list("pods") as Pod[]).filter(
             ({ metadata }) => metadata.deletionTimestamp === undefined,
@@ -1158,7 +1158,7 @@ test("tend() evicts no UID twice and breaks no budget, whatever goes wrong", asy
         };
         for (const { fault: change, seconds, act, paused } of steps) {
           stage.kube.setFault({ ...NONE, ...change });
-          for (const node of ["n0", "n1"]) stage.wish(node, { paused: paused ? "held" : null });
+          for (const node of ["n0", "n1"]) stage.desired(node, { paused: paused ? "held" : null });
           if (act === "restart") stage.restart(random);
           if (act === "sleep") stage.clock.sleepThrough(seconds * 10_000);
           const before = stage.asks().length;
@@ -1167,7 +1167,7 @@ test("tend() evicts no UID twice and breaks no budget, whatever goes wrong", asy
           if (paused && act !== "silent") expect(stage.asks().length).toBe(before);
         }
         stage.kube.setFault(NONE);
-        for (const node of ["n0", "n1"]) stage.wish(node, { paused: null });
+        for (const node of ["n0", "n1"]) stage.desired(node, { paused: null });
         await stage.tick(150, look);
         const left = (stage.kube.list("pods") as Pod[]).map(({ metadata }) => metadata.name);
         expect(left.filter((name) => name.startsWith("db"))).toEqual([]);

@@ -17,13 +17,13 @@ import { Asks } from "./drain-ask.ts";
 import { BudgetWatch } from "./budget-watch.ts";
 import { Attachments, Daemonsets } from "./drain-lookup.ts";
 import { isDaemon, planDrain } from "../core/kubernetes/drain-plan.ts";
-import type { DrainPlan, PlanWish } from "../core/kubernetes/drain-plan.ts";
+import type { DrainPlan, PlanRequest } from "../core/kubernetes/drain-plan.ts";
 import { deletePod, evictPod, listPodsOf, readPods } from "./drain-request.ts";
 import { groupPods, MESSAGE_CHARS_MAX, formatGroups, formatPods } from "./drain-sight.ts";
 import type { DrainGroup } from "./drain-sight.ts";
 import { DrainTeller } from "./drain-teller.ts";
 import type { DrainListener } from "./drain-teller.ts";
-import type { DrainWish } from "../core/kubernetes/drain-wish.ts";
+import type { DesiredDrain } from "../core/kubernetes/desired-drain.ts";
 import { judgeEviction } from "./eviction.ts";
 import { NodeDrain, quietMs } from "./node-drain.ts";
 import type { Instant, NextAsk } from "./node-drain.ts";
@@ -46,7 +46,7 @@ export type DrainPorts = DrainListener & {
   random: () => number;
   log: Log;
   /** What `left` returns for a node has changed: wakes the loop. */
-  hint(): void;
+  wakeUp(): void;
   /** How many evictions, sent or queued, the write limit has room for. */
   room(): number;
 };
@@ -100,20 +100,20 @@ export class Drainers {
     this.daemonsets = new Daemonsets(ports);
     this.attachments = new Attachments(ports);
     this.budgets = new BudgetWatch(ports, (namespace, name, allowed) => {
-      if (this.asks.open(namespace, name, allowed, this.now().mono)) ports.hint();
+      if (this.asks.open(namespace, name, allowed, this.now().mono)) ports.wakeUp();
     });
   }
 
   /** All nodes that drain now; others stop draining. */
-  tend(wishes: readonly DrainWish[]): void {
+  tend(desired: readonly DesiredDrain[]): void {
     const mono = this.ports.clock.monoMs();
     this.tendedMono = mono;
-    const wanted = new Set(wishes.map(({ node }) => node));
+    const wanted = new Set(desired.map(({ node }) => node));
     for (const node of this.drains.keys()) if (!wanted.has(node)) this.drop(node, mono);
-    for (const wish of wishes) {
-      const drain = this.drains.get(wish.node);
-      if (drain?.isOf(wish) === true) drain.wish = wish;
-      else this.drains.set(wish.node, new NodeDrain(wish, mono));
+    for (const one of desired) {
+      const drain = this.drains.get(one.node);
+      if (drain?.isOf(one) === true) drain.desired = one;
+      else this.drains.set(one.node, new NodeDrain(one, mono));
     }
     if (mono - this.lookedMono < this.lookMs) return;
     this.lookedMono = mono;
@@ -144,14 +144,14 @@ export class Drainers {
       if (plan === null) continue;
       for (const group of this.groupsOf(drain, plan)) {
         if (lines.length === BLOCKED_MAX) return lines;
-        if (group.reason !== null) lines.push(`Node ${drain.wish.name}: ${formatPods(group)}`);
+        if (group.reason !== null) lines.push(`Node ${drain.desired.name}: ${formatPods(group)}`);
       }
     }
     return lines;
   }
 
   /** What draining the Node would do to each pod, from a fresh list. Evicts nothing. */
-  async plan(name: string, wish: PlanWish): Promise<PlanAnswer> {
+  async plan(name: string, desired: PlanRequest): Promise<PlanAnswer> {
     const { api, clock } = this.ports;
     const listed = readPods(await api.call(listPodsOf(name)));
     if (listed.kind === "dark") return { kind: "failed", message: listed.message };
@@ -162,7 +162,7 @@ export class Drainers {
       const existing = this.daemonsets.look(daemons, waiting.resolve);
       const pods = listed.items;
       if (existing !== null)
-        return { kind: "ok", plan: planDrain(pods, wish, existing, clock.wallMs()) };
+        return { kind: "ok", plan: planDrain(pods, desired, existing, clock.wallMs()) };
       const leftMs = endMono - clock.monoMs();
       if (leftMs <= 0) return { kind: "failed", message: "the DaemonSets cannot be read" };
       const cancel = clock.after(Math.min(leftMs, LIST_MS), waiting.resolve);
@@ -199,7 +199,7 @@ export class Drainers {
   private mark(): void {
     const isCrowd = this.everyMs > LIST_MS;
     for (const drain of this.drains.values()) {
-      drain.noteShown(this.ports.pods.byNode(drain.wish.name), this.asks, isCrowd);
+      drain.noteShown(this.ports.pods.byNode(drain.desired.name), this.asks, isCrowd);
     }
   }
 
@@ -236,7 +236,7 @@ export class Drainers {
     const sent = this.now();
     drain.takeSent();
     this.lists += 1;
-    const listed = readPods(await api.call(listPodsOf(drain.wish.name)));
+    const listed = readPods(await api.call(listPodsOf(drain.desired.name)));
     this.lists -= 1;
     if (listed.kind === "dark") drain.takeFailure(listed.message, this.now().mono, random);
     else if (this.isCurrent(drain)) drain.takeList(listed.items, sent, this.asks);
@@ -245,7 +245,7 @@ export class Drainers {
   }
 
   private isCurrent(drain: NodeDrain): boolean {
-    return this.drains.get(drain.wish.node) === drain;
+    return this.drains.get(drain.desired.node) === drain;
   }
 
   private planOf(drain: NodeDrain): DrainPlan | null {
@@ -282,13 +282,13 @@ export class Drainers {
       return { kind: "dark", message: "the DaemonSets of its pods have not been read yet" };
     const groups = this.groupsOf(drain, plan);
     const remaining = groups.reduce((sum, { pods }) => sum + pods.length, 0);
-    const paused = drain.wish.paused === null ? "" : `paused: ${drain.wish.paused}; `;
+    const paused = drain.desired.paused === null ? "" : `paused: ${drain.desired.paused}; `;
     const busy = (message: string): DrainSight => ({
       kind: "busy",
       remaining,
       message: `${paused}${message}`.slice(0, MESSAGE_CHARS_MAX),
       deadlineAt: drain.deadline(this.ports.clock.wallMs()),
-      paused: drain.wish.paused !== null,
+      paused: drain.desired.paused !== null,
     });
     if (remaining > 0) return busy(formatGroups(groups));
     if (drain.emptyRuns < 2) return busy("no pod that must leave was seen; looking once more");
@@ -301,8 +301,8 @@ export class Drainers {
   private volumesOf(drain: NodeDrain): string | null {
     // Without a kubelet nothing is ever unmounted, and a pod that stays keeps its volumes.
     const pods = [...(drain.listing?.pods.values() ?? [])];
-    if (drain.wish.unreachable || pods.some(({ claims }) => claims)) return null;
-    const attached = this.attachments.look(drain.wish.name, drain.emptyMono, () =>
+    if (drain.desired.unreachable || pods.some(({ claims }) => claims)) return null;
+    const attached = this.attachments.look(drain.desired.name, drain.emptyMono, () =>
       this.step(drain),
     );
     if (attached.kind === "dark") return attached.message;
@@ -317,7 +317,7 @@ export class Drainers {
   private step(drain: NodeDrain): void {
     if (!this.isCurrent(drain)) return;
     const at = this.now();
-    const isFree = drain.wish.paused === null || drain.wish.orphaned === true;
+    const isFree = drain.desired.paused === null || drain.desired.orphaned === true;
     drain.noteWay(isFree && this.darknessOf(drain) === null, at.wall);
     const plan = this.planOf(drain);
     if (plan !== null) {
@@ -330,9 +330,9 @@ export class Drainers {
       this.teller.groups(drain, this.groupsOf(drain, plan), at.wall);
     }
     const sight = this.sightOf(drain, plan);
-    const before = this.shown.get(drain.wish.node)?.sight.kind;
-    this.shown.set(drain.wish.node, { sight, mono: at.mono });
-    if (before !== undefined && before !== sight.kind) this.ports.hint();
+    const before = this.shown.get(drain.desired.node)?.sight.kind;
+    this.shown.set(drain.desired.node, { sight, mono: at.mono });
+    if (before !== undefined && before !== sight.kind) this.ports.wakeUp();
   }
 
   /**
@@ -346,7 +346,7 @@ export class Drainers {
 
   private async ask(drain: NodeDrain, { pod, ask, how, graceMs, cut }: NextAsk): Promise<void> {
     const { api, clock, log, random } = this.ports;
-    const { node, pool, name } = drain.wish;
+    const { node, pool, name } = drain.desired;
     this.asks.ask(ask, how);
     ask.cut ??= cut;
     const pick = { node, kube_node: name, pod: `${pod.namespace}/${pod.name}`, uid: pod.uid };
@@ -357,7 +357,7 @@ export class Drainers {
     this.asking += 1;
     // It may wait for its turn, and this process may be paused there.
     const isWanted = (): boolean =>
-      this.isCurrent(drain) && drain.wish.paused === null && this.isWordRecent(this.now().mono);
+      this.isCurrent(drain) && drain.desired.paused === null && this.isWordRecent(this.now().mono);
     const answer = await api.call({ ...request(pod, graceMs, pool), isWanted });
     this.asking -= 1;
     const verdict = judgeEviction(answer, pod.uid);

@@ -1,6 +1,6 @@
 /**
  * Work by key, a bounded number at once, never two of one key. What waits is started as room comes,
- * in the order in which it was added; the work itself looks at the newest wish when it starts.
+ * in the order in which it was added; the work itself looks at the newest request when it starts.
  */
 export class InFlight {
   readonly #max: number;

@@ -9,7 +9,7 @@ import { unreachable } from "../../schema/unreachable.ts";
 import type { KubeApi, Sent } from "./api.ts";
 import { findJoinCluster, type OwnWay } from "./join-cluster.ts";
 import { explainForbidden } from "./permission.ts";
-import type { Hindered, Join, JoinPass, JoinWish } from "../core/scheduler.ts";
+import type { Hindered, Join, JoinPass, JoinRequest } from "../core/scheduler.ts";
 
 export type JoinPorts = {
   api: KubeApi;
@@ -37,7 +37,7 @@ const TIMEOUT_MS = 10_000;
 const TRIES = 3;
 
 export function openJoin(ports: JoinPorts): Join {
-  return async (wish) => {
+  return async (desired) => {
     let own: OwnWay;
     try {
       own = await ports.own();
@@ -48,7 +48,7 @@ export function openJoin(ports: JoinPorts): Join {
     const cluster = await findJoinCluster(ports.api, ports.server, own);
     if (cluster.kind === "hindered") return cluster;
     for (let attempt = 1; ; attempt++) {
-      const made = await makeToken(ports, wish);
+      const made = await makeToken(ports, desired);
       if (made.kind === "hindered") return made;
       if (made.kind === "ok") return { ...cluster, ...made };
       if (attempt === TRIES) return { kind: "hindered", message: "no token has a name of its own" };
@@ -58,11 +58,12 @@ export function openJoin(ports: JoinPorts): Join {
 
 type Made = Pick<JoinPass, "kind" | "token" | "end"> | Hindered | { kind: "taken" };
 
-async function makeToken({ api, wallMs, draw, fleet }: JoinPorts, wish: JoinWish): Promise<Made> {
-  const { pool, node } = wish;
+async function makeToken(ports: JoinPorts, desired: JoinRequest): Promise<Made> {
+  const { api, wallMs, draw, fleet } = ports;
+  const { pool, node } = desired;
   const [id, secret] = [drawText(draw, 6), drawText(draw, 16)];
   const path = `${SECRETS}/bootstrap-token-${id}`;
-  const lastsMs = Math.min(Math.max(wish.lastsMs, LASTS_MS_MIN), LASTS_MS_MAX);
+  const lastsMs = Math.min(Math.max(desired.lastsMs, LASTS_MS_MIN), LASTS_MS_MAX);
   const call = { timeoutMs: TIMEOUT_MS, lane: "status", pool } as const;
   const end = async (): Promise<void> => {
     await api.call({ ...call, verb: "delete", path });

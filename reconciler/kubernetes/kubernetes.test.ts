@@ -7,8 +7,8 @@ import { ClusterInformer } from "../runtime/cluster-informer.ts";
 import { darkness } from "../core/decide/kube.ts";
 import { newNode } from "../core/fold/new-node.ts";
 import type { Fence } from "../core/provider.ts";
-import type { ShownNode, Wish } from "../core/wish.ts";
-import type { DrainWish } from "../core/kubernetes/drain-wish.ts";
+import type { ShownNode, DesiredState } from "../core/desired-state.ts";
+import type { DesiredDrain } from "../core/kubernetes/desired-drain.ts";
 import { type FakeKube, openFakeKube } from "../../simulator/cluster/fake.ts";
 import { Kubernetes } from "./kubernetes.ts";
 import { Limiter } from "./limiter.ts";
@@ -61,7 +61,7 @@ class Stage {
     return String(metadata.uid);
   }
 
-  wish(drain: Partial<DrainWish> | null = null): Wish {
+  desired(drain: Partial<DesiredDrain> | null = null): DesiredState {
     const common = { node: NODE, pool: "p" as PoolName, name: NAME, uid: this.uid };
     const shown: ShownNode = {
       marking: false,
@@ -82,7 +82,7 @@ class Stage {
       cutsOff: false,
       calledOff: false,
     };
-    const drains: DrainWish[] =
+    const drains: DesiredDrain[] =
       drain === null
         ? []
         : [
@@ -135,7 +135,7 @@ describe("Kubernetes.cluster.start() for another term", () => {
     const first = await stage.leading();
     first.cluster.stop();
     const second = await stage.leading();
-    second.cluster.tend(stage.wish());
+    second.cluster.tend(stage.desired());
     const marking = second.cordon(NODE, "XID 79", FENCE);
     await stage.clock.pass(500);
     expect(await marking).toMatchObject({ kind: "ok", on: stage.uid });
@@ -172,7 +172,7 @@ describe("Kubernetes.left()", () => {
   test("of a node that was idle before its drain is no proof that it is empty since", async () => {
     const stage = new Stage();
     const one = await stage.leading();
-    one.cluster.tend(stage.wish());
+    one.cluster.tend(stage.desired());
     await stage.clock.pass(1_000);
     const since = stage.clock.wallMs();
     await stage.clock.pass(70);
@@ -182,12 +182,12 @@ describe("Kubernetes.left()", () => {
     const idle = one.left(NODE);
     expect(idle?.kind).toBe("empty");
     expect(idle?.kind === "empty" && idle.seenAt >= since).toBe(false);
-    one.cluster.tend(stage.wish({ since }));
+    one.cluster.tend(stage.desired({ since }));
     expect(one.left(NODE)?.kind).not.toBe("empty");
     // Two lists later it is.
     for (let i = 0; i < 20 && one.left(NODE)?.kind !== "empty"; i++) {
       await stage.clock.pass(1_000);
-      one.cluster.tend(stage.wish({ since }));
+      one.cluster.tend(stage.desired({ since }));
     }
     const left = one.left(NODE);
     expect(left?.kind === "empty" && left.seenAt >= since).toBe(true);
@@ -199,9 +199,9 @@ describe("Kubernetes.left() of a node that registered again under another name",
     const stage = new Stage();
     stage.pod("web");
     const one = await stage.leading();
-    one.cluster.tend(stage.wish());
+    one.cluster.tend(stage.desired());
     expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1 });
-    const [before] = stage.wish().shown;
+    const [before] = stage.desired().shown;
     if (before === undefined) throw new Error("nothing was shown");
     stage.kube.person.remove("nodes", "", NAME);
     stage.kube.seed("nodes", { metadata: { name: "gpu-b" } });
@@ -209,8 +209,8 @@ describe("Kubernetes.left() of a node that registered again under another name",
     const renewed = stage.kube.get("nodes", "", "gpu-b") as { metadata: { uid: string } };
     const { uid } = renewed.metadata;
     const renamed = { ...before, name: "gpu-b", uid, formerNames: [NAME] };
-    const wish = { ...stage.wish(), shown: [renamed] };
-    one.cluster.tend(wish);
+    const desired = { ...stage.desired(), shown: [renamed] };
+    one.cluster.tend(desired);
     expect(one.left(NODE)).toMatchObject({
       ...{ kind: "busy", remaining: 1 },
       message: `1 pod left under its former name ${NAME}`,
@@ -232,8 +232,8 @@ describe("Kubernetes.left() of a node whose object was taken away", () => {
     const stage = new Stage();
     stage.pod("web");
     const one = await stage.leading();
-    const [before] = stage.wish().shown;
-    one.cluster.tend(stage.wish());
+    const [before] = stage.desired().shown;
+    one.cluster.tend(stage.desired());
     stage.kube.person.recreate(NAME);
     await stage.clock.pass(1_000);
     one.cluster.tend({ fleet: "f1", drains: [], shown: [], ended: [], orphaned, leaving: [] });
@@ -251,7 +251,7 @@ describe("Kubernetes.left() of a node whose object was taken away", () => {
     const one = await stage.leading();
     const deadlineAt = stage.clock.wallMs() + 60_000;
     const drain = { deadlineAt, paused: "it is no longer in the cluster", gracePeriodMs: 30_000 };
-    const { drains } = stage.wish(drain);
+    const { drains } = stage.desired(drain);
     stage.kube.person.recreate(NAME);
     for (let i = 0; i < 60; i++) {
       one.cluster.tend({ fleet: "f1", drains, shown: [], ended: [], orphaned, leaving: [] });
@@ -266,16 +266,16 @@ describe("Kubernetes.cluster.tend() of a machine that was given up and taken bac
   test("keeps the object of a current node, even if a former node must end", async () => {
     const stage = new Stage();
     const one = await stage.leading();
-    const wish = stage.wish();
+    const desired = stage.desired();
     const { uid } = stage;
     const was = { node: "n0" as NodeId, pool: "p" as PoolName, name: NAME, uid };
     for (let i = 0; i < 90; i++) {
-      one.cluster.tend({ ...wish, ended: [was] });
+      one.cluster.tend({ ...desired, ended: [was] });
       await stage.clock.pass(1_000);
     }
     expect(stage.uid).toBe(uid);
     // Once it is nobody's, it goes.
-    one.cluster.tend({ ...wish, shown: [], ended: [was] });
+    one.cluster.tend({ ...desired, shown: [], ended: [was] });
     await stage.clock.pass(1_000);
     expect(stage.uid).toBe("");
   });
@@ -299,7 +299,7 @@ describe("Kubernetes.cluster.tend() of a node whose agent is silent", () => {
     const one = await stage.leading();
     const since = stage.clock.wallMs();
     for (let i = 0; i < 10; i++) {
-      one.cluster.tend(stage.wish({ since, unreachable: true, gracePeriodMs: 300_000 }));
+      one.cluster.tend(stage.desired({ since, unreachable: true, gracePeriodMs: 300_000 }));
       await stage.clock.pass(1_000);
     }
     return asked;

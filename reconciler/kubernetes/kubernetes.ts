@@ -11,9 +11,9 @@ import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { DrainSight, QueueSight } from "../core/fleet.ts";
 import type { Fence } from "../core/provider.ts";
-import type { ClusterStanding, Join, PlanAnswer, PlanOptions } from "../core/scheduler.ts";
+import type { ClusterStatus, Join, PlanAnswer, PlanOptions } from "../core/scheduler.ts";
 import type { Scheduler, SchedulerAnswer, SchedulerCluster } from "../core/scheduler.ts";
-import type { ShownNode, Wish } from "../core/wish.ts";
+import type { ShownNode, DesiredState } from "../core/desired-state.ts";
 import type { KubeApi } from "./api.ts";
 import { Cleanup } from "./cleanup.ts";
 import { type CordonAnswer, holdCordon, releaseCordon } from "./cordon.ts";
@@ -35,14 +35,14 @@ import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
 import { readNode } from "./read-node.ts";
 import { readPod } from "./read-pod.ts";
 import { Reflector } from "./reflector.ts";
-import { StatusMirror, type StatusWish } from "./status-mirror.ts";
-import { statusWishOf } from "./status-wish.ts";
+import { StatusMirror, type DesiredStatus } from "./status-mirror.ts";
+import { desiredStatusOf } from "./desired-status.ts";
 import { reviewPodToken } from "./token-review.ts";
 import { isWorkload } from "./workload.ts";
 
 export type KubernetesPorts = {
   api: KubeApi;
-  limiter: Pick<Limiter, "standing">;
+  limiter: Pick<Limiter, "status">;
   /** For people: where the server is, and who this process is. */
   server: string;
   instance: string;
@@ -86,11 +86,11 @@ export class Kubernetes implements Scheduler {
   #identity = 0;
   /** An activation has sent it in this leadership term. */
   #tended = false;
-  #wished = new WeakMap<ShownNode, { object: KubeNode; wish: StatusWish }>();
+  #desired = new WeakMap<ShownNode, { object: KubeNode; desired: DesiredStatus }>();
   #draining: ReadonlySet<string> = new Set();
   #list: { version: number; nodes: readonly KubeNode[] } = { version: -1, nodes: [] };
   #queues: { version: number; byPool: Map<string, PoolQueue> } | null = null;
-  #hint: () => void = () => undefined;
+  #wakeUp: () => void = () => undefined;
 
   constructor(ports: KubernetesPorts) {
     this.#ports = ports;
@@ -101,7 +101,7 @@ export class Kubernetes implements Scheduler {
         if (isOther(before, after)) this.#identity += 1;
         if (!isNews(before, after)) return;
         this.#news += 1;
-        this.#hint();
+        this.#wakeUp();
       },
     });
     this.#pods = new Reflector<KubePod>({
@@ -118,9 +118,9 @@ export class Kubernetes implements Scheduler {
     if (this.#hosts.note(before, after)) {
       this.#identity += 1;
       this.#news += 1;
-      this.#hint();
+      this.#wakeUp();
     }
-    if (this.#draining.has(after?.node ?? before?.node ?? "")) this.#hint();
+    if (this.#draining.has(after?.node ?? before?.node ?? "")) this.#wakeUp();
   }
 
   #openHands(): Hands {
@@ -135,10 +135,10 @@ export class Kubernetes implements Scheduler {
       clock,
       random,
       log,
-      hint: () => this.#hint(),
+      wakeUp: () => this.#wakeUp(),
       tell: (event) => this.#hands.told.drain(event),
       tellPod: (event) => this.#hands.told.pod(event),
-      room: () => roomOf(this.#ports.limiter.standing()),
+      room: () => roomOf(this.#ports.limiter.status()),
     });
     const common = { api, clock, random, log };
     const told = new ClusterEvents(common, instance, (node) => this.#bound.get(node));
@@ -255,16 +255,16 @@ export class Kubernetes implements Scheduler {
       knows: (node) =>
         !this.#ports.config.mirror.drain || this.#bound.has(node) || this.#orphaned.has(node),
       stays: (uid) => this.#stays(uid),
-      tend: (wish) => this.#tend(wish),
+      tend: (desired) => this.#tend(desired),
       tell: (change) => this.#hands.told.change(change),
       start: (hint) => {
-        this.#hint = hint;
+        this.#wakeUp = hint;
         this.#hands = this.#openHands();
         this.#nodes.start();
         this.#pods.start();
       },
       stop: () => {
-        this.#hint = () => undefined;
+        this.#wakeUp = () => undefined;
         this.#nodes.stop();
         this.#pods.stop();
         this.#hands.drainers.tend([]);
@@ -276,7 +276,7 @@ export class Kubernetes implements Scheduler {
         this.#tended = false;
       },
       plan: (node, options) => this.#plan(node, options),
-      standing: () => this.#standing(),
+      status: () => this.#status(),
       join: this.#ports.join ?? null,
       review: (token) => reviewPodToken(this.#ports.api, token, this.#ports.config.agentAccount),
       missing: (joins = false) => missingRules(this.#ports.api, joins),
@@ -319,13 +319,13 @@ export class Kubernetes implements Scheduler {
     return showQueue(this.#queues.byPool.get(pool), observedAt);
   }
 
-  #tend(wish: Wish): void {
+  #tend(desired: DesiredState): void {
     const { config } = this.#ports;
-    this.#bound = new Map<string, Bound>(wish.shown.map((one) => [one.node, one]));
-    this.#orphaned = orphanedNames(wish, (name) => this.#nodes.get(name)?.uid);
+    this.#bound = new Map<string, Bound>(desired.shown.map((one) => [one.node, one]));
+    this.#orphaned = orphanedNames(desired, (name) => this.#nodes.get(name)?.uid);
     this.#tended = true;
     const isHere = (node: string): boolean => this.#bound.has(node) || this.#orphaned.has(node);
-    const drains = wish.drains
+    const drains = desired.drains
       .filter(({ node }) => isHere(node))
       .map((one) => ({
         ...one,
@@ -335,25 +335,26 @@ export class Kubernetes implements Scheduler {
     this.#draining = new Set(drains.map(({ name }) => name));
     this.#hands.drainers.tend(config.mirror.drain ? drains : []);
     if (this.#dark() !== null) return;
-    this.#holds.tend(wish.shown, (event) => this.#hands.told.pod(event));
-    const wishes: StatusWish[] = [];
-    for (const shown of wish.shown) {
+    this.#holds.tend(desired.shown, (event) => this.#hands.told.pod(event));
+    const statuses: DesiredStatus[] = [];
+    for (const shown of desired.shown) {
       const object = this.#nodes.get(shown.name);
-      if (object?.uid === shown.uid) wishes.push(this.#wishOf(shown, object, wish.fleet));
+      if (object?.uid !== shown.uid) continue;
+      statuses.push(this.#desiredStatusOf(shown, object, desired.fleet));
     }
-    const leaving = leavingOf(wish, (name) => this.#nodes.get(name));
+    const leaving = leavingOf(desired, (name) => this.#nodes.get(name));
     const former = leaving.map(({ object }) => object);
-    this.#hands.status.tend(wishes, former);
+    this.#hands.status.tend(statuses, former);
     this.#hands.leaving.tend(leaving);
-    if (config.mirror.deleteNode) this.#hands.cleanup.tend(leftOver(wish));
+    if (config.mirror.deleteNode) this.#hands.cleanup.tend(leftOver(desired));
   }
 
-  #wishOf(shown: ShownNode, object: KubeNode, fleet: string): StatusWish {
-    const known = this.#wished.get(shown);
-    if (known !== undefined && known.object === object) return known.wish;
-    const wish = statusWishOf(shown, object, this.#ports.config.mirror, fleet);
-    this.#wished.set(shown, { object, wish });
-    return wish;
+  #desiredStatusOf(shown: ShownNode, object: KubeNode, fleet: string): DesiredStatus {
+    const known = this.#desired.get(shown);
+    if (known !== undefined && known.object === object) return known.desired;
+    const desired = desiredStatusOf(shown, object, this.#ports.config.mirror, fleet);
+    this.#desired.set(shown, { object, desired });
+    return desired;
   }
 
   #stays(uid: string): string | null {
@@ -365,7 +366,7 @@ export class Kubernetes implements Scheduler {
     return this.#hands.drainers.plan(node.name, { ...options, mode: "evict" });
   }
 
-  #standing(): ClusterStanding {
+  #status(): ClusterStatus {
     const ageMs = Math.max(this.#nodes.ageMs(), this.#pods.ageMs());
     const problems = [this.#nodes.problem, this.#pods.problem];
     return {
@@ -373,7 +374,7 @@ export class Kubernetes implements Scheduler {
       nodes: this.#nodes.size,
       pods: this.#pods.size,
       ageMs: Number.isFinite(ageMs) ? ageMs : null,
-      writesPerSecond: this.#ports.limiter.standing().perSecond,
+      writesPerSecond: this.#ports.limiter.status().perSecond,
       draining: this.#draining.size,
       forbidden: problems.flatMap((one) => (one?.startsWith("forbidden") === true ? [one] : [])),
       blocked: this.#hands.drainers.blocked(),

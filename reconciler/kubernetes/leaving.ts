@@ -6,7 +6,7 @@
  * stays, and so does ours while `navarch.dev/hold` is set.
  */
 import type { Log } from "../core/clock.ts";
-import type { Wish } from "../core/wish.ts";
+import type { DesiredState } from "../core/desired-state.ts";
 import { releaseCordon } from "./cordon.ts";
 import { InFlight } from "./in-flight.ts";
 import { briefly, type NodePorts } from "./node-call.ts";
@@ -20,7 +20,7 @@ export type LeavingNode = { object: KubeNode; pool: string | null };
 
 /** Leaving Node objects of the desired state that still exist and belong to no current node. */
 export function leavingOf(
-  { leaving, shown }: Wish,
+  { leaving, shown }: DesiredState,
   get: (name: string) => KubeNode | undefined,
 ): LeavingNode[] {
   if (leaving.length === 0) return [];

@@ -54,28 +54,28 @@ describe("Limiter", () => {
       for (let n = 0; n < 10; n += 1) report();
       await clock.pass(1_000);
     }
-    expect(limiter.standing().perSecond).toBeWithin(65, 71);
+    expect(limiter.status().perSecond).toBeWithin(65, 71);
     for (let second = 0; second < 60; second += 1) {
       report();
       await clock.pass(1_000);
     }
-    expect(limiter.standing().perSecond).toBe(200);
+    expect(limiter.status().perSecond).toBe(200);
   });
 
   test("report() halves once for one overload, to 2/s at least, and recovers", async () => {
     const { clock, limiter, report } = open();
     for (let n = 0; n < 50; n += 1) report({ throttled: true });
-    expect(limiter.standing()).toMatchObject({ perSecond: 10, cordonsPerSecond: 75 });
+    expect(limiter.status()).toMatchObject({ perSecond: 10, cordonsPerSecond: 75 });
     for (let second = 0; second < 10; second += 1) {
       await clock.pass(1_000);
       report({ throttled: true });
     }
-    expect(limiter.standing()).toMatchObject({ perSecond: 2, cordonsPerSecond: 10 });
+    expect(limiter.status()).toMatchObject({ perSecond: 2, cordonsPerSecond: 10 });
     for (let second = 0; second < 60; second += 1) {
       await clock.pass(1_000);
       report();
     }
-    expect(limiter.standing()).toMatchObject({ perSecond: 200, cordonsPerSecond: 150 });
+    expect(limiter.status()).toMatchObject({ perSecond: 200, cordonsPerSecond: 150 });
   });
 
   test("report() stops every lane for as long as the server asks, 30 s at most", async () => {
@@ -88,7 +88,7 @@ describe("Limiter", () => {
     await clock.pass(2);
     expect(granted).toHaveLength(2);
     report({ throttled: true, retryAfterMs: 3_600_000 });
-    expect(limiter.standing().pausedMs).toBe(30_000);
+    expect(limiter.status().pausedMs).toBe(30_000);
   });
 
   test("report() halves when answers take twice as long as they did, and only then", async () => {
@@ -98,17 +98,17 @@ describe("Limiter", () => {
       await clock.pass(1_000);
     };
     for (let n = 0; n < 10; n += 1) await second(150);
-    const healthy = limiter.standing().perSecond;
+    const healthy = limiter.status().perSecond;
     for (let n = 0; n < 5; n += 1) await second(190);
-    expect(limiter.standing().perSecond).toBeGreaterThan(healthy);
+    expect(limiter.status().perSecond).toBeGreaterThan(healthy);
     for (let n = 0; n < 5; n += 1) await second(900);
-    const slowed = limiter.standing().perSecond;
+    const slowed = limiter.status().perSecond;
     expect(slowed).toBeLessThan(healthy);
     // Slow is not full: it goes no lower than ten.
     for (let n = 0; n < 20; n += 1) await second(900);
-    expect(limiter.standing().perSecond).toBe(10);
+    expect(limiter.status().perSecond).toBe(10);
     for (let n = 0; n < 10; n += 1) await second(150);
-    expect(limiter.standing().perSecond).toBeGreaterThan(40);
+    expect(limiter.status().perSecond).toBeGreaterThan(40);
   });
 
   test("report() calls 40 ms in place of 4 ms no regression", async () => {
@@ -117,7 +117,7 @@ describe("Limiter", () => {
       for (let n = 0; n < 20; n += 1) report({ latencyMs: second < 10 ? 4 : 40 });
       await clock.pass(1_000);
     }
-    expect(limiter.standing().perSecond).toBeWithin(110, 121);
+    expect(limiter.status().perSecond).toBeWithin(110, 121);
   });
 
   test("acquire() says no to the aborted, to the many, and to all after close()", async () => {
@@ -130,7 +130,7 @@ describe("Limiter", () => {
     expect(await limiter.acquire("evict", stop.signal)).toBe(false);
     const held = Array.from({ length: 50_000 }, () => limiter.acquire("status"));
     expect(await limiter.acquire("status")).toBe(false);
-    expect(limiter.standing().waiting).toEqual({ cordon: 0, evict: 0, status: 50_000 });
+    expect(limiter.status().waiting).toEqual({ cordon: 0, evict: 0, status: 50_000 });
     limiter.close();
     expect((await Promise.all(held)).some(Boolean)).toBe(false);
     expect(await limiter.acquire("cordon")).toBe(false);
@@ -176,7 +176,7 @@ describe("Limiter", () => {
           for (const each of ["cordon", "evict", "status"] as const) {
             expect(of(each).length).toBeGreaterThan(before[each].length);
           }
-          expect(limiter.standing().perSecond).toBeLessThanOrEqual(cap);
+          expect(limiter.status().perSecond).toBeLessThanOrEqual(cap);
           limiter.close();
         },
       ),
@@ -245,7 +245,7 @@ describe("limited()", () => {
     ] as const) {
       const { api: held, limiter } = api(() => answer);
       await held.call(write);
-      expect(limiter.standing().perSecond).toBe(rate);
+      expect(limiter.status().perSecond).toBe(rate);
     }
   });
 

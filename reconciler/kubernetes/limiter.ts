@@ -28,7 +28,7 @@ export type Report = {
   retryAfterMs: number | null;
 };
 
-export type LimiterStanding = {
+export type LimiterStatus = {
   /** Writes a second of evictions and status together, and of cordons. */
   perSecond: number;
   cordonsPerSecond: number;
@@ -75,7 +75,7 @@ const ROOM_MS = 2_000;
 const ROOM_LEAST = 10;
 
 /** How many evictions may be on their way or wait, as things stand. */
-export function roomOf({ perSecond, pausedMs }: LimiterStanding): number {
+export function roomOf({ perSecond, pausedMs }: LimiterStatus): number {
   if (pausedMs > ROOM_MS) return 0;
   return Math.max(ROOM_LEAST, (perSecond * ROOM_MS) / 1_000);
 }
@@ -202,7 +202,7 @@ export class Limiter {
     this.#pump();
   }
 
-  standing(): LimiterStanding {
+  status(): LimiterStatus {
     return {
       perSecond: this.#others.perSecond,
       cordonsPerSecond: this.#cordons.perSecond,

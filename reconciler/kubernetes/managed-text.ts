@@ -4,7 +4,7 @@
  * minutes old is still true.
  */
 import type { WaitReason } from "../../schema/plan.ts";
-import type { ShownNode } from "../core/wish.ts";
+import type { ShownNode } from "../core/desired-state.ts";
 
 export type ManagedText = {
   /** CamelCase. */

@@ -95,7 +95,7 @@ export function sameObject(node: KubeNode, uid: string): OtherObject | null {
   };
 }
 
-/** What a write's refusal or loss says; a 5xx may have come after the deed (a late time-out). */
+/** What a write's refusal or loss says; a 5xx may have come after the effect (a late time-out). */
 export function failureOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal | Loss {
   const isSure = answer.kind === "lost" || answer.status < 500;
   if (isSure || readAdmission(answer.message) !== null) return refusalOf(answer);

@@ -9,7 +9,7 @@ import { type Cut, cutOf, type DrainEnd, formatTime } from "./drain-end.ts";
 import { Returns } from "./drain-return.ts";
 import { isDaemon, planDrain } from "../core/kubernetes/drain-plan.ts";
 import type { DrainPlan, PlannedPod } from "../core/kubernetes/drain-plan.ts";
-import type { DrainWish } from "../core/kubernetes/drain-wish.ts";
+import type { DesiredDrain } from "../core/kubernetes/desired-drain.ts";
 import { isNewer } from "../core/kubernetes/object.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";
 
@@ -27,7 +27,7 @@ const QUIET_TURNS = 12;
 /** Nobody is asked out of an older list: it would be listed again first. */
 const FRESH_MS = 5_000;
 const IN_FLIGHT_MAX = 20;
-/** A plan is recreated where its list or its wish changed, and as time alone changes it. */
+/** A plan is recreated where its list or its request changed, and as time alone changes it. */
 const PLAN_MS = 1_000;
 /** An answer may be on its way while the list is: only a list from after it shows its effect. */
 const EFFECT_MS = 2_000;
@@ -57,7 +57,7 @@ const START_MS = 15_000;
 const GRACE_LEAST_MS = 60_000;
 
 export class NodeDrain {
-  wish: DrainWish;
+  desired: DesiredDrain;
   readonly startedMono: number;
   listing: Listing | null = null;
   isListing = false;
@@ -76,8 +76,8 @@ export class NodeDrain {
   readonly told = new Map<string, string>();
   private readonly returns = new Returns();
 
-  constructor(wish: DrainWish, mono: number) {
-    this.wish = wish;
+  constructor(desired: DesiredDrain, mono: number) {
+    this.desired = desired;
     this.startedMono = mono;
   }
 
@@ -93,7 +93,7 @@ export class NodeDrain {
    * given back like that of a pause: nobody knows what it was.
    */
   deadline(now: number): number {
-    const { since, deadlineAt, gracePeriodMs } = this.wish;
+    const { since, deadlineAt, gracePeriodMs } = this.desired;
     if (deadlineAt === 0) return 0;
     const graceMs = Math.min(deadlineAt - since, Math.max(gracePeriodMs, GRACE_LEAST_MS));
     if (this.clearWall === null) return Math.max(deadlineAt, now + graceMs);
@@ -104,17 +104,17 @@ export class NodeDrain {
   /** When it went on after a pause; `null` = it began without one, or is paused now. */
   private get resumedWall(): number | null {
     const { clearWall } = this;
-    return clearWall === null || clearWall <= this.wish.since + START_MS ? null : clearWall;
+    return clearWall === null || clearWall <= this.desired.since + START_MS ? null : clearWall;
   }
 
   /** The deadline as text, for what is deleted because of it. */
   sayDeadline(now: number): string {
-    return formatTime(this.deadline(now), this.wish.since);
+    return formatTime(this.deadline(now), this.desired.since);
   }
 
   /** What the deadline does to a pod that is left; nothing is said of one that moves on. */
   endFor({ graceMs, deletionAt }: KubePod, now: number): DrainEnd {
-    const { since, deleteAtDeadline, paused, ordered } = this.wish;
+    const { since, deleteAtDeadline, paused, ordered } = this.desired;
     const deadlineAt = this.deadline(now);
     if (deadlineAt === 0 || paused !== null || this.clearWall === null) return { kind: "open" };
     const at = this.sayDeadline(now);
@@ -126,14 +126,14 @@ export class NodeDrain {
 
   /** Half of the time that is left after a pause is for evictions, as half of the whole is. */
   private deletesAt(graceMs: number, deadlineAt: number): number {
-    const begunAt = this.resumedWall ?? this.wish.since;
+    const begunAt = this.resumedWall ?? this.desired.since;
     return Math.max(deadlineAt - graceMs, (begunAt + deadlineAt) / 2);
   }
 
   /** Of the same drain of the same Node object, whatever else was changed about it. */
-  isOf(wish: DrainWish): boolean {
-    const { name, uid, since } = this.wish;
-    return wish.name === name && wish.uid === uid && wish.since === since;
+  isOf(desired: DesiredDrain): boolean {
+    const { name, uid, since } = this.desired;
+    return desired.name === name && desired.uid === uid && desired.since === since;
   }
 
   /**
@@ -209,7 +209,7 @@ export class NodeDrain {
     this.failure = null;
     this.returns.takeList(this.listing?.pods ?? null, listed);
     this.listing = { pods: listed, sentMono: sent.mono, sentWall: sent.wall };
-    asks.takeList(this.wish.node, listed, sent.mono);
+    asks.takeList(this.desired.node, listed, sent.mono);
   }
 
   takeFailure(message: string, mono: number, random: () => number): void {
@@ -225,7 +225,7 @@ export class NodeDrain {
     if (listing === null || listing === this.judged) return;
     this.judged = listing;
     const isLongEnough =
-      listing.sentWall >= this.wish.since + MIN_DRAIN_MS &&
+      listing.sentWall >= this.desired.since + MIN_DRAIN_MS &&
       listing.sentMono >= this.startedMono + MIN_DRAIN_MS;
     const isEmpty = isLongEnough && this.remaining(plan, asks) === 0;
     this.emptyRuns = isEmpty ? this.emptyRuns + 1 : 0;
@@ -238,15 +238,15 @@ export class NodeDrain {
   }
 
   plan(now: number, daemonsets: ReadonlySet<string>): DrainPlan | null {
-    const { listing, wish, made, returns } = this;
+    const { listing, desired, made, returns } = this;
     if (listing === null) return null;
-    const { force, ignoreDaemonsets, deleteEmptydirData, mode } = wish;
+    const { force, ignoreDaemonsets, deleteEmptydirData, mode } = desired;
     const given = [force, ignoreDaemonsets, deleteEmptydirData, mode, [...daemonsets].sort()];
     const key = JSON.stringify([listing.pods.size, returns.uids.size, ...given]);
     const isKept = made?.listing === listing && made.key === key && now - made.at < PLAN_MS;
     if (made !== null && isKept && now >= made.at) return made.plan;
     const pods = [...listing.pods.values()];
-    const plan = planDrain(pods, wish, daemonsets, now, returns.uids);
+    const plan = planDrain(pods, desired, daemonsets, now, returns.uids);
     this.made = { listing, key, at: now, plan };
     return plan;
   }
@@ -259,7 +259,7 @@ export class NodeDrain {
   /** It has to leave and has not; on a node without a kubelet, it was not told to. */
   isOpen(planned: PlannedPod, asks: Asks): boolean {
     if (planned.verdict === "keep") return false;
-    return !(this.wish.unreachable && asks.get(planned.uid)?.state === "begun");
+    return !(this.desired.unreachable && asks.get(planned.uid)?.state === "begun");
   }
 
   /** Whom to ask now; nobody out of a stale list. */
@@ -270,7 +270,7 @@ export class NodeDrain {
   /** Whom to ask if the list is fresh. A tier begins when the one before it is gone. */
   private wanted(plan: DrainPlan, asks: Asks, at: Instant): NextAsk[] {
     const listing = this.listing;
-    if (listing === null || this.wish.paused !== null) return [];
+    if (listing === null || this.desired.paused !== null) return [];
     const next: NextAsk[] = [];
     const room = IN_FLIGHT_MAX - asks.inFlight(listing.pods.keys());
     const tier = plan.find((planned) => this.isOpen(planned, asks))?.tier ?? 0;
@@ -288,7 +288,7 @@ export class NodeDrain {
       const isTurn = ask.set === null || (!asks.isTaken(ask) && !sets.has(ask.set));
       if (planned.tier !== tier || !isTurn || !isEvictable(planned, ask, at.mono)) continue;
       if (ask.set !== null) sets.add(ask.set);
-      const graceMs = this.wish.unreachable ? 1_000 : this.wish.gracePeriodMs;
+      const graceMs = this.desired.unreachable ? 1_000 : this.desired.gracePeriodMs;
       next.push({ pod, ask, how: "evict", graceMs, cut: null });
     }
     return next;
@@ -299,7 +299,7 @@ export class NodeDrain {
    * longer than the drain has half of the drain to be evicted by its budget.
    */
   private isDeletable(planned: PlannedPod, ask: Ask, at: Instant): boolean {
-    const { deleteAtDeadline } = this.wish;
+    const { deleteAtDeadline } = this.desired;
     const deadlineAt = this.deadline(at.wall);
     if (!deleteAtDeadline || deadlineAt === 0 || planned.verdict === "keep") return false;
     if (at.wall < this.deletesAt(planned.graceMs, deadlineAt)) return false;

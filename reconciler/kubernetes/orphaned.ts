@@ -3,13 +3,13 @@
  * is still theirs, and what is somebody else's by now. Pure.
  */
 import type { DrainSight } from "../core/fleet.ts";
-import type { EndedNode, Wish } from "../core/wish.ts";
+import type { EndedNode, DesiredState } from "../core/desired-state.ts";
 
 /**
  * Objects to be removed. A machine that was given up and taken back is a node again, and the object
  * is that one's, however its kubelet fares.
  */
-export function leftOver({ ended, shown }: Wish): EndedNode[] {
+export function leftOver({ ended, shown }: DesiredState): EndedNode[] {
   if (ended.length === 0) return [];
   const living = new Set(shown.map(({ uid }) => uid));
   return ended.filter(({ uid }) => !living.has(uid));
@@ -22,7 +22,7 @@ export function leftOver({ ended, shown }: Wish): EndedNode[] {
  * has the name now; `undefined` = there is none.
  */
 export function orphanedNames(
-  { orphaned, shown, ended }: Wish,
+  { orphaned, shown, ended }: DesiredState,
   uidOf: (name: string) => string | undefined,
 ): ReadonlyMap<string, string> {
   // Mostly there is none, and the fleet has thousands.

@@ -185,7 +185,7 @@ describe("Reflector", () => {
     }
   });
 
-  test("a list that fails is tried with growing pauses, spread, and as the server wishes", async () => {
+  test("a list that fails is tried with growing pauses, spread, and as the server desired", async () => {
     const { reflector, run, lists, answer, logged } = open(() => 0.5);
     answer(() => refused(500));
     reflector.start();

@@ -49,7 +49,7 @@ const PAUSE_MOST_MS = 8_000;
 const AGED_MS = 10_000;
 /** That list is what ends our blindness, and there is one in ten seconds at the most. */
 const AGED_PAUSE_MS = 2_000;
-/** A wish of the server to wait longer is a mistake, and would blind us. */
+/** A request of the server to wait longer is a mistake, and would blind us. */
 const RETRY_AFTER_MOST_MS = 60_000;
 /** Before the list after a version expired: never at once, and spread for many of us. */
 const EXPIRED_LEAST_MS = 250;
@@ -233,7 +233,7 @@ export class Reflector<T extends Item> {
     return this.#failed(why, retryAfterMs);
   }
 
-  /** Doubles from one second to eight, spread by half; the server's own wish is the least. */
+  /** Doubles from one second to eight, spread by half; the server's own request is the least. */
   #failed(why: string, retryAfterMs: number | null): number {
     const { log, path, random } = this.#options;
     this.#failures += 1;
@@ -243,8 +243,8 @@ export class Reflector<T extends Item> {
     log(isTold ? "warn" : "debug", "informer out of sync", about);
     const doubled = PAUSE_LEAST_MS * 2 ** Math.min(this.#failures - 1, 10);
     const pauseMs = Math.min(doubled, PAUSE_MOST_MS) * (0.75 + random() / 2);
-    const wishedMs = Math.min(retryAfterMs ?? 0, RETRY_AFTER_MOST_MS);
-    return Math.max(pauseMs, wishedMs * (1 + random() / 10));
+    const desiredMs = Math.min(retryAfterMs ?? 0, RETRY_AFTER_MOST_MS);
+    return Math.max(pauseMs, desiredMs * (1 + random() / 10));
   }
 
   #heard(): void {

@@ -22,7 +22,7 @@ export type NodeCondition = {
   keeps?: string;
 };
 
-export type StatusWish = {
+export type DesiredStatus = {
   /** The fleet's id of it. */
   node?: string;
   name: string;
@@ -69,15 +69,15 @@ const MESSAGE_BYTES_MAX = 1_024;
 
 /** In the order in which it is to be done. `everything` = also what is so already. */
 export function judgeStatus(
-  wish: StatusWish,
+  desired: DesiredStatus,
   object: KubeNode,
   memory: StatusMemory,
   everything: boolean,
 ): StatusStep[] {
-  const { mirror } = wish;
-  if (isForeign(object, wish.fleet)) return [];
+  const { mirror } = desired;
+  if (isForeign(object, desired.fleet)) return [];
   const steps: StatusStep[] = [];
-  const conditions = mirror.condition ? wish.conditions : [];
+  const conditions = mirror.condition ? desired.conditions : [];
   const due = conditions
     .map((condition) => patchOf(condition, object))
     .filter(({ isNew }) => isNew || everything);
@@ -87,24 +87,24 @@ export function judgeStatus(
   // First, and whatever becomes of the rest: a webhook that refuses every change of the Node has
   // no say about its status, and a dead GPU must not read as healthy meanwhile.
   if (set.length > 0 || drop.length > 0) steps.push({ kind: "conditions", set, drop, isText });
-  if (wish.later === true) return steps;
-  const change = taintsOf(wish);
+  if (desired.later === true) return steps;
+  const change = taintsOf(desired);
   if (taintRequest(object, change, { pool: null, lane: "status" }) !== null)
     steps.push({ kind: "taints", change });
-  const labels = mirror.labels ? labelsOf(wish, object, memory) : {};
+  const labels = mirror.labels ? labelsOf(desired, object, memory) : {};
   if (isLabelsDue(labels, object, memory, everything)) steps.push({ kind: "labels", labels });
   return steps;
 }
 
 /** What is to be there after a step of this kind, as one text: equal is the same aim. */
-export function aimOf(kind: StatusStep["kind"], wish: StatusWish): string {
+export function aimOf(kind: StatusStep["kind"], desired: DesiredStatus): string {
   switch (kind) {
     case "conditions":
-      return JSON.stringify(wish.conditions.map((one) => ({ ...one, message: wordsOf(one) })));
+      return JSON.stringify(desired.conditions.map((one) => ({ ...one, message: wordsOf(one) })));
     case "taints":
-      return JSON.stringify(taintsOf(wish).want);
+      return JSON.stringify(taintsOf(desired).want);
     case "labels":
-      return JSON.stringify(wish.labels);
+      return JSON.stringify(desired.labels);
     default:
       return unreachable(kind);
   }
@@ -123,11 +123,12 @@ export function clearRequests(object: KubeNode, memory: StatusMemory): StatusSte
 }
 
 /** Keys of the taints that are wanted. */
-export function wantedTaints(wish: StatusWish): ReadonlySet<string> {
-  return new Set(taintsOf(wish).want.map(({ key }) => key));
+export function wantedTaints(desired: DesiredStatus): ReadonlySet<string> {
+  return new Set(taintsOf(desired).want.map(({ key }) => key));
 }
 
-function taintsOf({ unhealthyTaint: fault, draining, verified, mirror }: StatusWish): TaintChange {
+function taintsOf(desired: DesiredStatus): TaintChange {
+  const { unhealthyTaint: fault, draining, verified, mirror } = desired;
   const want: Taint[] = [];
   if (mirror.taint && fault !== null) want.push(unhealthyTaint(fault));
   if (mirror.taint && draining) want.push(DRAINING_TAINT);
@@ -138,19 +139,19 @@ function taintsOf({ unhealthyTaint: fault, draining, verified, mirror }: StatusW
   return { want, drop: [...drop, ...burnIn] };
 }
 
-function patchOf({ keeps, ...wished }: NodeCondition, object: KubeNode) {
-  const old = object.conditions.find(({ type }) => type === wished.type);
+function patchOf({ keeps, ...desired }: NodeCondition, object: KubeNode) {
+  const old = object.conditions.find(({ type }) => type === desired.type);
   const isKept = keeps !== undefined && old?.message.startsWith(keeps) === true;
-  const { reason, message: text } = isKept ? old : wished;
+  const { reason, message: text } = isKept ? old : desired;
   const message = bounded(text, MESSAGE_BYTES_MAX);
-  const patch = { ...wished, reason, message, isTurn: old?.status !== wished.status };
+  const patch = { ...desired, reason, message, isTurn: old?.status !== desired.status };
   if (old === undefined || patch.isTurn || old.reason !== reason) {
     return { isNew: true, isText: false, patch };
   }
   const isNew = wordsOf(old) !== wordsOf(patch);
   // A drain's deadline that begins or ceases to count is no mere wording: pods are deleted by it.
   const isEnd = reason === "Draining" && TIME.test(old.message) !== TIME.test(message);
-  return { isNew, isText: wished.type === "NavarchManaged" && !isEnd, patch };
+  return { isNew, isText: desired.type === "NavarchManaged" && !isEnd, patch };
 }
 
 const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/;
@@ -168,17 +169,17 @@ function wordsOf({ type, message }: { type: string; message: string }): string {
   );
 }
 
-/** Conditions of our types that nobody wishes. */
-function unmanaged(object: KubeNode, wished: readonly NodeCondition[]): string[] {
-  const types = new Set(wished.map(({ type }) => type));
+/** Conditions of our types that nobody desired. */
+function unmanaged(object: KubeNode, desired: readonly NodeCondition[]): string[] {
+  const types = new Set(desired.map(({ type }) => type));
   return CONDITION_TYPES.filter(
     (type) => !types.has(type) && object.conditions.some((condition) => condition.type === type),
   );
 }
 
-function labelsOf(wish: StatusWish, object: KubeNode, { foreign }: StatusMemory) {
-  const labels: Record<string, string> = { ...wish.labels };
-  if (wish.pool !== null) labels[POOL_LABEL] = wish.pool;
+function labelsOf(desired: DesiredStatus, object: KubeNode, { foreign }: StatusMemory) {
+  const labels: Record<string, string> = { ...desired.labels };
+  if (desired.pool !== null) labels[POOL_LABEL] = desired.pool;
   for (const [key, value] of foreign) {
     // It is tried again as soon as the other owner's value has changed or gone.
     if (object.labels[key] === value) delete labels[key];

@@ -1,10 +1,11 @@
 /**
  * Shows on the Node object what we know about the node: conditions, labels of its pool, taints.
- * Level-triggered: each call of `tend` compares what is wished with the object as it is, and writes
- * what differs, once an hour everything; what nobody wishes any more is taken away, because a stale
- * condition is worse than none (docs/reference/kubernetes.md#conditions). Staleness is bounded so:
- * every write carries the UID, conditions and labels are keyed entries of ours alone, taints are
- * fenced by the version. Nothing here is needed for safety, so it goes last in every queue.
+ * Level-triggered: each call of `tend` compares what is desired with the object as it is, and
+ * writes what differs, once an hour everything. Marks that are no longer desired are removed,
+ * because a stale condition is worse than none (docs/reference/kubernetes.md#conditions). Staleness
+ * is bounded so: every write carries the UID, conditions and labels are keyed entries of ours
+ * alone, taints are fenced by the version. Nothing here is needed for safety, so it goes last in
+ * every queue.
  */
 import type { Log } from "../core/clock.ts";
 import { ForeignTaints, formatRemoved } from "./foreign-taint.ts";
@@ -13,7 +14,7 @@ import { isExplained, type NodePorts } from "./node-call.ts";
 import { isForeign, type KubeNode } from "../core/kubernetes/object.ts";
 import { isNewer } from "../core/kubernetes/object.ts";
 import { aimOf, clearRequests, judgeStatus, wantedTaints } from "./status-diff.ts";
-import type { StatusMemory, StatusStep, StatusWish } from "./status-diff.ts";
+import type { StatusMemory, StatusStep, DesiredStatus } from "./status-diff.ts";
 import { writeStatus } from "./status-write.ts";
 
 /** Writes at once: with the server's limiter, far below what a cordon could be held up by. */
@@ -29,7 +30,7 @@ const RENEW_EACH_MS = 100;
 /** After a refusal: twice as long each time, up to ten minutes. */
 const BACKOFF_MS = 5_000;
 const BACKOFF_MAX_MS = 600_000;
-/** How long nobody must have wished anything before our marks go: a re-match takes seconds. */
+/** How long nobody must have desired anything before our marks go: a re-match takes seconds. */
 const UNWISHED_MS = 60_000;
 /** Words alone, such as the names of the pods that are left, are written at most this often. */
 const TEXT_MS = 60_000;
@@ -47,7 +48,7 @@ const NONE: ReadonlySet<string> = new Set();
 /** Lines for a person; one says as much as a thousand of its kind. */
 const TROUBLES_MAX = 100;
 
-export type { StatusWish } from "./status-diff.ts";
+export type { DesiredStatus } from "./status-diff.ts";
 
 export type MirrorPorts = NodePorts & {
   log: Log;
@@ -74,12 +75,12 @@ type Entry = StatusMemory & {
   name: string;
   uid: string;
   pool: string | null;
-  wish: StatusWish | null;
+  desired: DesiredStatus | null;
   /** The newest picture: the cache's, or the server's answer to our last write. */
   object: KubeNode;
   /** The pair that was last found to need nothing: thousands are told each second. */
-  clean: { wish: StatusWish; object: KubeNode } | null;
-  unwishedAtMs: number | null;
+  clean: { desired: DesiredStatus; object: KubeNode } | null;
+  undesiredAtMs: number | null;
   resyncAtMs: number;
   /** When conditions were last written, or first found in order. */
   renewedAtMs: number;
@@ -87,7 +88,7 @@ type Entry = StatusMemory & {
   wordsAtMs: number;
   /** Since when its mark is on its way; `null` = it is not. */
   laterSinceMs: number | null;
-  /** As of the last wish. */
+  /** As of the last request. */
   fleet: string | null;
   foreignTaints: ForeignTaints;
   /** One a kind of step: a webhook that refuses taints must not hold conditions up. */
@@ -104,16 +105,16 @@ export class StatusMirror {
   }
 
   /**
-   * Starts what is needed and returns. `wishes` is all of them: a Node that was wished before and
+   * Starts what is needed and returns. `desired` is all of them: a Node that was desired before and
    * is not now loses our marks after a minute. `former` are Nodes known to have been ours before
-   * this process began. Do not call it while blind: absence of a wish is a wish.
+   * this process began. Do not call it while blind: a Node that is not listed loses its marks.
    */
-  tend(wishes: readonly StatusWish[], former: readonly KubeNode[] = []): void {
+  tend(desired: readonly DesiredStatus[], former: readonly KubeNode[] = []): void {
     const now = this.#ports.clock.monoMs();
-    const wished = new Set<string>();
-    for (const wish of wishes) {
-      wished.add(wish.uid);
-      this.#see(wish, now);
+    const uids = new Set<string>();
+    for (const one of desired) {
+      uids.add(one.uid);
+      this.#see(one, now);
     }
     for (const object of former) {
       const known = this.#entries.get(object.uid);
@@ -121,9 +122,9 @@ export class StatusMirror {
       else this.#entries.set(object.uid, this.#entry(object, null, now));
     }
     for (const [uid, entry] of this.#entries) {
-      if (!wished.has(uid)) {
-        entry.wish = null;
-        entry.unwishedAtMs ??= now;
+      if (!uids.has(uid)) {
+        entry.desired = null;
+        entry.undesiredAtMs ??= now;
       }
       if (this.#isDue(entry, now)) this.#queue.add(uid, () => this.#work(entry));
     }
@@ -151,21 +152,21 @@ export class StatusMirror {
     this.#queue.clear();
   }
 
-  #see(wish: StatusWish, now: number): void {
-    const known = this.#entries.get(wish.uid);
-    const entry = known ?? this.#entry(wish.object, wish, now);
-    entry.wish = wish;
-    entry.pool = wish.pool;
-    entry.fleet = wish.fleet ?? null;
-    entry.unwishedAtMs = null;
-    this.#take(entry, wish.object);
-    this.#seeLater(entry, wish.later === true, now);
-    if (known === undefined) this.#entries.set(wish.uid, entry);
+  #see(desired: DesiredStatus, now: number): void {
+    const known = this.#entries.get(desired.uid);
+    const entry = known ?? this.#entry(desired.object, desired, now);
+    entry.desired = desired;
+    entry.pool = desired.pool;
+    entry.fleet = desired.fleet ?? null;
+    entry.undesiredAtMs = null;
+    this.#take(entry, desired.object);
+    this.#seeLater(entry, desired.later === true, now);
+    if (known === undefined) this.#entries.set(desired.uid, entry);
   }
 
   #take(entry: Entry, object: KubeNode): void {
     const next = newer(entry.object, object);
-    const wanted = entry.wish === null ? NONE : wantedTaints(entry.wish);
+    const wanted = entry.desired === null ? NONE : wantedTaints(entry.desired);
     entry.foreignTaints.see(entry.object, next, wanted, this.#ports.clock.monoMs());
     entry.object = next;
   }
@@ -193,21 +194,21 @@ export class StatusMirror {
     });
   }
 
-  #entry(object: KubeNode, wish: StatusWish | null, now: number): Entry {
+  #entry(object: KubeNode, desired: DesiredStatus | null, now: number): Entry {
     return {
       name: object.name,
       uid: object.uid,
-      pool: wish?.pool ?? null,
-      wish,
+      pool: desired?.pool ?? null,
+      desired,
       object,
       clean: null,
-      unwishedAtMs: null,
+      undesiredAtMs: null,
       // Right after a start only what differs is sent; the rest comes spread over the hour.
       resyncAtMs: now + RESYNC_MS * this.#ports.random(),
       renewedAtMs: now,
       wordsAtMs: Number.NEGATIVE_INFINITY,
       laterSinceMs: null,
-      fleet: wish?.fleet ?? null,
+      fleet: desired?.fleet ?? null,
       foreignTaints: new ForeignTaints(),
       paces: new Map(),
       labelsSent: null,
@@ -217,24 +218,24 @@ export class StatusMirror {
 
   #isDue(entry: Entry, now: number): boolean {
     if (entry.laterSinceMs !== null && now - entry.laterSinceMs < LATER_MS) return false;
-    if (entry.wish === null && now - (entry.unwishedAtMs ?? now) < UNWISHED_MS) return false;
-    const { wish, object, clean } = entry;
-    const isResync = now >= entry.resyncAtMs && wish?.later !== true;
+    if (entry.desired === null && now - (entry.undesiredAtMs ?? now) < UNWISHED_MS) return false;
+    const { desired, object, clean } = entry;
+    const isResync = now >= entry.resyncAtMs && desired?.later !== true;
     // Neither is ever changed in place, so what was found in order still is.
-    const isKnown = clean?.wish === wish && clean.object === object;
+    const isKnown = clean?.desired === desired && clean.object === object;
     const renews = this.#isRenewal(entry, now);
-    if (!isResync && !renews && wish !== null && isKnown) return false;
+    if (!isResync && !renews && desired !== null && isKnown) return false;
     const steps = stepsOf(entry, isResync, renews);
-    entry.clean = steps.length > 0 || wish === null ? null : { wish, object };
-    if (steps.length === 0) return wish === null || isResync;
+    entry.clean = steps.length > 0 || desired === null ? null : { desired, object };
+    if (steps.length === 0) return desired === null || isResync;
     return steps.some((step) => now >= waitOf(entry, step));
   }
 
   async #work(entry: Entry): Promise<void> {
     const { clock, log } = this.#ports;
-    const isResync = clock.monoMs() >= entry.resyncAtMs && entry.wish?.later !== true;
+    const isResync = clock.monoMs() >= entry.resyncAtMs && entry.desired?.later !== true;
     if (isResync) entry.foreign.clear();
-    const { wish } = entry;
+    const { desired } = entry;
     let isWhole = true;
     const renews = this.#isRenewal(entry, clock.monoMs());
     for (const step of stepsOf(entry, isResync, renews)) {
@@ -251,7 +252,7 @@ export class StatusMirror {
       for (const line of written.told) log("warn", line, aboutOf(entry));
       if (written.object !== null) this.#take(entry, written.object);
       if (written.kind === "gone") {
-        // The object is another one: its successor comes with a wish of its own.
+        // The object is another one: its successor comes with a request of its own.
         this.#entries.delete(entry.uid);
         return;
       }
@@ -262,7 +263,7 @@ export class StatusMirror {
         pace.failures = 0;
         if (step.kind === "conditions") entry.renewedAtMs = clock.monoMs();
         if (step.kind === "conditions" && step.isText === true) entry.wordsAtMs = clock.monoMs();
-        const aim = wish === null ? null : aimOf(step.kind, wish);
+        const aim = desired === null ? null : aimOf(step.kind, desired);
         if (pace.aim !== aim) pace.putBacks = 0;
         if (pace.putBacks < CONTESTED_MIN) pace.trouble = null;
         pace.aim = aim;
@@ -273,12 +274,12 @@ export class StatusMirror {
       const jitter = 0.75 + this.#ports.random() / 2;
       entry.resyncAtMs = clock.monoMs() + RESYNC_MS * jitter;
     }
-    if (wish === null && entry.wish === null) this.#entries.delete(entry.uid);
+    if (desired === null && entry.desired === null) this.#entries.delete(entry.uid);
   }
 
   /** Its conditions say what they said, and have not said so for a while. */
-  #isRenewal({ wish, renewedAtMs }: Entry, now: number): boolean {
-    if (wish === null || wish.later === true) return false;
+  #isRenewal({ desired, renewedAtMs }: Entry, now: number): boolean {
+    if (desired === null || desired.later === true) return false;
     const periodMs = Math.max(RENEW_MS, this.#entries.size * RENEW_EACH_MS);
     return now - renewedAtMs >= Math.min(RESYNC_MS, periodMs);
   }
@@ -314,7 +315,7 @@ export class StatusMirror {
 }
 
 /** `null` = the Node is no node's now. */
-const aboutOf = ({ name, wish }: Entry) => ({ node: wish?.node ?? null, kube_node: name });
+const aboutOf = ({ name, desired }: Entry) => ({ node: desired?.node ?? null, kube_node: name });
 
 function paceOf({ paces }: Entry, kind: StatusStep["kind"]): Pace {
   const known = paces.get(kind);
@@ -328,9 +329,9 @@ function paceOf({ paces }: Entry, kind: StatusStep["kind"]): Pace {
 }
 
 /** It was written once, and nothing else has been wanted since. */
-function isSameAim({ wish, paces }: Entry, kind: StatusStep["kind"]): boolean {
+function isSameAim({ desired, paces }: Entry, kind: StatusStep["kind"]): boolean {
   const aim = paces.get(kind)?.aim ?? null;
-  return wish !== null && aim !== null && aim === aimOf(kind, wish);
+  return desired !== null && aim !== null && aim === aimOf(kind, desired);
 }
 
 /** Before then the step is not written. */
@@ -347,13 +348,13 @@ function waitOf(entry: Entry, step: StatusStep): number {
 }
 
 function stepsOf(entry: Entry, isResync: boolean, renews: boolean): StatusStep[] {
-  const { wish, object, fleet } = entry;
+  const { desired, object, fleet } = entry;
   // Nor is anything taken away that another install shows there by now.
-  if (wish === null && isForeign(object, fleet)) return [];
-  if (wish === null) return clearRequests(object, entry);
-  const due = judgeStatus(wish, object, entry, isResync);
+  if (desired === null && isForeign(object, fleet)) return [];
+  if (desired === null) return clearRequests(object, entry);
+  const due = judgeStatus(desired, object, entry, isResync);
   if (!renews || isResync) return due;
-  const all = judgeStatus(wish, object, entry, true).filter(({ kind }) => kind === "conditions");
+  const all = judgeStatus(desired, object, entry, true).filter(({ kind }) => kind === "conditions");
   return [...all, ...due.filter(({ kind }) => kind !== "conditions")];
 }
 

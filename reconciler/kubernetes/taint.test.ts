@@ -29,10 +29,10 @@ beforeEach(() => {
 
 const live = (): KubeNode => liveNode(kube, NAME);
 
-async function change(wish: Partial<TaintChange>, cached?: KubeNode): Promise<TaintAnswer> {
+async function change(desired: Partial<TaintChange>, cached?: KubeNode): Promise<TaintAnswer> {
   const ports = { api: kube, clock, random: () => 0.5 };
   const target = { name: NAME, uid, pool: null, cached, lane: "status" as const };
-  const work = changeTaints(ports, target, { want: [], drop: [], ...wish });
+  const work = changeTaints(ports, target, { want: [], drop: [], ...desired });
   await clock.pass(10_000);
   return work;
 }
@@ -105,8 +105,8 @@ describe("changeTaints()", () => {
           else if (who === "person") kube.person.untaint(NAME, key);
           else {
             const taint = key === "draining" ? DRAINING_TAINT : unhealthyTaint("x");
-            const wish = put ? { want: [taint] } : { drop: [taint] };
-            expect((await change(wish, who === "stale" ? copy : undefined)).kind).toBe("done");
+            const desired = put ? { want: [taint] } : { drop: [taint] };
+            expect((await change(desired, who === "stale" ? copy : undefined)).kind).toBe("done");
           }
           const name = who === "person" ? key : `navarch.dev/${key}`;
           if (put) wanted.add(name);
@@ -122,8 +122,8 @@ describe("changeTaints()", () => {
 describe("taintRequest()", () => {
   test("tests UID, version and the entry before it removes it", () => {
     const node = { ...live(), taints: [FOREIGN, DRAINING_TAINT], resourceVersion: "8" };
-    const wish = { want: [], drop: [TAINT.draining] };
-    expect(taintRequest(node, wish, { pool: "a", lane: "status" })).toMatchObject({
+    const desired = { want: [], drop: [TAINT.draining] };
+    expect(taintRequest(node, desired, { pool: "a", lane: "status" })).toMatchObject({
       contentType: "application/json-patch+json",
       body: [
         { op: "test", path: "/metadata/uid", value: uid },
@@ -137,8 +137,8 @@ describe("taintRequest()", () => {
 
   test("takes several from the end", () => {
     const node = { ...live(), taints: [DRAINING_TAINT, FOREIGN, unhealthyTaint("x")] };
-    const wish = { want: [], drop: [TAINT.draining, TAINT.unhealthy] };
-    const request = taintRequest(node, wish, { pool: null, lane: "status" });
+    const desired = { want: [], drop: [TAINT.draining, TAINT.unhealthy] };
+    const request = taintRequest(node, desired, { pool: null, lane: "status" });
     const body = request?.body as { op: string; path: string }[];
     expect(body.filter(({ op }) => op === "remove").map(({ path }) => path)).toEqual([
       "/spec/taints/2",

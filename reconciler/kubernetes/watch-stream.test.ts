@@ -67,7 +67,7 @@ describe("parseWatchLine()", () => {
     expect(parseWatchLine(line)).toEqual({ kind: "end", end: { kind: "expired" } });
   });
 
-  test("tells another error with its status and its wish to wait", () => {
+  test("tells another error with its status and its desired to wait", () => {
     const details = { retryAfterSeconds: 3 };
     const object = { kind: "Status", code: 500, reason: "InternalError", message: "x", details };
     expect(parseWatchLine(JSON.stringify({ type: "ERROR", object }))).toEqual({

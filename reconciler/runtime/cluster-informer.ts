@@ -8,7 +8,7 @@ import type { Permit } from "./act/run.ts";
 import type { Log } from "../core/clock.ts";
 import { type Cluster, identityKeyOf, type Known } from "../core/fold/cluster.ts";
 import type { SchedulerCluster } from "../core/scheduler.ts";
-import type { Wish } from "../core/wish.ts";
+import type { DesiredState } from "../core/desired-state.ts";
 import type { Change } from "../core/store.ts";
 
 /** Lines for a person; one says as much as a thousand of its kind. */
@@ -79,9 +79,9 @@ export class ClusterInformer {
   }
 
   /** A process that woke up and is no longer the leader must not publish a desired state. */
-  tend(wish: () => Wish, permit: Permit): void {
+  tend(desired: () => DesiredState, permit: Permit): void {
     if (this.cluster === null || !permit.leads()) return;
-    this.cluster.tend(wish());
+    this.cluster.tend(desired());
   }
 
   ambiguous(): ReadonlyMap<NodeId, string> {

@@ -10,7 +10,13 @@ import type { Config } from "../../schema/config.ts";
 import type { CommandId, NodeId } from "../../schema/id.ts";
 import type { ClusterInformer } from "./cluster-informer.ts";
 import type { Clock } from "../core/clock.ts";
-import { Draft, mergeChanges, type Mirror, mirrorChange, newMirror } from "../core/draft.ts";
+import {
+  UnitOfWork,
+  mergeChanges,
+  type Mirror,
+  mirrorChange,
+  newMirror,
+} from "../core/unit-of-work.ts";
 import type { Fleet } from "../core/fleet.ts";
 import { newPoolState } from "../core/fold/new-pool.ts";
 import { recoverSnapshot } from "../core/fold/unreadable.ts";
@@ -72,20 +78,20 @@ export class Ledger {
     return id === undefined || by === "agent_name" ? [] : [id];
   }
 
-  /** One draft at a time: a second would overwrite what the first has not committed yet. */
+  /** One work at a time: a second would overwrite what the first has not committed yet. */
   alone<T>(work: () => Promise<T>): Promise<T> {
     const result = this.tail.then(work);
     this.tail = result.catch(() => undefined);
     return result;
   }
 
-  draft(): Draft {
-    return new Draft(this.mirror);
+  work(): UnitOfWork {
+    return new UnitOfWork(this.mirror);
   }
 
-  /** Shows a draft to this activation; `flush` writes it with whatever else was staged. */
-  stage(draft: Draft): void {
-    const change = draft.finish();
+  /** Shows a unit of work to this activation; `flush` writes it with whatever else was staged. */
+  stage(work: UnitOfWork): void {
+    const change = work.finish();
     if (change === null) return;
     stampEpoch(change, this.from.store.epoch ?? 0);
     change.deliveries = deliveriesOf(change.events, this.from.config.server.notifier);
@@ -109,8 +115,8 @@ export class Ledger {
   }
 
   /** Both, for a change that stands alone. */
-  commit(draft: Draft): Promise<void> {
-    this.stage(draft);
+  commit(work: UnitOfWork): Promise<void> {
+    this.stage(work);
     return this.flush();
   }
 

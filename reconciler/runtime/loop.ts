@@ -21,8 +21,8 @@ import { type Permit, Runner } from "./act/run.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { CloudSight } from "./cloud-sight.ts";
 import { ClusterInformer } from "./cluster-informer.ts";
-import { Scaler, type Standing } from "./scaler.ts";
-import type { Draft } from "../core/draft.ts";
+import { Scaler, type ScalerStatus } from "./scaler.ts";
+import type { UnitOfWork } from "../core/unit-of-work.ts";
 import type { DrainSight, Fleet, QueueSight, Sight } from "../core/fleet.ts";
 import { foldEverything } from "../core/fold/everything.ts";
 import type { FoldInput, FoldResult, Judged } from "../core/fold/everything.ts";
@@ -36,7 +36,7 @@ import type { Activation } from "./recorder.ts";
 import { mayCall } from "../core/safety/blind.ts";
 import { stepImpaired } from "../core/safety/impaired.ts";
 import { stepSafety } from "../core/safety/step.ts";
-import { wishOf } from "../core/wish.ts";
+import { desiredStateOf } from "../core/desired-state.ts";
 import { Observer } from "./sight.ts";
 import type { Change, Store, StoredEntry } from "../core/store.ts";
 import { CloudWatch } from "./watch-cloud.ts";
@@ -109,8 +109,8 @@ export class Reconciler {
     this.cloud = new CloudSight(providers, unavailable, config.pools);
     const { presence, cloud } = this;
     this.observer = new Observer({ config, presence, cloud, informer, targets });
-    this.runner = new Runner(targets, clock, () => this.hint(), ports.permit);
-    this.watch = new CloudWatch(providers.values(), clock, () => this.hint());
+    this.runner = new Runner(targets, clock, () => this.wakeUp(), ports.permit);
+    this.watch = new CloudWatch(providers.values(), clock, () => this.wakeUp());
   }
 
   /** Loads the durable fleet; every open operation counts as possibly sent. */
@@ -155,8 +155,8 @@ export class Reconciler {
     return this.ledger.nodesOfObject(name);
   }
   /** The autoscaler's last result for a pool; `null` without one, or before its first run. */
-  standing(pool: PoolName): Standing | null {
-    return this.scaler.standing(pool);
+  status(pool: PoolName): ScalerStatus | null {
+    return this.scaler.status(pool);
   }
   /** The work left on a node. */
   workOn(node: NodeId): DrainSight {
@@ -180,27 +180,27 @@ export class Reconciler {
   /** Durable inbox entries, from the ingest after its commit. */
   takeEntries(entries: StoredEntry[]): void {
     this.ledger.addEntries(entries);
-    this.hint();
+    this.wakeUp();
   }
 
   /** A person's order, already durable. Resolves with its result. */
   takeCommand(command: Command): Promise<Command> {
     const outcome = this.ledger.addCommand(command);
-    this.hint();
+    this.wakeUp();
     return outcome;
   }
 
   /** A change made by a route (pool size, demand): one transaction, then a new plan. */
-  async change(edit: (draft: Draft) => void): Promise<void> {
+  async change(edit: (work: UnitOfWork) => void): Promise<void> {
     await this.ledger.alone(async () => {
       await this.ledger.refresh();
-      const draft = this.ledger.draft();
-      edit(draft);
-      await this.ledger.commit(draft);
+      const work = this.ledger.work();
+      edit(work);
+      await this.ledger.commit(work);
     });
-    this.hint();
+    this.wakeUp();
   }
-  hint(): void {
+  wakeUp(): void {
     this.hinted = true;
     this.wake?.();
   }
@@ -241,8 +241,8 @@ export class Reconciler {
       this.noteFolded(folded);
     }
     // Matches objects first, then makes the calls that need them.
-    const wish = () => wishOf(this.fleet(), this.config, sight, this.planner.plan.waits);
-    if (acts) this.informer.tend(wish, this.ports.permit);
+    const desired = () => desiredStateOf(this.fleet(), this.config, sight, this.planner.plan.waits);
+    if (acts) this.informer.tend(desired, this.ports.permit);
     const may = (one: Operation): boolean => mayCall(one, this.fleet(), sight);
     if (acts) this.runner.start(this.fleet().operations.values(), now, may);
     this.watch.look(this.cloud.busy(this.fleet()));
@@ -253,11 +253,11 @@ export class Reconciler {
 
   /** Breakers trip and clear, and rules are suspended, before anything is decided. */
   private guard(now: number): void {
-    const draft = this.ledger.draft();
+    const work = this.ledger.work();
     const fleet = this.fleet();
-    draft.take(stepSafety(fleet, this.config, this.policy, now));
-    draft.take(stepImpaired(fleet, this.config, this.cloud.sight(), now));
-    this.ledger.stage(draft);
+    work.take(stepSafety(fleet, this.config, this.policy, now));
+    work.take(stepImpaired(fleet, this.config, this.cloud.sight(), now));
+    this.ledger.stage(work);
   }
 
   private see(now: number, mono: number): Sight {
@@ -267,7 +267,7 @@ export class Reconciler {
 
   private foldFacts(now: number, mono: number): FoldResult {
     const { presence, cloud, ledger, config } = this;
-    const draft = ledger.draft();
+    const work = ledger.work();
     const timeoutMs = config.server.heartbeatTimeoutMs;
     const input: FoldInput = {
       fleet: this.fleet(),
@@ -284,13 +284,13 @@ export class Reconciler {
       blind: presence.doubtful() !== null,
       cluster: this.informer.news(config.kubernetes, this.fleet().fleetId),
     };
-    const folded = foldEverything(input, this.policy, draft);
+    const folded = foldEverything(input, this.policy, work);
     cloud.sightings = folded.sightings;
     cloud.collapsed = folded.collapsed;
     for (const provider of folded.listed) cloud.note(provider);
     for (const provider of folded.unlisted) cloud.noteFailure(provider, mono);
     this.informer.note(folded.known);
-    ledger.stage(draft);
+    ledger.stage(work);
     return folded;
   }
 
@@ -301,7 +301,7 @@ export class Reconciler {
     for (const id of folded.removed) this.presence.forget(id);
     for (const command of folded.commands) this.ledger.settle(command);
     this.adopted ||= this.cloud.isComplete();
-    if (this.ledger.hasEntries()) this.hint();
+    if (this.ledger.hasEntries()) this.wakeUp();
   }
 
   /** The cluster that is looked at, and what cannot be told apart in it. */
@@ -313,13 +313,13 @@ export class Reconciler {
   /** Autoscalers change the wanted size; the plan acts on it as on any other. */
   private scale(sight: Sight, mono: number): void {
     const { config, presence, ledger } = this;
-    const draft = ledger.draft();
-    this.scaler.evaluate({ fleet: this.fleet(), config, sight, presence, mono }, draft);
-    ledger.stage(draft);
+    const work = ledger.work();
+    this.scaler.evaluate({ fleet: this.fleet(), config, sight, presence, mono }, work);
+    ledger.stage(work);
   }
 
   start(): void {
-    this.ports.targets.scheduler.cluster?.start(() => this.hint());
+    this.ports.targets.scheduler.cluster?.start(() => this.wakeUp());
     this.running ??= this.run();
     const { clock } = this.ports;
     const beat = (): void => {
@@ -334,7 +334,7 @@ export class Reconciler {
   async stop(graceMs: number): Promise<void> {
     const { clock } = this.ports;
     this.stopping = true;
-    this.hint();
+    this.wakeUp();
     await this.running;
     this.runner.interrupt();
     this.ports.targets.scheduler.cluster?.stop();

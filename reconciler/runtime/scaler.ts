@@ -1,13 +1,13 @@
 /**
  * Evaluates every pool's autoscaler at the configured interval, by the reconciler's own monotonic
- * clock, and writes a changed size into the activation's draft together with the event that says
- * why. It never touches a pool without an autoscaler, and only ever changes the wanted size: floor
- * repair, replacement and a person's size go their own way and wait for no cooldown.
+ * clock, and writes a changed size into the activation's unit of work together with the event that
+ * says why. It never touches a pool without an autoscaler, and only ever changes the wanted size:
+ * floor repair, replacement and a person's size go their own way and wait for no cooldown.
  */
 import type { Autoscaler, Config, PoolConfig } from "../../schema/config.ts";
 import type { PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
-import type { Draft } from "../core/draft.ts";
+import type { UnitOfWork } from "../core/unit-of-work.ts";
 import { countsIn, type Fleet, type Sight } from "../core/fleet.ts";
 import type { Presence } from "./presence.ts";
 import { countNodes } from "../core/scaling/node-counts.ts";
@@ -27,7 +27,7 @@ export type ScalerInput = {
 };
 
 /** What the newest evaluation made of a pool, for people. */
-export type Standing = {
+export type ScalerStatus = {
   at: number;
   verdict: "hold" | "steady" | "cooldown" | "scaled";
   because: string;
@@ -40,7 +40,7 @@ type Memory = {
   history: number[];
   /** Monotonic instant of the newest autoscaler action; `null` = none known. */
   actedMono: number | null;
-  standing: Standing | null;
+  status: ScalerStatus | null;
   /** The queue was known at the last evaluation. */
   heard: boolean;
 };
@@ -61,8 +61,8 @@ export class Scaler {
   private evaluatedMono: number | null = null;
 
   /** The newest evaluation of a pool in this process's life. */
-  standing(pool: PoolName): Standing | null {
-    return this.memory.get(pool)?.standing ?? null;
+  status(pool: PoolName): ScalerStatus | null {
+    return this.memory.get(pool)?.status ?? null;
   }
 
   /** Whether `evaluate` looks at sizes now. */
@@ -72,7 +72,7 @@ export class Scaler {
   }
 
   /** Called by every activation, after its facts are folded and before its plan is made. */
-  evaluate(input: ScalerInput, draft: Draft): void {
+  evaluate(input: ScalerInput, work: UnitOfWork): void {
     const { config, fleet, presence, mono, sight } = input;
     const pools = config.pools.filter((pool) => pool.scaling.autoscaler !== null);
     for (const name of this.memory.keys()) {
@@ -84,14 +84,14 @@ export class Scaler {
     this.evaluatedMono = mono;
     const byPool = Map.groupBy(fleet.nodes.values(), (node) => node.pool);
     for (const pool of pools) {
-      const state = draft.pool(pool.name);
+      const state = work.pool(pool.name);
       const { autoscaler } = pool.scaling;
       if (state === null || autoscaler === null) continue;
       const memory = this.remember(pool.name, state, mono, sight.now);
       const nodes = (byPool.get(pool.name) ?? []).filter((node) => countsIn(node, pool));
       const turn: Turn = { pool, autoscaler, state, nodes, memory, input };
-      tellDemand(turn, draft);
-      memory.standing = judge(turn, this.openSnapshot(turn), draft);
+      tellDemand(turn, work);
+      memory.status = judge(turn, this.openSnapshot(turn), work);
     }
   }
 
@@ -101,7 +101,7 @@ export class Scaler {
     if (known !== undefined) return known;
     const { lastScaleAt } = state;
     const actedMono = lastScaleAt === null ? null : mono - Math.max(0, now - lastScaleAt);
-    const fresh: Memory = { history: [], actedMono, standing: null, heard: false };
+    const fresh: Memory = { history: [], actedMono, status: null, heard: false };
     this.memory.set(name, fresh);
     return fresh;
   }
@@ -134,8 +134,8 @@ export class Scaler {
   }
 }
 
-/** One evaluation: what it says, and the new size in the draft if it is one and may be one now. */
-function judge(turn: Turn, from: Snapshot, draft: Draft): Standing {
+/** One evaluation: its status, and the new size, written to the unit of work if allowed now. */
+function judge(turn: Turn, from: Snapshot, work: UnitOfWork): ScalerStatus {
   const { pool, autoscaler, state, memory, input } = turn;
   const { sight, mono } = input;
   const at = sight.now;
@@ -156,9 +156,9 @@ function judge(turn: Turn, from: Snapshot, draft: Draft): Standing {
   }
   memory.actedMono = mono;
   const size = { desired: answer.nodes, desiredBy: "autoscaler", desiredAt: at, lastScaleAt: at };
-  draft.putPool({ ...state, ...size });
+  work.putPool({ ...state, ...size });
   const message = `wanted size ${change}: ${because} (${autoscaler.type} autoscaler)`;
-  draft.tell([poolEvent(pool.name, at, "pool.size", message)]);
+  work.tell([poolEvent(pool.name, at, "pool.size", message)]);
   return { at, verdict: "scaled", because: `${change}: ${because}`, lost: false };
 }
 
@@ -178,7 +178,7 @@ function heardOf(pool: PoolName, { demand }: PoolState, sight: Sight): Heard {
 }
 
 /** Once when the queue is lost and once when it is back, in the history that people read. */
-function tellDemand({ pool, autoscaler, state, memory, input }: Turn, draft: Draft): void {
+function tellDemand({ pool, autoscaler, state, memory, input }: Turn, work: UnitOfWork): void {
   const { sight, config } = input;
   const { now } = sight;
   const interval = config.server.autoscaleIntervalMs;
@@ -190,7 +190,7 @@ function tellDemand({ pool, autoscaler, state, memory, input }: Turn, draft: Dra
   memory.heard = isHeard;
   const depth = queue?.queueDepth ?? 0;
   const known = `demand: the queue is known, its depth is ${depth} (by ${queue?.source ?? ""})`;
-  draft.tell([poolEvent(pool.name, now, "pool.condition", problem ?? known)]);
+  work.tell([poolEvent(pool.name, now, "pool.condition", problem ?? known)]);
 }
 
 /** Samples that the longest look back inside the autoscaler needs. */

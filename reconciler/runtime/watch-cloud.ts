@@ -23,10 +23,10 @@ const LIST_MS = 60_000;
 export class CloudWatch {
   private readonly watched: Watched[];
   private readonly clock: Clock;
-  private readonly hint: () => void;
+  private readonly wakeUp: () => void;
   private done: Listing[] = [];
 
-  constructor(providers: Iterable<Provider>, clock: Clock, hint: () => void) {
+  constructor(providers: Iterable<Provider>, clock: Clock, wakeUp: () => void) {
     this.watched = [...providers].map((provider) => ({
       provider,
       inFlight: false,
@@ -34,7 +34,7 @@ export class CloudWatch {
       failures: 0,
     }));
     this.clock = clock;
-    this.hint = hint;
+    this.wakeUp = wakeUp;
   }
 
   /** Starts the listings that are due. `busy` names providers with something in flight. */
@@ -101,6 +101,6 @@ export class CloudWatch {
     one.failures = answer.kind === "ok" ? 0 : one.failures + 1;
     one.nextMono = this.clock.monoMs() + this.pauseMs(one, busy.has(one.provider.name));
     this.done.push({ provider: one.provider.name, startedAt, answer });
-    this.hint();
+    this.wakeUp();
   }
 }

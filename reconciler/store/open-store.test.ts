@@ -21,7 +21,7 @@ function file(): string {
 }
 
 test("openLibsqlStore() refuses a file that does not sync each commit", () => {
-  // A database that takes no notice of the wish: NORMAL (1) would lose commits in a power cut.
+  // A database that takes no notice of the request: NORMAL (1) would lose commits in a power cut.
   const deaf = (client: Client) =>
     new Proxy(client, {
       get(target, key) {

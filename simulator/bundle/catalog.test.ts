@@ -62,9 +62,9 @@ test("BUNDLED shows every action, command, fault, failure and measure at least o
     if (event.action === "issue_command") seen.add(event.command);
     if (event.action === "inject_failure") seen.add(event.failure.type);
     if (event.action === "provider_fault") seen.add(event.fault.kind);
-    if (event.action === "control_plane") seen.add(event.deed);
+    if (event.action === "control_plane") seen.add(event.step);
     if (event.action === "api_fault") seen.add(`api ${event.fault.kind}`);
-    if (event.action === "kubectl") seen.add(`kubectl ${event.deed}`);
+    if (event.action === "kubectl") seen.add(`kubectl ${event.step}`);
   }
   for (const { type } of scenarios.flatMap((one) => one.assertions)) seen.add(type);
   for (const one of scenarios) for (const { kind } of one.cluster?.pods ?? []) seen.add(kind);
@@ -72,7 +72,7 @@ test("BUNDLED shows every action, command, fault, failure and measure at least o
   const cluster = [
     ...["kube_node", "pods", ...POD_KINDS],
     ...KUBE_FAULTS.map((kind) => `api ${kind}`),
-    ...KUBECTL.map((deed) => `kubectl ${deed}`),
+    ...KUBECTL.map((step) => `kubectl ${step}`),
   ];
   const wanted = [ACTIONS, COMMANDS, FAILURE_TYPES, API_FAULTS, PLANE_DEEDS, MEASURES, assertions, cluster];
   expect(wanted.flat().filter((word) => !seen.has(word))).toEqual([]);

@@ -188,17 +188,17 @@ export type Applied =
 /** The object after an apply. `clean` is what decoding does to it before it is stored. */
 export function ownApply(
   before: KubeObject,
-  wish: KubeObject,
+  desired: KubeObject,
   writer: Writer,
   force: boolean,
   clean: (object: KubeObject) => KubeObject,
 ): Applied {
   const shares = sharesForApply(before, writer);
   const self: Owner = { ...writer, operation: "Apply" };
-  const fields = new Set(leavesOf(wish).keys());
+  const fields = new Set(leavesOf(desired).keys());
   const others = shares.filter((share) => !isSame(share, self));
   const last = shares.find((share) => isSame(share, self))?.fields ?? new Set<string>();
-  const merged = objectOf(merge(before, wish, []));
+  const merged = objectOf(merge(before, desired, []));
   for (const path of last.difference(fields)) {
     if (!others.some((share) => share.fields.has(path))) remove(merged, path);
   }
@@ -225,13 +225,13 @@ function sharesForApply(before: KubeObject, writer: Writer): Share[] {
   return [{ ...writer, manager: BEFORE, operation: "Update", fields }];
 }
 
-/** `live` with everything that `wish` names. */
-function merge(live: unknown, wish: unknown, path: string[]): unknown {
-  if (Array.isArray(wish)) {
+/** `live` with everything that `desired` names. */
+function merge(live: unknown, desired: unknown, path: string[]): unknown {
+  if (Array.isArray(desired)) {
     const key = listKeyOf(path);
-    if (isListSet(path)) return [...new Set([...listOf(live), ...wish])];
-    if (key === null) return clone(wish);
-    const named = new Map(wish.map((item) => [objectOf(item)[key], item]));
+    if (isListSet(path)) return [...new Set([...listOf(live), ...desired])];
+    if (key === null) return clone(desired);
+    const named = new Map(desired.map((item) => [objectOf(item)[key], item]));
     const kept = listOf(live).map((item) => {
       const wanted = named.get(objectOf(item)[key]);
       named.delete(objectOf(item)[key]);
@@ -239,9 +239,9 @@ function merge(live: unknown, wish: unknown, path: string[]): unknown {
     });
     return [...kept, ...clone([...named.values()])];
   }
-  if (!isObject(wish) || ATOMIC.has(path.join("."))) return clone(wish);
+  if (!isObject(desired) || ATOMIC.has(path.join("."))) return clone(desired);
   const result = clone(objectOf(live));
-  for (const [key, value] of Object.entries(wish)) {
+  for (const [key, value] of Object.entries(desired)) {
     if (value !== undefined && value !== null) {
       result[key] = merge(result[key], value, [...path, key]);
     }

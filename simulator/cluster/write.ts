@@ -33,15 +33,15 @@ export function createObject(
   body: unknown,
   hand: Hand,
 ): KubeAnswer {
-  const wish = objectOf(body);
-  const prefix = textOf(metaOf(wish)["generateName"]);
+  const desired = objectOf(body);
+  const prefix = textOf(metaOf(desired)["generateName"]);
   const suffix = world.store.version.toString(36).padStart(5, "0");
-  const name = nameOf(wish) || (prefix === "" ? "" : `${prefix}${suffix}`);
+  const name = nameOf(desired) || (prefix === "" ? "" : `${prefix}${suffix}`);
   if (name === "") return say.badRequest("name or generateName is required");
   if (world.store.get(resource, namespace, name) !== undefined) {
     return say.alreadyExists(resource, name);
   }
-  const named = withMeta(wish, { name, ...(namespace === "" ? {} : { namespace }) });
+  const named = withMeta(desired, { name, ...(namespace === "" ? {} : { namespace }) });
   const fault = judgeObject(resource, named);
   if (fault !== null) return fault;
   const owned = ownUpdate({}, cleanObject(clone(named)), writerOf(world, resource, "", hand));
@@ -147,11 +147,11 @@ function store(
   world: World,
   { resource, sub }: Target,
   live: KubeObject,
-  wish: KubeObject,
+  desired: KubeObject,
   hand: Hand,
 ): KubeAnswer {
   const { uid, resourceVersion, creationTimestamp, generation } = metaOf(live);
-  const after = withMeta(wish, { uid, resourceVersion, creationTimestamp, generation });
+  const after = withMeta(desired, { uid, resourceVersion, creationTimestamp, generation });
   const fault = judgeObject(resource, after) ?? judgeEventChange(resource, live, after);
   if (fault !== null) return fault;
   if (isEqual(live, after)) return say.ok(live);
@@ -169,15 +169,15 @@ function store(
   return say.ok(stored);
 }
 
-function judgeWish(wish: KubeObject, { resource, name }: Target): say.Refused | null {
-  if (wish["kind"] !== resource.kind || wish["apiVersion"] !== apiVersionOf(resource)) {
-    const found = `${textOf(wish["apiVersion"]) || "/"}, Kind=${textOf(wish["kind"])}`;
+function judgeRequest(desired: KubeObject, { resource, name }: Target): say.Refused | null {
+  if (desired["kind"] !== resource.kind || desired["apiVersion"] !== apiVersionOf(resource)) {
+    const found = `${textOf(desired["apiVersion"]) || "/"}, Kind=${textOf(desired["kind"])}`;
     return say.badRequest(`invalid object type: ${found}`);
   }
-  if (metaOf(wish)["managedFields"] !== undefined) {
+  if (metaOf(desired)["managedFields"] !== undefined) {
     return say.badRequest("metadata.managedFields must be nil");
   }
-  return nameOf(wish) === name ? null : judgeIdentity(resource, {}, wish, name);
+  return nameOf(desired) === name ? null : judgeIdentity(resource, {}, desired, name);
 }
 
 function applyObject(
@@ -188,17 +188,17 @@ function applyObject(
   hand: Hand,
 ): KubeAnswer {
   const { resource, namespace, name, sub } = target;
-  const wish = objectOf(body);
+  const desired = objectOf(body);
   if ((query["fieldManager"] ?? "") === "") {
     const detail = "Required value: is required for apply patch";
     const cause = { reason: "FieldValueRequired", field: "fieldManager", detail };
     return say.invalid("PatchOptions.meta.k8s.io", "", [cause]);
   }
-  const misfit = judgeWish(wish, target);
+  const misfit = judgeRequest(desired, target);
   if (misfit !== null) return misfit;
-  if (live === undefined) return applyNew(world, target, wish, hand);
+  if (live === undefined) return applyNew(world, target, desired, hand);
   const writer = writerOf(world, resource, sub, hand);
-  const narrowed = narrow({}, wish, resource, sub);
+  const narrowed = narrow({}, desired, resource, sub);
   const applied = ownApply(live, narrowed, writer, query["force"] === "true", cleanObject);
   if (applied.kind === "conflict") {
     const causes = applied.with.map(({ manager, path }) => ({
@@ -211,16 +211,16 @@ function applyObject(
     const count = `${causes.length} conflict${causes.length === 1 ? "" : "s"}`;
     return say.refused(409, "Conflict", `Apply failed with ${count}: ${told}`, { causes });
   }
-  const { uid, resourceVersion } = metaOf(wish);
+  const { uid, resourceVersion } = metaOf(desired);
   const claimed = withMeta(applied.object, { namespace: namespace || undefined });
   const judged = judgeIdentity(resource, live, withMeta(claimed, { uid, resourceVersion }), name);
   return judged ?? store(world, target, live, claimed, hand);
 }
 
 /** An apply to nothing creates, unless it names the UID that it is meant for. */
-function applyNew(world: World, target: Target, wish: KubeObject, hand: Hand): KubeAnswer {
+function applyNew(world: World, target: Target, desired: KubeObject, hand: Hand): KubeAnswer {
   const { resource, namespace, name, sub } = target;
-  const uid = textOf(metaOf(wish)["uid"]);
+  const uid = textOf(metaOf(desired)["uid"]);
   if (uid !== "") {
     const why =
       `uid mismatch: the provided object specified uid ${uid}, ` +
@@ -231,7 +231,7 @@ function applyNew(world: World, target: Target, wish: KubeObject, hand: Hand): K
     return say.forbidden(world.user, "create", resource, sub, name, namespace);
   }
   const writer = writerOf(world, resource, "", hand);
-  const applied = ownApply({}, wish, writer, true, cleanObject);
+  const applied = ownApply({}, desired, writer, true, cleanObject);
   if (applied.kind === "conflict") throw new Error("nobody owns what does not exist");
   const object = withMeta(applied.object, namespace === "" ? {} : { namespace });
   const named = withMeta(object, { name, resourceVersion: undefined });

@@ -1,7 +1,7 @@
 /**
  * One process of a simulated control plane, from its start on what is durable to its death: store,
  * loop and ingest as production composes them, on a clock that stops with the process. What stands
- * between it and its world, such as a crash gate, is given to it.
+ * between it and its world, such as a crash injector, is given to it.
  */
 import type { Client } from "@libsql/client";
 import { unadapted } from "../../reconciler/core/adapter.ts";

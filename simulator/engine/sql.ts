@@ -102,7 +102,7 @@ export class MemoryDatabase {
     return this.db.serialize();
   }
 
-  /** Straight to the rows, past every client and gate: for whoever judges. */
+  /** Straight to the rows, past every client and injector: for whoever judges. */
   rows(sql: string): unknown[][] {
     return this.prepare(sql).statement.values() as unknown[][];
   }

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import type { Config } from "../../schema/config.ts";
 import { saveActivations } from "../../reconciler/http/view/activation.ts";
 import { decideActivation } from "../../reconciler/core/decide/activation.ts";
-import { Draft, mirrorChange, newMirror } from "../../reconciler/core/draft.ts";
+import { UnitOfWork, mirrorChange, newMirror } from "../../reconciler/core/unit-of-work.ts";
 import type { Fleet, Sight } from "../../reconciler/core/fleet.ts";
 import { emptyChange } from "../../reconciler/core/store.ts";
 import { type Activation, Recorder } from "../../reconciler/runtime/recorder.ts";
@@ -26,9 +26,9 @@ function record(from: Fleet, config: Config, sight: Sight, acts = true): Activat
   mirrorChange(mirror, { ...emptyChange(), nodes, pools });
   const bench = {
     fleet: (): Fleet => ({ ...from, ...mirror }),
-    draft: () => new Draft(mirror),
-    stage(draft: Draft) {
-      const change = draft.finish();
+    work: () => new UnitOfWork(mirror),
+    stage(work: UnitOfWork) {
+      const change = work.finish();
       if (change !== null) mirrorChange(mirror, change);
     },
   };

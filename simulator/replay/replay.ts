@@ -6,7 +6,7 @@ import type { Config } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
 import { openHider } from "../../reconciler/config/hide.ts";
 import { type Bench, decideActivation } from "../../reconciler/core/decide/activation.ts";
-import { Draft, mirrorChange, newMirror } from "../../reconciler/core/draft.ts";
+import { UnitOfWork, mirrorChange, newMirror } from "../../reconciler/core/unit-of-work.ts";
 import type { Fleet } from "../../reconciler/core/fleet.ts";
 import {
   readFleet,
@@ -60,9 +60,9 @@ function benchOf({ fleetId, nodes, pools, operations, facts }: Fleet): Bench {
   for (const [key, fact] of facts) mirror.facts.set(key, fact);
   return {
     fleet: () => ({ fleetId, ...mirror }),
-    draft: () => new Draft(mirror),
-    stage(draft) {
-      const change = draft.finish();
+    work: () => new UnitOfWork(mirror),
+    stage(work) {
+      const change = work.finish();
       if (change !== null) mirrorChange(mirror, change);
     },
   };

@@ -3,9 +3,9 @@ import { unreachable } from "../../schema/unreachable.ts";
 import type { ChaosEngine } from "../scenario/chaos.ts";
 import type { Fault } from "../scenario/fault.ts";
 import type { FailureSpec } from "../scenario/scenario.ts";
-import type { Member } from "../stack/crowd.ts";
+import type { Member } from "../stack/population.ts";
 import type { Stack } from "../stack/stack.ts";
-import { breakMachine, mendMachine } from "./deed.ts";
+import { breakMachine, mendMachine } from "./step.ts";
 import type { RunRecord } from "./record.ts";
 
 export class ChaosDriver {
@@ -62,12 +62,12 @@ export class ChaosDriver {
     const parts = { stack: this.#stack, record: this.#record };
     switch (fault.kind) {
       case "inject": {
-        const member = this.#stack.crowd.find(fault.node);
+        const member = this.#stack.population.find(fault.node);
         if (member?.live === true) breakMachine(parts, member, fault.failure, fault);
         return;
       }
       case "recover": {
-        const member = this.#stack.crowd.find(fault.node);
+        const member = this.#stack.population.find(fault.node);
         if (member?.live === true) mendMachine(parts, member, fault.failure);
         return;
       }

@@ -42,7 +42,7 @@ export function wordOf(full: string): string {
 
 /** By the scenario's name; `null` = the product does not know it, or does not answer. */
 export async function statusOf({ api, stack }: CheckFrom, name: string): Promise<NodeView | null> {
-  const member = stack.crowd.find(name);
+  const member = stack.population.find(name);
   return member === null ? null : api.node(member.nodeId);
 }
 

@@ -8,7 +8,7 @@ export function figuresOf(
   report: Omit<Report, "wall">,
 ): (name: string) => number | null {
   const { summary, failures, timeline } = report;
-  const cold = [...from.stack.crowd.all()].map((member) => member.coldStartMs);
+  const cold = [...from.stack.population.all()].map((member) => member.coldStartMs);
   const coldSum = cold.reduce((all, one) => all + one, 0);
   const figures: Record<string, number | null> = {
     ...Object.fromEntries(

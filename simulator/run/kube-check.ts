@@ -14,19 +14,19 @@ type KubeAssertion =
 
 const NO_CLUSTER = "there is no Kubernetes cluster";
 
-export function checkKube(assertion: KubeAssertion, { kube, crowd }: Stack): Checked {
+export function checkKube(assertion: KubeAssertion, { kube, population }: Stack): Checked {
   const { type } = assertion;
   switch (type) {
     case "kube_node": {
       const { target, expected } = assertion;
-      const member = crowd.find(target);
+      const member = population.find(target);
       const found = kube === null || member === null ? "absent" : kube.stateOf(member);
       const actual = kube === null ? NO_CLUSTER : found;
       return { name: `${type} ${target}`, expected, actual, passed: actual === expected };
     }
     case "pods": {
       const { by, name } = assertion.target;
-      const member = by === "node" ? crowd.find(name) : null;
+      const member = by === "node" ? population.find(name) : null;
       const left = (of: SimKube): number => (member === null ? 0 : of.podsOn(member));
       const count = kube === null ? null : by === "group" ? kube.readyPods(name) : left(kube);
       return counted(`${type} ${name}`, assertion.expected, count);

@@ -9,7 +9,7 @@ import type { KubeWrite } from "../cluster/world.ts";
 import type { Change } from "../../reconciler/core/store.ts";
 import type { EventDraft } from "../../schema/event.ts";
 import type { Cause, Failure } from "../scenario/fault.ts";
-import type { Crowd, Member } from "../stack/crowd.ts";
+import type { Population, Member } from "../stack/population.ts";
 import { explains, isSeenInEvent, type Injection } from "./detection.ts";
 
 export type Sample = {
@@ -74,7 +74,7 @@ export class RunRecord {
   /** What the policy made of each code that was reported. */
   readonly xidResults = new Map<number, string>();
   readonly #unavailable = new Set<string>();
-  readonly #crowd: Crowd;
+  readonly #population: Population;
   readonly #elapsed: () => number;
   readonly #line: (line: Line) => void;
   readonly #byFailure = new Map<number, Injection>();
@@ -92,8 +92,8 @@ export class RunRecord {
   readonly #freezes = new Set<string>();
   #frozenSince: number | null = null;
 
-  constructor(crowd: Crowd, elapsed: () => number, line: (line: Line) => void) {
-    this.#crowd = crowd;
+  constructor(population: Population, elapsed: () => number, line: (line: Line) => void) {
+    this.#population = population;
     this.#elapsed = elapsed;
     this.#line = line;
   }
@@ -161,12 +161,12 @@ export class RunRecord {
   /** What the product has just made durable. */
   committed(change: Change): void {
     for (const { node, finding } of change.findings) {
-      const name = this.#crowd.nameOf(node);
+      const name = this.#population.nameOf(node);
       this.#detect(name, (injection) => explains(injection.failure, finding));
     }
     for (const event of change.events) this.#event(event);
     for (const node of change.nodes) {
-      const name = this.#crowd.nameOf(node.id);
+      const name = this.#population.nameOf(node.id);
       const { kind } = node.phase;
       if (kind === "serving") this.#served.add(name);
       const out = this.#served.has(name) && kind !== "serving" && kind !== "gone";
@@ -191,7 +191,7 @@ export class RunRecord {
 
   #event(event: EventDraft): void {
     const { kind, message, actor, pool } = event;
-    const name = event.node === null ? null : this.#crowd.nameOf(event.node);
+    const name = event.node === null ? null : this.#population.nameOf(event.node);
     this.line("product", kind, name, { id: event.node, pool, actor, message });
     this.#freeze(kind, message);
     if (name === null) return;
@@ -246,7 +246,7 @@ export class RunRecord {
       if (entry.request.token.startsWith("scenario-")) return;
       this.launches++;
     } else if (entry.kind === "terminate.accepted") {
-      const name = entry.nodeId === null ? null : this.#crowd.nameOf(entry.nodeId);
+      const name = entry.nodeId === null ? null : this.#population.nameOf(entry.nodeId);
       if (name !== null) {
         this.terminations++;
         const served = this.#served.has(name) && !this.#lost.has(name);
@@ -256,7 +256,7 @@ export class RunRecord {
       return;
     }
     const node = "nodeId" in entry && entry.nodeId !== null ? entry.nodeId : null;
-    const name = node === null ? null : this.#crowd.nameOf(node);
+    const name = node === null ? null : this.#population.nameOf(node);
     this.line("cloud", entry.kind, name, { provider, id: node });
   }
 

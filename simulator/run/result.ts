@@ -3,7 +3,7 @@ import type { NodeView } from "../../schema/api.ts";
 import { xid } from "../../health/catalog/catalog.ts";
 import type { Report, ReportNode, Summary } from "./report.ts";
 import { isWithin, type Scenario, type SimNode, type Threshold } from "../scenario/scenario.ts";
-import type { Member } from "../stack/crowd.ts";
+import type { Member } from "../stack/population.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { Api } from "./api.ts";
 import { type Checked, detections, wordOf } from "./check.ts";
@@ -84,7 +84,7 @@ export async function closeRun(from: CloseFrom): Promise<RunResult> {
       recoveries_total: one.recoveries,
       active_outages: one.outages,
     })),
-    nodes: [...stack.crowd.all()].map((member) =>
+    nodes: [...stack.population.all()].map((member) =>
       nodeOf(member, record.nodes.get(member.name), views.get(member.nodeId), at),
     ),
     policy_rule_hits: [...record.rules]
@@ -159,7 +159,7 @@ function summaryOf(from: CloseFrom): Summary {
   const sum = healthy.reduce((all, one) => all + one, 0);
   const latencies = record.latencies.toSorted((a, b) => a - b);
   const total = latencies.reduce((all, one) => all + one, 0);
-  const silent = [...stack.crowd.all()].filter(
+  const silent = [...stack.population.all()].filter(
     ({ name, startedMono }) =>
       startedMono !== null && !(record.nodes.get(name)?.kinds.includes("node.registered") ?? false),
   );

@@ -10,12 +10,12 @@ import type { FailureSpec, Scenario, SimNode, Threshold } from "../scenario/scen
 import { drawReplacementColdStart, planStartup, type Start } from "../scenario/startup.ts";
 import { openStreams } from "../engine/random.ts";
 import { Stack } from "../stack/stack.ts";
-import type { Member } from "../stack/crowd.ts";
+import type { Member } from "../stack/population.ts";
 import type { Time } from "../stack/time.ts";
 import { Api } from "./api.ts";
 import { ChaosDriver } from "./chaos.ts";
 import { check, type Checked, type Semantics } from "./check.ts";
-import { carryOut, injectInto, type Story } from "./deed.ts";
+import { carryOut, injectInto, type Story } from "./step.ts";
 import { configOf, shapeOf, slotsOf, withoutFloor } from "./prepare.ts";
 import { RunRecord } from "./record.ts";
 import { closeRun, type RunResult } from "./result.ts";
@@ -136,7 +136,7 @@ class Run {
         log: (name, line) => sink.log(name, `${this.#elapsed()} ${line}`),
       },
     });
-    this.#record = new RunRecord(this.#stack.crowd, () => this.#elapsed(), sink.line);
+    this.#record = new RunRecord(this.#stack.population, () => this.#elapsed(), sink.line);
     this.#api = new Api(this.#stack.plane);
     const chaos = scenario.stress?.chaos ?? null;
     const engine =

@@ -118,7 +118,7 @@ export const PARAMS = {
     rate,
   },
   control_plane: {
-    do: choice("What happens to it.", PLANE_DEEDS, { required: oneOf(PLANE_DEEDS), as: "deed" }),
+    do: choice("What happens to it.", PLANE_DEEDS, { required: oneOf(PLANE_DEEDS), as: "step" }),
     duration: duration("How long it is away; required to pause.", { min: 1 }),
   },
   api_fault: {
@@ -128,7 +128,7 @@ export const PARAMS = {
     latency: duration("What each call takes, of `latency`.", { min: 1 }),
   },
   kubectl: {
-    do: choice("What a person does.", KUBECTL, { required: oneOf(KUBECTL), as: "deed" }),
+    do: choice("What a person does.", KUBECTL, { required: oneOf(KUBECTL), as: "step" }),
   },
 } as const satisfies Record<string, Table>;
 

@@ -3,7 +3,7 @@ import type { Section } from "../../reconciler/config/section.ts";
 import { EVENT_KINDS } from "../../schema/event.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { type Bare, parseBound } from "./bound.ts";
-import { wantCluster } from "./kube-deed.ts";
+import { wantCluster } from "./kube-step.ts";
 import { type Names, refuseName } from "./name.ts";
 import { HEALTHS, STATUSES } from "./action.ts";
 import {

@@ -85,7 +85,7 @@ describe("readScenario() reads a cluster", () => {
       fault: { kind: "latency", durationMs: 60_000, rate: 1, latencyMs: 2_000 },
     });
     const [other] = sound(event("action: kubectl, target: n1, params: {do: hold}")).events;
-    expect(other).toMatchObject({ action: "kubectl", target: "n1", deed: "hold" });
+    expect(other).toMatchObject({ action: "kubectl", target: "n1", step: "hold" });
   });
 });
 

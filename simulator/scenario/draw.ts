@@ -4,7 +4,7 @@
 import { xid } from "../../health/catalog/catalog.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Random } from "../engine/random.ts";
-import { TEMPERATURE, XID } from "./deed.ts";
+import { TEMPERATURE, XID } from "./step.ts";
 import { WHOLE_NODE } from "./action.ts";
 import type { Chaos, FailureSpec, FailureType, SimNode } from "./scenario.ts";
 

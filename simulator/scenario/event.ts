@@ -5,8 +5,8 @@
 import type { Section } from "../../reconciler/config/section.ts";
 import type { Table } from "../../schema/config/field.ts";
 import { ACTIONS, type ActionWord, ownersOf, PARAMS } from "./action.ts";
-import type { Deed, ScenarioEvent } from "./scenario.ts";
-import { readDeed } from "./deed.ts";
+import type { Step, ScenarioEvent } from "./scenario.ts";
+import { readStep } from "./step.ts";
 import type { Names } from "./name.ts";
 import { lineOf, sectionsOf, wordOf } from "./value.ts";
 
@@ -45,10 +45,10 @@ function readEvent(section: Section, names: Names): ScenarioEvent | null {
   if (WITHOUT_TARGET.has(action) && wordOf(section, "target") !== null) {
     section.fail("target", "misplaced", `${action} takes no target`, "leave it out");
   }
-  const deed: Deed | null = readDeed(action, section, params, names);
+  const step: Step | null = readStep(action, section, params, names);
   params.finish(misplaced(action), ALL_PARAMS);
   section.finish(outside);
-  return deed === null ? null : { ...deed, atMs, line: lineOf(section) };
+  return step === null ? null : { ...step, atMs, line: lineOf(section) };
 }
 
 function misplaced(action: ActionWord) {

@@ -34,7 +34,7 @@ const chaos = (rows: string) => stress(`chaos: {enabled: true, ${rows}}`);
 /** A look at one figure of a file without the key and of one with it. */
 type Row = [key: string, bare: string, given: string, look: (s: Scenario) => unknown, unknown, unknown];
 const first = (s: Scenario) => s.fleet[0];
-const deed = (s: Scenario) => s.events[0];
+const step = (s: Scenario) => s.events[0];
 const sim = (s: Scenario) => s.stress;
 const fleetGen = (s: Scenario) => s.stress?.fleetGen;
 const storm = (s: Scenario) => s.stress?.chaos;
@@ -64,18 +64,18 @@ const ROWS: Row[] = [
   ["fleet.labels", node(""), node("labels: {a: 1}"), (s) => first(s)?.labels, {}, { a: "1" }],
   ["fleet.rack", node(""), node("rack: r"), (s) => first(s)?.rack, "gcp/us-central1-a/r0", "r"],
   ["fleet.pool", node(""), node("pool: sim"), (s) => first(s)?.pool, "sim", "sim"],
-  ["events.at", event("action: wait"), event("action: wait, at: 1m"), (s) => deed(s)?.atMs, 0, 60_000],
-  ["params.gpu_index", inject(""), inject(", gpu_index: -1"), (s) => deed(s), expect.objectContaining({ failure: expect.objectContaining({ gpuIndex: 0 }) }), expect.objectContaining({ failure: expect.objectContaining({ gpuIndex: -1 }) })],
-  ["params.message", inject(""), inject(", message: m"), (s) => deed(s), expect.objectContaining({ failure: expect.objectContaining({ message: null }) }), expect.objectContaining({ failure: expect.objectContaining({ message: "m" }) })],
-  ["params.temperature", inject(""), inject(", temperature: 88"), (s) => deed(s), expect.objectContaining({ failure: expect.objectContaining({ temperature: 95 }) }), expect.objectContaining({ failure: expect.objectContaining({ temperature: 88 }) })],
-  ["params.xid_code", event("action: inject_failure, target: n1, params: {failure_type: xid_error}"), event("action: inject_failure, target: n1, params: {failure_type: xid_error, xid_code: 31}"), (s) => deed(s), expect.objectContaining({ failure: expect.objectContaining({ xidCode: 79 }) }), expect.objectContaining({ failure: expect.objectContaining({ xidCode: 31 }) })],
-  ["recover.failure_type", event("action: recover_failure, target: n1"), event("action: recover_failure, target: n1, params: {failure_type: network}"), (s) => deed(s), expect.objectContaining({ type: null }), expect.objectContaining({ type: "network" })],
-  ["command_args", command(""), command(", command_args: {reason: r, timeout: 90s, force: true, other: 1}"), (s) => deed(s), expect.objectContaining({ reason: null, timeoutMs: null, force: false, args: {} }), expect.objectContaining({ reason: "r", timeoutMs: 90_000, force: true, args: { other: "1" } })],
-  ["wait.timeout", wait(""), wait(", timeout: 5s"), (s) => deed(s), expect.objectContaining({ timeoutMs: 30_000 }), expect.objectContaining({ timeoutMs: 5_000 })],
-  ["wait.expected_health", wait(""), wait(", expected_health: degraded"), (s) => deed(s), expect.objectContaining({ health: null }), expect.objectContaining({ health: "degraded" })],
-  ["wait.expected_event", wait(""), wait(", expected_event: cordoned"), (s) => deed(s), expect.objectContaining({ event: null }), expect.objectContaining({ event: "node.cordoned" })],
-  ["log_message", event("action: log"), event('action: log, params: {log_message: "a: b"}'), (s) => deed(s), expect.objectContaining({ message: "" }), expect.objectContaining({ message: "a: b" })],
-  ["fault.rate", event("action: provider_fault, target: gcp, params: {kind: auth}"), event("action: provider_fault, target: gcp, params: {kind: auth, rate: 0.5, duration: 1m}"), (s) => deed(s), expect.objectContaining({ fault: { kind: "auth", rate: 1, durationMs: null } }), expect.objectContaining({ fault: { kind: "auth", rate: 0.5, durationMs: 60_000 } })],
+  ["events.at", event("action: wait"), event("action: wait, at: 1m"), (s) => step(s)?.atMs, 0, 60_000],
+  ["params.gpu_index", inject(""), inject(", gpu_index: -1"), (s) => step(s), expect.objectContaining({ failure: expect.objectContaining({ gpuIndex: 0 }) }), expect.objectContaining({ failure: expect.objectContaining({ gpuIndex: -1 }) })],
+  ["params.message", inject(""), inject(", message: m"), (s) => step(s), expect.objectContaining({ failure: expect.objectContaining({ message: null }) }), expect.objectContaining({ failure: expect.objectContaining({ message: "m" }) })],
+  ["params.temperature", inject(""), inject(", temperature: 88"), (s) => step(s), expect.objectContaining({ failure: expect.objectContaining({ temperature: 95 }) }), expect.objectContaining({ failure: expect.objectContaining({ temperature: 88 }) })],
+  ["params.xid_code", event("action: inject_failure, target: n1, params: {failure_type: xid_error}"), event("action: inject_failure, target: n1, params: {failure_type: xid_error, xid_code: 31}"), (s) => step(s), expect.objectContaining({ failure: expect.objectContaining({ xidCode: 79 }) }), expect.objectContaining({ failure: expect.objectContaining({ xidCode: 31 }) })],
+  ["recover.failure_type", event("action: recover_failure, target: n1"), event("action: recover_failure, target: n1, params: {failure_type: network}"), (s) => step(s), expect.objectContaining({ type: null }), expect.objectContaining({ type: "network" })],
+  ["command_args", command(""), command(", command_args: {reason: r, timeout: 90s, force: true, other: 1}"), (s) => step(s), expect.objectContaining({ reason: null, timeoutMs: null, force: false, args: {} }), expect.objectContaining({ reason: "r", timeoutMs: 90_000, force: true, args: { other: "1" } })],
+  ["wait.timeout", wait(""), wait(", timeout: 5s"), (s) => step(s), expect.objectContaining({ timeoutMs: 30_000 }), expect.objectContaining({ timeoutMs: 5_000 })],
+  ["wait.expected_health", wait(""), wait(", expected_health: degraded"), (s) => step(s), expect.objectContaining({ health: null }), expect.objectContaining({ health: "degraded" })],
+  ["wait.expected_event", wait(""), wait(", expected_event: cordoned"), (s) => step(s), expect.objectContaining({ event: null }), expect.objectContaining({ event: "node.cordoned" })],
+  ["log_message", event("action: log"), event('action: log, params: {log_message: "a: b"}'), (s) => step(s), expect.objectContaining({ message: "" }), expect.objectContaining({ message: "a: b" })],
+  ["fault.rate", event("action: provider_fault, target: gcp, params: {kind: auth}"), event("action: provider_fault, target: gcp, params: {kind: auth, rate: 0.5, duration: 1m}"), (s) => step(s), expect.objectContaining({ fault: { kind: "auth", rate: 1, durationMs: null } }), expect.objectContaining({ fault: { kind: "auth", rate: 0.5, durationMs: 60_000 } })],
   ["stress.duration", stress(""), stress("duration: 1h"), (s) => sim(s)?.durationMs, 600_000, 3_600_000],
   ["stress.metrics_interval", stress(""), stress("metrics_interval: 1s"), (s) => sim(s)?.metricsIntervalMs, 5_000, 1_000],
   ["stress.seed", stress(""), stress("seed: 9"), (s) => sim(s)?.seed, 0, 9],

@@ -35,9 +35,9 @@ export type CommandWord = ValueOf<Params["issue_command"]>["commandType"];
 /** How a provider fails; `null` is until the end of the scenario. */
 export type ApiFault = ValueOf<Params["provider_fault"]>;
 export type KubeFault = ValueOf<Params["api_fault"]>;
-export type KubectlWord = ValueOf<Params["kubectl"]>["deed"];
+export type KubectlWord = ValueOf<Params["kubectl"]>["step"];
 
-export type Deed =
+export type Step =
   | { action: "start_fleet" }
   | { action: "stop_fleet" }
   | { action: "inject_failure"; target: string; failure: FailureSpec }
@@ -65,10 +65,10 @@ export type Deed =
   | ({ action: "control_plane" } & ValueOf<Params["control_plane"]>)
   | { action: "api_fault"; target: "kubernetes"; fault: KubeFault }
   /** What a person does in the cluster; `target` is a node, or a budget for `delete_budget`. */
-  | { action: "kubectl"; target: string; deed: KubectlWord };
+  | { action: "kubectl"; target: string; step: KubectlWord };
 
 /** `line` is where the event stands in the file, for messages. */
-export type ScenarioEvent = Deed & { atMs: number; line: number };
+export type ScenarioEvent = Step & { atMs: number; line: number };
 
 /** Which values pass. `null` is no bound; an open end excludes the bound itself. */
 export type Bound = {

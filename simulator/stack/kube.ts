@@ -17,7 +17,7 @@ import { unreachable } from "../../schema/unreachable.ts";
 import type { ClusterSpec } from "../scenario/cluster.ts";
 import type { KubectlWord, KubeFault } from "../scenario/scenario.ts";
 import type { KubeNodeWord } from "../scenario/scenario.ts";
-import type { Member } from "./crowd.ts";
+import type { Member } from "./population.ts";
 import { Kubelet } from "./kubelet.ts";
 import { NAMESPACE, type Room, type Seen, seePod, Workload } from "./workload.ts";
 
@@ -89,9 +89,9 @@ export class SimKube {
   }
 
   /** What a person did; a message if there is nothing to do it to. */
-  kubectl(deed: KubectlWord, target: string, member: Member | null): string | null {
+  kubectl(step: KubectlWord, target: string, member: Member | null): string | null {
     const { person } = this.server;
-    if (deed === "delete_budget") {
+    if (step === "delete_budget") {
       if (this.server.get("poddisruptionbudgets", NAMESPACE, target) === undefined) {
         return `there is no budget ${target}`;
       }
@@ -100,7 +100,7 @@ export class SimKube {
     }
     const name = member === null ? null : this.nodeOf(member);
     if (name === null) return `${target} has no Node`;
-    switch (deed) {
+    switch (step) {
       case "cordon":
         person.cordon(name);
         return null;
@@ -109,14 +109,14 @@ export class SimKube {
         return null;
       case "hold":
       case "unhold":
-        person.annotate("nodes", "", name, { [ANNOTATION.hold]: deed === "hold" ? "true" : null });
+        person.annotate("nodes", "", name, { [ANNOTATION.hold]: step === "hold" ? "true" : null });
         return null;
       case "delete_node":
         // A kubelet that runs registers again, under the same name and as another object.
         person.remove("nodes", "", name);
         return null;
       default:
-        return unreachable(deed);
+        return unreachable(step);
     }
   }
 

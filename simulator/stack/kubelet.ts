@@ -8,7 +8,7 @@ import type { Clock } from "../../reconciler/core/clock.ts";
 import type { FakeKube } from "../cluster/fake.ts";
 import { renewLease } from "../cluster/lease.ts";
 import { readPod } from "../../reconciler/kubernetes/read-pod.ts";
-import type { Member } from "./crowd.ts";
+import type { Member } from "./population.ts";
 
 /** Of a lease (docs/reference/kubernetes.md#timings). */
 const RENEW_MS = 10_000;

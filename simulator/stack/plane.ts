@@ -65,7 +65,7 @@ export class Plane {
   #timer: { atMono: number; cancel: () => void } | null = null;
   #restUntil = 0;
   #busy: Promise<void> | null = null;
-  #hinted = false;
+  #awake = false;
   readonly #tokens = new Map<string, string>();
   activations = 0;
   /** Activations that ended in an exception, which in production end the process. */
@@ -139,12 +139,12 @@ export class Plane {
     const life = { process, metrics, authority, ports, app: openApp(ports) };
     this.#life = life;
     // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
-    reconciler.hint = () => this.#hint();
+    reconciler.wakeUp = () => this.#wakeUp();
     scheduler.cluster?.start(() => {
-      if (this.#life === life) this.#hint();
+      if (this.#life === life) this.#wakeUp();
     });
     log("info", "control plane started");
-    this.#hint();
+    this.#wakeUp();
   }
 
   /** SIGSTOP: time passes without it. */
@@ -158,7 +158,7 @@ export class Plane {
     this.#paused = false;
     this.#life?.process.goOn();
     this.#world.log("warn", "control plane goes on");
-    this.#hint();
+    this.#wakeUp();
   }
 
   /** SIGKILL: what is not durable is lost. */
@@ -215,12 +215,12 @@ export class Plane {
     return life.app.request(path, { method, headers, ...sent });
   }
 
-  #hint(): void {
-    this.#hinted = true;
+  #wakeUp(): void {
+    this.#awake = true;
     this.#arm(0);
   }
 
-  /** At most one timer waits; the earliest wish wins. */
+  /** At most one timer waits; the earliest request wins. */
   #arm(ms: number): void {
     if (this.#life === null || this.#paused || this.#busy !== null) return;
     const { clock } = this.#world;
@@ -238,7 +238,7 @@ export class Plane {
   #turn(): void {
     const life = this.#life;
     if (life === null || this.#paused || this.#busy !== null) return;
-    this.#hinted = false;
+    this.#awake = false;
     const { restMs } = this.#world;
     this.#restUntil = this.#world.clock.monoMs() + restMs;
     this.#world.before();
@@ -249,8 +249,8 @@ export class Plane {
       // The loop rests after a failure too, whatever hints came.
       if (!worked) this.#restUntil = this.#world.clock.monoMs() + PERIOD_MS;
       // More waits than one activation takes in: it must not fall behind for ever.
-      else if (this.#hinted) this.#restUntil -= Math.floor(restMs / 2);
-      const goesOn = this.#hinted || life.process.reconciler.lastPlan().actions.length > 0;
+      else if (this.#awake) this.#restUntil -= Math.floor(restMs / 2);
+      const goesOn = this.#awake || life.process.reconciler.lastPlan().actions.length > 0;
       this.#arm(goesOn ? 0 : this.#pauseMs(life.process));
     });
   }

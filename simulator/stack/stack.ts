@@ -18,7 +18,7 @@ import { openStreams, type Random, type Stream } from "../engine/random.ts";
 import type { SimNode } from "../scenario/scenario.ts";
 import { SimCloud } from "./cloud.ts";
 import type { ClusterSpec } from "../scenario/cluster.ts";
-import { Crowd, type Member } from "./crowd.ts";
+import { Population, type Member } from "./population.ts";
 import { SimKube } from "./kube.ts";
 import { IdleMachines } from "./idle.ts";
 import { Plane } from "./plane.ts";
@@ -70,7 +70,7 @@ export class Stack {
   readonly time: Time;
   readonly plane: Plane;
   readonly lull: IdleMachines;
-  readonly crowd: Crowd;
+  readonly population: Population;
   readonly clouds: ReadonlyMap<string, SimCloud>;
   /** `null` = the machines join no cluster. */
   readonly kube: SimKube | null;
@@ -122,7 +122,7 @@ export class Stack {
     const { heartbeatIntervalMs, healthCheckIntervalMs, sampleIntervalMs } = config.server;
     const quietMs = 2 * Math.max(heartbeatIntervalMs, healthCheckIntervalMs, sampleIntervalMs);
     this.lull = new IdleMachines(time, this.plane, heartbeatIntervalMs, quietMs);
-    this.crowd = new Crowd({
+    this.population = new Population({
       clock: time,
       deliver: (machine, report) => this.#deliver(machine, report),
       random: this.streams.startup.fork("agent").uniform,
@@ -139,7 +139,7 @@ export class Stack {
       random: () => random.uniform(),
       spec: cluster,
       podLabel: config.kubernetes.podLabel,
-      members: () => this.crowd.all(),
+      members: () => this.population.all(),
       wrote: (write) => events.kubeWrite(write),
     });
   }
@@ -157,7 +157,7 @@ export class Stack {
     const id = await cloud.place(node, slot);
     // A machine of no pool has a place that nothing is ever bought for.
     const place = node.pool === null ? node.id : `${node.pool}/${slot}`;
-    return this.crowd.addListed(node, place, id, coldStartMs);
+    return this.population.addListed(node, place, id, coldStartMs);
   }
 
   /** Power for a placed node. */
@@ -180,7 +180,7 @@ export class Stack {
 
   async close(): Promise<void> {
     this.#stopped = true;
-    for (const { machine } of this.crowd.all()) machine.powerOff();
+    for (const { machine } of this.population.all()) machine.powerOff();
     await this.plane.close();
     this.kube?.close();
     for (const cloud of this.clouds.values()) await cloud.provider.close();
@@ -194,15 +194,15 @@ export class Stack {
   }
 
   #running(provider: string, instance: Instance): void {
-    if (this.crowd.byInstance(instance.id) !== null) return;
+    if (this.population.byInstance(instance.id) !== null) return;
     const { shape, coldStartMs } = this.#options;
     const coldMs = coldStartMs(this.streams.recovery);
-    const member = this.crowd.addBought(provider, instance, shape, coldMs);
+    const member = this.population.addBought(provider, instance, shape, coldMs);
     if (member !== null && member.startedMono === null) this.#begin(member);
   }
 
   #ended(id: InstanceId): void {
-    const member = this.crowd.byInstance(id);
+    const member = this.population.byInstance(id);
     if (member === null) return;
     member.live = false;
     this.#options.events.ended(member);
@@ -212,7 +212,7 @@ export class Stack {
   }
 
   #rebooted(id: InstanceId): void {
-    const member = this.crowd.byInstance(id);
+    const member = this.population.byInstance(id);
     if (member?.live !== true) return;
     this.#options.events.rebooted(member, member.machine.reboot());
   }

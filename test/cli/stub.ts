@@ -276,8 +276,8 @@ function routePool(stub: Stub, method: string, id: string, verb: string, body: u
   }
   if (verb === "shrink-target") return refuse("conflict", `pool ${id} has 2 nodes`);
   if (method === "PUT" || verb === "grow") {
-    const wish = body as { nodes?: number; by?: number };
-    const nodes = wish.nodes ?? stub.pool.desired + (wish.by ?? 0);
+    const request = body as { nodes?: number; by?: number };
+    const nodes = request.nodes ?? stub.pool.desired + (request.by ?? 0);
     const { min_nodes: min, max_nodes: max } = stub.pool;
     if (nodes < min || nodes > max) {
       const message = `${nodes} is outside ${min}…${max} of pool ${id}`;

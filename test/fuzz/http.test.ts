@@ -155,7 +155,7 @@ function bodyFor(path: string): fc.Arbitrary<Ask["body"]> {
   );
 }
 
-/** A standing 503 is none of these routes' answers here: this process leads and its store works. */
+/** A status 503 is none of these routes' answers here: this process leads and its store works. */
 async function judge(a: WorldApp, w: World, ask: Ask): Promise<void> {
   const start = performance.now();
   const headers: Record<string, string> = { ...ask.headers };

@@ -45,11 +45,11 @@ test("an answer that is lost costs nothing: its next life asks with the same non
   const p = await open();
   const { token } = await p.joinToken();
   const first = boot(p, "m-1", { joinToken: token });
-  // The wish was on disk and the answer given; the credential was not stored before it died.
+  // The request was on disk and the answer given; the credential was not stored before it died.
   await first.say();
   rmSync(join(first.folder, "credential.json"));
-  const wish = JSON.parse(readFileSync(join(first.folder, "join.json"), "utf8")) as object;
-  writeFileSync(join(first.folder, "join.json"), JSON.stringify({ ...wish, done: false }));
+  const desired = JSON.parse(readFileSync(join(first.folder, "join.json"), "utf8")) as object;
+  writeFileSync(join(first.folder, "join.json"), JSON.stringify({ ...desired, done: false }));
   const key = p.a.authority.keyOf("m-1");
   p.a.authority.put({
     ...(p.a.authority.ofNode("m-1") ?? ({} as never)),

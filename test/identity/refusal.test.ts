@@ -146,7 +146,7 @@ test("a scanner is slowed down and costs a bounded number of rows; a good token 
   expect((await p.audit()).length).toBeLessThanOrEqual(3);
 });
 
-test("a stranger's broken wishes to join push out nothing that was done", async () => {
+test("a stranger's broken desired to join push out nothing that was done", async () => {
   const p = await open();
   await p.joinToken();
   for (let i = 0; i < 20; i++) {

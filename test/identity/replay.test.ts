@@ -17,10 +17,10 @@ async function open(): Promise<Plane> {
   return plane;
 }
 
-/** The same wish `times` times, without a socket for each. Gives the statuses. */
+/** The same request `times` times, without a socket for each. Gives the statuses. */
 async function replay(p: Plane, token: string, times: number): Promise<Set<number>> {
-  const wish = { token, node_id: "n-1", nonce: "nonce-of-n-1".padEnd(24, "x") };
-  const init = { method: "POST", body: JSON.stringify(wish) };
+  const desired = { token, node_id: "n-1", nonce: "nonce-of-n-1".padEnd(24, "x") };
+  const init = { method: "POST", body: JSON.stringify(desired) };
   const statuses = new Set<number>();
   for (let i = 0; i < times; i++) {
     const answer = await p.a.app.request("/v1/agent/join", init, { remote: "192.0.2.66" });

@@ -73,12 +73,12 @@ test("a stranger with the pool's token is not the machine that is being set up",
   const { world, a, node } = story;
   const first = nodeToken("s", node);
   const instance = world.node(node).instance?.id ?? "";
-  const wishes: [string, object][] = [
+  const desired: [string, object][] = [
     [node, {}],
     [node, { provider_ids: [instance] }],
     ["a-host", { provider_ids: [instance] }],
   ];
-  for (const [asked, more] of wishes) {
+  for (const [asked, more] of desired) {
     const answer = await join(story, asked, more);
     expect([answer.status, String(answer.body["error"]?.["code"])]).toEqual([
       403,

@@ -19,12 +19,12 @@ test("install.sh again with a spent token changes nothing; another token is writ
   const file = join(root, "etc/navarch-node/join-token");
   const state = join(root, "var/lib/navarch-node");
   mkdirSync(state, { recursive: true });
-  // As agent/report/join.ts notes its wish.
-  const wish = (done: boolean): string => {
+  // As agent/report/join.ts notes its request.
+  const desired = (done: boolean): string => {
     const token = createHash("sha256").update(TOKEN).digest("hex");
     return JSON.stringify({ token, nonce: "n".repeat(43), done });
   };
-  writeFileSync(join(state, "join.json"), wish(true));
+  writeFileSync(join(state, "join.json"), desired(true));
   rmSync(file);
   expect((await open.install()).out).toContain("nothing to do");
   expect(existsSync(file)).toBe(false);
@@ -32,7 +32,7 @@ test("install.sh again with a spent token changes nothing; another token is writ
   await open.install(["--join-token", other]);
   expect(readFileSync(file, "utf8")).toBe(`${other}\n`);
   rmSync(file);
-  writeFileSync(join(state, "join.json"), wish(false));
+  writeFileSync(join(state, "join.json"), desired(false));
   await open.install();
   expect(readFileSync(file, "utf8")).toBe(`${TOKEN}\n`);
 });

@@ -60,6 +60,6 @@ test("samplers that hang on most nodes do not make a busy pool smaller", async (
   for (const id of w.serving()) if (id !== idle) read.set(id, () => null);
   await w.live(300);
   expect(told(w, "pool.size")).toEqual([]);
-  expect(w.reconciler.standing("p" as PoolName)).toMatchObject({ verdict: "hold", lost: true });
+  expect(w.reconciler.status("p" as PoolName)).toMatchObject({ verdict: "hold", lost: true });
   expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
 });

@@ -5,7 +5,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
-import { Crash, Gate } from "../world/gate.ts";
+import { Crash, CrashInjector } from "../world/crash-injector.ts";
 import { poolYaml, type World } from "../world/world.ts";
 import { counts, closeWorlds, open, storeOf, watchEnds, wrongs } from "../world/story.ts";
 
@@ -26,9 +26,9 @@ type Told = { points: number; tried: number; wrong: string[] };
 
 /** A whole story; `sees` = the loop knows of the key, else only the set-up finds out. */
 async function tell(crashes: string[], sees: boolean): Promise<Told> {
-  const gate = new Gate(crashes);
+  const injector = new CrashInjector(crashes);
   const terms = { bringsAgent: false };
-  const world = await open(YAML, { terms, prepare: gate, store: "memory" });
+  const world = await open(YAML, { terms, prepare: injector, store: "memory" });
   const ready = new Set<string>();
   const say = world.say.bind(world);
   world.say = async (id) => {
@@ -51,7 +51,7 @@ async function tell(crashes: string[], sees: boolean): Promise<Told> {
     return { kind: "done", instance: null, message: null, hostKey: "KEY" };
   };
   const ends = watchEnds(world);
-  await lives(world, gate);
+  await lives(world, injector);
   const [node] = world.nodes();
   const events = await storeOf(world).events(ALL);
   const told = events.filter(({ kind }) => kind === "pool.condition").length;
@@ -64,20 +64,20 @@ async function tell(crashes: string[], sees: boolean): Promise<Told> {
   check(`${node?.bootstrap?.attempts} attempts`, (node?.bootstrap?.attempts ?? 9) <= tried);
   check("its key is kept", node?.bootstrap?.hostKey === "KEY");
   check(`the key's absence told ${told} times`, told === (sees ? 2 : 0));
-  return { points: gate.count, tried, wrong };
+  return { points: injector.count, tried, wrong };
 }
 
 /** Until it serves, over any number of deaths. */
-async function lives(world: World, gate: Gate): Promise<void> {
+async function lives(world: World, injector: CrashInjector): Promise<void> {
   for (let life = 0; life < 5; life++) {
     try {
       await world.start();
       await world.advance(() => world.serving().length === 1, 30 * 60_000);
       return;
     } catch (error) {
-      if (!(error instanceof Crash) && !gate.dead) throw error;
+      if (!(error instanceof Crash) && !injector.dead) throw error;
       await world.crash();
-      gate.revive();
+      injector.revive();
       await world.clock.pass(1_000);
     }
   }

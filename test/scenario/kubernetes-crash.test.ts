@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { settle } from "../../simulator/engine/clock.ts";
-import { Gate, type Point } from "../world/gate.ts";
+import { CrashInjector, type Point } from "../world/crash-injector.ts";
 import { seeded } from "../../simulator/engine/random.ts";
 import type { World } from "../world/world.ts";
 import { clusterOf, holdPool } from "../world/cluster.ts";
@@ -98,16 +98,16 @@ type Thaw = { at: number | string; side: "a" | "b"; thawAfterMs: number };
 /** The first leader stops at a point; another one takes over; the first goes on beside it. */
 async function freeze({ at, side, thawAfterMs }: Thaw, meanwhile?: (w: World) => Promise<unknown>) {
   const story = await openReplacement();
-  const { world: first, gate } = story;
+  const { world: first, injector } = story;
   const frozen = Promise.withResolvers<string>();
   const thaw = Promise.withResolvers<void>();
   let led = true;
   first.permit = { mayStart: () => led, unfencedMs: 7_000, leads: () => led };
   await first.crash();
   await first.start();
-  const begun = gate.count;
+  const begun = injector.count;
   let isHeld = false;
-  gate.hold = ({ n, side: of, what }) => {
+  injector.hold = ({ n, side: of, what }) => {
     const isThere = typeof at === "number" ? n - begun === at : what === at;
     if (!isHeld && isThere && of === side) {
       isHeld = true;
@@ -128,14 +128,14 @@ async function freeze({ at, side, thawAfterMs }: Thaw, meanwhile?: (w: World) =>
   for (let i = 0; i < 20; i++) await settle();
   await first.clock.pass(16_000);
   led = false;
-  const second = await open(REPLACED, { beside: first, prepare: new Gate() });
+  const second = await open(REPLACED, { beside: first, prepare: new CrashInjector() });
   second.tolerant = true;
   await second.start();
   await meanwhile?.(second);
   await second.advance(() => false, thawAfterMs);
   const before = clusterOf(first).kube.evictions.size;
   first.goOn();
-  gate.hold = null;
+  injector.hold = null;
   thaw.resolve();
   for (let i = 0; i < 5; i++) {
     // A second passes before it is noticed that it leads no more.

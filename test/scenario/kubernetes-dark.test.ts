@@ -320,7 +320,7 @@ describe("a cloud that says gone while the kubelet speaks", () => {
     expect(cluster.node(name)).not.toBeNull();
     expect(ds.on(name)).toHaveLength(1);
     expect(alarms.join()).toContain("renews its lease");
-    expect(w.reconciler.cluster().cluster?.standing().doubts.join()).toContain(name);
+    expect(w.reconciler.cluster().cluster?.status().doubts.join()).toContain(name);
     cluster.cut(machine);
     const silentAt = w.clock.wallMs();
     await ended(w, name);

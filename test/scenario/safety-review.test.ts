@@ -10,7 +10,7 @@ import { type Fact, factsOf } from "../../schema/safety.ts";
 import { reportOf } from "../world/agent.ts";
 import { BASE, configOf } from "../world/setting.ts";
 import type { World } from "../world/world.ts";
-import { adoptPolicy, openLarge, policyWith, watchDeeds } from "../world/storm.ts";
+import { adoptPolicy, openLarge, policyWith, watchSteps } from "../world/storm.ts";
 import {
   counts,
   closeWorlds,
@@ -101,13 +101,13 @@ test("what a bad agent said does not cost healthy nodes after it was rolled back
   await pass(world, 2 * HOUR_MS);
   agent = "2";
   await pass(world, MINUTE_MS);
-  const deeds = watchDeeds(world);
+  const steps = watchSteps(world);
   for (const id of world.serving().slice(0, 5)) world.xid(id, 48);
   await pass(world, 5 * MINUTE_MS);
   expect(stateOf(world, "pool:p")).toBe("open");
   agent = "1";
   await pass(world, 2 * HOUR_MS);
-  expect(deeds.ends).toEqual([]);
+  expect(steps.ends).toEqual([]);
 }, 60_000);
 
 test("a second bad rule is put aside while the first one still is", async () => {
@@ -119,11 +119,11 @@ test("a second bad rule is put aside while the first one still is", async () => 
   expect(putAside(world)).toEqual(["too-eager"]);
   const other = { ...BAD, name: "worse", condition: "event.metrics.xid_code == 13" };
   await adoptPolicy(world, policyWith(BAD, other));
-  const deeds = watchDeeds(world);
+  const steps = watchSteps(world);
   for (const id of world.serving().slice(0, 8)) world.xid(id, 13);
   await pass(world, HOUR_MS);
   expect(putAside(world)).toContain("worse");
-  expect(deeds.ends.length).toBeLessThan(4);
+  expect(steps.ends.length).toBeLessThan(4);
 });
 
 test("a rule that is edited during a true burst is not suspected for it", async () => {
@@ -182,7 +182,7 @@ test("a node that a rule condemned is not ended after the rule was put aside", a
   const world = await openLarge(`${BASE}\npools:${pool("p", 12)}`);
   await up(world, 12);
   await adoptPolicy(world, policyWith(BAD));
-  const deeds = watchDeeds(world);
+  const steps = watchSteps(world);
   const [first = "", ...others] = world.serving();
   world.agent(first).processes = 3;
   world.xid(first, 43);
@@ -197,7 +197,7 @@ test("a node that a rule condemned is not ended after the rule was put aside", a
   expect(putAside(world)).toEqual(["too-eager"]);
   await world.reconciler.change((draft) => draft.dropFact("freeze"));
   await pass(world, 5 * MINUTE_MS);
-  expect(deeds.ends).toEqual([]);
+  expect(steps.ends).toEqual([]);
 });
 
 test("surge: a node that is well before its replacement came leaves no second machine", async () => {

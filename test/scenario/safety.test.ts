@@ -8,7 +8,7 @@ import { factsOf } from "../../schema/safety.ts";
 import { freeze } from "../world/cluster.ts";
 import { BASE } from "../world/setting.ts";
 import type { World } from "../world/world.ts";
-import { openLarge, watchDeeds } from "../world/storm.ts";
+import { openLarge, watchSteps } from "../world/storm.ts";
 import {
   anotherPool,
   closeWorlds,
@@ -104,7 +104,7 @@ test("a cause that one zone shares stops repairs there, and the other zones go o
       .nodes()
       .filter((node) => node.instance?.zone === zone)
       .map((node): string => node.id);
-  const deeds = watchDeeds(world);
+  const steps = watchSteps(world);
   const dark = inZone("za");
   for (const id of dark) world.xid(id, 48);
   await world.advance(() => breakers(world).includes("fleet open"), 60_000);
@@ -112,7 +112,7 @@ test("a cause that one zone shares stops repairs there, and the other zones go o
   const [other = ""] = inZone("zb");
   world.xid(other, 48);
   await world.advance(() => !inZone("zb").includes(other), 10 * 60_000);
-  expect(deeds.ends).toEqual([other]);
+  expect(steps.ends).toEqual([other]);
   expect(waitOf(world, dark[0] ?? "")).toBe("breaker");
 }, 30_000);
 
@@ -199,15 +199,15 @@ test("a list that collapses blinds everything, and sight comes back by itself", 
   world.cloud.list = async () => ({ kind: "ok", instances: [] });
   await world.advance(() => (world.reconciler.lastSight()?.blind.length ?? 0) > 0, 5 * 60_000);
   expect(world.reconciler.lastSight()?.blind.join()).toContain("shrank beyond belief");
-  const deeds = watchDeeds(world);
+  const steps = watchSteps(world);
   const [sick = ""] = world.serving();
   world.xid(sick, 79);
   await world.advance(() => false, 2 * 60_000);
-  expect(deeds.ends).toEqual([]);
+  expect(steps.ends).toEqual([]);
   expect(waitOf(world, sick)).toBe("blind");
   world.cloud.list = list;
   await whole(world, 8, HOUR_MS);
-  expect(deeds.ends).toEqual([sick]);
+  expect(steps.ends).toEqual([sick]);
 });
 
 test("an end that the cloud does not confirm is told to a person, once", async () => {
@@ -247,12 +247,12 @@ test("what is evident by itself moves on while a doubtful fault holds the trickl
     world.xid(id, 48);
   }
   await world.advance(() => breakers(world).includes("pool:p restrained"), 60_000);
-  const deeds = watchDeeds(world);
+  const steps = watchSteps(world);
   const [plain = ""] = world.serving();
   world.xid(plain, 79);
   const gone = (): boolean => world.nodes().every((node) => node.id !== plain);
   expect(await world.advance(gone, 10 * 60_000)).toBe(true);
-  expect(deeds.ends).toEqual([plain]);
+  expect(steps.ends).toEqual([plain]);
   expect(doubtful.map((id) => waitOf(world, id))).toContain("breaker");
 });
 
@@ -338,15 +338,15 @@ test("max_unavailable caps all rungs together, however wide the budgets are", as
 
 test("after a pause of its own the process looks for a while before it acts", async () => {
   const world = await fleet(3, threshold(1));
-  const deeds = watchDeeds(world);
+  const steps = watchSteps(world);
   world.clock.sleepThrough(60_000);
   const [sick = ""] = world.serving();
   world.xid(sick, 79);
   await world.advance(() => false, 20_000);
   expect(waitOf(world, sick)).toBe("blind");
-  expect(deeds.ends).toEqual([]);
+  expect(steps.ends).toEqual([]);
   await whole(world, 3, HOUR_MS);
-  expect(deeds.ends).toEqual([sick]);
+  expect(steps.ends).toEqual([sick]);
 });
 
 test("what was listed once is not taken in, and what stays is", async () => {

@@ -8,7 +8,7 @@ import { compiledBuiltin } from "../../health/policy/builtin.ts";
 import { factsOf } from "../../schema/safety.ts";
 import type { World } from "../world/world.ts";
 import { BASE } from "../world/setting.ts";
-import { adoptPolicy, openLarge, policyWith, watchDeeds } from "../world/storm.ts";
+import { adoptPolicy, openLarge, policyWith, watchSteps } from "../world/storm.ts";
 import { closeWorlds, told } from "../world/story.ts";
 
 afterEach(closeWorlds);
@@ -61,17 +61,17 @@ test("a rule that condemns every one of 1,000 nodes ends none, and true faults a
     hold: "until_replaced",
   });
   await adoptPolicy(world, bad);
-  const deeds = watchDeeds(world);
+  const steps = watchSteps(world);
   for (const node of world.nodes()) world.xid(node.id, sick.includes(node.id) ? 79 : 43);
   const stormMs = await repaired(world, sick);
   console.log(
     `ten true faults: ${normalMs / 1_000} s alone, ${stormMs / 1_000} s in the storm; ` +
-      `${deeds.cordons.size} cordons, ${deeds.ends.length} ends`,
+      `${steps.cordons.size} cordons, ${steps.ends.length} ends`,
   );
-  expect(new Set(deeds.ends)).toEqual(new Set(sick));
+  expect(new Set(steps.ends)).toEqual(new Set(sick));
   expect(stormMs).toBeLessThanOrEqual(2 * normalMs);
   // 10 % of the fleet in ten minutes, and the true ones.
-  expect(deeds.cordons.size).toBeLessThanOrEqual(NODES / 10 + TRUE_FAULTS);
+  expect(steps.cordons.size).toBeLessThanOrEqual(NODES / 10 + TRUE_FAULTS);
   expect(factsOf(world.reconciler.fleet().facts, "quarantine")).toHaveLength(1);
   expect(told(world, "safety.quarantine")).not.toEqual([]);
 
@@ -85,9 +85,9 @@ test("a rule that condemns every one of 1,000 nodes ends none, and true faults a
     world.nodes().every((node) => node.phase.kind === "serving" && node.cordon.product === null);
   expect(await world.advance(clear, 3 * HOUR_MS)).toBe(true);
   expect(factsOf(world.reconciler.fleet().facts, "quarantine")).toEqual([]);
-  const before = deeds.ends.length;
+  const before = steps.ends.length;
   const [next = ""] = world.serving();
   world.xid(next, 79);
   await repaired(world, [next]);
-  expect(deeds.ends.length).toBe(before + 1);
+  expect(steps.ends.length).toBe(before + 1);
 }, 300_000);

@@ -75,7 +75,7 @@ export const FIELDS: readonly Ignored[] = [
   row("events:provider_fault.fault.kind", "feature-provider-fault-blind", "capacity"),
   row("events:provider_fault.fault.durationMs", "feature-provider-fault-part", null),
   row("events:provider_fault.fault.rate", "feature-provider-fault-part", 1),
-  row("events:control_plane.deed", "feature-plane-restart", "pause"),
+  row("events:control_plane.step", "feature-plane-restart", "pause"),
   row("events:control_plane.durationMs", "feature-plane-kill", null),
 
   act("api_fault", "feature-api-fault"),
@@ -85,7 +85,7 @@ export const FIELDS: readonly Ignored[] = [
   row("events:api_fault.fault.latencyMs", "feature-api-fault-part", null),
   act("kubectl", "kubernetes-uncordon"),
   row("events:kubectl.target", "kubernetes-uncordon", other),
-  row("events:kubectl.deed", "kubernetes-uncordon", "cordon"),
+  row("events:kubectl.step", "kubernetes-uncordon", "cordon"),
 
   row("cluster", "kubernetes-drain-pdb", null),
   row("cluster.pods[].name", "feature-kube-pods", renamed),

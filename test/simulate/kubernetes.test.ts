@@ -88,7 +88,7 @@ describe("each machine that runs", () => {
     await run(story("  - {at: 1m, action: wait}\n"), {
       look: (stack) =>
         at(stack, 30_000, (kube) => {
-          for (const { instanceId } of stack.crowd.all()) ids.push(instanceId);
+          for (const { instanceId } of stack.population.all()) ids.push(instanceId);
           for (const object of kube.server.list("nodes")) seen.push(readNode(object));
         }),
     });
@@ -163,9 +163,9 @@ test("a fault of the API server that has ended ends no newer one", async () => {
 
 describe("a control plane that does not run", () => {
   const DRAIN = "  - {at: 30s, action: issue_command, target: n1, params: {command_type: drain}}\n";
-  const tale = (deed: string): string =>
+  const tale = (step: string): string =>
     story(
-      `${DRAIN}  - {at: 1m, action: control_plane, params: {do: ${deed}, duration: 3m}}
+      `${DRAIN}  - {at: 1m, action: control_plane, params: {do: ${step}, duration: 3m}}
   - {at: 2m, action: kubectl, target: web, params: {do: delete_budget}}
   - {at: 3m, action: assert, target: n1, params: {assertion_type: pods, expected: 1}}
   - {at: 3m, action: assert, params: {assertion_type: pod_evictions, expected: 0}}
@@ -185,8 +185,8 @@ assertions:
 
   test.each(["pause", "kill"])(
     "%s: writes nothing to the cluster, and goes on with it",
-    async (deed) => {
-      const told = await run(tale(deed));
+    async (step) => {
+      const told = await run(tale(step));
       expect(writes(told, 60_000, 240_000)).toEqual([]);
       expect(writes(told, 240_000, 600_000).length).toBeGreaterThan(0);
       const failed = told.result.report.assertions.filter(({ passed }) => !passed);

@@ -6,17 +6,17 @@
 import { renameSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
 import type { Faults } from "../../reconciler/provider/fake/fault.ts";
-import type { Chorus } from "./chorus.ts";
-import type { Dice } from "./dice.ts";
-import { CALM, drawMisfortune } from "./misfortune.ts";
-import type { Planter } from "./plant.ts";
+import type { FleetAgents } from "./agents.ts";
+import type { Random } from "./random.ts";
+import { CALM, drawCloudFault } from "./cloud-fault.ts";
+import type { OtherTenants } from "./other-tenants.ts";
 import { faultFile, NODES_MAX, NODES_MIN, type Setting } from "./setting.ts";
 
 const ACTS = {
   strike: 26,
   remove: 12,
   scale: 14,
-  misfortune: 18,
+  cloud_fault: 18,
   replace: 8,
   cordon: 6,
   uncordon: 8,
@@ -38,57 +38,57 @@ const Nodes = v.object({
 });
 
 export class Churn {
-  readonly #dice: Dice;
+  readonly #random: Random;
   readonly #settings: readonly Setting[];
   readonly #folder: string;
-  readonly #chorus: Chorus;
-  readonly #planter: Planter;
+  readonly #agents: FleetAgents;
+  readonly #tenants: OtherTenants;
   readonly #adminToken: () => string;
   /** How often each act was done. */
   readonly done = new Map<string, number>();
 
   constructor(from: {
-    dice: Dice;
+    random: Random;
     settings: readonly Setting[];
     folder: string;
-    chorus: Chorus;
-    planter: Planter;
+    agents: FleetAgents;
+    tenants: OtherTenants;
     adminToken: () => string;
   }) {
-    this.#dice = from.dice;
+    this.#random = from.random;
     this.#settings = from.settings;
     this.#folder = from.folder;
-    this.#chorus = from.chorus;
-    this.#planter = from.planter;
+    this.#agents = from.agents;
+    this.#tenants = from.tenants;
     this.#adminToken = from.adminToken;
   }
 
   /** One act, drawn now. */
   async act(): Promise<void> {
-    const dice = this.#dice;
-    const name = dice.weighted(ACTS);
-    const setting = dice.pick(this.#settings);
+    const random = this.#random;
+    const name = random.weighted(ACTS);
+    const setting = random.pick(this.#settings);
     if (setting === null) return;
     this.done.set(name, (this.done.get(name) ?? 0) + 1);
-    const node = dice.pick(this.#chorus.serving()) ?? "";
+    const node = random.pick(this.#agents.serving()) ?? "";
     switch (name) {
       case "strike":
-        this.#chorus.strike(node);
+        this.#agents.strike(node);
         return;
       case "remove":
-        this.#planter.remove(setting.name, dice.pick(this.#chorus.running(setting.name)) ?? "");
+        this.#tenants.remove(setting.name, random.pick(this.#agents.running(setting.name)) ?? "");
         return;
       case "scale":
-        await this.size(setting.name, dice.whole(NODES_MIN, NODES_MAX));
+        await this.size(setting.name, random.whole(NODES_MIN, NODES_MAX));
         return;
-      case "misfortune":
-        this.#curse(setting, drawMisfortune(dice).faults);
+      case "cloud_fault":
+        this.#curse(setting, drawCloudFault(random).faults);
         return;
       case "orphan":
-        await this.#planter.orphan(setting.name, dice.whole(0, NODES_MAX));
+        await this.#tenants.orphan(setting.name, random.whole(0, NODES_MAX));
         return;
       case "uncordon":
-        await this.#order(dice.pick(await this.#marked()) ?? "", name);
+        await this.#order(random.pick(await this.#marked()) ?? "", name);
         return;
       case "replace":
       case "cordon":
@@ -100,7 +100,7 @@ export class Churn {
 
   /** Strikes a node in service: its control plane has a new verdict to act on. */
   strike(): { told: () => boolean } | null {
-    const voice = this.#chorus.strike(this.#dice.pick(this.#chorus.serving()) ?? "");
+    const voice = this.#agents.strike(this.#random.pick(this.#agents.serving()) ?? "");
     return voice === null ? null : { told: () => voice.acknowledged === voice.made };
   }
 
@@ -145,7 +145,7 @@ export class Churn {
   }
 
   async #ask(method: string, path: string, body: unknown): Promise<Response | null> {
-    const { url } = this.#chorus;
+    const { url } = this.#agents;
     if (url === null) return null;
     try {
       return await fetch(`${url}/api/v1${path}`, {

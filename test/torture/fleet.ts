@@ -1,33 +1,33 @@
 /**
- * One folder with everything that a season needs: the process to kill, its clouds, whoever speaks
+ * One folder with everything that a round needs: the process to kill, its clouds, whoever speaks
  * and acts around it, and a judge for each cloud that is fed from the journals as they grow.
  * Adapter: files, processes.
  */
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Chorus } from "./chorus.ts";
+import { FleetAgents } from "./agents.ts";
 import { Churn } from "./churn.ts";
-import type { Dice } from "./dice.ts";
+import type { Random } from "./random.ts";
 import { CloudJudge, type Effect, type Violation } from "./judge.ts";
-import { Planter } from "./plant.ts";
+import { OtherTenants } from "./other-tenants.ts";
 import { formatConfig, type Setting } from "./setting.ts";
 import { Tail } from "./tail.ts";
 import { Target } from "./target.ts";
 
-/** What an instance runs: nothing; the chorus speaks for it. */
+/** What an instance runs: nothing; `agents.ts` speaks for it. */
 const STUB = "#!/bin/sh\nexec sleep 1000000\n";
 
 const START_MS = 20_000;
-/** Between two looks at the journals, and between two rounds of the chorus. */
+/** Between two looks at the journals, and between two rounds of the agents. */
 const TICK_MS = 4;
 
 export class Fleet {
   readonly folder: string;
   readonly target: Target;
-  readonly chorus: Chorus;
+  readonly agents: FleetAgents;
   readonly churn: Churn;
-  readonly planter: Planter;
+  readonly tenants: OtherTenants;
   readonly judges: readonly CloudJudge[];
   readonly foreign = new Map<string, string[]>();
   readonly violations: Violation[] = [];
@@ -42,17 +42,17 @@ export class Fleet {
   private constructor(from: {
     folder: string;
     target: Target;
-    chorus: Chorus;
+    agents: FleetAgents;
     churn: Churn;
-    planter: Planter;
+    tenants: OtherTenants;
     fleetId: string;
     settings: readonly Setting[];
   }) {
     this.folder = from.folder;
     this.target = from.target;
-    this.chorus = from.chorus;
+    this.agents = from.agents;
     this.churn = from.churn;
-    this.planter = from.planter;
+    this.tenants = from.tenants;
     this.#fleetId = from.fleetId;
     this.judges = from.settings.map((setting) => new CloudJudge(setting, from.fleetId));
     this.#tails = new Map(
@@ -64,7 +64,7 @@ export class Fleet {
   static async open(
     binary: string,
     settings: readonly Setting[],
-    dice: Dice,
+    random: Random,
   ): Promise<Fleet> {
     const folder = mkdtempSync(join(tmpdir(), "navarch-torture-"));
     const stub = join(folder, "stub.sh");
@@ -84,12 +84,12 @@ export class Fleet {
     };
     const token = readFileSync(join(folder, "admin.token"), "utf8").trim();
     const adminToken = () => token;
-    const chorus = new Chorus({ folderOf, adminToken });
-    chorus.url = url;
-    const planter = await Planter.open({ settings, folderOf, fleetId, random: dice.next });
-    const churn = new Churn({ dice, settings, folder, chorus, planter, adminToken });
-    const fleet = new Fleet({ folder, target, chorus, churn, planter, fleetId, settings });
-    for (const { name } of settings) fleet.foreign.set(name, await planter.strangers(name));
+    const agents = new FleetAgents({ folderOf, adminToken });
+    agents.url = url;
+    const tenants = await OtherTenants.open({ settings, folderOf, fleetId, random: random.next });
+    const churn = new Churn({ random, settings, folder, agents, tenants, adminToken });
+    const fleet = new Fleet({ folder, target, agents, churn, tenants, fleetId, settings });
+    for (const { name } of settings) fleet.foreign.set(name, await tenants.strangers(name));
     void fleet.#tick();
     return fleet;
   }
@@ -101,7 +101,7 @@ export class Fleet {
   async #tick(): Promise<void> {
     while (!this.#closed) {
       this.look();
-      this.chorus.speak();
+      this.agents.speak();
       await Bun.sleep(TICK_MS);
     }
   }
@@ -112,7 +112,7 @@ export class Fleet {
       const entries = tail.read();
       if (entries.length === 0) continue;
       this.violations.push(...judge.see(entries));
-      this.chorus.see(judge.setting.name, entries, this.#fleetId);
+      this.agents.see(judge.setting.name, entries, this.#fleetId);
       const effects = judge.takeEffects();
       this.seen += effects.length;
       this.effects.push(...effects);
@@ -122,10 +122,10 @@ export class Fleet {
   /** Kills the process, then ends every instance's process; the folder stays. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.chorus.url = null;
+    this.agents.url = null;
     await this.target.kill();
     this.look();
-    await this.planter.close();
+    await this.tenants.close();
     for (const judge of this.judges) endProcesses(judge);
   }
 

@@ -7,9 +7,9 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { ROOT } from "../../build/product.ts";
 import { buildStale } from "../fixture/plane/plane.ts";
-import { Dice } from "./dice.ts";
+import { Random } from "./random.ts";
 import { readBooks } from "./ledger.ts";
-import { newFigures, Season } from "./season.ts";
+import { newFigures, Round } from "./round.ts";
 import { SETTINGS, type Setting } from "./setting.ts";
 import { countsOf, formatLine, formatTable, formatViolation, quantile, rowsOf } from "./table.ts";
 
@@ -74,40 +74,40 @@ async function torture(wanted: Wanted): Promise<number> {
   const binary = join(wanted.dist ?? join(ROOT, "dist"), "navarch");
   const seed = wanted.seed === 0 ? 1 + Math.floor(Math.random() * 999_999_999) : wanted.seed;
   console.log(`torture: ${kills} kills, seed ${seed}`);
-  const dice = new Dice(seed);
+  const random = new Random(seed);
   const figures = newFigures();
   const begun = performance.now();
   const seconds = (): number => (performance.now() - begun) / 1_000;
   const live = process.stdout.isTTY === true;
-  let seasons = 0;
-  let violations: Season["violations"] = [];
+  let rounds = 0;
+  let violations: Round["violations"] = [];
   while (figures.kills < kills && violations.length === 0) {
-    const season = await Season.open(binary, settings, dice, figures);
-    seasons++;
+    const round = await Round.open(binary, settings, random, figures);
+    rounds++;
     const told = (): void => {
-      const line = formatLine(figures, countsOf(season.violations), kills, seconds());
+      const line = formatLine(figures, countsOf(round.violations), kills, seconds());
       if (live) process.stdout.write(`\r\x1b[K${line}`);
       else if (figures.kills % LINE_KILLS === 0) console.log(line);
     };
     try {
-      await season.run(Math.min(SEASON_KILLS, kills - figures.kills), told);
+      await round.run(Math.min(SEASON_KILLS, kills - figures.kills), told);
     } finally {
-      await season.fleet.close();
+      await round.fleet.close();
     }
-    violations = season.violations;
+    violations = round.violations;
     if (live) process.stdout.write("\n");
     for (const violation of violations) {
-      const rows = readBooks(season.fleet.database)?.operations ?? [];
-      console.log(formatViolation(violation, season.fleet.judges, rows));
+      const rows = readBooks(round.fleet.database)?.operations ?? [];
+      console.log(formatViolation(violation, round.fleet.judges, rows));
     }
     const keep = violations.length > 0 || (wanted.keep && figures.kills >= kills);
-    if (keep) console.log(`kept: ${season.fleet.folder}`);
-    else season.fleet.remove();
+    if (keep) console.log(`kept: ${round.fleet.folder}`);
+    else round.fleet.remove();
   }
   const counts = countsOf(violations);
   const classes = settings.map((setting) => setting.class).join(", ");
   console.log(
-    formatTable(rowsOf(figures, counts, { seconds: seconds(), seed, seasons, classes })),
+    formatTable(rowsOf(figures, counts, { seconds: seconds(), seed, rounds, classes })),
   );
   if (wanted.figures !== null) {
     const { firstEffectMs, orphanMs } = figures;
@@ -127,7 +127,7 @@ async function torture(wanted: Wanted): Promise<number> {
       ways: Object.fromEntries(figures.ways),
       acts: Object.fromEntries(figures.acts),
       classes,
-      fleets: seasons,
+      fleets: rounds,
       seconds: Math.round(seconds()),
       seed,
     };

@@ -15,7 +15,7 @@ export type Setting = {
 };
 
 /**
- * Longer than the longest landing plus the longest list lag that count as in time (`misfortune.ts`)
+ * Longer than the longest landing plus the longest list lag of a call in time (`cloud-fault.ts`)
  * together, as `settle` must be (docs/reference/providers.md#repeating-a-request).
  */
 export const SETTLE_MS = 900;

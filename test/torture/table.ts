@@ -2,7 +2,7 @@
  * explains it. Pure. */
 import type { CloudJudge, Rule, Violation } from "./judge.ts";
 import type { OperationDoc } from "./ledger.ts";
-import type { Figures } from "./season.ts";
+import type { Figures } from "./round.ts";
 
 /** `share` 0.5 is the median; `null` of nothing. */
 export function quantile(values: readonly number[], share: number): number | null {
@@ -40,7 +40,7 @@ export function formatTable(rows: readonly (readonly [string, string | number])[
 export function rowsOf(
   figures: Figures,
   counts: Counts,
-  more: { seconds: number; seed: number; seasons: number; classes: string },
+  more: { seconds: number; seed: number; rounds: number; classes: string },
 ): [string, string | number][] {
   const { firstEffectMs: effects, orphanMs } = figures;
   const spread = (map: ReadonlyMap<string, number>): string =>
@@ -62,7 +62,7 @@ export function rowsOf(
     ["at rest after the churn", all(figures.restMs)],
     ["how they died", spread(figures.ways)],
     ["what happened meanwhile", spread(figures.acts)],
-    ["classes, fleets", `${more.classes}, ${more.seasons}`],
+    ["classes, fleets", `${more.classes}, ${more.rounds}`],
     ["seconds", Math.round(more.seconds)],
     ["seed", more.seed],
   ];

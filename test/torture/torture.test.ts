@@ -8,7 +8,7 @@ import type { Entry } from "../../reconciler/provider/fake/entry.ts";
 import type { CreateRequest, Instance } from "../../reconciler/core/provider.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { judgeEffects, judgeEnd, operationIdOf } from "./audit.ts";
-import { Dice } from "./dice.ts";
+import { Random } from "./random.ts";
 import { CloudJudge, PLANTED, type Violation } from "./judge.ts";
 import type { Books, EventRow, OperationDoc } from "./ledger.ts";
 import { SETTINGS, SETTLE_MS, type Setting } from "./setting.ts";
@@ -288,11 +288,11 @@ describe("judgeEnd()", () => {
   });
 });
 
-describe("Dice", () => {
+describe("Random", () => {
   test("the same seed makes the same choices", () => {
     const draw = (seed: number) => {
-      const dice = new Dice(seed);
-      return Array.from({ length: 20 }, () => dice.weighted({ a: 1, b: 2, c: 3 }) + dice.whole(0, 9));
+      const random = new Random(seed);
+      return Array.from({ length: 20 }, () => random.weighted({ a: 1, b: 2, c: 3 }) + random.whole(0, 9));
     };
     expect(draw(5)).toEqual(draw(5));
     expect(draw(5)).not.toEqual(draw(6));

@@ -134,7 +134,7 @@ export const waitOf = (node: Node, setting: Setting = {}): string | null => {
 };
 
 /** What is done, as one line: `advance draining replace`, `effect cordon`. */
-export function deedOf(node: Node, setting: Setting = {}): string | null {
+export function stepOf(node: Node, setting: Setting = {}): string | null {
   const { action } = ask(node, setting);
   if (action === undefined) return null;
   if (action.kind === "effect") {

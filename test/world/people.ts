@@ -47,7 +47,7 @@ export class Season {
 
   /** One thing happens, and some minutes pass. */
   async step(): Promise<void> {
-    const deeds = [
+    const steps = [
       ["kubectl cordon", () => this.cordon()],
       ["kubectl uncordon", () => this.uncordon()],
       ["kubectl uncordon", () => this.uncordon()],
@@ -65,7 +65,7 @@ export class Season {
       ["the watches", () => this.breakWatches()],
       ["the control plane dies", () => restart(this.world)],
     ] as const;
-    const [name, work] = this.pick(deeds);
+    const [name, work] = this.pick(steps);
     this.told.push(`${Math.round(this.world.clock.monoMs() / 1_000)} ${name}`);
     await work();
     this.look();

@@ -2,8 +2,8 @@
  * One whole replacement in a cluster, as what a crash or a freeze is put into: a fleet of two with
  * pods on both, an XID on the first, and what must be so when it is over, whoever died on the way.
  */
-import type { Point } from "./gate.ts";
-import { Crash, Gate } from "./gate.ts";
+import type { Point } from "./crash-injector.ts";
+import { Crash, CrashInjector } from "./crash-injector.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { Workload } from "./workload.ts";
 import type { World } from "./world.ts";
@@ -14,7 +14,7 @@ const MINUTE = 60_000;
 
 export type Replacement = {
   world: World;
-  gate: Gate;
+  injector: CrashInjector;
   web: Workload;
   sick: string;
   machine: InstanceId;
@@ -25,8 +25,8 @@ export const REPLACED = yamlOf(2);
 
 /** A fleet at rest, and its first node about to fall. */
 export async function openReplacement(): Promise<Replacement> {
-  const gate = new Gate();
-  const world = await open(REPLACED, { prepare: gate, store: "memory", kubernetes: {} });
+  const injector = new CrashInjector();
+  const world = await open(REPLACED, { prepare: injector, store: "memory", kubernetes: {} });
   world.tolerant = true;
   await world.start();
   const cluster = clusterOf(world);
@@ -38,7 +38,7 @@ export async function openReplacement(): Promise<Replacement> {
   const [sick = ""] = world.serving();
   const machine = instanceOf(world, sick);
   const uid = cluster.node(cluster.nameOf(machine))?.uid ?? "";
-  return { world, gate, web, sick, machine, uid };
+  return { world, injector, web, sick, machine, uid };
 }
 
 export const isOver = ({ world, machine }: Replacement): boolean => {
@@ -58,16 +58,16 @@ export async function liveThrough(
   story: Replacement,
   dies: (point: Point, life: number) => boolean,
 ): Promise<Mark[]> {
-  const { world, gate } = story;
+  const { world, injector } = story;
   const points: Mark[] = [];
-  const begun = gate.count;
+  const begun = injector.count;
   let life = 0;
   let isUp = true;
-  gate.watch = ({ n, side, what }) => {
+  injector.watch = ({ n, side, what }) => {
     const point = { n: n - begun, side, what };
     points.push({ ...point, leaves: leftBy(world) });
     if (!dies(point, life)) return;
-    gate.dead = true;
+    injector.dead = true;
     throw new Crash(`dead at ${point.n}${side} ${what}`);
   };
   world.xid(story.sick, 79);
@@ -76,21 +76,21 @@ export async function liveThrough(
     try {
       if (!isUp) await world.start();
       isUp = true;
-      if (gate.dead) throw new Crash("dead");
+      if (injector.dead) throw new Crash("dead");
       const left = end - world.clock.monoMs();
       if (!(await world.advance(() => isOver(story), left))) throw new Error("never over");
       // A call of the last moment may have been what died.
-      if (!gate.dead) break;
+      if (!injector.dead) break;
     } catch (error) {
-      if (!(error instanceof Crash) && !gate.dead) throw error;
+      if (!(error instanceof Crash) && !injector.dead) throw error;
       life++;
       await world.crash();
       await world.clock.pass(500);
-      gate.revive();
+      injector.revive();
       isUp = false;
     }
   }
-  gate.watch = null;
+  injector.watch = null;
   await world.advance(() => false, MINUTE);
   return points;
 }

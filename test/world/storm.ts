@@ -79,19 +79,19 @@ export async function adoptPolicy(world: World, policy: CompiledPolicy): Promise
 }
 
 /** What was done to the fleet from now on, as its targets saw it. */
-export function watchDeeds(world: World): { cordons: Set<string>; ends: string[] } {
-  const deeds = { cordons: new Set<string>(), ends: new Array<string>() };
+export function watchSteps(world: World): { cordons: Set<string>; ends: string[] } {
+  const steps = { cordons: new Set<string>(), ends: new Array<string>() };
   const seen = world.onCommit;
   world.onCommit = (change) => {
     seen(change);
     for (const event of change.events) {
-      if (event.kind === "node.cordoned" && event.node !== null) deeds.cordons.add(event.node);
+      if (event.kind === "node.cordoned" && event.node !== null) steps.cordons.add(event.node);
     }
   };
   const terminate = world.cloud.terminate.bind(world.cloud);
   world.cloud.terminate = async (id, fence) => {
-    deeds.ends.push(fence.nodeId);
+    steps.ends.push(fence.nodeId);
     return terminate(id, fence);
   };
-  return deeds;
+  return steps;
 }

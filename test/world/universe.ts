@@ -7,7 +7,7 @@ import type { Terms } from "../../reconciler/provider/fake/world.ts";
 import type { ProviderClass } from "../../reconciler/core/provider.ts";
 import type { Agent } from "./agent.ts";
 import type { ClusterOptions } from "./virtual-cluster.ts";
-import type { Gate } from "./gate.ts";
+import type { CrashInjector } from "./crash-injector.ts";
 import type { SchedulerState } from "./fake-scheduler.ts";
 import type { World } from "./world.ts";
 
@@ -26,8 +26,8 @@ export type Universe = {
 export type WorldOptions = {
   class?: ProviderClass;
   seed?: number;
-  /** The gate of the first life, which the caller then starts. */
-  prepare?: Gate;
+  /** The injector of the first life, which the caller then starts. */
+  prepare?: CrashInjector;
   /** A file as in production, or memory: the same SQL, quicker, and it can be copied. */
   store?: "file" | "memory";
   faults?: Faults;

@@ -20,7 +20,7 @@ import { aroundProvider } from "../../reconciler/provider/around.ts";
 import type { Log } from "../../reconciler/core/clock.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { Change, Store } from "../../reconciler/core/store.ts";
-import { Crash, type Gate } from "./gate.ts";
+import { Crash, type CrashInjector } from "./crash-injector.ts";
 import type { Config } from "../../schema/config.ts";
 import type { EventDraft } from "../../schema/event.ts";
 import type { NodeId } from "../../schema/id.ts";
@@ -60,7 +60,7 @@ export class World {
   private readonly url: string;
   private readonly guest: boolean;
   /** Kills the process at a chosen write or call; `null` = nothing dies. */
-  gate: Gate | null = null;
+  injector: CrashInjector | null = null;
   /** The newest life's own way into the database; `null` while the store is a file. */
   writer: MemoryClient | null = null;
   private life: Process | null = null;
@@ -115,8 +115,8 @@ export class World {
     const forked = from !== undefined || beside !== undefined;
     const config = forked ? configOnce(yaml) : configOf(yaml);
     const world = new World(config, options);
-    // With a gate the caller starts the first life, because starting may be what dies.
-    world.gate = prepare ?? null;
+    // With an injector the caller starts the first life, because starting may be what dies.
+    world.injector = prepare ?? null;
     if (prepare === undefined && from === undefined && beside === undefined) await world.start();
     return world;
   }
@@ -135,7 +135,7 @@ export class World {
   }
 
   async start(): Promise<void> {
-    const { gate, database, url, cluster } = this;
+    const { injector, database, url, cluster } = this;
     const clients =
       database === null ? null : { writer: database.client(), reader: database.client() };
     this.writer = clients?.writer ?? null;
@@ -162,13 +162,13 @@ export class World {
       policy: this.policy,
       fleetId: "fleet",
       between: {
-        client: (client) => gate?.client(client) ?? client,
+        client: (client) => injector?.client(client) ?? client,
         provider: (cloud) =>
-          aroundProvider(gate?.provider(cloud) ?? cloud, (_, call) =>
+          aroundProvider(injector?.provider(cloud) ?? cloud, (_, call) =>
             call().finally(() => this.news++),
           ),
-        scheduler: (scheduler) => gate?.scheduler(scheduler) ?? scheduler,
-        kube: (api) => gate?.kube(api) ?? api,
+        scheduler: (scheduler) => injector?.scheduler(scheduler) ?? scheduler,
+        kube: (api) => injector?.kube(api) ?? api,
       },
     });
     this.life.reconciler.cluster().cluster?.start(() => void this.news++);
@@ -211,7 +211,7 @@ export class World {
     await this.life?.kill();
   }
 
-  /** SIGSTOP: no timer of the process fires. What it waits for is the gate's business. */
+  /** SIGSTOP: no timer of the process fires. What it waits for is the injector's business. */
   stop(): void {
     this.halted = true;
     this.life?.stop();
@@ -340,7 +340,7 @@ export class World {
   /** Activations until the plan has nothing to do now. */
   async turn(): Promise<void> {
     for (let i = 0; i < 50; i++) {
-      if (this.gate?.dead === true) throw new Crash("dead");
+      if (this.injector?.dead === true) throw new Crash("dead");
       await this.reconciler.activate();
       await this.clock.pass(0);
       if (this.reconciler.lastPlan().actions.length === 0) return;

@@ -7,7 +7,7 @@
  */
 import type { Config } from "../../../schema/config.ts";
 import type { Plan } from "../../../schema/plan.ts";
-import type { Draft } from "../draft.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
 import type { Fleet, Sight } from "../fleet.ts";
 import { applyPlan } from "../fold/plan.ts";
 import { stepUnready } from "../fold/unready.ts";
@@ -16,11 +16,11 @@ import { hindranceOf } from "./bootstrap.ts";
 import { decide } from "./decide.ts";
 import { type Broken, soundPart } from "./sound.ts";
 
-/** Where drafts are shown to what is decided after them. */
+/** Where units of work are shown to what is decided after them. */
 export type Bench = {
   fleet(): Fleet;
-  draft(): Draft;
-  stage(draft: Draft): void;
+  work(): UnitOfWork;
+  stage(work: UnitOfWork): void;
 };
 
 /** One plan, without the actions of pools whose plan breaks a law. */
@@ -38,8 +38,8 @@ export function decideActivation(
 ): Round[] {
   const rounds: Round[] = [];
   if (acts) {
-    stage(bench, (draft) => stepUpgrade(bench.fleet(), sight, draft));
-    stage(bench, (draft) => noteUnready(bench.fleet(), config, sight, draft));
+    stage(bench, (work) => stepUpgrade(bench.fleet(), sight, work));
+    stage(bench, (work) => noteUnready(bench.fleet(), config, sight, work));
   }
   while (rounds.length < ROUNDS_MAX) {
     const fleet = bench.fleet();
@@ -47,25 +47,25 @@ export function decideActivation(
     const { plan } = round;
     rounds.push(round);
     if (plan.actions.length === 0 || !acts) break;
-    stage(bench, (draft) => applyPlan(plan, fleet, config, sight.now, draft));
+    stage(bench, (work) => applyPlan(plan, fleet, config, sight.now, work));
     if (!plan.actions.some(({ kind }) => kind === "advance")) break;
   }
   return rounds;
 }
 
-function stage(bench: Bench, fill: (draft: Draft) => void): void {
-  const draft = bench.draft();
-  fill(draft);
-  bench.stage(draft);
+function stage(bench: Bench, fill: (work: UnitOfWork) => void): void {
+  const work = bench.work();
+  fill(work);
+  bench.stage(work);
 }
 
 /** What keeps a pool's machines from being set up is stored, with an event when it changes. */
-function noteUnready(fleet: Fleet, config: Config, sight: Sight, draft: Draft): void {
+function noteUnready(fleet: Fleet, config: Config, sight: Sight, work: UnitOfWork): void {
   for (const pool of config.pools) {
     const hindrance = hindranceOf(pool, sight);
     const step = stepUnready(fleet.pools.get(pool.name), hindrance, sight);
     if (step === null) continue;
-    draft.putPool(step.pool);
-    draft.tell(step.events);
+    work.putPool(step.pool);
+    work.tell(step.events);
   }
 }

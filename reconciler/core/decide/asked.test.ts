@@ -8,7 +8,7 @@ import type { Node, PoolState } from "../../../schema/node.ts";
 import { anyNodes, AROUND, fleetOfPool, SIZE } from "../../../test/world/any-fleet.ts";
 import { sightOf } from "../../../test/world/ask.ts";
 import { kubeOf, nodeOf } from "../../../test/world/part.ts";
-import { Draft, mirrorChange, newMirror } from "../draft.ts";
+import { UnitOfWork, mirrorChange, newMirror } from "../unit-of-work.ts";
 import type { DrainSight, Fleet } from "../fleet.ts";
 import { applyPlan } from "../fold/plan.ts";
 import { countNodes } from "../scaling/node-counts.ts";
@@ -43,19 +43,19 @@ const SCALED = configOf(
 
 /** Both rounds of an activation, and of whom they asked. */
 function askedBy(from: Fleet, config: Config, left: DrainSight) {
-  const work = new Noting(left);
+  const drains = new Noting(left);
   const utilization = new Noting(50);
-  const sight = sightOf({ now: AROUND, attentiveMs: AROUND, work, utilization });
+  const sight = sightOf({ now: AROUND, attentiveMs: AROUND, work: drains, utilization });
   const mirror = newMirror();
   const nodes = [...from.nodes.values()];
   mirrorChange(mirror, { ...emptyChange(), nodes, pools: [...from.pools.values()] });
   const fleet: Fleet = { ...from, ...mirror };
-  const draft = new Draft(mirror);
-  applyPlan(decide(fleet, config, sight), fleet, config, AROUND, draft);
-  const change = draft.finish();
+  const work = new UnitOfWork(mirror);
+  applyPlan(decide(fleet, config, sight), fleet, config, AROUND, work);
+  const change = work.finish();
   if (change !== null) mirrorChange(mirror, change);
   decide(fleet, config, sight);
-  return { work: work.asked, load: utilization.asked, sight };
+  return { work: drains.asked, load: utilization.asked, sight };
 }
 
 const inCluster = (node: Node): Node => ({ ...node, kube: kubeOf() });

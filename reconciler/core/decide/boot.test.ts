@@ -6,7 +6,7 @@ import type { Fact } from "../../../schema/safety.ts";
 import { alike } from "../../../test/world/alike.ts";
 import {
   ask,
-  deedOf,
+  stepOf,
   endingOf,
   goneOf,
   kubeSightOf,
@@ -72,7 +72,7 @@ describe("requested", () => {
       event: "node.terminated",
       because: ["its pool is no longer configured and nothing was bought"],
     });
-    expect(deedOf(asked({ slot: null, instance: instanceOf() }))).toBe("gone scale_down");
+    expect(stepOf(asked({ slot: null, instance: instanceOf() }))).toBe("gone scale_down");
     expect(ask(asked(), { desired: 0 }).action).toMatchObject({
       to: goneOf("scale_down", NOW),
       because: ["pool p became smaller before anything was bought"],
@@ -93,14 +93,14 @@ describe("requested", () => {
       until: NOW + 5,
     });
     expect(waitOf(asked({}, { notBefore: NOW + 5 }))).toBe("backoff: waits");
-    expect(deedOf(asked({}, { notBefore: NOW }))).toBe("create");
+    expect(stepOf(asked({}, { notBefore: NOW }))).toBe("create");
     const other = nodeOf("m", { gen: 1 });
     expect(waitOf(asked(), { others: [other] })).toBe("replacement: slot 0 still has a live instance");
     const pair = { ...other, phase: { kind: "replacing", since: 0, replacement: "n" as NodeId } as const };
-    expect(deedOf(asked({ replaces: other.id }), { others: [pair] })).toBe("create");
+    expect(stepOf(asked({ replaces: other.id }), { others: [pair] })).toBe("create");
     const another = { ...pair, phase: { ...pair.phase, replacement: "x" as NodeId } };
-    expect(deedOf(asked(), { others: [another] })).toBeNull();
-    expect(deedOf(asked(), { others: [{ ...other, slot: 1 }] })).toBe("create");
+    expect(stepOf(asked(), { others: [another] })).toBeNull();
+    expect(stepOf(asked(), { others: [{ ...other, slot: 1 }] })).toBe("create");
   });
 
   test("waits where nothing can be bought, and says for how long", () => {
@@ -118,7 +118,7 @@ describe("requested", () => {
     const spend = { perHourMax: null, instancesMax: 1 };
     const second = { ...asked(), id: "o" as NodeId, slot: 1 };
     const setting = { pool: { spend }, others: [second] };
-    expect(deedOf(asked(), setting)).toBe("create");
+    expect(stepOf(asked(), setting)).toBe("create");
     expect(waitOf(second, { pool: { spend }, before: [asked()] })).toBe("spend: pool:p has 1 of at most 1 instances");
   });
 
@@ -126,13 +126,13 @@ describe("requested", () => {
     const key = guardKey(poolOf(), "fake///h100-8x");
     const guards = { [key]: { failures: 3, outcomes: [false, false, false], notBefore: 0, at: 0 } };
     const second = { ...asked(), id: "o" as NodeId, slot: 1 };
-    expect(deedOf(asked(), { state: { guards }, others: [second] })).toBe("create");
+    expect(stepOf(asked(), { state: { guards }, others: [second] })).toBe("create");
     expect(waitOf(second, { state: { guards }, before: [asked()] })).toBe(
       "bootstrap_guard: fake///h100-8x: 3 nodes in a row did not come up; one is tried first",
     );
-    expect(deedOf(second, { before: [asked()] })).toBe("create");
+    expect(stepOf(second, { before: [asked()] })).toBe("create");
     const coming = (phase: Phase) =>
-      deedOf(asked(), { state: { guards }, others: [nodeOf("c", { slot: 2, offer: key, phase })] });
+      stepOf(asked(), { state: { guards }, others: [nodeOf("c", { slot: 2, offer: key, phase })] });
     expect(coming({ kind: "booting", since: 0 })).toBeNull();
     expect(coming({ kind: "bootstrapping", since: 0, attempt: 1 })).toBeNull();
     expect(coming({ kind: "verifying", since: 0 })).toBeNull();
@@ -180,14 +180,14 @@ describe("booting", () => {
     expect(wait?.reason).toBe("boot");
     expect(wait?.message).toBe("instance i-n is running, its agent is silent");
     const limit = (wait?.until ?? 0) - (NOW - MIN);
-    expect(deedOf(booting({}, limit - 1))).toBeNull();
+    expect(stepOf(booting({}, limit - 1))).toBeNull();
     expect(ask(booting({}, limit)).action).toMatchObject({
       to: endingOf("failed", { since: NOW }),
       event: "node.failed",
       because: [`no agent registered within ${limit / SEC} s`],
     });
     // The time for which nobody looked does not count.
-    expect(deedOf(booting({}, limit), { sight: { attentiveMs: limit - 1 } })).toBeNull();
+    expect(stepOf(booting({}, limit), { sight: { attentiveMs: limit - 1 } })).toBeNull();
     expect(waitOf(booting({ instance: null }))).toBe("boot: instance ? is new, its agent is silent");
     expect(waitOf(booting(found, limit))).toBe(
       `human: no agent registered within ${limit / SEC} s: it was found in the cloud's list and ` +
@@ -203,9 +203,9 @@ describe("booting", () => {
       because: ["the cloud reports instance i-1 as terminated"],
       session: null,
     });
-    expect(deedOf(booting(state("stopped")))).toBe("terminating lost");
+    expect(stepOf(booting(state("stopped")))).toBe("terminating lost");
     // A list may lag behind what was just bought.
-    expect(deedOf(booting(state("stopped", { absentSince: NOW - 9 * MIN })))).toBeNull();
+    expect(stepOf(booting(state("stopped", { absentSince: NOW - 9 * MIN })))).toBeNull();
     expect(ask(booting({ order: orderOf("terminate") })).action).toMatchObject({
       to: endingOf("operator", { since: NOW }),
       because: ["ann wants it"],
@@ -222,12 +222,12 @@ describe("booting", () => {
       "human: its pool became smaller, but the fleet is frozen: move (ann)",
     );
     expect(waitOf(booting({ order: orderOf("terminate") }), BLIND)).toBe("blind: dark; far");
-    expect(deedOf(booting({ order: orderOf("terminate") }), FROZEN)).toBe("terminating operator");
+    expect(stepOf(booting({ order: orderOf("terminate") }), FROZEN)).toBe("terminating operator");
     const forced = booting({ order: orderOf("terminate", { force: true }) });
-    expect(deedOf(forced, BLIND)).toBe("terminating operator");
+    expect(stepOf(forced, BLIND)).toBe("terminating operator");
     const kube = { sight: { kube: kubeSightOf({ dark: "away", known: false }) } };
     expect(waitOf(booting(), { desired: 0, ...kube })).toBe("blind: its pool became smaller, but away");
-    expect(deedOf(forced, kube)).toBe("terminating operator");
+    expect(stepOf(forced, kube)).toBe("terminating operator");
   });
 
   test("leaves like one that served where work may be on it", () => {
@@ -238,15 +238,15 @@ describe("booting", () => {
       payload: { kind: "cordon", why: "its pool became smaller" },
       because: ["its pool became smaller"],
     });
-    expect(deedOf(inCluster, out)).toBe("terminating scale_down");
+    expect(stepOf(inCluster, out)).toBe("terminating scale_down");
     const busy = { ...out, sight: { left: { kind: "busy", remaining: 1, message: "" } as const } };
-    expect(deedOf({ ...inCluster, cordon: OURS }, busy)).toBe("drain scale_down");
-    expect(deedOf({ ...inCluster, cordon: THEIRS }, busy)).toBe("drain scale_down");
-    expect(deedOf({ ...inCluster, kube: kubeOf({ absentSince: 1 }) }, busy)).toBe("terminating scale_down");
-    expect(deedOf(booting(), busy)).toBe("terminating scale_down");
-    expect(deedOf(booting(found), out)).toBe("cordon");
-    expect(deedOf(booting({ ...found, cordon: OURS }), out)).toBe("drain scale_down");
-    expect(deedOf(booting({ ...found, order: orderOf("terminate", { force: true }) }))).toBe("terminating operator");
+    expect(stepOf({ ...inCluster, cordon: OURS }, busy)).toBe("drain scale_down");
+    expect(stepOf({ ...inCluster, cordon: THEIRS }, busy)).toBe("drain scale_down");
+    expect(stepOf({ ...inCluster, kube: kubeOf({ absentSince: 1 }) }, busy)).toBe("terminating scale_down");
+    expect(stepOf(booting(), busy)).toBe("terminating scale_down");
+    expect(stepOf(booting(found), out)).toBe("cordon");
+    expect(stepOf(booting({ ...found, cordon: OURS }), out)).toBe("drain scale_down");
+    expect(stepOf(booting({ ...found, order: orderOf("terminate", { force: true }) }))).toBe("terminating operator");
   });
 });
 
@@ -270,10 +270,10 @@ describe("set-up over SSH", () => {
       session: null,
     });
     // An agent that speaks before it is done says nothing yet.
-    expect(deedOf(booting({ agent: agentOf() }), bare())).toBe("bootstrapping");
-    expect(deedOf(booting({ agent: agentOf() }))).toBe("verifying");
-    expect(deedOf(booting({ agent: agentOf(), ...past({ doneAt: 5 }) }), bare())).toBe("verifying");
-    expect(deedOf(booting({ agent: agentOf(), instance: instanceOf({ adopted: true }) }), bare())).toBe("verifying");
+    expect(stepOf(booting({ agent: agentOf() }), bare())).toBe("bootstrapping");
+    expect(stepOf(booting({ agent: agentOf() }))).toBe("verifying");
+    expect(stepOf(booting({ agent: agentOf(), ...past({ doneAt: 5 }) }), bare())).toBe("verifying");
+    expect(stepOf(booting({ agent: agentOf(), instance: instanceOf({ adopted: true }) }), bare())).toBe("verifying");
   });
 
   test("waits for the address, then gives up", () => {
@@ -285,12 +285,12 @@ describe("set-up over SSH", () => {
       until: NOW + 4 * MIN,
     });
     expect(waitOf(none(MIN, "provisioning"), bare())).toBe("boot: instance i-1 is provisioning, no address yet");
-    expect(deedOf(none(5 * MIN - 1), bare())).toBeNull();
+    expect(stepOf(none(5 * MIN - 1), bare())).toBeNull();
     expect(ask(none(5 * MIN), bare()).action).toMatchObject({
       to: endingOf("failed", { since: NOW }),
       because: ["no address within 300 s"],
     });
-    expect(deedOf(none(5 * MIN), bare({ sight: { attentiveMs: 5 * MIN - 1, fake: { bringsAgent: false } } }))).toBeNull();
+    expect(stepOf(none(5 * MIN), bare({ sight: { attentiveMs: 5 * MIN - 1, fake: { bringsAgent: false } } }))).toBeNull();
     const inside = booting({ instance: instanceOf({ internalIp: "10.0.0.1" }) });
     expect(ask(inside, bare()).action).toMatchObject({ because: ["its set-up begins at 10.0.0.1"] });
   });
@@ -308,9 +308,9 @@ describe("set-up over SSH", () => {
       message: "attempt 2 of 3 waits after: exit 1",
       until: NOW + 5,
     });
-    expect(deedOf(setting(past({ notBefore: NOW })), bare())).toBe("bootstrap");
+    expect(stepOf(setting(past({ notBefore: NOW })), bare())).toBe("bootstrap");
     // Left by a clock that was set back: no rest of a set-up is that long.
-    expect(deedOf(setting(past({ notBefore: NOW + 3_600_001 })), bare())).toBe("bootstrap");
+    expect(stepOf(setting(past({ notBefore: NOW + 3_600_001 })), bare())).toBe("bootstrap");
     expect(waitOf(setting(past({ notBefore: NOW + 5, error: null })), bare())).toBe(
       "backoff: attempt 2 of 3 waits after: ?",
     );
@@ -325,7 +325,7 @@ describe("set-up over SSH", () => {
     expect(because({ attempts: 3 })).toEqual(["its set-up failed 3 times: exit 1"]);
     expect(because({ final: true })).toEqual(["its set-up failed: exit 1"]);
     expect(because({ attempts: 4, error: null })).toEqual(["its set-up failed 4 times: ?"]);
-    expect(deedOf(setting(past({ final: true })), bare())).toBe("terminating failed");
+    expect(stepOf(setting(past({ final: true })), bare())).toBe("terminating failed");
   });
 
   test("waits while the key cannot be used, and while it runs", () => {
@@ -336,7 +336,7 @@ describe("set-up over SSH", () => {
     });
     expect(waitOf(setting(), with_("/k: no such file"))).toBe("bootstrap: its set-up waits: /k: no such file");
     expect(waitOf(setting(), with_(undefined))).toBe("bootstrap: its set-up waits: /k is being read");
-    expect(deedOf(setting(), with_(null))).toBe("bootstrap");
+    expect(stepOf(setting(), with_(null))).toBe("bootstrap");
     const node = setting({ ...past(), operation: "op-1" as OperationId });
     const payload = bootstrapPayload(node, node.instance ?? instanceOf(), "1.2.3.4", SET_UP);
     const operation = (message: string | null) =>
@@ -368,7 +368,7 @@ describe("set-up over SSH", () => {
       setting({ ...past({ doneAt: NOW - agoMs, attempts: 2 }), instance: instanceOf(over) }, 99 * MIN);
     const { wait } = ask(done(0), bare());
     const limit = (wait?.until ?? 0) - NOW;
-    expect(deedOf(done(limit - 1), bare())).toBeNull();
+    expect(stepOf(done(limit - 1), bare())).toBeNull();
     const because = (node: Node) => {
       const { action } = ask(node, bare());
       return action?.kind === "advance" ? action.because[0] : null;
@@ -409,29 +409,29 @@ describe("verifying", () => {
 
   test("waits for that check, since its agent registered", () => {
     const agent = { agent: { ...agentOf(), registeredAt: NOW - 5 } };
-    expect(deedOf(verifying(well, agent))).toBe("serving");
-    expect(deedOf(verifying({ ...well, lastCheckAt: NOW - 6 }, agent))).toBeNull();
-    expect(deedOf(verifying({ verdict: "healthy" }))).toBeNull();
-    expect(deedOf(verifying({ ...well, silentSince: NOW - 9 }))).toBeNull();
-    expect(deedOf(verifying({ verdict: "unknown", ...checked }))).toBeNull();
+    expect(stepOf(verifying(well, agent))).toBe("serving");
+    expect(stepOf(verifying({ ...well, lastCheckAt: NOW - 6 }, agent))).toBeNull();
+    expect(stepOf(verifying({ verdict: "healthy" }))).toBeNull();
+    expect(stepOf(verifying({ ...well, silentSince: NOW - 9 }))).toBeNull();
+    expect(stepOf(verifying({ verdict: "unknown", ...checked }))).toBeNull();
     const { wait } = ask(verifying({}, {}, MIN));
     expect(wait).toMatchObject({ reason: "boot", message: "its first full check is open (health unknown)" });
     const limit = (wait?.until ?? 0) - (NOW - MIN);
-    expect(deedOf(verifying({}, {}, limit - 1))).toBeNull();
+    expect(stepOf(verifying({}, {}, limit - 1))).toBeNull();
     expect(ask(verifying({}, {}, limit)).action).toMatchObject({
       to: endingOf("failed", { since: NOW }),
       because: [`not verified within ${limit / SEC} s`],
     });
-    expect(deedOf(verifying({}, {}, limit), { sight: { attentiveMs: limit - 1 } })).toBeNull();
-    expect(deedOf(verifying({}, { instance: null, slot: null }, limit))).toBeNull();
+    expect(stepOf(verifying({}, {}, limit), { sight: { attentiveMs: limit - 1 } })).toBeNull();
+    expect(stepOf(verifying({}, { instance: null, slot: null }, limit))).toBeNull();
     expect(waitOf(verifying({}, found, limit))).toContain(`human: not verified within ${limit / SEC} s: it was found`);
     // Well for long, and silent since: only the silence counts.
     const silent = (lastCheckAt: number) => verifying({ ...well, lastCheckAt, silentSince: NOW - 1 }, {}, 9 * limit);
-    expect(deedOf(silent(NOW - limit + 1))).toBeNull();
-    expect(deedOf(silent(NOW - limit))).toBe("terminating failed");
+    expect(stepOf(silent(NOW - limit + 1))).toBeNull();
+    expect(stepOf(silent(NOW - limit))).toBe("terminating failed");
     // A check of an earlier life counts from the new one.
     const young = verifying({ ...well, lastCheckAt: 1, silentSince: NOW - 1 }, {}, limit - 1);
-    expect(deedOf(young)).toBeNull();
+    expect(stepOf(young)).toBeNull();
   });
 
   test("is given back for what its first check finds", () => {
@@ -442,11 +442,11 @@ describe("verifying", () => {
       because: [why],
     });
     const two = { pool: { health: { ...poolOf().health, unhealthyThreshold: 2 } } };
-    expect(deedOf(verifying(sick()), two)).toBeNull();
-    expect(deedOf(verifying(sick({ unhealthyRun: 2 })), two)).toBe("terminating failed");
-    expect(deedOf(verifying(sick({ lastCheckAt: null })))).toBeNull();
+    expect(stepOf(verifying(sick()), two)).toBeNull();
+    expect(stepOf(verifying(sick({ unhealthyRun: 2 })), two)).toBe("terminating failed");
+    expect(stepOf(verifying(sick({ lastCheckAt: null })))).toBeNull();
     const proof = { held: [heldOf({ definitive: true })], lastCheckAt: null };
-    expect(deedOf(verifying(sick(proof)))).toBe("terminating failed");
+    expect(stepOf(verifying(sick(proof)))).toBe("terminating failed");
     expect(ask(verifying(sick({ held: [] }))).action).toMatchObject({ because: ["unhealthy at its first check: unhealthy"] });
   });
 
@@ -465,12 +465,12 @@ describe("verifying", () => {
 
   test("is lost only if it is silent too", () => {
     const gone = { instance: instanceOf({ state: "terminated" }) };
-    expect(deedOf(verifying({ silentSince: NOW - 1 }, gone))).toBe("terminating lost");
+    expect(stepOf(verifying({ silentSince: NOW - 1 }, gone))).toBe("terminating lost");
     expect(waitOf(verifying(well, gone))).toBe(
       "second_witness: the cloud reports instance i-1 as terminated, but its agent reports: the cloud is not trusted",
     );
-    expect(deedOf(verifying(well, { ...gone, order: orderOf("terminate") }))).toBe("terminating operator");
-    expect(deedOf(verifying(well, gone), { desired: 0 })).toBe("terminating scale_down");
+    expect(stepOf(verifying(well, { ...gone, order: orderOf("terminate") }))).toBe("terminating operator");
+    expect(stepOf(verifying(well, gone), { desired: 0 })).toBe("terminating scale_down");
   });
 
   test("is ended by a person or with its pool, if there is something to end", () => {
@@ -478,10 +478,10 @@ describe("verifying", () => {
       to: endingOf("operator", { since: NOW }),
       because: ["ann wants it"],
     });
-    expect(deedOf(verifying(well, { order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminating operator");
-    expect(deedOf(verifying(well, { order: orderOf("terminate") }), BLIND)).toBeNull();
-    expect(deedOf(verifying(well, { order: orderOf("drain") }))).toBe("serving");
-    expect(deedOf(verifying(well, { order: orderOf("terminate"), instance: null, slot: null }))).toBe("serving");
+    expect(stepOf(verifying(well, { order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminating operator");
+    expect(stepOf(verifying(well, { order: orderOf("terminate") }), BLIND)).toBeNull();
+    expect(stepOf(verifying(well, { order: orderOf("drain") }))).toBe("serving");
+    expect(stepOf(verifying(well, { order: orderOf("terminate"), instance: null, slot: null }))).toBe("serving");
     expect(ask(verifying(well), { desired: 0 }).action).toMatchObject({ because: ["its pool became smaller"] });
   });
 
@@ -505,7 +505,7 @@ describe("verifying", () => {
       to: endingOf("lemon", { since: NOW }),
       because: [`the cloud returned GPU-a0, replaced ${new Date(NOW - MIN).toISOString()} because of XID 79`],
     });
-    expect(deedOf(verifying(well, { ...agent, instance: null, slot: null }), { facts: [lemon] })).toBe("serving");
+    expect(stepOf(verifying(well, { ...agent, instance: null, slot: null }), { facts: [lemon] })).toBe("serving");
   });
 
   test("waits for its cluster, and serves without it where that is not sure", () => {
@@ -534,7 +534,7 @@ describe("verifying", () => {
       ],
     });
     const drain = verifying(well, { ...inCluster(), order: orderOf("drain") });
-    expect(deedOf(drain, kube)).toBe("drain operator");
+    expect(stepOf(drain, kube)).toBe("drain operator");
   });
 });
 
@@ -570,8 +570,8 @@ describe("a machine that is lost", () => {
     expect(waitOf(lost(), off)).toBe(`not_ours: ${why}, and auto_replace is off for pool p`);
     const none = { pool: { health: { ...poolOf().health, maxUnavailable: { kind: "nodes", nodes: 0 } as const } } };
     expect(waitOf(lost(), none)).toBe("budget: 0 of at most 0 nodes of pool p are out of service");
-    expect(deedOf(lost({ cordon: THEIRS, order: orderOf("terminate") }), off)).toBeNull();
+    expect(stepOf(lost({ cordon: THEIRS, order: orderOf("terminate") }), off)).toBeNull();
     const ended = lost({ instance: instanceOf({ state: "terminated" }), cordon: THEIRS });
-    for (const setting of [BLIND, FROZEN, off, none]) expect(deedOf(ended, setting)).toBe("terminating lost");
+    for (const setting of [BLIND, FROZEN, off, none]) expect(stepOf(ended, setting)).toBe("terminating lost");
   });
 });

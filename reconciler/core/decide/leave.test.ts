@@ -5,7 +5,7 @@ import type { InstanceId, NodeId } from "../../../schema/id.ts";
 import type { Node, Purpose } from "../../../schema/node.ts";
 import {
   ask,
-  deedOf,
+  stepOf,
   drainingOf,
   endingOf,
   goneOf,
@@ -53,8 +53,8 @@ describe("a person's order", () => {
     ["drain", "drain operator"],
     ["terminate", "drain operator"],
     ["replace", "drain replace"],
-  ] as const)("to %s drains", (goal, deed) => {
-    expect(deedOf(ordered(orderOf(goal)))).toBe(deed);
+  ] as const)("to %s drains", (goal, step) => {
+    expect(stepOf(ordered(orderOf(goal)))).toBe(step);
     expect(ask(ordered(orderOf(goal))).action?.because).toEqual(["ann wants it"]);
   });
 
@@ -62,11 +62,11 @@ describe("a person's order", () => {
     ["drain", "drain operator"],
     ["terminate", "terminating operator"],
     ["replace", "terminating replace"],
-  ] as const)("to %s by force skips the drain, where there is an end", (goal, deed) => {
+  ] as const)("to %s by force skips the drain, where there is an end", (goal, step) => {
     const forced = orderOf(goal, { force: true });
-    expect(deedOf(ordered(forced))).toBe(deed);
-    expect(deedOf(ordered(forced, { instance: null, slot: null }))).toContain("drain ");
-    expect(deedOf(ordered(forced), BLIND)).toBe(deed);
+    expect(stepOf(ordered(forced))).toBe(step);
+    expect(stepOf(ordered(forced, { instance: null, slot: null }))).toContain("drain ");
+    expect(stepOf(ordered(forced), BLIND)).toBe(step);
   });
 
   test("by force says so, and asks at once", () => {
@@ -212,10 +212,10 @@ describe("draining", () => {
 
   test("is not past a deadline that the scheduler was given more time for", () => {
     const late = leaving({}, { deadlineAt: NOW, sawWork: true });
-    expect(deedOf(late, { sight: busy({ deadlineAt: NOW + 1 }) })).toBeNull();
-    expect(deedOf(late, { sight: busy({ deadlineAt: NOW }) })).toBe("draining replace");
-    expect(deedOf(late, { sight: busy({ deadlineAt: NOW - 9 }) })).toBe("draining replace");
-    expect(deedOf(leaving({}, { deadlineAt: NOW + 1, sawWork: true }), { sight: busy() })).toBeNull();
+    expect(stepOf(late, { sight: busy({ deadlineAt: NOW + 1 }) })).toBeNull();
+    expect(stepOf(late, { sight: busy({ deadlineAt: NOW }) })).toBe("draining replace");
+    expect(stepOf(late, { sight: busy({ deadlineAt: NOW - 9 }) })).toBe("draining replace");
+    expect(stepOf(leaving({}, { deadlineAt: NOW + 1, sawWork: true }), { sight: busy() })).toBeNull();
     const blank = leaving({}, { deadlineAt: NOW, since: NOW - 9 * MIN });
     expect(ask(blank, { sight: unknown(0) }).action?.because).toEqual([
       "its drain deadline passed and its work is cut off: the work on it is unknown",
@@ -238,12 +238,12 @@ describe("draining", () => {
     expect(long(9 * MIN, 59_999).action).toBeUndefined();
     expect(long(9 * MIN, MIN).action).toBeDefined();
     const pool = { drain: { ...poolOf().drain, unknownWaitMs: 5_000 } };
-    const short = (forMs: number) => deedOf(leaving({}, { since: NOW - MIN }), { pool, sight: unknown(forMs) });
+    const short = (forMs: number) => stepOf(leaving({}, { since: NOW - MIN }), { pool, sight: unknown(forMs) });
     expect(short(4_999)).toBeNull();
     expect(short(5_000)).toBe("draining replace");
     const stray = leaving({ pool: null }, { since: NOW - 9 * MIN });
-    expect(deedOf(stray, { sight: unknown(59_999) })).toBeNull();
-    expect(deedOf(stray, { sight: unknown(60_000) })).toBe("draining replace");
+    expect(stepOf(stray, { sight: unknown(59_999) })).toBeNull();
+    expect(stepOf(stray, { sight: unknown(60_000) })).toBe("draining replace");
   });
 
   test("that saw work does not take not knowing for empty", () => {
@@ -260,13 +260,13 @@ describe("draining", () => {
       event: "node.drained",
       because: [loss],
     });
-    expect(deedOf(leaving(gone, { sawWork: true }), { sight: busy() })).toBeNull();
-    expect(deedOf(silent(leaving({}, { sawWork: true })), { sight: busy() })).toBeNull();
+    expect(stepOf(leaving(gone, { sawWork: true }), { sight: busy() })).toBeNull();
+    expect(stepOf(silent(leaving({}, { sawWork: true })), { sight: busy() })).toBeNull();
   });
 
   test("is cut short by a forced order, for what was ordered", () => {
     const by = (goal: "drain" | "terminate" | "replace", purpose: Purpose = "replace", over: Partial<Node> = {}) =>
-      deedOf(leaving({ order: orderOf(goal, { force: true }), ...over }, { purpose, sawWork: true }), { sight: busy() });
+      stepOf(leaving({ order: orderOf(goal, { force: true }), ...over }, { purpose, sawWork: true }), { sight: busy() });
     expect(by("terminate")).toBe("terminating replace");
     expect(by("terminate", "repair")).toBe("terminating operator");
     expect(by("replace", "repair")).toBe("terminating replace");
@@ -279,7 +279,7 @@ describe("draining", () => {
       because: ["ann wants it (forced by human:ann)"],
     });
     const soft = leaving({ order: orderOf("terminate") }, { sawWork: true });
-    expect(deedOf(soft, { sight: busy() })).toBeNull();
+    expect(stepOf(soft, { sight: busy() })).toBeNull();
   });
 
   test.each(["replace", "repair"] as const)("for %s is called off when the node is well", (purpose) => {
@@ -293,7 +293,7 @@ describe("draining", () => {
       session: null,
     });
     const degraded = { ...back, health: { ...back.health, verdict: "degraded" as const } };
-    expect(deedOf(degraded, { sight: busy() })).toBe("suspect");
+    expect(stepOf(degraded, { sight: busy() })).toBe("suspect");
     const event = (action: Action | undefined) => (action?.kind === "advance" ? action.event : null);
     const other = (node: Node) => event(ask(node, { sight: busy() }).action);
     expect(other({ ...back, order: orderOf("replace") })).toBe("node.draining");
@@ -316,7 +316,7 @@ describe("draining", () => {
       payload: { kind: "cordon", why: "no slot wants this instance" },
       because: ["no slot wants this instance"],
     });
-    expect(deedOf({ ...surplus, cordon: OURS })).toBe("draining surplus");
+    expect(stepOf({ ...surplus, cordon: OURS })).toBe("draining surplus");
   });
 });
 
@@ -348,16 +348,16 @@ describe("drained", () => {
       because: ["drained for its reboot"],
     });
     expect(ask(empty({ agent: null }, "repair")).action).toMatchObject({ payload: { bootId: null } });
-    expect(deedOf(empty({ order: orderOf("replace") }, "repair"))).toBe("terminating replace");
-    expect(deedOf(empty({ order: orderOf("terminate") }, "repair"))).toBe("terminating operator");
-    expect(deedOf(empty({ order: orderOf("terminate") }, "replace"))).toBe("terminating replace");
+    expect(stepOf(empty({ order: orderOf("replace") }, "repair"))).toBe("terminating replace");
+    expect(stepOf(empty({ order: orderOf("terminate") }, "repair"))).toBe("terminating operator");
+    expect(stepOf(empty({ order: orderOf("terminate") }, "replace"))).toBe("terminating replace");
   });
 
   test("as ordered it stays for a person", () => {
     const ordered = "human: drained as ordered: uncordon it, terminate it or replace it";
     expect(waitOf(empty({ order: orderOf("drain") }))).toBe(ordered);
     expect(waitOf(empty({}, "operator"))).toBe(ordered);
-    expect(deedOf(empty({ order: orderOf("terminate") }, "operator"))).toBe("terminating operator");
+    expect(stepOf(empty({ order: orderOf("terminate") }, "operator"))).toBe("terminating operator");
   });
 
   test("it stays where a person cordoned it, unless that person ordered its end", () => {
@@ -365,15 +365,15 @@ describe("drained", () => {
     const both = { cordon: { ...OURS, human: THEIRS.human } };
     expect(waitOf(empty(both))).toBe(mine);
     expect(waitOf(empty(both, "repair"))).toBe(mine);
-    expect(deedOf(empty(both, "scale_down"))).toBe("terminating scale_down");
-    expect(deedOf(empty({ ...both, order: orderOf("replace") }))).toBe("terminating replace");
+    expect(stepOf(empty(both, "scale_down"))).toBe("terminating scale_down");
+    expect(stepOf(empty({ ...both, order: orderOf("replace") }))).toBe("terminating replace");
   });
 
   test("it waits for a freeze to end, and for eyes", () => {
     expect(waitOf(empty(), FROZEN)).toBe("human: the fleet is frozen: move (ann)");
     expect(waitOf(empty(), BLIND)).toBe("blind: dark; far");
     expect(waitOf(empty({ order: orderOf("terminate") }), BLIND)).toBe("blind: dark; far");
-    expect(deedOf(empty({ order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminating replace");
+    expect(stepOf(empty({ order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminating replace");
   });
 
   test("an unmanaged machine is left to a person, or is well again", () => {
@@ -394,11 +394,11 @@ describe("drained", () => {
       because: ["its checks are clean again: it was repaired"],
       session: null,
     });
-    expect(deedOf(theirs("repair", checked("degraded", since)))).toBe("suspect");
-    expect(deedOf(theirs("repair", checked("healthy", since - 1)))).toBeNull();
-    expect(deedOf(theirs("repair", checked("healthy", null)))).toBeNull();
-    expect(deedOf(theirs("repair", checked("unhealthy", since)))).toBeNull();
-    expect(deedOf(theirs("scale_down", checked("healthy", since)))).toBeNull();
+    expect(stepOf(theirs("repair", checked("degraded", since)))).toBe("suspect");
+    expect(stepOf(theirs("repair", checked("healthy", since - 1)))).toBeNull();
+    expect(stepOf(theirs("repair", checked("healthy", null)))).toBeNull();
+    expect(stepOf(theirs("repair", checked("unhealthy", since)))).toBeNull();
+    expect(stepOf(theirs("scale_down", checked("healthy", since)))).toBeNull();
   });
 });
 
@@ -442,7 +442,7 @@ describe("terminating", () => {
       to: goneOf("replace", NOW),
       because: ["the cloud no longer lists instance i-1"],
     });
-    expect(deedOf(ending(state("running", absent)))).toBe("terminate");
+    expect(stepOf(ending(state("running", absent)))).toBe("terminate");
     expect(waitOf(ending(state("stopped"), accepted))).toBe(
       "confirmation: instance i-1 is stopped, still billed",
     );
@@ -465,9 +465,9 @@ describe("terminating", () => {
       message: "the last ask to end it was refused",
       until: NOW + 5,
     });
-    expect(deedOf(ending({}, { notBefore: NOW }))).toBe("terminate");
+    expect(stepOf(ending({}, { notBefore: NOW }))).toBe("terminate");
     expect(waitOf(ending(), BLIND)).toBe("blind: dark; far");
-    expect(deedOf(ending({ order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminate");
+    expect(stepOf(ending({ order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminate");
     expect(waitOf(ending({ order: orderOf("terminate") }), BLIND)).toBe("blind: dark; far");
     const nowhere = { sight: { providers: new Map() } };
     expect(waitOf(ending(), nowhere)).toBe("provider: fake: unknown; i-n is billed");
@@ -484,8 +484,8 @@ describe("terminating", () => {
       message: "1 of at most 1 machines that no slot wants are being ended",
       until: NOW + 30_000,
     });
-    expect(deedOf(surplus("n"))).toBe("terminate");
-    expect(deedOf(ending(), { others: [other] })).toBe("terminate");
+    expect(stepOf(surplus("n"))).toBe("terminate");
+    expect(stepOf(ending(), { others: [other] })).toBe("terminate");
   });
 });
 
@@ -513,12 +513,12 @@ describe("a place that is given up meanwhile", () => {
 
   test("is not decided while blind or frozen, nor for what is no repair", () => {
     const draining = leaving({}, { sawWork: true });
-    const still = (sight: Setting["sight"]) => deedOf(draining, { ...out, sight: { ...busy(), ...sight } });
+    const still = (sight: Setting["sight"]) => stepOf(draining, { ...out, sight: { ...busy(), ...sight } });
     expect(still({ blind: ["dark"] })).toBeNull();
     expect(still({ frozen: "move" })).toBeNull();
     expect(still({})).toBe("draining scale_down");
     const repair = leaving({}, { purpose: "repair", sawWork: true });
-    expect(deedOf(repair, { ...out, sight: busy() })).toBeNull();
+    expect(stepOf(repair, { ...out, sight: busy() })).toBeNull();
   });
 });
 

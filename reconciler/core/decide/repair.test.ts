@@ -6,7 +6,7 @@ import type { Fact } from "../../../schema/safety.ts";
 import { alike } from "../../../test/world/alike.ts";
 import {
   ask,
-  deedOf,
+  stepOf,
   drainingOf,
   endingOf,
   goneOf,
@@ -110,7 +110,7 @@ describe("serving", () => {
         "Resume its repair, drain included, with `navarch replace n`",
     );
     const more = serving({ waiver }, { verdict: "unhealthy", held: [heldOf(), heldOf({}, {}, { key: "new" })] });
-    expect(deedOf(more)).toBe("suspect");
+    expect(stepOf(more)).toBe("suspect");
     expect(ask(serving({ waiver }))).toEqual({ action: undefined, wait: undefined });
   });
 
@@ -138,8 +138,8 @@ describe("serving", () => {
     expect(waitOf(serving(gone))).toBe(
       "second_witness: the cloud reports instance i-1 as terminated, but its agent reports: the cloud is not trusted",
     );
-    expect(deedOf(serving(gone, { silentSince: 1 }))).toBe("terminating lost");
-    expect(deedOf(serving({ ...gone, order: orderOf("drain") }))).toBe("drain operator");
+    expect(stepOf(serving(gone, { silentSince: 1 }))).toBe("terminating lost");
+    expect(stepOf(serving({ ...gone, order: orderOf("drain") }))).toBe("drain operator");
   });
 
   test("of a pool that is gone it stays, and is told to be billed", () => {
@@ -177,9 +177,9 @@ describe("given up for a smaller pool", () => {
 
   test("whatever it was about to become", () => {
     const sick = sickOf("n", { cordon: OURS });
-    expect(deedOf(sick, smaller)).toBe("drain scale_down");
+    expect(stepOf(sick, smaller)).toBe("drain scale_down");
     const pair = { kind: "replacing", since: 0, replacement: "m" as NodeId } as const;
-    expect(deedOf(sickOf("n", { phase: pair }), smaller)).toBe("cordon");
+    expect(stepOf(sickOf("n", { phase: pair }), smaller)).toBe("cordon");
   });
 });
 
@@ -205,12 +205,12 @@ describe("isolation", () => {
       message: "1 of 2 consecutive unhealthy evaluations: XID 48 on GPU 0",
       until: NOW - MIN + settingOf({}).server.healthCheckIntervalMs,
     });
-    expect(deedOf(sick({}, { unhealthyRun: 2 }), two)).toBe("cordon");
-    expect(deedOf(sick({}, {}, [proof]), two)).toBe("cordon");
-    expect(deedOf(sick({}, {}, [heldOf({ definitive: true, result: "degraded" })]), two)).toBeNull();
-    expect(deedOf(sick({}, { silentSince: NOW - MIN, unhealthyRun: 0 }), two)).toBe("cordon");
-    expect(deedOf(sick({ pool: null }))).toBe("cordon");
-    expect(deedOf(sick({ pool: null }, { unhealthyRun: 0 }))).toBeNull();
+    expect(stepOf(sick({}, { unhealthyRun: 2 }), two)).toBe("cordon");
+    expect(stepOf(sick({}, {}, [proof]), two)).toBe("cordon");
+    expect(stepOf(sick({}, {}, [heldOf({ definitive: true, result: "degraded" })]), two)).toBeNull();
+    expect(stepOf(sick({}, { silentSince: NOW - MIN, unhealthyRun: 0 }), two)).toBe("cordon");
+    expect(stepOf(sick({ pool: null }))).toBe("cordon");
+    expect(stepOf(sick({ pool: null }, { unhealthyRun: 0 }))).toBeNull();
     // What is marked for its silence waits with the others.
     expect(waitOf(marked({}, { silentSince: NOW - MIN }), two)).toContain("threshold: 1 of 2");
   });
@@ -219,16 +219,16 @@ describe("isolation", () => {
     expect(waitOf(sick(), FROZEN)).toBe("human: the fleet is frozen: move (ann)");
     expect(waitOf(sick(HOLD), KUBE)).toBe(KEPT);
     expect(waitOf(sick(), BLIND)).toBe("blind: dark; far");
-    expect(deedOf(sick({}, {}, [proof]), BLIND)).toBe("cordon");
+    expect(stepOf(sick({}, {}, [proof]), BLIND)).toBe("cordon");
     const { safety } = settingOf({});
     const none = { kind: "nodes", nodes: 0 } as const;
     const isolate = { ...safety.budgets.isolate, pool: none };
     const tight = { config: { safety: { ...safety, budgets: { ...safety.budgets, isolate } } } };
     expect(waitOf(sick(), tight)).toBe("budget: pool:p: 0 of at most 0 were cordoned lately");
-    expect(deedOf(sick({}, {}, [evident]), tight)).toBe("cordon");
+    expect(stepOf(sick({}, {}, [evident]), tight)).toBe("cordon");
     const out = { pool: { health: { ...poolOf().health, maxUnavailable: none } } };
     expect(waitOf(sick(), out)).toBe("budget: 0 of at most 0 nodes of pool p are out of service");
-    expect(deedOf(sick({}, {}, [evident]), out)).toBe("cordon");
+    expect(stepOf(sick({}, {}, [evident]), out)).toBe("cordon");
     expect(waitOf(sick({}, {}, [proof]), out)).toContain("0 of at most 0");
   });
 
@@ -236,8 +236,8 @@ describe("isolation", () => {
     const one = { kind: "nodes", nodes: 1 } as const;
     const other = { ...sick({ slot: 1, session: sessionOf({ openedAt: 5 }) }), id: "o" as NodeId };
     const out = { pool: { health: { ...poolOf().health, maxUnavailable: one } } };
-    expect(deedOf(sick(), { ...out, others: [other] })).toBe("cordon");
-    expect(deedOf(other, { ...out, others: [sick()] })).toBeNull();
+    expect(stepOf(sick(), { ...out, others: [other] })).toBe("cordon");
+    expect(stepOf(other, { ...out, others: [sick()] })).toBeNull();
     const { safety } = settingOf({});
     const isolate = { ...safety.budgets.isolate, pool: one };
     const tight = { config: { safety: { ...safety, budgets: { ...safety.budgets, isolate } } } };
@@ -251,14 +251,14 @@ describe("isolation", () => {
     };
     const one = { pool: { health: { ...poolOf().health, maxUnavailable: { kind: "nodes", nodes: 1 } as const } } };
     const others = [marked({ slot: 2 })].map((node) => ({ ...node, id: "m" as NodeId }));
-    expect(deedOf(quiet("n", 0), { ...one, others })).toBe("cordon");
+    expect(stepOf(quiet("n", 0), { ...one, others })).toBe("cordon");
     expect(waitOf(quiet("n", 0, 5), { ...one, others: [quiet("o", 1)] })).toBe(
       "budget: 1 of at most 1 nodes of pool p are out of service",
     );
     const { safety } = settingOf({});
     const isolate = { ...safety.budgets.isolate, pool: { kind: "nodes", nodes: 0 } as const };
     const tight = { config: { safety: { ...safety, budgets: { ...safety.budgets, isolate } } } };
-    expect(deedOf(quiet("n", 0), tight)).toBe("cordon");
+    expect(stepOf(quiet("n", 0), tight)).toBe("cordon");
   });
 });
 
@@ -279,10 +279,10 @@ describe("marked and sick", () => {
   });
 
   test("by an order first of all, and not once it is lost", () => {
-    expect(deedOf(marked({ order: orderOf("drain") }))).toBe("drain operator");
+    expect(stepOf(marked({ order: orderOf("drain") }))).toBe("drain operator");
     const gone = { instance: instanceOf({ state: "terminated" }) };
-    expect(deedOf(marked(gone, { silentSince: 1 }))).toBe("terminating lost");
-    expect(deedOf(marked(gone))).toBe("drain replace");
+    expect(stepOf(marked(gone, { silentSince: 1 }))).toBe("terminating lost");
+    expect(stepOf(marked(gone))).toBe("drain replace");
   });
 
   test("silent, with a cloud that shows it running, waits for a second witness", () => {
@@ -347,9 +347,9 @@ describe("marked and sick", () => {
     const setting = (replacement: "surge" | "drain-first", instancesMax = 1): Setting => ({
       pool: { spend: { perHourMax: null, instancesMax }, replacement: replacement as never },
     });
-    expect(deedOf(marked(), setting("drain-first"))).toBe("drain replace");
+    expect(stepOf(marked(), setting("drain-first"))).toBe("drain replace");
     expect(waitOf(marked(), setting("surge"))).toBe("spend: pool:p has 1 of at most 1 instances");
-    expect(deedOf(marked(), setting("surge", 2))).toBe("replacing");
+    expect(stepOf(marked(), setting("surge", 2))).toBe("replacing");
   });
 
   test("new machines that do not come up keep it in place", () => {
@@ -359,8 +359,8 @@ describe("marked and sick", () => {
     });
     const why = "new nodes of pool p do not come up: nothing could replace it";
     expect(ask(marked(), guard(NOW + 9)).wait).toEqual({ reason: "bootstrap_guard", message: why, until: NOW + 9 });
-    expect(deedOf(marked(), guard(NOW))).toBe("drain replace");
-    expect(deedOf(marked(), guard(NOW + 9, 0))).toBe("drain replace");
+    expect(stepOf(marked(), guard(NOW))).toBe("drain replace");
+    expect(stepOf(marked(), guard(NOW + 9, 0))).toBe("drain replace");
     const trying = nodeOf("t", { slot: 3, offer: key, phase: { kind: "booting", since: NOW }, agent: null });
     expect(ask(marked(), { ...guard(NOW), others: [trying] }).wait).toMatchObject({ message: why, until: null });
     const two = poolOf().providers.flatMap((ref) => [ref, { ...ref, zones: ["z"] }]);
@@ -377,7 +377,7 @@ describe("marked and sick", () => {
     });
     expect(ask(marked(), both(NOW + 5)).wait?.until).toBe(NOW + 5);
     expect(ask(marked(), both(NOW + 12)).wait?.until).toBe(NOW + 9);
-    expect(deedOf(marked(), both(NOW))).toBe("drain replace");
+    expect(stepOf(marked(), both(NOW))).toBe("drain replace");
   });
 
   test("an unmanaged machine is emptied without a deadline", () => {
@@ -417,14 +417,14 @@ describe("a ladder with a reboot", () => {
   const RESET = "gpu-reset skipped: agents of this version do not carry it out";
 
   test("drains for it, and says what it passed over", () => {
-    expect(deedOf(marked(), ladder)).toBe("drain repair");
+    expect(stepOf(marked(), ladder)).toBe("drain repair");
     expect(skipped(marked())).toEqual([RESET]);
   });
 
   test("passes it over where it cannot help", () => {
     const none = "reboot skipped: the provider does not reboot machines";
     expect(skipped(marked(), { ...ladder, sight: { fake: { canReboot: false } } })).toEqual([RESET, none]);
-    expect(deedOf(marked(), { ...ladder, sight: { fake: { canReboot: false } } })).toBe("drain replace");
+    expect(stepOf(marked(), { ...ladder, sight: { fake: { canReboot: false } } })).toBe("drain replace");
     const outlives = (over: object) => skipped(marked({}, {}, [heldOf(over)]));
     const beyond = [RESET, "reboot skipped: XID 48 on GPU 0 outlives a reboot"];
     expect(outlives({ hold: "until_replaced" })).toEqual(beyond);
@@ -453,16 +453,16 @@ describe("a ladder with a reboot", () => {
       message: "the last reboot did not cure it; it rests before the next",
       until: NOW + 1,
     });
-    expect(deedOf(again(30 * MIN), ladder)).toBe("drain repair");
+    expect(stepOf(again(30 * MIN), ladder)).toBe("drain repair");
     const first = marked({ session: sessionOf(), rebootedAt: null });
-    expect(deedOf(first, ladder)).toBe("drain repair");
+    expect(stepOf(first, ladder)).toBe("drain repair");
     const unknown = marked({ session: sessionOf({ attempts: { reboot: 1 } }), rebootedAt: null });
-    expect(deedOf(unknown, ladder)).toBe("drain repair");
+    expect(stepOf(unknown, ladder)).toBe("drain repair");
   });
 
   test("needs no room for a replacement, and ends without one", () => {
     const spend = { perHourMax: null, instancesMax: 0 };
-    expect(deedOf(marked(), { pool: { ...bottom.pool, spend } })).toBe("drain repair");
+    expect(stepOf(marked(), { pool: { ...bottom.pool, spend } })).toBe("drain repair");
     expect(waitOf(marked(), { ...bottom, sight: { fake: { canReboot: false } } })).toBe(
       "human: the ladder of pool p ends without replacement (reboot skipped: the provider does not reboot machines)",
     );
@@ -489,9 +489,9 @@ describe("repairing", () => {
   });
 
   test("is well, or still sick, by a check under the new boot", () => {
-    expect(deedOf(rebooting({}, wellSince as never))).toBe("uncordon");
-    expect(deedOf(rebooting({}, { ...wellSince, verdict: "degraded" } as never))).toBe("uncordon");
-    expect(deedOf(rebooting({}, wellSince as never, MIN, "boot-1"))).toBeNull();
+    expect(stepOf(rebooting({}, wellSince as never))).toBe("uncordon");
+    expect(stepOf(rebooting({}, { ...wellSince, verdict: "degraded" } as never))).toBe("uncordon");
+    expect(stepOf(rebooting({}, wellSince as never, MIN, "boot-1"))).toBeNull();
     expect(ask(rebooting({}, { lastCheckAt: NOW - 1 })).action).toEqual({
       kind: "advance",
       node: "n" as NodeId,
@@ -520,14 +520,14 @@ describe("repairing", () => {
 
   test("a machine on its way down may be shown as stopped, until it is late", () => {
     const down = (over: object, agoMs = MIN) =>
-      deedOf(rebooting({ instance: instanceOf(over) }, { silentSince: NOW - 1 }, agoMs, "boot-1"));
+      stepOf(rebooting({ instance: instanceOf(over) }, { silentSince: NOW - 1 }, agoMs, "boot-1"));
     expect(down({ state: "stopped" })).toBeNull();
     expect(down({ state: "stopped" }, 20 * MIN)).toBe("terminating lost");
     expect(down({ absentSince: NOW - HOUR, absentListings: 9 })).toBeNull();
     expect(down({ absentSince: NOW - HOUR, absentListings: 9 }, 20 * MIN)).toBe("terminating lost");
     expect(down({ state: "terminated" })).toBe("terminating lost");
-    expect(deedOf(rebooting({ instance: instanceOf({ state: "terminated" }) }, {}, MIN, "boot-1"))).toBeNull();
-    expect(deedOf(rebooting({ order: orderOf("drain") }))).toBe("drain operator");
+    expect(stepOf(rebooting({ instance: instanceOf({ state: "terminated" }) }, {}, MIN, "boot-1"))).toBeNull();
+    expect(stepOf(rebooting({ order: orderOf("drain") }))).toBe("drain operator");
   });
 });
 
@@ -556,15 +556,15 @@ describe("recovery", () => {
       because: ["every held finding is cleared"],
       session: "recovered",
     });
-    expect(deedOf(wellOf({}, { verdict: "degraded" }))).toBe("serving");
-    expect(deedOf(wellOf({}, { verdict: "unknown" }))).toBeNull();
+    expect(stepOf(wellOf({}, { verdict: "degraded" }))).toBe("serving");
+    expect(stepOf(wellOf({}, { verdict: "unknown" }))).toBeNull();
   });
 
   test("waits for one full check since the session opened", () => {
     const said = "boot: recovered; waits for one full check to confirm it";
     expect(waitOf(wellOf({}, { lastCheckAt: null }))).toBe(said);
     expect(waitOf(wellOf({}, { lastCheckAt: NOW - MIN - 1 }))).toBe(said);
-    expect(deedOf(wellOf({ session: null }, { lastCheckAt: 0 }))).toBe("serving");
+    expect(stepOf(wellOf({ session: null }, { lastCheckAt: 0 }))).toBe("serving");
     expect(waitOf(wellOf(HOLD), KUBE)).toBe(KEPT);
   });
 
@@ -632,7 +632,7 @@ describe("surge", () => {
     expect(waitOf(pair(), { ...serves, ...FROZEN })).toBe("human: the fleet is frozen: move (ann)");
     const theirs = { cordon: { ...OURS, human: THEIRS.human } };
     expect(waitOf(pair(theirs), serves)).toBe("human: cordoned by human:ann: uncordon it, or order its replacement");
-    expect(deedOf(pair({ ...theirs, order: orderOf("replace") }), serves)).toBe("drain replace");
+    expect(stepOf(pair({ ...theirs, order: orderOf("replace") }), serves)).toBe("drain replace");
   });
 
   test("is over when the new one does not come up, or the old one is well", () => {
@@ -649,16 +649,16 @@ describe("surge", () => {
       event: "node.recovered",
       because: ["recovered before the drain ended: the repair is cancelled"],
     });
-    expect(deedOf(pair({}, { ...recovered, verdict: "degraded" } as never), booting)).toBe("suspect");
-    expect(deedOf(pair({ order: orderOf("replace") }, recovered as never), booting)).toBeNull();
+    expect(stepOf(pair({}, { ...recovered, verdict: "degraded" } as never), booting)).toBe("suspect");
+    expect(stepOf(pair({ order: orderOf("replace") }, recovered as never), booting)).toBeNull();
   });
 
   test("is cut short by a forced order, or a loss", () => {
-    expect(deedOf(pair({ order: orderOf("terminate", { force: true }) }), serves)).toBe("terminating operator");
-    expect(deedOf(pair({ order: orderOf("terminate") }), comes({ kind: "booting", since: NOW }))).toBeNull();
+    expect(stepOf(pair({ order: orderOf("terminate", { force: true }) }), serves)).toBe("terminating operator");
+    expect(stepOf(pair({ order: orderOf("terminate") }), comes({ kind: "booting", since: NOW }))).toBeNull();
     const gone = { instance: instanceOf({ state: "terminated", id: "i-9" as InstanceId }) };
-    expect(deedOf(pair(gone, { silentSince: 1 }), serves)).toBe("terminating lost");
-    expect(deedOf(pair(gone), comes({ kind: "booting", since: NOW }))).toBeNull();
+    expect(stepOf(pair(gone, { silentSince: 1 }), serves)).toBe("terminating lost");
+    expect(stepOf(pair(gone), comes({ kind: "booting", since: NOW }))).toBeNull();
   });
 });
 
@@ -684,7 +684,7 @@ describe("what any node waits for", () => {
   test("a person who holds it, unless that person orders more", () => {
     const held = serving({ phase: { kind: "held", since: 0, heldBy: "ann", why: "look" } });
     expect(waitOf(held)).toBe("human: held by ann: look");
-    expect(deedOf({ ...held, order: orderOf("replace") })).toBe("drain replace");
+    expect(stepOf({ ...held, order: orderOf("replace") })).toBe("drain replace");
     expect(waitOf({ ...held, order: orderOf("drain") })).toBe("human: held by ann: look");
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { kubeOf, objectOf } from "../../../test/world/part.ts";
 import type { BootId, InstanceId, NodeId, PoolName, StreamId } from "../../../schema/id.ts";
 import { type AgentFact, type KubeFact, type Node, TOKEN_UNCHECKED } from "../../../schema/node.ts";
-import { Draft, newMirror } from "../draft.ts";
+import { UnitOfWork, newMirror } from "../unit-of-work.ts";
 import type { KubeNode } from "../kubernetes/object.ts";
 import { foldCluster, identityKeyOf, type Known, subjectOf } from "./cluster.ts";
 import { newHealth, newNode } from "./new-node.ts";
@@ -61,12 +61,12 @@ function fold(
 ) {
   const mirror = newMirror();
   for (const one of nodes) mirror.nodes.set(one.id, one);
-  const draft = new Draft(mirror);
+  const work = new UnitOfWork(mirror);
   const ids = nodes.map(({ id }) => id);
   const named = fleet === null ? {} : { fleet };
   const cluster = { objects, known, onUncordon: "cancel", ...named } as const;
-  const found = foldCluster(cluster, ids, NOW, draft);
-  return { found, draft, after: (one: Node) => draft.node(one.id)?.kube ?? null };
+  const found = foldCluster(cluster, ids, NOW, work);
+  return { found, work, after: (one: Node) => work.node(one.id)?.kube ?? null };
 }
 
 describe("foldCluster() of a node whose agent is silent", () => {
@@ -206,8 +206,8 @@ describe("foldCluster() of a claim", () => {
   const its = object("gpu-1", { ...mark, systemUuid: UUID, ips: ["10.0.0.1"] });
   const proven = { ...bound("gpu-1", "system_uuid"), proof: "address" } as const;
   const leaves = (one: Node, objects: readonly KubeNode[] = [its]) => {
-    const { after, found, draft } = fold([one], [...objects]);
-    const left = draft.fact("leaving:u-gpu-1") !== null;
+    const { after, found, work } = fold([one], [...objects]);
+    const left = work.fact("leaving:u-gpu-1") !== null;
     return { ends: after(one)?.absentSince !== null, left, unproven: found.unproven.get(one.id) };
   };
 
@@ -251,8 +251,8 @@ describe("foldCluster() of a claim", () => {
   test("is reported as unproven only where nothing is done for it", () => {
     const fresh = node("x", { agent: speaks("10.0.0.9", [UUID]) });
     const told = (one: Node) => {
-      const { found, draft } = fold([one], [its]);
-      const kinds = draft.change.events.map(({ kind }) => kind);
+      const { found, work } = fold([one], [its]);
+      const kinds = work.change.events.map(({ kind }) => kind);
       return { unbound: [...found.unbound.keys()], said: kinds.includes("kube.unproven") };
     };
     expect(told(fresh)).toEqual({ unbound: ["x" as NodeId], said: true });
@@ -276,9 +276,9 @@ describe("foldCluster() of a claim", () => {
       ips: ["10.0.0.2"],
     });
     const one = node("x", { agent, kube: proven });
-    const { after, draft } = fold([one], [its, next]);
+    const { after, work } = fold([one], [its, next]);
     expect(after(one)).toMatchObject({ uid: "u-gpu-2", proof: "address", isolatedUid: null });
-    expect(draft.fact("leaving:u-gpu-1")).toMatchObject({ name: "gpu-1", node: "x" });
+    expect(work.fact("leaving:u-gpu-1")).toMatchObject({ name: "gpu-1", node: "x" });
   });
 
   test("that has ended is begun again by a proof alone, and ends once", () => {
@@ -292,9 +292,9 @@ describe("foldCluster() of a claim", () => {
   test("leaves its object to whoever is bound to it next", () => {
     const one = node("x", { agent: speaks("10.0.0.9"), kube: proven });
     const heir = node("y", { agent: speaks("10.0.0.1", [UUID]) });
-    const { after, draft } = fold([one, heir], [its]);
+    const { after, work } = fold([one, heir], [its]);
     expect(after(heir)).toMatchObject({ uid: "u-gpu-1" });
-    expect(draft.fact("leaving:u-gpu-1")).toBeNull();
+    expect(work.fact("leaving:u-gpu-1")).toBeNull();
   });
 });
 
@@ -424,16 +424,16 @@ describe("foldCluster() of nodes that are gone", () => {
 
   test("says when the object of one is gone, once", () => {
     const one = gone(bound("gpu-1", "ip"));
-    const { after, draft } = fold([one], []);
+    const { after, work } = fold([one], []);
     expect(after(one)?.absentSince).toBe(NOW);
-    expect(draft.change.events.map(({ kind }) => kind)).toEqual(["kube.lost"]);
+    expect(work.change.events.map(({ kind }) => kind)).toEqual(["kube.lost"]);
     for (const kube of [null, { ...bound("gpu-1", "ip"), absentSince: 5 }]) {
-      expect(fold([gone(kube)], []).draft.finish()).toBeNull();
+      expect(fold([gone(kube)], []).work.finish()).toBeNull();
     }
   });
 
   test("changes nothing of one whose object is there", () => {
-    expect(fold([gone(bound("gpu-1", "ip"))], [object("gpu-1")]).draft.finish()).toBeNull();
+    expect(fold([gone(bound("gpu-1", "ip"))], [object("gpu-1")]).work.finish()).toBeNull();
   });
 
   test("takes no object for one that could be a live node's", () => {
@@ -498,14 +498,14 @@ describe("foldCluster() with who was whom the last time, where objects have chan
   });
 
   test("tells what it says of a match, and what is not proven, once", () => {
-    const { draft } = fold([one], [its]);
-    expect(draft.change.events.map(({ kind }) => kind)).toEqual(["kube.matched"]);
+    const { work } = fold([one], [its]);
+    expect(work.change.events.map(({ kind }) => kind)).toEqual(["kube.matched"]);
     const claim = node("x", {
       agent: { ...agent([UUID]), origin: { address: "10.0.0.9", vouched: false, pod: null } },
     });
     const claimed = object("gpu-2", { systemUuid: UUID, ips: ["10.0.0.1"] });
     const first = fold([claim], [claimed]);
-    const [event] = first.draft.change.events;
+    const [event] = first.work.change.events;
     expect(event).toMatchObject({
       kind: "kube.unproven",
       node: claim.id,
@@ -519,10 +519,10 @@ describe("foldCluster() with who was whom the last time, where objects have chan
     const mirror = newMirror();
     mirror.nodes.set(claim.id, claim);
     const again = (unbound: Known["unbound"]) => {
-      const draft = new Draft(mirror);
+      const work = new UnitOfWork(mirror);
       const cluster = { objects: [claimed], known: null, onUncordon: "cancel", unbound } as const;
-      foldCluster(cluster, [claim.id], NOW, draft);
-      return draft.change.events.length;
+      foldCluster(cluster, [claim.id], NOW, work);
+      return work.change.events.length;
     };
     expect([again(first.found.unbound), again(new Map()), again(new Map([[claim.id, "else"]]))]).toEqual(
       [0, 1, 1],

@@ -1,12 +1,12 @@
 /**
  * The whole cluster's Node objects, matched with the fleet and folded node by node. Pure apart from
- * the draft it fills. Whoever cannot be told apart is paired with nothing, and nothing is done to
- * it (docs/reference/kubernetes.md#identity).
+ * the unit of work it fills. Whoever cannot be told apart is paired with nothing, and nothing is
+ * done to it (docs/reference/kubernetes.md#identity).
  */
 import type { KubernetesConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import { type KubeFact, type KubeProof, type Node, TOKEN_UNCHECKED } from "../../../schema/node.ts";
-import type { Draft } from "../draft.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
 import {
   type Ambiguity,
   claims,
@@ -48,12 +48,12 @@ export function foldCluster(
   cluster: Cluster,
   ids: Iterable<NodeId>,
   now: number,
-  draft: Draft,
+  work: UnitOfWork,
 ): Known {
   const live: Node[] = [];
   const ended: Node[] = [];
   for (const id of ids) {
-    const node = draft.node(id);
+    const node = work.node(id);
     if (node === null) continue;
     if (node.phase.kind !== "gone") live.push(node);
     else if (node.kube !== null && node.kube.absentSince === null) ended.push(node);
@@ -74,16 +74,16 @@ export function foldCluster(
     if (pair === undefined && node.kube?.proof !== undefined) seen.proof = node.kube.proof;
     // What is still there, and nobody's else now, keeps nothing that was written for this node.
     const ends = last !== undefined && seen.object?.uid !== last.uid && !taken.has(last.uid);
-    if (ends) leave(node, now, draft);
-    put(draft, foldKube(node, seen, cluster.onUncordon, now));
+    if (ends) leave(node, now, work);
+    put(work, foldKube(node, seen, cluster.onUncordon, now));
   }
   for (const node of ended) {
     if (node.kube === null || byUid.has(node.kube.uid)) continue;
-    put(draft, foldKube(node, { object: null, by: node.kube.by }, cluster.onUncordon, now));
+    put(work, foldKube(node, { object: null, by: node.kube.by }, cluster.onUncordon, now));
   }
-  const unbound = unboundOf(known.unproven, draft);
+  const unbound = unboundOf(known.unproven, work);
   for (const [id, message] of unbound) {
-    if (cluster.unbound?.get(id) !== message) tellUnproven(draft, id, message, now);
+    if (cluster.unbound?.get(id) !== message) tellUnproven(work, id, message, now);
   }
   return { ...known, unbound };
 }
@@ -93,10 +93,10 @@ export function foldCluster(
  * that has not reported since an upgrade calls from nowhere yet, and a token that was just sent is
  * under review: none of it is worth an alarm.
  */
-function unboundOf(unproven: Known["unproven"], draft: Draft): Known["unbound"] {
+function unboundOf(unproven: Known["unproven"], work: UnitOfWork): Known["unbound"] {
   const unbound = new Map<NodeId, string>();
   for (const [id, message] of unproven) {
-    const node = draft.node(id);
+    const node = work.node(id);
     if (node?.agent?.origin === undefined) continue;
     if (node.agent.origin.tokenProblem === TOKEN_UNCHECKED) continue;
     const { kube } = node;
@@ -127,10 +127,10 @@ function isStillIts(node: Node, object: KubeNode, { unproven }: Known): boolean 
   return isMarked || !unproven.has(node.id);
 }
 
-function tellUnproven(draft: Draft, id: NodeId, message: string, at: number): void {
-  const node = draft.node(id);
+function tellUnproven(work: UnitOfWork, id: NodeId, message: string, at: number): void {
+  const node = work.node(id);
   if (node === null) return;
-  draft.tell([nodeEvent(node, at, "kube.unproven", message)]);
+  work.tell([nodeEvent(node, at, "kube.unproven", message)]);
 }
 
 function knownOf(live: readonly Node[], { objects, hosts, fleet }: Cluster): Known {
@@ -209,10 +209,10 @@ export function identityKeyOf(node: Node): string {
   return node.phase.kind === "gone" ? "" : JSON.stringify(subjectOf(node));
 }
 
-function put(draft: Draft, folded: ReturnType<typeof foldKube>): void {
+function put(work: UnitOfWork, folded: ReturnType<typeof foldKube>): void {
   if (folded === null) return;
-  draft.putNode(folded.node);
-  draft.tell(folded.events);
+  work.putNode(folded.node);
+  work.tell(folded.events);
 }
 
 /** Identities of a node, as far as they are known. */

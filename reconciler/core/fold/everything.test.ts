@@ -28,7 +28,7 @@ import {
 } from "../../../test/world/part.ts";
 import { readPolicy } from "../../config/policy.ts";
 import { readConfig } from "../../config/read.ts";
-import { Draft, newMirror } from "../draft.ts";
+import { UnitOfWork, newMirror } from "../unit-of-work.ts";
 import type { Instance, Listing } from "../provider.ts";
 import type { InboxEntry } from "../store.ts";
 import { foldEverything, type FoldInput } from "./everything.ts";
@@ -79,7 +79,7 @@ function fold(world: World) {
   for (const operation of operations) mirror.operations.set(operation.id, operation);
   for (const fact of facts) mirror.facts.set(factKey(fact), fact);
   for (const pool of pools) mirror.pools.set(pool.name, pool);
-  const draft = new Draft(mirror);
+  const work = new UnitOfWork(mirror);
   const input: FoldInput = {
     fleet: { fleetId: "f", ...mirror },
     config: CONFIG,
@@ -97,14 +97,14 @@ function fold(world: World) {
     ...more,
   };
   // A clone has no functions: what is folded is a value, and the same value folds the same.
-  const again = new Draft(mirror);
+  const again = new UnitOfWork(mirror);
   const repeated = foldEverything(structuredClone(input), policy, again);
-  const result = foldEverything(input, policy, draft);
+  const result = foldEverything(input, policy, work);
   expect(repeated).toEqual(result);
-  const change = draft.finish();
+  const change = work.finish();
   expect(again.finish()).toEqual(change);
   const kinds = (change?.events ?? []).map(({ kind }) => kind);
-  return { result, change, kinds, draft };
+  return { result, change, kinds, work };
 }
 
 const seen = (id: string, more: Partial<Instance> = {}): Instance => ({

@@ -1,7 +1,7 @@
 /**
- * Folds one activation's facts in their order into a draft: answers to our own calls, cloud
- * listings, reports and orders, then the passing of time. Pure except for the draft. Reports and
- * their findings are processed exactly once: the inbox row is removed in the transaction that
+ * Folds one activation's facts in their order into a unit of work: answers to our own calls, cloud
+ * listings, reports and orders, then the passing of time. Pure except for the unit of work. Reports
+ * and their findings are processed exactly once: the inbox row is removed in the transaction that
  * changes the node.
  */
 import type { CompiledPolicy } from "../../../health/policy/compile.ts";
@@ -10,7 +10,7 @@ import type { Config } from "../../../schema/config.ts";
 import type { InstanceId, NodeId, OperationId, PoolName } from "../../../schema/id.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
-import type { Draft } from "../draft.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
 import { desiredOf, type Fleet } from "../fleet.ts";
 import type { Instance, Listing } from "../provider.ts";
 import { discreditedIn, quarantineOf } from "../safety/step.ts";
@@ -76,7 +76,7 @@ export type Judged = {
 export function foldEverything(
   input: FoldInput,
   policy: CompiledPolicy,
-  draft: Draft,
+  work: UnitOfWork,
 ): FoldResult {
   const result: FoldResult = {
     sightings: new Map([...input.sightings].map(([k, m]) => [k, new Map(m)])),
@@ -89,23 +89,23 @@ export function foldEverything(
     judged: { matches: [], shadows: [], errors: [] },
     known: null,
   };
-  if (!input.fleet.facts.has("record")) draft.putFact({ kind: "record", since: input.now });
-  for (const answer of input.answers) settle(input.now, draft, answer.id, answer.outcome);
-  foldOvertaken(input.fleet, input.now, draft);
-  for (const listing of input.listings) foldCloud(input, draft, listing, result);
+  if (!input.fleet.facts.has("record")) work.putFact({ kind: "record", since: input.now });
+  for (const answer of input.answers) settle(input.now, work, answer.id, answer.outcome);
+  foldOvertaken(input.fleet, input.now, work);
+  for (const listing of input.listings) foldCloud(input, work, listing, result);
   if (input.cluster !== null) {
-    result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, draft);
-    foldLeaving(input.fleet.facts, input.cluster.objects, input.now, draft);
+    result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, work);
+    foldLeaving(input.fleet.facts, input.cluster.objects, input.now, work);
   }
-  for (const entry of input.entries) foldOrSetAside(input, policy, draft, entry, result);
-  foldRules(input, policy, draft);
-  for (const command of input.commands) foldOneCommand(input, draft, command, result);
-  result.removed.push(...foldTime(input, draft));
-  foldRemoved(draft.change.removedNodes, input.now, draft);
+  for (const entry of input.entries) foldOrSetAside(input, policy, work, entry, result);
+  foldRules(input, policy, work);
+  for (const command of input.commands) foldOneCommand(input, work, command, result);
+  result.removed.push(...foldTime(input, work));
+  foldRemoved(work.change.removedNodes, input.now, work);
   return result;
 }
 
-function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: FoldResult): void {
+function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result: FoldResult): void {
   const { provider, startedAt, answer } = listing;
   if (answer.kind === "failed") {
     result.problems.push({
@@ -120,7 +120,7 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
     }
     return;
   }
-  const fleet = draftFleet(input, draft);
+  const fleet = fleetOf(input, work);
   const doubt = collapseOf(fleet, listing, input.collapsed.get(provider) ?? input.now, input.now);
   if (doubt !== null) {
     result.collapsed.set(provider, input.collapsed.get(provider) ?? input.now);
@@ -140,10 +140,10 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
       heartbeatTimeoutMs: input.config.server.heartbeatTimeoutMs,
     },
   );
-  for (const node of folded.nodes) draft.putNode(node);
-  for (const operation of folded.operations) draft.putOperation(operation);
+  for (const node of folded.nodes) work.putNode(node);
+  for (const operation of folded.operations) work.putOperation(operation);
   for (const { operation, instance } of folded.answers) {
-    settle(input.now, draft, operation.id, {
+    settle(input.now, work, operation.id, {
       kind: "done",
       instance,
       message: "found in a listing",
@@ -154,7 +154,7 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
     provider,
     input.blind
       ? folded.sightings
-      : adopt(input, draft, provider, answer.instances, folded.sightings),
+      : adopt(input, work, provider, answer.instances, folded.sightings),
   );
 }
 
@@ -191,16 +191,16 @@ function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number):
   return `${listing.provider} lists ${seen} of ${known} known instances: not believed yet`;
 }
 
-/** The fleet as the draft has it; one pass folds several facts. */
-function draftFleet(input: FoldInput, draft: Draft): Fleet {
+/** The fleet as the work has it; one pass folds several facts. */
+function fleetOf(input: FoldInput, work: UnitOfWork): Fleet {
   const nodes = new Map<NodeId, Node>();
-  for (const id of draft.nodeIds()) {
-    const node = draft.node(id);
+  for (const id of work.nodeIds()) {
+    const node = work.node(id);
     if (node !== null) nodes.set(id, node);
   }
   const operations = new Map<OperationId, Operation>();
   for (const id of input.fleet.operations.keys()) {
-    const operation = draft.operation(id);
+    const operation = work.operation(id);
     if (operation?.state === "asked") operations.set(id, operation);
   }
   return { ...input.fleet, nodes, operations };
@@ -214,14 +214,14 @@ const LISTINGS_MIN = 2;
 
 function adopt(
   input: FoldInput,
-  draft: Draft,
+  work: UnitOfWork,
   provider: string,
   instances: Instance[],
   sightings: Map<InstanceId, Sighting>,
 ): Map<InstanceId, Sighting> {
   const left = new Map<InstanceId, Sighting>();
   const byId = new Map(instances.map((instance) => [instance.id, instance]));
-  const fleet = draftFleet(input, draft);
+  const fleet = fleetOf(input, work);
   const nodes = new Map(fleet.nodes);
   for (const [id, sighting] of sightings) {
     const instance = byId.get(id);
@@ -237,10 +237,10 @@ function adopt(
     if (asked?.phase.kind === "held" && asked.instance === null && asked.pool !== null) {
       const bound = { ...asked, instance: bindInstance(name, instance, input.now) };
       nodes.set(bound.id, bound);
-      draft.putNode(bound);
+      work.putNode(bound);
       continue;
     }
-    const wanted = placeOf(input, { ...fleet, nodes }, draft, instance);
+    const wanted = placeOf(input, { ...fleet, nodes }, work, instance);
     const adopted = adoptInstance({ ...fleet, nodes }, name, instance, input.now, wanted.as);
     // An instance that names no known pool is left alone: its tags may be copied from another
     // fleet.
@@ -248,13 +248,13 @@ function adopt(
       left.set(id, { ...sighting, ignored: true });
       continue;
     }
-    if (wanted.raised !== null) draft.putPool(wanted.raised);
+    if (wanted.raised !== null) work.putPool(wanted.raised);
     nodes.set(adopted.node.id, adopted.node);
-    draft.putNode(adopted.node);
-    draft.tell([adopted.event]);
-    const pool = draft.pool(adopted.node.pool);
+    work.putNode(adopted.node);
+    work.tell([adopted.event]);
+    const pool = work.pool(adopted.node.pool);
     if (pool !== null && adopted.node.gen >= pool.nextGen)
-      draft.putPool({ ...pool, nextGen: adopted.node.gen + 1 });
+      work.putPool({ ...pool, nextGen: adopted.node.gen + 1 });
   }
   return left;
 }
@@ -266,7 +266,7 @@ function adopt(
 function placeOf(
   input: FoldInput,
   fleet: Fleet,
-  draft: Draft,
+  work: UnitOfWork,
   instance: Instance,
 ): { as: Adoption; raised: PoolState | null } {
   const pool = input.config.pools.find((one) => one.name === instance.tags["navarch-pool"]);
@@ -285,7 +285,7 @@ function placeOf(
     taken.add(node.slot);
   }
   if (taken.has(slot)) return surplus;
-  const state = draft.pool(pool.name);
+  const state = work.pool(pool.name);
   if (taken.size < desiredOf(pool, state ?? undefined)) return { as: node, raised: null };
   if (state === null || state.desiredBy !== "config" || taken.size >= pool.scaling.maxNodes)
     return surplus;
@@ -299,32 +299,32 @@ function placeOf(
 function foldOrSetAside(
   input: FoldInput,
   policy: CompiledPolicy,
-  draft: Draft,
+  work: UnitOfWork,
   stored: StoredEntry,
   result: FoldResult,
 ): void {
   try {
-    foldOneEntry(input, policy, draft, stored, result);
+    foldOneEntry(input, policy, work, stored, result);
   } catch (error) {
     const { node } = stored.entry;
     const why = error instanceof Error ? error.message : String(error);
     const message = `a report of ${node} could not be processed and was quarantined: ${why}`;
-    const about = { at: input.now, node, pool: draft.node(node)?.pool ?? null, session: null };
-    draft.tell([{ ...about, kind: "node.gap", actor: "navarch", message }]);
+    const about = { at: input.now, node, pool: work.node(node)?.pool ?? null, session: null };
+    work.tell([{ ...about, kind: "node.gap", actor: "navarch", message }]);
   }
 }
 
 function foldOneEntry(
   input: FoldInput,
   policy: CompiledPolicy,
-  draft: Draft,
+  work: UnitOfWork,
   stored: StoredEntry,
   result: FoldResult,
 ): void {
   const { entry, receivedAt } = stored;
-  draft.change.foldedEntries.push(stored.id);
+  work.change.foldedEntries.push(stored.id);
   for (const { seq, finding } of entry.findings) {
-    draft.change.findings.push({
+    work.change.findings.push({
       node: entry.node,
       stream: entry.stream,
       seq,
@@ -332,13 +332,13 @@ function foldOneEntry(
       finding,
     });
   }
-  const known = draft.node(entry.node) ?? unmanagedNode(entry.node, receivedAt);
+  const known = work.node(entry.node) ?? unmanagedNode(entry.node, receivedAt);
   const labels = input.config.pools.find((pool) => pool.name === known.pool)?.labels ?? {};
   const context = { policy, labels, quarantined: quarantineOf(input.fleet.facts) };
   const folded = foldEntry(known, entry, receivedAt, context);
-  draft.putNode(folded.node);
-  draft.tell(folded.events);
-  foldUpgradeResults(entry.node, entry.results, draft);
+  work.putNode(folded.node);
+  work.tell(folded.events);
+  foldUpgradeResults(entry.node, entry.results, work);
   result.judged.matches.push(...folded.matches);
   result.judged.shadows.push(...folded.shadows);
   result.judged.errors.push(...folded.policyErrors);
@@ -351,12 +351,12 @@ function foldOneEntry(
 }
 
 /** Nodes judged under other rules: an older policy, or a suspended rule. */
-function foldRules(input: FoldInput, policy: CompiledPolicy, draft: Draft): void {
+function foldRules(input: FoldInput, policy: CompiledPolicy, work: UnitOfWork): void {
   const { config, now } = input;
   const quarantined = quarantineOf(input.fleet.facts);
   const discredited = discreditedIn(input.fleet.facts);
   for (const id of input.fleet.nodes.keys()) {
-    const node = draft.node(id);
+    const node = work.node(id);
     if (node === null) continue;
     const { held, aside } = node.health;
     if (held.length === 0 && (aside ?? []).length === 0) continue;
@@ -365,28 +365,28 @@ function foldRules(input: FoldInput, policy: CompiledPolicy, draft: Draft): void
     const freed = discredit(judged?.node ?? node, discredited, now);
     for (const one of [judged, freed]) {
       if (one === null) continue;
-      draft.putNode(one.node);
-      draft.tell(one.events);
+      work.putNode(one.node);
+      work.tell(one.events);
     }
   }
 }
 
 function foldOneCommand(
   input: FoldInput,
-  draft: Draft,
+  work: UnitOfWork,
   command: Command,
   result: FoldResult,
 ): void {
-  const node = draft.node(command.node);
+  const node = work.node(command.node);
   if (node === null) {
     const refused: Command = { ...command, state: "refused", message: `no node ${command.node}` };
-    draft.putCommand(refused);
+    work.putCommand(refused);
     result.commands.push(refused);
     return;
   }
   const folded = foldCommand(node, command, input.now);
-  draft.putNode(folded.node);
-  draft.putCommand(folded.command);
-  draft.tell(folded.events);
+  work.putNode(folded.node);
+  work.putCommand(folded.command);
+  work.tell(folded.events);
   result.commands.push(folded.command);
 }

@@ -4,17 +4,17 @@ import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import { DAY_MS, fleetOf, kubeOf, nodeOf, POOL, sessionOf } from "../../../test/world/part.ts";
-import { Draft, newMirror } from "../draft.ts";
+import { UnitOfWork, newMirror } from "../unit-of-work.ts";
 import type { KubeNode } from "../kubernetes/object.ts";
 import { foldLeaving, foldRemoved, leave } from "./leaving.ts";
 
 const NOW = 100 * DAY_MS;
 const FACT: Fact = { kind: "leaving", uid: "u1", name: "gpu-1", node: "n", pool: POOL, at: NOW };
 
-function draftOf(...nodes: Node[]): Draft {
+function draftOf(...nodes: Node[]): UnitOfWork {
   const mirror = newMirror();
   for (const node of nodes) mirror.nodes.set(node.id, node);
-  return new Draft(mirror);
+  return new UnitOfWork(mirror);
 }
 
 const bound = (more: Partial<Node> = {}): Node =>
@@ -22,10 +22,10 @@ const bound = (more: Partial<Node> = {}): Node =>
 
 describe("leave()", () => {
   test("notes the object, and says that the marks are taken from it", () => {
-    const draft = draftOf();
-    leave(bound({ session: sessionOf() }), NOW, draft);
-    expect(draft.finish()?.facts).toEqual([FACT]);
-    expect(draft.change.events).toEqual([
+    const work = draftOf();
+    leave(bound({ session: sessionOf() }), NOW, work);
+    expect(work.finish()?.facts).toEqual([FACT]);
+    expect(work.change.events).toEqual([
       {
         at: NOW,
         kind: "kube.left",
@@ -36,23 +36,23 @@ describe("leave()", () => {
         message: "Node gpu-1 is no longer matched to it: Navarch removes its marks from that Node",
       },
     ]);
-    leave(bound(), NOW, draft);
-    expect(draft.change.events[1]?.session).toBeNull();
+    leave(bound(), NOW, work);
+    expect(work.change.events[1]?.session).toBeNull();
   });
 
   test("notes nothing where there is no object", () => {
-    const draft = draftOf();
-    leave(nodeOf("n"), NOW, draft);
-    leave(bound({ kube: kubeOf({ absentSince: 3 }) }), NOW, draft);
-    expect(draft.finish()).toBeNull();
+    const work = draftOf();
+    leave(nodeOf("n"), NOW, work);
+    leave(bound({ kube: kubeOf({ absentSince: 3 }) }), NOW, work);
+    expect(work.finish()).toBeNull();
   });
 });
 
 describe("foldRemoved()", () => {
   test("leaves the object of a record that is removed, and not that of an ended machine", () => {
-    const draft = draftOf(bound());
-    foldRemoved(["n", "unknown"] as NodeId[], NOW, draft);
-    expect(draft.finish()?.facts).toEqual([FACT]);
+    const work = draftOf(bound());
+    foldRemoved(["n", "unknown"] as NodeId[], NOW, work);
+    expect(work.finish()?.facts).toEqual([FACT]);
     const over = draftOf(bound({ phase: { kind: "gone", since: 1, purpose: "replace" } }));
     foldRemoved(["n"] as NodeId[], NOW, over);
     expect(over.finish()).toBeNull();
@@ -76,9 +76,9 @@ function owes(objects: KubeNode[], now = NOW, nodes: Node[] = []): boolean {
   const mirror = newMirror();
   for (const node of nodes) mirror.nodes.set(node.id, node);
   mirror.facts.set("leaving:u1", FACT);
-  const draft = new Draft(mirror);
-  foldLeaving(fleetOf([], [FACT]).facts, objects, now, draft);
-  return draft.fact("leaving:u1") !== null;
+  const work = new UnitOfWork(mirror);
+  foldLeaving(fleetOf([], [FACT]).facts, objects, now, work);
+  return work.fact("leaving:u1") !== null;
 }
 
 describe("foldLeaving()", () => {
@@ -106,8 +106,8 @@ describe("foldLeaving()", () => {
   });
 
   test("writes nothing where nothing is owed", () => {
-    const draft = draftOf(bound());
-    foldLeaving(new Map(), [object()], NOW, draft);
-    expect(draft.finish()).toBeNull();
+    const work = draftOf(bound());
+    foldLeaving(new Map(), [object()], NOW, work);
+    expect(work.finish()).toBeNull();
   });
 });

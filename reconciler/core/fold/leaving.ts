@@ -1,12 +1,12 @@
 /**
  * Node objects that were a node's and are no more: until nothing of ours is left on them, a durable
  * fact each says that our mark, taints, conditions and labels are to be taken away. Pure apart from
- * the draft it fills.
+ * the unit of work it fills.
  */
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { type Fact, factsOf } from "../../../schema/safety.ts";
-import type { Draft } from "../draft.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
 import { bearsMarks } from "../kubernetes/mark.ts";
 import type { KubeNode } from "../kubernetes/object.ts";
 import { nodeEvent } from "../told-event.ts";
@@ -15,21 +15,21 @@ import { nodeEvent } from "../told-event.ts";
 const OWED_MS_MAX = 7 * 86_400_000;
 
 /** The node's object is not its own any more. */
-export function leave(node: Node, at: number, draft: Draft): void {
+export function leave(node: Node, at: number, work: UnitOfWork): void {
   const { id, pool, kube } = node;
   if (kube === null || kube.absentSince !== null) return;
   const { name, uid } = kube;
-  draft.putFact({ kind: "leaving", uid, name, node: id, pool, at });
+  work.putFact({ kind: "leaving", uid, name, node: id, pool, at });
   const what = `Node ${name} is no longer matched to it`;
   const message = `${what}: Navarch removes its marks from that Node`;
-  draft.tell([nodeEvent(node, at, "kube.left", message)]);
+  work.tell([nodeEvent(node, at, "kube.left", message)]);
 }
 
 /** A record that is removed leaves its object, too; that of an ended machine is deleted instead. */
-export function foldRemoved(removed: Iterable<NodeId>, now: number, draft: Draft): void {
+export function foldRemoved(removed: Iterable<NodeId>, now: number, work: UnitOfWork): void {
   for (const id of removed) {
-    const node = draft.node(id);
-    if (node !== null && node.phase.kind !== "gone") leave(node, now, draft);
+    const node = work.node(id);
+    if (node !== null && node.phase.kind !== "gone") leave(node, now, work);
   }
 }
 
@@ -38,21 +38,21 @@ export function foldLeaving(
   facts: ReadonlyMap<string, Fact>,
   objects: readonly KubeNode[],
   now: number,
-  draft: Draft,
+  work: UnitOfWork,
 ): void {
   const leaving = factsOf(facts, "leaving");
   if (leaving.length === 0) return;
   const byUid = new Map(objects.map((object) => [object.uid, object]));
   const bound = new Set<string>();
-  for (const id of draft.nodeIds()) {
-    const node = draft.node(id);
+  for (const id of work.nodeIds()) {
+    const node = work.node(id);
     if (node?.kube != null && node.kube.absentSince === null) bound.add(node.kube.uid);
   }
   for (const { uid, at } of leaving) {
     const object = byUid.get(uid);
     const over = now - at >= OWED_MS_MAX && object?.own !== true;
     if (object === undefined || bound.has(uid) || !bearsMarks(object) || over) {
-      draft.dropFact(`leaving:${uid}`);
+      work.dropFact(`leaving:${uid}`);
     }
   }
 }

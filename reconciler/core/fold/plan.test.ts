@@ -16,7 +16,7 @@ import {
   sickOf,
 } from "../../../test/world/part.ts";
 import { readConfig } from "../../config/read.ts";
-import { Draft, newMirror } from "../draft.ts";
+import { UnitOfWork, newMirror } from "../unit-of-work.ts";
 import { applyPlan } from "./plan.ts";
 
 const NOW = 1_000_000;
@@ -28,9 +28,9 @@ function apply(actions: Action[], nodes: Node[], operations: Operation[] = []) {
   for (const node of nodes) mirror.nodes.set(node.id, node);
   for (const operation of operations) mirror.operations.set(operation.id, operation);
   mirror.pools.set(POOL, poolStateOf(2));
-  const draft = new Draft(mirror);
-  applyPlan({ actions, waits: [] }, { fleetId: "f", ...mirror }, config, NOW, draft);
-  return { draft, change: draft.finish() };
+  const work = new UnitOfWork(mirror);
+  applyPlan({ actions, waits: [] }, { fleetId: "f", ...mirror }, config, NOW, work);
+  return { work, change: work.finish() };
 }
 
 const effect = (node: Node, payload: Payload): Action => ({
@@ -74,23 +74,23 @@ describe("applyPlan()", () => {
     const setUp = { kind: "bootstrap", attempt: 1 } as Payload;
     const busy = nodeOf("n", { fence: 4, operation: "n.1.bootstrap" as OperationId });
     const open = operationOf(busy, setUp);
-    const { draft } = apply([effect(busy, cordon)], [busy], [open]);
-    expect(draft.operation(open.id)).toEqual({
+    const { work } = apply([effect(busy, cordon)], [busy], [open]);
+    expect(work.operation(open.id)).toEqual({
       ...open,
       state: "abandoned",
       closedAt: NOW,
       message: "cancelled: its node leaves",
     });
-    expect(draft.node(busy.id)).toMatchObject({ fence: 6, operation: "n.6.cordon" });
+    expect(work.node(busy.id)).toMatchObject({ fence: 6, operation: "n.6.cordon" });
   });
 
   test("calls nothing else off, and nothing of another node", () => {
     const busy = nodeOf("n", { fence: 4, operation: "n.1.drain" as OperationId });
     const drain = { kind: "drain", purpose: "repair", deadlineAt: 0 } as unknown as Payload;
     const open = operationOf(busy, drain);
-    const { draft, change } = apply([effect(busy, cordon)], [busy], [open]);
-    expect(draft.operation(open.id)).toEqual(open);
-    expect(draft.node(busy.id)?.fence).toBe(5);
+    const { work, change } = apply([effect(busy, cordon)], [busy], [open]);
+    expect(work.operation(open.id)).toEqual(open);
+    expect(work.node(busy.id)?.fence).toBe(5);
     expect(change?.operations).toHaveLength(1);
     // The operation that it names has ended in the meantime.
     expect(apply([effect(busy, cordon)], [busy]).change?.operations).toHaveLength(1);

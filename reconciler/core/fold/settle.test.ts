@@ -13,7 +13,7 @@ import {
   poolStateOf,
 } from "../../../test/world/part.ts";
 import type { Instance } from "../provider.ts";
-import { Draft, newMirror } from "../draft.ts";
+import { UnitOfWork, newMirror } from "../unit-of-work.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 
 const NOW = 1_000_000;
@@ -43,7 +43,7 @@ function world(node: Node | null, operation: Operation | null) {
   if (node !== null) mirror.nodes.set(node.id, node);
   if (operation !== null) mirror.operations.set(operation.id, operation);
   mirror.pools.set(POOL, poolStateOf(1));
-  return { mirror, draft: new Draft(mirror) };
+  return { mirror, work: new UnitOfWork(mirror) };
 }
 
 describe("settle()", () => {
@@ -51,15 +51,15 @@ describe("settle()", () => {
   const done = { kind: "done", instance: null, message: null } as const;
 
   test("takes one answer, with all that it changes", () => {
-    const { draft } = world(node, operation);
-    settle(NOW, draft, operation.id, done);
-    expect(draft.operation(operation.id)).toMatchObject({ state: "done", closedAt: NOW });
-    expect(draft.node(node.id)?.cordon.product).toEqual({ by: "navarch", why: "broken", at: NOW });
-    expect(draft.change.events.map(({ kind }) => kind)).toEqual(["node.cordoned"]);
-    const closed = draft.operation(operation.id);
-    settle(NOW + 1, draft, operation.id, { ...done, message: "again" });
-    expect(draft.operation(operation.id)).toEqual(closed);
-    expect(draft.change.events).toHaveLength(1);
+    const { work } = world(node, operation);
+    settle(NOW, work, operation.id, done);
+    expect(work.operation(operation.id)).toMatchObject({ state: "done", closedAt: NOW });
+    expect(work.node(node.id)?.cordon.product).toEqual({ by: "navarch", why: "broken", at: NOW });
+    expect(work.change.events.map(({ kind }) => kind)).toEqual(["node.cordoned"]);
+    const closed = work.operation(operation.id);
+    settle(NOW + 1, work, operation.id, { ...done, message: "again" });
+    expect(work.operation(operation.id)).toEqual(closed);
+    expect(work.change.events).toHaveLength(1);
   });
 
   test("writes the pool of what was bought", () => {
@@ -70,35 +70,35 @@ describe("settle()", () => {
       request: { name: "n" },
     } as unknown as Payload;
     const bought = asked(payload, { instance: null, phase: { kind: "requested" } as Phase });
-    const { draft } = world(bought.node, bought.operation);
+    const { work } = world(bought.node, bought.operation);
     const instance = { ...instanceOf(), name: "n", tags: {}, createdAtMs: 1 } as unknown as Instance;
-    settle(NOW, draft, bought.operation.id, { kind: "done", instance, message: null });
-    expect(draft.finish()?.pools).toEqual([poolStateOf(1)]);
+    settle(NOW, work, bought.operation.id, { kind: "done", instance, message: null });
+    expect(work.finish()?.pools).toEqual([poolStateOf(1)]);
   });
 
   test("closes what belongs to no node any more, and knows no other", () => {
-    const { draft } = world(null, operation);
-    settle(NOW, draft, operation.id, done);
-    expect(draft.operation(operation.id)).toMatchObject({ state: "done" });
-    expect(draft.finish()?.nodes).toEqual([]);
+    const { work } = world(null, operation);
+    settle(NOW, work, operation.id, done);
+    expect(work.operation(operation.id)).toMatchObject({ state: "done" });
+    expect(work.finish()?.nodes).toEqual([]);
     const empty = world(node, null);
-    settle(NOW, empty.draft, operation.id, done);
-    expect(empty.draft.finish()).toBeNull();
+    settle(NOW, empty.work, operation.id, done);
+    expect(empty.work.finish()).toBeNull();
   });
 
   test("leaves what is open after an unknown outcome open", () => {
-    const { draft } = world(node, operation);
-    settle(NOW, draft, operation.id, { kind: "ambiguous", message: "lost" });
-    expect(draft.operation(operation.id)).toMatchObject({ state: "asked", message: "lost" });
-    expect(draft.finish()).toMatchObject({ nodes: [], pools: [], events: [] });
+    const { work } = world(node, operation);
+    settle(NOW, work, operation.id, { kind: "ambiguous", message: "lost" });
+    expect(work.operation(operation.id)).toMatchObject({ state: "asked", message: "lost" });
+    expect(work.finish()).toMatchObject({ nodes: [], pools: [], events: [] });
   });
 });
 
 /** What becomes of the operation and the node: `null` where nothing is written. */
 function overtaken({ node, operation }: { node: Node | null; operation: Operation }) {
-  const { mirror, draft } = world(node, operation);
-  foldOvertaken({ fleetId: "f", ...mirror }, NOW, draft);
-  const change = draft.finish();
+  const { mirror, work } = world(node, operation);
+  foldOvertaken({ fleetId: "f", ...mirror }, NOW, work);
+  const change = work.finish();
   if (change === null) return null;
   return { operation: change.operations[0] ?? null, node: change.nodes[0] ?? null };
 }
@@ -212,13 +212,13 @@ describe("foldOvertaken() of a drain or a reboot", () => {
 });
 
 describe("foldOvertaken()", () => {
-  test("looks at what the draft has already closed as closed, and at no lost node", () => {
+  test("looks at what the work has already closed as closed, and at no lost node", () => {
     const one = asked(DRAIN, {}, { fence: 3 });
     expect(overtaken({ node: null, operation: one.operation })).toBeNull();
-    const { mirror, draft } = world(one.node, one.operation);
-    draft.putOperation({ ...one.operation, state: "done" });
-    foldOvertaken({ fleetId: "f", ...mirror }, NOW, draft);
-    expect(draft.finish()?.operations).toEqual([{ ...one.operation, state: "done" }]);
+    const { mirror, work } = world(one.node, one.operation);
+    work.putOperation({ ...one.operation, state: "done" });
+    foldOvertaken({ fleetId: "f", ...mirror }, NOW, work);
+    expect(work.finish()?.operations).toEqual([{ ...one.operation, state: "done" }]);
   });
 
   test("judges every operation, and not only the first", () => {
@@ -226,12 +226,12 @@ describe("foldOvertaken()", () => {
     const second = nodeOf("m", { fence: 4, operation: "m.1.drain" as OperationId });
     const drain = operationOf(second, DRAIN, { id: "m.1.drain" as OperationId, fence: 3 });
     const lost = operationOf(nodeOf("l"), DRAIN, { id: "l.1.drain" as OperationId });
-    const { mirror, draft } = world(first.node, first.operation);
+    const { mirror, work } = world(first.node, first.operation);
     mirror.operations.set(lost.id, lost);
     mirror.nodes.set(second.id, second);
     mirror.operations.set(drain.id, drain);
-    foldOvertaken({ fleetId: "f", ...mirror }, NOW, draft);
-    expect(draft.finish()?.operations.map(({ id }) => id)).toEqual([drain.id]);
+    foldOvertaken({ fleetId: "f", ...mirror }, NOW, work);
+    expect(work.finish()?.operations.map(({ id }) => id)).toEqual([drain.id]);
   });
 });
 

@@ -1,33 +1,33 @@
 /**
  * How an open operation ends: by its answer, or because the world has overtaken it. Pure apart from
- * the draft it fills.
+ * the unit of work it fills.
  */
 import type { OperationId } from "../../../schema/id.ts";
-import type { Draft } from "../draft.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
 import { type Fleet, showsPersonsCordon } from "../fleet.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
 
 /** The answer to an operation, once: a second answer for a closed one changes nothing. */
-export function settle(now: number, draft: Draft, id: OperationId, outcome: Outcome): void {
-  const operation = draft.operation(id);
+export function settle(now: number, work: UnitOfWork, id: OperationId, outcome: Outcome): void {
+  const operation = work.operation(id);
   if (operation === null || operation.state !== "asked") return;
-  const node = draft.node(operation.node);
-  const folded = foldOutcome(operation, node, draft.pool(operation.pool), outcome, now);
-  draft.putOperation(folded.operation);
-  if (folded.node !== null) draft.putNode(folded.node);
-  if (folded.pool !== null) draft.putPool(folded.pool);
-  draft.tell(folded.events);
+  const node = work.node(operation.node);
+  const folded = foldOutcome(operation, node, work.pool(operation.pool), outcome, now);
+  work.putOperation(folded.operation);
+  if (folded.node !== null) work.putNode(folded.node);
+  if (folded.pool !== null) work.putPool(folded.pool);
+  work.tell(folded.events);
 }
 
 /**
  * Asks that a person, or the machine itself, has overtaken before they were answered: a drain or a
  * reboot of a node that was given back, and a reboot of a machine that came up again meanwhile.
  */
-export function foldOvertaken(fleet: Fleet, now: number, draft: Draft): void {
+export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void {
   for (const { id } of fleet.operations.values()) {
-    const operation = draft.operation(id);
+    const operation = work.operation(id);
     if (operation === null || operation.state !== "asked") continue;
-    const node = draft.node(operation.node);
+    const node = work.node(operation.node);
     const { payload } = operation;
     if (node === null) continue;
     if (payload.kind === "cordon" || payload.kind === "uncordon") {
@@ -39,10 +39,10 @@ export function foldOvertaken(fleet: Fleet, now: number, draft: Draft): void {
         payload.kind === "uncordon" && payload.keep !== true && showsPersonsCordon(node);
       if (!ended && !kept) continue;
       const message = "overtaken by a person's order before it was answered";
-      draft.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
+      work.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
       if (node.operation === id) {
         const kube = node.kube === null ? null : { ...node.kube, isolatedUid: null };
-        draft.putNode({ ...node, kube, operation: null, fence: node.fence + 1 });
+        work.putNode({ ...node, kube, operation: null, fence: node.fence + 1 });
       }
       continue;
     }
@@ -51,12 +51,12 @@ export function foldOvertaken(fleet: Fleet, now: number, draft: Draft): void {
       const bootId = node.agent?.bootId ?? null;
       const again = payload.kind === "reboot" && payload.bootId !== null;
       if (again && bootId !== payload.bootId) {
-        settle(now, draft, id, { kind: "done", instance: null, message: "it came up again" });
+        settle(now, work, id, { kind: "done", instance: null, message: "it came up again" });
       }
       continue;
     }
     const message = "overtaken before it was answered";
-    draft.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
-    if (node.operation === id) draft.putNode({ ...node, operation: null });
+    work.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
+    if (node.operation === id) work.putNode({ ...node, operation: null });
   }
 }

@@ -4,7 +4,7 @@ import type { Config } from "../../../schema/config.ts";
 import type { BootId, InstanceId, NodeId, PoolName, StreamId } from "../../../schema/id.ts";
 import type { AgentFact, Node } from "../../../schema/node.ts";
 import { readConfig } from "../../config/read.ts";
-import { Draft, newMirror } from "../draft.ts";
+import { UnitOfWork, newMirror } from "../unit-of-work.ts";
 import {
   DAY_MS,
   heldOf,
@@ -72,13 +72,13 @@ function forgotten(nodes: Node[], silentMs: number | null = 20_000): string[] {
   for (const one of nodes) mirror.nodes.set(one.id, one);
   const { pools, operations, facts } = mirror;
   const fleet = { fleetId: "f", nodes: mirror.nodes, pools, operations, facts };
-  const draft = new Draft(mirror);
+  const work = new UnitOfWork(mirror);
   const presence = new Map(
     nodes.map(({ id }) => [id, { silentMs: id === NAME ? silentMs : 0, heard: true }]),
   );
   const input = { fleet, config: CONFIG, now: NOW, presence };
-  const ids = foldTime(input, draft);
-  expect(draft.change.removedNodes).toEqual(ids);
+  const ids = foldTime(input, work);
+  expect(work.change.removedNodes).toEqual(ids);
   return ids;
 }
 
@@ -147,15 +147,15 @@ function pass(
   const mirror = newMirror();
   mirror.nodes.set(node.id, node);
   for (const fact of facts) mirror.facts.set(factKey(fact), fact);
-  const draft = new Draft(mirror);
+  const work = new UnitOfWork(mirror);
   const input = {
     fleet: { fleetId: "f", ...mirror },
     config,
     now: AT,
     presence: new Map([[node.id, { silentMs, heard }]]),
   };
-  const removed = foldTime(input, draft);
-  const change = draft.finish();
+  const removed = foldTime(input, work);
+  const change = work.finish();
   expect(change?.removedNodes ?? []).toEqual(removed);
   return {
     isRemoved: removed.length > 0,

@@ -1,11 +1,11 @@
 /**
  * What passes by itself: silence, and what has been over for long enough to be forgotten. Pure
- * apart from the draft it fills.
+ * apart from the unit of work it fills.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
-import type { Draft } from "../draft.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
 import { type Fleet, isUnbought, timingOf } from "../fleet.ts";
 import { isExpectedAway } from "../upgrade/word.ts";
 import { foldMissing } from "./missing.ts";
@@ -23,18 +23,18 @@ export type TimeInput = {
 /** An object that nobody could remove for this long is a person's to look after. */
 const OWED_MS_MAX = 7 * 86_400_000;
 
-/** Ids of nodes that are forgotten now, their change in the draft. */
-export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
+/** Ids of nodes that are forgotten now, their change in the unit of work. */
+export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
   const removed: NodeId[] = [];
   const timing = timingOf(input.config);
   const pools = new Map(input.config.pools.map(({ name }) => [name as string, name]));
   let boots: ByBoot | null = null;
   const bought = (): ByBoot => (boots ??= nodesByBoot(input.fleet));
   for (const id of input.fleet.nodes.keys()) {
-    const node = draft.node(id);
+    const node = work.node(id);
     if (node === null) continue;
     if (isSuperseded(node, input, bought)) {
-      draft.change.removedNodes.push(id);
+      work.change.removedNodes.push(id);
       removed.push(id);
       continue;
     }
@@ -46,7 +46,7 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
       const removes = input.config.kubernetes.mirror.deleteNode;
       const owed = removes && node.kube !== null && node.kube.absentSince === null;
       if (owed && input.now - node.phase.since < OWED_MS_MAX) continue;
-      draft.change.removedNodes.push(id);
+      work.change.removedNodes.push(id);
       removed.push(id);
       continue;
     }
@@ -57,25 +57,25 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
     const marks = node.kube !== null && node.kube.isolatedUid === node.kube.uid;
     const isSilent = silentSince !== null && input.now - silentSince >= timing.retainTerminatedMs;
     if (stray && !marks && isSilent) {
-      draft.change.removedNodes.push(id);
+      work.change.removedNodes.push(id);
       removed.push(id);
       continue;
     }
     const housed = home === node.pool ? null : { ...node, pool: home, pooledAt: input.now };
     const freed = foldSuppression(housed ?? node) ?? housed;
-    if (freed !== null) draft.putNode(freed);
+    if (freed !== null) work.putNode(freed);
     const { uncordonReviewMs } = input.config.kubernetes;
     const review = foldReview(freed ?? node, uncordonReviewMs, input.now);
     if (review !== null) {
-      draft.putNode(review.node);
-      draft.tell([review.event]);
+      work.putNode(review.node);
+      work.tell([review.event]);
     }
     const { enabled, readyTimeoutMs } = input.config.kubernetes;
     const known = review?.node ?? freed ?? node;
     const missing = enabled === false ? null : foldMissing(known, readyTimeoutMs, input.now);
     if (missing !== null) {
-      draft.putNode(missing.node);
-      draft.tell([missing.event]);
+      work.putNode(missing.node);
+      work.tell([missing.event]);
     }
     const { silentMs, heard } = presenceOf(input.presence, id);
     const folded = foldPresence(
@@ -86,8 +86,8 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
       timing,
     );
     if (folded === null) continue;
-    draft.putNode(folded.node);
-    draft.tell(folded.events);
+    work.putNode(folded.node);
+    work.tell(folded.events);
   }
   return removed;
 }

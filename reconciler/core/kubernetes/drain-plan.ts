@@ -5,7 +5,7 @@
  * that tolerate the drain, a rule on the pod, and a pod that may not be interrupted yet. kubectl
  * stops the whole drain for one pod that it may not touch; here only that pod is `blocked`.
  */
-import type { DrainWish } from "./drain-wish.ts";
+import type { DesiredDrain } from "./desired-drain.ts";
 import { DOMAIN, TAINT } from "./object.ts";
 import type { KubePod } from "./object.ts";
 
@@ -55,15 +55,15 @@ export type PlannedPod = {
   whys: string;
   /** 0 leaves before 1: what the node and the cluster need leaves last. */
   tier: 0 | 1;
-  /** What the pod itself asks for; a wish may say otherwise. */
+  /** What the pod itself asks for; a request may say otherwise. */
   graceMs: number;
 };
 
 /** In the order in which they leave: by tier, then by name. */
 export type DrainPlan = readonly PlannedPod[];
 
-export type PlanWish = Pick<
-  DrainWish,
+export type PlanRequest = Pick<
+  DesiredDrain,
   "force" | "ignoreDaemonsets" | "deleteEmptydirData" | "mode"
 >;
 
@@ -76,7 +76,7 @@ type Judged = Pick<PlannedPod, "verdict" | "reason" | "why" | "whys">;
  */
 export function planDrain(
   pods: readonly KubePod[],
-  wish: PlanWish,
+  desired: PlanRequest,
   daemonsets: ReadonlySet<string>,
   now: number,
   returned: ReadonlySet<string> = new Set(),
@@ -84,7 +84,7 @@ export function planDrain(
   return pods
     .map((pod): PlannedPod => {
       const { namespace, name, uid, graceMs } = pod;
-      const judged = judgePod(pod, wish, daemonsets, now, returned);
+      const judged = judgePod(pod, desired, daemonsets, now, returned);
       return { namespace, name, uid, ...judged, tier: pod.critical ? 1 : 0, graceMs };
     })
     .sort(
@@ -104,18 +104,18 @@ const say = (
 /** The first rule that knows an answer wins. */
 function judgePod(
   pod: KubePod,
-  wish: PlanWish,
+  desired: PlanRequest,
   daemonsets: ReadonlySet<string>,
   now: number,
   returned: ReadonlySet<string>,
 ): Judged {
   const rule = ruleOf(pod);
-  const stays = judgeStaying(pod, wish, daemonsets, rule, returned);
+  const stays = judgeStaying(pod, desired, daemonsets, rule, returned);
   if (stays !== null) return stays;
   if (pod.deletionAt !== null) return say("wait", "terminating", "it is being deleted already");
   if (isFinished(pod)) {
     // In mode `wait` nothing is asked to leave, and what has finished holds nobody up.
-    return wish.mode === "wait"
+    return desired.mode === "wait"
       ? say("keep", "finished", "it has finished")
       : say("evict", "finished", "it has finished");
   }
@@ -124,21 +124,21 @@ function judgePod(
   const until = judgeUntil(pod, now);
   if (until !== null) return until;
   const isOptedIn = rule === "evict";
-  if (pod.emptyDir && !wish.deleteEmptydirData && !isOptedIn)
+  if (pod.emptyDir && !desired.deleteEmptydirData && !isOptedIn)
     return say(
       "blocked",
       "emptydir",
       "it would lose the data of its emptyDir volume",
       "they would lose the data of their emptyDir volumes",
     );
-  if (pod.controller === null && !wish.force && !isOptedIn)
+  if (pod.controller === null && !desired.force && !isOptedIn)
     return say(
       "blocked",
       "unmanaged",
       "it has no controller that would recreate it",
       "they have no controller that would recreate them",
     );
-  if (wish.mode === "wait") return say("wait", "mode", "the drain waits until its deadline");
+  if (desired.mode === "wait") return say("wait", "mode", "the drain waits until its deadline");
   return say("evict", pod.controller === null ? "unmanaged" : "owned", becauseOf(pod));
 }
 
@@ -147,24 +147,24 @@ const says = (what: string): [string, string] => [`it says ${what}`, `they say $
 /** Those that stay whatever happens, and the rules that nobody can read. */
 function judgeStaying(
   pod: KubePod,
-  wish: PlanWish,
+  desired: PlanRequest,
   daemonsets: ReadonlySet<string>,
   rule: Rule,
   returned: ReadonlySet<string>,
 ): Judged | null {
   if (isDaemon(pod) && !isFinished(pod) && daemonsets.has(daemonOf(pod))) {
     const set = `to DaemonSet ${daemonOf(pod)}`;
-    const verdict = wish.ignoreDaemonsets ? "keep" : "blocked";
+    const verdict = desired.ignoreDaemonsets ? "keep" : "blocked";
     return say(verdict, "daemonset", `it belongs ${set}`, `they belong ${set}`);
   }
-  // An empty key tolerates everything, also what its owner never heard of: that is no wish to stay.
+  // An empty key tolerates everything, even unknown taints; that is no wish to stay.
   if (pod.tolerations.some(({ key }) => key === DRAINING))
     return say("keep", "tolerates", `it tolerates ${DRAINING}`);
   if (rule === "skip") return say("keep", "rule", `it says ${DRAIN_RULE}: skip`);
   if (returned.has(pod.uid))
     return say("keep", "returns", "its controller starts it on this node again and again");
   const isLeaving = pod.deletionAt !== null || isFinished(pod);
-  if (isDaemon(pod) && !isLeaving && !wish.force && rule !== "evict") {
+  if (isDaemon(pod) && !isLeaving && !desired.force && rule !== "evict") {
     const missing = `DaemonSet ${daemonOf(pod)} does not exist`;
     return say("blocked", "daemonset-missing", `its ${missing}`, `their ${missing}`);
   }

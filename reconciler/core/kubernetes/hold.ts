@@ -1,6 +1,6 @@
 /**
  * A person's hold on a Node, read from the annotation or the label `navarch.dev/hold`. People write
- * `true`, `yes`, `1` and `on` for the same wish, and a hold that is not understood must not end a
+ * `true`, `yes`, `1` and `on` for the same, and a hold that is not understood must not end a
  * machine: whatever does not clearly say no, holds, under a misspelt key (`Hold`, `holds`), too.
  * Pure.
  */

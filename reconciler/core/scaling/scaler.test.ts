@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { configOf } from "../../../test/world/world.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import { Draft, mirrorChange, newMirror } from "../draft.ts";
+import { UnitOfWork, mirrorChange, newMirror } from "../unit-of-work.ts";
 import { sightOf } from "../../../test/world/ask.ts";
 import type { DrainSight, QueueSight } from "../fleet.ts";
 import { newNode } from "../fold/new-node.ts";
@@ -91,10 +91,10 @@ pools:
     });
     const { nodes, pools, operations, facts } = this.mirror;
     const fleet = { fleetId: "f", nodes, pools, operations, facts };
-    const draft = new Draft(this.mirror);
+    const work = new UnitOfWork(this.mirror);
     const { config, presence, mono } = this;
-    this.scaler.evaluate({ fleet, config, sight, presence, mono }, draft);
-    const change = draft.finish();
+    this.scaler.evaluate({ fleet, config, sight, presence, mono }, work);
+    const change = work.finish();
     if (change !== null) mirrorChange(this.mirror, change);
     this.events.push(...(change?.events ?? []).map((one) => `${one.kind} ${one.message}`));
     return this.state().desired;
@@ -104,8 +104,8 @@ pools:
     const [pool] = this.config.pools;
     if (pool === undefined) throw new Error("no pool");
     const { server } = this.config;
-    const standing = this.scaler.standing(P);
-    return viewScaling(pool, this.state(), { server, standing, now: this.now, seen: this.queue });
+    const status = this.scaler.status(P);
+    return viewScaling(pool, this.state(), { server, status, now: this.now, seen: this.queue });
   }
 }
 

@@ -8,7 +8,7 @@ import type { Node } from "../../../schema/node.ts";
 import { compareVersions } from "../../../schema/release.ts";
 import { verdictOfNode } from "../fleet.ts";
 
-export type Standing =
+export type CandidateStatus =
   | { kind: "has it" }
   | { kind: "next" }
   /** It is told once what it waits for is over. */
@@ -30,7 +30,7 @@ export function platformOf(node: Node): string | null {
   return said?.slice(UPGRADE_CAPABILITY.length) ?? null;
 }
 
-export function standingOf(node: Node, campaign: CampaignFact): Standing {
+export function candidateStatusOf(node: Node, campaign: CampaignFact): CandidateStatus {
   const { agent } = node;
   if (agent === null) return { kind: "left alone", why: "no agent of it has spoken" };
   if (agent.version === campaign.to) return { kind: "has it" };

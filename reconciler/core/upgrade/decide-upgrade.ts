@@ -11,7 +11,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { factKey, factsOf, type Fact } from "../../../schema/safety.ts";
 import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";
-import { platformOf, standingOf, takesPart } from "./candidate.ts";
+import { platformOf, candidateStatusOf, takesPart } from "./candidate.ts";
 import { isLost, trackRow, WATCH_MS } from "./track.ts";
 
 export type UpgradeLook = {
@@ -116,11 +116,11 @@ function goOn(campaign: CampaignFact, rows: UpgradingFact[], look: UpgradeLook):
   }
   if (paused !== null) return { campaign, rows };
   const known = new Set(rows.map((row) => row.node));
-  const standings = [...nodes.values()]
+  const statuses = [...nodes.values()]
     .filter((node) => takesPart(node) && !known.has(node.id))
-    .map((node) => ({ node, standing: standingOf(node, campaign) }));
-  const next = standings.filter(({ standing }) => standing.kind === "next").map(({ node }) => node);
-  const waiting = standings.filter(({ standing }) => standing.kind === "waiting").length;
+    .map((node) => ({ node, status: candidateStatusOf(node, campaign) }));
+  const next = statuses.filter(({ status }) => status.kind === "next").map(({ node }) => node);
+  const waiting = statuses.filter(({ status }) => status.kind === "waiting").length;
   const away = rows.filter(isAway).length;
   const isOld = now - campaign.startedAt >= CAMPAIGN_MS_MAX;
   const watched = rows.some((row) => row.step === "upgraded" && now - row.since < WATCH_MS);

@@ -11,7 +11,7 @@ import type { Node } from "../../../schema/node.ts";
 import { compareVersions } from "../../../schema/release.ts";
 import { Report } from "../../../schema/report.ts";
 import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";
-import { Draft, newMirror } from "../draft.ts";
+import { UnitOfWork, newMirror } from "../unit-of-work.ts";
 import { sightOf } from "../../../test/world/ask.ts";
 import { campaignOf, decideUpgrade } from "./decide-upgrade.ts";
 import { stepUpgrade } from "./step.ts";
@@ -105,9 +105,9 @@ describe("stepUpgrade()", () => {
       const { now, attentiveMs } = SIGHT;
       const look = { ...fleet, now, attentiveMs, paused: null };
       expect(() => decideUpgrade(look)).toThrow();
-      const draft = new Draft(newMirror());
-      stepUpgrade(fleet, SIGHT, draft);
-      const change = draft.finish();
+      const work = new UnitOfWork(newMirror());
+      stepUpgrade(fleet, SIGHT, work);
+      const change = work.finish();
       expect(change?.facts).toEqual([
         {
           ...before,
@@ -122,7 +122,7 @@ describe("stepUpgrade()", () => {
       ]);
       // Stored so, nothing is decided any more, and nobody is told anything.
       const after = fleetOf([...fleet.nodes.values()], [...(change?.facts ?? []), strange]);
-      const again = new Draft(newMirror());
+      const again = new UnitOfWork(newMirror());
       stepUpgrade(after, SIGHT, again);
       expect(again.finish()).toBeNull();
       expect(campaignOf(after.facts)?.state).toBe("stopped");

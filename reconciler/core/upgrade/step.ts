@@ -6,7 +6,7 @@
  * which elsewhere would end the activation and come again with the next, ends the campaign instead:
  * with a reason in the store, and where everybody is.
  */
-import type { Draft } from "../draft.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
 import type { Fleet, Sight } from "../fleet.ts";
 import {
   campaignOf,
@@ -20,14 +20,14 @@ import {
 /** Of a fault more than this is nobody's to read in a table. */
 const FAULT_CHARS_MAX = 200;
 
-export function stepUpgrade(fleet: Fleet, sight: Sight, draft: Draft): void {
+export function stepUpgrade(fleet: Fleet, sight: Sight, work: UnitOfWork): void {
   if (!fleet.facts.has("upgrade")) return;
   const { attentiveMs, now } = sight;
   const paused = pausedBy(sight);
   const look = { facts: fleet.facts, nodes: fleet.nodes, now, attentiveMs, paused };
   const { put, events } = decideOrStop(look);
-  for (const fact of put) draft.putFact(fact);
-  draft.tell(events);
+  for (const fact of put) work.putFact(fact);
+  work.tell(events);
 }
 
 function decideOrStop(look: UpgradeLook): UpgradeChange {

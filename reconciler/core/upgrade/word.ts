@@ -7,7 +7,7 @@ import type { Node } from "../../../schema/node.ts";
 import type { AgentCommand, CommandResult } from "../../../schema/report.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";
-import type { Draft } from "../draft.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
 import type { Fleet } from "../fleet.ts";
 import { platformOf } from "./candidate.ts";
 import { campaignOf, isAtRest, isAway } from "./decide-upgrade.ts";
@@ -75,18 +75,18 @@ const WHY_CHARS_MAX = 200;
 export function foldUpgradeResults(
   node: NodeId,
   results: readonly CommandResult[],
-  draft: Draft,
+  work: UnitOfWork,
 ): void {
   if (results.length === 0) return;
-  const campaign = draft.fact("upgrade");
-  const row = draft.fact(`upgrading:${node}`);
+  const campaign = work.fact("upgrade");
+  const row = work.fact(`upgrading:${node}`);
   if (campaign?.kind !== "upgrade" || row?.kind !== "upgrading") return;
   const which = row.step === "returning" || row.step === "stranded" ? "back" : "to";
   const result = results.find((one) => one.command_id === idOf(campaign, which));
   if (result === undefined || row.answered !== null) return;
   const said = (result.output ?? "").slice(0, WHY_CHARS_MAX);
   const why = result.outcome === "succeeded" || said === "" ? row.why : said;
-  draft.putFact({ ...row, answered: result.outcome, why });
+  work.putFact({ ...row, answered: result.outcome, why });
 }
 
 /** Told to restart, and its time for that is not over: not hearing from it says nothing yet. */

@@ -126,7 +126,7 @@ function formatDemand(reconciler: Reconciler): Series[] {
     const queue = reconciler.queueOf(pool.name);
     const lost = staleness(pool, state, { server, now, seen: queue });
     if (lost === null) continue;
-    const seen = viewScaling(pool, state, { server, standing: null, now, seen: queue });
+    const seen = viewScaling(pool, state, { server, status: null, now, seen: queue });
     stale.add({ pool: pool.name }, lost);
     if (seen.pending_jobs !== null) pending.add({ pool: pool.name }, seen.pending_jobs);
     if (seen.queue_depth !== null) depth.add({ pool: pool.name }, seen.queue_depth);

@@ -97,8 +97,8 @@ test("takeReport() counts a machine that joined in its token's pool, whatever po
   const a = openWorldApp(w);
   const made = await a.call("POST", "/v1/join-tokens", { pool: "p", ttl: "1h" });
   expect(made.status).toBe(201);
-  const wish = { token: made.body["token"], node_id: "stray-1", nonce: "n".repeat(24) };
-  const joined = await a.call("POST", "/v1/agent/join", wish, null);
+  const desired = { token: made.body["token"], node_id: "stray-1", nonce: "n".repeat(24) };
+  const joined = await a.call("POST", "/v1/agent/join", desired, null);
   expect(joined.status).toBe(201);
   const token = String(joined.body["credential"]);
   for (const [named, counted] of [

@@ -56,28 +56,28 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
     const { cluster, alarms } = reconciler.cluster();
     const nodes = [...reconciler.fleet().nodes.values()];
     const { expected, matched } = countNodes(nodes);
-    const standing = cluster?.standing() ?? null;
+    const status = cluster?.status() ?? null;
     const refusals = refusedMarks(nodes, ports.clock.wallMs());
     const view: KubernetesView = {
       attached: cluster !== null,
-      server: standing?.server ?? null,
-      nodes: standing?.nodes ?? 0,
-      pods: standing?.pods ?? 0,
+      server: status?.server ?? null,
+      nodes: status?.nodes ?? 0,
+      pods: status?.pods ?? 0,
       matched,
       expected,
       missing_nodes: missingNodes(nodes),
-      age_ms: standing?.ageMs ?? null,
+      age_ms: status?.ageMs ?? null,
       dark: cluster?.dark() ?? null,
-      writes_per_second: standing?.writesPerSecond ?? 0,
-      draining: standing?.draining ?? 0,
-      forbidden: standing?.forbidden ?? [],
-      alarms: [...alarms, ...(standing?.doubts ?? [])],
+      writes_per_second: status?.writesPerSecond ?? 0,
+      draining: status?.draining ?? 0,
+      forbidden: status?.forbidden ?? [],
+      alarms: [...alarms, ...(status?.doubts ?? [])],
       refused: refusals.map(({ message }) => message),
       refusals,
       uncordoned: uncordoned(nodes, ports.clock.wallMs()),
-      blocked: standing?.blocked ?? [],
-      unshown: (standing?.unshown ?? []).slice(0, LINES_MAX),
-      ignored_holds: standing?.ignoredHolds ?? [],
+      blocked: status?.blocked ?? [],
+      unshown: (status?.unshown ?? []).slice(0, LINES_MAX),
+      ignored_holds: status?.ignoredHolds ?? [],
     };
     return c.json(view);
   });

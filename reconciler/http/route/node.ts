@@ -234,10 +234,11 @@ function isDrained(type: CommandType, force: boolean): boolean {
   return type === "drain" || !force;
 }
 
-type Wish = { type: CommandType; timeoutMs: number | null; drains: boolean };
+type OrderRequest = { type: CommandType; timeoutMs: number | null; drains: boolean };
 
 /** The steps an order would take, without taking them. */
-function dryRun(ports: RoutePorts, node: Node, { type, timeoutMs, drains }: Wish): string[] {
+function dryRun(ports: RoutePorts, node: Node, order: OrderRequest): string[] {
+  const { type, timeoutMs, drains } = order;
   if (type === "cordon" || type === "uncordon") return [`${type} ${node.id}`];
   const steps = [`cordon ${node.id}`];
   if (drains) steps.push(formatDrain(ports, node, timeoutMs));

@@ -12,7 +12,7 @@ import { whole } from "../../../schema/number.ts";
 import { recall, remember } from "../../core/scaling/asked.ts";
 import { remove, type Removed } from "../../core/scaling/removal.ts";
 import { lower, refusal, resize, type Asking, type Resized } from "../../core/scaling/resize.ts";
-import type { Draft } from "../../core/draft.ts";
+import type { UnitOfWork } from "../../core/unit-of-work.ts";
 import { desiredOf } from "../../core/fleet.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
 import { viewMembers } from "../view/member.ts";
@@ -71,7 +71,7 @@ export function poolSizeRoutes(api: App, ports: RoutePorts): void {
   api.post("/pools/:pool/remove", needs("operator"), (c) =>
     change(c, ports, Remove, ({ nodes }) => ({
       what: `remove ${[...new Set(nodes)].toSorted().join(",")}`,
-      judge: (asking, _desired, draft) => removeNamed(ports, asking, nodes, draft),
+      judge: (asking, _desired, work) => removeNamed(ports, asking, nodes, work),
     })),
   );
   api.get("/pools/:pool/members", needs("viewer"), (c) => {
@@ -82,26 +82,26 @@ export function poolSizeRoutes(api: App, ports: RoutePorts): void {
 }
 
 /** What one request asks for: in words that tell equal ones, and how it is judged. */
-type Wish = {
+type SizeRequest = {
   what: string;
-  judge(asking: Asking, desired: number, draft: Draft): Resized | Removed;
+  judge(asking: Asking, desired: number, work: UnitOfWork): Resized | Removed;
 };
 
 async function change<S extends v.GenericSchema<unknown, { reason: string }>>(
   c: Context<Env>,
   ports: RoutePorts,
   schema: S,
-  wishOf: (body: v.InferOutput<S>) => Wish,
+  requestOf: (body: v.InferOutput<S>) => SizeRequest,
 ): Promise<Response> {
   const pool = locatePool(c, ports);
   const { body, by, now } = await readAsked(c, ports, schema);
   const key = v.safeParse(v.optional(CommandId), c.req.header("Idempotency-Key"));
   if (!key.success) return invalid(`Idempotency-Key: ${key.issues[0].message}`);
-  const wish = wishOf(body);
+  const request = requestOf(body);
   let answer: Resized | Removed | { kind: "told" } = { kind: "told" };
-  await ports.reconciler.change((draft) => {
-    const state = draft.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
-    const before = recall(state, key.output ?? null, wish.what);
+  await ports.reconciler.change((work) => {
+    const state = work.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
+    const before = recall(state, key.output ?? null, request.what);
     if (before.kind === "done") return;
     if (before.kind === "other") {
       const message = `Idempotency-Key ${key.output} was used for: ${before.what}`;
@@ -110,11 +110,11 @@ async function change<S extends v.GenericSchema<unknown, { reason: string }>>(
     }
     const nodes = nodesOf(ports, pool.name);
     const asking = { pool, state, nodes, by, reason: body.reason, now };
-    answer = wish.judge(asking, desiredOf(pool, state), draft);
+    answer = request.judge(asking, desiredOf(pool, state), work);
     if (answer.kind === "refused") return;
-    for (const node of answer.nodes) draft.putNode(node);
-    draft.putPool(remember(answer.state, key.output ?? null, wish.what, now));
-    draft.tell(answer.events);
+    for (const node of answer.nodes) work.putNode(node);
+    work.putPool(remember(answer.state, key.output ?? null, request.what, now));
+    work.tell(answer.events);
   });
   return say(c, ports, pool, answer);
 }
@@ -143,7 +143,7 @@ function removeNamed(
   ports: RoutePorts,
   asking: Asking,
   names: readonly string[],
-  draft: Draft,
+  work: UnitOfWork,
 ): Resized | Removed {
   const sight = ports.reconciler.lastSight();
   if (sight === null) return refusal("unavailable", "no observations yet: retry later");
@@ -160,6 +160,6 @@ function removeNamed(
     }
     named.set(found.id, found);
   }
-  const operation = (id: Parameters<Draft["operation"]>[0]) => draft.operation(id);
+  const operation = (id: Parameters<UnitOfWork["operation"]>[0]) => work.operation(id);
   return remove({ ...asking, sight, operation }, [...named.values()]);
 }

@@ -27,7 +27,7 @@ export function scalingView(ports: RoutePorts, pool: PoolConfig): ScalingView {
   const { server } = reconciler.activeConfig();
   return viewScaling(pool, reconciler.fleet().pools.get(pool.name), {
     server,
-    standing: reconciler.standing(pool.name),
+    status: reconciler.status(pool.name),
     now: clock.wallMs(),
     seen: reconciler.queueOf(pool.name),
   });

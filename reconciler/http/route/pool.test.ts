@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import type { NodeId } from "../../../schema/id.ts";
-import { Gate } from "../../../test/world/gate.ts";
+import { CrashInjector } from "../../../test/world/crash-injector.ts";
 import { BASE, World } from "../../../test/world/world.ts";
 import { openWorldApp, type Json, type WorldApp } from "../../../test/world/app.ts";
 
@@ -472,23 +472,23 @@ describe("the process dies in between", () => {
         const story = await Story.open();
         const [first = ""] = story.of("p");
         const said = verb === "remove" ? { nodes: [first] } : body;
-        const gate = new Gate();
-        story.w.gate = gate;
+        const injector = new CrashInjector();
+        story.w.injector = injector;
         story.w.tolerant = true;
         await story.restart();
         await story.w.until(() => story.of("p").length === 3, 120);
         // The write of the request itself is the next one.
         let done = false;
-        gate.watch = (point) => {
+        injector.watch = (point) => {
           if (done || !point.what.startsWith("sql.batch") || point.side !== side) return;
           done = true;
-          gate.dead = true;
+          injector.dead = true;
           throw new Error("dies");
         };
         const lost = await story.post(verb, said, "k1").catch(() => null);
         expect(lost === null || lost.status >= 500).toBe(true);
-        gate.watch = null;
-        gate.revive();
+        injector.watch = null;
+        injector.revive();
         await story.restart();
         await story.w.until(() => story.of("p").length > 0, 120);
         const written = side === "a";

@@ -13,7 +13,7 @@ import {
   wantsDemand,
   type KnownQueue,
 } from "../../core/scaling/demand.ts";
-import type { Standing } from "../../runtime/scaler.ts";
+import type { ScalerStatus } from "../../runtime/scaler.ts";
 
 /** The queue that counts now, and whose word it is. */
 export type QueueView = {
@@ -39,7 +39,7 @@ export type ScalingView = {
 
 type From = {
   server: Config["server"];
-  standing: Standing | null;
+  status: ScalerStatus | null;
   /** Wall milliseconds. */
   now: number;
   /** The queue as the pool's scheduler shows it; without it, or `null`: nobody can tell. */
@@ -49,7 +49,7 @@ type From = {
 export function viewScaling(
   pool: PoolConfig,
   state: PoolState | undefined,
-  { server, standing, now, seen = null }: From,
+  { server, status, now, seen = null }: From,
 ): ScalingView {
   const { autoscaler } = pool.scaling;
   const interval = server.autoscaleIntervalMs;
@@ -58,8 +58,8 @@ export function viewScaling(
   const problem = demandProblem(autoscaler, heard, now, interval);
   const warning = demandWarning(autoscaler, known);
   const conditions = [problem, warning].filter((one) => one !== null);
-  if (autoscaler !== null && standing?.lost === true) {
-    conditions.push(`autoscaler: the size is held: ${standing.because}`);
+  if (autoscaler !== null && status?.lost === true) {
+    conditions.push(`autoscaler: the size is held: ${status.because}`);
   }
   const counts = wantsDemand(autoscaler) ? unitOf(autoscaler) : null;
   return {
@@ -106,7 +106,7 @@ function cooldownOf(pool: PoolConfig, state: PoolState | undefined, now: number)
 export function staleness(
   pool: PoolConfig,
   state: PoolState | undefined,
-  { server, now, seen = null }: Omit<From, "standing">,
+  { server, now, seen = null }: Omit<From, "status">,
 ): 0 | 1 | null {
   const pushed = state?.demand ?? null;
   const heard = { pushed, seen };

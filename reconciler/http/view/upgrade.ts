@@ -3,7 +3,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import type { UpgradeNodeView, UpgradeView } from "../../../schema/upgrade.ts";
 import type { Fleet, Sight } from "../../core/fleet.ts";
 import { iso, isoOrNull } from "./node.ts";
-import { standingOf, takesPart } from "../../core/upgrade/candidate.ts";
+import { candidateStatusOf, takesPart } from "../../core/upgrade/candidate.ts";
 import { campaignOf, isAtRest, rowsOf } from "../../core/upgrade/decide-upgrade.ts";
 import { pausedBy } from "../../core/upgrade/step.ts";
 
@@ -26,10 +26,10 @@ export function viewUpgrade(fleet: Fleet, sight: Sight | null): UpgradeView {
     const version = node.agent?.version ?? "";
     if (version === campaign.to) have++;
     if (told.has(node.id)) continue;
-    const standing = standingOf(node, campaign);
-    const why = "why" in standing ? standing.why : null;
+    const status = candidateStatusOf(node, campaign);
+    const why = "why" in status ? status.why : null;
     // Of one that is over nobody is next.
-    const state = running || standing.kind === "has it" ? standing.kind : "left alone";
+    const state = running || status.kind === "has it" ? status.kind : "left alone";
     nodes.push({ node_id: node.id, version, state, since: null, why });
   }
   nodes.sort((a, b) => (a.node_id < b.node_id ? -1 : 1));

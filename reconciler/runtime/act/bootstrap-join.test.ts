@@ -13,14 +13,14 @@ const never = (): never => {
 
 const TOKEN = "abcdef.0123456789abcdef";
 
-type Seen = { jobs: Job[]; wishes: Parameters<Join>[0][]; ended: number };
+type Seen = { jobs: Job[]; desired: Parameters<Join>[0][]; ended: number };
 
 /** Runs one set-up with `commands`; `stop` = what ends it while it runs. */
 async function runWith(from: { commands: readonly string[]; join?: Join | null; stop?: string }) {
-  const seen: Seen = { jobs: [], wishes: [], ended: 0 };
+  const seen: Seen = { jobs: [], desired: [], ended: 0 };
   const stop = new AbortController();
-  const made: Join = async (wish) => {
-    seen.wishes.push(wish);
+  const made: Join = async (desired) => {
+    seen.desired.push(desired);
     const end = async () => void seen.ended++;
     return { kind: "ok", server: "https://k:6443", caHash: "sha256:1", token: TOKEN, end };
   };
@@ -74,7 +74,7 @@ test("run() gives commands that join what they need, for this attempt", async ()
     KubernetesJoinToken: TOKEN,
     KubernetesCAHash: "sha256:1",
   });
-  expect(seen.wishes).toEqual([
+  expect(seen.desired).toEqual([
     { node: "n", pool: "a100", lastsMs: 600_000 + 3 * 300_000 } as never,
   ]);
   expect(seen.ended).toBe(1);
@@ -82,7 +82,7 @@ test("run() gives commands that join what they need, for this attempt", async ()
 
 test("run() makes no token for commands that do not join", async () => {
   const { seen } = await runWith({ commands: ["echo {{.Pool}}"] });
-  expect([seen.jobs.length, seen.wishes.length]).toEqual([1, 0]);
+  expect([seen.jobs.length, seen.desired.length]).toEqual([1, 0]);
 });
 
 test("run() leaves the token to a machine that goes on without us, and to no other", async () => {

@@ -237,16 +237,16 @@ test("run() of a hindrance that is no Error says it as it is", async () => {
 });
 
 test("run() gives a token for as long as the set-up may last, the push of the agent too", async () => {
-  const wishes: number[] = [];
+  const desired: number[] = [];
   const join: BootstrapPorts["join"] = async ({ lastsMs }) => {
-    wishes.push(lastsMs);
+    desired.push(lastsMs);
     return { kind: "hindered", message: "not now" };
   };
   const commands = ["join {{.KubernetesServer}}", "b"];
   const limits = { commands, sshTimeoutMs: 5_000, commandTimeoutMs: 300 };
   await carry(operation({ ...limits, pushAgent: true }), done, null, { join });
   await carry(operation({ ...limits, pushAgent: false }), done, null, { join });
-  expect(wishes).toEqual([5_900, 5_600]);
+  expect(desired).toEqual([5_900, 5_600]);
 });
 
 test("run() stores where a step begins or ends, and shows the rest while it lasts", async () => {

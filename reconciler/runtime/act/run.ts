@@ -48,14 +48,14 @@ export class Runner {
   private readonly lanes = new Map<string, Lane>();
   private readonly targets: Targets;
   private readonly clock: Clock;
-  private readonly hint: () => void;
+  private readonly wakeUp: () => void;
   private readonly permit: Permit;
   private done: { id: OperationId; outcome: Outcome }[] = [];
 
-  constructor(targets: Targets, clock: Clock, hint: () => void, permit: Permit) {
+  constructor(targets: Targets, clock: Clock, wakeUp: () => void, permit: Permit) {
     this.targets = targets;
     this.clock = clock;
-    this.hint = hint;
+    this.wakeUp = wakeUp;
     this.permit = permit;
   }
 
@@ -127,7 +127,7 @@ export class Runner {
     cancel();
     unwatch();
     this.done.push({ id: operation.id, outcome });
-    this.hint();
+    this.wakeUp();
   }
 
   /**

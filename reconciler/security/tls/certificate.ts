@@ -22,7 +22,7 @@ import { bits, instant, integer, octets, oid, sequence, tagged } from "./der.ts"
 /** PEM, both. */
 export type KeyPair = { certificate: string; key: string };
 
-export type Wish = {
+export type CertificateRequest = {
   /** Common name; nothing judges a server by it (RFC 6125). */
   name: string;
   /** Organizations of a client: Kubernetes reads each as a group. */
@@ -48,18 +48,19 @@ const OID = {
 } as const;
 
 /** A new authority that signs for itself. It may sign servers and clients, and no authority. */
-export function makeAuthority(wish: Omit<Wish, "hosts">): KeyPair {
+export function makeAuthority(request: Omit<CertificateRequest, "hosts">): KeyPair {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const certificate = certify({ ...wish, publicKey }, { name: wish.name, privateKey, publicKey });
+  const signer = { name: request.name, privateKey, publicKey };
+  const certificate = certify({ ...request, publicKey }, signer);
   return { certificate, key: formatKey(privateKey) };
 }
 
 /** A key and a certificate for it, signed by `authority`. */
-export function issue(authority: KeyPair, wish: Wish): KeyPair {
+export function issue(authority: KeyPair, request: CertificateRequest): KeyPair {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const signer = createPrivateKey(authority.key);
   const certificate = certify(
-    { ...wish, publicKey },
+    { ...request, publicKey },
     { name: nameOf(authority.certificate), privateKey: signer, publicKey: createPublicKey(signer) },
   );
   return { certificate, key: formatKey(privateKey) };
@@ -77,18 +78,18 @@ function nameOf(pem: string): string {
 
 type Signer = { name: string; privateKey: KeyObject; publicKey: KeyObject };
 
-function certify(wish: Wish & { publicKey: KeyObject }, signer: Signer): string {
-  const self = wish.publicKey === signer.publicKey;
+function certify(request: CertificateRequest & { publicKey: KeyObject }, signer: Signer): string {
+  const self = request.publicKey === signer.publicKey;
   const algorithm = sequence(oid(OID.ecdsaWithSha256));
   const tbs = sequence(
     tagged(0xa0, integer(Buffer.from([2]))),
     integer(serial()),
     algorithm,
     distinguished(signer),
-    sequence(instant(wish.fromMs), instant(wish.untilMs)),
-    distinguished(wish),
-    spki(wish.publicKey),
-    tagged(0xa3, sequence(...extensions(wish, self, signer.publicKey))),
+    sequence(instant(request.fromMs), instant(request.untilMs)),
+    distinguished(request),
+    spki(request.publicKey),
+    tagged(0xa3, sequence(...extensions(request, self, signer.publicKey))),
   );
   const der = sequence(tbs, algorithm, bits(sign("sha256", tbs, signer.privateKey)));
   const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
@@ -96,7 +97,7 @@ function certify(wish: Wish & { publicKey: KeyObject }, signer: Signer): string 
 }
 
 function extensions(
-  wish: Wish & { publicKey: KeyObject },
+  request: CertificateRequest & { publicKey: KeyObject },
   isAuthority: boolean,
   signer: KeyObject,
 ): Buffer[] {
@@ -110,14 +111,14 @@ function extensions(
   const found = [
     extension(OID.basicConstraints, true, constraint),
     extension(OID.keyUsage, true, usage),
-    extension(OID.subjectKeyIdentifier, false, octets(keyId(wish.publicKey))),
+    extension(OID.subjectKeyIdentifier, false, octets(keyId(request.publicKey))),
     extension(OID.authorityKeyIdentifier, false, sequence(tagged(0x80, keyId(signer)))),
   ];
   if (isAuthority) return found;
-  const purpose = wish.hosts === undefined ? OID.clientAuth : OID.serverAuth;
+  const purpose = request.hosts === undefined ? OID.clientAuth : OID.serverAuth;
   found.push(extension(OID.extendedKeyUsage, false, sequence(oid(purpose))));
-  if (wish.hosts !== undefined) {
-    const names = sequence(...wish.hosts.map(alternative));
+  if (request.hosts !== undefined) {
+    const names = sequence(...request.hosts.map(alternative));
     found.push(extension(OID.subjectAltName, false, names));
   }
   return found;
@@ -151,7 +152,7 @@ function alternative(host: string): Buffer {
   return tagged(0x87, Buffer.from(version === 4 ? host.split(".").map(Number) : octets6));
 }
 
-function distinguished({ name, groups = [] }: Pick<Wish, "name" | "groups">): Buffer {
+function distinguished({ name, groups = [] }: Pick<CertificateRequest, "name" | "groups">): Buffer {
   const part = (id: readonly number[], value: string): Buffer =>
     tagged(0x31, sequence(oid(id), tagged(0x0c, Buffer.from(value))));
   const organizations = groups.map((group) => part(OID.organization, group));

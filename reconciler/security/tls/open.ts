@@ -78,9 +78,9 @@ export function broughtTls({ server }: Config): ServerTls | null {
   return tls === null ? null : readBrought(tls);
 }
 
-type Wish = NonNullable<ServerConfig["tls"]>;
+type CertificateRequest = NonNullable<ServerConfig["tls"]>;
 
-function readBrought(tls: Wish): ServerTls {
+function readBrought(tls: CertificateRequest): ServerTls {
   const cert = readFileSync(tls.certFile ?? "", "utf8");
   const key = readFileSync(tls.keyFile ?? "", "utf8");
   const clientCa = readClientCa(tls);
@@ -89,7 +89,7 @@ function readBrought(tls: Wish): ServerTls {
   return { cert, key, clientCa, client, ca: null, fingerprint: null, renewAtMs: null };
 }
 
-function readClientCa({ clientCaFile }: Wish): string | null {
+function readClientCa({ clientCaFile }: CertificateRequest): string | null {
   return clientCaFile === null ? null : readFileSync(clientCaFile, "utf8");
 }
 

@@ -1,7 +1,7 @@
 /**
  * What each bench of the cluster's side runs on: a throw-away Kubernetes with etcd that waits for
  * the disk, KWOK in place of kubelets, the compiled control plane with a pool of the fake cloud,
- * the crowd that speaks for its machines, and an observer. The fake cloud's instances are real
+ * the population that speaks for its machines, and an observer. The fake cloud's instances are real
  * entries of its journal; the program that it starts for each ends at once, because 1,500 agents
  * are one process here. Adapter: processes, network, clock.
  */
@@ -12,7 +12,7 @@ import type { KubernetesView, PlanView } from "../../../schema/api.ts";
 import { Plane, until } from "../../fixture/plane/plane.ts";
 import { type Cluster, type ClusterOptions, openCluster } from "../../real/kubernetes/cluster.ts";
 import { isAlive } from "../../real/kubernetes/part.ts";
-import type { CrowdAnswer, CrowdOrder, CrowdSettings } from "./crowd.ts";
+import type { PopulationAnswer, PopulationOrder, PopulationSettings } from "./population.ts";
 import type { NodesSeen, ObserverOrder, ObserverSettings, PodsSeen, Probes } from "./observer.ts";
 import { LOGS_MARKS } from "./mark.ts";
 import { Shares } from "./share.ts";
@@ -77,12 +77,12 @@ export class World {
   readonly plane: Plane;
   readonly members = new Map<string, Member>();
   private readonly options: WorldOptions;
-  private talkers: { crowd: Talker; observer: Talker } | null = null;
+  private talkers: { population: Talker; observer: Talker } | null = null;
   private secret = "";
   private joining: Promise<void> | null = null;
   private stopped = false;
   /** Node objects whose machines have ended. */
-  private readonly parted = new Set<string>();
+  private readonly orphaned = new Set<string>();
 
   private constructor(cluster: Cluster, options: WorldOptions) {
     this.cluster = cluster;
@@ -110,9 +110,12 @@ export class World {
     process.once("exit", this.abandon);
     const identity = readFileSync(join(this.plane.state, "identity.json"), "utf8");
     this.secret = (JSON.parse(identity) as { secret: string }).secret;
-    const crowd: CrowdSettings = { url: this.plane.url, everyMs: REPORT_MS };
+    const population: PopulationSettings = { url: this.plane.url, everyMs: REPORT_MS };
     this.talkers = {
-      crowd: new Talker(join(import.meta.dir, "crowd-main.ts"), JSON.stringify(crowd)),
+      population: new Talker(
+        join(import.meta.dir, "population-main.ts"),
+        JSON.stringify(population),
+      ),
       observer: this.openObserver("none", 0),
     };
     await until(`${size} machines joined`, 60_000 + size * 200, async () => {
@@ -169,8 +172,8 @@ export class World {
     const { live } = this.plane.reality();
     const there = new Set<string>(live.map(({ id }) => id));
     for (const { instance, object } of this.members.values()) {
-      if (there.has(instance) || this.parted.has(object)) continue;
-      this.parted.add(object);
+      if (there.has(instance) || this.orphaned.has(object)) continue;
+      this.orphaned.add(object);
       await this.cluster.stopPulse(object);
     }
     for (const { id, state, tags } of live) {
@@ -188,7 +191,7 @@ export class World {
     });
     for (const one of fresh) this.members.set(one.node, one);
     const agents = fresh.map(({ node }) => ({ name: node, token: nodeToken(this.secret, node) }));
-    await this.crowd({ do: "add", agents });
+    await this.population({ do: "add", agents });
   }
 
   /** Goes on joining what the product buys, until the world is closed. */
@@ -202,17 +205,18 @@ export class World {
     this.joining ??= loop();
   }
 
-  private async crowd(order: CrowdOrder): Promise<CrowdAnswer> {
+  private async population(order: PopulationOrder): Promise<PopulationAnswer> {
     if (this.talkers === null) throw new Error("the world is closed");
-    return this.talkers.crowd.ask<CrowdAnswer>(order);
+    return this.talkers.population.ask<PopulationAnswer>(order);
   }
 
   /** Wall ms at which each report was sent. */
-  async fail(members: readonly Member[], withinMs: number, xid: number): Promise<CrowdAnswer> {
+  async fail(members: readonly Member[], withinMs: number, xid: number): Promise<PopulationAnswer> {
     const names = members.map(({ node }) => node);
-    const answer = await this.crowd({ do: "fault", names, withinMs, xid });
+    const answer = await this.population({ do: "fault", names, withinMs, xid });
     const [first] = answer.errors;
-    if (first !== undefined) this.options.say(`  crowd: ${answer.errors.length} errors: ${first}`);
+    if (first === undefined) return answer;
+    this.options.say(`  population: ${answer.errors.length} errors: ${first}`);
     return answer;
   }
 
@@ -251,7 +255,7 @@ export class World {
     return new Shares([
       ...named,
       ["navarch", this.plane.pid],
-      ["crowd", talkers.crowd.pid],
+      ["population", talkers.population.pid],
       ["observer", talkers.observer.pid],
       ["bench", process.pid],
     ]);
@@ -261,7 +265,7 @@ export class World {
   async close(): Promise<string[]> {
     this.stopped = true;
     await this.joining;
-    await this.talkers?.crowd.close();
+    await this.talkers?.population.close();
     await this.talkers?.observer.close();
     this.talkers = null;
     // Its machines are entries of a journal and nothing else, so there is nothing to end.

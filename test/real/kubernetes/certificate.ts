@@ -1,10 +1,10 @@
 /** A certificate authority of its own for one throw-away cluster, and what it signs. */
 import { generateKeyPairSync } from "node:crypto";
 import { issue, makeAuthority } from "../../../reconciler/security/tls/certificate.ts";
-import type { KeyPair, Wish } from "../../../reconciler/security/tls/certificate.ts";
+import type { KeyPair, CertificateRequest } from "../../../reconciler/security/tls/certificate.ts";
 
 /** Kubernetes reads the common name as the user. */
-export type Subject = Pick<Wish, "name" | "groups" | "hosts">;
+export type Subject = Pick<CertificateRequest, "name" | "groups" | "hosts">;
 
 export type Authority = { certificate: string; issue(subject: Subject): KeyPair };
 

@@ -147,7 +147,7 @@ export class Cluster {
       await this.timed("users", () => grantAccess(this.access, productRules));
     }
     if (controllers) {
-      // Its first visible deed: without this account no pod can be made.
+      // Its first visible effect: without this account no pod can be made.
       await this.timed("controllers", async () => {
         const path = "/api/v1/namespaces/default/serviceaccounts/default";
         await this.wait("controllers", async () => (await this.request(path)).ok);

@@ -17,7 +17,7 @@ import {
 } from "../../../reconciler/kubernetes/permission.ts";
 import { readNode } from "../../../reconciler/kubernetes/read-node.ts";
 import { StatusMirror } from "../../../reconciler/kubernetes/status-mirror.ts";
-import type { StatusWish } from "../../../reconciler/kubernetes/status-mirror.ts";
+import type { DesiredStatus } from "../../../reconciler/kubernetes/status-mirror.ts";
 import {
   changeTaints,
   DRAINING_TAINT,
@@ -174,9 +174,9 @@ describe.skipIf(missing !== null)("Node objects on a real server", () => {
       }
     };
     await Promise.all([ours(), ...keys.map(other)]);
-    const wish = { want: [], drop: [TAINT.draining] };
+    const desired = { want: [], drop: [TAINT.draining] };
     await until("ours is gone", 20_000, async () =>
-      (await changeTaints(ports(), target, wish)).kind === "done" ? true : null,
+      (await changeTaints(ports(), target, desired)).kind === "done" ? true : null,
     );
     const taints = (await look("t1")).taints.filter(({ key }) => !key.startsWith("node."));
     const named = taints.map(({ key, value }) => `${key}=${value ?? ""}`).sort();
@@ -191,7 +191,7 @@ describe.skipIf(missing !== null)("Node objects on a real server", () => {
       ...ports(),
       log: (_level, line) => void told.push(line),
     });
-    const wish = (more: Partial<StatusWish>): StatusWish => ({
+    const desired = (more: Partial<DesiredStatus>): DesiredStatus => ({
       name: "m1",
       uid: object.uid,
       pool: "a100",
@@ -204,8 +204,8 @@ describe.skipIf(missing !== null)("Node objects on a real server", () => {
       mirror: { condition: true, labels: true, taint: true },
       ...more,
     });
-    const tend = async (more: Partial<StatusWish>): Promise<void> => {
-      mirror.tend([wish(more)]);
+    const tend = async (more: Partial<DesiredStatus>): Promise<void> => {
+      mirror.tend([desired(more)]);
       await mirror.rest();
     };
     await tend({});

@@ -8,9 +8,9 @@ import { join } from "node:path";
 import type { KubeAnswer, KubeApi } from "../../../reconciler/kubernetes/api.ts";
 import { openClient } from "../../../reconciler/kubernetes/client.ts";
 import { openTransport } from "../../../reconciler/kubernetes/connect.ts";
-import type { DrainPlan, PlanWish } from "../../../reconciler/core/kubernetes/drain-plan.ts";
+import type { DrainPlan, PlanRequest } from "../../../reconciler/core/kubernetes/drain-plan.ts";
 import { deletePod, evictPod } from "../../../reconciler/kubernetes/drain-request.ts";
-import type { DrainWish } from "../../../reconciler/core/kubernetes/drain-wish.ts";
+import type { DesiredDrain } from "../../../reconciler/core/kubernetes/desired-drain.ts";
 import { Drainers } from "../../../reconciler/kubernetes/drainer.ts";
 import { judgeEviction } from "../../../reconciler/kubernetes/eviction.ts";
 import type { EvictionVerdict } from "../../../reconciler/kubernetes/eviction.ts";
@@ -61,14 +61,14 @@ function open(api: KubeApi, pods: () => readonly KubePod[] = () => []): Drainers
     clock,
     random: Math.random,
     log: () => undefined,
-    hint: () => undefined,
+    wakeUp: () => undefined,
     tell: () => undefined,
     tellPod: () => undefined,
     room: () => 400,
   });
 }
 
-const WISH: PlanWish = {
+const WISH: PlanRequest = {
   force: false,
   ignoreDaemonsets: true,
   deleteEmptydirData: true,
@@ -97,7 +97,7 @@ async function kubectlPlan(cluster: Cluster, node: string, ...flags: string[]): 
   return out.trimEnd().split("\n").sort();
 }
 
-async function ourPlan(drainers: Drainers, change: Partial<PlanWish>): Promise<string[]> {
+async function ourPlan(drainers: Drainers, change: Partial<PlanRequest>): Promise<string[]> {
   const answer = await drainers.plan(NODE, { ...WISH, ...change });
   if (answer.kind !== "ok") throw new Error(answer.message);
   return lines(answer.plan);
@@ -213,7 +213,7 @@ describe.skipIf(missing !== null)("on an API server alone", () => {
     for (const [i, shape] of shapes.entries()) await pod(`p${i}`, shape);
     const drainers = open(api);
     // kubectl holds itself back to a few requests a second, so these are the sets that matter.
-    const sets: Partial<PlanWish>[] = [{}, { force: true }, { deleteEmptydirData: false }];
+    const sets: Partial<PlanRequest>[] = [{}, { force: true }, { deleteEmptydirData: false }];
     for (const set of sets) {
       const { force, deleteEmptydirData } = { ...WISH, ...set };
       const ours = await ourPlan(drainers, set);
@@ -371,7 +371,7 @@ describe.skipIf(missing !== null)("on a whole cluster", () => {
     expect(ours.filter((line) => line.endsWith("evict"))).toHaveLength(4);
     expect((await cluster.kubectl("cordon", NODE)).code).toBe(0);
     const node = await cluster.json<Made>(`/api/v1/nodes/${NODE}`);
-    const wish: DrainWish = {
+    const desired: DesiredDrain = {
       ...WISH,
       node: "n1" as NodeId,
       pool: null,
@@ -393,8 +393,8 @@ describe.skipIf(missing !== null)("on a whole cluster", () => {
         ({ name, phase }) => name.startsWith("behind") && phase === "Running",
       );
       fewest = Math.min(fewest, guarded.filter(({ deletionAt }) => deletionAt === null).length);
-      drainers.tend([wish]);
-      return drainers.left(wish.node).kind === "empty" ? true : null;
+      drainers.tend([desired]);
+      return drainers.left(desired.node).kind === "empty" ? true : null;
     });
     // A look may miss the moment in which one of the two is on its way.
     expect(fewest).toBeGreaterThanOrEqual(1);

@@ -105,8 +105,8 @@ async function grant(): Promise<void> {
   expect(done).toMatchObject({ code: 0, err: "" });
 }
 
-async function pass(join: Join | null, wish = WISH): Promise<JoinPass> {
-  const made = await join?.(wish);
+async function pass(join: Join | null, desired = WISH): Promise<JoinPass> {
+  const made = await join?.(desired);
   if (made?.kind !== "ok") throw new Error(made?.message ?? "nobody lets machines join");
   return made;
 }

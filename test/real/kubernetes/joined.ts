@@ -61,7 +61,7 @@ export class Joined {
   readonly cluster: Cluster;
   private readonly nameOf: (instance: string) => string;
   private readonly joined = new Set<string>();
-  private readonly parted = new Set<string>();
+  private readonly orphaned = new Set<string>();
   private stopped = false;
   private joining: Promise<void> = Promise.resolve();
 
@@ -103,9 +103,9 @@ export class Joined {
       this.joined.add(id);
     }
     for (const id of this.joined) {
-      if (live.includes(id) || this.parted.has(id)) continue;
+      if (live.includes(id) || this.orphaned.has(id)) continue;
       await this.cluster.silence(this.nameOf(id));
-      this.parted.add(id);
+      this.orphaned.add(id);
     }
   }
 

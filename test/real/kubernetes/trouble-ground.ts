@@ -310,12 +310,12 @@ export async function waitReplaced(plane: Plane, node: NodeView, limitMs: number
   await until(`${node.node_id} is replaced`, limitMs, async () => {
     const events = await plane.events(`&node=${node.node_id}`);
     if (events.some(({ kind }) => kind === "node.replaced")) return true;
-    throw new Error(await standing(plane, node.node_id));
+    throw new Error(await status(plane, node.node_id));
   });
 }
 
 /** For people who read why a test failed. */
-export async function standing(plane: Plane, id: string): Promise<string> {
+export async function status(plane: Plane, id: string): Promise<string> {
   const { waits } = await plane.get<{ waits: unknown }>("/plan");
   const { phase } = await plane.get<NodeView>(`/nodes/${id}`);
   const told = (await plane.events(`&node=${id}`)).map(({ kind }) => kind);

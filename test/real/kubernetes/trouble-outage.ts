@@ -5,7 +5,7 @@
  * Adapter: processes, network, clock.
  */
 import type { KubernetesView, NodeView } from "../../../schema/api.ts";
-import { endsOf, type Ground, standing, waitReplaced } from "./trouble-ground.ts";
+import { endsOf, type Ground, status, waitReplaced } from "./trouble-ground.ts";
 
 export type Outage = {
   /** How long the server is away. */
@@ -58,7 +58,7 @@ export async function playOutage(ground: Ground, outage: Outage): Promise<Outage
     await Bun.sleep(200);
   }
   const { phase } = await plane.get<NodeView>(`/nodes/${sick.node_id}`);
-  if (phase !== "draining") broken.push(`it was ${phase}: ${await standing(plane, sick.node_id)}`);
+  if (phase !== "draining") broken.push(`it was ${phase}: ${await status(plane, sick.node_id)}`);
   if (darkMs === 0 || darkMs > DARK_MS_MAX) broken.push(`it told of the outage after ${darkMs} ms`);
   await ground.returnApiserver();
   await ground.allow(work);

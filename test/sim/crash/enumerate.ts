@@ -6,7 +6,7 @@
 import type { ProviderClass } from "../../../reconciler/core/provider.ts";
 import type { PoolName } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { Gate } from "../../world/gate.ts";
+import { CrashInjector } from "../../world/crash-injector.ts";
 import { World, type Universe } from "../../world/world.ts";
 import { live, optionsOf, type Cell, type Death, type Start } from "./life.ts";
 import { replyOf } from "./reply.ts";
@@ -52,11 +52,11 @@ function universeOf(workflow: Workflow, cls: ProviderClass): Promise<Universe> {
 
 async function makeUniverse(workflow: Workflow, cls: ProviderClass): Promise<Universe> {
   const { start } = workflow;
-  const gate = new Gate();
+  const injector = new CrashInjector();
   const world = await World.open(workflow.yaml, {
     ...optionsOf({ workflow, class: cls, reply: replyOf("ok") }),
     store: "memory",
-    prepare: gate,
+    prepare: injector,
   });
   try {
     const nothing = world.capture();
@@ -64,7 +64,7 @@ async function makeUniverse(workflow: Workflow, cls: ProviderClass): Promise<Uni
       case "nothing":
         return nothing;
       case "bought-unknown":
-        return await boughtUnknown(world, gate);
+        return await boughtUnknown(world, injector);
       case "steady":
         await becomeSteady(world, start.nodes);
         break;
@@ -81,9 +81,9 @@ async function makeUniverse(workflow: Workflow, cls: ProviderClass): Promise<Uni
   }
 }
 
-async function boughtUnknown(world: World, gate: Gate): Promise<Universe> {
+async function boughtUnknown(world: World, injector: CrashInjector): Promise<Universe> {
   const caught: Universe[] = [];
-  gate.watch = ({ side, what }) => {
+  injector.watch = ({ side, what }) => {
     if (what === "cloud.create" && side === "a") caught.push(world.capture());
   };
   await world.start();

@@ -3,7 +3,7 @@
  * crash: what a crash would leave is captured at each point on the way. A process is nothing but
  * what it left, so every schedule of crashes is a chain of such lives.
  */
-import { Gate, type Point } from "../../world/gate.ts";
+import { CrashInjector, type Point } from "../../world/crash-injector.ts";
 import { World, type Universe } from "../../world/world.ts";
 import type { ProviderClass } from "../../../reconciler/core/provider.ts";
 import { watchIntents } from "./intent.ts";
@@ -123,21 +123,21 @@ class Deaths {
 /** Lives one life. Throws nothing: whatever goes wrong is told. */
 export async function live(cell: Cell, start: Start, options: LifeOptions): Promise<Life> {
   const { universe } = start;
-  const gate = new Gate();
+  const injector = new CrashInjector();
   const world = await World.open(cell.workflow.yaml, {
     ...optionsOf(cell),
-    prepare: gate,
+    prepare: injector,
     from: { ...universe, wallMs: universe.wallMs + options.downMs },
   });
   const story = copyStory(start.story);
   const deaths = new Deaths(world, story);
   const unintended = watchIntents(world);
-  if (options.fork) gate.watch = (point) => deaths.note(point);
+  if (options.fork) injector.watch = (point) => deaths.note(point);
   try {
     await world.start();
     await tell(world, cell.workflow, story);
     await calm(world, cell.workflow);
-    gate.watch = null;
+    injector.watch = null;
     const wrong = judge(world, cell.workflow, cell.reply, options.given);
     wrong.push(...unintended, ...deaths.wrong, ...(await silence(world, story, options.rested)));
     return { deaths: [...deaths.found.values()], wrong };

@@ -5,7 +5,7 @@
  * refused, or (at a tag-only cloud, which can refuse nothing) leave one surplus that is ended.
  */
 import { settle } from "../../../simulator/engine/clock.ts";
-import { Gate } from "../../world/gate.ts";
+import { CrashInjector } from "../../world/crash-injector.ts";
 import { World } from "../../world/world.ts";
 import { judge } from "./judge.ts";
 import {
@@ -55,11 +55,11 @@ export async function freeze(
 ): Promise<Thawed> {
   const frozen = Promise.withResolvers<string>();
   const thaw = Promise.withResolvers<void>();
-  const gate = new Gate();
+  const injector = new CrashInjector();
   const { universe } = start;
   const first = await World.open(cell.workflow.yaml, {
     ...optionsOf(cell),
-    prepare: gate,
+    prepare: injector,
     from: universe,
   });
   first.tolerant = true;
@@ -71,9 +71,9 @@ export async function freeze(
   const out: Thawed = { wrong: [], points, held: null };
   try {
     await first.start();
-    const begun = gate.count;
+    const begun = injector.count;
     let isHeld = false;
-    gate.hold = ({ n, side, what }) => {
+    injector.hold = ({ n, side, what }) => {
       points.first = n - begun;
       if (!isHeld && n - begun === wanted.at && side === wanted.side) {
         isHeld = true;
@@ -113,11 +113,11 @@ async function takeOver(
   from: { story: Story; given: number; thawAt: number; rested: Set<string> },
   out: Thawed,
 ): Promise<void> {
-  const gate = new Gate();
-  const second = await World.open(cell.workflow.yaml, { beside: first, prepare: gate });
+  const injector = new CrashInjector();
+  const second = await World.open(cell.workflow.yaml, { beside: first, prepare: injector });
   second.tolerant = true;
   let left = -1;
-  gate.watch = ({ n }) => {
+  injector.watch = ({ n }) => {
     out.points.second = n;
     if (n !== from.thawAt || left >= 0) return;
     left = LAST_ACTIVATIONS;
@@ -137,7 +137,7 @@ async function takeOver(
     };
     await tell(second, cell.workflow, story);
     // A frozen one that has not gone on by now never does: the rest is watched without it.
-    gate.watch = null;
+    injector.watch = null;
     await calm(second, cell.workflow);
     const late = (first.writer?.wrote ?? 0) - wroteBefore;
     if (late > 0) out.wrong.push(`a frozen process wrote ${late} rows after its time`);

@@ -167,7 +167,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "evictions go on in a pause",
     {
-      file: "reconciler/core/wish.ts",
+      file: "reconciler/core/desired-state.ts",
       from: "if (paused !== null) return paused.message;",
       to: "",
     },
@@ -177,8 +177,8 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "an eviction that waited is sent whatever has become of its reason",
     {
       file: kube("drainer.ts"),
-      from: "drain.wish.paused === null && this.isWordRecent(this.now().mono);",
-      to: "(drain.wish.paused === null || this.isWordRecent(this.now().mono));",
+      from: "drain.desired.paused === null && this.isWordRecent(this.now().mono);",
+      to: "(drain.desired.paused === null || this.isWordRecent(this.now().mono));",
     },
     { file: CRASH, name: "evicts nobody in a pool" },
   ),
@@ -237,7 +237,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a budget that never gives way is waited for without end",
     {
-      file: "reconciler/core/wish.ts",
+      file: "reconciler/core/desired-state.ts",
       from: "deleteAtDeadline: endsAtDeadline(node, pool),",
       to: "deleteAtDeadline: endsAtDeadline(node, pool) && node.pool === null,",
     },

@@ -73,7 +73,7 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: "reconciler/core/fold/everything.ts",
-        from: "  const fleet = draftFleet(input, draft);\n  const doubt",
+        from: "  const fleet = fleetOf(input, work);\n  const doubt",
         to: "  const fleet = { ...input.fleet, operations: new Map() };\n  const doubt",
       },
       {

@@ -14,7 +14,7 @@ import { turn } from "../../../simulator/engine/clock.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { aroundProvider } from "../../../reconciler/provider/around.ts";
 import { aroundScheduler } from "../../world/around.ts";
-import { Gate } from "../../world/gate.ts";
+import { CrashInjector } from "../../world/crash-injector.ts";
 import { Process } from "../../../simulator/engine/process.ts";
 
 export type LifePorts = {
@@ -35,7 +35,7 @@ export class Life {
   private database = MemoryDatabase.empty();
   private process: Process | null = null;
   /** Of the process that runs, or ran last. */
-  gate = new Gate();
+  injector = new CrashInjector();
   /** Something arrived since the last activation began. */
   private dirty = false;
   activations = 0;
@@ -46,7 +46,7 @@ export class Life {
   }
 
   isUp(): boolean {
-    return this.process !== null && !this.gate.dead;
+    return this.process !== null && !this.injector.dead;
   }
 
   get running(): Process | null {
@@ -60,7 +60,7 @@ export class Life {
   /** A process comes up on what is durable. */
   async start(config: Config): Promise<void> {
     const { clock, watch, fleetId, cloud, scheduler, trouble } = this.ports;
-    const gate = new Gate();
+    const injector = new CrashInjector();
     this.lives++;
     const note = <T>(answer: Promise<T>): Promise<T> => answer.finally(() => (this.dirty = true));
     const process = await Process.start({
@@ -70,7 +70,7 @@ export class Life {
         clients: { writer: this.database.client(), reader: this.database.client() },
       },
       log: (level, message, fields) => {
-        if (level === "error" && !gate.dead) trouble(`${message} ${JSON.stringify(fields)}`);
+        if (level === "error" && !injector.dead) trouble(`${message} ${JSON.stringify(fields)}`);
       },
       scheduler,
       providers: new Map([["fake", cloud]]),
@@ -78,18 +78,18 @@ export class Life {
       policy: compiledBuiltin,
       fleetId,
       between: {
-        client: (client) => gate.client(client),
+        client: (client) => injector.client(client),
         store: (store) => watch.store(store),
         provider: (one) =>
-          aroundProvider(gate.provider(watch.provider(one)), (_, call) => note(call())),
+          aroundProvider(injector.provider(watch.provider(one)), (_, call) => note(call())),
         scheduler: (one) =>
-          aroundScheduler(gate.scheduler(watch.scheduler(one)), (_, call) => note(call())),
+          aroundScheduler(injector.scheduler(watch.scheduler(one)), (_, call) => note(call())),
       },
     });
     // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
-    process.reconciler.hint = () => (this.dirty = true);
+    process.reconciler.wakeUp = () => (this.dirty = true);
     this.process = process;
-    this.gate = gate;
+    this.injector = injector;
   }
 
   /** The process is gone on the spot. */
@@ -97,7 +97,7 @@ export class Life {
     const { process } = this;
     this.process = null;
     if (process === null) return;
-    this.gate.dead = true;
+    this.injector.dead = true;
     await process.kill();
   }
 
@@ -110,7 +110,7 @@ export class Life {
 
   /** Activations until nothing is left to do now. True once it rests, false if it died. */
   async turn(): Promise<boolean> {
-    const { process, gate } = this;
+    const { process, injector } = this;
     if (process === null) return false;
     const { reconciler } = process;
     for (let i = 0; i < TURNS_MAX; i++) {
@@ -119,11 +119,11 @@ export class Life {
       try {
         await reconciler.activate();
       } catch (error) {
-        if (gate.dead) return false;
+        if (injector.dead) return false;
         throw error;
       }
       await turn();
-      if (gate.dead) return false;
+      if (injector.dead) return false;
       if (!this.dirty && reconciler.lastPlan().actions.length === 0) return true;
     }
     this.ports.trouble(`the plan never rests: ${JSON.stringify(reconciler.lastPlan().actions)}`);

@@ -47,7 +47,7 @@ export async function tellStory(
   const happened = new Map<string, number>();
   const goesOn = (): boolean => options.stopAtFirst !== true || swarm.found.length === 0;
   await swarm.start();
-  swarm.queue.put(0, () => trouble.wish());
+  swarm.queue.put(0, () => trouble.resize());
   await swarm.run(UP_MS, () => goesOn() && !isWell(swarm));
   if (goesOn() && !isWell(swarm)) tell(swarm, "liveness", `never came up: ${whyNotWell(swarm)}`);
   const begun = swarm.now();

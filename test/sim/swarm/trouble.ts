@@ -62,7 +62,7 @@ export class Trouble {
         return;
       case "crash":
         if (what.calls === 0) return swarm.fall(what.downMs);
-        if (swarm.life.isUp()) swarm.life.gate.arm(what.calls, what.side);
+        if (swarm.life.isUp()) swarm.life.injector.arm(what.calls, what.side);
         swarm.downMs = what.downMs;
         return;
       case "pause":
@@ -219,11 +219,11 @@ export class Trouble {
     const size = swarm.sizes[place];
     if (pool === undefined || size === undefined) return;
     swarm.sizes[place] = Math.max(1, Math.min(2 * pool.size, size + by));
-    await this.wish();
+    await this.resize();
   }
 
   /** People ask for the sizes they want; after a lost database they have to say it again. */
-  async wish(): Promise<void> {
+  async resize(): Promise<void> {
     const { swarm } = this;
     const process = swarm.life.running;
     if (process === null) return;
@@ -244,7 +244,7 @@ export class Trouble {
 
   /** A person looks at what waits for people: held nodes, and drains that nobody finished. */
   async tidy(all = false): Promise<void> {
-    await this.wish();
+    await this.resize();
     for (const node of [...this.swarm.watch.rows.nodes.values()]) {
       const { phase } = node;
       const drained = phase.kind === "draining" && phase.drainedAt !== null;

@@ -7,7 +7,7 @@ import { kubeSightOf, sightOf } from "../../test/world/ask.ts";
 import type { Fleet, KubeSight, Sight } from "./fleet.ts";
 import { newNode } from "./fold/new-node.ts";
 import { newPoolState } from "./fold/new-pool.ts";
-import { wishOf } from "./wish.ts";
+import { desiredStateOf } from "./desired-state.ts";
 
 const NOW = 1_000_000;
 const config = configOf(poolYaml(1));
@@ -47,12 +47,12 @@ function pausedOf(node: Node, kube: Partial<KubeSight> = {}, more: Partial<Sight
   const left = { kind: "busy", remaining: 3, message: "3 pods left" } as const;
   const clear = { now: NOW, attentiveMs: 3_600_000, left, kube: kubeSightOf(kube) };
   const sight = sightOf({ ...clear, ...more });
-  const { drains } = wishOf(fleet, config, sight);
+  const { drains } = desiredStateOf(fleet, config, sight);
   expect(drains).toHaveLength(1);
   return drains[0]?.paused ?? null;
 }
 
-describe("wishOf() of a drain", () => {
+describe("desiredStateOf() of a drain", () => {
   const order = { by: "ann", why: "o", force: false, at: 1, timeoutMs: null };
 
   test("waits for the mark, unless no marks are written there", () => {

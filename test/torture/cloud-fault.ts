@@ -4,7 +4,7 @@
  * the product honours, or one stock-out would keep a pool still for half a minute.
  */
 import type { Faults } from "../../reconciler/provider/fake/fault.ts";
-import type { Dice } from "./dice.ts";
+import type { Random } from "./random.ts";
 
 /** Landing and lag that are in time: together below `SETTLE_MS`. */
 const LATE_MS = 300;
@@ -31,26 +31,26 @@ const KINDS = {
 
 export const CALM: Faults = {};
 
-export function drawMisfortune(dice: Dice): { name: string; faults: Faults } {
-  const name = dice.weighted(KINDS);
-  return { name, faults: faultsOf(name, dice) };
+export function drawCloudFault(random: Random): { name: string; faults: Faults } {
+  const name = random.weighted(KINDS);
+  return { name, faults: faultsOf(name, random) };
 }
 
-function faultsOf(name: keyof typeof KINDS, dice: Dice): Faults {
-  const times = dice.whole(1, 3);
+function faultsOf(name: keyof typeof KINDS, random: Random): Faults {
+  const times = random.whole(1, 3);
   const refusal = { times, retryAfterMs: RETRY_MS };
   switch (name) {
     case "none":
       return CALM;
     case "slowAnswer":
       // The effect is at once and the answer comes later: a kill lands in between.
-      return { createDelayMs: dice.whole(50, 400), terminateDelayMs: dice.whole(50, 400) };
+      return { createDelayMs: random.whole(50, 400), terminateDelayMs: random.whole(50, 400) };
     case "lostReply":
       return { loseReply: { create: 0.5, terminate: 0.5 } };
     case "lostAsk":
       return { loseAsk: { create: 0.3, terminate: 0.3 } };
     case "lateLanding":
-      return { lateLandingMs: dice.whole(50, LATE_MS), lateLanding: 0.6 };
+      return { lateLandingMs: random.whole(50, LATE_MS), lateLanding: 0.6 };
     case "tooLate":
       return { lateLandingMs: TOO_LATE_MS, lateLanding: 0.5 };
     case "stockOut":
@@ -62,7 +62,7 @@ function faultsOf(name: keyof typeof KINDS, dice: Dice): Faults {
     case "failedEnd":
       return { terminateFails: times };
     case "lag":
-      return { listLagMs: dice.whole(50, LAG_MS) };
+      return { listLagMs: random.whole(50, LAG_MS) };
     case "listFails":
       return { listFails: times };
     case "duplicate":

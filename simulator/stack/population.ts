@@ -25,7 +25,7 @@ export type Member = {
 
 type Place = { base: string; node: SimNode; generation: number };
 
-export class Crowd {
+export class Population {
   readonly #world: MachineWorld;
   /** `<pool>/<slot>` → the occupant that it belongs to. */
   readonly #places = new Map<string, Place>();

@@ -108,7 +108,7 @@ const fallenOff = (at: string, bootId: string, uuid: string): unknown => ({
   source: "sim",
 });
 
-export class Chorus {
+export class FleetAgents {
   /** Of the control plane; `null` while there is none. */
   url: string | null = null;
   readonly #voices = new Map<string, Voice>();

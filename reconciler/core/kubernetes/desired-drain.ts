@@ -4,7 +4,7 @@
  */
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 
-export type DrainWish = {
+export type DesiredDrain = {
   node: NodeId;
   pool: PoolName | null;
   /** The Node object, by name and by the UID that must still be its own. */

@@ -17,7 +17,7 @@ export class Crash extends Error {}
 /** One side of one call: `b` before it has any effect, `a` after it and before its answer. */
 export type Point = { n: number; side: "b" | "a"; what: string };
 
-export class Gate {
+export class CrashInjector {
   /** Calls passed so far, over all lives. */
   count = 0;
   /** What each passed call was, for a failing test to tell. */

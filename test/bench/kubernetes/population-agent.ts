@@ -9,7 +9,7 @@ import { wallMs } from "./talker.ts";
 /** Every how manieth report carries a full check: every minute at the usual pace. */
 const CHECK_EVERY = 6;
 
-export class CrowdAgent {
+export class PopulationAgent {
   readonly name: string;
   private readonly index: number;
   private readonly url: string;
@@ -18,7 +18,7 @@ export class CrowdAgent {
   private socket: WebSocket | null = null;
   private reports = 0;
   private wantsInventory = true;
-  private parted = false;
+  private orphaned = false;
   private answered: (() => void) | null = null;
 
   constructor(
@@ -40,7 +40,7 @@ export class CrowdAgent {
     socket.onopen = () => open.resolve();
     socket.onclose = ({ code, reason }) => {
       if (this.socket === null) open.reject(new Error(`cannot connect: ${code} ${reason}`));
-      else if (!this.parted) this.failed(`closed ${code} ${reason}`);
+      else if (!this.orphaned) this.failed(`closed ${code} ${reason}`);
       this.socket = null;
     };
     socket.onmessage = ({ data }) => this.hear(String(data));
@@ -76,7 +76,7 @@ export class CrowdAgent {
   /** Whose machine has been ended says no more; any other refusal is a fault of the bench. */
   private refused(text: string): void {
     if (!text.includes(" is gone")) return this.failed(text);
-    this.parted = true;
+    this.orphaned = true;
     this.socket?.close();
   }
 

@@ -4,7 +4,7 @@
  */
 import { seeded } from "../../simulator/engine/random.ts";
 
-export class Dice {
+export class Random {
   /** 0 ≤ x < 1. */
   readonly next: () => number;
 

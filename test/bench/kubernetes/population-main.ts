@@ -1,14 +1,14 @@
-/** The crowd's process, see `crowd.ts`. Adapter: network, clock. */
-import { CrowdAgent } from "./crowd-agent.ts";
-import type { CrowdAnswer, CrowdOrder, CrowdSettings } from "./crowd.ts";
+/** The population's process, see `population.ts`. Adapter: network, clock. */
+import { PopulationAgent } from "./population-agent.ts";
+import type { PopulationAnswer, PopulationOrder, PopulationSettings } from "./population.ts";
 import { answerOrders } from "./talker.ts";
 
 /** Registrations under way at once: a rolling start, not a flood. */
 const AT_ONCE = 32;
 const ERRORS_MAX = 20;
 
-const settings = JSON.parse(process.argv[2] ?? "") as CrowdSettings;
-const agents = new Map<string, CrowdAgent>();
+const settings = JSON.parse(process.argv[2] ?? "") as PopulationSettings;
+const agents = new Map<string, PopulationAgent>();
 const errors: string[] = [];
 let reports = 0;
 
@@ -20,7 +20,7 @@ async function add(wanted: { name: string; token: string }[]): Promise<void> {
   const left = wanted.values();
   const lane = async (): Promise<void> => {
     for (const { name, token } of left) {
-      const agent = new CrowdAgent(agents.size, { url: settings.url, token, name, failed });
+      const agent = new PopulationAgent(agents.size, { url: settings.url, token, name, failed });
       agents.set(name, agent);
       await agent.open().catch((error: unknown) => failed(String(error)));
     }
@@ -44,7 +44,9 @@ async function pace(): Promise<void> {
   }
 }
 
-async function fault(order: Extract<CrowdOrder, { do: "fault" }>): Promise<Partial<CrowdAnswer>> {
+async function fault(
+  order: Extract<PopulationOrder, { do: "fault" }>,
+): Promise<Partial<PopulationAnswer>> {
   const sent: Record<string, number> = {};
   let lagMs = 0;
   const startMs = performance.now();
@@ -62,8 +64,8 @@ async function fault(order: Extract<CrowdOrder, { do: "fault" }>): Promise<Parti
 
 void pace();
 await answerOrders(async (raw) => {
-  const order = raw as CrowdOrder;
-  let more: Partial<CrowdAnswer> = {};
+  const order = raw as PopulationOrder;
+  let more: Partial<PopulationAnswer> = {};
   if (order.do === "add") await add(order.agents);
   if (order.do === "fault") more = await fault(order);
   return { agents: agents.size, reports, errors, lagMs: 0, sent: {}, ...more };

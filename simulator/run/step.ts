@@ -3,11 +3,11 @@
  * status or an order that the product refuses, is a value: the runner stops the story and fails the
  * run.
  */
-import type { CommandWord, Deed, FailureSpec, ScenarioEvent } from "../scenario/scenario.ts";
+import type { CommandWord, Step, FailureSpec, ScenarioEvent } from "../scenario/scenario.ts";
 import type { Cause, Failure } from "../scenario/fault.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { messageOf } from "../scenario/draw.ts";
-import type { Member } from "../stack/crowd.ts";
+import type { Member } from "../stack/population.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { CheckFrom, Checked } from "./check.ts";
 import { check, healthOf, isKind, statusOf, wordOf } from "./check.ts";
@@ -31,12 +31,12 @@ export type Story = CheckFrom & {
   provoke(name: string, failure: FailureSpec): void;
 };
 
-export type DeedAnswer = { ok: true } | { ok: false; message: string };
+export type StepAnswer = { ok: true } | { ok: false; message: string };
 
-const DONE: DeedAnswer = { ok: true };
-const fail = (message: string): DeedAnswer => ({ ok: false, message });
+const DONE: StepAnswer = { ok: true };
+const fail = (message: string): StepAnswer => ({ ok: false, message });
 
-export async function carryOut(event: ScenarioEvent, story: Story): Promise<DeedAnswer> {
+export async function carryOut(event: ScenarioEvent, story: Story): Promise<StepAnswer> {
   const { stack } = story;
   switch (event.action) {
     case "start_fleet":
@@ -73,8 +73,8 @@ export async function carryOut(event: ScenarioEvent, story: Story): Promise<Deed
     case "api_fault":
       return breakKube(event, stack);
     case "kubectl": {
-      const member = stack.crowd.find(event.target);
-      const problem = stack.kube?.kubectl(event.deed, event.target, member) ?? null;
+      const member = stack.population.find(event.target);
+      const problem = stack.kube?.kubectl(event.step, event.target, member) ?? null;
       return problem === null ? DONE : fail(problem);
     }
     default:
@@ -83,11 +83,13 @@ export async function carryOut(event: ScenarioEvent, story: Story): Promise<Deed
 }
 
 async function stopAll(stack: Stack): Promise<void> {
-  for (const { machine } of stack.crowd.all()) if (machine.isRunning()) await machine.stopAgent();
+  for (const { machine } of stack.population.all()) {
+    if (machine.isRunning()) await machine.stopAgent();
+  }
 }
 
 function find(story: Story, name: string): Member | null {
-  return story.stack.crowd.find(name);
+  return story.stack.population.find(name);
 }
 
 /** Breaks a machine, or takes its instance away. */
@@ -114,7 +116,7 @@ export function mendMachine(
   if (member.machine.recover(failure.id)) record.recovered(member, failure);
 }
 
-function injectNow(event: Deed & { action: "inject_failure" }, story: Story): DeedAnswer {
+function injectNow(event: Step & { action: "inject_failure" }, story: Story): StepAnswer {
   const spec: FailureSpec = event.failure;
   const member = find(story, event.target);
   // A machine that is not bought yet is broken when it is.
@@ -134,7 +136,7 @@ export function injectInto(
   story.provoke(member.name, spec);
 }
 
-function recoverNow(event: Deed & { action: "recover_failure" }, story: Story): DeedAnswer {
+function recoverNow(event: Step & { action: "recover_failure" }, story: Story): StepAnswer {
   const member = find(story, event.target);
   if (member === null) return fail(`there is no machine ${event.target}`);
   for (const failure of [...member.machine.failures()]) {
@@ -154,15 +156,15 @@ const PATH: Readonly<Record<CommandWord, string | null>> = {
 };
 
 async function issue(
-  event: Deed & { action: "issue_command" },
+  event: Step & { action: "issue_command" },
   { stack, api, say }: Story,
-): Promise<DeedAnswer> {
+): Promise<StepAnswer> {
   const path = PATH[event.command];
   if (path === null) {
     say(`${event.command} ${event.target}: the agent's next check stands for it`);
     return DONE;
   }
-  const member = stack.crowd.find(event.target);
+  const member = stack.population.find(event.target);
   const id = encodeURIComponent(member?.nodeId ?? event.target);
   const body = {
     reason: event.reason ?? "ordered by the scenario",
@@ -177,9 +179,9 @@ async function issue(
 }
 
 async function waitFor(
-  event: Deed & { action: "wait_for_status" },
+  event: Step & { action: "wait_for_status" },
   story: Story,
-): Promise<DeedAnswer> {
+): Promise<StepAnswer> {
   const { stack, record } = story;
   const until = stack.time.monoMs() + event.timeoutMs;
   for (;;) {
@@ -205,9 +207,9 @@ async function waitFor(
   }
 }
 
-async function setLoad(event: Deed & { action: "set_load" }, story: Story): Promise<DeedAnswer> {
+async function setLoad(event: Step & { action: "set_load" }, story: Story): Promise<StepAnswer> {
   const { stack, api } = story;
-  const members = [...stack.crowd.all()].filter(({ name, node, live }) =>
+  const members = [...stack.population.all()].filter(({ name, node, live }) =>
     event.of === "node" ? name === event.target : live && node.pool === event.target,
   );
   if (event.of === "node" && members.length === 0) return fail(`no machine ${event.target}`);
@@ -238,7 +240,7 @@ async function setLoad(event: Deed & { action: "set_load" }, story: Story): Prom
   return DONE;
 }
 
-function breakProvider(event: Deed & { action: "provider_fault" }, stack: Stack): DeedAnswer {
+function breakProvider(event: Step & { action: "provider_fault" }, stack: Stack): StepAnswer {
   const cloud = stack.clouds.get(event.target);
   if (cloud === undefined) return fail(`there is no provider ${event.target}`);
   cloud.setFault(event.fault);
@@ -247,7 +249,7 @@ function breakProvider(event: Deed & { action: "provider_fault" }, stack: Stack)
   return DONE;
 }
 
-function breakKube(event: Deed & { action: "api_fault" }, { kube, time }: Stack): DeedAnswer {
+function breakKube(event: Step & { action: "api_fault" }, { kube, time }: Stack): StepAnswer {
   if (kube === null) return fail("there is no Kubernetes cluster");
   kube.setFault(event.fault);
   const { durationMs } = event.fault;
@@ -256,14 +258,14 @@ function breakKube(event: Deed & { action: "api_fault" }, { kube, time }: Stack)
 }
 
 async function hitPlane(
-  event: Deed & { action: "control_plane" },
+  event: Step & { action: "control_plane" },
   stack: Stack,
-): Promise<DeedAnswer> {
+): Promise<StepAnswer> {
   const { plane, lull, time } = stack;
   const { durationMs } = event;
   // Agents meet a dead control plane themselves.
   lull.takeUpAll();
-  switch (event.deed) {
+  switch (event.step) {
     case "pause":
       plane.pause();
       time.after(durationMs ?? 0, () => plane.resume());
@@ -275,11 +277,11 @@ async function hitPlane(
     case "restart":
     case "wipe":
       await stack.await(plane.kill());
-      if (event.deed === "wipe") plane.wipe();
+      if (event.step === "wipe") plane.wipe();
       if (durationMs === null) await stack.await(plane.start());
       else time.after(durationMs, () => void plane.start());
       return DONE;
     default:
-      return unreachable(event.deed);
+      return unreachable(event.step);
   }
 }

@@ -3,10 +3,10 @@
  * as `Ready` has it, so that `GPUHealthy=False` is the bad one.
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
-import type { ShownNode } from "../core/wish.ts";
+import type { ShownNode } from "../core/desired-state.ts";
 import { formatManaged } from "./managed-text.ts";
 import { FLEET_LABEL, DOMAIN, type KubeNode } from "../core/kubernetes/object.ts";
-import type { StatusWish } from "./status-mirror.ts";
+import type { DesiredStatus } from "./status-mirror.ts";
 
 export const CONDITION = { healthy: "GPUHealthy", managed: "NavarchManaged" } as const;
 
@@ -17,12 +17,12 @@ const HEALTH = {
   unknown: { status: "Unknown", reason: "NotChecked" },
 } as const;
 
-export function statusWishOf(
+export function desiredStatusOf(
   node: ShownNode,
   object: KubeNode,
   mirror: KubernetesConfig["mirror"],
   fleet: string,
-): StatusWish {
+): DesiredStatus {
   const { status, reason } = HEALTH[node.verdict];
   const session = node.session === null ? "" : ` (session ${node.session})`;
   const because = node.because === "" ? "no fault is held against it" : node.because;

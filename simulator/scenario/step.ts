@@ -5,11 +5,11 @@ import { nearest } from "../../schema/nearest.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { xid } from "../../health/catalog/catalog.ts";
 import { eventKind, readAssertion } from "./assertion.ts";
-import { readApiFault, readKubectl, refuseZero } from "./kube-deed.ts";
+import { readApiFault, readKubectl, refuseZero } from "./kube-step.ts";
 import { type Names, refuseName } from "./name.ts";
 import { fillTable, readPart } from "../../reconciler/config/table.ts";
 import { type ActionWord, FAILURE_TYPES, PARAMS, STATUSES } from "./action.ts";
-import type { ApiFault, Deed, FailureType } from "./scenario.ts";
+import type { ApiFault, Step, FailureType } from "./scenario.ts";
 import { lineOf, wantWord, wordOf } from "./value.ts";
 
 /** What upstream's machine always reads. */
@@ -17,13 +17,13 @@ export const TEMPERATURE = 95;
 /** The code that a scheduled outage uses, too: the card has fallen off the bus. */
 export const XID = 79;
 
-/** Reads one deed; `null` if it is unsound, which is then reported. */
-export function readDeed(
+/** Reads one step; `null` if it is unsound, which is then reported. */
+export function readStep(
   action: ActionWord,
   event: Section,
   params: Section,
   names: Names,
-): Deed | null {
+): Step | null {
   switch (action) {
     case "start_fleet":
     case "stop_fleet":
@@ -84,7 +84,7 @@ function readType(params: Section, key: string): FailureType | null {
   return params.choice(key, FAILURE_TYPES);
 }
 
-function readInjection(event: Section, params: Section, names: Names): Deed | null {
+function readInjection(event: Section, params: Section, names: Names): Step | null {
   const target = wantNode(event, names);
   const part = readPart(params, PARAMS.inject_failure);
   const { type, xidCode, temperature } = part;
@@ -131,7 +131,7 @@ function warn(section: Section, key: string, message: string): void {
 
 const ARGS = ["reason", "timeout", "force"];
 
-function readCommand(event: Section, params: Section, names: Names): Deed | null {
+function readCommand(event: Section, params: Section, names: Names): Step | null {
   const target = wantNode(event, names);
   const { commandType: command, commandArgs } = readPart(params, PARAMS.issue_command);
   const all = commandArgs ?? {};
@@ -162,7 +162,7 @@ function readCommand(event: Section, params: Section, names: Names): Deed | null
   };
 }
 
-function readWait(section: Section, params: Section, names: Names): Deed | null {
+function readWait(section: Section, params: Section, names: Names): Step | null {
   const target = wantNode(section, names);
   const part = readPart(params, PARAMS.wait_for_status);
   const event = part.event === null ? null : eventKind(params, "expected_event", part.event);
@@ -177,7 +177,7 @@ function readWait(section: Section, params: Section, names: Names): Deed | null 
 }
 
 /** Upstream reads the kind of assertion from `failure_type`; `assertion_type` is the clear name. */
-function readAssert(event: Section, params: Section, names: Names): Deed | null {
+function readAssert(event: Section, params: Section, names: Names): Step | null {
   const typeKey = params.has("assertion_type") ? "assertion_type" : "failure_type";
   if (params.has("assertion_type") && params.has("failure_type")) {
     params.fail("failure_type", "duplicate", "assertion_type says it already", "remove one");
@@ -200,7 +200,7 @@ function readAssert(event: Section, params: Section, names: Names): Deed | null 
   return check === null ? null : { action: "assert", check };
 }
 
-function readLoad(event: Section, params: Section, names: Names): Deed | null {
+function readLoad(event: Section, params: Section, names: Names): Step | null {
   const target = wantWord(event, "target", "a pool or a node");
   const isPool = names.pools.includes(target);
   const isNode = !isPool && names.node(target) !== null;
@@ -222,11 +222,11 @@ function readFault(params: Section): ApiFault | null {
   return part.kind === null ? null : fillTable(PARAMS.provider_fault, part);
 }
 
-function readPlane(params: Section): Deed | null {
-  const { deed, durationMs } = readPart(params, PARAMS.control_plane);
-  if (deed === "pause" && !params.has("duration")) {
+function readPlane(params: Section): Step | null {
+  const { step, durationMs } = readPart(params, PARAMS.control_plane);
+  if (step === "pause" && !params.has("duration")) {
     params.missing("duration", "a paused control plane must go on some time");
     return null;
   }
-  return deed === null ? null : { action: "control_plane", deed, durationMs };
+  return step === null ? null : { action: "control_plane", step, durationMs };
 }

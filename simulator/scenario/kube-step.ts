@@ -6,7 +6,7 @@ import type { Section } from "../../reconciler/config/section.ts";
 import { fillTable, readPart } from "../../reconciler/config/table.ts";
 import { PARAMS } from "./action.ts";
 import { type Names, refuseName } from "./name.ts";
-import type { Deed, KubeFault } from "./scenario.ts";
+import type { Step, KubeFault } from "./scenario.ts";
 import { wantWord, wordOf } from "./value.ts";
 
 const KUBERNETES = "kubernetes";
@@ -21,7 +21,7 @@ export function wantCluster(section: Section, key: string, what: string, names: 
   return false;
 }
 
-export function readApiFault(event: Section, params: Section, names: Names): Deed | null {
+export function readApiFault(event: Section, params: Section, names: Names): Step | null {
   const target = wordOf(event, "target") ?? KUBERNETES;
   if (target !== KUBERNETES) refuseName(event, "target", "API", target, [KUBERNETES]);
   const isThere = wantCluster(event, "action", "api_fault", names);
@@ -45,12 +45,12 @@ export function refuseZero(params: Section, rate: number | null): void {
   if (rate === 0) params.fail("rate", "range", "must be above 0", "leave it out for every call");
 }
 
-export function readKubectl(event: Section, params: Section, names: Names): Deed | null {
+export function readKubectl(event: Section, params: Section, names: Names): Step | null {
   const isThere = wantCluster(event, "action", "kubectl", names);
-  const { deed } = readPart(params, PARAMS.kubectl);
-  const isBudget = deed === "delete_budget";
+  const { step } = readPart(params, PARAMS.kubectl);
+  const isBudget = step === "delete_budget";
   const target = wantWord(event, "target", isBudget ? "a budget" : "a node id");
-  if (target === "" || deed === null || names.cluster === null || !isThere) return null;
+  if (target === "" || step === null || names.cluster === null || !isThere) return null;
   const { budgets } = names.cluster;
   if (isBudget && !budgets.includes(target)) {
     refuseName(event, "target", "budget", target, budgets);
@@ -60,5 +60,5 @@ export function readKubectl(event: Section, params: Section, names: Names): Deed
     refuseName(event, "target", "node", target, names.nodes);
     return null;
   }
-  return { action: "kubectl", target, deed };
+  return { action: "kubectl", target, step };
 }

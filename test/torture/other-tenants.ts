@@ -11,7 +11,7 @@ import { BOOT_MS, INSTANCE_TYPE, type Setting, TERMINATE_MS } from "./setting.ts
 
 const STRANGER = "zzzzzz";
 
-export class Planter {
+export class OtherTenants {
   readonly #clouds: ReadonlyMap<string, FakeCloud>;
   readonly #fleetId: string;
   #count = 0;
@@ -26,7 +26,7 @@ export class Planter {
     folderOf: (cloud: string) => string;
     fleetId: string;
     random: () => number;
-  }): Promise<Planter> {
+  }): Promise<OtherTenants> {
     const clouds = new Map<string, FakeCloud>();
     for (const { name, class: cls } of from.settings) {
       const cloud = await openFakeProvider({
@@ -41,7 +41,7 @@ export class Planter {
       });
       clouds.set(name, cloud);
     }
-    return new Planter(clouds, from.fleetId);
+    return new OtherTenants(clouds, from.fleetId);
   }
 
   async #plant(cloud: string, tags: Record<string, string>): Promise<string | null> {

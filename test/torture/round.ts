@@ -1,9 +1,9 @@
 /**
- * A season: one fleet, so many kills in the middle of churn, then peace. In peace the fleet must
+ * A round: one fleet, so many kills in the middle of churn, then peace. In peace the fleet must
  * come to rest as wanted, and stay at rest over one more kill. Adapter: processes, clock.
  */
 import { judgeEffects, judgeEnd, operationIdOf, unrestOf, type End } from "./audit.ts";
-import type { Dice } from "./dice.ts";
+import type { Random } from "./random.ts";
 import { Fleet } from "./fleet.ts";
 import type { Rule, Violation } from "./judge.ts";
 import { readBooks, readMark, readOperations } from "./ledger.ts";
@@ -70,26 +70,26 @@ export function newFigures(): Figures {
   };
 }
 
-export class Season {
+export class Round {
   readonly fleet: Fleet;
-  readonly #dice: Dice;
+  readonly #random: Random;
   readonly #figures: Figures;
   /** Operations closed when the measured kill came. */
   #closedAtKill: number | null = null;
 
-  private constructor(fleet: Fleet, dice: Dice, figures: Figures) {
+  private constructor(fleet: Fleet, random: Random, figures: Figures) {
     this.fleet = fleet;
-    this.#dice = dice;
+    this.#random = random;
     this.#figures = figures;
   }
 
   static async open(
     binary: string,
     settings: readonly Setting[],
-    dice: Dice,
+    random: Random,
     figures: Figures,
-  ): Promise<Season> {
-    return new Season(await Fleet.open(binary, settings, dice), dice, figures);
+  ): Promise<Round> {
+    return new Round(await Fleet.open(binary, settings, random), random, figures);
   }
 
   get violations(): Violation[] {
@@ -98,10 +98,10 @@ export class Season {
 
   /** Kills so often, or until something is violated; `told` is called after each. */
   async run(kills: number, told: () => void): Promise<void> {
-    await this.#alive("the first start", 30_000, () => this.fleet.chorus.serving().length > 0);
+    await this.#alive("the first start", 30_000, () => this.fleet.agents.serving().length > 0);
     let watched: number | null = null;
     for (let i = 0; i < kills && this.violations.length === 0; i++) {
-      const drawn = this.#dice.weighted(WAYS);
+      const drawn = this.#random.weighted(WAYS);
       // A life that is watched must live to act.
       const way: Way = watched === null ? drawn : "anyTime";
       const killedMs: number = await this.#live(way, watched);
@@ -138,30 +138,30 @@ export class Season {
 
   /** A whole life of the process that was spawned; when it was killed, by the monotonic clock. */
   async #live(way: Way, watched: number | null): Promise<number> {
-    const dice = this.#dice;
+    const random = this.#random;
     if (way === "starting") {
-      await Bun.sleep(dice.between(0, 110));
+      await Bun.sleep(random.between(0, 110));
       return this.#kill();
     }
     if (!(await this.#listen())) return this.#kill();
     if (watched !== null) await this.#watch(watched);
-    const acts = this.#act(dice.whole(0, 3), way === "longLife" ? 1_500 : 300);
+    const acts = this.#act(random.whole(0, 3), way === "longLife" ? 1_500 : 300);
     switch (way) {
       case "anyTime":
-        await Bun.sleep(dice.between(0, 650));
+        await Bun.sleep(random.between(0, 650));
         break;
       case "afterCall":
         await this.#untilCall();
         break;
       case "stopped":
-        await Bun.sleep(dice.between(0, 300));
+        await Bun.sleep(random.between(0, 300));
         this.fleet.target.signal("SIGSTOP");
         await Bun.sleep(HEARTBEAT_TIMEOUT_MS * 1.3);
         this.fleet.target.signal("SIGCONT");
-        await Bun.sleep(dice.between(0, 800));
+        await Bun.sleep(random.between(0, 800));
         break;
       case "longLife":
-        await Bun.sleep(dice.between(2_000, 3_500));
+        await Bun.sleep(random.between(2_000, 3_500));
         break;
       case "measured":
         await this.#strike();
@@ -176,7 +176,7 @@ export class Season {
   async #listen(): Promise<boolean> {
     const { fleet } = this;
     try {
-      fleet.chorus.url = await fleet.target.listening(START_MS);
+      fleet.agents.url = await fleet.target.listening(START_MS);
       return true;
     } catch (error) {
       this.#violate("alive", `after a kill: ${String(error)}`);
@@ -189,7 +189,7 @@ export class Season {
     if (fallen !== null) this.#violate("alive", `it ended by itself with ${fallen}`);
     const killedMs = performance.now();
     await this.fleet.target.kill();
-    this.fleet.chorus.url = null;
+    this.fleet.agents.url = null;
     this.fleet.look();
     return killedMs;
   }
@@ -197,7 +197,7 @@ export class Season {
   /** So many acts within the first `withinMs`; an act of a dead control plane's is no error. */
   async #act(count: number, withinMs: number): Promise<void> {
     for (let i = 0; i < count; i++) {
-      await Bun.sleep(this.#dice.between(0, withinMs / count));
+      await Bun.sleep(this.#random.between(0, withinMs / count));
       await this.fleet.churn.act();
     }
   }
@@ -211,14 +211,14 @@ export class Season {
       await Bun.sleep(1);
       fleet.look();
     }
-    await Bun.sleep(this.#dice.between(0, 3));
+    await Bun.sleep(this.#random.between(0, 3));
   }
 
   async #strike(): Promise<void> {
     const struck = this.fleet.churn.strike();
     const until = performance.now() + 600;
     while (struck?.told() === false && performance.now() < until) await Bun.sleep(2);
-    await Bun.sleep(this.#dice.between(0, 40));
+    await Bun.sleep(this.#random.between(0, 40));
   }
 
   /** M6: the first operation that this life closes, which is one transaction with its audit. */

@@ -1,7 +1,7 @@
 /**
  * One transaction in the making: what the folds and the plan change, on top of the committed fleet.
- * A finished draft is shown to the activation that made it, and to nobody outside the process
- * before the store has it.
+ * A finished unit of work is shown to the activation that made it, and to nobody outside the
+ * process before the store has it.
  */
 import type { Command } from "../../schema/command.ts";
 import type { EventDraft } from "../../schema/event.ts";
@@ -37,7 +37,7 @@ export function newMirror(): Mirror {
   };
 }
 
-export class Draft {
+export class UnitOfWork {
   private readonly mirror: Mirror;
   private readonly nodes = new Map<NodeId, Node>();
   private readonly pools = new Map<PoolName, PoolState>();

@@ -13,7 +13,7 @@ import { darkness, keptBy, refusalOf } from "./decide/kube.ts";
 import { endsAtDeadline } from "./decide/leave.ts";
 import { type Fleet, type Sight, verdictOfNode } from "./fleet.ts";
 import { isSuppressed } from "./fold/suppression.ts";
-import type { DrainWish } from "./kubernetes/drain-wish.ts";
+import type { DesiredDrain } from "./kubernetes/desired-drain.ts";
 
 /** What the Node object shows about the node. */
 export type ShownNode = {
@@ -56,10 +56,10 @@ export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid
 /** Its object was removed while its machine lives; the name is the object's former one. */
 export type OrphanedNode = { node: NodeId; name: string };
 
-export type Wish = {
+export type DesiredState = {
   /** Name of this fleet, to tell apart several installs in one cluster. */
   fleet: string;
-  drains: DrainWish[];
+  drains: DesiredDrain[];
   shown: ShownNode[];
   /** Their instance is confirmed gone, their object is still there. */
   ended: EndedNode[];
@@ -71,17 +71,17 @@ export type Wish = {
 const BECAUSE_CHARS_MAX = 800;
 const WHY_CHARS_MAX = 300;
 
-export function wishOf(
+export function desiredStateOf(
   fleet: Fleet,
   config: Config,
   sight: Sight,
   waits: readonly Wait[] = [],
-): Wish {
+): DesiredState {
   const waitOf = new Map(waits.map((wait) => [wait.node, wait]));
   const lists = { drains: [], shown: [], ended: [], orphaned: [], leaving: [] };
-  const wish: Wish = { fleet: fleet.fleetId, ...lists };
+  const desired: DesiredState = { fleet: fleet.fleetId, ...lists };
   for (const { node, pool, name, uid } of factsOf(fleet.facts, "leaving")) {
-    wish.leaving.push({ node: node as NodeId, pool: pool as PoolName | null, name, uid });
+    desired.leaving.push({ node: node as NodeId, pool: pool as PoolName | null, name, uid });
   }
   const pools = new Map(config.pools.map((pool) => [pool.name, pool]));
   for (const node of fleet.nodes.values()) {
@@ -91,15 +91,18 @@ export function wishOf(
     const isOrphaned = kube.absentSince !== null;
     if (node.phase.kind === "gone") {
       const { name, uid } = kube;
-      if (!isOrphaned) wish.ended.push({ node: node.id, pool: node.pool, name, uid });
+      if (!isOrphaned) desired.ended.push({ node: node.id, pool: node.pool, name, uid });
       continue;
     }
-    if (isOrphaned) wish.orphaned.push({ node: node.id, name: kube.name });
-    else wish.shown.push(shownOf(node, pool, kube, fleet, sight.now, waitOf.get(node.id) ?? null));
+    if (isOrphaned) desired.orphaned.push({ node: node.id, name: kube.name });
+    else {
+      const wait = waitOf.get(node.id) ?? null;
+      desired.shown.push(shownOf(node, pool, kube, fleet, sight.now, wait));
+    }
     const drain = drainOf(node, pool, fleet, sight);
-    if (drain !== null) wish.drains.push(drain);
+    if (drain !== null) desired.drains.push(drain);
   }
-  return wish;
+  return desired;
 }
 
 const shownBefore = new WeakMap<Node, ShownNode>();
@@ -158,7 +161,7 @@ function drainOf(
   pool: PoolConfig | null,
   fleet: Fleet,
   sight: Sight,
-): DrainWish | null {
+): DesiredDrain | null {
   const { phase, kube } = node;
   if (phase.kind !== "draining" || phase.drainedAt !== null || kube === null) return null;
   const drain = pool?.drain ?? null;
