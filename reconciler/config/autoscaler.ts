@@ -1,7 +1,4 @@
-/**
- * `scaling.autoscaler`: five types, three of which nest. Each key is checked against the type it
- * stands in, so that a key of another type is named as such.
- */
+/** Reads `scaling.autoscaler`: five types, three of which nest. */
 import {
   AUTOSCALER,
   type Autoscaler,
@@ -12,13 +9,12 @@ import {
 import type { Table, ValueOf } from "../../schema/config/field.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { readSchedule } from "./schedule.ts";
-import { readSection, type Section } from "./section.ts";
+import type { Section } from "./section.ts";
 import { fillTable, readPart } from "./table.ts";
 
-/** An autoscaler inside an autoscaler inside …; four levels say everything the types can. */
 const DEPTH_MAX = 4;
 
-/** Reads one autoscaler; `null` if it is absent or unsound. `maxNodes` is the pool's, if known. */
+/** `null` if it is absent or wrong. `maxNodes` is the pool's, if known. */
 export function readAutoscaler(
   section: Section,
   maxNodes: number | null,
@@ -27,13 +23,12 @@ export function readAutoscaler(
   if (!section.given) return null;
   if (depth > DEPTH_MAX) {
     const message = `autoscalers nest more than ${DEPTH_MAX} levels deep`;
-    section.problems.error(section.at, section.path, "limit", message);
-    return null;
+    return section.problems.error(section.at, section.path, "limit", message);
   }
   const type = section.choice("type", TYPES);
   if (!section.has("type")) section.missing("type", `one of ${TYPES.join(", ")}`);
   if (type === null) {
-    // Which keys belong is not known, but one that belongs to no type is wrong in any case.
+    // Without a type every key of any type is accepted; other keys are still wrong.
     for (const key of Object.keys(AUTOSCALERS)) section.look(key);
     section.finish();
     return null;
@@ -67,7 +62,9 @@ function readType(
     case "predictive":
       return { type, ...readWhole(section, AUTOSCALER[type]), fallback: fallback() };
     case "composite": {
-      const autoscalers = readMembers(section, maxNodes, depth);
+      const members = section.list("autoscalers", "autoscaler");
+      const read = members.map((member) => readAutoscaler(member, maxNodes, depth + 1));
+      const autoscalers = read.filter((member) => member !== null);
       return { type, ...readWhole(section, AUTOSCALER[type]), autoscalers };
     }
     default:
@@ -77,13 +74,3 @@ function readType(
 
 const readWhole = <T extends Table>(section: Section, table: T): ValueOf<T> =>
   fillTable(table, readPart(section, table));
-
-function readMembers(section: Section, maxNodes: number | null, depth: number): Autoscaler[] {
-  const items = section.items("autoscalers");
-  if (!section.has("autoscalers")) section.missing("autoscalers", "at least one autoscaler");
-  if (items?.length === 0) section.fail("autoscalers", "required", "needs at least one autoscaler");
-  return (items ?? [])
-    .map((item) => readSection(section.problems, item, item.path, item.at))
-    .map((member) => readAutoscaler(member, maxNodes, depth + 1))
-    .filter((member) => member !== null);
-}

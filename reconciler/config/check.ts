@@ -1,4 +1,4 @@
-/** What must hold between the keys of one section, by its table. */
+/** Checks between the keys of one section, by its table. */
 import { AUTOSCALER } from "../../schema/config/autoscaler.ts";
 import type { PartOf, Table } from "../../schema/config/field.ts";
 import { DRAIN } from "../../schema/config/pool.ts";
@@ -28,7 +28,6 @@ const CHECKS: ReadonlyMap<Table, Check<Table>> = new Map([
   rule(AUTOSCALER.reactive, checkThresholds),
 ]);
 
-/** Checks what was read of a section. */
 export function checkSection(section: Section, table: Table, part: PartOf<Table>): void {
   CHECKS.get(table)?.(section, part);
 }
@@ -36,16 +35,10 @@ export function checkSection(section: Section, table: Table, part: PartOf<Table>
 /** At the drain's deadline the machine ends, whatever grace a pod still has. */
 function warnCut(drain: Section, part: PartOf<typeof DRAIN>): void {
   const { gracePeriodMs, timeoutMs, fatalTimeoutMs } = part;
-  const entry = drain.look("grace_period");
-  if (entry === null || gracePeriodMs === null || gracePeriodMs <= 0) return;
-  for (const [key, ms] of [
-    ["timeout", timeoutMs],
-    ["fatal_timeout", fatalTimeoutMs],
-  ] as const) {
-    if (ms === null || ms === 0 || gracePeriodMs <= ms) continue;
+  for (const [key, ms] of Object.entries({ timeout: timeoutMs, fatal_timeout: fatalTimeoutMs })) {
+    if (ms === null || ms === 0 || (gracePeriodMs ?? 0) <= ms) continue;
     const limit = `${key} (${formatDuration(ms)})`;
-    const message = `is longer than ${limit}, which cuts each pod's grace short`;
-    drain.problems.warning(entry.value.at, entry.path, "range", message);
+    drain.warn("grace_period", "range", `is longer than ${limit}, which cuts each pod's grace short`);
   }
 }
 
@@ -63,7 +56,7 @@ function checkThresholds(section: Section, part: PartOf<typeof AUTOSCALER.reacti
   const { scaleUpThreshold: up, scaleDownThreshold: down } = part;
   warnFraction(section, "scale_up_threshold", up);
   warnFraction(section, "scale_down_threshold", down);
-  // After a bad value the default would be compared, and blamed for what was not written.
+  // A refused value must not be replaced by the default and compared.
   const known =
     (up !== null || !section.has("scale_up_threshold")) &&
     (down !== null || !section.has("scale_down_threshold"));
@@ -78,9 +71,8 @@ function checkThresholds(section: Section, part: PartOf<typeof AUTOSCALER.reacti
 /** 0.8 is almost certainly meant as 80 %; as written the pool grows at 0.8 % load. */
 function warnFraction(section: Section, key: string, value: number | null): void {
   if (value === null || value <= 0 || value > 1) return;
-  const at = section.look(key)?.value.at ?? section.at;
   const message = `${value} means ${value} %: thresholds are percentages from 0 to 100`;
   const percent = Math.round(value * 100_000) / 1_000;
   const hint = `write ${percent} if ${percent} percent is meant`;
-  section.problems.warning(at, `${section.path}.${key}`, "fraction", message, hint);
+  section.warn(key, "fraction", message, hint);
 }

@@ -1,19 +1,20 @@
 /**
- * Collects everything wrong, or worth saying, about a set of documents, so that one run tells all
- * of it in the order of the text. Nothing here throws: bad input is a value.
+ * Collects the problems of a set of documents, so that one run lists all of them in the order of
+ * the text. Never throws: bad input is a value.
  */
 import type { Problem } from "../../schema/config.ts";
 
 /** A position in a file, both numbers from 1. */
 export type Place = { file: string; line: number; col: number };
 
-export type Say = (
+/** Records one problem; returns `null`, which a reader returns for a refused value. */
+type Say = (
   at: Place,
   path: string,
   code: string,
   message: string,
   hint?: string | null,
-) => void;
+) => null;
 
 /** `min` and `max` are inclusive; durations in milliseconds. */
 export type Bounds = { min?: number; max?: number; above?: number };
@@ -22,29 +23,27 @@ export type Problems = {
   readonly error: Say;
   readonly warning: Say;
   readonly note: Say;
-  /** True once an error was said. */
+  /** True after the first error. */
   failed(): boolean;
-  /** Everything said, by file in the order given, then by position. */
+  /** By file in the order given, then by position. */
   list(): Problem[];
 };
 
-/**
- * Problems kept of one run. A person fixes the first few and runs again; without a bound a file of
- * ten thousand wrong keys would answer with megabytes.
- */
+/** Without a bound a file of ten thousand wrong keys would return megabytes. */
 const PROBLEMS_MAX = 500;
 
 /** Starts an empty collection; `files` fixes the order in which their problems are listed. */
 export function collectProblems(files: readonly string[]): Problems {
-  const said: Problem[] = [];
+  const found: Problem[] = [];
   let dropped = 0;
   let failed = false;
   const say =
     (severity: Problem["severity"]): Say =>
     (at, path, code, message, hint = null) => {
       if (severity === "error") failed = true;
-      if (said.length >= PROBLEMS_MAX) dropped += 1;
-      else said.push({ ...at, path, code, message, hint, severity });
+      if (found.length >= PROBLEMS_MAX) dropped += 1;
+      else found.push({ ...at, path, code, message, hint, severity });
+      return null;
     };
   const rank = new Map(files.map((file, index) => [file, index]));
   const order = (p: Problem) => rank.get(p.file) ?? files.length;
@@ -54,7 +53,7 @@ export function collectProblems(files: readonly string[]): Problems {
     note: say("note"),
     failed: () => failed,
     list: () => {
-      const sorted = said
+      const sorted = found
         .slice()
         .sort((a, b) => order(a) - order(b) || a.line - b.line || a.col - b.col);
       const last = sorted.at(-1);
@@ -68,9 +67,7 @@ export function collectProblems(files: readonly string[]): Problems {
   };
 }
 
-/**
- * One line for people: `FILE:LINE:COL: PATH: problem (hint)`; warnings and notes say that they are.
- */
+/** `FILE:LINE:COL: PATH: problem (hint)`, with the severity unless it is an error. */
 export function formatProblem(problem: Problem): string {
   const where = `${problem.file}:${problem.line}:${problem.col}: `;
   const path = problem.path === "" ? "" : `${problem.path}: `;
@@ -79,7 +76,7 @@ export function formatProblem(problem: Problem): string {
   return `${where}${path}${kind}${problem.message}${hint}`;
 }
 
-/** Text as it may be quoted in a message: short, and without line breaks. */
+/** Quotes text for a message: cut, and without line breaks. */
 export function quoteShort(text: string, max = 60): string {
   const cut = text.length > max ? `${text.slice(0, max)}…` : text;
   return JSON.stringify(cut);

@@ -1,29 +1,18 @@
-/**
- * Windows of a scheduled autoscaler: days by name, hours as numbers or `HH:MM`. A window may cross
- * midnight; an empty one is refused.
- */
+/** Reads the windows of a scheduled autoscaler. A window may cross midnight. */
 import { type ScheduleWindow, WINDOW } from "../../schema/config/autoscaler.ts";
 import { nearest } from "../../schema/nearest.ts";
-import { readSection, type Section } from "./section.ts";
+import type { Section } from "./section.ts";
 import { readPart } from "./table.ts";
 
-/** In the order of the numbers that the configuration uses: Sunday is 0. */
+/** By number: Sunday is 0. */
 const DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const EVERY_DAY = [0, 1, 2, 3, 4, 5, 6];
 /** Windows of one schedule: a week of half hours. */
 const WINDOWS_MAX = 336;
 
 export function readSchedule(section: Section, maxNodes: number | null): ScheduleWindow[] {
-  const items = section.items("schedule");
-  if (!section.has("schedule")) section.missing("schedule", "at least one window");
-  if (items?.length === 0) section.fail("schedule", "required", "needs at least one window");
-  if ((items?.length ?? 0) > WINDOWS_MAX) {
-    section.fail("schedule", "limit", `has more than ${WINDOWS_MAX} windows`);
-  }
-  return (items ?? [])
-    .slice(0, WINDOWS_MAX)
-    .map((item) => readSection(section.problems, item, item.path, item.at))
-    .map((window) => readWindow(window, maxNodes));
+  const windows = section.list("schedule", "window", WINDOWS_MAX);
+  return windows.map((window) => readWindow(window, maxNodes));
 }
 
 function readWindow(window: Section, poolMax: number | null): ScheduleWindow {
@@ -38,8 +27,7 @@ function readWindow(window: Section, poolMax: number | null): ScheduleWindow {
     window.fail("end_hour", "range", "is the same as start_hour", "write 0 to 24 for a whole day");
   }
   if (minNodes !== null && maxNodes !== null && minNodes > maxNodes) {
-    const message = `min_nodes ${minNodes} is above max_nodes ${maxNodes}`;
-    window.fail("min_nodes", "range", message);
+    window.fail("min_nodes", "range", `min_nodes ${minNodes} is above max_nodes ${maxNodes}`);
   }
   if (maxNodes !== null && poolMax !== null && maxNodes > poolMax) {
     window.fail("max_nodes", "range", `${maxNodes} is above the pool's max_nodes ${poolMax}`);
@@ -87,6 +75,5 @@ function readHour(window: Section, key: string, hourMax: number): number | null 
   const minute = Number(match?.[2]);
   const sound = match !== null && minute < 60 && hour * 60 + minute <= hourMax * 60 + 59;
   if (sound && hour * 60 + minute <= 1_440) return hour * 60 + minute;
-  window.fail(key, "range", `not a time of day, 0 to ${hourMax}`, 'write 9 or "09:30"');
-  return null;
+  return window.fail(key, "range", `not a time of day, 0 to ${hourMax}`, 'write 9 or "09:30"');
 }

@@ -1,4 +1,4 @@
-/** `server`, `instance_manager` and what `global.agent` says for a silent server. */
+/** Reads `server` and `instance_manager`; `global.agent` fills keys that `server` lacks. */
 import type { NotifierConfig, ServerConfig } from "../../schema/config.ts";
 import type { PartOf, ValueOf } from "../../schema/config/field.ts";
 import { type AGENT, MANAGER, SERVER } from "../../schema/config/server.ts";
@@ -8,13 +8,13 @@ import type { Section } from "./section.ts";
 import { fillTable, readMapping, readPart } from "./table.ts";
 
 const LISTEN = ":50051";
-/** Two beats may be lost before a node is called silent, and a third is late. */
+/** Two heartbeats may be lost and a third be late before a node counts as silent. */
 const HEARTBEATS_MISSED = 3;
 
 const RETRY_MAX_MS = 60_000;
 
 export type ServerOptions = {
-  /** Port 0 is allowed: the caller has a way to tell the real one. */
+  /** Port 0 is allowed: the caller reports the real one. */
   portZero: boolean;
   /** The caller knows an address that nodes can dial. */
   externalAddress: boolean;
@@ -34,9 +34,7 @@ export function readServer(
   const { notifier, tls, ...config } = fillTable(SERVER, part, agent);
   if (isWildcard(listen.host) && config.externalAddress === null && !options.externalAddress) {
     const message = "listens on every interface, which does not tell nodes what to dial";
-    const at = server.look("address")?.at ?? server.at;
-    const hint = "set server.external_address";
-    server.problems.warning(at, "server.address", "wildcard", message, hint);
+    server.warn("address", "wildcard", message, "set server.external_address");
   }
   const { heartbeatIntervalMs: beat } = config;
   const heartbeatTimeoutMs = config.heartbeatTimeoutMs ?? HEARTBEATS_MISSED * beat;
@@ -73,9 +71,8 @@ function checkHeartbeat(server: Section, beatMs: number, timeoutMs: number): voi
     server.fail("heartbeat_timeout", "range", message);
   } else if (timeoutMs < 2 * beatMs) {
     const message = `${timed} is less than twice heartbeat_interval ${beat}`;
-    const at = server.look("heartbeat_timeout")?.value.at ?? server.at;
     const hint = "one lost heartbeat makes a healthy node silent";
-    server.problems.warning(at, `${server.path}.heartbeat_timeout`, "range", message, hint);
+    server.warn("heartbeat_timeout", "range", message, hint);
   }
 }
 

@@ -21,13 +21,11 @@ export function readShare(section: Section, key: string): Share | null {
     else section.fail(key, "type", "expected a number of nodes or a share", "write 2 or 20%");
   }
   if (share?.kind === "percent" && share.percent > 0 && share.percent < 1) {
-    const message = `is less than one percent`;
     const hint = `write ${Math.round(share.percent * 100_000) / 1_000}% if that is what is meant`;
-    section.problems.warning(entry.value.at, entry.path, "fraction", message, hint);
+    section.warn(key, "fraction", "is less than one percent", hint);
   }
   if (share !== null && (share.kind === "nodes" ? share.nodes : share.percent) === 0) {
-    const message = "is zero, so that no node is ever replaced";
-    section.problems.warning(entry.value.at, entry.path, "zero_unavailable", message);
+    section.warn(key, "zero_unavailable", "is zero, so that no node is ever replaced");
   }
   return share;
 }

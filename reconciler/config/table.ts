@@ -1,6 +1,6 @@
 /**
- * A section by its table (`schema/config/`): reads what one place says, fills what no place says
- * with the defaults, and prints the normalised form in the keys of a file again.
+ * Reads, completes and prints a section by its table (`schema/config/`): what one place says, the
+ * defaults for the rest, and the normalised form in the keys of a file again.
  */
 import {
   type Field,
@@ -20,8 +20,6 @@ import { readLabels } from "./label.ts";
 import type { Dialect } from "./layer.ts";
 import type { Section } from "./section.ts";
 import { formatShare, readShare } from "./share.ts";
-import type { Problems } from "./problem.ts";
-import type { Tree } from "./tree.ts";
 import { readWord, readWords } from "./value.ts";
 
 type Reader = (section: Section, key: string, field: Field) => unknown;
@@ -42,9 +40,9 @@ const READERS: Readonly<Record<Kind, Reader>> = {
   headers: readHeaders,
   hook: readHook,
   hosts: readHosts,
-  word: (section, key) => readEntry(section, key, readWord),
-  prose: (section, key) => readEntry(section, key, (all, tree) => readWord(all, tree, true)),
-  words: (section, key) => readEntry(section, key, readWords),
+  word: (section, key) => section.read(key, readWord),
+  prose: (section, key) => section.read(key, (all, tree) => readWord(all, tree, true)),
+  words: (section, key) => section.read(key, readWords),
 };
 
 function scalarOf(section: Section, key: string): unknown {
@@ -52,22 +50,11 @@ function scalarOf(section: Section, key: string): unknown {
   return value?.kind === "scalar" ? value.value : undefined;
 }
 
-function readEntry<T>(
-  section: Section,
-  key: string,
-  read: (problems: Problems, tree: Tree) => T | null,
-): T | null {
-  const entry = section.look(key);
-  return entry === null ? null : read(section.problems, entry.value);
-}
-
 function readForm(section: Section, key: string, { form }: Field): string | null {
   const text = section.text(key);
   if (text === null || form === undefined) return text;
   const { code, answer } = FORMS[form](text);
-  if (answer.ok) return answer.value;
-  section.fail(key, code, answer.message, answer.hint);
-  return null;
+  return answer.ok ? answer.value : section.fail(key, code, answer.message, answer.hint);
 }
 
 function readAuto(section: Section, key: string): boolean | "auto" | null {
@@ -75,14 +62,12 @@ function readAuto(section: Section, key: string): boolean | "auto" | null {
 }
 
 function readHosts(section: Section, key: string): string | null {
-  const given = section.texts(key);
-  if (given?.some((host) => /[\s,]/.test(host)) === true) {
-    section.fail(key, "host", "a host must not contain spaces or commas");
-  }
-  return given?.join(",") ?? null;
+  const hosts = section.texts(key);
+  const isBad = hosts?.some((host) => /[\s,]/.test(host)) === true;
+  if (isBad) section.fail(key, "host", "a host must not contain spaces or commas");
+  return hosts?.join(",") ?? null;
 }
 
-/** One key, or `null`. */
 export function readField(section: Section, key: string, field: Field | Own): unknown {
   const entry = section.look(key);
   if (field.unused === true && entry !== null) {
@@ -96,7 +81,7 @@ export function readField(section: Section, key: string, field: Field | Own): un
   return field.kind === "own" ? null : READERS[field.kind](section, key, field);
 }
 
-/** What the section says; the caller refuses its unknown keys when it has read its own. */
+/** The values that are written; the caller calls `finish` when it has read its own keys. */
 export function readPart<T extends Table>(section: Section, table: T): PartOf<T> {
   const part: Plain = {};
   for (const [key, field] of Object.entries(table)) {
@@ -110,14 +95,14 @@ export function readPart<T extends Table>(section: Section, table: T): PartOf<T>
   return part as PartOf<T>;
 }
 
-/** A mapping that its table knows wholly. */
+/** The same for a mapping without other keys. */
 export function readMapping<T extends Table>(section: Section, table: T): PartOf<T> {
   const part = readPart(section, table);
   section.finish();
   return part;
 }
 
-/** Each value from the first part that has it, or its default. */
+/** Takes each value from the first part that has it, or its default. */
 export function fillTable<T extends Table>(
   table: T,
   ...parts: readonly Partial<PartOf<T>>[]
@@ -144,8 +129,8 @@ function formatField(field: Field, value: unknown): unknown {
 }
 
 /**
- * A section in the keys of a file; `owns` has what the table leaves to the caller. A mapping that
- * says nothing, and what has no effect and is not set, is `null`.
+ * A section in the keys of a file; `owns` has the values of the table's own keys. An empty mapping,
+ * and an unset key without effect, is `null`.
  */
 export function formatSection(
   table: Table,
@@ -170,7 +155,7 @@ export function formatSection(
   return printed;
 }
 
-/** Sets a value; keys of it that stand beside it are set there. */
+/** Sets a value; keys of it that begin with `../` are set beside it. */
 function hoist(printed: Plain, key: string, value: unknown): void {
   if (value === null || typeof value !== "object" || Array.isArray(value)) printed[key] = value;
   else {

@@ -1,13 +1,13 @@
 /**
- * Single values out of the tree. Each reader answers the value, or reports what was expected, what
- * was found and what to write, and answers `null`.
+ * Reads single values of the tree. Each reader returns the value, or `null` after it reported what
+ * was expected, what was found and what to write.
  */
 import { parseDuration, formatDuration } from "../../schema/duration.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Bounds, Problems } from "./problem.ts";
 import { describe, isAbsent, type Tree } from "./tree.ts";
 
-/** Longest text of one setting, as in `schema/config.ts`. */
+/** Longest text of one setting, as in `schema/config/check.ts`. */
 const TEXT_MAX = 65_536;
 
 export function wrongType(
@@ -15,22 +15,19 @@ export function wrongType(
   tree: Tree,
   expected: string,
   hint: string | null = null,
-) {
-  problems.error(tree.at, tree.path, "type", `expected ${expected}, found ${describe(tree)}`, hint);
+): null {
+  const message = `expected ${expected}, found ${describe(tree)}`;
+  return problems.error(tree.at, tree.path, "type", message, hint);
 }
 
 /** Text of one line unless `line` is false; never empty. */
-export function readText(problems: Problems, tree: Tree, line: boolean): string | null {
+export function readText(problems: Problems, tree: Tree, line = true): string | null {
   if (tree.kind !== "scalar" || typeof tree.value !== "string") {
     const quoted = tree.kind === "scalar" ? `write "${tree.source.slice(0, 40)}"` : null;
-    wrongType(problems, tree, "text", quoted);
-    return null;
+    return wrongType(problems, tree, "text", quoted);
   }
   const text = tree.value;
-  const bad = (message: string) => {
-    problems.error(tree.at, tree.path, "text", message);
-    return null;
-  };
+  const bad = (message: string) => problems.error(tree.at, tree.path, "text", message);
   if (text.trim() === "") return bad("must not be empty");
   if (text.length > TEXT_MAX) return bad(`longer than ${TEXT_MAX} characters`);
   if (text.includes("\0")) return bad("must not contain a NUL character");
@@ -40,20 +37,14 @@ export function readText(problems: Problems, tree: Tree, line: boolean): string 
 
 /** Scalars that are no text count as what was written; empty text counts as absent. */
 export function readWord(problems: Problems, tree: Tree, prose = false): string | null {
-  if (tree.kind !== "scalar") {
-    wrongType(problems, tree, "text");
-    return null;
-  }
+  if (tree.kind !== "scalar") return wrongType(problems, tree, "text");
   if (tree.value === null || tree.value === "") return null;
   return typeof tree.value === "string" ? readText(problems, tree, !prose) : tree.source;
 }
 
 /** A mapping from names to words, in the order of the file. */
 export function readWords(problems: Problems, tree: Tree): Record<string, string> | null {
-  if (tree.kind !== "map") {
-    wrongType(problems, tree, "a mapping");
-    return null;
-  }
+  if (tree.kind !== "map") return wrongType(problems, tree, "a mapping");
   const words: Record<string, string> = {};
   for (const one of tree.entries) {
     const word = isAbsent(one.value) ? "" : readWord(problems, one.value);
@@ -65,28 +56,25 @@ export function readWords(problems: Problems, tree: Tree): Record<string, string
 /** Also for a key such as `__proto__`, which an assignment would not make a key. */
 const ORDINARY = { enumerable: true, writable: true, configurable: true };
 
-export function readNumber(problems: Problems, tree: Tree, bounds: Bounds): number | null {
+export function readNumber(
+  problems: Problems,
+  tree: Tree,
+  bounds: Bounds = {},
+  expected = "a number",
+): number | null {
   if (tree.kind !== "scalar" || typeof tree.value !== "number") {
-    wrongType(problems, tree, "a number", dropQuotes(tree));
-    return null;
+    return wrongType(problems, tree, expected, dropQuotes(tree));
   }
-  if (!Number.isFinite(tree.value)) {
-    wrongType(problems, tree, "a finite number");
-    return null;
-  }
+  if (!Number.isFinite(tree.value)) return wrongType(problems, tree, "a finite number");
   return within(problems, tree, tree.value, bounds, String);
 }
 
-export function readInteger(problems: Problems, tree: Tree, bounds: Bounds): number | null {
-  if (tree.kind !== "scalar" || typeof tree.value !== "number") {
-    wrongType(problems, tree, "a whole number", dropQuotes(tree));
-    return null;
+export function readInteger(problems: Problems, tree: Tree, bounds?: Bounds): number | null {
+  const isFraction = tree.kind === "scalar" && typeof tree.value === "number";
+  if (isFraction && !Number.isSafeInteger(tree.value)) {
+    return wrongType(problems, tree, "a whole number");
   }
-  if (!Number.isSafeInteger(tree.value)) {
-    wrongType(problems, tree, "a whole number");
-    return null;
-  }
-  return within(problems, tree, tree.value, bounds, String);
+  return readNumber(problems, tree, bounds, "a whole number");
 }
 
 function dropQuotes(tree: Tree): string | null {
@@ -94,17 +82,12 @@ function dropQuotes(tree: Tree): string | null {
   return /^[+-]?\d+(\.\d+)?$/.test(tree.value) ? `write ${tree.value} without quotes` : null;
 }
 
-export function readDuration(problems: Problems, tree: Tree, bounds: Bounds): number | null {
+export function readDuration(problems: Problems, tree: Tree, bounds: Bounds = {}): number | null {
   const text = tree.kind === "scalar" && typeof tree.value !== "boolean" ? tree.value : null;
-  if (text === null) {
-    wrongType(problems, tree, "a duration", "write for example 30s");
-    return null;
-  }
+  if (text === null) return wrongType(problems, tree, "a duration", "write for example 30s");
   const answer = parseDuration(text);
-  // Nothing here is finer than a millisecond, and whole numbers print back exactly.
-  if (answer.ok) return within(problems, tree, Math.round(answer.ms), bounds, formatDuration);
-  problems.error(tree.at, tree.path, "duration", answer.message, answer.hint);
-  return null;
+  if (answer.ok) return within(problems, tree, answer.ms, bounds, formatDuration);
+  return problems.error(tree.at, tree.path, "duration", answer.message, answer.hint);
 }
 
 function within(
@@ -114,10 +97,7 @@ function within(
   { min, max, above }: Bounds,
   print: (value: number) => string,
 ): number | null {
-  const bad = (message: string) => {
-    problems.error(tree.at, tree.path, "range", message);
-    return null;
-  };
+  const bad = (message: string) => problems.error(tree.at, tree.path, "range", message);
   if (min === 0 && value < 0) return bad("must not be negative");
   if (min !== undefined && value < min) return bad(`must be at least ${print(min)}`);
   if (above !== undefined && value <= above) return bad(`must be above ${print(above)}`);
@@ -126,56 +106,51 @@ function within(
 }
 
 export function readFlag(problems: Problems, tree: Tree): boolean | null {
-  if (tree.kind === "scalar") {
-    if (typeof tree.value === "boolean") return tree.value;
-    if (typeof tree.value === "string") {
-      const word = tree.value.toLowerCase();
-      if (tree.plain && (word === "true" || word === "false")) return word === "true";
-      const meant = FLAG_WORDS[word];
-      wrongType(problems, tree, "true or false", meant === undefined ? null : `write ${meant}`);
-      return null;
-    }
+  if (tree.kind !== "scalar" || typeof tree.value === "number") {
+    return wrongType(problems, tree, "true or false");
   }
-  wrongType(problems, tree, "true or false");
-  return null;
+  if (typeof tree.value === "boolean") return tree.value;
+  const word = tree.value?.toLowerCase() ?? "";
+  if (tree.plain && (word === "true" || word === "false")) return word === "true";
+  const meant = FLAG_WORDS.get(word);
+  return wrongType(problems, tree, "true or false", meant ? `write ${meant}` : null);
 }
 
-const FLAG_WORDS: Record<string, string> = {
-  yes: "true",
-  on: "true",
-  y: "true",
-  true: "true without quotes",
-  no: "false",
-  off: "false",
-  n: "false",
-  false: "false without quotes",
-};
+/** A map, because a file may hold any word, `constructor` too. */
+const FLAG_WORDS: ReadonlyMap<string, string> = new Map([
+  ["yes", "true"],
+  ["on", "true"],
+  ["y", "true"],
+  ["true", "true without quotes"],
+  ["no", "false"],
+  ["off", "false"],
+  ["n", "false"],
+  ["false", "false without quotes"],
+]);
 
 export function readChoice<T extends string>(
   problems: Problems,
   tree: Tree,
   allowed: readonly T[],
 ): T | null {
-  const text = readText(problems, tree, true);
+  const text = readText(problems, tree);
   if (text === null) return null;
   const found = allowed.find((one) => one === text);
   if (found !== undefined) return found;
   const close = nearest(text, allowed);
   const hint = close === null ? "" : `; did you mean "${close}"?`;
   const message = `${JSON.stringify(text.slice(0, 60))} is not one of the allowed values`;
-  problems.error(tree.at, tree.path, "choice", message, `allowed: ${allowed.join(", ")}${hint}`);
-  return null;
+  const all = `allowed: ${allowed.join(", ")}${hint}`;
+  return problems.error(tree.at, tree.path, "choice", message, all);
 }
 
 export function readItems(problems: Problems, tree: Tree): Tree[] | null {
   if (tree.kind === "list") return tree.items;
   const hint = tree.kind === "scalar" ? `write [${tree.source.slice(0, 40)}]` : null;
-  wrongType(problems, tree, "a list", hint);
-  return null;
+  return wrongType(problems, tree, "a list", hint);
 }
 
 export function readTexts(problems: Problems, tree: Tree): string[] | null {
-  const items = readItems(problems, tree);
-  if (items === null) return null;
-  return items.map((item) => readText(problems, item, true)).filter((text) => text !== null);
+  const texts = readItems(problems, tree)?.map((item) => readText(problems, item));
+  return texts?.filter((text) => text !== null) ?? null;
 }
