@@ -152,7 +152,7 @@ export async function openActive(
   const made = compilePolicy(policy);
   if (made.ok) return { ok: true, policy: made.compiled, quarantined: new Set(quarantined) };
   const [problem] = made.problems;
-  const why = problem === undefined ? "" : `: ${problem.rule ?? ""}: ${problem.message}`;
+  const why = problem === undefined ? "" : `: ${problem.rule}: ${problem.message}`;
   return failure(EXIT.failed, "strange", `the active policy does not compile here${why}`);
 }
 

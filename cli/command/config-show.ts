@@ -33,7 +33,7 @@ async function showLive(context: Context): Promise<number | Failure> {
 
 async function showFiles(context: Context): Promise<number | Failure> {
   const { openConfig } = await import("../../reconciler/config/open.ts");
-  const { formatConfig } = await import("../../reconciler/config/print.ts");
+  const { formatConfig } = await import("../../reconciler/config/secret.ts");
   const { sayProblems } = await import("../problem-view.ts");
   const { config, problems } = await openConfig(context.words);
   sayProblems(context, problems);

@@ -34,7 +34,7 @@ async function showLive(context: Context): Promise<number | Failure> {
   const answer = await client.get<LivePolicy>("/policy", ["rules"]);
   if (!answer.ok) return answer;
   const { value } = answer;
-  const { policyFile } = await import("../../reconciler/config/convert-policy.ts");
+  const { policyFile } = await import("../../reconciler/config/convert.ts");
   const rows = value.rules.map((rule) => [
     rule.name,
     formatResult(rule),
@@ -57,7 +57,7 @@ async function showLive(context: Context): Promise<number | Failure> {
 }
 
 async function showFile(context: Context): Promise<number | Failure> {
-  const { policyFile } = await import("../../reconciler/config/convert-policy.ts");
+  const { policyFile } = await import("../../reconciler/config/convert.ts");
   const { openRules } = await import("../policy-file.ts");
   const { sayProblems } = await import("../problem-view.ts");
   const { compiled, problems } = await openRules(context.words[0] ?? "");

@@ -125,7 +125,7 @@ async function seedOf(given: string | null, scenario: Scenario): Promise<number 
 }
 
 async function policyOf(context: Context, scenario: Scenario): Promise<CompiledPolicy | Failure> {
-  const { compilePolicy } = await import("../../health/policy/compile.ts");
+  const { compileRead } = await import("../../health/policy/compile.ts");
   const { compiledBuiltin } = await import("../../health/policy/builtin.ts");
   const file = context.flags.text("policy") ?? scenario.config.server.healthPolicyPath;
   if (file !== null) {
@@ -136,10 +136,7 @@ async function policyOf(context: Context, scenario: Scenario): Promise<CompiledP
     return compiled ?? usage(`the policy ${file} cannot be used`);
   }
   if (scenario.policy === null) return compiledBuiltin;
-  const answer = compilePolicy(scenario.policy);
-  if (answer.ok) return answer.compiled;
-  const lines = answer.problems.map(({ rule, message }) => `${rule ?? "policy"}: ${message}`);
-  return usage(lines.join("; "));
+  return compileRead(scenario.policy);
 }
 
 /** The pools, providers and server of `--config` in place of the file's. */

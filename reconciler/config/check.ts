@@ -38,7 +38,8 @@ function warnCut(drain: Section, part: PartOf<typeof DRAIN>): void {
   for (const [key, ms] of Object.entries({ timeout: timeoutMs, fatal_timeout: fatalTimeoutMs })) {
     if (ms === null || ms === 0 || (gracePeriodMs ?? 0) <= ms) continue;
     const limit = `${key} (${formatDuration(ms)})`;
-    drain.warn("grace_period", "range", `is longer than ${limit}, which cuts each pod's grace short`);
+    const message = `is longer than ${limit}, which cuts each pod's grace short`;
+    drain.warn("grace_period", "range", message);
   }
 }
 

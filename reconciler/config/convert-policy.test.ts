@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { stringify } from "yaml";
 import { builtinPolicy } from "../../health/policy/builtin.ts";
 import { ACTIONS, type Policy, RESULTS } from "../../schema/policy.ts";
-import { policyFile } from "./convert-policy.ts";
+import { policyFile } from "./convert.ts";
 import { readPolicy } from "./policy.ts";
 import { formatProblem } from "./problem.ts";
 

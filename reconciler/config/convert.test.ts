@@ -6,7 +6,7 @@ import fc from "fast-check";
 import type { Config } from "../../schema/config.ts";
 import { configFile, convertConfig } from "./convert.ts";
 import type { Dialect } from "./layer.ts";
-import { formatConfig } from "./print.ts";
+import { formatConfig } from "./secret.ts";
 import { formatProblem } from "./problem.ts";
 import { readConfig } from "./read.ts";
 

@@ -1,6 +1,6 @@
 /**
- * The normalised configuration as YAML in either dialect, for `config convert`. Reading what is
- * printed gives the same configuration again; providers that were only implied stay so.
+ * Prints the normalised configuration in the keys of a file (`config convert`, `config show`), and
+ * a policy in the keys of its file (`policy show`). Reading the output gives the same values again.
  */
 import { stringify } from "yaml";
 import type {
@@ -13,17 +13,18 @@ import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { PROVIDER, RATE_LIMIT, SETTINGS } from "../../schema/config/provider.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
 import { MANAGER, SERVER } from "../../schema/config/server.ts";
+import { formatDuration } from "../../schema/duration.ts";
+import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import { convertPool } from "./convert-pool.ts";
 import type { Dialect } from "./layer.ts";
 import { type Plain, formatSection } from "./table.ts";
 
-/** YAML text that reads back to `config`. */
 export function convertConfig(config: Config, dialect: Dialect): string {
   const file = configFile(config, dialect);
   return stringify(file, { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
-/** The same as plain values, in the keys of a file. */
+/** As plain values; providers that no file defines are left out. */
 export function configFile(config: Config, dialect: Dialect): unknown {
   const { server } = config;
   const types = new Map(config.providers.map((one) => [one.name, one.type]));
@@ -42,7 +43,7 @@ export function configFile(config: Config, dialect: Dialect): unknown {
   });
 }
 
-/** Leaves out what is `null` or `undefined`: a key without a value says nothing. */
+/** Leaves out keys that are `null` or `undefined`. */
 function prune(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(prune);
   if (value === null || typeof value !== "object") return value;
@@ -64,7 +65,7 @@ function shownHook(notifier: NotifierConfig): object | null {
   return { ...notifier, ...Object.fromEntries(shown) };
 }
 
-/** A web hook whose whole address is its secret is hidden whole, and must still be an address. */
+/** A hidden address must still be an address. */
 function shownUrl(text: string | null): string | null {
   const isAddress = text === null || text.startsWith("${") || /^https?:\/\//i.test(text);
   return isAddress ? text : "https://redacted.invalid/";
@@ -79,5 +80,37 @@ function formatProvider({ type, settings, spend }: ProviderConfig, dialect: Dial
       rate_limit: formatSection(RATE_LIMIT, settings, dialect),
     }),
     hosts: typeof hosts === "string" ? hosts.split(",").filter((host) => host !== "") : null,
+  };
+}
+
+/** `matches` counts by rule name, where known. The reader accepts `hash` and `matches`, unused. */
+export function policyFile(
+  policy: Pick<Policy, "version" | "name" | "hash" | "rules"> & { description?: string | null },
+  matches: ReadonlyMap<string, number> = new Map(),
+): Record<string, unknown> {
+  const { version, name, hash } = policy;
+  const metadata = prune({ name, description: policy.description || null });
+  const rules = policy.rules.map((rule) => prune(ruleOf(rule, matches.get(rule.name))));
+  return { version, metadata, hash, rules };
+}
+
+function ruleOf(rule: PolicyRule, matches: number | undefined): Plain {
+  const { name, description, condition, result, hold, action, repeat, pools } = rule;
+  return {
+    name,
+    description,
+    condition,
+    result,
+    hold: typeof hold === "object" && hold !== null ? formatDuration(hold.forMs) : hold,
+    action,
+    repeat: repeat && {
+      at_least: repeat.atLeast,
+      within: formatDuration(repeat.withinMs),
+      by: repeat.by,
+      result: repeat.result,
+    },
+    pools,
+    shadow: rule.shadow === true ? true : null,
+    matches,
   };
 }

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { parse } from "yaml";
 import { Config } from "../../schema/config.ts";
-import { formatConfig } from "./print.ts";
+import { formatConfig } from "./secret.ts";
 import { readConfig } from "./read.ts";
 
 const FIXTURE = join(import.meta.dir, "../../test/fixture/config");

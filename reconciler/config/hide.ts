@@ -1,7 +1,6 @@
 /**
- * A configuration and what was made of it, without what looks like a secret, for a file that leaves
- * the site. What is hidden is hidden everywhere in the same way, names made of it too, so that what
- * is left is still decided as it was.
+ * Removes secrets from a configuration and recorded activations that leave the site. Equal texts,
+ * and names derived from them, are hidden equally, so that a replay decides the same.
  */
 import { createHash } from "node:crypto";
 import { joinsCluster } from "../../bootstrap/template/join-need.ts";
@@ -9,7 +8,6 @@ import type { Config } from "../../schema/config.ts";
 import { guardKey } from "../core/safety/guard.ts";
 import { hideSecrets } from "./secret.ts";
 
-const HIDDEN = "[redacted]";
 /** Most texts of a fleet are the same on every node. */
 const KNOWN_MAX = 20_000;
 
@@ -24,7 +22,7 @@ export function openHider(config: Config): Hider {
   const hideText = (text: string): string => {
     const before = known.get(text);
     if (before !== undefined) return before;
-    const hidden = renamed(hideSecrets(text, HIDDEN), keys);
+    const hidden = renamed(hideSecrets(text), keys);
     if (known.size < KNOWN_MAX) known.set(text, hidden);
     return hidden;
   };
@@ -47,16 +45,16 @@ export function openHider(config: Config): Hider {
     if (from !== to) keys.set(from, to);
     return hidden;
   });
-  // No decision looks at how providers and people are reached.
+  // Decisions do not depend on how providers and people are reached.
   const providers = config.providers.map((provider) => ({ ...provider, settings: {} }));
   const server = { ...config.server, notifier: { type: "noop" as const } };
   return { config: hide({ ...config, server, providers, pools }) as Config, hide };
 }
 
-/** Under these keys are the commands of a set-up, in the configuration and in operations. */
+/** Keys of set-up commands, in the configuration and in operations. */
 const COMMANDS = new Set(["setupCommands", "commands"]);
 
-/** A command may hold anything. What is left tells equal from other, and whether it joins. */
+/** Keeps only whether two commands are equal, and whether one joins the cluster. */
 function hideCommand(command: unknown): string {
   const text = String(command);
   if (text.startsWith(COMMAND_HIDDEN)) return text;
@@ -66,7 +64,7 @@ function hideCommand(command: unknown): string {
 
 const COMMAND_HIDDEN = "[command";
 
-/** The record of a set-up is kept under a digest of its commands (`safety/guard.ts`). */
+/** Set-ups are recorded under a digest of their commands (`safety/guard.ts`). */
 function renamed(text: string, keys: ReadonlyMap<string, string>): string {
   let out = text;
   for (const [from, to] of keys) out = out.replaceAll(from, to);

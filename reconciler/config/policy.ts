@@ -1,6 +1,6 @@
 /**
- * A health policy file → the ordered rules. A policy with any error is refused whole: running with
- * half of the rules would call sick hardware healthy.
+ * Reads a health policy file. A policy with an error is refused as a whole: half of the rules would
+ * report broken hardware as healthy.
  */
 import type { Problem } from "../../schema/config.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -11,24 +11,20 @@ import { nearest } from "../../schema/nearest.ts";
 import { compileCondition } from "../../health/cel/condition.ts";
 import { hashRules, REPEATS_MAX } from "../../health/policy/compile.ts";
 import { locate, type SourceText } from "./locate.ts";
-import { collectProblems, type Problems, quoteShort } from "./problem.ts";
+import { collectProblems, quoteShort } from "./problem.ts";
 import { readSection, type Section } from "./section.ts";
-import type { Scalar } from "./tree.ts";
 
 const HOLDS = ["none", "until_reset", "until_reboot", "until_replaced", "while_active"] as const;
 const VERSION = "v1";
 /** As in `schema/policy.ts`: a rule's name is a metric label. */
 const NAME_MAX = 128;
 
-/** The table of homes is about configurations. */
-const noHome = () => null;
-
-/** Reads one policy file. `policy` is `null` if any problem is an error. */
+/** `policy` is `null` if any problem is an error. */
 export function readPolicy(file: SourceText): { policy: Policy | null; problems: Problem[] } {
   const problems = collectProblems([file.name]);
   const tree = locate(file, problems);
   if (tree === null) return { policy: null, problems: problems.list() };
-  const root = readSection(problems, tree, "", tree.at, noHome);
+  const root = readSection(problems, tree, "", tree.at, () => null);
   const policy = root.given ? readRoot(root, file.name) : null;
   return { policy: problems.failed() ? null : policy, problems: problems.list() };
 }
@@ -44,7 +40,7 @@ function readRoot(root: Section, fileName: string): Policy {
   metadata.finish();
   const rules = readRules(root);
   const hash = hashRules(rules);
-  // What `policy show` prints may be edited and used again; its hash is then of the old text.
+  // The output of `policy show` may be edited and used again; it then has the old hash.
   const given = root.text("hash");
   if (given !== null && given !== hash) {
     const at = root.look("hash")?.value.at ?? root.at;
@@ -55,18 +51,9 @@ function readRoot(root: Section, fileName: string): Policy {
 }
 
 function readRules(root: Section): PolicyRule[] {
-  const items = root.items("rules");
-  if (!root.has("rules")) root.missing("rules", "at least one rule");
-  if (items?.length === 0) root.fail("rules", "required", "needs at least one rule");
-  if ((items?.length ?? 0) > LIMIT.policyRulesMax) {
-    root.fail("rules", "limit", `has more than ${LIMIT.policyRulesMax} rules`);
-  }
-  const found: Found[] = [];
-  for (const item of (items ?? []).slice(0, LIMIT.policyRulesMax)) {
-    const section = readSection(root.problems, item, item.path, item.at, noHome);
-    if (section.given) found.push(readRule(section));
-  }
-  refuseRepeats(root.problems, found);
+  const sections = root.list("rules", "rule", LIMIT.policyRulesMax);
+  const found = sections.filter((section) => section.given).map(readRule);
+  refuseRepeats(found);
   warnOrder(root, found);
   return found.map((one) => one.rule);
 }
@@ -95,57 +82,43 @@ function readRule(section: Section): Found {
     line: section.at.line,
     ...(section.flag("shadow") === true ? { shadow: true } : {}),
   };
-  // How often it matched where it was printed: an observation, of no effect here.
+  // `policy show` prints how often a rule matched; it has no effect here.
   section.look("matches");
   section.finish();
-  // A rule for some pools leaves the others to the rules behind it, and a shadow leaves them all.
   const isForAll = rule.pools === null && rule.shadow !== true;
   return { rule, section, always: condition?.always === true && isForAll };
 }
 
-/**
- * The text of a condition that compiles. An unquoted YAML `true` or `false` is taken as that text.
- */
+/** An unquoted YAML `true` or `false` counts as text. */
 function readCondition(section: Section): { text: string; always: boolean } | null {
   const entry = section.look("condition");
-  if (entry === null) {
-    section.missing("condition");
-    return null;
-  }
+  if (entry === null) return section.missing("condition");
   const scalar = entry.value.kind === "scalar" ? entry.value : null;
   const text =
     typeof scalar?.value === "boolean" ? String(scalar.value) : section.prose("condition");
   if (text === null || scalar === null) return null;
   if (new TextEncoder().encode(text).length > LIMIT.conditionBytesMax) {
-    section.fail("condition", "limit", `is longer than ${LIMIT.conditionBytesMax} bytes`);
-    return null;
+    return section.fail("condition", "limit", `is longer than ${LIMIT.conditionBytesMax} bytes`);
   }
   const answer = compileCondition(text);
   if (!answer.ok) {
-    for (const one of [answer, ...answer.more]) failInside(section, scalar, one.message, one.at);
+    const name = section.text("name");
+    const hint = name === null ? null : `rule ${quoteShort(name)}`;
+    for (const { message, at } of [answer, ...answer.more]) {
+      const place = at === null ? scalar.at : scalar.inside(at.line, at.col);
+      section.problems.error(place, scalar.path, "condition", message, hint);
+    }
     return { text, always: false };
   }
   for (const metric of answer.condition.unguarded) {
     const message = `compares ${metric} without has(), so it fails on events that lack it`;
-    section.problems.warning(scalar.at, scalar.path, "unguarded", message);
+    section.warn("condition", "unguarded", message);
   }
   return { text, always: answer.condition.alwaysTrue };
 }
 
-function failInside(
-  section: Section,
-  scalar: Scalar,
-  message: string,
-  at: { line: number; col: number } | null,
-): void {
-  const place = at === null ? scalar.at : scalar.inside(at.line, at.col);
-  const rule = section.text("name");
-  const hint = rule === null ? null : `rule ${quoteShort(rule)}`;
-  section.problems.error(place, scalar.path, "condition", message, hint);
-}
-
 function readHold(section: Section): Hold | null {
-  const text = section.has("hold") ? section.text("hold") : null;
+  const text = section.text("hold");
   if (text === null) return null;
   const word = HOLDS.find((one) => one === text);
   if (word !== undefined) return word;
@@ -154,8 +127,7 @@ function readHold(section: Section): Hold | null {
   const close = nearest(text, HOLDS);
   const suggestion = close === null ? "" : `; did you mean "${close}"?`;
   const hint = `a duration, or ${HOLDS.join(", ")}${suggestion}`;
-  section.fail("hold", "choice", `${quoteShort(text)} is not a hold`, hint);
-  return null;
+  return section.fail("hold", "choice", `${quoteShort(text)} is not a hold`, hint);
 }
 
 function readRepeat(repeat: Section): PolicyRule["repeat"] {
@@ -180,22 +152,19 @@ function readPools(section: Section): string[] | null {
   return pools;
 }
 
-function refuseRepeats(problems: Problems, found: readonly Found[]): void {
+function refuseRepeats(found: readonly Found[]): void {
   const lines = new Map<string, number>();
   for (const { rule, section } of found) {
     const before = lines.get(rule.name);
-    if (rule.name === "") continue;
     if (before === undefined) lines.set(rule.name, rule.line);
-    else {
+    else if (rule.name !== "") {
       const message = `${quoteShort(rule.name)} already used at line ${before}`;
-      const entry = section.look("name");
-      const at = entry?.value.at ?? section.at;
-      problems.error(at, `${section.path}.name`, "duplicate_name", message);
+      section.fail("name", "duplicate_name", message);
     }
   }
 }
 
-/** Order decides, so a rule behind one that is always true can never speak. */
+/** The first match decides, so a rule after one that is always true is never reached. */
 function warnOrder(root: Section, found: readonly Found[]): void {
   const first = found.findIndex((one) => one.always);
   const catcher = found[first];

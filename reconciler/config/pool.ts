@@ -11,7 +11,7 @@ import { nearest } from "../../schema/nearest.ts";
 import { POOL_SPELLINGS } from "./alias.ts";
 import { readAutoscaler } from "./autoscaler.ts";
 import { readCommands } from "./bootstrap.ts";
-import type { Directory } from "./directory.ts";
+import type { Directory } from "./provider.ts";
 import { POOL_LABELS } from "./label.ts";
 import type { PoolTree } from "./layer.ts";
 import { readRefs } from "./provider-ref.ts";

@@ -1,20 +1,20 @@
 /**
- * Where a pool buys: `provider`, or `providers` with priorities and weights. Abstract instance
- * types become the provider's own here.
+ * Reads where a pool buys: `provider`, or `providers` with priorities and weights. Abstract types
+ * become the provider's own here.
  */
 import { parse } from "valibot";
 import { PROVIDER_TYPES, type ProviderRef } from "../../schema/config.ts";
 import { REF } from "../../schema/config/pool.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
-import type { Directory, Resolved } from "./directory.ts";
+import type { Directory, Resolved } from "./provider.ts";
 import { concreteType, sellersOf } from "../core/instance-type.ts";
 import { quoteShort } from "./problem.ts";
-import { readSection, type Section } from "./section.ts";
+import type { Section } from "./section.ts";
 import { readPart } from "./table.ts";
 import type { Entry } from "./tree.ts";
 
-/** What the pool says for all its providers. */
+/** The pool's values for all its providers. */
 export type PoolPlace = {
   instanceType: string | null;
   region: string | null;
@@ -23,7 +23,6 @@ export type PoolPlace = {
   optional: boolean;
 };
 
-/** Providers of one pool; more would only be more places to be out of capacity. */
 const REFS_MAX = 32;
 
 export function readRefs(
@@ -53,14 +52,8 @@ export function readRefs(
 }
 
 function readMany(pool: Section, directory: Directory, place: PoolPlace): ProviderRef[] {
-  const items = pool.items("providers");
-  if (items?.length === 0) pool.fail("providers", "required", "names no provider");
-  if ((items?.length ?? 0) > REFS_MAX) {
-    pool.fail("providers", "limit", `has more than ${REFS_MAX} entries`);
-  }
   const refs: ProviderRef[] = [];
-  for (const [index, item] of (items ?? []).slice(0, REFS_MAX).entries()) {
-    const section = readSection(pool.problems, item, item.path, item.at);
+  for (const [index, section] of pool.list("providers", "provider", REFS_MAX).entries()) {
     if (!section.given) continue;
     const entry = section.look("name");
     const name = section.text("name");
@@ -83,13 +76,12 @@ function resolve(section: Section, entry: Entry, name: string, directory: Direct
   const all = `defined: ${defined.length > 0 ? defined.join(", ") : "none"}`;
   const hint = close === null ? all : `${all}; did you mean "${close}"?`;
   const message = `provider ${quoteShort(name)} is not defined`;
-  section.problems.error(entry.value.at, entry.path, "undefined_provider", message, hint);
-  return null;
+  return section.problems.error(entry.value.at, entry.path, "undefined_provider", message, hint);
 }
 
 /**
- * `own` holds the entry's own fields; it is `null` for the short form. `position` is from 1, so
- * that an explicit priority 0 comes before every entry without one.
+ * `own` is the entry, or `null` for the short form. `position` counts from 1, so that an explicit
+ * priority 0 precedes every entry without one.
  */
 function readRef(
   section: Section,
@@ -121,7 +113,7 @@ function concrete(section: Section, name: string, found: Resolved, wanted: strin
   return wanted;
 }
 
-/** A zone is picked inside the region, so Google Cloud needs one of the two to be known. */
+/** Google Cloud needs a region or a zone. */
 function warnRegion(section: Section, name: string, found: Resolved, regions: readonly string[]) {
   if (found.type !== "gcp" || regions.length > 0) return;
   const zone = found.config?.settings["zone"];

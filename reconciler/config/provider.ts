@@ -1,7 +1,6 @@
 /**
- * `providers`: which settings each type takes, and the providers that exist only because a pool
- * names a known type. Settings are handed on in one flat record, camel case, durations in
- * milliseconds with `Ms` at the end.
+ * Reads `providers`, and makes the providers that exist only because a pool names a known type.
+ * Settings are one flat record: camel case, durations in milliseconds with `Ms` at the end.
  */
 import type { ProviderConfig } from "../../schema/config.ts";
 import type { Field, Own, Table } from "../../schema/config/field.ts";
@@ -18,16 +17,16 @@ import { whyNoAdapter } from "../core/adapter.ts";
 import type { Place } from "./problem.ts";
 import { readSection, type Section } from "./section.ts";
 import { fillTable, readMapping, readPart } from "./table.ts";
+import type { Entry } from "./tree.ts";
 
 type Settings = ProviderConfig["settings"];
 
-/** Keys of the settings that a type has. */
 const keysOf = (type: ProviderType): string[] =>
   Object.entries<Field | Own>(SETTINGS).flatMap(([key, { types }]) =>
     types === undefined || types.includes(type) ? [key] : [],
   );
 
-/** Every setting of the type that is written or has a default. */
+/** The settings of the type that are written or have a default. */
 function readSettings(section: Section, type: ProviderType): Settings {
   const table: Table = Object.fromEntries(
     keysOf(type).map((key) => [key, SETTINGS[key as keyof typeof SETTINGS]]),
@@ -37,7 +36,7 @@ function readSettings(section: Section, type: ProviderType): Settings {
   return Object.hasOwn(table, "rate_limit") ? { ...settings, ...readLimit(section) } : settings;
 }
 
-/** A plain number is requests each second. */
+/** A plain number means requests per second. */
 function readLimit(section: Section): Settings {
   const entry = section.look("rate_limit");
   if (entry === null) return {};
@@ -49,20 +48,23 @@ function readLimit(section: Section): Settings {
   return Object.fromEntries(Object.entries(part).filter(([, value]) => value !== null)) as Settings;
 }
 
-/** What a name in `providers` stands for; `type` is `null` if that was reported as unclear. */
-export type KnownProvider = {
-  name: string;
-  type: ProviderType | null;
-  config: ProviderConfig | null;
+/** What a provider's name means; `null` where its definition is wrong. */
+export type Resolved = { type: ProviderType | null; config: ProviderConfig | null };
+
+/** The providers that pools may name. */
+export type Directory = {
+  /** What `name` means where `entry` of `section` has it; `null` if it is not defined. */
+  resolve(section: Section, entry: Entry, name: string): Resolved | null;
+  defined(): string[];
+  all(): ProviderConfig[];
 };
 
-export function typeOfName(name: string): ProviderType | null {
-  return PROVIDER_TYPES.find((type) => type === name) ?? null;
-}
+const typeOfName = (name: string): ProviderType | null =>
+  PROVIDER_TYPES.find((type) => type === name) ?? null;
 
-/** Every entry of `providers`, in the order written. */
-export function readProviders(root: Section): KnownProvider[] {
-  const known: KnownProvider[] = [];
+/** Reads every entry of `providers`, in the order written. */
+export function readProviders(root: Section): Directory {
+  const known = new Map<string, Resolved>();
   for (const provider of root.map("providers").entries()) {
     if (!POOL_NAME.test(provider.key)) {
       const hint = "1 to 63 of A-Z a-z 0-9 . _ - with a letter or digit at both ends";
@@ -70,18 +72,32 @@ export function readProviders(root: Section): KnownProvider[] {
       continue;
     }
     const section = readSection(root.problems, provider.value, provider.path, provider.at);
-    known.push(readProvider(provider.key, section));
+    known.set(provider.key, readProvider(provider.key, section));
   }
-  return known;
+  return {
+    resolve(section, entry, name) {
+      const found = known.get(name);
+      const type = typeOfName(name);
+      if (found !== undefined || type === null) return found ?? null;
+      const config = impliedProvider(section, type);
+      known.set(name, { type, config });
+      const message = `provider ${name} is not defined, so it has its default settings`;
+      section.problems.note(entry.value.at, entry.path, "implied_provider", message);
+      warnAdapter(section, entry.value.at, entry.path, type);
+      return { type, config };
+    },
+    defined: () => [...known.keys()],
+    all: () => [...known.values()].flatMap(({ config }) => config ?? []),
+  };
 }
 
-function readProvider(name: string, section: Section): KnownProvider {
+function readProvider(name: string, section: Section): Resolved {
   const type = readType(name, section);
   if (type === null) {
-    // Which settings belong is not known, but one that belongs to no type is wrong in any case.
+    // Without a type the settings of every type are accepted; other keys are still wrong.
     for (const key of [...Object.keys(SETTINGS), "spend"]) section.look(key);
     section.finish();
-    return { name, type: null, config: null };
+    return { type: null, config: null };
   }
   warnAdapter(section, section.look("type")?.value.at ?? section.at, section.path, type);
   const settings = readSettings(section, type);
@@ -92,20 +108,11 @@ function readProvider(name: string, section: Section): KnownProvider {
     const message = `is not a setting of a ${type} provider`;
     return { message, hint: `it belongs to ${others.join(", ")}` };
   });
-  return {
-    name,
-    type,
-    config: { name: parse(PoolName, name), type, implied: false, spend, settings },
-  };
+  return { type, config: { name: parse(PoolName, name), type, implied: false, spend, settings } };
 }
 
-/** The type loads, because the guides use it; nothing may buy nothing without a word. */
-export function warnAdapter(
-  { problems }: Section,
-  at: Place,
-  path: string,
-  type: ProviderType,
-): void {
+/** A type without an adapter loads, because guides use it, but with a warning. */
+function warnAdapter({ problems }: Section, at: Place, path: string, type: ProviderType): void {
   const why = whyNoAdapter(type);
   if (why === null) return;
   const others = PROVIDER_TYPES.filter((other) => whyNoAdapter(other) === null);
@@ -119,12 +126,11 @@ function readType(name: string, section: Section): ProviderType | null {
   const type = typeOfName(name);
   if (type !== null) return type;
   const message = "required unless the provider is named after its type";
-  section.fail("type", "required", message, PROVIDER_TYPES.join(", "));
-  return null;
+  return section.fail("type", "required", message, PROVIDER_TYPES.join(", "));
 }
 
-/** A provider that no entry defines, with every setting at its default. */
-export function impliedProvider(section: Section, type: ProviderType): ProviderConfig {
+/** A provider that no entry defines, with its default settings. */
+function impliedProvider(section: Section, type: ProviderType): ProviderConfig {
   const empty = readSection(section.problems, null, `providers.${type}`, section.at);
   const settings = readSettings(empty, type);
   return { name: parse(PoolName, type), type, implied: true, spend: fillTable(SPEND), settings };

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { Config } from "../../schema/config.ts";
-import { formatConfig } from "./print.ts";
+import { formatConfig } from "./secret.ts";
 import { formatProblem } from "./problem.ts";
 import { readConfig } from "./read.ts";
 

@@ -1,15 +1,14 @@
 /**
- * YAML texts → the one normalised configuration, or everything that is wrong with them. Pure on the
- * texts: no file, no environment, no clock.
+ * Reads YAML texts into one normalised configuration, or lists everything that is wrong with them.
+ * Pure: no file, no environment, no clock.
  */
-import type { Config, PoolConfig, Problem } from "../../schema/config.ts";
+import type { Config, Problem } from "../../schema/config.ts";
 import type { Table } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { DEFAULTS, DRAIN } from "../../schema/config/pool.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
-import { directoryOf } from "./directory.ts";
-import { type Layer, mergeLayers, type PoolTree, readLayer } from "./layer.ts";
+import { type Layer, mergeLayers, readLayer } from "./layer.ts";
 import { locate, type SourceText } from "./locate.ts";
 import { type Finder, finderOf } from "./place.ts";
 import { readPool } from "./pool.ts";
@@ -20,22 +19,18 @@ import { readSection } from "./section.ts";
 import { readServer, type ServerOptions } from "./server.ts";
 import { fillTable, readMapping } from "./table.ts";
 
-/** `find` tells where a setting is written; without a readable file, at its beginning. */
+/** `find` gives the place of a setting; without a readable file, the start of the first file. */
 export type ConfigAnswer = { config: Config | null; problems: Problem[]; find: Finder };
 
-/** Where nothing could be read, everything stands at the beginning of the first file. */
 export function nowhere(file: string): Finder {
   return (_, keys) => ({ at: { file, line: 1, col: 1 }, path: keys.join(".") });
 }
 
-const ORDINARY: ServerOptions = {
-  portZero: false,
-  externalAddress: false,
-};
+const ORDINARY: ServerOptions = { portZero: false, externalAddress: false };
 
 /**
- * Reads one or more files; later ones are laid over earlier ones. `config` is `null` if any problem
- * is an error; problems come in the order of files, lines and columns. Never throws on bad input.
+ * Merges files, later over earlier. `config` is `null` if a problem is an error; problems are in
+ * the order of files, lines and columns. Never throws on bad input.
  */
 export function readConfig(
   files: readonly SourceText[],
@@ -46,7 +41,7 @@ export function readConfig(
   const layers = files.map((file) => readFile(problems, file));
   const sound = layers.filter((layer) => layer !== null);
   const [first, ...rest] = sound;
-  // Half a configuration would answer with errors about the half that could not be read.
+  // Half a configuration would report errors about the other half.
   if (first === undefined || sound.length < layers.length) {
     return { config: null, problems: problems.list(), find: nowhere(files[0]?.name ?? "") };
   }
@@ -71,7 +66,7 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   const around = {
     defaults: [whole("defaults", DEFAULTS), global],
     drain: whole("drain", DRAIN),
-    directory: directoryOf(readProviders(root)),
+    directory: readProviders(root),
   };
   const server = readServer(root.map("server"), root.map("instance_manager"), agent, options);
   const safety = fillTable(SAFETY, whole("safety", SAFETY));
@@ -81,6 +76,6 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
     const message = "no pools: nodes that report are watched, and none is ever created";
     problems.warning(layer.root.at, "pools", "no_pools", message);
   }
-  const pools = layer.pools.map((pool: PoolTree): PoolConfig => readPool(problems, pool, around));
+  const pools = layer.pools.map((pool) => readPool(problems, pool, around));
   return { server, safety, providers: around.directory.all(), pools, kubernetes };
 }

@@ -1,7 +1,8 @@
 /**
- * Text that looks like a secret. A configuration is copied, shown and stored in version control, so
- * one in it is worth a warning, and is never printed back.
+ * Finds and hides text that looks like a secret. A configuration is copied, shown and stored in
+ * version control, so a secret in it is a warning and is never printed.
  */
+import type { Config, NotifierConfig } from "../../schema/config.ts";
 import type { Problems } from "./problem.ts";
 import type { Tree } from "./tree.ts";
 
@@ -13,26 +14,26 @@ const PATTERNS: readonly RegExp[] = [
   /\bxox[abprs]-[0-9A-Za-z-]{10,}/,
   /\bsecret_[0-9A-Za-z-]{1,64}_[0-9A-Za-z.]{20,}/,
   /\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}/,
-  // Whoever knows the address of such a web hook may write to it: nothing else is asked for.
+  // The address of such a web hook is its only secret.
   /\bhttps:\/\/hooks\.slack\.com\/(?:services|workflows|triggers)\/(?!\$)[^\s$]+/i,
   /\bhttps:\/\/(?:\w+\.)?discord(?:app)?\.com\/api\/(?:v\d+\/)?webhooks\/(?!\$)[^\s$]+/i,
   /\bhttps:\/\/[\w.-]+\.webhook\.office\.com\/webhookb2\/(?!\$)[^\s$]+/i,
   /\bBearer +(?!\$)[0-9A-Za-z._~+/-]{12,}/i,
-  // A bootstrap token of kubeadm: whoever has it joins the cluster.
+  // A bootstrap token of kubeadm.
   /\b(?<![.-])[a-z0-9]{6}\.[a-z0-9]{16}\b(?![.-])/,
   // A join token of k3s or rke2, and one of Docker swarm.
   /\bK10[0-9a-f]{20,}::\w+:\S+/,
   /\bSWMTKN-1-[0-9a-z-]{20,}/,
 ];
 
-/** What a flag or a variable is called whose value is a secret; a file or a hash is none. */
+/** Names of flags and variables whose value is a secret, unless they end as `PUBLIC_END`. */
 const SECRET_NAME =
   "[\\w-]*(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credential|certificate-key)";
 const PUBLIC_END = "(?:[_-]?(?:file|path|env|dir|hash|ttl|name|id|stdin|ca[\\w-]*))";
-/** A value as a shell reads it; a variable or a template's own is no secret. */
+/** A value as a shell reads it; a variable or a template expression is no secret. */
 const VALUE = "(?:\"(?!\\$|\\{\\{)[^\"]+\"|'(?!\\{\\{)[^']+'|(?![\"'$]|\\{\\{)[^\\s\"';|&)]+)";
 
-/** The part before the secret is kept, so that a person still knows what the command does. */
+/** Group 1 is kept, so that the command stays readable. */
 const NAMED: readonly RegExp[] = [
   new RegExp(`(--?(?!${SECRET_NAME}${PUBLIC_END})${SECRET_NAME}s?(?:=| +))${VALUE}`, "gi"),
   new RegExp(`(\\b(?!${SECRET_NAME}${PUBLIC_END})${SECRET_NAME}=)${VALUE}`, "gi"),
@@ -41,25 +42,48 @@ const NAMED: readonly RegExp[] = [
   /(\bhttps?:\/\/[^\s?"']+\?)[^\s"']+/g,
 ];
 
-export function looksSecret(text: string): boolean {
-  return PATTERNS.some((pattern) => pattern.test(text));
-}
+const looksSecret = (text: string): boolean => PATTERNS.some((pattern) => pattern.test(text));
 
-/** Warns at every scalar of the tree that looks like a secret. */
 export function warnSecrets(problems: Problems, tree: Tree): void {
   if (tree.kind === "map") for (const entry of tree.entries) warnSecrets(problems, entry.value);
   else if (tree.kind === "list") for (const item of tree.items) warnSecrets(problems, item);
   else if (typeof tree.value === "string" && looksSecret(tree.value)) {
-    const message = "looks like a secret";
     const hint = "name an environment variable or a file instead";
-    problems.warning(tree.at, tree.path, "secret", message, hint);
+    problems.warning(tree.at, tree.path, "secret", "looks like a secret", hint);
   }
 }
 
+const HIDDEN = "[redacted]";
+
 /** The text with everything that looks like a secret replaced. */
-export function hideSecrets(text: string, by: string): string {
-  const named = NAMED.reduce((out, pattern) => out.replace(pattern, `$1${by}`), text);
+export function hideSecrets(text: string): string {
+  const named = NAMED.reduce((out, pattern) => out.replace(pattern, `$1${HIDDEN}`), text);
   return PATTERNS.reduce((out, pattern) => {
-    return out.replace(new RegExp(pattern.source, `${pattern.flags}g`), by);
+    return out.replace(new RegExp(pattern.source, `${pattern.flags}g`), HIDDEN);
   }, named);
+}
+
+/** The normalised configuration as JSON without secrets; equal ones give equal bytes. */
+export function formatConfig(config: Config): string {
+  const server = { ...config.server, notifier: hideHook(config.server.notifier) };
+  const hide = (_key: string, one: unknown) => (typeof one === "string" ? hideSecrets(one) : one);
+  return `${JSON.stringify({ ...config, server }, hide, 2)}\n`;
+}
+
+/** Hides paths, which are often a hook's only secret, and headers; variables stay. */
+function hideHook(notifier: NotifierConfig): object {
+  if (notifier.type === "noop") return notifier;
+  const shown = Object.entries(notifier).map(([name, value]) => {
+    return [name, name.endsWith("Url") && typeof value === "string" ? hidePath(value) : value];
+  });
+  const headers = Object.entries(notifier.headers).map(([name, value]) => {
+    return [name, value.includes("${") ? value : HIDDEN];
+  });
+  return { ...Object.fromEntries(shown), headers: Object.fromEntries(headers) };
+}
+
+function hidePath(url: string): string {
+  const [, host, path = ""] = /^(https?:\/\/[^/?#]+)(.*)$/i.exec(url) ?? [];
+  const isPublic = path === "" || path === "/" || path.includes("${");
+  return isPublic ? url : `${host}/${HIDDEN}`;
 }

@@ -5,8 +5,8 @@
  *
  * Adapter: reads files.
  */
-import { builtinPolicy } from "../../health/policy/builtin.ts";
-import { compilePolicy, type CompiledPolicy } from "../../health/policy/compile.ts";
+import { compiledBuiltin } from "../../health/policy/builtin.ts";
+import { type CompiledPolicy, compileRead } from "../../health/policy/compile.ts";
 import type { Config, Problem } from "../../schema/config.ts";
 import { openConfig, openPolicy, readDisk } from "../config/open.ts";
 import type { Finder } from "../config/place.ts";
@@ -62,13 +62,7 @@ async function examinePolicy(
     const message = `health policy ${path} is missing: running on the built-in policy`;
     problems.push({ ...place, message, severity: "warning" });
   }
-  const compiled = compilePolicy(given?.policy ?? builtinPolicy);
-  if (compiled.ok) return { policy: compiled.compiled, problems };
-  const wrong = compiled.problems.map(({ rule, message }): Problem => {
-    const text = `${path ?? "built-in policy"}: ${rule ?? ""}: ${message}`;
-    return { ...place, message: text, severity: "error" };
-  });
-  return { policy: null, problems: [...problems, ...wrong] };
+  return { policy: given?.policy ? compileRead(given.policy) : compiledBuiltin, problems };
 }
 
 /** By file as given, then by position; files that those name come last. */

@@ -15,7 +15,7 @@ import type {
   VersionView,
 } from "../../schema/api.ts";
 import type { QuarantineView } from "../../schema/quarantine.ts";
-import { formatConfig } from "../../reconciler/config/print.ts";
+import { formatConfig } from "../../reconciler/config/secret.ts";
 import { configOf, poolYaml } from "../world/setting.ts";
 import {
   at,

@@ -12,7 +12,7 @@ import { parseOptions } from "../../agent/option.ts";
 import { MANIFESTS } from "../../deploy/bundle.ts";
 import { builtinPolicy } from "../../health/policy/builtin.ts";
 import { openConfig } from "../../reconciler/config/open.ts";
-import { policyFile } from "../../reconciler/config/convert-policy.ts";
+import { policyFile } from "../../reconciler/config/convert.ts";
 import { readPolicy } from "../../reconciler/config/policy.ts";
 import { DOMAIN, TAINT } from "../../reconciler/core/kubernetes/object.ts";
 import { agentAccountIn, POD_AUDIENCE } from "../../reconciler/kubernetes/token-review.ts";

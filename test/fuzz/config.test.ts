@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { parse, stringify } from "yaml";
-import { formatConfig } from "../../reconciler/config/print.ts";
+import { formatConfig } from "../../reconciler/config/secret.ts";
 import { formatProblem } from "../../reconciler/config/problem.ts";
 import { readConfig } from "../../reconciler/config/read.ts";
 import { mutate, mutations } from "./mutate.ts";

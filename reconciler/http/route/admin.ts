@@ -3,7 +3,7 @@ import * as v from "valibot";
 import type { EventView } from "../../../schema/api.ts";
 import type { Event } from "../../../schema/event.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../../schema/version.ts";
-import { formatConfig } from "../../config/print.ts";
+import { formatConfig } from "../../config/secret.ts";
 import { viewPlan } from "../view/explain.ts";
 import { iso } from "../view/node.ts";
 import type { App, RoutePorts } from "./app.ts";
