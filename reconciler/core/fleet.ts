@@ -173,3 +173,8 @@ export function countsIn(node: Node, pool: Pick<PoolConfig, "adopt">): boolean {
 export function verdictOfNode(node: Node): "unknown" | "healthy" | "degraded" | "unhealthy" {
   return node.health.silentSince === null ? node.health.verdict : "unhealthy";
 }
+
+export function isWell(node: Node): boolean {
+  const verdict = verdictOfNode(node);
+  return verdict === "healthy" || verdict === "degraded";
+}

@@ -130,9 +130,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "equal counts have returned two lines above",
   },
   {
-    key:
-      "reconciler/core/decide/decide.ts | const desired = pool === null ? 0 : " +
-      "desiredOf(pool, fleet.pools.get(pool.name)); | 0 → 1",
+    key: "reconciler/core/decide/decide.ts | desired: 0, | 0 → 1",
     reason: "without a pool there is no budget, no victim and nothing to buy: no size is read",
   },
   {

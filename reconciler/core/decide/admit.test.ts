@@ -14,7 +14,7 @@ test("pausedBy() tells a pool's hold until it is over, and never against an orde
     return pausedBy(nodeOf("n", over), { sight: sightOf(), fleet, pool: poolOf() });
   };
   const message = `pool ${POOL} is held by ann: test`;
-  expect(pausedFor(NOW + 1)).toEqual({ message, until: NOW + 1 });
+  expect(pausedFor(NOW + 1)).toEqual({ reason: "human", message, until: NOW + 1 });
   expect(pausedFor(NOW)).toBeNull();
   expect(pausedFor(NOW + 1, { order: orderOf("replace") })).toBeNull();
 });

@@ -1,9 +1,11 @@
 /**
- * Admission (docs/reference/safety.md#admission): whether a node may be given up or bought now, by
- * the budgets around it, by what new nodes of its pool do, and by what it costs. Pure.
+ * Admission (docs/reference/safety.md#admission): decides whether a node may be given up or bought
+ * now. It checks pauses, budgets, the pool's bootstrap guard and spending ceilings. Pure.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Wait, WaitReason } from "../../../schema/plan.ts";
+import type { Sight } from "../fleet.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
 import type { Scope } from "./decide.ts";
@@ -12,27 +14,46 @@ import type { PlanBuilder } from "./node.ts";
 import { type Offer, offersOf } from "./offer.ts";
 import { isResting } from "./rest.ts";
 
+/** Why an action may not start now. `until`: the next look; `null` = with the next report. */
+export type Veto = Pick<Wait, "reason" | "message" | "until">;
+
+/** `null` without a message. */
+export function vetoIf(reason: WaitReason, message: string | null): Veto | null {
+  return message === null ? null : { reason, message, until: null };
+}
+
+export function blindness({ blind }: Sight): Veto | null {
+  return blind.length === 0 ? null : { reason: "blind", message: blind.join("; "), until: null };
+}
+
+export function frozen({ frozen: why }: Pick<Sight, "frozen">): Veto | null {
+  return vetoIf("human", why === null ? null : `the fleet is frozen: ${why}`);
+}
+
 /**
- * A person's word that stops what the product would do to the node by itself: the fleet's freeze or
- * the pool's hold; `null` = none, or the node is out by a person's own order.
+ * A person's pause of automation for this node: the fleet's freeze, the Node's hold or the pool's
+ * hold; `null` = none, or a person ordered the action.
  */
 export function pausedBy(
   node: Node,
   scope: Pick<Scope, "sight" | "fleet" | "pool">,
-): { message: string; until: number | null } | null {
+): Veto | null {
   const { sight, fleet, pool } = scope;
   if (node.order !== null) return null;
-  if (sight.frozen !== null) {
-    return { message: `the fleet is frozen: ${sight.frozen}`, until: null };
-  }
-  const kept = keptBy(node, scope);
-  if (kept !== null) return { message: kept, until: null };
-  const hold = pool === null ? null : (fleet.pools.get(pool.name)?.hold ?? null);
-  if (hold === null || hold.until <= sight.now) return null;
-  return { message: `pool ${pool?.name} is held by ${hold.by}: ${hold.why}`, until: hold.until };
+  const paused = frozen(sight) ?? vetoIf("human", keptBy(node, scope));
+  if (paused !== null || pool === null) return paused;
+  return heldPool(fleet.pools.get(pool.name), sight);
 }
 
-/** Whether there is room to lose this node in its pool and in every scope around it; spends it. */
+/** The pool's hold while it lasts. */
+export function heldPool(state: PoolState | undefined, sight: Sight): Veto | null {
+  const hold = state?.hold ?? null;
+  if (hold === null || hold.until <= sight.now) return null;
+  const message = `pool ${state?.name} is held by ${hold.by}: ${hold.why}`;
+  return { reason: "human", message, until: hold.until };
+}
+
+/** Takes room to lose this node from the budgets of its pool and of every scope around it. */
 export function mayTake(
   node: Node,
   rung: "reboot" | "replace",
@@ -41,7 +62,8 @@ export function mayTake(
 ): boolean {
   const refusal = scope.budgets.refusal(node, rung);
   if (refusal !== null) {
-    plan.wait(refusal.kind, refusal.message, refusal.until);
+    const { kind: reason, message, until } = refusal;
+    plan.refuse({ reason, message, until });
     return false;
   }
   if (scope.budget !== null && !scope.budget.take(node)) {
@@ -52,16 +74,16 @@ export function mayTake(
   return true;
 }
 
-/** Places and set-ups of which a node is on its way up. */
+const ARRIVING: readonly string[] = ["booting", "bootstrapping", "verifying"];
+
+/** Guard keys with a node on its way up. */
 export function tryingKeys(scope: Scope): Set<string> {
   if (scope.trying !== null) return scope.trying;
   const keys = new Set<string>();
   scope.trying = keys;
   for (const nodes of scope.bySlot.values()) {
     for (const { phase, offer, operation } of nodes) {
-      const arriving =
-        phase.kind === "booting" || phase.kind === "bootstrapping" || phase.kind === "verifying";
-      if (arriving && offer !== null) keys.add(offer);
+      if (offer !== null && ARRIVING.includes(phase.kind)) keys.add(offer);
       const payload = operation === null ? null : scope.fleet.operations.get(operation)?.payload;
       if (payload?.kind === "create" && payload.guard !== null) keys.add(payload.guard);
     }
@@ -70,14 +92,10 @@ export function tryingKeys(scope: Scope): Set<string> {
 }
 
 /**
- * Why nothing healthy may be given up in this pool: wherever it could buy, nodes do not come up,
- * and the one try that is allowed is out or not due (docs/reference/safety.md).
+ * Refuses to give up a healthy node while, at every offer of its pool, new nodes do not come up and
+ * the one allowed attempt is running or not due (docs/reference/safety.md).
  */
-export function guardOfPool(
-  pool: PoolConfig,
-  state: PoolState,
-  scope: Scope,
-): { until: number | null } | null {
+export function guardOfPool(pool: PoolConfig, state: PoolState, scope: Scope): Veto | null {
   const trying = tryingKeys(scope);
   let until: number | null = null;
   for (const offer of offersOf(pool)) {
@@ -88,20 +106,20 @@ export function guardOfPool(
     if (due && !trying.has(key)) return null;
     if (!due) until = Math.min(until ?? Infinity, guard.notBefore);
   }
-  return { until };
+  const message = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
+  return { reason: "bootstrap_guard", message, until };
 }
 
 /**
- * The ceiling that would stand in the way of the node's replacement, or `null`: a node that is
- * drained first frees its own place, and one that is not drained yet is not given up for nothing.
+ * The spending ceiling that would refuse the node's replacement, or `null`. It is checked before
+ * the drain; a node that is drained first frees its own place.
  */
 export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): string | null {
-  const price = node.instance?.pricePerHour ?? null;
-  const provider = node.instance?.provider ?? null;
+  const { pricePerHour = null, provider = null } = node.instance ?? {};
   const freed =
     pool.replacement === "surge"
       ? { instances: 0, perHour: 0, provider }
-      : { instances: 1, perHour: price ?? 0, provider };
+      : { instances: 1, perHour: pricePerHour ?? 0, provider };
   const refusals = offersOf(pool).map((offer) => {
     const ask = { pool: pool.name, provider: offer.provider, price: priceOf(offer, scope) };
     return scope.spendBudget.refusal(ask, freed);
@@ -109,7 +127,7 @@ export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): string |
   return refusals.some((why) => why === null) ? null : (refusals[0] ?? null);
 }
 
-/** What an instance of the offer costs an hour: as the provider tells, else as the last one did. */
+/** The offer's hourly price: as its provider reports it, else as of the last instance bought. */
 export function priceOf(offer: Offer, scope: Scope): number | null {
   const known = scope.prices.get(offer.key);
   if (known !== undefined) return known;
@@ -118,20 +136,22 @@ export function priceOf(offer: Offer, scope: Scope): number | null {
   return price;
 }
 
-function readPrice(offer: Offer, { sight, fleet }: Scope): number | null {
-  const told = sight.providers.get(offer.provider)?.prices.get(offer.instanceType) ?? null;
-  if (told !== null) return told;
+function readPrice({ provider, region, instanceType }: Offer, { sight, fleet }: Scope) {
+  const reported = sight.providers.get(provider)?.prices.get(instanceType) ?? null;
+  if (reported !== null) return reported;
   for (const { instance } of fleet.nodes.values()) {
-    if (instance?.provider !== offer.provider || instance.region !== offer.region) continue;
-    if (instance.instanceType === offer.instanceType && instance.pricePerHour !== null) {
+    if (instance?.provider !== provider || instance.region !== region) continue;
+    if (instance.instanceType === instanceType && instance.pricePerHour !== null) {
       return instance.pricePerHour;
     }
   }
   return null;
 }
 
-/** Well only because the rule that condemned it does not count any more. */
-export function isPutAside(node: Node, scope: Scope): boolean {
-  const aside = node.health.aside ?? [];
-  return aside.some(({ judgement }) => scope.fleet.facts.has(`quarantine:${ruleKeyOf(judgement)}`));
+/** Whether the node recovered only because the rule of its finding is suspended. */
+export function hasSuspendedFinding(node: Node, scope: Scope): boolean {
+  const suspended = node.health.aside ?? [];
+  return suspended.some(({ judgement }) =>
+    scope.fleet.facts.has(`quarantine:${ruleKeyOf(judgement)}`),
+  );
 }

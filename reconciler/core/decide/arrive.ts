@@ -5,7 +5,7 @@
 import { isLeaving, type Node, type Phase, type Purpose } from "../../../schema/node.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolName } from "../../../schema/id.ts";
-import { workOn } from "../fleet.ts";
+import { isWell, workOn } from "../fleet.ts";
 import { REST_MAX_MS } from "../fold/bootstrap.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
@@ -13,17 +13,15 @@ import { quarantinedIn } from "../safety/quarantined-hardware.ts";
 import { addressOf, bootstrapPayload, comesBare, hindranceOf, setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { darkness, unreadyIn } from "./kube.ts";
-import { decideOrder, drainPayload } from "./leave.ts";
+import { decideOrder, drainPayload, type PhaseOf, terminating } from "./leave.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
-import { mayTake, pausedBy, priceOf, tryingKeys } from "./admit.ts";
+import { blindness, mayTake, pausedBy, priceOf, tryingKeys, type Veto, vetoIf } from "./admit.ts";
 import { createRequest, nextOffer } from "./offer.ts";
-
-type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 
 export function decideRequested(
   node: Node,
-  phase: At<"requested">,
+  phase: PhaseOf<"requested">,
   scope: Scope,
   plan: PlanBuilder,
 ): void {
@@ -41,7 +39,7 @@ export function decideRequested(
     ]);
   }
   const paused = pausedBy(node, scope);
-  if (paused !== null) return plan.wait("human", paused.message, paused.until);
+  if (paused !== null) return plan.refuse(paused);
   if (isResting(phase.notBefore, sight.now))
     return plan.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
   if (isOccupied(node, scope))
@@ -69,39 +67,30 @@ export function decideRequested(
     attempt: phase.attempt,
     offer,
   });
-  plan.act({
-    kind: "effect",
-    node: node.id,
-    payload: {
-      kind: "create",
-      provider: offer.provider as PoolName,
-      offer: offer.key,
-      guard,
-      pricePerHour: price,
-      request,
-    },
-    because: [`slot ${node.slot} of pool ${pool.name} is empty (wanted ${scope.desired})`],
-  });
+  const provider = offer.provider as PoolName;
+  plan.effect(
+    { kind: "create", provider, offer: offer.key, guard, pricePerHour: price, request },
+    [`slot ${node.slot} of pool ${pool.name} is empty (wanted ${scope.desired})`],
+  );
 }
 
-/** Those whose machines bring an agent: nothing else can become a node now. */
+/** Providers whose machines bring an agent: no other machine can become a node now. */
 function onlyComplete(sight: Scope["sight"]): Scope["sight"]["providers"] {
   return new Map([...sight.providers].filter(([name]) => !comesBare(name, sight)));
 }
 
 /** At most one live instance a slot (invariant I2), except the pair of a `surge`. */
 function isOccupied(node: Node, scope: Scope): boolean {
-  for (const other of node.slot === null ? [] : (scope.bySlot.get(node.slot) ?? [])) {
-    if (other.id === node.id) continue;
-    const pair = other.phase.kind === "replacing" && other.phase.replacement === node.id;
-    if (!pair) return true;
-  }
-  return false;
+  const others = node.slot === null ? [] : (scope.bySlot.get(node.slot) ?? []);
+  return others.some(
+    ({ id, phase }) =>
+      id !== node.id && !(phase.kind === "replacing" && phase.replacement === node.id),
+  );
 }
 
 export function decideBooting(
   node: Node,
-  phase: At<"booting"> | At<"bootstrapping">,
+  phase: PhaseOf<"booting" | "bootstrapping">,
   scope: Scope,
   plan: PlanBuilder,
 ): void {
@@ -115,18 +104,18 @@ export function decideBooting(
     return fail(node, scope, plan, "its pool became smaller", "scale_down");
   const setUp = setUpOf(node, scope);
   const doneAt = node.bootstrap?.doneAt ?? null;
-  const isBare = setUp !== null && doneAt === null && !isTakenBack(node);
+  const isBare = setUp !== null && doneAt === null && !isRediscovered(node);
   if (isBare) return decideSetUp(node, phase, setUp, scope, plan);
   if (node.agent !== null) {
     return plan.advance({ kind: "verifying", since: sight.now }, "node.registered", [
       "its agent registered",
     ]);
   }
-  // A control plane that was away could not hear the agent; that time is not counted.
+  // While the control plane was away it could not receive a report; that time does not count.
   const waitedMs = Math.min(sight.now - (doneAt ?? phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs) {
     const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
-    if (isTakenBack(node)) return leaveBe(plan, why);
+    if (isRediscovered(node)) return keepInPlace(plan, why);
     return fail(node, scope, plan, `${why}${seenOf(node)}`, "failed");
   }
   plan.wait(
@@ -136,7 +125,7 @@ export function decideBooting(
   );
 }
 
-/** What is known of a node that was set up and stays silent, for people. */
+/** Details for people about a node that was set up and stays silent. */
 function seenOf({ bootstrap, instance }: Node): string {
   if (bootstrap === null || bootstrap.doneAt === null || instance === null) return "";
   const { internalIp, externalIp, state, id } = instance;
@@ -153,7 +142,7 @@ function seenOf({ bootstrap, instance }: Node): string {
  */
 function decideSetUp(
   node: Node,
-  phase: At<"booting"> | At<"bootstrapping">,
+  phase: PhaseOf<"booting" | "bootstrapping">,
   setUp: PoolConfig["bootstrap"],
   scope: Scope,
   plan: PlanBuilder,
@@ -192,19 +181,19 @@ function decideSetUp(
   }
   const payload = bootstrapPayload(node, instance, address, setUp);
   const because = [`attempt ${payload.attempt} of ${setUp.attempts} at ${address}`];
-  plan.act({ kind: "effect", node: node.id, payload, because });
+  plan.effect(payload, because);
 }
 
 export function decideVerifying(
   node: Node,
-  phase: At<"verifying">,
+  phase: PhaseOf<"verifying">,
   scope: Scope,
   plan: PlanBuilder,
 ): void {
   const { sight, timing } = scope;
   const loss = lossOf(node, scope);
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
-  // It may wait long for its cluster; its own reports count like a serving node's.
+  // It may wait long for its cluster; until then its reports count like a serving node's.
   if (loss !== null && node.order === null && !scope.candidates.has(node.id))
     return plan.wait("second_witness", `${loss}, but its agent reports: the cloud is not trusted`);
   if (node.order !== null && node.order.goal !== "drain" && node.instance !== null) {
@@ -213,35 +202,34 @@ export function decideVerifying(
   if (scope.candidates.has(node.id) && node.instance !== null) {
     return fail(node, scope, plan, "its pool became smaller", "scale_down");
   }
-  const lemon = node.instance === null ? null : quarantinedIn(node, scope.fleet, sight.now);
-  if (lemon !== null) {
-    const before = `replaced ${new Date(lemon.lastAt).toISOString()} because of ${lemon.because}`;
-    return fail(node, scope, plan, `the cloud returned ${lemon.uuid}, ${before}`, "lemon");
+  const gpu = node.instance === null ? null : quarantinedIn(node, scope.fleet, sight.now);
+  if (gpu !== null) {
+    const before = `replaced ${new Date(gpu.lastAt).toISOString()} because of ${gpu.because}`;
+    return fail(node, scope, plan, `the cloud returned ${gpu.uuid}, ${before}`, "lemon");
   }
   const { health } = node;
-  // The check may have come in the very report that registered the agent.
+  // The report that registered the agent may contain the check.
   const checked =
     health.lastCheckAt !== null && health.lastCheckAt >= (node.agent?.registeredAt ?? 0);
-  const well = health.verdict === "healthy" || health.verdict === "degraded";
-  if (checked && well && health.silentSince === null) return arrive(node, phase, scope, plan);
+  if (checked && isWell(node)) return arrive(node, phase, scope, plan);
   const threshold = scope.pool?.health.unhealthyThreshold ?? 1;
-  // Without a full check only permanent faults count: its driver may still be starting.
+  // Without a full check only permanent faults count: the driver may still be starting.
   const isKnown = checked || isDefinitive(node);
   if (health.verdict === "unhealthy" && health.unhealthyRun >= threshold && isKnown) {
     const why =
       health.held.find((h) => h.judgement.result === "unhealthy")?.judgement.because ?? "unhealthy";
-    if (node.instance === null || isTakenBack(node)) {
+    if (node.instance === null || isRediscovered(node)) {
       return plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why], "open");
     }
     return fail(node, scope, plan, `unhealthy at its first check: ${why}`, "failed");
   }
-  // It may have been well for long, and wait for its cluster: only the silence since then counts,
-  // and evidence below the threshold is no silence.
+  // A node that waits for its cluster may have been healthy for long: only the time since its last
+  // full check counts, whatever that check found.
   const since = checked ? (health.lastCheckAt ?? phase.since) : phase.since;
   const waitedMs = Math.min(sight.now - Math.max(since, phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
     const why = `not verified within ${Math.round(waitedMs / 1000)} s`;
-    return isTakenBack(node) ? leaveBe(plan, why) : fail(node, scope, plan, why, "failed");
+    return isRediscovered(node) ? keepInPlace(plan, why) : fail(node, scope, plan, why, "failed");
   }
   plan.wait(
     "boot",
@@ -251,18 +239,16 @@ export function decideVerifying(
 }
 
 /**
- * Its first check is well. It serves once its cluster would place work on it: what takes another
- * one's place does so from then on. A healthy machine is never ended for what its cluster says:
- * one that is not found there may be there under an identity that nobody matched, or not be meant
- * to be there at all.
+ * Its first check is well: it serves once its cluster would place work on it. A healthy machine is
+ * never ended because of its cluster, which may know it under an identity that was not matched.
  */
-function arrive(node: Node, phase: At<"verifying">, scope: Scope, plan: PlanBuilder): void {
+function arrive(node: Node, phase: PhaseOf<"verifying">, scope: Scope, plan: PlanBuilder): void {
   const { sight, timing } = scope;
   const because = [`its first full check is ${node.health.verdict}`];
   const serving: Phase = { kind: "serving", since: sight.now };
   const unready = unreadyIn(node, scope);
   if (unready === null) return plan.advance(serving, "node.verified", because);
-  // Only a drain applies here: a Node that is not Ready may have work on it.
+  // Only a drain order gets here, and a Node that is not Ready may have work on it.
   if (node.order !== null) return decideOrder(node, scope, plan);
   const { message, isSure } = unready;
   const limitMs = timing.clusterReadyTimeoutMs;
@@ -274,15 +260,15 @@ function arrive(node: Node, phase: At<"verifying">, scope: Scope, plan: PlanBuil
 }
 
 /**
- * Found in the cloud's list after the record was lost or restored: nobody knows for how long it has
- * served and what runs on it. It is never set up again, and only evidence with a budget or a person
+ * Found in the cloud's list after the record was lost or restored: since when it serves and what
+ * runs on it are unknown. It is never set up again, and only evidence within a budget or a person
  * takes it out of service, drained; silence alone is no evidence (law 9).
  */
-function isTakenBack({ instance }: Node): boolean {
+function isRediscovered({ instance }: Node): boolean {
   return instance?.adopted === true;
 }
 
-function leaveBe(plan: PlanBuilder, why: string): void {
+function keepInPlace(plan: PlanBuilder, why: string): void {
   const message = `${why}: it was found in the cloud's list and may be at work`;
   plan.wait("human", `${message}; it stays until a person ends it`);
 }
@@ -300,52 +286,44 @@ function fail(
   forced = false,
 ): void {
   const { sight } = scope;
-  if (!forced && sight.blind.length > 0) return plan.wait("blind", sight.blind.join("; "));
-  const paused = purpose === "operator" ? null : pausedBy(node, scope);
-  if (paused !== null) return plan.wait("human", `${why}, but ${paused.message}`, paused.until);
-  const dark = forced ? null : darkness(node, scope);
-  if (dark !== null) return plan.wait("blind", `${why}, but ${dark}`);
+  const blind = forced ? null : blindness(sight);
+  if (blind !== null) return plan.refuse(blind);
+  const veto =
+    (purpose === "operator" ? null : pausedBy(node, scope)) ??
+    (forced ? null : vetoIf("blind", darkness(node, scope)));
+  if (veto !== null) return plan.refuse(prefixed(veto, why));
   const isInCluster = node.kube !== null && node.kube.absentSince === null;
   const isAtWork = isInCluster && workOn(sight, node.id).kind !== "empty";
-  if (!forced && (isTakenBack(node) || isAtWork)) return empty(node, scope, plan, why, purpose);
-  const to: Phase = {
-    kind: "terminating",
-    since: sight.now,
-    purpose,
-    accepted: null,
-    notBefore: 0,
-  };
-  plan.advance(to, "node.failed", [why]);
+  if (!forced && (isRediscovered(node) || isAtWork)) return empty(node, scope, plan, why, purpose);
+  plan.advance(terminating(sight, purpose), "node.failed", [why]);
 }
 
-/** It leaves like a serving node: marked, then drained. */
+const prefixed = (veto: Veto, why: string): Veto => {
+  return { ...veto, message: `${why}, but ${veto.message}` };
+};
+
+/** Cordons, then drains, like a serving node. */
 function empty(node: Node, scope: Scope, plan: PlanBuilder, why: string, purpose: Purpose): void {
-  const because = [why];
-  if (node.cordon.product === null && node.cordon.human === null) {
-    const payload = { kind: "cordon", why } as const;
-    return plan.act({ kind: "effect", node: node.id, payload, because });
-  }
-  const payload = drainPayload(node, scope, purpose, null);
-  plan.act({ kind: "effect", node: node.id, payload, because });
-}
-
-/** A machine removed by others is no hardware failure, unless its hardware had reported one. */
-function endOf(session: NonNullable<Node["session"]>): "replaced" | "lost" {
-  return session.definitive ? "replaced" : "lost";
+  const isCordoned = node.cordon.product !== null || node.cordon.human !== null;
+  plan.effect(
+    isCordoned ? drainPayload(node, scope, purpose, null) : { kind: "cordon", why },
+    [why],
+  );
 }
 
 /**
- * The cloud says that the instance is no more, or stopped: what is left of it is ended. Its own
- * word that it ended an instance needs no trust in our eyes and no budget; anything less does, and
- * a machine that a person has cordoned, or that its pool may not replace, is left to people.
+ * Ends what is left of an instance that the cloud reports as gone or stopped. A report that it was
+ * terminated needs neither reliable observations nor a budget; anything less needs both, and a
+ * node that a person cordoned or that its pool may not replace is left to people.
  */
 export function lose(node: Node, scope: Scope, plan: PlanBuilder, why: string): void {
   const { sight, pool } = scope;
   if (isLeaving(node.phase) && node.phase.kind !== "draining") return;
   if (node.instance?.state !== "terminated") {
-    if (sight.blind.length > 0) return plan.wait("blind", sight.blind.join("; "));
+    const blind = blindness(sight);
+    if (blind !== null) return plan.refuse(blind);
     const paused = pausedBy(node, scope);
-    if (paused !== null) return plan.wait("human", `${why}, but ${paused.message}`, paused.until);
+    if (paused !== null) return plan.refuse(prefixed(paused, why));
     if (node.cordon.human !== null && node.order === null) {
       return plan.wait("human", `${why}, but ${node.cordon.human.by} has cordoned it`);
     }
@@ -354,12 +332,7 @@ export function lose(node: Node, scope: Scope, plan: PlanBuilder, why: string): 
     }
     if (!mayTake(node, "replace", scope, plan)) return;
   }
-  const to: Phase = {
-    kind: "terminating",
-    since: sight.now,
-    purpose: "lost",
-    accepted: null,
-    notBefore: 0,
-  };
-  plan.advance(to, "instance.lost", [why], node.session === null ? null : endOf(node.session));
+  // A machine removed by others is no hardware failure, unless its hardware had reported one.
+  const how = node.session && (node.session.definitive ? "replaced" : "lost");
+  plan.advance(terminating(sight, "lost"), "instance.lost", [why], how);
 }

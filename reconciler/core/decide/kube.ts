@@ -1,11 +1,10 @@
 /**
- * What Kubernetes adds to a decision: a node's mark there follows the node's cordon, and where the
- * cluster's word is needed and cannot be had, nothing that cannot be taken back is started (law 9).
- * Pure.
+ * Decides for nodes that have a Node object in Kubernetes. Pure. The cordon in the cluster follows
+ * the node's own, and while the cluster does not answer, nothing irreversible starts (law 9).
  */
-import type { Action } from "../../../schema/action.ts";
 import type { KubeRefusal } from "../../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
+import type { Payload } from "../../../schema/operation.ts";
 import { verdictOfNode } from "../fleet.ts";
 import { formatHold } from "../kubernetes/hold.ts";
 import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
@@ -14,19 +13,22 @@ import type { Scope } from "./decide.ts";
 import { isResting } from "./rest.ts";
 
 /**
- * The mark in Kubernetes as the node's cordon wants it, or `null` if it is so: a machine that joins
- * while it is cordoned, an object that was recreated, a person's `navarch cordon` and its end, a
- * share of ours that an earlier life left behind.
+ * The change that makes the Node's cordon match the node's own, or `null` if it does: for a machine
+ * that joined while cordoned, a recreated object, a person's `navarch cordon` or uncordon, and a
+ * mark left from before a lost database.
  */
-export function mirrorOf(node: Node, { sight }: Pick<Scope, "sight">): Action | null {
+export function mirrorOf(
+  node: Node,
+  { sight }: Pick<Scope, "sight">,
+): { payload: Payload; because: string[] } | null {
   const { kube, cordon, order } = node;
   if (kube === null || kube.absentSince !== null) return null;
   if (sight.kube === null || !sight.kube.mirrorsCordon || sight.kube.dark !== null) return null;
   if (isResting(kube.restUntil, sight.now)) return null;
-  // Who forces an end does not wait for a mark.
+  // A forced end does not wait for the cordon.
   if (order?.force === true && order.goal !== "drain") return null;
   const { kind } = node.phase;
-  // What is ended already takes no work, and must not wait for a scheduler on its way.
+  // A node that ends takes no work, and its end must not wait for a scheduler.
   if (kind === "terminating" || kind === "gone" || kind === "requested") return null;
   const wanted = cordon.product ?? cordon.human;
   const marked = kube.isolatedUid === kube.uid;
@@ -35,35 +37,34 @@ export function mirrorOf(node: Node, { sight }: Pick<Scope, "sight">): Action | 
     if (sight.frozen !== null && cordon.human === null) return null;
     const again = kube.reassertedAt !== null && kube.reassertedAt >= (node.session?.openedAt ?? 0);
     const payload = { kind: "cordon", why: wanted.why, mirror: true, again } as const;
-    return { kind: "effect", node: node.id, payload, because: [`Node ${kube.name} is not marked`] };
+    return { payload, because: [`Node ${kube.name} is not marked`] };
   }
   if (wanted !== null || kube.hold) return null;
   if (!(marked || isLeftover(node, kube) || isStaleNote(node, kube))) return null;
   const payload = { kind: "uncordon", why: "no owner cordons it any more", mirror: true } as const;
-  return { kind: "effect", node: node.id, payload, because: [`Node ${kube.name} is marked`] };
+  return { payload, because: [`Node ${kube.name} is marked`] };
 }
 
 /**
- * Our share on an object that no record explains, as after a lost database: it goes once the node
- * has proven itself, as it would after a repair.
+ * A cordon of Navarch that no record explains, as after a lost database: lifted once the node has
+ * proven healthy, as after a repair.
  */
 function isLeftover(node: Node, kube: KubeFact): boolean {
   if (!kube.own || node.phase.kind !== "serving" || node.session !== null) return false;
-  // Who serves has had a full check since this record began, and nothing is held against it.
+  // A serving node has had a full check since this record began, without held evidence.
   return verdictOfNode(node) === "healthy" && node.health.lastCheckClean;
 }
 
 /**
- * Our annotations after somebody's uncordon: they would tell of a repair that was called off, under
- * a later cordon of others too. One that is still open needs them: they say that it was uncordoned.
+ * Annotations that remain after another party's uncordon would describe a cancelled repair, even
+ * under a later cordon of others. An open repair keeps them: they record the uncordon.
  */
 function isStaleNote({ session }: Node, kube: KubeFact): boolean {
   return kube.noted === true && !kube.own && session === null;
 }
 
 /**
- * Why nobody can tell what runs on the node, though somebody should be able to; `null` = no
- * cluster, or it answers.
+ * Why the work on the node cannot be observed in its cluster; `null` = no cluster, or it answers.
  */
 export function darkness(node: Node, { sight }: Pick<Scope, "sight">): string | null {
   const dark = sight.kube?.dark ?? null;
@@ -71,16 +72,16 @@ export function darkness(node: Node, { sight }: Pick<Scope, "sight">): string | 
   if (node.kube === null) {
     return sight.kube?.known === true || sight.kube?.forbidden === true ? null : dark;
   }
-  // Its object is known to be gone: what runs there is nobody's there.
+  // Once its object is gone, no work of the cluster runs on it.
   return node.kube.absentSince === null ? dark : null;
 }
 
-/** `isSure`: that the node belongs to the cluster is known, and not taken from its pool. */
-export type Unready = { message: string; isSure: boolean };
+/** `isSure`: known to belong to the cluster, not only inferred from its pool. */
+type Unready = { message: string; isSure: boolean };
 
 /**
- * Why the cluster places no work on the node yet; `null` = it does, or the node is none of its.
- * More GPUs than the agent counts are offered where they are shared by time.
+ * Why the cluster places no work on the node yet; `null` = it does, or the node is not in it. With
+ * time-slicing, a Node offers more GPUs than the agent counts.
  */
 export function unreadyIn(node: Node, scope: Scope): Unready | null {
   const { sight, timing } = scope;
@@ -99,27 +100,23 @@ export function unreadyIn(node: Node, scope: Scope): Unready | null {
   return sure(`Node ${kube.name} ${offers} its ${counted} GPUs`);
 }
 
-/** Others of its pool are in the cluster: whatever lets them join lets it join, a moment later. */
+/** Other nodes of its pool are in the cluster, so this one is expected to join as well. */
 function hasKinIn(node: Node, { bySlot }: Scope): boolean {
-  for (const kin of bySlot.values()) {
-    for (const { id, kube } of kin) {
-      if (id !== node.id && kube !== null && kube.absentSince === null) return true;
-    }
-  }
-  return false;
+  return [...bySlot.values()].some((kin) =>
+    kin.some(({ id, kube }) => id !== node.id && kube !== null && kube.absentSince === null),
+  );
 }
 
-/** Tries are at most five minutes apart; an older refusal is of something no longer wanted. */
+/** Attempts are at most five minutes apart, so an older refusal no longer applies. */
 const REFUSAL_MS = 600_000;
 
-/** Why the API server does not take the node's mark, or its end; `null` = it does. */
+/** The API server's last refusal to cordon or uncordon the Node, while it still applies. */
 export function refusalOf(kube: KubeFact, now: number): KubeRefusal | null {
-  const refusal = kube.refusal ?? null;
-  if (refusal === null || kube.absentSince !== null) return null;
-  return now - refusal.at < REFUSAL_MS ? refusal : null;
+  if (kube.refusal == null || kube.absentSince !== null) return null;
+  return now - kube.refusal.at < REFUSAL_MS ? kube.refusal : null;
 }
 
-/** A person's word on the object, or doubt about whose it is: hands off. */
+/** Why nothing may be done to the node: a person's hold on its object, or an ambiguous match. */
 export function keptBy(node: Node, { sight }: Pick<Scope, "sight">): string | null {
   if (node.kube?.hold === true) return formatHold(node.kube.name, node.kube.holdUnclear);
   return sight.kube?.ambiguous.get(node.id) ?? null;

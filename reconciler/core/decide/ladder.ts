@@ -1,28 +1,28 @@
 /**
- * The rungs below replacement (docs/reference/safety.md#ladder): which one a sick node's repair is
- * at, and what became of the one that was tried. Pure. A pool opts in by its `repair.ladder`; a
- * rung that cannot be carried out is skipped with its reason, and never climbed down again. A fault
- * of the fabric is rebooted once without being asked for.
+ * Chooses the repair step of an unhealthy node and judges the reboot that was tried
+ * (docs/reference/safety.md#ladder). Pure. A pool opts in by its `repair.ladder`. A rung that
+ * cannot be carried out is skipped with its reason, and a repair never goes back to a milder rung.
  */
 import type { Rung } from "../../../schema/config.ts";
-import type { Node, Phase } from "../../../schema/node.ts";
-import { verdictOfNode } from "../fleet.ts";
+import type { Node } from "../../../schema/node.ts";
+import { isWell, verdictOfNode } from "../fleet.ts";
 import { lose } from "./arrive.ts";
 import type { Scope } from "./decide.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
-import { decideOrder } from "./leave.ts";
+import { decideOrder, type PhaseOf } from "./leave.ts";
 import { decideRecovery } from "./repair.ts";
 
-/** Attempts, pause between them, and how long the new boot has to report. */
 const REBOOTS_MAX = 2;
-/** Where nobody wrote a ladder. */
+/** Without a configured ladder. */
 const REBOOTS_UNASKED_MAX = 1;
+/** Pause between two reboots. */
 const REBOOT_COOLDOWN_MS = 30 * 60_000;
+/** Time for the new boot to report. */
 const REBOOT_MS_MAX = 20 * 60_000;
-/** A fault that is back this soon after a reboot is not the kind that a reboot cures. */
+/** A fault that returns within this time is not the kind that a reboot cures. */
 const RELAPSE_MS = 24 * 3_600_000;
 
-export type Climb = {
+type Climb = {
   /** `null`: the ladder ends below replacement. */
   rung: Exclude<Rung, "gpu-reset"> | null;
   /** Not before this instant. */
@@ -50,18 +50,17 @@ export function nextRung(node: Node, scope: Scope): Climb {
 }
 
 /**
- * The pool's ladder. One that nobody wrote has a reboot before replacement for faults of links and
- * fabric alone: often a service of the machine (the fabric manager) needs to be started, and for
- * that nobody gives up eight GPUs.
+ * The pool's ladder. The default one has a reboot before replacement for NVLink and fabric faults
+ * only: they are often cured by starting a service of the machine (the fabric manager).
  */
 function ladderOf(node: Node, { pool }: Scope): { ladder: readonly Rung[]; rebootsMax: number } {
   const { ladder = [], implied } = pool?.repair ?? {};
   const faults = node.health.held.filter(({ judgement }) => judgement.result === "unhealthy");
   const isFabric =
     faults.length > 0 &&
-    faults.every(({ finding, judgement }) => {
-      return finding.kind === "nvlink" && judgement.action === "reboot";
-    });
+    faults.every(
+      ({ finding, judgement }) => finding.kind === "nvlink" && judgement.action === "reboot",
+    );
   if (implied !== true || !isFabric) return { ladder, rebootsMax: REBOOTS_MAX };
   return { ladder: ["reboot", ...ladder], rebootsMax: REBOOTS_UNASKED_MAX };
 }
@@ -86,10 +85,10 @@ function rebootIsNoUse(node: Node, { sight }: Scope, most: number): string | nul
   return relapsed ? "it was rebooted less than a day ago and is sick again" : null;
 }
 
-/** After a reboot was asked for: only another boot id, and a full check under it, are news. */
+/** After a reboot request, only another boot id and a full check under it count. */
 export function decideRepairing(
   node: Node,
-  phase: Extract<Phase, { kind: "repairing" }>,
+  phase: PhaseOf<"repairing">,
   scope: Scope,
   plan: PlanBuilder,
 ): void {
@@ -97,30 +96,23 @@ export function decideRepairing(
   const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
   const late = waitedMs >= REBOOT_MS_MAX;
   const loss = lossOf(node, scope);
-  // A machine on its way down and up again may be shown as stopped, or not at all.
-  const shown = node.instance?.state !== "stopped" && node.instance?.absentSince === null;
-  const isDown = !shown && !late;
-  if (loss !== null && !isDown && node.health.silentSince !== null) {
+  // The cloud may list a machine as stopped, or not at all, while it reboots.
+  const isListed = node.instance?.state !== "stopped" && node.instance?.absentSince === null;
+  if (loss !== null && (isListed || late) && node.health.silentSince !== null) {
     return lose(node, scope, plan, loss);
   }
   if (node.order !== null) return decideOrder(node, scope, plan);
   const booted = node.agent !== null && node.agent.bootId !== phase.bootId;
   const check = node.health.lastCheckAt;
+  const giveUp = (why: string): void =>
+    plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why]);
   if (booted && check !== null && check > phase.since) {
-    const verdict = verdictOfNode(node);
-    if (verdict === "healthy" || verdict === "degraded") return decideRecovery(node, scope, plan);
-    const back = { kind: "suspect", since: sight.now } as const;
-    return plan.advance(back, "node.suspect", [`still ${verdict} after its ${phase.rung}`]);
+    if (isWell(node)) return decideRecovery(node, scope, plan);
+    return giveUp(`still ${verdictOfNode(node)} after its ${phase.rung}`);
   }
   if (late) {
     const why = booted ? "no full check" : "no new boot";
-    const minutes = Math.round(REBOOT_MS_MAX / 60_000);
-    const back = { kind: "suspect", since: sight.now } as const;
-    return plan.advance(
-      back,
-      "node.suspect",
-      [`${why} within ${minutes} min of its ${phase.rung}`],
-    );
+    return giveUp(`${why} within ${REBOOT_MS_MAX / 60_000} min of its ${phase.rung}`);
   }
   const waits = booted ? "rebooted; its first full check is open" : "it is rebooting";
   plan.wait("boot", waits, phase.since + REBOOT_MS_MAX);

@@ -6,22 +6,19 @@
 import type { Node, Phase, Purpose } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
-import { type DrainSight, verdictOfNode, workOn } from "../fleet.ts";
+import { type DrainSight, isWell, type Sight, verdictOfNode, workOn } from "../fleet.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
 import { darkness, keptBy } from "./kube.ts";
-import { isPutAside, pausedBy } from "./admit.ts";
+import { blindness, hasSuspendedFinding, pausedBy, type Veto } from "./admit.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
 import { SWEEP_MS } from "./sweep.ts";
 
-type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
-type Draining = At<"draining">;
+export type PhaseOf<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
+type Draining = PhaseOf<"draining">;
 
-/**
- * A cloud that accepted a termination and still shows the instance running is asked again after
- * this.
- */
+/** After this, a termination is requested again if the cloud accepted it and nothing ended. */
 const ASK_AGAIN_MS = 60_000;
 
 /** The only reason that proves a drained node empty. */
@@ -37,32 +34,29 @@ const DRAIN_DEFAULT = {
   onTimeout: "auto",
 } as const;
 
-/**
- * A person ordered it: the same steps without threshold and budget, but not while blind unless
- * forced.
- */
+export function terminating({ now }: Sight, purpose: Purpose): PhaseOf<"terminating"> {
+  return { kind: "terminating", since: now, purpose, accepted: null, notBefore: 0 };
+}
+
+/** Carries out a person's order without threshold and budget; while blind only a forced one. */
 export function decideOrder(node: Node, scope: Scope, plan: PlanBuilder): void {
   const { order } = node;
   if (order === null) return;
   const { sight } = scope;
-  if (sight.blind.length > 0 && !order.force) return plan.wait("blind", sight.blind.join("; "));
+  const blind = order.force ? null : blindness(sight);
+  if (blind !== null) return plan.refuse(blind);
   const purpose = order.goal === "replace" ? "replace" : "operator";
-  if (order.force && order.goal !== "drain" && node.instance !== null) {
-    const to: Phase = {
-      kind: "terminating",
-      since: sight.now,
-      purpose,
-      accepted: null,
-      notBefore: 0,
-    };
-    return plan.advance(to, "node.terminating", [`${order.why} (forced by ${order.by})`]);
+  const forced = forcedEnd(node);
+  if (forced !== null) {
+    return plan.advance(terminating(sight, purpose), "node.terminating", [forced]);
   }
-  plan.act({
-    kind: "effect",
-    node: node.id,
-    payload: drainPayload(node, scope, purpose, order.timeoutMs),
-    because: [order.why],
-  });
+  plan.effect(drainPayload(node, scope, purpose, order.timeoutMs), [order.why]);
+}
+
+/** The reason of an order that ends the instance without a drain, or `null`. */
+function forcedEnd({ order, instance }: Node): string | null {
+  if (order?.force !== true || order.goal === "drain" || instance === null) return null;
+  return `${order.why} (forced by ${order.by})`;
 }
 
 export function drainPayload(
@@ -83,79 +77,65 @@ export function drainPayload(
   };
 }
 
-/** The pool became smaller by this slot meanwhile, so nothing replaces the node. */
-function isGivenUp(node: Node, { candidates, sight }: Scope): boolean {
-  if (!candidates.has(node.id) || !isReplaced(node)) return false;
-  return sight.blind.length === 0 && sight.frozen === null;
+/** Why nothing replaces the node: the pool no longer wants its slot. */
+function givenUp(node: Node, { candidates, desired, sight }: Scope): string | null {
+  if (!candidates.has(node.id) || !isReplaced(node)) return null;
+  if (sight.blind.length > 0 || sight.frozen !== null) return null;
+  return `its place is given up: pool ${node.pool} wants ${desired} nodes`;
 }
 
 export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
-  if (isGivenUp(node, scope)) {
-    const why = `its place is given up: pool ${node.pool} wants ${scope.desired} nodes`;
-    return plan.advance({ ...phase, purpose: "scale_down" }, "node.draining", [why]);
+  const surplus = givenUp(node, scope);
+  if (surplus !== null) {
+    return plan.advance({ ...phase, purpose: "scale_down" }, "node.draining", [surplus]);
   }
-  if (phase.purpose === "surplus" && node.cordon.product === null) return cordonSurplus(node, plan);
-  if (phase.drainedAt !== null && node.order !== null) {
-    return decideDrained(node, phase, scope, plan);
+  if (phase.purpose === "surplus" && node.cordon.product === null) {
+    const why = "no slot wants this instance";
+    return plan.effect({ kind: "cordon", why }, [why]);
   }
+  const over = phase.drainedAt !== null;
+  if (over && node.order !== null) return decideDrained(node, phase, scope, plan);
   const drained = (because: string): void =>
     plan.advance({ ...phase, drainedAt: sight.now }, "node.drained", [because]);
   const loss = lossOf(node, scope);
-  const over = phase.drainedAt !== null;
   if (!over && loss !== null && node.health.silentSince !== null) return drained(loss);
-  if (
-    !over &&
-    node.order?.force === true &&
-    node.order.goal !== "drain" &&
-    node.instance !== null
-  ) {
-    const to: Phase = {
-      kind: "terminating",
-      since: sight.now,
-      purpose: purposeAfter(node, phase),
-      accepted: null,
-      notBefore: 0,
-    };
-    return plan.advance(to, "node.terminating", [`${node.order.why} (forced by ${node.order.by})`]);
+  const forced = forcedEnd(node);
+  if (forced !== null) {
+    const to = terminating(sight, purposeAfter(node, phase));
+    return plan.advance(to, "node.terminating", [forced]);
   }
-  const proof = (node.session?.definitive ?? false) && !isPutAside(node, scope);
-  const well = verdictOfNode(node) === "healthy" || verdictOfNode(node) === "degraded";
-  if (
-    (phase.purpose === "replace" || phase.purpose === "repair") &&
-    node.order === null &&
-    node.session !== null &&
-    !proof &&
-    well
-  ) {
+  const proof = (node.session?.definitive ?? false) && !hasSuspendedFinding(node, scope);
+  const isRepair = isForRepair(phase) && node.order === null && node.session !== null;
+  if (isRepair && !proof && isWell(node)) {
     const because = ["recovered before the drain ended: the repair is cancelled"];
     return plan.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
   }
-  if (phase.drainedAt !== null) return decideDrained(node, phase, scope, plan);
+  if (over) return decideDrained(node, phase, scope, plan);
   const left = workOn(sight, node.id);
   const dark = left.kind === "dark" ? left.message : darkness(node, scope);
-  if (dark !== null) {
-    // No deadline replaces an observation: the cluster does not answer.
-    return plan.wait("blind", dark);
-  }
+  // While the cluster does not answer, no deadline replaces an observation.
+  if (dark !== null) return plan.wait("blind", dark);
   if (left.kind === "empty" && left.seenAt >= phase.since) return drained(EMPTIED);
   // Time in which no pod could be evicted is not counted.
-  const deadlineAt =
-    left.kind === "busy" ? (left.deadlineAt ?? phase.deadlineAt) : phase.deadlineAt;
-  if (phase.deadlineAt > 0 && sight.now >= Math.max(phase.deadlineAt, deadlineAt))
+  const extendedAt = left.kind === "busy" ? (left.deadlineAt ?? 0) : 0;
+  const deadlineAt = phase.deadlineAt > 0 ? Math.max(phase.deadlineAt, extendedAt) : null;
+  if (deadlineAt !== null && sight.now >= deadlineAt)
     return decideOverdue(node, left, scope, plan, drained);
   if (left.kind === "unknown") return decideUnknown(phase, left.forMs, scope, plan, drained);
   if (left.kind !== "busy") {
-    return plan.wait("drain", "waits for a process list that is newer than its cordon", null);
+    return plan.wait("drain", "waits for a process list that is newer than its cordon");
   }
   if (phase.sawWork !== true)
     return plan.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
-  // While a hold or a pause is active, no end can be predicted.
   const kept = node.order === null ? keptBy(node, scope) : null;
   if (kept !== null) return plan.wait("human", `${kept}; ${left.message}`);
-  const isPaused = left.paused === true;
-  const until = phase.deadlineAt > 0 && !isPaused ? Math.max(phase.deadlineAt, deadlineAt) : null;
-  plan.wait("drain", left.message, until);
+  // While a hold or a pause is active, no end can be predicted.
+  plan.wait("drain", left.message, left.paused === true ? null : deadlineAt);
+}
+
+function isForRepair({ purpose }: Draining): boolean {
+  return purpose === "replace" || purpose === "repair";
 }
 
 /** What runs on it is unknown: no scheduler, and an agent without a process list. */
@@ -172,18 +152,12 @@ function decideUnknown(
     return plan.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
   }
   const { unknownWaitMs } = scope.pool?.drain ?? DRAIN_DEFAULT;
-  // "Unknown" counts from when it could have been known: a restart is no drain.
+  // "Unknown" counts only while it could have been known: a restart is no drain.
   const waitedMs = Math.min(forMs, sight.now - phase.since);
   if (waitedMs >= unknownWaitMs) {
     return drained(`the work on it is unknown; waited ${Math.round(unknownWaitMs / 1000)} s`);
   }
   plan.wait("drain", "the work on it is unknown", sight.now + unknownWaitMs - waitedMs);
-}
-
-function cordonSurplus(node: Node, plan: PlanBuilder): void {
-  const why = "no slot wants this instance";
-  const payload = { kind: "cordon", why } as const;
-  plan.act({ kind: "effect", node: node.id, payload, because: [why] });
 }
 
 /** Whether the node ends at its drain's deadline although work is left on it. */
@@ -204,58 +178,42 @@ function decideOverdue(
     return drained(`its drain deadline passed and its work is cut off: ${what}`);
   }
   const why = "its drain deadline passed with work still on it";
-  plan.advance(
-    { kind: "held", since: scope.sight.now, heldBy: "navarch", why },
-    "node.held",
-    [why],
-    "held",
-  );
+  const held: Phase = { kind: "held", since: scope.sight.now, heldBy: "navarch", why };
+  plan.advance(held, "node.held", [why], "held");
+}
+
+/** The wait of a node that a person cordoned, unless the person also ordered something. */
+export function cordonedBy({ cordon, order }: Node): Veto | null {
+  if (cordon.human === null || order !== null) return null;
+  const message = `cordoned by ${cordon.human.by}: uncordon it, or order its replacement`;
+  return { reason: "human", message, until: null };
 }
 
 function decideDrained(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
-  // Whatever it was drained for: a drain order wants it empty and kept.
+  // A drain order keeps the node empty, whatever it was drained for.
   if (node.order?.goal === "drain" || (phase.purpose === "operator" && node.order === null)) {
     return plan.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
   }
-  const repairs = phase.purpose === "replace" || phase.purpose === "repair";
-  if (node.cordon.human !== null && node.order === null && repairs) {
-    return plan.wait(
-      "human",
-      `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`,
-    );
-  }
-  const paused = pausedBy(node, scope);
-  if (paused !== null) return plan.wait("human", paused.message, paused.until);
-  if (sight.blind.length > 0 && node.order?.force !== true)
-    return plan.wait("blind", sight.blind.join("; "));
+  const veto =
+    (isForRepair(phase) ? cordonedBy(node) : null) ??
+    pausedBy(node, scope) ??
+    (node.order?.force === true ? null : blindness(sight));
+  if (veto !== null) return plan.refuse(veto);
   if (node.instance === null) return decideEmptied(node, phase, scope, plan);
   if (phase.purpose === "repair" && node.order === null) {
     const { provider, id } = node.instance;
     const bootId = node.agent?.bootId ?? null;
-    return plan.act({
-      kind: "effect",
-      node: node.id,
-      payload: { kind: "reboot", provider, instanceId: id, bootId },
-      because: ["drained for its reboot"],
-    });
+    const payload = { kind: "reboot", provider, instanceId: id, bootId } as const;
+    return plan.effect(payload, ["drained for its reboot"]);
   }
-  const to: Phase = {
-    kind: "terminating",
-    since: sight.now,
-    purpose: purposeAfter(node, phase),
-    accepted: null,
-    notBefore: 0,
-  };
-  plan.advance(to, "node.terminating", ["drained"]);
+  plan.advance(terminating(sight, purposeAfter(node, phase)), "node.terminating", ["drained"]);
 }
 
 /** Drained, and nothing to terminate: Navarch did not buy the machine. */
 function decideEmptied(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
-  const verdict = verdictOfNode(node);
-  const check = node.health.lastCheckAt ?? 0;
-  const isWell = (verdict === "healthy" || verdict === "degraded") && check >= phase.since;
-  if (phase.purpose === "repair" && node.order === null && isWell) {
+  const isRepaired = isWell(node) && (node.health.lastCheckAt ?? 0) >= phase.since;
+  if (phase.purpose === "repair" && node.order === null && isRepaired) {
     const because = ["its checks are clean again: it was repaired"];
     return plan.advance({ kind: "suspect", since: scope.sight.now }, "node.recovered", because);
   }
@@ -272,15 +230,15 @@ function purposeAfter({ order }: Node, { purpose }: Draining): Purpose {
 
 export function decideTerminating(
   node: Node,
-  phase: At<"terminating">,
+  phase: PhaseOf<"terminating">,
   scope: Scope,
   plan: PlanBuilder,
 ): void {
   const { sight } = scope;
   const { instance } = node;
-  if (isGivenUp(node, scope)) {
-    const why = `its place is given up: pool ${node.pool} wants ${scope.desired} nodes`;
-    return plan.advance({ ...phase, purpose: "scale_down" }, "node.terminating", [why]);
+  const surplus = givenUp(node, scope);
+  if (surplus !== null) {
+    return plan.advance({ ...phase, purpose: "scale_down" }, "node.terminating", [surplus]);
   }
   const gone = (because: string): void =>
     plan.advance(
@@ -304,11 +262,11 @@ export function decideTerminating(
     );
   }
   const paused = pausedBy(node, scope);
-  if (paused !== null) return plan.wait("human", paused.message, paused.until);
+  if (paused !== null) return plan.refuse(paused);
   if (isResting(phase.notBefore, sight.now))
     return plan.wait("backoff", "the last ask to end it was refused", phase.notBefore);
-  if (sight.blind.length > 0 && node.order?.force !== true)
-    return plan.wait("blind", sight.blind.join("; "));
+  const blind = node.order?.force === true ? null : blindness(sight);
+  if (blind !== null) return plan.refuse(blind);
   const provider = sight.providers.get(instance.provider);
   if (provider === undefined || provider.unavailable !== null) {
     return plan.wait(
@@ -319,10 +277,8 @@ export function decideTerminating(
   if (phase.purpose === "surplus" && !scope.sweep.take(node)) {
     return plan.wait("budget", scope.sweep.tell(), sight.now + SWEEP_MS);
   }
-  plan.act({
-    kind: "effect",
-    node: node.id,
-    payload: { kind: "terminate", provider: instance.provider, instanceId: instance.id },
-    because: [phase.purpose],
-  });
+  plan.effect(
+    { kind: "terminate", provider: instance.provider, instanceId: instance.id },
+    [phase.purpose],
+  );
 }

@@ -1,13 +1,15 @@
 /**
- * What should become of one node, phase by phase. Pure. The order of a removal is fixed here and
+ * Decides what becomes of one node, phase by phase. Pure. The order of a removal is fixed here and
  * nowhere else: evidence → cordon → drain → terminate → replacement; each step starts only after
- * the one before it is confirmed in the node itself.
+ * the node itself confirms the one before it.
  */
 import type { Action } from "../../../schema/action.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
+import type { Payload } from "../../../schema/operation.ts";
 import { ABSENT_LISTINGS_MIN } from "../fold/listing.ts";
 import type { Plan, WaitReason } from "../../../schema/plan.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
+import type { Veto } from "./admit.ts";
 import { mirrorOf, refusalOf } from "./kube.ts";
 import { isResting } from "./rest.ts";
 import type { Scope } from "./decide.ts";
@@ -16,52 +18,50 @@ import { decideRepairing } from "./ladder.ts";
 import { decideDraining, decideOrder, decideTerminating } from "./leave.ts";
 import { decideReplacing, decideServing, decideSuspect } from "./repair.ts";
 
-/**
- * How the functions of this folder answer: one of these for each node, and never more than one
- * action.
- */
+type Advance = Extract<Action, { kind: "advance" }>;
+
+/** Adds the answer for one node to the plan: one call for each node. */
 export type PlanBuilder = {
-  act(action: Action): void;
+  effect(payload: Payload, because: string[]): void;
   wait(reason: WaitReason, message: string, until?: number | null): void;
+  refuse(veto: Veto): void;
   advance(
     to: Phase,
-    event: Extract<Action, { kind: "advance" }>["event"],
+    event: Advance["event"],
     because: string[],
-    session?: Extract<Action, { kind: "advance" }>["session"],
+    session?: Advance["session"],
   ): void;
 };
 
-export function planFor(node: Node, whole: Plan): PlanBuilder {
+function planFor({ id, pool }: Node, { actions, waits }: Plan): PlanBuilder {
+  const refuse = (veto: Veto): void => void waits.push({ node: id, pool, ...veto });
   return {
-    act: (action) => void whole.actions.push(action),
-    wait: (reason, message, until = null) =>
-      void whole.waits.push({ node: node.id, pool: node.pool, reason, message, until }),
+    effect: (payload, because) => void actions.push({ kind: "effect", node: id, payload, because }),
+    wait: (reason, message, until = null) => refuse({ reason, message, until }),
+    refuse,
     advance: (to, event, because, session = null) =>
-      void whole.actions.push({ kind: "advance", node: node.id, to, event, because, session }),
+      void actions.push({ kind: "advance", node: id, to, event, because, session }),
   };
 }
 
 export function decideNode(node: Node, scope: Scope, whole: Plan): void {
   const plan = planFor(node, whole);
   const { phase } = node;
+  const { now } = scope.sight;
   if (node.operation !== null) {
     const operation = scope.fleet.operations.get(node.operation);
-    // A set-up takes minutes, and whoever wants the node gone does not wait for it.
+    // A set-up takes minutes, and an order to end the node does not wait for it.
     if (operation?.payload.kind === "bootstrap" && phase.kind === "bootstrapping")
       return decideBooting(node, phase, scope, plan);
     const what =
       operation === undefined ? node.operation : `${operation.payload.kind} is open since its ask`;
     const more = operation?.message ? `: ${operation.message}` : "";
-    return plan.wait(
-      "operation",
-      `${what}${more}`,
-      operation?.notBefore ? operation.notBefore : null,
-    );
+    return plan.wait("operation", `${what}${more}`, operation?.notBefore || null);
   }
-  if (isResting(node.restUntil, scope.sight.now))
-    return plan.wait("backoff", sayRest(node, scope.sight.now), node.restUntil);
+  if (isResting(node.restUntil, now))
+    return plan.wait("backoff", formatRest(node, now), node.restUntil);
   const mirror = mirrorOf(node, scope);
-  if (mirror !== null) return plan.act(mirror);
+  if (mirror !== null) return plan.effect(mirror.payload, mirror.because);
   switch (phase.kind) {
     case "requested":
       return decideRequested(node, phase, scope, plan);
@@ -92,38 +92,36 @@ export function decideNode(node: Node, scope: Scope, whole: Plan): void {
   }
 }
 
-function sayRest({ kube }: Node, now: number): string {
+function formatRest({ kube }: Node, now: number): string {
   const refusal = kube === null ? null : refusalOf(kube, now);
   if (refusal === null) return "the last effect on it was refused";
   return `Kubernetes does not ${refusal.what} it: ${refusal.message}`;
 }
 
 /**
- * What the cloud says against the instance, or `null`: the second witness that silence needs (law
- * 9).
+ * The cloud's evidence that the instance is gone or stopped, or `null`: the second witness that
+ * silence needs (law 9).
  */
 export function lossOf(node: Node, scope: Scope): string | null {
   const fact = node.instance;
   if (fact === null) return null;
-  if (fact.state === "terminated") return `the cloud reports instance ${fact.id} as terminated`;
-  if (fact.state === "stopped") return `the cloud reports instance ${fact.id} as stopped`;
+  if (fact.state === "terminated" || fact.state === "stopped") {
+    return `the cloud reports instance ${fact.id} as ${fact.state}`;
+  }
   if (fact.state === "terminating" && node.phase.kind !== "terminating") {
     return `instance ${fact.id} is being ended by someone else`;
   }
   if (fact.absentSince === null || (fact.absentListings ?? 0) < ABSENT_LISTINGS_MIN) return null;
-  // Absent twice, a settle apart (docs/reference/safety.md, I2): one missing row is a list's bad
-  // day.
+  // Absent twice, a settle time apart (docs/reference/safety.md, I2): one list may omit a row.
   const settleMs = scope.sight.providers.get(fact.provider)?.settleMs ?? 0;
   const least = node.phase.kind === "terminating" ? ABSENT_ENDED_MS : ABSENT_LOST_MS;
-  if (scope.sight.now - fact.absentSince >= Math.max(settleMs, least)) {
-    return `the cloud no longer lists instance ${fact.id}`;
-  }
-  return null;
+  if (scope.sight.now - fact.absentSince < Math.max(settleMs, least)) return null;
+  return `the cloud no longer lists instance ${fact.id}`;
 }
 
 /**
- * At least this long absent, whatever the provider's settle time: short for an instance whose end
- * was asked for, long for one that is to be given up on a list's word alone.
+ * Least time of absence, whatever the settle time: short after an accepted termination, long where
+ * a list alone would give the instance up.
  */
 const ABSENT_ENDED_MS = 2_000;
 const ABSENT_LOST_MS = 60_000;

@@ -1,26 +1,26 @@
 /**
- * Decides how many nodes a pool gets. Pure. `min_nodes` is a floor that needs no autoscaler. What
- * counts is what the pool owns or is buying, not what has registered. A slot is filled from the
- * moment its node is decided until the node is gone.
+ * Decides how many nodes a pool gets. Pure. `min_nodes` is a floor that needs no autoscaler. Nodes
+ * that the pool owns or is buying count, registered or not. A slot is filled from the moment its
+ * node is decided until the node is gone.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
-import type { Node } from "../../../schema/node.ts";
-import type { Plan } from "../../../schema/plan.ts";
+import { isLeaving, type Node } from "../../../schema/node.ts";
+import type { Plan, WaitReason } from "../../../schema/plan.ts";
 import { isUnbought, verdictOfNode, workOn, type Sight } from "../fleet.ts";
 import { impairmentOf } from "../safety/impaired.ts";
 import { isReplaced } from "../safety/in-flight.ts";
+import { frozen, heldPool } from "./admit.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { nodeIdOf } from "./offer.ts";
-import { REMOVED_BY_NAME, SCALE_DOWN } from "./repair.ts";
+import { nextGenOf, REMOVED_BY_NAME, SCALE_DOWN } from "./repair.ts";
 
 /** Nodes admitted by one plan for one pool: a large pool grows in steps. */
 const ADMIT_MAX = 50;
 
-/** Whether a node counts for its pool's size: a slot that is being given up does not. */
-function fills(node: Node): boolean {
-  const { phase } = node;
+/** Whether a node counts for its pool's size: one whose slot is being given up does not. */
+export function fills({ phase }: Node): boolean {
   if (phase.kind === "gone") return false;
   if (phase.kind === "draining" || phase.kind === "terminating") {
     return phase.purpose !== "scale_down" && phase.purpose !== "surplus";
@@ -28,29 +28,33 @@ function fills(node: Node): boolean {
   return true;
 }
 
-/**
- * Nodes that the wanted size no longer needs: the cheapest to lose, never more than the excess.
- * `sparesUnbought`: also unmanaged machines, after bought ones.
- */
+type CandidateOptions = {
+  /** Nodes with work stay, unless removed by name. */
+  sparesBusy?: boolean;
+  /** When the size was set; nodes that a person spared since then stay. */
+  wantedAt?: number;
+  /** Unmanaged machines may leave as well, after bought ones. */
+  takesUnbought?: boolean;
+};
+
+/** Scale-down candidates: the nodes that are cheapest to lose, never more than the excess. */
 export function candidatesOf(
-  nodes: Node[],
+  nodes: readonly Node[],
   desired: number,
   sight: Sight,
-  sparesBusy = false,
-  wantedAt = 0,
-  sparesUnbought = false,
+  { sparesBusy = false, wantedAt = 0, takesUnbought = false }: CandidateOptions = {},
 ): Set<NodeId> {
-  // A held node is no capacity, and only a person gives it up.
+  // A held node is no capacity, and only a person removes it.
   const filling = nodes.filter((node) => fills(node) && node.phase.kind !== "held");
-  const carrying = filling.filter((node) => !isUnbought(node) || spares(node, wantedAt));
-  const slots = new Set(carrying.map((node) => node.slot ?? node.id));
+  const carrying = filling.filter((node) => !isUnbought(node) || standsIn(node, wantedAt));
+  const slots = new Set(carrying.map(slotOf));
   const excess = slots.size - desired;
   const seconds = secondOccupants(filling);
   if (excess <= 0) return seconds;
   const candidates = filling.filter(
     (node) =>
       (isSpare(node) || isReplaced(node)) &&
-      (sparesUnbought || !isUnbought(node)) &&
+      (takesUnbought || !isUnbought(node)) &&
       !(sparesBusy && !isNamed(node) && isBusy(node, sight)) &&
       !(node.sparedAt !== null && node.sparedAt >= wantedAt),
   );
@@ -61,82 +65,68 @@ export function candidatesOf(
   const chosen = new Set<NodeId>(seconds);
   const given = new Set<number | string>();
   for (const node of candidates) {
-    const slot = node.slot ?? node.id;
+    const slot = slotOf(node);
     const isLate =
       isReplaced(node) && filling.some((one) => one !== node && one.slot === node.slot);
     if (!given.has(slot) && (given.size === excess || isLate)) continue;
     given.add(slot);
     chosen.add(node.id);
   }
-  // The second occupant of a slot that is given up leaves with it.
+  // The second occupant of a slot that is given up leaves as well.
   for (const node of candidates) {
-    if (isReplaced(node) && given.has(node.slot ?? node.id)) chosen.add(node.id);
+    if (isReplaced(node) && given.has(slotOf(node))) chosen.add(node.id);
   }
   return chosen;
 }
 
+/** The node's place in its pool; a node without a slot is a place of its own. */
+export function slotOf({ slot, id }: Node): number | string {
+  return slot ?? id;
+}
+
 /**
- * Whether an unmanaged machine lets the pool do without a bought one: it serves, and was in the
- * pool when the size was set. Its agent names the pool, so its arrival alone gives up nothing;
- * otherwise one that comes and goes would end healthy machines.
+ * Whether an unmanaged machine stands in for a bought one: it serves, and was in the pool when the
+ * size was set. One that arrives later gives up nothing: its agent names the pool, so a machine
+ * that comes and goes would end healthy ones.
  */
-function spares(node: Node, wantedAt: number): boolean {
+function standsIn(node: Node, wantedAt: number): boolean {
   if (node.phase.kind !== "serving" || verdictOfNode(node) === "unhealthy") return false;
   return Math.max(node.phase.since, node.pooledAt ?? node.createdAt) <= wantedAt;
 }
 
-/**
- * Replacements of a node that stayed: its repair was cancelled after they were bought (`surge`). A
- * slot has one occupant.
- */
+/** Replacements of a node that stayed, because its repair was cancelled after the purchase. */
 function secondOccupants(filling: readonly Node[]): Set<NodeId> {
-  const settled = new Map<string, Node>();
-  for (const node of filling) {
-    const stays = node.phase.kind === "serving" || node.phase.kind === "suspect";
-    if (stays) settled.set(node.id, node);
-  }
-  const seconds = new Set<NodeId>();
-  for (const node of filling) {
-    const first = node.replaces === null ? undefined : settled.get(node.replaces);
-    if (first !== undefined && first.slot === node.slot && isSpare(node)) seconds.add(node.id);
-  }
-  return seconds;
+  const staying = filling.filter(({ phase }) => ["serving", "suspect"].includes(phase.kind));
+  const slots = new Map(staying.map(({ id, slot }) => [id, slot]));
+  const seconds = filling.filter(
+    (node) =>
+      node.replaces !== null && slots.get(node.replaces) === node.slot && isSpare(node),
+  );
+  return new Set(seconds.map(({ id }) => id));
 }
 
-function isSpare(node: Node): boolean {
-  switch (node.phase.kind) {
-    case "requested":
-    case "booting":
-    case "bootstrapping":
-    case "verifying":
-    case "serving":
-    case "suspect":
-    case "replacing":
-      return true;
-    default:
-      return false;
-  }
+function isSpare({ phase }: Node): boolean {
+  return !isLeaving(phase) && phase.kind !== "repairing" && phase.kind !== "held";
 }
 
 function isNamed({ cordon }: Node): boolean {
   return cordon.product?.why.startsWith(REMOVED_BY_NAME) === true;
 }
 
-/** It may be in use: on a node that takes work, "unknown" counts as busy. */
+/** Whether work may run on the node; on one that takes work, "unknown" counts as busy. */
 function isBusy(node: Node, sight: Sight): boolean {
   const { kind } = node.phase;
   const left = workOn(sight, node.id).kind;
-  // Work may run on a machine that waits for the rest of its GPUs, or that was adopted.
-  if (kind === "verifying") return left === "busy";
-  if (kind !== "serving" && kind !== "suspect" && kind !== "replacing") return false;
-  return kind === "serving" ? left !== "empty" : left === "busy";
+  if (kind === "serving") return left !== "empty";
+  // Work may run on a verifying machine that waits for the rest of its GPUs, or that was adopted.
+  return ["verifying", "suspect", "replacing"].includes(kind) && left === "busy";
 }
 
 /** The cost of losing this node, cheapest first. */
 function cost(node: Node, sight: Sight): number {
   if (isNamed(node)) return -20;
   if (isReplaced(node)) return -7;
-  // Machines that are paid for go first; the others cost nothing.
+  // Machines that cost money go first.
   if (isUnbought(node)) return 5_000 + (isBusy(node, sight) ? 1_000 : 0);
   if (node.phase.kind === "requested") return -5;
   const busy = isBusy(node, sight) ? 1_000 : 0;
@@ -151,67 +141,46 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   const { fleet, sight, desired } = scope;
   const state = fleet.pools.get(pool.name);
   if (state === undefined) return;
-  type Reason = Plan["waits"][number]["reason"];
-  const wait = (reason: Reason, message: string, until: number | null): void =>
+  const wait = (reason: WaitReason, message: string, until: number | null = null): void =>
     void plan.waits.push({ node: null, pool: pool.name, reason, message, until });
   // Reported even while nothing is missing: nothing could be replaced.
   const hindrance = hindranceOf(pool, sight);
   if (hindrance?.known === true) {
-    wait("bootstrap", `no machine can be set up: ${hindrance.message}`, null);
+    wait("bootstrap", `no machine can be set up: ${hindrance.message}`);
   }
-  for (const message of impairmentsOf(pool, sight)) wait("provider", message, null);
+  for (const message of impairmentsOf(pool, sight)) wait("provider", message);
   const { filled, live, adopted } = occupancyOf(nodes);
   const missing = desired - filled.size - adopted;
   if (missing <= 0) return;
-  if (sight.frozen !== null) return wait("human", `the fleet is frozen: ${sight.frozen}`, null);
-  if (state.hold !== null && state.hold.until > sight.now) {
-    return wait(
-      "human",
-      `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`,
-      state.hold.until,
-    );
-  }
+  const paused = frozen(sight) ?? heldPool(state, sight);
+  if (paused !== null) return wait(paused.reason, paused.message, paused.until);
+  const missed = `${missing} nodes are missing`;
   if (pool.providers.length === 0) {
-    const message = `${missing} nodes are missing, and the pool names no provider to buy them at`;
-    return wait("provider", message, null);
+    return wait("provider", `${missed}, and the pool names no provider to buy them at`);
   }
-  const known = pool.providers.some((ref) => sight.providers.get(ref.name)?.listed === true);
-  if (!known) {
-    const why = pool.providers
-      .map((ref) => sight.providers.get(ref.name)?.unavailable ?? "not listed yet")
-      .join("; ");
-    return wait(
-      "provider",
-      `${missing} nodes are missing, but what exists at the providers is not known: ${why}`,
-      null,
-    );
+  const providers = pool.providers.map((ref) => sight.providers.get(ref.name));
+  if (!providers.some((provider) => provider?.listed)) {
+    const why = providers.map((provider) => provider?.unavailable ?? "not listed yet").join("; ");
+    return wait("provider", `${missed}, but what exists at the providers is not known: ${why}`);
   }
-  if (hindrance !== null && hindrance.total) {
-    const missed = `${missing} nodes are missing, and nothing is bought: ${hindrance.message}`;
-    return hindrance.known ? undefined : wait("bootstrap", missed, null);
+  if (hindrance?.total === true) {
+    if (hindrance.known) return;
+    return wait("bootstrap", `${missed}, and nothing is bought: ${hindrance.message}`);
   }
-  let gen =
-    state.nextGen + plan.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;
+  let gen = nextGenOf(state, plan);
   let slot = 0;
   for (let left = Math.min(missing, ADMIT_MAX); left > 0; left--, gen++, slot++) {
     while (live.has(slot)) slot++;
     const node = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
     if (fleet.nodes.has(node)) {
       // Its agent reported before the cloud listed it: it exists, and nothing is bought.
-      return wait("provider", `the agent of ${node} reports, but no list shows its machine`, null);
+      return wait("provider", `the agent of ${node} reports, but no list shows its machine`);
     }
     const before = lastOf(fleet.nodes.values(), pool.name, slot);
     const because =
       before === null ? `pool ${pool.name} wants ${desired} nodes` : `takes the place of ${before}`;
-    plan.actions.push({
-      kind: "admit",
-      node,
-      pool: pool.name,
-      slot,
-      gen,
-      replaces: before,
-      because: [because],
-    });
+    const admit = { kind: "admit", node, pool: pool.name, slot, gen, replaces: before } as const;
+    plan.actions.push({ ...admit, because: [because] });
   }
 }
 
@@ -229,7 +198,7 @@ function occupancyOf(nodes: readonly Node[]) {
   return { filled, live, adopted };
 }
 
-/** The pool's providers that give no machines, with why. */
+/** The pool's providers that deliver no machines, with the reason. */
 function impairmentsOf(pool: PoolConfig, sight: Sight): string[] {
   return pool.providers.flatMap(({ name }) => {
     const provider = sight.providers.get(name);
@@ -240,9 +209,7 @@ function impairmentsOf(pool: PoolConfig, sight: Sight): string[] {
   });
 }
 
-/**
- * The node that last left this slot because of its own failure; the new one concludes its session.
- */
+/** The node that last left this slot by its own failure; the new node concludes its session. */
 function lastOf(nodes: Iterable<Node>, pool: string, slot: number): NodeId | null {
   let best: Node | null = null;
   for (const node of nodes) {

@@ -5,19 +5,29 @@
  */
 import { groupIncidents } from "../../../health/policy/incident.ts";
 import type { NodeId } from "../../../schema/id.ts";
-import type { Node, Phase } from "../../../schema/node.ts";
-import type { Plan, WaitReason } from "../../../schema/plan.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Plan } from "../../../schema/plan.ts";
 import type { Suppression } from "../../../schema/suppression.ts";
-import { isUnbought, showsPersonsCordon, verdictOfNode } from "../fleet.ts";
+import { isUnbought, isWell, showsPersonsCordon, verdictOfNode } from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
 import { missingNodeOf, sayMissing } from "../safety/missing-node.ts";
 import { relapseOf } from "../safety/relapse.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
-import { ceilingFor, guardOfPool, isPutAside, mayTake, pausedBy } from "./admit.ts";
+import {
+  blindness,
+  ceilingFor,
+  frozen,
+  guardOfPool,
+  hasSuspendedFinding,
+  mayTake,
+  pausedBy,
+  type Veto,
+  vetoIf,
+} from "./admit.ts";
 import { lose } from "./arrive.ts";
 import { nextRung } from "./ladder.ts";
-import { decideOrder, drainPayload } from "./leave.ts";
+import { cordonedBy, decideOrder, drainPayload, type PhaseOf } from "./leave.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { sayCalledOff, sayResume } from "../fold/uncordon.ts";
 import { isSuppressed } from "../fold/suppression.ts";
@@ -25,11 +35,9 @@ import { darkness, keptBy } from "./kube.ts";
 import { isResting } from "./rest.ts";
 import { nodeIdOf } from "./offer.ts";
 
-type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
-
 /** Navarch's own cordon for a smaller pool starts with these words. */
 export const SCALE_DOWN = "scale down";
-/** A person named it: it leaves whatever runs on it, after a drain. */
+/** A person named the node: it leaves whatever runs on it, after a drain. */
 export const REMOVED_BY_NAME = `${SCALE_DOWN}: removed by name`;
 
 export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void {
@@ -43,29 +51,22 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
     return plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", because, "open");
   }
   if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
-  const kept = node.cordon.product === null ? null : keptBy(node, scope);
-  if (kept !== null) return plan.wait("human", kept);
   if (node.cordon.product !== null) {
-    const why = node.cordon.product.why;
-    return plan.act({
-      kind: "effect",
-      node: node.id,
-      payload: {
-        kind: "uncordon",
-        why: "the reason to cordon it has passed",
-        keep: showsPersonsCordon(node),
-      },
-      because: [`was: ${why}`],
-    });
+    const kept = keptBy(node, scope);
+    if (kept !== null) return plan.wait("human", kept);
+    const keep = showsPersonsCordon(node);
+    return plan.effect(
+      { kind: "uncordon", why: "the reason to cordon it has passed", keep },
+      [`was: ${node.cordon.product.why}`],
+    );
   }
-  const isAttached = sight.kube !== null;
-  const missing = isAttached ? missingNodeOf(node) : null;
+  const missing = sight.kube === null ? null : missingNodeOf(node);
   if (loss !== null)
     plan.wait("second_witness", `${loss}, but its agent reports: the cloud is not trusted`);
   else if (node.cordon.human !== null)
     plan.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
   else if (verdict === "unhealthy" && node.waiver !== null)
-    plan.wait("human", sayWaived(node, node.waiver));
+    plan.wait("human", formatSuppression(node, node.waiver));
   else if (missing !== null) plan.wait("human", sayMissing(node, missing));
   else if (node.kube !== null && node.kube.others.length > 0)
     plan.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
@@ -76,7 +77,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
 }
 
 /** Why nothing repairs a node that a person uncordoned, and what resumes its repair. */
-function sayWaived(node: Node, { by, why }: Suppression): string {
+function formatSuppression(node: Node, { by, why }: Suppression): string {
   const faults = reasonsOf(node).join("; ");
   const off = sayCalledOff(node);
   if (off === null) return `returned to service by ${by} (${why}) despite: ${faults}`;
@@ -85,9 +86,7 @@ function sayWaived(node: Node, { by, why }: Suppression): string {
 
 /** One reason per incident, its root (docs/reference/xid.md#incidents). */
 function reasonsOf(node: Node): string[] {
-  const incidents = groupIncidents(node.health.held).filter(
-    (incident) => incident.result === "unhealthy",
-  );
+  const incidents = groupIncidents(node.health.held).filter(({ result }) => result === "unhealthy");
   const reasons = incidents.map(({ root, findings }) => {
     const more = findings.length > 1 ? ` (and ${findings.length - 1} that follow from it)` : "";
     return `${root.judgement.because}${more}`;
@@ -98,27 +97,15 @@ function reasonsOf(node: Node): string[] {
 
 function decideScaleDown(node: Node, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
-  if (sight.blind.length > 0) return plan.wait("blind", sight.blind.join("; "));
-  if (sight.frozen !== null) return plan.wait("human", `the fleet is frozen: ${sight.frozen}`);
-  const dark = darkness(node, scope);
-  if (dark !== null) return plan.wait("blind", dark);
-  const kept = keptBy(node, scope);
-  if (kept !== null) return plan.wait("human", kept);
+  const veto =
+    blindness(sight) ??
+    frozen(sight) ??
+    vetoIf("blind", darkness(node, scope)) ??
+    vetoIf("human", keptBy(node, scope));
+  if (veto !== null) return plan.refuse(veto);
   const why = `${SCALE_DOWN}: pool ${node.pool} wants ${scope.desired} nodes`;
-  if (node.cordon.product === null) {
-    return plan.act({
-      kind: "effect",
-      node: node.id,
-      payload: { kind: "cordon", why },
-      because: [why],
-    });
-  }
-  plan.act({
-    kind: "effect",
-    node: node.id,
-    payload: drainPayload(node, scope, "scale_down", null),
-    because: [why],
-  });
+  if (node.cordon.product === null) return plan.effect({ kind: "cordon", why }, [why]);
+  plan.effect(drainPayload(node, scope, "scale_down", null), [why]);
 }
 
 export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole: Plan): void {
@@ -127,10 +114,9 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
   if (node.order !== null) return decideOrder(node, scope, plan);
   if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
-  const verdict = verdictOfNode(node);
-  if (verdict === "healthy" || verdict === "degraded") return decideRecovery(node, scope, plan);
+  if (isWell(node)) return decideRecovery(node, scope, plan);
   const proof = node.health.held.some(
-    (h) => h.judgement.definitive && h.judgement.result === "unhealthy",
+    ({ judgement }) => judgement.definitive && judgement.result === "unhealthy",
   );
   const threshold = pool?.health.unhealthyThreshold ?? 1;
   const reached = node.health.verdict === "unhealthy" && node.health.unhealthyRun >= threshold;
@@ -138,15 +124,7 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
   if (node.cordon.product === null && (proof || reached || silent))
     return decideIsolation(node, scope, plan, proof);
   if (!reached) {
-    if (silent && node.health.verdict !== "unhealthy" && isUnbought(node)) {
-      return plan.wait("human", sayUnheard(node));
-    }
-    if (silent && node.health.verdict !== "unhealthy") {
-      return plan.wait(
-        "second_witness",
-        `silent since ${iso(node.health.silentSince)}, but the cloud shows its instance running`,
-      );
-    }
+    if (silent && node.health.verdict !== "unhealthy") return waitUnheard(node, plan);
     const run = `${node.health.unhealthyRun} of ${threshold} consecutive unhealthy evaluations`;
     return plan.wait(
       "threshold",
@@ -156,74 +134,64 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
   }
   if (isUnbought(node)) return emptyUnbought(node, scope, plan);
   const { rung, until, skipped } = nextRung(node, scope);
-  const veto = vetoOf(node, scope) ?? (rung === "reboot" ? null : vetoReplacement(node, scope));
-  if (veto !== null) return plan.wait(veto.reason, veto.message, veto.until);
+  const veto = vetoRepair(node, scope) ?? (rung === "reboot" ? null : vetoReplacement(node, scope));
+  if (veto !== null) return plan.refuse(veto);
   if (isResting(until, scope.sight.now)) {
     return plan.wait("backoff", "the last reboot did not cure it; it rests before the next", until);
   }
-  const relapse = rung === "reboot" ? null : relapseFor(node, scope);
-  if (relapse !== null) return plan.wait(relapse.reason, relapse.message, relapse.until);
+  const relapse = rung === "reboot" ? null : vetoRelapse(node, scope);
+  if (relapse !== null) return plan.refuse(relapse);
   if (!mayTake(node, rung ?? "replace", scope, plan)) return;
-  if (rung === "reboot") {
-    const payload = drainPayload(node, scope, "repair", null);
-    const because = [...reasonsOf(node), ...skipped];
-    return plan.act({ kind: "effect", node: node.id, payload, because });
-  }
-  if (pool?.replacement === "surge") return startSurge(node, scope, plan, whole);
-  const because = [...reasonsOf(node), ...skipped];
-  const payload = drainPayload(node, scope, "replace", null);
-  plan.act({ kind: "effect", node: node.id, payload, because });
+  const isReboot = rung === "reboot";
+  if (!isReboot && pool?.replacement === "surge") return startSurge(node, scope, plan, whole);
+  const payload = drainPayload(node, scope, isReboot ? "repair" : "replace", null);
+  plan.effect(payload, [...reasonsOf(node), ...skipped]);
 }
 
-/** No cloud knows the machine, so only its agent or a person can confirm it. */
-function sayUnheard(node: Node): string {
-  const since = iso(node.health.silentSince);
+/** Silence alone: the cloud must confirm it, or a person if the machine is unmanaged. */
+function waitUnheard(node: Node, plan: PlanBuilder): void {
+  const { silentSince } = node.health;
+  const silent = `silent since ${new Date(silentSince ?? 0).toISOString()}`;
+  if (!isUnbought(node)) {
+    const message = `${silent}, but the cloud shows its instance running`;
+    return plan.wait("second_witness", message);
+  }
   const next = `restart its agent, or run \`navarch forget ${node.id}\` once the machine is gone`;
-  return `silent since ${since}, and this fleet did not buy it, so no cloud can be asked: ${next}`;
+  const why = "this fleet did not buy it, so no cloud can be asked";
+  plan.wait("human", `${silent}, and ${why}: ${next}`);
 }
 
 /**
- * A machine that Navarch did not buy cannot be repaired or replaced: it is drained without a
- * deadline and waits for a person.
+ * An unmanaged machine cannot be repaired or replaced: it is drained without a deadline and waits
+ * for a person.
  */
 function emptyUnbought(node: Node, scope: Scope, plan: PlanBuilder): void {
-  const veto = vetoOf(node, scope);
-  if (veto !== null) return plan.wait(veto.reason, veto.message, veto.until);
+  const veto = vetoRepair(node, scope);
+  if (veto !== null) return plan.refuse(veto);
   if (!mayTake(node, "reboot", scope, plan)) return;
-  const payload = drainPayload(node, scope, "repair", 0);
-  plan.act({ kind: "effect", node: node.id, payload, because: reasonsOf(node) });
+  plan.effect(drainPayload(node, scope, "repair", 0), reasonsOf(node));
 }
 
-type Veto = { reason: WaitReason; message: string; until: number | null };
-
-/**
- * The first refusal to replace a node, with the time of the next look
- * (docs/reference/safety.md#admission).
- */
-function vetoOf(node: Node, scope: Scope): Veto | null {
+/** The first refusal to repair a node (docs/reference/safety.md#admission). */
+function vetoRepair(node: Node, scope: Scope): Veto | null {
   const { sight, pool } = scope;
-  const no = (reason: WaitReason, message: string, until: number | null = null): Veto => {
-    return { reason, message, until };
-  };
   if (node.cordon.human !== null) {
     const who = `${node.cordon.human.by} (${node.cordon.human.why})`;
     const next = isUnbought(node) ? "uncordon it" : "uncordon it, or order its replacement";
-    return no("human", `cordoned by ${who}: ${next}`);
+    return vetoIf("human", `cordoned by ${who}: ${next}`);
   }
   if (pool === null) {
-    const said = node.agent?.inventory.pool ?? null;
-    const why = said === null ? "its agent names no pool" : `pool ${said} is not configured`;
-    return no("not_ours", `${why}: drain it and repair it by hand (navarch drain ${node.id})`);
+    const named = node.agent?.inventory.pool ?? null;
+    const why = named === null ? "its agent names no pool" : `pool ${named} is not configured`;
+    return vetoIf("not_ours", `${why}: drain it and repair it by hand (navarch drain ${node.id})`);
   }
   if (node.instance === null && !isUnbought(node)) {
-    return no("not_ours", "no instance of this fleet: a person has to repair it");
+    return vetoIf("not_ours", "no instance of this fleet: a person has to repair it");
   }
-  if (!pool.health.autoReplace) return no("not_ours", `auto_replace is off for pool ${pool.name}`);
-  const paused = pausedBy(node, scope);
-  if (paused !== null) return no("human", paused.message, paused.until);
-  if (sight.blind.length > 0) return no("blind", sight.blind.join("; "));
-  const dark = darkness(node, scope);
-  return dark === null ? null : no("blind", dark);
+  if (!pool.health.autoReplace) {
+    return vetoIf("not_ours", `auto_replace is off for pool ${pool.name}`);
+  }
+  return pausedBy(node, scope) ?? blindness(sight) ?? vetoIf("blind", darkness(node, scope));
 }
 
 /** Refusals that hold for any replacement, not only for repairs. */
@@ -232,28 +200,20 @@ function vetoReplacement(node: Node, scope: Scope): Veto | null {
   if (pool === null) return null;
   if (!pool.repair.ladder.includes("replace")) {
     const skipped = nextRung(node, scope).skipped.join("; ");
-    const message = `the ladder of pool ${pool.name} ends without replacement (${skipped})`;
-    return { reason: "human", message, until: null };
+    return vetoIf("human", `the ladder of pool ${pool.name} ends without replacement (${skipped})`);
   }
-  const state = scope.fleet.pools.get(pool.name);
-  // Between the guard's attempts nothing healthy is given up.
   const ceiling = ceilingFor(node, pool, scope);
-  if (ceiling !== null) return { reason: "spend", message: ceiling, until: null };
+  if (ceiling !== null) return vetoIf("spend", ceiling);
   const hindrance = hindranceOf(pool, scope.sight);
   if (hindrance?.total === true) {
-    const message = `nothing could replace it: ${hindrance.message}`;
-    return { reason: "bootstrap", message, until: null };
+    return vetoIf("bootstrap", `nothing could replace it: ${hindrance.message}`);
   }
-  const guard = state === undefined ? null : guardOfPool(pool, state, scope);
-  if (guard !== null) {
-    const why = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
-    return { reason: "bootstrap_guard", message: why, until: guard.until };
-  }
-  return null;
+  const state = scope.fleet.pools.get(pool.name);
+  return state === undefined ? null : guardOfPool(pool, state, scope);
 }
 
-/** Without breakers there is no guard either. */
-function relapseFor(node: Node, { fleet, sight, breaks }: Scope): Veto | null {
+/** Without breakers there is no relapse guard either. */
+function vetoRelapse(node: Node, { fleet, sight, breaks }: Scope): Veto | null {
   const relapse = breaks ? relapseOf(node, fleet.nodes) : null;
   if (relapse === null || !isResting(relapse.until, sight.now)) return null;
   const { lives, until } = relapse;
@@ -265,10 +225,9 @@ function relapseFor(node: Node, { fleet, sight, breaks }: Scope): Veto | null {
 
 function decideIsolation(node: Node, scope: Scope, plan: PlanBuilder, proof: boolean): void {
   const { sight } = scope;
-  if (sight.frozen !== null) return plan.wait("human", `the fleet is frozen: ${sight.frozen}`);
-  const kept = keptBy(node, scope);
-  if (kept !== null) return plan.wait("human", kept);
-  if (sight.blind.length > 0 && !proof) return plan.wait("blind", sight.blind.join("; "));
+  const veto =
+    frozen(sight) ?? vetoIf("human", keptBy(node, scope)) ?? (proof ? null : blindness(sight));
+  if (veto !== null) return plan.refuse(veto);
   // Cordons for silence have a budget of their own, so that they do not delay evidence.
   const sick = proof || node.health.verdict === "unhealthy";
   const refusal = sick ? scope.budgets.refusal(node, "isolate") : null;
@@ -277,12 +236,7 @@ function decideIsolation(node: Node, scope: Scope, plan: PlanBuilder, proof: boo
   if (budget !== null && !budget.take(node)) return plan.wait("budget", budget.tell(node));
   if (sick) scope.budgets.spend(node, "isolate");
   const because = reasonsOf(node);
-  plan.act({
-    kind: "effect",
-    node: node.id,
-    payload: { kind: "cordon", why: because.join("; ") },
-    because,
-  });
+  plan.effect({ kind: "cordon", why: because.join("; ") }, because);
 }
 
 /** Recovered: Navarch's own cordon is lifted first, then the session closes; a person's stays. */
@@ -293,53 +247,49 @@ export function decideRecovery(node: Node, scope: Scope, plan: PlanBuilder): voi
   }
   const kept = keptBy(node, scope);
   if (kept !== null) return plan.wait("human", kept);
+  const because = ["every held finding is cleared"];
   if (node.cordon.product !== null) {
-    return plan.act({
-      kind: "effect",
-      node: node.id,
-      payload: { kind: "uncordon", why: "recovered", keep: showsPersonsCordon(node) },
-      because: ["every held finding is cleared"],
-    });
+    const keep = showsPersonsCordon(node);
+    return plan.effect({ kind: "uncordon", why: "recovered", keep }, because);
   }
   plan.advance(
     { kind: "serving", since: scope.sight.now },
     "node.recovered",
-    ["every held finding is cleared"],
-    isPutAside(node, scope) ? "quarantined" : "recovered",
+    because,
+    hasSuspendedFinding(node, scope) ? "quarantined" : "recovered",
   );
 }
 
 /** Buys first: the new node takes the same slot, and the old one waits until it is verified. */
 function startSurge(node: Node, scope: Scope, plan: PlanBuilder, whole: Plan): void {
   const { pool, fleet, sight } = scope;
+  const { id, slot } = node;
   const state = pool === null ? undefined : fleet.pools.get(pool.name);
-  if (pool === null || state === undefined || node.slot === null)
+  if (pool === null || state === undefined || slot === null)
     return plan.wait("not_ours", "no slot to fill");
-  const other = (scope.bySlot.get(node.slot) ?? []).find((one) => one.id !== node.id);
-  if (other !== undefined)
-    return plan.wait(
-      "replacement",
-      `slot ${node.slot} still has ${other.id}, which is ${other.phase.kind}`,
-    );
-  const planned = whole.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;
-  const gen = state.nextGen + planned;
-  const replacement = nodeIdOf(fleet.fleetId, pool.name, node.slot, gen) as NodeId;
-  const because = reasonsOf(node);
-  whole.actions.push({
-    kind: "admit",
-    node: replacement,
-    pool: pool.name,
-    slot: node.slot,
-    gen,
-    replaces: node.id,
-    because: [`replacement for ${node.id} before it is drained (surge)`],
-  });
-  plan.advance({ kind: "replacing", since: sight.now, replacement }, "node.replacing", because);
+  const other = (scope.bySlot.get(slot) ?? []).find((one) => one.id !== id);
+  if (other !== undefined) {
+    const message = `slot ${slot} still has ${other.id}, which is ${other.phase.kind}`;
+    return plan.wait("replacement", message);
+  }
+  const gen = nextGenOf(state, whole);
+  const replacement = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
+  const because = [`replacement for ${id} before it is drained (surge)`];
+  whole.actions.push(
+    { kind: "admit", node: replacement, pool: pool.name, slot, gen, replaces: id, because },
+  );
+  const to = { kind: "replacing", since: sight.now, replacement } as const;
+  plan.advance(to, "node.replacing", reasonsOf(node));
+}
+
+/** The pool's next generation number that `plan` does not use yet. */
+export function nextGenOf({ name, nextGen }: PoolState, plan: Plan): number {
+  return nextGen + plan.actions.filter((a) => a.kind === "admit" && a.pool === name).length;
 }
 
 export function decideReplacing(
   node: Node,
-  phase: At<"replacing">,
+  phase: PhaseOf<"replacing">,
   scope: Scope,
   plan: PlanBuilder,
 ): void {
@@ -349,48 +299,26 @@ export function decideReplacing(
   if (node.order?.force === true) return decideOrder(node, scope, plan);
   if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
   const replacement = fleet.nodes.get(phase.replacement);
-  const verdict = verdictOfNode(node);
   if (replacement?.phase.kind === "terminating") {
-    return plan.wait(
-      "confirmation",
-      `its replacement ${replacement.id} did not come up and is being ended`,
-    );
+    const message = `its replacement ${replacement.id} did not come up and is being ended`;
+    return plan.wait("confirmation", message);
   }
+  const suspect = { kind: "suspect", since: sight.now } as const;
   if (replacement === undefined || replacement.phase.kind === "gone") {
-    return plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", [
-      `its replacement ${phase.replacement} did not come up`,
-    ]);
+    const because = [`its replacement ${phase.replacement} did not come up`];
+    return plan.advance(suspect, "node.suspect", because);
   }
-  if ((verdict === "healthy" || verdict === "degraded") && node.order === null) {
-    // Afterwards the one that is easier to lose leaves as surplus.
-    return plan.advance({ kind: "suspect", since: sight.now }, "node.recovered", [
-      "recovered before the drain ended: the repair is cancelled",
-    ]);
+  if (isWell(node) && node.order === null) {
+    // Afterwards the node that is easier to lose leaves as surplus.
+    const because = ["recovered before the drain ended: the repair is cancelled"];
+    return plan.advance(suspect, "node.recovered", because);
   }
-  if (replacement.phase.kind === "serving") {
-    if (sight.blind.length > 0) return plan.wait("blind", sight.blind.join("; "));
-    const paused = pausedBy(node, scope);
-    if (paused !== null) return plan.wait("human", paused.message, paused.until);
-    if (node.cordon.human !== null && node.order === null) {
-      return plan.wait(
-        "human",
-        `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`,
-      );
-    }
-    const because = [`${replacement.id} is verified and takes its place`];
-    return plan.act({
-      kind: "effect",
-      node: node.id,
-      payload: drainPayload(node, scope, "replace", null),
-      because,
-    });
+  if (replacement.phase.kind !== "serving") {
+    const message = `${replacement.id} is ${replacement.phase.kind}`;
+    return plan.wait("replacement", `${message}; this node is ${verdictOfNode(node)}`);
   }
-  plan.wait(
-    "replacement",
-    `${replacement.id} is ${replacement.phase.kind}; this node is ${verdict}`,
-  );
-}
-
-function iso(at: number | null): string {
-  return at === null ? "?" : new Date(at).toISOString();
+  const veto = blindness(sight) ?? pausedBy(node, scope) ?? cordonedBy(node);
+  if (veto !== null) return plan.refuse(veto);
+  const because = [`${replacement.id} is verified and takes its place`];
+  plan.effect(drainPayload(node, scope, "replace", null), because);
 }

@@ -24,7 +24,7 @@ type Options = {
   load?: Record<string, number>;
   sparesBusy?: boolean;
   wantedAt?: number;
-  sparesUnbought?: boolean;
+  takesUnbought?: boolean;
 };
 function candidates(nodes: Node[], desired: number, options: Options = {}): string[] {
   const left = ({ id }: Node): DrainSight => {
@@ -35,8 +35,7 @@ function candidates(nodes: Node[], desired: number, options: Options = {}): stri
   const work = new Map(nodes.map((node) => [node.id, left(node)]));
   const utilization = new Map(Object.entries(options.load ?? {}) as [NodeId, number][]);
   const sight = sightOf({ work, utilization });
-  const { sparesBusy, wantedAt, sparesUnbought } = options;
-  return [...candidatesOf(nodes, desired, sight, sparesBusy, wantedAt, sparesUnbought)];
+  return [...candidatesOf(nodes, desired, sight, options)];
 }
 const requested: Phase = { kind: "requested", since: 0, attempt: 1, notBefore: 0, refusal: null };
 
@@ -202,10 +201,10 @@ describe("unmanaged machines", () => {
   test("go only where somebody asked for the size, and after those that are paid for", () => {
     const all = [theirs("u"), theirs("v"), ours];
     expect(candidates(all, 0, { wantedAt: 5 })).toEqual(["ours"]);
-    expect(candidates(all, 0, { wantedAt: 5, sparesUnbought: true })).toEqual(["ours", "u", "v"]);
-    expect(candidates(all, 1, { wantedAt: 5, sparesUnbought: true })).toEqual(["ours", "u"]);
-    expect(candidates(all, 1, { wantedAt: 5, sparesUnbought: true, busy: ["u"] })).toEqual(["ours", "v"]);
-    expect(candidates([...all, at("busy", 1)], 2, { wantedAt: 5, sparesUnbought: true, busy: ["busy"] })).toEqual(["ours", "busy"]);
+    expect(candidates(all, 0, { wantedAt: 5, takesUnbought: true })).toEqual(["ours", "u", "v"]);
+    expect(candidates(all, 1, { wantedAt: 5, takesUnbought: true })).toEqual(["ours", "u"]);
+    expect(candidates(all, 1, { wantedAt: 5, takesUnbought: true, busy: ["u"] })).toEqual(["ours", "v"]);
+    expect(candidates([...all, at("busy", 1)], 2, { wantedAt: 5, takesUnbought: true, busy: ["busy"] })).toEqual(["ours", "busy"]);
   });
 });
 

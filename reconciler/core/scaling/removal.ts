@@ -8,7 +8,7 @@
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { candidatesOf } from "../decide/pool.ts";
+import { candidatesOf, slotOf } from "../decide/pool.ts";
 import { SCALE_DOWN } from "../decide/repair.ts";
 import { desiredOf, isUnbought, type Sight } from "../fleet.ts";
 import {
@@ -18,7 +18,6 @@ import {
   refusal,
   refuseBounds,
   sized,
-  slotOf,
   type Asking,
   type Resized,
 } from "./resize.ts";
@@ -42,7 +41,7 @@ export type Removed = Refused | (Exclude<Resized, Refused> & { removed: Node[]; 
 export function remove(asking: Removal, named: readonly Node[]): Removed {
   const { pool, state, nodes, sight } = asking;
   const desired = desiredOf(pool, state);
-  const candidates = candidatesOf([...nodes], desired, sight, false, state.desiredAt);
+  const candidates = candidatesOf(nodes, desired, sight, { wantedAt: state.desiredAt });
   const removed: Node[] = [];
   const already: Node[] = [];
   for (const node of named) {
@@ -176,7 +175,7 @@ function refuseOthers(
   const changed = new Map(removed.map((node) => [node.id, node]));
   const nodes = asking.nodes.map((node) => changed.get(node.id) ?? node);
   // A size that is wanted from now on sets aside whom a person spared before.
-  const after = candidatesOf(nodes, size, asking.sight, false, asking.now);
+  const after = candidatesOf(nodes, size, asking.sight, { wantedAt: asking.now });
   const slots = new Set(removed.map(slotOf));
   for (const node of nodes) {
     const leaves = ["gone", "draining", "terminating"].includes(node.phase.kind);

@@ -7,6 +7,7 @@ import type { ErrorCode } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
+import { fills, slotOf } from "../decide/pool.ts";
 import { desiredOf } from "../fleet.ts";
 
 /** Who asks for what, when, and what it is about. */
@@ -137,19 +138,9 @@ export function isCancellable({ phase, operation, instance }: Node): boolean {
   return phase.kind === "requested" && operation === null && instance === null;
 }
 
-/**
- * Whether the node is one of those that the pool's size counts, as something that exists. A slot
- * that is given up is not counted, one whose node is being replaced is: its machine still exists.
- */
+/** Whether the node exists and counts for the pool's size, also while it is being replaced. */
 function isThere(node: Node): boolean {
-  const { phase } = node;
-  if (phase.kind === "gone" || isCancellable(node)) return false;
-  const leaves = phase.kind === "draining" || phase.kind === "terminating";
-  return !leaves || (phase.purpose !== "scale_down" && phase.purpose !== "surplus");
-}
-
-export function slotOf({ slot, id }: Node): number | string {
-  return slot ?? id;
+  return fills(node) && !isCancellable(node);
 }
 
 function newestIn(nodes: readonly Node[], slot: number | string): number {
