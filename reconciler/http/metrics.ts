@@ -1,8 +1,8 @@
 /**
- * What Prometheus sees. Counters and histograms live in prom-client; gauges are printed from the
- * fleet at each scrape, so a node's series end with the node and memory does not grow with time.
- * Absence means not known; 0 means measured zero. The page of a large fleet is tens of MiB, so it
- * is made and sent in slices.
+ * The metrics page. Counters and histograms are prom-client's; gauges are formatted from the fleet
+ * at each scrape, so a node's series end with the node and memory does not grow with time. No
+ * series means unknown; 0 means measured zero. The page of a large fleet is tens of MiB, so it is
+ * made and sent in slices.
  */
 import { Counter, Histogram, Registry } from "prom-client";
 import type { Finding } from "../../schema/finding.ts";
@@ -28,14 +28,20 @@ const STEPS = [
   "node.replaced",
 ] as const;
 
-/** No driver has a code beyond it, and an agent that makes some up must not fill the memory. */
+/** Above every code of the driver: an agent that invents codes must not fill the memory. */
 const XID_MAX = 999;
 
 export class Metrics {
   private readonly registry = new Registry();
+  /** Whether this process is the leader. */
+  leads = true;
+  /** Fingerprint of the key that signs orders. */
+  key: string | null = null;
+  /** Warnings about the configuration that was loaded; `null` = not counted. */
+  configWarnings: number | null = null;
+  /** Whether the configuration files have changed since. */
+  configStale = false;
   private reconciler: Reconciler | null = null;
-  private leads = true;
-  private key: string | null = null;
   private streams = 0;
   private readonly lastStep = new Map<string, { at: number }>();
   private readonly gpuXids = new GpuXids();
@@ -124,11 +130,7 @@ export class Metrics {
     "rule",
   );
 
-  /** `null` = nobody counted. */
-  private configWarnings: number | null = null;
-  private configStale = false;
-
-  /** Each kind of row from the start, so that `increase()` sees the first. */
+  /** Every source exists from the start, so that `increase()` sees the first row. */
   constructor() {
     for (const source of QUARANTINE_SOURCES) this.quarantined.inc({ source }, 0);
   }
@@ -157,34 +159,8 @@ export class Metrics {
     }
   }
 
-  /** Whether this process acts, or stands by for the one that does. */
-  lead(leads: boolean): void {
-    this.leads = leads;
-  }
-
-  /** Fingerprint of the key that signs orders. */
-  noteKey(key: string): void {
-    this.key = key;
-  }
-
-  /** With how many warnings the configuration was read. */
-  noteWarnings(count: number): void {
-    this.configWarnings = count;
-  }
-
-  /** Whether the files say something else by now. */
-  noteStale(isStale: boolean): void {
-    this.configStale = isStale;
-  }
-
-  countReport(): void {
-    this.reports.inc({ outcome: "accepted" });
-  }
-  countRefusedReport(): void {
-    this.reports.inc({ outcome: "refused" });
-  }
-  countThrottledReport(): void {
-    this.reports.inc({ outcome: "throttled" });
+  countReport(outcome: "accepted" | "refused" | "throttled"): void {
+    this.reports.inc({ outcome });
   }
   countCommand(type: string): void {
     this.commands.inc({ type });
@@ -203,9 +179,9 @@ export class Metrics {
   }
 
   /**
-   * The API server has just acknowledged the node's mark. Milliseconds since the report that first
-   * told of what is held against it, both by this process's clock; `null` if it was marked before,
-   * or for something else.
+   * Called when the API server has acknowledged a node's cordon. Milliseconds since the first
+   * report of what the node is unhealthy for, by this process's clock; `null` if it was cordoned
+   * before, or for another reason.
    */
   observeMarked(id: string, now: number): number | null {
     const node = this.reconciler?.fleet().nodes.get(id as NodeId);
@@ -256,7 +232,7 @@ export class Metrics {
     this.gpuXids.count({ pool, node, gpu: String(finding.gpu_index ?? ""), xid });
   }
 
-  /** What the policy decided, per rule; kept beside the counter so that the API can show it. */
+  /** Counts the policy's decisions per rule; kept beside the counters for the API. */
   judged(judged: Judged): void {
     for (const { rule, result } of judged.matches) {
       this.matches.inc({ rule, result });
@@ -275,9 +251,9 @@ export class Metrics {
   }
 
   /**
-   * The whole page in text format 0.0.4, in slices of bounded work and size. The nodes are those at
-   * the first slice of theirs; a reading is as new as its slice, and a node that goes meanwhile has
-   * none from then on. All series of one metric follow each other.
+   * The whole page in text format 0.0.4, in slices of bounded work and size. The list of nodes is
+   * taken at its first slice; a reading is as new as its slice, and a node that ends meanwhile has
+   * none from then on. All series of one metric are adjacent.
    */
   async *slices(): AsyncGenerator<string | Uint8Array> {
     yield `${await this.registry.metrics()}\n`;
@@ -291,7 +267,7 @@ export class Metrics {
     yield* this.gpuXids.print();
   }
 
-  /** What is said once about the whole control plane. */
+  /** The gauges of the whole control plane. */
   private formatRest(reconciler: Reconciler): Uint8Array[] {
     const streams = new Series("navarch_agent_streams", "Agents connected by WebSocket.");
     streams.add({}, this.streams);

@@ -1,6 +1,6 @@
 /**
- * The one port with whatever it speaks: certificates opened before anything is composed, because
- * routes give the authority away, and the server that shows them, which outlives each of them.
+ * The port and its certificates. These are opened before anything is composed, because routes serve
+ * the authority; the server that shows them outlives the roles of this process.
  *
  * Adapter: network, files.
  */
@@ -17,9 +17,9 @@ export type Port = {
   caPem: string | null;
   /** Its fingerprint, `sha256:<hex>`: what agents pin. */
   fingerprint: string | null;
-  /** For replicas and simulated machines, as of now; `null` = as the system has it. */
+  /** For replicas and simulated machines, at this moment; `null` = the system's defaults. */
   peer(): PeerTls | null;
-  /** What a node's agent shows; `null` = none is needed, or none can be made here. */
+  /** The certificate of a node's agent; `null` = none is required, or none can be issued here. */
   clientFor(name: string): KeyPair | null;
   /** Binds `host:port`; an empty host is every interface. Throws if it cannot. */
   listen(current: () => Front, address: { host: string; port: number }): Renewing;
@@ -56,7 +56,7 @@ export async function openPort(from: PortFrom): Promise<Port> {
   return {
     caPem: tls?.ca ?? null,
     fingerprint: tls?.fingerprint ?? null,
-    // What was refused for callers is not shown to others either.
+    // What new callers are shown; a certificate that was refused for them is not used here either.
     peer: () => peerOf(serving === null ? tls : serving.shown()),
     clientFor: (name) => (serving === null ? tls : serving.shown())?.clientFor?.(name) ?? null,
     listen(current, address) {

@@ -34,7 +34,8 @@ export function hashToken(token: string): string {
   return createHash("sha256").update(token).digest("hex");
 }
 
-function same(a: string, b: string): boolean {
+/** Compares in constant time. */
+export function isSame(a: string, b: string): boolean {
   const left = Buffer.from(a);
   const right = Buffer.from(b);
   return left.length === right.length && timingSafeEqual(left, right);
@@ -160,8 +161,8 @@ export class Authority {
       return this.anonymous ? known("admin", "anonymous") : rejected("absent", null);
     }
     const hash = hashToken(token);
-    if (this.admins.some((admin) => same(admin, hash))) return known("admin", "admin");
-    if (this.shared.some((one) => same(one, hash))) return known("admin", "shared", true);
+    if (this.admins.some((admin) => isSame(admin, hash))) return known("admin", "admin");
+    if (this.shared.some((one) => isSame(one, hash))) return known("admin", "shared", true);
     if (token.startsWith(NODE_PREFIX)) return this.judgeNode(token, now);
     const credential = this.byHash.get(hash);
     if (credential === undefined) return rejected("unknown", null);
@@ -182,7 +183,7 @@ export class Authority {
     const node = parsed.output;
     const name = nodeCredentialId(node);
     const made = Number.isSafeInteger(rotation) && rotation >= 0;
-    if (!made || !same(nodeToken(this.secret, node, rotation), token)) {
+    if (!made || !isSame(nodeToken(this.secret, node, rotation), token)) {
       return rejected("forged", name);
     }
     if (this.isRevoked(node)) return rejected("revoked", name);

@@ -173,7 +173,7 @@ async function watchFiles(
       const answer = await loadFiles(options);
       return answer.ok ? [] : answer.lines;
     },
-    stale: (isStale) => metrics.noteStale(isStale),
+    stale: (isStale) => (metrics.configStale = isStale),
   });
 }
 
@@ -303,7 +303,7 @@ async function serve(
   const port = await openShown(opened);
   const bound = { port: 0 };
   const metrics = new Metrics();
-  metrics.noteWarnings(loaded.warnings.length);
+  metrics.configWarnings = loaded.warnings.length;
   await watchFiles(options, loaded, metrics, log);
   const tokens = { ...options, env: process.env, random: drawBytes };
   const by = { state, identity, shared, isOpen: !isLoopback(address.host), log };
@@ -324,7 +324,7 @@ async function serve(
     port: () => bound.port,
   });
   log("info", "release key", { fingerprint: setUp.install.key.fingerprint });
-  metrics.noteKey(setUp.install.key.fingerprint);
+  metrics.key = setUp.install.key.fingerprint;
   const from = { options, loaded, log, state, identity, shared, authority, metrics, scheduler };
   const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
   const known = namesOf([...names, config.server.externalAddress, hostname()]);

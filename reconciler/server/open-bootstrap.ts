@@ -19,7 +19,7 @@ import type { Clock } from "../core/clock.ts";
 import { KeyWatch } from "../security/key-watch.ts";
 import { heldSecrets, keyLines, type HeldFrom } from "../security/held-secret.ts";
 import type { InstallPorts } from "../http/route/install.ts";
-import { openInstall } from "../http/route/open-install.ts";
+import { openInstall } from "../http/route/install.ts";
 import type { Releases } from "../http/route/release-folder.ts";
 import type { Join } from "../core/scheduler.ts";
 import type { Store } from "../core/store.ts";

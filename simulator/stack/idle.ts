@@ -86,7 +86,7 @@ export class IdleMachines {
     aside.atMono += periods * this.#periodMs;
     const wall = this.#clock.wallMs() - (now - aside.atMono);
     life.process.reconciler.presence.note(id, aside.atMono, wall, aside.sample);
-    for (let i = 0; i < periods; i++) life.metrics.countReport();
+    for (let i = 0; i < periods; i++) life.metrics.countReport("accepted");
     this.skipped += periods;
   }
 }

@@ -134,6 +134,11 @@ export class Plane {
       newSecret: () => `nvt.sim${++this.#serial}`,
       notReady: openReadiness({ reconciler, ingest, store, clock }),
       backup: null,
+      install: null,
+      admission: null,
+      pods: null,
+      caPem: null,
+      names: new Set(),
       live: () => null,
     };
     const life = { process, metrics, authority, ports, app: openApp(ports) };

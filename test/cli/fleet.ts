@@ -130,7 +130,7 @@ export const POOL: PoolStatusView & { queue: QueueView; cannot_scale_up: string 
 };
 
 export const SIZED_TOO =
-  "pool training has a queue autoscaler: it goes on from this size, and may change it";
+  "pool training has a queue autoscaler: it continues from this size, and may change it";
 
 const MEMBER: MemberView = {
   node_id: "gpu-2",

@@ -7,7 +7,7 @@ import { Hono } from "hono";
 import { buildProduct, PRODUCTS, ROOT } from "../../build/product.ts";
 import type { Env } from "../../reconciler/http/route/app.ts";
 import { installRoutes } from "../../reconciler/http/route/install.ts";
-import { openInstall } from "../../reconciler/http/route/open-install.ts";
+import { openInstall } from "../../reconciler/http/route/install.ts";
 import { openBed, type Bed } from "../real/machine/bed.ts";
 import { MORE_PACKAGES, missesBed } from "../real/machine/gate.ts";
 import type { Machine } from "../real/machine/machine.ts";

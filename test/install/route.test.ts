@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createPublicKey, verify } from "node:crypto";
 import { formatInstaller } from "../../bootstrap/install/script.ts";
 import { parseRange } from "../../reconciler/http/route/install.ts";
-import { openInstall } from "../../reconciler/http/route/open-install.ts";
+import { openInstall } from "../../reconciler/http/route/install.ts";
 import { openReleases, parseSums } from "../../reconciler/http/route/release-folder.ts";
 import { openReleaseKey } from "../../reconciler/security/release-key.ts";
 import { KeyTrust } from "../../agent/report/key-trust.ts";

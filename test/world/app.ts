@@ -25,6 +25,14 @@ export type WorldApp = {
   ): Promise<{ status: number; body: Json; text: string; headers: Headers }>;
 };
 
+const NO_EXTRAS = {
+  backup: null,
+  install: null,
+  pods: null,
+  names: new Set<string>(),
+  live: () => null,
+};
+
 export function openWorldApp(world: World): WorldApp {
   const { store } = world;
   if (store === null) throw new Error("the world has no store");
@@ -55,8 +63,7 @@ export function openWorldApp(world: World): WorldApp {
     newId: () => `id${++serial}`,
     newSecret: () => `nvt.${String(++serial).padStart(43, "s")}`,
     notReady: async () => [],
-    backup: null,
-    live: () => null,
+    ...NO_EXTRAS,
   };
   const app = openApp(ports);
   return {

@@ -1,7 +1,6 @@
 /**
- * XID errors by GPU, in bounds: what a finding says about a GPU and a code comes from its node, and
- * a node that makes both up must not fill the memory or the page. Beyond a bound the error is still
- * counted, under `other`. Pure.
+ * XID errors by GPU, bounded: GPU and code in a finding come from its node, and a node that invents
+ * both must not fill the memory or the page. Beyond a bound errors are counted as `other`. Pure.
  */
 import { LIMIT } from "../../../schema/limit.ts";
 import { labelsOf, Series } from "./series.ts";
@@ -12,7 +11,7 @@ const SLICE_SERIES = 2_000;
 
 export type SeriesLimits = { node: number; all: number };
 
-/** The values of one label: the first so many, then `other`. */
+/** The values of one label: the first `max`, then `other`. */
 export class LabelValues {
   private readonly known: Set<string>;
   private readonly max: number;
@@ -29,7 +28,7 @@ export class LabelValues {
     return value;
   }
 
-  /** Takes a place whatever the bound: for values of our own configuration. */
+  /** Adds a value of the configuration, which the bound does not limit. */
   add(value: string): void {
     this.known.add(value);
   }
@@ -49,14 +48,14 @@ export class GpuXids {
   count({ pool, node, gpu, xid }: Error): void {
     const own = labelsOf({ pool, node_id: node, gpu_index: gpu, xid });
     if (this.tryAdd(node, own, this.limits.node)) return;
-    // One more of the node's, for all of its other errors.
+    // One series more for all other errors of the node.
     const rest = labelsOf({ pool, node_id: node, gpu_index: OTHER, xid: OTHER });
     if (this.tryAdd(node, rest, this.limits.node + 1)) return;
     const all = labelsOf({ pool: OTHER, node_id: OTHER, gpu_index: OTHER, xid: OTHER });
     this.put(OTHER, all);
   }
 
-  /** The node is gone, and its series with it. */
+  /** Removes the series of a node that is gone. */
   forget(node: string): void {
     this.series -= this.byNode.get(node)?.size ?? 0;
     this.byNode.delete(node);

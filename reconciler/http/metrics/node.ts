@@ -1,7 +1,7 @@
 /**
  * The gauges of nodes and GPUs, the bulk of the page: 80,000 GPUs with four readings are 42 MiB.
- * They come in slices, metric by metric over the same nodes, so that neither memory nor anybody's
- * wait grows with the fleet.
+ * They are formatted in slices, metric by metric over the same nodes, so neither memory nor the
+ * pause of other work grows with the fleet.
  */
 import { LIMIT } from "../../../schema/limit.ts";
 import type { GpuReading } from "../../../schema/gpu.ts";
@@ -12,7 +12,7 @@ import { healthStatusOf } from "../../core/status.ts";
 import { LabelValues } from "./gpu-xid.ts";
 import { escapeLabel, label, Series, shortOf } from "./series.ts";
 
-/** Nodes a slice: about 2 ms of work and 250 KiB of text at eight GPUs a node. */
+/** Nodes per slice: about 2 ms of work and 250 KiB of text at eight GPUs a node. */
 const SLICE_NODES = 250;
 
 const GPU_GAUGES: readonly [string, string, GpuReading][] = [
@@ -22,12 +22,12 @@ const GPU_GAUGES: readonly [string, string, GpuReading][] = [
   ["navarch_node_gpu_power_watts", "GPU power draw.", "power_watts"],
 ];
 
-/** The piece between a GPU's index and its UUID, for every index there is. */
+/** The text between a GPU's index and its UUID, for every index. */
 const INDEX = Array.from({ length: LIMIT.gpusPerNodeMax + 1 }, (_, index) => {
   return `${index}",gpu_uuid="`;
 });
 
-/** A node and the labels that all its series share, printed once. */
+/** A node and the labels that all its series share, formatted once. */
 type Listed = { node: Node; labels: string };
 
 export function* formatNodes(reconciler: Reconciler): Generator<Uint8Array> {
@@ -60,7 +60,7 @@ export function* formatNodes(reconciler: Reconciler): Generator<Uint8Array> {
   }
 }
 
-/** Adds every node's series, and gives out what there is after each slice of them. */
+/** Adds every node's series, and yields after each slice of nodes. */
 function* each(
   listed: readonly Listed[],
   series: Series,
@@ -82,7 +82,7 @@ function list(nodes: Iterable<Node>): Listed[] {
   return listed;
 }
 
-/** Of an unmanaged node the agent says where it runs. */
+/** The provider of an unmanaged node is the one that its agent names. */
 function countGpus(
   listed: readonly Listed[],
   configured: readonly string[],
@@ -90,15 +90,15 @@ function countGpus(
   const perProvider = new Map<string, number>();
   const labels = new LabelValues(configured.length + LIMIT.providerLabelsMax, configured);
   for (const { node } of listed) {
-    const said = node.agent?.inventory.provider ?? "";
-    const provider = node.instance?.provider ?? labels.of(said);
+    const claimed = node.agent?.inventory.provider ?? "";
+    const provider = node.instance?.provider ?? labels.of(claimed);
     const count = node.agent?.inventory.gpus.length ?? 0;
     perProvider.set(provider, (perProvider.get(provider) ?? 0) + count);
   }
   return perProvider;
 }
 
-/** The last full check, and one series for each kind of evidence that is held now. */
+/** The last full check, and one series for each kind of evidence that is held. */
 function addChecks(series: Series, { node, labels }: Listed): void {
   const { lastCheckAt, lastCheckClean, held, verdict } = node.health;
   if (lastCheckAt !== null) {

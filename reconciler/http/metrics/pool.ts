@@ -1,5 +1,5 @@
 /**
- * The gauges of pools: sizes, states and demand. Counted in one piece, because healthy and
+ * The gauges of pools: sizes, states and demand. Counted without a pause, because healthy and
  * unhealthy have to add up to the total in every scrape.
  */
 import { NODE_STATUSES } from "../../../schema/api.ts";
@@ -18,7 +18,7 @@ export function formatPools(reconciler: Reconciler): Uint8Array[] {
   return [...formatSizes(reconciler), ...formatDemand(reconciler)].map((series) => series.take());
 }
 
-/** The label of nodes without a pool. Self-reported names that nobody configured are none. */
+/** The label of nodes in no pool, or in one that is not configured. */
 const NO_POOL = "";
 
 function formatSizes(reconciler: Reconciler): Series[] {
@@ -45,7 +45,6 @@ function formatSizes(reconciler: Reconciler): Series[] {
   const configured = reconciler.activeConfig().pools;
   for (const pool of configured) byPool.set(pool.name, []);
   for (const node of nodes.values()) {
-    // A pool that is not configured any more is counted as none, and so is an agent without one.
     const name = node.pool !== null && byPool.has(node.pool) ? node.pool : NO_POOL;
     const list = byPool.get(name);
     if (list === undefined) byPool.set(name, [node]);
@@ -81,7 +80,7 @@ function formatSizes(reconciler: Reconciler): Series[] {
   return [total, healthy, unhealthy, unbought, own, byStatus, desired, instances, ...kube.all];
 }
 
-/** What Kubernetes does not show as it is, or does not let the product do. */
+/** The gauges of nodes whose state Kubernetes does not show, or whose cordon it refuses. */
 function openKube(reconciler: Reconciler) {
   const refused = new Series(
     "navarch_kube_cordon_refused_nodes",
@@ -113,7 +112,7 @@ function openKube(reconciler: Reconciler) {
   return { all: [refused, broken, unproven, missing], add };
 }
 
-/** A queue that is not known has no series, except the one that says so. */
+/** An unknown queue has no series, except the gauge that reports it. */
 function formatDemand(reconciler: Reconciler): Series[] {
   const pending = new Series("navarch_pool_pending_jobs", "Jobs that wait for the pool.");
   const depth = new Series("navarch_pool_queue_depth", "Jobs that wait for the pool or run in it.");

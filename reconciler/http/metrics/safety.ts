@@ -1,7 +1,7 @@
 /**
  * The gauges of the safety machinery: what is stopped, how much of each limit is used, what is
- * billed. A series a scope and no more: a rack has its own only while something of it is in use or
- * slowed down, so their number does not grow with the fleet.
+ * billed. One series per scope; a rack has one only while it is in use or slowed down, so the
+ * number of series does not grow with the fleet.
  */
 import { WAIT_REASONS } from "../../../schema/plan.ts";
 import { BREAKER_STATES, factsOf } from "../../../schema/safety.ts";
@@ -11,7 +11,7 @@ import { openSpendBudget } from "../../core/safety/spend.ts";
 import { countWaits, freezeOf, holdOf, roomsOf, stillBilled } from "../view/safety.ts";
 import { Series } from "./series.ts";
 
-/** Each piece is made when the one before it is sent: the budgets of a large fleet take a while. */
+/** A generator, because the budgets of a large fleet take a while. */
 export function* formatSafety(reconciler: Reconciler): Generator<Uint8Array> {
   yield* takeAll(formatStops(reconciler));
   yield* takeAll(formatLimits(reconciler));
@@ -21,7 +21,7 @@ export function* formatSafety(reconciler: Reconciler): Generator<Uint8Array> {
   yield* takeAll(formatProviders(reconciler));
 }
 
-/** Absent while nothing was looked at: a standby without providers says nothing about them. */
+/** No series before the first observation, as on a standby without providers. */
 function formatProviders(reconciler: Reconciler): Series[] {
   const usable = new Series(
     "navarch_provider_usable",
@@ -144,10 +144,7 @@ function formatSpend(reconciler: Reconciler): Series[] {
   return [dollars, ceiling, instances, most, unknown];
 }
 
-/**
- * Instances whose end was asked for and is not confirmed: they are paid for
- * (docs/reference/safety.md#spend).
- */
+/** Instances whose termination is not confirmed are paid for (docs/reference/safety.md#spend). */
 function formatBilled(reconciler: Reconciler): Series[] {
   const count = new Series(
     "navarch_instances_still_billing",
@@ -175,7 +172,7 @@ function formatBilled(reconciler: Reconciler): Series[] {
   return [count, oldest];
 }
 
-/** The longest rest of a place among pools and zones; no series for one that never refused. */
+/** The longest back-off among pools and zones; no series for an offer that was never refused. */
 function formatOffers(reconciler: Reconciler): Series[] {
   const rest = new Series(
     "navarch_provider_offer_backoff_seconds",

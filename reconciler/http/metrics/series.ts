@@ -1,13 +1,11 @@
-/**
- * The text format 0.0.4 of one metric: what it is, once, and a line a series. Pure.
- */
+/** The text format 0.0.4 of one metric: its head once, and a line per series. Pure. */
 
-/** Room for the lines of a small metric; a large one doubles it until its slices fit. */
+/** Room for the lines of a small metric; it doubles as needed. */
 const FIRST_BYTES = 4 * 1_024;
 
 /**
- * Lines of one metric, taken out as often as there is enough for a slice. They are written as bytes
- * at once: as text, a page of 300,000 lines leaves three times its size for the collector.
+ * Lines of one metric, taken out slice by slice. Written as bytes: as text, a page of 300,000 lines
+ * leaves garbage of three times its size.
  */
 export class Series {
   private buffer = Buffer.allocUnsafe(FIRST_BYTES);
@@ -23,14 +21,14 @@ export class Series {
     this.raw(value, labelsOf(from));
   }
 
-  /** `key` is the series' labels as printed, with braces, in any number of pieces. */
+  /** `key` is the formatted labels of the series, with braces, in any number of pieces. */
   raw(value: number, ...key: string[]): void {
     this.write(this.name);
     for (const piece of key) this.write(piece);
     this.write(` ${value}\n`);
   }
 
-  /** A copy of what was added since it was last taken, with the head the first time. */
+  /** A copy of what was added since the last call; the first one begins with the head. */
   take(): Uint8Array {
     const taken = new Uint8Array(this.buffer.subarray(0, this.length));
     this.length = 0;
@@ -49,24 +47,23 @@ export class Series {
   }
 }
 
-/** `{pool="p",node_id="n"}`, or nothing for no label. */
+/** `{pool="p",node_id="n"}`, or nothing without labels. */
 export function labelsOf(from: Record<string, string>): string {
   const parts = Object.entries(from).map(([key, value]) => label(key, value));
   return parts.length === 0 ? "" : `{${parts.join(",")}}`;
 }
 
-/** `pool="p"`. */
 export function label(key: string, value: string): string {
   return `${key}="${escapeLabel(value)}"`;
 }
 
-/** What needs an escape is rare, and a page has a million labels: looked for, then replaced. */
+/** Tests before it replaces: escapes are rare, and a page has a million labels. */
 export function escapeLabel(value: string): string {
   if (!/[\\"\n]/.test(value)) return value;
   return value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");
 }
 
-/** `NODE_STATUS_ACTIVE` without its prefix, as labels have it. */
+/** `NODE_STATUS_ACTIVE` as `active`, for labels. */
 export function shortOf(name: string, prefix: string): string {
   return name.slice(prefix.length).toLowerCase();
 }

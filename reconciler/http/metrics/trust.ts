@@ -1,9 +1,9 @@
-/** The gauges of how agents reach the control plane and whose orders they carry out. */
+/** The gauges of agents' transport security and trust in the control plane's key. */
 import type { Reconciler } from "../../runtime/loop.ts";
 import { viewTrust } from "../view/trust.ts";
 import { Series } from "./series.ts";
 
-/** `key` is the fingerprint of what signs orders here. */
+/** `key` is the fingerprint of the key that signs orders here. */
 export function* formatTrust(reconciler: Reconciler, key: string | null): Generator<Uint8Array> {
   const tls = reconciler.activeConfig().server.tls !== null;
   const view = viewTrust(reconciler.fleet().nodes.values(), { key, tls });
@@ -28,7 +28,7 @@ export function* formatTrust(reconciler: Reconciler, key: string | null): Genera
       "Agents that trust a different key and refuse this control plane's orders.",
       view.other_key.count,
     ],
-    // A gauge: the count of a node ends with the node.
+    // A gauge: a node's count ends with the node.
     [
       "navarch_agent_orders_refused",
       "Orders that current agents refused because of an invalid signature.",

@@ -1,13 +1,28 @@
-/** Events, plan, configuration, policy, version. */
+/**
+ * The control plane itself: events, plan, configuration, policy, version, and, for administrators,
+ * audit, quarantined rows, backup and support dump.
+ *
+ * Adapter: files.
+ */
+import { closeSync, openSync, readSync, rmSync, statSync } from "node:fs";
 import * as v from "valibot";
 import type { EventView } from "../../../schema/api.ts";
+import type { AuditRow, AuditView } from "../../../schema/audit.ts";
+import { roleIncludes } from "../../../schema/credential.ts";
 import type { Event } from "../../../schema/event.ts";
+import { LIMIT } from "../../../schema/limit.ts";
+import type { QuarantineView } from "../../../schema/quarantine.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../../schema/version.ts";
 import { formatConfig } from "../../config/secret.ts";
+import type { QuarantinedRow } from "../../core/store.ts";
+import { ACTIVATIONS_MAX } from "../../runtime/recorder.ts";
+import type { Audit } from "../../security/audit/audit.ts";
+import { saveActivations } from "../view/activation.ts";
 import { viewPlan } from "../view/explain.ts";
 import { iso } from "../view/node.ts";
 import type { App, RoutePorts } from "./app.ts";
-import { needs, queryNumber, queryTime, readQuery } from "./request.ts";
+import { invalid, needs, queryNumber, queryTime, readQuery, Refusal } from "./request.ts";
+import { openSliced } from "./sliced.ts";
 
 function viewEvent(event: Event): EventView {
   return {
@@ -69,4 +84,113 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
       platform: `${process.platform}-${process.arch}`,
     }),
   );
+  api.get("/store/quarantine", needs("viewer"), async (c) => {
+    const { name, role } = c.get("principal");
+    // The text of a row may hold secrets.
+    const text = c.req.query("text") === "true";
+    if (text && !roleIncludes(role, "admin")) {
+      throw new Refusal("permission_denied", `${name} has role ${role}; the text needs admin`);
+    }
+    const rows = await ports.store.quarantine(LIMIT.quarantineKeptMax);
+    const views = rows.map((row) => (text ? { ...viewRow(row), text: row.doc } : viewRow(row)));
+    return c.json({ rows: views });
+  });
+  backupRoute(api, ports);
+  dumpRoute(api, ports);
+}
+
+function viewRow({ id, source, key, node, pool, at, reason, doc }: QuarantinedRow): QuarantineView {
+  const bytes = Buffer.byteLength(doc);
+  return { id, source, key, node_id: node, pool, at: iso(at), reason, bytes };
+}
+
+const AuditQuery = v.object({
+  limit: queryNumber("expected a whole number from 1", 1),
+  since: queryTime,
+  refused: v.optional(v.picklist(["true", "false"], "expected true or false")),
+  by: v.optional(v.string()),
+});
+
+function viewAudit({ request, ...row }: AuditRow): AuditView {
+  return { ...row, at: iso(row.at), until: iso(row.until), request_id: request };
+}
+
+export function auditRoutes(api: App, audit: Audit): void {
+  api.get("/audit", needs("admin"), async (c) => {
+    const { limit = 100, since = null, by = null, refused } = readQuery(c, AuditQuery);
+    const rows = await audit.read({
+      who: by,
+      since,
+      refused: refused === undefined ? null : refused === "true",
+      limit: Math.min(limit, 1_000),
+    });
+    return c.json({ audit: rows.map(viewAudit) });
+  });
+}
+
+/** Bytes read and sent at once. */
+const BACKUP_SLICE_BYTES = 256 * 1_024;
+
+function backupRoute(api: App, { backup, log }: RoutePorts): void {
+  let running = false;
+  api.post("/admin/backup", needs("admin"), async (c) => {
+    if (backup === null) {
+      const message = "the database is on a server: back it up with that server's own tools";
+      throw new Refusal("conflict", message);
+    }
+    if (running) throw new Refusal("rate_limited", "another backup is already running");
+    running = true;
+    try {
+      const path = await backup();
+      const { size } = statSync(path);
+      log("info", "backup", { by: c.get("principal").name });
+      const headers = { "Content-Type": "application/vnd.sqlite3" };
+      // A stream has no Content-Length, and the reader shows its progress.
+      return c.body(openOnce(path), 200, { ...headers, "Navarch-Bytes": String(size) });
+    } finally {
+      running = false;
+    }
+  });
+}
+
+/** Streams the file, which is unlinked first, so that no failure leaves it behind. */
+function openOnce(path: string): ReadableStream<Uint8Array> {
+  const file = openSync(path, "r");
+  rmSync(path);
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        const bytes = Buffer.alloc(BACKUP_SLICE_BYTES);
+        const count = readSync(file, bytes, 0, BACKUP_SLICE_BYTES, null);
+        if (count > 0) return controller.enqueue(bytes.subarray(0, count));
+        closeSync(file);
+        controller.close();
+      },
+      cancel: () => closeSync(file),
+    },
+    { highWaterMark: 1 },
+  );
+}
+
+/** A dump of thousands of nodes is tens of megabytes, and its reader may be far away. */
+const DUMP_READ_MS_MAX = 10 * 60_000;
+
+const EXPECTED = `expected a whole number from 1 to ${ACTIVATIONS_MAX}`;
+const DumpQuery = v.object({ last: queryNumber(EXPECTED, 1) });
+
+/** `navarch support dump`. A POST, because the audit records those. */
+function dumpRoute(api: App, { reconciler, clock }: RoutePorts): void {
+  api.post("/admin/activations", needs("admin"), (c) => {
+    const { last = ACTIVATIONS_MAX } = readQuery(c, DumpQuery);
+    if (last > ACTIVATIONS_MAX) return invalid(`last: ${EXPECTED}`);
+    const activations = reconciler.activations(last);
+    if (activations.length === 0) {
+      const message = "no decisions recorded yet: not the leader, or just started";
+      throw new Refusal("not_found", message);
+    }
+    const lines = saveActivations(activations, reconciler.activeConfig(), clock.wallMs());
+    return c.body(openSliced(lines, DUMP_READ_MS_MAX), 200, {
+      "Content-Type": "application/jsonl",
+    });
+  });
 }

@@ -1,6 +1,6 @@
 /**
- * What agents say: one handler behind the WebSocket and the POST. A node's credential speaks for
- * that node only; the shared token is accepted and answered with the node's own credential.
+ * Reports of agents: one handler behind the WebSocket and the POST. A node's credential speaks for
+ * that node only; the shared token is answered with the node's own credential.
  */
 import * as v from "valibot";
 import { Report } from "../../../schema/report.ts";
@@ -13,18 +13,18 @@ import type { Principal } from "../../security/auth.ts";
 import { plainAddress } from "../../core/address.ts";
 import { refuse, type App, type RoutePorts } from "./app.ts";
 import { auditReport, remoteOf } from "./gate.ts";
-import { sayIssue } from "./request.ts";
+import { parseJson, sayIssue } from "./request.ts";
 
 export type ReportAnswer =
   | { kind: "reply"; reply: ReportReply }
-  /** `retryMs`: nothing was taken; the same report is as good after so many milliseconds. */
+  /** `retryMs`: nothing was taken; the same report can be sent again after it. */
   | { kind: "error"; code: ErrorCode; message: string; retryMs?: number };
 
 /** Where a report came from, for the audit. */
 export type ReportOrigin = { remote: string; request: string };
 const NOWHERE: ReportOrigin = { remote: "", request: "" };
 
-/** One report's whole way: role, shape, identity, durability. `raw` is parsed JSON. */
+/** Checks role, shape and identity of a report, and makes it durable. `raw` is parsed JSON. */
 export async function takeReport(
   ports: RoutePorts,
   principal: Principal,
@@ -35,22 +35,22 @@ export async function takeReport(
   const denied = async (message: string, claimed?: NodeId): Promise<ReportAnswer> => {
     if (parsed.success) {
       const node = claimed ?? parsed.output.node_id;
-      await auditReport(ports, { principal, node, code: "permission_denied", ...origin });
+      await auditReport(ports, { principal, node, ...origin });
     }
     return { kind: "error", code: "permission_denied", message };
   };
   const mayReport = principal.role === "node" || principal.role === "admin";
   if (!mayReport) return denied(`role ${principal.role} may not report`);
   if (!parsed.success) {
-    ports.metrics.countRefusedReport();
+    ports.metrics.countReport("refused");
     return { kind: "error", code: "invalid_argument", message: sayIssue(parsed.issues[0]) };
   }
-  // A credential that was taken back is not replaced by one that all share.
+  // A shared token does not replace a revoked credential.
   if (ports.authority.isRevoked(parsed.output.node_id)) {
     return denied(`the credentials of ${parsed.output.node_id} are revoked`);
   }
   const { findings, gaps, results, inventory } = parsed.output;
-  // A join token opens one pool; what its machine says of another is not worth more.
+  // A join token is for one pool, so its machine cannot name another.
   const joined = principal.node === null ? null : ports.authority.poolOf(principal.node);
   if (inventory?.pool && joined !== null) inventory.pool = joined;
   const news = (findings?.length ?? 0) + (gaps?.length ?? 0) + (results?.length ?? 0);
@@ -66,46 +66,38 @@ export async function takeReport(
       ...(ports.pods?.of(node) ?? { pod: null }),
     };
   };
-  const only = principal.node;
-  const answer = await ports.ingest.accept(parsed.output, only, isRevoked, originOf);
-  switch (answer.kind) {
-    case "denied":
-      return denied(answer.message, answer.node);
-    case "unavailable":
-      return { kind: "error", code: "unavailable", message: answer.message };
-    case "reply": {
-      ports.metrics.countReport();
-      const { reply } = answer;
-      // Asked for what it has just sent, an agent would take a pause.
-      if (!inventory && ports.pods?.wants(reply.node_id)) reply.want_inventory = true;
-      if (principal.role === "node") {
-        const next = (await ports.admission?.keys.heard(principal)) ?? null;
-        return { kind: "reply", reply: next === null ? reply : { ...reply, credential: next } };
-      }
-      return {
-        kind: "reply",
-        reply: { ...reply, credential: ports.authority.issueNode(reply.node_id) },
-      };
-    }
+  const answer = await ports.ingest.accept(parsed.output, principal.node, isRevoked, originOf);
+  if (answer.kind === "denied") return denied(answer.message, answer.node);
+  if (answer.kind === "unavailable") {
+    return { kind: "error", code: "unavailable", message: answer.message };
   }
+  ports.metrics.countReport("accepted");
+  const { reply } = answer;
+  // An agent that is asked for what it has just sent would pause.
+  if (!inventory && ports.pods?.wants(reply.node_id)) reply.want_inventory = true;
+  const credential =
+    principal.role === "node"
+      ? ((await ports.admission?.keys.heard(principal)) ?? null)
+      : ports.authority.issueNode(reply.node_id);
+  return { kind: "reply", reply: credential === null ? reply : { ...reply, credential } };
 }
 
-/** The answer to a report that comes too soon: the agent keeps it and asks again. */
+/** The answer to a report that comes too soon: the agent keeps it and sends it again. */
 export function throttled(
   ports: Pick<RoutePorts, "metrics">,
   retryMs: number,
 ): Extract<ReportAnswer, { kind: "error" }> {
-  ports.metrics.countThrottledReport();
+  ports.metrics.countReport("throttled");
   const message = `report rate limit of this node exceeded: retry in ${retryMs} ms`;
   return { kind: "error", code: "rate_limited", message, retryMs };
 }
 
-/** A report of 256 KiB has room for 100,000 mistakes, which take 0.1 s to collect. */
+/** A report of 256 KiB has room for 100,000 issues, which take 0.1 s to collect. */
 const FIRST_ISSUE = { abortEarly: true } as const;
 
 /**
- * The report by its schema, but for a sample in order, which is nine tenths of its bytes and is
- * taken as it stands. One out of order goes the schema's way, for the message.
+ * Parses a report. A valid sample, nine tenths of the bytes, skips the schema; an invalid one goes
+ * through it, for the message.
  */
 function parseReport(raw: unknown): v.SafeParseResult<typeof Report> {
   if (typeof raw !== "object" || raw === null || !("sample" in raw) || !isSample(raw.sample))
@@ -114,7 +106,7 @@ function parseReport(raw: unknown): v.SafeParseResult<typeof Report> {
   const parsed = v.safeParse(Report, rest, FIRST_ISSUE);
   if (!parsed.success) return parsed;
   parsed.output.sample = sample;
-  // Both are kept: one text for the two saves half a kilobyte a node.
+  // Both UUIDs are kept in memory: one string for the two saves half a kilobyte per node.
   for (const [position, gpu] of (parsed.output.inventory?.gpus ?? []).entries()) {
     const twin = sample.gpus[position];
     if (twin?.uuid === gpu.uuid) twin.uuid = gpu.uuid;
@@ -124,24 +116,14 @@ function parseReport(raw: unknown): v.SafeParseResult<typeof Report> {
 
 export function agentRoutes(api: App, ports: RoutePorts): void {
   api.post("/agent/report", async (c) => {
-    let raw: unknown;
-    try {
-      raw = await c.req.json();
-    } catch {
-      // The parser's own words repeat the body, which may be anything: a credential, too.
-      return refuse(c, "invalid_argument", "body is not JSON");
-    }
+    const raw = parseJson(await c.req.text(), "body");
     const started = ports.clock.monoMs();
     const origin = { remote: remoteOf(c), request: c.get("requestId") };
     const answer = await takeReport(ports, c.get("principal"), raw, origin);
     ports.metrics.observeIngest(ports.clock.monoMs() - started);
-    if (answer.kind === "error") {
-      const { code, message, retryMs } = answer;
-      if (retryMs === undefined) return refuse(c, code, message);
-      const refused = refuse(c, code, message, { retry_after_ms: retryMs });
-      refused.headers.set("Retry-After", String(Math.ceil(retryMs / 1_000)));
-      return refused;
-    }
-    return c.json(answer.reply, 202);
+    if (answer.kind === "reply") return c.json(answer.reply, 202);
+    const { code, message, retryMs } = answer;
+    if (retryMs === undefined) return refuse(c, code, message);
+    return refuse(c, code, message, { retry_after_ms: retryMs }, Math.ceil(retryMs / 1_000));
   });
 }

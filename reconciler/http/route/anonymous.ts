@@ -1,18 +1,19 @@
 /**
- * What a request without a token must show where `allow_anonymous` is set. A web page can make its
- * reader's browser call an address that only the reader reaches, under the page's own name if that
- * name is made to resolve there (DNS rebinding). Pure.
+ * Checks requests that `allow_anonymous` admits without a token. A web page can make its reader's
+ * browser call an address that only the reader reaches, under the page's own name if that name
+ * resolves there (DNS rebinding). Pure.
  */
-/** Names that nobody outside can own: reserved by RFC 6761, or resolved inside a cluster only. */
+
+/** Names that no outsider can own: reserved by RFC 6761, or resolved only inside a cluster. */
 const INSIDE = /(?:^|\.)(?:localhost|svc|cluster\.local)$/;
 const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\])$/;
 
-/** The names among these addresses, each `host`, `host:port` or a URL; empty ones are left out. */
+/** The names in these addresses, each `host`, `host:port` or a URL; empty ones are ignored. */
 export function namesOf(given: readonly (string | null | undefined)[]): ReadonlySet<string> {
   return new Set(given.flatMap((one) => (one ? [nameOf(one.replace(/^https?:\/\//i, ""))] : [])));
 }
 
-/** Why the request may not go on without a token, or `null`. */
+/** Why the request is refused without a token, or `null`. */
 export function whyForeign(headers: Headers, names: ReadonlySet<string>): string | null {
   const host = headers.get("host") ?? "";
   const name = nameOf(host);

@@ -1,7 +1,6 @@
 /**
- * The one HTTP application: probes and metrics without credentials, everything else behind a role.
- * Every error is the same JSON shape, and no handler waits for the outside world (routes → store →
- * answer).
+ * The HTTP application: probes and metrics without credentials, everything else behind a role. All
+ * errors have one JSON shape. No handler waits for a call to the outside world.
  */
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
@@ -20,24 +19,20 @@ import type { Reconciler } from "../../runtime/loop.ts";
 import type { Metrics } from "../metrics.ts";
 import { StaleEpoch, type Store } from "../../core/store.ts";
 import { agentRoutes } from "./agent.ts";
-import { adminRoutes } from "./admin.ts";
-import { auditRoutes } from "./audit.ts";
-import { backupRoutes } from "./backup.ts";
+import { adminRoutes, auditRoutes } from "./admin.ts";
 import { auditCall, remoteOf, turnAway } from "./gate.ts";
 import { historyRoutes } from "./history.ts";
 import { type InstallPorts, installRoutes } from "./install.ts";
 import { joinRoute, joinTokenRoutes } from "./join.ts";
 import { kubernetesRoutes } from "./kubernetes.ts";
-import { forgetRoutes } from "./forget.ts";
-import { quarantineRoutes } from "./quarantine.ts";
 import { nodeRoutes } from "./node.ts";
 import { Pages } from "./pages.ts";
 import { poolRoutes } from "./pool.ts";
+import { poolSizeRoutes } from "./pool-size.ts";
 import type { Quota } from "./quota.ts";
 import { Refusal } from "./request.ts";
 import { safetyRoutes } from "./safety.ts";
 import { openSliced } from "./sliced.ts";
-import { supportRoutes } from "./support.ts";
 import { tokenRoutes } from "./token.ts";
 import { upgradeRoutes } from "./upgrade.ts";
 
@@ -47,7 +42,7 @@ export type RoutePorts = {
   authority: Authority;
   store: Store;
   metrics: Metrics;
-  /** What each node may still send. */
+  /** Rate limits of agents. */
   quota: Quota;
   clock: Clock;
   log: Log;
@@ -55,31 +50,31 @@ export type RoutePorts = {
   newId(): string;
   /** A fresh secret of 256 bits. */
   newSecret(): string;
-  /** Writes a copy of the database and names its file; `null` where that is a server's business. */
+  /** Writes a copy of the database and returns its path; `null` with a database server. */
   backup: (() => Promise<string>) | null;
-  /** What machines download; without it nothing is served to them. */
-  install?: InstallPorts;
-  /** The set-up of a node that runs in this process now, with what it said so far. */
+  /** What machines download; `null` = nothing is served. */
+  install: InstallPorts | null;
+  /** The set-up of a node that runs in this process, with its output so far. */
   live(node: NodeId): BootstrapAttempt | null;
-  /** Joins, rotation, audit and failed logins; a simulation may do without. */
-  admission?: Admission;
-  /** Checks the tokens of agents in pods; none without a cluster. */
-  pods?: PodTokens;
-  /** The fleet's own certificate authority, PEM, for agents that pin it by its fingerprint. */
-  caPem?: string | null;
-  /** Conditions that keep the server from being ready; empty = ready. */
+  /** Joins, rotation, audit and failed logins; `null` in simulations. */
+  admission: Admission | null;
+  /** Checks the tokens of agents in pods; `null` without a cluster. */
+  pods: PodTokens | null;
+  /** The fleet's own certificate authority, PEM, which agents pin by its fingerprint. */
+  caPem: string | null;
+  /** Why the server is not ready; empty = ready. */
   notReady(): Promise<string[]>;
-  /** Names under which it may be called without a token, beside addresses; none = no others. */
-  names?: ReadonlySet<string>;
+  /** Host names, besides addresses, that requests without a token may use. */
+  names: ReadonlySet<string>;
 };
 
 export type Env = {
-  /** `remote` is the address of the other end of the socket, where there is one. */
+  /** `remote` is the address of the socket's other end, if there is a socket. */
   Bindings: { remote?: string };
   Variables: {
     principal: Principal;
     requestId: string;
-    /** For the audit: the code of a refusal, and who and what where the path does not tell. */
+    /** For the audit: the error code, and caller and target where the path does not name them. */
     code: ErrorCode;
     who: string;
     target: string;
@@ -87,17 +82,18 @@ export type Env = {
 };
 export type App = Hono<Env>;
 
-/** An error answer. */
+/** An error answer. `retryS` is `Retry-After` in seconds, for errors that pass. */
 export function refuse(
   c: Context<Env>,
   code: ErrorCode,
   message: string,
   details: Record<string, unknown> = {},
+  retryS = 1,
 ): Response {
   c.set("code", code);
   if (code === "unauthenticated") c.header("WWW-Authenticate", 'Bearer realm="navarch"');
   const passing = code === "unavailable" || code === "not_leader" || code === "rate_limited";
-  if (passing) c.header("Retry-After", "1");
+  if (passing) c.header("Retry-After", String(retryS));
   return c.json(
     { error: { code, message, details, request_id: c.get("requestId") ?? "" } },
     ERROR_STATUS[code],
@@ -105,29 +101,29 @@ export function refuse(
 }
 
 export function openApp(ports: RoutePorts): App {
+  const { admission, caPem } = ports;
   const app: App = new Hono<Env>();
   app.use(async (c, next) => {
     c.set("requestId", ports.newId());
     await next();
   });
-  app.on(["GET"], "/healthz", (c) => c.text("ok\n"));
-  app.on(["GET"], "/readyz", async (c) => {
+  app.get("/healthz", (c) => c.text("ok\n"));
+  app.get("/readyz", async (c) => {
     const missing = await ports.notReady();
     return missing.length === 0 ? c.text("ready\n") : c.text(`${missing.join("\n")}\n`, 503);
   });
   const pages = new Pages(ports.clock);
   app.get("/metrics", (c) => sendMetrics(c, ports, pages));
   app.get("/ca.pem", (c) => {
-    const { caPem } = ports;
     if (!caPem) return refuse(c, "not_found", "this control plane has no CA (server.tls.own_ca)");
     return c.body(caPem, 200, { "Content-Type": "application/x-pem-file" });
   });
-  if (ports.install !== undefined) installRoutes(app, ports.install);
+  if (ports.install !== null) installRoutes(app, ports.install);
   const api: App = new Hono<Env>();
   api.use((c, next) => auditCall(c, next, ports));
-  if (ports.admission !== undefined) {
+  if (admission !== null) {
     api.use("/agent/join", bodyLimit({ maxSize: LIMIT.joinBytesMax, onError: tooLarge }));
-    joinRoute(api, ports, ports.admission);
+    joinRoute(api, ports, admission);
   }
   api.use(async (c, next) => {
     const given = c.req.header("Authorization") ?? null;
@@ -141,29 +137,19 @@ export function openApp(ports: RoutePorts): App {
   });
   api.use("/agent/*", bodyLimit({ maxSize: LIMIT.reportBytesMax, onError: tooLarge }));
   api.use(bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
-  agentRoutes(api, ports);
-  nodeRoutes(api, ports);
-  forgetRoutes(api, ports);
-  poolRoutes(api, ports);
-  safetyRoutes(api, ports);
-  upgradeRoutes(api, ports);
-  adminRoutes(api, ports);
-  tokenRoutes(api, ports);
-  if (ports.admission !== undefined) {
-    joinTokenRoutes(api, ports, ports.admission);
-    auditRoutes(api, ports.admission.audit);
+  const groups = [agentRoutes, nodeRoutes, poolRoutes, poolSizeRoutes, safetyRoutes, upgradeRoutes];
+  groups.push(adminRoutes, tokenRoutes, historyRoutes, kubernetesRoutes);
+  for (const addRoutes of groups) addRoutes(api, ports);
+  if (admission !== null) {
+    joinTokenRoutes(api, ports, admission);
+    auditRoutes(api, admission.audit);
   }
-  backupRoutes(api, ports);
-  supportRoutes(api, ports);
-  historyRoutes(api, ports);
-  kubernetesRoutes(api, ports);
-  quarantineRoutes(api, ports);
   app.route("/api/v1", api);
   app.route("/v1", api);
   app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));
   app.onError((error, c) => {
     if (error instanceof Refusal) return refuse(c, error.code, error.message, error.details);
-    // Another replica leads: nothing was written, and the same request there is as good as new.
+    // Another replica leads. Nothing was written, so the same request can be repeated there.
     if (error instanceof StaleEpoch) return refuse(c, "not_leader", error.message);
     ports.log("error", "request failed", { path: c.req.path, error: String(error.stack ?? error) });
     return refuse(c, "internal", "internal error; see the log of the control plane");
@@ -173,9 +159,10 @@ export function openApp(ports: RoutePorts): App {
 
 function sendMetrics(c: Context<Env>, ports: RoutePorts, pages: Pages): Response {
   if (ports.reconciler.activeConfig().server.auth.metricsAuth) {
-    const principal = identify(c, ports);
+    const header = c.req.header("Authorization") ?? null;
+    const principal = ports.authority.identify(header, ports.clock.wallMs());
     if (principal === null) return refuse(c, "unauthenticated", "metrics require a token");
-    // They are about the whole fleet, and a node's credential is on a machine that people use.
+    // Metrics cover the whole fleet, and users of a machine may read its node's credential.
     if (!roleIncludes(principal.role, "viewer")) {
       return refuse(c, "permission_denied", `${principal.name} may only report`);
     }
@@ -192,13 +179,9 @@ function tooLarge(c: Context): Response {
   return refuse(c as Context<Env>, "too_large", "the request body is too large for this route");
 }
 
-function identify(c: Context<Env>, ports: RoutePorts): Principal | null {
-  return ports.authority.identify(c.req.header("Authorization") ?? null, ports.clock.wallMs());
-}
-
 /**
- * The same error shape for a request that never reached the application: a refused upgrade.
- * `retryMs` is when to come again, `status` another than the code's own.
+ * The same error shape for a request that does not reach the application, such as a refused
+ * upgrade. `retryMs` becomes `Retry-After`; `status` replaces the code's own.
  */
 export function refuseUpgrade(
   code: ErrorCode,

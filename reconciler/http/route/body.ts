@@ -1,38 +1,62 @@
 /**
- * Reads request bodies before the routes see them: each within a wall-clock deadline, each caller
- * within its own places, all callers within one sum of bytes. The server's idle timeout starts
- * again with each byte, and the server buffers what nobody has asked for, so neither bounds memory:
- * a refusal therefore closes the connection.
+ * Reads request bodies before the routes see them, with limits: a wall-clock deadline for each, a
+ * number of bodies for each caller, and a sum of bytes for all. The server's idle timeout restarts
+ * with each byte, and the server buffers what is not read, so neither bounds memory. A refusal
+ * therefore closes the connection.
  *
  * Adapter: network, timers.
  */
 import { LIMIT } from "../../../schema/limit.ts";
 import type { ErrorCode } from "../../../schema/api.ts";
+import { blockOf } from "../../security/audit/logins.ts";
+import type { Principal } from "../../security/auth.ts";
 import { refuseUpgrade } from "./app.ts";
 
-/** Who sends, and what one of its bodies may have. */
+/** The sender of a body, and its limits. */
 export type Caller = {
   key: string;
   bytesMax: number;
   placesMax: number;
-  /** Nobody knows this caller yet: all strangers share a part of the sum. */
+  /** Not authenticated (yet): all strangers share a part of the sum. */
   stranger: boolean;
 };
 
+/** The one path whose caller is identified only by its body. */
+export const JOIN = /^(\/api)?\/v1\/agent\/join$/;
+const AGENT = /^(\/api)?\/v1\/agent\//;
+
+/** An agent sends one report at a time; a dead connection may still hold an earlier one. */
+const NODE_PLACES = 4;
+/** A person's scripts, or the agents of one address before each has its own credential. */
+const PLACES = 16;
+
+/** A caller with a credential; agents that share a token are distinguished by address. */
+export function callerOf(principal: Principal, pathname: string, remote: string): Caller {
+  const bytesMax = AGENT.test(pathname) ? LIMIT.reportBytesMax : LIMIT.requestBytesMax;
+  const { name, node, shared } = principal;
+  if (node !== null) return { key: name, bytesMax, placesMax: NODE_PLACES, stranger: false };
+  const key = shared ? `shared ${blockOf(remote)}` : name;
+  return { key, bytesMax, placesMax: PLACES, stranger: false };
+}
+
+/** A caller that this process cannot authenticate, or not yet. */
+export function strangerOf(remote: string, bytesMax: number = LIMIT.joinBytesMax): Caller {
+  return { key: `stranger ${blockOf(remote)}`, bytesMax, placesMax: PLACES, stranger: true };
+}
+
 export type BodyAnswer =
-  /** The same request with its body in memory; `release` gives its bytes back. */
+  /** The same request with its body in memory; `release` returns its bytes to the sum. */
   | { kind: "read"; request: Request; release(): void }
   | { kind: "refused"; response: Response };
 
 export type BodyLimits = { deadlineMs: number; bytesMax: number };
 
 const LIMITS: BodyLimits = { deadlineMs: LIMIT.bodyMsMax, bytesMax: LIMIT.bodiesBytesMax };
-/** Room at first for a body whose length is not declared; it doubles as bytes come. */
+/** First buffer of a body of undeclared length; it doubles as needed. */
 const FIRST_BYTES = 4 * 1_024;
-/** Strangers may hold this part of the sum, so that they never displace known callers. */
+/** Strangers may use this part of the sum, so that they never displace known callers. */
 const STRANGERS_SHARE = 1 / 4;
 
-/** Whether the request has a body, or says that one will come. */
 export function hasBody(request: Request): boolean {
   const { headers } = request;
   if (headers.has("transfer-encoding")) return true;
@@ -50,7 +74,7 @@ export class Bodies {
     this.limits = limits;
   }
 
-  /** Bytes promised to bodies that are being read or used. */
+  /** Bytes reserved for bodies that are being read or used. */
   get bytes(): number {
     return this.reserved;
   }
@@ -84,7 +108,7 @@ export class Bodies {
     return refused("invalid_argument", "the request body is incomplete", 400);
   }
 
-  /** Takes a place and bytes; the function gives both back, once. */
+  /** Reserves a place and bytes; the returned function releases both, once. */
   private reserve({ key, stranger }: Caller, bytes: number): () => void {
     const add = (sign: 1 | -1): void => {
       this.reserved += sign * bytes;
@@ -105,7 +129,7 @@ export class Bodies {
 type Read =
   { kind: "bytes"; bytes: Uint8Array<ArrayBuffer> } | { kind: "large" | "late" | "broken" };
 
-/** Copied into one buffer: a body sent a byte at a time must not cost a hundred times its size. */
+/** One buffer: a body that is sent a byte at a time must not cost a hundred times its size. */
 async function readAll(request: Request, bytesMax: number, deadlineMs: number): Promise<Read> {
   const reader = request.body?.getReader();
   if (reader === undefined) return { kind: "bytes", bytes: new Uint8Array(0) };
@@ -136,10 +160,7 @@ async function readAll(request: Request, bytesMax: number, deadlineMs: number): 
   }
 }
 
-function giveUp(
-  reader: { cancel(): Promise<void> },
-  kind: "large" | "late",
-): { kind: "large" | "late" } {
+function giveUp<K extends "large" | "late">(reader: { cancel(): Promise<void> }, kind: K) {
   void reader.cancel().catch(() => undefined);
   return { kind };
 }
@@ -153,7 +174,7 @@ function refused(code: ErrorCode, message: string, status: number): BodyAnswer {
   return { kind: "refused", response: closing(refuseUpgrade(code, message, { status, retryMs })) };
 }
 
-/** Ends the connection with the answer, so that the rest of a body is neither read nor kept. */
+/** Ends the connection with the answer, so that the rest of the body is neither read nor kept. */
 export function closing(response: Response): Response {
   const headers = new Headers(response.headers);
   headers.set("Connection", "close");

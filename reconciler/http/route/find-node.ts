@@ -1,20 +1,19 @@
 /**
- * Which node a name means: its id, its instance's id, its agent's host name or the name of its Node
- * in Kubernetes. Pure.
+ * Finds the node that a name means: its id, its instance's id, its agent's host name, or the name
+ * of its Node in Kubernetes. Pure.
  */
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 
 export type Found = Node | { ambiguous: string[] } | null;
 
-/** For how long a name is remembered that no object of the node bears any more. */
+/** How long former names of a node's Kubernetes object are remembered. */
 const REMEMBERED_MS = 86_400_000;
 
 /**
- * A host name is the agent's own word: it counts where nothing that was read at the cloud or the
- * cluster has that name. What lives comes first: names are reused. A machine that is gone is found
- * by the name of its Node for as long as it is remembered. `past`: also by names that it had, which
- * is for looking only: an order under such a name may mean the Node that bears it now.
+ * A host name is the agent's claim: it counts only if no instance or Kubernetes Node has that name.
+ * Living nodes come first, because names are reused; a gone node is still found. `past`: also by
+ * former names. That is for reads only: in an order such a name may mean the Node that has it now.
  */
 export function findNode(
   nodes: ReadonlyMap<NodeId, Node>,
@@ -24,9 +23,9 @@ export function findNode(
   const exact = nodes.get(given as NodeId);
   if (exact !== undefined) return exact;
   const proven = [...nodes.values()].filter((node) => isNamed(node, given));
-  const said = [...nodes.values()].filter((node) => node.agent?.inventory.hostname === given);
+  const claimed = [...nodes.values()].filter((node) => node.agent?.inventory.hostname === given);
   const lives = proven.some(({ phase }) => phase.kind !== "gone");
-  const named = lives ? proven : [...new Set([...proven, ...said])];
+  const named = lives ? proven : [...new Set([...proven, ...claimed])];
   const living = named.filter(({ phase }) => phase.kind !== "gone");
   if (living.length > 0) return oneOf(living);
   if (named.length > 0) return newestOf(named);
@@ -49,7 +48,7 @@ function oneOf(nodes: readonly Node[]): Found {
   return { ambiguous: nodes.map(({ id }) => id) };
 }
 
-/** Of several that are gone: the one whose object is still there, then the last one that ended. */
+/** Of several gone nodes: one whose Kubernetes object still exists, else the last to end. */
 function newestOf(nodes: readonly Node[]): Found {
   const hasObject = ({ kube }: Node): number =>
     kube !== null && kube.absentSince === null ? 1 : 0;

@@ -1,8 +1,7 @@
 /**
- * What a standby does with work that only the leader can do: it forwards requests and the agents'
- * streams unchanged, credentials included. So agents and commands may use any replica's address. A
- * request is forwarded once: a standby that receives one from another answers 503 and
- * `Retry-After`, and the caller retries.
+ * Forwards from a standby to the leader: requests and agents' streams, unchanged, with their
+ * credentials, so agents and commands may use any replica's address. A request is forwarded once: a
+ * standby that receives a forwarded one answers 503 and `Retry-After`, and the caller retries.
  *
  * Adapter: network.
  */
@@ -24,8 +23,8 @@ const REQUESTS_MAX = 256;
 /** Lookups of unknown callers in flight; they take no slot from known ones. */
 const QUESTIONS_MAX = 32;
 /**
- * An address whose unknown tokens the leader no longer answers is asked about this often. A token
- * made a moment ago waits no longer than that, or until the copy has it.
+ * Interval of lookups for an address whose unknown tokens the leader rate-limits. It also delays a
+ * token that was just made there, unless the copy has it sooner.
  */
 const ASK_AGAIN_MS = 1_000;
 /** Addresses remembered at once. */
@@ -36,10 +35,9 @@ const FRAMES_MAX = 16;
 const WAITING_BYTES_MAX = 2 * LIMIT.reportBytesMax;
 const PROBE_MS = 1_000;
 
-/** Headers of one connection, which mean nothing on the next one. */
+/** Hop-by-hop headers. */
 const OWN_HEADERS = ["host", "connection", "keep-alive", "transfer-encoding", "upgrade"];
-
-/** What describes a body, and is left out where there is none. */
+/** What describes a body; removed where there is none, or where it was unpacked. */
 const BODY_HEADERS = ["content-length", "content-encoding", "expect"];
 
 /** An agent's socket and the one to the leader behind it. */
@@ -48,20 +46,19 @@ export type ProxyData = StreamData & { upstream: WebSocket | null; waiting: stri
 export class Forward {
   private readonly from: {
     clock: Clock;
+    /** The URL in the lease; `null` = no leader is known. */
     leader(): string | null;
+    /** What replicas trust, and what they show each other. */
     peer(): PeerTls | null;
+    /** Proves the caller's address to the leader. */
     sign: Sign;
   };
   private open = 0;
   private questions = 0;
-  /** Addresses that failed too often, and from when on they are asked about again. */
+  /** Addresses that failed too often, and when the leader is asked about them again. */
   private readonly deferred = new Map<string, number>();
   private probed: { atMono: number; problem: Promise<string | null> } | null = null;
 
-  /**
-   * `leader` is the URL that the lease names, or `null` while nobody is known to lead; `peer` is
-   * whom replicas trust and what they show each other; `sign` proves for whom a call is passed on.
-   */
   constructor(from: Forward["from"]) {
     this.from = from;
   }
@@ -101,26 +98,16 @@ export class Forward {
   async request(request: Request, remote: string): Promise<Response> {
     const refused = this.refusal(request);
     if (refused !== null) return refused;
-    const base = this.from.leader();
-    if (base === null) return away("no leader at present");
     if (this.open >= REQUESTS_MAX) return away("too many requests are being forwarded");
-    const headers = this.headersOf(request, remote);
     this.open++;
     try {
+      const { method } = request;
       const body = await request.arrayBuffer();
-      const answer = await fetch(this.targetOf(request, base), {
-        method: request.method,
-        headers,
-        // A token must not follow a redirect to another host.
-        redirect: "manual",
-        signal: AbortSignal.timeout(ANSWER_MS),
+      const answer = await this.send(request, remote, {
+        method,
         ...(body.byteLength === 0 ? {} : { body }),
-        ...this.tls(),
       });
-      const given = new Headers(answer.headers);
-      // The body comes unpacked, and its length with it.
-      for (const name of [...OWN_HEADERS, "content-encoding", "content-length"]) given.delete(name);
-      return new Response(await answer.arrayBuffer(), { status: answer.status, headers: given });
+      return await answerOf(answer);
     } catch (error) {
       return away(`the leader does not answer: ${String(error)}`);
     } finally {
@@ -129,38 +116,26 @@ export class Forward {
   }
 
   /**
-   * Asks the leader whether it knows a caller that this replica does not, with the request's head
-   * alone. `null` if it does, else the answer to the caller.
+   * Asks the leader, with the request's head alone, whether it knows a caller that this replica
+   * does not. `null` if it does, else the answer to the caller.
    */
   async ask(request: Request, remote: string): Promise<Response | null> {
     const refused = this.refusal(request);
     if (refused !== null) return refused;
     const address = blockOf(remote);
-    if (this.from.clock.monoMs() < (this.deferred.get(address) ?? 0)) return tooMany();
-    const base = this.from.leader();
-    if (base === null) return away("no leader at present");
+    if (this.from.clock.monoMs() < (this.deferred.get(address) ?? 0)) {
+      return refuseUpgrade("rate_limited", TOO_MANY, { retryMs: ASK_AGAIN_MS });
+    }
     if (this.questions >= QUESTIONS_MAX) return away("too many unknown callers at once");
-    const headers = this.headersOf(request, remote);
-    for (const name of BODY_HEADERS) headers.delete(name);
     this.questions++;
     try {
-      const answer = await fetch(this.targetOf(request, base), {
-        // A GET changes nothing, and its refusal has a body with the reason.
-        method: "GET",
-        headers,
-        redirect: "manual",
-        signal: AbortSignal.timeout(ANSWER_MS),
-        ...this.tls(),
-      });
+      // A GET changes nothing, and its refusal has a body with the reason.
+      const answer = await this.send(request, remote, { method: "GET" });
       const { status } = answer;
       if (status === 429) this.defer(address);
-      if (status !== 401 && status !== 429 && status !== 503) {
-        await answer.body?.cancel();
-        return null;
-      }
-      const given = new Headers(answer.headers);
-      for (const name of [...OWN_HEADERS, ...BODY_HEADERS]) given.delete(name);
-      return new Response(await answer.arrayBuffer(), { status, headers: given });
+      if (status === 401 || status === 429 || status === 503) return await answerOf(answer);
+      await answer.body?.cancel();
+      return null;
     } catch (error) {
       return away(`the leader does not answer: ${String(error)}`);
     } finally {
@@ -168,16 +143,24 @@ export class Forward {
     }
   }
 
-  private headersOf(request: Request, remote: string): Headers {
-    const headers = new Headers(request.headers);
-    for (const name of OWN_HEADERS) headers.delete(name);
+  private async send(
+    { headers: given, url }: Request,
+    remote: string,
+    init: { method: string; body?: ArrayBuffer },
+  ): Promise<Response> {
+    const base = this.from.leader();
+    if (base === null) return away("no leader at present");
+    const { pathname, search } = new URL(url, "http://none");
+    const headers = without(given, OWN_HEADERS);
     headers.set(HOP, this.hop(remote));
-    return headers;
-  }
-
-  private targetOf(request: Request, base: string): string {
-    const { pathname, search } = new URL(request.url, "http://none");
-    return `${base}${pathname}${search}`;
+    return fetch(`${base}${pathname}${search}`, {
+      ...init,
+      headers: init.body === undefined ? without(headers, BODY_HEADERS) : headers,
+      // A token must not follow a redirect to another host.
+      redirect: "manual",
+      signal: AbortSignal.timeout(ANSWER_MS),
+      ...this.tls(),
+    });
   }
 
   private defer(address: string): void {
@@ -185,13 +168,13 @@ export class Forward {
     this.deferred.set(address, this.from.clock.monoMs() + ASK_AGAIN_MS);
   }
 
-  /** Why a stream or request is not passed on at all. */
+  /** The answer to a stream or request that is not forwarded at all. */
   refusal(request: Request): Response | null {
     if (request.headers.get(HOP) === null) return null;
     return away("the request was forwarded to this control plane, which is not the leader");
   }
 
-  /** Pipes an agent's frames to the leader and back; either end's close is the other's. */
+  /** Pipes an agent's frames to the leader and back; closing either end closes the other. */
   streams<T extends ProxyData>(ports: Pick<RoutePorts, "quota">): Streams<T> {
     return {
       open: (socket) => this.connect(socket),
@@ -232,16 +215,24 @@ export class Forward {
       if (typeof event.data === "string") socket.send(event.data);
     };
     upstream.onerror = () => undefined;
-    // 1013 "try again later": the agent keeps what was not acknowledged and connects again.
+    // 1013 "try again later": the agent keeps what was not acknowledged and reconnects.
     upstream.onclose = () => socket.close(1013, "the leader's connection ended");
   }
+}
+
+function without(given: Headers, names: readonly string[]): Headers {
+  const headers = new Headers(given);
+  for (const name of names) headers.delete(name);
+  return headers;
+}
+
+/** The leader's answer for the caller; `fetch` has unpacked its body. */
+async function answerOf(answer: Response): Promise<Response> {
+  const headers = without(answer.headers, [...OWN_HEADERS, ...BODY_HEADERS]);
+  return new Response(await answer.arrayBuffer(), { status: answer.status, headers });
 }
 
 /** Nothing was done; the same request may be repeated. */
 export function away(message: string): Response {
   return refuseUpgrade("not_leader", message, { retryMs: 1_000 });
-}
-
-function tooMany(): Response {
-  return refuseUpgrade("rate_limited", TOO_MANY, { retryMs: ASK_AGAIN_MS });
 }

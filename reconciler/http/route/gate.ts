@@ -1,7 +1,6 @@
 /**
- * Every call's way in and out: who speaks, how often that may fail, and the row that says what came
- * of it. A call that changes something has its row before it has its answer; one that only reads
- * has none, unless it was turned away.
+ * Authentication failures and the audit of calls. A call that changes something has its audit row
+ * before its answer; a call that only reads has a row only if it was refused.
  */
 import type { Context } from "hono";
 import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
@@ -11,22 +10,22 @@ import type { NodeId } from "../../../schema/id.ts";
 import type { Judgement, Principal, Rejection } from "../../security/auth.ts";
 import { refuse, refuseUpgrade, type Env, type RoutePorts } from "./app.ts";
 
-/** What a path is about: its second part, where the first names a kind of thing. */
+/** The object of a path: its second part, where the first names a kind of object. */
 const TARGET = /\/v1\/(?:nodes|pools|tokens|join-tokens|instances|commands|bootstraps)\/([^/]+)/;
-/** Answered with 200 where the answer was given before, and with 201 the first time. */
+/** Answered with 201 the first time and with 200 when the answer is repeated. */
 const JOIN = /\/v1\/agent\/join$/;
-/** Reports are not audited one by one, they are the product's own traffic; refused ones are. */
+/** Accepted reports are the product's own traffic and are not audited; refused ones are. */
 const REPORT = /\/v1\/agent\/report$/;
 const PATH_CHARS_MAX = 200;
 
-/** The caller's address as the socket has it; empty without a socket. */
+/** The address of the socket's other end; empty without a socket. */
 export function remoteOf(c: Context<Env>): string {
   // A request without bindings has no env at all.
   const env: Env["Bindings"] | undefined = c.env;
   return env?.remote ?? "";
 }
 
-/** Notes what came of a call. */
+/** Records the outcome of a call. */
 export async function auditCall(
   c: Context<Env>,
   next: () => Promise<void>,
@@ -34,17 +33,17 @@ export async function auditCall(
 ): Promise<void> {
   await next();
   const { admission } = ports;
-  if (admission === undefined) return;
+  if (admission === null) return;
   const { method, path } = c.req;
   const { status } = c.res;
   const principal: Principal | undefined = c.get("principal");
-  // Mistakes of strangers, nodes and viewers share rows, too, or each could push out what was done.
+  // Mistakes of strangers, nodes and viewers share rows too, or they could push out real changes.
   const mayChange = principal !== undefined && roleIncludes(principal.role, "operator");
   const vain = !mayChange && status >= 400;
   const refused = vain || status === 401 || status === 403 || status === 429;
   const reads = method === "GET" || method === "HEAD" || method === "OPTIONS";
   const report = REPORT.test(path);
-  // A refused report has its row already, whichever way it came.
+  // `auditReport` has written the row of a refused report already.
   if ((report && status !== 401 && status !== 429) || (reads && !refused)) return;
   const draft: AuditDraft = {
     at: ports.clock.wallMs(),
@@ -75,7 +74,7 @@ function targetOf(path: string): string | null {
 }
 
 export const TOO_MANY = "too many failed authentications from this address";
-const SAID: Record<Rejection, string> = {
+const MESSAGES: Record<Rejection, string> = {
   absent: "no token given",
   unknown: "token rejected",
   forged: "token rejected",
@@ -85,8 +84,17 @@ const SAID: Record<Rejection, string> = {
 };
 
 /**
- * The answer to somebody who may not enter. Who shows what this fleet once made is told why it no
- * longer counts, and is named in the audit; a stranger learns nothing.
+ * For the audit: `who` if this fleet once issued the token, which proves the name; otherwise the
+ * name is only a claim, and the target.
+ */
+function suspectOf(why: Rejection, name: string | null) {
+  const isProven = why === "revoked" || why === "outdated" || why === "expired";
+  return isProven ? { who: name, target: null } : { who: null, target: name };
+}
+
+/**
+ * Answers a caller without a valid token. The holder of a token that this fleet once issued learns
+ * why it is no longer valid; a stranger learns nothing.
  */
 export function turnAway(
   c: Context<Env>,
@@ -94,61 +102,47 @@ export function turnAway(
   why: Rejection,
   name: string | null,
 ): Response {
-  const proven = why === "revoked" || why === "outdated" || why === "expired";
-  if (proven && name !== null) c.set("who", name);
-  else if (name !== null) c.set("target", name);
+  const { who, target } = suspectOf(why, name);
+  if (who !== null) c.set("who", who);
+  if (target !== null) c.set("target", target);
   const wait = ports.admission?.logins.failed(remoteOf(c)) ?? null;
-  if (wait === null) return refuse(c, "unauthenticated", SAID[why]);
-  const answer = refuse(c, "rate_limited", TOO_MANY);
-  answer.headers.set("Retry-After", String(wait));
-  return answer;
+  if (wait === null) return refuse(c, "unauthenticated", MESSAGES[why]);
+  return refuse(c, "rate_limited", TOO_MANY, {}, wait);
 }
 
-/** An upgrade, or a frame of one, that nobody may have: it never reaches the application. */
+/** Answers a refused upgrade, or a frame of a stream, which do not reach the application. */
 export function refuseStranger(
   ports: RoutePorts,
-  judged: Extract<Judgement, { kind: "rejected" }>,
+  { why, name }: Extract<Judgement, { kind: "rejected" }>,
   from: { remote: string; path: string; method?: string },
 ): Response {
-  const { admission } = ports;
-  const { why, name } = judged;
-  const proven = why === "revoked" || why === "outdated" || why === "expired";
-  const wait = admission?.logins.failed(from.remote) ?? null;
+  const { remote, method = "UPGRADE" } = from;
+  const wait = ports.admission?.logins.failed(remote) ?? null;
   const code = wait === null ? "unauthenticated" : "rate_limited";
-  void admission?.audit.refused({
-    at: ports.clock.wallMs(),
-    refused: true,
-    who: proven && name !== null ? name : "anonymous",
-    role: null,
-    method: from.method ?? "UPGRADE",
-    path: from.path.slice(0, PATH_CHARS_MAX),
-    target: proven ? null : name,
-    code,
-    status: ERROR_STATUS[code],
-    remote: from.remote,
-    request: "",
-  });
+  const { who, target } = suspectOf(why, name);
+  const path = from.path.slice(0, PATH_CHARS_MAX);
+  const call = { role: null, method, path, target, code, remote, request: "" } as const;
+  void auditRefused(ports, { who: who ?? "anonymous", ...call });
   const retryMs = wait === null ? null : wait * 1_000;
-  return refuseUpgrade(code, wait === null ? SAID[why] : TOO_MANY, { retryMs });
+  return refuseUpgrade(code, wait === null ? MESSAGES[why] : TOO_MANY, { retryMs });
 }
 
-/** The row of a report that was refused for whom it speaks, or would speak. */
+/** The audit row of a report that names a node which its sender may not speak for. */
 export async function auditReport(
   ports: RoutePorts,
-  from: { principal: Principal; node: NodeId; code: ErrorCode; remote: string; request: string },
+  from: { principal: Principal; node: NodeId; remote: string; request: string },
 ): Promise<void> {
-  const { principal, node, code, remote, request } = from;
-  await ports.admission?.audit.refused({
-    at: ports.clock.wallMs(),
-    refused: true,
-    who: principal.name,
-    role: principal.role,
-    method: "REPORT",
-    path: "/v1/agent/report",
-    target: node,
-    code,
-    status: 403,
-    remote,
-    request,
-  });
+  const { principal, node, remote, request } = from;
+  const { name: who, role } = principal;
+  const path = "/v1/agent/report";
+  const call = { method: "REPORT", path, target: node, code: "permission_denied" } as const;
+  await auditRefused(ports, { who, role, ...call, remote, request });
+}
+
+async function auditRefused(
+  { admission, clock }: RoutePorts,
+  call: Omit<AuditDraft, "at" | "refused" | "status" | "code"> & { code: ErrorCode },
+): Promise<void> {
+  const outcome = { at: clock.wallMs(), refused: true, status: ERROR_STATUS[call.code] };
+  await admission?.audit.refused({ ...call, ...outcome });
 }

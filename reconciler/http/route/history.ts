@@ -1,7 +1,4 @@
-/**
- * The recorded findings of the fleet, page by page, with what a condition may ask about their
- * nodes: what `policy test --replay` reads.
- */
+/** The recorded findings of the fleet, page by page, for `policy test --replay`. */
 import * as v from "valibot";
 import type { NodeId } from "../../../schema/id.ts";
 import type { RecordedNode, RecordedPage } from "../../../schema/past.ts";
@@ -10,7 +7,7 @@ import { iso } from "../view/node.ts";
 import type { App, RoutePorts } from "./app.ts";
 import { needs, queryNumber, queryTime, readQuery } from "./request.ts";
 
-/** Rows of one page: about a megabyte, and some milliseconds of the loop. */
+/** About a megabyte, and some milliseconds of the loop. */
 const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 500;
 
@@ -61,7 +58,7 @@ function recordOf(ports: RoutePorts, id: NodeId): RecordedNode {
   };
 }
 
-/** A node that was forgotten still carries its pool in its id (`decide/offer.ts`). */
+/** A forgotten node still has its pool in its id (`decide/offer.ts`). */
 function poolNameIn(id: string, pools: readonly { name: string }[]): string | null {
   const place = id.replace(/-\d+-\d+$/, "");
   const fitting = pools.filter(({ name }) => place !== id && place.endsWith(`-${name}`));

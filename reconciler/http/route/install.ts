@@ -1,29 +1,70 @@
 /**
  * What a bare machine downloads to become a node: the installer, the releases with their checksums,
- * and the signature over those. Public, because a machine without a credential has to read it and
- * nothing of it is secret; GET and HEAD only, whole files or one range of them, straight from disk.
- * The paths of the guide's own `setup_commands` are answered too, so that they work with nothing
- * but their host replaced.
+ * and the signature over those. Public: a machine has no credential yet, and nothing here is
+ * secret. GET and HEAD only, whole files or one range. The download paths of the guide's
+ * `setup_commands` work too, so that only the host has to be replaced.
  *
  * Adapter: files.
  */
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type { Context } from "hono";
-import { isInstallerServer, formatInstaller } from "../../../bootstrap/install/script.ts";
+import { formatInstaller, isInstallerServer } from "../../../bootstrap/install/script.ts";
+import { NODE_UNIT } from "../../../bootstrap/install/script.ts";
 import type { App, Env } from "./app.ts";
+import { openReleases, type OwnRelease } from "./release-folder.ts";
 import { digestOf, type Release, type ReleaseFile, type Releases } from "./release-folder.ts";
-import type { ReleaseKey } from "../../security/release-key.ts";
+import { openReleaseKey, type ReleaseKey } from "../../security/release-key.ts";
 
 export type InstallPorts = {
   releases: Releases;
   key: ReleaseKey;
-  /** The URL that nodes dial; `null` = whatever the request was sent to. */
+  /** The URL that nodes dial; `null` = the one that the request was sent to. */
   server(): string | null;
 };
 
+export type InstallFrom = {
+  /** The state folder: the key, and the first place to look for releases (`release/VERSION`). */
+  state: string;
+  /** The folder of the running binary: the second place, which also holds its agent binary. */
+  beside: string;
+  /** This program's. */
+  version: string;
+  /** `process.arch`. */
+  architecture: string;
+  /** 32 bytes; replicas of one database give the same. */
+  seed: () => Uint8Array;
+  server: () => string | null;
+};
+
+/** The file name of `navarch-node` in a release, by `process.arch`. */
+export const AGENTS = {
+  x64: "navarch-node-linux-amd64",
+  arm64: "navarch-node-linux-arm64",
+} as const;
+
+/** Throws if the key cannot be read or written. */
+export function openInstall(from: InstallFrom): InstallPorts & { fresh: boolean } {
+  const { state, beside, server } = from;
+  const { key, fresh } = openReleaseKey(join(state, "release-key.pem"), from.seed);
+  const folders = [join(state, "release"), join(beside, "release")];
+  return { releases: openReleases(folders, readOwn(from)), key, server, fresh };
+}
+
+/** The agent beside this program is of the same build, because one command makes both. */
+function readOwn({ beside, version, architecture }: InstallFrom): OwnRelease {
+  const files = new Map<string, { path: string } | { text: string }>([
+    ["navarch-node.service", { text: NODE_UNIT }],
+  ]);
+  const agent = join(beside, "navarch-node");
+  const name = architecture === "x64" || architecture === "arm64" ? AGENTS[architecture] : null;
+  if (name !== null && existsSync(agent)) files.set(name, { path: agent });
+  return { version, files };
+}
+
 const SUMS = "SHA256SUMS";
 const SIGNATURE = "SHA256SUMS.sig";
-/** Where the guide downloads from, below the host. */
+/** Download path of the guide, below the host. */
 const GUIDE = "/NavarchProject/navarch/releases";
 
 export function installRoutes(app: App, ports: InstallPorts): void {
@@ -54,17 +95,17 @@ export function installRoutes(app: App, ports: InstallPorts): void {
 }
 
 /**
- * The name that the request used serves a machine that reached us by it. It goes into a script, so
- * one with anything but a host and a port is left out.
+ * The configured server, else the name of the request, which evidently reaches us. It goes into a
+ * script, so only a host and a port are accepted.
  */
 function serverOf(c: Context<Env>, ports: InstallPorts): string | null {
-  const told = ports.server();
-  if (told !== null && isInstallerServer(told)) return told;
+  const configured = ports.server();
+  if (configured !== null && isInstallerServer(configured)) return configured;
   if (!URL.canParse(c.req.url)) return null;
   const url = new URL(c.req.url);
-  // What a request without a Host that is one was given (`listen.ts`); RFC 6761: it is nobody's.
+  // The placeholder for a request without a usable Host (`listen.ts`); reserved by RFC 6761.
   if (url.hostname.endsWith(".invalid")) return null;
-  // A proxy in front that ends TLS says so; who forges this gets a script for nobody but itself.
+  // A proxy that ends TLS sets it. A caller that forges it only harms its own script.
   const scheme = c.req.header("X-Forwarded-Proto") === "https" ? "https:" : url.protocol;
   const server = `${scheme}//${url.host}`;
   return isInstallerServer(server) ? server : null;
@@ -81,7 +122,7 @@ function sayNoFile({ version, files }: Release, name: string): string {
   return `release ${version} of this control plane has no ${name.slice(0, 80)}; it has ${has}`;
 }
 
-/** Plain text: it is read by a person who looks at the output of curl. */
+/** Plain text, for people who read the output of curl. */
 function missing(c: Context<Env>, message: string): Response {
   return c.text(`${message}\n`, 404);
 }
@@ -90,7 +131,7 @@ function text(c: Context<Env>, body: string, type: string): Response {
   return bytes(c, new TextEncoder().encode(body), type);
 }
 
-/** Small and recreated for every request, so it is not to be kept anywhere. */
+/** Small and made for each request, so it is not cached. */
 function bytes(c: Context<Env>, body: Uint8Array<ArrayBuffer>, type: string): Response {
   return c.body(body, 200, { ...COMMON, "Content-Type": type, "Cache-Control": "no-store" });
 }
@@ -100,13 +141,13 @@ const COMMON = { "X-Content-Type-Options": "nosniff" };
 function sendFile(c: Context<Env>, { sha256, source }: ReleaseFile): Response {
   const blob = "text" in source ? new Blob([source.text]) : Bun.file(source.path);
   const size = "text" in source ? blob.size : statSync(source.path).size;
-  // The digest is the strongest tag there is, and every replica has the same.
+  // The same on every replica.
   const etag = `"${sha256}"`;
   const headers: Record<string, string> = {
     ...COMMON,
     ETag: etag,
     "Accept-Ranges": "bytes",
-    // `latest` changes, and a version may be built again: always ask, seldom transfer.
+    // `latest` changes, and a version may be built again: always revalidate, rarely transfer.
     "Cache-Control": "no-cache",
     "Content-Type": "application/octet-stream",
   };
@@ -133,8 +174,8 @@ function matches(header: string | undefined, etag: string): boolean {
 }
 
 /**
- * The half-open range of bytes that a `Range` header asks for (RFC 9110 §14.1.2). `null` = send
- * everything: no header, several ranges, or one that makes no sense.
+ * The half-open range of bytes of a `Range` header (RFC 9110 §14.1.2). `null` = send everything: no
+ * header, several ranges, or an invalid one.
  */
 export function parseRange(
   header: string | undefined,

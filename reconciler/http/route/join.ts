@@ -1,9 +1,8 @@
 /**
- * Join tokens: made, listed and ended by an administrator; shown once by a machine, which needs no
- * other credential for that one call.
+ * Join tokens: an administrator creates, lists and revokes them. A machine joins with one and needs
+ * no other credential for that call.
  */
 import * as v from "valibot";
-import { parseDuration } from "../../../schema/duration.ts";
 import type { ErrorCode } from "../../../schema/api.ts";
 import { NodeId, PoolName } from "../../../schema/id.ts";
 import {
@@ -14,9 +13,7 @@ import {
   type JoinTokenView,
   formatJoinToken,
 } from "../../../schema/join.ts";
-import { nearest } from "../../../schema/nearest.ts";
 import { positive } from "../../../schema/number.ts";
-import { unreachable } from "../../../schema/unreachable.ts";
 import { hashToken } from "../../security/auth.ts";
 import type { Admission } from "../../security/join/admission.ts";
 import type { JoinAnswer } from "../../security/join/joins.ts";
@@ -25,17 +22,17 @@ import type { CountedToken } from "../../core/store-table.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import { refuse, type App, type RoutePorts } from "./app.ts";
 import { remoteOf, turnAway } from "./gate.ts";
-import { invalid, needs, readAsked, readBody, Refusal } from "./request.ts";
+import { durationOf, invalid, needs, readAsked, readBody, Refusal, sayNear } from "./request.ts";
 
 const TTL_DEFAULT = "1h";
-/** Longer ones are passwords in scripts: a machine image that outlives it needs another way. */
+/** Longer ones are passwords in scripts; a machine image that outlives one needs another way. */
 const TTL_MS_MAX = 30 * 24 * 3_600_000;
 const TTL_MS_MIN = 60_000;
 const USES_MAX = 10_000;
 /** Slot and generation (`nodeIdOf`). */
 const OWN_NAME_END = /-\d+-\d+$/;
 
-/** Kubernetes and DNS tell no names apart by their case, so nobody here may be told apart by it. */
+/** Kubernetes and DNS compare names without case, so names here must differ in more than case. */
 function isOwnName(id: string, fleetId: string): boolean {
   return id.toLowerCase().startsWith(`${fleetId.toLowerCase()}-`) && OWN_NAME_END.test(id);
 }
@@ -71,7 +68,6 @@ function viewJoin(counted: CountedToken, now: number): JoinTokenView {
   };
 }
 
-/** For administrators; behind the credentials of everything else. */
 export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admission): void {
   api.get("/join-tokens", needs("admin"), async (c) => {
     const now = ports.clock.wallMs();
@@ -83,14 +79,11 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admissio
     const { pool, node, uses, label } = body;
     const names = ports.reconciler.activeConfig().pools.map(({ name }) => String(name));
     if (!names.includes(pool)) {
-      const close = nearest(pool, names);
-      const hint = close === null ? "" : `: did you mean "${close}"?`;
-      throw new Refusal("not_found", `no pool ${pool}${hint}`);
+      throw new Refusal("not_found", `no pool ${pool}${sayNear(pool, names)}`);
     }
     if (node !== null && uses !== 1) return invalid("uses: a token for one node has one use");
-    const life = parseDuration(body.ttl ?? TTL_DEFAULT);
-    if (!life.ok) return invalid(`ttl: ${life.message}`);
-    if (life.ms < TTL_MS_MIN || life.ms > TTL_MS_MAX) return invalid("ttl: expected 1m to 720h");
+    const lifeMs = durationOf("ttl", body.ttl ?? TTL_DEFAULT);
+    if (lifeMs < TTL_MS_MIN || lifeMs > TTL_MS_MAX) return invalid("ttl: expected 1m to 720h");
     const secret = `${JOIN_PREFIX}${ports.newSecret().replace(/^nvt\./, "")}`;
     const made = await joins.create({
       id: ports.newId(),
@@ -101,7 +94,7 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admissio
       usesMax: uses,
       createdAt: now,
       createdBy: by,
-      expiresAt: now + life.ms,
+      expiresAt: now + lifeMs,
       revokedAt: null,
     });
     if (made === null) throw new Refusal("conflict", "too many join tokens are open: revoke some");
@@ -117,7 +110,7 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admissio
   });
 }
 
-/** For machines; the token in the body is all that they have. */
+/** The route for machines. */
 export function joinRoute(api: App, ports: RoutePorts, admission: Admission): void {
   api.post("/agent/join", async (c) => {
     const body = await readBody(c, JoinRequest);
@@ -126,9 +119,10 @@ export function joinRoute(api: App, ports: RoutePorts, admission: Admission): vo
     c.set("who", whoOf(answer));
     if (answer.kind === "unavailable") return refuse(c, "unavailable", answer.message);
     if (answer.kind === "refused") {
-      // Who holds no token at all is a stranger that guesses, like one with a wrong credential.
+      // A caller without any token is a stranger that guesses, as with a wrong credential.
       if (answer.why === "unknown") return turnAway(c, ports, "unknown", null);
-      return refuse(c, codeOf(answer.why), answer.message);
+      const code: ErrorCode = answer.why === "gone" ? "gone" : "permission_denied";
+      return refuse(c, code, answer.message);
     }
     const { node, credential, again } = answer;
     const server_time = iso(ports.clock.wallMs());
@@ -143,23 +137,6 @@ export function joinRoute(api: App, ports: RoutePorts, admission: Admission): vo
 function whoOf(answer: JoinAnswer): string {
   const token = answer.kind === "unavailable" ? null : answer.token;
   return token === null ? "anonymous" : `join:${token}`;
-}
-
-type Why = Extract<JoinAnswer, { kind: "refused" }>["why"];
-
-function codeOf(why: Why): ErrorCode {
-  switch (why) {
-    case "gone":
-      return "gone";
-    case "unknown":
-    case "used":
-    case "expired":
-    case "revoked":
-    case "other":
-      return "permission_denied";
-    default:
-      return unreachable(why);
-  }
 }
 
 function sightOf({ reconciler }: RoutePorts): Sight {

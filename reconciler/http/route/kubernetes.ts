@@ -1,4 +1,4 @@
-/** What the product knows of the Kubernetes cluster, and what it may not do there. */
+/** The Kubernetes cluster as Navarch sees it, and the permissions that it lacks there. */
 import type { KubernetesView, PermissionsView } from "../../../schema/api.ts";
 import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -11,7 +11,7 @@ import { iso } from "../view/node.ts";
 import type { App, RoutePorts } from "./app.ts";
 import { needs, Refusal } from "./request.ts";
 
-/** Lines for people; a cluster whose webhook refuses everything would fill pages. */
+/** A webhook that refuses everything would otherwise fill pages. */
 const LINES_MAX = 50;
 
 function refusedMarks(nodes: Iterable<Node>, now: number): KubernetesView["refusals"] {

@@ -1,7 +1,6 @@
 /**
- * The one port: the HTTP application, and the agents' upgrade to a stream beside it. Plain HTTP/1.1
- * whatever the port is called. It outlives the roles of this process: behind it stands what the
- * process is at the moment, a leader's application or a standby's.
+ * The listening port: the HTTP application, and the upgrade of agents' streams. Plain HTTP/1.1. It
+ * outlives the roles of this process and serves the current one, leader or standby.
  *
  * Adapter: network.
  */
@@ -14,8 +13,7 @@ import { broughtTls, type ServerTls } from "../../security/tls/open.ts";
 import { throttled } from "./agent.ts";
 import { type App, openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
 import { whyForeign } from "./anonymous.ts";
-import { Bodies, type Caller, closing, hasBody } from "./body.ts";
-import { callerOf, JOIN, strangerOf } from "./caller.ts";
+import { Bodies, type Caller, callerOf, closing, hasBody, JOIN, strangerOf } from "./body.ts";
 import { away, type Forward, type ProxyData } from "./forward.ts";
 import { refuseStranger } from "./gate.ts";
 import { HOP, readHop } from "./hop.ts";
@@ -23,20 +21,19 @@ import { NamedSockets } from "./named.ts";
 import { EARLY_MAX, openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
 
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
-/** What only a leader knows, though it is only read; a standby's own guess is better than none. */
+/** Reads that only the leader can answer well; a standby answers itself if the leader does not. */
 const LEADERS_VIEW = /^(\/api)?\/v1\/(plan|(nodes|instances|pools)\/[^/]+\/explain)$/;
 const REPORT = /^(\/api)?\/v1\/agent\/report$/;
 const API = /^(\/api)?\/v1\//;
 
-/** "Service restart": the agent connects again. */
+/** WebSocket close codes (RFC 6455): "service restart" and "try again later". */
 const MOVED = 1012;
-/** "Try again later". */
 const LATER = 1013;
 
-/** A stream belongs to the role that it began under, and ends with it. */
+/** A stream belongs to the role under which it began, and ends with it. */
 type Socket = ProxyData & { front: Front };
 
-/** What stands behind the port during one role of this process. */
+/** What serves the port during one role of this process. */
 export class Front {
   readonly ports: RoutePorts;
   private readonly app: App;
@@ -51,8 +48,8 @@ export class Front {
   private ended = false;
 
   /**
-   * `standby` is `null` for a leader; `refresh` brings a standby's copy up to date, so that who
-   * has changed something through it sees it there.
+   * `standby` is `null` for a leader; `refresh` updates a standby's copy, so that a caller sees
+   * there what it has changed through it.
    */
   constructor(
     ports: RoutePorts,
@@ -87,7 +84,7 @@ export class Front {
     }
   }
 
-  /** Whose body may be read, or the answer to a request whose body is not. */
+  /** The caller whose body may be read, or the answer to a request whose body is not read. */
   private async admit(
     request: Request,
     pathname: string,
@@ -104,12 +101,12 @@ export class Front {
       return this.paceOf(principal, request, pathname) ?? callerOf(principal, pathname, remote);
     }
     if (this.forward === null) return this.app.fetch(request, { remote });
-    // A token that the leader made a moment ago is not in the copy yet; the leader also audits.
+    // The leader may have made this token after the last copy. The leader also audits.
     const refusal = await this.forward.ask(request, remote);
     return refusal ?? strangerOf(remote, LIMIT.requestBytesMax);
   }
 
-  /** The answer to a node's report that comes too soon; `null` = it may be read. */
+  /** The answer to a report that comes too soon; `null` = it may be read. */
   private paceOf({ node }: Principal, request: Request, pathname: string): Response | null {
     if (node === null || !REPORT.test(pathname)) return null;
     const bytes = Number(request.headers.get("content-length") ?? LIMIT.reportBytesMax);
@@ -136,23 +133,23 @@ export class Front {
       return answer.status === 503 ? own() : answer;
     }
     const answer = await own();
-    // A token that the leader made a moment ago is not in the copy yet.
+    // The leader may have made this token after the last copy.
     return answer.status === 401 ? forward.request(request, remote) : answer;
   }
 
-  /** The answer to a page of another site that is let in without a token; `null` = it is none. */
+  /** Refuses other sites' pages that would be admitted without a token; `null` = no objection. */
   private foreign(request: Request): Response | null {
-    const { authority, clock, names = new Set(), reconciler } = this.ports;
+    const { authority, clock, names, reconciler } = this.ports;
     if (!reconciler.activeConfig().server.auth.allowAnonymous) return null;
     const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
     if (judged.kind !== "known" || judged.principal.name !== "anonymous") return null;
-    // The replica that passes it on has looked already.
+    // The forwarding replica has checked it.
     if (this.remoteOf(request, "") !== "") return null;
     const why = whyForeign(request.headers, names);
     return why === null ? null : refuseUpgrade("permission_denied", why);
   }
 
-  /** Whose call it is: the socket's other end, or for whom a replica of this fleet passes it on. */
+  /** The caller's address: the socket's other end, or what a replica of this fleet names. */
   private remoteOf(request: Request, socket: string): string {
     const { authority, clock } = this.ports;
     const header = request.headers.get(HOP);
@@ -180,7 +177,10 @@ export class Front {
     const { node } = principal;
     const quotaKey = node ?? `connection ${++this.serial}`;
     const waitMs = this.ports.quota.take(quotaKey, { connections: 1 });
-    if (waitMs > 0) return refuseTooMany(waitMs);
+    // An agent sends by POST meanwhile, and opens a stream later.
+    if (waitMs > 0) {
+      return refuseUpgrade("rate_limited", "this node connects too often", { retryMs: waitMs });
+    }
     const data: Socket = {
       header,
       tail: Promise.resolve(),
@@ -208,29 +208,28 @@ export class Front {
     this.named.close(socket);
   }
 
-  /** The role is over: who waits is told to come again, and agents connect again. */
+  /** The role is over: waiting callers retry, and agents reconnect. */
   end(): void {
     this.ended = true;
-    for (const tell of this.waiting) tell();
+    for (const giveUp of this.waiting) giveUp();
     for (const socket of this.sockets) socket.close(MOVED, "another control plane leads");
   }
 
-  /** A change waits for the loop; a loop that has ended must not keep it waiting. */
+  /** A change waits for the loop; if the loop ends, the caller must not wait on. */
   private change(own: () => Response | Promise<Response>): Promise<Response> {
     return new Promise((resolve, reject) => {
-      const tell = (): void => resolve(away("leadership has moved: check the result"));
-      this.waiting.add(tell);
+      const giveUp = (): void => resolve(away("leadership has moved: check the result"));
+      this.waiting.add(giveUp);
       Promise.resolve(own())
         .then(resolve, reject)
-        .finally(() => this.waiting.delete(tell));
+        .finally(() => this.waiting.delete(giveUp));
     });
   }
 }
 
 /**
- * Pings and pongs count as reports do: no agent sends many, and at 20 million a second, which fit
- * into a gigabit, they take this process's whole core. Who is asked to wait is gone at once,
- * because nothing is read of a connection that is closed politely but all that was sent on it.
+ * Pings and pongs count as reports: 20 million a second, which fit into a gigabit, would take this
+ * process's whole core. `terminate`, because a polite close still reads all that was sent.
  */
 function countControl(socket: ServerWebSocket<Socket>, payload: Buffer): void {
   const { data } = socket;
@@ -239,12 +238,7 @@ function countControl(socket: ServerWebSocket<Socket>, payload: Buffer): void {
   if (data.early > EARLY_MAX) socket.terminate();
 }
 
-/** An agent comes back by POST meanwhile, and to a stream later. */
-function refuseTooMany(waitMs: number): Response {
-  return refuseUpgrade("rate_limited", "this node connects too often", { retryMs: waitMs });
-}
-
-/** Without a Host that is one (HTTP/1.0 needs none) the URL is a path, which nobody else reads. */
+/** Without a valid Host (HTTP/1.0 needs none) the URL is only a path, which the router rejects. */
 function wholeOf(request: Request): Request {
   if (URL.canParse(request.url)) return request;
   const path = request.url.replace(/^\/*/, "/");
@@ -264,9 +258,9 @@ export function listen(
   return Bun.serve<Socket>({
     port: address.port,
     hostname: address.host === "" ? "::" : address.host,
-    // A request that is silent this long is over; streams have their own timeout.
+    // Closes a silent request; streams have their own timeout.
     idleTimeout: 60,
-    // The routes' own limits answer first and in words; this one only bounds memory.
+    // Only bounds memory: the routes' own limits answer first, with a message.
     maxRequestBodySize: LIMIT.requestBytesMax + 1_024,
     ...secure,
     websocket: {
@@ -285,7 +279,7 @@ export function listen(
     },
     fetch(request, server) {
       const whole = wholeOf(request);
-      // As the router reads it: `%76` is a `v`, and what is judged here must be what is done there.
+      // As the router decodes it (`%76` is a `v`): checks here must see what the routes see.
       const pathname = getPath(whole);
       const front = current();
       if (STREAM_PATHS.includes(pathname)) return front.upgrade(request, server);

@@ -1,7 +1,7 @@
 /**
- * One connection per node: the newer replaces the older, which is a connection that died unnoticed,
- * a copied credential or an attack. A connection with a token that many share is named by its first
- * accepted report; until then it takes one of few places.
+ * One connection per node: a newer one replaces the older, which is a dead connection, a copied
+ * credential or an attack. A connection with a shared token is named by its first accepted report;
+ * until then it takes one of few places.
  */
 import type { ServerWebSocket } from "bun";
 import type { NodeId } from "../../../schema/id.ts";
@@ -21,7 +21,7 @@ export class NamedSockets<T extends Named> {
     this.unnamedMax = unnamedMax;
   }
 
-  /** False if there is no place for it. */
+  /** False if no place is free. */
   open(socket: ServerWebSocket<T>): boolean {
     const { node } = socket.data;
     if (node !== null) this.put(socket, node);
@@ -30,7 +30,7 @@ export class NamedSockets<T extends Named> {
     return true;
   }
 
-  /** The connection turned out to be this node's. */
+  /** Ties a connection with a shared token to its node. */
   name(socket: ServerWebSocket<T>, node: NodeId): void {
     if (!this.unnamed.delete(socket)) return;
     socket.data.node = node;

@@ -1,6 +1,6 @@
 /**
- * The list of nodes: filtered, in a stable order, whole unless a limit is asked for. A fleet of
- * 10,000 is 25 MiB of JSON, so it is printed in slices.
+ * The list of nodes: filtered, in a stable order, complete unless a limit is given. 10,000 nodes
+ * are 25 MiB of JSON, so it is formatted in slices.
  */
 import type { Context } from "hono";
 import type { NodeView } from "../../../schema/api.ts";
@@ -11,7 +11,7 @@ import type { Env, RoutePorts } from "./app.ts";
 import { invalid } from "./request.ts";
 import { openSliced } from "./sliced.ts";
 
-/** Nodes looked at in one slice: 2 ms of work, 250 KiB at eight GPUs a node. */
+/** Nodes per slice: 2 ms of work, 250 KiB at eight GPUs a node. */
 const SLICE_NODES = 100;
 
 type Filter = {
@@ -21,7 +21,7 @@ type Filter = {
   labels: readonly (readonly string[])[];
 };
 
-/** `viewOf` shows a node; it is called for a node only when its slice is due. */
+/** `viewOf` is called for a node only when its slice is due. */
 export function listNodes(
   c: Context<Env>,
   ports: RoutePorts,
@@ -45,10 +45,10 @@ export function listNodes(
   return c.body(openSliced(slices), 200, { "Content-Type": "application/json" });
 }
 
-/** Pool, then id: where a node stands in the list, and what a cursor says. */
+/** Sort key of a node, and content of a cursor: pool, then id. */
 const keyOf = (node: Node): string => `${node.pool ?? "~"}\u0000${node.id}`;
 
-/** The nodes behind a cursor that need not be shown to be sorted out, in the list's order. */
+/** The nodes after the cursor, sorted, filtered by all that does not need the view. */
 function orderedAfter(after: string, nodes: Iterable<Node>, filter: Filter): Node[] {
   const keyed: { key: string; node: Node }[] = [];
   for (const node of nodes) {
@@ -101,7 +101,7 @@ function passes({ status, health, query, labels }: Filter, view: NodeView): bool
   );
 }
 
-/** An empty filter is none. */
+/** An empty filter matches everything. */
 export function matches(wanted: string | undefined, found: string | null): boolean {
   return wanted === undefined || wanted === "" || wanted === found;
 }

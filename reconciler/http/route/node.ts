@@ -1,13 +1,13 @@
-/** Nodes, instances and what a person orders for them. */
+/** Nodes and instances, and the orders for them. */
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { CommandView, NodeView, PodPlanView } from "../../../schema/api.ts";
 import { COMMAND_TYPES, type Command, type CommandType } from "../../../schema/command.ts";
-import { parseDuration } from "../../../schema/duration.ts";
 import { CommandId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import type { Node } from "../../../schema/node.ts";
 import { judgeCommand } from "../../core/fold/command.ts";
+import { judgeForget } from "../../core/fold/forget.ts";
 import { viewAttempt } from "../view/bootstrap.ts";
 import { explainNode } from "../view/explain.ts";
 import { iso, viewHealthEvent, viewInstance, viewNode } from "../view/node.ts";
@@ -15,7 +15,8 @@ import { emptyChange } from "../../core/store.ts";
 import { findNode } from "./find-node.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { listNodes, matches } from "./node-list.ts";
-import { eventBy, invalid, needs, readAsked, reasonOrNone, Refusal, sayNear } from "./request.ts";
+import { durationOf, eventBy, idempotencyKey, needs } from "./request.ts";
+import { readAsked, reasonOrNone, Refusal, sayNear, sayReason } from "./request.ts";
 
 export function viewOf(ports: RoutePorts, node: Node): NodeView {
   const pool = ports.reconciler.activeConfig().pools.find((one) => one.name === node.pool);
@@ -29,7 +30,7 @@ export function viewOf(ports: RoutePorts, node: Node): NodeView {
   });
 }
 
-/** Why the Node of a machine that is gone is still there; `null` = it is not, or nobody knows. */
+/** Why a gone machine's Node still exists; `null` = it does not, or that is unknown. */
 function staysOf({ reconciler }: RoutePorts, { kube, phase }: Node): string | null {
   if (phase.kind !== "gone" || kube === null || kube.absentSince !== null) return null;
   const { cluster } = reconciler.cluster();
@@ -49,7 +50,7 @@ export function viewCommand(command: Command): CommandView {
   };
 }
 
-/** The node that the path names; an order names exactly one that may still be ordered about. */
+/** The node that the path names. An order needs exactly one match, by its current names. */
 export function locateNode(c: Context<Env>, ports: RoutePorts): Node {
   const given = c.req.param("id") ?? "";
   const { nodes } = ports.reconciler.fleet();
@@ -130,6 +131,39 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
   for (const type of COMMAND_TYPES) {
     api.post(`/nodes/:id/${type}`, needs("operator"), (c) => order(c, ports, type));
   }
+  api.delete("/nodes/:id", needs("operator"), (c) => forget(c, ports));
+}
+
+const Forget = v.strictObject({ reason: reasonOrNone });
+
+/** Removes the record of an unmanaged machine that is gone. */
+async function forget(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const { id } = locateNode(c, ports);
+  const { body, by, now } = await readAsked(c, ports, Forget);
+  const { reconciler, clock } = ports;
+  const { heartbeatTimeoutMs } = reconciler.activeConfig().server;
+  let refusal: string | null = null;
+  await reconciler.change((draft) => {
+    const node = draft.node(id);
+    // Removed in the meantime, which is the requested outcome.
+    if (node === null) return;
+    const silentMs = reconciler.presence.isHeard(id)
+      ? reconciler.presence.silentMs(id, clock.monoMs(), heartbeatTimeoutMs)
+      : null;
+    const judgement = judgeForget(node, { silentMs, heartbeatTimeoutMs });
+    if (judgement.kind === "refused") {
+      refusal = judgement.message;
+      return;
+    }
+    draft.change.removedNodes.push(id);
+    const why = sayReason(body.reason);
+    const message = `its record is removed${why}; an agent that reports again starts a new one`;
+    const about = { node: id, pool: node.pool };
+    draft.tell([eventBy(by, { at: now, kind: "node.forgotten", ...about, message })]);
+  });
+  if (refusal !== null) throw new Refusal("conflict", refusal, { node_id: id });
+  reconciler.presence.forget(id);
+  return c.json({ node_id: id, forgotten_by: by });
 }
 
 const Order = v.strictObject({
@@ -139,22 +173,21 @@ const Order = v.strictObject({
   dry_run: v.optional(v.boolean(), false),
 });
 
-/** How long an order waits for the loop before the answer is "accepted, not yet applied". */
+/** How long an order waits for the loop before the answer is 202, "accepted, not yet applied". */
 const APPLY_MS = 3_000;
 
 async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Promise<Response> {
   const node = locateNode(c, ports);
   const { body, by, now } = await readAsked(c, ports, Order);
   const { force, reason } = body;
-  const timeoutMs = readTimeout(body.timeout);
-  const id = v.safeParse(CommandId, c.req.header("Idempotency-Key") ?? ports.newId());
-  if (!id.success) return invalid(`Idempotency-Key: ${id.issues[0].message}`);
-  const before = await ports.store.command(id.output);
-  // The forced order is another one: the answer to the first must not stand for it.
+  const timeoutMs = body.timeout === null ? null : durationOf("timeout", body.timeout);
+  const id = idempotencyKey(c) ?? v.parse(CommandId, ports.newId());
+  const before = await ports.store.command(id);
+  // A forced order differs from an unforced one, so the stored answer must not stand for it.
   const isSame = before?.node === node.id && before.type === type && before.force === force;
   if (before !== null && !isSame) {
     const was = `${before.force ? "forced " : ""}${before.type} of ${before.node}`;
-    throw new Refusal("conflict", `Idempotency-Key ${id.output} was used for ${was}`);
+    throw new Refusal("conflict", `Idempotency-Key ${id} was used for ${was}`);
   }
   if (before !== null) return c.json(viewCommand(before));
   const judgement = judgeCommand(node, { type, force, reason });
@@ -168,7 +201,7 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
     return c.json({ plan, ...(pods === null ? {} : { pods }) });
   }
   const command: Command = {
-    id: id.output,
+    id,
     node: node.id,
     type,
     reason,
@@ -179,7 +212,7 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
     state: "accepted",
     message: null,
   };
-  const message = `${type}${reason === "" ? "" : `: ${reason}`}`;
+  const message = `${type}${sayReason(reason)}`;
   const about = { node: node.id, pool: node.pool, session: node.session?.id ?? null };
   const event = eventBy(by, { at: now, kind: "command.issued", ...about, message });
   await ports.store.commit({ ...emptyChange(), commands: [command], events: [event] });
@@ -195,15 +228,7 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
   return c.json(viewCommand(result), result.state === "applied" ? 200 : 202);
 }
 
-function readTimeout(given: string | null): number | null {
-  if (given === null) return null;
-  const parsed = parseDuration(given);
-  if (parsed.ok) return parsed.ms;
-  const hint = parsed.hint === null ? "" : ` (${parsed.hint})`;
-  return invalid(`timeout: ${parsed.message}${hint}`);
-}
-
-/** What a drain would ask of each pod; `null` for a node that is in no cluster. */
+/** What a drain would do with each pod; `null` for a node that is in no cluster. */
 async function podsOf(
   ports: RoutePorts,
   node: Node,
@@ -228,7 +253,7 @@ async function podsOf(
   });
 }
 
-/** Who forces an end does not wait for what runs there (`decideOrder`); a drain may be forced. */
+/** A forced end does not wait for the node's work (`decideOrder`); a forced drain still drains. */
 function isDrained(type: CommandType, force: boolean): boolean {
   if (type === "cordon" || type === "uncordon") return false;
   return type === "drain" || !force;
@@ -254,13 +279,11 @@ function formatDrain(ports: RoutePorts, node: Node, timeoutMs: number | null): s
   const pool = config.pools.find((one) => one.name === node.pool) ?? null;
   const limit = timeoutMs ?? pool?.drain.timeoutMs ?? 0;
   const work =
-    left.kind === "busy"
-      ? left.message
-      : left.kind === "empty"
-        ? "no work on it"
-        : left.kind === "dark"
-          ? left.message
-          : "its workload is unknown";
+    left.kind === "empty"
+      ? "no work on it"
+      : left.kind === "busy" || left.kind === "dark"
+        ? left.message
+        : "its workload is unknown";
   const deadline = limit === 0 ? "no deadline" : `at most ${Math.round(limit / 1000)} s`;
   return `drain ${node.id} (${work}; ${deadline})`;
 }

@@ -1,13 +1,12 @@
 /**
- * Who reads the metrics page at once. Nobody has to say who they are, and a large fleet's page is
- * a second of work: a caller may read a few at once, all together some more, and one that is never
- * read gives its place back.
+ * Limits on concurrent reads of the metrics page, which needs no credential and takes a second of
+ * work in a large fleet: some per caller, more in total. A page that is not read frees its place.
  */
 import type { Clock } from "../../core/clock.ts";
 
 export type PageLimits = { caller: number; all: number };
 
-/** A page that nobody has begun to read by then, such as the answer to a HEAD, has no place. */
+/** A page that is not read by then, such as the answer to a HEAD, frees its place. */
 const BEGIN_MS = 5_000;
 
 export class Pages {
@@ -21,7 +20,7 @@ export class Pages {
     this.limits = limits;
   }
 
-  /** The same slices with a place until their end; `null` = there is none. */
+  /** The same slices, holding a place until they end; `null` = no place is free. */
   open<T>(caller: string, slices: AsyncIterable<T>): AsyncIterable<T> | null {
     const own = this.byCaller.get(caller) ?? 0;
     if (own >= this.limits.caller || this.all >= this.limits.all) return null;

@@ -1,14 +1,15 @@
 /**
- * The five operations on a pool's size that an autoscaler from outside needs: set it, grow it,
- * remove named nodes, lower it without deleting, and read target and members. Each change is one
- * transaction, judged inside it; said again under the same `Idempotency-Key` it changes nothing and
- * answers how the pool is now.
+ * The operations of an external autoscaler on a pool: set or change its size, remove named nodes,
+ * read target and members. Each change is one transaction, judged inside it. Repeated under the
+ * same `Idempotency-Key` it changes nothing and answers the pool's present state.
  */
 import type { Context } from "hono";
 import * as v from "valibot";
-import { CommandId, type NodeId } from "../../../schema/id.ts";
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { whole } from "../../../schema/number.ts";
+import { unitOf, wantsDemand } from "../../core/scaling/demand.ts";
 import { recall, remember } from "../../core/scaling/asked.ts";
 import { remove, type Removed } from "../../core/scaling/removal.ts";
 import { lower, refusal, resize, type Asking, type Resized } from "../../core/scaling/resize.ts";
@@ -18,10 +19,10 @@ import { newPoolState } from "../../core/fold/new-pool.ts";
 import { viewMembers } from "../view/member.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { findNode } from "./find-node.ts";
-import { locatePool, nodesOf, sizeWarnings, statusView } from "./pool-view.ts";
-import { invalid, needs, readAsked, reasonOrNone, Refusal, sayNear } from "./request.ts";
+import { locatePool, nodesOf, statusView } from "./pool.ts";
+import { idempotencyKey, needs, readAsked, reasonOrNone, Refusal, sayNear } from "./request.ts";
 
-/** Far more than one asks to lose at once; a list pasted by mistake is more likely. */
+/** Longer lists are more likely a mistake. */
 const REMOVED_MAX = 1_000;
 
 const size = (least: number) =>
@@ -35,7 +36,7 @@ const clamp = v.optional(v.boolean(), false);
 
 const Size = v.strictObject({ nodes: size(0), reason, clamp });
 const Grow = v.strictObject({ by: size(1), reason, clamp });
-/** `by` as cluster autoscalers say it, or `to`, which may be said twice without harm. */
+/** `by`, as cluster autoscalers send it, or `to`, which can be repeated without harm. */
 const Shrink = v.pipe(
   v.strictObject({ by: v.optional(size(1)), to: v.optional(size(0)), reason }),
   v.check(({ by, to }) => (by === undefined) !== (to === undefined), "expected either by or to"),
@@ -81,7 +82,7 @@ export function poolSizeRoutes(api: App, ports: RoutePorts): void {
   });
 }
 
-/** What one request asks for: in words that tell equal ones, and how it is judged. */
+/** One request: a text that is the same for equal requests, and the judgement. */
 type SizeRequest = {
   what: string;
   judge(asking: Asking, desired: number, work: UnitOfWork): Resized | Removed;
@@ -95,16 +96,15 @@ async function change<S extends v.GenericSchema<unknown, { reason: string }>>(
 ): Promise<Response> {
   const pool = locatePool(c, ports);
   const { body, by, now } = await readAsked(c, ports, schema);
-  const key = v.safeParse(v.optional(CommandId), c.req.header("Idempotency-Key"));
-  if (!key.success) return invalid(`Idempotency-Key: ${key.issues[0].message}`);
+  const key = idempotencyKey(c);
   const request = requestOf(body);
-  let answer: Resized | Removed | { kind: "told" } = { kind: "told" };
+  let answer: Resized | Removed | { kind: "repeated" } = { kind: "repeated" };
   await ports.reconciler.change((work) => {
     const state = work.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
-    const before = recall(state, key.output ?? null, request.what);
+    const before = recall(state, key, request.what);
     if (before.kind === "done") return;
     if (before.kind === "other") {
-      const message = `Idempotency-Key ${key.output} was used for: ${before.what}`;
+      const message = `Idempotency-Key ${key} was used for: ${before.what}`;
       answer = refusal("conflict", message);
       return;
     }
@@ -113,26 +113,25 @@ async function change<S extends v.GenericSchema<unknown, { reason: string }>>(
     answer = request.judge(asking, desiredOf(pool, state), work);
     if (answer.kind === "refused") return;
     for (const node of answer.nodes) work.putNode(node);
-    work.putPool(remember(answer.state, key.output ?? null, request.what, now));
+    work.putPool(remember(answer.state, key, request.what, now));
     work.tell(answer.events);
   });
-  return say(c, ports, pool, answer);
-}
-
-function say(
-  c: Context<Env>,
-  ports: RoutePorts,
-  pool: Asking["pool"],
-  answer: Resized | Removed | { kind: "told" },
-): Response {
-  if (answer.kind === "refused") {
-    throw new Refusal(answer.code, answer.message, answer.details);
-  }
+  const result = answer as Resized | Removed | { kind: "repeated" };
+  if (result.kind === "refused") throw new Refusal(result.code, result.message, result.details);
   const more =
-    "removed" in answer
-      ? { removed: idsOf(answer.removed), already_leaving: idsOf(answer.already) }
+    "removed" in result
+      ? { removed: idsOf(result.removed), already_leaving: idsOf(result.already) }
       : {};
   return c.json({ ...statusView(ports, pool), ...more, warnings: sizeWarnings(pool) });
+}
+
+/** Warns a person who sets the size of a pool with an autoscaler. */
+function sizeWarnings({ name, scaling }: PoolConfig): string[] {
+  const { autoscaler } = scaling;
+  if (autoscaler === null) return [];
+  const by = wantsDemand(autoscaler) ? ` (by its queue, in ${unitOf(autoscaler)})` : "";
+  const type = `${autoscaler.type} autoscaler${by}`;
+  return [`pool ${name} has a ${type}: it continues from this size, and may change it`];
 }
 
 function idsOf(nodes: readonly Node[]): string[] {

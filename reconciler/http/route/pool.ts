@@ -1,17 +1,18 @@
-/** Pools: what they have, what they want, and a person's word about it. */
+/** Pools: their nodes, size and status; holds, and demand that is reported from outside. */
 import type { Context } from "hono";
 import * as v from "valibot";
+import type { PoolConfig } from "../../../schema/config.ts";
 import { InstantText } from "../../../schema/instant.ts";
+import type { Node } from "../../../schema/node.ts";
 import { whole } from "../../../schema/number.ts";
 import { expiryMs } from "../../core/scaling/demand.ts";
-import { sayQueue } from "../view/scaling.ts";
+import { sayQueue, viewScaling, type ScalingView } from "../view/scaling.ts";
 import { explainPool } from "../view/explain.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
+import { viewPool, viewPoolStatus } from "../view/pool.ts";
 import { holdOf } from "../view/safety.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { poolSizeRoutes } from "./pool-size.ts";
-import { locatePool, nodesOf, poolView, scalingView, statusView } from "./pool-view.ts";
-import { eventBy, invalid, needs, readAsked, Refusal } from "./request.ts";
+import { eventBy, invalid, needs, readAsked, Refusal, sayNear, sayReason } from "./request.ts";
 import { endOf, HOLD_DEFAULT_MS, Lift, safetySource, Veto } from "./safety.ts";
 
 export function poolRoutes(api: App, ports: RoutePorts): void {
@@ -38,13 +39,59 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
   api.put("/pools/:pool/hold", needs("operator"), (c) => hold(c, ports));
   api.delete("/pools/:pool/hold", needs("operator"), (c) => resume(c, ports));
   api.put("/pools/:pool/demand", needs("operator"), (c) => setDemand(c, ports));
-  poolSizeRoutes(api, ports);
 }
 
-/**
- * Automation of the pool stands still until a moment that is always known
- * (docs/reference/safety.md#holds).
- */
+/** The pool that the path names. */
+export function locatePool(c: Context<Env>, ports: RoutePorts): PoolConfig {
+  const given = c.req.param("pool") ?? "";
+  const { pools } = ports.reconciler.activeConfig();
+  const pool = pools.find((one) => one.name === given);
+  if (pool !== undefined) return pool;
+  const names = pools.map((one) => one.name);
+  throw new Refusal("not_found", `no pool ${given}${sayNear(given, names)}`);
+}
+
+export function nodesOf(ports: RoutePorts, pool: string): Node[] {
+  return [...ports.reconciler.fleet().nodes.values()].filter((node) => node.pool === pool);
+}
+
+function scalingView(ports: RoutePorts, pool: PoolConfig): ScalingView {
+  const { reconciler, clock } = ports;
+  const { server } = reconciler.activeConfig();
+  return viewScaling(pool, reconciler.fleet().pools.get(pool.name), {
+    server,
+    status: reconciler.status(pool.name),
+    now: clock.wallMs(),
+    seen: reconciler.queueOf(pool.name),
+  });
+}
+
+function poolView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof viewPool> {
+  const { reconciler, clock } = ports;
+  const state = reconciler.fleet().pools.get(pool.name);
+  return viewPool(pool, state, nodesOf(ports, pool.name), {
+    plan: reconciler.lastPlan(),
+    now: clock.wallMs(),
+    scaling: scalingView(ports, pool),
+  });
+}
+
+export function statusView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof viewPoolStatus> {
+  const { reconciler, clock } = ports;
+  const nodes = nodesOf(ports, pool.name);
+  const readings = nodes.flatMap((node) => reconciler.presence.utilization(node.id) ?? []);
+  const mean = readings.length === 0 ? null : readings.reduce((a, b) => a + b, 0) / readings.length;
+  return viewPoolStatus(pool, reconciler.fleet().pools.get(pool.name), nodes, {
+    plan: reconciler.lastPlan(),
+    now: clock.wallMs(),
+    utilization: mean === null ? null : Math.round(mean * 10) / 10,
+    scaling: scalingView(ports, pool),
+    facts: reconciler.fleet().facts,
+    providers: reconciler.lastSight()?.providers ?? null,
+  });
+}
+
+/** Pauses automation of the pool; a hold always ends (docs/reference/safety.md#holds). */
 async function hold(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const pool = locatePool(c, ports);
   const { body, by, now } = await readAsked(c, ports, Veto);
@@ -68,9 +115,9 @@ async function resume(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     if (state === null || state.hold === null) return;
     draft.putPool({ ...state, hold: null });
     was = holdOf(state, now) !== null;
-    // A hold that has run out ended by itself: nobody lifted it.
+    // An expired hold ended by itself and was not lifted.
     if (!was) return;
-    const why = body.reason === "" ? "" : `: ${body.reason}`;
+    const why = sayReason(body.reason);
     const message = `the hold by ${state.hold.by} is lifted${why} (it was: ${state.hold.why})`;
     draft.tell([eventBy(by, { at: now, kind: "safety.released", pool: pool.name, message })]);
   });
@@ -86,14 +133,13 @@ const jobs = v.pipe(
 const Demand = v.strictObject({
   pending_jobs: jobs,
   queue_depth: jobs,
-  /** When the queue was looked at; without it, now. */
+  /** When the queue was observed; default now. */
   observed_at: v.optional(InstantText),
 });
 
 /**
- * The queue of a pool, from whatever knows it, in the unit that the pool counts: with `count: gpus`
- * these are GPUs. While it is fresh it stands before what the scheduler shows. Said again it
- * changes nothing.
+ * The pool's queue as an external system reports it, in the unit that the pool counts (GPUs with
+ * `count: gpus`). While fresh it takes precedence over the scheduler's. Repeating it is harmless.
  */
 async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const pool = locatePool(c, ports);
@@ -112,12 +158,12 @@ async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> 
   await ports.reconciler.change((draft) => {
     const state = draft.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
     const before = state.demand?.observedAt ?? 0;
-    // A stored time ahead of the clock is from before the clock was set back: it yields.
+    // A stored time in the future is from before the clock was set back, so it is replaced.
     newest = before > now ? observedAt : Math.max(before, observedAt);
     if (newest === observedAt) draft.putPool({ ...state, demand });
   });
   if (newest === observedAt) return c.json(statusView(ports, pool));
   const known = new Date(newest).toISOString();
-  const message = `observed_at: ${given ?? ""} is older than what is known (${known})`;
+  const message = `observed_at: ${given ?? ""} is older than the stored observation (${known})`;
   throw new Refusal("conflict", message);
 }

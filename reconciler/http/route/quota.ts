@@ -1,21 +1,21 @@
 /**
- * What one node may send: reports, bytes, news and new connections, each a token bucket. An agent
- * that keeps its spool loses nothing by waiting; without the bound one credential takes the CPU,
- * the memory and the disk of the whole fleet. A bucket may go below zero once, so that no report is
- * too large for ever.
+ * Rate limits of one node: reports, bytes, news and new connections, each a token bucket. Without
+ * them one credential could use up the CPU, memory and disk of the whole fleet; an agent that waits
+ * loses nothing, because it keeps its spool. A bucket may go below zero once, so that no report is
+ * too large forever.
  */
 import { LIMIT } from "../../../schema/limit.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 
 type Kind = keyof typeof LIMIT.node;
 /** What is left of each kind; absent = all. */
-type Bucket = { left: Partial<Record<Kind, number>>; atMono: number; toldMono: number };
+type Bucket = { left: Partial<Record<Kind, number>>; atMono: number; loggedMono: number };
 
-/** Buckets in memory before full ones are looked for and forgotten. */
+/** Buckets in memory before full ones are removed. */
 const SWEEP_EACH = 1_000;
-/** A node that sends too much is named in the log this often. */
-const TELL_MS = 60_000;
-/** An answer names at least this pause: less costs more than it saves. */
+/** Interval of log lines about one node. */
+const LOG_MS = 60_000;
+/** Least pause in an answer: a shorter one costs more than it saves. */
 const WAIT_MS_MIN = 100;
 
 const KINDS: readonly Kind[] = ["reports", "bytes", "news", "connections"];
@@ -28,8 +28,8 @@ export class Quota {
   private sweepAt = SWEEP_EACH;
 
   /**
-   * `factor` widens every bucket: a replica that only passes reports on leaves the pace to the
-   * leader, and stops those who ignore it.
+   * `factor` widens every bucket: a standby leaves the pace to the leader, and stops only agents
+   * that ignore it.
    */
   constructor(clock: Pick<Clock, "monoMs">, log: Log, factor = 1) {
     this.clock = clock;
@@ -37,7 +37,7 @@ export class Quota {
     this.factor = factor;
   }
 
-  /** Takes all of it or nothing. 0 = taken, else the milliseconds to wait. */
+  /** Takes all of it or nothing. 0 = taken, else milliseconds to wait. */
   take(key: string, wanted: Partial<Record<Kind, number>>): number {
     const now = this.clock.monoMs();
     const bucket = this.bucketOf(key, now);
@@ -50,7 +50,7 @@ export class Quota {
       if (ms > waitMs) [waitMs, over] = [ms, kind];
     }
     if (waitMs > 0) {
-      this.tell(key, bucket, over, now);
+      this.warn(key, bucket, over, now);
       return Math.max(WAIT_MS_MIN, waitMs);
     }
     for (const kind of KINDS) {
@@ -76,7 +76,7 @@ export class Quota {
       return known;
     }
     if (this.buckets.size >= this.sweepAt) this.sweep(now);
-    const bucket: Bucket = { left: {}, atMono: now, toldMono: -Infinity };
+    const bucket: Bucket = { left: {}, atMono: now, loggedMono: -Infinity };
     this.buckets.set(key, bucket);
     return bucket;
   }
@@ -93,7 +93,7 @@ export class Quota {
     }
   }
 
-  /** A bucket that is full again says nothing that its absence does not. */
+  /** Forgets full buckets, which equal absent ones. */
   private sweep(now: number): void {
     for (const [key, bucket] of this.buckets) {
       this.refill(bucket, now);
@@ -102,9 +102,9 @@ export class Quota {
     this.sweepAt = this.buckets.size + SWEEP_EACH;
   }
 
-  private tell(key: string, bucket: Bucket, kind: Kind, now: number): void {
-    if (now - bucket.toldMono < TELL_MS) return;
-    bucket.toldMono = now;
+  private warn(key: string, bucket: Bucket, kind: Kind, now: number): void {
+    if (now - bucket.loggedMono < LOG_MS) return;
+    bucket.loggedMono = now;
     const { perSecond } = LIMIT.node[kind];
     const message = "a node exceeds its report rate limit: its reports are deferred";
     this.log("warn", message, { node: key, limit: kind, per_second: perSecond });

@@ -1,13 +1,13 @@
-/** Whether this control plane should be given work: what speaks against it, in words. */
+/** Readiness of a leader and of a standby: the reasons against it, in words. */
 import type { Clock } from "../../core/clock.ts";
 import type { Ingest } from "../../runtime/ingest.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
 import type { Store } from "../../core/store.ts";
 import type { Forward } from "./forward.ts";
 
-/** A provider that cannot be listed for this long makes readiness degraded instead of absent. */
+/** From then on a provider that cannot be listed no longer keeps the server from being ready. */
 const ADOPT_MS = 60_000;
-/** A probe is a write: anonymous callers get one a second between them. */
+/** A probe of the store is a write, and callers are anonymous: at most one a second. */
 const PROBE_MS = 1_000;
 
 export function openReadiness(from: {
@@ -32,23 +32,20 @@ export function openReadiness(from: {
     const problem = ingest.problem();
     if (problem !== null) out.push(`ingest: ${problem}`);
     if (!reconciler.hasAdopted() && mono - startedMono < ADOPT_MS) {
-      out.push("adoption: the first look at every provider is not finished");
+      out.push("adoption: the first listing of every provider is not finished");
     }
     return out;
   };
 }
 
-/** A copy that could not be renewed for this long is not served as if it were the fleet. */
+/** A copy that is older is not served as the fleet. */
 const COPY_MS = 10_000;
 
-/**
- * A standby is ready while it can do what it is there for: show the fleet, and pass work on. During
- * a take-over it cannot, and says so.
- */
+/** A standby is ready while it can show the fleet and forward requests; not during a take-over. */
 export function openStandbyReadiness(from: {
   forward: Forward;
   copyAgeMs(): number;
-  /** Why it could not take the lead when it was its turn. */
+  /** Why it could not take over when it tried. */
   unfit(): string | null;
 }): () => Promise<string[]> {
   return async () => {

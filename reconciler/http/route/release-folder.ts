@@ -1,8 +1,8 @@
 /**
  * The releases that this control plane serves: folders named after a version, as `npm run release`
- * writes them, plus its own release. That one is assembled from the `navarch-node` binary beside
- * `navarch`, so a plain build can install agents of the same architecture. A folder counts as a
- * release once it has a `SHA256SUMS`; only files listed there are served.
+ * writes them, and its own release, assembled from the `navarch-node` binary beside `navarch`, so
+ * that a plain build can install agents of its architecture. A folder is a release once it has a
+ * `SHA256SUMS`; only files listed there are served.
  *
  * Adapter: files.
  */
@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { compareVersions } from "../../../schema/release.ts";
 
 export type ReleaseFile = {
-  /** Hex, as listed; what the file really has is for the one who downloads it to check. */
+  /** Hex, as listed; the downloader verifies the file against it. */
   sha256: string;
   source: { path: string } | { text: string };
 };
@@ -38,7 +38,7 @@ export type OwnRelease = {
 };
 
 const SUMS = "SHA256SUMS";
-/** Nothing that could leave the folder, and no hidden file. */
+/** No path that leaves the folder, and no hidden file. */
 const VERSION = /^[0-9][0-9A-Za-z.+~-]*$/;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._+~-]*$/;
 
@@ -46,7 +46,7 @@ export function isVersion(text: string): boolean {
   return VERSION.test(text);
 }
 
-/** `folders` are looked at in order, each time: a release put there later is seen. */
+/** `folders` are read in order for each request, so a release added later is seen. */
 export function openReleases(folders: readonly string[], own: OwnRelease): Releases {
   const digests = openDigests();
   const find = async (version: string): Promise<Release | null> => {
@@ -66,7 +66,7 @@ export function openReleases(folders: readonly string[], own: OwnRelease): Relea
   return { find, latest };
 }
 
-/** A name that cannot be read as a version is given away when asked for, and never the newest. */
+/** A name that is no version can be downloaded by name, and is never the newest. */
 function newestOf(versions: readonly string[]): string | null {
   let newest: string | null = null;
   for (const version of versions) {
@@ -76,7 +76,7 @@ function newestOf(versions: readonly string[]): string | null {
   return newest;
 }
 
-/** Versions of which the folder has a complete release; a folder that is not there has none. */
+/** Versions with a complete release in the folder; none if there is no folder. */
 function versionsIn(folder: string): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder).filter((name) => {
@@ -96,7 +96,7 @@ function readRelease(folder: string, version: string): Release | null {
   return { version, sums, files };
 }
 
-/** `HEX  NAME` a line, as sha256sum prints it; a line of another form lists nothing. */
+/** `HEX  NAME` lines, as sha256sum prints them; other lines are ignored. */
 export function parseSums(text: string): Map<string, string> {
   const sums = new Map<string, string>();
   for (const line of text.split("\n")) {
@@ -106,7 +106,7 @@ export function parseSums(text: string): Map<string, string> {
   return sums;
 }
 
-/** `null` without an agent binary: there is nothing to install. */
+/** `null` without an agent binary. */
 async function ownRelease(own: OwnRelease, digests: Digests): Promise<Release | null> {
   const files = new Map<string, ReleaseFile>();
   const all = new Map([...own.files, ["VERSION", { text: `${own.version}\n` }] as const]);
@@ -125,7 +125,7 @@ export function digestOf(text: string): string {
   return new Bun.CryptoHasher("sha256").update(text).digest("hex");
 }
 
-/** SHA-256 of files of a hundred megabytes, each read once for as long as it does not change. */
+/** SHA-256 of files, computed once until size, time or inode changes; some have 100 MB. */
 function openDigests(): Digests {
   const known = new Map<string, { stamp: string; digest: Promise<string> }>();
   return async (path) => {

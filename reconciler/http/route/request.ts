@@ -1,13 +1,14 @@
 /**
- * What routes do with a request before they act on it: who may call, what the body and the query
- * say, and the one shape of a refusal. A refusal is thrown where it is noticed, and `app.ts` turns
- * it into the answer, so that a handler reads as what happens when all is well.
+ * What routes do with a request before they act on it: check the role, read body and query, and
+ * refuse. A refusal is thrown, and `app.ts` makes the answer.
  */
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { ErrorCode } from "../../../schema/api.ts";
 import { roleIncludes, type Role } from "../../../schema/credential.ts";
+import { parseDuration } from "../../../schema/duration.ts";
 import type { EventDraft } from "../../../schema/event.ts";
+import { CommandId } from "../../../schema/id.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import type { Env, RoutePorts } from "./app.ts";
 
@@ -28,15 +29,16 @@ export function invalid(message: string): never {
   throw new Refusal("invalid_argument", message);
 }
 
-/** Lets only `role` and above through. */
+/** Lets only `role` and above through. The handler carries its role, for the generated page. */
 export function needs(role: Exclude<Role, "node">) {
-  return async (c: Context<Env>, next: () => Promise<void>): Promise<void> => {
+  const check = async (c: Context<Env>, next: () => Promise<void>): Promise<void> => {
     const { name, role: has } = c.get("principal");
     if (!roleIncludes(has, role)) {
       throw new Refusal("permission_denied", `${name} has role ${has}; this needs ${role}`);
     }
     await next();
   };
+  return Object.assign(check, { role });
 }
 
 /** Reads and checks a JSON body; the error names the path, what was expected and what was found. */
@@ -45,17 +47,19 @@ export async function readBody<S extends v.GenericSchema>(
   schema: S,
 ): Promise<v.InferOutput<S>> {
   const text = await c.req.text();
-  let raw: unknown;
-  try {
-    raw = text === "" ? {} : JSON.parse(text);
-  } catch {
-    // What could not be read is not repeated: it may be a secret in the wrong place.
-    return invalid("body is not JSON");
-  }
-  return parse(schema, raw);
+  return parse(schema, text === "" ? {} : parseJson(text, "body"));
 }
 
-/** What a person asks for: the body, by whom, and when. */
+/** The parser's own message would repeat the text, which may hold a secret. */
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return invalid(`${what} is not JSON`);
+  }
+}
+
+/** A person's request: the body, the person's name, and the time. */
 export async function readAsked<S extends v.GenericSchema>(
   c: Context<Env>,
   { clock }: Pick<RoutePorts, "clock">,
@@ -89,32 +93,47 @@ export const queryNumber = (message: string, least = 0) =>
     ),
   );
 
-/** One mistake is told, so no more are looked for. */
+/** Only the first issue is reported, so parsing stops there. */
 function parse<S extends v.GenericSchema>(schema: S, raw: unknown): v.InferOutput<S> {
   const parsed = v.safeParse(schema, raw, { abortEarly: true });
   return parsed.success ? parsed.output : invalid(sayIssue(parsed.issues[0]));
 }
 
-/** A message says what is wrong, and does not carry the whole value back. */
+/** Milliseconds of a duration in the body, such as `24h`. */
+export function durationOf(key: string, text: string): number {
+  const span = parseDuration(text);
+  if (span.ok) return span.ms;
+  return invalid(`${key}: ${span.message}${span.hint === null ? "" : ` (${span.hint})`}`);
+}
+
+export function idempotencyKey(c: Context<Env>): CommandId | null {
+  const key = v.safeParse(v.nullish(CommandId, null), c.req.header("Idempotency-Key"));
+  return key.success ? key.output : invalid(`Idempotency-Key: ${key.issues[0].message}`);
+}
+
+/** A message names the problem and does not repeat the whole value. */
 const ISSUE_CHARS_MAX = 300;
 
 /** `gpus[0].index: expected number, found "x"`. */
 export function sayIssue(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue) ?? "body";
-  const said = `${path}: ${issue.message}`;
-  return said.length <= ISSUE_CHARS_MAX ? said : `${said.slice(0, ISSUE_CHARS_MAX - 1)}…`;
+  const text = `${path}: ${issue.message}`;
+  return text.length <= ISSUE_CHARS_MAX ? text : `${text.slice(0, ISSUE_CHARS_MAX - 1)}…`;
 }
 
-/** ` (did you mean "x"?)`, or nothing where no allowed name is near. */
+/** ` (did you mean "x"?)`, or nothing if no allowed name is near. */
 export function sayNear(given: string, allowed: readonly string[]): string {
   const near = nearest(given, allowed);
   return near === null ? "" : ` (did you mean "${near}"?)`;
 }
 
-/** Why something is done, where it need not be said. */
+/** An optional reason. */
 export const reasonOrNone = v.optional(v.pipe(v.string(), v.maxLength(1_024)), "");
 
-/** The event that tells what a person did. */
+/** `: REASON`, or nothing. */
+export const sayReason = (reason: string): string => (reason === "" ? "" : `: ${reason}`);
+
+/** The event that records what a person did. */
 export function eventBy(
   by: string,
   event: Pick<EventDraft, "at" | "kind" | "message"> & Partial<EventDraft>,

@@ -1,21 +1,20 @@
 /**
- * What people see of the safety machinery and how they stop it: a freeze of the fleet, a hold of a
- * pool (docs/reference/safety.md#holds). Every veto says who and why, and each is told as an event.
- * Said again it replaces what was said before; lifting what does not exist changes nothing.
+ * The safety status, and what people do about it: freeze the fleet, trust a suspended rule, forgive
+ * a GPU (docs/reference/safety.md#holds). Each change names a person and a reason, and is recorded
+ * as an event. A repeated freeze replaces the earlier one; lifting an absent one changes nothing.
  */
 import * as v from "valibot";
 import type { Context } from "hono";
-import { parseDuration } from "../../../schema/duration.ts";
-import { nearest } from "../../../schema/nearest.ts";
 import { factsOf } from "../../../schema/safety.ts";
 import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewTrust } from "../view/trust.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { eventBy, invalid, needs, readAsked, reasonOrNone, Refusal } from "./request.ts";
+import { durationOf, eventBy, invalid, needs } from "./request.ts";
+import { readAsked, reasonOrNone, Refusal, sayNear, sayReason } from "./request.ts";
 
 /** docs/reference/safety.md#holds */
 export const HOLD_DEFAULT_MS = 24 * 3_600_000;
-/** What has to stand still for longer belongs into the configuration, where others find it. */
+/** A longer pause belongs in the configuration, where others find it. */
 const VETO_MS_MAX = 90 * 24 * 3_600_000;
 
 const why = v.pipe(
@@ -27,39 +26,27 @@ const why = v.pipe(
 
 export const Veto = v.strictObject({
   reason: why,
-  /** How long, as people write it: `24h`. */
+  /** A duration, such as `24h`. */
   for: v.nullish(v.string("expected a duration, for example 24h"), null),
-  /** Instead of `for`: the moment it ends. */
+  /** Its end, instead of `for`. */
   until: v.nullish(v.pipe(v.string(), v.isoTimestamp("expected an RFC 3339 time")), null),
 });
 
 export const Lift = v.strictObject({ reason: reasonOrNone });
 
-/** When a veto ends; `null` = it was not said. */
+/** When a hold or freeze ends; `null` = no end was given. */
 export function endOf(given: v.InferOutput<typeof Veto>, now: number): number | null {
   if (given.for !== null && given.until !== null) {
     return invalid("for, until: give one of them, not both");
   }
-  const until = given.for === null ? momentOf(given.until) : now + spanOf(given.for);
-  if (until === null) return null;
-  const name = given.for === null ? "until" : "for";
-  const said = given.for ?? given.until ?? "";
-  if (Number.isNaN(until)) return invalid(`${name}: ${said} is no moment`);
-  if (until <= now) return invalid(`${name}: ${said} ends before it begins`);
-  return until - now <= VETO_MS_MAX ? until : invalid(`${name}: ${said} is longer than 2160h`);
+  const [name, text] = given.for === null ? ["until", given.until] : ["for", given.for];
+  if (text === null) return null;
+  const until = name === "for" ? now + durationOf("for", text) : Date.parse(text);
+  if (Number.isNaN(until)) return invalid(`${name}: ${text} is not a time`);
+  if (until <= now) return invalid(`${name}: ${text} ends before it begins`);
+  return until - now <= VETO_MS_MAX ? until : invalid(`${name}: ${text} is longer than 2160h`);
 }
 
-function momentOf(given: string | null): number | null {
-  return given === null ? null : Date.parse(given);
-}
-
-function spanOf(given: string): number {
-  const span = parseDuration(given);
-  if (span.ok) return span.ms;
-  return invalid(`for: ${span.message}${span.hint === null ? "" : ` (${span.hint})`}`);
-}
-
-/** Everything that it takes to say what is held back now. */
 export function safetySource({ reconciler, clock }: RoutePorts): SafetySource {
   return {
     fleet: reconciler.fleet(),
@@ -107,7 +94,7 @@ async function unfreeze(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     if (fact?.kind !== "freeze") return;
     was = true;
     draft.dropFact("freeze");
-    const why = body.reason === "" ? "" : `: ${body.reason}`;
+    const why = sayReason(body.reason);
     const message = `the freeze by ${fact.by} is lifted${why} (it was: ${fact.why})`;
     draft.tell([eventBy(by, { at: now, kind: "safety.released", message })]);
   });
@@ -116,13 +103,13 @@ async function unfreeze(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 
 const Because = v.strictObject({ reason: why });
 
-/** A person's word that a rule which was put aside is right: its verdicts count again. */
+/** Re-enables a rule that a circuit breaker suspended. */
 async function trust(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, Because);
   const { reason } = body;
   const { reconciler } = ports;
-  const aside = factsOf(reconciler.fleet().facts, "quarantine").map((fact) => fact.rule);
-  const rule = knownName(c.req.param("rule"), aside, (name) => `no rule ${name} is suspended`);
+  const suspended = factsOf(reconciler.fleet().facts, "quarantine").map((fact) => fact.rule);
+  const rule = knownName(c.req.param("rule"), suspended, (name) => `no rule ${name} is suspended`);
   await reconciler.change((draft) => {
     draft.putFact({ kind: "trusted", rule, by, at: now, why: reason });
     const message = `rule ${rule} is trusted and counts again: ${reason}`;
@@ -131,7 +118,7 @@ async function trust(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   return c.json({ rule, trusted_by: by });
 }
 
-/** A GPU that failed was repaired: its machine may serve again. */
+/** Releases a quarantined GPU that was repaired: its machine may serve again. */
 async function forgive(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, Because);
   const { reconciler } = ports;
@@ -146,14 +133,11 @@ async function forgive(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   return c.json({ uuid, forgiven_by: by });
 }
 
-/** The name, which must be one of those that are known. */
 function knownName(
   given = "",
   known: readonly string[],
   unknown: (name: string) => string,
 ): string {
   if (known.includes(given)) return given;
-  const near = nearest(given, known);
-  const hint = near === null ? "" : ` (did you mean ${near}?)`;
-  throw new Refusal("not_found", `${unknown(given)}${hint}`);
+  throw new Refusal("not_found", `${unknown(given)}${sayNear(given, known)}`);
 }

@@ -1,7 +1,7 @@
 /**
- * A long answer as a stream of slices, each made only when the connection has taken the one before:
- * memory holds one slice however long the answer or slow the reader. Between two the process sees
- * to everything else that waits, so that a report waits for one slice and not for the whole page.
+ * A long answer as a stream of slices. Each is made only when the connection has taken the one
+ * before, so memory holds one slice however slow the reader. Other work of the process runs between
+ * two slices, so a report waits for one slice and not for the whole page.
  *
  * Adapter: timers.
  */
@@ -9,10 +9,10 @@ import { nextTurn } from "../../runtime/turn.ts";
 
 type Slice = string | Uint8Array;
 
-/** A client that has not read the whole body by then is disconnected, even if it still reads. */
+/** A client that has not read the whole body by then is disconnected. */
 const READ_MS_MAX = 120_000;
 
-/** Slices are generated lazily, so the answer to a HEAD costs nothing. */
+/** The slices are lazy, so the answer to a HEAD costs nothing. */
 export function openSliced(
   slices: Iterable<Slice> | AsyncIterable<Slice>,
   readMsMax = READ_MS_MAX,
@@ -34,7 +34,7 @@ export function openSliced(
       try {
         for await (const slice of slices) {
           await nextTurn();
-          // The reader is gone; leaving the loop ends the maker of slices too.
+          // The reader is gone; leaving the loop also ends the generator.
           if (!open) break;
           await Promise.race([controller.write(slice), over.promise]);
           await Promise.race([controller.flush(), over.promise]);
@@ -42,7 +42,7 @@ export function openSliced(
       } finally {
         clearTimeout(timer);
       }
-      // What was cut off must not look whole.
+      // A truncated body must not look complete.
       if (late) controller.close(new Error(`not read within ${readMsMax} ms`));
       else if (open) controller.close();
     },

@@ -1,7 +1,6 @@
 /**
- * The agents' WebSocket: text frames, a report up, a reply or an error down, in order. A slow or
- * silent agent is closed by limits, not by luck.
- *
+ * The agents' WebSocket: text frames, reports up, replies and errors down, in order. Limits close
+ * the connection of a slow or silent agent.
  * Adapter: network (the server's socket callbacks).
  */
 import type { ServerWebSocket } from "bun";
@@ -12,31 +11,27 @@ import { type ReportAnswer, takeReport, throttled } from "./agent.ts";
 import { refuseStranger } from "./gate.ts";
 import { VIOLATION } from "./named.ts";
 
-/**
- * The header is kept and not the principal: a revoked or expired token ends with its next frame.
- */
+/** Keeps the header, not the principal: a revoked or expired token ends with its next frame. */
 export type StreamData = {
   header: string | null;
   tail: Promise<void>;
   queued: number;
-  /** Whose connection it is; `null` until a token that many share has said a node's report. */
+  /** `null` until a connection with a shared token has sent a node's report. */
   node: NodeId | null;
-  /** Under which its reports and bytes are counted. */
+  /** Key of its rate limits. */
   quotaKey: string;
-  /** Frames in a row that came before the time at which they were asked to. */
+  /** Frames in a row that ignored a requested pause. */
   early: number;
   /** Address of the agent's end. */
   remote?: string;
 };
 
-/**
- * Frames of one agent that may wait for the store: more means that it does not wait for replies.
- */
+/** Frames of one agent that may wait for the store; more means that it ignores replies. */
 const QUEUED_MAX = 16;
 
-/** Frames in a row that an agent may send although it was asked to wait. */
+/** Frames in a row that an agent may send during a requested pause. */
 export const EARLY_MAX = 16;
-/** Bytes of all agents' frames that wait; beyond it each agent has one frame waiting. */
+/** Bytes of all agents' waiting frames; beyond it each agent may have one frame waiting. */
 const QUEUED_BYTES_MAX = 32 * 1024 * 1024;
 
 const STREAM_PATH = "/v1/agent/stream";
@@ -44,21 +39,21 @@ const STREAM_PATH = "/v1/agent/stream";
 /** For every agent's socket, served by this replica or forwarded. */
 export const STREAM_LIMITS = {
   maxPayloadLength: LIMIT.reportBytesMax,
-  // Three missed default heartbeats; the socket itself pings in between.
+  // Three missed default heartbeats; the socket also pings.
   idleTimeout: 120,
   backpressureLimit: 1024 * 1024,
   closeOnBackpressureLimit: true,
   perMessageDeflate: false,
 } as const;
 
-/** What is done about an agent's socket, by whom this process is at the moment. */
+/** Serves agents' sockets; the leader and a standby do it differently. */
 export type Streams<T extends StreamData> = {
   open(socket: ServerWebSocket<T>): void;
   message(socket: ServerWebSocket<T>, frame: string | Buffer): void;
   close(socket: ServerWebSocket<T>): void;
 };
 
-/** `named` is told which node a connection turned out to be. */
+/** `named` is called when the node of a shared token's connection is known. */
 export function openStreams<T extends StreamData>(
   ports: RoutePorts,
   named: (socket: ServerWebSocket<T>, node: NodeId) => void,
@@ -77,10 +72,10 @@ export function openStreams<T extends StreamData>(
       if (waitMs === null) return;
       data.queued++;
       if (waitMs > 0) {
-        // The frame itself is let go; the order of answers stays that of reports.
+        // The frame is dropped; answers stay in the order of reports.
         data.tail = data.tail.then(() => {
           data.queued--;
-          tellError(socket, throttled(ports, waitMs));
+          sendError(socket, throttled(ports, waitMs));
         });
         return;
       }
@@ -92,12 +87,12 @@ export function openStreams<T extends StreamData>(
   };
 }
 
-/** How long to wait where the frames of all agents together are too many. */
+/** The pause when the waiting frames of all agents are too many. */
 const FULL_WAIT_MS = 1_000;
 
 /**
- * Counts a frame against what its agent may send. 0 = it may, else the milliseconds to wait; `null`
- * = the connection was closed, because the agent does not wait.
+ * Counts a frame against its agent's limits. 0 = accepted, else milliseconds to wait; `null` = the
+ * connection was closed, because the agent does not wait.
  */
 export function askToWait<T extends StreamData>(
   { quota }: Pick<RoutePorts, "quota">,
@@ -124,20 +119,20 @@ async function answer(
     try {
       raw = JSON.parse(String(frame));
     } catch {
-      // The parser's own words repeat the frame, which may be anything: a credential, too.
+      // The parser's own message would repeat the frame, which may hold a credential.
       const message = "frame is not JSON";
-      return tellError(socket, { kind: "error", code: "invalid_argument", message });
+      return sendError(socket, { kind: "error", code: "invalid_argument", message });
     }
     const judged = ports.authority.judge(socket.data.header, ports.clock.wallMs());
     const remote = socket.data.remote ?? "";
     if (judged.kind === "rejected") {
-      // It came in with a good token, which was taken back since then.
+      // The connection was opened with a valid token that was revoked since.
       refuseStranger(ports, judged, { remote, path: STREAM_PATH, method: "REPORT" });
       return void socket.close(VIOLATION, "the token is no longer valid");
     }
     const taken = await takeReport(ports, judged.principal, raw, { remote, request: "" });
     ports.metrics.observeIngest(ports.clock.monoMs() - started);
-    if (taken.kind === "error") return tellError(socket, taken);
+    if (taken.kind === "error") return sendError(socket, taken);
     if (socket.data.node === null) named(taken.reply.node_id);
     send(socket, taken.reply);
   } catch (error) {
@@ -148,7 +143,7 @@ async function answer(
   }
 }
 
-function tellError(
+function sendError(
   socket: Pick<ServerWebSocket, "send">,
   { code, message, retryMs }: Extract<ReportAnswer, { kind: "error" }>,
 ): void {

@@ -1,22 +1,21 @@
 /**
- * Tokens of people, and the credentials of nodes: made, listed, rotated, taken back. A person's
- * secret is shown once; a node's never passes a person's hands.
+ * Tokens of people, and the credentials of nodes: create, list, rotate, revoke. A person's secret
+ * is shown once; a node's never reaches a person.
  */
 import type { Context } from "hono";
 import * as v from "valibot";
 import { ROLES, type Credential, type TokenView } from "../../../schema/credential.ts";
-import { parseDuration } from "../../../schema/duration.ts";
 import { NodeId } from "../../../schema/id.ts";
 import { hashToken } from "../../security/auth.ts";
 import { emptyChange } from "../../core/store.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { eventBy, invalid, needs, readAsked, Refusal } from "./request.ts";
+import { durationOf, eventBy, invalid, needs, readAsked, Refusal } from "./request.ts";
 
-/** A shorter one is over before it can be shown: a unit was mistyped. */
+/** A shorter life is a mistyped unit: it would end before the token is shown. */
 const LIFE_MS_MIN = 1_000;
 
-/** A node's credentials are named by the node. */
+/** Prefix of the id of a node's credential. */
 const NODE = "node:";
 
 function viewToken(credential: Credential): TokenView {
@@ -47,7 +46,7 @@ const NewToken = v.strictObject({
 });
 
 export function tokenRoutes(api: App, ports: RoutePorts): void {
-  // Nodes are many, and what concerns one is asked for by its name.
+  // Nodes are many: their credentials are listed one node at a time, or once revoked.
   api.get("/tokens", needs("admin"), (c) => {
     const node = c.req.query("node") ?? null;
     const all = ports.authority.list();
@@ -67,9 +66,8 @@ async function create(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     const given = "by its provider, by bootstrap or by a join token";
     return invalid(`role: a node is given its credential ${given}`);
   }
-  const life = body.expires_in === null ? null : parseDuration(body.expires_in);
-  if (life?.ok === false) return invalid(`expires_in: ${life.message}`);
-  if (life !== null && life.ms < LIFE_MS_MIN) return invalid("expires_in: expected 1s or more");
+  const lifeMs = body.expires_in === null ? null : durationOf("expires_in", body.expires_in);
+  if (lifeMs !== null && lifeMs < LIFE_MS_MIN) return invalid("expires_in: expected 1s or more");
   const secret = ports.newSecret();
   const credential: Credential = {
     id: ports.newId(),
@@ -79,7 +77,7 @@ async function create(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     label: body.label,
     createdAt: now,
     createdBy: by,
-    expiresAt: life === null ? null : now + life.ms,
+    expiresAt: lifeMs === null ? null : now + lifeMs,
     revokedAt: null,
   };
   c.set("target", credential.id);
@@ -100,14 +98,14 @@ async function revoke(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 }
 
 /**
- * The node's agent is refused from its next report on. It goes on measuring, keeps its findings and
- * asks again each minute, so that it is heard at once when a join token for that node lets it back.
+ * Its agent is refused from the next report on. It keeps measuring, spools findings and retries
+ * each minute, so it is back soon after a join token for that node readmits it.
  */
 async function revokeNode(c: Context<Env>, ports: RoutePorts, name: string): Promise<Response> {
   const { node, keys } = nodeOf(name, ports);
   const by = c.get("principal").name;
   const credential = await keys.revoke(node, by);
-  await tell(ports, credential, "credential.revoked", by);
+  await record(ports, credential, "credential.revoked", by);
   return c.json(viewToken(credential));
 }
 
@@ -123,16 +121,16 @@ async function rotate(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   }
   const by = c.get("principal").name;
   const credential = await keys.rotate(node, by);
-  await tell(ports, credential, "credential.created", by);
+  await record(ports, credential, "credential.created", by);
   return c.json(viewToken(credential));
 }
 
-/** A node of the fleet, or one that was given a credential; a mistyped name is neither. */
+/** A node of the fleet, or one that has a credential. */
 function nodeOf(name: string, { authority, admission, reconciler }: RoutePorts) {
   const { success, output } = v.safeParse(NodeId, name);
   const isKnown = (node: NodeId) =>
     reconciler.fleet().nodes.has(node) || authority.ofNode(node) !== null;
-  if (success && admission !== undefined && isKnown(output)) {
+  if (success && admission !== null && isKnown(output)) {
     return { node: output, keys: admission.keys };
   }
   throw new Refusal("not_found", `no node ${name}`);
@@ -146,10 +144,10 @@ async function save(
 ): Promise<void> {
   await ports.store.saveCredential(credential);
   ports.authority.put(credential);
-  await tell(ports, credential, kind, by);
+  await record(ports, credential, kind, by);
 }
 
-async function tell(
+async function record(
   ports: RoutePorts,
   credential: Credential,
   kind: "credential.created" | "credential.revoked",

@@ -1,24 +1,24 @@
 /**
- * Upgrades of the fleet's agents as people order, watch and stop them. An order names a release
- * that this control plane can give away itself; the checksums of its agents are kept with the
- * order, so that what is installed is what was there when it was given.
+ * Upgrades of the fleet's agents: start, watch, stop. An upgrade names a release that this control
+ * plane serves. Its agents' checksums are stored with the order, so agents install exactly what
+ * was there when it was given.
  */
 import * as v from "valibot";
 import type { Context } from "hono";
-import { parseDuration } from "../../../schema/duration.ts";
 import type { CampaignFact, UpgradeView } from "../../../schema/upgrade.ts";
 import { isRelease, RELEASE_EXPECTED } from "../../../schema/release.ts";
 import { campaignOf, isSettled, staleRows } from "../../core/upgrade/decide-upgrade.ts";
 import { viewUpgrade } from "../view/upgrade.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { digestOf, parseSums, type Release } from "./release-folder.ts";
-import { eventBy, invalid, needs, readAsked, reasonOrNone, Refusal } from "./request.ts";
+import { durationOf, eventBy, invalid, needs } from "./request.ts";
+import { readAsked, reasonOrNone, Refusal, sayReason } from "./request.ts";
 
-/** Download, start and one full check of a minute's cadence, on a slow machine. */
+/** Download, start and one full check (once a minute) on a slow machine. */
 export const DEADLINE_DEFAULT_MS = 3 * 60_000;
-/** A shorter deadline fails on one lost heartbeat; a longer one hides a dead canary. */
+/** A shorter one fails on one lost heartbeat; a longer one hides a dead canary. */
 const DEADLINE_MS = { min: 10_000, max: 3_600_000 };
-/** An older release may lack the repair of a hole that is known by now: agents refuse it. */
+/** Agents refuse an older release, which may have a known security hole. */
 const NO_DOWNGRADE = "a downgrade needs a person at the machine (install.sh --version V there)";
 const AGENT = /^navarch-node-(linux-[a-z0-9]+)$/;
 
@@ -29,13 +29,13 @@ export const UpgradeOrder = v.strictObject({
       return `expected ${RELEASE_EXPECTED}, found ${JSON.stringify(input.slice(0, 80))}`;
     }),
   ),
-  /** As people write it: `10%`. */
+  /** A percentage, such as `10%`. */
   max_unavailable: v.optional(
     v.pipe(v.string(), v.regex(/^\d{1,3}(\.\d+)?%$/, "expected a percentage, for example 10%")),
     "10%",
   ),
   deadline: v.nullish(v.string("expected a duration, for example 3m"), null),
-  /** Of earlier releases' command line; refused with the reason. */
+  /** Sent by the command line of earlier releases; refused with the reason. */
   force: v.optional(v.boolean(), false),
 });
 
@@ -59,9 +59,9 @@ async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   if (percent <= 0 || percent > 100) {
     return invalid("max_unavailable: expected more than 0% and at most 100%");
   }
-  const span = body.deadline === null ? null : parseDuration(body.deadline);
-  if (span?.ok === false) return invalid(`deadline: ${span.message}`);
-  const deadlineMs = Math.round(span?.ms ?? DEADLINE_DEFAULT_MS);
+  const deadlineMs = Math.round(
+    body.deadline === null ? DEADLINE_DEFAULT_MS : durationOf("deadline", body.deadline),
+  );
   if (deadlineMs < DEADLINE_MS.min || deadlineMs > DEADLINE_MS.max) {
     return invalid("deadline: expected 10s to 1h");
   }
@@ -71,7 +71,7 @@ async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     const how = "put it into the release folder (npm run release)";
     throw new Refusal("not_found", `this control plane has no agent of release ${to}: ${how}`);
   }
-  // Agents verify it; better one answer here than a canary that refuses.
+  // Agents check this and would refuse; an answer here is better than a failed canary.
   if (parseSums(release.sums).get("VERSION") !== digestOf(`${to}\n`)) {
     const how = "agents would refuse it (npm run release writes that file)";
     const message = `SHA256SUMS of release ${to} has no checksum of its VERSION file: ${how}`;
@@ -124,10 +124,10 @@ async function stop(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   await reconciler.change((draft) => {
     const fact = draft.fact("upgrade");
     if (fact?.kind !== "upgrade") return;
-    // Said again with --rollback, those go back that a stop alone left where they are.
+    // A second stop with --rollback also rolls back what the first one left in place.
     const turns = rollback && !fact.rollback && fact.state !== "rolled back";
     if (fact.state !== "running" && !turns) return;
-    const why = `by ${by}${reason === "" ? "" : `: ${reason}`}`;
+    const why = `by ${by}${sayReason(reason)}`;
     draft.putFact({ ...fact, state: "stopped", why, endedAt: now, rollback });
     const more = rollback ? ", and those that have it go back" : "";
     const message = `the upgrade of agents to ${fact.to} is stopped ${why}${more}`;

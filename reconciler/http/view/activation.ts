@@ -1,6 +1,6 @@
 /**
- * Recorded activations as the lines of a file, without what looks like a secret. Pure; made line by
- * line, so that a large fleet's file never stands in memory as a whole.
+ * Recorded activations as the lines of a file, without secrets. Lazy, so that the file of a large
+ * fleet is never in memory as a whole. Pure.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -15,7 +15,7 @@ import {
 import type { Activation } from "../../runtime/recorder.ts";
 import { iso } from "./node.ts";
 
-/** Lines sent at once: a slice is made without a pause. */
+/** Lines made at once, without a pause. */
 const SLICE_LINES = 50;
 
 export function* saveActivations(

@@ -1,4 +1,4 @@
-/** How a set-up attempt is told over the API: the store's document in the field's style. Pure. */
+/** A set-up attempt in the API's form. Pure. */
 import type { BootstrapAttemptView, BootstrapStepView } from "../../../schema/api.ts";
 import type { BootstrapAttempt, Output, Step } from "../../../schema/bootstrap.ts";
 import { iso } from "./node.ts";
@@ -32,7 +32,7 @@ function viewStep(step: Step): BootstrapStepView {
   };
 }
 
-/** Head and tail as one text, with a line that says what lay between. */
+/** Head and tail as one text, with a line about what was dropped between them. */
 function formatOutput({ head, tail, droppedBytes }: Output): string {
   if (droppedBytes === 0) return `${head}${tail}`;
   return `${head}\n[… ${droppedBytes} bytes left out …]\n${tail}`;

@@ -1,7 +1,6 @@
 /**
- * Why a node or pool is as it is, what happens next and when, and what is in the way. Pure: made
- * from the node, its recorded events and the newest plan, which are the same values the loop acted
- * on.
+ * Explains a node or pool: its state and causes, what happens next and when, and what blocks it.
+ * Made from the node, its events and the newest plan, the values that the loop acted on. Pure.
  */
 import { groupIncidents } from "../../../health/policy/incident.ts";
 import type { ExplainView, PlanView } from "../../../schema/api.ts";
@@ -24,7 +23,7 @@ import { countPool, conditionsOf } from "./pool.ts";
 import { iso, isoOrNull } from "./node.ts";
 import type { SafetySource } from "./safety.ts";
 
-/** One line about an action, as a person would say it. */
+/** One line about an action, for people. */
 export function sayAction(action: Action): string {
   switch (action.kind) {
     case "admit":
@@ -77,10 +76,7 @@ export function viewPlan(plan: Plan, blind: string[], frozen: string | null): Pl
   };
 }
 
-/**
- * The step of the ladder that the node is on (docs/reference/safety.md#ladder), as far as this
- * version climbs it.
- */
+/** The node's step of the repair ladder (docs/reference/safety.md#ladder). */
 function rungOf({ phase, cordon }: Node): string {
   switch (phase.kind) {
     case "draining":
@@ -105,7 +101,7 @@ function rungOf({ phase, cordon }: Node): string {
   }
 }
 
-/** The open repair, or how the last one ended. */
+/** The open repair, or the end of the last one. */
 function saySession(node: Node): string[] {
   const { session, lastSession } = node;
   if (session !== null) {
@@ -117,14 +113,14 @@ function saySession(node: Node): string[] {
   return [`its last repair ended ${iso(lastSession.closedAt)}: ${lastSession.how}`];
 }
 
-/** Evidence that does not count, with the version of the rule that would have it count. */
-function sayAside({ judgement, firstAt }: HeldFinding): { at: string; text: string } {
+/** Evidence of a suspended or shadow rule. */
+function saySuspended({ judgement, firstAt }: HeldFinding): { at: string; text: string } {
   const rule = ruleKeyOf(judgement);
   const would = `rule ${rule} is a shadow or in quarantine and would say ${judgement.result}`;
   return { at: iso(firstAt), text: `suspended, does not count: ${judgement.because}; ${would}` };
 }
 
-/** Where a machine comes from that no cloud of ours knows, and which pool counts it. */
+/** Where an unmanaged machine is counted. */
 function sayUnbought(node: Node): string[] {
   if (!isUnbought(node)) return [];
   const named = node.agent?.inventory.pool ?? null;
@@ -145,7 +141,7 @@ function sayKube(node: Node, now: number, unproven: string | null): string[] {
   if (unproven !== null) given.push(`Kubernetes shows no fault of it: ${unproven}`);
   if (kube === null) return given;
   if (kube.absentSince !== null) {
-    // One that it cannot prove to run on may well be there.
+    // An agent that cannot prove its Node may still run on it.
     const lost = `Node ${kube.name} is no longer in Kubernetes since ${iso(kube.absentSince)}`;
     return unproven === null ? [lost, ...given] : given;
   }
@@ -214,7 +210,7 @@ export function explainNode(
         text: `${e.kind}: ${e.message}${e.actor === "navarch" ? "" : ` (${e.actor})`}`,
       })),
       ...held,
-      ...(node.health.aside ?? []).map(sayAside),
+      ...(node.health.aside ?? []).map(saySuspended),
       ...sayQuarantined(node),
     ],
     next:
@@ -232,7 +228,7 @@ export function explainNode(
   };
 }
 
-/** The log of its setup, while it runs, until the node serves, and where it failed. */
+/** The command for the set-up's log: while it runs, until the node serves, or if it failed. */
 function seeOf({ bootstrap, id, phase }: Node): string[] {
   if (bootstrap === null || bootstrap === undefined) return [];
   if (phase.kind === "bootstrapping") return [`navarch bootstrap ${id} --follow`];

@@ -1,27 +1,28 @@
 /**
- * What is held back, in sentences: waits that say the same told once, what stops a pool, and how
- * much of each limit around it is used. Pure.
+ * What holds a pool back, in sentences: equal waits as one, what stops the pool, and how much of
+ * each limit around it is used. Pure.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Wait, WaitReason } from "../../../schema/plan.ts";
 import { openSpendBudget } from "../../core/safety/spend.ts";
-import { FLEET, scopesOf } from "../../core/safety/scope.ts";
+import { FLEET } from "../../core/safety/scope.ts";
 import {
   breakersAround,
   freezeOf,
   holdOf,
   roomsOf,
+  scopesAround,
   suspectsOf,
   type SafetySource,
 } from "./safety.ts";
 
-/** Lines of one explanation: beyond, nobody reads, and the plan has them all. */
+/** Lines of one explanation; `navarch plan` has them all. */
 const LINES_MAX = 50;
 /** Nodes named in a line about many. */
 const NAMED_MAX = 3;
 
-/** Reasons that are a limit or a veto, said before the message. The others speak for themselves. */
+/** Titles of the waits that are a limit or a veto. The other messages need none. */
 const TITLE: Partial<Record<WaitReason, string>> = {
   blind: "blind",
   budget: "no room in a budget",
@@ -30,7 +31,7 @@ const TITLE: Partial<Record<WaitReason, string>> = {
   bootstrap_guard: "new nodes do not come up",
 };
 
-/** One line for each message; with `named`, whom it is about. */
+/** One line for each message; with `named`, preceded by the nodes. */
 export function sayWaits(waits: readonly Wait[], named: boolean): string[] {
   const groups = Map.groupBy(waits, ({ reason, message, node }) => {
     return `${reason}\n${message}\n${node === null}`;
@@ -53,7 +54,7 @@ function nameOf(nodes: readonly string[]): string {
   return `${shown}${more}: `;
 }
 
-/** What keeps the whole pool from acting, or makes it slow. */
+/** What stops the whole pool or slows it down. */
 export function stopsOf(
   pool: PoolConfig,
   state: PoolState | undefined,
@@ -81,16 +82,13 @@ export function stopsOf(
   return out;
 }
 
-/** The budgets of every scope around the pool's nodes, and the bills that have a ceiling. */
+/** The budgets of every scope around the pool's nodes, and the limits on spend. */
 export function limitsOf(
   pool: PoolConfig,
   nodes: readonly Node[],
   from: SafetySource,
 ): string[] {
-  const scopes = new Set([FLEET, `pool:${pool.name}`]);
-  for (const node of nodes) {
-    if (node.phase.kind !== "gone") for (const scope of scopesOf(node)) scopes.add(scope);
-  }
+  const scopes = scopesAround(pool.name, nodes);
   const rooms = roomsOf(from)
     .filter(({ scope }) => scopes.has(scope))
     .map(({ scope, rung, used, max }) => `${rung} in ${scope}: ${used} of at most ${max}`);

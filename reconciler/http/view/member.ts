@@ -1,7 +1,6 @@
 /**
- * A pool's target and its members, as whoever scales from outside needs them: one row for each node
- * that is not gone, in one of three states, with the identity under which the cloud and Kubernetes
- * know it. Pure.
+ * A pool's target and members for an external autoscaler: one row for each node that is not gone,
+ * in one of three states, with its identities at the cloud and in Kubernetes. Pure.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, Phase, PoolState } from "../../../schema/node.ts";
@@ -11,17 +10,17 @@ import { iso } from "./node.ts";
 
 export type MemberView = {
   node_id: string;
-  /** `creating` is wanted or coming up, `deleting` will be gone, `running` is what is between. */
+  /** `creating`: wanted or coming up; `deleting`: will be gone; `running`: all between. */
   state: "creating" | "running" | "deleting";
   phase: string;
   since: string;
-  /** As the machine tells it to its cluster: `aws:///us-east-1a/i-0abc`; `null` = not known. */
+  /** As the machine registers at its cluster: `aws:///us-east-1a/i-0abc`; `null` = unknown. */
   provider_id: string | null;
-  /** As its cloud calls it; `null` until something was bought. */
+  /** The cloud's id; `null` until something was bought. */
   instance_id: string | null;
   provider: string | null;
   kubernetes_node: string | null;
-  /** Why it is not there yet: the last refusal of a cloud. */
+  /** The last refusal of a cloud. */
   error: { class: string; message: string } | null;
 };
 
@@ -76,7 +75,7 @@ function stateOf({ phase, order }: Node): MemberView["state"] {
     case "held":
       return "running";
     case "draining":
-      // Emptied for a repair in place, or by a person's order, it stays.
+      // A node that is emptied for a repair in place, or by a person's order, stays.
       if (phase.purpose === "repair" || order?.goal === "drain") return "running";
       return phase.purpose === "operator" && order === null ? "running" : "deleting";
     case "terminating":

@@ -1,4 +1,4 @@
-/** A node as the HTTP interface shows it. Pure. */
+/** A node as the HTTP API shows it. Pure. */
 import type {
   GpuView,
   HealthEventView,
@@ -34,8 +34,8 @@ function viewKube(kube: Node["kube"], stays: string | null): KubeNodeView | null
 }
 
 /**
- * `heardAt` is when it was last heard in this process's life, `labels` its pool's, `unready` why no
- * machine of its pool can be set up now.
+ * `heardAt` is the last report in this process's life, `labels` the pool's, `unready` why the
+ * pool's machines cannot be set up now.
  */
 export function viewNode(
   node: Node,
@@ -44,7 +44,7 @@ export function viewNode(
     labels: Record<string, string>;
     threshold: number;
     unready: string | null;
-    /** Why its Node object is still there though its machine is gone. */
+    /** Why the Node object of a gone machine still exists. */
     stays: string | null;
   },
 ): NodeView {
@@ -101,7 +101,7 @@ export function viewNode(
   };
 }
 
-/** What is in the way of a node that is not there yet, or was until it was given up. */
+/** What blocks a node that is coming up, or why it was given up. */
 function setUpReasons({ phase, bootstrap }: Node, unready: string | null): string[] {
   const { kind } = phase;
   const isComing = kind === "requested" || kind === "booting" || kind === "bootstrapping";
@@ -134,7 +134,7 @@ export function viewHealthEvent(from: { receivedAt: number; finding: Finding }):
   };
 }
 
-/** Since when the node's instance is to end without having ended; `null` = that is not so. */
+/** When the termination of the node's instance began; `null` = none is pending. */
 export function endingSince({ phase, instance }: Node): number | null {
   if (phase.kind !== "terminating" || instance === null) return null;
   return instance.state === "terminated" ? null : phase.since;

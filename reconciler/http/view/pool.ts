@@ -1,4 +1,4 @@
-/** Pools as the HTTP interface and the metrics count them. Pure. */
+/** Pools as the HTTP API and the metrics count them. Pure. */
 import type { PoolStatusView, PoolView } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
@@ -59,7 +59,7 @@ export function countPool(nodes: Iterable<Node>): PoolCount {
   return count;
 }
 
-/** What stands in the pool's way, in words: its own waits, not those of single nodes. */
+/** What blocks the pool: its own waits, not those of single nodes. */
 export function conditionsOf(
   pool: string,
   state: PoolState | undefined,
@@ -101,7 +101,7 @@ export function viewPool(
   };
 }
 
-/** They count towards the size, so that nothing is bought for them. */
+/** Nodes without a Node object count towards the size, so nothing is bought in their place. */
 function sayMissingNodes(nodes: Node[]): string[] {
   const count = nodes.filter((node) => missingNodeOf(node) !== null).length;
   if (count === 0) return [];
@@ -109,10 +109,10 @@ function sayMissingNodes(nodes: Node[]): string[] {
   return [`${are} no Node object in Kubernetes and can take no pods: navarch doctor kubernetes`];
 }
 
-/** As far as this process has looked at the clouds; `null` = not at all. */
+/** `null` = not observed yet. */
 type Providers = Sight["providers"] | null;
 
-/** Why the pool could not grow within its bounds: there is nobody at all to ask for a machine. */
+/** Why the pool cannot grow within its bounds: no provider can supply a machine. */
 function growthBarOf(pool: PoolConfig, providers: Providers): string | null {
   const why: string[] = [];
   for (const { name } of pool.providers) {
@@ -123,11 +123,11 @@ function growthBarOf(pool: PoolConfig, providers: Providers): string | null {
   return why.length === 0 ? null : [...new Set(why)].join("; ");
 }
 
-/** `cannot_scale_up` says why not, where the bounds would allow it. */
+/** `cannot_scale_up`: the reason, where the bounds would allow growth. */
 export type StatusView = PoolStatusView &
   Pick<ScalingView, "cooldown_remaining_s" | "queue"> & {
     cannot_scale_up: string | null;
-    /** Of `total_nodes`, the ones that this fleet did not buy. */
+    /** Of `total_nodes`, those that this fleet did not buy. */
     unmanaged_nodes: number;
   };
 

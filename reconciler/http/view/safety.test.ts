@@ -225,7 +225,7 @@ test("a place that refused has a back-off on the page, by provider, region and t
 test("noteWarnings() is on the page, and nothing is where nobody counted", async () => {
   const a = openWorldApp(await fleet(1));
   expect(await metric(a, "navarch_config_warnings")).toEqual([]);
-  a.metrics.noteWarnings(2);
+  a.metrics.configWarnings = 2;
   expect(await metric(a, "navarch_config_warnings")).toEqual(["navarch_config_warnings 2"]);
 });
 

@@ -1,7 +1,6 @@
 /**
- * What the safety machinery holds back now and why, as the HTTP interface, the metrics and the
- * explanations show it. Pure: made from the same facts, configuration and newest plan that the loop
- * acted on.
+ * What the safety machinery holds back and why, for the HTTP API, the metrics and explanations.
+ * Made from the facts, configuration and newest plan that the loop acted on. Pure.
  */
 import type {
   BilledView,
@@ -27,7 +26,7 @@ import { openSpendBudget } from "../../core/safety/spend.ts";
 import { frozenBy } from "../../core/safety/step.ts";
 import { endingSince, iso, isoOrNull } from "./node.ts";
 
-/** Rows of a list that may be as long as the fleet: the newest or oldest say enough. */
+/** Rows of a list that could be as long as the fleet. */
 const SHOWN_MAX = 20;
 
 /** What each provider class guarantees after any crash (docs/reference/providers.md#classes). */
@@ -37,11 +36,11 @@ const GUARANTEE: Record<ProviderClass, string> = {
   "tag-only": "bounded surplus",
 };
 
-/** Everything it takes to say what is held back. */
+/** What the view is made of. */
 export type SafetySource = {
   fleet: Fleet;
   config: Config;
-  /** `null` before the first look. */
+  /** `null` before the first observation. */
   sight: Sight | null;
   plan: Plan;
   /** Why the loop, or a pool of it, does not act. */
@@ -105,7 +104,7 @@ export function viewSafety(from: SafetySource): SafetyView {
   };
 }
 
-/** The fleet's freeze while it holds. */
+/** The fleet's freeze, while in force. */
 export function freezeOf(facts: ReadonlyMap<string, Fact>, now: number): HoldView | null {
   const [freeze] = factsOf(facts, "freeze");
   if (freeze === undefined || frozenBy(facts, now) === null) return null;
@@ -113,7 +112,7 @@ export function freezeOf(facts: ReadonlyMap<string, Fact>, now: number): HoldVie
   return { by, why, at: iso(at), until: isoOrNull(until) };
 }
 
-/** A pool's hold while it holds. */
+/** A pool's hold, while in force. */
 export function holdOf(state: PoolState | undefined, now: number): HoldView | null {
   const hold = state?.hold ?? null;
   if (hold === null || hold.until <= now) return null;
@@ -126,7 +125,16 @@ export function viewBreaker(breaker: FactOf<"breaker">): BreakerView {
   return { scope, state, since: iso(since), why, cause: shared };
 }
 
-/** The breakers around a pool's nodes: its own, the fleet's and those of its domains. */
+/** The fleet, the pool, and the failure domains of its nodes. */
+export function scopesAround(pool: string, nodes: Iterable<Node>): Set<string> {
+  const scopes = new Set<string>([FLEET, `pool:${pool}`]);
+  for (const node of nodes) {
+    if (node.phase.kind !== "gone") for (const scope of scopesOf(node)) scopes.add(scope);
+  }
+  return scopes;
+}
+
+/** The breakers of the scopes around a pool's nodes. */
 export function breakersAround(
   pool: string,
   nodes: Iterable<Node>,
@@ -134,14 +142,11 @@ export function breakersAround(
 ): BreakerView[] {
   const breakers = factsOf(facts, "breaker");
   if (breakers.length === 0) return [];
-  const scopes = new Set([FLEET, `pool:${pool}`]);
-  for (const node of nodes) {
-    if (node.phase.kind !== "gone") for (const scope of scopesOf(node)) scopes.add(scope);
-  }
+  const scopes = scopesAround(pool, nodes);
   return breakers.filter(({ scope }) => scopes.has(scope)).map(viewBreaker);
 }
 
-/** Places of the pool, as it is set up now, at which new nodes do not come up. */
+/** Offers of the pool, as configured now, where new nodes do not come up. */
 export function suspectsOf(
   pool: PoolConfig,
   state: PoolState | undefined,
@@ -158,10 +163,7 @@ export function suspectsOf(
   });
 }
 
-/**
- * What may still be done in each scope, widest first. A large fleet has thousands of racks: one is
- * shown only while something of it is in use.
- */
+/** Use of each budget, widest scope first. Racks, of which there are many, only if used. */
 export function roomsOf({ fleet, config, now }: SafetySource): RoomView[] {
   const rooms = openBudgets(fleet, config, now).rooms();
   const rank = (scope: string): number =>
@@ -178,7 +180,7 @@ export function countWaits(plan: Plan): SafetyView["waits"] {
   return waits;
 }
 
-/** Every instance that is billed though its end was asked for, the oldest first. */
+/** Instances that are billed while their termination is pending, oldest first. */
 export function stillBilled(nodes: Iterable<Node>): BilledView[] {
   const out: { since: number; view: BilledView }[] = [];
   for (const node of nodes) {
@@ -208,7 +210,7 @@ function viewStillBilled(nodes: Iterable<Node>): SafetyView["still_billed"] {
   };
 }
 
-/** A sum of prices without the dust of binary fractions. */
+/** Removes the rounding errors of a sum of prices. */
 function cents(dollars: number): number {
   return Math.round(dollars * 10_000) / 10_000;
 }

@@ -1,6 +1,6 @@
 /**
- * What people see of a pool's autoscaler: the queue as far as it is known and by whom, the rest of
- * the cooldown, and what is missing or odd. Pure.
+ * The status of a pool's autoscaler: the queue as known and its source, the remaining cooldown, and
+ * what is missing or odd. Pure.
  */
 import type { Config, PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
@@ -15,13 +15,13 @@ import {
 } from "../../core/scaling/demand.ts";
 import type { ScalerStatus } from "../../runtime/scaler.ts";
 
-/** The queue that counts now, and whose word it is. */
+/** The queue that counts now, and its source. */
 export type QueueView = {
   source: string;
   observed_at: string;
   /** Whole seconds. */
   age_s: number;
-  /** What the autoscaler counts; `null` = none looks at the queue. */
+  /** What the autoscaler counts; `null` = no autoscaler reads the queue. */
   counts: "pods" | "gpus" | null;
   pending_gpus: number;
   gpu_depth: number;
@@ -30,7 +30,7 @@ export type QueueView = {
 export type ScalingView = {
   pending_jobs: number | null;
   queue_depth: number | null;
-  /** `null` = the queue is not known. */
+  /** `null` = unknown. */
   queue: QueueView | null;
   /** Whole seconds until the autoscaler may act again; `null` without an autoscaler. */
   cooldown_remaining_s: number | null;
@@ -42,7 +42,7 @@ type From = {
   status: ScalerStatus | null;
   /** Wall milliseconds. */
   now: number;
-  /** The queue as the pool's scheduler shows it; without it, or `null`: nobody can tell. */
+  /** The queue as the pool's scheduler shows it; absent or `null` = unknown. */
   seen?: QueueSight | null;
 };
 
@@ -82,7 +82,7 @@ function viewQueue(known: KnownQueue, counts: QueueView["counts"], now: number):
   };
 }
 
-/** The queue in one line, for the explanation of a pool; `null` = it is not known. */
+/** The queue in one line, for the explanation of a pool; `null` = unknown. */
 export function sayQueue({ pending_jobs, queue_depth, queue }: ScalingView): string | null {
   if (queue === null) return null;
   const gpus =
@@ -100,9 +100,7 @@ function cooldownOf(pool: PoolConfig, state: PoolState | undefined, now: number)
   return Math.ceil(Math.min(cooldownMs, Math.max(0, at + cooldownMs - now)) / 1_000);
 }
 
-/**
- * 1 if the demand that is wanted, or once was reported, is not known now; `null` if it is nobody's.
- */
+/** 1 if demand is needed, or was reported once, and is unknown now; `null` if none is needed. */
 export function staleness(
   pool: PoolConfig,
   state: PoolState | undefined,

@@ -1,6 +1,6 @@
 /**
- * How agents reach the control plane and whose orders they carry out, as they report it. Pure. What
- * an agent says travels the way that it speaks of: over plain http it is a hint, never a proof.
+ * How agents reach the control plane and whose key they trust, by their own reports. Over plain
+ * http such a report is a hint and no proof. Pure.
  */
 import type { Node } from "../../../schema/node.ts";
 import type { AgentsView, TrustView } from "../../../schema/order.ts";
@@ -8,7 +8,7 @@ import type { AgentsView, TrustView } from "../../../schema/order.ts";
 /** `key` signs orders here; `tls`: this control plane speaks TLS itself. */
 export type TrustOf = { key: string | null; tls: boolean };
 
-/** Of each group a person looks at a few; `navarch get nodes` lists the rest. */
+/** Names per group; `navarch get nodes` lists the rest. */
 const NAMES_MAX = 5;
 
 class Group {

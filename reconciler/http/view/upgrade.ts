@@ -1,4 +1,4 @@
-/** The newest upgrade of agents as people see it: the campaign, and every node's part. Pure. */
+/** The newest upgrade of agents: the campaign, and the state of each node. Pure. */
 import type { NodeId } from "../../../schema/id.ts";
 import type { UpgradeNodeView, UpgradeView } from "../../../schema/upgrade.ts";
 import type { Fleet, Sight } from "../../core/fleet.ts";
@@ -7,12 +7,12 @@ import { candidateStatusOf, takesPart } from "../../core/upgrade/candidate.ts";
 import { campaignOf, isAtRest, rowsOf } from "../../core/upgrade/decide-upgrade.ts";
 import { pausedBy } from "../../core/upgrade/step.ts";
 
-/** `sight` as the newest activation had it; `null` = none yet. */
+/** `sight` is that of the newest activation; `null` = none yet. */
 export function viewUpgrade(fleet: Fleet, sight: Sight | null): UpgradeView {
   const campaign = campaignOf(fleet.facts);
   if (campaign === null) return { upgrade: null };
   const rows = rowsOf(fleet.facts, campaign);
-  const told = new Set(rows.map((row) => row.node));
+  const listed = new Set(rows.map((row) => row.node));
   const nodes: UpgradeNodeView[] = rows.map(({ node, step, since, why }) => {
     const version = fleet.nodes.get(node as NodeId)?.agent?.version ?? "";
     return { node_id: node, version, state: step, since: iso(since), why };
@@ -25,10 +25,10 @@ export function viewUpgrade(fleet: Fleet, sight: Sight | null): UpgradeView {
     total++;
     const version = node.agent?.version ?? "";
     if (version === campaign.to) have++;
-    if (told.has(node.id)) continue;
+    if (listed.has(node.id)) continue;
     const status = candidateStatusOf(node, campaign);
     const why = "why" in status ? status.why : null;
-    // Of one that is over nobody is next.
+    // A campaign that has ended reaches no further nodes.
     const state = running || status.kind === "has it" ? status.kind : "left alone";
     nodes.push({ node_id: node.id, version, state, since: null, why });
   }

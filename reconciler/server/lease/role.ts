@@ -55,12 +55,12 @@ export type Parts = {
   /** See `RoutePorts`. */
   backup: (() => Promise<string>) | null;
   /** See `RoutePorts`. */
-  caPem?: string | null;
+  caPem: string | null;
   /** See `Port`. */
   peerTls(): PeerTls | null;
-  install?: InstallPorts;
+  install: InstallPorts | null;
   /** See `RoutePorts`. */
-  names?: ReadonlySet<string>;
+  names: ReadonlySet<string>;
   openProviders(): Promise<OpenProviders>;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
   /** Sets machines up over SSH; `null` = this control plane does not. */
@@ -114,16 +114,15 @@ export async function openLeader(
   const { reconciler, ingest } = await composeRole(parts, store, opened, from);
   const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
   store.on({ committed: (change) => story.change(change) });
-  metrics.lead(true);
+  metrics.leads = true;
   const notReady = openReadiness({ reconciler, ingest, store, clock });
   const quota = new Quota(clock, log);
   const live = (node: NodeId) => bootstrapper?.live(node) ?? null;
-  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live });
   const { cluster } = parts.scheduler;
-  if (cluster !== null) {
-    const agent = (node: NodeId) => reconciler.fleet().nodes.get(node)?.agent ?? null;
-    ports.pods = new PodTokens({ review: cluster.review, agent, clock, log });
-  }
+  const agent = (node: NodeId) => reconciler.fleet().nodes.get(node)?.agent ?? null;
+  const pods =
+    cluster === null ? null : new PodTokens({ review: cluster.review, agent, clock, log });
+  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live, pods });
   const front = new Front(ports, null);
   const notifier = parts.openNotifier(loaded.config.server.notifier, store);
   return {
@@ -164,7 +163,7 @@ export async function openStandby(
   const opened: OpenProviders = { providers: new Map(), unavailable };
   const idle = { dryRun: true, permit: ALWAYS, bootstrapper: null, cursors: [] };
   const { reconciler, ingest } = await composeRole(parts, store, opened, idle);
-  metrics.lead(false);
+  metrics.leads = false;
   let copied: LeaseRow | null = null;
   let freshMono = clock.monoMs();
   let refreshing: Promise<void> | null = null;
@@ -194,7 +193,8 @@ export async function openStandby(
   const unfit = (): string | null => from.unfit.why;
   const notReady = openStandbyReadiness({ forward, copyAgeMs, unfit });
   const quota = new Quota(clock, log, PASSED_ON);
-  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live: () => null });
+  const life = { reconciler, ingest, quota, notReady, live: () => null, pods: null };
+  const ports = portsOf(parts, store, life);
   // What was just passed on is in the leader's store, but the row may have been read before.
   const again = async (): Promise<void> => {
     await refreshing;
@@ -241,7 +241,7 @@ async function composeRole(
     credential: (node) => authority.issueNode(node),
     bootstrap: bootstrapper?.run.bind(bootstrapper) ?? null,
     keyProblem: parts.keyProblem,
-    signer: install === undefined ? null : openOrderSigner(install.key, parts.systemMs),
+    signer: install === null ? null : openOrderSigner(install.key, parts.systemMs),
     committed: metrics.committed.bind(metrics),
     judged: metrics.judged.bind(metrics),
   });
@@ -252,12 +252,11 @@ async function composeRole(
 function portsOf(
   parts: Parts,
   store: Store,
-  life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live">,
+  life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live" | "pods">,
 ): RoutePorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
+  const { install, names, caPem } = parts;
   const admission = openAdmission({ store, authority, clock, log });
   const own = { authority, store, metrics, clock, log, newId, newSecret, backup };
-  const { install, names = new Set<string>() } = parts;
-  const served = install === undefined ? { names } : { install, names };
-  return { ...life, ...own, ...served, admission, caPem: parts.caPem ?? null };
+  return { ...life, ...own, install, names, caPem, admission };
 }
