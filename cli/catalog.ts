@@ -31,6 +31,7 @@ import { manifestsKubernetes } from "./command/manifests.ts";
 import { plan } from "./command/plan.ts";
 import { policyShow } from "./command/policy-show.ts";
 import { policyTest } from "./command/policy-test.ts";
+import { providerCheck } from "./command/provider-check.ts";
 import { policyValidate } from "./command/policy-validate.ts";
 import { poolHold } from "./command/pool-hold.ts";
 import { poolList } from "./command/pool-list.ts";
@@ -93,6 +94,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     doctor,
     doctorKubernetes,
     doctorStore,
+    providerCheck,
     supportDump,
   ],
   "Health policy": [policyValidate, policyTest, policyShow, policyTrust],

@@ -133,11 +133,16 @@ const NO_TERMINAL = "confirmation required; pass --yes when not on a terminal";
 
 /** Confirms something irreversible; a script must pass `--yes`. */
 export function confirm(context: Context, question: string): Failure | null {
-  const { world, flags } = context;
+  const { flags } = context;
   const body = { force: flags.on("force"), dry_run: flags.on("dry-run") };
   const unsaid = forceWithoutReason(context, body);
   if (unsaid !== null) return unsaid;
-  if (flags.on("yes") || flags.on("dry-run")) return null;
+  return flags.on("dry-run") ? null : confirmCost(context, question);
+}
+
+/** The same of a command that has no `--force` and no `--dry-run`. */
+export function confirmCost({ world, flags }: Context, question: string): Failure | null {
+  if (flags.on("yes")) return null;
   const answer = world.ask(`${question} [y/N]`);
   const said = answer === null ? `${NO_TERMINAL}: add --yes` : "not confirmed";
   if (answer !== null && /^y(es)?$/i.test(answer.trim())) return null;

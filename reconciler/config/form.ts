@@ -75,6 +75,12 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     () => "not a valid label key",
     "the default is navarch.dev/pool",
   ),
+  program: matches(
+    "path",
+    /^\s*\/\S/,
+    "expected the absolute path of a program",
+    "write for example /etc/navarch/provider",
+  ),
   "time-zone": fits(
     "timezone",
     isTimeZone,

@@ -29,7 +29,8 @@ const HOMES: readonly (readonly [home: string, table: Table])[] = [
 
 /** Words that mean too much to say where they belong. */
 const VAGUE =
-  "class count disk faults force hosts image namespace network retention retry settle zone";
+  "class command count disk faults force hosts image namespace network reboot retention retry " +
+  "settle timeout zone";
 
 /** `null` where a key has several homes, or none. */
 const HOME_OF = new Map<string, string | null>(VAGUE.split(" ").map((key) => [key, null]));

@@ -9,6 +9,7 @@ import { unreachable } from "../../schema/unreachable.ts";
 /** Why nothing can be bought at any provider of the type; `null` = there is an adapter. */
 export function whyNoAdapter(type: ProviderType): string | null {
   switch (type) {
+    case "command":
     case "fake":
       return null;
     case "lambda":

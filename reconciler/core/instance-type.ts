@@ -17,7 +17,7 @@ const ABSTRACT = new Map<string, Row>([
 ]);
 
 /** These sell no fixed catalogue: any name is taken as it stands. */
-const ANY_TYPE: readonly ProviderType[] = ["fake", "docker", "static", "machine"];
+const ANY_TYPE: readonly ProviderType[] = ["command", "fake", "docker", "static", "machine"];
 
 /** The type to ask the provider for, or `null` if an abstract name has no row for it. */
 export function concreteType(name: string, provider: ProviderType): string | null {

@@ -20,6 +20,7 @@ test("openProviders() keeps what an adapter can do, and counts each answered cal
         random: () => 0.5,
         serverUrl: () => "",
         agentCommand: null,
+        env: {},
         problem: () => undefined,
         count: (provider, op, outcome) => void counts.push(`${provider} ${op} ${outcome}`),
       },

@@ -7,6 +7,8 @@ import type { Clock } from "../core/clock.ts";
 import type { PeerTls } from "../security/tls/open.ts";
 import { unadapted } from "../core/adapter.ts";
 import { aroundProvider } from "./around.ts";
+import { openCommandProvider } from "./command/command.ts";
+import { passedOn, readCommandSettings } from "./command/setting.ts";
 import { openFakeProvider } from "./fake/fake.ts";
 import type { Provider } from "../core/provider.ts";
 
@@ -24,6 +26,8 @@ export type ProviderPorts = {
   /** Fingerprint of the key that signs orders; the fake cloud's agents are given it. */
   agentKey?: string;
   agentCommand: readonly string[] | null;
+  /** What programs that a provider starts inherit, but for our own variables. */
+  env: Readonly<Record<string, string | undefined>>;
   problem(message: string): void;
   /** Called after each answered call, for metrics. */
   count(provider: string, op: string, outcome: string): void;
@@ -33,7 +37,10 @@ export type ProviderPorts = {
 export type Adapter = (config: ProviderConfig, from: ProviderPorts) => Promise<Provider | string>;
 
 /** By type. A program of tests adds its own before it starts a control plane. */
-export const ADAPTERS: Map<ProviderType, Adapter> = new Map([["fake", openFake]]);
+export const ADAPTERS: Map<ProviderType, Adapter> = new Map([
+  ["fake", openFake],
+  ["command", openCommand],
+]);
 
 function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Provider> {
   const { stateDir } = config.settings;
@@ -50,6 +57,14 @@ function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Provider
     problem: from.problem,
     ...(from.agentCommand === null ? {} : { agentCommand: from.agentCommand }),
   });
+}
+
+function openCommand(config: ProviderConfig, from: ProviderPorts): Promise<Provider> {
+  const { fleetId, clock, env } = from;
+  const settings = readCommandSettings(config.settings);
+  return Promise.resolve(
+    openCommandProvider({ name: config.name, ...settings, fleetId, clock, env: passedOn(env) }),
+  );
 }
 
 export async function openProviders(

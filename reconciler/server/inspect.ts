@@ -101,6 +101,9 @@ function checkProvider({ name, settings }: ProviderConfig, say: Say): void {
     const unread = typeof path === "string" ? whyUnreadable(path) : null;
     if (unread !== null) say("warning", null, [...at, key], `${path}: ${unread}`);
   }
+  const [program] = String(settings["command"] ?? "").trim().split(/\s+/);
+  const idle = program === undefined || program === "" ? null : whyNotRun(program);
+  if (idle !== null) say("warning", null, [...at, "command"], `${program}: ${idle}`);
 }
 
 /** Machines are not bought while they could not be set up, so a start refuses none of this. */
@@ -121,6 +124,18 @@ async function checkPool(pool: PoolConfig, config: Config, say: Say): Promise<vo
 }
 
 /** Why a file cannot be read here, in words, or `null`. Nothing is opened: a pipe would block. */
+/** Why the program of a `command` provider cannot be started; `null` if it can. */
+function whyNotRun(path: string): string | null {
+  const unread = whyUnreadable(path);
+  if (unread !== null) return unread;
+  try {
+    accessSync(path, constants.X_OK);
+    return null;
+  } catch {
+    return "is not executable";
+  }
+}
+
 function whyUnreadable(given: string): string | null {
   const path = given.startsWith("~/") ? `${homedir()}${given.slice(1)}` : given;
   try {

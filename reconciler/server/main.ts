@@ -271,6 +271,7 @@ function composeParts(made: Made): Parts {
         agentTls: made.peer,
         agentKey: made.setUp.install.key.fingerprint,
         agentCommand: options.agentCommand ?? null,
+        env: process.env,
         problem: (message) => log("warn", message),
         count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
       }),

@@ -16,6 +16,7 @@ export type Form =
   | "host-key"
   | "jump"
   | "label-key"
+  | "program"
   | "time-zone"
   | "url"
   | "user";

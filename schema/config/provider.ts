@@ -11,6 +11,7 @@ export const PROVIDER_TYPES = [
   "docker",
   "static",
   "machine",
+  "command",
 ] as const;
 export type ProviderType = (typeof PROVIDER_TYPES)[number];
 
@@ -21,9 +22,10 @@ const bought: Types = ["gcp", "aws"];
 const coreweave: Types = ["coreweave"];
 const fake: Types = ["fake"];
 const machine: Types = ["machine"];
+const command: Types = ["command"];
 const simulated: Types = ["fake", "machine"];
 const imaged: Types = ["gcp", "aws", "docker", "machine"];
-const calling: Types = PROVIDER_TYPES.filter((type) => type !== "machine");
+const calling: Types = PROVIDER_TYPES.filter((type) => type !== "machine" && type !== "command");
 
 /** What every provider has beside its settings. */
 export const PROVIDER = {
@@ -49,7 +51,7 @@ export const SETTINGS = {
   class: choice(
     "What makes a purchase idempotent: a client token, a name, or tags only.",
     ["token", "name", "tag-only"],
-    { types: fake, or: "token" },
+    { types: ["fake", "command"], or: "token (`fake`), tag-only (`command`)" },
   ),
   boot_delay: duration("Simulated time to boot.", {
     types: simulated,
@@ -58,8 +60,8 @@ export const SETTINGS = {
   create_delay: duration("Simulated time of a purchase.", { types: fake, or: "0" }),
   terminate_delay: duration("Simulated time of a termination.", { types: fake, or: "1s" }),
   settle: duration("How long an accepted purchase may stay unlisted.", {
-    types: fake,
-    or: "10s for `tag-only`, else 0",
+    types: ["fake", "command"],
+    or: "for `tag-only` 10s (`fake`), 10m (`command`), else 0",
   }),
   list_lag: duration("How old the simulated list is.", { types: fake, or: "0" }),
   retention: duration("How long ended instances stay listed.", { types: fake, or: "1h" }),
@@ -87,6 +89,18 @@ export const SETTINGS = {
   disk_gb: integer("Size of the disk.", { types: bought, min: 1 }),
   service_account: text("Service account of the instances.", { types: bought }),
   disk: text("`disk`, `tmpfs:SIZE` or `ext4:SIZE`.", { types: machine, or: "disk" }),
+  command: text("Program that buys, and its arguments, separated by spaces; run without a shell.", {
+    types: command,
+    form: "program",
+    required: "write for example /etc/navarch/provider",
+  }),
+  timeout: duration("Time that the program has for one call.", {
+    types: command,
+    min: 1_000,
+    max: 55_000,
+    default: 50_000,
+  }),
+  reboot: flag("Whether the program can reboot an instance.", { types: command, default: false }),
   hosts: hosts("Addresses of the machines.", { types: ["static"] }),
   tell_host_keys: flag("Whether the provider reports each machine's SSH host key.", {
     types: machine,

@@ -1,0 +1,135 @@
+/**
+ * `navarch provider check`: tries a configured provider before a control plane depends on it. Most
+ * useful for a `command` provider, whose program is the operator's own.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Command, Context } from "../command.ts";
+import type { Diagnosis } from "../diagnosis-row.ts";
+import { EXIT, failure, unknownName, usage } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import { confirmCost } from "../order.ts";
+import { show } from "../show.ts";
+import { plain } from "../table.ts";
+import { formatDiagnoses } from "./doctor.ts";
+import type { Provider } from "../../reconciler/core/provider.ts";
+import type { Purchase } from "../../reconciler/provider/check.ts";
+
+/** An end is confirmed by the cloud's list; ten minutes is the slowest known (docs/reference). */
+const END_MS = 600_000;
+
+export const providerCheck: Command = {
+  name: ["provider", "check"],
+  usage: "<name>",
+  summary: "try a provider: list, and with --buy also buy and end",
+  examples: [
+    "navarch provider check mine --config navarch.yaml",
+    "navarch provider check mine --config navarch.yaml --buy h100-8x --yes",
+  ],
+  more:
+    "Without --buy it only lists. --buy costs money: it buys one instance under a fleet of\n" +
+    "its own, repeats the request, and terminates it. Exit 1 if a control plane could not\n" +
+    "rely on it.",
+  flags: [
+    { name: "config", kind: "texts", value: "F", help: "configuration; later ones override" },
+    { name: "buy", kind: "text", value: "TYPE", help: "buy and end one instance of this type" },
+    { name: "region", kind: "text", value: "R", help: "region of the purchase" },
+    { name: "zone", kind: "text", value: "Z", help: "zone of the purchase" },
+    { name: "yes", kind: "switch", help: "do not ask before the purchase" },
+  ],
+  words: { min: 1, max: 1 },
+  lasts: () => true,
+  reach: "offline",
+  async run(context) {
+    const { flags, words } = context;
+    const files = flags.texts("config");
+    if (files.length === 0) return usage("name the configuration: --config FILE");
+    const folder = mkdtempSync(join(tmpdir(), "navarch-check-"));
+    try {
+      const opened = await openOne(context, files, words[0] ?? "", folder);
+      if ("exit" in opened) return opened;
+      return await tryOne(context, opened);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+async function openOne(
+  context: Context,
+  files: readonly string[],
+  name: string,
+  folder: string,
+): Promise<Provider | Failure> {
+  const { world } = context;
+  const { openConfig } = await import("../../reconciler/config/open.ts");
+  const { openProviders } = await import("../../reconciler/provider/open.ts");
+  const { REAL_CLOCK } = await import("../../reconciler/kubernetes/connect.ts");
+  const { CHECK_FLEET } = await import("../../reconciler/provider/check.ts");
+  const { config, problems } = await openConfig(files);
+  if (config === null) {
+    const first = problems.find(({ severity }) => severity === "error");
+    const more = "see `navarch config validate`";
+    return usage(`${first?.path ?? files[0]}: ${first?.message ?? "cannot be read"}; ${more}`);
+  }
+  const found = config.providers.find((one) => one.name === name);
+  if (found === undefined) {
+    return unknownName("provider", name, config.providers.map((one) => one.name));
+  }
+  const { providers, unavailable } = await openProviders([found], {
+    folder: () => folder,
+    fleetId: CHECK_FLEET,
+    clock: REAL_CLOCK,
+    // Only the fake cloud draws.
+    random: () => 0.5,
+    serverUrl: () => "",
+    agentCommand: null,
+    env: world.env,
+    problem: (message) => world.err(`${plain(message)}\n`),
+    count: () => undefined,
+  });
+  const provider = providers.get(found.name);
+  if (provider !== undefined) return provider;
+  const why = unavailable.get(found.name) ?? "it cannot be opened";
+  return failure(EXIT.failed, "unavailable", `provider ${name}: ${why}`);
+}
+
+async function tryOne(context: Context, provider: Provider): Promise<number | Failure> {
+  const { world } = context;
+  const { REAL_CLOCK } = await import("../../reconciler/kubernetes/connect.ts");
+  const { tryProvider } = await import("../../reconciler/provider/check.ts");
+  const purchase = purchaseOf(context);
+  if (purchase !== null) {
+    const question = `Buy one ${purchase.instanceType} at ${provider.name}, and terminate it?`;
+    const refused = confirmCost(context, question);
+    if (refused !== null) return refused;
+  }
+  const found: Diagnosis[] = [];
+  const around = {
+    clock: REAL_CLOCK,
+    sleep: world.sleep,
+    bought: ({ id }: { id: string }) => world.err(`Bought ${plain(id)}; terminated below.\n`),
+  };
+  try {
+    for await (const { check, outcome, message } of tryProvider(provider, purchase, around)) {
+      found.push({ check, outcome, message, advice: null });
+    }
+  } finally {
+    await provider.close();
+  }
+  await show(context, {
+    data: found.map(({ check, outcome, message }) => ({ check, outcome, message })),
+    names: found.map(({ check }) => check),
+    human: (_wide, style) => formatDiagnoses(found, style),
+  });
+  return found.some(({ outcome }) => outcome === "fail") ? EXIT.failed : EXIT.done;
+}
+
+function purchaseOf({ flags, world }: Context): Purchase | null {
+  const instanceType = flags.text("buy");
+  if (instanceType === null) return null;
+  const id = world.wallMs().toString(36);
+  const [region, zone] = [flags.text("region"), flags.text("zone")];
+  return { instanceType, region, zone, id, endMs: END_MS };
+}

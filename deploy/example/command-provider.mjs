@@ -1,0 +1,70 @@
+#!/usr/bin/env node
+// An example of a `command` provider: the "cloud" is a folder with one JSON file an instance.
+// Copy it, and put the calls of your own cloud where the comments say CLOUD.
+// Usage in navarch.yaml:
+//   providers: { mine: { type: command, class: name, command: /etc/navarch/provider.mjs FOLDER } }
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const folder = process.argv[2] ?? "/var/lib/my-cloud";
+mkdirSync(folder, { recursive: true });
+const asked = JSON.parse(readFileSync(0, "utf8"));
+const fileOf = (id) => join(folder, `${id}.json`);
+const load = (id) => JSON.parse(readFileSync(fileOf(id), "utf8"));
+const reply = (answer) => console.log(JSON.stringify({ version: 1, ...answer }));
+
+// The class decides: an error of which you do not know whether the cloud accepted is "unknown".
+function fail(kind, message) {
+  reply({ error: { class: kind, message } });
+  process.exit(0);
+}
+
+function create({ name, tags, region, zone, instance_type }) {
+  const instance = {
+    id: name,
+    name,
+    state: "running",
+    tags,
+    region,
+    zone,
+    instance_type,
+    internal_ip: "192.0.2.10",
+    created_at: new Date().toISOString(),
+    price_per_hour: 0,
+  };
+  try {
+    // CLOUD: create the instance under this name, with these tags. "wx" fails if the name exists.
+    writeFileSync(fileOf(name), JSON.stringify(instance), { flag: "wx" });
+  } catch (error) {
+    if (error.code !== "EEXIST") fail("unknown", error.message);
+    // A repeated request: the same purchase gets the same instance.
+    const made = load(name);
+    if (made.tags["navarch-node"] !== tags["navarch-node"]) fail("bad_request", "name exists");
+    return reply({ instance: made });
+  }
+  reply({ instance });
+}
+
+function terminate({ id }) {
+  try {
+    // CLOUD: end the instance. It must be no error that it has ended already.
+    const ended = { ...load(id), state: "terminated" };
+    writeFileSync(`${fileOf(id)}.new`, JSON.stringify(ended));
+    renameSync(`${fileOf(id)}.new`, fileOf(id));
+  } catch (error) {
+    fail(error.code === "ENOENT" ? "not_found" : "unknown", error.message);
+  }
+  reply({ accepted: true });
+}
+
+function list() {
+  // CLOUD: every page, or an error: a part of the list reads as "the rest is gone".
+  const files = readdirSync(folder).filter((file) => file.endsWith(".json"));
+  reply({ instances: files.map((file) => load(file.slice(0, -5))) });
+}
+
+if (asked.version !== 1) fail("bad_request", `version ${asked.version} is not supported`);
+if (asked.operation === "create") create(asked.request);
+else if (asked.operation === "terminate") terminate(asked.instance);
+else if (asked.operation === "list") list();
+else fail("unsupported", `${asked.operation} is not supported`);

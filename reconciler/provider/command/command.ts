@@ -1,0 +1,171 @@
+/**
+ * A provider that is an executable of the operator's own: each call of the port starts it once,
+ * with JSON on its standard input and output (docs/provider-command.md).
+ *
+ * An answer that is not exactly a reply proves nothing: it is `ambiguous`, and a failed list. A
+ * late effect is bounded by the call's time limit, after which the program's process group is
+ * killed; the fence is passed on for targets that can refuse an older one.
+ */
+import type { InstanceId } from "../../../schema/id.ts";
+import type { Clock } from "../../core/clock.ts";
+import type {
+  CreateAnswer,
+  CreateRequest,
+  Fence,
+  Instance,
+  ListAnswer,
+  Provider,
+  ProviderClass,
+  RebootAnswer,
+  TerminateAnswer,
+} from "../../core/provider.ts";
+import { type Ran, runProgram } from "./program.ts";
+import {
+  type CommandRequest,
+  createRequest,
+  type ErrorClass,
+  instanceRequest,
+  PROTOCOL_VERSION,
+  quoted,
+  readReply,
+  refusalOf,
+} from "./protocol.ts";
+
+const FLEET_TAG = "navarch-fleet";
+
+export type CommandProviderOptions = {
+  name: string;
+  /** The program and its arguments. */
+  argv: readonly string[];
+  class: ProviderClass;
+  settleMs: number;
+  timeoutMs: number;
+  canReboot: boolean;
+  fleetId: string;
+  env: Readonly<Record<string, string>>;
+  clock: Pick<Clock, "after">;
+};
+
+/** What a call came to, before the port's words for it. */
+type Called =
+  | { kind: "ok"; instances: Instance[] }
+  | { kind: "error"; class: ErrorClass; message: string; retryAfterMs: number | null };
+
+export function openCommandProvider(options: CommandProviderOptions): Provider {
+  const { name, class: cls, settleMs, canReboot, fleetId } = options;
+  const prices = new Map<string, number>();
+  const call = (request: CommandRequest): Promise<Called> => callProgram(options, request);
+  const order = async (
+    operation: "terminate" | "reboot",
+    id: InstanceId,
+    fence: Fence,
+  ): Promise<RebootAnswer> => answerOrder(await call(instanceRequest(operation, id, fence)));
+  return {
+    name,
+    type: "command",
+    class: cls,
+    settleMs,
+    bringsAgent: false,
+    canReboot,
+    pricePerHour: (instanceType) => prices.get(instanceType) ?? null,
+    trouble: () => null,
+    create: async (request, fence) =>
+      answerCreate(request, await call(createRequest(request, fence))),
+    async terminate(id, fence): Promise<TerminateAnswer> {
+      const answer = await order("terminate", id, fence);
+      if (answer.kind !== "unsupported") return answer;
+      const message = "the command cannot terminate instances";
+      return { kind: "refused", class: "bad_request", message, retryAfterMs: null };
+    },
+    reboot: (id, fence) =>
+      canReboot ? order("reboot", id, fence) : Promise.resolve({ kind: "unsupported" }),
+    async list() {
+      const answer = answerList(await call({ operation: "list" }), fleetId);
+      if (answer.kind === "ok") learnPrices(prices, answer.instances);
+      return answer;
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Prices are what the newest list says of each type. */
+function learnPrices(prices: Map<string, number>, instances: readonly Instance[]): void {
+  for (const { instanceType, pricePerHour } of instances) {
+    if (pricePerHour !== null) prices.set(instanceType, pricePerHour);
+  }
+}
+
+async function callProgram(
+  options: CommandProviderOptions,
+  request: CommandRequest,
+): Promise<Called> {
+  const { name, fleetId } = options;
+  const input = { version: PROTOCOL_VERSION, provider: name, fleet: fleetId, ...request };
+  const ran = await runProgram(options, `${JSON.stringify(input)}\n`);
+  const answer = readRun(request, ran);
+  if (answer.kind !== "error") return answer;
+  const where = `${options.argv[0]} ${request.operation}`;
+  return { ...answer, message: `${where}: ${answer.message}` };
+}
+
+function readRun(request: CommandRequest, ran: Ran): Called {
+  const unknown = (message: string, cls: ErrorClass = "unknown"): Called => {
+    return { kind: "error", class: cls, message, retryAfterMs: null };
+  };
+  // What did not start did nothing; the next try may find it repaired.
+  if (ran.kind === "failed") return unknown(ran.why, ran.isUnstarted ? "rate_limit" : "unknown");
+  const reply = readReply(request.operation, ran.output);
+  if (reply.kind === "error") return reply;
+  if (ran.status === 0) return reply.kind === "ok" ? reply : unknown(reply.message);
+  const last = ran.stderr.split("\n").at(-1) ?? "";
+  return unknown(`exit status ${ran.status}${last === "" ? "" : `: ${quoted(last)}`}`);
+}
+
+function answerCreate(request: CreateRequest, called: Called): CreateAnswer {
+  if (called.kind === "ok") {
+    const [instance] = called.instances;
+    if (instance !== undefined && isOf(instance, request)) return { kind: "ok", instance };
+    const message = `the answer names ${instance?.name ?? "nothing"}, not ${request.name}`;
+    return { kind: "ambiguous", message };
+  }
+  const { message, retryAfterMs } = called;
+  const cls = refusalOf(called.class);
+  return cls === null
+    ? { kind: "ambiguous", message }
+    : { kind: "refused", class: cls, message, retryAfterMs };
+}
+
+/** Its tags say which purchase it is; an instance of another one must not be taken for it. */
+function isOf({ tags }: Instance, request: CreateRequest): boolean {
+  const same = (key: string) => tags[key] === request.tags[key];
+  return same(FLEET_TAG) && same("navarch-node");
+}
+
+function answerOrder(called: Called): RebootAnswer {
+  if (called.kind === "ok") return { kind: "accepted" };
+  const { message, retryAfterMs } = called;
+  if (called.class === "not_found") return { kind: "not_found" };
+  if (called.class === "unsupported") return { kind: "unsupported" };
+  const cls = refusalOf(called.class);
+  return cls === null
+    ? { kind: "ambiguous", message }
+    : { kind: "refused", class: cls, message, retryAfterMs };
+}
+
+function answerList(called: Called, fleetId: string): ListAnswer {
+  if (called.kind === "error") {
+    const { class: cls, message } = called;
+    const isNamed = cls === "auth" || (cls === "rate_limit" && called.retryAfterMs !== null);
+    return { kind: "failed", class: isNamed ? cls : "unavailable", message };
+  }
+  const ids = new Set<string>();
+  for (const { id } of called.instances) {
+    if (ids.has(id)) {
+      const message = `the list names instance ${id} twice`;
+      return { kind: "failed", class: "unavailable", message };
+    }
+    ids.add(id);
+  }
+  const own = called.instances.filter(({ tags }) => tags[FLEET_TAG] === fleetId);
+  return { kind: "ok", instances: own };
+}
