@@ -1,7 +1,7 @@
 /**
- * One full check for scripts, schedulers and people: what was found, what it means by the built-in
- * policy, and an exit status. It ends within ten seconds whatever the driver does. The policy is
- * loaded only here: an agent that runs for months does without it.
+ * Runs one full check for scripts and schedulers: findings, their verdict by the built-in policy,
+ * and an exit status. It ends within ten seconds even if the driver hangs. The policy is loaded
+ * only here, which saves the running agent its memory.
  */
 import type { Finding } from "../schema/finding.ts";
 import type { GpuIdentity } from "../schema/gpu.ts";
@@ -23,7 +23,7 @@ import { makeHostFinding } from "./host-finding.ts";
 import { EMPTY_MEMORY } from "./probe/probe.ts";
 import { runProbes, type ProbeRound } from "./probe/run.ts";
 
-/** The largest ring holds some 100,000 records; a file may be larger, and is cut here. */
+/** The largest ring holds some 100,000 records; a larger file is not read to its end. */
 const READS_MAX = 2_000;
 const RECORDS_PER_READ = 1_000;
 
@@ -39,7 +39,7 @@ export type OnceResult = {
   node_id: NodeId;
   verdict: OnceVerdict;
   simulated: boolean;
-  /** How many GPUs this machine must have and who says so; `null` if nothing does. */
+  /** How many GPUs this machine must have, and the source; `null` without one. */
   expected: Expected | null;
   gpus: GpuIdentity[];
   /** Network ports, file systems and the like; `null` on a simulated node. */
@@ -55,14 +55,14 @@ export type OnceParts = {
   identity: Identity;
   promises: Promises;
   readBus: () => Bus;
-  host?: HostWatch;
+  host: HostWatch | null;
   pool: string;
   labels: Record<string, string>;
 };
 
-/** Looks at everything once. `notes` are for stderr: what could not be judged, and why. */
+/** `notes` are for stderr: what could not be judged, and why. */
 export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; notes: string[] }> {
-  const { clock, identity, nvml } = parts;
+  const { clock, host, identity, nvml } = parts;
   const now = () => ({
     bootId: identity.bootId,
     wallMs: clock.wallMs(),
@@ -70,9 +70,8 @@ export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; n
     uptimeMs: Math.max(0, clock.wallMs() - identity.bootWallMs),
     simulated: nvml.simulated,
   });
-  const { host } = parts;
-  // What the running agent has told already is told here, too.
-  host?.tellAgain();
+  // Conditions that the running agent has reported appear here too.
+  host?.reportAgain();
   const looking = host?.look(now());
   const answer = await nvml.check(READ_DEADLINE_MS);
   const around = (await looking) ?? [];
@@ -159,16 +158,16 @@ async function judgeAll(
   let held: Parameters<typeof holdFinding>[0] = [];
   findings.forEach((finding, i) => {
     const judgement = judgements[i];
-    // A clock that was set back must not make an old line look like one of the future.
+    // After a clock was set back, an old line would lie in the future.
     const atMs = Math.min(Date.parse(finding.at), nowMs);
     if (judgement) held = holdFinding(held, finding, judgement, atMs, bootId);
   });
   const check = formatCheck(round, host, [], nowMs);
-  // This check came after the lines of the log: what it shows to be over is over.
+  // The check is newer than the log, so it can end conditions that the log began.
   held = releaseHeld(held, { bootId, check, nowMs, resetSeen: false });
   const notes = errors.map(({ rule, message }) => `rule ${rule}: ${message}`);
   const worst = verdictOf(held);
-  // What is proved to be broken stays broken, also if the rest could not be looked at.
+  // Proven damage decides, even if other parts could not be checked.
   if (worst === "unhealthy") return { verdict: worst, notes };
   if (!round.conclusive) return { verdict: "undetermined", notes };
   return { verdict: worst === "degraded" ? "degraded" : "healthy", notes };

@@ -1,6 +1,6 @@
 /**
- * Small notes that outlive the agent: what the probes remember, which commands were carried out.
- * Each is replaced as a whole. Without a directory they live as long as the process.
+ * Stores small notes over restarts: probe memory, executed commands, credential. Each file is
+ * replaced as a whole. Without a directory nothing is kept.
  *
  * Adapter: the file system.
  */
@@ -11,7 +11,7 @@ import * as v from "valibot";
 export type StateFiles = {
   /** The text last saved, or `null`. */
   load(name: string): string | null;
-  /** Makes the text durable; the answer says why it could not be, or `null`. */
+  /** Makes the text durable; answers `null`, or the reason of the failure. */
   save(name: string, text: string): string | null;
 };
 
@@ -32,16 +32,15 @@ export function openStateFiles(directory: string | null): StateFiles {
 }
 
 /**
- * Puts a file of mode 0600 in the place of another, whole and durable, or throws and leaves that
- * one as it was. A disk that is nearly full takes a part of a write without an error, and a new
- * name survives a power cut only when its folder was synced.
+ * Replaces a file atomically and durably (mode 0600), or throws and leaves it unchanged. A nearly
+ * full disk takes part of a write without an error; a new name is durable once its folder is synced.
  */
 export function replaceFile(path: string, text: string): void {
   const fresh = `${path}.new`;
   try {
     const fd = fs.openSync(fresh, "w", 0o600);
     try {
-      // What a crash, or somebody else, has left there keeps its own mode.
+      // A file left there by a crash keeps its own mode.
       fs.fchmodSync(fd, 0o600);
       writeAll(fd, Buffer.from(text));
       fs.fsyncSync(fd);
@@ -66,13 +65,22 @@ export function syncFolder(path: string): void {
   }
 }
 
-/** A small file's text; `null` where none is named, or it cannot be read. */
+/** A small file's text; `null` without a path, or if it cannot be read. */
 export function readText(path: string | null): string | null {
   if (path === null) return null;
   try {
     return fs.readFileSync(path, "utf8");
   } catch {
     return null;
+  }
+}
+
+/** A memory that only this program writes; a missing field has the value of `empty`. */
+export function loadMemory<T extends object>(files: StateFiles, name: string, empty: T): T {
+  try {
+    return { ...empty, ...(JSON.parse(files.load(name) ?? "null") as T | null) };
+  } catch {
+    return empty;
   }
 }
 
@@ -89,7 +97,7 @@ export function parseNote<S extends v.GenericSchema>(
   }
 }
 
-/** Writes until everything is written; what a full disk took in part fails with the next part. */
+/** Writes everything: after a partial write, a full disk fails the next one. */
 export function writeAll(fd: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at);
 }

@@ -54,7 +54,7 @@ type TrialParts = {
   log: (level: "info" | "error", message: string, fields?: Record<string, unknown>) => void;
 };
 
-const NO_TRIAL: Trial = { over: false, follow: (sender) => sender };
+export const NO_TRIAL: Trial = { over: false, follow: (sender) => sender };
 
 export function openTrial(parts: TrialParts): Trial {
   const { binary, version, files, clock, leave, log } = parts;

@@ -10,7 +10,8 @@ import { EMPTY_HOST_MEMORY, type HostContext, type HostMemory } from "./probe.ts
 import { openHost } from "./read.ts";
 import { type HostReading, type NetworkPort, NOTHING_READ } from "./reading.ts";
 import { lookAtHost } from "./round.ts";
-import { HostWatch, parseHostMemory } from "./watch.ts";
+import { HostWatch } from "./watch.ts";
+import { loadMemory, type StateFiles } from "../state-file.ts";
 
 const home = mkdtempSync(join(tmpdir(), "navarch-host-"));
 afterAll(() => rmSync(home, { recursive: true, force: true }));
@@ -388,10 +389,14 @@ describe("HostWatch", () => {
   test("saves what is worth it, and goes on from what was saved", async () => {
     const { read, put } = machine(port("mlx5_0"));
     const saved: string[] = [];
+    const load = (text: string | null) => {
+      const files: StateFiles = { load: () => text, save: () => null };
+      return loadMemory(files, "host.json", EMPTY_HOST_MEMORY);
+    };
     const open = (text: string | null) =>
       new HostWatch({
         read,
-        memory: parseHostMemory(text),
+        memory: load(text),
         save: (memory) => void saved.push(JSON.stringify(memory)),
         expectedPorts: null,
       });
@@ -408,8 +413,8 @@ describe("HostWatch", () => {
     const next = open(saved.at(-1) ?? null);
     expect((await next.look(at())).map(({ reason }) => reason)).toEqual(["port_down"]);
     expect(await next.look(at())).toEqual([]);
-    next.tellAgain();
+    next.reportAgain();
     expect((await next.look(at())).map(({ reason }) => reason)).toEqual(["port_down"]);
-    expect(parseHostMemory("{")).toEqual(EMPTY_HOST_MEMORY);
+    expect(load("{")).toEqual(EMPTY_HOST_MEMORY);
   });
 });

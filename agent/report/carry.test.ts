@@ -32,6 +32,7 @@ test.each(doings)(
       guard: { judge: () => null, noteRefusal: () => true },
       check: () => Promise.reject(new Error("not asked")),
       runCommand: null,
+      upgrade: null,
       answer: (result) => answers.push(result),
       log: (level, message) => void logged.push(`${level} ${message}`),
       ...does,
@@ -58,6 +59,7 @@ test("carryOut() leaves no trace of an order that proves nothing, and answers it
     guard: { judge: ({ fence }) => (fence > 1 ? "forged" : null), noteRefusal: () => ++noted === 1 },
     check: () => Promise.reject(new Error("no probe")),
     runCommand: () => Promise.reject(new Error("carried out")),
+    upgrade: null,
     answer: (result) => answers.push(result),
     log: () => undefined,
   };
@@ -84,6 +86,7 @@ test("a result that was not delivered when the machine went down is delivered af
     guard: { judge: () => null, noteRefusal: () => true },
     check: () => Promise.reject(new Error("not asked")),
     runCommand: () => Promise.resolve(done as CommandResult),
+    upgrade: null,
     answer: (result) => answers.push(result),
     log: () => undefined,
   });

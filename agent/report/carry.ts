@@ -1,10 +1,10 @@
 /**
- * From an ordered command to its answer: verified, admitted once, carried out, noted, reported. A
- * diagnosis is a full check; what changes the machine is done by `run.ts`, if at all. An order that
- * proves nothing leaves no trace but a count: its fence and its id would shut out real ones.
+ * Carries out an order: verifies it, admits it once, runs it, stores and reports the result. A
+ * diagnosis is a full check; `run.ts` changes the machine, if that is enabled. An order without
+ * valid proof is only counted: its fence and id would block real orders.
  */
 import type { AgentCommand, CommandResult } from "../../schema/report.ts";
-import type { Log, OrderGuard } from "./part.ts";
+import type { AgentParts, Log, OrderGuard } from "./part.ts";
 import type { ProbeRound } from "../probe/run.ts";
 import { type Orders, resultOf } from "../command/order.ts";
 
@@ -13,15 +13,13 @@ export type CarryParts = {
   guard: Pick<OrderGuard, "judge" | "noteRefusal">;
   /** One full check, now. */
   check: () => Promise<ProbeRound>;
-  /** `null` if nothing that changes the machine is enabled. */
-  runCommand: ((command: AgentCommand) => Promise<CommandResult>) | null;
-  /** Puts another release in this program's place; without it there is no way to do that here. */
-  upgrade?: ((command: AgentCommand) => Promise<CommandResult>) | null;
+  runCommand: AgentParts["runCommand"];
+  upgrade: AgentParts["upgrade"];
   answer: (result: CommandResult) => void;
   log: Log;
 };
 
-/** Never rejects; a command that is already under way is not begun again. */
+/** Never rejects; a command that is running is not started again. */
 export async function carryOut(command: AgentCommand, parts: CarryParts): Promise<void> {
   const { answer, guard, log, orders } = parts;
   const unproven = guard.judge(command);

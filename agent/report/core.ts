@@ -73,7 +73,7 @@ export class Agent {
       random: parts.random,
       log: parts.log,
       envelope: () => this.#envelope(),
-      podToken: () => parts.podToken?.() ?? null,
+      podToken: parts.podToken,
       heard: (reply) => this.#obey(reply),
       delivered: (results) => parts.orders.delivered(results),
     });
@@ -378,7 +378,7 @@ export class Agent {
   /** The next check reports what still holds. */
   #forgetTold(): void {
     this.#memory = { ...this.#memory, held: {} };
-    this.#parts.host?.tellAgain();
+    this.#parts.host?.reportAgain();
   }
 
   /** The first record of a new stream: once it is known, the loss of the store is noticed. */

@@ -37,7 +37,7 @@ export type DeliveryParts = {
   /** Everything but what the delivery itself decides; `inventory` is left out when it is known. */
   envelope: () => Envelope;
   /** Goes with the inventory: see `pod_token` of `Report`. */
-  podToken?: () => string | null;
+  podToken: () => string | null;
   heard: (reply: ReportReply) => void;
   /** The control plane has taken these results. */
   delivered: (results: readonly CommandResult[]) => void;
@@ -147,7 +147,7 @@ export class Delivery {
     const batch = this.#nextBatch();
     const check = this.#bare ? null : this.#check;
     const results = this.#bare ? [] : this.#results;
-    const podToken = news && text !== "" ? (this.#parts.podToken?.() ?? null) : null;
+    const podToken = news && text !== "" ? this.#parts.podToken() : null;
     if (check) this.#check = null;
     const answer = await sender.send({
       ...envelope,

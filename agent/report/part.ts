@@ -1,6 +1,6 @@
 /**
- * What the agent is made of: everything its core needs, named once. `agent/main.ts` fills it with
- * adapters, a test or a simulation with parts of its own.
+ * The parts of the agent that its core needs. `service/main.ts` fills them with adapters, a
+ * simulation or a test with its own.
  */
 import type { GpuIdentity } from "../../schema/gpu.ts";
 import type { BootId, NodeId } from "../../schema/id.ts";
@@ -22,13 +22,13 @@ export type Identity = {
   bootWallMs: number;
 };
 
-/** Per cent of all CPUs and of memory; `null` if it cannot be told. */
+/** Per cent of all CPUs and of memory; `null` if unknown. */
 export type Load = { cpuPercent: number | null; memoryPercent: number | null };
 
 export type Level = "debug" | "info" | "warn" | "error";
 export type Log = (level: Level, message: string, fields?: Record<string, unknown>) => void;
 
-/** Who may order this agent; `key-trust.ts` is the real one. */
+/** Authenticates orders; `key-trust.ts` implements it. */
 export type OrderGuard = {
   shown(key: ShownKey): void;
   judge(command: AgentCommand): string | null;
@@ -40,32 +40,32 @@ export type AgentParts = {
   clock: Clock;
   nvml: Nvml;
   openKernelLog: OpenKernelLog;
-  /** How often the log is read when nothing says that it moved; `Agent.wake` makes it sooner. */
+  /** How often the log is read without a wake-up (`Agent.wake`). */
   kernelPollMs: number;
   sender: Sender;
   spool: Spool;
   orders: Orders;
   guard: OrderGuard;
   identity: Identity;
-  /** How many GPUs this machine must have, as far as others say. */
+  /** How many GPUs this machine must have by configuration. */
   promises: Promises;
-  /** The machine around the GPUs; without it, nothing is said of that. */
-  host?: HostWatch;
+  /** Watches the machine around the GPUs; `null` on a simulated node. */
+  host: HostWatch | null;
   /** What the PCI bus shows now. */
   readBus: () => Bus;
   memory: ProbeMemory;
   saveMemory: (memory: ProbeMemory) => void;
-  /** The node as it is now, around the GPUs that were found. */
+  /** The node's inventory with these GPUs. */
   inventory: (gpus: GpuIdentity[]) => Inventory;
-  /** The pod's service-account token as it is now; `null` or without it, there is none. */
-  podToken?: () => string | null;
+  /** The pod's current service-account token, or `null`. */
+  podToken: () => string | null;
   load: () => Load;
   /** Stores the agent's own credential and uses it from then on. */
   adopt: (credential: string) => void;
-  /** Carries out what changes the machine, or `null` if that is not enabled. */
+  /** Executes commands that change the machine; `null` if they are not enabled. */
   runCommand: ((command: AgentCommand) => Promise<CommandResult>) | null;
-  /** Puts another release in this program's place; `null` or without it, it cannot. */
-  upgrade?: ((command: AgentCommand) => Promise<CommandResult>) | null;
+  /** Replaces this program by another release; `null` if this process cannot. */
+  upgrade: ((command: AgentCommand) => Promise<CommandResult>) | null;
   /** 0 ≤ x < 1. */
   random: () => number;
   log: Log;

@@ -1,6 +1,6 @@
 /**
- * The agent as a program. It composes the agent from adapters and touches the ambient world so that
- * nothing else has to. It never ends because of the network, a token or the control plane.
+ * Composes the agent from its adapters and runs it; only this file reads clock, randomness and
+ * process state for it. The network, a token or the control plane never end the process.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
@@ -17,34 +17,29 @@ import type { ReleasableNvml } from "../nvml/release.ts";
 import { type Options, parseOptions, formatHelp } from "../option.ts";
 import type { AgentParts, Identity, Level } from "../report/part.ts";
 import type { Clock } from "../port.ts";
-import { EMPTY_MEMORY, type ProbeMemory } from "../probe/probe.ts";
+import { EMPTY_MEMORY } from "../probe/probe.ts";
 import { openFileStorage } from "../spool/spool-file.ts";
 import { Spool } from "../spool/spool.ts";
 import { openPodToken } from "../report/pod-token.ts";
-import { openStateFiles, type StateFiles } from "../state-file.ts";
+import { loadMemory, openStateFiles } from "../state-file.ts";
 import { Promises } from "../report/promise.ts";
-import { isCompiled, openGpus } from "./gpus.ts";
-import { openHostWatch } from "./host.ts";
-import { createLogOpener, pollMsOf } from "./kernel-log.ts";
+import { createLogOpener, openGpus, openHostWatch, pollMsOf } from "./machine.ts";
 import { Progress } from "./progress.ts";
 import type { KeyTrust } from "../report/key-trust.ts";
-import { openRenewal, type Renewal } from "./upgrade.ts";
+import { openRenewal } from "./upgrade.ts";
 import { openWay } from "./way.ts";
 
 /** SIGTERM to exit, last report included. */
 const GOODBYE_MS = 4_500;
 /**
- * How often the runtime lets go of garbage and of machine code: an agent is idle for all but
- * milliseconds of a minute, and what its start and its bursts compiled would stay and grow. Over
- * ten minutes at the usual cadence this keeps 1.4 MiB off the agent's peak, for about 0.01 % of a
- * core; once a minute keeps off half a MiB more for about twice that (one run of each, and two runs
- * of one agent differ by 0.01 % too). The first is early, so that the garbage of starting up is
- * gone within half a minute.
+ * How often the runtime frees garbage and machine code of the start and of bursts. Over ten minutes
+ * this keeps 1.4 MiB off the peak for about 0.01 % of a core; every minute would keep off 0.5 MiB
+ * more for twice that. The first run frees the garbage of the start within half a minute.
  */
 const SHRINK_MS = { first: 20_000, every: 300_000 };
 /**
- * The status with which it ends to be restarted as another release (sysexits.h: temporary), and
- * how long after the order was answered, so that the answer is out.
+ * Exit status after an upgrade (sysexits.h: temporary failure), and the delay that lets the answer
+ * to the order leave first.
  */
 const RENEWED = { status: 75, afterMs: 250 };
 
@@ -56,7 +51,7 @@ function log(level: Level, msg: string, fields: Record<string, unknown> = {}): v
   process.stderr.write(`${escapeData(JSON.stringify(line))}\n`);
 }
 
-/** Monotonic time counts from the boot, so that what is stored keeps its meaning over a restart. */
+/** Monotonic time counts from the boot, so that stored times stay valid over a restart. */
 function createClock(): Clock {
   const [uptime] = readFileSync("/proc/uptime", "utf8").split(" ");
   const originMs = Number(uptime) * 1_000 - performance.now();
@@ -72,7 +67,7 @@ function createClock(): Clock {
 
 function identify(options: Options, machine: Machine, clock: Clock): Identity {
   const boot = v.safeParse(BootId, options.fake?.bootId ?? machine.bootId);
-  // A machine that hides its boot id still has one boot per start of the agent.
+  // Without a readable boot id, each start of the agent counts as a boot.
   const bootId = boot.success ? boot.output : v.parse(BootId, `unknown-${crypto.randomUUID()}`);
   return {
     nodeId: options.nodeId,
@@ -80,16 +75,6 @@ function identify(options: Options, machine: Machine, clock: Clock): Identity {
     agentVersion: VERSION,
     bootWallMs: clock.wallMs() - clock.monoMs(),
   };
-}
-
-function loadMemory(files: StateFiles): ProbeMemory {
-  try {
-    // Written by this program only; a field that is missing has the value of an empty memory.
-    const stored = JSON.parse(files.load("probe.json") ?? "null") as ProbeMemory | null;
-    return { ...EMPTY_MEMORY, ...stored };
-  } catch {
-    return EMPTY_MEMORY;
-  }
 }
 
 function readFootprint(): { pssBytes: number | null; cpuSeconds: number } {
@@ -121,10 +106,10 @@ async function serve(options: Options): Promise<void> {
   const files = openStateFiles(directory);
   let leave = () => {};
   const soon = () => void clock.after(RENEWED.afterMs, () => leave());
-  // Before anything that a new release may trip over: each start of it is to be counted.
+  // First, so that a start of a new release counts even if a later step fails.
   let guard: KeyTrust | null = null;
   const hasSigned = (...one: [Uint8Array, Uint8Array]) => guard?.hasSigned(...one) ?? false;
-  const renewal = openOwnRenewal(options, { clock, files, directory, hasSigned, leave: soon });
+  const renewal = openRenewal({ options, clock, files, directory, hasSigned, leave: soon, log });
   if (renewal.trial.over) process.exit(RENEWED.status);
   const proc = options.hostProc ?? (existsSync("/host/proc/stat") ? "/host/proc" : "/proc");
   const machine = readMachine(proc);
@@ -137,7 +122,7 @@ async function serve(options: Options): Promise<void> {
   let [wake, sampleNow] = [() => {}, () => {}];
   const kernel = createLogOpener(options, identity, clock, () => wake());
   const progress = new Progress(clock);
-  // A disk that takes nothing now may still hold what an earlier life kept.
+  // A disk that refuses writes may still hold the state of an earlier process.
   const forgetful = directory === null || spool.stats().memory !== null;
   const own = { hostname: hostname(), providerIds: machine.providerIds };
   const way = openWay({ options, clock, files, directory, forgetful, log, ...own });
@@ -157,8 +142,8 @@ async function serve(options: Options): Promise<void> {
     identity,
     promises: new Promises(options.expectedGpus),
     readBus: gpus.readBus,
-    ...openHostWatch(options, { proc, clock, files, save }),
-    memory: loadMemory(files),
+    host: openHostWatch(options, { proc, clock, files, save }),
+    memory: loadMemory(files, "probe.json", EMPTY_MEMORY),
     saveMemory: (memory) => save("probe.json", JSON.stringify(memory)),
     inventory: createInventory(options, machine, hostname(), renewal.capabilities),
     podToken: openPodToken(options.podTokenFile, log),
@@ -171,7 +156,7 @@ async function serve(options: Options): Promise<void> {
   });
   [wake, sampleNow] = [() => agent.wake(), () => agent.sampleNow()];
   const metrics = await openMetrics(options, agent, kernel.stats);
-  const watchdog = await attendTo(agent, progress, clock);
+  const watchdog = await openWatchdog(agent, progress, clock);
   const close = () => {
     watchdog?.stop();
     metrics?.stop();
@@ -185,7 +170,7 @@ async function serve(options: Options): Promise<void> {
   shrinkRegularly(clock, SHRINK_MS.first);
 }
 
-/** What changes the machine; for a reset the agent lets go of the GPUs. */
+/** Commands that change the machine; the agent releases the GPUs for a reset. */
 async function openCommands(gpus: ReleasableNvml): Promise<AgentParts["runCommand"]> {
   const { runCommand } = await import("../command/run.ts");
   return (command) => {
@@ -194,31 +179,11 @@ async function openCommands(gpus: ReleasableNvml): Promise<AgentParts["runComman
   };
 }
 
-/** The ways to another release of this program, as far as this process can have them. */
-function openOwnRenewal(
-  options: Options,
-  parts: Pick<
-    Parameters<typeof openRenewal>[0],
-    "clock" | "files" | "directory" | "hasSigned" | "leave"
-  >,
-): Renewal {
-  const { INVOCATION_ID, NOTIFY_SOCKET } = process.env;
-  return openRenewal({
-    ...parts,
-    options,
-    binary: isCompiled() ? process.execPath : null,
-    // A shell of a desktop session inherits the id of the service that opened it.
-    managed: Boolean(NOTIFY_SOCKET) || (Boolean(INVOCATION_ID) && process.ppid === 1),
-    architecture: process.arch,
-    log,
-  });
-}
-
-/** The service manager, where one started this process and waits for its words. */
-async function attendTo(agent: Agent, progress: Progress, clock: Clock) {
+/** `null` if no service manager waits for notifications of this process. */
+async function openWatchdog(agent: Agent, progress: Progress, clock: Clock) {
   const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID } = process.env;
   if (!NOTIFY_SOCKET) return null;
-  // It is this process's alone: whatever is started from here has nothing to say there.
+  // Child processes must not notify the service manager.
   delete process.env["NOTIFY_SOCKET"];
   const { openServiceManager } = await import("../../systemd/notify.ts");
   const env = { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID };
@@ -234,7 +199,6 @@ async function attendTo(agent: Agent, progress: Progress, clock: Clock) {
   return watchdog;
 }
 
-/** For the life of the process. */
 function shrinkRegularly(clock: Clock, ms: number): void {
   clock.after(ms, () => {
     Bun.shrink();
@@ -267,7 +231,7 @@ async function openMetrics(options: Options, agent: Agent, stats: () => KernelLo
       kernelLog: stats,
     });
   } catch (cause) {
-    // Watching the GPUs is worth more than being scraped.
+    // The agent runs on: GPU monitoring does not depend on metrics.
     log("error", "cannot serve metrics", { reason: String(cause) });
     return null;
   }
@@ -283,11 +247,11 @@ async function once(options: Options): Promise<number> {
   const { result, notes } = await runOnce({
     clock,
     nvml,
-    openKernelLog: createLogOpener(options, identity, clock).open,
+    openKernelLog: createLogOpener(options, identity, clock, null).open,
     identity,
     promises: new Promises(options.expectedGpus),
     readBus,
-    ...openHostWatch(options, { proc, clock, files: openStateFiles(options.spool), save: null }),
+    host: openHostWatch(options, { proc, clock, files: openStateFiles(options.spool), save: null }),
     pool: options.pool ?? "",
     labels: options.labels,
   });
@@ -297,7 +261,7 @@ async function once(options: Options): Promise<number> {
   return EXIT[result.verdict];
 }
 
-/** Runs what `argv`, the words behind the program's name, asks for. */
+/** Runs the program; `argv` are its arguments without the program's name. */
 export async function main(argv: readonly string[]): Promise<void> {
   const answer = parseOptions(argv, process.env, hostname(), Date.now());
   switch (answer.kind) {

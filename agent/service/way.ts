@@ -1,29 +1,39 @@
 /**
- * The way to the control plane and back: the credential to show, the key whose orders count, and
- * the sender.
+ * Connects the agent to the control plane: its credential, the key whose orders it accepts, and the
+ * sender with trust and joining.
+ *
+ * Adapter: randomness, the file system.
  */
+import { randomBytes } from "node:crypto";
+import { readJoinToken } from "../../schema/join.ts";
+import { VERSION } from "../../schema/version.ts";
 import type { Options } from "../option.ts";
+import type { Clock, Sender } from "../port.ts";
+import { withJoin } from "../report/join.ts";
+import { fingerprintOf, KeyTrust, type KeyTrustFrom, transportOf } from "../report/key-trust.ts";
 import type { Log } from "../report/part.ts";
-import type { Sender } from "../port.ts";
-import type { KeyTrust } from "../report/key-trust.ts";
-import { openTokens } from "../report/token.ts";
-import { openKeyTrust } from "./key.ts";
-import { openSender } from "./sender.ts";
+import { createSender } from "../report/send.ts";
+import { dropFile, openFileToken, openTokens, type TokenSource } from "../report/token.ts";
+import { readText, type StateFiles } from "../state-file.ts";
+import { openTrust } from "../trust.ts";
+
+export type WayOptions = {
+  options: Options;
+  clock: Clock;
+  files: StateFiles;
+  /** State directory; `null` = state is not kept. */
+  directory: string | null;
+  /** The state directory cannot be written now: a credential lives as long as the process. */
+  forgetful: boolean;
+  hostname: string;
+  providerIds: string[];
+  log: Log;
+};
 
 export type Way = { sender: Sender; keys: KeyTrust; adopt: (credential: string) => void };
 
-export function openWay(
-  from: Omit<Parameters<typeof openSender>[0], "tokens" | "enrolled">,
-): Way {
-  const { options, clock, files, directory, log } = from;
-  const { tokens, adopt } = openCredential(options, directory, log);
-  const keys = openKeyTrust({ options, files, clock, log });
-  const enrolled = (key: string): void => keys.enrol(key, "join token");
-  return { sender: openSender({ ...from, tokens, enrolled }), keys, adopt };
-}
-
-/** The credentials of this node, and what is done with one that a reply brings. */
-function openCredential(options: Options, directory: string | null, log: Log) {
+export function openWay(from: WayOptions): Way {
+  const { options, directory, log } = from;
   const tokens = openTokens({
     nodeId: options.nodeId,
     server: options.server,
@@ -32,17 +42,105 @@ function openCredential(options: Options, directory: string | null, log: Log) {
     file: options.authTokenFile,
     environment: options.authTokenEnvironment,
   });
-  let told: string | null = null;
-  const adopt = (credential: string) => {
+  const keys = openKeyTrust(from);
+  const enrolled = (key: string): void => keys.enrol(key, "join token");
+  const sender = openSender({ ...from, tokens, enrolled });
+  return { sender, keys, adopt: createAdopter(tokens, log) };
+}
+
+/** Stores the credential that a reply carries. */
+function createAdopter(tokens: TokenSource, log: Log): (credential: string) => void {
+  let reported: string | null = null;
+  return (credential) => {
     if (tokens.current()?.value === credential) return;
     const problem = tokens.adopt(credential);
-    // It comes with every reply until it is used: a full disk is told once.
-    if (problem !== null && problem === told) return;
-    told = problem;
+    // Every reply carries it until it is used: a full disk is logged once.
+    if (problem !== null && problem === reported) return;
+    reported = problem;
     const used = tokens.current()?.value === credential;
     const kept = problem === null ? {} : { kept: used ? "in memory only" : "not at all", problem };
-    if (used) log("info", "this node has a credential of its own now", kept);
-    else log("warn", "a new credential cannot be stored: the old one stays", kept);
+    if (used) log("info", "this node has its own credential now", kept);
+    else log("warn", "cannot store the new credential: the old one stays in use", kept);
   };
-  return { tokens, adopt };
+}
+
+/** Public key in PEM form, placed by set-up over SSH and by the installer. */
+export const DEFAULT_KEY_FILE = "/etc/navarch-node/release-key.pem";
+
+/** The key given by flag, variable, key file or join token, strongest first. */
+export function openKeyTrust(
+  from: Pick<WayOptions, "options" | "files" | "clock" | "log"> & { keyFile?: string },
+): KeyTrust {
+  const { options, files, clock, log, keyFile = DEFAULT_KEY_FILE } = from;
+  if (transportOf(options.server) === "http") {
+    const advice = "set server.tls on the control plane, for example { own_ca: true }";
+    log("warn", "plain http: the credential and the reports can be read in transit", {
+      server: options.server,
+      advice,
+    });
+  }
+  const enrolled: KeyTrustFrom["enrolled"][number][] = [];
+  const given = options.keyFingerprint ?? readKeyFile(keyFile, options, log);
+  if (given !== null) enrolled.push({ fingerprint: given, source: "enrolment" });
+  const token = options.joinToken ?? readText(options.joinTokenFile)?.trim() ?? "";
+  const { fingerprint } = readJoinToken(token);
+  if (fingerprint !== null) enrolled.push({ fingerprint, source: "join token" });
+  const { nodeId, server: base } = options;
+  return new KeyTrust({ nodeId, base, enrolled, files, now: () => clock.wallMs(), log });
+}
+
+/** Many simulated nodes may share one machine: its key is not theirs. */
+function readKeyFile(path: string, { fake }: Options, log: Log): string | null {
+  const text = fake ? null : readText(path);
+  if (text === null) return null;
+  const body = /-----BEGIN PUBLIC KEY-----([^-]+)-----END/.exec(text)?.[1] ?? "";
+  const fingerprint = fingerprintOf(body.replace(/\s/g, ""));
+  if (fingerprint !== null) return fingerprint;
+  // Treated as no file, it would let the agent trust the first key that it is shown.
+  log("error", "no Ed25519 public key in PEM form: every order is refused", { path });
+  return `none in ${path}`.slice(0, 80);
+}
+
+export function openSender(
+  from: WayOptions & {
+    tokens: TokenSource;
+    /** See `JoinOptions`. */
+    enrolled: (fingerprint: string) => void;
+  },
+): Sender {
+  const { options, clock, tokens, files, directory, log } = from;
+  const { server: base, joinToken, joinTokenFile } = options;
+  const trust = openTrust({ ...options, directory });
+  const sender = createSender({
+    base,
+    tokens,
+    clock,
+    random: () => Math.random(),
+    agentVersion: VERSION,
+    note: (message) => log("info", message),
+    tls: () => trust.tls(),
+  });
+  const file = joinTokenFile === null ? null : openFileToken(joinTokenFile);
+  return withJoin(sender, {
+    base,
+    token: () => joinToken ?? file?.() ?? null,
+    // The file may hold a newer token by now, for another join.
+    spent: (token) => {
+      if (joinTokenFile !== null && file?.() === token) dropFile(joinTokenFile);
+    },
+    enrolled: from.enrolled,
+    tokens,
+    trust,
+    files,
+    forgetful: from.forgetful,
+    newNonce: () => randomBytes(32).toString("base64url"),
+    who: {
+      node_id: options.nodeId,
+      agent_version: VERSION,
+      hostname: from.hostname.slice(0, 255),
+      // Many simulated nodes may share one machine: its identity is not theirs.
+      provider_ids: options.fake ? [] : from.providerIds,
+    },
+    log,
+  });
 }

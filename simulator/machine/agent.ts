@@ -88,6 +88,7 @@ export function startAgent(world: AgentWorld): Process {
       bootWallMs: world.boot.wallMs,
     },
     promises: new Promises(world.node.gpuCount),
+    host: null,
     readBus: () => ({ kind: "unreadable", why: "a simulated machine has no PCI bus" }),
     memory: disk.memory,
     saveMemory: (memory) => {
@@ -95,8 +96,10 @@ export function startAgent(world: AgentWorld): Process {
     },
     inventory: (gpus) => inventoryOf(world, gpus),
     load: () => ({ cpuPercent: null, memoryPercent: null }),
+    podToken: () => null,
     adopt: () => undefined,
     runCommand: null,
+    upgrade: null,
     random: world.random,
     log: (level, message, fields) => {
       const more = fields === undefined ? "" : ` ${JSON.stringify(fields)}`;

@@ -241,6 +241,7 @@ for (const way of ["stream", "post"] as const) {
         sample: null,
       }),
       delivered: () => undefined,
+      podToken: () => null,
       heard: ({ stream, ack_seq }) => void spool.acknowledge(stream, ack_seq),
     });
     closing.push(() => sender.close());

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from "node:path";
 import { parseOptions } from "../../agent/option.ts";
 import type { Sender } from "../../agent/port.ts";
-import { openSender } from "../../agent/service/sender.ts";
+import { openSender } from "../../agent/service/way.ts";
 import { openStateFiles } from "../../agent/state-file.ts";
 import { openTokens } from "../../agent/report/token.ts";
 import type { Report } from "../../schema/report.ts";
@@ -50,6 +50,7 @@ async function live(p: Plane, name: string, file: string): Promise<string> {
     tokens,
     files: openStateFiles(directory),
     directory,
+    forgetful: false,
     enrolled: () => undefined,
     hostname: name,
     providerIds: [],

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { openKeyTrust } from "../../agent/service/key.ts";
+import { openKeyTrust } from "../../agent/service/way.ts";
 import { parseOptions } from "../../agent/option.ts";
 import { openStateFiles } from "../../agent/state-file.ts";
 import { formatJoinToken } from "../../schema/join.ts";

@@ -132,6 +132,9 @@ describe("judgePorts()", () => {
     for (const room of ["core", "runtime", "http", "server"]) {
       expect(judge(judgePorts, `reconciler/${room}/a.ts`, text)).toHaveLength(1);
     }
+    for (const file of ["port", "report/part"]) {
+      expect(judge(judgePorts, `agent/${file}.ts`, text)).toHaveLength(1);
+    }
     expect(judge(judgePorts, "cli/show.ts", text)).toEqual([]);
     expect(judge(judgePorts, "reconciler/core/a.test.ts", text)).toEqual([]);
   });

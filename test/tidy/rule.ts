@@ -99,7 +99,7 @@ export function judgeSilence({ path, text, parsed }: Source): Violation[] {
 }
 
 /** Where ports are declared and used; what an activation sees becomes plain values. */
-const PORTS = /^reconciler\/(?:core\/|runtime|http|server)/;
+const PORTS = /^(?:reconciler\/(?:core\/|runtime|http|server)|agent\/(?:port|report\/part)\.ts$)/;
 
 /** An optional method: what an adapter cannot do is an answer, not an absence. */
 export function judgePorts({ path, text, parsed }: Source): Violation[] {
