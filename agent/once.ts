@@ -19,7 +19,7 @@ import type { Bus, Clock, KernelCursor, KernelLog, Nvml } from "./port.ts";
 import type { GpuTable } from "./kernel/finding.ts";
 import type { Identity } from "./report/part.ts";
 import type { Promises } from "./report/promise.ts";
-import { makeHostFinding } from "./host-finding.ts";
+import { makeHostFinding } from "./probe/finding.ts";
 import { EMPTY_MEMORY } from "./probe/probe.ts";
 import { runProbes, type ProbeRound } from "./probe/run.ts";
 

@@ -1,13 +1,13 @@
 /**
- * The command line of `navarch-node` as settings. Whatever is wrong with it is one sentence that
- * names the flag; nothing is read from anywhere but the arguments. Pure.
+ * Reads the command line and environment of `navarch-node` into settings. An error is one sentence
+ * that names the flag. Pure.
  */
 import * as v from "valibot";
+import { parseDuration } from "../schema/duration.ts";
 import { type FlagSpecs, parseFlags, formatFlags } from "../schema/flag.ts";
 import { BootId, NodeId } from "../schema/id.ts";
 import { LIMIT } from "../schema/limit.ts";
 import { parseAddress } from "./report/address.ts";
-import { parseSince } from "./report/since.ts";
 import { isLoopback } from "../schema/loopback.ts";
 
 export const FLAGS = {
@@ -163,7 +163,7 @@ export const FLAGS = {
 } as const satisfies FlagSpecs;
 
 export type Fake = { count: number; name: string; bootId: BootId | null; faultPath: string | null };
-/** Every setting, read and checked; `null` where nothing was said. */
+/** Every setting, validated; `null` where it was not given. */
 export type Options = ReturnType<typeof readOptions>;
 export type OptionAnswer =
   | { kind: "options"; options: Options; warnings: string[] }
@@ -174,7 +174,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 /** Thrown only inside this file, and caught in `parseOptions`. */
 class Bad extends Error {}
 
-/** `nowMs` resolves a relative `--since`; `hostname` is the id without any other. */
+/** `nowMs` resolves a relative `--since`; `hostname` is the default id. */
 export function parseOptions(
   argv: readonly string[],
   env: Env,
@@ -230,7 +230,6 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number) 
     authTokenEnvironment: env["NAVARCH_AUTH_TOKEN"],
     joinToken: text(values["join-token"]),
     joinTokenFile: text(values["join-token-file"]),
-    /** The pod's own service-account token; `null` = this is no pod, or it has none. */
     podTokenFile: text(values["pod-token-file"]),
     caFingerprint,
     /** Of the key that signs orders and releases. */
@@ -259,7 +258,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number) 
 
 function readFingerprint(given: string | null, flag: string): string | null {
   if (given === null) return null;
-  // OpenSSL prints colons and capitals; people paste what they are shown.
+  // OpenSSL prints colons and capitals.
   const hex = given
     .replace(/^sha256[:=]/i, "")
     .replaceAll(":", "")
@@ -268,7 +267,7 @@ function readFingerprint(given: string | null, flag: string): string | null {
   throw new Bad(`${flag} must be sha256: and 64 hex digits, found ${given.length} letters`);
 }
 
-/** A pinned CA means TLS; an address with another scheme is reported as a mistake. */
+/** A pinned CA requires TLS; an address with another scheme is an error. */
 function withScheme(base: string, given: string, caFingerprint: string | null): string {
   if (caFingerprint === null || base.startsWith("https:")) return base;
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(given.trim())) {
@@ -337,11 +336,18 @@ function readAbsolute(given: string | undefined, flag: string): string | null {
   throw new Bad(`${flag} must be an absolute path, found ${JSON.stringify(given)}`);
 }
 
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
+
+/** A duration before now (`30m`) or an RFC 3339 time, in wall milliseconds. */
 function readSince(given: string | undefined, nowMs: number): number | null {
   if (given === undefined) return null;
-  const since = parseSince(given, nowMs);
-  if (since.ok) return since.atMs;
-  throw new Bad(`--since: ${since.message}`);
+  const text = given.trim();
+  const atMs = TIME.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(atMs)) return atMs;
+  const duration = parseDuration(text);
+  if (duration.ok) return nowMs - duration.ms;
+  const hint = duration.hint ?? "write for example 30m or 2026-03-01T10:00:00Z";
+  throw new Bad(`--since: ${duration.message}; ${hint}`);
 }
 
 function readMetrics(

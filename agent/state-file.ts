@@ -32,8 +32,8 @@ export function openStateFiles(directory: string | null): StateFiles {
 }
 
 /**
- * Replaces a file atomically and durably (mode 0600), or throws and leaves it unchanged. A nearly
- * full disk takes part of a write without an error; a new name is durable once its folder is synced.
+ * Replaces a file atomically and durably (mode 0600), or throws and leaves it unchanged. A full
+ * disk takes part of a write without an error; a new name is durable once its folder is synced.
  */
 export function replaceFile(path: string, text: string): void {
   const fresh = `${path}.new`;

@@ -1,6 +1,6 @@
 /**
- * Conditions become findings only when they rise or get worse: what merely lasts is told by its key
- * in the check, so that a fault of a month is one finding and not forty thousand. Pure.
+ * Turns conditions into findings when they begin or get worse. A lasting condition appears only as
+ * a key in the check, so a fault of a month is one finding and not forty thousand. Pure.
  */
 import { newFinding, SEVERITIES, type Finding, type Severity } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -15,7 +15,20 @@ const rank = (severity: Severity) => SEVERITIES.indexOf(severity);
 
 type Circumstances = Pick<ProbeContext, "bootId" | "wallMs" | "simulated">;
 
-/** The finding of a condition at this moment. */
+/**
+ * A finding about the machine or the agent itself, such as an unreadable log or a spool without a
+ * disk: it says how reliable reports are, and is never evidence against the GPUs.
+ */
+export function makeHostFinding(reason: string, message: string, ctx: Circumstances): Finding {
+  return newFinding({
+    reason,
+    at: new Date(ctx.wallMs).toISOString(),
+    boot_id: ctx.bootId,
+    message: message.slice(0, LIMIT.messageCharsMax),
+    source: ctx.simulated ? "sim" : "probe",
+  });
+}
+
 export function makeFinding(condition: Condition, ctx: Circumstances): Finding {
   const { gpu } = condition;
   const metrics = Object.entries(condition.metrics).map(([name, value]) => [
@@ -44,8 +57,8 @@ export type Change = {
 };
 
 /**
- * Compares the conditions that hold now with those of the last round. `carried` are keys that could
- * not be looked at: they stay as they were, because not seeing a fault is not its end.
+ * Compares current conditions with those of the last round. `carried` are keys that could not be
+ * checked: they stay, because an unseen fault has not ended.
  */
 export function judgeChange(
   conditions: readonly Condition[],

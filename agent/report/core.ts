@@ -1,8 +1,7 @@
 /**
- * Schedules what the agent measures and reports. It measures, reports and carries out orders; it
- * never judges. It never waits for the driver or the network: both answer by a deadline, so
- * heartbeats continue whatever hangs. Time comes from the clock, so a test can run a day in a
- * second.
+ * Schedules measurements, reports and orders; judges nothing. Driver and network answer by a
+ * deadline, so heartbeats continue whatever hangs. Time comes from the clock port, so a test runs a
+ * day in a second.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { AgentConfig, Check } from "../../schema/report.ts";
@@ -12,20 +11,19 @@ import { EVENT_MS, READ_DEADLINE_MS, SAVE_MS, WAKE_MS } from "./cadence.ts";
 import { formatCheck, makeFound } from "../check.ts";
 import { carryOut } from "./carry.ts";
 import { Delivery, type DeliveryParts } from "./delivery.ts";
-import { makeHostFinding } from "../host-finding.ts";
 import { type GpuTable, makeGpuTable } from "../kernel/finding.ts";
 import { Listener } from "./listen.ts";
 import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
 import type { AgentParts } from "./part.ts";
 import { makeEventFindings, wantsCheck } from "../probe/event.ts";
+import { makeHostFinding } from "../probe/finding.ts";
 import { makeIdentities } from "../probe/identity.ts";
 import type { ProbeContext, ProbeMemory } from "../probe/probe.ts";
 import { runProbes, type ProbeRound } from "../probe/run.ts";
 import { Readings } from "./readings.ts";
-import { Tally } from "./tally.ts";
 import type { NewGap } from "../spool/spool.ts";
 import type { KernelCursor } from "../port.ts";
-import { type AgentView, driverOf, makeView, UNASKED } from "./view.ts";
+import { type AgentView, driverOf, makeView, Tally, UNASKED } from "./view.ts";
 
 const VERSION: typeof REPORT_VERSION = 1;
 
@@ -41,8 +39,8 @@ export class Agent {
   #memory: ProbeMemory;
   #round: ProbeRound | null = null;
   #last: NvmlCheck | null = null;
-  /** Text of the last round's conditions: a report goes at once when it changes. */
-  #told = "";
+  /** Conditions of the last round as text: a change is reported at once. */
+  #reported = "";
   #checking: Promise<ProbeRound> | null = null;
   #checkingSinceMs = 0;
   #extraCheckMs = -Infinity;
@@ -50,9 +48,9 @@ export class Agent {
   #driver = UNASKED;
   readonly #tally = new Tally();
   #behindAt = 0;
-  /** The last look caused by the log; a line after a quiet period is read at once. */
+  /** The last read caused by a wake-up; a line after a quiet period is read at once. */
   #wokenMs = -Infinity;
-  /** More of the log is waiting; the next look is due at once. */
+  /** More of the log is waiting, and the next read is scheduled. */
   #behind = false;
   #dueMs = 0;
   #lagMs = 0;
@@ -64,7 +62,7 @@ export class Agent {
     this.#bootMonoMs = clock.monoMs() - Math.max(0, clock.wallMs() - identity.bootWallMs);
     // A lost spool may have held what the memory counts as reported.
     this.#memory = parts.memory;
-    if (parts.spool.fresh) this.#forgetTold();
+    if (parts.spool.fresh) this.#forgetReported();
     this.#readings = new Readings(parts.load);
     this.#delivery = new Delivery({
       clock: parts.clock,
@@ -87,7 +85,7 @@ export class Agent {
     parts.sender.listen((reply) => this.#obey(reply));
   }
 
-  /** First check and first report at once, then by the cadence. */
+  /** Checks and reports at once, then by the cadence. */
   start(): void {
     const { spool, orders } = this.#parts;
     for (const result of orders.recover()) this.#delivery.answer(result);
@@ -96,12 +94,12 @@ export class Agent {
       this.#beginListening();
       this.#delivery.heartbeat();
     });
-    // The report of the first check goes with its conclusion.
+    // The first check sends the first report itself.
     void this.#check().then(() => this.#after("first", 0, () => this.#beginListening()));
     this.#arm();
   }
 
-  /** The kernel log has a new record; the log itself has its content. */
+  /** The kernel log has new records. */
   wake(): void {
     if (this.#stopped || this.#behind) return;
     const sinceMs = this.#parts.clock.monoMs() - this.#wokenMs;
@@ -109,7 +107,7 @@ export class Agent {
     this.#after("listen", WAKE_MS - sinceMs, () => this.#listenAwake());
   }
 
-  /** The driver fell silent between two readings. */
+  /** The driver stopped answering between two readings. */
   sampleNow(): void {
     if (!this.#stopped) void this.#sample();
   }
@@ -149,7 +147,7 @@ export class Agent {
     this.#timers.set(name, cancel);
   }
 
-  /** The check comes before the heartbeat of the same instant, so that it can travel with it. */
+  /** The check is armed first, so that a heartbeat of the same instant can carry it. */
   #arm(): void {
     this.#after("check", this.#config.check_ms, () => this.#everyCheck());
     this.#after("sample", this.#config.sample_ms, () => this.#everySample());
@@ -194,7 +192,7 @@ export class Agent {
     };
   }
 
-  /** One at a time; a second caller gets the round that is under way. */
+  /** One at a time; a second caller gets the same round. */
   #check(): Promise<ProbeRound> {
     if (this.#checking) return this.#checking;
     this.#checkingSinceMs = this.#parts.clock.monoMs();
@@ -211,7 +209,7 @@ export class Agent {
     const round = this.#conclude(answer);
     this.#last = answer.kind === "ok" ? answer.value : null;
     if (host && isFirst) log("info", "found", makeFound(round, this.#last, host.round));
-    // A heartbeat that waited for this check is sent now, with it.
+    // Release a heartbeat that waits for this check.
     if (this.#timers.has("grace")) this.#after("grace", 0, () => this.#delivery.heartbeat());
     return round;
   }
@@ -228,16 +226,16 @@ export class Agent {
     if (answer.kind === "ok") this.#readings.check(round.samples, answer.value, atMs);
     this.#keep(round.findings, [], null);
     const check = this.#checkNow(round, atMs);
-    const told = JSON.stringify([check.conclusive, check.present_gpus, check.active]);
-    this.#delivery.check(check, told !== this.#told);
-    this.#told = told;
+    const text = JSON.stringify([check.conclusive, check.present_gpus, check.active]);
+    this.#delivery.check(check, text !== this.#reported);
+    this.#reported = text;
     this.#delivery.pump();
     const changed = now !== known || this.#parts.host?.changed === true;
     if (changed) this.#after("save", SAVE_MS, () => this.#save());
     return round;
   }
 
-  /** After the findings are kept: a duplicate does no harm, a loss does. */
+  /** After the findings are durable: a crash in between repeats findings but loses none. */
   #save(): void {
     this.#parts.saveMemory(this.#memory);
     this.#parts.host?.save();
@@ -254,7 +252,7 @@ export class Agent {
     const answer = await this.#parts.nvml.sample(READ_DEADLINE_MS);
     if (this.#stopped) return;
     if (answer.kind !== "ok") {
-      // The same finding that a check would report, one check earlier.
+      // The finding that the next check would report.
       this.#conclude(answer);
       return;
     }
@@ -264,7 +262,7 @@ export class Agent {
     if (surprising || blind) this.#checkSoon();
   }
 
-  /** False if there was an extra check a moment ago. */
+  /** False if the last extra check was too recent. */
   #checkSoon(): boolean {
     const now = this.#parts.clock.monoMs();
     if (now - this.#extraCheckMs < EXTRA_CHECK_MS) return false;
@@ -340,7 +338,7 @@ export class Agent {
       simulated: nvml.simulated,
       sent_at: new Date(clock.wallMs()).toISOString(),
       inventory: this.#round ? { ...inventory(this.#round.gpus), trust } : null,
-      sample: this.#readings.print(),
+      sample: this.#readings.format(),
       ...(trust.refused ? { refused_orders: trust.refused } : {}),
     };
   }
@@ -354,9 +352,9 @@ export class Agent {
     if (reply.order_key) this.#parts.guard.shown(reply.order_key);
     const { spool } = this.#parts;
     const memory = spool.acknowledge(reply.stream, reply.ack_seq);
-    if (memory === "behind" && this.#behindAt !== spool.acked) this.#tellAgain();
+    if (memory === "behind" && this.#behindAt !== spool.acked) this.#reportAgain();
     if (memory === "renewed") this.#noticeRenewed();
-    if (reply.tell_again && this.#checkSoon()) this.#forgetTold();
+    if (reply.tell_again && this.#checkSoon()) this.#forgetReported();
     for (const command of reply.commands) {
       void carryOut(command, {
         ...this.#parts,
@@ -366,25 +364,25 @@ export class Agent {
     }
   }
 
-  /** Its store was lost: current findings and this boot's log are reported again. */
-  #tellAgain(): void {
+  /** The store was lost: current findings and this boot's log are reported again. */
+  #reportAgain(): void {
     this.#behindAt = this.#parts.spool.acked;
-    this.#parts.log("warn", "the control plane has forgotten findings; telling what still holds");
+    this.#parts.log("warn", "the control plane lost findings; reporting current ones again");
     if (this.#listener.ready) this.#listener.open(null);
-    this.#forgetTold();
+    this.#forgetReported();
     void this.#check().then(() => this.wake());
   }
 
-  /** The next check reports what still holds. */
-  #forgetTold(): void {
+  /** The next check reports all current conditions. */
+  #forgetReported(): void {
     this.#memory = { ...this.#memory, held: {} };
     this.#parts.host?.reportAgain();
   }
 
-  /** The first record of a new stream: once it is known, the loss of the store is noticed. */
+  /** The first record of the new stream makes a later loss of the store detectable. */
   #noticeRenewed(): void {
-    const message = "another sender uses this agent's stream, or its disk was put back";
-    this.#parts.log("warn", "findings go on under a new stream", { reason: message });
+    const message = "another sender uses this agent's stream, or its disk was restored";
+    this.#parts.log("warn", "findings continue in a new stream", { reason: message });
     this.#keep([makeHostFinding("stream_renewed", message, this.#context())], [], null);
   }
 

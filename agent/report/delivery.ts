@@ -1,7 +1,7 @@
 /**
- * What goes into the next report and when it goes. One report is under way at a time; findings go
- * in order and stay in the spool until acknowledged; a failed delivery is tried again with growing,
- * scattered pauses, for ever.
+ * Composes and schedules reports, one at a time. Findings are sent in order and stay in the spool
+ * until acknowledged; a failed delivery is retried without end, with exponential back-off and
+ * jitter.
  */
 import type { Check, CommandResult, Report, ReportReply } from "../../schema/report.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -9,16 +9,14 @@ import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock, SendAnswer, Sender } from "../port.ts";
 import type { Spool, SpoolBatch } from "../spool/spool.ts";
 
-/**
- * Half of what a report may have: inventory, sample and check of 64 GPUs take less than the rest.
- */
+/** Half of a report: inventory, sample and check of 64 GPUs need less than the rest. */
 const FINDING_BYTES_MAX = LIMIT.reportBytesMax / 2;
 export const PAUSE_MS = { first: 1_000, max: LIMIT.agentPauseMsMax };
-/** Between the attempts that look for a refused finding: the server lives, so it need not grow. */
+/** Between attempts that isolate a refused finding: the server answers, so no back-off. */
 const NARROWING_MS = 500;
 /** The shortest pause that a control plane can ask for. */
 const WAIT_MS_MIN = 100;
-/** Refused secrets and lost servers are told once a minute. */
+/** Failures are logged at most once in this time. */
 const COMPLAINT_MS = 60_000;
 /** The contract's bound of `results`. */
 const RESULTS_MAX = 32;
@@ -34,38 +32,35 @@ export type DeliveryParts = {
   spool: Spool;
   random: () => number;
   log: (level: "info" | "warn", message: string, fields?: Record<string, unknown>) => void;
-  /** Everything but what the delivery itself decides; `inventory` is left out when it is known. */
+  /** The parts that the delivery does not decide; it omits a known `inventory`. */
   envelope: () => Envelope;
-  /** Goes with the inventory: see `pod_token` of `Report`. */
+  /** Sent with the inventory: see `pod_token` of `Report`. */
   podToken: () => string | null;
   heard: (reply: ReportReply) => void;
-  /** The control plane has taken these results. */
+  /** The control plane has accepted these results. */
   delivered: (results: readonly CommandResult[]) => void;
 };
 
 export class Delivery {
   readonly #parts: DeliveryParts;
   #due = false;
-  /** A check that no report has carried yet; a newer one takes its place. */
+  /** The newest check that no report has carried yet. */
   #check: Check | null = null;
   #results: CommandResult[] = [];
-  /** Text of the inventory that the control plane has; another one is sent. */
+  /** The inventory that the control plane has, as text; a different one is sent. */
   #known = "";
   #underway: Promise<void> | null = null;
   #failures = 0;
   #notBeforeMs = 0;
   #retry: (() => void) | null = null;
   #complainedMs = -Infinity;
-  /** Halved when a report is refused, so that the one finding in it that is the reason is found. */
+  /** Halved when a report is refused, to isolate the finding that causes the refusal. */
   #batchMax: number = LIMIT.findingsPerReportMax;
-  /**
-   * After a refusal: the next report carries findings and nothing else, so that they are not held
-   * up.
-   */
+  /** After a refusal, the next report carries findings only. */
   #bare = false;
   /**
-   * The one finding of a refused report. A report without it comes next; if that is accepted and
-   * this one then refused again, it is to blame and not the control plane.
+   * The only finding of a refused report. If a report without it is accepted, and it is refused
+   * again, the finding is the cause and not the control plane.
    */
   #suspect: { seq: number; elseAccepted: boolean } | null = null;
   #finishing = false;
@@ -75,26 +70,24 @@ export class Delivery {
     this.#parts = parts;
   }
 
-  /** A report is due, whatever else there is to say. */
   heartbeat(): void {
     this.#due = true;
     this.pump();
   }
 
-  /** Travels with the next report, which goes now if `urgent`. */
+  /** Sent with the next report, which is sent now if `urgent`. */
   check(check: Check, urgent: boolean): void {
     this.#check = check;
     if (urgent) this.heartbeat();
   }
 
-  /** Sent until a reply came; once per command. */
+  /** Sent until a reply arrives; one result per command. */
   answer(result: CommandResult): void {
     const others = this.#results.filter((each) => each.command_id !== result.command_id);
     this.#results = [...others, result].slice(-RESULTS_MAX);
     this.pump();
   }
 
-  /** Sends if there is something to send and nothing forbids it. */
   pump(): void {
     if (this.#underway || this.#finishing || !this.#wanted()) return;
     const waitMs = this.#notBeforeMs - this.#parts.clock.monoMs();
@@ -105,7 +98,7 @@ export class Delivery {
       });
       return;
     }
-    // Whatever went wrong must not be tried again at once: it would be for ever, and nothing else.
+    // Without a pause, a bug would retry in an endless loop.
     const failed = (cause: unknown) => {
       this.#complain("a fault in the agent: a report could not be sent", String(cause));
       this.#pause();
@@ -118,7 +111,7 @@ export class Delivery {
       });
   }
 
-  /** One last report, pause or not; ends by the deadline. */
+  /** Sends a last report without regard to pauses; ends by the deadline. */
   async finish(deadlineMs: number): Promise<void> {
     const { clock } = this.#parts;
     this.#retry?.();
@@ -161,7 +154,6 @@ export class Delivery {
       results,
     });
     if (answer.kind !== "reply") {
-      // A check that says the same later is still true then; a newer one takes its place.
       this.#check ??= check;
       this.#failed(answer, batch);
       return;
@@ -179,8 +171,8 @@ export class Delivery {
 
   #nextBatch(): SpoolBatch {
     const { spool } = this.#parts;
-    // Until the control plane has said how far it knows this stream, numbers could be taken for old
-    // ones.
+    // Until the control plane has confirmed its position in this stream, it could take new numbers
+    // for old ones.
     const without = !spool.agreed || this.#suspect?.elseAccepted === false;
     if (without) return { findings: [], gaps: [], lastSeq: 0 };
     return spool.next(this.#batchMax, FINDING_BYTES_MAX);
@@ -195,8 +187,8 @@ export class Delivery {
     const deaf = wasAgreed && batch.lastSeq > before && spool.acked === before;
     if (deaf) log("warn", "a report was answered but not acknowledged");
     if (reply.want_inventory) this.#known = "";
-    // Asked for what it has just been given, or given no acknowledgement, it would be asked for
-    // ever.
+    // A control plane that requests the inventory just sent, or acknowledges nothing, would cause
+    // an endless loop.
     if (deaf || (reply.want_inventory && carried)) return this.#pause();
     this.#failures = 0;
     this.#notBeforeMs = 0;
@@ -227,12 +219,11 @@ export class Delivery {
   }
 
   /**
-   * Something in the report is to blame. Findings alone are tried next, fewer each time; the last
-   * one left is given up only if a report without it is accepted in between, for a control plane
-   * may refuse everything.
+   * Isolates the cause of a refusal: findings alone are tried next, fewer each time. The last one
+   * is discarded only if a report without it is accepted: a control plane may refuse everything.
    */
   #refused(status: number, batch: SpoolBatch): void {
-    // It may know nothing of this node: then the inventory is what it needs, not less of the rest.
+    // The control plane may not know this node, and needs the inventory.
     this.#known = "";
     if (status === 404) return this.#pause();
     const wasBare = this.#bare;
@@ -260,12 +251,12 @@ export class Delivery {
     const { clock, random } = this.#parts;
     const ms = Math.min(PAUSE_MS.max, PAUSE_MS.first * 2 ** Math.min(this.#failures, 16));
     this.#failures++;
-    // Half fixed, half scattered: agents that lost the same server do not come back together.
+    // Jitter: agents that lost the same server do not return together.
     this.#notBeforeMs = clock.monoMs() + ms * (0.5 + random() / 2);
     this.#due = true;
   }
 
-  /** As long as the control plane asks, within the bounds of a pause of our own. */
+  /** Waits as long as the control plane asks, within bounds. */
   #wait(askedMs: number): void {
     const { clock, random } = this.#parts;
     const ms = Math.min(PAUSE_MS.max, Math.max(WAIT_MS_MIN, askedMs));

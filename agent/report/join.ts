@@ -1,8 +1,7 @@
 /**
- * Joining: an agent without a credential shows its join token and is given one. The nonce of the
- * request is on disk before it leaves, so an answer that is lost, or an agent that dies before it
- * could store it, costs nothing: the same request again is the same join. A credential that cannot
- * be stored is not used, because the control plane would take its use for the end of the matter.
+ * Joins the fleet: an agent without a credential presents its join token and receives one. The
+ * request's nonce is on disk before it is sent, so a repeated request is the same join. A
+ * credential that cannot be stored is not used: its use would complete the join.
  *
  * Adapter: the network.
  */
@@ -12,28 +11,28 @@ import { JoinReply, type JoinRequest, readJoinToken } from "../../schema/join.ts
 import type { Report } from "../../schema/report.ts";
 import { readBounded } from "../bounded-text.ts";
 import type { SendAnswer, Sender } from "../port.ts";
+import type { Log } from "./part.ts";
 import { parseNote, type StateFiles } from "../state-file.ts";
 import type { TokenSource } from "./token.ts";
 import type { Trust } from "../trust.ts";
 
 export type JoinOptions = {
   base: string;
-  /** The token of the moment, from a flag or a file; `null` = none. */
+  /** The current token, from a flag or a file; `null` = none. */
   token: () => string | null;
-  /** Said of one that has done its work: this node needs it no more. */
+  /** The node has joined with this token and no longer needs it. */
   spent?: (token: string) => void;
-  /** Said of the key that came with a token that was joined with. */
+  /** The node has joined with a token that carried this key fingerprint. */
   enrolled: (fingerprint: string) => void;
   tokens: TokenSource;
   trust: Trust;
   files: StateFiles;
-  /** True if nothing can be kept: then the credential lives as long as the process. */
+  /** True if state cannot be stored: the credential lives as long as the process. */
   forgetful: boolean;
   /** 32 random bytes, base64url. */
   newNonce: () => string;
   who: Pick<JoinRequest, "node_id" | "agent_version" | "hostname" | "provider_ids">;
-  log: (level: "info" | "warn", message: string, fields?: Record<string, unknown>) => void;
-  timeoutMs?: number;
+  log: Log;
 };
 
 const FILE = "join.json";
@@ -47,13 +46,13 @@ type JoinNote = v.InferOutput<typeof JoinNote>;
 const Refusal = v.object({ error: v.object({ code: v.string(), message: v.string() }) });
 
 /**
- * The sender with a step before it: whom to trust, and a credential where there is none. Whatever
- * goes wrong is an answer like any other, and the delivery's pauses are between the attempts.
+ * A sender that first establishes trust and joins if needed. A failure is an answer, and the
+ * delivery's back-off separates the attempts.
  */
 export function withJoin(sender: Sender, options: JoinOptions): Sender {
   let refused = false;
   const memory = { request: parseNote(JoinNote, options.files.load(FILE)) };
-  // An earlier life may have ended between its note and this.
+  // An earlier process may have ended between the note and the deletion of the token.
   const left = options.token();
   if (left !== null && memory.request?.done === true && memory.request.token === hashOf(left)) {
     options.spent?.(left);
@@ -77,7 +76,7 @@ export function withJoin(sender: Sender, options: JoinOptions): Sender {
   };
 }
 
-/** `null` = there is a credential now, or nothing to join with. */
+/** `null` = there is a credential, or no token to join with. */
 async function join(
   options: JoinOptions,
   memory: { request: JoinNote | null },
@@ -88,26 +87,26 @@ async function join(
   if (token === null || (tokens.hasOwn() && !refused)) return null;
   const hash = hashOf(token);
   const known = memory.request?.token === hash ? memory.request : null;
-  // What this token was good for is done; a refused credential waits for another token.
+  // A token joins once; a refused credential waits for another token.
   if (known?.done === true) return null;
   const request = known ?? { token: hash, nonce: options.newNonce(), done: false };
   memory.request = request;
   const problem = files.save(FILE, JSON.stringify(request));
   if (problem !== null && !options.forgetful) {
-    return { kind: "unreachable", message: `the join could not be noted: ${problem}` };
+    return { kind: "unreachable", message: `cannot store the join request: ${problem}` };
   }
   const answer = await ask(options, token, request);
   if (answer.kind !== "joined") return answer;
   const unkept = tokens.adopt(answer.credential, !options.forgetful);
   if (unkept !== null && !options.forgetful) {
-    return { kind: "unreachable", message: `the credential could not be kept: ${unkept}` };
+    return { kind: "unreachable", message: `cannot store the credential: ${unkept}` };
   }
   const { fingerprint } = readJoinToken(token);
   if (fingerprint !== null) options.enrolled(fingerprint);
   memory.request = { ...request, done: true };
   const noted = files.save(FILE, JSON.stringify(memory.request)) === null;
   options.log("info", "joined", { node_id: answer.node });
-  // What cannot be noted is asked for once more by the next life, with the same token.
+  // If it could not be stored, the next process joins again with the same token.
   if (noted && unkept === null) options.spent?.(token);
   return null;
 }
@@ -127,7 +126,7 @@ async function ask(options: JoinOptions, token: string, request: JoinNote): Prom
       body: JSON.stringify({ ...who, token: secret, nonce: request.nonce } satisfies JoinRequest),
       // A redirect would carry the token to another place.
       redirect: "manual",
-      signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
       ...(tls === null ? {} : { tls }),
     });
     return judgeReply(response.status, await readBounded(response, REPLY_BYTES_MAX));
@@ -142,7 +141,7 @@ function judgeReply(status: number, text: string): Asked {
   try {
     value = JSON.parse(text);
   } catch {
-    // Judged by its status below.
+    // The status decides below.
   }
   const reply = v.safeParse(JoinReply, value);
   if (status >= 200 && status < 300 && reply.success) {

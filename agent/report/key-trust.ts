@@ -1,11 +1,10 @@
 /**
- * Whose orders this agent carries out. The control plane signs orders and releases with one key;
- * this agent learns that key's fingerprint when it is enrolled: from a flag, from the file that the
- * set-up over SSH places, from the join token, over an authenticated TLS connection, or, with a
- * shared token over plain http, from the first reply (trust on first use, and reported as that).
+ * Authenticates orders. The control plane signs orders and releases with one key, whose fingerprint
+ * the agent learns from a flag, the key file of the set-up, the join token, an authenticated TLS
+ * connection, or, over plain http, the first reply (reported as trust on first use).
  *
  * A stronger source replaces a weaker one. A key of equal strength replaces the known one only if
- * the known one vouches for it, or if TLS proved who shows it.
+ * the known key vouches for it or TLS authenticated the control plane.
  */
 import { createHash, createPublicKey, verify } from "node:crypto";
 import * as v from "valibot";
@@ -22,21 +21,18 @@ const FILE = "control-key.json";
 const Known = v.object({
   fingerprint: v.string(),
   source: v.picklist(KEY_SOURCES),
-  /** The fingerprint that a person gave, from which rotations led here; `null` = none. */
+  /** The enrolled fingerprint from which rotations led here; `null` = none. */
   root: v.nullable(v.string()),
-  /** The key itself once it was shown. */
+  /** The key itself, once the control plane presented it. */
   key: v.nullable(v.string()),
 });
 type Known = v.InferOutput<typeof Known>;
-const Refused = v.object({
-  count,
-  last: v.nullable(v.string()),
-});
+const Refused = v.object({ count, last: v.nullable(v.string()) });
 const Stored = v.object({ known: v.nullable(Known), refused: Refused });
 
-/** A forged order that comes again is counted and answered again after this. */
+/** A repeated forged order is counted and answered again after this. */
 const AGAIN_MS = 60_000;
-/** Of a flood of forged orders this many a minute are counted, logged and answered. */
+/** Forged orders a minute that are counted, logged and answered. */
 const REFUSALS_PER_MINUTE = 10;
 
 export type KeyTrustFrom = {
@@ -44,7 +40,7 @@ export type KeyTrustFrom = {
   nodeId: string;
   /** Base URL of the control plane. */
   base: string;
-  /** What a person gave, strongest first. */
+  /** Fingerprints that a person provided, strongest first. */
   enrolled: readonly { fingerprint: string; source: "enrolment" | "join token" }[];
   files: StateFiles;
   /** Wall milliseconds. */
@@ -57,19 +53,20 @@ export class KeyTrust {
   #known: Known | null;
   #refused: v.InferOutput<typeof Refused>;
   #recent: { id: string; at: number }[] = [];
-  /** The foreign key that was last warned of. */
+  /** The foreign key of the last warning. */
   #warned = "";
 
   constructor(from: KeyTrustFrom) {
     this.#from = from;
-    const stored = readStored(from.files.load(FILE));
-    this.#known = stored.known;
-    this.#refused = stored.refused;
+    // Without a readable file the key is learned or enrolled again.
+    const stored = parseNote(Stored, from.files.load(FILE));
+    this.#known = stored?.known ?? null;
+    this.#refused = stored?.refused ?? { count: 0, last: null };
     const [strongest] = from.enrolled;
     if (strongest !== undefined) this.enrol(strongest.fingerprint, strongest.source);
   }
 
-  /** A person gave this fingerprint. The same one again changes nothing, also after a rotation. */
+  /** Trusts a fingerprint that a person provided; a known root changes nothing, even rotated. */
   enrol(fingerprint: string, source: "enrolment" | "join token"): void {
     if (this.#known?.root === fingerprint) return;
     const [strongest] = this.#from.enrolled;
@@ -78,7 +75,7 @@ export class KeyTrust {
     this.#from.log("info", "key of the control plane", { fingerprint, source });
   }
 
-  /** The control plane shows its key in a reply. */
+  /** The control plane presents its key in a reply. */
   shown({ key, vouched }: ShownKey): void {
     const fingerprint = fingerprintOf(key);
     if (fingerprint === null) return;
@@ -111,7 +108,7 @@ export class KeyTrust {
     this.#from.log("warn", "the control plane presents another key than the stored one", fields);
   }
 
-  /** Why the order is refused; `null` = the control plane gave it, to this node, and just now. */
+  /** Why the order is refused; `null` = signed by the known key, for this node, and current. */
   judge(command: AgentCommand): string | null {
     const { signature } = command;
     if (!signature) return "it is not signed (a control plane older than this agent does not sign)";
@@ -134,7 +131,7 @@ export class KeyTrust {
     return null;
   }
 
-  /** Counts a refused order. False for one that is worth no answer: a flood, or a repetition. */
+  /** Counts a refused order. False if it gets no answer: a flood, or a repetition. */
   noteRefusal(command: AgentCommand, why: string): boolean {
     const now = this.#from.now();
     const id = command.command_id;
@@ -149,7 +146,7 @@ export class KeyTrust {
     return true;
   }
 
-  /** Whether the known key signed these bytes; a release is signed as a whole list of checksums. */
+  /** Whether the known key signed these bytes: the list of checksums of a release. */
   hasSigned(bytes: Uint8Array, signature: Uint8Array): boolean {
     const key = this.#known?.key ?? null;
     return key !== null && isSigned(bytes, key, Buffer.from(signature).toString("base64"));
@@ -219,13 +216,8 @@ function isSigned(data: string | Uint8Array, key: string, value: string): boolea
   }
 }
 
-/** Any number is printed, also one that is no date. */
+/** Numbers that are no date are printed too. */
 function instantOf(ms: number): string {
   const date = new Date(ms);
   return Number.isNaN(date.getTime()) ? `${ms} ms` : date.toISOString();
-}
-
-/** A file that cannot be read is as good as none: the key is learned or enrolled again. */
-function readStored(text: string | null): v.InferOutput<typeof Stored> {
-  return parseNote(Stored, text) ?? { known: null, refused: { count: 0, last: null } };
 }

@@ -1,6 +1,6 @@
 /**
- * The service-account token of the pod that the agent runs in. The kubelet replaces the file before
- * the token ends, so it is read again each time, and its content is kept nowhere.
+ * Reads the service-account token of the agent's pod. The kubelet replaces the file before the
+ * token expires, so it is read each time.
  *
  * Adapter: the file system.
  */
@@ -11,20 +11,18 @@ import type { Log } from "./part.ts";
 /** The compact form of a signed JWT (RFC 7515 §3.1). */
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
-/** `null` without a file; one that holds no token is told once, until it does. */
+/** `null` without a file; each problem of the file is logged once. */
 export function openPodToken(path: string | null, log: Log): () => string | null {
   if (path === null) return () => null;
-  let told = "";
+  let logged = "";
   return () => {
     const found = read(path);
     const problem = "problem" in found ? found.problem : "";
-    if (problem !== told && problem !== "") {
-      log("warn", "no service-account token to prove on which Node this pod runs", {
-        path,
-        problem,
-      });
+    if (problem !== logged && problem !== "") {
+      const message = "no service-account token to prove on which Node this pod runs";
+      log("warn", message, { path, problem });
     }
-    told = problem;
+    logged = problem;
     return "token" in found ? found.token : null;
   };
 }

@@ -1,22 +1,21 @@
 /**
- * The latest readings of every GPU, put together from light samples and full checks. Only the
- * latest are kept: a reading that was not sent in time is of no use. Pure but for its own memory.
+ * Merges light samples and full checks into the latest readings of every GPU; older readings are
+ * not kept. Pure but for its own memory.
  */
 import type { GpuSample } from "../../schema/gpu.ts";
 import type { Sample } from "../../schema/report.ts";
 import type { NvmlCheck, NvmlSample } from "../reading.ts";
 import { makeSamples } from "../probe/identity.ts";
-
-type LoadNow = { cpuPercent: number | null; memoryPercent: number | null };
+import type { Load } from "./part.ts";
 
 export class Readings {
-  readonly #load: () => LoadNow;
+  readonly #load: () => Load;
   #gpus: GpuSample[] = [];
   #atMs: number | null = null;
-  /** Return code and recovery action by UUID, as last seen: a change is a surprise. */
+  /** Return codes and recovery action of the last check, by UUID. */
   #known = new Map<string, string>();
 
-  constructor(load: () => LoadNow) {
+  constructor(load: () => Load) {
     this.#load = load;
   }
 
@@ -24,14 +23,14 @@ export class Readings {
     return this.#gpus;
   }
 
-  /** Takes what a check read. It is what samples are compared with from then on. */
+  /** Later samples are compared with this check. */
   check(samples: GpuSample[], check: NvmlCheck, atMs: number): void {
     this.#gpus = samples;
     this.#atMs = atMs;
     this.#known = marksOf(check);
   }
 
-  /** Takes a light sample over what the last check read; true if a full check should not wait. */
+  /** Merges a light sample; true if a GPU differs from the last check, and one should follow. */
   sample(sample: NvmlSample, atMs: number): boolean {
     const before = new Map(this.#gpus.map((gpu) => [gpu.uuid, gpu]));
     this.#gpus = makeSamples(sample.gpus).map((gpu) => ({ ...before.get(gpu.uuid), ...gpu }));
@@ -41,8 +40,8 @@ export class Readings {
     return !same || [...marks].some(([uuid, mark]) => this.#known.get(uuid) !== mark);
   }
 
-  /** As it travels, or `null` before the first reading. */
-  print(): Sample | null {
+  /** For the report; `null` before the first reading. */
+  format(): Sample | null {
     if (this.#atMs === null) return null;
     const { cpuPercent, memoryPercent } = this.#load();
     return {

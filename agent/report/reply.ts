@@ -1,7 +1,7 @@
 /**
- * What the control plane sends, as values. A reply that is not one is an operating failure and
- * never an exception. A command of a kind that this agent does not know is kept apart, so that a
- * newer control plane gets an answer about it and the rest of its reply still counts. Pure.
+ * Decodes what the control plane sends; an invalid reply is a value, never an exception. Commands
+ * of an unknown kind, from a newer control plane, are left out, and the rest of the reply counts.
+ * Pure.
  */
 import * as v from "valibot";
 import { millis } from "../../schema/number.ts";
@@ -10,7 +10,7 @@ import { AgentCommand, ReportReply } from "../../schema/report.ts";
 export type DecodedFrame =
   | { kind: "reply"; reply: ReportReply }
   | { kind: "push"; reply: ReportReply }
-  /** `retryMs` is how long it asks to wait, `null` where it does not say. */
+  /** `retryMs`: requested time to wait, `null` if none is stated. */
   | { kind: "error"; code: string; message: string; retryMs: number | null }
   /** `why` names the path and what was expected; it never holds the text itself. */
   | { kind: "invalid"; why: string };

@@ -1,7 +1,7 @@
 /**
- * Delivery over one outbound WebSocket, and over `POST` where a proxy forbids upgrades. Each report
- * gets one reply, in order; in between the control plane may push. Every call ends by its deadline,
- * nothing rejects, and what was not acknowledged stays in the spool.
+ * Sends reports over one outbound WebSocket, or by `POST` where a proxy forbids upgrades. Each
+ * report gets one reply, in order; the control plane may push in between. Every call ends by its
+ * deadline and never rejects.
  *
  * Adapter: the network.
  */
@@ -24,35 +24,33 @@ export type SendOptions = {
   timeoutMs?: number;
   /** How long `POST` is used before the WebSocket is tried again. */
   retryMs?: number;
-  /** Whom to trust and what to show, where the system does not know; PEM. */
+  /** Authorities and client certificate; `null` = the system's defaults. */
   tls?: () => Tls | null;
-  /** What a person would want to know about the way reports go; never a secret. */
+  /** Logs a change of transport; never a secret. */
   note?: (message: string) => void;
 };
 
 /** The server's own limit is the same. */
 export const SEND_TIMEOUT_MS = 10_000;
-/** A proxy that forbids upgrades rarely changes its mind; a failed try costs one request. */
+/** A proxy that forbids upgrades rarely changes; a failed try costs one request. */
 const POST_MS = 180_000;
-/** Replies that did not come over an open WebSocket before `POST` is used instead. */
+/** Missing replies over an open WebSocket before `POST` is used instead. */
 const SILENCES_MAX = 2;
-/** A reply with 32 commands is below 64 KiB; anything larger is not ours. */
+/** A reply with 32 commands is below 64 KiB. */
 const REPLY_BYTES_MAX = 256 * 1024;
 
 export function createSender(options: SendOptions): Sender {
-  return new Delivery(options);
+  return new SocketSender(options);
 }
 
-/** Settled once, by the reply, the end of the socket or the deadline. */
-type Waiting = (answer: SendAnswer) => void;
-
-class Delivery implements Sender {
+class SocketSender implements Sender {
   readonly #options: SendOptions;
   readonly #timeoutMs: number;
   #socket: WebSocket | null = null;
-  /** The secret with which the socket was opened; another one means another socket. */
+  /** The secret with which the socket was opened; another one needs a new socket. */
   #openedWith: string | null = null;
-  #waiting: Waiting | null = null;
+  /** Settled once, by the reply, the end of the socket or the deadline. */
+  #waiting: ((answer: SendAnswer) => void) | null = null;
   #heard: (reply: ReportReply) => void = () => {};
   #socketFromMs = 0;
   #silences = 0;
@@ -76,7 +74,7 @@ class Delivery implements Sender {
     this.#drop();
   }
 
-  /** What a call throws before anything is sent, such as a header that cannot be, is an answer. */
+  /** An exception before sending, such as an invalid header, is an answer too. */
   async send(report: Report): Promise<SendAnswer> {
     return await this.#try(report).catch((cause: unknown): SendAnswer => {
       return { kind: "unreachable", message: explain(cause) };
@@ -91,7 +89,7 @@ class Delivery implements Sender {
     const useSocket = this.connected() || this.#options.clock.monoMs() >= this.#socketFromMs;
     const upgraded = useSocket && (this.connected() || (await this.#connect(token?.value ?? null)));
     const answer = upgraded ? await this.#ask(body) : await this.#post(body, token?.value ?? null);
-    // A refused secret says nothing about upgrades, and a server that is away nothing at all.
+    // A refused secret or an unreachable server proves nothing about upgrades.
     const taken = answer.kind === "reply" || answer.kind === "refused";
     if (useSocket && !upgraded && taken) this.#avoidSocket("upgrade refused");
     if (answer.kind === "unauthorized" && token) {
@@ -118,7 +116,7 @@ class Delivery implements Sender {
       resolve(true);
     };
     socket.onmessage = (event) => this.#hear(socket, event.data);
-    // `onclose` follows every `onerror`, and tells no more than that.
+    // `onclose` follows every `onerror`.
     socket.onerror = () => {};
     socket.onclose = () => {
       cancel();
@@ -132,7 +130,7 @@ class Delivery implements Sender {
     const { promise, resolve } = Promise.withResolvers<SendAnswer>();
     const cancel = this.#options.clock.after(this.#timeoutMs, () => {
       this.#silences++;
-      // A late reply must never be taken for the next report's.
+      // A late reply must not be taken for that of the next report.
       this.#drop(`no reply within ${this.#timeoutMs} ms`);
       if (this.#silences >= SILENCES_MAX) this.#avoidSocket("no replies over the WebSocket");
     });
@@ -179,7 +177,7 @@ class Delivery implements Sender {
         body,
         headers: { ...this.#headers(token), "content-type": "application/json" },
         signal,
-        // A redirect would carry the secret to another place.
+        // A redirect would send the secret elsewhere.
         redirect: "manual",
         ...this.#tls(),
       });
@@ -217,7 +215,7 @@ class Delivery implements Sender {
   }
 }
 
-/** Where the control plane asks to wait and does not say how long. */
+/** Used when a rate limit states no time to wait. */
 const RETRY_MS = 1_000;
 
 /** By the code of the error body. */

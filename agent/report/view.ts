@@ -1,7 +1,4 @@
-/**
- * What the agent knows at this moment, for its own metrics: a snapshot, so that a scrape never
- * waits for anything and never calls the driver.
- */
+/** The agent's state for its metrics: a snapshot, so that a scrape never calls the driver. */
 import type { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
 import type { Expected, ProbeResult } from "../../schema/report.ts";
@@ -10,7 +7,31 @@ import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
 import type { AgentParts } from "./part.ts";
 import type { ProbeRound } from "../probe/run.ts";
 import type { SpoolStats } from "../spool/spool.ts";
-import type { Tally } from "./tally.ts";
+
+/** Counts findings since the start, for metrics. */
+export class Tally {
+  /** Last XID per GPU UUID. */
+  readonly lastXid = new Map<string, Finding>();
+  /** Findings by kind. */
+  readonly kinds = new Map<string, number>();
+  /** Faults of the machine around the GPUs by reason, suppressed repetitions included. */
+  readonly host = new Map<string, number>();
+
+  note(findings: readonly Finding[]): void {
+    for (const finding of findings) {
+      const { kind, reason, metrics } = finding;
+      this.kinds.set(kind, (this.kinds.get(kind) ?? 0) + 1);
+      if (kind === "host" && typeof reason === "string") {
+        const repeated = metrics?.["repeated"];
+        const times = 1 + (typeof repeated === "number" ? repeated : 0);
+        this.host.set(reason, (this.host.get(reason) ?? 0) + times);
+      }
+      if (kind === "xid" && finding.gpu_uuid !== null && !finding.foreign) {
+        this.lastXid.set(finding.gpu_uuid, finding);
+      }
+    }
+  }
+}
 
 export type AgentView = {
   simulated: boolean;
@@ -21,7 +42,7 @@ export type AgentView = {
   expected: Expected | null;
   /** True if the last call into the driver missed its deadline, `null` before the first. */
   unresponsive: boolean | null;
-  /** Probe children that were given up and are not yet gone. */
+  /** Abandoned probe children that still exist. */
   abandoned: number;
   spool: SpoolStats;
   /** Wall time of the last acknowledgement, or `null`. */
@@ -31,11 +52,10 @@ export type AgentView = {
   lastXid: ReadonlyMap<string, Finding>;
   /** Findings since the start, by kind. */
   findings: ReadonlyMap<string, number>;
-  /** What the driver answered to the last full check, `null` if it did not. */
+  /** The last full check, `null` if it failed. */
   check: NvmlCheck | null;
-  /** What happened to the machine around the GPUs since the start, by reason. */
+  /** Faults of the machine around the GPUs since the start, by reason. */
   hostEvents: ReadonlyMap<string, number>;
-  /** The last look at that machine, or `null`. */
   host: HostReading | null;
   /** How late the last heartbeat was, milliseconds. */
   lagMs: number;
@@ -44,14 +64,14 @@ export type AgentView = {
 type DriverView = Pick<AgentView, "unresponsive" | "abandoned">;
 export const UNASKED: DriverView = { unresponsive: null, abandoned: 0 };
 
-/** What the driver's last answer says of the driver. */
+/** The state of the driver by its last answer. */
 export function driverOf(answer: NvmlAnswer<unknown>, abandoned: number): DriverView {
   const unresponsive = answer.kind === "unresponsive" || answer.kind === "stuck";
   if ("abandoned" in answer) return { unresponsive, abandoned: answer.abandoned };
   return { unresponsive, abandoned: unresponsive ? abandoned : 0 };
 }
 
-/** The snapshot; `now` is what the core keeps to itself. */
+/** `now` holds the private state of the core. */
 export function makeView(
   { host, nvml, sender, spool }: AgentParts,
   round: ProbeRound | null,
