@@ -1,13 +1,12 @@
 /**
- * GPUs that stand on the PCI bus and that the driver does not list: fallen off the bus before the
- * agent started, failed to initialise, or never bound. They are this machine's, so each is a
- * finding at its address. GPUs given to virtual machines are not expected of the driver, and one
- * that another driver holds is a mistake of the set-up, not of the hardware. Pure.
+ * Finds GPUs on the PCI bus that the driver does not list: failed to initialise, or never bound.
+ * GPUs passed through to virtual machines are not expected, and one bound to another driver is a
+ * mistake of the set-up, not of the hardware. Pure.
  */
 import { normalizePci } from "../pci.ts";
 import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import type { Bus, BusGpu } from "../port.ts";
-import { type Condition, ConditionList, type GpuPlace, isUnknown } from "./probe.ts";
+import { type Condition, ConditionList, type GpuPlace, isUnknown, wholeNode } from "./probe.ts";
 import type { Probe, ProbeMemory, ProbeOut } from "./probe.ts";
 
 /** Drivers that hold a device for a virtual machine (Linux vfio-pci, pci-stub; Xen's pciback). */
@@ -17,10 +16,7 @@ function isPassedThrough({ driver }: BusGpu): boolean {
   return driver !== null && PASSED_THROUGH.includes(driver);
 }
 
-/**
- * NVIDIA's driver has it, or should: at boot it binds to every GPU that no other driver has, but
- * for those that it is too new for.
- */
+/** NVIDIA's driver binds at boot to every GPU without a driver, except unsupported ones. */
 function isManaged({ driver, refused }: BusGpu): boolean {
   return driver === null ? refused !== true : driver === "nvidia";
 }
@@ -32,12 +28,12 @@ export function managedGpus(bus: Bus, check: Pick<NvmlCheck, "excludedPci">): Bu
   return bus.gpus.filter((gpu) => isManaged(gpu) && !excluded.has(gpu.pci));
 }
 
-/** GPUs of this machine that were given away: to virtual machines, or excluded from the driver. */
+/** GPUs passed through to virtual machines, or excluded from the driver. */
 export function awayGpus(bus: Bus, excluded: number): number {
   return excluded + (bus.kind === "read" ? bus.gpus.filter(isPassedThrough).length : 0);
 }
 
-/** Managed GPUs at whose address the driver lists none, in the order of their addresses. */
+/** Managed GPUs that the driver does not list, by address. */
 function unmatched(bus: Bus, check: NvmlCheck): BusGpu[] {
   const listed = new Set(check.gpus.map((gpu) => normalizePci(gpu.pciBusId)));
   const free = (managedGpus(bus, check) ?? []).filter((gpu) => !listed.has(gpu.pci));
@@ -47,8 +43,8 @@ function unmatched(bus: Bus, check: NvmlCheck): BusGpu[] {
 const isPlaceless = (gpu: NvmlGpuCheck) => normalizePci(gpu.pciBusId) === null;
 
 /**
- * Gives GPUs that never told their address the ones that are left over on the bus. The driver lists
- * GPUs in the order of their addresses, so both are taken in order.
+ * Gives GPUs without an address the unlisted ones of the bus, in order: the driver lists GPUs by
+ * address.
  */
 export function placeUnknown(check: NvmlCheck, bus: Bus): NvmlCheck {
   const free = unmatched(bus, check);
@@ -60,10 +56,7 @@ export function placeUnknown(check: NvmlCheck, bus: Bus): NvmlCheck {
   return { ...check, gpus: check.gpus.map(place) };
 }
 
-/**
- * What the driver does not list. `named` are the places; where the driver lists GPUs without an
- * address, only the `count` is known.
- */
+/** GPUs that the driver does not list; if it lists some without address, only `count` is known. */
 export function unlistedGpus(check: NvmlCheck, bus: Bus): { count: number; named: BusGpu[] } {
   const free = unmatched(bus, check);
   const nameless = (check.denied ?? 0) + check.gpus.filter(isPlaceless).length;
@@ -72,13 +65,13 @@ export function unlistedGpus(check: NvmlCheck, bus: Bus): { count: number; named
     : { count: Math.max(0, free.length - nameless), named: [] };
 }
 
-/** The GPU at an address as far as an earlier round knew it. */
+/** The GPU at an address, as known from earlier rounds. */
 function placeOf({ pci }: BusGpu, memory: ProbeMemory): GpuPlace {
   const known = Object.entries(memory.gpus).find(([, gpu]) => normalizePci(gpu.pciBusId) === pci);
   return { index: known?.[1].index ?? null, uuid: known?.[0] ?? null, pciBusId: pci };
 }
 
-function tellUnlisted(check: NvmlCheck, memory: ProbeMemory, bus: Bus): Condition[] {
+function findUnlisted(check: NvmlCheck, memory: ProbeMemory, bus: Bus): Condition[] {
   const { count, named } = unlistedGpus(check, bus);
   const metrics = { on_bus: managedGpus(bus, check)?.length ?? 0, listed: check.count };
   const lost = new ConditionList("lost", null, metrics);
@@ -95,7 +88,7 @@ function tellUnlisted(check: NvmlCheck, memory: ProbeMemory, bus: Bus): Conditio
   return lost.all;
 }
 
-function tellOtherDriver(gpus: readonly BusGpu[], memory: ProbeMemory): Condition[] {
+function findOtherDriver(gpus: readonly BusGpu[], memory: ProbeMemory): Condition[] {
   const driver = new ConditionList("driver", null);
   for (const gpu of gpus) {
     if (isManaged(gpu) || isPassedThrough(gpu)) continue;
@@ -114,17 +107,14 @@ export const busProbe: Probe = {
   kinds: [],
   look(check, memory, { bus }): ProbeOut {
     if (bus.kind === "unreadable") {
-      const message = `the PCI bus cannot be read: ${bus.why}`;
-      return { conditions: [], outcome: "skipped", message, learned: {}, blind: [] };
+      return wholeNode([], `the PCI bus cannot be read: ${bus.why}`, "skipped");
     }
     const conditions = [
-      ...tellUnlisted(check, memory, bus),
-      ...tellOtherDriver(bus.gpus, memory),
+      ...findUnlisted(check, memory, bus),
+      ...findOtherDriver(bus.gpus, memory),
     ];
     const given = bus.gpus.filter(isPassedThrough).length;
     const away = given === 0 ? "" : `, ${given} given to virtual machines`;
-    const message = `${bus.gpus.length} on the bus${away}`;
-    const outcome = conditions.length > 0 ? "finding" : "ok";
-    return { conditions, outcome, message, learned: {}, blind: [] };
+    return wholeNode(conditions, `${bus.gpus.length} on the bus${away}`);
   },
 };

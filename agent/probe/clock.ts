@@ -1,24 +1,20 @@
 /**
- * Why the clocks are held back. Idle, application clocks, the power cap and sync boost are normal
- * operation; hardware slowdown, hardware thermal and power brake are not, and software thermal only
- * when it lasts (docs/reference/nvml.md#constants).
+ * Reports throttled clocks. Idle, application clocks, the power cap and sync boost are normal;
+ * hardware slowdown, hardware thermal and power brake are faults, and software thermal only if it
+ * lasts (docs/reference/nvml.md#constants).
  */
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";
 
-/** By the ends of their names in nvml.h, `nvmlClocksEventReason…`. */
+/** Named as in nvml.h after `nvmlClocksEventReason`. */
 export const REASON = {
   HwSlowdown: 0x8,
   SwThermalSlowdown: 0x20,
   HwThermalSlowdown: 0x40,
   HwPowerBrakeSlowdown: 0x80,
 } as const;
-const { HwSlowdown: HW_SLOWDOWN, SwThermalSlowdown: SW_THERMAL } = REASON;
-const { HwThermalSlowdown: HW_THERMAL, HwPowerBrakeSlowdown: HW_POWER_BRAKE } = REASON;
 
-/**
- * Shorter software thermal is a job that starts; longer is a node whose cooling does not suffice.
- */
+/** Shorter software thermal is a job that starts; longer is insufficient cooling. */
 const SUSTAINED_MS = 300_000;
 
 export const clockProbe: Probe = {
@@ -29,7 +25,7 @@ export const clockProbe: Probe = {
     return lookAtEach(check, [call], (gpu): Look => {
       const reasons = gpu.throttleReasons;
       if (reasons === null) return { read: false, learned: { softThermalSinceMs: null } };
-      const soft = has(reasons, SW_THERMAL);
+      const soft = has(reasons, REASON.SwThermalSlowdown);
       const before = memory.gpus[gpu.uuid]?.softThermalSinceMs ?? ctx.monoMs;
       // A monotonic clock of an earlier boot may be ahead of this one.
       const sinceMs = Math.min(before, ctx.monoMs);
@@ -41,17 +37,17 @@ export const clockProbe: Probe = {
   },
 };
 
-/** The bit set exceeds 32 bits in no header, but arithmetic on it must not depend on that. */
+/** Works beyond 32 bits, which no header uses yet. */
 const has = (reasons: number, bit: number) => Math.floor(reasons / bit) % 2 === 1;
 
 function throttled(gpu: NvmlGpuCheck, reasons: number, seconds: number): Condition[] {
-  const thermal = has(reasons, HW_THERMAL);
-  const brake = has(reasons, HW_POWER_BRAKE);
+  const thermal = has(reasons, REASON.HwThermalSlowdown);
+  const brake = has(reasons, REASON.HwPowerBrakeSlowdown);
   const found: [reason: string, words: string][] = [];
   if (thermal) found.push(["hw_thermal", "hardware thermal slowdown"]);
   if (brake) found.push(["power_brake", "the external power brake"]);
-  // This bit comes with either of the two above, and says something of its own only when alone.
-  const general = has(reasons, HW_SLOWDOWN) && !thermal && !brake;
+  // This bit accompanies both of the above; only alone it is a reason of its own.
+  const general = has(reasons, REASON.HwSlowdown) && !thermal && !brake;
   if (general) found.push(["hw_slowdown", "hardware slowdown"]);
   if (seconds * 1_000 >= SUSTAINED_MS) {
     found.push(["sw_thermal", `software thermal slowdown for ${seconds} s`]);

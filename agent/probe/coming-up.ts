@@ -1,24 +1,22 @@
 /**
- * What is not there yet in the first minutes of a boot, and may still come: links, the fabric, the
- * first driver. What would be a fault at the end of that time proves nothing before it. Without the
- * fabric CUDA does not start on a GPU ("system not yet initialized", error 802), so a fresh machine
- * must not be taken for verified, nor bought again and again because each one fails ten minutes
- * later. Pure.
+ * Recognises a node that is still coming up: links, the fabric and the first driver may appear
+ * minutes after boot. Until then a check is inconclusive: without the fabric CUDA does not start
+ * ("system not yet initialized", error 802), so the machine is neither verified nor faulty. Pure.
  */
 import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
 import { fabricProbe } from "./fabric.ts";
 import { FABRIC_GRACE_MS, nvlinkProbe } from "./nvlink.ts";
 import type { ProbeContext, ProbeMemory } from "./probe.ts";
 
-/** What the two probes below say of links that may still come. */
+/** Reasons of the two probes below for links that may still come up. */
 const REASONS = new Set(["down", "fabric_pending"]);
 
 /** The GPU Operator builds and loads a driver in this time on a fresh node. */
 const INSTALL_MS = 600_000;
 
 /**
- * True while the first driver of a fresh machine may still be on its way: images without one get it
- * from a first-boot script or from the GPU Operator, which may well start after the agent.
+ * True while the first driver of a fresh machine may still be installed: by a first-boot script or
+ * by the GPU Operator, which may start after the agent.
  */
 export function isInstalling(
   answer: NvmlAnswer<NvmlCheck>,
@@ -29,7 +27,7 @@ export function isInstalling(
   return answer.failure.reason === "library" || answer.failure.reason === "driver";
 }
 
-/** True while a GPU has no link, or no fabric, and may still get it. */
+/** True while links or fabric of a GPU may still come up. */
 export function isComingUp(check: NvmlCheck, memory: ProbeMemory, ctx: ProbeContext): boolean {
   const leftMs = FABRIC_GRACE_MS - ctx.uptimeMs;
   if (leftMs <= 0) return false;

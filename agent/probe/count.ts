@@ -1,13 +1,13 @@
 /**
- * Are all GPUs there? Compared with what `expect.ts` says must be there, by UUID, because an index
- * shifts when a neighbour leaves. A lost GPU keeps the identity it had: it is told by name and not
- * as a hole. What stands on the bus and is not listed is `bus.ts`'s to report, and counted here.
+ * Reports missing GPUs against the expectation of `expect.ts`, by UUID: an index shifts when a
+ * neighbour leaves. A lost GPU keeps its identity. GPUs on the bus that are not listed are counted
+ * here and reported by `bus.ts`.
  */
 import { normalizePci } from "../pci.ts";
 import type { NvmlCheck } from "../reading.ts";
 import { unlistedGpus } from "./bus.ts";
 import { expectGpus, presentGpus } from "./expect.ts";
-import { type Condition, ConditionList, isLost, isUnopened } from "./probe.ts";
+import { type Condition, ConditionList, isLost, isUnopened, wholeNode } from "./probe.ts";
 import type { Probe, ProbeMemory } from "./probe.ts";
 
 /** UUIDs known from earlier rounds that are not among the GPUs of this one. */
@@ -16,7 +16,7 @@ export function missingUuids(check: NvmlCheck, memory: ProbeMemory): string[] {
   return Object.keys(memory.gpus).filter((uuid) => !here.has(uuid));
 }
 
-/** No verdict on the GPUs: this process lacks a permission that it needs to see them all. */
+/** This process lacks the permission to open some GPUs, which says nothing about them. */
 function deniedConditions({ count: listed, denied = 0 }: NvmlCheck): Condition[] {
   if (denied === 0) return [];
   const list = new ConditionList("driver", null, { denied, listed });
@@ -36,7 +36,7 @@ export const countProbe: Probe = {
     const from: Condition["metrics"] = wanted === null ? {} : { expected_from: wanted.from };
     const metrics = { expected: expected ?? present, present, ...from };
     const list = new ConditionList("lost", null, metrics);
-    // XID 79 in other words: return code 15 (docs/reference/nvml.md#return-codes).
+    // Return code 15, the counterpart of XID 79 (docs/reference/nvml.md#return-codes).
     for (const gpu of check.gpus.filter(isLost)) {
       const message = `GPU ${gpu.index} (${gpu.uuid}) is lost: the driver no longer reaches it`;
       list.add("bus", "fatal", message, { gpu, metrics: { ...metrics, nvml_code: gpu.rc } });
@@ -44,7 +44,7 @@ export const countProbe: Probe = {
     // `fault.ts` reports those that are listed and cannot be opened.
     const reported = list.all.length + check.gpus.filter(isUnopened).length + unlisted.count;
     const short = Math.max(0, (expected ?? 0) - present - reported);
-    // With enough GPUs present a known one that is gone was exchanged, and is no loss.
+    // With enough GPUs present, a known one that is gone was exchanged.
     const onBus = new Set(unlisted.named.map(({ pci }) => pci));
     const pciOf = (uuid: string) => normalizePci(memory.gpus[uuid]?.pciBusId ?? "") ?? "";
     const isOnBus = (uuid: string) => onBus.has(pciOf(uuid));
@@ -60,10 +60,8 @@ export const countProbe: Probe = {
       const message = `${present} GPUs present, ${expected} expected (${source})`;
       list.add("count", "fatal", message, { level: short - missing.length });
     }
-    const conditions = [...list.all, ...deniedConditions(check)];
-    const outcome = conditions.length > 0 ? "finding" : "ok";
     const source = wanted === null ? "" : ` (${wanted.from})`;
     const message = `${present} of ${expected ?? "?"}${source}`;
-    return { conditions, outcome, message, learned: {}, blind: [] };
+    return wholeNode([...list.all, ...deniedConditions(check)], message);
   },
 };

@@ -1,7 +1,6 @@
 /**
- * What it means for the node when the driver could not be read at all. Each way has its own reason,
- * because a missing library, a mismatch after an upgrade, a hang and a blocked device are cured
- * differently and none of them is cured by replacing a GPU.
+ * Judges a driver that could not be read. Each failure has its own reason: a missing library, a
+ * version mismatch, a hang and a blocked device need different repairs, and none a new GPU.
  */
 import type { Severity } from "../../schema/finding.ts";
 import type { ProbeOutcome } from "../../schema/report.ts";
@@ -10,18 +9,17 @@ import type { NvmlAnswer, NvmlFailure } from "../reading.ts";
 import { type Condition, metricsOf, onNode } from "./probe.ts";
 
 export type DriverVerdict = {
-  /** `null`: nothing is wrong, and what held before is neither seen nor over. */
+  /** `null`: no fault; earlier conditions stay. */
   condition: Condition | null;
   outcome: ProbeOutcome;
-  /** False if nothing was learned about the GPUs, not even that they are unusable. */
+  /** False if the failure says nothing about the GPUs. */
   conclusive: boolean;
-  /** True if the GPUs known from earlier are still believed to be there. */
+  /** True if the GPUs of earlier rounds still count as present. */
   keepsGpus: boolean;
 };
 
 type Failed = Exclude<NvmlAnswer<unknown>, { kind: "ok" }>;
 
-/** The one condition that a failed answer stands for. */
 export function judgeDriver(answer: Failed): DriverVerdict {
   switch (answer.kind) {
     case "failed":

@@ -1,6 +1,6 @@
 /**
- * Memory errors. An uncorrected one since the driver was loaded stays a condition until the counter
- * is cleared by a reset; corrected ones matter by rate, never by their lifetime sum.
+ * Reports memory errors. Uncorrected errors since driver load are a condition until a reset clears
+ * the counter; corrected ones count by rate, never by their lifetime sum.
  */
 import { type Condition, ConditionList, lookAtEach, metricsOf } from "./probe.ts";
 import type { Look, Probe } from "./probe.ts";

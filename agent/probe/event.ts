@@ -1,7 +1,6 @@
 /**
- * Events of the library as findings. The kernel log tells the same XIDs at once and with more
- * detail; these are for a node whose log cannot be read, and for events that are printed nowhere.
- * Pure.
+ * Turns events of the library into findings: for nodes whose log cannot be read, and for events
+ * that the log lacks. The log reports XIDs at once and with more detail. Pure.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity } from "../../schema/gpu.ts";
@@ -20,9 +19,9 @@ const POISON_FATAL = 0x2000;
 /** Bound of `Finding.code` in the contract; no XID comes near it. */
 const CODE_MAX = 1_000_000;
 
-type Told = Pick<Condition, "kind" | "reason" | "severity" | "message">;
+type Event = Pick<Condition, "kind" | "reason" | "severity" | "message">;
 
-const TOLD: Readonly<Record<number, Told>> = {
+const EVENTS: Readonly<Record<number, Event>> = {
   [DBE]: { kind: "ecc", reason: "dbe", severity: "fatal", message: "uncorrected memory error" },
   [RETIREMENT]: {
     kind: "remap",
@@ -45,17 +44,14 @@ const TOLD: Readonly<Record<number, Told>> = {
   },
 };
 
-/**
- * True if a full check should not wait for its turn: the verdict or the presence of a GPU changed.
- */
+/** True if a full check should follow at once: a GPU's state or presence changed. */
 export function wantsCheck(events: readonly NvmlEvent[]): boolean {
   return events.some(({ type }) => type !== XID && type !== POISON);
 }
 
 /**
- * Findings of the events that say what happened. Others, such as unavailability (0x4000) and
- * recovery actions (0x8000), do not carry their meaning with them; the check that they ask for
- * finds it.
+ * Findings of events that state what happened. Others, such as unavailability (0x4000) and recovery
+ * actions (0x8000), only cause a check.
  */
 export function makeEventFindings(
   events: readonly NvmlEvent[],
@@ -90,6 +86,6 @@ function conditionOf(event: NvmlEvent): Condition | null {
       metrics: { xid_code: event.data },
     });
   }
-  const told = TOLD[event.type];
-  return told === undefined ? null : onNode({ ...told, message: `NVML event: ${told.message}` });
+  const found = EVENTS[event.type];
+  return found === undefined ? null : onNode({ ...found, message: `NVML event: ${found.message}` });
 }

@@ -1,8 +1,7 @@
 /**
- * Decides how many GPUs this machine must have, and by which source. Each source is a lower bound:
- * a GPU lost before the start is missing from the bus too. Sources in order of trust: bus,
- * configuration (option, instance type, pool), the highest count ever seen. Among equal counts the
- * first is named. Pure.
+ * Decides how many GPUs this machine must have, and names the source. Each source is a lower bound:
+ * a GPU lost before the start is missing on the bus too. Sources in order of trust: bus,
+ * configuration (option, instance type, pool), highest count ever seen. Pure.
  */
 import type { Expected } from "../../schema/report.ts";
 import type { NvmlCheck } from "../reading.ts";

@@ -1,7 +1,7 @@
 /**
- * Has each GPU joined its NVLink fabric, and is the fabric well? Without it the GPU computes alone:
- * every job over several GPUs fails, and while it still waits CUDA does not even start. Right after
- * a boot the fabric manager needs minutes.
+ * Reports GPUs that have not joined their NVLink fabric, and an unhealthy fabric. Without it, jobs
+ * over several GPUs fail, and while a GPU waits for it CUDA does not start. After a boot the fabric
+ * manager needs minutes.
  */
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
 import type { NvmlFabric, NvmlGpuCheck } from "../reading.ts";
@@ -14,7 +14,7 @@ export const STATES = ["not supported", "not started", "in progress", "completed
 const NOT_SUPPORTED = 0;
 const COMPLETED = 3;
 
-/** A fabric manager that restarts is back within seconds; this long it is not coming. */
+/** A restarting fabric manager is back within seconds. */
 const RESTART_MS = 300_000;
 
 /** Summary of the third version (nvml.h, R580). */
@@ -84,7 +84,7 @@ function pending({ state }: NvmlFabric, lastsMs: number): Fault {
   return { reason: "fabric_pending", severity: "serious", words };
 }
 
-/** What a fabric that was joined says of itself. */
+/** The fault of a joined fabric. */
 function faultOf(fabric: NvmlFabric): Fault | null {
   if (fabric.status !== 0) {
     const words = `joining the fabric ended with ${formatCode(fabric.status)}`;
@@ -107,7 +107,7 @@ function faultOf(fabric: NvmlFabric): Fault | null {
   return { reason: "fabric_degraded", severity: "warning", words };
 }
 
-/** Where nothing is linked, or instances share the GPU, the fabric is not what work depends on. */
+/** `matters` is false where no GPUs are linked or MIG is on: work needs no fabric there. */
 function formatFault(gpu: NvmlGpuCheck, matters: boolean, fault: Fault | null): Condition[] {
   if (fault === null || gpu.fabric === null) return [];
   const { words } = fault;

@@ -1,8 +1,7 @@
 /**
- * Return codes by which a GPU itself says that something is wrong, other than being lost
- * (docs/reference/nvml.md#return-codes): they come from whatever was asked, so no other probe owns
- * them. A GPU that is listed and cannot be opened is of no use, whatever the code and from the
- * first check on.
+ * Reports return codes that state a GPU fault other than loss
+ * (docs/reference/nvml.md#return-codes); any call may answer them. A listed GPU that cannot be
+ * opened is unusable, whatever the code, from the first check on.
  */
 import type { FindingKind, Severity } from "../../schema/finding.ts";
 import { type Condition, ConditionList, isUnopened, lookAtEach } from "./probe.ts";
@@ -10,7 +9,7 @@ import type { Look, Probe } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";
 import { formatCode } from "../nvml/return-code.ts";
 
-/** One "unknown error" is noise; three rounds of it on one GPU are not. */
+/** One "unknown error" is noise; three rounds of it are a fault. */
 const UNKNOWN_ROUNDS = 3;
 const UNKNOWN = 999;
 

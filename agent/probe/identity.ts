@@ -1,15 +1,12 @@
 /**
- * Who the GPUs are: a GPU that was lost before the probe child could ask its name gets the identity
- * that it had in an earlier round, and the inventory is made from what is known now. Pure.
+ * Makes identities, inventory and samples. A GPU lost before the probe child could read its name
+ * gets its identity from an earlier round. Pure.
  */
 import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
 import type { NvmlCheck, NvmlGpuCheck, NvmlGpuSample } from "../reading.ts";
 import { type GpuMemory, type ProbeMemory, isLost, isUnknown, isUnopened } from "./probe.ts";
 
-/**
- * The check with nameless GPUs named: by the index they had, if no other GPU of this round has that
- * UUID, else by elimination when there is only one candidate.
- */
+/** Names unnamed GPUs: by their earlier index if that UUID is free, else the only free UUID. */
 export function nameUnknown(check: NvmlCheck, memory: ProbeMemory): NvmlCheck {
   if (!check.gpus.some((gpu) => isUnknown(gpu.uuid))) return check;
   const here = new Set(check.gpus.map((gpu) => gpu.uuid));
@@ -26,7 +23,7 @@ export function nameUnknown(check: NvmlCheck, memory: ProbeMemory): NvmlCheck {
   return { ...check, gpus: check.gpus.map(take) };
 }
 
-/** What is kept of a GPU from round to round, besides what the probes learn. */
+/** The memory of a GPU after a round, without what the probes learn. */
 export function rememberGpu(gpu: NvmlGpuCheck, before: GpuMemory | undefined): GpuMemory {
   return {
     corrected: null,
@@ -65,7 +62,7 @@ export function makeIdentities(memory: ProbeMemory): GpuIdentity[] {
     .sort((a, b) => a.index - b.index);
 }
 
-/** Light readings as they travel. A GPU that cannot be asked has none: absence says "unknown". */
+/** Light readings for the report; an unreadable GPU has none. */
 export function makeSamples(gpus: readonly NvmlGpuSample[]): GpuSample[] {
   return gpus.filter((gpu) => gpu.rc !== 15 && gpu.openCode === 0).map(makeSample);
 }

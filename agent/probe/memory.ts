@@ -1,7 +1,4 @@
-/**
- * Can the memory of each GPU be read? How full it is concerns the jobs and never health; its faults
- * are told by `ecc.ts` and `remap.ts`.
- */
+/** Reports whether memory use is readable; `ecc.ts` and `remap.ts` report memory faults. */
 import { type Probe, lookAtEach } from "./probe.ts";
 
 export const memoryProbe: Probe = {

@@ -1,10 +1,8 @@
 /**
- * Is MIG on? It is no fault. It is why other probes then answer `not_supported`: utilisation,
- * remapped rows and volatile counters cannot be read of the whole GPU
- * (docs/reference/nvml.md#pitfalls).
+ * Reports MIG mode, which is no fault: it explains why utilisation, remapped rows and volatile
+ * counters are not supported on the whole GPU (docs/reference/nvml.md#pitfalls).
  */
-import type { Probe } from "./probe.ts";
-import { isLost } from "./probe.ts";
+import { isLost, type Probe, wholeNode } from "./probe.ts";
 
 export const migProbe: Probe = {
   name: "mig",
@@ -14,7 +12,6 @@ export const migProbe: Probe = {
     const on = gpus.filter((gpu) => gpu.migEnabled === true).map((gpu) => gpu.index);
     const known = gpus.some((gpu) => gpu.migEnabled !== null);
     const message = on.length === 0 ? null : `on: GPU ${on.join(", ")}`;
-    const outcome = known ? "ok" : "not_supported";
-    return { conditions: [], outcome, message, learned: {}, blind: [] };
+    return wholeNode([], message, known ? "ok" : "not_supported");
   },
 };

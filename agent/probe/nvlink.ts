@@ -1,7 +1,7 @@
 /**
- * Links between GPUs. A link is a fault if it is down and was up before, if the GPU's model has it
- * (`model.ts`), or, on a model that nobody knows, if its neighbours are up. A card without a bridge
- * has all links down and is well. Sleep is not down, and right after a boot links train.
+ * Reports NVLinks that are down: those that were up before, that the GPU's model has (`model.ts`),
+ * or, on an unlisted model, whose neighbours are up. A card without a bridge has all links down and
+ * is healthy. Sleep is not down, and links train after a boot.
  */
 import { ConditionList, type Look, type Probe, lookAtEach } from "./probe.ts";
 import type { NvmlGpuCheck, NvmlLink } from "../reading.ts";
@@ -11,12 +11,10 @@ import { nextWindow } from "./window.ts";
 /** NVLink training and the fabric manager take minutes on the largest baseboards. */
 export const FABRIC_GRACE_MS = 600_000;
 
-/**
- * Recoveries are retrainings of a whole link: one an hour happens, ten are a bad cable or board.
- */
+/** A recovery retrains a whole link: one an hour is normal, ten are a bad cable or board. */
 const RECOVERIES_PER_HOUR_MAX = 10;
 
-/** States of a link by their names in nvml.h; before R520 only the first two are told. */
+/** Link states as named in nvml.h; before R520 only the first two exist. */
 export const LINK_STATE = { INACTIVE: 0, ACTIVE: 1, SLEEP: 2, ACTIVE_TRAFFIC_DISABLED: 3 } as const;
 const { INACTIVE, ACTIVE, ACTIVE_TRAFFIC_DISABLED } = LINK_STATE;
 
@@ -28,20 +26,20 @@ export const nvlinkProbe: Probe = {
     const neighbours = check.gpus.some((gpu) => gpu.nvlinks?.some((one) => one.state === ACTIVE));
     const linked = isLinkedNode(check);
     return lookAtEach(check, ["field.91"], (gpu): Look => {
-      const { active, recoveries, told } = sumUp(gpu.nvlinks ?? []);
+      const { active, recoveries, known } = sumUp(gpu.nvlinks ?? []);
       const promise = promisedLinks(gpu, linked);
       const settled = ctx.uptimeMs >= FABRIC_GRACE_MS;
       const nvlink = new ConditionList("nvlink", gpu);
-      if (!told) {
-        if (settled && (promise.links ?? 0) > 0) tellUnseen(nvlink, gpu, promise);
+      if (!known) {
+        if (settled && (promise.links ?? 0) > 0) addUnseen(nvlink, gpu, promise);
         return { read: nvlink.all.length > 0, conditions: nvlink.all };
       }
       const before = memory.gpus[gpu.uuid];
       const seen = bootChanged ? [] : (before?.linksSeen ?? []);
       const linksSeen = [...new Set([...seen, ...active])].sort((a, b) => a - b);
       const linkErrors = nextWindow(before?.linkErrors ?? null, recoveries, ctx.monoMs);
-      tellRecovering(nvlink, gpu, linkErrors.grown);
-      if (settled) tellInactive(nvlink, gpu, { linksSeen, promise, neighbours });
+      addRecovering(nvlink, gpu, linkErrors.grown);
+      if (settled) addInactive(nvlink, gpu, { linksSeen, promise, neighbours });
       return { read: true, conditions: nvlink.all, learned: { linksSeen, linkErrors } };
     });
   },
@@ -51,15 +49,15 @@ type LinkSum = {
   /** Numbers of the links that are up. */
   active: number[];
   recoveries: number;
-  /** True if the driver tells the state of any link. */
-  told: boolean;
+  /** True if the driver reports the state of any link. */
+  known: boolean;
 };
 
-/** One pass: eight GPUs have 144 links, and a closure that is called so often is compiled. */
+/** One pass without closures: eight GPUs have 144 links. */
 function sumUp(links: readonly NvmlLink[]): LinkSum {
-  const sum: LinkSum = { active: [], recoveries: 0, told: false };
+  const sum: LinkSum = { active: [], recoveries: 0, known: false };
   for (const { link, state, recovery } of links) {
-    if (state !== null) sum.told = true;
+    if (state !== null) sum.known = true;
     if (state === ACTIVE) sum.active.push(link);
     sum.recoveries += recovery ?? 0;
   }
@@ -69,7 +67,7 @@ function sumUp(links: readonly NvmlLink[]): LinkSum {
 /** Neither up nor asleep: a trained link whose traffic is switched off carries nothing. */
 const isDown = ({ state }: NvmlLink) => state === INACTIVE || state === ACTIVE_TRAFFIC_DISABLED;
 
-function tellInactive(
+function addInactive(
   nvlink: ConditionList,
   gpu: NvmlGpuCheck,
   from: { linksSeen: readonly number[]; promise: LinkPromise; neighbours: boolean },
@@ -79,15 +77,15 @@ function tellInactive(
   const down = links.filter(isDown).map((link) => link.link);
   const promised = promise.links ?? 0;
   if (promised > 0 && links.every((link) => isDown(link) || link.state === null)) {
-    return tellAllDown(nvlink, gpu, promised);
+    return addAllDown(nvlink, gpu, promised);
   }
-  // Where links may lead nowhere, or no model says that they are meant to be, only one that was up
-  // can have gone down; of an unknown model also one whose neighbours are up.
+  // All links must be up on a full model, and on an unlisted one with active neighbours; otherwise
+  // only those that were up before.
   const all = promise.links === null ? neighbours : promised > 0 && !promise.partial;
   const wrong = all ? down : down.filter((link) => linksSeen.includes(link));
   const [first] = wrong;
   if (first === undefined) {
-    if (!promise.partial) tellMissing(nvlink, gpu, promised);
+    if (!promise.partial) addMissing(nvlink, gpu, promised);
     return;
   }
   const count = `${wrong.length} of ${links.length}`;
@@ -97,15 +95,15 @@ function tellInactive(
   nvlink.add("inactive", "serious", message, more);
 }
 
-/** No link at all: the GPU computes alone, and a job over several GPUs fails. */
-function tellAllDown(nvlink: ConditionList, gpu: NvmlGpuCheck, expected: number): void {
+/** Without any link, a job over several GPUs fails. */
+function addAllDown(nvlink: ConditionList, gpu: NvmlGpuCheck, expected: number): void {
   const message = `GPU ${gpu.index}: no NVLink is up, ${gpu.name} has ${expected}`;
   const metrics = { inactive: gpu.nvlinks?.length ?? 0, total: expected, state: INACTIVE };
   nvlink.add("down", "serious", message, { metrics, level: expected });
 }
 
-/** Fewer than the model has, with those that there are in order. */
-function tellMissing(nvlink: ConditionList, gpu: NvmlGpuCheck, expected: number): void {
+/** The driver lists fewer links than the model has. */
+function addMissing(nvlink: ConditionList, gpu: NvmlGpuCheck, expected: number): void {
   const present = gpu.nvlinks?.length ?? 0;
   if (present >= expected) return;
   const count = `${present} of ${expected}`;
@@ -114,16 +112,16 @@ function tellMissing(nvlink: ConditionList, gpu: NvmlGpuCheck, expected: number)
   nvlink.add("missing", "warning", message, { metrics, level: expected - present });
 }
 
-/** A model with links of which the driver tells nothing: none listed is down, the rest unknown. */
-function tellUnseen(nvlink: ConditionList, gpu: NvmlGpuCheck, promise: LinkPromise): void {
+/** The driver reports no state of the model's links: none listed counts as down. */
+function addUnseen(nvlink: ConditionList, gpu: NvmlGpuCheck, promise: LinkPromise): void {
   const { index, name, nvlinks } = gpu;
   const expected = promise.links ?? 0;
-  if (nvlinks?.length === 0) return tellAllDown(nvlink, gpu, expected);
+  if (nvlinks?.length === 0) return addAllDown(nvlink, gpu, expected);
   const message = `GPU ${index}: the driver does not report the ${expected} NVLinks of ${name}`;
   nvlink.add("missing", "warning", message, { metrics: { total: expected }, level: expected });
 }
 
-function tellRecovering(nvlink: ConditionList, gpu: NvmlGpuCheck, grown: number): void {
+function addRecovering(nvlink: ConditionList, gpu: NvmlGpuCheck, grown: number): void {
   if (grown <= RECOVERIES_PER_HOUR_MAX) return;
   const sum = (of: "replay" | "crc") =>
     (gpu.nvlinks ?? []).reduce((total, link) => total + (link[of] ?? 0), 0);

@@ -1,8 +1,7 @@
 /**
- * The link to the node. Its width never drops at rest, so fewer lanes than the maximum are a fault
- * at any time. Its generation does drop at rest (docs/reference/nvml.md#pitfalls), so it is judged
- * only while the GPU is busy, and in two rounds: a link that has just left its rest may still be
- * training.
+ * Reports degraded PCIe links. The width never drops at idle, so fewer lanes are a fault at any
+ * time. The generation does (docs/reference/nvml.md#pitfalls), so it counts only while the GPU is
+ * busy, and in two rounds: a link that has just woken up may still train.
  */
 import { type Condition, ConditionList, lookAtEach, metricsOf } from "./probe.ts";
 import type { Look, Probe } from "./probe.ts";
@@ -12,7 +11,7 @@ import { nextWindow } from "./window.ts";
 /** A clean link replays a few packets a day; a hundred an hour is a connector or a riser. */
 const REPLAYS_PER_HOUR_MAX = 100;
 
-/** A GPU at this much is at work, and has its link at full speed. Per cent. */
+/** Utilisation at which the link runs at full speed, per cent. */
 const BUSY_PERCENT = 75;
 const SLOW_ROUNDS = 2;
 
@@ -47,7 +46,7 @@ function metricsFor(gpu: NvmlGpuCheck, grown: number): Condition["metrics"] {
   });
 }
 
-/** Rounds in a row in which the busy GPU's link was slow; at rest, what was seen is kept. */
+/** Rounds in a row in which the busy GPU's link was slow; at idle the count stays. */
 function nextSlowRounds(gpu: NvmlGpuCheck, before: number): number {
   const { pcieGeneration: now, pcieGenerationMax: max, utilizationPercent: used } = gpu;
   if (now === null || max === null || now >= max) return 0;

@@ -1,9 +1,8 @@
 /**
- * Persistence mode. Without it the driver takes a GPU down whenever its last user leaves: the next
- * one waits for it to come up again, and counters start over. It is a setting and no fault, so it
- * is one finding of the node that the policy only records.
+ * Reports persistence mode that is off: the driver then shuts a GPU down when its last user leaves,
+ * so the next one waits and counters restart. It is a setting that the policy only records.
  */
-import { isLost, onNode, type Probe } from "./probe.ts";
+import { isLost, onNode, type Probe, wholeNode } from "./probe.ts";
 
 export const persistenceProbe: Probe = {
   name: "persistence",
@@ -20,12 +19,7 @@ export const persistenceProbe: Probe = {
       metrics: { gpus: off.length },
       level: off.length,
     });
-    return {
-      conditions: off.length === 0 ? [] : [finding],
-      outcome: off.length > 0 ? "finding" : known.length > 0 ? "ok" : "not_supported",
-      message: null,
-      learned: {},
-      blind: [],
-    };
+    const outcome = known.length > 0 ? "ok" : "not_supported";
+    return wholeNode(off.length === 0 ? [] : [finding], null, outcome);
   },
 };

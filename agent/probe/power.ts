@@ -1,13 +1,7 @@
-/**
- * Power drawn against the limit that the driver enforces. Being at the limit is normal operation;
- * being far above it means that the limit is not kept.
- */
+/** Reports power far above the enforced limit; power at the limit is normal. */
 import { type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
 
-/**
- * The reading of GA100 and older is instantaneous (docs/reference/nvml.md#pitfalls): a tenth above
- * is a spike.
- */
+/** GA100 and older read instantaneous power (docs/reference/nvml.md#pitfalls), with spikes. */
 const EXCESS = 1.2;
 
 export const powerProbe: Probe = {
@@ -17,7 +11,7 @@ export const powerProbe: Probe = {
     lookAtEach(check, ["nvmlDeviceGetPowerUsage"], (gpu) => {
       const { powerWatts, powerLimitWatts } = gpu;
       if (powerWatts === null) return { read: false };
-      // A limit of zero comes from devices that have none.
+      // Devices without a limit report zero.
       const limit = powerLimitWatts !== null && powerLimitWatts > 0 ? powerLimitWatts : null;
       if (limit === null || powerWatts <= limit * EXCESS) return { read: true };
       const condition = onGpu(gpu, {

@@ -1,7 +1,7 @@
 /**
- * What a probe is: a pure function from one check of the driver, and what was remembered from
- * earlier ones, to the conditions that hold now. A probe never decides anything about the node and
- * never emits a finding itself; `run.ts` compares the conditions with those of the last round.
+ * Defines a probe: a pure function from one check of the driver and the memory of earlier ones to
+ * the current conditions. It judges no node and emits no finding; `run.ts` compares conditions with
+ * those of the last round.
  */
 import type { FindingKind, Metrics, Severity } from "../../schema/finding.ts";
 import type { BootId } from "../../schema/id.ts";
@@ -11,25 +11,25 @@ import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import type { Bus } from "../port.ts";
 import type { Window } from "./window.ts";
 
-/** Where and when a round takes place. Wall time goes into records, monotonic time into rates. */
+/** Circumstances of a round. Wall time goes into records, monotonic time into rates. */
 export type ProbeContext = {
   bootId: BootId;
   /** Milliseconds since the epoch. */
   wallMs: number;
   monoMs: number;
-  /** Milliseconds since the node booted; links train and memory is scrubbed right after it. */
+  /** Milliseconds since boot: links train and memory is scrubbed right after it. */
   uptimeMs: number;
-  /** What others say about the number of GPUs: option, instance type, pool. */
+  /** Expected numbers of GPUs: option, instance type, pool. */
   promised: readonly Expected[];
   bus: Bus;
-  /** True if the GPUs are made up: findings are then marked with source `sim`. */
+  /** Simulated GPUs: findings have the source `sim`. */
   simulated: boolean;
 };
 
-/** Which GPU: what is known of it. A GPU that was never opened has a place and no UUID. */
+/** Identifies a GPU; one that was never opened has no UUID. */
 export type GpuPlace = { index: number | null; uuid: string | null; pciBusId: string };
 
-/** One thing that is wrong now. It lasts until a round in which no probe tells of it. */
+/** A current fault. It lasts until a round in which no probe reports it. */
 export type Condition = {
   kind: FindingKind;
   reason: string;
@@ -40,11 +40,11 @@ export type Condition = {
   severity: Severity;
   message: string;
   metrics: Metrics;
-  /** A condition whose level rose is told again: a count, or degrees in steps; 0 if it has none. */
+  /** A condition is reported again when its level rises: a count, or degrees in steps; else 0. */
   level: number;
 };
 
-/** What is known about one GPU, by UUID, because an index may change between boots. */
+/** Memory of one GPU, by UUID: an index may change between boots. */
 export type GpuMemory = {
   index: number;
   name: string;
@@ -55,17 +55,17 @@ export type GpuMemory = {
   corrected: Window | null;
   replay: Window | null;
   linkErrors: Window | null;
-  /** Since when software thermal slowdown was seen in every round, monotonic. */
+  /** Monotonic start of lasting software thermal slowdown. */
   softThermalSinceMs: number | null;
   /** Links that were active at least once in this boot. */
   linksSeen: number[];
   /** True once the GPU had joined its fabric in this boot. */
   fabricJoined: boolean;
-  /** Since when it has not, monotonic; `null` while it has. */
+  /** Monotonic time since which it is not joined; `null` while it is. */
   fabricSinceMs: number | null;
   /** Rounds in a row with return code 999. */
   unknownRounds: number;
-  /** Rounds in which the GPU was busy and its link slow; absent in what older agents stored. */
+  /** Rounds in which the GPU was busy and its link slow; older agents stored none. */
   slowRounds?: number;
 };
 
@@ -74,16 +74,15 @@ export type Held = { severity: Severity; level: number };
 /** Plain data, so that it may be stored; empty at the first round. */
 export type ProbeMemory = {
   bootId: string | null;
-  /** Most GPUs ever seen together; a number of GPUs that only shrinks is never believed. */
+  /** The highest number of GPUs ever seen. */
   expected: number | null;
   driverVersion: string | null;
   cudaVersion: string | null;
   gpus: Record<string, GpuMemory>;
-  /** Conditions of the last round by key, with the worst they were since they rose. */
+  /** Conditions of the last round by key, with their worst severity and level so far. */
   held: Record<string, Held>;
 };
 
-/** A memory without any past. */
 export const EMPTY_MEMORY: ProbeMemory = {
   bootId: null,
   expected: null,
@@ -93,19 +92,9 @@ export const EMPTY_MEMORY: ProbeMemory = {
   held: {},
 };
 
+/** What probes learn about a GPU, besides what `rememberGpu` copies from the check. */
 export type Learned = Partial<
-  Pick<
-    GpuMemory,
-    | "corrected"
-    | "replay"
-    | "linkErrors"
-    | "softThermalSinceMs"
-    | "linksSeen"
-    | "fabricJoined"
-    | "fabricSinceMs"
-    | "unknownRounds"
-    | "slowRounds"
-  >
+  Omit<GpuMemory, "index" | "name" | "pciBusId" | "serial" | "memoryTotalBytes" | "migEnabled">
 >;
 
 export type ProbeOut = {
@@ -114,24 +103,33 @@ export type ProbeOut = {
   message: string | null;
   /** By UUID; merged by `run.ts` into the memory of that GPU. */
   learned: Record<string, Learned>;
-  /** UUIDs of GPUs on which nothing could be read: what held there before still does. */
+  /** UUIDs of GPUs that could not be read: their earlier conditions stay. */
   blind: string[];
 };
 
 export type Probe = {
   name: string;
-  /** Starts of the keys of what this probe alone tells of a GPU: `ecc`, `nvlink/down`. */
+  /** Prefixes of the keys that only this probe reports about a GPU: `ecc`, `nvlink/down`. */
   kinds: readonly string[];
   look(check: NvmlCheck, memory: ProbeMemory, ctx: ProbeContext): ProbeOut;
 };
 
-/** What one look at one GPU gave. `read` is false if this driver or mode does not tell. */
+/** The result for one GPU. `read` is false if this driver or mode gives no value. */
 export type Look = { read: boolean; conditions?: Condition[]; learned?: Learned };
 
+/** The result of a probe of the whole node; `outcome` applies without conditions. */
+export function wholeNode(
+  conditions: Condition[],
+  message: string | null,
+  outcome: ProbeOutcome = "ok",
+): ProbeOut {
+  const found = conditions.length > 0 ? "finding" : outcome;
+  return { conditions, outcome: found, message, learned: {}, blind: [] };
+}
+
 /**
- * Looks at every GPU that can be asked at all: a fault on the first never hides one on the last. A
- * lost GPU has nothing to read; `count.ts` tells of it. `calls` are the names in `unread` that
- * explain why a value is missing.
+ * Looks at every GPU but lost ones, which `count.ts` reports. `calls` are the names in `unread`
+ * that explain a missing value.
  */
 export function lookAtEach(
   check: NvmlCheck,
@@ -176,7 +174,7 @@ export function isLost(gpu: NvmlGpuCheck): boolean {
   return gpu.rc === GPU_IS_LOST;
 }
 
-/** Listed, not lost, and yet it could not be opened: nothing is known about it but that. */
+/** Listed and not lost, but it could not be opened. */
 export function isUnopened(gpu: NvmlGpuCheck): boolean {
   return gpu.openCode !== 0 && !isLost(gpu);
 }
@@ -188,7 +186,7 @@ function outcomeOf(found: number, denied: boolean, allBlind: boolean, asked: num
   return allBlind ? "not_supported" : "ok";
 }
 
-/** A condition of one GPU, with what most conditions have in common. */
+/** A condition of one GPU, with defaults. */
 export function onGpu(
   gpu: GpuPlace,
   condition: Pick<Condition, "kind" | "reason" | "severity" | "message"> & Partial<Condition>,
@@ -198,14 +196,14 @@ export function onGpu(
   return { code: null, level: 0, metrics: {}, gpu: { index, uuid, pciBusId }, ...condition };
 }
 
-/** A condition of the whole node. */
+/** A condition of the whole node, with defaults. */
 export function onNode(
   condition: Pick<Condition, "kind" | "reason" | "severity" | "message"> & Partial<Condition>,
 ): Condition {
   return { code: null, level: 0, metrics: {}, gpu: null, ...condition };
 }
 
-/** Conditions of one kind about one GPU, or about the node, which share their metrics. */
+/** Conditions of one kind about one GPU or the node, with shared metrics. */
 export class ConditionList {
   readonly all: Condition[] = [];
   readonly #common: Pick<Condition, "kind" | "metrics">;
@@ -217,7 +215,7 @@ export class ConditionList {
     this.#gpu = gpu;
   }
 
-  /** What is in `more` takes the place of what is common. */
+  /** `more` replaces the shared values. */
   add(
     reason: string,
     severity: Severity,
@@ -229,7 +227,7 @@ export class ConditionList {
   }
 }
 
-/** How the child names a GPU that never answered it. */
+/** The child's name for a GPU that never answered. */
 const UNKNOWN = /^unknown-\d+$/;
 
 export function isUnknown(uuid: string): boolean {
@@ -242,16 +240,13 @@ export function formatGpuKey({ index, uuid, pciBusId }: GpuPlace): string {
   return normalizePci(pciBusId) ?? (index === null ? "node" : `gpu-${index}`);
 }
 
-/**
- * `<kind>/<code or reason>/<gpu or node>`: the name under which the control plane holds the
- * finding, so that a check can say that it is still true.
- */
+/** `<kind>/<code or reason>/<gpu or node>`: the control plane's key of the finding. */
 export function formatKey(condition: Pick<Condition, "kind" | "reason" | "code" | "gpu">): string {
   const { kind, reason, code, gpu } = condition;
   return `${kind}/${code ?? reason}/${gpu === null ? "node" : formatGpuKey(gpu)}`;
 }
 
-/** Without the readings that were not given: a metric that is not known is left out, never zero. */
+/** Leaves out unknown readings: an unknown metric is absent, never zero. */
 export function metricsOf(values: Record<string, number | boolean | string | null>): Metrics {
   const known: Metrics = {};
   for (const [name, value] of Object.entries(values)) if (value !== null) known[name] = value;

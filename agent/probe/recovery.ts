@@ -1,8 +1,7 @@
 /**
- * The driver's own verdict, field 230. It is read in every round, because XID 154 is printed on a
- * change only and never for a state that existed when the driver was loaded
- * (docs/reference/nvml.md#recovery-action). It is told as that XID, so that both ways to the same
- * fact are judged by the same rule.
+ * Reports the driver's recovery action, field 230, as XID 154, so that one rule judges both
+ * sources. It is read every round: the log prints XID 154 only on a change after driver load
+ * (docs/reference/nvml.md#recovery-action).
  */
 import { type Condition, type Probe, lookAtEach, onGpu } from "./probe.ts";
 
@@ -20,7 +19,6 @@ export const VERDICTS: Readonly<Record<number, Verdict>> = {
   7: { reason: "system_reboot", severity: "fatal", level: 5, words: "reboot the system" },
 };
 
-/** The number under which the kernel log prints the same verdict. */
 const XID_RECOVERY_ACTION = 154;
 
 export const recoveryProbe: Probe = {
@@ -31,7 +29,7 @@ export const recoveryProbe: Probe = {
       const action = gpu.recoveryAction;
       if (action === null) return { read: false };
       if (action === 0) return { read: true };
-      // A verdict of a later driver is surfaced, and means nothing that one may act on.
+      // An action of a later driver is reported but not acted on.
       const verdict = VERDICTS[action] ?? {
         reason: "unknown",
         severity: "warning",

@@ -1,8 +1,7 @@
 /**
- * Row remapping (Ampere and later) and page retirement (before): pending means that a reset is
- * owed, failed means that the spare rows are used up and the board must be replaced. With MIG
- * instances the driver tells nothing here, and "not told" is never "healthy"
- * (docs/reference/nvml.md#functions).
+ * Reports row remapping (Ampere and later) and page retirement (before): pending needs a reset,
+ * failed means no spare rows are left and the board must be replaced. With MIG the driver gives no
+ * values, which is not "healthy" (docs/reference/nvml.md#functions).
  */
 import { type Condition, ConditionList, type Probe, lookAtEach, metricsOf } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";
@@ -40,7 +39,7 @@ function judge(gpu: NvmlGpuCheck): Condition[] {
     const what = gpu.remapPending === true ? "row remapping" : "page retirement";
     remap.add("pending", "serious", `${what} of GPU ${index} waits for a reset`);
   }
-  // Banks with few or no spare rows are the early warning of a failure to come.
+  // Few spare rows are an early warning of a failure.
   if (banks !== null && banks.low + banks.none !== 0) {
     const { low, none } = banks;
     const message = `GPU ${index}: ${low} memory banks have few spare rows, ${none} have none`;

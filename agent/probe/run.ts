@@ -1,7 +1,7 @@
 /**
- * One round: every probe looks at every GPU, and what changed since the last round becomes
- * findings. Pure: the answer of the driver and the memory go in, the report's parts and the next
- * memory come out. A driver that could not be read ends no fault that was seen before.
+ * Runs one round: every probe looks at every GPU, and changes since the last round become findings.
+ * An unreadable driver ends no earlier fault. Pure: the driver's answer and the memory go in, the
+ * report's parts and the next memory come out.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
@@ -46,7 +46,7 @@ import { remapProbe } from "./remap.ts";
 import { temperatureProbe } from "./temperature.ts";
 import { utilizationProbe } from "./utilization.ts";
 
-/** All of them, the cheap question "are they there" first; the order decides nothing else. */
+/** The order is that of the results only. */
 export const PROBES: readonly Probe[] = [
   busProbe,
   countProbe,
@@ -67,10 +67,10 @@ export const PROBES: readonly Probe[] = [
 ];
 
 export type ProbeRound = {
-  /** Only what rose or became worse since the last round, the worst first. */
+  /** Conditions that are new or worse since the last round, the worst first. */
   findings: Finding[];
   results: ProbeResult[];
-  /** `<kind>/<code or reason>/<gpu uuid|node>` of all that holds now. */
+  /** Keys of all current conditions (`formatKey`). */
   active: string[];
   memory: ProbeMemory;
   /** Lost GPUs included, by the identity they had; empty without driver or library. */
@@ -90,7 +90,7 @@ export function runProbes(
   if (answer.kind !== "ok") return runBlind(answer, known, ctx);
   const check = placeUnknown(nameUnknown(answer.value, known), ctx.bus);
   const looked = PROBES.map((probe) => ({ probe, out: probe.look(check, known, ctx) }));
-  // The time was spent in the driver; looking at its answer takes none.
+  // The time was spent in the driver.
   const results = looked.map(({ probe, out }) =>
     formatResult(probe.name, out.outcome, 0, out.message),
   );
@@ -113,10 +113,7 @@ export function runProbes(
   };
 }
 
-/**
- * Evidence of an older boot is history: what still holds is told again, under this boot's id, and
- * what must last to be a fault begins to last again.
- */
+/** After a boot, current conditions are reported under the new boot id, and durations restart. */
 function forgetBoot(memory: ProbeMemory): ProbeMemory {
   const gpus = Object.entries(memory.gpus).map(([uuid, gpu]) => {
     const fabric = { fabricJoined: false, fabricSinceMs: null };
@@ -126,10 +123,7 @@ function forgetBoot(memory: ProbeMemory): ProbeMemory {
   return { ...memory, held: {}, gpus: Object.fromEntries(gpus) };
 }
 
-/**
- * A round in which the driver gave nothing: one condition of the node, and all earlier ones of
- * GPUs.
- */
+/** A round without an answer of the driver: one condition of the node, and all earlier ones. */
 function runBlind(
   answer: Exclude<NvmlAnswer<NvmlCheck>, { kind: "ok" }>,
   memory: ProbeMemory,
@@ -178,9 +172,9 @@ function isUnseen(
   const [kind, reason] = key.split("/");
   const name = key.slice(key.lastIndexOf("/") + 1);
   if (reason === "unlisted" || reason === "other_driver") return ctx.bus.kind === "unreadable";
-  // Loss is judged in every round, and nothing of the node is left open by a readable driver.
+  // A readable driver decides about loss and about all conditions of the node.
   if (name === "node" || kind === "lost") return false;
-  // A GPU that could not be named when the fault rose was named by its place.
+  // A GPU without a UUID at the beginning of the fault was named by its place.
   const gpu = check.gpus.find((each) => {
     const place = { ...each, uuid: null };
     return [each, place, { ...place, pciBusId: "" }].some((one) => formatGpuKey(one) === name);
@@ -192,8 +186,8 @@ function isUnseen(
 }
 
 /**
- * The memory after this round. With enough GPUs present those no longer listed were exchanged and
- * are forgotten; otherwise they are missed by name.
+ * The memory after this round. With enough GPUs present, unlisted ones were exchanged and are
+ * forgotten; otherwise they are reported as missing by name.
  */
 function remember(
   check: NvmlCheck,

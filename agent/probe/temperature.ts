@@ -1,6 +1,6 @@
 /**
- * Temperature against the device's own limits. Models differ by tens of degrees, so fixed numbers
- * are only the fallback for a device that does not tell.
+ * Compares temperatures with the device's own limits. Models differ by tens of degrees; fixed
+ * limits are the fallback for devices that report none.
  */
 import { type Condition, ConditionList, type Probe, lookAtEach, metricsOf } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";
@@ -42,7 +42,7 @@ function judge(gpu: NvmlGpuCheck): Condition[] {
     const message = `GPU ${index} is at ${now} °C, its slowdown limit is ${slowdown} °C`;
     thermal.add("slowdown", "warning", message, { level: levelOf(now, slowdown) });
   }
-  // HBM has no fallback: without the device's limit nothing can be said about its memory.
+  // HBM has no fallback limit.
   if (memory !== null && most !== null && memory >= most) {
     const message = `memory of GPU ${index} is at ${memory} °C, its limit is ${most} °C`;
     const limit = { metrics: { ...metrics, memory_limit: most } };

@@ -1,7 +1,6 @@
 /**
- * Can the load of each GPU be read? No load is a fault: 100 % right after the driver was loaded is
- * the memory being scrubbed (docs/reference/nvml.md#pitfalls), and with MIG on there is no reading
- * at all.
+ * Reports whether utilisation is readable. No value is a fault: 100 % after driver load is memory
+ * scrubbing, and MIG has no reading (docs/reference/nvml.md#pitfalls).
  */
 import { type Probe, lookAtEach } from "./probe.ts";
 

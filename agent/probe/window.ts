@@ -1,19 +1,17 @@
 /**
- * How much a counter grew within the current hour. Counters restart when the driver is loaded again
- * and jump when a GPU is exchanged (docs/reference/nvml.md#pitfalls), so a smaller value starts
- * over and no growth is ever negative.
+ * Measures the growth of a counter within the current hour. Counters restart with the driver and
+ * jump when a GPU is exchanged (docs/reference/nvml.md#pitfalls): a smaller value starts over.
  */
 
-/** The counter at the start of the hour, and what it grew since. Monotonic milliseconds. */
+/** The counter at the start of the hour, and its growth since. Monotonic milliseconds. */
 export type Window = { base: number; sinceMs: number; grown: number };
 
 /** One hour, because the policy's rates are per hour. */
 export const WINDOW_MS = 3_600_000;
 
 /**
- * The window after reading `value`. The first reading grows nothing: what was counted before the
- * agent looked has no rate. An hour that ends hands its last step on to the next, so that a burst
- * between two rounds is seen wherever the border falls.
+ * The window after reading `value`. The first reading has no growth. The last step of an ended hour
+ * counts in the next one, so that a burst between two rounds is always seen.
  */
 export function nextWindow(window: Window | null, value: number, monoMs: number): Window {
   const fresh = { base: value, sinceMs: monoMs, grown: 0 };
