@@ -6,6 +6,7 @@ import * as v from "valibot";
 import { LIMIT } from "./limit.ts";
 import { count, integer, positive } from "./number.ts";
 
+/** Mildest first. */
 export const RESULTS = ["healthy", "degraded", "unhealthy"] as const;
 export type Result = (typeof RESULTS)[number];
 
@@ -29,6 +30,7 @@ export const Hold = v.union([
 ]);
 export type Hold = v.InferOutput<typeof Hold>;
 
+/** Mildest first. */
 export const ACTIONS = ["none", "app", "inspect", "reset", "reboot", "replace"] as const;
 /** What would get the device working again; shown to people, and used by repair ladders. */
 export type RuleAction = (typeof ACTIONS)[number];

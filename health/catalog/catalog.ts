@@ -1,9 +1,8 @@
 /**
- * What is known about each XID and SXid number, as versioned data read once at start. Three files:
- * `xid-catalog.json` (vendor sheet `Xid-Catalog.xlsx` and the headers of open-gpu-kernel-modules),
- * `xid-nvlink5-rules.json` (the sheet's decode of 144–150) and `sxid.json` (Fabric Manager user
- * guide, appendix D, and the driver's names). Each names its sources and revision inside. The files
- * are embedded in the binary; one that breaks its own rules is a bug and stops the process.
+ * The catalogue of XID and SXid numbers, embedded as versioned data: `xid-catalog.json` (vendor
+ * sheet `Xid-Catalog.xlsx` and the headers of open-gpu-kernel-modules), `xid-nvlink5-rules.json`
+ * (the sheet's decode of 144–150) and `sxid.json` (Fabric Manager user guide, appendix D, and the
+ * driver's names). Each file names its sources and revision. An invalid file stops the process.
  */
 import * as v from "valibot";
 import sxidFile from "./sxid.json" with { type: "json" };
@@ -118,12 +117,12 @@ export function sxid(number: number): SxidEntry | null {
   return bySxid.get(number) ?? null;
 }
 
-/** Every catalogued XID, by number. */
+/** By number. */
 export function allXids(): readonly XidEntry[] {
   return [...byXid.values()].sort((a, b) => a.code - b.code);
 }
 
-/** Every catalogued SXid, by number. */
+/** By number. */
 export function allSxids(): readonly SxidEntry[] {
   return [...bySxid.values()].sort((a, b) => a.code - b.code);
 }

@@ -1,10 +1,9 @@
 /**
- * Decodes XID 74, whose meaning is in seven registers of the line (docs/reference/xid.md#nvlink-4).
- * Hopper fills registers 1, 3, 4 and 5. A register or bit that is not in the table is reported as
- * unlisted, never as harmless. Pure.
+ * Decodes XID 74 from the seven registers of its line (docs/reference/xid.md#nvlink-4). Hopper
+ * fills registers 1, 3, 4 and 5. Bits that are not in the table are unlisted, never harmless. Pure.
  */
 
-/** What one bit says, from harmless to strongest. */
+/** Meanings of one bit, weakest first. */
 export const NVLINK4_READINGS = [
   /** Known to mean nothing. */
   "ignore",
@@ -42,35 +41,22 @@ const TABLE: Record<number, Partial<Record<Nvlink4Reading, readonly number[]>>> 
   5: { ecc: [18, 19, 21, 22, 24, 25, 27, 28], corrected: [20, 23, 26, 29] },
 };
 
-export type Nvlink4Decode = {
-  /** The strongest reading over all bits set; `unlisted` when no bit is set. */
-  reading: Nvlink4Reading;
-  /** `1.16` = bit 16 of register 1, in the order of the registers. */
-  bits: string[];
-};
-
 function readingOf(register: number, bit: number): Nvlink4Reading {
-  for (const [reading, bits] of Object.entries(TABLE[register] ?? {})) {
-    if (bits.includes(bit)) return NVLINK4_READINGS.find((r) => r === reading) ?? "unlisted";
-  }
-  return "unlisted";
+  const readings = TABLE[register] ?? {};
+  return NVLINK4_READINGS.find((reading) => readings[reading]?.includes(bit)) ?? "unlisted";
 }
 
-/** Decodes the registers as printed, first one first; each an unsigned 32-bit word. */
-export function decodeNvlink4(registers: readonly number[]): Nvlink4Decode {
-  const bits: string[] = [];
-  let strongest = -1;
-  registers.forEach((value, at) => {
-    for (let bit = 0; bit < 32; bit++) {
-      if (((value >>> bit) & 1) === 0) continue;
-      bits.push(`${at + 1}.${bit}`);
-      strongest = Math.max(strongest, NVLINK4_READINGS.indexOf(readingOf(at + 1, bit)));
-    }
+/** The strongest reading of all bits set in registers 1 to 7, unsigned 32-bit words. */
+export function decodeNvlink4(registers: readonly number[]): Nvlink4Reading {
+  const readings = registers.flatMap((value, at) => {
+    const bits = Array.from({ length: 32 }, (_, bit) => bit);
+    const set = bits.filter((bit) => ((value >>> bit) & 1) === 1);
+    return set.map((bit) => readingOf(at + 1, bit));
   });
-  return { reading: NVLINK4_READINGS[strongest] ?? "unlisted", bits };
+  return NVLINK4_READINGS.findLast((reading) => readings.includes(reading)) ?? "unlisted";
 }
 
-/** True for the readings that stop the link for good: the GPU needs a reset. */
+/** True for readings that stop the link until the GPU is reset. */
 export function needsReset(reading: Nvlink4Reading): boolean {
   return reading === "hardware" || reading === "fabric_reset";
 }

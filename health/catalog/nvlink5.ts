@@ -1,8 +1,7 @@
 /**
- * Decodes XID 144–150, whose meaning is in two registers of the line and not in the code
- * (docs/reference/xid.md#nvlink-5). The driver changed the layout of the first register with R575;
- * the rules are such that trying both layouts gives one action, so the driver's version is not
- * needed. Pure.
+ * Decodes XID 144–150 from two registers of their line (docs/reference/xid.md#nvlink-5). R575
+ * changed the layout of the first register; both layouts give the same action, so the driver's
+ * version is not needed. Pure.
  */
 import * as v from "valibot";
 import rulesFile from "./xid-nvlink5-rules.json" with { type: "json" };
@@ -11,9 +10,7 @@ import { count } from "../../schema/number.ts";
 const IMMEDIATE = ["IGNORE", "RESET_GPU", "XID_154_EVAL"] as const;
 export type NvlinkImmediate = (typeof IMMEDIATE)[number];
 
-/**
- * A 32-bit word written in hexadecimal; compared as a number, whatever its case and leading zeros.
- */
+/** A 32-bit word in hexadecimal. */
 const word = v.pipe(v.string(), v.regex(/^0x[0-9a-fA-F]{1,8}$/), v.transform(Number));
 
 const Pattern = v.pipe(
@@ -60,10 +57,6 @@ export type Nvlink5Decode = {
   rules: string[];
   format: Nvlink5Format | "both";
   immediate: NvlinkImmediate;
-  severity: Nvlink5Rule["severity"];
-  unit: string;
-  /** Bits 25..20; the reason of a lost link for 149. */
-  subcode: number;
 };
 
 const RANK: Record<NvlinkImmediate, number> = { IGNORE: 0, XID_154_EVAL: 1, RESET_GPU: 2 };
@@ -72,7 +65,7 @@ function matches(pattern: { mask: number; value: number }, intrInfo: number): bo
   return (intrInfo & pattern.mask) >>> 0 === pattern.value;
 }
 
-/** What one rule says about the registers in one layout, or `null` if it does not match. */
+/** The action of one rule in one layout, or `null` if it does not match. */
 function askRule(
   rule: Nvlink5Rule,
   format: Nvlink5Format,
@@ -85,9 +78,8 @@ function askRule(
 }
 
 /**
- * The meaning of one line, or `null` if no rule knows the registers. `intrInfo` and `errorStatus`
- * are the first two words, unsigned. Among several matching rules the strongest action is taken;
- * over the present data they never differ, which a test checks.
+ * Decodes the first two words of a line, unsigned; `null` if no rule matches. The strongest action
+ * of all matching rules counts; in the present data they never differ, as a test checks.
  */
 export function decodeNvlink5(
   xid: number,
@@ -101,19 +93,10 @@ export function decodeNvlink5(
       if (rule.xid !== xid) continue;
       const immediate = askRule(rule, format, intrInfo, errorStatus);
       if (immediate === null) continue;
-      if (!found) {
-        const unit = format === "v1" ? rule.unitV1 : rule.unitV2;
-        const subcode = (intrInfo >>> 20) & 0x3f;
-        const { severity } = rule;
-        found = { rules: [rule.id], format, immediate, severity, unit, subcode };
-        continue;
-      }
+      found ??= { rules: [], format, immediate };
       if (!found.rules.includes(rule.id)) found.rules.push(rule.id);
       if (found.format !== format) found.format = "both";
-      if (RANK[immediate] > RANK[found.immediate]) {
-        found.immediate = immediate;
-        found.severity = rule.severity;
-      }
+      if (RANK[immediate] > RANK[found.immediate]) found.immediate = immediate;
     }
   }
   return found;

@@ -1,6 +1,6 @@
 /**
- * One condition of a policy: compiled once, with every mistake found that can be found without
- * data, then evaluated against events. Evaluation never throws, has no I/O and a bounded cost.
+ * Compiles a condition of a policy, finding every mistake that can be found without data, and
+ * evaluates it on events. Evaluation never throws and has a bounded cost.
  */
 import type { ParseResult } from "@marcbachmann/cel-js";
 import { LIMIT } from "../../schema/limit.ts";
@@ -12,30 +12,20 @@ import { kindOf } from "./kind.ts";
 
 export type Condition = {
   readonly text: string;
-  /** True if it is the word `true`: rules after it can never be reached. */
+  /** True if it is the word `true`: later rules are never reached. */
   readonly alwaysTrue: boolean;
-  /** Metrics compared without a guard; an event that lacks one makes the condition fail. */
+  /** Metrics read without `has()`; the condition fails on an event without them. */
   readonly unguarded: readonly string[];
   readonly run: (activation: Activation) => unknown;
 };
 
-/** `at` counts from 1. */
+/** The first mistake, and `more` in the order of the text. */
 export type CompileAnswer =
-  | { ok: true; condition: Condition }
-  | {
-      ok: false;
-      message: string;
-      at: { line: number; col: number } | null;
-      /** Further mistakes, in the order of the text. */
-      more: Mistake[];
-    };
+  { ok: true; condition: Condition } | (Mistake & { ok: false; more: Mistake[] });
 
 export type EvaluateAnswer = { ok: true; value: boolean } | { ok: false; message: string };
 
-/**
- * An event and a node in CEL's types, so that many rules can look at one event without converting
- * it again.
- */
+/** An event and a node in CEL's types, converted once for many rules. */
 export type Activation = { readonly event: object; readonly node: object };
 
 /** Line and column of an offset; both count from 1. */
@@ -52,7 +42,7 @@ function refusal(mistakes: readonly Mistake[]): CompileAnswer {
   return { ok: false, ...first, more };
 }
 
-/** What the library throws or answers: its short text, and the offset that it points at. */
+/** The library's short text, and the offset that it points at. */
 function readError(error: unknown): { summary: string; start: number | null } {
   const message = error instanceof Error ? error.message : String(error);
   const summary = detail(error, "summary") ?? message.split("\n")[0] ?? message;
@@ -68,9 +58,7 @@ function detail(of: unknown, name: string): unknown {
   return typeof of === "object" && of !== null ? Reflect.get(of, name) : undefined;
 }
 
-/**
- * Renames the method after a receiver, stepping over white space, closing brackets and comments.
- */
+/** Renames the method after each receiver, behind white space, closing brackets and comments. */
 function renameMatches(text: string, receiverEnds: readonly number[]): string {
   let renamed = text;
   const between = /(?:[\s).]|\/\/[^\n]*)*/y;
@@ -85,9 +73,9 @@ function renameMatches(text: string, receiverEnds: readonly number[]): string {
 }
 
 /**
- * Compiles and type-checks. Refused: text over 8 KiB, anything that does not parse, that is not of
- * type bool (a dynamic value is accepted and checked when it is evaluated), an unknown function,
- * variable, event or node field, a bad pattern, too much nesting.
+ * Compiles and type-checks. Refused: text over 8 KiB, syntax errors, a type other than bool (a
+ * dynamic value is checked at run time), an unknown function, variable or field, a bad pattern, too
+ * much nesting.
  */
 export function compileCondition(text: string): CompileAnswer {
   const bytes = new TextEncoder().encode(text).length;
@@ -105,7 +93,7 @@ export function compileCondition(text: string): CompileAnswer {
     const renamed = ends.length === 0 ? null : renameMatches(read.text, ends);
     const parsed = renamed === null ? first : environment.parse(renamed);
     const checked = parsed.check();
-    // What was found here says it better than the type check, which stops at its first doubt.
+    // The faults found here are clearer than the type check, which stops at the first one.
     if (!checked.valid && found.faults.length === 0) {
       const { summary, start } = readError(checked.error);
       mistakes.push({ message: explainType(summary), at: start === null ? null : at(start) });
@@ -119,19 +107,19 @@ export function compileCondition(text: string): CompileAnswer {
     }
     if (mistakes.length > 0) return refusal(mistakes);
     const alwaysTrue = isAlwaysTrue(first.ast);
-    return { ok: true, condition: conditionOf(text, alwaysTrue, found.unguarded, parsed) };
+    const run: Condition["run"] = (activation) => parsed(activation);
+    return { ok: true, condition: { text, alwaysTrue, unguarded: found.unguarded, run } };
   } catch (error) {
     const { summary, start } = readError(error);
     return refusal([...mistakes, { message: summary, at: start === null ? null : at(start) }]);
   }
 }
 
-/** Repairs tried in one condition; a text with more mistakes is not meant as one. */
 const REPAIRS_MAX = 10;
 
 /**
- * Parses, and where a mistake has one certain repair notes it and reads on as if it were made, so
- * that one run lists them all. `origin` gives an offset of the original text for one of `text`.
+ * Parses, and continues after each mistake that has one certain repair, so that one run lists them
+ * all. `origin` maps an offset of the repaired `text` to the original.
  */
 function parseOn(given: string): {
   text: string;
@@ -163,37 +151,25 @@ function parseOn(given: string): {
   }
 }
 
-function conditionOf(
-  text: string,
-  alwaysTrue: boolean,
-  unguarded: string[],
-  parsed: ParseResult,
-): Condition {
-  return { text, alwaysTrue, unguarded, run: (activation) => parsed(activation) };
-}
-
 /** A whole number is CEL's int, any other its double: `85` and `85.0` are one JSON number. */
 function celNumber(value: number): number | bigint {
   return Number.isSafeInteger(value) ? BigInt(value) : value;
 }
 
-function celMetrics(metrics: PolicyEvent["metrics"]): Record<string, unknown> {
-  const typed: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(metrics)) {
-    typed[key] = typeof value === "number" ? celNumber(value) : value;
-  }
-  return typed;
-}
-
-/** Converts one event and node; reuse the answer for every rule of a policy. */
+/** Converts one event and node, for every rule of a policy. */
 export function activate(event: PolicyEvent, node: PolicyNode): Activation {
+  const metrics = Object.fromEntries(
+    Object.entries(event.metrics).map(([key, value]) => {
+      return [key, typeof value === "number" ? celNumber(value) : value];
+    }),
+  );
   return {
-    event: { ...event, gpu_index: celNumber(event.gpu_index), metrics: celMetrics(event.metrics) },
+    event: { ...event, gpu_index: celNumber(event.gpu_index), metrics },
     node: { ...node, gpu_count: celNumber(node.gpu_count) },
   };
 }
 
-/** Evaluates on prepared values. A failure is an answer: the rule then counts as not matched. */
+/** After a failure the rule counts as not matched. */
 export function evaluateIn(condition: Condition, activation: Activation): EvaluateAnswer {
   try {
     const value = condition.run(activation);

@@ -25,15 +25,12 @@ import { Environment } from "@marcbachmann/cel-js";
 import { matchesLinear } from "./pattern.ts";
 
 /**
- * What `matches` is renamed to before parsing. The library refuses to replace its own `matches`,
- * and the name has the same length so that every position in a message stays true.
+ * The name of our `matches`: the library refuses to replace its own. It has the same length, so
+ * that positions in messages stay correct.
  */
 export const LINEAR_MATCHES = "re2find";
 
-/**
- * Bounds on the shape of a condition. Together with the nesting bound in `condition.ts` they limit
- * what one evaluation can cost; 500 codes in one list is several times any real rule.
- */
+/** With the nesting bound of `inspect.ts` these limit the cost of one evaluation. */
 const LIMITS = {
   maxAstNodes: 4_000,
   maxDepth: 64,
@@ -42,7 +39,7 @@ const LIMITS = {
   maxCallArguments: 8,
 };
 
-/** CEL wants mixed numbers compared; arithmetic on them is allowed too, and gives a double. */
+/** Adds arithmetic on int and double, which gives a double, and their equality. */
 function withMixedNumbers(environment: Environment): Environment {
   const plus = (a: number, b: number): number => a + b;
   const minus = (a: number, b: number): number => a - b;
@@ -59,9 +56,6 @@ function withMixedNumbers(environment: Environment): Environment {
   return environment;
 }
 
-/**
- * The one environment. Building it costs about a millisecond, so it is shared and never changed.
- */
 export const environment: Environment = withMixedNumbers(
   new Environment({
     unlistedVariablesAreDyn: false,

@@ -1,14 +1,14 @@
 /**
- * What the library's words about a condition mean for its author: the operator of another language,
- * a list in round brackets, a field without its variable. Pure. Where the repair is certain it is
- * offered too, so that the rest of the condition can be read and every mistake listed at once.
+ * Explains the library's errors to the author of a condition: operators of other languages, a list
+ * in round brackets, a field without its variable. Pure. A certain repair is returned too, so that
+ * the rest can be parsed and every mistake listed at once.
  */
 import { nearest } from "../../schema/nearest.ts";
 import { FIELDS } from "./inspect.ts";
 
 export type Explained = {
   message: string;
-  /** The text between the two offsets, and what was meant; `null` if that is not certain. */
+  /** Replaces the text between the offsets; `null` if the repair is not certain. */
   fix: { start: number; end: number; text: string } | null;
 };
 
@@ -24,7 +24,7 @@ const SIGNS = [
 ] as const;
 const METHODS = ["contains", "startsWith", "endsWith", "matches", "size"];
 
-/** Explains a failure to parse at `offset` of `text`, in the library's words `summary`. */
+/** Explains a syntax error at `offset`; `summary` is the library's text. */
 export function explainSyntax(text: string, offset: number, summary: string): Explained {
   const word = wordAround(text, offset);
   const sign = WORDS[word.text.toLowerCase()];
@@ -38,7 +38,7 @@ export function explainSyntax(text: string, offset: number, summary: string): Ex
   for (const [written, meant] of SIGNS) {
     for (let start = offset - written.length + 1; start <= offset; start += 1) {
       if (start < 0 || !text.startsWith(written, start)) continue;
-      // A part of an operator that is right as it stands.
+      // Part of a valid operator.
       if (written.length === 1 && /[=!<>&|]/.test(text[start - 1] ?? "")) continue;
       if (written.length === 1 && /[=&|]/.test(text[start + 1] ?? "")) continue;
       return say(start, written, meant);
@@ -71,7 +71,7 @@ function wordAround(text: string, offset: number): { start: number; text: string
   return { start, text: text.slice(start, end) };
 }
 
-/** Explains what the type check says; a summary that needs no explanation is answered as it is. */
+/** Explains a type error; a clear summary is returned unchanged. */
 export function explainType(summary: string): string {
   const unknown = /^Unknown variable: (\w+)$/.exec(summary)?.[1];
   if (unknown !== undefined) return explainVariable(unknown);

@@ -1,21 +1,17 @@
-/**
- * Looks at a parsed condition without running it: which fields and metrics it reads, whether it is
- * a constant, how deep its macros nest, which patterns it holds. Pure.
- */
+/** Checks a parsed condition without running it: fields, metrics, nesting, patterns. Pure. */
 import type { ASTNode } from "@marcbachmann/cel-js";
 import { nearest } from "../../schema/nearest.ts";
 import { mismatchesOf } from "./kind.ts";
 import { compilePattern } from "./pattern.ts";
 
-/** What the two variables have. */
 export const FIELDS: Record<string, readonly string[]> = {
   event: ["event_type", "system", "gpu_index", "gpu_uuid", "metrics", "message", "timestamp"],
   node: ["id", "pool", "labels", "gpu_count", "driver_version", "fake"],
 };
 
-/** Each of these runs its body once per element, or grows a value; nesting multiplies. */
+/** Macros that run their body once per element, or grow a value. */
 const REPEATING = new Set(["exists", "all", "exists_one", "filter", "map", "bind"]);
-/** Two levels over at most 1,000 elements stay below a tenth of a second. */
+/** Two levels over at most 1,000 elements take below 0.1 s. */
 const NESTING_MAX = 2;
 
 export type Fault = { message: string; position: number };
@@ -27,17 +23,11 @@ export type Inspection = {
    * Metrics read without a `has()` or `in` anywhere in the condition: an absent one is an error.
    */
   unguarded: string[];
-  /** Positions and names of every method call, for the renaming of `matches`. */
+  /** Every method call, for the renaming of `matches`. */
   calls: { name: string; receiverEnd: number }[];
 };
 
-type Walk = {
-  faults: Fault[];
-  read: Set<string>;
-  guarded: Set<string>;
-  bound: Set<string>;
-  calls: { name: string; receiverEnd: number }[];
-};
+type Walk = Omit<Inspection, "unguarded"> & Record<"read" | "guarded" | "bound", Set<string>>;
 
 function isNode(value: unknown): value is ASTNode {
   return typeof value === "object" && value !== null && "op" in value && "args" in value;
@@ -115,17 +105,9 @@ function visit(node: ASTNode, walk: Walk, depth: number): void {
   for (const child of childrenOf(node)) visit(child, walk, inner);
 }
 
-/**
- * Everything that can be said about a condition before it runs.
- */
 export function inspect(root: ASTNode): Inspection {
-  const walk: Walk = {
-    faults: [],
-    read: new Set(),
-    guarded: new Set(),
-    bound: new Set(),
-    calls: [],
-  };
+  const sets = { read: new Set<string>(), guarded: new Set<string>(), bound: new Set<string>() };
+  const walk: Walk = { faults: [], calls: [], ...sets };
   visit(root, walk, 0);
   return {
     faults: walk.faults.toSorted((a, b) => a.position - b.position),
@@ -134,9 +116,7 @@ export function inspect(root: ASTNode): Inspection {
   };
 }
 
-/**
- * True if the condition is the word `true` and nothing else, which makes later rules unreachable.
- */
+/** True if the condition is the literal `true`. */
 export function isAlwaysTrue(root: ASTNode): boolean {
   return root.op === "value" && root.args === true;
 }

@@ -1,7 +1,7 @@
 /**
- * What can be known of a value's type without data: literals, and the fields of `event` and `node`.
- * The library takes every field for dynamic, so that a text compared with a number loads well and
- * is then never true: such a rule would call sick hardware healthy. Pure.
+ * Types known without data: literals, and fields of `event` and `node`. The library takes every
+ * field for dynamic, so that a comparison of text with a number compiles and is never true: such a
+ * rule would report broken hardware as healthy. Pure.
  */
 import type { ASTNode } from "@marcbachmann/cel-js";
 
@@ -26,7 +26,6 @@ const NUMBERS = /^(s?xid_code|temperature|\w+_(count|watts|limit|temperature)|su
 
 export type Known = { kind: Kind; shown: string; literal: boolean };
 
-/** What is known of a node's value, and how a message names it. */
 export function kindOf(node: ASTNode): Known | null {
   if (node.op === "value") return kindOfLiteral(node.args);
   if (node.op !== "." && node.op !== "[]") return null;
@@ -54,7 +53,7 @@ function kindOfLiteral(value: unknown): Known | null {
 
 const COMPARISONS: readonly string[] = ["==", "!=", "<", "<=", ">", ">="];
 
-/** What is wrong with a comparison, or with a list that is looked into; empty = nothing known. */
+/** Comparisons, also with members of a list, that can never be true. */
 export function mismatchesOf(node: ASTNode): { message: string; position: number }[] {
   const isIn = node.op === "in";
   if (!isIn && !COMPARISONS.includes(node.op)) return [];
@@ -63,7 +62,7 @@ export function mismatchesOf(node: ASTNode): { message: string; position: number
   return against.flatMap((other) => {
     const [one, two] = [kindOf(left), kindOf(other)];
     if (one === null || two === null || one.kind === two.kind) return [];
-    // Two literals are the library's to judge.
+    // The library judges two literals.
     if (one.literal && two.literal) return [];
     const [field, value] = one.literal ? [two, one] : [one, two];
     const is = `${field.shown} is ${wordOf(field.kind)}`;

@@ -1,30 +1,25 @@
 /**
- * Regular expressions of policies, in time linear in the text whatever the pattern says. The CEL
- * library would hand a pattern to the JavaScript engine, where one bad pattern stops the control
- * plane, so `matches` is served by RE2 syntax from here. Compiled patterns are remembered.
+ * Regular expressions of policies in linear time (RE2 syntax). The CEL library uses the JavaScript
+ * engine, where one bad pattern stops the control plane. Compiled patterns are cached.
  */
 import { RE2JS } from "re2js";
 
 /**
- * Steps of the patterns that are remembered, twice: some 20 MB each (200 bytes a step, measured). A
- * policy of 500 rules with three patterns of 25 steps has 37,500, and a bound below what one policy
- * asks again and again would compile each pattern for each finding, at 200 times the price. The
- * bound is for patterns that are built from data.
+ * Steps of each of the two caches: some 20 MB (200 bytes a step, measured). A policy of 500 rules
+ * with three patterns of 25 steps has 37,500; a smaller bound would compile each pattern for each
+ * finding, at 200 times the cost. It bounds patterns that are built from data.
  */
 const STEPS_KEPT_MAX = 100_000;
-/**
- * A pattern longer than this is refused: compiling costs memory in proportion, and none needs it.
- */
+/** Compiling costs memory in proportion. */
 const PATTERN_CHARS_MAX = 1_024;
 
 /**
- * Steps of a compiled pattern. A search costs steps × characters, and counted repeats make many
- * steps of few characters: fifty of `a{0,1000}` are 100,000, which is ten seconds on one message.
- * This leaves room for one repeat of the greatest count (1,000), and is a tenth of a second.
+ * Steps of a compiled pattern. A search costs steps × characters: fifty `a{0,1000}` are 100,000
+ * steps, ten seconds on one message. This allows one repeat of the greatest count (1,000), 0.1 s.
  */
 const PROGRAM_STEPS_MAX = 2_500;
 
-/** Used since the last turn-over, and used before it; what neither has is forgotten. */
+/** Used since the last turn-over, and before it; others are forgotten. */
 let recent = new Map<string, RE2JS>();
 let former = new Map<string, RE2JS>();
 let recentSteps = 0;
@@ -41,7 +36,7 @@ function remember(pattern: string, compiled: RE2JS): RE2JS {
   return compiled;
 }
 
-/** The compiled pattern, or the reason why it is none. */
+/** The compiled pattern, or why it is refused. */
 export function compilePattern(pattern: string): RE2JS | string {
   const known = recent.get(pattern);
   if (known !== undefined) return known;

@@ -5,9 +5,14 @@
  * catalogue, unknown.
  */
 import { allSxids, allXids, type CatalogAction, type SxidClass } from "../catalog/catalog.ts";
-import { type BuiltinRule, CLASS, isType, metricIs, rule, TWICE_A_DAY } from "./class.ts";
+import { type BuiltinRule, CLASS, isType, metricIs, ruleOf, TWICE_A_DAY } from "./class.ts";
 
-/** Codes that the catalogue calls "ignore" or "restart" and the class table treats on their own. */
+const verdict = ruleOf("verdict");
+const decode = ruleOf("decode");
+const catalogue = ruleOf("catalogue");
+const unknown = ruleOf("unknown");
+
+/** Codes with rules of their own, although the catalogue says "ignore" or "restart". */
 const INSPECT_CODES = [63, 92];
 const NOTICE_CODES = [121, 137];
 const APP_CODES = [43, 45];
@@ -24,9 +29,7 @@ function xidIn(codes: readonly number[]): string {
   return `${XID} && event.metrics.xid_code in [${codes.join(", ")}]`;
 }
 
-/**
- * The codes to which the catalogue gives an action, without those that have a rule of their own.
- */
+/** The codes with this action, without those that have a rule of their own. */
 function codesOf(action: CatalogAction, extra: readonly number[] = []): number[] {
   const listed = allXids().filter((e) => e.policy.action === action && !APART.has(e.code));
   return [...listed.map((e) => e.code), ...extra].sort((a, b) => a - b);
@@ -39,30 +42,26 @@ function sxidIs(wanted: SxidClass): string {
 }
 
 const VERDICTS: readonly BuiltinRule[] = [
-  rule(
+  verdict(
     "verdict-reboot",
-    "verdict",
     CLASS.reboot,
     metricIs("verdict", "reboot"),
     "The driver reports that the node must be rebooted.",
   ),
-  rule(
+  verdict(
     "verdict-reset",
-    "verdict",
     CLASS.reset,
     metricIs("verdict", "reset", "drain_reset"),
     "The driver reports that the GPU must be reset, at once or after draining.",
   ),
-  rule(
+  verdict(
     "verdict-none",
-    "verdict",
     CLASS.record,
     metricIs("verdict", "none"),
     "The driver reports that no recovery is needed.",
   ),
-  rule(
+  verdict(
     "verdict-other",
-    "verdict",
     CLASS.watch,
     "has(event.metrics.verdict)",
     "Peer-to-peer drain, IMEX domain, or a verdict of a newer driver: no GPU fault.",
@@ -70,30 +69,26 @@ const VERDICTS: readonly BuiltinRule[] = [
 ];
 
 const DECODES: readonly BuiltinRule[] = [
-  rule(
+  decode(
     "nvlink-reset",
-    "decode",
     CLASS.reset,
     metricIs("decode", "reset"),
     "Registers of XID 74 or 144-150 say that the link needs a GPU reset.",
   ),
-  rule(
+  decode(
     "nvlink-app",
-    "decode",
     CLASS.app,
     metricIs("decode", "app"),
     "Only the application failed; a later verdict is judged separately.",
   ),
-  rule(
+  decode(
     "nvlink-recorded",
-    "decode",
     CLASS.record,
     `${metricIs("decode", "ignore")} || has(event.metrics.decode) && has(event.metrics.followed)`,
     "Registers known to be harmless, or a repeat of a decoded event without its registers.",
   ),
-  rule(
+  decode(
     "nvlink-watch",
-    "decode",
     CLASS.watch,
     metricIs("decode", "watch"),
     "A link error. One occurrence is no proof; two a day on one link are.",
@@ -102,80 +97,64 @@ const DECODES: readonly BuiltinRule[] = [
 ];
 
 const XIDS: readonly BuiltinRule[] = [
-  rule(
+  catalogue(
     "xid-reboot",
-    "catalogue",
     CLASS.reboot,
     xidIn(codesOf("reboot_node")),
     "A GPU reset does not help: the GPU is off the bus, key rotation, protected memory.",
   ),
-  rule(
+  catalogue(
     "xid-remap-exhausted",
-    "catalogue",
     CLASS.replace,
     `${xidIn([64])} && has(event.metrics.remap_exhausted)`,
     "XID 64 because no spare row is left: memory errors can no longer be remapped.",
   ),
-  rule(
+  catalogue(
     "xid-replace",
-    "catalogue",
     CLASS.replace,
     xidIn(codesOf("rma")),
     "The vendor recommends to replace the hardware.",
   ),
-  rule(
+  catalogue(
     "xid-reset",
-    "catalogue",
     CLASS.reset,
     xidIn(codesOf("reset_gpu")),
     "Double-bit and uncontained errors, halted engines and firmware: reset the GPU.",
   ),
-  rule(
+  catalogue(
     "xid-contained",
-    "catalogue",
     CLASS.app,
     xidIn([CONTAINED]),
     "A contained memory error costs one application; twice a day is failing memory.",
     TWICE_A_DAY,
   ),
-  rule(
+  decode(
     "xid-cleanup",
-    "decode",
     CLASS.record,
     `${xidIn([45])} && has(event.metrics.followed)`,
     "Clean-up after another error, which is judged separately.",
   ),
-  rule(
+  catalogue(
     "xid-inspect",
-    "catalogue",
     CLASS.inspect,
     xidIn(INSPECT_CODES),
     "A row was remapped, or corrected errors are frequent: reset when convenient.",
   ),
-  rule(
+  catalogue(
     "xid-app",
-    "catalogue",
     CLASS.app,
     xidIn(codesOf("restart_app", APP_CODES)),
     "A fault of an application or a library that it uses.",
   ),
-  rule(
-    "xid-notice",
-    "catalogue",
-    CLASS.notice,
-    xidIn(NOTICE_CODES),
-    "Shown for information; no action.",
-  ),
-  rule(
+  catalogue("xid-notice", CLASS.notice, xidIn(NOTICE_CODES), "Shown for information; no action."),
+  catalogue(
     "xid-recorded",
-    "catalogue",
     CLASS.record,
     xidIn(codesOf("ignore")),
     "The vendor recommends to ignore it.",
   ),
-  rule(
+  unknown(
     "xid-unknown",
-    "unknown",
     CLASS.unknown,
     isType("xid"),
     "Unknown code: shown for one hour, no action.",
@@ -183,37 +162,32 @@ const XIDS: readonly BuiltinRule[] = [
 ];
 
 const SXIDS: readonly BuiltinRule[] = [
-  rule(
+  verdict(
     "sxid-fatal",
-    "verdict",
     CLASS.reboot,
     `${SWITCH} && ${metricIs("severity", "fatal")}`,
     "The switch driver reports it as fatal; this overrides the catalogue.",
   ),
-  rule(
+  verdict(
     "sxid-recorded",
-    "verdict",
     CLASS.record,
     `${SWITCH} && ${metricIs("severity", "non_fatal", "correctable")}`,
     "The switch driver calls it non-fatal or corrected.",
   ),
-  rule(
+  catalogue(
     "sxid-always-fatal",
-    "catalogue",
     CLASS.reboot,
     sxidIs("always_fatal"),
     "No severity printed; the guide says that the whole fabric or host is affected.",
   ),
-  rule(
+  catalogue(
     "sxid-harmless",
-    "catalogue",
     CLASS.record,
     sxidIs("non_fatal"),
     "No severity printed; the guide calls it non-fatal.",
   ),
-  rule(
+  unknown(
     "sxid-unknown",
-    "unknown",
     CLASS.watch,
     SWITCH,
     "Fatal for one partition, or unknown; what it does to a GPU shows there as XID 74.",

@@ -1,11 +1,13 @@
 /**
- * Built-in rules for what the agent measures: memory, heat, power, links, the driver, the machine
- * around the GPUs, and its own silence. Device limits come with the event; fixed ones are a
- * fallback.
+ * Built-in rules for what the agent measures: memory, heat, power, links, driver, host, and its own
+ * silence. Device limits come with the event; fixed limits are a fallback.
  */
-import { type BuiltinRule, CLASS, isType, metricIs, reasonIs, rule } from "./class.ts";
+import { type BuiltinRule, CLASS, isType, metricIs, reasonIs, ruleOf } from "./class.ts";
 
-/** °C for a device that tells no limit of its own. */
+const measured = ruleOf("measurement");
+const unknown = ruleOf("unknown");
+
+/** °C for a device without a limit of its own. */
 const SHUTDOWN_CELSIUS = 95;
 
 const HOT =
@@ -15,68 +17,52 @@ const HOT =
 const COUNTED_DBE =
   `${isType("memory")} && ` + "has(event.metrics.ecc_dbe_count) && event.metrics.ecc_dbe_count > 0";
 
-/** Who says how many GPUs there must be, other than the agent's own memory. */
+/** The expected count comes from elsewhere than the agent's own memory. */
 const PROMISED = metricIs("expected_from", "bus", "option", "instance_type", "pool");
 
 const MEMORY: readonly BuiltinRule[] = [
-  /*
-   * A number that a person or a table promised may be wrong, and a GPU on the bus may be on its way
-   * to the driver, drained, or given another one: none of it proves broken hardware, and it is over
-   * when a check no longer sees it. A GPU that was known by its name and is gone is lost.
-   */
-  rule(
+  // A configured count may be wrong, and a GPU on the bus may be drained or bound to another
+  // driver: neither proves broken hardware. A GPU that was known by its name and is gone is lost.
+  measured(
     "gpu-absent",
-    "measurement",
     { ...CLASS.down, action: "reboot" },
     `${reasonIs("gpu_lost", "unlisted")} || ` +
-      `${reasonIs("gpu_lost", "count")} && event.gpu_uuid == "" && ${PROMISED}`,
+    `${reasonIs("gpu_lost", "count")} && event.gpu_uuid == "" && ${PROMISED}`,
     "The driver does not list a GPU that is on the bus, or fewer than there must be.",
   ),
-  rule(
-    "gpu-lost",
-    "measurement",
-    CLASS.reboot,
-    isType("gpu_lost"),
-    "A GPU is off the bus or missing.",
-  ),
-  rule(
+  measured("gpu-lost", CLASS.reboot, isType("gpu_lost"), "A GPU is off the bus or missing."),
+  measured(
     "remap-failed",
-    "measurement",
     CLASS.replace,
     reasonIs("row_remap", "failure"),
     "Row remapping failed, which is for good.",
   ),
-  rule(
+  measured(
     "remap-pending",
-    "measurement",
     CLASS.owed,
     reasonIs("row_remap", "pending"),
     "Remapped rows wait for a reset; the GPU works until then.",
   ),
-  rule(
+  measured(
     "remap-warning",
-    "measurement",
     CLASS.active,
     isType("row_remap"),
     "Spare rows run out, or many pages were retired: plan a replacement.",
   ),
-  rule(
+  measured(
     "sram-threshold",
-    "measurement",
     CLASS.replace,
     reasonIs("memory", "sram_threshold"),
     "Uncorrectable SRAM errors are above the vendor's limit.",
   ),
-  rule(
+  measured(
     "ecc-dbe",
-    "measurement",
     CLASS.reset,
     `${isType("ecc_dbe")} || ${COUNTED_DBE}`,
     "Uncorrectable memory errors.",
   ),
-  rule(
+  measured(
     "ecc-sbe",
-    "measurement",
     CLASS.active,
     `${isType("ecc_sbe")} || ${isType("memory")}`,
     "Corrected memory errors above their rate.",
@@ -84,37 +70,32 @@ const MEMORY: readonly BuiltinRule[] = [
 ];
 
 const DEVICE: readonly BuiltinRule[] = [
-  rule(
+  measured(
     "thermal-critical",
-    "measurement",
     CLASS.down,
     `${isType("thermal")} && (${metricIs("reason", "shutdown")} || ${HOT})`,
     "At or above the shutdown limit of the device.",
   ),
-  rule(
+  measured(
     "power-missing",
-    "measurement",
     CLASS.down,
     reasonIs("power", "insufficient"),
     "The board lacks external power.",
   ),
-  rule(
+  measured(
     "pcie-slow",
-    "measurement",
     CLASS.active,
     reasonIs("pcie", "generation"),
     "A busy GPU has a PCIe link of a lower generation than it can have.",
   ),
-  rule(
+  measured(
     "nvlink-down",
-    "measurement",
     { ...CLASS.down, action: "reboot" },
     reasonIs("nvlink", "down", "fabric_pending", "fabric_status", "fabric_unhealthy"),
     "A GPU of a linked board has no link, or did not join its fabric: it computes alone.",
   ),
-  rule(
+  measured(
     "gpu-warning",
-    "measurement",
     CLASS.active,
     `event.event_type in ["thermal", "power", "throttle", "nvlink", "pcie"]`,
     "Heat, power, throttling, links and bus: worth watching while it lasts.",
@@ -122,44 +103,38 @@ const DEVICE: readonly BuiltinRule[] = [
 ];
 
 const DRIVER: readonly BuiltinRule[] = [
-  rule(
+  measured(
     "gpu-init-failed",
-    "measurement",
     { ...CLASS.reset, definitive: false },
     reasonIs("driver_error", "init"),
     "The driver cannot bring the GPU up.",
   ),
-  rule(
+  measured(
     "driver-mismatch",
-    "measurement",
     { ...CLASS.notice, action: "inspect" },
     reasonIs("driver_error", "mismatch"),
     "A program's library differs from the module: its container is wrong, not the node.",
   ),
-  rule(
+  measured(
     "driver-mild",
-    "measurement",
     CLASS.active,
     reasonIs("driver_error", "inforom", "unknown", "permission", "other_driver"),
     "The driver answers, but not everything.",
   ),
-  rule(
+  measured(
     "gpu-unopened",
-    "measurement",
     { ...CLASS.down, action: "reboot" },
     reasonIs("driver_error", "unopened"),
     "The driver lists a GPU and cannot open it.",
   ),
-  rule(
+  measured(
     "driver-hung",
-    "measurement",
     { ...CLASS.down, action: "reboot" },
     reasonIs("driver_error", "unresponsive", "stuck"),
     "Calls into the driver do not come back; only a reboot ends that.",
   ),
-  rule(
+  measured(
     "driver-down",
-    "measurement",
     CLASS.down,
     isType("driver_error"),
     "Driver or library missing, mismatched or crashed: the GPUs cannot be used.",
@@ -167,77 +142,61 @@ const DRIVER: readonly BuiltinRule[] = [
 ];
 
 /**
- * The machine around the GPUs. Nearly all of it degrades a node and ends no machine: a full disk
- * wants a person, a dead switch takes the ports of a whole rack with it, and a lost NFS server is
- * no node's fault. Only a node on which nothing can start any more is taken out of service.
+ * Host faults degrade a node and do not replace it: a full disk needs a person, a dead switch
+ * affects a whole rack. Only a node on which nothing can start is taken out of service.
  */
 const HOST: readonly BuiltinRule[] = [
-  rule(
+  measured(
     "host-root-read-only",
-    "measurement",
     CLASS.down,
     reasonIs("check", "root_read_only"),
     "The root file system was writable in this boot and is not any more: nothing can start.",
   ),
-  rule(
+  measured(
     "host-port",
-    "measurement",
     CLASS.active,
     reasonIs("check", "port_down", "port_missing", "port_rate", "port_flap"),
     "An InfiniBand or RoCE port is down, gone, slow or unsteady.",
   ),
-  rule(
+  measured(
     "host-port-hardware",
-    "measurement",
     CLASS.watch,
     reasonIs("check", "port_module", "port_power"),
     "A network adapter reports a bad cable or module, or too little power.",
   ),
-  rule(
+  measured(
     "host-file-system",
-    "measurement",
     CLASS.active,
     reasonIs("check", "full", "read_only", "file_system_stuck"),
     "A file system is full, has become read-only, or does not answer.",
   ),
-  rule(
+  measured(
     "host-disk",
-    "measurement",
     CLASS.watch,
     reasonIs("check", "file_system", "io_error", "nvme", "nvme_lost"),
     "A disk or a file system reports errors.",
   ),
-  rule(
+  measured(
     "host-stall",
-    "measurement",
     CLASS.watch,
     reasonIs("check", "hung_task", "soft_lockup", "hard_lockup", "rcu_stall"),
     "A task or a CPU was stuck for a long time.",
   ),
-  rule(
-    "host-nfs",
-    "measurement",
-    CLASS.watch,
-    reasonIs("check", "nfs"),
-    "An NFS server does not answer.",
-  ),
-  rule(
+  measured("host-nfs", CLASS.watch, reasonIs("check", "nfs"), "An NFS server does not answer."),
+  measured(
     "host-oom",
-    "measurement",
     CLASS.notice,
     reasonIs("check", "oom"),
     "The machine ran out of memory, and the kernel ended a process.",
   ),
-  rule(
+  measured(
     "host-panic",
-    "measurement",
     CLASS.active,
     reasonIs("check", "panic"),
     "The boot before this one ended in a kernel panic.",
   ),
-  rule(
+  measured(
     "host-record",
-    "measurement",
     CLASS.record,
     reasonIs("check", "oom_cgroup", "persistence"),
     "A container at its own memory limit, or persistence mode off: no fault of the node.",
@@ -245,28 +204,20 @@ const HOST: readonly BuiltinRule[] = [
 ];
 
 const NODE: readonly BuiltinRule[] = [
-  rule(
+  measured(
     "heartbeat-missed",
-    "measurement",
     { ...CLASS.down, action: "none" },
     isType("heartbeat"),
     "The agent is silent. Silence alone is no reason to reboot.",
   ),
-  rule(
+  measured(
     "check-failed",
-    "measurement",
     CLASS.active,
     isType("check"),
     "Something around the GPUs, such as a kernel log that cannot be read.",
   ),
-  rule(
-    "event-unknown",
-    "unknown",
-    CLASS.unknown,
-    isType("unknown"),
-    "A kind of event from a newer agent.",
-  ),
-  rule("default", "unknown", CLASS.record, "true", "Nothing else."),
+  unknown("event-unknown", CLASS.unknown, isType("unknown"), "A kind of event from a newer agent."),
+  unknown("default", CLASS.record, "true", "Nothing else."),
 ];
 
 export const MEASURED_RULES: readonly BuiltinRule[] = [

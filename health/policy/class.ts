@@ -1,10 +1,7 @@
-/**
- * The classes of faults: what each means for the node, how long it counts, and what would cure it.
- * A rule is built from a class, a condition and a basis.
- */
+/** Classes of faults: effect on the node, hold and repair. A rule has a class and a condition. */
 import type { Hold, PolicyRule, Result, RuleAction } from "../../schema/policy.ts";
 
-/** Which fact decided (docs/reference/xid.md#order-of-evidence), for people to read. */
+/** The evidence that decided (docs/reference/xid.md#order-of-evidence), for people. */
 export type Rank = "verdict" | "decode" | "catalogue" | "measurement" | "unknown";
 
 export type FaultClass = {
@@ -24,9 +21,8 @@ export type BuiltinRule = FaultClass & {
 };
 
 const HOUR_MS = 3_600_000;
-/** Long enough for a person to see it, short enough that one odd line does not cling to a node. */
 const AN_HOUR: Hold = { forMs: HOUR_MS };
-/** Twice a day on one GPU (or one link) is hardware; once is bad luck. */
+/** Twice a day on one GPU (or link) counts as a hardware fault. */
 export const TWICE_A_DAY = {
   atLeast: 2,
   withinMs: 24 * HOUR_MS,
@@ -43,32 +39,31 @@ export const CLASS = {
   replace: { ...UNHEALTHY, hold: "until_replaced", action: "replace" },
   /** One application is lost; the GPU stays in service. */
   app: { ...DEGRADED, hold: "none", action: "app" },
-  /** Works, and owes a look or a reset at the next idle moment. */
+  /** Works; needs an inspection or a reset when idle. */
   inspect: { ...DEGRADED, hold: "until_reset", action: "inspect" },
   owed: { ...DEGRADED, hold: "until_reset", action: "reset" },
   /** Not proven by one occurrence. */
   watch: { ...DEGRADED, hold: AN_HOUR, action: "inspect" },
-  /** Nobody knows what it means: seen, and nothing is done for it. */
+  /** Unknown meaning: shown, no action. */
   unknown: { ...DEGRADED, hold: AN_HOUR, action: "none" },
   notice: { ...DEGRADED, hold: "none", action: "none" },
   record: { result: "healthy", definitive: false, hold: "none", action: "none" },
-  /** Lasts exactly as long as the agent's checks say so. */
+  /** Lasts as long as the agent's checks list it. */
   active: { ...DEGRADED, hold: "while_active", action: "inspect" },
-  /** The same, and the node is of no use meanwhile. */
+  /** The same, and the node is unusable meanwhile. */
   down: { result: "unhealthy", definitive: false, hold: "while_active", action: "inspect" },
 } as const satisfies Record<string, FaultClass>;
 
-/** One rule of the built-in policy. */
-export function rule(
-  name: string,
-  rank: Rank,
-  fault: FaultClass,
-  condition: string,
-  description: string,
-  repeat: PolicyRule["repeat"] = null,
-): BuiltinRule {
-  return { ...fault, name, rank, condition, description, repeat };
-}
+/** Makes rules of the built-in policy that rest on this kind of evidence. */
+export const ruleOf =
+  (rank: Rank) =>
+  (
+    name: string,
+    fault: FaultClass,
+    condition: string,
+    description: string,
+    repeat: PolicyRule["repeat"] = null,
+  ): BuiltinRule => ({ ...fault, name, rank, condition, description, repeat });
 
 /** `event.metrics.KEY in [...]`, false when the event lacks the key. */
 export function metricIs(key: string, ...values: string[]): string {

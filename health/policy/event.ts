@@ -1,7 +1,6 @@
 /**
- * A finding as the map that a condition sees. Pure. Besides what the agent measured, an event
- * carries what can be *derived* from it, so that rules, the built-in ones and anybody's, can be
- * written on meaning and not on register bits:
+ * Converts a finding to the map that a condition sees. Pure. Derived metrics are added, so that
+ * rules use meanings instead of register bits:
  *
  * | metric | values |
  * |------------|-------------------------------------------------------------------------------|
@@ -11,9 +10,8 @@
  * | `decode` | `ignore` `app` `watch` `reset` `unknown`: registers of XID 74 and 144–150 |
  * | `followed` | true for XID 45 that names a cause or has another XID within 30 s |
  */
-import type { Finding, Metrics } from "../../schema/finding.ts";
+import type { Finding, FindingKind, Metrics } from "../../schema/finding.ts";
 import type { PolicyEvent } from "../../schema/policy.ts";
-import { unreachable } from "../../schema/unreachable.ts";
 import { decodeNvlink4, needsReset } from "../catalog/nvlink4.ts";
 import { decodeNvlink5 } from "../catalog/nvlink5.ts";
 
@@ -24,7 +22,7 @@ export type DriverVerdict =
   | "drain_p2p"
   | "drain_reset"
   | "imex"
-  /** A number that a newer driver gave a meaning. */
+  /** A number of a newer driver. */
   | "unknown";
 
 /** Values of XID 154 and field 230 (docs/reference/xid.md#recovery-action). */
@@ -35,8 +33,7 @@ const VERDICTS: readonly DriverVerdict[] = [
   "drain_p2p",
   "drain_reset",
   "imex",
-  // Bus reset and system reboot, new in the header of R615; a reboot resets the bus too, while the
-  // reset of a GPU does not.
+  // Bus reset and system reboot (R615): a reboot resets the bus, a GPU reset does not.
   "reboot",
   "reboot",
 ];
@@ -52,7 +49,7 @@ export function driverVerdict(finding: Finding): DriverVerdict | null {
   const metrics = finding.metrics ?? {};
   const action = metrics.recovery_action;
   if (typeof action === "number") return VERDICTS[action] ?? "unknown";
-  // Announced, but not told what: by NVML's event, which has the number and no text.
+  // NVML's event has the code without its text.
   if (finding.kind === "xid" && finding.code === 154) return "unknown";
   if (metrics.rst === true) return "reset";
   if (metrics.d_rst === true) return "drain_reset";
@@ -63,27 +60,22 @@ export function driverVerdict(finding: Finding): DriverVerdict | null {
 export type LinkDecode = "ignore" | "app" | "watch" | "reset" | "unknown";
 
 function registersOf(metrics: Metrics): number[] {
-  const registers: number[] = [];
-  for (let at = 1; at <= 7; at++) {
-    const value = metrics[`register_${at}`];
-    if (typeof value !== "number") return [];
-    registers.push(value);
-  }
-  return registers;
+  const registers = [1, 2, 3, 4, 5, 6, 7].map((at) => metrics[`register_${at}`]);
+  return registers.every((value) => typeof value === "number") ? registers : [];
 }
 
 function decodeXid74(metrics: Metrics): LinkDecode {
   const registers = registersOf(metrics);
-  // No registers: failed training, or seen through NVML. Worth watching, not worth a reset alone.
+  // Without registers (failed training, or seen through NVML) one error does not justify a reset.
   if (registers.length === 0) return "watch";
-  const { reading } = decodeNvlink4(registers);
+  const reading = decodeNvlink4(registers);
   if (reading === "ignore" || reading === "corrected") return "ignore";
   return needsReset(reading) ? "reset" : "watch";
 }
 
 /**
- * What the registers of a link error mean, or `null` for any other finding. An announced recovery
- * (`XID_154_EVAL`) is a finding of its own; without one only the application is lost.
+ * The meaning of a link error's registers; `null` for any other finding. With `XID_154_EVAL` the
+ * recovery action is a finding of its own; without one only the application is lost.
  */
 export function linkDecode(finding: Finding): LinkDecode | null {
   const { kind, code } = finding;
@@ -94,57 +86,35 @@ export function linkDecode(finding: Finding): LinkDecode | null {
   const { intr_info: intrInfo, error_status: errorStatus } = metrics;
   if (typeof intrInfo !== "number" || typeof errorStatus !== "number") return "unknown";
   const decode = decodeNvlink5(code, intrInfo, errorStatus);
-  if (decode === null) return "unknown";
-  switch (decode.immediate) {
-    case "IGNORE":
-      return "ignore";
-    case "RESET_GPU":
-      return "reset";
-    case "XID_154_EVAL":
-      return "app";
-    default:
-      return unreachable(decode.immediate);
-  }
+  return decode === null ? "unknown" : IMMEDIATE[decode.immediate];
 }
 
-const system = (name: string): string => `DCGM_HEALTH_WATCH_${name}`;
+const IMMEDIATE = { IGNORE: "ignore", RESET_GPU: "reset", XID_154_EVAL: "app" } as const;
 
-function typeOf(finding: Finding): { type: string; system: string } {
-  switch (finding.kind) {
-    case "xid":
-      return { type: "xid", system: system(finding.code === 74 ? "NVLINK" : "SM") };
-    case "sxid":
-      return { type: "nvlink", system: system("NVSWITCH") };
-    case "ecc":
-      if (finding.reason === "dbe") return { type: "ecc_dbe", system: system("MEM") };
-      if (finding.reason === "sbe") return { type: "ecc_sbe", system: system("MEM") };
-      return { type: "memory", system: system("MEM") };
-    case "remap":
-      return { type: "row_remap", system: system("MEM") };
-    case "thermal":
-      return { type: "thermal", system: system("THERMAL") };
-    case "power":
-      return { type: "power", system: system("POWER") };
-    case "throttle":
-      return { type: "throttle", system: system("THERMAL") };
-    case "nvlink":
-      return { type: "nvlink", system: system("NVLINK") };
-    case "pcie":
-      return { type: "pcie", system: system("PCIE") };
-    case "lost":
-      return { type: "gpu_lost", system: system("PCIE") };
-    case "driver":
-      return { type: "driver_error", system: system("DRIVER") };
-    case "host":
-      return { type: "check", system: system("UNKNOWN") };
-    case "heartbeat":
-      return { type: "heartbeat", system: system("UNKNOWN") };
-    default:
-      return unreachable(finding.kind);
-  }
+/** Event type and DCGM health system of each kind. */
+const TYPES: Record<FindingKind, readonly [type: string, system: string]> = {
+  xid: ["xid", "SM"],
+  sxid: ["nvlink", "NVSWITCH"],
+  ecc: ["memory", "MEM"],
+  remap: ["row_remap", "MEM"],
+  thermal: ["thermal", "THERMAL"],
+  power: ["power", "POWER"],
+  throttle: ["throttle", "THERMAL"],
+  nvlink: ["nvlink", "NVLINK"],
+  pcie: ["pcie", "PCIE"],
+  lost: ["gpu_lost", "PCIE"],
+  driver: ["driver_error", "DRIVER"],
+  host: ["check", "UNKNOWN"],
+  heartbeat: ["heartbeat", "UNKNOWN"],
+};
+
+function typeOf({ kind, code, reason }: Finding): readonly [type: string, system: string] {
+  if (kind === "xid" && code === 74) return ["xid", "NVLINK"];
+  const isCounted = kind === "ecc" && (reason === "dbe" || reason === "sbe");
+  return isCounted ? [`ecc_${reason}`, "MEM"] : TYPES[kind];
 }
 
-/** Keys whose value is a name, whatever it looks like: serial `00123` is no number. */
+/** Keys whose value stays text: serial `00123` is not a number. */
 const NAME_KEY = /_(?:uuid|serial|id|name)$|^(?:name|reason|unit|engine|client)$/;
 const INTEGER = /^[+-]?\d+$/;
 const FLOAT = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
@@ -170,13 +140,10 @@ function typedMetrics(finding: Finding): Metrics {
   return typed;
 }
 
-/**
- * The event of a finding. `followed` says that another XID explains it; it is a fact about the
- * findings around, so the caller knows it.
- */
+/** `followed`: another XID explains the finding; the caller knows the findings around it. */
 export function eventOf(finding: Finding, followed = false): PolicyEvent {
   const metrics = typedMetrics(finding);
-  const { type, system: watched } = typeOf(finding);
+  const [event_type, system] = typeOf(finding);
   const verdict = driverVerdict(finding);
   const decode = linkDecode(finding);
   if (finding.kind === "xid" && typeof finding.code === "number") metrics.xid_code = finding.code;
@@ -190,8 +157,8 @@ export function eventOf(finding: Finding, followed = false): PolicyEvent {
   if (decode !== null) metrics.decode = decode;
   if (followed) metrics.followed = true;
   return {
-    event_type: type,
-    system: watched,
+    event_type,
+    system: `DCGM_HEALTH_WATCH_${system}`,
     gpu_index: finding.gpu_index ?? -1,
     gpu_uuid: finding.gpu_uuid ?? "",
     metrics,

@@ -1,8 +1,6 @@
 /**
- * Faults that need no second opinion (docs/reference/safety.md#budgets): the device is off the bus,
- * or its memory error could not be contained. No rule, release or observer makes these up: no
- * quarantine covers them, and while everything else is restrained they move on by a trickle of
- * their own.
+ * Faults that need no second opinion (docs/reference/safety.md#budgets): rules for them are never
+ * suspended, and while repairs are restrained they continue at a low rate of their own.
  */
 import type { Finding } from "../../schema/finding.ts";
 

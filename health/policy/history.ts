@@ -1,7 +1,6 @@
 /**
- * The short memory that windowed rules count in. Pure. One fault prints several lines, so lines
- * close together are one stretch, and stretches are what is counted: a flood is one occurrence and
- * one entry. Stretches are a function of the set of findings and not of their order.
+ * The history in which rules with a time window count. Pure. One fault prints several lines, so
+ * lines close together count as one occurrence, in any order.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { FindingHistory, PastFinding } from "../../schema/held.ts";
@@ -9,20 +8,20 @@ import type { PolicyRule } from "../../schema/policy.ts";
 import { REPEATS_MAX } from "./compile.ts";
 
 /**
- * Lines of one fault come within milliseconds, a crashing program's within seconds. Longer would
- * merge two faults into one, shorter would count one fault twice and replace a node for it.
+ * Lines of one fault come within milliseconds, a crashing program's within seconds. A longer gap
+ * would merge two faults, a shorter one would count a fault twice and replace a node for it.
  */
 const STRETCH_GAP_MS = 5_000;
-/** Kept at least this long: the longest window of the built-in rules. */
+/** The longest window of the built-in rules. */
 const KEEP_MS_MIN = 24 * 3_600_000;
 /** Bound of the stored list (`FindingHistory`). */
 const ENTRIES_MAX = 256;
-/** The most of these for shadow rules, and only as far as the deciding rules leave room. */
+/** Of these, for shadow rules, where the deciding rules leave room. */
 const SHADOW_ENTRIES_MAX = 64;
 /** A code within this time explains XID 45. */
 const FOLLOW_MS = 30_000;
 
-/** What identifies a GPU in keys: UUID, else address, else index, else the node. */
+/** The GPU in keys: UUID, else address, else index, else the node. */
 export function gpuOf(finding: Finding): string {
   const { gpu_uuid: uuid, pci, gpu_index: index } = finding;
   return (uuid || pci || (typeof index === "number" ? `gpu-${index}` : "node")).slice(0, 96);
@@ -33,7 +32,7 @@ export function atOf(finding: Finding): number {
   return Date.parse(finding.at);
 }
 
-/** Codes whose repetition on *one link* means something. */
+/** The link of codes that are counted per link. */
 function linkOf(finding: Finding): number | null {
   const { code } = finding;
   if (finding.kind !== "xid" || typeof code !== "number") return null;
@@ -66,13 +65,10 @@ function order(a: PastFinding, b: PastFinding): number {
   return a.fromAt - b.fromAt || (keyOf(a) < keyOf(b) ? -1 : 1);
 }
 
-/** A finding and the rule that it matched; what a shadow matched is counted for that rule only. */
+/** A finding and a rule that matched it. */
 export type Remembered = { finding: Finding; rule: string; isShadow?: boolean };
 
-/**
- * Adds findings, each joining the stretches that it touches. A report may hold hundreds and the
- * history as many entries, so keys are formed once each and the list is sorted once.
- */
+/** Adds findings, each joining the stretches that it touches. Keys are formed once: it is hot. */
 export function remember(
   history: FindingHistory,
   added: readonly Remembered[],
@@ -89,7 +85,6 @@ export function remember(
   return keyed.map(({ entry }) => entry);
 }
 
-/** The stretches of one key with one more; `joined` takes in those that it touches. */
 function join(stretches: readonly PastFinding[], joined: PastFinding): PastFinding[] {
   const rest: PastFinding[] = [];
   for (const entry of stretches) {
@@ -107,9 +102,8 @@ function join(stretches: readonly PastFinding[], joined: PastFinding): PastFindi
 }
 
 /**
- * Drops what no window can reach from `atMs`, in either direction, so that one entry of a clock
- * that jumped ahead cannot push out all others; then the oldest beyond the bounds. Entries of
- * shadows never push out one of a rule that decides.
+ * Drops entries out of reach of every window around `atMs`, also later ones: a clock may have
+ * jumped ahead. Then drops the oldest beyond the bounds, shadows' first.
  */
 export function prune(
   history: FindingHistory,
@@ -144,9 +138,7 @@ function pruneTo(
   return kept.reverse();
 }
 
-/**
- * How often a rule matched around this finding: on its GPU (and link, for link errors) or anywhere.
- */
+/** How often a rule matched around this finding: on its GPU and link, or on the node. */
 export function countRepeats(
   history: FindingHistory,
   finding: Finding,
@@ -165,7 +157,7 @@ export function countRepeats(
   ).length;
 }
 
-/** Seen through NVML, which gives a number without the text that holds the registers. */
+/** A link error without registers, as NVML reports it. */
 function isBareLinkError(finding: Finding): boolean {
   const { code, metrics } = finding;
   if (typeof code !== "number" || (code !== 74 && (code < 144 || code > 150))) return false;

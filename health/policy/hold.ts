@@ -1,12 +1,11 @@
 /**
- * Holds findings until they are over, and derives the verdict. Pure. A fault is reported once and
- * lasts until something shows that it is over, which depends on its class. Without the hold a
- * broken GPU would look healthy one report later.
+ * Holds findings until they are over, and derives the verdict. Pure. A fault is reported once, so
+ * without the hold a broken GPU would look healthy one report later.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { HeldFinding } from "../../schema/held.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import type { Hold, Judgement, Result, Verdict } from "../../schema/policy.ts";
+import { type Hold, type Judgement, RESULTS, type Verdict } from "../../schema/policy.ts";
 import type { Check } from "../../schema/report.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { driverVerdict } from "./event.ts";
@@ -14,44 +13,27 @@ import { gpuOf } from "./history.ts";
 
 /** Heat and power vary around a limit: three consecutive clean checks end them. */
 const CLEAN_CHECKS = 3;
-/**
- * Driver, GPUs and heartbeats are present or not: one check decides, and under another boot it
- * decides everything, since the first check judges a repair by reboot.
- */
+/** Presence of driver, GPUs and heartbeats, and everything after a reboot: one check decides. */
 const CLEAN_CHECKS_AT_ONCE = 1;
 
-const RESULT_RANK: Record<Result, number> = { healthy: 0, degraded: 1, unhealthy: 2 };
-
 const XID_RECOVERY_ACTION = 154;
-/**
- * Reasons of the probe that reads the driver's recovery action; it also reports when there is none
- * any more.
- */
+/** Prefix of the reasons of the probe that reads the driver's recovery action. */
 const PROBED_VERDICT = "recovery_";
 
-/** How long a hold lasts, for choosing between two judgements of one key. */
-function holdRank(hold: Hold): number {
-  if (typeof hold === "object") return 1;
-  switch (hold) {
-    case "none":
-      return 0;
-    case "while_active":
-      return 2;
-    case "until_reset":
-      return 3;
-    case "until_reboot":
-      return 4;
-    case "until_replaced":
-      return 5;
-    default:
-      return unreachable(hold);
-  }
-}
+/** Shortest first; a hold with a duration ranks 1. */
+const HOLD_RANK: Record<Exclude<Hold, object>, number> = {
+  none: 0,
+  while_active: 2,
+  until_reset: 3,
+  until_reboot: 4,
+  until_replaced: 5,
+};
+const holdRank = (hold: Hold): number => (typeof hold === "object" ? 1 : HOLD_RANK[hold]);
 
-/**
- * `<kind>/<code>/<gpu>` with a code, else `<kind>/<reason>/<gpu>`, which is how `Check.active`
- * names the same condition.
- */
+const compareResults = (a: Judgement, b: Judgement): number =>
+  RESULTS.indexOf(a.result) - RESULTS.indexOf(b.result);
+
+/** `<kind>/<code>/<gpu>` with a code, else `<kind>/<reason>/<gpu>`, as in `Check.active`. */
 export function keyOf(finding: Finding): string {
   const what = finding.code ?? finding.reason ?? "-";
   return `${finding.kind}/${what}/${gpuOf(finding)}`.slice(0, 200);
@@ -63,9 +45,8 @@ export function namesOf(finding: Finding): string[] {
   return [keyOf(finding), `${kind}/${reason ?? "-"}/${gpuOf(finding)}`.slice(0, 200)];
 }
 
-/** Which of two judgements excludes a node for longer. */
 export function isWorse(a: Judgement, b: Judgement): boolean {
-  const results = RESULT_RANK[a.result] - RESULT_RANK[b.result];
+  const results = compareResults(a, b);
   return results > 0 || (results === 0 && holdRank(a.hold) > holdRank(b.hold));
 }
 
@@ -96,16 +77,13 @@ function sameGpu(held: HeldFinding, finding: Finding): boolean {
 /** Least severe first, then oldest: the order in which a full list drops entries. */
 export function byWeight(a: HeldFinding, b: HeldFinding): number {
   return (
-    RESULT_RANK[a.judgement.result] - RESULT_RANK[b.judgement.result] ||
+    compareResults(a.judgement, b.judgement) ||
     holdRank(a.judgement.hold) - holdRank(b.judgement.hold) ||
     a.lastAt - b.lastAt
   );
 }
 
-/**
- * Bounds the list. A dropped entry is merged into the next of the same result, so that the count
- * stays true.
- */
+/** Bounds the list. The count of a dropped entry is added to the next one. */
 function bounded(held: HeldFinding[]): HeldFinding[] {
   if (held.length <= LIMIT.heldFindingsMax) return held;
   const [least, ...rest] = [...held].sort(byWeight);
@@ -115,10 +93,7 @@ function bounded(held: HeldFinding[]): HeldFinding[] {
   return held.filter((h) => h !== least).map((h) => (h === heir ? merged : h));
 }
 
-/**
- * A recovery action "none" ends the need of a reset; a clean check must follow. A log that is read
- * again repeats it, and it says nothing about later faults.
- */
+/** A recovery action "none" ends the need of a reset for faults before it. */
 function cleared(held: readonly HeldFinding[], finding: Finding): HeldFinding[] {
   return held.map((h) => {
     const ends = sameGpu(h, finding) && !isEarlier(finding, h.finding);
@@ -127,10 +102,8 @@ function cleared(held: readonly HeldFinding[], finding: Finding): HeldFinding[] 
 }
 
 /**
- * Latches one judged finding. Healthy judgements are not held; a driver verdict of "none" marks the
- * GPU's findings as reset. `nowMs` is the control plane's clock. `knownBootId` is the boot that the
- * node reports now: a finding of another boot is history and is held only until the instance is
- * replaced, if its judgement says that.
+ * Holds one judged finding, unless it is healthy. `nowMs` is the control plane's clock. A finding
+ * of another boot than `knownBootId` is held only if its hold is `until_replaced`.
  */
 export function holdFinding(
   held: readonly HeldFinding[],
@@ -168,7 +141,7 @@ export function holdFinding(
 export type Evaluation = {
   /** The boot that the node reports now; `null` if it has not reported. */
   bootId: string | null;
-  /** The newest full check; `null` or inconclusive means that nothing was learned. */
+  /** The newest full check; `null` or inconclusive proves nothing. */
   check: Check | null;
   /** The same instant as given to `holdFinding` for findings that came with this check. */
   nowMs: number;
@@ -177,30 +150,28 @@ export type Evaluation = {
 };
 
 /**
- * Conditions that do not show whether a reset helped. A chronic one (a narrow PCIe link, an
- * unreadable kernel log) would otherwise keep a repaired GPU unhealthy for ever.
+ * Conditions that do not show whether a reset helped. A chronic one, such as a narrow PCIe link,
+ * would otherwise keep a repaired GPU unhealthy.
  */
-const ASIDE =
+const UNRELATED =
   /^(?:(?:thermal|power|throttle|pcie|host)|ecc\/sbe|remap\/(?:spare_low|retired_pages))\//;
 
 /** A condition of this device, or of the node as a whole, that still holds. */
 function isStillActive(held: HeldFinding, active: readonly string[]): boolean {
   const gpu = gpuOf(held.finding);
-  return active.some(
-    (key) =>
-      key === held.key || ((key.endsWith(`/${gpu}`) || key.endsWith("/node")) && !ASIDE.test(key)),
-  );
+  const isOfDevice = (key: string) => key.endsWith(`/${gpu}`) || key.endsWith("/node");
+  return active.some((key) => key === held.key || (isOfDevice(key) && !UNRELATED.test(key)));
 }
 
-/** The probe reported a recovery action before and none now: the driver needs nothing more. */
+/** The probe reported a recovery action before and reports none now. */
 function verdictGone(all: readonly HeldFinding[], gpu: string, active: readonly string[]): boolean {
-  const told = all.some(
+  const wasReported = all.some(
     (h) =>
       h.finding.code === XID_RECOVERY_ACTION &&
       gpuOf(h.finding) === gpu &&
       (h.finding.reason ?? "").startsWith(PROBED_VERDICT),
   );
-  if (!told) return false;
+  if (!wasReported) return false;
   return !active.some((key) => key.startsWith(`xid/${PROBED_VERDICT}`) && key.endsWith(`/${gpu}`));
 }
 
@@ -223,7 +194,6 @@ function isOver(held: HeldFinding, evaluation: Evaluation, isClean: boolean): bo
     case "until_reset":
       return isClean && (rebooted || held.resetSeen === true);
     case "until_reboot": {
-      // A driver that withdraws its own recovery action is right.
       const withdrawn = held.finding.code === XID_RECOVERY_ACTION && held.resetSeen === true;
       return isClean && (rebooted || withdrawn);
     }
@@ -239,8 +209,7 @@ function isCleanFor(held: HeldFinding, evaluation: Evaluation): boolean {
   const { check, nowMs } = evaluation;
   if (!check?.conclusive || held.lastAt >= nowMs) return false;
   const { hold } = held.judgement;
-  // What a program did, and what lasts as long as its own condition, wait for nothing else. A probe
-  // does not repeat itself, so a condition that it still lists is not over whatever the hold says.
+  // These holds depend on their own condition alone: it is over once a check no longer lists it.
   const isOwn = typeof hold === "object" || hold === "none" || hold === "while_active";
   if (isOwn && held.finding.kind !== "heartbeat") return !check.active.includes(held.key);
   return !isStillActive(held, check.active);
@@ -258,7 +227,7 @@ export function releaseHeld(held: readonly HeldFinding[], evaluation: Evaluation
     const gone = active !== null && isLater && verdictGone(held, gpuOf(h.finding), active);
     const next: HeldFinding = {
       ...h,
-      // What comes with the first report after a reset came after it.
+      // Findings of the first report after a reset are newer than the reset.
       resetSeen: h.resetSeen === true || (evaluation.resetSeen && isLater) || gone,
       cleanSince: active === null ? h.cleanSince : isClean ? h.cleanSince + 1 : 0,
     };
@@ -268,9 +237,6 @@ export function releaseHeld(held: readonly HeldFinding[], evaluation: Evaluation
 
 /** The worst held result; `healthy` if nothing is held. */
 export function verdictOf(held: readonly Pick<HeldFinding, "judgement">[]): Verdict {
-  let worst: Result = "healthy";
-  for (const { judgement } of held) {
-    if (RESULT_RANK[judgement.result] > RESULT_RANK[worst]) worst = judgement.result;
-  }
-  return worst;
+  const results = held.map(({ judgement }) => judgement.result);
+  return RESULTS.findLast((result) => results.includes(result)) ?? "healthy";
 }

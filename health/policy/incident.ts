@@ -1,47 +1,42 @@
 /**
- * Groups judged findings into incidents: what belongs to one fault gets one root and one action
+ * Groups judged findings into incidents: the findings of one fault get one root and one action
  * (docs/reference/xid.md#incidents). Pure, and independent of the order of its input.
  */
 import type { Finding } from "../../schema/finding.ts";
-import type { Judgement, Result, RuleAction } from "../../schema/policy.ts";
+import {
+  ACTIONS,
+  type Judgement,
+  RESULTS,
+  type RuleAction,
+  type Verdict,
+} from "../../schema/policy.ts";
 import { driverVerdict } from "./event.ts";
 import { atOf, gpuOf } from "./history.ts";
+import { verdictOf } from "./hold.ts";
 
 export type JudgedFinding = { finding: Finding; judgement: Judgement };
 
 export type Incident = {
   /** `<boot id>/<first GPU>/<time of the first finding>`: the same for the same evidence. */
   key: string;
-  bootId: string;
   /** GPU keys (UUID, else address, else `node`), sorted. */
   gpus: string[];
   fromAt: number;
-  toAt: number;
   /** In the order of the kernel log, then of time. */
   findings: JudgedFinding[];
   /** The finding that explains the others. */
   root: JudgedFinding;
-  result: Result;
-  /** The one thing to do; followers never start a second one. */
+  result: Verdict;
+  /** The one action; followers start no second one. */
   action: RuleAction;
 };
 
 /** Events on one GPU with less silence between them belong together; vendor behaviour. */
 const SILENCE_MS = 180_000;
 
-const RESULT_RANK: Record<Result, number> = { healthy: 0, degraded: 1, unhealthy: 2 };
-const ACTION_RANK: Record<RuleAction, number> = {
-  none: 0,
-  app: 1,
-  inspect: 2,
-  reset: 3,
-  reboot: 4,
-  replace: 5,
-};
-
 /** Codes of a link, which both ends see. */
 const LINK_CODES = new Set([74, 136, 144, 145, 146, 147, 148, 149, 150, 155]);
-/** Breadcrumbs of another code: 45 always, 63, 171 and 172 beside 48. */
+/** Details of another code: 45 always, 63, 171 and 172 beside 48. */
 const DETAIL_OF_48 = new Set([63, 171, 172]);
 const PACKET_LOSS_UNIT = "RLW_SRC_TRACK";
 
@@ -53,7 +48,7 @@ function isLink({ finding }: JudgedFinding): boolean {
 function isFollower({ finding }: JudgedFinding, codes: ReadonlySet<number>): boolean {
   const { code } = finding;
   if (finding.kind !== "xid" || typeof code !== "number") return false;
-  // The announcement says what to do, not what happened.
+  // Cleanup and recovery action: effects of another fault.
   if (code === 45 || code === 154) return true;
   if (DETAIL_OF_48.has(code)) return codes.has(48);
   const isLoss = code === 145 && finding.metrics?.unit === PACKET_LOSS_UNIT;
@@ -77,21 +72,18 @@ function rootOf(findings: readonly JudgedFinding[]): JudgedFinding | undefined {
   const known = new Set(xids.filter((code) => typeof code === "number"));
   const causes = findings.filter((f) => !isFollower(f, known));
   const weigh = (f: JudgedFinding): number =>
-    10 * RESULT_RANK[f.judgement.result] + ACTION_RANK[f.judgement.action];
+    10 * RESULTS.indexOf(f.judgement.result) + ACTIONS.indexOf(f.judgement.action);
   return (causes.length > 0 ? causes : findings).reduce((best, f) =>
     weigh(f) > weigh(best) ? f : best,
   );
 }
 
 function worstAction(findings: readonly JudgedFinding[]): RuleAction {
-  return findings.reduce<RuleAction>(
-    (worst, { judgement }) =>
-      ACTION_RANK[judgement.action] > ACTION_RANK[worst] ? judgement.action : worst,
-    "none",
-  );
+  const actions = findings.map(({ judgement }) => judgement.action);
+  return ACTIONS.findLast((action) => actions.includes(action)) ?? "none";
 }
 
-/** A lost GPU cannot be reset from inside: whatever is announced, the node must be rebooted. */
+/** A lost GPU cannot be reset: the node must be rebooted, whatever the driver announces. */
 function isLost({ finding }: JudgedFinding): boolean {
   return finding.kind === "lost" || (finding.kind === "xid" && finding.code === 79);
 }
@@ -110,9 +102,7 @@ function actionOf(findings: readonly JudgedFinding[]): RuleAction {
   }
   if (verdicts.size === 0) return worst;
   const others = findings.filter((f) => !verdicts.has(gpuOf(f.finding)));
-  const told = worstAction([...verdicts.values()]);
-  const rest = worstAction(others);
-  return ACTION_RANK[rest] > ACTION_RANK[told] ? rest : told;
+  return worstAction([...verdicts.values(), ...others]);
 }
 
 type Burst = {
@@ -177,24 +167,9 @@ export function groupIncidents(findings: readonly JudgedFinding[]): Incident[] {
     const [first] = group;
     if (!root || !first) return [];
     const fromAt = Math.min(...group.map((burst) => burst.fromAt));
-    const result = inside.reduce<Result>(
-      (worst, { judgement }) =>
-        RESULT_RANK[judgement.result] > RESULT_RANK[worst] ? judgement.result : worst,
-      "healthy",
-    );
-    return [
-      {
-        key: `${first.bootId}/${gpus[0] ?? "node"}/${fromAt}`,
-        bootId: first.bootId,
-        gpus,
-        fromAt,
-        toAt: Math.max(...group.map((burst) => burst.toAt)),
-        findings: inside,
-        root,
-        result,
-        action: actionOf(inside),
-      },
-    ];
+    const key = `${first.bootId}/${gpus[0] ?? "node"}/${fromAt}`;
+    const [result, action] = [verdictOf(inside), actionOf(inside)];
+    return [{ key, gpus, fromAt, findings: inside, root, result, action }];
   });
   return incidents.sort((a, b) => a.fromAt - b.fromAt || (a.key < b.key ? -1 : 1));
 }

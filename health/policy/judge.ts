@@ -1,17 +1,20 @@
 /**
- * Says what findings mean for their node. Pure. The result comes from the first rule of the policy
- * whose condition is true; what that rule leaves open (hold, action, whether it proves broken
- * hardware) comes from the class of the finding, which is the built-in rule it falls under.
- *
- * The findings of one report are judged together and then do not depend on their order: evidence of
- * one fault arrives in any order (docs/reference/kernel-log.md#order).
- *
- * Shadow and suspended rules are evaluated but do not decide: the judgement is that of a policy
- * without them, and their results are returned separately.
+ * Judges findings. Pure. The first matching rule of the policy gives the result; values that it
+ * leaves open come from the built-in rule that matches the finding. The findings of a report are
+ * judged together, because evidence of one fault arrives in any order
+ * (docs/reference/kernel-log.md#order). Shadow and suspended rules do not decide; their results are
+ * returned separately.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { FindingHistory, PastFinding } from "../../schema/held.ts";
-import type { Hold, Judgement, PolicyNode, PolicyRule, Result } from "../../schema/policy.ts";
+import {
+  type Hold,
+  type Judgement,
+  type PolicyNode,
+  type PolicyRule,
+  type Result,
+  RESULTS,
+} from "../../schema/policy.ts";
 import { sxid, xid } from "../catalog/catalog.ts";
 import { builtinPolicy, classOf } from "./builtin.ts";
 import { type CompiledPolicy, isShadow, NO_QUARANTINE, type Quarantine } from "./compile.ts";
@@ -25,7 +28,7 @@ import {
 } from "./history.ts";
 import { type Matched, matchRules, type PolicyFault } from "./match.ts";
 
-/** What a rule that does not decide would have returned for `findings[index]`. */
+/** The result of a rule that does not decide, for `findings[index]`. */
 export type ShadowJudgement = { index: number; judgement: Judgement };
 
 /** `judgements[i]` is about `findings[i]`; `history` replaces the stored one. */
@@ -37,9 +40,7 @@ export type JudgedReport = {
   errors: PolicyFault[];
 };
 
-const WORSE: Record<Result, number> = { healthy: 0, degraded: 1, unhealthy: 2 };
-
-/** Length of a sentence for people; the finding has the whole line. */
+/** The finding has the whole line. */
 const BECAUSE_CHARS = 240;
 
 function because(finding: Finding): string {
@@ -58,7 +59,7 @@ function because(finding: Finding): string {
   return finding.message.slice(0, BECAUSE_CHARS);
 }
 
-function aside(finding: Finding, policy: CompiledPolicy, rule: string): Judgement {
+function judgeHealthy(finding: Finding, policy: CompiledPolicy, rule: string): Judgement {
   return {
     result: "healthy",
     rule,
@@ -71,10 +72,10 @@ function aside(finding: Finding, policy: CompiledPolicy, rule: string): Judgemen
   };
 }
 
-/** Why a finding is not judged at all, or `null`. */
-function asideReason(finding: Finding, node: PolicyNode): string | null {
+/** Why a finding is not judged, or `null`. */
+function whyUnjudged(finding: Finding, node: PolicyNode): string | null {
   if (finding.foreign === true) return "foreign";
-  // An injected error is a deliberate test; only a simulated node is such a test.
+  // An injected error is a test, which counts only on a simulated node.
   return finding.injected === true && !node.fake ? "injected" : null;
 }
 
@@ -84,7 +85,8 @@ function escalation(
 ): { result: Result; times: number } | null {
   const rule = compiled?.rule;
   const repeat = rule?.repeat;
-  if (!rule || !repeat || WORSE[repeat.result] <= WORSE[rule.result]) return null;
+  if (!rule || !repeat) return null;
+  if (RESULTS.indexOf(repeat.result) <= RESULTS.indexOf(rule.result)) return null;
   const times = countRepeats(history, finding, rule.name, repeat);
   return times >= repeat.atLeast ? { result: repeat.result, times } : null;
 }
@@ -112,7 +114,7 @@ export function conclude(
   const raised = escalation(matched, history);
   const result = raised?.result ?? rule?.result ?? "healthy";
   if (!rule || result === "healthy") {
-    const quiet = aside(finding, policy, rule?.name ?? "default");
+    const quiet = judgeHealthy(finding, policy, rule?.name ?? "default");
     return { ...quiet, version, action: rule?.action ?? "none", rank: rankOf(matched, isCustom) };
   }
   const hold = rule.hold ?? builtin?.hold ?? "none";
@@ -138,10 +140,7 @@ function rankOf({ rule, builtin }: Matched, isCustom: boolean): string {
   return builtin ? classOf(builtin.rule.name).rank : "none";
 }
 
-/**
- * What each shadow rule would have returned. The built-in policy uses its own rule's class; others
- * use the finding's.
- */
+/** The results of the shadow rules. A built-in rule uses its own class, others the finding's. */
 export function shadowsOf(
   matched: Matched,
   policy: CompiledPolicy,
@@ -155,9 +154,8 @@ export function shadowsOf(
 }
 
 /**
- * Judges all findings of one report. `history` is what was stored after the last report; give the
- * returned one to the next. A condition that fails is an entry in `errors`, once per rule.
- * `quarantined` rules are asked as shadows are.
+ * Judges all findings of one report. `history` is the one returned for the last report. A condition
+ * that fails at run time is in `errors`, once per rule. `quarantined` rules count as shadows.
  */
 export function judgeReport(
   findings: readonly Finding[],
@@ -168,7 +166,7 @@ export function judgeReport(
 ): JudgedReport {
   const faults = new Map<string, PolicyFault>();
   const context = { policy, node, quarantined };
-  const judged = findings.filter((finding) => asideReason(finding, node) === null);
+  const judged = findings.filter((finding) => whyUnjudged(finding, node) === null);
   const matches = new Map<Finding, Matched>();
   for (const finding of judged) {
     const errors: PolicyFault[] = [];
@@ -176,7 +174,7 @@ export function judgeReport(
     matches.set(finding, matchRules(finding, followed, context, errors));
     for (const error of errors) if (!faults.has(error.rule)) faults.set(error.rule, error);
   }
-  // The whole report is recorded before anything is counted, so its order does not matter.
+  // Recorded before counting, so that the order within the report does not matter.
   const seen: Remembered[] = [];
   for (const { finding, rule, shadows } of matches.values()) {
     const counts = finding.kind === "xid" || rule?.rule.repeat != null;
@@ -189,7 +187,7 @@ export function judgeReport(
   const shadows: ShadowJudgement[] = [];
   const judgements = findings.map((finding, index) => {
     const matched = matches.get(finding);
-    if (!matched) return aside(finding, policy, asideReason(finding, node) ?? "default");
+    if (!matched) return judgeHealthy(finding, policy, whyUnjudged(finding, node) ?? "default");
     for (const judgement of shadowsOf(matched, policy, next)) shadows.push({ index, judgement });
     return conclude(matched, policy, next);
   });
@@ -204,7 +202,7 @@ function splitRules(policy: CompiledPolicy, quarantined: Quarantine) {
   return { deciding: of(false), shadow: of(true) };
 }
 
-/** Judges one finding by itself; `judgeReport` is preferred where several came together. */
+/** Judges one finding alone. */
 export function judge(
   finding: Finding,
   policy: CompiledPolicy,
@@ -212,5 +210,5 @@ export function judge(
   history: FindingHistory,
 ): Judgement {
   const [judgement] = judgeReport([finding], policy, node, history).judgements;
-  return judgement ?? aside(finding, policy, "default");
+  return judgement ?? judgeHealthy(finding, policy, "default");
 }

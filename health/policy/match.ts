@@ -1,8 +1,4 @@
-/**
- * Which rule of a policy decides about a finding, and which shadow rules precede it. Pure. Order
- * matters: the first rule whose condition is true decides; shadow and suspended rules are evaluated
- * in their place but do not decide.
- */
+/** Finds the rule that decides about a finding, and the shadow rules before it. Pure. */
 import type { Finding } from "../../schema/finding.ts";
 import type { PolicyNode } from "../../schema/policy.ts";
 import { type Activation, activate, evaluateIn } from "../cel/condition.ts";
@@ -17,10 +13,9 @@ import {
 import { eventOf } from "./event.ts";
 import { isEvidentFinding } from "./evident.ts";
 
-/** A condition that failed; the rule counts as not matched. */
+/** A condition that failed at run time; the rule counts as not matched. */
 export type PolicyFault = { rule: string; message: string };
 
-/** First deciding rule whose condition is true, or `null`, and the shadows before it. */
 function firstMatch(
   policy: CompiledPolicy,
   activation: Activation,
@@ -40,7 +35,6 @@ function firstMatch(
   return { rule: null, shadows };
 }
 
-/** A finding and the rules that match it; a shadow's judgement is made as if it were `rule`. */
 export type Matched = {
   finding: Finding;
   rule: CompiledRule | null;
@@ -48,7 +42,7 @@ export type Matched = {
   shadows: readonly CompiledRule[];
 };
 
-/** The rules that match one finding. `followed` is a fact about the findings around it. */
+/** `followed`: other findings explain this one. */
 export function matchRules(
   finding: Finding,
   followed: boolean,

@@ -1,11 +1,8 @@
 /**
- * Judges again what is held against a node when the rules have changed under it: another policy, a
- * rule put into quarantine or let out. Pure. A fixed rule lets go of what the bad one condemned,
- * and the evidence is kept aside, so that it counts again if the rule does.
- *
- * `held` is what a policy without the shadows would hold; `aside` is what they would add, and what
- * an older policy held. Both are let go by the same signs (`hold.ts`), so what comes back from
- * aside is still true.
+ * Judges held evidence again after a change of the rules: another policy, or a rule suspended or
+ * resumed. Pure. `held` is the evidence of the deciding rules; `aside` is what shadow rules would
+ * add and an older policy held. The same signs release both (`hold.ts`), so evidence that returns
+ * from `aside` is still true.
  */
 import { LIMIT } from "../../schema/limit.ts";
 import type { HeldFinding } from "../../schema/held.ts";
@@ -20,13 +17,11 @@ import { matchRules } from "./match.ts";
 export type Rules = { policy: CompiledPolicy; quarantined: Quarantine; node: PolicyNode };
 
 /**
- * The health of a node under `rules`, the same object if they are those it was judged by. `nowMs`
- * is the control plane's wall clock, for holds that last a time.
+ * The health of a node under `rules`; the same object if nothing changed. `nowMs` is the control
+ * plane's wall clock.
  *
- * A node that is no longer unhealthy loses its `unhealthyRun`, because those evaluations were the
- * withdrawn rule's; one that has become unhealthy starts at what it has and counts from the next
- * evaluation on, because nothing new was seen. While heartbeats are missing the run is theirs too
- * and stays.
+ * A node that is no longer unhealthy loses its `unhealthyRun`, which the withdrawn rule caused,
+ * unless heartbeats are missing. One that becomes unhealthy counts from the next evaluation on.
  */
 export function rejudge(health: Health, rules: Rules, nowMs: number): Health {
   const before = health.aside ?? [];
@@ -48,7 +43,6 @@ export function rejudge(health: Health, rules: Rules, nowMs: number): Health {
   return settle({ ...health, held, aside, basis });
 }
 
-/** The verdict of the held evidence, and its run. */
 function settle(health: Health): Health {
   const isKnown = health.held.length > 0 || health.lastCheckAt !== null;
   const verdict: Verdict = isKnown ? verdictOf(health.held) : "unknown";
@@ -56,7 +50,6 @@ function settle(health: Health): Health {
   return { ...health, verdict, unhealthyRun: keeps ? health.unhealthyRun : 0 };
 }
 
-/** The deciding rule's result, and the worst of the shadows before it. */
 function judgeAgain(
   entry: HeldFinding,
   health: Health,
@@ -85,10 +78,7 @@ export function worstShadow(shadows: readonly Judgement[]): Judgement | null {
   );
 }
 
-/**
- * This rule made the judgement. It stands: an escalation counted findings that may be forgotten by
- * now.
- */
+/** True if this rule made the judgement, which then stands: its counted findings may be gone. */
 function isBy(
   judgement: Judgement,
   rule: CompiledRule | null | undefined,
@@ -103,7 +93,7 @@ function stamp({ policyHash, version }: Judgement): Partial<Judgement> {
   return version === undefined ? { policyHash } : { policyHash, version };
 }
 
-/** A key may be in both lists; the worse judgement wins. */
+/** The worse judgement of a key wins. */
 function put(into: Map<string, HeldFinding>, entry: HeldFinding): void {
   const before = into.get(entry.key);
   if (before === undefined) {
@@ -123,7 +113,7 @@ function put(into: Map<string, HeldFinding>, entry: HeldFinding): void {
   });
 }
 
-/** As many as a list may have, in an order that depends only on them. */
+/** The worst entries that fit a list, in a stable order. */
 function heaviest(entries: ReadonlyMap<string, HeldFinding>): HeldFinding[] {
   const all = [...entries.values()].sort(byWeight).slice(-LIMIT.heldFindingsMax);
   return all.sort((a, b) => a.firstAt - b.firstAt || (a.key < b.key ? -1 : 1));
