@@ -1,23 +1,44 @@
 /**
- * Watches disruption budgets while somebody waits for one, so that whom a budget has refused is
- * asked again when it opens and not when a back-off ends. It only ever brings an ask forward: where
- * it cannot look, or says nothing, the back-off stands, and the server judges each eviction again.
+ * Watches PodDisruptionBudgets while an eviction waits for one, so that the eviction is retried
+ * when the budget opens and not when its back-off ends. The watch only advances a retry: without it
+ * the back-off stands, and the server judges each eviction again.
  */
-import type { Clock, Log } from "../core/clock.ts";
-import type { KubeApi } from "./api.ts";
-import { readBudget } from "./read-budget.ts";
-import type { KubeBudget } from "./read-budget.ts";
+import type {
+  V1ObjectMeta,
+  V1PodDisruptionBudget,
+  V1PodDisruptionBudgetStatus,
+} from "@kubernetes/client-node";
+import type { Log } from "../core/clock.ts";
+import type { NodePorts } from "./node-call.ts";
+import { readCount, readIdentity, readObject, readText } from "./read-field.ts";
 import { Reflector } from "./reflector.ts";
 
-type Ports = { api: KubeApi; clock: Clock; random: () => number; log: Log };
+export type KubeBudget = {
+  namespace: string;
+  name: string;
+  uid: string;
+  resourceVersion: string;
+  /** Evictions that it allows, as last counted by its controller. */
+  allowed: number;
+};
+
+/** `null` if it is no budget with a name and a UID; never throws. */
+export function readBudget(json: unknown): KubeBudget | null {
+  const { metadata, status } = readObject<V1PodDisruptionBudget>(json);
+  const identity = readIdentity(readObject(metadata));
+  const namespace = readText(readObject<V1ObjectMeta>(metadata).namespace);
+  if (identity === null || namespace === null) return null;
+  const { disruptionsAllowed } = readObject<V1PodDisruptionBudgetStatus>(status);
+  return { ...identity, namespace, allowed: readCount(disruptionsAllowed) ?? 0 };
+}
 
 export class BudgetWatch {
   readonly #budgets: Reflector<KubeBudget>;
   isOn = false;
 
-  /** `opened`: the budget grants so many evictions, more than it did before. */
+  /** `opened`: the budget allows more evictions than before, now `allowed`. */
   constructor(
-    { api, clock, random, log }: Ports,
+    { api, clock, random, log }: NodePorts & { log: Log },
     opened: (namespace: string, name: string, allowed: number) => void,
   ) {
     this.#budgets = new Reflector<KubeBudget>({

@@ -1,62 +1,51 @@
 /**
- * Reading a whole collection in pages, so that neither side holds 150,000 pods as one text. What is
- * kept of an item is decided while its page is in hand.
+ * Lists a whole collection in pages, so that neither side holds 150,000 pods as one text. Items are
+ * reduced to what is kept of them page by page.
  */
 import type { KubeAnswer, KubeApi } from "./api.ts";
 import { readObject } from "./read-field.ts";
 
-export type ListOptions = {
+type ListOptions<T> = {
   /** Of one page. */
   timeoutMs: number;
   signal?: AbortSignal;
+  /** What is kept of an item; `null` leaves it out. */
+  read: (item: unknown) => T | null;
 };
 
 export type ListAnswer<T> =
   { kind: "ok"; items: T[]; resourceVersion: string } | Exclude<KubeAnswer, { kind: "ok" }>;
 
-/** kubectl's size too: some 5 MiB of pods, answered well within a second. */
+/** As kubectl: some 5 MiB of pods, answered well within a second. */
 const PAGE_ITEMS = 500;
-/** A million objects; a server that goes on is not telling the truth. */
+/** A million objects; more means a faulty server. */
 const PAGES_MAX = 2_000;
 
 /**
- * All items at `path` (`/api/v1/pods`) and the resource version from which a watch goes on. `read`
- * keeps what it returns; `null` leaves an item out. If the pages expire on the way (410), it starts
- * once more.
+ * All items at `path` (`/api/v1/pods`) and the resource version from which a watch continues. If a
+ * page's continuation expires (410), it starts over once.
  */
-export function readList<T>(
+export async function readList<T>(
   api: KubeApi,
   path: string,
   query: Readonly<Record<string, string>>,
-  options: ListOptions & { read: (item: unknown) => T | null },
-): Promise<ListAnswer<T>>;
-export function readList(
-  api: KubeApi,
-  path: string,
-  query: Readonly<Record<string, string>>,
-  options: ListOptions,
-): Promise<ListAnswer<unknown>>;
-export async function readList(
-  api: KubeApi,
-  path: string,
-  query: Readonly<Record<string, string>>,
-  options: ListOptions & { read?: (item: unknown) => unknown },
-): Promise<ListAnswer<unknown>> {
+  options: ListOptions<T>,
+): Promise<ListAnswer<T>> {
   const first = await readPages(api, path, query, options);
   const expired = first.kind === "refused" && first.status === 410;
   return expired ? readPages(api, path, query, options) : first;
 }
 
-async function readPages(
+async function readPages<T>(
   api: KubeApi,
   path: string,
   query: Readonly<Record<string, string>>,
-  { timeoutMs, signal, read = (item) => item }: ListOptions & { read?: (item: unknown) => unknown },
-): Promise<ListAnswer<unknown>> {
-  const items: unknown[] = [];
+  { timeoutMs, signal, read }: ListOptions<T>,
+): Promise<ListAnswer<T>> {
+  const items: T[] = [];
   let after = "";
   for (let page = 0; page < PAGES_MAX; page += 1) {
-    if (signal?.aborted) return { kind: "lost", message: "the list was given up" };
+    if (signal?.aborted) return { kind: "lost", message: "the list was cancelled" };
     const answer = await api.call({
       verb: "list",
       path,

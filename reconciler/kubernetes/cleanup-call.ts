@@ -10,8 +10,7 @@ import { CALL_MS, failed, failureOf, nodePath } from "./node-call.ts";
 import type { Failed } from "./node-call.ts";
 import { LEASE_NAMESPACE } from "./permission.ts";
 import { readInstantMs, readList, readObject } from "./read-field.ts";
-import { readPod } from "./read-pod.ts";
-import { isWorkload } from "./workload.ts";
+import { isWorkload, readPod } from "./read-pod.ts";
 
 /** `renewedAt`: wall milliseconds of the kubelet's clock; `null` = never renewed. */
 export async function readLease(

@@ -13,7 +13,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Log } from "../core/clock.ts";
 import { countPodsLeft, deleteNode, readLease } from "./cleanup-call.ts";
 import { InFlight } from "./in-flight.ts";
-import { failed, readLive } from "./node-call.ts";
+import { backoffMs, failed, readLive } from "./node-call.ts";
 import type { Failed, NodePorts } from "./node-call.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 import { changeTaints, OUT_OF_SERVICE_TAINT } from "./taint.ts";
@@ -238,9 +238,9 @@ export class Cleanup {
 
   #fail(one: Case, { message, retryAfterMs }: Omit<Failed, "kind">): void {
     const { clock, random } = this.#ports;
-    const ms = Math.min(BACKOFF_MAX_MS, POLL_MS * 2 ** Math.min(one.failures, 10));
+    const waitMs = backoffMs(one.failures, POLL_MS, BACKOFF_MAX_MS, random);
     one.failures += 1;
-    one.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, ms * (0.5 + random()));
+    one.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, waitMs);
     this.#tell(one, message);
     one.trouble = message;
   }

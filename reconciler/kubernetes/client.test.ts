@@ -602,7 +602,7 @@ describe("readList()", () => {
       if (expiring-- > 0) return failure(410, "Expired");
       return page(2, 3, "");
     };
-    const options = { timeoutMs: 5_000 };
+    const options = { timeoutMs: 5_000, read: (item: unknown) => item };
     const answer = await readList(open(), "/api/v1/pods", {}, options);
     expect(answer).toMatchObject({ kind: "ok", items: [{ n: 0 }, { n: 1 }, { n: 2 }] });
     expect(asked).toBe(4);
@@ -615,7 +615,8 @@ describe("readList()", () => {
 
   test("is lost when the answer is no list", async () => {
     handle = () => Response.json({ kind: "Node" });
-    const answer = await readList(open(), "/api/v1/pods", {}, { timeoutMs: 5_000 });
+    const options = { timeoutMs: 5_000, read: () => null };
+    const answer = await readList(open(), "/api/v1/pods", {}, options);
     expect(answer).toMatchObject({ kind: "lost" });
   });
 });

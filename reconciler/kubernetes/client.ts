@@ -11,9 +11,8 @@
 import type { Clock } from "../core/clock.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, KubeVerb, WatchEnd, WatchEvent } from "./api.ts";
 import type { Transport } from "./connect.ts";
-import { SocketGate } from "./socket-gate.ts";
 import { judgeAnswer, readRetryAfter } from "./answer.ts";
-import { notWanted } from "./limiter.ts";
+import { notWanted, unsent } from "./limiter.ts";
 import { LineSplitter, parseWatchLine, refusedWatch } from "./watch-stream.ts";
 
 export type ClientPorts = {
@@ -89,7 +88,10 @@ class Client implements KubeApi {
     });
     try {
       if (!(await this.#gate.enter(stop.signal))) {
-        return notSent(clock.monoMs() - startedMs, this.#closing.signal.aborted);
+        const isClosed = this.#closing.signal.aborted;
+        if (isClosed) return { kind: "lost", message: "not sent: the client is closed" };
+        const waitedMs = Math.round(clock.monoMs() - startedMs);
+        return unsent("ClientThrottled", `no free connection in ${waitedMs} ms`);
       }
       if (request.isWanted?.() === false) {
         this.#gate.leave();
@@ -289,20 +291,6 @@ function parseBody(text: string): unknown {
   }
 }
 
-/** Nothing was sent, which is more than `lost` knows: it counts as a server short of room. */
-function notSent(waitedMs: number, closed: boolean): KubeAnswer {
-  if (closed) return { kind: "lost", message: "not sent: the client is closed" };
-  const message = `not sent: no free connection in ${Math.round(waitedMs)} ms`;
-  return {
-    kind: "refused",
-    status: 429,
-    reason: "ClientThrottled",
-    message,
-    causes: [],
-    retryAfterMs: null,
-  };
-}
-
 /** `/api/v1/namespaces/a/pods/b/eviction` is about `pods/eviction`. */
 export function resourceOf(path: string): string {
   const parts = path.split("/").filter((part) => part !== "");
@@ -321,4 +309,39 @@ function explain(cause: unknown): string {
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
   const shown = code === "" || message.startsWith(code) ? message : `${code}: ${message}`;
   return shown.slice(0, EXPLAINED_MAX);
+}
+
+/** Bounds concurrent calls, first come, first served: each call needs its own connection. */
+class SocketGate {
+  #free: number;
+  readonly #waiting = new Set<(entered: boolean) => void>();
+
+  constructor(socketsMax: number) {
+    this.#free = socketsMax;
+  }
+
+  /** `false` if the signal aborted first; after `true` the caller must call `leave()`. */
+  enter(signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return Promise.resolve(false);
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return Promise.resolve(true);
+    }
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const settle = (entered: boolean) => {
+      this.#waiting.delete(settle);
+      signal.removeEventListener("abort", give);
+      resolve(entered);
+    };
+    const give = () => settle(false);
+    signal.addEventListener("abort", give);
+    this.#waiting.add(settle);
+    return promise;
+  }
+
+  leave(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) this.#free += 1;
+    else next(true);
+  }
 }

@@ -1,15 +1,56 @@
 /**
- * Which Event objects the product's own record and its drains become, and on which object.
+ * Maps the product's own events and its drains to Kubernetes Events, and to their objects.
  */
+import type { EventDraft, EventKind } from "../../schema/event.ts";
 import type { Log } from "../core/clock.ts";
+import { EMPTIED } from "../core/decide/leave.ts";
 import type { Change } from "../core/store.ts";
 import type { DrainEvent, PodEvent } from "./drain-sight.ts";
-import { eventOf } from "./event-text.ts";
 import { KubeEvents } from "./kube-event.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { StatusNote } from "./status-mirror.ts";
 
-/** As the log says it; the reason is the event's text. */
+export type EventText = {
+  reason: string;
+  action: string;
+  note: string;
+  type: "Normal" | "Warning";
+};
+
+/** Reason (what was seen or done), action (the part of the product) and type. */
+const REASON: Partial<Record<EventKind, readonly [string, string, EventText["type"]]>> = {
+  "node.unhealthy": ["GPUUnhealthy", "Watch", "Warning"],
+  "node.suspect": ["GPUSuspect", "Watch", "Warning"],
+  "node.silent": ["AgentSilent", "Watch", "Warning"],
+  "node.cordoned": ["Cordoned", "Isolate", "Normal"],
+  "node.uncordoned": ["Uncordoned", "Isolate", "Normal"],
+  "node.draining": ["Draining", "Drain", "Normal"],
+  "node.drained": ["Drained", "Drain", "Normal"],
+  "node.repairing": ["Repairing", "Repair", "Normal"],
+  "node.terminating": ["Terminating", "Replace", "Normal"],
+  "node.recovered": ["Recovered", "Watch", "Normal"],
+  "node.held": ["Held", "Hold", "Warning"],
+  "kube.refused": ["CordonRefused", "Isolate", "Warning"],
+  "kube.hold": ["HoldSeen", "Hold", "Normal"],
+  "kube.hold_unclear": ["HoldUnclear", "Hold", "Warning"],
+  "kube.uncordoned_broken": ["BrokenNodeUncordoned", "Isolate", "Warning"],
+  "kube.uncordon_loop": ["UncordonLoop", "Isolate", "Warning"],
+  "kube.uncordoned": ["UncordonSeen", "Isolate", "Normal"],
+};
+
+/** `null`: not shown on the object. */
+export function eventOf({ kind, message }: EventDraft): EventText | null {
+  // "Drained" means that the node is empty; work that was cut off is a warning.
+  if (kind === "node.drained" && message !== EMPTIED) {
+    return { reason: "DrainIncomplete", action: "Drain", type: "Warning", note: message };
+  }
+  const known = REASON[kind];
+  if (known === undefined) return null;
+  const [reason, action, type] = known;
+  return { reason, action, type, note: message };
+}
+
+/** Log lines; their `reason` is the event's text. */
 const DRAIN_WORDS: Record<DrainEvent["reason"], string> = {
   DrainWaitsForBudget: "drain waits for a disruption budget",
   DrainSeveralBudgets: "drain blocked by several disruption budgets",
@@ -26,7 +67,7 @@ type Bound = { name: string; uid: string; pool: string | null };
 
 export class ClusterEvents {
   readonly #onNodes: KubeEvents;
-  /** Apart, so that thousands of pods do not displace what is reported on Nodes. */
+  /** Separate, so that thousands of pods do not displace events on Nodes. */
   readonly #onPods: KubeEvents;
   readonly #boundOf: (node: string) => Bound | undefined;
   readonly #log: Log;
@@ -42,7 +83,7 @@ export class ClusterEvents {
     this.#log = ports.log;
   }
 
-  /** Of each committed change, what is worth an Event; events of no object are left out. */
+  /** Reports a committed change; events without an object are left out. */
   change({ events }: Change): void {
     for (const event of events) {
       const bound = event.node === null ? undefined : this.#boundOf(event.node);
@@ -56,7 +97,7 @@ export class ClusterEvents {
     const pool = this.#boundOf(node)?.pool ?? null;
     const about = { event: reason, node, kube_node: name, reason: message };
     if (isNew) this.#log("warn", DRAIN_WORDS[reason], about);
-    // A group of pods may be another one by the next text, and `related` cannot change.
+    // `related` is immutable, and a group's pods may change with its next text.
     const isAboutPod = pod !== null && key === pod.uid;
     const related = isAboutPod ? { related: { kind: "Pod" as const, ...pod } } : {};
     this.#onNodes.tell({
@@ -77,7 +118,7 @@ export class ClusterEvents {
     });
   }
 
-  /** What is shown on a Node is taken away again and again. */
+  /** Another client removes our values repeatedly. */
   contested(one: StatusNote): void {
     this.#onNodes.tell({ ...one, type: "Warning", reason: "Contested", action: "Show" });
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { objectOf } from "../../test/world/part.ts";
-import { cordonRequest, releaseRequest } from "./cordon-state.ts";
+import { cordonRequest, releaseRequest } from "./cordon.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 
 const OURS = "navarch.dev/session";

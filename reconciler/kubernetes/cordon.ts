@@ -1,74 +1,74 @@
 /**
- * The product's own share of a cordon, held and given back by server-side apply, so that a person's
+ * The product's own share of a cordon, held and released by server-side apply, so that a person's
  * cordon is never lifted (docs/reference/kubernetes.md#cordon). Every write carries the UID and the
- * resource version that it was decided from: a paused process with an old picture is refused by the
- * server (law 5), and what counts is what the server's answer shows, not that it answered.
+ * resource version that it was decided from, so the server refuses a stale one (law 5); the object
+ * in the answer decides the outcome.
  *
- * Nothing here lifts a cordon in which the own share is missing, even if our annotations say that
- * the node was schedulable before. Once a tool has wiped `managedFields`, the server tracks no
- * further owner, so "ours, wiped" and "ours, wiped, uncordoned and cordoned again by a person" are
- * the same object to the last byte. Such a node is reported as `wiped` and left to a person.
+ * A cordon without our share is never lifted, even if our annotations say that the node was
+ * schedulable before. After a tool has wiped `managedFields`, our wiped cordon and a later cordon
+ * by a person are byte for byte the same object: such a node is reported as `wiped` and left alone.
  */
-import { cordonRequest, formatReason, releaseRequest } from "./cordon-state.ts";
+import type { V1Node } from "@kubernetes/client-node";
+import { unreachable } from "../../schema/unreachable.ts";
 import { formatHold, readHold } from "../core/kubernetes/hold.ts";
+import { ANNOTATION, MANAGER } from "../core/kubernetes/object.ts";
+import type { KubeNode } from "../core/kubernetes/object.ts";
+import type { SchedulerAnswer } from "../core/scheduler.ts";
+import { PATCH } from "./api.ts";
+import type { KubeRequest, Sent } from "./api.ts";
+import { bounded, CALL_MS, nodePath } from "./node-call.ts";
+import type { Loss, NodePorts, OtherObject, Refusal } from "./node-call.ts";
+import { UNKNOWN_MANAGER } from "./read-node.ts";
 import { settleNode } from "./settle-node.ts";
 import type { NodeStep } from "./settle-node.ts";
-import type { Loss, NodePorts, OtherObject, Refusal } from "./node-call.ts";
-import { ANNOTATION } from "../core/kubernetes/object.ts";
-import type { KubeNode } from "../core/kubernetes/object.ts";
-import { UNKNOWN_MANAGER } from "./read-node.ts";
 
 export type CordonAnswer =
   /** Cordoned with our share in it; the object is as the server holds it. */
   | { kind: "held"; object: KubeNode; coOwned: boolean }
   /**
-   * Nothing of ours is left. `stays` = who still cordons it; `wiped` = our session cordoned it, and
-   * nobody can tell any more whose cordon is left.
+   * Nothing of ours is left. `stays`: managers that still cordon it; `wiped`: our session cordoned
+   * it, and the owner of the remaining cordon is unknown.
    */
   | { kind: "released"; object: KubeNode; stays: string[]; wiped: boolean }
-  /** A person's word stands against it: nothing was written. */
+  /** A person decided otherwise: nothing was written. */
   | { kind: "yielded"; object: KubeNode; to: "uncordon" | "hold"; message: string }
   /** Another UID, or no object at all. */
   | OtherObject
   /** Nothing was done. */
   | Refusal
-  /** It may have been done, or may still be: read before anything else. */
+  /** The outcome is unknown: read the Node before any other write. */
   | Loss;
 
 export type HoldOptions = {
   session: string;
   why: string;
   pool: string | null;
-  /** A recent copy: the first try then needs no read. A stale one costs one conflict. */
-  cached?: KubeNode;
-  /** Cordon again although a person has lifted it in this session (policy `enforce`, once). */
+  cached?: KubeNode | undefined;
+  /** Cordon again although a person lifted the cordon in this session (policy `enforce`, once). */
   again?: boolean;
 };
 
-export type ReleaseOptions = { pool: string | null; cached?: KubeNode };
+export type ReleaseOptions = Pick<HoldOptions, "pool" | "cached">;
 
-/** Cordons with our share, or says why not. Idempotent; writes nothing if it is so already. */
+/** Cordons with our share, or returns why not. Idempotent; writes only what differs. */
 export function holdCordon(
   ports: NodePorts,
   name: string,
   uid: string,
   options: HoldOptions,
 ): Promise<CordonAnswer> {
-  return settleNode(ports, { name, uid, pool: options.pool, cached: options.cached }, (live) =>
-    nextHold(live, options),
-  );
+  const { pool, cached } = options;
+  return settleNode(ports, { name, uid, pool, cached }, (live) => nextHold(live, options));
 }
 
-/** Gives our share back, and never lifts what is not ours. Idempotent. */
+/** Releases our share and never lifts another owner's cordon. Idempotent. */
 export function releaseCordon(
   ports: NodePorts,
   name: string,
   uid: string,
-  options: ReleaseOptions,
+  { pool, cached }: ReleaseOptions,
 ): Promise<CordonAnswer> {
-  return settleNode(ports, { name, uid, pool: options.pool, cached: options.cached }, (live) =>
-    nextRelease(live, options.pool),
-  );
+  return settleNode(ports, { name, uid, pool, cached }, (live) => nextRelease(live, pool));
 }
 
 type Next = NodeStep<CordonAnswer>;
@@ -91,7 +91,7 @@ function nextHold(live: KubeNode, options: HoldOptions): Next {
 function nextRelease(live: KubeNode, pool: string | null): Next {
   const { held, unclear } = readHold(live);
   if (live.own && held) return yielded(live, "hold", formatHold(live.name, unclear));
-  // After a person's uncordon our annotations are left, and would tell of a session for ever.
+  // A person's uncordon leaves our annotations, which would name the session for ever.
   const isLeftover = live.annotations[ANNOTATION.session] !== undefined && !isWiped(live);
   if (!live.own && !isLeftover) return so(judgeReleased(live));
   return { kind: "write", request: releaseRequest(live, pool), judge: judgeReleased };
@@ -128,4 +128,92 @@ function judgeReleased(object: KubeNode): CordonAnswer {
   }
   const stays = object.unschedulable ? object.others : [];
   return { kind: "released", object, stays, wiped: isWiped(object) };
+}
+
+const WHY_BYTES_MAX = 1_024;
+
+export const formatReason = (why: string): string => bounded(why, WHY_BYTES_MAX);
+
+/** Adds our share. */
+export function cordonRequest(
+  live: KubeNode,
+  options: { session: string; why: string; pool: string | null },
+): KubeRequest {
+  return apply(live, options.pool, {
+    annotations: {
+      [ANNOTATION.session]: options.session,
+      [ANNOTATION.reason]: formatReason(options.why),
+      [ANNOTATION.preexisting]: preexisting(live),
+    },
+    spec: { unschedulable: true },
+  });
+}
+
+/** Drops our share: an apply by the same manager without fields. */
+export function releaseRequest(live: KubeNode, pool: string | null): KubeRequest {
+  return apply(live, pool, {});
+}
+
+/**
+ * Whether the node was unschedulable before our first share; kept while that share lasts. Defaults
+ * to true if the annotation was removed meanwhile.
+ */
+function preexisting(live: KubeNode): "true" | "false" {
+  if (!live.own) return live.unschedulable ? "true" : "false";
+  return live.annotations[ANNOTATION.preexisting] === "false" ? "false" : "true";
+}
+
+/**
+ * Always with the UID: an apply creates a missing object, so a deleted Node would come back
+ * (docs/reference/kubernetes.md#cordon). `force` overrides only an owned `false`.
+ */
+function apply(
+  live: KubeNode,
+  pool: string | null,
+  { annotations, spec }: Pick<Sent<V1Node>, "spec"> & { annotations?: Record<string, string> },
+): KubeRequest {
+  const { name, uid, resourceVersion } = live;
+  return {
+    verb: "patch",
+    path: nodePath(name),
+    query: { fieldManager: MANAGER.cordon, force: "true" },
+    contentType: PATCH.apply,
+    // JSON leaves undefined members out.
+    body: {
+      ...{ apiVersion: "v1", kind: "Node", spec },
+      metadata: { name, uid, resourceVersion, annotations },
+    },
+    timeoutMs: CALL_MS,
+    lane: "cordon",
+    pool,
+  };
+}
+
+/** What an answer about our mark means to the reconciler. `uid`: the object that was meant. */
+export function judgeMark(answer: CordonAnswer, uid: string): SchedulerAnswer {
+  switch (answer.kind) {
+    case "held":
+      return { kind: "ok", on: uid };
+    case "released": {
+      if (answer.wiped) {
+        const message = "its owners were wiped: the owner of the cordon is unknown";
+        return { kind: "ok", message };
+      }
+      const stays = answer.stays.join(", ");
+      return { kind: "ok", message: stays === "" ? null : `stays cordoned by ${stays}` };
+    }
+    case "yielded":
+      // The fold reads the person's decision from the object.
+      if (answer.to === "uncordon") return { kind: "ok", on: uid, message: answer.message };
+      return { kind: "refused", message: answer.message };
+    case "other_object":
+      // Its mark is gone with it; the new object of that name is matched and marked again.
+      return { kind: "ok", message: answer.message };
+    case "refused":
+      return { kind: "refused", message: answer.message };
+    case "lost":
+      return { kind: "ambiguous", message: answer.message };
+    default:
+      return unreachable(answer);
+  }
 }

@@ -1,14 +1,14 @@
 /**
- * What a node's object in Kubernetes shows of it, in Kubernetes' own words: pure. Positive polarity
- * as `Ready` has it, so that `GPUHealthy=False` is the bad one.
+ * The conditions, labels and taints that a node's Kubernetes object should have: pure. Conditions
+ * have positive polarity like `Ready`, so `GPUHealthy=False` reports a fault. `NavarchManaged`
+ * gives the phase and why nothing more is done now, with absolute times, so that an old text stays
+ * true.
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
+import type { WaitReason } from "../../schema/plan.ts";
 import type { ShownNode } from "../core/desired-state.ts";
-import { formatManaged } from "./managed-text.ts";
 import { FLEET_LABEL, DOMAIN, type KubeNode } from "../core/kubernetes/object.ts";
 import type { DesiredStatus } from "./status-mirror.ts";
-
-export const CONDITION = { healthy: "GPUHealthy", managed: "NavarchManaged" } as const;
 
 const HEALTH = {
   healthy: { status: "True", reason: "NoFault" },
@@ -34,8 +34,8 @@ export function desiredStatusOf(
     pool: node.pool,
     object,
     conditions: [
-      { type: CONDITION.healthy, status, reason, message: `${because}${session}` },
-      { type: CONDITION.managed, status: "True", ...formatManaged(node) },
+      { type: "GPUHealthy", status, reason, message: `${because}${session}` },
+      { type: "NavarchManaged", status: "True", ...formatManaged(node) },
     ],
     labels: { ...node.labels, ...pool, [FLEET_LABEL]: fleet },
     fleet: node.bought ? null : fleet,
@@ -43,6 +43,65 @@ export function desiredStatusOf(
     draining: node.draining,
     verified: node.phase === "serving",
     later: node.marking,
-    mirror: { condition: mirror.condition, labels: mirror.labels, taint: mirror.taint },
+    mirror,
   };
+}
+
+export type ManagedText = {
+  /** CamelCase. */
+  reason: string;
+  message: string;
+  /** While an effect is in progress: a shown message with this prefix stays. */
+  keeps?: string;
+};
+
+type Managed = Pick<
+  ShownNode,
+  "node" | "phase" | "session" | "wait" | "busy" | "refused" | "onHold" | "cutsOff" | "calledOff"
+>;
+
+/** Reasons of long waits that the phase does not imply. */
+const REASON: Partial<Record<WaitReason, string>> = {
+  blind: "ControlPlaneBlind",
+  budget: "BudgetExhausted",
+  breaker: "BreakerOpen",
+  spend: "SpendLimitReached",
+  bootstrap_guard: "ReplacementsFail",
+};
+/** Put before messages that do not name their subject. */
+const TITLE: Partial<Record<WaitReason, string>> = {
+  blind: "the control plane cannot see enough to act",
+  budget: "no room in a budget",
+  breaker: "slowed by a circuit breaker",
+  spend: "a spend limit is reached",
+};
+/** `navarch explain` has the whole text. */
+const WAIT_CHARS_MAX = 500;
+
+const camel = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
+
+export function formatManaged(shown: Managed): ManagedText {
+  const { node, phase, session, wait, busy } = shown;
+  const head = `node ${node} is ${phase}${session === null ? "" : ` (session ${session})`}`;
+  const reason = reasonOf(shown);
+  if (busy) return { reason, message: head, keeps: head };
+  if (wait === null) return { reason, message: head };
+  const title = TITLE[wait.reason];
+  const why = `${title === undefined ? "" : `${title}: `}${wait.message}`.slice(0, WAIT_CHARS_MAX);
+  return { reason, message: `${head}: ${why}${formatEnd(shown)}` };
+}
+
+function reasonOf({ phase, wait, busy, refused, onHold, calledOff }: Managed): string {
+  if (calledOff) return "RepairCalledOff";
+  const why = busy ? null : (wait?.reason ?? null);
+  if (why === "backoff" && refused) return "CordonRefused";
+  if (why === "human" && onHold) return "OnHold";
+  return (why === null ? undefined : REASON[why]) ?? camel(phase);
+}
+
+function formatEnd({ wait, cutsOff }: Managed): string {
+  if (wait === null || wait.until === null) return "";
+  const at = `${new Date(wait.until).toISOString().slice(0, 19)}Z`;
+  if (wait.reason !== "drain") return `; not before ${at}`;
+  return cutsOff ? `; what is left is cut off at ${at}` : `; the drain's deadline is ${at}`;
 }

@@ -28,6 +28,7 @@ import { judgeEviction } from "./eviction.ts";
 import { NodeDrain, quietMs } from "./node-drain.ts";
 import type { Instant, NextAsk } from "./node-drain.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";
+import { STALE_MS } from "./reflector.ts";
 
 /** The pods as a watch shows them: a change triggers a list, never an action. */
 export type PodSource = {
@@ -56,11 +57,6 @@ export type DrainPorts = DrainListener & {
  * process.
  */
 const WORD_MS = 5_000;
-/**
- * A watch without a sign for longer says nothing about now, a list neither: on a quiet cluster a
- * bookmark comes each 60 s (measured on kube-apiserver 1.37.1), so one of them may be late.
- */
-const STALE_MS = 100_000;
 /** After this a failed list makes a node unreachable, so that one lost request does not. */
 const DARK_MS = 15_000;
 const LIST_MS = 2_000;

@@ -1,5 +1,5 @@
 import { EMPTIED } from "../core/decide/leave.ts";
-import { eventOf } from "./event-text.ts";
+import { eventOf } from "./cluster-event.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { beforeEach, describe, expect, test } from "bun:test";
 import { seedNode } from "../../test/fixture/kubernetes/node.ts";

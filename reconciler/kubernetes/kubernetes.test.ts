@@ -43,6 +43,8 @@ class Stage {
       clock: this.clock,
       random: () => 0.5,
       log: () => undefined,
+      join: null,
+      marked: () => undefined,
     });
     opened.push(made);
     return made;

@@ -1,10 +1,9 @@
 /**
- * The Kubernetes side of the fleet as one scheduler: marks, drains, what is shown on the objects,
- * what is removed after a machine is gone, and the queue. Stale calls: a mark carries the UID and
- * the resource version that it was decided from, and a deletion the UID, so the server refuses what
- * is old; an eviction cannot be fenced there, so it carries the pod's UID, is asked only within
- * seconds of an activation that wants it, and its call lasts 7 s at most
- * (docs/reference/safety.md#leadership).
+ * The scheduler port over Kubernetes: cordons, drains, status on Node objects, removal of Nodes
+ * whose machine is gone, and the queue. Stale calls: a mark carries the UID and resource version
+ * that it was decided from, and a deletion the UID, so the server refuses old ones. It cannot fence
+ * an eviction, which therefore carries the pod's UID, is sent only within seconds of an activation
+ * that wants it, and has a time limit of 7 s (docs/reference/safety.md#leadership).
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
@@ -16,10 +15,8 @@ import type { Scheduler, SchedulerAnswer, SchedulerCluster } from "../core/sched
 import type { ShownNode, DesiredState } from "../core/desired-state.ts";
 import type { KubeApi } from "./api.ts";
 import { Cleanup } from "./cleanup.ts";
-import { type CordonAnswer, holdCordon, releaseCordon } from "./cordon.ts";
+import { type CordonAnswer, holdCordon, judgeMark, releaseCordon } from "./cordon.ts";
 import { isAdrift, isNews, isOther, sessionOf } from "../core/kubernetes/mark.ts";
-import { judgeMark } from "./cordon-answer.ts";
-import { darkCopy, STALE_MS } from "./dark-copy.ts";
 import { Drainers } from "./drainer.ts";
 import { ClusterEvents } from "./cluster-event.ts";
 import { Leaving, leavingOf } from "./leaving.ts";
@@ -29,37 +26,35 @@ import type { KubeNode, KubePod } from "../core/kubernetes/object.ts";
 import { leftOver, leftPods, orphanedNames, withFormer } from "./orphaned.ts";
 import { missingRules } from "./permission.ts";
 import { PodHolds } from "./pod-hold.ts";
-import { PodHosts } from "./pod-host.ts";
-import { PodIndex } from "./pod-index.ts";
+import { PodHosts, PodIndex } from "./pod-index.ts";
 import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
 import { readNode } from "./read-node.ts";
-import { readPod } from "./read-pod.ts";
-import { Reflector } from "./reflector.ts";
+import { isWorkload, readPod } from "./read-pod.ts";
+import { darkCopy, Reflector, STALE_MS } from "./reflector.ts";
 import { StatusMirror, type DesiredStatus } from "./status-mirror.ts";
 import { desiredStatusOf } from "./desired-status.ts";
 import { reviewPodToken } from "./token-review.ts";
-import { isWorkload } from "./workload.ts";
 
 export type KubernetesPorts = {
   api: KubeApi;
   limiter: Pick<Limiter, "status">;
-  /** For people: where the server is, and who this process is. */
+  /** For display: the server's address and this process's name. */
   server: string;
   instance: string;
   config: KubernetesConfig;
   clock: Clock;
   random: () => number;
   log: Log;
-  /** Lets a machine join; without it none can. */
-  join?: Join;
+  /** Lets a machine join the cluster; `null`: none can. */
+  join: Join | null;
   /** Called for each mark of a session, once the server has acknowledged it. */
-  marked?: (node: string) => void;
+  marked: (node: string) => void;
 };
 
 type Hands = {
   drainers: Drainers;
   status: StatusMirror;
-  told: ClusterEvents;
+  events: ClusterEvents;
   cleanup: Cleanup;
   leaving: Leaving;
 };
@@ -75,16 +70,16 @@ export class Kubernetes implements Scheduler {
   readonly #podsOn = new PodIndex();
   readonly #hosts = new PodHosts();
   readonly #holds = new PodHolds();
-  /** What works on the cluster during one leadership term. */
+  /** Created for each leadership term. */
   #hands: Hands;
-  /** Which object belongs to which node, as of the last activation. */
+  /** The object of each node, as of the last activation. */
   #bound = new Map<string, Bound>();
   /** Former object names that are gone, by node. */
   #orphaned: ReadonlyMap<string, string> = new Map();
-  /** Called when objects that the reconciler observes change. */
+  /** Count changes that the reconciler observes, and those that affect matching. */
   #news = 0;
   #identity = 0;
-  /** An activation has sent it in this leadership term. */
+  /** `tend` ran in this leadership term. */
   #tended = false;
   #desired = new WeakMap<ShownNode, { object: KubeNode; desired: DesiredStatus }>();
   #draining: ReadonlySet<string> = new Set();
@@ -136,20 +131,20 @@ export class Kubernetes implements Scheduler {
       random,
       log,
       wakeUp: () => this.#wakeUp(),
-      tell: (event) => this.#hands.told.drain(event),
-      tellPod: (event) => this.#hands.told.pod(event),
+      tell: (event) => this.#hands.events.drain(event),
+      tellPod: (event) => this.#hands.events.pod(event),
       room: () => roomOf(this.#ports.limiter.status()),
     });
     const common = { api, clock, random, log };
-    const told = new ClusterEvents(common, instance, (node) => this.#bound.get(node));
+    const events = new ClusterEvents(common, instance, (node) => this.#bound.get(node));
     return {
       drainers,
       status: new StatusMirror({
         ...common,
-        contested: (one) => told.contested(one),
-        removed: (one) => told.removed(one),
+        contested: (one) => events.contested(one),
+        removed: (one) => events.removed(one),
       }),
-      told,
+      events,
       cleanup: new Cleanup(common),
       leaving: new Leaving(common),
     };
@@ -160,29 +155,23 @@ export class Kubernetes implements Scheduler {
     const bound = this.#bound.get(node);
     if (bound === undefined) return this.#unbound();
     const { name, uid, pool } = bound;
-    const cached = this.#nodes.get(name);
-    const answer = await holdCordon(briefly(this.#ports), name, uid, {
-      session: sessionOf(fence),
-      why,
-      pool,
-      again,
-      ...(cached === undefined ? {} : { cached }),
-    });
-    if (answer.kind === "held" && fence.sessionId !== null) this.#ports.marked?.(node);
+    const session = sessionOf(fence);
+    const options = { session, why, pool, again, cached: this.#nodes.get(name) };
+    const answer = await holdCordon(briefly(this.#ports), name, uid, options);
+    if (answer.kind === "held" && fence.sessionId !== null) this.#ports.marked(node);
     return this.#judge(answer, uid);
   }
 
-  /** Also where marks are no longer written: earlier ones must be removed. */
+  /** Also with `mirror.cordon: false`: earlier marks must be removed. */
   async uncordon(node: string, _why: string, _fence: Fence): Promise<SchedulerAnswer> {
     const bound = this.#bound.get(node);
     if (bound === undefined) return this.#unbound();
     const { name, uid, pool } = bound;
-    const cached = this.#nodes.get(name);
-    const options = { pool, ...(cached === undefined ? {} : { cached }) };
+    const options = { pool, cached: this.#nodes.get(name) };
     return this.#judge(await releaseCordon(briefly(this.#ports), name, uid, options), uid);
   }
 
-  /** The next phase says what drains, and every activation repeats it (`tend`). */
+  /** Every activation passes all drains to `tend`. */
   async drain(): Promise<SchedulerAnswer> {
     return { kind: "ok" };
   }
@@ -191,9 +180,9 @@ export class Kubernetes implements Scheduler {
     if (!this.#ports.config.mirror.drain) return null;
     const bound = this.#bound.get(node);
     if (bound === undefined) {
-      // Matches are known from the first activation on. Until then an agent's list of GPU processes
-      // must not make a node count as empty: not all work of a pod uses a GPU.
-      if (!this.#tended) return { kind: "dark", message: "the cluster was not looked at yet" };
+      // Matches are unknown before the first activation. An agent's list of GPU processes must not
+      // make a node count as empty: not all work of a pod uses a GPU.
+      if (!this.#tended) return { kind: "dark", message: "the cluster has not been observed yet" };
       return this.#leftOfOrphaned(node);
     }
     const names = bound.formerNames.filter((name) => this.#nodes.get(name) === undefined);
@@ -207,8 +196,8 @@ export class Kubernetes implements Scheduler {
   }
 
   /**
-   * Removing a Node object ends no pod: pods bound to the name count until the cluster has ended
-   * them; only then the agent's report does.
+   * Removing a Node object ends no pod: pods bound to the name count until the cluster ends them.
+   * `null`: the agent's report decides.
    */
   #leftOfOrphaned(node: string): DrainSight | null {
     const name = this.#orphaned.get(node);
@@ -223,7 +212,7 @@ export class Kubernetes implements Scheduler {
     if (dark !== null) return { kind: "dark", message: dark };
     const working = this.#working(name);
     if (working > 0) return { kind: "busy", remaining: working, message: leftPods(working) };
-    // Idle as far as a watch shows; a drain needs a list as proof.
+    // A watch shows no pod; a drain needs a list as proof.
     return { kind: "empty", seenAt: 0 };
   }
 
@@ -256,9 +245,9 @@ export class Kubernetes implements Scheduler {
         !this.#ports.config.mirror.drain || this.#bound.has(node) || this.#orphaned.has(node),
       stays: (uid) => this.#stays(uid),
       tend: (desired) => this.#tend(desired),
-      tell: (change) => this.#hands.told.change(change),
-      start: (hint) => {
-        this.#wakeUp = hint;
+      tell: (change) => this.#hands.events.change(change),
+      start: (wakeUp) => {
+        this.#wakeUp = wakeUp;
         this.#hands = this.#openHands();
         this.#nodes.start();
         this.#pods.start();
@@ -269,7 +258,7 @@ export class Kubernetes implements Scheduler {
         this.#pods.stop();
         this.#hands.drainers.tend([]);
         this.#hands.cleanup.close();
-        this.#hands.told.close();
+        this.#hands.events.close();
         this.#hands.leaving.close();
         this.#hands.status.close();
         this.#bound = new Map();
@@ -277,7 +266,7 @@ export class Kubernetes implements Scheduler {
       },
       plan: (node, options) => this.#plan(node, options),
       status: () => this.#status(),
-      join: this.#ports.join ?? null,
+      join: this.#ports.join,
       review: (token) => reviewPodToken(this.#ports.api, token, this.#ports.config.agentAccount),
       missing: (joins = false) => missingRules(this.#ports.api, joins),
     };
@@ -298,7 +287,7 @@ export class Kubernetes implements Scheduler {
     return darkCopy("nodes", this.#nodes) ?? darkCopy("pods", this.#pods);
   }
 
-  /** Found automatically, and never permitted: the cluster has no role for Navarch. */
+  /** `enabled: auto` found the cluster, and it grants Navarch no permission. */
   #isForbidden(): boolean {
     const { enabled } = this.#ports.config;
     return enabled === "auto" && !this.#nodes.synced() && this.#nodes.forbidden;
@@ -311,8 +300,7 @@ export class Kubernetes implements Scheduler {
       const byPool = queueOf(this.#pods.values(), this.#ports.config.podLabel);
       this.#queues = { version, byPool };
     }
-    // An open watch is current: between two bookmarks nothing happened, and a queue that is
-    // evaluated every few seconds must not be unknown for most of a quiet minute.
+    // An open watch is current between two bookmarks: the queue of a quiet minute is known.
     const ageMs = this.#pods.ageMs();
     const isOpen = this.#pods.problem === null && ageMs <= STALE_MS;
     const observedAt = this.#ports.clock.wallMs() - (isOpen ? 0 : ageMs);
@@ -335,7 +323,7 @@ export class Kubernetes implements Scheduler {
     this.#draining = new Set(drains.map(({ name }) => name));
     this.#hands.drainers.tend(config.mirror.drain ? drains : []);
     if (this.#dark() !== null) return;
-    this.#holds.tend(desired.shown, (event) => this.#hands.told.pod(event));
+    this.#holds.tend(desired.shown, (event) => this.#hands.events.pod(event));
     const statuses: DesiredStatus[] = [];
     for (const shown of desired.shown) {
       const object = this.#nodes.get(shown.name);

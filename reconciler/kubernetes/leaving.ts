@@ -1,15 +1,15 @@
 /**
- * Gives our share of the cordon back on Node objects that are no node's any more; the status mirror
- * takes taints, conditions and labels away. Level-triggered: `tend` names the objects again in each
- * activation until the cluster shows nothing of ours on them. Staleness: each write carries the UID
- * and the version that it was decided from, so the server refuses an old one; a cordon of a person
- * stays, and so does ours while `navarch.dev/hold` is set.
+ * Releases our share of the cordon on Node objects that no longer belong to a node; the status
+ * mirror removes taints, conditions and labels. Level-triggered: each activation passes the objects
+ * to `tend` until none shows our mark. Each write carries the UID and version that it was decided
+ * from, so the server refuses a stale one. A person's cordon stays, and so does ours while
+ * `navarch.dev/hold` is set.
  */
 import type { Log } from "../core/clock.ts";
 import type { DesiredState } from "../core/desired-state.ts";
 import { releaseCordon } from "./cordon.ts";
 import { InFlight } from "./in-flight.ts";
-import { briefly, type NodePorts } from "./node-call.ts";
+import { backoffMs, briefly, type NodePorts } from "./node-call.ts";
 import { ANNOTATION, type KubeNode } from "../core/kubernetes/object.ts";
 
 const IN_FLIGHT = 8;
@@ -42,7 +42,7 @@ export class Leaving {
     this.#ports = ports;
   }
 
-  /** Starts what is due and returns. `leaving` is all of them, as the cache holds them. */
+  /** Starts what is due and returns. `leaving`: all of them, from the cache. */
   tend(leaving: readonly LeavingNode[]): void {
     const now = this.#ports.clock.monoMs();
     const named = new Set(leaving.map(({ object }) => object.uid));
@@ -56,7 +56,7 @@ export class Leaving {
     }
   }
 
-  /** Why an object still bears our mark, one line each. */
+  /** Why objects still have our mark, a line each. */
   troubles(): string[] {
     return [...this.#cases.values()].flatMap(({ trouble }) => (trouble === null ? [] : [trouble]));
   }
@@ -73,7 +73,7 @@ export class Leaving {
 
   async #work({ object, pool }: LeavingNode, one: Case): Promise<void> {
     const { name, uid } = object;
-    // It may have become some node's again while it waited.
+    // The object may have been matched again while this waited.
     if (this.#cases.get(uid) !== one) return;
     const { clock, random, log } = this.#ports;
     const ports = briefly(this.#ports, () => this.#cases.get(uid) === one);
@@ -84,9 +84,9 @@ export class Leaving {
       one.notBeforeMs = clock.monoMs() + BACKOFF_MS;
       return;
     }
-    const ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** Math.min(one.failures, 10));
+    const waitMs = backoffMs(one.failures, BACKOFF_MS, BACKOFF_MAX_MS, random);
     one.failures += 1;
-    one.notBeforeMs = clock.monoMs() + ms * (0.5 + random());
+    one.notBeforeMs = clock.monoMs() + waitMs;
     const why = "message" in answer ? answer.message : answer.kind;
     const trouble = `Node ${name} is no longer matched and keeps our cordon: ${why}`;
     if (one.trouble !== trouble) {

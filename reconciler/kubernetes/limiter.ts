@@ -313,8 +313,11 @@ export function limited(api: KubeApi, limiter: Limiter, clock: Clock): KubeApi {
     async call(request) {
       if (request.verb === "get" || request.verb === "list") return api.call(request);
       const lane = request.lane === "read" ? "status" : request.lane;
-      if (!(await waitForTurn(limiter, lane, request, clock))) return noTurn(request);
-      // Its turn may have come after a pause of this process: then its reason has to be asked for.
+      if (!(await waitForTurn(limiter, lane, request, clock))) {
+        const why = `no turn within ${request.timeoutMs} ms under the write limit`;
+        return unsent("ClientThrottled", why);
+      }
+      // This process may have been suspended meanwhile: check the reason again.
       if (request.isWanted?.() === false) return notWanted();
       const startedMs = clock.monoMs();
       const answer = await api.call(request);
@@ -351,23 +354,14 @@ async function waitForTurn(
   }
 }
 
-/** Nobody stands behind the write any more: it was certainly not sent. */
-export function notWanted(): KubeAnswer {
-  const message = "not sent: no longer wanted";
-  const none = { causes: [], retryAfterMs: null };
-  return { kind: "refused", status: 412, reason: "NotWanted", message, ...none };
+/** The write was certainly not sent: its reason has passed, or there was no room. */
+export function unsent(reason: "NotWanted" | "ClientThrottled", why: string): KubeAnswer {
+  const status = reason === "NotWanted" ? 412 : 429;
+  const message = `not sent: ${why}`;
+  return { kind: "refused", status, reason, message, causes: [], retryAfterMs: null };
 }
 
-function noTurn({ timeoutMs }: KubeRequest): KubeAnswer {
-  return {
-    kind: "refused",
-    status: 429,
-    reason: "ClientThrottled",
-    message: `not sent: no turn within ${timeoutMs} ms under the write limit`,
-    causes: [],
-    retryAfterMs: null,
-  };
-}
+export const notWanted = (): KubeAnswer => unsent("NotWanted", "no longer wanted");
 
 /**
  * A 429 for a disruption budget is about the pod, and one of an admission webhook about its own

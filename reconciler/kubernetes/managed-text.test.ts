@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { WaitReason } from "../../schema/plan.ts";
-import { formatManaged } from "./managed-text.ts";
+import { formatManaged } from "./desired-status.ts";
 
 const AT = Date.UTC(2026, 10, 22, 16, 19, 0, 250);
 type Shown = Parameters<typeof formatManaged>[0];

@@ -1,6 +1,5 @@
 /**
- * What every write on a Node object shares: where it lies, how it is read afresh, what a refusal
- * means, and how long to wait before a lost race is run again.
+ * What all writes on Node objects share: paths, reads, the meaning of refusals, and back-offs.
  */
 import type { Clock } from "../core/clock.ts";
 import { readAdmission, sayAdmission } from "./admission.ts";
@@ -11,22 +10,22 @@ import { readNode } from "./read-node.ts";
 
 export type NodePorts = { api: KubeApi; clock: Clock; random: () => number };
 
-/** A call that takes longer has lost its use: the next activation asks again. */
+/** The next activation repeats a call that takes longer. */
 export const CALL_MS = 5_000;
-/** A lost race is run again this often (docs/reference/kubernetes.md#cordon). */
+/** Retries after a lost race (docs/reference/kubernetes.md#cordon). */
 export const RETRIES_MAX = 5;
 /**
- * Waits 5–15 ms, then twice that, and so on: the first retry must fit into the 100 ms in which a
- * cordon is to be acknowledged, the last one should meet another second than its rivals.
+ * 5–15 ms, doubling: the first retry fits into the 100 ms in which a cordon is acknowledged, and
+ * rivals are a second apart by the last one.
  */
 const RETRY_MS = 10;
 
-/** As long as an eviction: the rest that a lease must still have for a call (lease.ts). */
+/** Like an eviction: the remainder that a lease must have for a call (lease.ts). */
 const MARK_MS = 7_000;
 
 /**
- * The API for one order to mark, which is carried out now or not at all: a process that slept in
- * between must not write what another one has decided otherwise since.
+ * The API for one mark, whose calls are dropped after 7 s: a process that was suspended must not
+ * write over what a newer leader decided.
  */
 export function briefly({ api, clock, random }: NodePorts, isStill = () => true): NodePorts {
   const endMono = clock.monoMs() + MARK_MS;
@@ -36,14 +35,24 @@ export function briefly({ api, clock, random }: NodePorts, isStill = () => true)
 
 export const nodePath = (name: string): string => `/api/v1/nodes/${encodeURIComponent(name)}`;
 
+/** Milliseconds to wait after `failures` earlier ones: doubles up to `mostMs`, jitter ±50 %. */
+export function backoffMs(
+  failures: number,
+  firstMs: number,
+  mostMs: number,
+  random: () => number,
+): number {
+  return Math.min(mostMs, firstMs * 2 ** Math.min(failures, 10)) * (0.5 + random());
+}
+
 export function waitToRetry({ clock, random }: NodePorts, attempt: number): Promise<void> {
-  const ms = RETRY_MS * 2 ** attempt * (0.5 + random());
+  const ms = backoffMs(attempt, RETRY_MS, Number.POSITIVE_INFINITY, random);
   return new Promise((done) => void clock.after(ms, done));
 }
 
 /** The server did nothing. */
 export type Refusal = { kind: "refused"; message: string; retryAfterMs: number | null };
-/** It may have been done, or be done later. */
+/** The outcome is unknown: it may also take effect later. */
 export type Loss = { kind: "lost"; message: string };
 
 export type Failed = { kind: "failed"; message: string; retryAfterMs: number | null };
@@ -58,7 +67,7 @@ export type OtherObject = { kind: "other_object"; message: string };
 
 export type Live = { kind: "found"; node: KubeNode } | OtherObject | Refusal;
 
-/** Reads the Node that must have this UID. A read changes nothing, so its loss is a refusal. */
+/** Reads the Node that must have this UID. A lost read changes nothing, so it is a refusal. */
 export async function readLive(
   api: KubeApi,
   name: string,
@@ -75,10 +84,7 @@ export async function readLive(
   if (answer.kind === "refused" && answer.status === 404)
     return { kind: "other_object", message: `there is no Node ${name}` };
   if (answer.kind !== "ok") {
-    const failure = refusalOf(answer);
-    return failure.kind === "refused"
-      ? failure
-      : { ...failure, kind: "refused", retryAfterMs: null };
+    return { retryAfterMs: null, ...refusalOf(answer), kind: "refused" };
   }
   const node = readNode(answer.body);
   if (node === null)
@@ -86,7 +92,7 @@ export async function readLive(
   return sameObject(node, uid) ?? { kind: "found", node };
 }
 
-/** `null` = it is the one that is meant. */
+/** `null`: the object has the UID that is meant. */
 export function sameObject(node: KubeNode, uid: string): OtherObject | null {
   if (node.uid === uid) return null;
   return {
@@ -95,14 +101,14 @@ export function sameObject(node: KubeNode, uid: string): OtherObject | null {
   };
 }
 
-/** What a write's refusal or loss says; a 5xx may have come after the effect (a late time-out). */
+/** Why a write failed; a 5xx may follow its effect (a late time-out), so that is a loss. */
 export function failureOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal | Loss {
   const isSure = answer.kind === "lost" || answer.status < 500;
   if (isSure || readAdmission(answer.message) !== null) return refusalOf(answer);
   return { kind: "lost", message: `${answer.status} ${answer.message}` };
 }
 
-/** Why a call did not succeed, for a person. */
+/** Why a call did not succeed, for display. */
 export function refusalText(answer: Exclude<KubeAnswer, { kind: "ok" }>): string {
   return refusalOf(answer).message;
 }
@@ -115,11 +121,11 @@ function refusalOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal | Loss 
   return { kind: "refused", message, retryAfterMs: answer.retryAfterMs };
 }
 
-/** Who or what refused is known: `refusal-log.ts` has logged it. */
+/** `refusal-log.ts` has logged the refusal and its source. */
 export const isExplained = (message: string): boolean =>
   /^(?:forbidden: |refused (?:by|because) )/.test(message);
 
-/** Bounded by bytes, without half a character at its end. */
+/** Cut to `bytesMax` bytes of UTF-8, never inside a character. */
 export function bounded(text: string, bytesMax: number): string {
   const bytes = new TextEncoder().encode(text);
   if (bytes.length <= bytesMax) return text;

@@ -1,6 +1,7 @@
 /**
- * Opens the cluster that the configuration or the surroundings name. Adapter: credentials on disk,
- * the network.
+ * Opens the cluster that the configuration or the environment names.
+ *
+ * Adapter: credentials on disk, the network.
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import { VERSION } from "../../schema/version.ts";
@@ -15,7 +16,7 @@ import { heard } from "./refusal-log.ts";
 import { agentAccountIn } from "./token-review.ts";
 
 export type OpenedKubernetes =
-  /** None is wanted, or none is there. */
+  /** Disabled, or not found with `enabled: auto`. */
   | { kind: "none" }
   /** A cluster is configured but unusable: an error in its configuration. */
   | { kind: "failed"; message: string }
@@ -27,15 +28,15 @@ export async function openKubernetes(
     env: Record<string, string | undefined>;
     clock: Clock;
     random: () => number;
-    /** Bytes that nobody can guess. */
+    /** Cryptographically secure random bytes. */
     draw: (count: number) => Uint8Array;
     /** Name of this fleet. */
     fleet: string;
     log: Log;
     instance: string;
-    /** Called for each write, once its end is known. */
+    /** Called for each write, once its outcome is known. */
     count: (pool: string, verb: string, resource: string) => void;
-    /** Called when the server has acknowledged a mark for a session, before anything is written. */
+    /** Called when the server has acknowledged a mark of a session. */
     marked: (node: string) => void;
   },
 ): Promise<OpenedKubernetes> {

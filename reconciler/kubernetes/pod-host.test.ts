@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { PodHosts } from "./pod-host.ts";
+import { PodHosts } from "./pod-index.ts";
 import { readPod } from "./read-pod.ts";
 
 type More = { kind?: string; phase?: string };

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { readBudget } from "./read-budget.ts";
+import { readBudget } from "./budget-watch.ts";
 
 const metadata = { namespace: "ns", name: "web", uid: "u-1", resourceVersion: "7" };
 

@@ -79,6 +79,13 @@ export function readPod(json: unknown): KubePod | null {
   };
 }
 
+/** Whether a drain waits for it: neither ended nor of a kind that a drain leaves alone. */
+export function isWorkload({ mirror, phase, controller }: KubePod): boolean {
+  return !mirror && !isOver(phase) && controller?.kind !== "DaemonSet";
+}
+
+export const isOver = (phase: string): boolean => phase === "Succeeded" || phase === "Failed";
+
 /** `podIPs` has one per IP family, the first of which is `podIP` (Kubernetes API, PodStatus). */
 function readPodIps({ podIP, podIPs }: Untrusted<V1PodStatus>): string[] {
   const given = readList(podIPs).map((raw) => readText(readObject<V1PodIP>(raw).ip));

@@ -1,8 +1,7 @@
 /**
- * A copy of one collection of the API server, kept by a list and a watch that goes on where the
- * list ended (docs/reference/kubernetes.md#watches). It says how old it is: a watch that is broken
- * makes the copy *stale*, never empty. Whatever the server does, it is asked again after a pause,
- * and never in a spin.
+ * A copy of one collection of the API server, kept current by a list and a watch that continues
+ * where the list ended (docs/reference/kubernetes.md#watches). The copy reports its age: a broken
+ * watch makes it *stale*, never empty. Every failure is retried after a pause.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock, Log } from "../core/clock.ts";
@@ -26,44 +25,44 @@ export type ReflectorOptions<T extends Item> = CollectionOptions<T> & {
   log: Log;
 };
 
-/** A page of 500 pods comes within a second; a busy server takes several. */
+/** A page of 500 pods arrives within a second; a busy server takes several. */
 const PAGE_MS = 30_000;
 /**
- * Below five minutes, where servers and proxies end a watch by themselves, and spread, so that the
- * watches of all processes do not start together (docs/reference/runtime.md#http).
+ * Below five minutes, where servers and proxies end a watch themselves, and spread over processes
+ * (docs/reference/runtime.md#http).
  */
 const WATCH_SECONDS_LEAST = 240;
 const WATCH_SECONDS_SPREAD = 50;
 /**
- * The server sends a bookmark each minute. A watch that brings none is given up, and a list asked,
- * while the copy still counts as young: whoever may not trust it stands still in every drain.
+ * The server sends a bookmark each minute. A watch without one is ended and replaced by a list
+ * before the copy counts as stale, which would stop every drain.
  */
 const SILENCE_MS = 75_000;
 const PAUSE_LEAST_MS = 1_000;
-/** A server that is back is watched again within this; blindness stops every drain. */
+/** Upper bound until a recovered server is watched again; a stale copy stops every drain. */
 const PAUSE_MOST_MS = 8_000;
 /**
- * A watch that broke over a copy this old is followed by a list: a quiet watch would tell for up to
- * a minute that nothing changed by saying nothing, and the copy counts as old long before.
+ * A watch that broke over a copy this old is followed by a list: a new quiet watch would confirm
+ * the copy only with its first bookmark, a minute later.
  */
 const AGED_MS = 10_000;
-/** That list is what ends our blindness, and there is one in ten seconds at the most. */
+/** That list makes the copy current again; at most one in ten seconds. */
 const AGED_PAUSE_MS = 2_000;
-/** A request of the server to wait longer is a mistake, and would blind us. */
+/** A longer `Retry-After` is an error of the server and would make the copy stale. */
 const RETRY_AFTER_MOST_MS = 60_000;
-/** Before the list after a version expired: never at once, and spread for many of us. */
+/** Before the list after an expired version: never at once, and spread over processes. */
 const EXPIRED_LEAST_MS = 250;
 const EXPIRED_SPREAD_MS = 2_000;
 /**
- * Watches in a row that brought nothing and failed: the version may be one that this server does
- * not know (it was restored from a backup), and only a list tells.
+ * Consecutive failed watches without an event: the server may not know the version (restored from a
+ * backup), so a list follows.
  */
 const FRUITLESS_MAX = 4;
-/** A watch that ended in order after less than this was of no use. */
+/** A watch that ended in order sooner than this counts as failed. */
 const SHORT_MS = 1_000;
-/** Failures before the log speaks: one broken connection is nobody's business. */
-const TOLD_FAILURES = 3;
-/** How a refusal for want of a permission begins, in `explainForbidden` too. */
+/** Failures before a warning: single broken connections are ordinary. */
+const LOGGED_FAILURES = 3;
+/** Prefix of a refusal for a missing permission, also in `explainForbidden`. */
 const FORBIDDEN = "forbidden";
 
 export class Reflector<T extends Item> {
@@ -94,15 +93,15 @@ export class Reflector<T extends Item> {
     if (this.#stop !== null) return;
     const stop = new AbortController();
     this.#stop = stop;
-    // Whoever looks away for a while lists again: a quiet watch would not say that it is whole.
+    // A quiet watch would not confirm a copy from before the pause, so a list comes first.
     this.#held.forgetSeen();
     this.#synced = false;
     this.#heardMs = Number.NEGATIVE_INFINITY;
-    // What is thrown in here is a bug, of ours or of `changed`, and must not be caught.
+    // An exception in here is a bug, ours or of `changed`, and must not be caught.
     void this.#run(stop.signal);
   }
 
-  /** Ends the watch; what is held stays and grows old. */
+  /** Ends the watch; the copy stays and ages. */
   stop(): void {
     this.#stop?.abort();
     this.#stop = null;
@@ -113,17 +112,17 @@ export class Reflector<T extends Item> {
     return this.#synced;
   }
 
-  /** Why the last try to keep up failed; `null` once the server has spoken since. */
+  /** Why the last list or watch failed; `null` after a later success. */
   get problem(): string | null {
     return this.#problem;
   }
 
-  /** The last try failed because this account may not look. */
+  /** The last attempt failed because this account lacks the permission. */
   get forbidden(): boolean {
     return this.#problem?.startsWith(FORBIDDEN) ?? false;
   }
 
-  /** Milliseconds since the server last spoke for the whole collection; infinite before that. */
+  /** Milliseconds since the last event, bookmark or list; infinite before the first. */
   ageMs(): number {
     return this.#options.clock.monoMs() - this.#heardMs;
   }
@@ -137,8 +136,8 @@ export class Reflector<T extends Item> {
   }
 
   /**
-   * Takes the answer to our own write, if it is newer than what is held, so that nobody reads his
-   * own write's past. It must be of the collection, selectors included.
+   * Takes the answer to our own write, if it is newer than the copy: read your own writes. The item
+   * must belong to the collection, selectors included.
    */
   ingest(item: T): void {
     this.#held.ingest(item);
@@ -152,18 +151,18 @@ export class Reflector<T extends Item> {
     }
   }
 
-  /** Answers how long to wait before the next step. */
+  /** Returns the milliseconds to wait before the next step. */
   async #list(signal: AbortSignal): Promise<number> {
     const { api, path, query, read } = this.#options;
     this.#held.beginList();
     const answer = await readList(api, path, query, { timeoutMs: PAGE_MS, signal, read });
-    // Another run may have begun in the meantime; its list is the one that counts.
+    // A newer run has begun: only its list counts.
     if (signal.aborted) return 0;
     if (answer.kind !== "ok") return this.#failed(...reasonOf(answer));
     this.#held.replace(answer.items, answer.resourceVersion);
     this.#synced = true;
     this.#fruitless = 0;
-    // Only a watch that works ends a row of failures: a list alone may be all that works.
+    // The count of failures stays: lists may succeed while every watch fails.
     this.#heardMs = this.#options.clock.monoMs();
     this.#problem = null;
     return 0;
@@ -204,18 +203,18 @@ export class Reflector<T extends Item> {
       case "expired": {
         this.#held.forgetSeen();
         const pauseMs = this.#failed("the watch's version expired", null);
-        // The first time is ordinary and waits only to spread; a row of them backs off.
+        // The first one is ordinary and waits only to spread; repeated ones back off.
         const spreadMs = EXPIRED_LEAST_MS + this.#options.random() * EXPIRED_SPREAD_MS;
         return this.#failures > 1 ? pauseMs : spreadMs;
       }
       case "refused": {
-        // 429 and 5xx speak of the server's state, everything else of this very request.
+        // 429 and 5xx concern the server's state, everything else this request.
         const isBusy = end.status === 429 || end.status >= 500;
         if (!isBusy) this.#held.forgetSeen();
         return this.#failedWatch(end.message, end.retryAfterMs);
       }
       case "lost":
-        // The server may well be there: what it has to say is asked for.
+        // The server may be reachable; a list finds out.
         if (this.ageMs() < AGED_MS) return this.#failedWatch(end.message, null);
         this.#held.forgetSeen();
         return Math.min(this.#failedWatch(end.message, null), AGED_PAUSE_MS);
@@ -233,14 +232,14 @@ export class Reflector<T extends Item> {
     return this.#failed(why, retryAfterMs);
   }
 
-  /** Doubles from one second to eight, spread by half; the server's own request is the least. */
+  /** The pause: doubles from 1 s to 8 s, ±25 %, and at least `retryAfterMs`. */
   #failed(why: string, retryAfterMs: number | null): number {
     const { log, path, random } = this.#options;
     this.#failures += 1;
     this.#problem = why;
-    const isTold = this.#failures === TOLD_FAILURES && !isExplained(why);
+    const isWarned = this.#failures === LOGGED_FAILURES && !isExplained(why);
     const about = { path, reason: why, times: this.#failures };
-    log(isTold ? "warn" : "debug", "informer out of sync", about);
+    log(isWarned ? "warn" : "debug", "informer out of sync", about);
     const doubled = PAUSE_LEAST_MS * 2 ** Math.min(this.#failures - 1, 10);
     const pauseMs = Math.min(doubled, PAUSE_MOST_MS) * (0.75 + random() / 2);
     const desiredMs = Math.min(retryAfterMs ?? 0, RETRY_AFTER_MOST_MS);
@@ -249,9 +248,7 @@ export class Reflector<T extends Item> {
 
   #heard(): void {
     const { clock, log, path } = this.#options;
-    if (this.#failures >= TOLD_FAILURES) {
-      log("info", "informer resynchronized", { path });
-    }
+    if (this.#failures >= LOGGED_FAILURES) log("info", "informer resynchronized", { path });
     this.#failures = 0;
     this.#problem = null;
     this.#heardMs = clock.monoMs();
@@ -269,10 +266,31 @@ export class Reflector<T extends Item> {
   }
 }
 
-/** For the log, and how long the server wants us to wait. */
+/** Text for the log, and the server's `Retry-After`. */
 function reasonOf(answer: Exclude<ListAnswer<unknown>, { kind: "ok" }>): [string, number | null] {
   if (answer.kind === "lost") return [answer.message, null];
   const said = `${answer.status} ${answer.reason}: ${answer.message}`;
   if (answer.status !== 403) return [said, answer.retryAfterMs];
   return [explainForbidden(answer) ?? `${FORBIDDEN} (${said})`, answer.retryAfterMs];
+}
+
+/**
+ * A copy this old is stale: on a quiet cluster a bookmark comes each 60 s (measured on
+ * kube-apiserver 1.37.1), so one of them may be late.
+ */
+export const STALE_MS = 100_000;
+/** While lists or watches fail, the copy is stale much sooner. */
+const TROUBLED_MS = 15_000;
+
+type Copy = { problem: string | null; synced(): boolean; ageMs(): number };
+
+/** Why the copy of these objects is stale, for display; `null`: it is current. */
+export function darkCopy(what: string, copy: Copy): string | null {
+  const { problem } = copy;
+  const why = problem === null ? "" : `: ${problem}`;
+  if (!copy.synced()) return `the cluster's ${what} are not known yet${why}`;
+  const ageMs = copy.ageMs();
+  const isOld = ageMs > STALE_MS || (problem !== null && ageMs > TROUBLED_MS);
+  if (!isOld) return null;
+  return `no update of ${what} from Kubernetes for ${Math.round(ageMs / 1_000)} s${why}`;
 }

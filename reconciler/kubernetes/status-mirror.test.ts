@@ -5,7 +5,7 @@ import { openFakeKube } from "../../simulator/cluster/fake.ts";
 import type { FakeKube } from "../../simulator/cluster/fake.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 import { StatusMirror } from "./status-mirror.ts";
-import type { DesiredStatus } from "./status-mirror.ts";
+import type { DesiredStatus, MirrorPorts } from "./status-mirror.ts";
 
 const NAME = "gpu-17";
 const ACCOUNT = "system:serviceaccount:navarch:navarch";
@@ -28,8 +28,13 @@ beforeEach(() => {
 
 function open(): StatusMirror {
   const log = (_level: string, line: string) => void lines.push(line);
-  const tell = ({ note }: { note: string }) => void removed.push(note);
-  return new StatusMirror({ api: kube, clock, random: () => 0.5, log, removed: tell });
+  return openWith({ log, removed: ({ note }) => void removed.push(note) });
+}
+
+function openWith(change: Partial<MirrorPorts>): StatusMirror {
+  const none = (): void => undefined;
+  const quiet = { log: none, contested: none, removed: none };
+  return new StatusMirror({ api: kube, clock, random: () => 0.5, ...quiet, ...change });
 }
 
 const live = (): KubeNode => liveNode(kube, NAME);
@@ -433,10 +438,7 @@ describe("StatusMirror", () => {
 
   test("puts a taint back ever more rarely while somebody removes it, and says so", async () => {
     const told: string[] = [];
-    mirror = new StatusMirror({
-      ...{ api: kube, clock, random: () => 0.5, log: () => undefined },
-      contested: ({ note }) => void told.push(note),
-    });
+    mirror = openWith({ contested: ({ note }) => void told.push(note) });
     await tend([desired(sick())]);
     let puts = 0;
     for (let second = 0; second < 37; second++) {
@@ -473,7 +475,7 @@ describe("StatusMirror", () => {
       },
     };
     kube.setFault({ latencyMs: 5 });
-    mirror = new StatusMirror({ api, clock, random: () => 0.5, log: () => undefined });
+    mirror = openWith({ api });
     await tend(nodes.map((object) => desired({ object })));
     expect(most).toBe(8);
     expect(nodes.filter(({ name }) => liveNode(kube, name).conditions.length === 2)).toHaveLength(

@@ -8,11 +8,10 @@
  * every queue.
  */
 import type { Log } from "../core/clock.ts";
-import { ForeignTaints, formatRemoved } from "./foreign-taint.ts";
 import { InFlight } from "./in-flight.ts";
-import { isExplained, type NodePorts } from "./node-call.ts";
-import { isForeign, type KubeNode } from "../core/kubernetes/object.ts";
-import { isNewer } from "../core/kubernetes/object.ts";
+import { backoffMs, isExplained, type NodePorts } from "./node-call.ts";
+import { isForeign, isNewer, type KubeNode } from "../core/kubernetes/object.ts";
+import { ForeignTaints, formatRemoved } from "./taint.ts";
 import { aimOf, clearRequests, judgeStatus, wantedTaints } from "./status-diff.ts";
 import type { StatusMemory, StatusStep, DesiredStatus } from "./status-diff.ts";
 import { writeStatus } from "./status-write.ts";
@@ -53,9 +52,9 @@ export type { DesiredStatus } from "./status-diff.ts";
 export type MirrorPorts = NodePorts & {
   log: Log;
   /** Another client removes our values repeatedly: for an Event on the Node. */
-  contested?: (one: StatusNote) => void;
+  contested: (one: StatusNote) => void;
   /** Another client's value under one of our names was removed. */
-  removed?: (one: StatusNote) => void;
+  removed: (one: StatusNote) => void;
 };
 
 export type StatusNote = { name: string; uid: string; pool: string | null; note: string };
@@ -175,7 +174,7 @@ export class StatusMirror {
     const { name, uid, pool } = entry;
     const note = formatRemoved(keys);
     this.#ports.log("warn", note, aboutOf(entry));
-    this.#ports.removed?.({ name, uid, pool, note });
+    this.#ports.removed({ name, uid, pool, note });
   }
 
   /**
@@ -298,14 +297,14 @@ export class StatusMirror {
     pace.trouble = message;
     if (pace.putBacks > CONTESTED_MIN) return;
     this.#ports.log("warn", message, aboutOf(entry));
-    this.#ports.contested?.({ name, uid, pool, note: `${message}; ${CONTEST_ADVICE}` });
+    this.#ports.contested({ name, uid, pool, note: `${message}; ${CONTEST_ADVICE}` });
   }
 
   #fail(entry: Entry, pace: Pace, message: string, retryAfterMs: number | null): void {
     const { clock, random, log } = this.#ports;
-    const ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** Math.min(pace.failures, 10));
+    const waitMs = backoffMs(pace.failures, BACKOFF_MS, BACKOFF_MAX_MS, random);
     pace.failures += 1;
-    pace.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, ms * (0.5 + random()));
+    pace.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, waitMs);
     if (pace.trouble !== message) {
       const level = isExplained(message) ? "debug" : "warn";
       log(level, "Node not updated", { ...aboutOf(entry), reason: message });

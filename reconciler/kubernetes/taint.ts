@@ -1,19 +1,18 @@
 /**
- * Single taints on a Node. `spec.taints` is one atomic list that many write, so it is changed by a
- * JSON patch that first tests UID, version and the very entries that it touches: nobody else's
- * taint is ever rewritten, and a lost race is read again (docs/reference/kubernetes.md#taints).
+ * Adds and removes single taints of a Node. `spec.taints` is one atomic list with many writers, so
+ * a JSON patch first tests UID, version and the entries that it touches: other taints are never
+ * rewritten, and a lost race is retried from a new read (docs/reference/kubernetes.md#taints).
  *
- * NoExecute is used for an instance that is confirmed gone, and for nothing else: eviction by taint
- * asks no disruption budget.
+ * NoExecute is used only for an instance that is confirmed gone: it ignores disruption budgets.
  */
 import { PATCH } from "./api.ts";
 import type { KubeRequest, Lane } from "./api.ts";
 import { CALL_MS, nodePath } from "./node-call.ts";
 import type { Loss, NodePorts, OtherObject, Refusal } from "./node-call.ts";
-import type { KubeNode, Taint } from "../core/kubernetes/object.ts";
+import { TAINT } from "../core/kubernetes/object.ts";
+import type { KubeNode, Taint, TaintName } from "../core/kubernetes/object.ts";
 import { settleNode } from "./settle-node.ts";
 import type { NodeTarget } from "./settle-node.ts";
-import { type TaintName, TAINT } from "../core/kubernetes/object.ts";
 
 /** A taint's value obeys the rules of a label's: 63 of `A-Z a-z 0-9 . _ -`. */
 export function taintValue(text: string): string {
@@ -31,12 +30,12 @@ export const OUT_OF_SERVICE_TAINT: Taint = { ...TAINT.outOfService, value: "node
 export type TaintChange = { want: readonly Taint[]; drop: readonly TaintName[] };
 
 export type TaintAnswer =
-  /** It is so now, on this very object. */
+  /** The object as it is now. */
   { kind: "done"; object: KubeNode } | OtherObject | Refusal | Loss;
 
 type Operation = { op: "test" | "add" | "remove"; path: string; value?: unknown };
 
-/** Puts and takes away exactly these taints. Idempotent; one request if anything must change. */
+/** Adds and removes exactly these taints. Idempotent; sends one request if anything differs. */
 export function changeTaints(
   ports: NodePorts,
   target: NodeTarget & { lane: Lane },
@@ -49,7 +48,7 @@ export function changeTaints(
   });
 }
 
-/** `null` = nothing to change. */
+/** `null`: nothing to change. */
 export function taintRequest(
   live: KubeNode,
   { want, drop }: TaintChange,
@@ -68,8 +67,8 @@ export function taintRequest(
     if (at === -1) break;
     changes.push(...isAt(at, taint), { op: "remove", path: `/spec/taints/${at}` });
   }
-  const fresh = want.filter((taint) => indexOf(live, taint) === -1).map(print);
-  // The list may be absent, and nothing can be appended to what is not there.
+  const fresh = want.filter((taint) => indexOf(live, taint) === -1).map(entryOf);
+  // A JSON patch cannot append to an absent list.
   if (live.taints.length === 0 && fresh.length > 0)
     changes.push({ op: "add", path: "/spec/taints", value: fresh });
   else for (const value of fresh) changes.push({ op: "add", path: "/spec/taints/-", value });
@@ -89,13 +88,48 @@ export function taintRequest(
   };
 }
 
-const indexOf = (live: KubeNode, { key, effect }: TaintName): number =>
-  live.taints.findIndex((taint) => taint.key === key && taint.effect === effect);
+const indexOf = ({ taints }: KubeNode, { key, effect }: TaintName): number =>
+  taints.findIndex((taint) => taint.key === key && taint.effect === effect);
 
 const isAt = (at: number, { key, effect }: TaintName): Operation[] => [
   { op: "test", path: `/spec/taints/${at}/key`, value: key },
   { op: "test", path: `/spec/taints/${at}/effect`, value: effect },
 ];
 
-const print = ({ key, value, effect }: Taint): Record<string, string> =>
+const entryOf = ({ key, value, effect }: Taint): Record<string, string> =>
   value === null ? { key, effect } : { key, value, effect };
+
+/** Our own write may arrive seconds after it stopped being wanted. */
+const WANTED_MS = 60_000;
+const KEYS: readonly TaintName[] = [TAINT.unhealthy, TAINT.draining];
+
+/**
+ * Taints under our keys that another client added: they appeared while none was wanted here. Memory
+ * of one process: what its first look shows counts as ours.
+ */
+export class ForeignTaints {
+  readonly #wantedAtMs = new Map<string, number>();
+  readonly #theirs = new Set<string>();
+
+  /** Two versions of one object, and the keys that are wanted on it. */
+  see(before: KubeNode, after: KubeNode, wanted: ReadonlySet<string>, now: number): void {
+    for (const name of KEYS) {
+      const { key } = name;
+      if (wanted.has(key)) this.#wantedAtMs.set(key, now);
+      const wantedAtMs = this.#wantedAtMs.get(key) ?? Number.NEGATIVE_INFINITY;
+      if (wanted.has(key) || indexOf(after, name) === -1) this.#theirs.delete(key);
+      else if (indexOf(before, name) === -1 && now - wantedAtMs > WANTED_MS) this.#theirs.add(key);
+    }
+  }
+
+  /** Those among `drop` that another client added. */
+  among(drop: readonly TaintName[]): string[] {
+    return drop.flatMap(({ key }) => (this.#theirs.has(key) ? [key] : []));
+  }
+}
+
+export function formatRemoved(keys: readonly string[]): string {
+  const which = keys.length === 1 ? `taint ${keys[0]}` : `taints ${keys.join(", ")}`;
+  const own = keys.length === 1 ? "it is Navarch's own" : "they are Navarch's own";
+  return `${which} removed: ${own}. To keep work off the Node, use kubectl cordon`;
+}

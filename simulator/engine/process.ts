@@ -174,6 +174,8 @@ function openHands(ports: ProcessPorts, clock: Clock): Hands {
     clock,
     random: seeded(given.seed),
     log,
+    join: null,
+    marked: () => undefined,
   });
   return { scheduler, line };
 }

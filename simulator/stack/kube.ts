@@ -12,7 +12,7 @@ import type { KubeFault as ServerFault } from "../cluster/fault.ts";
 import type { KubeWrite } from "../cluster/world.ts";
 import { ANNOTATION } from "../../reconciler/core/kubernetes/object.ts";
 import { readNode } from "../../reconciler/kubernetes/read-node.ts";
-import { isWorkload } from "../../reconciler/kubernetes/workload.ts";
+import { isWorkload } from "../../reconciler/kubernetes/read-pod.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { ClusterSpec } from "../scenario/cluster.ts";
 import type { KubectlWord, KubeFault } from "../scenario/scenario.ts";

@@ -190,6 +190,8 @@ describe.skipIf(missing !== null)("Node objects on a real server", () => {
     const mirror = new StatusMirror({
       ...ports(),
       log: (_level, line) => void told.push(line),
+      contested: () => undefined,
+      removed: () => undefined,
     });
     const desired = (more: Partial<DesiredStatus>): DesiredStatus => ({
       name: "m1",

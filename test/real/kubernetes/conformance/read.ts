@@ -43,7 +43,7 @@ async function watchLife(ground: Ground): Promise<string> {
     ground.api,
     MAPS,
     { labelSelector: "of=watch" },
-    { timeoutMs: CALL_MS },
+    { timeoutMs: CALL_MS, read },
   );
   if (empty.kind !== "ok") throw new Error(JSON.stringify(empty));
   const events: WatchEvent[] = [];
