@@ -10,11 +10,10 @@ import type { Node, PoolState } from "../../schema/node.ts";
 import type { UnitOfWork } from "../core/unit-of-work.ts";
 import { countsIn, type Fleet, type Sight } from "../core/fleet.ts";
 import type { Presence } from "./presence.ts";
-import { countNodes } from "../core/scaling/node-counts.ts";
 import { demandProblem, knownQueue, type Heard } from "../core/scaling/demand.ts";
 import { Load } from "./load.ts";
 import { flatten, recommend } from "../core/scaling/recommend.ts";
-import type { Snapshot } from "../core/scaling/snapshot.ts";
+import { countNodes, type Snapshot } from "../core/scaling/snapshot.ts";
 import { poolEvent } from "../core/told-event.ts";
 
 export type ScalerInput = {
@@ -118,14 +117,11 @@ export class Scaler {
     const queue = knownQueue(heardOf(pool.name, state, sight), sight.now, interval);
     return {
       desired: state.desired,
-      provisioning: counts.provisioning,
       registered: counts.registered.length,
-      healthy: counts.healthy,
       spare: counts.spare,
       min: pool.scaling.minNodes,
       max: pool.scaling.maxNodes,
       utilization,
-      pending: queue?.pendingJobs ?? null,
       queueDepth: queue?.queueDepth ?? null,
       gpuDepth: queue?.gpuDepth ?? null,
       history: memory.history,

@@ -11,7 +11,7 @@ import { kubeOf, nodeOf } from "../../../test/world/part.ts";
 import { UnitOfWork, mirrorChange, newMirror } from "../unit-of-work.ts";
 import type { DrainSight, Fleet } from "../fleet.ts";
 import { applyPlan } from "../fold/plan.ts";
-import { countNodes } from "../scaling/node-counts.ts";
+import { countNodes } from "../scaling/snapshot.ts";
 import { emptyChange } from "../store.ts";
 import { askedOf } from "./asked.ts";
 import { decide } from "./decide.ts";

@@ -2,8 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Autoscaler } from "../../../schema/config.ts";
-import { slopeOf } from "./predictive.ts";
-import { flatten, recommend } from "./recommend.ts";
+import { flatten, recommend, slopeOf } from "./recommend.ts";
 import { windowAt } from "./scheduled.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -13,14 +12,11 @@ const NOW = Date.UTC(2026, 0, 7, 12); // A Wednesday.
 function snap(desired: number, more: Partial<Snapshot> = {}): Snapshot {
   return {
     desired,
-    provisioning: 0,
     registered: desired,
-    healthy: desired,
     spare: desired,
     min: 1,
     max: 50,
     utilization: null,
-    pending: null,
     queueDepth: null,
     gpuDepth: null,
     history: [],
@@ -121,12 +117,12 @@ describe("recommend() reactive", () => {
 
   test("buys for the load of those that carry it, however long the rest boots", () => {
     const booting = (desired: number): Snapshot =>
-      snap(desired, { registered: 2, provisioning: desired - 2, utilization: 100 });
+      snap(desired, { registered: 2, utilization: 100 });
     expect(sizeOf(reactive(), booting(2))).toBe(3);
     expect(sizeOf(reactive(), booting(3))).toBe(3);
-    const eight = snap(9, { registered: 8, provisioning: 1, utilization: 100 });
+    const eight = snap(9, { registered: 8, utilization: 100 });
     expect(sizeOf(reactive(), eight)).toBe(10);
-    expect(sizeOf(reactive(), { ...eight, desired: 10, provisioning: 2 })).toBe(10);
+    expect(sizeOf(reactive(), { ...eight, desired: 10 })).toBe(10);
   });
 
   test("with nothing booting the bound on growth never bites", () => {
@@ -297,7 +293,7 @@ describe("recommend() predictive", () => {
 
   test("a purchase that boots is not made again at the next look", () => {
     const seen = { history: [55, 65, 75], utilization: 75, registered: 4 };
-    expect(sizeOf(predictive(), snap(5, { ...seen, provisioning: 1 }))).toBe(5);
+    expect(sizeOf(predictive(), snap(5, seen))).toBe(5);
   });
 
   test("slopeOf() is that of a line through equally spaced points", () => {
@@ -400,7 +396,6 @@ const anySnapshot: fc.Arbitrary<Snapshot> = fc
   })
   .map((r) =>
     snap(r.desired, {
-      provisioning: Math.min(r.booting, r.desired),
       registered: Math.max(0, r.desired - r.booting),
       spare: Math.min(r.spare, r.desired),
       min: r.min,

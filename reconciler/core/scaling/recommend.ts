@@ -1,15 +1,20 @@
 /**
- * What size an autoscaler recommends. Pure: a function of its configuration and one snapshot. In
+ * Recommends a pool's size: a pure function of the autoscaler's configuration and one snapshot. In
  * every type a size outside min…max is brought back first, and no recommendation leaves them.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { recommendComposite } from "./composite.ts";
-import { recommendPredictive } from "./predictive.ts";
-import { recommendQueue } from "./queue.ts";
-import { recommendReactive } from "./reactive.ts";
-import { recommendScheduled } from "./scheduled.ts";
-import { clamp, enforce, type Recommendation, type Snapshot } from "./snapshot.ts";
+import { formatWindow, windowAt } from "./scheduled.ts";
+import { clamp, enforce, hold, size, type Recommendation, type Snapshot } from "./snapshot.ts";
+
+type Of<T extends Autoscaler["type"]> = Extract<Autoscaler, { type: T }>;
+
+/** Utilisation in percent that `predictive` keeps below, and the one that it then aims for. */
+const PREDICTED_PERCENT_MAX = 80;
+const PREDICTED_PERCENT_GOAL = 70;
+
+/** Keeps the rounding error of a floating-point sum from adding a node. */
+const EPSILON = 1e-9;
 
 /** A size (perhaps the present one), or `hold` when nothing usable is known. */
 export function recommend(autoscaler: Autoscaler, snapshot: Snapshot): Recommendation {
@@ -23,11 +28,11 @@ function ask(autoscaler: Autoscaler, snapshot: Snapshot): Recommendation {
     case "queue":
       return recommendQueue(autoscaler, snapshot);
     case "scheduled":
-      return recommendScheduled(autoscaler, snapshot, recommend);
+      return recommendScheduled(autoscaler, snapshot);
     case "predictive":
-      return recommendPredictive(autoscaler, snapshot, recommend);
+      return recommendPredictive(autoscaler, snapshot);
     case "composite":
-      return recommendComposite(autoscaler, snapshot, recommend);
+      return recommendComposite(autoscaler, snapshot);
     default:
       return unreachable(autoscaler);
   }
@@ -49,4 +54,142 @@ export function flatten(autoscaler: Autoscaler): Autoscaler[] {
     default:
       return unreachable(autoscaler);
   }
+}
+
+/** Mean GPU utilisation against two thresholds, one step at a time. */
+function recommendReactive(autoscaler: Of<"reactive">, snapshot: Snapshot): Recommendation {
+  const { scaleUpThreshold: up, scaleDownThreshold: down, step } = autoscaler;
+  const { desired, utilization, registered } = snapshot;
+  if (utilization === null) return hold("GPU utilisation is unknown", "unknown");
+  const seen = `GPU utilisation ${formatPercent(utilization)}`;
+  if (utilization > up) {
+    const nodes = boundedGrowth(desired + step, (registered * utilization) / up, step, snapshot);
+    const because = `${seen} is above ${formatPercent(up)}`;
+    if (nodes > desired) return size(nodes, because);
+    return size(desired, `${because}, and what was bought for it is still coming up`);
+  }
+  if (utilization < down) {
+    // Never so few that their load would exceed the upper threshold at once.
+    const least = Math.min(desired - 1, Math.ceil((registered * utilization) / up - EPSILON));
+    return size(Math.max(0, least, desired - step), `${seen} is below ${formatPercent(down)}`);
+  }
+  return size(desired, `${seen} is within ${formatPercent(down)} and ${formatPercent(up)}`);
+}
+
+/**
+ * `wanted`, at most what the registered nodes' load explains (`need`), at least the present size:
+ * a node that boots for fifteen minutes must not be bought again at every cooldown. One step above
+ * the registered nodes is always allowed.
+ */
+function boundedGrowth(wanted: number, need: number, step: number, from: Snapshot): number {
+  const explained = Math.max(Math.ceil(need - EPSILON), from.registered + step);
+  return Math.max(from.desired, Math.min(wanted, explained));
+}
+
+/**
+ * Pending and running jobs against jobs per node. A smaller queue takes idle nodes only: the depth
+ * includes a running job, but not the node that it runs on.
+ */
+function recommendQueue({ count, jobsPerNode }: Of<"queue">, snapshot: Snapshot): Recommendation {
+  const { queueDepth, gpuDepth, desired, spare, min } = snapshot;
+  const depth = count === "gpus" ? gpuDepth : queueDepth;
+  if (depth === null) return hold("queue depth is unknown", "unknown");
+  const needed = Math.ceil(depth / jobsPerNode);
+  const because = `queue depth ${depth}${count === "gpus" ? " GPUs" : ""} at ${jobsPerNode} a node`;
+  const target = Math.max(needed, min);
+  const least = desired - spare;
+  if (target >= desired || least <= target) return size(target, because);
+  const verb = spare === 1 ? "is" : "are";
+  const idle = spare === 0 ? "no node is idle" : `only ${spare} of its nodes ${verb} idle`;
+  return size(least, `${because} needs ${target}, but ${idle}`);
+}
+
+/** The first open window narrows the bounds of the fallback, never beyond those of the pool. */
+function recommendScheduled(autoscaler: Of<"scheduled">, snapshot: Snapshot): Recommendation {
+  const window = windowAt(autoscaler, snapshot.now);
+  const { fallback } = autoscaler;
+  if (window === null) {
+    if (fallback !== null) return recommend(fallback, snapshot);
+    return hold("no window of the schedule is open", "quiet");
+  }
+  const inside = (nodes: number): number => Math.min(Math.max(nodes, snapshot.min), snapshot.max);
+  const narrowed = { ...snapshot, min: inside(window.minNodes), max: inside(window.maxNodes) };
+  const name = `scheduled window ${formatWindow(window)} in ${autoscaler.timezone}`;
+  const forced = enforce(narrowed);
+  if (forced !== null) return { ...forced, because: `${name}: ${forced.because}` };
+  if (fallback === null) return size(snapshot.desired, `${name} holds it`);
+  const answer = recommend(fallback, narrowed);
+  return { ...answer, because: `${name}: ${answer.because}` };
+}
+
+/**
+ * The trend of the pool's own utilisation; a line through samples of different machines would be no
+ * trend. It only recommends growth and leaves the rest to its fallback.
+ */
+function recommendPredictive(autoscaler: Of<"predictive">, snapshot: Snapshot): Recommendation {
+  const { lookbackWindow, growthFactor, fallback } = autoscaler;
+  const { history, utilization, desired, registered } = snapshot;
+  const rest = (because: string, cause: "unknown" | "quiet" = "quiet"): Recommendation =>
+    fallback === null ? hold(because, cause) : recommend(fallback, snapshot);
+  if (utilization === null) return rest("GPU utilisation is unknown", "unknown");
+  if (history.length < lookbackWindow) {
+    return rest(`${history.length} of ${lookbackWindow} samples are there for a trend`);
+  }
+  const predicted = utilization + slopeOf(history.slice(-lookbackWindow)) * growthFactor;
+  const seen = `predicted GPU utilisation ${formatPercent(predicted)}`;
+  const max = PREDICTED_PERCENT_MAX;
+  if (predicted <= max) return rest(`${seen} is not above ${max} %`);
+  const goal = PREDICTED_PERCENT_GOAL;
+  const wanted = Math.max(Math.ceil((desired * predicted) / goal - EPSILON), desired + 1);
+  const nodes = boundedGrowth(wanted, (registered * predicted) / goal, 1, snapshot);
+  if (nodes > desired) return size(nodes, `${seen} is above ${max} %`);
+  return size(desired, `${seen}, and what was bought for it is still coming up`);
+}
+
+/** Slope of the least-squares line through equally spaced values, per sample. @internal */
+export function slopeOf(values: readonly number[]): number {
+  const n = values.length;
+  if (n < 2) return 0;
+  const middle = (n - 1) / 2;
+  const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  let above = 0;
+  let below = 0;
+  for (const [index, value] of values.entries()) {
+    above += (index - middle) * (value - mean);
+    below += (index - middle) ** 2;
+  }
+  return above / below;
+}
+
+/**
+ * Several autoscalers on one pool, in any order. A member without a usable signal abstains: it
+ * votes neither for the present size nor for zero. When all abstain the size is held.
+ */
+function recommendComposite(autoscaler: Of<"composite">, snapshot: Snapshot): Recommendation {
+  const { mode } = autoscaler;
+  const answers = autoscaler.autoscalers.map((member) => recommend(member, snapshot));
+  const votes = answers.filter((answer) => answer.kind === "size");
+  const abstained = answers.filter((answer) => answer.kind === "hold");
+  const silent = abstained.map((one) => one.because).join("; ");
+  if (votes.length === 0) {
+    const isLost = abstained.some((one) => one.cause === "unknown");
+    return hold(silent, isLost ? "unknown" : "quiet");
+  }
+  const sizes = votes.map((vote) => vote.nodes);
+  const mean = sizes.reduce((sum, one) => sum + one, 0) / sizes.length;
+  const nodes =
+    mode === "max" ? Math.max(...sizes) : mode === "min" ? Math.min(...sizes) : Math.ceil(mean);
+  // All votes decide an average; the winners alone decide a maximum or minimum.
+  const deciding = mode === "avg" ? votes : votes.filter((vote) => vote.nodes === nodes);
+  const words = [...new Set(deciding.map((vote) => vote.because))].join("; ");
+  const rest = silent === "" ? "" : ` (without a voice: ${silent})`;
+  const how = votes.length === 1 ? "" : `${mode} of ${votes.length}: `;
+  const isUrgent = mode !== "avg" && deciding.some((vote) => vote.cause === "bounds");
+  const because = `${how}${words}${rest}`;
+  return size(nodes, because, isUrgent ? "bounds" : "signal");
+}
+
+/** `91 %` or `90.5 %`: at most one decimal. */
+function formatPercent(value: number): string {
+  return `${Math.round(value * 10) / 10} %`;
 }

@@ -1,36 +1,12 @@
 /**
- * Windows of the week, each with its own floor and ceiling. Pure. Time is compared as a wall clock
- * in the named zone shows it: a boundary inside the hour that spring skips takes effect right after
- * it, and the hour that autumn repeats counts both times. The first window that matches decides,
- * and stays inside the pool's own bounds, which nothing may leave.
+ * The open window of a weekly schedule. Pure. Time is compared as a wall clock in the named zone
+ * shows it: a boundary inside the hour that spring skips takes effect right after it, and the hour
+ * that autumn repeats counts both times.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
-import { clamp, enforce, hold, size, type Ask, type Recommendation } from "./snapshot.ts";
-import type { Snapshot } from "./snapshot.ts";
 
 type Scheduled = Extract<Autoscaler, { type: "scheduled" }>;
 type Window = Scheduled["schedule"][number];
-
-export function recommendScheduled(
-  autoscaler: Scheduled,
-  snapshot: Snapshot,
-  ask: Ask<Autoscaler>,
-): Recommendation {
-  const window = windowAt(autoscaler, snapshot.now);
-  const { fallback } = autoscaler;
-  if (window === null) {
-    if (fallback !== null) return ask(fallback, snapshot);
-    return hold("no window of the schedule is open", "quiet");
-  }
-  const inside = (nodes: number): number => Math.min(Math.max(nodes, snapshot.min), snapshot.max);
-  const narrowed = { ...snapshot, min: inside(window.minNodes), max: inside(window.maxNodes) };
-  const name = `scheduled window ${formatWindow(window)} in ${autoscaler.timezone}`;
-  const forced = enforce(narrowed);
-  if (forced !== null) return { ...forced, because: `${name}: ${forced.because}` };
-  if (fallback === null) return size(snapshot.desired, `${name} holds it`);
-  const answer = clamp(ask(fallback, narrowed), narrowed);
-  return { ...answer, because: `${name}: ${answer.because}` };
-}
 
 /** The first window that is open at `now` (wall milliseconds), or `null`. */
 export function windowAt(autoscaler: Scheduled, now: number): Window | null {
@@ -38,9 +14,8 @@ export function windowAt(autoscaler: Scheduled, now: number): Window | null {
   return autoscaler.schedule.find((window) => isOpen(window, day, minute)) ?? null;
 }
 
-/** The day that a window names is the one on which it starts. */
-function isOpen(window: Window, day: number, minute: number): boolean {
-  const { days, startMinute, endMinute } = window;
+/** A window belongs to the day on which it starts. */
+function isOpen({ days, startMinute, endMinute }: Window, day: number, minute: number): boolean {
   if (startMinute < endMinute) {
     return days.includes(day) && minute >= startMinute && minute < endMinute;
   }
@@ -65,11 +40,9 @@ function localTime(zone: string, now: number): { day: number; minute: number } {
   return { day: DAYS.indexOf(parts.get("weekday") ?? ""), minute };
 }
 
-function formatWindow({ startMinute, endMinute }: Window): string {
-  return `${formatMinute(startMinute)}–${formatMinute(endMinute)}`;
-}
-
-function formatMinute(minute: number): string {
+/** `22:00–06:00` */
+export function formatWindow({ startMinute, endMinute }: Window): string {
   const two = (n: number): string => String(n).padStart(2, "0");
-  return `${two(Math.floor(minute / 60))}:${two(minute % 60)}`;
+  const clock = (minute: number): string => `${two(Math.floor(minute / 60))}:${two(minute % 60)}`;
+  return `${clock(startMinute)}–${clock(endMinute)}`;
 }

@@ -1,27 +1,23 @@
 /**
- * What an autoscaler looks at and what it answers. Both are plain values, so that a recommendation
- * is a pure function of a snapshot: no clock, no fleet, no memory of its own. `null` always means
- * "not known" and never stands for zero.
+ * What an autoscaler reads and what it answers, as plain values: a recommendation is a pure
+ * function of a snapshot. `null` always means "not known", never zero.
  */
+import type { Node } from "../../../schema/node.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import { type Sight, workOn } from "../fleet.ts";
+
 export type Snapshot = {
-  /**
-   * The wanted size as stored. It is also the "current" size of the rules: every slot up to it is
-   * owned or being bought, whether or not anything in it has spoken yet.
-   */
+  /** The stored wanted size, which rules use as the current one: all of it is owned or bought. */
   desired: number;
-  /** Nodes decided, asked for, booting or not yet verified. */
-  provisioning: number;
-  /** Nodes whose agent spoke and that are not on their way out. */
+  /** Nodes whose agent has reported and that are not leaving. */
   registered: number;
-  healthy: number;
   /** Nodes that can be removed without ending work. */
   spare: number;
   min: number;
   max: number;
-  /** Mean of the pool's GPUs in percent, from samples that are fresh. */
+  /** Mean of the pool's GPUs in percent, from fresh samples. */
   utilization: number | null;
-  pending: number | null;
-  /** Pending and running jobs, and the GPUs that they ask for. */
+  /** Pending and running jobs, and the GPUs that they request. */
   queueDepth: number | null;
   gpuDepth: number | null;
   /** Pool utilisation, one value an evaluation, oldest first. */
@@ -36,49 +32,76 @@ export type Recommendation =
    */
   | { kind: "size"; nodes: number; because: string; cause: "bounds" | "signal" }
   /**
-   * No opinion: the size stays, and a composite does not count this member. `unknown` is a signal
-   * that is missing, which people are told; `quiet` is a rule that does not apply now.
+   * The size stays, and a composite does not count this member. `unknown`: a signal is missing,
+   * which is reported to people; `quiet`: the rule does not apply now.
    */
   | { kind: "hold"; because: string; cause: "unknown" | "quiet" };
 
-/** Asks a nested autoscaler; passed in, so that the types need not know each other. */
-export type Ask<A> = (autoscaler: A, snapshot: Snapshot) => Recommendation;
+type Size = Extract<Recommendation, { kind: "size" }>;
 
-export const size = (nodes: number, because: string): Recommendation => ({
-  kind: "size",
-  nodes,
-  because,
-  cause: "signal",
-});
+export function size(nodes: number, because: string, cause: Size["cause"] = "signal"): Size {
+  return { kind: "size", nodes, because, cause };
+}
 
-export const hold = (because: string, cause: "unknown" | "quiet"): Recommendation => ({
-  kind: "hold",
-  because,
-  cause,
-});
+export function hold(because: string, cause: "unknown" | "quiet"): Recommendation {
+  return { kind: "hold", because, cause };
+}
 
-/** The floor or the ceiling if the wanted size is outside, in every type; else `null`. */
-export function enforce(snapshot: Snapshot): Recommendation | null {
-  const { desired, min, max } = snapshot;
-  if (desired < min) {
-    return { kind: "size", nodes: min, because: `below the floor of ${min}`, cause: "bounds" };
-  }
-  if (desired > max) {
-    return { kind: "size", nodes: max, because: `above the ceiling of ${max}`, cause: "bounds" };
-  }
+/** The floor or the ceiling if the wanted size is outside; else `null`. */
+export function enforce({ desired, min, max }: Snapshot): Recommendation | null {
+  if (desired < min) return size(min, `below the floor of ${min}`, "bounds");
+  if (desired > max) return size(max, `above the ceiling of ${max}`, "bounds");
   return null;
 }
 
-/** A recommendation cut to min…max, saying so. */
-export function clamp(answer: Recommendation, snapshot: Snapshot): Recommendation {
+/** The recommendation within min…max, with a note if it was cut. */
+export function clamp(answer: Recommendation, { min, max }: Snapshot): Recommendation {
   if (answer.kind === "hold") return answer;
-  const nodes = Math.min(Math.max(answer.nodes, snapshot.min), snapshot.max);
+  const nodes = Math.min(Math.max(answer.nodes, min), max);
   if (nodes === answer.nodes) return answer;
-  const limit = nodes === snapshot.max ? `at most ${snapshot.max}` : `at least ${snapshot.min}`;
+  const limit = nodes === max ? `at most ${max}` : `at least ${min}`;
   return { ...answer, nodes, because: `${answer.because}, ${limit}` };
 }
 
-/** `91` or `90.5`: at most one decimal. */
-export function formatPercent(value: number): string {
-  return `${Math.round(value * 10) / 10} %`;
+/**
+ * The pool's registered nodes and the number of spare ones. A node that leaves is neither capacity
+ * nor a carrier of load.
+ */
+export function countNodes(
+  nodes: Iterable<Node>,
+  sight: Sight,
+): { registered: Node[]; spare: number } {
+  const registered: Node[] = [];
+  let spare = 0;
+  for (const node of nodes) {
+    switch (node.phase.kind) {
+      case "requested":
+      case "booting":
+        spare++;
+        break;
+      case "verifying":
+        // The cluster may place work on it before it counts as a node.
+        if (workOn(sight, node.id).kind !== "busy") spare++;
+        break;
+      case "serving":
+        registered.push(node);
+        // Unknown work is not idle.
+        if (workOn(sight, node.id).kind === "empty") spare++;
+        break;
+      case "suspect":
+      case "repairing":
+      case "replacing":
+      case "held":
+        registered.push(node);
+        break;
+      case "bootstrapping":
+      case "draining":
+      case "terminating":
+      case "gone":
+        break;
+      default:
+        unreachable(node.phase);
+    }
+  }
+  return { registered, spare };
 }
