@@ -6,7 +6,7 @@ import type { Plan } from "../../schema/plan.ts";
 import type { Log } from "../core/clock.ts";
 import { decideActivation, type Round } from "../core/decide/activation.ts";
 import { decide } from "../core/decide/decide.ts";
-import { type Broken, soundPart } from "../core/decide/sound.ts";
+import { type Broken, soundPart } from "../core/decide/lint.ts";
 import type { Sight } from "../core/fleet.ts";
 import type { Ledger } from "./ledger.ts";
 import { Recorder } from "./recorder.ts";

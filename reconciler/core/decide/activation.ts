@@ -1,9 +1,8 @@
 /**
- * All that one activation decides: upgrades, what keeps pools from being set up, and the plan. Pure
- * apart from the bench that it stages on, so that a saved activation can be decided again.
- *
- * A change of phase often has its first call follow at once, so a second plan is made of what the
- * first one moved on; both are written with the facts that led to them, before anything is called.
+ * Decides one activation: upgrades, what blocks set-ups, and the plan. Pure apart from the bench
+ * that it stages on, so that a saved activation can be decided again. A change of phase often
+ * allows its first call at once, so a second plan follows the first; both are written with the
+ * facts behind them before any call.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { Plan } from "../../../schema/plan.ts";
@@ -14,9 +13,9 @@ import { stepUnready } from "../fold/unready.ts";
 import { stepUpgrade } from "../upgrade/step.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import { decide } from "./decide.ts";
-import { type Broken, soundPart } from "./sound.ts";
+import { type Broken, soundPart } from "./lint.ts";
 
-/** Where units of work are shown to what is decided after them. */
+/** Stages units of work, so that later decisions see them. */
 export type Bench = {
   fleet(): Fleet;
   work(): UnitOfWork;
@@ -26,10 +25,10 @@ export type Bench = {
 /** One plan, without the actions of pools whose plan breaks a law. */
 export type Round = { plan: Plan; broken: Broken };
 
-/** Each costs a look at the whole fleet; what needs a third has its turn in the next activation. */
+/** Each round costs a pass over the whole fleet; the rest waits for the next activation. */
 const ROUNDS_MAX = 2;
 
-/** `acts` `false`: one plan is made and nothing is staged. */
+/** `acts: false` makes one plan and stages nothing. */
 export function decideActivation(
   bench: Bench,
   config: Config,
@@ -59,7 +58,7 @@ function stage(bench: Bench, fill: (work: UnitOfWork) => void): void {
   bench.stage(work);
 }
 
-/** What keeps a pool's machines from being set up is stored, with an event when it changes. */
+/** Stores what blocks the set-up of a pool's machines, with an event when it changes. */
 function noteUnready(fleet: Fleet, config: Config, sight: Sight, work: UnitOfWork): void {
   for (const pool of config.pools) {
     const hindrance = hindranceOf(pool, sight);

@@ -74,7 +74,7 @@ export function mayTake(
   return true;
 }
 
-const ARRIVING: readonly string[] = ["booting", "bootstrapping", "verifying"];
+export const ARRIVING: readonly string[] = ["booting", "bootstrapping", "verifying"];
 
 /** Guard keys with a node on its way up. */
 export function tryingKeys(scope: Scope): Set<string> {

@@ -1,9 +1,9 @@
 /**
- * What of the world a plan may ask about, so that the runtime looks only there: ten thousand nodes
- * that serve in pools of the right size need no look at their work. Pure. It may name more than the
- * plan reads, never less (`asked.test.ts`).
+ * Lists what the next plan may read of the world, so that the runtime observes nothing else: ten
+ * thousand serving nodes in pools of the right size need no look at their work. Pure. It may list
+ * more than the plan reads, never less (`asked.test.ts`).
  */
-import type { Config, PoolConfig } from "../../../schema/config.ts";
+import type { Config } from "../../../schema/config.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import { desiredOf, type Fleet, type Sight } from "../fleet.ts";
 import { keyPathOf } from "./bootstrap.ts";
@@ -11,7 +11,7 @@ import { keyPathOf } from "./bootstrap.ts";
 export type Asked = {
   /** Nodes whose work counts. */
   work: NodeId[];
-  /** Nodes of which the least loaded may be given up. */
+  /** Nodes of pools that may shrink: the least loaded leave first. */
   load: NodeId[];
   /** Pools whose queue counts. */
   queues: PoolName[];
@@ -37,7 +37,9 @@ export function askedOf(
     if (path !== null) asked.keys.add(path);
     const isSized = isSizing && pool.scaling.autoscaler !== null;
     if (isSized) asked.queues.push(pool.name);
-    if (isSized || isOver(pool, fleet, live.get(pool.name) ?? 0)) shrinking.add(pool.name);
+    // An upper bound of what may leave: everything that is not gone counts.
+    const isOver = (live.get(pool.name) ?? 0) > desiredOf(pool, fleet.pools.get(pool.name));
+    if (isSized || isOver) shrinking.add(pool.name);
   }
   for (const { id, pool, phase } of fleet.nodes.values()) {
     const isShrinking = shrinking.has(pool) && phase.kind !== "gone";
@@ -47,10 +49,5 @@ export function askedOf(
   return asked;
 }
 
-/** Phases in which a node may be ended, or fail, as soon as nothing runs on it. */
+/** Phases in which a node may end or fail as soon as nothing runs on it. */
 const ASKED = new Set<string>(["requested", "booting", "bootstrapping", "verifying", "draining"]);
-
-/** More than the pool wants, counting whatever is not gone: an upper bound of what may leave. */
-function isOver(pool: PoolConfig, fleet: Fleet, live: number): boolean {
-  return live > desiredOf(pool, fleet.pools.get(pool.name));
-}

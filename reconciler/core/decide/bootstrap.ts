@@ -1,7 +1,6 @@
 /**
- * Which nodes are set up over SSH, and exactly how. Pure. Every parameter that the plan can know is
- * frozen into the operation (law 2), so that a configuration that changes under a running set-up
- * changes the next one, not this one.
+ * Decides which nodes are set up over SSH, and freezes the parameters into the operation (law 2): a
+ * configuration that changes during a set-up affects only the next one. Pure.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -11,11 +10,10 @@ import type { Scope } from "./decide.ts";
 
 type SetUp = PoolConfig["bootstrap"];
 
-/** How the machine becomes a node; `null` if it brings its own agent, or nothing is to do. */
+/** How the machine becomes a node; `null` if it comes with an agent or the pool sets up nothing. */
 export function setUpOf(node: Node, { pool, sight }: Scope): SetUp | null {
   if (pool === null || node.instance === null) return null;
-  if (sight.providers.get(node.instance.provider)?.bringsAgent === true) return null;
-  return setsUp(pool) ? pool.bootstrap : null;
+  return comesBare(node.instance.provider, sight) && setsUp(pool) ? pool.bootstrap : null;
 }
 
 function setsUp({ bootstrap }: PoolConfig): boolean {
@@ -23,13 +21,12 @@ function setsUp({ bootstrap }: PoolConfig): boolean {
 }
 
 /**
- * Why no machine of the pool can be set up now, through no fault of any machine. What is not
- * `known` yet is waited for as well: a machine that is bought a moment later costs nothing.
- * `total`: the pool has no provider whose machines come with an agent.
+ * Why no machine of the pool can be set up now, through no fault of any machine. Until it is
+ * `known` the plan waits as well: to buy a moment later costs nothing. `total`: no provider of the
+ * pool has machines that come with an agent.
  */
-export type Hindrance = { message: string; known: boolean; total: boolean };
+type Hindrance = { message: string; known: boolean; total: boolean };
 
-/** `null` = nothing is in the way. */
 export function hindranceOf(pool: PoolConfig, sight: Sight): Hindrance | null {
   const path = keyPathOf(pool, sight);
   if (path === null || sight.keys === null) return null;
@@ -45,12 +42,12 @@ export function keyPathOf(pool: PoolConfig, sight: Pick<Sight, "providers">): st
   return setsUp(pool) && isBare ? pool.bootstrap.sshPrivateKeyPath : null;
 }
 
-/** Whether the provider's machines need to be set up, as far as is known. */
+/** Whether the provider's machines need to be set up; true for an unknown provider. */
 export function comesBare(provider: string, sight: Pick<Sight, "providers">): boolean {
   return sight.providers.get(provider)?.bringsAgent !== true;
 }
 
-/** Where SSH is tried: the public address first, because the control plane is elsewhere mostly. */
+/** The SSH address: the public one first, because the control plane is mostly elsewhere. */
 export function addressOf({ instance }: Node): string | null {
   return instance?.externalIp ?? instance?.internalIp ?? null;
 }
@@ -91,10 +88,10 @@ export function bootstrapPayload(
   };
 }
 
-/** The provider's word first; else the key that was accepted when it was first seen. */
+/** The host keys that the provider reports; else the key that was accepted at first use. */
 function hostKeysOf(node: Node, instance: NonNullable<Node["instance"]>): string[] {
-  const told = (instance.hostKeys ?? []).map((line) => line.trim().split(/\s+/)[1] ?? line);
-  if (told.length > 0) return told;
+  const reported = (instance.hostKeys ?? []).map((line) => line.trim().split(/\s+/)[1] ?? line);
+  if (reported.length > 0) return reported;
   const seen = node.bootstrap?.hostKey ?? null;
   return seen === null ? [] : [seen];
 }

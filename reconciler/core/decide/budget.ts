@@ -1,8 +1,8 @@
 /**
- * How many nodes of a pool may be out at once, all rungs together. The denominator is the wanted
- * size, not the current count, which shrinks as nodes go (docs/reference/safety.md#budgets); in
- * flight is counted by slot, from the product's cordon until the slot's replacement is verified, so
- * a broken image stops after a handful. Pure: a budget is made for one decision and spent in it.
+ * Limits how many nodes of a pool are out at once, all repair steps together. The limit is a share
+ * of the wanted size, because the current count shrinks as nodes leave
+ * (docs/reference/safety.md#budgets). A slot is out from Navarch's cordon until its replacement is
+ * verified, so a broken image stops after a handful. Pure: made for one decision and spent in it.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -12,29 +12,27 @@ import { isEvident } from "../safety/evident.ts";
 import { holdsPlace } from "../safety/in-flight.ts";
 import { slotKeyOf } from "../safety/scope.ts";
 
-/** Whether the product has this node's slot out of service, or is filling it again. */
+/** Whether Navarch has this node's slot out of service, or is filling it again. */
 export function isOut(node: Node): boolean {
   if (holdsPlace(node)) return true;
-  // What a person took out of service is the person's; the product acts on nothing there.
+  // Navarch does not act on a node that a person took out of service.
   const theirs = node.cordon.human !== null && node.order === null;
   const marked = node.phase.kind === "suspect" && isMarked(node) && !theirs;
-  // Marking what is evidently dead costs nothing that is not lost already.
+  // To cordon an evidently dead node costs no capacity.
   return marked && node.health.verdict === "unhealthy" && !isEvident(node);
 }
 
-function isMarked(node: Node): boolean {
-  return (
-    node.cordon.product !== null || (node.operation !== null && node.operation.endsWith(".cordon"))
-  );
+function isMarked({ cordon, operation }: Node): boolean {
+  return cordon.product !== null || operation?.endsWith(".cordon") === true;
 }
 
-/** Whether the product marked the node for its silence alone. */
+/** Whether Navarch cordoned the node for its silence alone. */
 export function isMuted(node: Node): boolean {
   return node.phase.kind === "suspect" && isMarked(node) && node.health.verdict !== "unhealthy";
 }
 
 export type Budget = {
-  /** True and spent if the slot may go out, or is out already. */
+  /** True if the slot may go out, which spends the budget, or is out already. */
   take(node: Node): boolean;
   /** For messages about the node: `1 of 1 nodes are out`. */
   tell(node: Node): string;
@@ -52,19 +50,17 @@ export function openBudget(
   counts: (node: Node) => boolean,
   vacant: () => readonly Node[] = () => [],
 ): Budget {
-  const { maxUnavailable } = pool.health;
   type Side = { max: number; out: Set<string> };
   let counted: { all: Side; own: Side } | null = null;
-  const open = (): NonNullable<typeof counted> => {
-    if (counted !== null) return counted;
+  const count = (): NonNullable<typeof counted> => {
     const out = [...nodes].filter(counts).concat(vacant());
     const side = (places: number, of: readonly Node[]): Side => {
-      return { max: shareOf(maxUnavailable, places), out: new Set(of.map(slotKeyOf)) };
+      return { max: shareOf(pool.health.maxUnavailable, places), out: new Set(of.map(slotKeyOf)) };
     };
     const own = out.filter((node) => !isUnbought(node));
-    counted = { all: side(size.places, out), own: side(size.desired, own) };
-    return counted;
+    return { all: side(size.places, out), own: side(size.desired, own) };
   };
+  const open = (): NonNullable<typeof counted> => (counted ??= count());
   const sideOf = (node: Node): Side => (isUnbought(node) ? open().all : open().own);
   return {
     take(node) {

@@ -29,8 +29,7 @@ import {
   unboughtOf,
 } from "../../../test/world/part.ts";
 import { bootstrapPayload } from "./bootstrap.ts";
-import { lintPlan } from "./lint.ts";
-import { soundPart } from "./sound.ts";
+import { lintPlan, soundPart } from "./lint.ts";
 
 const drained = drainingOf({ drainedAt: NOW - 5 });
 const advance = (to: Phase, node = "n"): Action => ({

@@ -1,8 +1,8 @@
 /**
- * Plan lint: a plan that breaks a law is a bug in `decide`, found before anything is written. Pure,
- * and written against the laws rather than against `decide`, so that the two can disagree. A breach
- * names its pool: only that pool's actions are withheld, and only for as long as its plan breaks
- * the law.
+ * Checks a plan against the laws before anything is written: a plan that breaks one is a bug in
+ * `decide`. Pure, and written from the laws, so that it can disagree with `decide`. Only the
+ * actions of the breaching pool are withheld: a pool that stands still with a reason is safer than
+ * a process that ends and restarts into the same plan.
  */
 import { isDestructive, type Action } from "../../../schema/action.ts";
 import type { Config } from "../../../schema/config.ts";
@@ -12,10 +12,35 @@ import { countsIn, desiredOf, type Fleet, isUnbought, type Sight } from "../flee
 import { shareOf } from "../safety/budget.ts";
 import { isEvident } from "../safety/evident.ts";
 import { slotKeyOf } from "../safety/scope.ts";
+import { ARRIVING } from "./admit.ts";
 import { isOut } from "./budget.ts";
 
-/** `pool` `null` = nodes of no pool. */
-export type Breach = { pool: string | null; message: string };
+/** `pool: null` = nodes of no pool. */
+type Breach = { pool: string | null; message: string };
+
+/** Pools (`null` = nodes of none) whose plan breaks a law, with how. */
+export type Broken = ReadonlyMap<string | null, string>;
+
+/** The plan without the actions of pools that break a law. */
+export function soundPart(
+  fleet: Fleet,
+  config: Config,
+  sight: Sight,
+  plan: Plan,
+): { plan: Plan; broken: Broken } {
+  const byPool = Map.groupBy(lintPlan(fleet, config, sight, plan), ({ pool }) => pool);
+  const broken = new Map<string | null, string>();
+  for (const [pool, breaches] of byPool) {
+    const how = breaches.map(({ message }) => message).join("; ");
+    broken.set(pool, `the plan of pool ${pool ?? "-"} breaks a law: ${how}`);
+  }
+  const actions = plan.actions.filter((action) => !broken.has(poolOf(action, fleet)));
+  return { plan: { actions, waits: plan.waits }, broken };
+}
+
+function poolOf(action: Action, { nodes }: Fleet): string | null {
+  return action.kind === "admit" ? action.pool : (nodes.get(action.node)?.pool ?? null);
+}
 
 /** Every law that `plan` breaks; empty = sound. */
 export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan): Breach[] {
@@ -24,7 +49,7 @@ export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan)
   const admitted = new Set<string>();
   for (const action of plan.actions) {
     const node = fleet.nodes.get(action.node);
-    const pool = action.kind === "admit" ? action.pool : (node?.pool ?? null);
+    const pool = poolOf(action, fleet);
     const breach = (message: string): void => void breaches.push({ pool, message });
     if (acted.has(action.node)) breach(`two actions for node ${action.node}`);
     acted.add(action.node);
@@ -45,14 +70,10 @@ export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan)
 /** Law 6: every node that is not serving is in actions or waits. */
 function lintWaits(fleet: Fleet, plan: Plan, acted: ReadonlySet<string>, breaches: Breach[]): void {
   const waiting = new Set(plan.waits.map((wait) => wait.node));
-  for (const node of fleet.nodes.values()) {
-    const { kind } = node.phase;
-    if (kind === "gone" || kind === "serving" || acted.has(node.id) || waiting.has(node.id))
-      continue;
-    breaches.push({
-      pool: node.pool,
-      message: `${node.id} is ${kind} with neither action nor wait`,
-    });
+  for (const { id, pool, phase } of fleet.nodes.values()) {
+    const { kind } = phase;
+    if (kind === "gone" || kind === "serving" || acted.has(id) || waiting.has(id)) continue;
+    breaches.push({ pool, message: `${id} is ${kind} with neither action nor wait` });
   }
 }
 
@@ -60,7 +81,7 @@ type Say = (message: string) => void;
 
 function lintAction(node: Node, action: Action, fleet: Fleet, sight: Sight, breach: Say): void {
   const open = node.operation === null ? undefined : fleet.operations.get(node.operation);
-  // A set-up is called off by whatever ends its node.
+  // An action that ends the node cancels its set-up.
   if (node.operation !== null && open?.payload.kind !== "bootstrap")
     breach(`${action.kind} of ${node.id} while ${node.operation} is open`);
   if (node.phase.kind === "gone") breach(`${action.kind} of ${node.id}, which is gone`);
@@ -77,8 +98,8 @@ function lintAction(node: Node, action: Action, fleet: Fleet, sight: Sight, brea
 }
 
 /**
- * What needs no eyes: a person's forced order, nothing bought yet, an observation, the cloud's own
- * word.
+ * Actions that do not depend on observations: a person's forced order, a node that is not bought, a
+ * progress of a drain, an end that the cloud reports.
  */
 function mayWhileBlind(node: Node, action: Action): boolean {
   if (node.order?.force === true || node.phase.kind === "requested") return true;
@@ -111,9 +132,9 @@ function lintOrder(node: Node, action: Action, breach: Say): void {
   if (action.kind !== "advance" || action.to.kind !== "terminating") return;
   const { purpose } = action.to;
   const { kind } = node.phase;
-  const arriving = kind === "booting" || kind === "bootstrapping" || kind === "verifying";
+  const arriving = ARRIVING.includes(kind);
   const drained = node.phase.kind === "draining" && node.phase.drainedAt !== null;
-  // Ended already: only what becomes of its place has changed.
+  // Only the purpose of a node that ends already has changed.
   const ends = kind === "terminating";
   if (purpose === "lost" || arriving || drained || ends || node.order?.force === true) return;
   breach(`terminating ${node.id} (${purpose}) before it is drained`);
@@ -138,9 +159,8 @@ function lintEffect(
       return breach(`create for ${node.id}, which is ${node.phase.kind}`);
     case "uncordon":
       if (payload.mirror === true) {
-        // What no record explains may go too, once its node has proven itself (`kube.ts`).
-        if (node.cordon.product !== null || node.cordon.human !== null)
-          breach(`the mark of ${node.id} is lifted while it is cordoned`);
+        // Without a cordon even a mark that no record explains may go (`isLeftover`, `kube.ts`).
+        if (cordoned) breach(`the mark of ${node.id} is lifted while it is cordoned`);
         return;
       }
       if (node.cordon.product === null)
@@ -164,8 +184,8 @@ function lintEffect(
 }
 
 /**
- * No more slots out than the pool may lose at once; what is out already is not the plan's fault.
- * Ours are counted by themselves, unmanaged ones with all others (`budget.ts`).
+ * No more slots go out than the pool may lose at once; slots that are out already are no breach.
+ * Bought nodes are counted by themselves, unmanaged ones with all others (`budget.ts`).
  */
 function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]): void {
   const cordons = new Set<string>();
@@ -181,7 +201,7 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]
       (node) => node.pool === pool.name && node.phase.kind !== "gone",
     );
     const bought = nodes.filter((node) => !isUnbought(node));
-    // Who is not counted in the wanted size is there all the same.
+    // Nodes that the wanted size does not count exist all the same.
     const others = nodes.filter((node) => !countsIn(node, pool)).length;
     const desired = desiredOf(pool, fleet.pools.get(pool.name));
     const fresh = nodes.filter((node) => {

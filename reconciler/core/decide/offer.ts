@@ -1,12 +1,14 @@
 /**
- * Where the next instance of a pool is asked for. Pure. A refused offer rests for its own stored
- * time and is then tried again: "all exhausted" is a state with an end, never a wedge.
+ * Chooses the offer (provider, region, zone, instance type) for the next purchase of a pool. Pure.
+ * A refused offer rests for its own stored time and is then tried again, so that exhausted capacity
+ * never blocks a pool for good.
  */
 import { createHash } from "node:crypto";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import type { CreateRequest } from "../provider.ts";
+import type { Veto } from "./admit.ts";
 import type { ProviderSight } from "../fleet.ts";
 import { isResting } from "./rest.ts";
 
@@ -18,20 +20,11 @@ export type Offer = {
   instanceType: string;
 };
 
-export type OfferAnswer =
-  | { kind: "offer"; offer: Offer }
-  | {
-      kind: "wait";
-      reason: "provider" | "backoff" | "bootstrap_guard";
-      until: number | null;
-      message: string;
-    };
+type OfferAnswer = { kind: "offer"; offer: Offer } | ({ kind: "wait" } & Veto);
 
 /** Every place the pool may buy, most preferred first (strategy `priority`; ties by list order). */
 export function offersOf(pool: PoolConfig): Offer[] {
-  const refs = pool.providers.map((ref, order) => ({ ref, order }));
-  refs.sort((a, b) => a.ref.priority - b.ref.priority || a.order - b.order);
-  return refs.flatMap(({ ref }) => {
+  return pool.providers.toSorted((a, b) => a.priority - b.priority).flatMap((ref) => {
     const regions = ref.regions.length > 0 ? ref.regions : [pool.region];
     const zones = ref.zones.length > 0 ? ref.zones : pool.zones.length > 0 ? pool.zones : [null];
     return regions.flatMap((region) =>
@@ -46,7 +39,7 @@ export function offersOf(pool: PoolConfig): Offer[] {
   });
 }
 
-/** `trying` are suspect places and set-ups of which a node is on its way up. */
+/** `trying`: guard keys with a node on its way up. */
 export function nextOffer(
   pool: PoolConfig,
   state: PoolState,
@@ -69,7 +62,7 @@ export function nextOffer(
     }
     const rest = state.offers[offer.key];
     if (rest !== undefined && isResting(rest.notBefore, now)) {
-      until = until === null ? rest.notBefore : Math.min(until, rest.notBefore);
+      until = Math.min(until ?? Infinity, rest.notBefore);
       why.push(`${offer.key} rests after ${rest.class}: ${rest.message}`);
       continue;
     }
@@ -96,9 +89,9 @@ export function nextOffer(
 }
 
 /**
- * The frozen request. Token and name follow from what they stand for
- * (docs/reference/providers.md#tokens), so a replay makes the same ones; the place is part of the
- * token because EC2 scopes tokens by zone (docs/reference/providers.md#classes).
+ * The frozen request. Token and name are derived (docs/reference/providers.md#tokens), so a replay
+ * makes the same ones. The place is part of the token because EC2 scopes tokens by zone
+ * (docs/reference/providers.md#classes).
  */
 export function createRequest(from: {
   fleetId: string;

@@ -1,15 +1,15 @@
 /**
- * How many machines that no slot wants may be ended at once (docs/reference/providers.md#orphans):
- * a mistake in telling ours from ours must not empty an account in one pass. Pure.
+ * Limits how many machines without a slot end at once (docs/reference/providers.md#orphans), so
+ * that a wrong match cannot empty an account in one pass. Pure.
  */
 import type { Node } from "../../../schema/node.ts";
 
-/** One sweep, and the share of all nodes that it may end; always at least one. */
+/** One sweep lasts this long and may end this share of all nodes, at least one. */
 export const SWEEP_MS = 30_000;
 const SWEEP_SHARE = 0.01;
 
 export type Sweep = {
-  /** True, and spent, if one more may be ended now. */
+  /** True if one more may end now, which spends the sweep. */
   take(node: Node): boolean;
   tell(): string;
 };
@@ -19,7 +19,7 @@ export function openSweep(nodes: Iterable<Node>, now: number): Sweep {
   let used = 0;
   for (const { phase, operation } of nodes) {
     if (phase.kind === "gone") {
-      // A cloud that ends machines at once must not be asked for the next at once.
+      // Counts although it is gone: a cloud may end machines at once.
       if (phase.purpose === "surplus" && now - phase.since < SWEEP_MS) used++;
       continue;
     }
@@ -31,7 +31,7 @@ export function openSweep(nodes: Iterable<Node>, now: number): Sweep {
   const max = Math.max(1, Math.floor(all * SWEEP_SHARE));
   return {
     take({ phase }) {
-      // One that was accepted before is only asked for again.
+      // An accepted termination is only repeated.
       if (phase.kind === "terminating" && phase.accepted !== null) return true;
       if (used >= max) return false;
       used++;

@@ -1,10 +1,8 @@
 /**
- * A pool's queue as far as it is known, and whether what is known still says anything. Pure. Two
- * sources may speak: somebody who reports over HTTP, and the pool's own scheduler. A report is an
- * explicit word, so while it is fresh it stands, even beside a newer look of the scheduler: whoever
- * reports knows a queue that the scheduler does not see, and the size must not swing between the
- * two. Once the report is older than three evaluations, the scheduler's look counts, if that is
- * fresh; after that the queue is unknown: losing the source must never look like an empty queue.
+ * Chooses the source of a pool's queue and expires it. Pure. A fresh report over HTTP counts before
+ * a newer observation of the pool's scheduler: it may cover a queue that the scheduler does not
+ * see, and the size must not swing between the two. Three evaluations after the last report the
+ * scheduler's observation counts, if it is fresh. Otherwise the queue is unknown, never empty.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
@@ -14,24 +12,11 @@ import { flatten } from "./recommend.ts";
 /** The reported queue, in the unit that the pool counts: `count: gpus` reports GPUs. */
 export type Demand = NonNullable<PoolState["demand"]>;
 
-/** The last value of each source; `null` = none. */
+/** The last report and the last observation of the scheduler; `null` = none. */
 export type Heard = { pushed: Demand | null; seen: QueueSight | null };
 
-/** The queue that counts now. */
-export type KnownQueue = {
-  pendingJobs: number;
-  /** Waiting and running. */
-  queueDepth: number;
-  /** The same two in GPUs. */
-  pendingGpus: number;
-  gpuDepth: number;
-  /** Wall milliseconds. */
-  observedAt: number;
-  /** The source. */
-  source: string;
-  /** Pods that ask for more than one GPU each; at least this many. */
-  widePods: number;
-};
+/** The queue that counts now. `widePods`: at least this many pods request several GPUs each. */
+export type KnownQueue = Required<QueueSight>;
 
 /** Evaluations after which demand expires. */
 const INTERVALS = 3;
@@ -40,38 +25,36 @@ export function expiryMs(autoscaleIntervalMs: number): number {
   return INTERVALS * autoscaleIntervalMs;
 }
 
-/** `said` if still valid at `now`, else `null`; a clock set back does not make it younger. */
+/** `value` if still valid at `now`, else `null`; a clock set back does not make it younger. */
 export function fresh<T extends { observedAt: number }>(
-  said: T | null,
+  value: T | null,
   now: number,
   autoscaleIntervalMs: number,
 ): T | null {
-  if (said === null) return null;
-  return Math.abs(now - said.observedAt) > expiryMs(autoscaleIntervalMs) ? null : said;
+  if (value === null) return null;
+  return Math.abs(now - value.observedAt) > expiryMs(autoscaleIntervalMs) ? null : value;
 }
 
-/** The queue by the better fresh source; `null` = unknown, which is not zero. */
+/** The queue of the preferred fresh source; `null` = unknown, which is not zero. */
 export function knownQueue(
   { pushed, seen }: Heard,
   now: number,
   autoscaleIntervalMs: number,
 ): KnownQueue | null {
-  const told = fresh(pushed, now, autoscaleIntervalMs);
-  if (told !== null) {
-    const { pendingJobs, queueDepth, observedAt, by } = told;
+  const reported = fresh(pushed, now, autoscaleIntervalMs);
+  if (reported !== null) {
+    const { pendingJobs, queueDepth, observedAt, by } = reported;
     const gpus = { pendingGpus: pendingJobs, gpuDepth: queueDepth };
     return { pendingJobs, queueDepth, ...gpus, observedAt, source: by, widePods: 0 };
   }
-  const look = fresh(seen, now, autoscaleIntervalMs);
-  return look === null ? null : { ...look, widePods: widePodsOf(look) };
+  const observed = fresh(seen, now, autoscaleIntervalMs);
+  if (observed === null) return null;
+  // With more GPUs than pods, at least one pod requests several.
+  const least = observed.gpuDepth > observed.queueDepth ? 1 : 0;
+  return { ...observed, widePods: observed.widePods ?? least };
 }
 
-/** Without a count: if there are more GPUs than pods, at least one pod requests several. */
-function widePodsOf({ queueDepth, gpuDepth, ...more }: QueueSight & { widePods?: number }): number {
-  return more.widePods ?? (gpuDepth > queueDepth ? 1 : 0);
-}
-
-/** Whether any part of the autoscaler looks at the queue. */
+/** Whether any part of the autoscaler reads the queue. */
 export function wantsDemand(autoscaler: Autoscaler | null): boolean {
   return queuesOf(autoscaler).length > 0;
 }
@@ -89,7 +72,7 @@ function queuesOf(autoscaler: Autoscaler | null): Queue[] {
   return flatten(autoscaler).filter((one): one is Queue => one.type === "queue");
 }
 
-/** What is wrong with the pool's demand, for its conditions; `null` = nothing. */
+/** The pool's condition while its queue is unknown, or `null`. */
 export function demandProblem(
   autoscaler: Autoscaler | null,
   heard: Heard,
@@ -112,8 +95,8 @@ export function demandProblem(
 }
 
 /**
- * What is wrong with a known queue; `null` = nothing. A pod that requests eight GPUs counts as one
- * job, so a pool that counts pods would be far too small.
+ * The warning about a pool that counts pods while some request several GPUs, or `null`: such a pod
+ * counts as one job, so the pool would be far too small.
  */
 export function demandWarning(
   autoscaler: Autoscaler | null,

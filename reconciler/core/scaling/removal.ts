@@ -1,14 +1,13 @@
 /**
- * Removal of named nodes, the pool's size lowered by as many slots in the same transaction. Pure. A
- * named node is marked as given up for a smaller pool, which is what the plan looks for first; from
- * there it leaves like any other: marked in its scheduler, drained, ended. All of them or none: if
- * one cannot be given up now, or another node would have to go with them, everything is refused.
- * Named again, a node that is on its way lowers nothing a second time.
+ * Removes named nodes and lowers the pool's size by as many slots in one transaction. Pure. A named
+ * node gets the cordon of a scale-down, which the plan takes first, and then leaves like any other.
+ * All or none: if one node cannot be removed now, or another node would have to leave as well, the
+ * request is refused. A node that is leaving already lowers the size only once.
  */
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { candidatesOf, slotOf } from "../decide/pool.ts";
+import { candidatesOf, fills, slotOf } from "../decide/pool.ts";
 import { SCALE_DOWN } from "../decide/repair.ts";
 import { desiredOf, isUnbought, type Sight } from "../fleet.ts";
 import {
@@ -19,23 +18,22 @@ import {
   refuseBounds,
   sized,
   type Asking,
-  type Resized,
+  type Done,
+  type Refused,
 } from "./resize.ts";
 
-export type Removal = Asking & {
+type Removal = Asking & {
   sight: Sight;
   operation(id: NonNullable<Node["operation"]>): Operation | null;
 };
 
-type Refused = Extract<Resized, { kind: "refused" }>;
-
 type Answer =
   | { kind: "removed"; node: Node }
-  /** It is on its way already, and the size does not count it any more. */
+  /** It is leaving already, and the size no longer counts it. */
   | { kind: "already" }
   | Refused;
 
-export type Removed = Refused | (Exclude<Resized, Refused> & { removed: Node[]; already: Node[] });
+export type Removed = Refused | (Done & { removed: Node[]; already: Node[] });
 
 /** `named` are nodes of any pool, each once. */
 export function remove(asking: Removal, named: readonly Node[]): Removed {
@@ -55,9 +53,9 @@ export function remove(asking: Removal, named: readonly Node[]): Removed {
   }
   const size = desired - new Set(removed.map(slotOf)).size;
   const refused = refuseBounds(asking, size) ?? refuseOthers(asking, removed, candidates, size);
-  if (refused?.kind === "refused") return refused;
+  if (refused !== null) return refused;
   const before = new Map(nodes.map((node) => [node.id, node]));
-  const told = removed.flatMap((node) => {
+  const events = removed.flatMap((node) => {
     const was = before.get(node.id);
     const words = [`remove from pool ${pool.name}`, asking.reason].filter((one) => one !== "");
     const issued = eventOf(asking, "command.issued", node, words.join(": "));
@@ -69,11 +67,13 @@ export function remove(asking: Removal, named: readonly Node[]): Removed {
     return marked && why !== "" ? [issued, eventOf(asking, "node.cordoned", node, why)] : [issued];
   });
   const names = removed.map((node) => node.id).join(", ");
-  const done = sized(asking, size, removed, `removed by name: ${names}`, told);
-  return done.kind === "refused" ? done : { ...done, removed, already };
+  return {
+    ...sized(asking, size, removed, `removed by name: ${names}`, events),
+    removed,
+    already,
+  };
 }
 
-/** What becomes of one named node. */
 function judge(node: Node, asking: Removal, isCandidate: boolean): Answer {
   const { pool, now } = asking;
   const { phase } = node;
@@ -86,6 +86,7 @@ function judge(node: Node, asking: Removal, isCandidate: boolean): Answer {
   if (isUnbought(node)) return conflict("was not bought by this fleet: drain it, or forget it");
   if (node.slot === null) return conflict("has no place in the pool");
   const operation = node.operation === null ? null : asking.operation(node.operation);
+  const purpose = "scale_down" as const;
   const marking = operation?.payload.kind === "cordon" || operation?.payload.kind === "uncordon";
   switch (phase.kind) {
     case "gone":
@@ -95,17 +96,20 @@ function judge(node: Node, asking: Removal, isCandidate: boolean): Answer {
       });
     case "draining":
     case "terminating":
-      if (phase.purpose === "scale_down" || phase.purpose === "surplus") return { kind: "already" };
+      if (!fills(node)) return { kind: "already" };
       if (occupiedByOther(node, asking.nodes)) return conflict("leaves, and another has its place");
-      return { kind: "removed", node: loosen({ ...node, phase: giveUp(phase) }, operation) };
+      return {
+        kind: "removed",
+        node: overtake({ ...node, phase: { ...phase, purpose } }, operation),
+      };
     case "repairing":
       return conflict(`is ${phase.kind}: it cannot be given up before that ends`);
     case "held": {
       if (node.cordon.product === null && node.cordon.human === null) return conflict("is held");
       const deadlineAt = pool.drain.timeoutMs === 0 ? 0 : now + pool.drain.timeoutMs;
       const begun = { kind: "draining", since: now, deadlineAt, drainedAt: null } as const;
-      const leaving = { ...begun, sawWork: false, purpose: "scale_down" as const };
-      return { kind: "removed", node: loosen({ ...node, phase: leaving }, operation) };
+      const leaving = { ...begun, sawWork: false, purpose };
+      return { kind: "removed", node: overtake({ ...node, phase: leaving }, operation) };
     }
     case "requested":
     case "booting":
@@ -120,51 +124,41 @@ function judge(node: Node, asking: Removal, isCandidate: boolean): Answer {
       if (isCancellable(node)) return { kind: "removed", node: cancel(node, now) };
       if (marking && !isMirror(operation))
         return conflict("is being marked: ask again in a moment");
-      return { kind: "removed", node: loosen(mark(node, asking), operation) };
+      return { kind: "removed", node: overtake(mark(node, asking), operation) };
     default:
       return unreachable(phase);
   }
 }
 
-/** The plan takes those first that bear the product's own mark for a smaller pool. */
+/** The plan takes nodes with the scale-down cordon first. */
 function mark(node: Node, { by, reason, now }: Asking): Node {
   const why = `${SCALE_DOWN}: removed by name by ${by}${reason === "" ? "" : `: ${reason}`}`;
   return { ...node, cordon: { ...node.cordon, product: { by: "navarch", why, at: now } } };
 }
 
-/**
- * Whatever was ordered for it before is overtaken, and an open ask to drain or to restart it with
- * that: the fence makes its late answer stale.
- */
-function loosen(node: Node, operation: Operation | null): Node {
+/** Overtakes earlier orders; the fence makes the late answer of an open drain or reboot stale. */
+function overtake(node: Node, operation: Operation | null): Node {
   const kind = operation?.payload.kind;
   const stale = kind === "drain" || kind === "reboot";
   return { ...node, order: null, fence: node.fence + (stale ? 1 : 0) };
 }
 
-type Leaving = Extract<Node["phase"], { kind: "draining" | "terminating" }>;
-
-/** It leaves anyway; from here on its place is not filled again. */
-function giveUp(phase: Leaving): Leaving {
-  return { ...phase, purpose: "scale_down" };
-}
-
-/** A cordon that is only repeated to the scheduler leaves the node's own mark as it is. */
+/** A mirrored cordon only updates the scheduler and leaves the node's own cordon as it is. */
 function isMirror(operation: Operation | null): boolean {
   const payload = operation?.payload;
   return payload !== undefined && "mirror" in payload && payload.mirror === true;
 }
 
-/** The node that takes its place is there already: giving up the place is that node's business. */
+/** Whether the node's replacement exists already: removing the slot would concern that node. */
 function occupiedByOther(node: Node, nodes: readonly Node[]): boolean {
   return nodes.some(
-    (other) => other.id !== node.id && other.slot === node.slot && other.phase.kind !== "gone",
+    ({ id, slot, phase }) => id !== node.id && slot === node.slot && phase.kind !== "gone",
   );
 }
 
 /**
- * The promise, checked against the very rule by which the plan chooses: with the new size exactly
- * the named nodes go, and nobody who would not have gone without them.
+ * Checks the promise with the rule of the plan itself: at the new size exactly the named nodes
+ * leave, besides those that would have left anyway.
  */
 function refuseOthers(
   asking: Removal,
@@ -174,7 +168,7 @@ function refuseOthers(
 ): Refused | null {
   const changed = new Map(removed.map((node) => [node.id, node]));
   const nodes = asking.nodes.map((node) => changed.get(node.id) ?? node);
-  // A size that is wanted from now on sets aside whom a person spared before.
+  // A new size overrides what a person spared before.
   const after = candidatesOf(nodes, size, asking.sight, { wantedAt: asking.now });
   const slots = new Set(removed.map(slotOf));
   for (const node of nodes) {

@@ -1,7 +1,7 @@
 /**
- * What a person, or an autoscaler of theirs, may ask of a pool's size: set it, grow it, and lower
- * it without deleting; removal by name is in `removal.ts`. Pure: a request becomes everything that
- * one transaction writes, or a refusal that changes nothing.
+ * Carries out requests to set, grow or lower a pool's size; `removal.ts` removes nodes by name.
+ * Pure: a request becomes everything that one transaction writes, or a refusal that changes
+ * nothing.
  */
 import type { ErrorCode } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
@@ -10,7 +10,6 @@ import type { Node, PoolState } from "../../../schema/node.ts";
 import { fills, slotOf } from "../decide/pool.ts";
 import { desiredOf } from "../fleet.ts";
 
-/** Who asks for what, when, and what it is about. */
 export type Asking = {
   pool: PoolConfig;
   state: PoolState;
@@ -24,27 +23,32 @@ export type Asking = {
   now: number;
 };
 
-export type Resized =
-  | { kind: "done"; state: PoolState; nodes: Node[]; events: EventDraft[] }
-  | { kind: "refused"; code: ErrorCode; message: string; details: Record<string, unknown> };
+export type Done = { kind: "done"; state: PoolState; nodes: Node[]; events: EventDraft[] };
+export type Refused = {
+  kind: "refused";
+  code: ErrorCode;
+  message: string;
+  details: Record<string, unknown>;
+};
+export type Resized = Done | Refused;
 
 export function refusal(
   code: ErrorCode,
   message: string,
   details: Record<string, unknown> = {},
-): Extract<Resized, { kind: "refused" }> {
+): Refused {
   return { kind: "refused", code, message, details };
 }
 
 /** The refusal of a size outside the pool's bounds, or `null`. */
-export function refuseBounds({ pool }: Asking, nodes: number): Resized | null {
+export function refuseBounds({ pool }: Asking, nodes: number): Refused | null {
   const { minNodes: min, maxNodes: max } = pool.scaling;
   if (nodes >= min && nodes <= max) return null;
   const message = `${nodes} is outside ${min}…${max} of pool ${pool.name}`;
   return refusal("out_of_bounds", message, { min_nodes: min, max_nodes: max });
 }
 
-/** Sets the size, or grows by `by`; with `clamp` the nearest bound is taken instead of refused. */
+/** Sets the size, or grows by `by`; with `clamp` a size outside the bounds becomes the nearest. */
 export function resize(
   asking: Asking,
   to: { nodes: number } | { by: number },
@@ -57,19 +61,19 @@ export function resize(
   return sized(asking, Math.min(Math.max(nodes, minNodes), maxNodes), [], "");
 }
 
-/** The pool with another size and the event that tells of it; `how` is empty for the usual way. */
+/** The pool with its new size and the event; `how` is empty for an ordinary change. */
 export function sized(
   asking: Asking,
   desired: number,
   nodes: Node[],
   how: string,
   events: EventDraft[] = [],
-): Resized {
+): Done {
   const { state, by, now, reason } = asking;
   const words = [`wanted size ${state.desired} → ${desired}`, how, reason].filter((w) => w !== "");
-  const told = eventOf(asking, "pool.size", null, words.join(": "));
+  const changed = eventOf(asking, "pool.size", null, words.join(": "));
   const size = { desired, desiredBy: `human:${by}`, desiredAt: now };
-  return { kind: "done", state: { ...state, ...size }, nodes, events: [told, ...events] };
+  return { kind: "done", state: { ...state, ...size }, nodes, events: [changed, ...events] };
 }
 
 export function eventOf(
@@ -90,9 +94,8 @@ export function eventOf(
 }
 
 /**
- * Lowers what is wanted to `to`, by taking back what is wanted and not there yet. A node that
- * exists, or that a cloud may have been asked for, is never given up by this: such a request is
- * refused.
+ * Lowers the wanted size to `to` by cancelling nodes that were never requested from a cloud. If
+ * that is not enough, the request is refused: this removes no node that exists or may exist.
  */
 export function lower(asking: Asking, to: number): Resized {
   const { pool, state, nodes } = asking;
@@ -114,7 +117,7 @@ export function lower(asking: Asking, to: number): Resized {
   const open = nodes.filter((node) => isCancellable(node) && !there.has(slotOf(node)));
   const slots = new Set(open.map(slotOf));
   const excess = Math.max(0, there.size + slots.size - to);
-  // The newest first: whoever waits longest is the nearest to be served.
+  // The newest first: the oldest request is the nearest to be fulfilled.
   const newest = [...slots].sort((a, b) => newestIn(open, b) - newestIn(open, a));
   const given = new Set(newest.slice(0, excess));
   const cancelled = open.filter((node) => given.has(slotOf(node)));
@@ -128,12 +131,12 @@ export function lower(asking: Asking, to: number): Resized {
   );
 }
 
-/** A node that was wanted and never asked for: it ends here and now. */
+/** Ends a node that was wanted and never requested from a cloud. */
 export function cancel(node: Node, now: number): Node {
   return { ...node, phase: { kind: "gone", since: now, purpose: "scale_down" } };
 }
 
-/** Nothing was ever asked of a cloud for it, or what was asked was answered with a refusal. */
+/** No cloud was asked for it, or each one refused. */
 export function isCancellable({ phase, operation, instance }: Node): boolean {
   return phase.kind === "requested" && operation === null && instance === null;
 }
