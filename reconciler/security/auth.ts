@@ -1,8 +1,8 @@
 /**
- * Maps a bearer token to a principal. Tokens have 256 bits and are compared by hash in constant
- * time; none is returned or logged. A node's token is derived from the fleet's secret, the node's
- * id and a rotation number, so a repeated create injects the same one and no plain token is stored
- * (`schema/credential.ts`).
+ * Maps a bearer token to a principal. Tokens have 256 bits, are compared by hash in constant time,
+ * and are never returned or logged. A node's token is derived from the fleet's secret, the node's
+ * id and a rotation number, so a repeated create injects the same one, and no plain token is
+ * stored (`schema/credential.ts`).
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
@@ -44,12 +44,12 @@ export function isSame(a: string, b: string): boolean {
 const NODE_PREFIX = "nvn.";
 
 /**
- * `nvn.<node id, base64url>.<mac>` for the first, `nvn.<node id>.<rotation>.<mac>` after it. An id
- * has no line break, so no rotation of one node is the first of another.
+ * `nvn.<node id, base64url>.<mac>` for rotation 0, `nvn.<node id>.<rotation>.<mac>` for later ones.
+ * An id has no line break, so the two texts that are signed cannot be equal.
  */
 export function nodeToken(secret: string, node: string, rotation = 0): string {
-  const said = rotation === 0 ? `node:${node}` : `node:${node}\n${rotation}`;
-  const mac = createHmac("sha256", secret).update(said).digest("base64url");
+  const text = rotation === 0 ? `node:${node}` : `node:${node}\n${rotation}`;
+  const mac = createHmac("sha256", secret).update(text).digest("base64url");
   const number = rotation === 0 ? "" : `${rotation}.`;
   return `${NODE_PREFIX}${Buffer.from(node).toString("base64url")}.${number}${mac}`;
 }
@@ -69,8 +69,8 @@ export class Authority {
   private readonly turns = new Map<string, Promise<unknown>>();
 
   /**
-   * `admins` and `shared` are tokens given by file, flag or environment; `shared` ones are also
-   * accepted from agents, which are then given their own.
+   * `admins` and `shared` are tokens from a file, flag or environment. Agents may also use a
+   * `shared` one, and are then given their own.
    */
   constructor(from: {
     secret: string;
@@ -114,7 +114,7 @@ export class Authority {
     return [...this.byId.values()].sort((a, b) => a.createdAt - b.createdAt);
   }
 
-  /** What is stored of a node's credentials; `null` = nothing, so its first is valid. */
+  /** The stored credentials of a node; `null` = none, so rotation 0 is valid. */
   ofNode(node: string): Credential | null {
     return this.byId.get(nodeCredentialId(node)) ?? null;
   }
@@ -123,22 +123,22 @@ export class Authority {
     return this.ofNode(node)?.key ?? FIRST_KEY;
   }
 
-  /** Whether a node's credentials were all taken back. */
+  /** Whether all of a node's credentials are revoked. */
   isRevoked(node: string): boolean {
     return (this.ofNode(node)?.revokedAt ?? null) !== null;
   }
 
-  /** Whether a person made the join token for this very node. */
+  /** Whether a person made the join token for exactly this node. */
   isVouched(node: string): boolean {
     return this.ofNode(node)?.vouched === true;
   }
 
-  /** The pool whose join token made the node's credential; `null` = none, or nobody noted it. */
+  /** The pool of the join token that made the node's credential; `null` = none, or not recorded. */
   poolOf(node: string): string | null {
     return this.ofNode(node)?.pool ?? null;
   }
 
-  /** The newest token of a node: what its machine is given. */
+  /** The newest token of a node, which its machine is given. */
   issueNode(node: string): string {
     return nodeToken(this.secret, node, this.keyOf(node).number);
   }

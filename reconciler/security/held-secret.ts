@@ -1,8 +1,8 @@
 /**
- * Every secret that this control plane holds in plain, so that it can be hidden wherever a machine
- * says it back: tokens from flags, files and the environment, the fleet's own secret, private keys,
- * what clouds and notified systems are shown. Read again each time, because files are rotated. Join
- * tokens and people's tokens are kept as hashes only; they are known by their look
+ * Every secret that this control plane holds in plain text, for masking the output of machines:
+ * tokens from flags, files and the environment, the fleet's secret, private keys, credentials of
+ * clouds and notified systems. Read again each time, because files are rotated. Join tokens and
+ * people's tokens are stored as hashes only; they are recognised by their form
  * (`bootstrap/run/mask.ts`).
  *
  * Adapter: files.
@@ -14,7 +14,7 @@ import type { Config } from "../../schema/config.ts";
 export type HeldFrom = {
   /** The state folder. */
   state: string;
-  /** Of the fleet. */
+  /** The fleet's secret. */
   secret: string;
   config: Config;
   /** As the control plane was started. */
@@ -23,12 +23,12 @@ export type HeldFrom = {
   env: Readonly<Record<string, string | undefined>>;
 };
 
-/** What the control plane itself reads, whatever the configuration says. */
+/** Read by the control plane whatever the configuration says. */
 const NAMES = ["NAVARCH_AUTH_TOKEN", "NAVARCH_TOKEN", "NAVARCH_DATABASE_TOKEN"];
-/** In the state folder: the first admin's token, and private keys. */
+/** In the state folder. */
 const OWN = ["admin.token", "ca.key", "server.key", "release-key.pem", "release-key.previous.pem"];
 
-/** Without order or duplicates; a file that cannot be read holds nothing that we know. */
+/** Without order or duplicates; unreadable files are skipped. */
 export function heldSecrets(from: HeldFrom): string[] {
   const { state, secret, config, authToken, authTokenFile, env } = from;
   const { auth, tls, notifier } = config.server;
@@ -42,13 +42,13 @@ export function heldSecrets(from: HeldFrom): string[] {
       return key.endsWith("Env") && typeof value === "string" ? [value] : [];
     }),
   );
-  const told = notifier.type === "webhook" ? notifier : null;
-  const headers = Object.entries(told?.headers ?? {}).flatMap(([name, text]) =>
+  const hook = notifier.type === "webhook" ? notifier : null;
+  const headers = Object.entries(hook?.headers ?? {}).flatMap(([name, text]) =>
     SECRET_HEADER.test(name) ? [text] : [],
   );
-  const urls = [told?.cordonUrl, told?.uncordonUrl, told?.drainUrl, told?.drainStatusUrl];
+  const urls = [hook?.cordonUrl, hook?.uncordonUrl, hook?.drainUrl, hook?.drainStatusUrl];
   const named = [...headers, ...urls].flatMap(namesIn);
-  const names = [...NAMES, auth.tokenEnv, told?.secretEnv ?? "", ...named, ...clouds];
+  const names = [...NAMES, auth.tokenEnv, hook?.secretEnv ?? "", ...named, ...clouds];
   const all = [
     ...[secret, authToken ?? ""],
     ...names.map((name) => env[name] ?? ""),
@@ -58,16 +58,16 @@ export function heldSecrets(from: HeldFrom): string[] {
   return [...new Set(all)].filter((one) => one !== "");
 }
 
-/** A header that says what is sent, as `content-type` does, hides nothing. */
+/** Other headers, such as `content-type`, hold no secret. */
 const SECRET_HEADER = /auth|token|secret|key|cookie/i;
 
-/** Of `Bearer x` the `x`: the scheme is nobody's secret; a header of one word is whole. */
+/** The `x` of `Bearer x`; a header of one word as a whole. */
 function wordsIn(header: string): string[] {
   const words = header.trim().split(/\s+/);
   return words.length > 1 ? words.slice(1) : words;
 }
 
-/** Variables of the environment that a text is filled in from. */
+/** Environment variables that a text refers to. */
 function namesIn(text: string | null | undefined): string[] {
   return [...(text ?? "").matchAll(/\$\{(\w+)\}/g)].flatMap(([, name]) => name ?? []);
 }
@@ -82,10 +82,10 @@ function secretsOf(path: string): string[] {
   }
 }
 
-/** Shorter ones are the padding at a key's end, which says nothing and is found in other texts. */
+/** Shorter lines are the padding at a key's end, which also occurs in other texts. */
 const KEY_LINE_CHARS = 24;
 
-/** What of a private key is secret: its lines but the first and the last, which are all alike. */
+/** The secret lines of a private key: the first and last are the same in all keys. */
 export function keyLines(pem: string): string[] {
   const lines = pem.split(/\r?\n/).map((line) => line.trim());
   return lines.filter((line) => line.length >= KEY_LINE_CHARS && !line.startsWith("-----"));

@@ -1,9 +1,8 @@
 /**
- * What makes this fleet itself: the id that marks what it owns at a cloud, the secret from which
- * node credentials are derived, and the first admin's token. Beside an embedded database, and not
- * in it, because losing the database must lose history and not the claim. Replicas of one database
- * server share nothing else, so there it is a row that the first of them writes, for good; whoever
- * reads that database may then speak for every node, as whoever reads the folder may.
+ * What identifies this fleet: the id that marks what it owns at a cloud, the secret from which node
+ * credentials are derived, and the first admin's token. It lies beside an embedded database, so
+ * losing that loses history and not ownership. Replicas of a database server share a row that the
+ * first of them writes; whoever can read it, or the folder, can speak for every node.
  *
  * Adapter: files.
  */
@@ -23,7 +22,7 @@ import { join } from "node:path";
 
 export type Identity = { fleetId: string; secret: string };
 
-/** Writes a whole file, mode 0600, so that a crash leaves the old one or the new one. */
+/** Writes a whole file, mode 0600; a crash leaves the old one or the new one. */
 export function writeWhole(path: string, text: string): void {
   const partial = `${path}.new`;
   rmSync(partial, { force: true });
@@ -34,9 +33,7 @@ export function writeWhole(path: string, text: string): void {
   renameSync(partial, path);
 }
 
-/**
- * `random(bytes)` gives random bytes. The fleet id is short because it is part of instance names.
- */
+/** `random(bytes)` gives random bytes. The fleet id is short, because instance names contain it. */
 export function openIdentity(state: string, random: (bytes: number) => Uint8Array): Identity {
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const own = readIdentity(state);
@@ -47,8 +44,8 @@ export function openIdentity(state: string, random: (bytes: number) => Uint8Arra
 }
 
 /**
- * The identity that all replicas of one database share. `first` keeps the first value given. A
- * folder that has one already offers it: a fleet that moves to a server keeps its claim.
+ * The identity that all replicas of one database share. `first` stores the first value given. A
+ * folder's own identity is offered first, so a fleet that moves to a server keeps its instances.
  */
 export async function openSharedIdentity(
   state: string,
@@ -59,7 +56,7 @@ export async function openSharedIdentity(
   return parseIdentity(await first("identity", offered), "meta.identity");
 }
 
-/** The identity beside an embedded database; `null` in a folder that has none yet. */
+/** The identity beside an embedded database; `null` in a new folder. */
 export function readIdentity(state: string): Identity | null {
   const path = join(state, "identity.json");
   return existsSync(path) ? parseIdentity(readFileSync(path, "utf8"), path) : null;
@@ -84,7 +81,7 @@ function newIdentity(random: (bytes: number) => Uint8Array): Identity {
   return { fleetId, secret: Buffer.from(random(32)).toString("base64url") };
 }
 
-/** The first admin's token: made on first start, read on every later one. Returns its path too. */
+/** The first admin's token and its path: made on first start, read later. */
 export function openAdminToken(
   state: string,
   random: (bytes: number) => Uint8Array,
@@ -96,7 +93,7 @@ export function openAdminToken(
   return { path, token, fresh: true };
 }
 
-/** The same first admin's token on every replica: derived from what they share. */
+/** The first admin's token, the same on every replica: derived from the shared secret. */
 export function openSharedAdminToken(
   state: string,
   secret: string,

@@ -1,20 +1,20 @@
 /**
- * Whether the private keys that set-ups log in with can be used. A key that cannot be read is the
- * operator's business and no machine's fault, so it is known before a machine is bought for it or
- * an attempt is spent on it, and it is looked at again for as long as anybody asks. An answer is
- * believed for seconds only: a process that slept for an hour does not act on what was so before.
+ * Whether the private keys for set-ups can be used. An unreadable key is the operator's problem and
+ * no machine's fault, so it is known before a machine is bought or an attempt is spent. It is
+ * checked as long as it is asked for, and a result expires within seconds: a process that slept for
+ * an hour does not act on an old one.
  */
 import type { Clock } from "../core/clock.ts";
 
-/** How often a key is looked at: a fixed one is noticed while the person is still looking. */
+/** Interval of checks: a person who fixes a key sees the result soon. */
 const LOOK_MS = 2_000;
-/** How long an answer counts: some looks, one of which may be slow. */
+/** How long a result counts: several checks, one of which may be slow. */
 const FRESH_MS = 15_000;
-/** A file system that does not answer for so long is a problem like any other. */
+/** A file system that does not answer for this long is a problem too. */
 const HUNG_MS = 30_000;
 
 type Looked = {
-  /** Instants of the monotonic clock; `begunAt` `null` = no look is under way. */
+  /** Instants of the monotonic clock; `begunAt` `null` = no check is running. */
   begunAt: number | null;
   endedAt: number | null;
   problem: string | null;
@@ -25,13 +25,13 @@ export class KeyWatch {
   readonly #clock: Pick<Clock, "monoMs">;
   readonly #looked = new Map<string, Looked>();
 
-  /** `check` answers why the key cannot be used, as a sentence that names it, or `null`. */
+  /** `check` returns why the key cannot be used, as a sentence that names it, or `null`. */
   constructor(check: (path: string) => Promise<string | null>, clock: Pick<Clock, "monoMs">) {
     this.#check = check;
     this.#clock = clock;
   }
 
-  /** Why the key cannot be used, `null` if it can be, `undefined` while nobody knows. */
+  /** Why the key cannot be used, `null` if it can be, `undefined` while unknown. */
   problem(path: string): string | null | undefined {
     const mono = this.#clock.monoMs();
     const known = this.#looked.get(path) ?? { begunAt: null, endedAt: null, problem: null };

@@ -1,8 +1,7 @@
 /**
- * Signs what agents are ordered to do. All replicas of a fleet sign with the same key, because it
- * is derived from the secret that they share (`route/release-key.ts`). The expiry counts from the
- * system's clock: the control plane's own follows a clock that was set only slowly, and agents
- * compare with theirs. Pure.
+ * Signs orders for agents. All replicas sign with the same key, derived from their shared secret
+ * (`release-key.ts`). The expiry uses the system's clock, because agents compare it with theirs;
+ * the control plane's own clock follows a changed system clock only slowly. Pure.
  */
 import type { NodeId } from "../../schema/id.ts";
 import { ORDER_LIFE_MS, orderText, type ShownKey } from "../../schema/order.ts";
@@ -13,7 +12,7 @@ export type OrderSigner = {
   /** For agents that do not know the key yet. */
   shown: ShownKey;
   fingerprint: string;
-  /** `node` is the name under which the agent reports. The order is good for half an hour. */
+  /** `node` is the name under which the agent reports. The signature expires in half an hour. */
   sign(command: AgentCommand, node: NodeId): AgentCommand;
 };
 

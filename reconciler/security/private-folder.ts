@@ -1,6 +1,6 @@
 /**
- * Keeps a state folder its owner's alone. A folder that is there already may be open to every user
- * of the machine, who could read the database, or hold a lock on it for ever.
+ * Removes other users' rights from a state folder. A folder that exists already may be open to all
+ * users of the machine, who could read the database, or lock it forever.
  *
  * Adapter: files.
  */
@@ -13,14 +13,14 @@ const STICKY = 0o1000;
 
 /** Files that hold secrets or the database. */
 const FILE = /^(?:navarch\.db.*|lock\.(?:db.*|holder)|identity\.json|admin\.token|backup-.*\.db)$/;
-/** Everything that this program keeps in the folder. */
+/** Other files of this program. */
 const OTHER = /^(?:cloud|release|.*\.(?:key|pem|new))$/;
 const isOurs = (name: string): boolean => FILE.test(name) || OTHER.test(name);
 
 /**
- * Takes rights from everybody else: of our files, and of the folder if nothing else lies in it.
- * Another user's folder cannot be changed, such as a volume that a cluster mounts, and a shared one
- * (`/tmp`, a home) is left as it is; with mode 0600 on the files nobody else opens or locks them.
+ * Tightens our files, and the folder if it holds nothing else. A folder of another user, such as a
+ * mounted volume, cannot be changed, and a shared one (`/tmp`, a home) is left as it is; mode 0600
+ * on the files still keeps others from opening or locking them.
  */
 export function keepPrivate(folder: string, log: Log): void {
   const names = readdirSync(folder);
@@ -38,9 +38,9 @@ function tighten(path: string, to: number, log: Log): void {
   const was = mode.toString(8).padStart(4, "0");
   try {
     chmodSync(path, mode & (to | 0o7000));
-    log("warn", "other users of this machine could use it: now they cannot", { path, was });
+    log("warn", "removed the access of other users of this machine", { path, was });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    log("warn", "other users of this machine may use it", { path, mode: was, why });
+    log("warn", "other users of this machine have access", { path, mode: was, why });
   }
 }

@@ -1,14 +1,10 @@
 /**
- * The key with which this control plane signs the releases that it serves and the orders that it
- * gives to agents. It says "these are the files that your control plane means", not who wrote them:
- * a machine takes the public half out of the installer that the same control plane served, or
- * compares its fingerprint with one that a person gave it. Made on first start unless one lies
- * there; Ed25519, because both OpenSSL 3 and this runtime have it and a signature is the same
- * whenever it is made.
+ * The Ed25519 key that signs the releases and orders of this control plane. A signature says that
+ * the control plane means these files, not who wrote them: a machine takes the public half from the
+ * installer, or compares its fingerprint with one from a person. Made on first start.
  *
- * A rotation keeps the old key beside the new one, in `release-key.previous.pem` (one PEM block a
- * key, the newest first): each of them vouches for the new one, so agents that know an old one
- * follow. An agent that knows neither must be enrolled again.
+ * A rotation keeps old keys in `release-key.previous.pem` (PEM blocks, newest first). Each vouches
+ * for the new one, so agents that know an old one follow; others must be enrolled again.
  *
  * Adapter: files.
  */
@@ -24,20 +20,20 @@ export type ReleaseKey = {
   publicPem: string;
   /** `sha256:` and the hex SHA-256 of the SPKI's bytes; what `--key-fingerprint` takes. */
   fingerprint: string;
-  /** What agents are shown: this key, and older ones that vouch for it. */
+  /** What agents receive: this key, and older ones that vouch for it. */
   shown: ShownKey;
   /** 64 bytes. */
   sign(bytes: Uint8Array): Uint8Array<ArrayBuffer>;
 };
 
-/** Bytes of a seed, and what stands before it in PKCS #8 (RFC 8410 §7). */
+/** Bytes of a seed, and the header of PKCS #8 before it (RFC 8410 §7). */
 const SEED_BYTES = 32;
 const PKCS8_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
 
 /**
- * Reads the key at `path` (PKCS #8, PEM), or writes one made of `seed()` (32 bytes) there, mode
- * 0600. Replicas that share a database give the same seed and so sign with the same key. Throws if
- * the file holds anything else, naming it.
+ * Reads the key at `path` (PKCS #8, PEM), or creates it from `seed()` (32 bytes), mode 0600.
+ * Replicas of a database give the same seed, so they sign with the same key. Throws an error that
+ * names the file if it holds anything else.
  */
 export function openReleaseKey(
   path: string,
@@ -55,16 +51,16 @@ const previousPath = (path: string): string => join(dirname(path), PREVIOUS_KEYS
 /** An agent reads no more of them. */
 const VOUCHES_MAX = 4;
 
-/** Throws if there are older keys and one of them cannot be read. */
+/** Throws if an older key cannot be read. */
 function vouchesFor(key: SigningKey, path: string): NonNullable<ShownKey["vouched"]> {
   if (!existsSync(path)) return [];
-  const text = readFileSync(path, "utf8");
-  const blocks = text.match(/-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----/g) ?? [];
+  const pems = readFileSync(path, "utf8");
+  const blocks = pems.match(/-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----/g) ?? [];
   if (blocks.length === 0) throw new Error(`${path}: expected private keys in PEM form`);
-  const said = Buffer.from(vouchText(key.fingerprint));
+  const text = Buffer.from(vouchText(key.fingerprint));
   return blocks.slice(0, VOUCHES_MAX).map((pem) => {
     const old = readKey(`${pem}\n`, path);
-    return { by: old.publicBase64, value: Buffer.from(old.sign(said)).toString("base64") };
+    return { by: old.publicBase64, value: Buffer.from(old.sign(text)).toString("base64") };
   });
 }
 
@@ -81,7 +77,7 @@ function readKey(pem: string, path: string): SigningKey {
   try {
     secret = createPrivateKey(pem);
   } catch {
-    // What the parser says may repeat the file.
+    // The parser's message may repeat the file.
     throw new Error(`${path}: expected a private key in PEM form`);
   }
   if (secret.asymmetricKeyType !== "ed25519") {

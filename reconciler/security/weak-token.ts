@@ -1,7 +1,4 @@
-/**
- * Whether a shared token can be guessed. Whoever has it is an administrator, so one that stands in
- * a manual, or is short, is no secret where others reach the port. Pure.
- */
+/** Whether a shared token can be guessed; its holder is an administrator. Pure. */
 
 /** With 64 characters to choose from, 96 bits; `openssl rand -hex 32` gives 64 characters. */
 const LENGTH_MIN = 16;
@@ -11,12 +8,12 @@ const PLACEHOLDERS: readonly RegExp[] = [
   /^(?:my|your)?(?:navarch|shared|auth|secret|admin|api|agent)*(?:token|secret|password|key)$/,
   /^(?:changeme(?:now|please)?|replaceme|example|placeholder|todo|test|admin|x+)$/,
 ];
-/** The guide's own manifest has it, and has to start: it is reported, and not refused. */
+/** The guide's own manifest has it and must start, so it is only reported. */
 const GUIDE = "your-navarch-auth-token";
 
 export type Weakness = { why: string; isRefused: boolean };
 
-/** `isOpen`: others than this machine reach the port. `null` = nothing to say. */
+/** `isOpen`: other machines can reach the port. `null` = no weakness. */
 export function weaknessOf(token: string, isOpen: boolean): Weakness | null {
   const letters = token.toLowerCase().replace(/[^a-z]/g, "");
   const isRefused = isOpen && token !== GUIDE;

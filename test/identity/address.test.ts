@@ -60,7 +60,7 @@ test("from https to http the credential stays at home", async () => {
   const p = await open(1, (folder) => {
     const authority = openOwnAuthority(folder, "fleet", Date.now());
     const made = openServerTls(folder, authority, ["127.0.0.1"], Date.now());
-    return { ...made, client: null, clientCa: null };
+    return { ...made, client: null, clientCa: null, clientFor: null };
   });
   const fingerprint = fingerprintOf(readFileSync(join(p.folder, "ca.pem"), "utf8"));
   const { token } = await p.joinToken();

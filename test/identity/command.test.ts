@@ -20,6 +20,7 @@ const ownTls = (folder: string): ServerTls => {
     ...openServerTls(folder, authority, ["127.0.0.1"], Date.now()),
     clientCa: null,
     client: null,
+    clientFor: null,
   };
 };
 

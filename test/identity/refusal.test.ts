@@ -176,7 +176,7 @@ test("refusals of many kinds in one minute share the last row", async () => {
   };
   for (let i = 0; i < KEYS_MAX * 3; i++) {
     const at = p.w.clock.wallMs();
-    await p.a.admission.audit.refused({ ...draft, at, who: "anonymous", remote: `10.0.0.${i}` });
+    await p.a.admission.audit.share({ ...draft, at, who: "anonymous", remote: `10.0.0.${i}` });
   }
   const rows = await p.audit();
   expect(rows.length).toBe(KEYS_MAX + 1);

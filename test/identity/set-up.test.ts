@@ -98,7 +98,7 @@ test("a set-up places authority, key and certificate, and its agent is heard", a
 
 test("no certificate is made where nobody asks for one", async () => {
   const { tls } = await open(false);
-  expect(tls.clientFor).toBeUndefined();
+  expect(tls.clientFor).toBeNull();
 });
 
 test.each(["curl", "wget"])(

@@ -28,7 +28,8 @@ afterEach(async () => {
 function ownTls(folder: string, clientCa = false): ServerTls {
   const authority = openOwnAuthority(folder, "fleet", Date.now());
   const made = openServerTls(folder, authority, ["127.0.0.1"], Date.now());
-  return { ...made, client: null, clientCa: clientCa ? authority.certificate : null };
+  const asked = clientCa ? authority.certificate : null;
+  return { ...made, client: null, clientCa: asked, clientFor: null };
 }
 
 async function open(clientCa = false): Promise<{ p: Plane; ca: string; pin: string }> {

@@ -58,9 +58,8 @@ export async function auditCall(
     remote: remoteOf(c),
     request: c.get("requestId") ?? "",
   };
-  const again = status === 200 && JOIN.test(path);
-  if (refused) await admission.audit.refused(draft);
-  else await (again ? admission.audit.again(draft) : admission.audit.done(draft));
+  const isRepeated = status === 200 && JOIN.test(path);
+  await (refused || isRepeated ? admission.audit.share(draft) : admission.audit.done(draft));
 }
 
 function targetOf(path: string): string | null {
@@ -144,5 +143,5 @@ async function auditRefused(
   call: Omit<AuditDraft, "at" | "refused" | "status" | "code"> & { code: ErrorCode },
 ): Promise<void> {
   const outcome = { at: clock.wallMs(), refused: true, status: ERROR_STATUS[call.code] };
-  await admission?.audit.refused({ ...call, ...outcome });
+  await admission?.audit.share({ ...call, ...outcome });
 }

@@ -34,14 +34,14 @@ async function open() {
   return { clock, lines, table, audit: new Audit({ table, clock, log }), log };
 }
 
-test("refused() counts equal refusals of a minute in one row, and begins another after it", async () => {
+test("share() counts equal refusals of a minute in one row, and begins another after it", async () => {
   const { audit, clock, table } = await open();
   const refusal = { ...draft, refused: true, code: "permission_denied", status: 403 };
-  for (let i = 0; i < 5; i++) await audit.refused({ ...refusal, at: i });
+  for (let i = 0; i < 5; i++) await audit.share({ ...refusal, at: i });
   await clock.pass(WINDOW_MS);
   // The count was written when the minute ended, without anybody's asking.
   expect(await table.read(all)).toMatchObject([{ count: 5, at: 0, until: 4, refused: true }]);
-  await audit.refused({ ...refusal, at: 9 });
+  await audit.share({ ...refusal, at: 9 });
   expect((await audit.read(all)).map((row) => row.count)).toEqual([1, 5]);
 });
 
@@ -60,8 +60,8 @@ test("refused() loses no count to a slow or failed write", async () => {
   const settled = async (): Promise<void> => {
     for (let turn = 0; turn < 20; turn++) await Promise.resolve();
   };
-  await audit.refused(refusal);
-  await audit.refused(refusal);
+  await audit.share(refusal);
+  await audit.share(refusal);
   const first = audit.flush();
   await settled();
   writes[0]?.reject(new Error("no answer in time"));
@@ -69,7 +69,7 @@ test("refused() loses no count to a slow or failed write", async () => {
   await clock.pass(WINDOW_MS);
   await settled();
   // The minute is over and its two are being written.
-  for (let i = 0; i < 3; i++) await audit.refused(refusal);
+  for (let i = 0; i < 3; i++) await audit.share(refusal);
   writes[1]?.resolve();
   await settled();
   await clock.pass(WINDOW_MS);
@@ -102,16 +102,16 @@ test("a store that cannot be written is told once a call, and a standby's is no 
     new Audit({ clock, log, table: { ...table, append: () => Promise.reject(error) } });
   await failing(new StaleEpoch("standby")).done(draft);
   expect(lines).toEqual([]);
-  await failing(new Error("disk full")).refused({ ...draft, refused: true });
+  await failing(new Error("disk full")).share({ ...draft, refused: true });
   expect(lines).toEqual(["cannot write the audit log"]);
 });
 
-test("again() counts in rows of its own, also where a minute has no more room", async () => {
+test("share() counts in rows of its own, also where a minute has no more room", async () => {
   const { audit } = await open();
   const refusal = { ...draft, refused: true, code: "permission_denied", status: 403 };
-  for (let i = 0; i < KEYS_MAX; i++) await audit.refused({ ...refusal, remote: `10.0.0.${i}` });
-  for (let i = 0; i < 3; i++) await audit.again({ ...draft, target: `n-${i}` });
-  await audit.refused({ ...refusal, remote: "10.0.1.1" });
+  for (let i = 0; i < KEYS_MAX; i++) await audit.share({ ...refusal, remote: `10.0.0.${i}` });
+  for (let i = 0; i < 3; i++) await audit.share({ ...draft, target: `n-${i}` });
+  await audit.share({ ...refusal, remote: "10.0.1.1" });
   const rows = (await audit.read(all)).slice(0, 2);
   expect(rows.map(({ who, refused, count }) => [who, refused, count])).toEqual([
     ["several", true, 1],

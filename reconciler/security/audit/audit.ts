@@ -1,9 +1,8 @@
 /**
- * The audit: a row for each call that changed something, durable before its answer leaves, and for
- * refused and repeated calls. Of those equal ones share a row a minute, and a minute has room for
- * so many rows, so that a scanner costs the disk no more than a person who mistypes; what is beyond
- * shares one last row. The counts of the running minute are in memory: a crash keeps the rows and
- * loses those.
+ * The audit log. A call that changes something has a row, durable before its answer leaves. Equal
+ * refused or repeated calls share one row a minute; a minute has room for `KEYS_MAX` such rows, and
+ * the rest share one more, so a scanner costs no more disk than a person who mistypes. The current
+ * minute's counts are in memory, so a crash keeps the rows and loses those counts.
  */
 import type { AuditDraft, AuditQuery, AuditRow } from "../../../schema/audit.ts";
 import { LIMIT } from "../../../schema/limit.ts";
@@ -11,14 +10,14 @@ import type { Clock, Log } from "../../core/clock.ts";
 import { StaleEpoch } from "../../core/store.ts";
 import type { AuditTable } from "../../core/store-table.ts";
 
-/** Refusals and repetitions that are equal within it share a row. */
+/** Equal refusals and repetitions within it share a row. */
 export const WINDOW_MS = 60_000;
-/** Different ones of one window that get a row of their own. */
+/** Rows of one window for different refusals and repetitions. */
 export const KEYS_MAX = 64;
-/** Appends between two looks at the bounds. */
+/** Appends between two trims. */
 const TRIM_EACH = 500;
 
-type Group = { id: Promise<number | null>; count: number; told: number; until: number };
+type Group = { id: Promise<number | null>; count: number; written: number; until: number };
 
 export type AuditFrom = { table: AuditTable; clock: Clock; log: Log };
 
@@ -32,26 +31,20 @@ export class Audit {
     this.from = from;
   }
 
-  /** A call that did something, or tried to. A row that cannot be written is logged. */
+  /** A call that changed something, or tried to. A row that cannot be written is logged. */
   async done(draft: AuditDraft): Promise<void> {
     await this.append(draft);
   }
 
-  /** A call that was turned away. Resolves when its row, or its place in one, is safe. */
-  refused(draft: AuditDraft): Promise<void> {
-    return this.share(draft);
-  }
-
-  /** A call that was answered as before and changed nothing. */
-  again(draft: AuditDraft): Promise<void> {
-    return this.share(draft);
-  }
-
-  private async share(draft: AuditDraft): Promise<void> {
+  /**
+   * A refused call, or a repeated one, which got the stored answer and changed nothing. Resolves
+   * when its row, or its place in one, is durable.
+   */
+  async share(draft: AuditDraft): Promise<void> {
     const { who, code, method, target, remote } = draft;
     const own = JSON.stringify([who, code, method, who === "anonymous" ? null : target, remote]);
     const full = this.groups.size >= KEYS_MAX && !this.groups.has(own);
-    // What was refused and what was not are kept and trimmed apart.
+    // Refused and repeated calls are kept and trimmed separately.
     const key = full ? `several ${draft.refused}` : own;
     const known = this.groups.get(key);
     if (known !== undefined) {
@@ -59,28 +52,28 @@ export class Audit {
       known.until = draft.at;
       return;
     }
-    const told = full ? { ...draft, who: "several", role: null, target: null, remote: "" } : draft;
-    const id = this.append(told);
-    this.groups.set(key, { id, count: 1, told: 1, until: draft.at });
+    const row = full ? { ...draft, who: "several", role: null, target: null, remote: "" } : draft;
+    const id = this.append(row);
+    this.groups.set(key, { id, count: 1, written: 1, until: draft.at });
     this.closing ??= this.from.clock.after(WINDOW_MS, () => void this.close());
     await id;
   }
 
-  /** What was counted so far becomes durable, too. */
+  /** Makes the counts durable. */
   async flush(): Promise<void> {
-    await this.tell([...this.groups.values()]);
+    await this.write([...this.groups.values()]);
   }
 
-  private async tell(groups: readonly Group[]): Promise<void> {
+  private async write(groups: readonly Group[]): Promise<void> {
     const rows: { id: number; count: number; until: number; group: Group }[] = [];
     for (const group of groups) {
-      if (group.count === group.told) continue;
+      if (group.count === group.written) continue;
       const id = await group.id;
       if (id !== null) rows.push({ id, count: group.count, until: group.until, group });
     }
     await this.try(async () => {
       await this.from.table.count(rows.map(({ group: _, ...row }) => row));
-      for (const { group, count } of rows) group.told = Math.max(group.told, count);
+      for (const { group, count } of rows) group.written = Math.max(group.written, count);
     });
   }
 
@@ -89,13 +82,13 @@ export class Audit {
     return this.from.table.read(query);
   }
 
-  /** The minute is over. */
+  /** Ends the window. */
   private async close(): Promise<void> {
     this.closing = null;
-    // What comes while the counts are written belongs to the next minute, or nobody counts it.
+    // Calls that arrive while the counts are written belong to the next window.
     const over = [...this.groups.values()];
     this.groups.clear();
-    await this.tell(over);
+    await this.write(over);
   }
 
   private async append(draft: AuditDraft): Promise<number | null> {
@@ -107,7 +100,7 @@ export class Audit {
     return id;
   }
 
-  /** A standby has no rows of its own: what it refuses it passes on, and the leader notes it. */
+  /** A standby cannot write rows: it forwards what it refuses, and the leader audits it. */
   private async try<T>(work: () => Promise<T>): Promise<T | null> {
     try {
       return await work();

@@ -1,16 +1,15 @@
 /**
- * How often one address may fail to say who it is. Only failures count, and a good token is let in
- * whatever its neighbours do: tokens have 256 bits, so nothing is guessed, and a fleet behind one
- * address must not lose its voice over one machine with an old credential. What is bounded is the
- * work, the log and the audit that a flood costs, and memory: addresses that have been quiet are
- * forgotten, and beyond the bound the one that failed longest ago.
+ * Rate limit of failed authentications per address. Only failures count: tokens have 256 bits, so
+ * guessing is no threat, and a fleet behind one address must not be locked out by one machine with
+ * an old credential. The limit bounds the work, log and audit that a flood costs. Memory is bounded
+ * too: quiet addresses are forgotten, and beyond the bound the one that failed longest ago.
  */
 import { wordsOf } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
 
 /**
- * A burst and a steady rate of failures that are answered as such. A thousand agents of one address
- * that all lost their credential have each been told so in a quarter of an hour.
+ * A burst, and a rate per second, of failures that are answered in full. A thousand agents of one
+ * address that all lost their credential have learned so within a quarter of an hour.
  */
 const BURST = 60;
 const PER_SECOND = 1;
@@ -27,10 +26,7 @@ export class Logins {
     this.clock = clock;
   }
 
-  /**
-   * Said for each failure. `null` = it may be answered as one; else the seconds after which the
-   * next one may be.
-   */
+  /** Counts a failure. `null` = answer it as one; else seconds until the next full answer. */
   failed(remote: string): number | null {
     const now = this.clock.monoMs();
     const key = blockOf(remote);
@@ -39,7 +35,7 @@ export class Logins {
       known === undefined
         ? BURST
         : Math.min(BURST, known.left + ((now - known.atMono) / 1_000) * PER_SECOND);
-    // The order of the map is the order of the last failure.
+    // The map's order is the order of last failures.
     this.buckets.delete(key);
     this.buckets.set(key, { left: left < 1 ? left : left - 1, atMono: now });
     for (const [old, { atMono }] of this.buckets) {
@@ -56,7 +52,7 @@ export class Logins {
   }
 }
 
-/** One subscriber has a whole /64 of IPv6 (RFC 6177), and may use another address for each call. */
+/** The unit of the limit: a subscriber has a whole /64 of IPv6 (RFC 6177). */
 export function blockOf(remote: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(remote);
   if (mapped?.[1] !== undefined) return mapped[1];

@@ -5,18 +5,15 @@ import { Authority, nodeToken } from "../auth.ts";
 import { openLibsqlStore } from "../../store/libsql.ts";
 import { openAdmission } from "./admission.ts";
 
-test.each([
-  [undefined, 86_400_000],
-  [1_000, 1_000],
-])("openAdmission() rotates credentials each %p, which is each %d ms", async (rotationMs, period) => {
+test("openAdmission() rotates credentials daily", async () => {
+  const period = 86_400_000;
   const database = MemoryDatabase.empty();
   const clients = { writer: new MemoryClient(database), reader: new MemoryClient(database) };
   const store = await openLibsqlStore({ url: "memory:", now: 1, clients });
   const clock = new VirtualClock();
   const given = { admins: [], shared: [], credentials: [], anonymous: false };
   const authority = new Authority({ secret: "s", ...given });
-  const more = rotationMs === undefined ? {} : { rotationMs };
-  const admission = openAdmission({ store, authority, clock, log: () => undefined, ...more });
+  const admission = openAdmission({ store, authority, clock, log: () => undefined });
   const node = "n-1" as never;
   const principal = { role: "node", name: "n", node, shared: false, rotation: 0 } as const;
   await clock.pass(period / 1_000);

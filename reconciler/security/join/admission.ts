@@ -1,7 +1,4 @@
-/**
- * What stands between the network and the routes, composed once for each role of the process: who
- * may join, which credentials count, what is written down, and how often one may fail.
- */
+/** The parts that authenticate and audit requests, made anew for each role of the process. */
 import { Audit } from "../audit/audit.ts";
 import { Logins } from "../audit/logins.ts";
 import type { Authority } from "../auth.ts";
@@ -17,15 +14,12 @@ export function openAdmission(from: {
   authority: Authority;
   clock: Clock;
   log: Log;
-  /** Another period of rotation than a day, for tests. */
-  rotationMs?: number;
 }): Admission {
-  const { store, authority, clock, log, rotationMs } = from;
-  const period = rotationMs === undefined ? {} : { periodMs: rotationMs };
+  const { store, authority, clock, log } = from;
   return {
     audit: new Audit({ table: store.auditTable(), clock, log }),
     logins: new Logins(clock),
     joins: new Joins({ table: store.joinTable(), authority, clock, log }),
-    keys: new Keys({ authority, store, clock, log, ...period }),
+    keys: new Keys({ authority, store, clock, log }),
   };
 }

@@ -222,7 +222,7 @@ describe("Joins.join()", () => {
     const log = (...line: unknown[]) => void lines.push(line);
     const joins = new Joins({ table, authority, clock, log });
     const waiting = Array.from({ length: 512 }, (_, i) => joins.join(asks(`n-${i}`), NOBODY, ""));
-    const full = { kind: "unavailable", message: "too many machines join at once" } as never;
+    const full = { kind: "unavailable", message: "too many machines are joining at once" } as never;
     expect(await Promise.race([joins.join(asks("late"), NOBODY, ""), clock.pass(1)])).toEqual(full);
     gate.resolve();
     for (const answer of await Promise.all(waiting)) {
@@ -239,7 +239,7 @@ describe("Joins.join()", () => {
     const answer = await joins.join(asks("n-1"), NOBODY, "10.0.0.1");
     expect(answer).toEqual({ kind: "unavailable", message: "the store is not writable" });
     const why = { error: "Error: disk full" };
-    expect(lines).toEqual([["warn", "a join could not be written", why]]);
+    expect(lines).toEqual([["warn", "cannot store a join", why]]);
     expect(authority.ofNode("n-1")).toBeNull();
     table.give = give;
     expect((await joins.join(asks("n-1"), NOBODY, "10.0.0.1")).kind).toBe("joined");

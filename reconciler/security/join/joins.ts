@@ -1,10 +1,8 @@
 /**
- * Join tokens: made by a person, used by machines. A use is counted durably before its credential
- * leaves, and asking again with the same nonce is the same use for as long as its credential was
- * never shown: an answer may be lost, and nothing may be given twice. One request is judged at a
- * time, so that what was read is still true when it is written.
- *
- * A token opens a pool, never somebody else's place in it (`place.ts`).
+ * Join tokens: made by a person, used by machines. A use is durable before its credential leaves. A
+ * repeated request with the same nonce gets the same answer, which may have been lost, until the
+ * credential was used. Requests are judged one at a time, so that what was read is still true when
+ * it is written. A token admits to a pool, never to another machine's place in it (`place.ts`).
  */
 import type { Credential, NodeKey } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -29,7 +27,7 @@ export type JoinAnswer =
     }
   | {
       kind: "refused";
-      /** `unknown`: no such token; every other problem concerns the holder of one. */
+      /** `unknown`: no such token; all others concern the holder of a valid one. */
       why: "unknown" | "used" | "expired" | "revoked" | "other" | "gone";
       message: string;
       /** The token's id. */
@@ -37,13 +35,13 @@ export type JoinAnswer =
     }
   | { kind: "unavailable"; message: string };
 
-/** Machines that may wait at once: a booting pool has hundreds. */
+/** Requests in progress: a booting pool has hundreds of machines. */
 const WAITING_MAX = 512;
-/** Ended tokens are kept for a week, for questions. */
+/** Ended tokens are kept for a week. */
 const KEPT_MS = 7 * 24 * 3_600_000;
 /**
- * How long after a token's end a lost answer is repeated: an agent retries at least once a minute,
- * and an old token with its nonce must be worthless.
+ * How long after a token's end a lost answer is repeated. An agent retries at least once a minute,
+ * and an old token with its nonce must become worthless.
  */
 export const AGAIN_MS = 10 * 60_000;
 
@@ -85,7 +83,7 @@ export class Joins {
   /** One machine's request. `remote` is the address from which it calls. */
   async join(request: JoinRequest, sight: Sight, remote: string): Promise<JoinAnswer> {
     if (this.waiting >= WAITING_MAX) {
-      return { kind: "unavailable", message: "too many machines join at once" };
+      return { kind: "unavailable", message: "too many machines are joining at once" };
     }
     this.waiting++;
     const turn = this.tail.then(() => this.take(request, sight, remote));
@@ -93,7 +91,7 @@ export class Joins {
     try {
       return await turn;
     } catch (error) {
-      this.from.log("warn", "a join could not be written", { error: String(error) });
+      this.from.log("warn", "cannot store a join", { error: String(error) });
       return { kind: "unavailable", message: "the store is not writable" };
     } finally {
       this.waiting--;
@@ -153,7 +151,7 @@ export class Joins {
     const { authority } = this.from;
     const key = joinKey(authority.keyOf(node), now);
     const by = `join:${token.id}`;
-    // A row already exists only if the token names the node.
+    // A row exists already only if the token names the node.
     const own = authority.ofNode(node) ?? nodeCredential(node, { now, by, key });
     const named = token.node === null ? {} : { vouched: true };
     return { ...own, key, revokedAt: null, pool: token.pool, ...named };

@@ -1,6 +1,6 @@
 /**
- * The life of nodes' credentials: which was shown, when the next one is due, what a person takes
- * back. Every change is durable before anything that rests on it leaves this process.
+ * The life of nodes' credentials: use, rotation, revocation. Every change is durable before
+ * anything that depends on it leaves this process.
  */
 import type { Credential, NodeKey } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -14,11 +14,9 @@ export type KeysFrom = {
   store: Pick<Store, "saveCredential">;
   clock: Clock;
   log: Log;
-  /** Another period than a day, for tests. */
-  periodMs?: number;
 };
 
-/** The row of a node without one yet. Its hash is no hash, so that no token can ever match it. */
+/** The row of a node without one. Its hash is not a digest, so that no token can match it. */
 export function nodeCredential(
   node: NodeId,
   from: { now: number; by: string; key: NodeKey },
@@ -40,20 +38,18 @@ export function nodeCredential(
 
 export class Keys {
   private readonly from: KeysFrom;
-  private readonly periodMs: number;
   private readonly openedAt: number;
-  /** Nodes whose row is being written: a second report meanwhile changes nothing. */
+  /** Nodes whose row is being written; another report in that time changes nothing. */
   private readonly busy = new Set<string>();
 
   constructor(from: KeysFrom) {
     this.from = from;
-    this.periodMs = from.periodMs ?? ROTATION_MS;
     this.openedAt = from.clock.wallMs();
   }
 
   /**
-   * Called for each accepted report: records which credential was used, and returns the one that
-   * the agent should use from now on, or `null`. A store that cannot be written changes nothing.
+   * Records which credential an accepted report used, and returns the one that the agent should use
+   * from now on, or `null`. If the store cannot be written, nothing changes.
    */
   async heard(principal: Principal): Promise<string | null> {
     const { node, rotation } = principal;
@@ -65,7 +61,7 @@ export class Keys {
     if (next === null) return rotation < key.number ? authority.issueNode(node) : null;
     this.busy.add(node);
     try {
-      // Looked at again in its turn: a person's order may have come before it.
+      // Judged again: a person's order may have come first.
       await this.change(node, "navarch", now, (own) => {
         const known = own.key ?? FIRST_KEY;
         const key = useKey(known, rotation, now) ?? this.due(node, known, now);
@@ -82,12 +78,12 @@ export class Keys {
 
   private due(node: string, key: NodeKey, now: number): NodeKey | null {
     if (isOffered(key)) return null;
-    // Only the first, which needs no row, was never noted as used.
+    // Only the use of rotation 0, which needs no row, is not recorded.
     const since = key.usedAt ?? this.openedAt;
-    return isDue(node, since, now, this.periodMs) ? rotateKey(key, now, null) : null;
+    return isDue(node, since, now, ROTATION_MS) ? rotateKey(key, now, null) : null;
   }
 
-  /** Operator request: the next report gets a new one, and older ones end within the grace. */
+  /** A person's rotation: the next report gets a new one, and older ones end within the grace. */
   async rotate(node: NodeId, by: string): Promise<Credential> {
     const now = this.from.clock.wallMs();
     return this.change(node, by, now, (own) => {
@@ -95,7 +91,7 @@ export class Keys {
     });
   }
 
-  /** All of a node's credentials, at once. Only a join token for that very node makes another. */
+  /** Revokes all of a node's credentials. Only a join token for that node makes another. */
   async revoke(node: NodeId, by: string): Promise<Credential> {
     const now = this.from.clock.wallMs();
     return this.change(node, by, now, (own) => ({ ...own, revokedAt: own.revokedAt ?? now }));

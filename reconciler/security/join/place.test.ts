@@ -80,7 +80,7 @@ function judge(
   return place.kind === "ok" ? place.node : `${place.why}: ${place.message}`;
 }
 
-const OURS = "other: node f-p-0-1 is a machine of ours with its own credential";
+const OURS = "other: node f-p-0-1 was bought here and has its own credential";
 
 test("judgePlace() gives nobody the name that another machine has at its provider", () => {
   const machine = { ...bought("n-1", {}, { kind: "serving", since: 0 }), agent: {} as never };
@@ -111,17 +111,17 @@ describe("judgePlace()", () => {
 
   test("a name that differs from a node's in case only, or from an object's, is no other's", () => {
     const rack = { ...unmanagedNode("rack-1" as never, 0), agent: {} as never };
-    const said = "other: node RACK-1 differs from node rack-1 in case only: give it another name";
+    const said = "other: node RACK-1 differs from node rack-1 only in case: give it another name";
     expect(judge("RACK-1", { nodes: [rack] })).toStartWith(said);
     expect(judge("RACK-1", { nodes: [rack], bound: "RACK-1" })).toStartWith(said);
-    expect(judge("F-P-0-1", { nodes: [bought("f-p-0-1")] })).toContain("in case only");
+    expect(judge("F-P-0-1", { nodes: [bought("f-p-0-1")] })).toContain("only in case");
     const kube = { name: "gpu-1" } as never;
     expect(judge("GPU-1", { nodes: [{ ...bought("f-p-0-1"), kube }] })).toStartWith(OURS);
   });
 
   test("a name that may yet be given to a bought machine is kept for it", () => {
-    expect(judge("f-p-8-4", {})).toContain("is what machines are called that are bought here");
-    expect(judge("F-P-8-4", {})).toContain("is what machines are called that are bought here");
+    expect(judge("f-p-8-4", {})).toContain("is a name for machines that are bought here");
+    expect(judge("F-P-8-4", {})).toContain("is a name for machines that are bought here");
     expect(judge("f-p-8-4", { bound: "f-p-8-4" })).toBe("f-p-8-4");
     expect(judge("rack-8-4", {})).toBe("rack-8-4");
     expect(judge("f-host", {})).toBe("f-host");
@@ -227,7 +227,7 @@ describe("judgePlace() refuses", () => {
     const elsewhere = `${OURS}: ${hint("f-p-0-1")}`;
     expect(judge("f-p-0-1", { nodes: [adopted] })).toBe(elsewhere);
     expect(judge("f-p-8-4", {})).toBe(
-      `other: f-p-8-4 is what machines are called that are bought here: ${hint("f-p-8-4")}`,
+      `other: f-p-8-4 is a name for machines that are bought here: ${hint("f-p-8-4")}`,
     );
   });
 });

@@ -1,10 +1,9 @@
 /**
- * Which node a machine that joins is, and whether its token may make it that one. A token opens a
- * pool, never somebody else's place in it. Taken is what has spoken, what was given a credential,
- * and every machine that we buy: that one has its credential from us, with the call that bought it
- * or over SSH, before it can ask. Nothing that a caller says or shows makes it a machine of ours:
- * names and ids can be read by its neighbours, and an address can be taken in its network. So a
- * bought machine joins only by a token that was made for it. Pure.
+ * Decides which node a joining machine is, and whether its token admits it. A place is taken by any
+ * node that has reported or has a credential, and by every machine that we buy: that one got its
+ * credential from us, at the purchase or over SSH. Nothing that a caller sends or shows proves it
+ * to be ours: neighbours can read names and ids, and take addresses. So a bought machine joins only
+ * with a token for exactly that node. Pure.
  */
 import type { Credential } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -16,18 +15,18 @@ export type Sight = {
   node(id: NodeId): Node | null;
   /** Nodes whose instance has this identity at any provider. */
   nodeOfProviderId(id: string): NodeId[];
-  /** Nodes whose object in Kubernetes has this name: whoever bears it speaks for its machine. */
+  /** Nodes whose Kubernetes object has this name: its bearer speaks for the machine. */
   nodeOfObject(name: string): NodeId[];
-  /** Whether a machine that this control plane buys could be called so, in any case. */
+  /** Whether a machine that this control plane buys could have this name, in any case. */
   isOwnName(id: NodeId): boolean;
-  /** The node whose id differs from this one in case at most. */
+  /** The node whose id equals this one, apart from case. */
   nodeLike(id: NodeId): NodeId | null;
 };
 
 export type Place =
   { kind: "ok"; node: NodeId } | { kind: "refused"; why: "other" | "gone"; message: string };
 
-/** `credentialOf` is what is stored of a node's. */
+/** `credentialOf` reads a node's stored credential. */
 export function judgePlace(from: {
   request: JoinRequest;
   token: JoinToken;
@@ -36,7 +35,7 @@ export function judgePlace(from: {
 }): Place {
   const { request, token, sight, credentialOf } = from;
   const asked = request.node_id;
-  // Nobody may be called what another machine is called at its provider.
+  // No machine may take the name that another one has at its provider.
   const read = [asked, ...(request.provider_ids ?? [])].flatMap(sight.nodeOfProviderId);
   const matched = new Set([...read, ...objectsOf(asked, sight)]);
   if (matched.size > 1) {
@@ -57,7 +56,7 @@ export function judgePlace(from: {
   }
   const like = node === null ? sight.nodeLike(id) : null;
   if (like !== null && like !== id) {
-    const other = `node ${id} differs from node ${like} in case only`;
+    const other = `node ${id} differs from node ${like} only in case`;
     return refuse("other", `${other}: give it another name, or forget ${like}`);
   }
   const stored = credentialOf(id);
@@ -70,16 +69,16 @@ export function judgePlace(from: {
     return refuse("other", `node ${id} is known already: ${hint}`);
   }
   if (node !== null && (node.instance !== null || node.pool !== null)) {
-    return refuse("other", `node ${id} is a machine of ours with its own credential: ${hint}`);
+    return refuse("other", `node ${id} was bought here and has its own credential: ${hint}`);
   }
-  // Its credential would be that of the machine which is bought under this name one day.
+  // Its credential would be that of a machine that is bought under this name later.
   if (node === null && sight.isOwnName(id)) {
-    return refuse("other", `${id} is what machines are called that are bought here: ${hint}`);
+    return refuse("other", `${id} is a name for machines that are bought here: ${hint}`);
   }
   return { kind: "ok", node: id };
 }
 
-/** Kubernetes has its names in lower case, so a host's own name may differ from its Node's. */
+/** Kubernetes names are in lower case, so a host's name may differ from its Node's in case. */
 function objectsOf(asked: NodeId, { nodeOfObject }: Sight): NodeId[] {
   return [asked, asked.toLowerCase()].flatMap(nodeOfObject);
 }

@@ -64,7 +64,7 @@ describe("PodTokens", () => {
     expect(logs).toEqual([
       JSON.stringify({
         level: "warn",
-        message: "the service-account token of an agent proves nothing",
+        message: "an agent's service-account token is not accepted",
         fields: { node: "thief", why: tokenProblem },
       }),
     ]);

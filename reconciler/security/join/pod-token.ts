@@ -1,10 +1,9 @@
 /**
- * Agents in pods send their service-account token when they register; here it waits for the API
- * server's review, and what came of it becomes part of where the agent reports from. A registration
- * never waits for it: the origin is stored with a later report. Reviews are paced, so that ten
- * thousand agents that register at once ask the API server a few times a second; who found no place
- * is asked to register again, also when the server could not say. Tokens live in memory until they
- * are reviewed, and only their digests a minute longer.
+ * Reviews the service-account tokens that agents in pods send when they register. The result
+ * becomes part of the agent's origin; a registration never waits for it, so a later report stores
+ * it. Reviews are paced: ten thousand agents that register at once cause a few requests a second to
+ * the API server. An agent without a result is asked to register again. Tokens are in memory until
+ * reviewed, and their digests for a minute after.
  */
 import { createHash } from "node:crypto";
 import type { NodeId } from "../../../schema/id.ts";
@@ -21,21 +20,21 @@ export type PodTokenPorts = {
   log: Log;
 };
 
-/** Reviews at once, and the time from one to the next. */
+/** Concurrent reviews, and the least interval between two. */
 const AT_ONCE = 4;
 const PACE_MS = 40;
-/** Tokens that wait; of 8 KiB at most. */
+/** Waiting tokens, 8 KiB each at most. */
 const WAITING_MAX = 1_024;
-/** One agent that restarts again and again shows the same token. */
+/** An agent that restarts repeatedly sends the same token. */
 const CACHE_MS = 60_000;
 const CACHE_MAX = 4_096;
 /** Retry interval of one agent while the API server is unreachable, and of a rejected token. */
 const DOWN_MS = 30_000;
 const AGAIN_MS = 600_000;
-/** Lines of the log about refused tokens. */
-const TELL_MS = 1_000;
+/** Least interval of log lines about refused tokens. */
+const LOG_MS = 1_000;
 
-/** `name` is the one that the agent reports under. */
+/** `name` is the one under which the agent reports. */
 type Waiting = { kind: "waiting"; name: string; token: string; sinceMono: number };
 type Settled = {
   kind: "proven" | "refused" | "unknown";
@@ -47,22 +46,22 @@ type Settled = {
 export class PodTokens {
   private readonly ports: PodTokenPorts;
   private readonly states = new Map<NodeId, Waiting | Settled>();
-  /** In the order in which they came; a newer token of the same node keeps the place. */
+  /** In order of arrival; a newer token of the same node keeps the place. */
   private readonly queue = new Set<NodeId>();
   private readonly cache = new Map<string, { review: PodReview; untilMono: number }>();
   private open = 0;
   private nextMono = 0;
   private armed = false;
   private askMono = 0;
-  /** What the server did not say when it was last asked; `null` = it answers. */
+  /** Why the server gave no result when last asked; `null` = it answers. */
   private down: string | null = null;
-  private toldMono = -Infinity;
+  private loggedMono = -Infinity;
 
   constructor(ports: PodTokenPorts) {
     this.ports = ports;
   }
 
-  /** An agent has registered under `name`; `token` as it was sent, or none. */
+  /** An agent has registered under `name`, with the `token` that it sent. */
   registered(node: NodeId, name: string, token: string | null): void {
     const sinceMono = this.ports.clock.monoMs();
     if (token === null) {
@@ -90,21 +89,21 @@ export class PodTokens {
       return known === undefined ? { pod: null, tokenProblem: TOKEN_UNCHECKED } : kept;
     }
     const { kind, pod, problem: tokenProblem } = state;
-    // A proof of earlier is not void because the server is away.
+    // An earlier proof stays valid while the server is unavailable.
     if (kind === "unknown") return { pod: kept.pod, tokenProblem };
     const isKept = kept.pod?.node === pod?.node && kept.pod?.uid === pod?.uid;
     if (kind === "proven" && isKept && kept.tokenProblem === null) this.states.delete(node);
     return { pod, tokenProblem };
   }
 
-  /** Whether the agent is to register again, with a fresh token. */
+  /** Whether the agent should register again, with a fresh token. */
   wants(node: NodeId): boolean {
     const agent = this.ports.agent(node);
     if (agent?.inventory.capabilities?.includes(POD_TOKEN_CAPABILITY) !== true) return false;
     const now = this.ports.clock.monoMs();
     const state = this.states.get(node);
     const isOld = state !== undefined && now - state.sinceMono >= AGAIN_MS;
-    // An earlier process may have ended before the answer came.
+    // An earlier process may have ended before the result came.
     const isOpen = state === undefined && agent.origin?.pod == null;
     if (!isOpen && state?.kind !== "unknown" && !(state?.kind === "refused" && isOld)) return false;
     if (now < this.askMono || this.queue.size > 0) return false;
@@ -147,16 +146,16 @@ export class PodTokens {
     this.open--;
     this.note(review);
     if (review.kind !== "unknown") this.remember(token, review);
-    // It may have registered once more meanwhile.
+    // The agent may have registered again meanwhile.
     if (this.states.get(node) === state) this.settle(node, name, review);
     this.pump();
   }
 
-  /** A server that does not say is asked by one agent at a time until it does. */
+  /** While the server is unavailable, one agent at a time is asked for a token to probe it. */
   private note(review: PodReview): void {
     const down = review.kind === "unknown" ? review.problem : null;
     if (down !== null && down !== this.down) {
-      this.ports.log("warn", "service-account tokens of agents cannot be checked", { why: down });
+      this.ports.log("warn", "cannot check service-account tokens of agents", { why: down });
     }
     this.down = down;
     if (down === null) return;
@@ -166,8 +165,8 @@ export class PodTokens {
   }
 
   /**
-   * A token proves the Node of its own pod and nothing else: with the credential of one node, the
-   * token of another's pod moves neither.
+   * A token proves the Node of its own pod and nothing else: a node that sends the token of another
+   * node's pod changes neither.
    */
   private settle(node: NodeId, name: string, review: PodReview): void {
     const sinceMono = this.ports.clock.monoMs();
@@ -179,9 +178,9 @@ export class PodTokens {
         ? { kind: "refused" as const, problem: `its pod token is of Node ${review.pod.node}` }
         : review;
     this.put(node, { kind, pod: null, problem, sinceMono });
-    if (kind === "unknown" || sinceMono - this.toldMono < TELL_MS) return;
-    this.toldMono = sinceMono;
-    this.ports.log("warn", "the service-account token of an agent proves nothing", {
+    if (kind === "unknown" || sinceMono - this.loggedMono < LOG_MS) return;
+    this.loggedMono = sinceMono;
+    this.ports.log("warn", "an agent's service-account token is not accepted", {
       node,
       why: problem,
     });

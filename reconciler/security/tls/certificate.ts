@@ -1,7 +1,7 @@
 /**
- * Certificates of an authority of our own: X.509 version 3 with ECDSA keys on P-256, written by
- * hand (RFC 5280, RFC 5480). That is some hundred lines; the libraries that do it bring fifteen
- * packages for a format that has not changed since 2008. Tests read them back by another's parser.
+ * Writes certificates of our own authority: X.509 version 3 with ECDSA keys on P-256 (RFC 5280, RFC
+ * 5480), in DER (ITU-T X.690). By hand, because the libraries bring fifteen packages for a stable
+ * format. Tests read the certificates with other parsers.
  *
  * Adapter: randomness.
  */
@@ -17,15 +17,14 @@ import {
 } from "node:crypto";
 import { isIP } from "node:net";
 import { wordsOf } from "../../core/address.ts";
-import { bits, instant, integer, octets, oid, sequence, tagged } from "./der.ts";
 
 /** PEM, both. */
 export type KeyPair = { certificate: string; key: string };
 
 export type CertificateRequest = {
-  /** Common name; nothing judges a server by it (RFC 6125). */
+  /** Common name; servers are not verified by it (RFC 6125). */
   name: string;
-  /** Organizations of a client: Kubernetes reads each as a group. */
+  /** Organizations of a client, which Kubernetes reads as groups. */
   groups?: readonly string[];
   /** For a server: DNS names and IP addresses. Absent for a client. */
   hosts?: readonly string[];
@@ -47,7 +46,7 @@ const OID = {
   ecdsaWithSha256: [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2],
 } as const;
 
-/** A new authority that signs for itself. It may sign servers and clients, and no authority. */
+/** A new self-signed authority. It may sign servers and clients, but no authority. */
 export function makeAuthority(request: Omit<CertificateRequest, "hosts">): KeyPair {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const signer = { name: request.name, privateKey, publicKey };
@@ -66,7 +65,7 @@ export function issue(authority: KeyPair, request: CertificateRequest): KeyPair 
   return { certificate, key: formatKey(privateKey) };
 }
 
-/** `sha256:<hex>` of the certificate's DER: what is pinned. */
+/** `sha256:<hex>` of the certificate's DER, for pinning. */
 export function fingerprintOf(pem: string): string {
   const { raw } = new X509Certificate(pem);
   return `sha256:${createHash("sha256").update(raw).digest("hex")}`;
@@ -104,7 +103,7 @@ function extensions(
   const yes = tagged(0x01, Buffer.from([0xff]));
   const extension = (id: readonly number[], critical: boolean, value: Buffer): Buffer =>
     sequence(oid(id), ...(critical ? [yes] : []), octets(value));
-  // An authority with a path of none: what it signs cannot sign.
+  // Path length 0: what it signs cannot sign.
   const constraint = isAuthority ? sequence(yes, integer(Buffer.from([0]))) : sequence();
   // Bits of KeyUsage from the left: digitalSignature is 0, keyCertSign 5, cRLSign 6.
   const usage = tagged(0x03, Buffer.from(isAuthority ? [0x01, 0x06] : [0x07, 0x80]));
@@ -139,7 +138,7 @@ function spki(key: KeyObject): Buffer {
   return Buffer.from(key.export({ type: "spki", format: "der" }));
 }
 
-/** SEC 1 rather than PKCS 8: what OpenSSL, Go and Bun all read. */
+/** SEC 1 and not PKCS 8: OpenSSL, Go and Bun all read it. */
 function formatKey(key: KeyObject): string {
   return key.export({ type: "sec1", format: "pem" }).toString();
 }
@@ -159,9 +158,35 @@ function distinguished({ name, groups = [] }: Pick<CertificateRequest, "name" | 
   return sequence(...organizations, part(OID.commonName, name));
 }
 
-/** The top bit is clear, which makes it positive, and the next is set, so that it is not short. */
+/** The top bit is clear, so the number is positive; the next is set, so its length is fixed. */
 function serial(): Buffer {
   const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
   return bytes;
+}
+
+/** One DER value. Lengths up to 65,535 bytes. */
+function tagged(tag: number, ...parts: readonly Buffer[]): Buffer {
+  const value = Buffer.concat(parts);
+  const { length } = value;
+  const size =
+    length < 128 ? [length] : length < 256 ? [0x81, length] : [0x82, length >> 8, length & 255];
+  return Buffer.concat([Buffer.from([tag, ...size]), value]);
+}
+
+const sequence = (...parts: readonly Buffer[]): Buffer => tagged(0x30, ...parts);
+const octets = (value: Buffer): Buffer => tagged(0x04, value);
+const bits = (value: Buffer): Buffer => tagged(0x03, Buffer.from([0]), value);
+
+/** `value` is big-endian, with a clear top bit, which makes it positive. */
+const integer = (value: Buffer): Buffer => tagged(0x02, value);
+
+/** The numbers are the encoded octets. */
+const oid = (encoded: readonly number[]): Buffer => tagged(0x06, Buffer.from(encoded));
+
+/** Two digits of the year until 2049, four from then on (RFC 5280 §4.1.2.5). */
+function instant(atMs: number): Buffer {
+  const digits = new Date(atMs).toISOString().replace(/\.\d+Z$|[-:T]/g, "");
+  if (digits < "2050") return tagged(0x17, Buffer.from(`${digits.slice(2)}Z`));
+  return tagged(0x18, Buffer.from(`${digits}Z`));
 }

@@ -1,6 +1,6 @@
 /**
- * What the port speaks: nothing, a certificate that somebody brought, or one of the fleet's own
- * authority; and whether callers must show one, too.
+ * The certificate of the port: none, one from files, or one of the fleet's own authority; and
+ * whether callers must show a certificate.
  *
  * Adapter: files.
  */
@@ -21,15 +21,15 @@ import {
 export type ServerTls = {
   cert: string;
   key: string;
-  /** Callers must show a certificate of one of these authorities; `null` = they need none. */
+  /** Callers must show a certificate of one of these authorities; `null` = not required. */
   clientCa: string | null;
-  /** What this process shows where others of the fleet ask the same; `null` = nothing. */
+  /** What this process shows to other control planes of the fleet; `null` = nothing. */
   client: KeyPair | null;
   /**
-   * A certificate for a node to show, by the fleet's own authority; absent where nobody asks for
-   * one, or it is for somebody else to make.
+   * Issues a certificate for a node to show, by the fleet's own authority; `null` if none is
+   * required, or another authority issues them.
    */
-  clientFor?: (name: string) => KeyPair;
+  clientFor: ((name: string) => KeyPair) | null;
   /** The fleet's CA, served at `/ca.pem`; `null` with a certificate from files. */
   ca: string | null;
   /** `sha256:<hex>` of that authority. */
@@ -38,10 +38,10 @@ export type ServerTls = {
   renewAtMs: number | null;
 };
 
-/** Whom a part of this fleet trusts, and what it shows, when it dials a control plane; PEM. */
+/** What a client of this fleet trusts, and shows, when it connects to a control plane; PEM. */
 export type PeerTls = { ca?: string; cert?: string; key?: string };
 
-/** `null` = as the system has it. */
+/** `null` = the system's defaults. */
 export function peerOf(tls: ServerTls | null): PeerTls | null {
   if (tls === null) return null;
   const { ca, client } = tls;
@@ -55,13 +55,13 @@ export type OpenTlsFrom = {
   fleetId: string;
   nowMs: number;
   log: Log;
-  /** By which hosts this server is dialled: see `hostsOf`. */
+  /** Hosts of this server: see `hostsOf`. */
   hosts: Parameters<typeof hostsOf>[0];
-  /** Of a database that replicas share; `null` = the authority lies in the state folder. */
+  /** `Store.first` of a database that replicas share; `null` = the authority is in the folder. */
   first: ((key: string, value: string) => Promise<string>) | null;
 };
 
-/** Throws if a file that is named cannot be read. */
+/** Throws if a configured file cannot be read. */
 export async function openTls(
   tls: ServerConfig["tls"],
   from: OpenTlsFrom,
@@ -71,7 +71,7 @@ export async function openTls(
   return openOwn(from, readClientCa(tls));
 }
 
-/** What the configuration names; an authority of our own is opened by `openTls`. */
+/** The configured files; `openTls` opens an authority of our own. */
 export function broughtTls({ server }: Config): ServerTls | null {
   const { tls } = server;
   if (tls?.ownCa === true) throw new Error("the own authority was not opened");
@@ -84,9 +84,10 @@ function readBrought(tls: CertificateRequest): ServerTls {
   const cert = readFileSync(tls.certFile ?? "", "utf8");
   const key = readFileSync(tls.keyFile ?? "", "utf8");
   const clientCa = readClientCa(tls);
-  // There is nothing else to show: an authority that signs servers for both uses is asked for.
+  // This process has no other certificate, so the server's own must be valid for both uses.
   const client = clientCa === null ? null : { certificate: cert, key };
-  return { cert, key, clientCa, client, ca: null, fingerprint: null, renewAtMs: null };
+  const none = { clientFor: null, ca: null, fingerprint: null, renewAtMs: null };
+  return { cert, key, clientCa, client, ...none };
 }
 
 function readClientCa({ clientCaFile }: CertificateRequest): string | null {
@@ -94,8 +95,8 @@ function readClientCa({ clientCaFile }: CertificateRequest): string | null {
 }
 
 /**
- * With `asked`, the fleet's own authority counts beside it: what that signs for a client, only the
- * control plane has or has given away.
+ * With `asked`, the fleet's own authority counts too: only the control plane has what that signs
+ * for a client, or has given it away.
  */
 async function openOwn(from: OpenTlsFrom, asked: string | null): Promise<ServerTls> {
   const { state, fleetId, nowMs, first, log } = from;
@@ -111,7 +112,7 @@ async function openOwn(from: OpenTlsFrom, asked: string | null): Promise<ServerT
   log("info", "certificate authority", { fingerprint });
   const client = asked === null ? null : openClientTls(authority, nowMs);
   const clientCa = asked === null ? null : `${asked.trimEnd()}\n${ca}`;
-  const served = { cert, key, clientCa, client, ca, fingerprint, renewAtMs };
-  if (asked === null) return served;
-  return { ...served, clientFor: (name) => issueNodeTls(authority, name, nowMs) };
+  const clientFor =
+    asked === null ? null : (name: string): KeyPair => issueNodeTls(authority, name, nowMs);
+  return { cert, key, clientCa, client, clientFor, ca, fingerprint, renewAtMs };
 }

@@ -1,11 +1,10 @@
 /**
- * The fleet's own certificate authority and this server's certificate under it, for who brings
- * none. The authority is made once: its fingerprint is pinned by every agent, so losing it means to
- * tell all of them a new one. The server's certificate is short-lived and recreated before it ends
- * or when the server is reached by a name that it does not have.
+ * The fleet's own certificate authority, and this server's certificate under it. The authority is
+ * made once: every agent pins its fingerprint, so losing it means enrolling all of them again. The
+ * server's certificate is short-lived, and renewed before it ends or when a host name is missing.
  *
- * In the state folder: `ca.pem` (0644, to give away), `ca.key`, `server.pem` (with the authority
- * behind it) and `server.key` (0600).
+ * In the state folder: `ca.pem` (0644, public), `ca.key`, `server.pem` (followed by the authority)
+ * and `server.key` (0600).
  *
  * Adapter: files.
  */
@@ -17,13 +16,13 @@ import { writeWhole } from "../identity.ts";
 import { fingerprintOf, issue, type KeyPair, makeAuthority } from "./certificate.ts";
 
 const DAY_MS = 24 * 3_600_000;
-/** As long as the fleet: there is no way to change it but by telling every agent. */
+/** As long as the fleet: a change means telling every agent. */
 const AUTHORITY_MS = 3_650 * DAY_MS;
-/** A stolen server key is worth nothing after it; browsers and the CA/B Forum go the same way. */
+/** Limits the value of a stolen server key. */
 const SERVER_MS = 90 * DAY_MS;
-/** Renewed when a third is left, so that a process that runs on has a month to be noticed. */
+/** Renewed when a third is left, which gives a month to notice a failure. */
 const RENEW_MS = SERVER_MS / 3;
-/** Clocks of agents may be behind: an hour is what the bootstrap has to cope with. */
+/** Agents' clocks may be slow; the bootstrap tolerates an hour. */
 const BACKDATE_MS = 2 * 3_600_000;
 
 export type OwnTls = {
@@ -34,13 +33,13 @@ export type OwnTls = {
   ca: string;
   /** `sha256:<hex>` of the authority. */
   fingerprint: string;
-  /** When this server's certificate has to be recreated, wall milliseconds. */
+  /** When this server's certificate has to be renewed, wall milliseconds. */
   renewAtMs: number;
-  /** True if it was made just now. */
+  /** True if it was just made. */
   fresh: boolean;
 };
 
-/** The authority beside an embedded database, made on first start. `name` tells fleets apart. */
+/** The authority beside an embedded database, made on first start. `name` is the fleet's. */
 export function openOwnAuthority(state: string, name: string, nowMs: number): KeyPair {
   const known = readPair(state, "ca");
   if (known !== null) return known;
@@ -49,7 +48,7 @@ export function openOwnAuthority(state: string, name: string, nowMs: number): Ke
   return authority;
 }
 
-/** One for all replicas of a database server; `first` keeps the first value that is given. */
+/** One authority for all replicas of a database server; `first` stores the first value given. */
 export async function openSharedAuthority(
   state: string,
   name: string,
@@ -74,8 +73,8 @@ function writeAuthority(state: string, authority: KeyPair): void {
 }
 
 /**
- * This server's certificate: the one that is there if it is sound, of this authority, has every one
- * of `hosts` and lasts, else a new one.
+ * This server's certificate: the stored one if it is valid, of this authority, covers all `hosts`
+ * and is not due for renewal; else a new one.
  */
 export function openServerTls(
   state: string,
@@ -95,18 +94,18 @@ export function openServerTls(
   const name = hosts[0] ?? "navarch";
   const made = issue(authority, { name, hosts, fromMs: nowMs - BACKDATE_MS, untilMs });
   const cert = `${made.certificate}${ca}`;
-  // The key first: a certificate without its key would be taken for a pair by nobody.
+  // The key first: `endOf` rejects a pair of an old certificate and a new key.
   writeWhole(join(state, "server.key"), made.key);
   writeWhole(join(state, "server.pem"), cert);
   return { cert, key: made.key, ca, fingerprint, renewAtMs: untilMs - RENEW_MS, fresh: true };
 }
 
-/** As long as nobody restarts a control plane on purpose; what it shows is recreated each day. */
+/** Longer than a process runs without a restart. Renewals make a new one each day. */
 const CLIENT_MS = 365 * DAY_MS;
 
 /**
- * What this process, and the simulated machines that it runs, show to a control plane that asks for
- * certificates. Kept in memory: the next process makes another one.
+ * What this process, and the simulated machines that it runs, show to a control plane that requires
+ * certificates. Kept in memory only.
  */
 export function openClientTls(authority: KeyPair, nowMs: number): KeyPair {
   const span = { fromMs: nowMs - BACKDATE_MS, untilMs: nowMs + CLIENT_MS };
@@ -114,9 +113,9 @@ export function openClientTls(authority: KeyPair, nowMs: number): KeyPair {
 }
 
 /**
- * What a node shows. It only opens the door: who speaks is told by the credential, which rotates
- * and can be revoked. So it lasts as long as the authority, because a node whose certificate is
- * over could no longer ask for another one.
+ * A node's client certificate. It only admits to the port: the credential, which rotates and can be
+ * revoked, says who the node is. It lasts as long as the authority, because a node whose
+ * certificate has expired could no longer ask for another.
  */
 export function issueNodeTls(authority: KeyPair, name: string, nowMs: number): KeyPair {
   const { validTo } = new X509Certificate(authority.certificate);
@@ -129,7 +128,7 @@ function endOf(pair: KeyPair, authority: KeyPair, hosts: readonly string[]): num
     const leaf = new X509Certificate(pair.certificate);
     const ca = new X509Certificate(authority.certificate);
     if (!leaf.verify(ca.publicKey)) return null;
-    // A process that ended between its two files left a new key beside an old certificate.
+    // A process that was killed between two writes leaves a new key beside an old certificate.
     if (!leaf.checkPrivateKey(createPrivateKey(pair.key))) return null;
     const has = (host: string): boolean =>
       (isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host)) !== undefined;
@@ -146,8 +145,8 @@ function readPair(state: string, name: string): KeyPair | null {
 }
 
 /**
- * Every name by which this machine may be dialled: given ones first, then its own. Link-local
- * addresses are left out, because nobody dials them without a zone.
+ * All names under which this machine may be called: given ones first, then its own. Link-local
+ * addresses are left out, because they need a zone.
  */
 export function hostsOf(from: {
   /** Hosts of `server.address`, `external_address` and `--advertise`; empty ones are ignored. */

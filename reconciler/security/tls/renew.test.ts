@@ -123,11 +123,11 @@ describe("openRenewing()", () => {
     old.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(await answer).toStartWith("HTTP/1.1 200");
     old.destroy();
-    expect(said).toEqual(["info another certificate is shown undefined"]);
+    expect(said).toEqual(["info certificate replaced undefined"]);
   });
 
   const broken: [string, Partial<KeyPair>, string][] = [
-    ["another's key", { key: second.key }, "the key is not that of the certificate"],
+    ["another's key", { key: second.key }, "the key does not match the certificate"],
     ["half a certificate", { certificate: first.certificate.slice(0, 200) }, "cannot be read"],
     ["an empty certificate", { certificate: "" }, "the certificate cannot be read"],
     ["an empty key", { key: "" }, "the key cannot be read"],
@@ -140,11 +140,11 @@ describe("openRenewing()", () => {
     expect(await nameAt(serving.port)).toBe("one");
     expect(serving.shown()?.key).toBe(first.key);
     expect(said).toEqual([expect.stringContaining(why)]);
-    expect(said[0]).toStartWith("error the certificate stays as it is");
+    expect(said[0]).toStartWith("error cannot replace the certificate");
     put(second);
     await clock.step();
     expect(await nameAt(serving.port)).toBe("two");
-    expect(said.at(-1)).toStartWith("info the certificate is in order again");
+    expect(said.at(-1)).toStartWith("info the certificate problem is over");
   });
 
   test("keeps what it shows where a file is gone", async () => {
@@ -227,7 +227,7 @@ describe("whyUnfit()", () => {
     expect(await judge(authority.certificate)).toBeNull();
     expect(await judge(`${authority.certificate}${second.certificate}`)).toBeNull();
     for (const text of ["", "people", authority.certificate.slice(0, 100)]) {
-      expect(await judge(text)).toContain("the authorities of callers cannot be read");
+      expect(await judge(text)).toContain("the client CA cannot be read");
     }
   });
 });

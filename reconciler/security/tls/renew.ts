@@ -1,14 +1,11 @@
 /**
- * A listening server whose certificate changes while it runs: one of the own authority when it is
- * recreated, one that somebody brought when its files say something else. Bun 1.4.5 cannot change
- * the certificate of a server that listens (`reload` leaves `tls` out without a word), so a second
- * one takes the port over: the first stops listening and keeps the connections that it has, whose
- * certificate was checked when they began. Calls in the milliseconds in between are refused by the
- * system and come again.
+ * A listening server whose certificate changes while it runs, by renewal or because its files have
+ * changed. Bun 1.4.5 cannot change the certificate of a listening server (`reload` silently ignores
+ * `tls`), so a second server takes over the port: the first stops listening and keeps its open
+ * connections. Calls in the milliseconds between are refused by the system and retried.
  *
- * A certificate that could not be shown is refused before anything is stopped. If the second server
- * cannot listen all the same, one with the certificate of before does; if that cannot either, it is
- * tried each second until it can.
+ * An unusable certificate is rejected before anything is stopped. If the second server cannot
+ * listen, one with the previous certificate does; if that fails too, it is retried each second.
  */
 import type { Clock, Log } from "../../core/clock.ts";
 import { whyUnfit } from "./fit.ts";
@@ -16,17 +13,14 @@ import type { ServerTls } from "./open.ts";
 
 /** Interval of checks of the own certificate's addresses and dates; it renews a month ahead. */
 const LOOK_MS = 24 * 3_600_000;
-/**
- * How often files of somebody's are read, and how soon after a failure anything is tried again.
- * Who renews with cron sees it happen; three small files a minute cost nothing.
- */
+/** Interval of reads of certificate files, and of retries after a failure. */
 const SOON_MS = 60_000;
-/** Nobody reaches this process: only the cost of a failing system call speaks against sooner. */
+/** Retry interval while nothing listens. */
 const DEAF_MS = 1_000;
-/** A problem that stays is said this often; a line each minute would hide everything else. */
-const SAY_MS = 24 * 3_600_000;
+/** A lasting problem is logged again at this interval. */
+const LOG_MS = 24 * 3_600_000;
 
-/** What of Bun's server is used. */
+/** The part of Bun's server that is used. */
 export type Listening = {
   readonly port: number | undefined;
   stop(closeActiveConnections?: boolean): Promise<void>;
@@ -34,17 +28,17 @@ export type Listening = {
 
 export type Renewing = {
   readonly port: number;
-  /** What new callers are shown, and what this process shows as of the newest look. */
+  /** What new callers are shown, and what this process shows itself, as of the last check. */
   shown(): ServerTls | null;
-  /** Looks now, whatever the time: true if another certificate is shown from then on. */
+  /** Checks now: true if another certificate is shown from then on. */
   look(): Promise<boolean>;
   stop(): Promise<void>;
 };
 
 export type RenewingFrom = {
-  /** `port` is 0 the first time, if any may be bound. Throws if it cannot. */
+  /** `port` is 0 the first time if any port will do. Throws if it cannot bind. */
   listen(tls: ServerTls | null, port: number): Listening;
-  /** What should be shown by now. */
+  /** What should be shown now. */
   open(): Promise<ServerTls | null>;
   tls: ServerTls | null;
   port: number;
@@ -52,7 +46,7 @@ export type RenewingFrom = {
   log: Log;
 };
 
-/** Throws if the port cannot be bound; nothing that comes later does. */
+/** Throws if the port cannot be bound; later failures are logged. */
 export function openRenewing(from: RenewingFrom): Renewing {
   const { clock, log } = from;
   const socket = openSocket(from);
@@ -63,7 +57,7 @@ export function openRenewing(from: RenewingFrom): Renewing {
     if (stopped) return false;
     try {
       if (socket.listenAgain()) {
-        log("info", "listening again, with the certificate of before");
+        log("info", "listening again, with the previous certificate");
         return false;
       }
       const next = await from.open();
@@ -71,11 +65,11 @@ export function openRenewing(from: RenewingFrom): Renewing {
       const unfit = whyUnfit(next);
       if (unfit !== null) throw new Error(unfit);
       const changed = socket.show(next);
-      if (changed) log("info", "another certificate is shown");
+      if (changed) log("info", "certificate replaced");
       problem.over();
       return changed;
     } catch (error) {
-      problem.say(socket.isDeaf() ? "deaf" : "old", error);
+      problem.report(socket.isDeaf() ? "deaf" : "old", error);
       return false;
     }
   };
@@ -108,24 +102,24 @@ type Socket = {
   readonly port: number;
   tls(): ServerTls | null;
   isDeaf(): boolean;
-  /** With what was shown last, if nothing listens; true if that was so. Throws if it cannot. */
+  /** Listens with the last certificate if nothing listens; true if it did. Throws on failure. */
   listenAgain(): boolean;
-  /** True if callers see a difference. If it cannot, what is shown stays, and it throws. */
+  /** True if callers see a difference. On failure the old certificate stays, and it throws. */
   show(next: ServerTls): boolean;
   stop(): Promise<void>;
 };
 
-/** One port, and whoever listens there at the moment. */
+/** One port, and the server that listens there at the moment. */
 function openSocket({ listen, ...from }: RenewingFrom): Socket {
   let { tls } = from;
   let server: Listening | null = listen(tls, from.port);
   const port = server.port ?? 0;
-  /** They have connections still. */
+  /** Servers that no longer listen and still have connections. */
   const retired = new Set<Listening>();
   const retire = (old: Listening): void => {
     retired.add(old);
     const forget = (): void => void retired.delete(old);
-    // It resolves when its last connection has ended, which is nobody's business here.
+    // Resolves when its last connection has ended.
     old.stop(false).then(forget, forget);
   };
   const listenAgain = (): boolean => {
@@ -161,37 +155,37 @@ function openSocket({ listen, ...from }: RenewingFrom): Socket {
   };
 }
 
-/** For who calls: what this process shows elsewhere is recreated each time. */
+/** Compares what callers see; what this process shows to others is remade each time. */
 function isSameFor(one: ServerTls, other: ServerTls): boolean {
   return one.cert === other.cert && one.key === other.key && one.clientCa === other.clientCa;
 }
 
 type Problem = {
   isOpen(): boolean;
-  say(kind: "deaf" | "old", error: unknown): void;
+  report(kind: "deaf" | "old", error: unknown): void;
   over(): void;
 };
 
-/** Said once, and again when it is another one or has stayed for long. */
+/** Logs a problem once, and again when it changes or lasts for `LOG_MS`. */
 function openProblem(clock: Clock, log: Log): Problem {
-  let said: { text: string; atMono: number } | null = null;
+  let logged: { text: string; atMono: number } | null = null;
   return {
-    isOpen: () => said !== null,
-    say(kind, error) {
+    isOpen: () => logged !== null,
+    report(kind, error) {
       const cause = error instanceof Error ? error.message : String(error);
       const text = `${kind}: ${cause}`;
       const mono = clock.monoMs();
-      if (said?.text === text && mono - said.atMono < SAY_MS) return;
-      said = { text, atMono: mono };
+      if (logged?.text === text && mono - logged.atMono < LOG_MS) return;
+      logged = { text, atMono: mono };
       const message =
         kind === "deaf"
-          ? "nothing listens, and it is tried each second"
-          : "the certificate stays as it is, and another is tried each minute";
+          ? "nothing listens; retrying each second"
+          : "cannot replace the certificate; retrying each minute";
       log("error", message, { error: cause });
     },
     over() {
-      if (said !== null) log("info", "the certificate is in order again");
-      said = null;
+      if (logged !== null) log("info", "the certificate problem is over");
+      logged = null;
     },
   };
 }
