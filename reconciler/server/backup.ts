@@ -1,7 +1,7 @@
 /**
- * A consistent copy of the embedded database in one file, taken while the control plane runs, with
- * the fleet's identity in it; and the way back. The copy holds the secret from which every node's
- * credential is derived: it is written mode 0600 and belongs where secrets are kept.
+ * Backup and restore of the embedded database. The copy is consistent, taken while the control
+ * plane runs, and includes the fleet's identity. It holds the secret from which every node's
+ * credential is derived, so it has mode 0600 and must be stored like a secret.
  *
  * Adapter: files, database.
  */
@@ -15,12 +15,12 @@ import { type Identity, parseIdentity, readIdentity, writeIdentity } from "../se
 import { tryLock } from "./lock.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
 
-/** More than are given out between two backups, and far below 2^53. */
+/** More ids than are used between two backups, and far below 2^53. */
 const IDS_SKIPPED = 1_000_000;
 
 const ENDS = ["", "-wal", "-shm"];
 
-/** What `work` makes of the database at `path`, which is closed again. */
+/** Opens the database at `path` for `work`, and closes it. */
 async function using<T>(path: string, work: (client: Client) => Promise<T>): Promise<T> {
   const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: 5_000 });
   try {
@@ -31,8 +31,8 @@ async function using<T>(path: string, work: (client: Client) => Promise<T>): Pro
 }
 
 /**
- * Writes the copy of the database `file` to `out`, which must not exist. The copying is one call of
- * SQLite's: nothing else runs in this process until it is done, about a second for 200 MB.
+ * Copies the database `file` to `out`, which must not exist. `VACUUM INTO` blocks this process,
+ * about a second for 200 MB.
  */
 export async function writeBackup(file: string, out: string, identity: Identity): Promise<void> {
   await using(file, (from) => from.execute({ sql: "VACUUM INTO ?", args: [out] }));
@@ -51,8 +51,8 @@ export type RestoreAnswer =
   | { kind: "refused"; message: string };
 
 /**
- * Puts a backup in place of the database in the folder `state`, keeping the old one beside it.
- * `now` is wall milliseconds. Nothing of the folder has changed when it is refused.
+ * Replaces the database in the folder `state` by a backup, and keeps the old one beside it. `now`
+ * is wall milliseconds. A refusal leaves the folder unchanged.
  */
 export async function restoreBackup(
   backup: string,
@@ -79,7 +79,7 @@ export async function restoreBackup(
     const counts = await settle(scratch, now, epoch);
     const old = `${file}.before-${new Date(now).toISOString()}`;
     const kept = existsSync(file) ? old : null;
-    // Its log, too, where that is all that is left: it would be replayed into the restored one.
+    // Also a log without its database: SQLite would replay it into the restored one.
     for (const end of ENDS) if (existsSync(file + end)) renameSync(file + end, old + end);
     renameSync(scratch, file);
     if (readIdentity(state) === null) writeIdentity(state, checked);
@@ -90,7 +90,7 @@ export async function restoreBackup(
   }
 }
 
-/** The identity in a backup that may be restored here, or why it may not. */
+/** The identity in a backup that may be restored here, or the reason against it. */
 async function check(scratch: string, state: string): Promise<Identity | string> {
   try {
     return await using(scratch, (client) => judge(client, state));
@@ -101,8 +101,8 @@ async function check(scratch: string, state: string): Promise<Identity | string>
 
 async function judge(client: Client, state: string): Promise<Identity | string> {
   const whole = await client.execute("PRAGMA integrity_check");
-  const told = String(whole.rows[0]?.[0]);
-  if (told !== "ok") return `the database is damaged: ${told}`;
+  const found = String(whole.rows[0]?.[0]);
+  if (found !== "ok") return `the database is damaged: ${found}`;
   const steps = await client.execute("SELECT tag FROM migration");
   const known = new Set(MIGRATIONS.map((step) => step.tag));
   const newer = steps.rows.map((row) => String(row[0])).find((tag) => !known.has(tag));
@@ -121,13 +121,13 @@ function epochOf(file: string): Promise<number> {
     const { rows } = await client.execute("SELECT epoch FROM lease WHERE name = 'leader'");
     return Number(rows[0]?.[0] ?? 0);
   };
-  // Damaged, or older than leases: what is being replaced need not be readable.
+  // The replaced database may be damaged, or older than leases.
   return using(file, read).catch(() => 0);
 }
 
 /**
- * Numbers that were given out after the backup are not given out again: receivers of web hooks drop
- * a number that they have seen, and readers of events go on after the last one that they read.
+ * Numbers that were used after the backup are not used again: receivers of web hooks drop a number
+ * that they have seen, and readers of events continue after the last one that they read.
  */
 async function skipIds(client: Client): Promise<void> {
   await client.execute(`UPDATE sqlite_sequence SET seq = seq + ${IDS_SKIPPED}`);
@@ -140,7 +140,7 @@ async function skipIds(client: Client): Promise<void> {
   }
 }
 
-/** Lets go of what may be out of date, and makes the epoch newer than any that was given out. */
+/** Resets what may be out of date, and makes the epoch newer than any that was used. */
 async function settle(
   scratch: string,
   now: number,
@@ -150,14 +150,14 @@ async function settle(
   const store = await openLibsqlStore({ url: `file:${scratch}`, now });
   let counts = { nodes: 0, forgotten: 0 };
   try {
-    const { snapshot, change: aside } = recoverSnapshot(await store.load(), now);
+    const { snapshot, change: recovered } = recoverSnapshot(await store.load(), now);
     const restored = foldRestored(snapshot, now);
     const change = {
       ...restored,
-      pools: aside.pools,
-      facts: [...restored.facts, ...aside.facts],
-      events: aside.events,
-      quarantined: aside.quarantined,
+      pools: recovered.pools,
+      facts: [...restored.facts, ...recovered.facts],
+      events: recovered.events,
+      quarantined: recovered.quarantined,
     };
     counts = { nodes: snapshot.nodes.length, forgotten: change.removedNodes.length };
     await store.commit(change);

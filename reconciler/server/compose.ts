@@ -1,7 +1,6 @@
 /**
- * Puts a control plane together: the loop, and what takes reports in for it. The only place that
- * does. Production, the scenario runner, the swarm and the crash worlds give it ports of their own,
- * and what joins the parts is the same in all of them.
+ * Composes a control plane: the loop, and the ingest of reports. Production, the scenario runner,
+ * the swarm and the crash worlds replace ports only, and all compose here.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Config } from "../../schema/config.ts";
@@ -21,13 +20,13 @@ export type PlanePorts = Omit<LoopPorts, "targets"> &
     config: Config;
     policy: CompiledPolicy;
     fleetId: string;
-    /** How far the agents' streams are durable; none for one that takes no reports in. */
+    /** How far the agents' streams are durable; empty if no reports are taken. */
     cursors: readonly Cursor[];
   };
 
 export type ControlPlane = { reconciler: Reconciler; ingest: Ingest };
 
-/** Reads the store; nothing acts before the loop is started or turned. */
+/** Reads the store; nothing acts before the loop is started or an activation is run. */
 export async function compose(ports: PlanePorts): Promise<ControlPlane> {
   const { providers, scheduler, credential, bootstrap, keyProblem } = ports;
   const provider = (name: string): Provider | null => providers.get(name) ?? null;
@@ -38,7 +37,7 @@ export async function compose(ports: PlanePorts): Promise<ControlPlane> {
   return { reconciler, ingest: new Ingest(ports.store, ports.clock, target, ports.cursors) };
 }
 
-/** What reports need to know of the fleet, always as the loop has it now. */
+/** The fleet as reports need it, always the loop's current state. */
 function targetOf(reconciler: Reconciler, { signer, turn }: PlanePorts): IngestTarget {
   const config = reconciler.activeConfig();
   return {

@@ -1,7 +1,8 @@
 /**
- * Says when the configuration or the policy on disk is no longer what this process runs on: both
- * are read at the start only, and a file that was edited and never applied is a surprise at the
- * next restart. Adapter: reads files.
+ * Reports when the configuration or policy on disk differs from what this process loaded at its
+ * start. Otherwise an edit that was never applied would be a surprise at the next restart.
+ *
+ * Adapter: reads files.
  */
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
@@ -9,22 +10,19 @@ import { LIMIT } from "../../schema/limit.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { readDisk } from "../config/open.ts";
 
-/** Soon after a person has saved a file; the kubelet takes a minute to renew a ConfigMap anyway. */
+/** Soon after a person saves a file; the kubelet takes a minute to update a ConfigMap anyway. */
 const LOOK_MS = 30_000;
 
 export type ConfigWatchPorts = {
   clock: Pick<Clock, "after">;
   log: Log;
-  /** What is wrong with the files as they are now; empty = a restart would run on them. */
+  /** Errors in the files as they are now; empty = a restart would accept them. */
   check: () => Promise<readonly string[]>;
-  /** Told at every look. */
+  /** Called at every check. */
   stale: (isStale: boolean) => void;
 };
 
-/**
- * One text for all files; a file that cannot be read is a state like any other. A pipe can be read
- * once, and not by this.
- */
+/** One digest of all files. A file that cannot be read counts as one state; pipes are not read. */
 export async function digestOf(paths: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
   for (const path of paths) {
@@ -64,7 +62,9 @@ export function watchConfig(
   const next = (): void => {
     ports.clock.after(LOOK_MS, () => {
       void look()
-        .catch((error: unknown) => ports.log("warn", `cannot look: ${String(error)}`))
+        .catch((error: unknown) => {
+          ports.log("warn", "cannot check the configuration files", { error: String(error) });
+        })
         .finally(next);
     });
   };

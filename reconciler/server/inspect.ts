@@ -1,8 +1,7 @@
 /**
- * What a sound configuration still needs from this machine: files that it names, variables of the
- * environment, a cluster, providers that can be opened. `config validate` and the start of a
- * control plane both ask here. An error is what the start would refuse; a warning is what would
- * leave something undone afterwards.
+ * What a valid configuration needs from this machine: files, environment variables, a cluster,
+ * providers that can be opened. `config validate` and the start both check it. An error would be
+ * refused by the start; a warning leaves something undone later.
  *
  * Adapter: reads files.
  */
@@ -10,7 +9,7 @@ import { accessSync, constants, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
 import type { Config, PoolConfig, Problem, ProviderConfig } from "../../schema/config.ts";
-import { fillNotifier } from "./fill-notifier.ts";
+import { fillNotifier } from "./notifier.ts";
 import type { Finder } from "../config/place.ts";
 import { checkKey } from "./open-bootstrap.ts";
 import { openTransport } from "../kubernetes/connect.ts";
@@ -34,7 +33,7 @@ type Say = (
   hint?: string | null,
 ) => void;
 
-/** Everything that stands in the way here, in no order. */
+/** All problems, in no order. */
 export async function inspect(
   config: Config,
   find: Finder,
@@ -60,7 +59,7 @@ export async function inspect(
 function checkServer({ server }: Config, around: Surroundings, say: Say): void {
   const { env, serverGiven, tokenFileGiven } = around;
   const { tls, auth, notifier } = server;
-  // A flag's file, or the environment's, takes the place of the configured one.
+  // A flag's file, or the environment's, replaces the configured one.
   const named = env["NAVARCH_AUTH_TOKEN_FILE"];
   const tokenFile = tokenFileGiven === true ? null : (named ?? auth.tokenFile);
   const files: [string[], string | null | undefined][] = [
@@ -106,7 +105,7 @@ function checkProvider({ name, settings }: ProviderConfig, say: Say): void {
   if (idle !== null) say("warning", null, [...at, "command"], `${program}: ${idle}`);
 }
 
-/** Machines are not bought while they could not be set up, so a start refuses none of this. */
+/** Warnings only: machines are not bought while they cannot be set up. */
 async function checkPool(pool: PoolConfig, config: Config, say: Say): Promise<void> {
   const { sshPrivateKeyPath, sshHostKey, setupCommands, pushAgent } = pool.bootstrap;
   const types = pool.providers.map((ref) => config.providers.find((one) => one.name === ref.name));
@@ -123,7 +122,6 @@ async function checkPool(pool: PoolConfig, config: Config, say: Say): Promise<vo
   if (why !== null) say("warning", pool.name, ["ssh_host_key"], `${known}: ${why}`);
 }
 
-/** Why a file cannot be read here, in words, or `null`. Nothing is opened: a pipe would block. */
 /** Why the program of a `command` provider cannot be started; `null` if it can. */
 function whyNotRun(path: string): string | null {
   const unread = whyUnreadable(path);
@@ -136,6 +134,7 @@ function whyNotRun(path: string): string | null {
   }
 }
 
+/** Why a file cannot be read, or `null`. It is not opened: a pipe would block. */
 function whyUnreadable(given: string): string | null {
   const path = given.startsWith("~/") ? `${homedir()}${given.slice(1)}` : given;
   try {
@@ -150,7 +149,7 @@ function whyUnreadable(given: string): string | null {
   }
 }
 
-/** Why no database file can be made or opened at a path, or `null`; its folder need not exist. */
+/** Why no database file can be opened or created at a path, or `null`; its folder may be absent. */
 function whyNoFile(given: string): string | null {
   if (given.includes("://")) return null;
   const path = resolve(given.replace(/^file:/, ""));

@@ -1,7 +1,7 @@
 /**
- * Configuration and policy as a control plane starts on them: everything that is wrong at once, or
- * what to run with. `config validate` asks the same question and prints the same answer. A missing
- * policy file is a warning, a wrong one is not.
+ * Loads configuration and policy for a start: every problem at once, or what to run with. `config
+ * validate` uses it too and prints the same. A missing policy file is a warning; an invalid one is
+ * an error.
  *
  * Adapter: reads files.
  */
@@ -20,18 +20,18 @@ export type LoadAnswer = { ok: true; loaded: Loaded } | { ok: false; lines: stri
 export type LoadOptions = {
   portZero: boolean;
   externalAddress: boolean;
-  /** `null`: the text alone is judged, because it is another machine's. */
+  /** `null`: only the text is checked, because it is for another machine. */
   around: Surroundings | null;
 };
 
-/** `config` and `policy` are there unless a problem is an error. */
+/** `config` and `policy` are `null` if a problem is an error. */
 export type Examined = {
   config: Config | null;
   policy: CompiledPolicy | null;
   problems: Problem[];
 };
 
-/** `paths` may be empty: then everything has its default, and there is nothing to look after. */
+/** `paths` may be empty: then everything has its default. */
 export async function examine(paths: readonly string[], options: LoadOptions): Promise<Examined> {
   const read =
     paths.length === 0
@@ -65,7 +65,7 @@ async function examinePolicy(
   return { policy: given?.policy ? compileRead(given.policy) : compiledBuiltin, problems };
 }
 
-/** By file as given, then by position; files that those name come last. */
+/** In the order of the files, then by position; other files, such as the policy, come last. */
 function inOrder(paths: readonly string[], problems: readonly Problem[]): Problem[] {
   const rank = ({ file }: Problem): number => {
     const index = paths.indexOf(file);

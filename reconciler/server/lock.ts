@@ -1,8 +1,8 @@
 /**
- * One control plane a state folder: the lock is an open exclusive transaction on a small database
- * beside the store, so the operating system lets go of it however the process dies
- * (docs/reference/safety.md#leadership).
- * Adapter: files.
+ * The lock of a state folder: an open exclusive transaction on a small database beside the store.
+ * The operating system releases it however the process dies (docs/reference/safety.md#leadership).
+ *
+ * Adapter: files, signals.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -13,7 +13,7 @@ import type { Log } from "../core/clock.ts";
 
 export type Lock = { release(): void };
 
-/** Takes the lock, or answers `null` at once if another process has it. */
+/** Takes the lock, or returns `null` at once if another process holds it. */
 export async function tryLock(path: string): Promise<Lock | null> {
   const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: 0 });
   try {
@@ -32,31 +32,30 @@ export async function tryLock(path: string): Promise<Lock | null> {
 }
 
 /**
- * Takes the lock, waiting for another process to end if it must; `waiting` is called when it has
- * to, and again ever more rarely. Never times out: a second instance during an upgrade is meant to
- * wait.
+ * Takes the lock, and waits without limit while another process holds it, as during an upgrade.
+ * `waiting` is called when the wait begins, and again at doubling intervals.
  */
 export async function takeLock(
   path: string,
   wait: (ms: number) => Promise<void>,
   waiting: () => void,
 ): Promise<Lock> {
-  let told = TELL_MS;
+  let nextMs = REPORT_MS;
   for (let waitedMs = 0; ; waitedMs += POLL_MS) {
     const lock = await tryLock(path);
     if (lock !== null) return lock;
-    if (waitedMs === 0 || waitedMs >= told) {
+    if (waitedMs === 0 || waitedMs >= nextMs) {
       waiting();
-      if (waitedMs > 0) told *= 2;
+      if (waitedMs > 0) nextMs *= 2;
     }
     await wait(POLL_MS);
   }
 }
 
 const POLL_MS = 200;
-const TELL_MS = 60_000;
+const REPORT_MS = 60_000;
 
-/** The holder of a folder's lock, shown to processes that wait for it. */
+/** The holder of a folder's lock, for the log of processes that wait. */
 export type Holder = { host: string; pid: number; since: string };
 
 /** File beside the lock. Valid only while the lock is held: a killed process leaves it behind. */
@@ -72,12 +71,12 @@ function readHolder(folder: string): Partial<Holder> {
   }
 }
 
-/** A full disk does not block the start; the holder is then unknown to processes that wait. */
+/** A full disk does not prevent the start; the holder is then unknown to processes that wait. */
 function writeHolder(folder: string, holder: Holder): void {
   try {
     writeFileSync(join(folder, HOLDER), `${JSON.stringify(holder)}\n`, { mode: 0o600 });
   } catch {
-    // Nothing depends on it.
+    // Only the log of waiting processes uses it.
   }
 }
 
@@ -87,7 +86,7 @@ const ADVICE =
   "one process uses a state folder: stop the other one, or scale to 1 replica; " +
   "for two replicas use a libSQL server (deploy/overlay/ha)";
 
-/** The state folder's, and that of the database's own folder where it is another one. */
+/** Locks the state folder, and the database's own folder if that is another one. */
 export async function lockState(
   state: string,
   database: string,
@@ -112,4 +111,20 @@ export async function lockState(
     });
   }
   return { release: () => locks.forEach((lock) => lock.release()) };
+}
+
+/**
+ * Logs a signal and ends the process, until the returned function is called: a process that waits
+ * for its folder is ended by its supervisor in time, and its log would say nothing.
+ */
+export function logEarlyEnd(log: Log): () => void {
+  const on = (signal: string): void => {
+    log("warn", "stopped before it had started", { signal });
+    process.exit(0);
+  };
+  const signals = ["SIGTERM", "SIGINT"] as const;
+  for (const one of signals) process.on(one, on);
+  return () => {
+    for (const one of signals) process.off(one, on);
+  };
 }

@@ -1,6 +1,6 @@
 /**
- * Composes the control plane and runs it: the one place of this room that touches the ambient world
- * (law 8). `cli/command/control-plane.ts` calls it with parsed flags.
+ * Opens the production ports, composes the control plane and runs it: the only file of this room
+ * that touches clock, random and environment (law 8). `cli/command/control-plane.ts` calls it.
  */
 import { randomBytes } from "node:crypto";
 import { homedir, hostname } from "node:os";
@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import type { Config } from "../../schema/config.ts";
 import { logText } from "../../schema/terminal.ts";
 import { VERSION } from "../../schema/version.ts";
-import { openNotifier } from "./open-notifier.ts";
+import { openNotifier } from "./notifier.ts";
 import type { Authority } from "../security/auth.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { Identity } from "../security/identity.ts";
@@ -17,11 +17,10 @@ import type { Parts } from "./lease/role.ts";
 import { digestOf, watchConfig } from "./config-watch.ts";
 import { load, type LoadAnswer, type Loaded } from "./load.ts";
 import { Metrics } from "../http/metrics.ts";
-import { advertised, dialled, external } from "./advertise.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
-import { tellEnd } from "./early-end.ts";
+import { logEarlyEnd } from "./lock.ts";
 import { openSetUp, type SetUp } from "./open-bootstrap.ts";
-import { writeAddress, writePort } from "./own-address.ts";
+import { advertised, dialled, external, writeAddress, writePort } from "./own-address.ts";
 import {
   addressOf,
   databaseFile,
@@ -36,7 +35,7 @@ import { openProviders } from "../provider/open.ts";
 import { openKubernetes } from "../kubernetes/open.ts";
 import { openNoScheduler } from "../runtime/no-scheduler.ts";
 import type { Scheduler } from "../core/scheduler.ts";
-import { stepOf, tellStart, UsageError } from "./start-failure.ts";
+import { stepOf, failureFields, UsageError } from "./start-failure.ts";
 import { writeBackup } from "./backup.ts";
 import { namesOf } from "../http/route/anonymous.ts";
 import type { Port } from "../http/port.ts";
@@ -48,28 +47,28 @@ export type ControlPlaneOptions = {
   authTokenFile?: string;
   /** Overrides `server.address`. */
   addr?: string;
-  /** State folder, see `stateFolder`; or the URL of a libSQL server that replicas share. */
+  /** State folder (`stateFolder`), or the URL of a libSQL server that replicas share. */
   state?: string;
   /** Where other replicas reach this one. */
   advertise?: string;
   logLevel: "debug" | "info" | "warn" | "error";
   logFormat: "json" | "text";
   shutdownTimeoutMs: number;
-  /** Look, decide and show the plan, but do not act. */
+  /** Observe, decide and show the plan, but do not act. */
   dryRun: boolean;
-  /** Where to write the port that was bound, for tests with port 0. */
+  /** File for the bound port, for tests with port 0. */
   testPortFile?: string;
-  /** A shorter lease than production's, for tests. */
+  /** A shorter lease, for tests. */
   testLeaseExpiryMs?: number;
-  /** How the fake provider starts agents; without it, beside this binary or from source. */
+  /** How the fake provider starts agents; default: the one beside this binary, or from source. */
   agentCommand?: readonly string[];
 };
 
 const SLEW = 0.1;
 
 /**
- * Wall time for records and stored instants, slewed: it follows the system's clock, but never by
- * more than a tenth of the time that passes. A clock set by an hour moves no deadline by an hour.
+ * Wall time for records, slewed: it follows the system's clock by at most a tenth of the time that
+ * passes, so setting the clock by an hour moves no deadline by an hour.
  */
 function openWall(): () => number {
   let atMono = performance.now();
@@ -95,15 +94,15 @@ const CLOCK: Clock = {
 
 const drawBytes = (n: number): Uint8Array => randomBytes(n);
 
-/** Of all threads together: none of them may be more than the loop's share. */
+/** CPU time of all threads. */
 function usedMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1_000;
 }
 
 /**
- * `--state`, else /var/lib/navarch as root, else ~/.local/state/navarch. Absolute: programs that
- * are started with paths below it run in other folders.
+ * `--state`, else /var/lib/navarch as root, else ~/.local/state/navarch. Absolute, because child
+ * processes run in other folders.
  */
 export function stateFolder(given: string | undefined): string {
   if (given !== undefined) return resolve(given);
@@ -138,8 +137,8 @@ export async function startControlPlane(
   } catch (error) {
     const code = error instanceof UsageError ? 2 : 1;
     if (error instanceof UsageError) process.stderr.write(`${error.message}\n`);
-    else log("error", "cannot start", tellStart(error));
-    // A port that was bound or a file that is watched must not keep a process that does nothing.
+    else log("error", "cannot start", failureFields(error));
+    // An open port or watched file must not keep the process alive.
     leave(code);
     return { exitCode: Promise.resolve(code) };
   }
@@ -157,7 +156,7 @@ function loadFiles(options: ControlPlaneOptions): Promise<LoadAnswer> {
   });
 }
 
-/** What was read a moment ago is what runs. */
+/** Watches the files that were just loaded. */
 async function watchFiles(
   options: ControlPlaneOptions,
   { config }: Loaded,
@@ -177,7 +176,7 @@ async function watchFiles(
   });
 }
 
-/** The Kubernetes cluster that is named or found, else nobody places work as far as we know. */
+/** The cluster that is configured or found, else a scheduler that knows of no work. */
 async function openScheduler(
   config: Config,
   fleet: string,
@@ -204,14 +203,14 @@ async function openScheduler(
   return opened.scheduler;
 }
 
-/** A copy beside the database, so that it needs no other disk's room; the caller removes it. */
+/** A copy beside the database, so no other disk needs room; the caller removes it. */
 async function backUp(file: string, state: string, identity: Identity): Promise<string> {
   const out = join(state, `backup-${randomBytes(6).toString("hex")}.db`);
   await writeBackup(file.replace(/^file:/, ""), out, identity);
   return out;
 }
 
-/** Codes whose counters exist from the start, so that `increase()` sees the first. */
+/** XIDs whose counters exist from the start, so that `increase()` sees the first. */
 const XIDS = [
   13, 31, 43, 45, 46, 48, 61, 62, 63, 64, 68, 69, 74, 79, 92, 94, 95, 109, 110, 119, 120, 136, 140,
   143, 149, 154, 155, 156, 158,
@@ -235,7 +234,6 @@ type Made = {
   watch: ServiceWatch;
 };
 
-/** What both roles of this process are made of. */
 function composeParts(made: Made): Parts {
   const { options, loaded, log, state, identity, shared, authority, metrics, bound } = made;
   const { config } = loaded;
@@ -280,11 +278,11 @@ function composeParts(made: Made): Parts {
   };
 }
 
-/** What is kept between two starts; another process that has it is waited for. */
+/** Opens the state; waits while another process holds it. */
 function openState(options: ControlPlaneOptions, config: Config, log: Log): Promise<Kept> {
   const folder = stateFolder(serverOf(options.state) === null ? options.state : undefined);
   const given = { state: options.state, folder, env: process.env };
-  const endWait = tellEnd(log);
+  const endWait = logEarlyEnd(log);
   const own = { host: hostname(), pid: process.pid };
   const by = { clock: CLOCK, random: drawBytes, log, own };
   return openKept(given, config, by).finally(endWait);
@@ -346,7 +344,7 @@ async function serve(
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   leadership.begin();
   watch.ready(`listening at ${at}`);
-  const exitCode = whenTold(log, async () => {
+  const exitCode = untilSignal(log, async () => {
     watch.stopping();
     forget();
     await server.stop();
@@ -360,22 +358,22 @@ async function serve(
 /** For the last lines of output; a supervisor waits ten times as long before it kills. */
 const LINGER_MS = 1_000;
 
-/** Whatever still holds the process when all is done, such as a child's socket, must not. */
+/** Ends the process even if something still holds it, such as a child's socket. */
 function leave(code: number): void {
   setTimeout(() => process.exit(code), LINGER_MS).unref();
 }
 
-/** Resolves with 0 when a signal came and `stop` is done; a second signal changes nothing. */
-function whenTold(log: Log, stop: () => Promise<void>): Promise<number> {
+/** Resolves with 0 after a signal and `stop`; a second signal changes nothing. */
+function untilSignal(log: Log, stop: () => Promise<void>): Promise<number> {
   return new Promise((resolve) => {
-    let told = false;
+    let isStopping = false;
     const end = (code: number): void => {
       resolve(code);
       leave(code);
     };
     const on = (signal: string): void => {
-      if (told) return;
-      told = true;
+      if (isStopping) return;
+      isStopping = true;
       log("info", "stopping", { signal });
       stop().then(
         () => {

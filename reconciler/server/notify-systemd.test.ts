@@ -41,24 +41,21 @@ describe("openServiceWatch()", () => {
     const { heard, state, watch } = world(null);
     state.full = true;
     watch.ready("listening");
-    watch.status("leads");
     watch.turned(true);
     expect(heard).toEqual([]);
     state.full = false;
     watch.turned(true);
     watch.turned(true);
-    expect(heard).toEqual([{ ready: true, status: "leads" }]);
+    expect(heard).toEqual([{ ready: true, status: "listening" }]);
   });
 
-  test("says a status once, and nothing of a watchdog that is off", () => {
+  test("sends no keep-alives while the watchdog is off", () => {
     const { heard, state, watch, fed } = world(null);
-    watch.status("stands by");
-    watch.status("stands by");
     state.now = 3_600_000;
     watch.turned(true);
     watch.stopping();
     expect(fed()).toBe(0);
-    expect(heard).toEqual([{ status: "stands by" }, { stopping: true, status: "stopping" }]);
+    expect(heard).toEqual([{ stopping: true, status: "stopping" }]);
   });
 });
 
@@ -85,7 +82,6 @@ describe("openService()", () => {
   test("says nothing to nobody, and tells of an address that is none", async () => {
     const service = await open({ WATCHDOG_USEC: "60000000" });
     service.ready("listening");
-    service.status("leads");
     service.turned(true);
     service.stopping();
     expect(problems).toEqual([]);

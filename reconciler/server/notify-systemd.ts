@@ -1,43 +1,36 @@
 /**
- * Keeps the service manager up to date about the control plane. The watchdog is fed by the end of
- * an activation, and by nothing else: there is no timer here, so a loop that stands still says
- * nothing and the process is restarted. An activation that failed is a turn of the loop too,
- * because restarting fixes neither a full disk nor a lost database; but a loop that has only
- * failed for `TROUBLE_MS` is given that chance.
+ * Reports to the service manager. Only the end of an activation feeds the watchdog; there is no
+ * timer, so a stuck loop stops the keep-alives and the process is restarted. Failed activations
+ * feed it too, because a restart fixes neither a full disk nor a lost database; but after
+ * `TROUBLE_MS` of nothing but failures a restart is tried.
  */
 import type { Notice, ServiceManager } from "../../systemd/notify.ts";
 import type { Log } from "../core/clock.ts";
 
-/** The share of the watchdog's time that passes in silence: words cost a system call each. */
+/** Least interval of keep-alives, as a share of the watchdog's time: each costs a system call. */
 const QUIET_SHARE = 1 / 4;
-/**
- * Reads, the console and the agents' reports go on while activations fail, and a restart cuts them
- * off for a moment each time. Nothing is fixed by restarting more often than this.
- */
+/** Restarts are no more frequent: each interrupts reads and reports, which still work. */
 const TROUBLE_MS = 10 * 60_000;
 
 export type ServiceWatch = {
-  /** It listens: `systemctl start` returns. */
+  /** The port is open: `systemctl start` returns. */
   ready(status: string): void;
-  /** One line for `systemctl status`. */
-  status(text: string): void;
-  /** An activation, or a standby's look at the lease, has ended: well, or with an error. */
+  /** An activation, or a standby's read of the lease, has ended: well, or with an error. */
   turned(ok: boolean): void;
-  /** On its way out. */
+  /** The process is ending. */
   stopping(): void;
 };
 
-/** Nobody listens. */
+/** Without a service manager. */
 const NO_SERVICE_WATCH: ServiceWatch = {
   ready: () => {},
-  status: () => {},
   turned: () => {},
   stopping: () => {},
 };
 
 /**
- * The watch of the manager that started the process `pid`, if one did. Its socket is taken out of
- * `env`: whatever this process starts has nothing to say there. `monoMs` never goes back.
+ * The watch for the manager that started the process `pid`, if one did. Removes the manager's
+ * socket from `env`, because child processes must not use it. `monoMs` is monotonic.
  */
 export async function openService(
   env: Record<string, string | undefined>,
@@ -60,27 +53,17 @@ export function openServiceWatch(manager: ServiceManager, monoMs: () => number):
   const { watchdogMs } = manager;
   let fedMs = -Infinity;
   let wellMs = monoMs();
-  let told = "";
-  /** What the manager had no room for, said again with the next turn. */
+  /** What the manager did not accept, sent again with the next activation. */
   let owed: Notice | null = null;
-  const say = (notice: Notice): void => {
-    const whole = { ...owed, ...notice };
-    owed = manager.tell(whole) ? null : whole;
-  };
   return {
     ready: (status) => {
-      told = status;
-      say({ ready: true, status });
-    },
-    status: (text) => {
-      if (text === told) return;
-      told = text;
-      say({ status: text });
+      const notice: Notice = { ready: true, status };
+      owed = manager.tell(notice) ? null : notice;
     },
     turned: (ok) => {
       const now = monoMs();
       if (ok) wellMs = now;
-      if (owed !== null) say({});
+      if (owed !== null && manager.tell(owed)) owed = null;
       if (watchdogMs === null || now - fedMs < watchdogMs * QUIET_SHARE) return;
       if (now - wellMs > TROUBLE_MS) return;
       if (manager.tell({ watchdog: true })) fedMs = now;

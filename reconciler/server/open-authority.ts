@@ -1,6 +1,6 @@
 /**
- * Whose word counts at the start: tokens from flags, files and the environment, and the first
- * admin's, which is made if there is no other.
+ * Opens the authority of a start: tokens from flags, files and the environment, and the first
+ * admin's, which is made if no other is given.
  *
  * Adapter: files.
  */
@@ -22,7 +22,7 @@ type Given = {
 
 type Sourced = { source: string; token: string };
 
-/** Tokens given from outside; they serve operators and agents alike (the guide's shared token). */
+/** Tokens given from outside, for operators and agents alike (the guide's shared token). */
 function sharedTokens(given: Given, config: Config): Sourced[] {
   const { auth } = config.server;
   const { env } = given;
@@ -40,7 +40,7 @@ function sharedTokens(given: Given, config: Config): Sourced[] {
 
 const MAKE = "make one with `openssl rand -hex 32`";
 
-/** Reports each token that can be guessed, once; throws where others could use it. */
+/** Reports each token that can be guessed, once; throws if other machines reach the port. */
 function judge(tokens: readonly Sourced[], isOpen: boolean, log: Log): void {
   const seen = new Set<string>();
   for (const { source, token } of tokens) {
@@ -53,7 +53,7 @@ function judge(tokens: readonly Sourced[], isOpen: boolean, log: Log): void {
   }
 }
 
-/** A mounted Secret is meant as the token, and agents with the same Secret would have none. */
+/** An empty variable is a mounted Secret with a mistake; agents with it would have no token. */
 function judgeEmpty({ env }: Given, { auth }: Config["server"], log: Log): void {
   for (const name of new Set([auth.tokenEnv, "NAVARCH_AUTH_TOKEN"])) {
     if (env[name] === undefined || env[name].trim() !== "") continue;
@@ -63,8 +63,8 @@ function judgeEmpty({ env }: Given, { auth }: Config["server"], log: Log): void 
 }
 
 /**
- * Without the white space around it, which `echo` and `kubectl create secret --from-file` leave. A
- * token that no HTTP header can carry would be accepted by nobody, and nobody could come in.
+ * Without surrounding white space, which `echo` and `kubectl create secret --from-file` add. Throws
+ * for a token that no HTTP header can carry, because no request could use it.
  */
 function usable(source: string, text: string): string {
   const token = text.trim();
@@ -104,6 +104,6 @@ export function openAuthority(
     log("info", own.fresh ? "wrote the first admin's token" : "admin token", { path: own.path });
   }
   const { secret } = identity;
-  // Stored credentials come with each role's look at the store.
+  // Each role reads the stored credentials.
   return new Authority({ secret, admins, shared, credentials: [], anonymous: allowAnonymous });
 }

@@ -1,6 +1,6 @@
 /**
- * Set-ups as they are carried out in production: keys and known hosts out of files, SSH over the
- * network, agents out of the release that this control plane serves.
+ * Set-ups in production: keys and known hosts from files, SSH over the network, agents from the
+ * release that this control plane serves.
  *
  * Adapter: files, network.
  */
@@ -18,8 +18,7 @@ import { Bootstrapper } from "../runtime/act/bootstrap.ts";
 import type { Clock } from "../core/clock.ts";
 import { KeyWatch } from "../security/key-watch.ts";
 import { heldSecrets, keyLines, type HeldFrom } from "../security/held-secret.ts";
-import type { InstallPorts } from "../http/route/install.ts";
-import { openInstall } from "../http/route/install.ts";
+import { AGENTS, type InstallPorts, openInstall } from "../http/route/install.ts";
 import type { Releases } from "../http/route/release-folder.ts";
 import type { Join } from "../core/scheduler.ts";
 import type { Store } from "../core/store.ts";
@@ -28,9 +27,9 @@ import { isLoopback } from "../../schema/loopback.ts";
 
 export type SetUpFrom = {
   clock: Clock;
-  /** Where keys and releases are kept. */
+  /** The state folder, with keys and releases. */
   state: string;
-  /** Of the fleet: what signs releases is derived from it. */
+  /** The fleet's secret; the release key is derived from it. */
   secret: string;
   credential(node: string): string;
   /** The fleet's own certificate authority; `null` = none. */
@@ -39,14 +38,14 @@ export type SetUpFrom = {
   clientFor(name: string): KeyPair | null;
   /** Lets a machine join the cluster; `null` = there is none. */
   join: Join | null;
-  /** What nodes are told to dial by configuration or environment, as a URL; `null` = nothing. */
+  /** The URL that nodes are given by configuration or environment; `null` = none. */
   external: string | null;
   config: Config;
-  /** As the control plane was started: tokens may have come with it. */
+  /** Options of the start that hold tokens. */
   given: Pick<HeldFrom, "authToken" | "authTokenFile" | "env">;
   /** Where this process listens. */
   address: { host: string; port: number };
-  /** The port that was bound, where the configured one is 0. */
+  /** The bound port, where the configured one is 0. */
   port(): number;
 };
 
@@ -57,7 +56,7 @@ export type SetUp = {
   keyProblem(path: string): string | null | undefined;
 };
 
-/** What machines fetch, and who sets them up. Throws if the release key cannot be had. */
+/** Opens what machines download, and the set-up over SSH. Throws without a release key. */
 export function openSetUp(from: SetUpFrom): SetUp {
   const install = openInstall({
     state: from.state,
@@ -117,10 +116,10 @@ function openBootstrapper(from: SetUpFrom, store: Store, install: InstallPorts):
   });
 }
 
-/** Where a bootstrapped agent finds the authority of its control plane, and whose orders count. */
+/** Files on a set-up machine: the control plane's authority, and the key that signs its orders. */
 const CA_FILE = "/etc/navarch-node/ca.pem";
 const RELEASE_KEY_FILE = "/etc/navarch-node/release-key.pem";
-/** And what it shows to it. */
+/** The agent's client certificate. */
 const CERT_FILE = "/etc/navarch-node/client.pem";
 const KEY_FILE = "/etc/navarch-node/client.key";
 
@@ -142,15 +141,13 @@ function expand(path: string): string {
   return path.startsWith("~/") ? `${homedir()}${path.slice(1)}` : path;
 }
 
-const NAMES = { x64: "navarch-node-linux-amd64", arm64: "navarch-node-linux-arm64" } as const;
-
 async function agentsOf(releases: Releases): Promise<Record<Arch, AgentBinary | null>> {
   const release = await releases.latest();
   const agentOf = (arch: Arch): AgentBinary | null => {
-    const file = release?.files.get(NAMES[arch]);
+    const file = release?.files.get(AGENTS[arch]);
     if (release === null || file === undefined) return null;
     const path = "path" in file.source ? file.source.path : null;
-    return { url: `/releases/${release.version}/${NAMES[arch]}`, sha256: file.sha256, path };
+    return { url: `/releases/${release.version}/${AGENTS[arch]}`, sha256: file.sha256, path };
   };
   return { x64: agentOf("x64"), arm64: agentOf("arm64") };
 }
@@ -165,7 +162,7 @@ function listenOf(from: SetUpFrom): string {
   return `${from.address.host}:${portOf(from)}`;
 }
 
-/** Tried in this order from the machine itself. */
+/** Addresses of this control plane, tried in this order from the machine itself. */
 function candidatesOf(from: SetUpFrom): Candidate[] {
   const { external, config, address } = from;
   if (external !== null) return [{ kind: "url", url: external }];

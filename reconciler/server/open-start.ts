@@ -1,6 +1,6 @@
 /**
- * What a start opens before there is anything to compose: where it listens, what it keeps, what its
- * port shows, and whose tokens count. What cannot be opened is told as `start-failure.ts` says it.
+ * Opens what a start needs before anything is composed: listen address, state, port, tokens.
+ * Failures are reported as `start-failure.ts` formats them.
  *
  * Adapter: files.
  */
@@ -24,10 +24,10 @@ import { whyUnfit } from "../security/tls/fit.ts";
 import { broughtTls } from "../security/tls/open.ts";
 import { openPort, type Port, type PortFrom } from "../http/port.ts";
 
-/** `by` is whose word it is. An empty host is every interface. */
+/** `by` names the flag or key that gave it. An empty host is every interface. */
 export type Address = { host: string; port: number; by: string };
 
-/** Where to listen: the flag's word before the configuration's. */
+/** Where to listen: the flag, else the configuration. */
 export function addressOf(flag: string | undefined, config: Config): Address {
   const { host, port } = config.server;
   if (flag === undefined) return { host, port, by: "server.address" };
@@ -53,7 +53,7 @@ export function databaseFile(config: Config, folder: string): string {
 }
 
 type Given = {
-  /** As the flag says it. */
+  /** The flag's value. */
   state: string | undefined;
   /** The state folder. */
   folder: string;
@@ -64,27 +64,27 @@ type With = {
   clock: Clock;
   random(bytes: number): Uint8Array;
   log: Log;
-  /** This process, for another one that waits for its folder. */
+  /** This process, for the log of one that waits for the folder. */
   own: { host: string; pid: number };
 };
 
 export type Kept = {
   state: string;
-  /** The database is a server's, and other control planes may have it too. */
+  /** A database server, which other control planes may share. */
   shared: boolean;
   lock: Lock | null;
   store: Store;
   identity: Identity;
-  /** Keeps the first value that any replica gave; `null` = there are no others. */
+  /** Stores the first value that any replica gives; `null` = there are no replicas. */
   first: Store["first"] | null;
 };
 
-/** What is kept between two starts: the state folder, the database, and whose it is. */
+/** Opens the state folder, the database and the identity. */
 export async function openKept(given: Given, config: Config, by: With): Promise<Kept> {
   const { folder } = given;
   const { statePath } = config.server;
   const flag: Named = [[given.state === undefined ? "state folder" : "--state", folder]];
-  // SQLite makes its files by the umask, and its journals with the mode of the database.
+  // SQLite creates files by the umask, and its journals with the mode of the database.
   process.umask(0o077);
   await stepOf("state folder", () => mkdirSync(folder, { recursive: true, mode: 0o700 }), flag);
   await stepOf("state folder", () => keepPrivate(folder, by.log), flag);
@@ -116,7 +116,7 @@ async function checkFile(name: string, path: string): Promise<void> {
   if (isFolder) throw new UsageError(`${name} ${path}: is a folder, expected a file`);
 }
 
-/** The token comes from the environment, and a credential in the address would be logged. */
+/** The token comes from the environment; a credential in the address would be logged. */
 function openStore(url: string, env: Given["env"], clock: Clock): Promise<Store> {
   const why = whyNoDatabase(url);
   if (why !== null) throw new UsageError(why);
@@ -125,7 +125,7 @@ function openStore(url: string, env: Given["env"], clock: Clock): Promise<Store>
   return openLibsqlStore({ url, now: clock.wallMs(), turn: nextTurn, ...auth });
 }
 
-/** A file that is there and says nothing of use is the world's fault, and is never written over. */
+/** An unusable file is an error and is never overwritten. */
 function openOwnIdentity(folder: string, random: With["random"]): Identity {
   try {
     return openIdentity(folder, random);
@@ -137,7 +137,7 @@ function openOwnIdentity(folder: string, random: With["random"]): Identity {
   }
 }
 
-/** What the port shows, looked at before anything is composed: named files must be good. */
+/** Opens the port's certificates before anything is composed: configured files must be valid. */
 export async function openShown(from: PortFrom): Promise<Port> {
   const { tls } = from.config.server;
   const named: Named = [
@@ -156,7 +156,7 @@ export async function openShown(from: PortFrom): Promise<Port> {
   throw new UsageError(`server.tls ${tls?.certFile} with ${tls?.keyFile}: ${unfit}`);
 }
 
-/** Whether others dial one of these without TLS; https without a certificate here is a proxy's. */
+/** Whether one of these is called without TLS; https without a certificate here is a proxy's. */
 function isPlain(names: readonly (string | null | undefined)[]): boolean {
   const given = names.filter((name) => typeof name === "string");
   if (given.some((name) => name.startsWith("https:"))) return false;
@@ -164,7 +164,7 @@ function isPlain(names: readonly (string | null | undefined)[]): boolean {
   return given.some((name) => !own.test(name));
 }
 
-/** Files of tokens that are named must be there: without them, others or nobody would get in. */
+/** Configured token files must exist, or the wrong callers, or none, would be admitted. */
 export function openTokens(
   given: Parameters<typeof openAuthority>[0],
   config: Config,

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { explainStart, StartError, stepOf, tellStart, UsageError } from "./start-failure.ts";
+import { explainStart, StartError, stepOf, failureFields, UsageError } from "./start-failure.ts";
 
 function refused(code: string, more: Record<string, unknown> = {}, message = `${code}: what`) {
   return Object.assign(new Error(message), { code, ...more });
@@ -27,7 +27,7 @@ test.each([
   expect(told).toBeInstanceOf(kind);
   expect(String(told)).toContain(text);
   expect(String(told)).not.toContain("u:p");
-  expect(tellStart(told)).not.toHaveProperty("stack", expect.stringContaining("two"));
+  expect(failureFields(told)).not.toHaveProperty("stack", expect.stringContaining("two"));
 });
 
 test.each([
@@ -35,14 +35,14 @@ test.each([
   refused("ERR_INVALID_ARG_TYPE"),
   refused("SQLITE_CONSTRAINT_UNIQUE"),
   refused("SQLITE_ERROR", {}, "SQLITE_ERROR: no such column"),
-])("tellStart() keeps the stack of a bug (%#)", async (error) => {
+])("failureFields() keeps the stack of a bug (%#)", async (error) => {
   const step = stepOf("x", () => {
     throw error;
   });
   expect(await step.catch((thrown: unknown) => thrown)).toBe(error);
-  expect(tellStart(error).stack).toContain("start-failure.test.ts");
+  expect(failureFields(error).stack).toContain("start-failure.test.ts");
 });
 
-test("tellStart() has no stack for what the world refused, wherever it was thrown", () => {
-  expect(tellStart(refused("ENOSPC"))).toEqual({ error: "start: no space left on the disk" });
+test("failureFields() has no stack for what the world refused, wherever it was thrown", () => {
+  expect(failureFields(refused("ENOSPC"))).toEqual({ error: "start: no space left on the disk" });
 });

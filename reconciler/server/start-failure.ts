@@ -1,16 +1,15 @@
 /**
- * Why a control plane could not start, in one line that names what and why. Who started it must be
- * able to fix it from that line, so only a bug, which nobody out there can fix, keeps its stack.
- * Pure.
+ * Formats why a control plane could not start: one line with the object and the cause, from which
+ * the operator can fix it. Only a bug keeps its stack. Pure.
  */
 
-/** A mistake of the person who started it: exit status 2, one line. */
+/** A mistake of the operator: exit status 2, one line. */
 export class UsageError extends Error {}
 
-/** The world refused: exit status 1, one line. The same start may succeed later. */
+/** The environment refused: exit status 1, one line. The same start may succeed later. */
 export class StartError extends Error {}
 
-/** Paths that a flag or the configuration names, with the name under which it does. */
+/** Configured paths, each with the flag or key that names it. */
 export type Named = readonly (readonly [name: string, path: string | null | undefined])[];
 
 const WORDS: Readonly<Record<string, string>> = {
@@ -28,15 +27,15 @@ const WORDS: Readonly<Record<string, string>> = {
   EROFS: "the file system is read-only",
 };
 
-/** For a configured path these errors are a mistake in the configuration; others may pass. */
+/** Errors that are a mistake in the configuration when they concern a configured path. */
 const MISTAKES: readonly string[] = ["EACCES", "EISDIR", "ENOENT", "EEXIST", "ENOTDIR"];
-/** A folder that is to be made need not be there. */
+/** The same for a folder that the start creates. */
 const MISTAKES_OF_FOLDER: readonly string[] = ["EEXIST", "ENOTDIR"];
 
-/** What these say is that our own code asked for nonsense, and where is what its stack tells. */
+/** Errors of our own code, which keep their stack. */
 const OURS = /^(ERR_(?!OSSL)|SQLITE_(ERROR|CONSTRAINT|MISUSE|RANGE|MISMATCH))/;
 
-/** The database library tells this in no code, only in text with SQLite's number at the end. */
+/** The database library reports this without a code; SQLite's number ends the text. */
 const UNOPENED = /^ConnectionFailed\(.*: (\d+)"\)$/s;
 
 function codeOf(error: unknown): string | null {
@@ -46,7 +45,7 @@ function codeOf(error: unknown): string | null {
   return OURS.test(code) ? null : code;
 }
 
-/** Bun 1.4.5 says "invalid argument" of a name that resolves to nothing. */
+/** Bun 1.4.5 reports "invalid argument" for a name that does not resolve. */
 const UNKNOWN_HOST = "no such host is known, or it is none of this machine's addresses";
 
 function wordsOf(error: Error, code: string): string {
@@ -59,8 +58,8 @@ function wordsOf(error: Error, code: string): string {
 }
 
 /**
- * What to throw for `error`, thrown while `subject` was being opened: what the world refused, or,
- * if it is about one of the `named` paths, a mistake of who named it. A bug is answered as it is.
+ * What to throw for `error`, thrown while `subject` was opened: a `StartError`, or a `UsageError`
+ * for a mistake about one of the `named` paths. A bug is returned as it is.
  */
 export function explainStart(subject: string, error: unknown, named: Named = []): unknown {
   if (error instanceof UsageError || error instanceof StartError) return error;
@@ -80,7 +79,7 @@ export function explainStart(subject: string, error: unknown, named: Named = [])
   return new StartError(`${about}: ${words}`);
 }
 
-/** Does one step of the start; see `explainStart`. */
+/** Runs one step of the start; see `explainStart`. */
 export async function stepOf<T>(
   subject: string,
   work: () => T | Promise<T>,
@@ -93,10 +92,10 @@ export async function stepOf<T>(
   }
 }
 
-/** How the failure is logged: one line, and a stack only for what we have to fix. */
-export function tellStart(error: unknown): { error: string; stack?: string } {
-  const told = explainStart("start", error);
-  if (told instanceof StartError) return { error: told.message };
-  if (!(told instanceof Error)) return { error: String(told) };
-  return { error: told.message, ...(told.stack === undefined ? {} : { stack: told.stack }) };
+/** The log fields of a failed start; a stack only for a bug. */
+export function failureFields(error: unknown): { error: string; stack?: string } {
+  const cause = explainStart("start", error);
+  if (cause instanceof StartError) return { error: cause.message };
+  if (!(cause instanceof Error)) return { error: String(cause) };
+  return { error: cause.message, ...(cause.stack === undefined ? {} : { stack: cause.stack }) };
 }

@@ -171,6 +171,6 @@ describe.skipIf(missing !== null)("two control planes on one server", () => {
       expect(desired).toBe(2);
       expect(truth.live.map((instance) => instance.id).sort()).toEqual(asks);
     }
-    expect(leader.log()).toContain("leads no more");
+    expect(leader.log()).toContain("lost the leadership");
   }, 90_000);
 });

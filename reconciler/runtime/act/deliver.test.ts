@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { VirtualClock } from "../../../simulator/engine/clock.ts";
 import { openLibsqlStore } from "../../store/libsql.ts";
 import { emptyChange, type Store } from "../../core/store.ts";
-import type { Webhook } from "../../server/fill-notifier.ts";
+import type { Webhook } from "../../server/notifier.ts";
 import { expandEnv, Notifier } from "./deliver.ts";
 
 type Got = {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { fillNotifier, type Webhook } from "../../server/fill-notifier.ts";
+import { fillNotifier, type Webhook } from "../../server/notifier.ts";
 
 const HOOK: Webhook = {
   type: "webhook",

@@ -3,7 +3,7 @@ import type { NotifierConfig } from "../../../schema/config.ts";
 import { VirtualClock } from "../../../simulator/engine/clock.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { openLibsqlStore } from "../../store/libsql.ts";
-import { openNotifier } from "../../server/open-notifier.ts";
+import { openNotifier } from "../../server/notifier.ts";
 
 const HOOK: Extract<NotifierConfig, { type: "webhook" }> = {
   type: "webhook",

@@ -21,18 +21,18 @@ describe("openSharedLeadership()", () => {
     leadership.begin();
     await pass(clock, 5_000);
     expect(await leads(leadership)).toBe(true);
-    expect(said("leads")).toEqual([["info", "leads", { epoch: 1 }]]);
+    expect(said("became the leader")).toEqual([["info", "became the leader", { epoch: 1 }]]);
     expect(await table.read()).toMatchObject({ holder: "a", epoch: 1, renewal: 2 });
     expect(await countOf(cloud)).toBe(1);
     expect(state.turned.length).toBeGreaterThan(2);
     await during(clock, leadership.stop(0));
     expect(await table.read()).toMatchObject({ holder: "", epoch: 1 });
     expect(state.closed).toBe(1);
-    expect(said("leads no more")).toEqual([]);
+    expect(said("lost the leadership")).toEqual([]);
     const turns = state.turned.length;
     await pass(clock, 20_000);
     expect(state.turned).toHaveLength(turns);
-    expect(said("leads")).toHaveLength(1);
+    expect(said("became the leader")).toHaveLength(1);
   });
 
   test("waits 12 s for a silent leader, or as long as it is told", async () => {
@@ -46,7 +46,7 @@ describe("openSharedLeadership()", () => {
       expect(await all.leads(leadership)).toBe(false);
       await pass(clock, 1_000);
       expect(await all.leads(leadership)).toBe(true);
-      expect(all.said("leads")).toEqual([["info", "leads", { epoch: 2 }]]);
+      expect(all.said("became the leader")).toEqual([["info", "became the leader", { epoch: 2 }]]);
     }
   });
 
@@ -60,7 +60,7 @@ describe("openSharedLeadership()", () => {
     await table.take(await table.read(), OTHER);
     await pass(clock, 3_000);
     expect(await leads(leadership)).toBe(false);
-    const [, , fields] = said("leads no more")[0] ?? [];
+    const [, , fields] = said("lost the leadership")[0] ?? [];
     expect(fields).toEqual({ epoch: 1, why: expect.any(String) });
     expect(leadership.front()).not.toBe(before);
     // What still waits for the old role is told to come again.
@@ -69,7 +69,7 @@ describe("openSharedLeadership()", () => {
     expect(state.closed).toBe(1);
     await client.execute("UPDATE lease SET holder = ''");
     await pass(clock, 2_000);
-    expect([await leads(leadership), said("leads").length]).toEqual([true, 2]);
+    expect([await leads(leadership), said("became the leader").length]).toEqual([true, 2]);
     await during(clock, leadership.stop(0));
     expect(state.closed).toBe(2);
   });
@@ -84,7 +84,7 @@ describe("openSharedLeadership()", () => {
     await all.page(leadership, "/readyz");
     await pass(clock, 500);
     const why = "a write was refused: another one leads";
-    expect(said("leads no more")).toEqual([["warn", "leads no more", { epoch: 1, why }]]);
+    expect(said("lost the leadership")).toEqual([["warn", "lost the leadership", { epoch: 1, why }]]);
   });
 
   test("says why it cannot take the lead, gives it back, and takes it when it can", async () => {
@@ -136,7 +136,7 @@ describe("openSharedLeadership()", () => {
     const stopped = leadership.stop(0);
     gate.resolve();
     await during(clock, stopped);
-    expect([(await table.read())?.holder, said("leads").length, state.closed]).toEqual(["", 0, 1]);
+    expect([(await table.read())?.holder, said("became the leader").length, state.closed]).toEqual(["", 0, 1]);
     expect(await countOf(cloud)).toBe(0);
   });
 
@@ -157,9 +157,9 @@ describe("openSharedLeadership()", () => {
     const leadership = await all.shared();
     leadership.begin();
     await pass(clock, 11_000);
-    expect([said("leads").length, state.closed, await countOf(cloud)]).toEqual([0, 1, 0]);
+    expect([said("became the leader").length, state.closed, await countOf(cloud)]).toEqual([0, 1, 0]);
     await pass(clock, 15_000);
-    expect(said("leads").length).toBe(1);
+    expect(said("became the leader").length).toBe(1);
   });
 
   test("a lease that cannot be given back is said", async () => {

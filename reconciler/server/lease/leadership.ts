@@ -1,7 +1,7 @@
 /**
- * Moves this process between its roles. With an embedded database it leads from the start to the
- * end, because it has the folder's lock. With a database server it stands by until the lease is
- * won, leads until that is lost, and stands by again: nothing here ends the process.
+ * Moves this process between its roles. With an embedded database it always leads, because it holds
+ * the folder's lock. With a database server it stands by until it wins the lease, leads until it
+ * loses it, and stands by again; the process does not end.
  */
 import type { Front } from "../../http/route/listen.ts";
 import type { Store } from "../../core/store.ts";
@@ -11,7 +11,7 @@ import { openLeader, openStandby } from "./role.ts";
 import type { Parts, Role, Standby, Unfit } from "./role.ts";
 
 export type Leadership = {
-  /** What answers at the moment. */
+  /** What serves requests now. */
   front(): Front;
   begin(): void;
   stop(graceMs: number): Promise<void>;
@@ -19,7 +19,7 @@ export type Leadership = {
 
 export async function openOwnLeadership(parts: Parts, store: Store): Promise<Leadership> {
   const term = openLockTerm(store.epoch ?? 0);
-  // Someone else has written here in spite of the lock: then this process must not.
+  // Another writer has ignored the lock, so this process must stop acting.
   const led = store.led(term.epoch, () => term.end("the database has another writer"));
   const role = await openLeader(parts, { store: led, term, callMs: null });
   void term.lost.then((why) => {
@@ -60,7 +60,7 @@ class SharedLeadership implements Leadership {
   private standby: Standby;
   private role: Role;
   private term: Term | null = null;
-  /** The last leader's end, and the turns of this process. */
+  /** The last leader's end, and the loop of roles. */
   private ended: Promise<void> = Promise.resolve();
   private turns: Promise<void> = Promise.resolve();
   private stopping = false;
@@ -104,7 +104,7 @@ class SharedLeadership implements Leadership {
     }
   }
 
-  /** Stands by and wins; leads and loses. */
+  /** Stands by until it wins; leads until it loses. */
   private async takeTurn(): Promise<void> {
     const { parts, store, timing, candidate, unfit } = this.from;
     if (this.role !== this.standby) {
@@ -121,7 +121,7 @@ class SharedLeadership implements Leadership {
     const led = store.led(epoch, () => term.end("a write was refused: another one leads"));
     const leader = await openLeader(parts, { store: led, term, callMs: unfencedMs(timing) });
     if (this.stopping || term.remainingMs() === 0) {
-      // It has told everyone that it leads, and has not begun to.
+      // The lease is taken, but the leader has not begun.
       this.role = leader;
       return leader.stop(0);
     }
@@ -130,11 +130,11 @@ class SharedLeadership implements Leadership {
     void before.stop(0);
     leader.begin();
     unfit.why = null;
-    parts.log("info", "leads", { epoch });
+    parts.log("info", "became the leader", { epoch });
     const why = await term.lost;
     if (this.stopping) return;
-    parts.log("warn", "leads no more", { epoch, why });
-    // The old loop may be waiting for a call or for the database: that is no reason to wait for it.
+    parts.log("warn", "lost the leadership", { epoch, why });
+    // Not awaited: the old loop may wait for a call or for the database.
     this.ended = leader.stop(0);
   }
 }

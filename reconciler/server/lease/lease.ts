@@ -1,10 +1,10 @@
 /**
- * Who leads, when several control planes share one database. A candidate takes over only after it
- * has itself watched the same holder, epoch and renewal stand still for the whole expiry time, on
- * its own monotonic clock; a holder counts from before it asked for its renewal and stops a margin
- * before that time is over. So no two clocks are ever compared, and two holders act at the same
- * time only if one of them is frozen and does not look (docs/reference/safety.md#leadership); what
- * such a one writes is refused by the store, and its calls by `remainingMs`.
+ * The lease that decides who leads when control planes share a database. A candidate takes over
+ * only after it has seen the same holder, epoch and renewal for the whole expiry time, on its own
+ * monotonic clock. A holder counts from before it sent its renewal, and stops a margin before the
+ * expiry. So no two clocks are compared, and two holders act at once only if one is frozen and does
+ * not check (docs/reference/safety.md#leadership); its writes are refused by the store, its calls
+ * by `remainingMs`.
  */
 import type { Permit } from "../../runtime/act/run.ts";
 import type { Clock, Log } from "../../core/clock.ts";
@@ -13,47 +13,47 @@ import type { LeaseRow, LeaseTable } from "../../core/store-table.ts";
 export type LeaseTiming = {
   /** Between two renewals. */
   renewMs: number;
-  /** How long a candidate must see nothing happen. */
+  /** How long a candidate must see no renewal. */
   expiryMs: number;
-  /** How much earlier the holder stops: clocks of two machines may run at different speeds. */
+  /** How much earlier the holder stops, because clocks of two machines run at different speeds. */
   marginMs: number;
   /** Between two looks of a candidate. */
   pollMs: number;
 };
 
 /**
- * A killed leader is replaced within `expiry + poll` plus the load: an expiry of 12 s leaves two
- * seconds of the promised 15 s for the start. Renewing every 2 s instead of 5 s keeps `expiry −
- * renew − margin` at the 7 s that an unfenced call may last.
+ * A killed leader is replaced within `expiry + poll` plus the load: 12 s leave two seconds of the
+ * promised 15 s for the start. Renewing every 2 s instead of 5 s keeps `expiry − renew − margin` at
+ * the 7 s that an unfenced call may last.
  */
 export const LEASE_EXPIRY_MS = 12_000;
 
-/** All times in the same proportion, so that tests may be quick about it. */
+/** All times in the same proportion; tests use a shorter expiry. */
 export function leaseTiming(expiryMs: number): LeaseTiming {
   return { expiryMs, renewMs: expiryMs / 6, marginMs: expiryMs / 4, pollMs: expiryMs / 24 };
 }
 
-/** The longest call that a target cannot fence: it fits between any renewal and the next. */
+/** The longest call that a target cannot fence: it must end before another leader can act. */
 export function unfencedMs({ expiryMs, renewMs, marginMs }: LeaseTiming): number {
   return expiryMs - renewMs - marginMs;
 }
 
-/** One leadership term. Once lost it is lost for good; the next term has another epoch. */
+/** One leadership term. A lost term does not return; the next has another epoch. */
 export type Term = {
   readonly epoch: number;
   /** Resolves with the reason when this process must not act any more. */
   readonly lost: Promise<string>;
   /** Milliseconds for which this process may still act; 0 = not at all. */
   remainingMs(): number;
-  /** Ends it from outside: a write was refused. */
+  /** Ends it because a write was refused. */
   end(why: string): void;
-  /** Ends it and lets the next one lead at once. */
+  /** Ends it, and another process may lead at once. */
   release(): Promise<void>;
 };
 
 /**
- * What a term allows: a call that its target cannot fence starts only while all of `callMs` fits
- * into what is left, because the next leader cannot stop it. `null` = no other process can lead.
+ * What a term permits: an unfenced call starts only if all of `callMs` is left, because the next
+ * leader cannot stop it. `null` = no other process can lead.
  */
 export function permitOf(term: Pick<Term, "remainingMs">, callMs: number | null): Permit {
   const may = (fenced: boolean): boolean => {
@@ -67,7 +67,7 @@ export function permitOf(term: Pick<Term, "remainingMs">, callMs: number | null)
   };
 }
 
-/** An embedded database: the operating system's lock is the lease and ends with the process. */
+/** With an embedded database the folder's lock is the lease; it ends with the process. */
 export function openLockTerm(epoch: number): Term {
   const { promise, resolve } = Promise.withResolvers<string>();
   let over = false;
@@ -92,7 +92,7 @@ export class Candidate {
     timing: LeaseTiming;
     /** A random id of this process's life. */
     holder: string;
-    /** Told once the port is bound. */
+    /** Known once the port is bound. */
     address(): string;
   };
   private seen: { row: LeaseRow; sinceMono: number } | null = null;
@@ -104,15 +104,12 @@ export class Candidate {
     this.from = from;
   }
 
-  /** The lease as last read; `null` before the first look, or when it was never held. */
+  /** The lease as last read; `null` before the first read, or if it was never held. */
   row(): LeaseRow | null {
     return this.seen?.row ?? null;
   }
 
-  /**
-   * Watches until this process leads; `looked` is called after each look that saw the row.
-   * `null` = stopped.
-   */
+  /** Waits until this process leads; `looked` is called after each read. `null` = stopped. */
   async win(looked: (ok: boolean) => void): Promise<Term | null> {
     while (!this.stopped) {
       try {
@@ -154,7 +151,7 @@ export class Candidate {
     return epoch === null ? null : this.hold(epoch, sentMono);
   }
 
-  /** Whether nobody holds it, by what this process has seen itself. */
+  /** Whether the lease can be taken, by what this process has seen itself. */
   private isFree(row: LeaseRow | null): boolean {
     const { clock, timing, holder } = this.from;
     const mono = clock.monoMs();
@@ -169,7 +166,7 @@ export class Candidate {
       seen.row.epoch === row.epoch &&
       seen.row.renewal === row.renewal;
     this.seen = { row, sinceMono: still ? seen.sinceMono : mono };
-    // Its own, from an answer that was lost or a term that ended: nobody else acts on it.
+    // Its own, from a lost answer or an ended term: no other process acts on it.
     if (row.holder === "" || row.holder === holder) return true;
     return mono - this.seen.sinceMono >= timing.expiryMs;
   }
@@ -187,7 +184,7 @@ export class Candidate {
       cancelEnd();
       lost.resolve(why);
     };
-    // A renewal only moves the instant: whoever comes at the old one waits for the new one.
+    // A renewal only moves the end: a timer that fires at the old one is set again.
     const watch = (): void => {
       const restMs = untilMono - clock.monoMs();
       if (restMs <= 0) end("the lease was not renewed in time");

@@ -1,12 +1,12 @@
 /**
- * The role of this process: the leader, which acts, or a standby, which shows a copy of the fleet
- * and forwards everything else. Each is rebuilt from the store, so nothing is carried over from the
- * role before; an earlier leader's last writes and calls are refused by its epoch and its term.
+ * The roles of this process: the leader, which acts, and a standby, which shows a copy of the fleet
+ * and forwards everything else. Each is built from the store and carries nothing over; an earlier
+ * leader's last writes and calls are refused by its epoch and its term.
  */
 import type { Config, NotifierConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Bootstrapper } from "../../runtime/act/bootstrap.ts";
-import type { openNotifier } from "../open-notifier.ts";
+import type { openNotifier } from "../notifier.ts";
 import type { Authority } from "../../security/auth.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import { openAdmission } from "../../security/join/admission.ts";
@@ -50,7 +50,7 @@ export type Parts = {
   xids: readonly number[];
   newId(): string;
   newSecret(): string;
-  /** See `LoopPorts`; a standby's look at the lease counts as one. */
+  /** See `LoopPorts`; on a standby, a read of the lease counts as an activation. */
   turned(ok: boolean): void;
   /** See `RoutePorts`. */
   backup: (() => Promise<string>) | null;
@@ -63,27 +63,27 @@ export type Parts = {
   names: ReadonlySet<string>;
   openProviders(): Promise<OpenProviders>;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
-  /** Sets machines up over SSH; `null` = this control plane does not. */
+  /** Sets machines up over SSH; `null` = not done here. */
   openBootstrapper(store: Store): Bootstrapper | null;
   /** See `Sight`. */
   keyProblem: ((path: string) => string | null | undefined) | null;
 };
 
-/** How much more a standby lets pass than the leader, which counts all requests. */
+/** A standby's limits in multiples of the leader's, which counts all requests. */
 const PASSED_ON = 2;
 
 export type Role = {
   front: Front;
   /** Begins to act; before that it only answers. */
   begin(): void;
-  /** Ends it, waiting at most `graceMs` for calls in flight. */
+  /** Ends it; waits at most `graceMs` for calls in flight. */
   stop(graceMs: number): Promise<void>;
 };
 
-/** `looked` is called after each look at the lease. */
+/** `looked` is called after each read of the lease. */
 export type Standby = Role & { looked(): void };
 
-/** `callMs` is the longest call that may start under the term and no target can fence. */
+/** `callMs` is the longest call that may start under the term and that no target can fence. */
 export async function openLeader(
   parts: Parts,
   kept: { store: Store; term: Term; callMs: number | null },
@@ -142,23 +142,23 @@ export async function openLeader(
   };
 }
 
-/** Names of the pools that would buy at the provider. */
+/** Names of the pools that buy at the provider. */
 function poolsOf({ pools }: Config, provider: string): string[] {
   const buys = pools.filter((pool) => pool.providers.some((ref) => ref.name === provider));
   return buys.map((pool) => pool.name);
 }
 
-/** Why this process could not take the lead when it was its turn; `null` if it could. */
+/** Why this process failed to take over; `null` if it did not. */
 export type Unfit = { why: string | null };
 
-/** `lease` is the row as last read: where the leader is, and whether the copy is old. */
+/** `lease` is the row as last read: it names the leader, and tells whether the copy is old. */
 export async function openStandby(
   parts: Parts,
   from: { store: Store; lease(): LeaseRow | null; unfit: Unfit },
 ): Promise<Standby> {
   const { store, lease } = from;
   const { clock, log, authority, metrics } = parts;
-  // What a standby knows of providers without opening them.
+  // Known without opening the providers.
   const unavailable = unadapted(parts.loaded.config.providers);
   const opened: OpenProviders = { providers: new Map(), unavailable };
   const idle = { dryRun: true, permit: ALWAYS, bootstrapper: null, cursors: [] };
@@ -182,7 +182,7 @@ export async function openStandby(
     await reconciler.look();
     copied = row;
     freshMono = begunMono;
-    // Another process leads, and its data can be read here.
+    // Another process leads, and this one can read its data.
     if (row !== null && row.holder !== "") from.unfit.why = null;
   };
   await refresh();
@@ -195,7 +195,7 @@ export async function openStandby(
   const quota = new Quota(clock, log, PASSED_ON);
   const life = { reconciler, ingest, quota, notReady, live: () => null, pods: null };
   const ports = portsOf(parts, store, life);
-  // What was just passed on is in the leader's store, but the row may have been read before.
+  // A forwarded change is in the leader's store, but a refresh may have begun before it.
   const again = async (): Promise<void> => {
     await refreshing;
     await refresh();
@@ -217,7 +217,7 @@ export async function openStandby(
   };
 }
 
-/** The loop and its ingest, as either role has them. */
+/** The loop and its ingest, for either role. */
 async function composeRole(
   parts: Parts,
   store: Store,

@@ -1,13 +1,15 @@
 /**
- * The configured notifier with the names of the environment filled in, or what keeps it from being
- * used. Asked by `config validate` and at start, so that both say the same. Pure on its arguments.
+ * The configured notifier with environment variables filled in, or why it cannot be used. `config
+ * validate` and the start both check it here.
  */
 import type { NotifierConfig } from "../../schema/config.ts";
 import { parseHttpUrl } from "../config/address.ts";
-import { expandEnv } from "../runtime/act/deliver.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import type { Store } from "../core/store.ts";
+import { expandEnv, Notifier } from "../runtime/act/deliver.ts";
 
 export type Webhook = Extract<NotifierConfig, { type: "webhook" }>;
-/** `problems` are sentences for people; none of them quotes a value, which may be a secret. */
+/** `problems` are sentences for people; none quotes a value, which may be a secret. */
 export type Filled =
   | { ok: true; config: Webhook; secret: string | null }
   | { ok: false; problems: { keys: readonly string[]; message: string }[] };
@@ -39,7 +41,6 @@ export function fillNotifier(
     const text = notifier[name];
     const whole = text === null ? null : filled([key], text);
     config[name] = whole === "" ? null : whole;
-    // Only now is the whole URL known.
     const answer = whole === null || whole === "" ? null : parseHttpUrl(whole);
     if (answer?.ok === false) fail([key], `filled in, ${text} is not usable: ${answer.message}`);
   }
@@ -54,12 +55,12 @@ export function fillNotifier(
   );
   const { secretEnv } = notifier;
   const secret = secretEnv === null ? null : (env[secretEnv] ?? "");
-  // A receiver that demands signatures would refuse each event; one that does not, believe anybody.
+  // Without a secret, events are unsigned: refused, or indistinguishable from forged ones.
   if (secretEnv !== null && secret === "") unset(["secret_env"], secretEnv);
   return problems.length === 0 ? { ok: true, config, secret } : { ok: false, problems };
 }
 
-/** A value with a line break, as files often end with one, would fail each delivery. */
+/** A value with a line break, with which files often end, would fail each delivery. */
 function isHeader(name: string, value: string): boolean {
   try {
     new Headers({ [name]: value });
@@ -67,4 +68,16 @@ function isHeader(name: string, value: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** `null` for `type: noop`; throws an `Error` for people if the notifier cannot be used. */
+export function openNotifier(
+  notifier: NotifierConfig,
+  from: { store: Store; clock: Clock; log: Log; env: Record<string, string | undefined> },
+): Notifier | null {
+  if (notifier.type === "noop") return null;
+  const { env, ...ports } = from;
+  const filled = fillNotifier(notifier, env);
+  if (filled.ok) return new Notifier({ ...ports, config: filled.config, secret: filled.secret });
+  throw new Error(`server.notifier: ${filled.problems[0]?.message ?? "not usable"}`);
 }
