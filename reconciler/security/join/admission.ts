@@ -1,4 +1,4 @@
-/** The parts that authenticate and audit requests, made anew for each role of the process. */
+/** The parts that authenticate and audit requests, made for each role of the process. */
 import { Audit } from "../audit/audit.ts";
 import { Logins } from "../audit/logins.ts";
 import type { Authority } from "../auth.ts";
