@@ -26,10 +26,17 @@ const keysOf = (type: ProviderType): string[] =>
     types === undefined || types.includes(type) ? [key] : [],
   );
 
+/** The field as this type of provider has it. */
+function fieldOf(type: ProviderType, field: Field | Own): Field | Own {
+  if (field.usedBy?.includes(type) !== true) return field;
+  const { unused: _, ...used } = field;
+  return used;
+}
+
 /** The settings of the type that are written or have a default. */
 function readSettings(section: Section, type: ProviderType): Settings {
   const table: Table = Object.fromEntries(
-    keysOf(type).map((key) => [key, SETTINGS[key as keyof typeof SETTINGS]]),
+    keysOf(type).map((key) => [key, fieldOf(type, SETTINGS[key as keyof typeof SETTINGS])]),
   );
   const values = Object.entries(fillTable(table, readPart(section, table)));
   const settings = Object.fromEntries(values.filter(([, value]) => value !== null)) as Settings;

@@ -11,8 +11,8 @@ export function whyNoAdapter(type: ProviderType): string | null {
   switch (type) {
     case "command":
     case "fake":
-      return null;
     case "lambda":
+      return null;
     case "gcp":
     case "aws":
     case "coreweave":

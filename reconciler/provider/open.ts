@@ -10,6 +10,8 @@ import { aroundProvider } from "./around.ts";
 import { openCommandProvider } from "./command/command.ts";
 import { passedOn, readCommandSettings } from "./command/setting.ts";
 import { openFakeProvider } from "./fake/fake.ts";
+import { openLambda } from "./lambda/lambda.ts";
+import { readLambdaSettings } from "./lambda/setting.ts";
 import type { Provider } from "../core/provider.ts";
 
 export type OpenProviders = { providers: Map<string, Provider>; unavailable: Map<string, string> };
@@ -40,6 +42,7 @@ export type Adapter = (config: ProviderConfig, from: ProviderPorts) => Promise<P
 export const ADAPTERS: Map<ProviderType, Adapter> = new Map([
   ["fake", openFake],
   ["command", openCommand],
+  ["lambda", openLambdaCloud],
 ]);
 
 function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Provider> {
@@ -64,6 +67,16 @@ function openCommand(config: ProviderConfig, from: ProviderPorts): Promise<Provi
   const settings = readCommandSettings(config.settings);
   return Promise.resolve(
     openCommandProvider({ name: config.name, ...settings, fleetId, clock, env: passedOn(env) }),
+  );
+}
+
+function openLambdaCloud(config: ProviderConfig, from: ProviderPorts): Promise<Provider | string> {
+  const { fleetId, clock, env } = from;
+  const settings = readLambdaSettings(config.settings, env);
+  return Promise.resolve(
+    typeof settings === "string"
+      ? settings
+      : openLambda({ name: config.name, ...settings, fleetId, clock }),
   );
 }
 

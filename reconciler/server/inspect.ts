@@ -12,6 +12,7 @@ import type { Config, PoolConfig, Problem, ProviderConfig } from "../../schema/c
 import { fillNotifier } from "./notifier.ts";
 import type { Finder } from "../config/place.ts";
 import { checkKey } from "./open-bootstrap.ts";
+import { readLambdaSettings } from "../provider/lambda/setting.ts";
 import { openTransport } from "../kubernetes/connect.ts";
 import { whyNoDatabase } from "../store/address.ts";
 import { whyUnfit } from "../security/tls/fit.ts";
@@ -45,7 +46,7 @@ export async function inspect(
     problems.push({ ...at, path, code: "surroundings", message, hint, severity });
   };
   checkServer(config, around, say);
-  for (const provider of config.providers) checkProvider(provider, say);
+  for (const provider of config.providers) checkProvider(provider, around.env, say);
   for (const pool of config.pools) await checkPool(pool, config, say);
   const { env } = around;
   const cluster = await openTransport(config.kubernetes, { ...env });
@@ -90,8 +91,16 @@ function checkServer({ server }: Config, around: Surroundings, say: Say): void {
   }
 }
 
-function checkProvider({ name, settings }: ProviderConfig, say: Say): void {
+function checkProvider(
+  { name, type, settings }: ProviderConfig,
+  env: Surroundings["env"],
+  say: Say,
+): void {
   const at = ["providers", name];
+  const account = type === "lambda" ? readLambdaSettings(settings, env) : null;
+  if (typeof account === "string") {
+    say("warning", null, at, `nothing can be bought here: ${account}`);
+  }
   for (const [key, path] of [
     ["agent_path", settings["agentPath"]],
     ["api_key_file", settings["apiKeyFile"]],

@@ -76,6 +76,8 @@ export type More<T> = {
   types?: readonly string[];
   /** Accepted, because guides and older files have it; nothing reads it. */
   unused?: true;
+  /** Types of provider that read a setting which is `unused` elsewhere. */
+  usedBy?: readonly string[];
 };
 
 export type Field<T = unknown> = More<T> & {

@@ -60,8 +60,8 @@ export const SETTINGS = {
   create_delay: duration("Simulated time of a purchase.", { types: fake, or: "0" }),
   terminate_delay: duration("Simulated time of a termination.", { types: fake, or: "1s" }),
   settle: duration("How long an accepted purchase may stay unlisted.", {
-    types: ["fake", "command"],
-    or: "for `tag-only` 10s (`fake`), 10m (`command`), else 0",
+    types: ["fake", "command", "lambda"],
+    or: "for `tag-only` 10s (`fake`) or 10m, else 0",
   }),
   list_lag: duration("How old the simulated list is.", { types: fake, or: "0" }),
   retention: duration("How long ended instances stay listed.", { types: fake, or: "1h" }),
@@ -106,16 +106,23 @@ export const SETTINGS = {
     types: machine,
     or: "true",
   }),
-  endpoint: text("Address of the provider's API.", { types: calling, form: "url", unused: true }),
+  endpoint: text("Address of the provider's API.", {
+    types: calling,
+    form: "url",
+    unused: true,
+    usedBy: lambda,
+    or: "the cloud's own",
+  }),
   // Lambda's API takes one request a second, and one launch in twelve.
   rate_limit: own("Requests a second, or a mapping.", "number or mapping", {
     types: calling,
     unused: true,
+    usedBy: lambda,
     inner: () => RATE_LIMIT,
   }),
 };
 
 export const RATE_LIMIT = {
-  requests_per_second: number("Requests a second.", { min: 0.001, unused: true }),
-  launch_interval: duration("Pause between two purchases.", { unused: true }),
+  requests_per_second: number("Requests a second.", { min: 0.001, or: "1 (`lambda`)" }),
+  launch_interval: duration("Pause between two purchases.", { or: "12s (`lambda`)" }),
 };

@@ -143,11 +143,12 @@ pools:
     const { code, out, err } = await navarch(["config", "validate", warned]);
     expect({ code, out }).toEqual({ code: 0, out: `${warned}: ok (1 pool, 3 providers)\n` });
     const lines = err.split("\n").filter((line) => line.includes(" warning: "));
-    const none = "have no adapter in this version (types with an adapter: fake)";
+    const none = "have no adapter in this version (types with an adapter: lambda, fake, command)";
     expect(lines.map((line) => line.replace(`${warned}:`, ""))).toEqual([
       "3:23: server.health_policy_path: warning: health policy /none/policy.yaml is missing: " +
         "running on the built-in policy",
-      `5:18: providers.cloud: warning: nothing can be bought here: providers of type lambda ${none}`,
+      "5:10: providers.cloud: warning: nothing can be bought here: no API key: set LAMBDA_API_KEY " +
+        "or api_key_file, then restart",
       "8:42: pools[0].providers[1].name: warning: nothing can be bought here: " +
         `providers of type gcp ${none}`,
       "14:27: pools[0].ssh_private_key_path: warning: /none/key cannot be read: ENOENT: no such file " +

@@ -61,7 +61,11 @@ export function cellsOf([key, field]: Row): string[] {
   return [code(key), typeOf(field), defaultOf(field), helpOf(field)];
 }
 
-const helpOf = ({ help, unused }: Leaf): string => (unused === true ? `${help} ${UNUSED}` : help);
+function helpOf({ help, unused, usedBy = [] }: Leaf): string {
+  if (unused !== true) return help;
+  const only = usedBy.map(code).join(", ");
+  return `${help} ${only === "" ? UNUSED : `Read by ${only} only.`}`;
+}
 
 const TYPES: Partial<Record<Field["kind"], string>> = {
   flag: "boolean",

@@ -15,10 +15,10 @@ const YAML = `
 providers: { fake: {} }
 pools:
   - { name: a, provider: fake, instance_type: t, min_nodes: 1, max_nodes: 2 }
-  - { name: b, provider: lambda, instance_type: t, min_nodes: 0, max_nodes: 2 }
+  - { name: b, provider: gcp, instance_type: t, min_nodes: 0, max_nodes: 2 }
   - { name: c, provider: aws, instance_type: t, min_nodes: 2, max_nodes: 2 }
 `;
-const NO_LAMBDA = "providers of type lambda have no adapter in this version";
+const NO_ADAPTER = "providers of type gcp have no adapter in this version";
 
 describe("a provider at which nothing can be bought", () => {
   test("is a condition of its pools, also of one that wants nothing, and one event each", async () => {
@@ -30,15 +30,15 @@ describe("a provider at which nothing can be bought", () => {
     };
     expect(await conditions("a")).toEqual([]);
     const nothing = "nothing can be bought there";
-    expect(await conditions("b")).toEqual([`provider: provider lambda: ${nothing}: ${NO_LAMBDA}`]);
+    expect(await conditions("b")).toEqual([`provider: provider gcp: ${nothing}: ${NO_ADAPTER}`]);
     expect(told(w, "pool.condition").map(({ pool, message }) => [pool, message])).toEqual([
-      ["b" as never, `provider lambda: ${nothing}: ${NO_LAMBDA}`],
-      ["c" as never, `provider aws: ${nothing}: ${NO_LAMBDA.replace("lambda", "aws")}`],
+      ["b" as never, `provider gcp: ${nothing}: ${NO_ADAPTER}`],
+      ["c" as never, `provider aws: ${nothing}: ${NO_ADAPTER.replace("gcp", "aws")}`],
     ]);
     const page = (await a.call("GET", "/metrics", undefined, null)).text;
     expect(page.split("\n").filter((line) => line.startsWith("navarch_provider_usable"))).toEqual([
       'navarch_provider_usable{provider="fake",type="fake"} 1',
-      'navarch_provider_usable{provider="lambda",type="lambda"} 0',
+      'navarch_provider_usable{provider="gcp",type="gcp"} 0',
       'navarch_provider_usable{provider="aws",type="aws"} 0',
     ]);
     await restart(w);
