@@ -1,19 +1,16 @@
 /**
- * Which mounts are worth asking, from the text of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
- * Pure. Only file systems on disks of this machine are asked: a call into a network file system
- * whose server is gone never returns, and neither does one into anything mounted below it.
- *
- * Read-only is what the file system itself is. A mount of it may be read-only for one process
- * alone: that is how a service manager or a container keeps a program from writing.
+ * Selects local mounts from `/proc/PID/mountinfo` (proc_pid_mountinfo(5)). Pure. Only file systems
+ * on local disks are asked: a call into a network file system without its server never returns, nor
+ * into anything mounted below it. `readOnly` is the state of the file system: a mount alone may be
+ * read-only for one service or container.
  */
 
 export type Mount = { path: string; device: string; type: string; readOnly: boolean };
 
 const LOCAL = /^(?:ext[234]|xfs|btrfs|f2fs|zfs|bcachefs|jfs)$/;
 /**
- * These answer at once, and are no disk that fills up: kernel interfaces, memory, layers of
- * containers, and images that are never written. The root of some systems is one of them. What is
- * mounted below any other file system is left out.
+ * File systems that answer at once and do not fill up: kernel interfaces, memory, container layers
+ * and read-only images. Mounts below any other file system are left out.
  */
 const VIRTUAL = new Set(
   [
@@ -22,20 +19,20 @@ const VIRTUAL = new Set(
     "rpc_pipefs securityfs selinuxfs squashfs sysfs tmpfs tracefs udf vfat",
   ].flatMap((names) => names.split(" ")),
 );
-/** Volumes of single pods and containers: full ones are their owners' affair. */
+/** Volumes of single pods and containers, which their owners watch. */
 const OWNED = /^\/(?:var\/lib\/(?:kubelet|docker|containerd|containers)|run|snap)\//;
 
-/** Bound on what a machine with many bind mounts costs. */
+/** Bounds the work on a machine with many bind mounts. */
 const MOUNTS_MAX = 64;
 
-/** Spaces and the like are written as three octal digits. */
+/** Spaces and the like are three octal digits. */
 function unescape(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );
 }
 
-/** Id, parent, device number, root, place, options, tags, `-`, type, source, options of its own. */
+/** Id, parent, device number, root, path, options, tags, `-`, type, source, super options. */
 function parse(line: string): Mount[] {
   const words = line.split(" ");
   const dash = words.indexOf("-", 6);
@@ -50,10 +47,7 @@ function isBelow(path: string, above: string): boolean {
   return path !== above && path.startsWith(above.endsWith("/") ? above : `${above}/`);
 }
 
-/**
- * The local file systems, each where it is mounted nearest to the root. Of several mounts at one
- * place the last covers the others.
- */
+/** The local file systems at their shortest path; the last of several mounts at a path counts. */
 export function localMounts(text: string): Mount[] {
   const byPath = new Map<string, Mount>();
   for (const mount of text.split("\n").flatMap(parse)) byPath.set(mount.path, mount);
@@ -65,7 +59,7 @@ export function localMounts(text: string): Mount[] {
     .sort((a, b) => a.path.length - b.path.length || (a.path < b.path ? -1 : 1));
   const seen = new Set<string>();
   const first = mine.filter(({ device, type }) => {
-    // Datasets of one pool have devices of their own; bind mounts share one.
+    // Bind mounts share a device; datasets of a pool do not.
     const key = `${type} ${device}`;
     if (seen.has(key)) return false;
     seen.add(key);

@@ -1,13 +1,12 @@
 /**
- * Did the boot before this one end in a kernel panic? The firmware keeps the last lines, and
- * systemd moves them to disk at the next boot. It is told during the first hour of a boot: a record
- * that stays where it is says nothing new on the second day.
+ * Reports a kernel panic that ended the previous boot, during the first hour of this one. The
+ * firmware keeps the last lines, and systemd moves them to disk at the next boot.
  */
 import { onNode } from "../probe/probe.ts";
-import { type HostProbe, listed, unread } from "./probe.ts";
+import { type HostProbe, formatList, lookOf, unread } from "./probe.ts";
 
-const TELL_MS = 3_600_000;
-/** The firmware's stamp is the panic's; memory tests of a large machine take this long after it. */
+const REPORT_MS = 3_600_000;
+/** A record carries the time of the panic; memory tests of a large machine follow before boot. */
 const BEFORE_BOOT_MS = 1_800_000;
 
 export const panicProbe: HostProbe = {
@@ -17,17 +16,15 @@ export const panicProbe: HostProbe = {
     if (panics === null) return unread(late.includes("panic"));
     const bootMs = ctx.wallMs - ctx.uptimeMs;
     const recent = panics.filter(({ atMs }) => atMs >= bootMs - BEFORE_BOOT_MS);
-    const isTold = recent.length > 0 && ctx.uptimeMs < TELL_MS;
-    if (!isTold) return { conditions: [], outcome: "ok", message: null, learned: {} };
+    if (recent.length === 0 || ctx.uptimeMs >= REPORT_MS) return lookOf([], {});
+    const names = formatList(recent.map(({ name }) => name));
     const condition = onNode({
       kind: "host",
       reason: "panic",
       severity: "serious",
-      message:
-        "the boot before this one ended in a kernel panic: " +
-        listed(recent.map(({ name }) => name)),
+      message: `the boot before this one ended in a kernel panic: ${names}`,
       metrics: { records: recent.length },
     });
-    return { conditions: [condition], outcome: "finding", message: null, learned: {} };
+    return lookOf([condition], {});
   },
 };

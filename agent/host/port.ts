@@ -1,16 +1,17 @@
 /**
- * InfiniBand and RoCE ports. A port that was active at some time must be active: the cable is
- * there, and jobs were placed for it. One that never was is not expected, because many adapters
- * have ports that nothing is plugged into. Where the number of ports is known, that decides.
+ * Reports InfiniBand and RoCE ports that are down, gone, slow or flapping. A port that was ever
+ * active must be active; one that never was may have no cable. A configured number of ports takes
+ * precedence.
  */
 import { ConditionList } from "../probe/probe.ts";
 import { nextWindow } from "../probe/window.ts";
-import { type HostContext, type HostProbe, listed, type PortMemory, unread } from "./probe.ts";
+import { type HostContext, type HostProbe, formatList, lookOf, unread } from "./probe.ts";
+import type { PortMemory } from "./probe.ts";
 import type { NetworkPort } from "./reading.ts";
 
-/** Links train for up to some minutes after a boot, longer behind a subnet manager. */
+/** Links train for minutes after a boot, longer behind a subnet manager. */
 const GRACE_MS = 300_000;
-/** A link that is exchanged or whose switch restarts goes down once or twice. */
+/** A replaced cable or a restarting switch takes a link down once or twice. */
 const FLAPS_PER_HOUR_MAX = 2;
 
 const isActive = (port: NetworkPort) => port.state === "ACTIVE";
@@ -24,20 +25,17 @@ export const portProbe: HostProbe = {
     const learned = remember(ports, memory.ports, ctx);
     const expected = ctx.expectedPorts ?? Object.keys(memory.ports).length;
     const complete = active.length >= expected;
-    // With enough ports active, those no longer listed were renamed or exchanged.
+    // With enough active ports, unlisted ones were renamed or exchanged.
     const listedNow = new Set(ports.map(({ name }) => name));
     const kept = Object.fromEntries(
       Object.entries(learned).filter(([name]) => !complete || listedNow.has(name)),
     );
     const host = new ConditionList("host", null);
-    if (ctx.uptimeMs >= GRACE_MS && !complete) tellAbsent(host, ports, memory.ports, expected);
-    tellSlow(host, active, memory.ports);
-    tellFlapping(host, ports, learned);
-    const conditions = host.all;
-    const outcome =
-      conditions.length > 0 ? "finding" : ports.length === 0 ? "not_supported" : "ok";
-    const message = ports.length === 0 ? null : `${active.length} of ${ports.length} active`;
-    return { conditions, outcome, message, learned: { ports: kept } };
+    if (ctx.uptimeMs >= GRACE_MS && !complete) addAbsent(host, ports, memory.ports, expected);
+    addSlow(host, active, memory.ports);
+    addFlapping(host, ports, learned);
+    if (ports.length === 0) return lookOf(host.all, { ports: kept }, "not_supported");
+    return lookOf(host.all, { ports: kept }, "ok", `${active.length} of ${ports.length} active`);
   },
 };
 
@@ -59,7 +57,7 @@ function remember(
   return next;
 }
 
-function tellAbsent(
+function addAbsent(
   host: ConditionList,
   ports: readonly NetworkPort[],
   before: Readonly<Record<string, PortMemory>>,
@@ -70,20 +68,20 @@ function tellAbsent(
   const missing = Object.keys(before).filter((name) => !here.has(name));
   const active = ports.filter(isActive).length;
   if (missing.length > 0) {
-    const message = `network ports ${listed(missing)} were active before and are gone`;
+    const message = `network ports ${formatList(missing)} were active before and are gone`;
     const metrics = { active, expected, missing: missing.length };
     host.add("port_missing", "serious", message, { metrics, level: missing.length });
   }
   if (down.length > 0 || missing.length === 0) {
     const states = down.map(({ name, state, physical }) => `${name} (${state}, ${physical})`);
-    const which = states.length > 0 ? `: down are ${listed(states)}` : "";
+    const which = states.length > 0 ? `: down are ${formatList(states)}` : "";
     const message = `${active} of ${expected} network ports active${which}`;
     const metrics = { active, expected, down: down.length };
     host.add("port_down", "warning", message, { metrics, level: expected - active });
   }
 }
 
-function tellSlow(
+function addSlow(
   host: ConditionList,
   active: readonly NetworkPort[],
   before: Readonly<Record<string, PortMemory>>,
@@ -94,12 +92,12 @@ function tellSlow(
     return [`${name} (${gigabits} of ${best} Gb/s)`];
   });
   if (reduced.length === 0) return;
-  const message = `network ports below the rate they had: ${listed(reduced)}`;
+  const message = `network ports below the rate they had: ${formatList(reduced)}`;
   const metrics = { ports: reduced.length };
   host.add("port_rate", "warning", message, { metrics, level: reduced.length });
 }
 
-function tellFlapping(
+function addFlapping(
   host: ConditionList,
   ports: readonly NetworkPort[],
   learned: Readonly<Record<string, PortMemory>>,
@@ -111,7 +109,7 @@ function tellFlapping(
   if (found.length === 0) return;
   const flaps = found.reduce((sum, { grown }) => sum + grown, 0);
   const each = found.map(({ name, grown }) => `${name} (${grown} times)`);
-  const message = `links of network ports went down within an hour: ${listed(each)}`;
+  const message = `links of network ports went down within an hour: ${formatList(each)}`;
   const metrics = { ports: found.length, flaps };
   host.add("port_flap", "warning", message, { metrics, level: Math.floor(Math.log2(flaps)) });
 }

@@ -1,26 +1,25 @@
 /**
- * What a probe of the machine is: a pure function from one reading, and what was remembered from
- * earlier ones, to the conditions that hold now. It is the counterpart of `probe/probe.ts` for all
- * that is not a GPU. Every condition is of the whole node, one for each reason, however many ports
- * or file systems it is about.
+ * Defines a probe of the machine around the GPUs, the counterpart of `probe/probe.ts`: a pure
+ * function from one reading and the memory of earlier ones to the current conditions. Each reason
+ * is one condition of the node, however many ports or file systems it is about.
  */
 import type { ProbeOutcome } from "../../schema/report.ts";
 import type { Condition, Held, ProbeContext } from "../probe/probe.ts";
 import type { Window } from "../probe/window.ts";
 import type { HostReading } from "./reading.ts";
 
-/** What is known about one port that was active at some time. */
+/** Memory of a port that was ever active. */
 export type PortMemory = { gigabits: number | null; downed: Window | null };
 
-/** Plain data, so that it may be stored; ports and the module outlive a boot. */
+/** Plain data to be stored; ports and the module outlive a boot. */
 export type HostMemory = {
   bootId: string | null;
   ports: Record<string, PortMemory>;
   /** True once the module was seen loaded. */
   peermem: boolean;
-  /** Places of file systems that were writable in this boot. */
+  /** Paths of file systems that were writable in this boot. */
   writable: string[];
-  /** Places of those that were read-only when this boot first showed them: they are meant to be. */
+  /** Paths of file systems that were read-only when first seen in this boot. */
   sealed: string[];
   held: Record<string, Held>;
 };
@@ -38,7 +37,7 @@ export type HostContext = Pick<
   ProbeContext,
   "bootId" | "wallMs" | "monoMs" | "uptimeMs" | "simulated"
 > & {
-  /** Ports that must be active, if that was said; `null` leaves it to what was seen before. */
+  /** Configured number of active ports; `null` expects those that were ever active. */
   expectedPorts: number | null;
 };
 
@@ -47,25 +46,35 @@ export type HostLook = {
   outcome: ProbeOutcome;
   message: string | null;
   learned: Partial<HostMemory>;
-  /** True if not all could be looked at: what was told before may still hold. */
-  blind?: boolean;
+  /** True if the part was not read: earlier conditions stay. */
+  blind: boolean;
 };
 
 export type HostProbe = {
   name: string;
-  /** Reasons of conditions that this probe alone tells of. */
+  /** Reasons of the conditions that only this probe reports. */
   reasons: readonly string[];
   look(reading: HostReading, memory: HostMemory, ctx: HostContext): HostLook;
 };
 
-/** A part that was not read: what it told before is neither over nor told again. */
+/** A part that was read; `outcome` applies without conditions. */
+export function lookOf(
+  conditions: Condition[],
+  learned: Partial<HostMemory>,
+  outcome: ProbeOutcome = "ok",
+  message: string | null = null,
+): HostLook {
+  const found = conditions.length > 0 ? "finding" : outcome;
+  return { conditions, outcome: found, message, learned, blind: false };
+}
+
+/** A part that was not read. */
 export function unread(late: boolean): HostLook {
   const outcome = late ? "timeout" : "not_supported";
   return { conditions: [], outcome, message: null, learned: {}, blind: true };
 }
 
-/** A list for people, cut where it would no longer be read. */
-export function listed(items: readonly string[]): string {
+export function formatList(items: readonly string[]): string {
   const shown = items.slice(0, 8).join(", ");
   return items.length > 8 ? `${shown} and ${items.length - 8} more` : shown;
 }

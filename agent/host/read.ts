@@ -1,10 +1,8 @@
 /**
- * Reads what surrounds the GPUs: network ports, file systems, records of a panic, one module.
- *
- * A driver that is stuck holds up a read of its files, and a disk a look at its file system; both
- * are asked away from the agent's own thread, one after the other, so that at most one of the
- * runtime's threads is ever held. The answer comes in time with what was read until then, and
- * nothing is asked again before a late read has come back.
+ * Reads the machine around the GPUs: network ports, file systems, panic records, one module. A
+ * stuck driver or disk can block a read, so reads run off the agent's thread, one after another,
+ * and hold at most one thread of the runtime. The answer contains what was read by the deadline;
+ * nothing is read again before a late read has returned.
  *
  * Adapter: /proc, /sys, file systems.
  */
@@ -20,10 +18,7 @@ export type HostRoots = {
   /** `/proc` and `/sys`, or where the node's are mounted. */
   proc: string;
   sys: string;
-  /**
-   * Where the node's file system is mounted, empty for `/`; `null` in a container that cannot see
-   * it: then only what is mounted into the container is looked at.
-   */
+  /** Mount point of the node's file system, empty for `/`; `null` in a container without it. */
   root: string | null;
 };
 
@@ -47,7 +42,7 @@ async function names(path: string, most: number): Promise<string[] | null> {
   try {
     return (await readdir(path)).sort().slice(0, most);
   } catch (error) {
-    // A folder that does not exist holds nothing; one that may not be read is not known.
+    // A missing folder holds nothing; one without permission is unknown.
     const code = error instanceof Error && "code" in error ? error.code : null;
     return code === "ENOENT" ? [] : null;
   }
@@ -76,7 +71,7 @@ async function readPorts(sys: string): Promise<NetworkPort[] | null> {
   if (devices === null) return null;
   const ports: NetworkPort[] = [];
   for (const device of devices) {
-    // A virtual function belongs to a guest, who may leave it down.
+    // A virtual function belongs to a guest.
     if (await exists(join(root, device, "device", "physfn"))) continue;
     for (const port of (await names(join(root, device, "ports"), 8)) ?? []) {
       const at = (name: string) => text(join(root, device, "ports", port, name));
@@ -98,7 +93,7 @@ async function measure(mount: Mount, root: string): Promise<FileSystem> {
   try {
     const { bsize, blocks, bfree, bavail, files, ffree } = await statfs(`${root}${mount.path}`);
     const used = blocks - bfree;
-    // As df(1) does: what only root may use is neither used nor free.
+    // As in df(1), blocks reserved for root are neither used nor free.
     const usable = used + bavail;
     return {
       ...mount,
@@ -112,7 +107,7 @@ async function measure(mount: Mount, root: string): Promise<FileSystem> {
 }
 
 async function readFileSystems({ proc, root }: HostRoots): Promise<FileSystem[] | null> {
-  // The node's mounts where they may be read and reached, else those that this process has.
+  // The node's mounts if they are visible, else those of this process.
   const all = root === null ? null : await text(join(proc, "1", "mountinfo"));
   const mounts = all ?? (await text(join(proc, "self", "mountinfo")));
   if (mounts === null) return null;
@@ -123,7 +118,7 @@ async function readFileSystems({ proc, root }: HostRoots): Promise<FileSystem[] 
   return found;
 }
 
-/** Where the firmware keeps them, and where systemd-pstore(8) moves them at boot. */
+/** In the firmware's store, and where systemd-pstore(8) moves records at boot. */
 async function readPanics({ sys, root }: HostRoots): Promise<Panic[] | null> {
   const folders = [join(sys, "fs", "pstore"), `${root ?? ""}/var/lib/systemd/pstore`];
   const panics: Panic[] = [];
@@ -149,7 +144,7 @@ async function readPeermem(sys: string): Promise<boolean | null> {
 
 export type HostReader = (deadlineMs: number) => Promise<HostReading>;
 
-/** A reader that never rejects, and answers by its deadline. */
+/** A reader that never rejects and answers by its deadline. */
 export function openHost(roots: HostRoots, clock: Pick<Clock, "after">): HostReader {
   let underway: { read: Parts; done: Promise<void>; names: Set<string> } | null = null;
   const begin = () => {
@@ -180,7 +175,7 @@ export function openHost(roots: HostRoots, clock: Pick<Clock, "after">): HostRea
     cancel();
     if (answer === "done") underway = null;
     if (isFresh) return { ...now.read, late: answer === "late" ? [...now.names] : [] };
-    // What a late read began with is too old to be told as of now.
+    // Parts of a late read are too old to count as current.
     return answer === "late" ? { ...NOTHING_READ, late: [...now.names] } : await read(deadlineMs);
   };
   return read;

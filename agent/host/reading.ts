@@ -1,7 +1,4 @@
-/**
- * What is read of the machine around the GPUs, as plain data. A part that could not be read is
- * `null`: it says nothing, neither that all is well nor that anything is wrong.
- */
+/** One reading of the machine around the GPUs; `null` is a part that could not be read. */
 
 /** One port of an InfiniBand or RoCE adapter, as `/sys/class/infiniband` shows it. */
 export type NetworkPort = {
@@ -18,28 +15,28 @@ export type NetworkPort = {
   linkDowned: number | null;
 };
 
-/** One local file system, where it is mounted first. */
+/** One local file system. */
 export type FileSystem = {
   path: string;
   device: string;
   type: string;
   readOnly: boolean;
-  /** Shares of 1; `null` where the file system was not asked or does not count. */
+  /** Shares of 1; `null` if not read or not applicable. */
   usedRatio: number | null;
   inodesUsedRatio: number | null;
   freeBytes: number | null;
 };
 
-/** A record that the firmware kept of a kernel that panicked. */
+/** A record of a kernel panic. */
 export type Panic = { name: string; atMs: number };
 
 export type HostReading = {
   ports: readonly NetworkPort[] | null;
   fileSystems: readonly FileSystem[] | null;
   panics: readonly Panic[] | null;
-  /** True if the module that lets adapters reach GPU memory is loaded. */
+  /** True if `nvidia_peermem` is loaded. */
   peermem: boolean | null;
-  /** Parts that were not read in time: a driver or a disk holds them up. */
+  /** Parts that were not read in time. */
   late: readonly string[];
 };
 

@@ -1,6 +1,6 @@
 /**
- * One look at the machine around the GPUs: what changed since the last look becomes findings. Pure.
- * A part that could not be read ends nothing that was seen before.
+ * Judges one reading of the machine around the GPUs: changes since the last become findings. An
+ * unread part ends no earlier condition. Pure.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { ProbeResult } from "../../schema/report.ts";
@@ -9,12 +9,7 @@ import { fileSystemProbe } from "./file-system.ts";
 import { panicProbe } from "./panic.ts";
 import { peermemProbe } from "./peermem.ts";
 import { portProbe } from "./port.ts";
-import {
-  EMPTY_HOST_MEMORY,
-  type HostContext,
-  type HostMemory,
-  type HostProbe,
-} from "./probe.ts";
+import { EMPTY_HOST_MEMORY, type HostContext, type HostMemory, type HostProbe } from "./probe.ts";
 import type { HostReading } from "./reading.ts";
 
 export const HOST_PROBES: readonly HostProbe[] = [
@@ -27,7 +22,7 @@ export const HOST_PROBES: readonly HostProbe[] = [
 export type HostRound = {
   findings: Finding[];
   results: ProbeResult[];
-  /** Keys of what holds now, as in `Check.active`. */
+  /** Keys of current conditions, as in `Check.active`. */
   active: string[];
   memory: HostMemory;
   reading: HostReading;
@@ -41,7 +36,7 @@ export function lookAtHost(
   memory: HostMemory,
   ctx: HostContext,
 ): HostRound {
-  // What was told, and what was writable, were of that boot.
+  // Conditions and writability belong to one boot.
   const known =
     memory.bootId === ctx.bootId
       ? memory
@@ -49,7 +44,7 @@ export function lookAtHost(
   const looked = HOST_PROBES.map((probe) => ({ probe, look: probe.look(reading, known, ctx) }));
   const blind = new Set(
     looked.flatMap(({ probe, look }) =>
-      look.blind === true ? probe.reasons.map((reason) => `host/${reason}/node`) : [],
+      look.blind ? probe.reasons.map((reason) => `host/${reason}/node`) : [],
     ),
   );
   const carried = Object.keys(known.held).filter((key) => blind.has(key));

@@ -1,24 +1,18 @@
 /**
- * The kernel's log device as a source of records: everything that the ring holds is taken as soon
- * as it is there, many records at a time, and `wake` is called for each batch.
- *
- * One read of the device gives one record. The runtime's stream takes records natively until the
- * device has no more, at about a third of what a read from here costs; the rest of this file finds
- * line ends in what it gave. The descriptor is this file's own: an overrun of the ring (EPIPE) ends
- * the stream but not the descriptor, which the kernel has moved to the oldest record that is left
- * (Linux, Documentation/ABI/testing/dev-kmsg). The next stream goes on from there at once.
+ * Reads records of the kernel's log device in batches as they appear; `wake` is called for each
+ * batch. One read of the device gives one record; the runtime's stream reads natively at about a
+ * third of the cost of a read from here. An overrun of the ring (EPIPE) ends the stream but not the
+ * descriptor, which the kernel has moved to the oldest record (Linux,
+ * Documentation/ABI/testing/dev-kmsg): the next stream continues there.
  *
  * Adapter: a character device.
  */
 import { closeSync, readSync } from "node:fs";
 import { failureOf, RECORD_BYTES, type Source, type SourceRead } from "./source.ts";
 
-/**
- * What may wait to be looked at: some 10,000 records, more than comes between two looks at a log
- * that a user-space writer floods. Beyond it the ring itself keeps what comes.
- */
+/** Unread batches: some 10,000 records; beyond that, records stay in the ring. */
 const WAITING_BYTES_MAX = 1024 * 1024;
-/** An answer without records counts as this many bytes, so that overruns alone are bounded too. */
+/** Cost of an answer without records, which bounds a series of overruns. */
 const ANSWER_BYTES = 1024;
 
 const NEWLINE = 0x0a;
@@ -39,7 +33,7 @@ export class DeviceSource implements Source {
   #waitingBytes = 0;
   #batch: Buffer = Buffer.alloc(0);
   #from = 0;
-  /** True while no stream holds anything that is not here: it waits for the kernel, or is none. */
+  /** True while the stream holds no records: it waits for the kernel, or there is no stream. */
   #pulling: boolean;
   #hasRoom = () => {};
   #cancel: () => Promise<void> = () => Promise.resolve();
@@ -72,11 +66,11 @@ export class DeviceSource implements Source {
     this.#closed = true;
     this.#hasRoom();
     const end = () => closeSync(this.#fd);
-    // A number that is free again too early could be another file's while the stream still uses it.
+    // Closed earlier, the descriptor's number could be reused while the stream reads it.
     this.#cancel().then(end, end);
   }
 
-  /** The next line that begins a record; ` KEY=value` lines belong to the one before. */
+  /** The next line that begins a record; ` KEY=value` lines continue the previous one. */
   #takeLine(): Buffer | null {
     while (this.#from < this.#batch.length) {
       const start = this.#from;
@@ -89,8 +83,8 @@ export class DeviceSource implements Source {
   }
 
   /**
-   * Asks the device itself: for the first records, for the last ones before the end, and as proof
-   * that an idle log can still be read. Order is kept, because the stream holds nothing.
+   * Reads the device itself: the first records, the last ones before the end, and as proof that an
+   * idle log is readable. The stream holds no records then, so order is kept.
    */
   #readOne(): SourceRead {
     if (!this.#pulling || this.#closed) return { kind: "idle" };
@@ -114,7 +108,7 @@ export class DeviceSource implements Source {
     }
   }
 
-  /** Takes batches until the stream ends, and says how it did. */
+  /** Takes batches until the stream ends; answers how it ended. */
   async #stream(): Promise<SourceRead> {
     const reader = Bun.file(this.#fd).stream().getReader();
     this.#cancel = () => reader.cancel();

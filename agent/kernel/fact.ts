@@ -1,13 +1,12 @@
 /**
  * Turns a kernel message into facts about GPUs, switches and the host
- * (docs/reference/kernel-log.md). Pure. An unknown code is a fact like any other. An Xid or SXid
- * line that cannot be parsed is kept and counted as `unparsed`.
+ * (docs/reference/kernel-log.md). Pure. Unknown codes are facts too; an Xid or SXid line of unknown
+ * shape is kept as `unparsed`.
  *
- * Only the beginning of a message and what the driver appends to its own line are trusted. Any
- * program can put text into the log: the kernel prints a program's name and file when it crashes
- * (Linux 6.18, arch/x86/mm/fault.c `show_signal_msg`, mm/memory.c `print_vma_addr`), and a file may
- * be called `NVRM: Xid (…): 79`. A driver line that follows an unfinished line is therefore missed
- * here; NVML's events report it.
+ * Only the beginning of a message and lines that the driver appends to its own are trusted: the
+ * kernel prints the name and file of a crashing program (Linux 6.18, arch/x86/mm/fault.c
+ * `show_signal_msg`, mm/memory.c `print_vma_addr`), and a file may be called `NVRM: Xid (…): 79`. A
+ * driver line that follows an unfinished line is missed here; NVML's events report it.
  */
 import type { Metrics } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -24,11 +23,11 @@ export type KernelFact =
       mig: { gi: number; ci: number | null } | null;
       pid: number | null;
       processName: string | null;
-      /** What follows the code and the process, verbatim. */
+      /** The text after the code and the process. */
       text: string;
-      /** Everything worth a rule's look that could be read from the text. */
+      /** Values parsed from the text, for rules. */
       metrics: Metrics;
-      /** Made by the driver's own error injection. */
+      /** By the driver's error injection. */
       injected: boolean;
       line: string;
     }
@@ -38,24 +37,24 @@ export type KernelFact =
       switchIndex: number;
       pci: string;
       code: number;
-      /** Printed by the driver; outranks any table. `null` when the line has none. */
+      /** Printed by the driver, `null` if absent; takes precedence over any table. */
       severity: "fatal" | "non_fatal" | "correctable" | null;
       link: number | null;
-      /** A second line of the event before it: never counted. */
+      /** A further line of the previous event: never counted. */
       detail: boolean;
       line: string;
     }
-  /** Off the bus, told without a number. */
+  /** A line without an XID that the GPU is off the bus. */
   | { kind: "lost"; pci: string; line: string }
-  /** Address to UUID, printed once per GPU and driver load; works when NVML does not. */
+  /** Printed once per GPU and driver load; available when NVML is not. */
   | { kind: "identity"; pci: string; uuid: string }
   /** `pci` is null on the board line, which follows an identity line. */
   | { kind: "serial"; pci: string | null; serial: string }
-  /** The driver could not bring the GPU up. */
+  /** The driver could not initialise the GPU. */
   | { kind: "init_failed"; pci: string; line: string }
-  /** A program's user library differs from the module: configuration, not hardware. */
+  /** A program's user library differs from the kernel module. */
   | { kind: "mismatch"; line: string }
-  /** The driver did not bind to devices that are there. */
+  /** The driver did not bind to present devices. */
   | { kind: "bind_failed"; line: string }
   /** A process removes a device in use and hangs. */
   | { kind: "removal_stuck"; line: string }
@@ -64,13 +63,12 @@ export type KernelFact =
   | HostFact;
 
 /*
- * Every number has at most nine digits and every gap between two words a bound: a longer number is
- * no longer finite, which JSON cannot say and the control plane refuses together with its whole
- * report, and an unbounded gap is looked through again from each place where a pattern may begin.
+ * Numbers have at most nine digits: the control plane refuses a report with a number that is not
+ * finite. Gaps between words are bounded: an unbounded one is scanned again from each start.
  */
 const ADDRESS = "[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}";
 
-/** Words are separated by one space, but for a few places of a few drivers. */
+/** Usually one space. */
 const GAP = String.raw`[ \t]{1,8}`;
 const MAYBE = String.raw`[ \t]{0,8}`;
 
@@ -95,18 +93,18 @@ const SXID = new RegExp(
     String.raw`${MAYBE}0*(\d{1,9})(?:,${MAYBE}(.*))?$`,
   "s",
 );
-/** What only a switch's driver prints, whatever follows. */
+/** A line of the switch driver, whatever follows. */
 const SWITCH =
   /^(?:\[nvidia-nvswitch\d{1,9}\] )?nvidia-nvswitch[^:\n]{0,64}?(?::[ \t]{0,8}|[ \t]{1,8})SXid\b/;
 /**
- * Where a further line begins in a message of the driver. Both are longer than the 15 characters of
- * a program's name, which is the one thing in such a message that is not the driver's.
+ * Start of a further line in a driver message. Both forms are longer than a program's name (15
+ * characters), the only text in such a message that is not the driver's.
  */
 const APPENDED = new RegExp(
   String.raw`(?=NVRM:${GAP}Xid${GAP}\((?:(?:PCI:)?${ADDRESS}|00[0-9a-fA-F]{2}:[0-9a-fA-F]{2})` +
     String.raw`[^)\n]{0,40}\):${MAYBE}\d|nvidia-nvswitch\d{1,9}:?${GAP}SXid\b)`,
 );
-/** Prefix of kernel messages about a process: its name, which any program can choose, and PID. */
+/** Prefix of kernel messages about a process: its freely chosen name, and PID. */
 const OF_PROGRAM = /^[\s\S]{0,15}\[\d{1,10}\](?::| )/;
 const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable)(?:,[ \t]{1,8}(?:Link (\d{1,9})\b)?|$)/;
 const SXID_DETAIL = /^(?:Severity[ \t]{1,8}\d|Data[ \t]{0,8}\{)/;
@@ -130,7 +128,7 @@ const BIND = /^NVRM: The NVIDIA probe routine (?:failed|was not called) for \d+ 
 const REMOVAL = /^NVRM: Attempting to remove device .{0,200}? with non-zero usage count/;
 const RX_DETECT = /^NVRM: knvlink\w{0,64}?RxDetect\w{0,64}: Failed to update Rx Detect Link mask/i;
 
-/** True if a message can hold a fact at all; three times cheaper than the first pattern. */
+/** A filter three times cheaper than the first pattern. */
 export function mayHoldFact(message: string): boolean {
   return message.includes("NVRM") || message.includes("SXid") || mayHoldHostFact(message);
 }
@@ -139,7 +137,7 @@ function xidFact(line: string): KernelFact {
   const parts = XID.exec(line);
   const pci = normalizePci(parts?.[1] ?? parts?.[2] ?? "");
   const code = Number(parts?.[5]);
-  // The bound is the one of the contract; a number beyond it is no code but a broken line.
+  // The contract's bound of a code; a larger number is a broken line.
   if (!parts || pci === null || code > 1_000_000) return { kind: "unparsed", of: "xid", line };
   const rest = parts[6] ?? "";
   const process = rest.startsWith("pid=") ? PROCESS.exec(rest) : null;
@@ -183,7 +181,6 @@ function sxidFact(line: string): KernelFact {
   };
 }
 
-/** A pattern with one address, as a fact that needs nothing else. */
 function addressed(
   message: string,
   pattern: RegExp,
@@ -218,10 +215,7 @@ function otherFact(message: string): KernelFact | null {
   return null;
 }
 
-/**
- * Everything one message says. Usually one fact; a message to which the driver appended several
- * lines gives one for each, switches first.
- */
+/** The facts of one message: one for each line that the driver appended, switches first. */
 export function parseFacts(message: string): KernelFact[] {
   if (!mayHoldFact(message) || OF_PROGRAM.test(message)) return [];
   const isDrivers = XID_BEGINS.test(message) || SWITCH.test(message);
@@ -241,7 +235,7 @@ function isUnreadSxid(fact: KernelFact): boolean {
   return fact.kind === "unparsed" && fact.of === "sxid";
 }
 
-/** The first part may begin with a switch's name in brackets, which is no line of its own. */
+/** A switch's name in brackets at the beginning is no line of its own. */
 function linesOf(message: string): string[] {
   const [first = "", second, ...rest] = message.split(APPENDED);
   const isOne = second !== undefined && !XID_BEGINS.test(first) && !SWITCH.test(first);

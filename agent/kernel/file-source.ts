@@ -1,22 +1,20 @@
 /**
- * A FIFO or a regular file in the form of `/dev/kmsg`, for rehearsals. It is a stream of bytes in
- * which reads end anywhere: it is split at line ends, lines that start with a space belong to the
- * record before them, and an unfinished last line waits for its rest.
+ * Reads records from a FIFO or a file in the form of `/dev/kmsg`, for rehearsals. The stream is
+ * split at line ends; lines that start with a space belong to the previous record, and an
+ * unfinished last line waits for its rest.
  *
  * Adapter: files.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { failureOf, RECORD_BYTES, type Source, type SourceRead } from "./source.ts";
 
-/**
- * One read of a stream; large enough that a flood costs one system call per several hundred lines.
- */
+/** One read of a stream: several hundred lines. */
 const STREAM_BYTES = 64 * 1024;
 
 const NEWLINE = 0x0a;
 const SPACE = 0x20;
 
-/** A FIFO or a file. Owns its descriptor, which changes when the file is rotated. */
+/** Owns its descriptor, which changes when the file is rotated. */
 export class FileSource implements Source {
   readonly device = false;
   private readonly path: string;
@@ -28,7 +26,7 @@ export class FileSource implements Source {
   /** Unread bytes are `buffer[from, to)`. */
   private from = 0;
   private to = 0;
-  /** Inside a line that was too long: everything up to its end is dropped. */
+  /** Inside a line that is too long, which is dropped to its end. */
   private skipping = false;
 
   constructor(path: string, fd: number, regular: boolean) {
@@ -42,7 +40,7 @@ export class FileSource implements Source {
       const line = this.takeLine();
       if (line === "oversized") return { kind: "oversized" };
       if (line) {
-        // Empty lines and continuation lines carry nothing that is judged.
+        // Empty lines and continuation lines hold no facts.
         if (line.length === 0 || line[0] === SPACE) continue;
         return { kind: "record", bytes: line };
       }
@@ -59,7 +57,7 @@ export class FileSource implements Source {
     const end = this.buffer.subarray(0, this.to).indexOf(NEWLINE, this.from);
     if (end < 0) {
       if (this.to - this.from < RECORD_BYTES) return null;
-      // What belongs to the record before it carries nothing, however long it is.
+      // A continuation line of any length is not a record.
       const isRecord = !this.skipping && this.buffer[this.from] !== SPACE;
       this.from = this.to;
       this.skipping = true;
@@ -72,7 +70,7 @@ export class FileSource implements Source {
     return this.buffer.subarray(0, 0);
   }
 
-  /** Reads more. `null` = there is more to look at, else the answer to give. */
+  /** Reads more; `null` = the buffer has grown, else the answer to give. */
   private fill(): SourceRead | null {
     this.buffer.copyWithin(0, this.from, this.to);
     this.to -= this.from;
@@ -83,7 +81,7 @@ export class FileSource implements Source {
       this.to += size;
       this.offset += size;
       if (size > 0) return null;
-      // A FIFO gives 0 while nobody writes; a file at its end may have been replaced.
+      // A FIFO reads 0 bytes without a writer; a file at its end may have been replaced.
       return this.regular ? this.renewed() : { kind: "idle" };
     } catch (error) {
       return failureOf(error);
@@ -113,7 +111,7 @@ function statOf(path: string): Stats | null {
   try {
     return statSync(path);
   } catch {
-    // Moved away and not yet replaced: the open file is still the log.
+    // Moved and not yet replaced: the open file is still the log.
     return null;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Turns facts of the kernel log into findings. Pure: what must be remembered between records (which
- * GPU was just lost, which switch event a detail line belongs to, which UUID has which address)
- * goes in and comes out. The agent does not judge, so nothing here knows the catalogue.
+ * Turns facts of the kernel log into findings. Pure: the memory between records (lost GPUs, switch
+ * events, addresses of UUIDs) goes in and comes out. The agent does not judge: the catalogue is not
+ * used here.
  */
 import { type Finding, newFinding, type Metrics, type Severity } from "../../schema/finding.ts";
 import type { GpuIdentity } from "../../schema/gpu.ts";
@@ -12,10 +12,10 @@ import { unreachable } from "../../schema/unreachable.ts";
 import type { KernelFact } from "./fact.ts";
 import { normalizePci } from "../pci.ts";
 
-/** This machine's GPUs, by PCI address. Empty = not known (yet): nothing is called foreign then. */
+/** This machine's GPUs by PCI address; empty = unknown, and no address is foreign. */
 export type GpuTable = readonly { index: number | null; uuid: string | null; pci: string }[];
 
-/** The GPUs whose addresses can be read, and those that only the bus shows: they are ours too. */
+/** The GPUs that the driver lists, and those only on the bus. */
 export function makeGpuTable(gpus: readonly GpuIdentity[], bus: Bus): GpuTable {
   const named = gpus.flatMap(({ index, uuid, pci_bus_id }) => {
     const pci = normalizePci(pci_bus_id);
@@ -26,20 +26,19 @@ export function makeGpuTable(gpus: readonly GpuIdentity[], bus: Bus): GpuTable {
   return [...named, ...onBus.map(({ pci }) => ({ index: null, uuid: null, pci }))];
 }
 
-/** Where and when the record was seen. */
 export type Origin = { seq: number; usec: number; bootId: BootId; bootWallMs: number };
 
-/** What is remembered between records. Never changed in place. */
+/** Memory between records; never changed in place. */
 export type KernelMemory = {
   /** Normalised address → boot clock of the last "off the bus", microseconds. */
   lost: Readonly<Record<string, number>>;
-  /** Address → what the driver said about it in this boot. */
+  /** Address → the identity that the driver printed in this boot. */
   learned: Readonly<Record<string, { uuid: string; serial: string | null }>>;
   /** Address of the last identity line: the board serial follows it without one. */
   lastIdentity: string | null;
-  /** `<reason>/<subject>` → boot clock when it was last told, and how often it was seen since. */
-  told: Readonly<Record<string, { usec: number; more: number }>>;
-  /** `<address>/<code>` → the last such switch event, to which detail lines belong. */
+  /** `<reason>/<subject>` → boot clock of the last finding, and suppressed lines since. */
+  reported: Readonly<Record<string, { usec: number; more: number }>>;
+  /** `<address>/<code>` → the last switch event, to which detail lines belong. */
   sxids: Readonly<Record<string, { finding: Finding; usec: number }>>;
 };
 
@@ -48,43 +47,35 @@ export const EMPTY_MEMORY: KernelMemory = {
   learned: {},
   lastIdentity: null,
   sxids: {},
-  told: {},
+  reported: {},
 };
 
 export type KernelStep = {
   memory: KernelMemory;
   finding: Finding | null;
-  /**
-   * A finding made earlier gained a detail; it replaces `before` wherever that has not left yet.
-   */
+  /** An earlier finding with a further detail; it replaces `before` if that was not sent yet. */
   amended: { before: Finding; after: Finding } | null;
 };
 
 /**
- * A lost GPU is told by two or three lines (XID 79, "GPU … has fallen off the bus", the probe's
- * message). Within the silence gap of an incident they are one loss
- * (docs/reference/xid.md#incidents).
+ * A lost GPU prints two or three lines (XID 79, "GPU … has fallen off the bus", the probe's
+ * message). Within the gap of an incident they are one loss (docs/reference/xid.md#incidents).
  */
 const LOST_WINDOW_USEC = 180_000_000;
-/** Detail lines follow their event within milliseconds; a second is generous under load. */
+/** Detail lines follow their event within milliseconds. */
 const DETAIL_WINDOW_USEC = 1_000_000;
-/**
- * A disk or a server that fails prints line after line. One finding in this time says as much, with
- * the number of lines since the one before.
- */
+/** A failing disk or server prints many lines: one finding in this time counts the others. */
 const AGAIN_USEC = 300_000_000;
-/**
- * Addresses remembered; four times the largest node, so that a hostile log cannot grow the agent.
- */
+/** Entries remembered, so that a hostile log cannot grow the agent: four times the largest node. */
 const REMEMBERED_MAX = 4 * LIMIT.gpusPerNodeMax;
 
-/** The reporter's opinion, used to order a full spool; the policy decides what a code means. */
+/** Severities only order a full spool; the policy judges codes. */
 const FATAL_XIDS = new Set([46, 48, 62, 64, 79, 95, 109, 119, 120, 136, 140, 143, 158]);
 const SERIOUS_XIDS = new Set([63, 74, 92, 94, 110, 121, 151, 154, 155, 156, 157, 159, 168]);
-/** The highest code that the driver's header defines (595); a newer one deserves a look. */
+/** The highest code in the driver's header (595); newer ones count as serious. */
 const KNOWN_XID_MAX = 176;
 
-/** Text of a line as it may be shown: a process can put control characters into its name. */
+/** Replaces control characters, which a process can put into its name. */
 function printable(text: string, max: number): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd").slice(0, max);
 }
@@ -99,7 +90,6 @@ function xidSeverity(code: number, metrics: Metrics): Severity {
   return SERIOUS_XIDS.has(code) || code > KNOWN_XID_MAX ? "serious" : "warning";
 }
 
-/** Everything a finding of this log has in common. */
 function baseOf(origin: Origin, line: string): Finding {
   const atMs = origin.bootWallMs + origin.usec / 1_000;
   return newFinding({
@@ -111,7 +101,7 @@ function baseOf(origin: Origin, line: string): Finding {
   });
 }
 
-/** Names the GPU at an address, from the given table or from what the driver said in this boot. */
+/** Names the GPU at an address, by the table or by the driver's identity lines of this boot. */
 function placed(finding: Finding, pci: string, gpus: GpuTable, memory: KernelMemory): Finding {
   const gpu = gpus.find((g) => normalizePci(g.pci) === pci);
   const learned = memory.learned[pci];
@@ -154,7 +144,7 @@ function sxidFinding(fact: KernelFact & { kind: "sxid" }, base: Finding): Findin
     ...base,
     kind: "sxid",
     code: fact.code,
-    // The address is the switch's own, so it never names a GPU and is never foreign.
+    // The address is the switch's, so it is never foreign.
     pci: fact.pci,
     severity: harmless ? "info" : severity,
     metrics,
@@ -181,7 +171,7 @@ function onSxid(
   const isFresh = last && Math.abs(origin.usec - last.usec) <= DETAIL_WINDOW_USEC;
   if (!fact.detail || !isFresh) {
     const event = sxidFinding(fact, baseOf(origin, fact.line));
-    // The driver prints details only below an event: its own line was lost, and this stands for it.
+    // A detail without its event: that line was lost, and this finding replaces it.
     const finding: Finding = fact.detail ? { ...event, reason: "detail" } : event;
     return { memory: keep(finding, origin.usec), finding, amended: null };
   }
@@ -195,9 +185,7 @@ function onSxid(
   };
 }
 
-/**
- * XID 79 or a line that says the same: the first of a burst makes the finding, and 79 always does.
- */
+/** XID 79 or an equivalent line: the first of a burst makes a finding, and 79 always does. */
 function onLoss(
   pci: string,
   finding: Finding,
@@ -217,19 +205,19 @@ function onHost(
   memory: KernelMemory,
 ): KernelStep {
   const key = `${fact.reason}/${fact.subject}`;
-  const last = memory.told[key];
+  const last = memory.reported[key];
   if (last && Math.abs(origin.usec - last.usec) < AGAIN_USEC) {
-    const told = remember(memory.told, key, { ...last, more: last.more + 1 });
-    return { memory: { ...memory, told }, finding: null, amended: null };
+    const reported = remember(memory.reported, key, { ...last, more: last.more + 1 });
+    return { memory: { ...memory, reported }, finding: null, amended: null };
   }
-  const told = remember(memory.told, key, { usec: origin.usec, more: 0 });
+  const reported = remember(memory.reported, key, { usec: origin.usec, more: 0 });
   const metrics: Metrics = { repeated: last?.more ?? 0 };
   for (const [name, value] of Object.entries(fact.metrics)) {
     metrics[name] = typeof value === "string" ? printable(value, 64) : value;
   }
   const { reason, severity } = fact;
   const finding: Finding = { ...baseOf(origin, fact.line), reason, severity, metrics };
-  return { memory: { ...memory, told }, finding, amended: null };
+  return { memory: { ...memory, reported }, finding, amended: null };
 }
 
 function onIdentity(
@@ -247,19 +235,19 @@ function onIdentity(
   return { ...memory, learned: remember(memory.learned, pci, { ...known, serial }) };
 }
 
-/** One fact to at most one finding, with the memory for the next. */
+/** The finding of a fact, if any, and the memory for the next. */
 export function findingOf(
   fact: KernelFact,
   origin: Origin,
   gpus: GpuTable,
   memory: KernelMemory,
 ): KernelStep {
-  const told = (finding: Finding): KernelStep => ({ memory, finding, amended: null });
+  const found = (finding: Finding): KernelStep => ({ memory, finding, amended: null });
   const base = (line: string): Finding => baseOf(origin, line);
   switch (fact.kind) {
     case "xid": {
       const finding = placed(xidFinding(fact, base(fact.line)), fact.pci, gpus, memory);
-      return fact.code === 79 ? onLoss(fact.pci, finding, true, origin, memory) : told(finding);
+      return fact.code === 79 ? onLoss(fact.pci, finding, true, origin, memory) : found(finding);
     }
     case "lost": {
       const bare: Finding = { ...base(fact.line), kind: "lost", reason: "bus", severity: "fatal" };
@@ -268,22 +256,22 @@ export function findingOf(
     case "sxid":
       return onSxid(fact, origin, memory);
     case "unparsed":
-      return told({ ...base(fact.line), kind: fact.of, reason: "unparsed" });
+      return found({ ...base(fact.line), kind: fact.of, reason: "unparsed" });
     case "identity":
     case "serial":
       return { memory: onIdentity(fact, memory), finding: null, amended: null };
     case "init_failed": {
       const init = { kind: "driver", reason: "init", severity: "fatal" } as const;
-      return told(placed({ ...base(fact.line), ...init }, fact.pci, gpus, memory));
+      return found(placed({ ...base(fact.line), ...init }, fact.pci, gpus, memory));
     }
     case "mismatch":
-      return told({ ...base(fact.line), kind: "driver", reason: "mismatch" });
+      return found({ ...base(fact.line), kind: "driver", reason: "mismatch" });
     case "bind_failed":
-      return told({ ...base(fact.line), kind: "driver", reason: "bind", severity: "serious" });
+      return found({ ...base(fact.line), kind: "driver", reason: "bind", severity: "serious" });
     case "removal_stuck":
-      return told({ ...base(fact.line), kind: "host", reason: "removal_stuck" });
+      return found({ ...base(fact.line), kind: "host", reason: "removal_stuck" });
     case "rx_detect":
-      return told({ ...base(fact.line), kind: "nvlink", reason: "rx_detect" });
+      return found({ ...base(fact.line), kind: "nvlink", reason: "rx_detect" });
     case "host":
       return onHost(fact, origin, memory);
     default:

@@ -1,37 +1,33 @@
 /**
- * What a kernel message says about the machine around the GPUs: memory, stalls, disks, file
- * systems, network. Pure. The shapes are those of Linux 5.4 to 6.17 (file beside each). All are
- * read from the start of the message: the kernel prints them so, and what a program prints or is
- * called can then not be taken for them.
+ * Turns a kernel message into a fact about the machine around the GPUs: memory, stalls, disks, file
+ * systems, network. Pure. Shapes of Linux 5.4 to 6.17 (file beside each). All match the start of
+ * the message, so that text of a program, or its name, cannot match.
  */
 import type { Metrics, Severity } from "../../schema/finding.ts";
 
 export type HostFact = {
   kind: "host";
   reason: string;
-  /** What it happened to: a disk, a server, a device. One subject is told once in a while. */
+  /** The disk, server or device; repetitions of one subject are suppressed. */
   subject: string;
   severity: Severity;
   metrics: Metrics;
   line: string;
 };
 
-/**
- * The named groups of the pattern become metrics of the same names. What it happened to is the
- * device or the server; without either, all occurrences have the same subject.
- */
+/** Named groups become metrics; the subject is the group `device` or `server`, or empty. */
 type Shape = { reason: string; severity: Severity; pattern: RegExp };
 /** Groups that hold a number. */
 const NUMBERS = new Set(["pid", "seconds", "cpu", "module"]);
 
 const KILLED = String.raw`Kill(?:ed)? process (?<pid>\d{1,9}) \((?<process_name>[^)\n]{1,64})\)`;
-/** Disks of a machine; loop devices, floppies and optical drives fail for reasons of their own. */
+/** Disks, without loop devices, floppies and optical drives. */
 const DISK = String.raw`(?<device>(?:nvme|sd|vd|xvd|md|dm-|mmcblk)[\w-]{1,24})`;
 const NVME = String.raw`^nvme (?<device>nvme\d{1,4}): `;
 const MLX5 = String.raw`^mlx5_core (?<device>[0-9a-f:.]{7,16})[^:\n]{0,24}: `;
 
 const SHAPES: readonly Shape[] = [
-  // mm/oom_kill.c: a container at its own limit is the container's affair.
+  // mm/oom_kill.c: a container at its own limit is no fault of the node.
   {
     reason: "oom_cgroup",
     severity: "info",
@@ -161,23 +157,22 @@ const BEGINS = new RegExp(
     "rcu: INFO|EXT4-fs |XFS \\(|BTRFS|I/O error|blk_|critical |Buffer I/O|nvme nvme|nfs|lockd: |" +
     "mlx5_core )",
 );
-/** Longer than the longest of the above, so that only the start of a record need be looked at. */
+/** Longer than the longest alternative of `BEGINS`. */
 export const HOST_BEGIN_CHARS = 24;
 
-/** True if a message with this beginning may be about the machine; most are told apart by it. */
+/** A cheap filter by the beginning of a message. */
 export function mayHoldHostFact(begin: string): boolean {
   return BEGINS.test(begin);
 }
 
-/** What one message says about the machine, or `null`. */
 export function hostFact(message: string): HostFact | null {
   if (!mayHoldHostFact(message)) return null;
   for (const shape of SHAPES) {
     const parts = shape.pattern.exec(message);
     if (parts === null) continue;
-    const said = Object.entries(parts.groups ?? {});
+    const groups = Object.entries(parts.groups ?? {});
     const metrics: Metrics = Object.fromEntries(
-      said.map(([name, text]) => [name, NUMBERS.has(name) ? Number(text) : text]),
+      groups.map(([name, text]) => [name, NUMBERS.has(name) ? Number(text) : text]),
     );
     const { reason, severity } = shape;
     const subject = parts.groups?.["device"] ?? parts.groups?.["server"] ?? "";

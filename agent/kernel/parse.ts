@@ -1,15 +1,13 @@
 /**
- * One kernel log record, from bytes as `/dev/kmsg` gives them to its fields
- * (docs/reference/kernel-log.md#records). Pure. A user-space writer's records have facility 1 or
- * more, so the facility is told and never required: a reader that insisted on 0 would pass in
- * production and fail in a rehearsal.
+ * Parses one record of `/dev/kmsg` (docs/reference/kernel-log.md#records). Pure. Records of
+ * user-space writers have facility 1 or more and are accepted: rehearsals use them.
  */
 
 export type KmsgRecord = {
   facility: number;
   /** 0 emergency … 7 debug. Xid lines come at 4. */
   level: number;
-  /** One more per record, from 0 at each boot. */
+  /** Sequence number, from 0 at each boot. */
   seq: number;
   /** Microseconds on the boot clock. */
   usec: number;
@@ -21,7 +19,7 @@ export type KmsgRecord = {
 
 export type ParsedRecord =
   | { ok: true; record: KmsgRecord }
-  /** `head` is the start of what was read, for a person to look at. */
+  /** `head` is the start of the text. */
   | { ok: false; reason: "no_separator" | "bad_header"; head: string };
 
 /** How much of a malformed record is kept. */
@@ -39,10 +37,7 @@ export function unescapeKmsg(text: string): string {
   );
 }
 
-/**
- * Reads one record. Lines after the first (` KEY=value`) are not part of the message and are left
- * out; header fields after the fourth are ignored, as the kernel asks.
- */
+/** Leaves out lines after the first (` KEY=value`) and ignores header fields after the fourth. */
 export function parseRecord(text: string): ParsedRecord {
   const separator = text.indexOf(";");
   const head = text.slice(0, HEAD_CHARS);

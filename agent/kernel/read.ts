@@ -1,10 +1,10 @@
 /**
- * Follows the kernel log of one boot and returns findings, counted gaps, and whether the log is
- * unreadable. It never blocks, never throws and never loses a record silently: a hole in the
- * numbering is a counted gap, an unreadable record counts as malformed, and a failed source is
- * reopened with back-off while `deaf` is reported (docs/reference/kernel-log.md).
- * Adapter: reads the log through `source.ts`.
+ * Follows the kernel log of one boot: findings, counted gaps, and whether the log is unreadable. It
+ * never blocks, throws or loses a record silently: a hole in the numbering is a counted gap, and a
+ * failed source is reopened with back-off while `deaf` is reported (docs/reference/kernel-log.md).
+ * Adapter: opens one file.
  */
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { isUtf8 } from "node:buffer";
 import * as v from "valibot";
 import type { Finding } from "../../schema/finding.ts";
@@ -13,9 +13,10 @@ import type { Clock, KernelCursor, KernelLog, KernelRecordOut } from "../port.ts
 import { parseFacts } from "./fact.ts";
 import { EMPTY_MEMORY, type GpuTable, findingOf, type KernelMemory } from "./finding.ts";
 import { HOST_BEGIN_CHARS, mayHoldHostFact } from "./host-fact.ts";
+import { DeviceSource } from "./device-source.ts";
+import { FileSource } from "./file-source.ts";
 import { parseRecord } from "./parse.ts";
-import { openSource } from "./open-source.ts";
-import type { OpenSource, Source } from "./source.ts";
+import { messageOf, type OpenSource, type Source } from "./source.ts";
 
 export type KernelLogOptions = {
   /** `/dev/kmsg`, or a FIFO or file in kmsg record form. */
@@ -30,11 +31,9 @@ export type KernelLogOptions = {
   cursor: KernelCursor | null;
   /** Wall time in ms; earlier records are skipped (`--since`). */
   since?: number;
-  /**
-   * Called whenever a device has records to read; without it, the log is looked at only by `read`.
-   */
+  /** Called when a device has records; without it, only `read` reads the log. */
   wake?: () => void;
-  /** How the log is opened, if not from `path` on this machine. */
+  /** Default: `openSource`. */
   open?: OpenSource;
 };
 
@@ -48,10 +47,10 @@ export type KernelLogStats = {
   lastMalformed: string | null;
   /** `NVRM: Xid` lines of an unknown shape; kept as findings. */
   unparsed: number;
-  /** Records that contain an Xid's words but do not come from the driver; ignored. */
+  /** Ignored records that contain an Xid's words but do not come from the driver. */
   quoted: number;
   foreign: number;
-  /** Records seen before: replays after a reopen or a restart. */
+  /** Repeated records after a reopen or a restart. */
   replayed: number;
   deaf: boolean;
   lastSeq: number | null;
@@ -59,15 +58,12 @@ export type KernelLogStats = {
   lastReadAtMs: number | null;
 };
 
-/**
- * Older findings have expired under every rule. An agent that starts on a machine after a hundred
- * days reads its whole log.
- */
+/** Older host findings have expired under every rule; a starting agent reads the whole log. */
 const HOST_AGE_MS = 3_600_000;
-/** A source that cannot be opened is tried again after 1 s, 2 s, … at most this. */
+/** A failed source is reopened after 1 s, 2 s, … at most this. */
 const RETRY_MS_MAX = 60_000;
 const RETRY_MS_FIRST = 1_000;
-/** Consecutive overruns without a record between them; no real ring does that. */
+/** Consecutive overruns without a record, which no real ring has. */
 const OVERRUNS_MAX = 1_000;
 
 const XID_MARK = Buffer.from("NVRM");
@@ -76,10 +72,7 @@ const XID_WORDS = /NVRM: Xid|SXid/;
 const SEMICOLON = 0x3b;
 const COMMA = 0x2c;
 
-/**
- * The sequence number of a record whose header starts with three numbers, or −1. Works on bytes
- * because every record of a busy machine passes here.
- */
+/** The sequence number of a record, or −1. On bytes, because every record passes here. */
 function seqOf(bytes: Buffer): number {
   let at = 0;
   let seq = -1;
@@ -109,7 +102,7 @@ class Reader implements KernelLog {
   private retryAtMs = 0;
   private retryMs = RETRY_MS_FIRST;
   private overruns = 0;
-  /** Malformed records since the last number: counted already, so they are no hole. */
+  /** Malformed records since the last number, which are counted already. */
   private unnumbered = 0;
   private out: KernelRecordOut[] = [];
   private readonly counted: KernelLogStats = {
@@ -150,11 +143,11 @@ class Reader implements KernelLog {
   close(): void {
     this.source?.close();
     this.source = null;
-    // A closed reader stays closed, also if it is read again.
+    // A closed reader is not reopened.
     this.retryAtMs = Number.POSITIVE_INFINITY;
   }
 
-  /** True if there is an open source, opening it when its time has come. */
+  /** Opens the source when it is due; true if it is open. */
   private hear(): boolean {
     if (this.source) return true;
     if (this.options.clock.monoMs() < this.retryAtMs) return false;
@@ -175,13 +168,13 @@ class Reader implements KernelLog {
     this.source = null;
     if (!this.counted.deaf) this.out.push({ kind: "deaf", message });
     this.counted.deaf = true;
-    // What was read is not read again, whatever the source gives after it is reopened.
+    // After a reopen, records up to here are replays.
     this.resumeAfter = this.lastSeq;
     this.retryAtMs = this.options.clock.monoMs() + this.retryMs;
     this.retryMs = Math.min(2 * this.retryMs, RETRY_MS_MAX);
   }
 
-  /** Looks at one record. False = nothing more to read now. */
+  /** Reads one record. False = nothing more to read now. */
   private step(): boolean {
     const read = this.source?.next() ?? { kind: "idle" as const };
     if (read.kind === "failed") {
@@ -195,7 +188,7 @@ class Reader implements KernelLog {
       this.deafen("the kernel keeps answering that records were lost, and gives none");
       return false;
     }
-    // Only a source that answers is retried soon; a device that opens and fails is not.
+    // Only an answer resets the back-off: a device may open and then fail.
     this.retryMs = RETRY_MS_FIRST;
     this.overruns = 0;
     if (read.kind === "idle") return false;
@@ -203,7 +196,7 @@ class Reader implements KernelLog {
       this.lastSeq = null;
       this.resumeAfter = null;
     } else if (read.kind === "oversized") {
-      // Its number was not read; the next record's number shows it missing. Counted here only.
+      // The next record's number shows it missing; it is counted only here.
       this.unnumbered++;
       this.gap("malformed", 1, "line longer than a record");
     } else {
@@ -225,8 +218,7 @@ class Reader implements KernelLog {
     const begin = bytes.toString("latin1", body + 1, body + 1 + HOST_BEGIN_CHARS);
     const marked = bytes.includes(XID_MARK, body) || bytes.includes(SXID_MARK, body);
     if (marked || mayHoldHostFact(begin)) this.candidate(bytes);
-    // The kernel escapes what is not ASCII, so this is no kernel's record; a fault in it still
-    // counts.
+    // The kernel escapes other bytes, so this record is not the kernel's.
     else if (!isUtf8(bytes)) this.gap("malformed", 1, bytes.toString("utf8", 0, 200));
   }
 
@@ -240,7 +232,7 @@ class Reader implements KernelLog {
       return false;
     }
     this.resumeAfter = null;
-    // A stream made by hand may number as it likes; only a jump forward is a hole.
+    // Hand-made streams number freely; only a jump forward is a hole.
     const hole = this.lastSeq === null ? 0 : seq - this.lastSeq - 1 - this.unnumbered;
     this.unnumbered = 0;
     if (hole > 0) {
@@ -256,7 +248,7 @@ class Reader implements KernelLog {
       this.counted.malformed += count;
       this.counted.lastMalformed = head;
     }
-    // Adjacent gaps are merged, so that many holes stay one line.
+    // Adjacent gaps merge into one.
     const last = this.out.at(-1);
     if (last?.kind === "gap" && last.reason === reason) last.count += count;
     else this.out.push({ kind: "gap", reason, count, atMs: this.options.clock.wallMs() });
@@ -278,7 +270,7 @@ class Reader implements KernelLog {
       const step = findingOf(fact, origin, this.options.gpus(), this.memory);
       this.memory = step.memory;
       if (step.amended) this.amend(step.amended.before, step.amended.after);
-      // Before `since` addresses are still learned.
+      // Addresses are learned from records before `since` too.
       const atMs = bootWallMs + record.usec / 1_000;
       const isOver = fact.kind === "host" && atMs < this.options.clock.wallMs() - HOST_AGE_MS;
       const old = isOver || (since !== undefined && atMs < since);
@@ -288,16 +280,32 @@ class Reader implements KernelLog {
     }
   }
 
-  /** A detail is attached to its event while that is present; it is never an event of its own. */
+  /** A detail is attached to its event while that was not sent; it is never an event. */
   private amend(before: Finding, after: Finding): void {
     const at = this.out.findLastIndex((o) => o.kind === "finding" && o.finding === before);
     if (at >= 0) this.out[at] = { kind: "finding", finding: after };
   }
 }
 
+/** Opens the log for reading, or explains why it cannot. Only a device calls `wake`. */
+export const openSource: OpenSource = (path, wake) => {
+  try {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stat = fstatSync(fd);
+    if (stat.isCharacterDevice()) return new DeviceSource(fd, wake);
+    if (stat.isDirectory()) {
+      closeSync(fd);
+      return { error: `${path} is a directory` };
+    }
+    return new FileSource(path, fd, stat.isFile());
+  } catch (error) {
+    return { error: messageOf(error) };
+  }
+};
+
 /**
- * Opens the log. Never throws for a log that cannot be read: the first `read` then answers `deaf`
- * and later ones try again. Throws if `bootId` is not one, which is a bug of the caller.
+ * Never throws for an unreadable log: `read` then answers `deaf`, and later calls try again. Throws
+ * for an invalid `bootId`, a bug of the caller.
  */
 export function openKernelLog(options: KernelLogOptions): KernelLog & { stats(): KernelLogStats } {
   return new Reader(options);

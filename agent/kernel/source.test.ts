@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openSource } from "./open-source.ts";
+import { openSource } from "./read.ts";
 import { failureOf, messageOf } from "./source.ts";
 
 let home: string;

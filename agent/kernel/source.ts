@@ -1,29 +1,25 @@
-/**
- * What the kernel log is read through: records one by one, whatever the log is made of. Never
- * blocks, never throws.
- */
+/** Defines a source of kernel log records. A source never blocks and never throws. */
 
 export type SourceRead =
   /** One record's first line, without its line end. Valid until the next read. */
   | { kind: "record"; bytes: Buffer }
-  /** Nothing there now. */
   | { kind: "idle" }
-  /** The ring was overrun, or a record was skipped: the sequence numbers tell how many. */
+  /** The ring was overrun, or a record was skipped; sequence numbers show how many. */
   | { kind: "overrun" }
-  /** A line too long to be a record was passed over. */
+  /** A line too long for a record was skipped. */
   | { kind: "oversized" }
-  /** A file began again (rotated or truncated): its numbering may too. */
+  /** A file was rotated or truncated: its numbering may restart. */
   | { kind: "restarted" }
   | { kind: "failed"; message: string };
 
 export type Source = {
-  /** True if numbering never goes back: then an older number is a replay. */
+  /** True if numbering never goes back, so that an older number is a replay. */
   readonly device: boolean;
   next(): SourceRead;
   close(): void;
 };
 
-/** Opens the log, or says why it cannot be read. `wake` is for a log that tells when it moved. */
+/** `wake` is for a log that signals new records. */
 export type OpenSource = (path: string, wake: (() => void) | null) => Source | { error: string };
 
 /**
@@ -41,7 +37,7 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What an error of one read means; anything not named closes the source. */
+/** The meaning of a read error; an unlisted one closes the source. */
 export function failureOf(error: unknown): SourceRead {
   const code = codeOf(error);
   if (code === "EAGAIN" || code === "EINTR") return { kind: "idle" };

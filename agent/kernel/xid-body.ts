@@ -23,7 +23,7 @@ const EXHAUSTED = /All reserved rows for bank are remapped/i;
 
 export type XidBody = { metrics: Metrics; injected: boolean };
 
-/** The driver prints registers as hexadecimal words; rules and decoders want numbers. */
+/** Registers, which the driver prints as hexadecimal words. */
 function words(list: string): number[] {
   return list.match(/0x[0-9a-f]+/gi)?.map(Number) ?? [];
 }
@@ -36,7 +36,7 @@ function nvlink5(text: string, metrics: Metrics): boolean {
   metrics.unit = unit.slice(0, 64);
   metrics.fatal = severity.toLowerCase() === "fatal";
   metrics.cross_contain = cross === "1";
-  // −1 is the driver's word for "not tied to a link".
+  // −1: not tied to a link.
   if (Number(link) >= 0) metrics.link = Number(link);
   if (intrInfo !== undefined) {
     metrics.intr_info = intrInfo;
@@ -81,9 +81,7 @@ function verdicts(text: string, metrics: Metrics): void {
   metrics.d_rst = reset[2] === "Yes";
 }
 
-/**
- * Reads what `code` is known to print. The text of 154 is read by its numbers, never by its words.
- */
+/** Reads what `code` is known to print; of 154 only the numbers. */
 export function bodyMetrics(code: number, text: string): XidBody {
   const metrics: Metrics = {};
   let injected = false;
