@@ -1,8 +1,7 @@
 /**
- * Binds the vendor library symbol by symbol, and is the only file that imports `bun:ffi`. One
- * missing symbol rejects a whole table (docs/reference/nvml.md#loading), so each is opened alone
- * and an older driver loses only what it lacks. Handles are BigInt: a JS number cannot carry one
- * above 2^53.
+ * Binds the vendor library symbol by symbol: one missing symbol rejects a whole table
+ * (docs/reference/nvml.md#loading), and an older driver loses only what it lacks. Handles are
+ * BigInt: a JS number is exact only up to 2^53.
  * Adapter: native library.
  */
 import { type FFIFunction, dlopen } from "bun:ffi";
@@ -84,9 +83,7 @@ export const FUNCTION_NOT_FOUND = 13;
 
 export type Bound = {
   path: string;
-  /**
-   * `nvmlReturn_t`; 13 if this library lacks the symbol. Blocks its thread for as long as it likes.
-   */
+  /** `nvmlReturn_t`; 13 if this library lacks the symbol. May block its thread without limit. */
   call(name: Symbol, ...args: Argument[]): number;
   has(name: Symbol): boolean;
   /** Names that this library lacks, mandatory ones included. */
@@ -101,9 +98,7 @@ function signatureOf(letters: string): FFIFunction {
   return { args, returns: "i32" };
 }
 
-/**
- * Opens the library at `path`. Throws what the loader said if it cannot be loaded at all.
- */
+/** Throws the loader's error if the library cannot be loaded. */
 export function bindLibrary(path: string): Bound {
   const natives = new Map<string, Native>();
   const missing: Symbol[] = [];
@@ -128,10 +123,7 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : null;
 }
 
-/**
- * `Symbol "x" not found in "path"`, code ERR_INVALID_ARG_TYPE; the JIT's refusal has the same
- * class.
- */
+/** `Symbol "x" not found in "path"`, code ERR_INVALID_ARG_TYPE, which the JIT's refusal shares. */
 function isMissing(error: unknown): boolean {
   return error instanceof Error && /symbol .* not found/i.test(error.message);
 }

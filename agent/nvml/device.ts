@@ -1,6 +1,6 @@
 /**
- * Reads one GPU: the light sample, and everything the probes judge. A value that the driver does
- * not give is `null` and named in `unread`; nothing here decides whether that matters.
+ * Reads one GPU: the light sample, and the values that the probes judge. A missing value is `null`
+ * and named in `unread`.
  */
 import { readFabric } from "./fabric.ts";
 import { FIELD } from "./field.ts";
@@ -20,7 +20,7 @@ import type { GpuReader, Way } from "./read.ts";
 import type { NvmlGpuCheck, NvmlGpuSample } from "../reading.ts";
 import { NOT_SUPPORTED, SUCCESS, isUnsupported } from "./return-code.ts";
 
-/** What does not change while the handle is good; read once per handle. */
+/** Constant values, read once per handle. */
 export type DeviceIdentity = {
   index: number;
   uuid: string;
@@ -35,7 +35,7 @@ export type DeviceIdentity = {
   pcieWidthMax: number | null;
 };
 
-/** A GPU that never answered: it has a place in the order and nothing else. */
+/** The UUID of a GPU that never answered. */
 export function formatUnknownUuid(index: number): string {
   return `unknown-${index}`;
 }
@@ -68,9 +68,8 @@ const threshold = (type: number): Way => ({
 });
 
 /**
- * Slowdown and shutdown in °C. On Ada and later the old call may be gone and the fields 193 and 194
- * count down from the margin instead: degrees left now, less the field, is the distance to the
- * limit.
+ * Slowdown and shutdown in °C. On Ada and later the old call may be gone; the limit is then the
+ * temperature plus the margin less field 193 or 194.
  */
 function readThresholds(reader: GpuReader) {
   let slowdown = reader.number(threshold(1));
@@ -94,7 +93,7 @@ function readThresholds(reader: GpuReader) {
   };
 }
 
-/** A limit outside of what silicon has is not a limit: the fallback of the probe is safer. */
+/** Limits outside the range of silicon are ignored: the probe's fallback is safer. */
 function plausible(celsius: number | null): number | null {
   return celsius !== null && celsius >= 60 && celsius <= 130 ? celsius : null;
 }
@@ -175,7 +174,7 @@ function readModes(reader: GpuReader) {
   };
 }
 
-/** Fields that have a call of their own besides, for libraries where the batch lacks them. */
+/** `way` is a call of its own, for libraries whose batch lacks the field. */
 const ecc = (error: 0 | 1, counter: 0 | 1): Way => ({
   name: "nvmlDeviceGetTotalEccErrors",
   args: [error, counter],
@@ -215,8 +214,7 @@ function readCounters(reader: GpuReader) {
 function readRemap(reader: GpuReader) {
   const rows = reader.numbers("nvmlDeviceGetRemappedRows", 4);
   const banks = reader.struct("nvmlDeviceGetRowRemapperHistogram", ROW_REMAPPER);
-  // Needs root (docs/reference/nvml.md#functions); `bThresholdExceeded` is the hardware-replacement
-  // signal.
+  // Needs root; `bThresholdExceeded` means replace the hardware (docs/reference/nvml.md#functions).
   const sram = reader.struct("nvmlDeviceGetSramEccErrorStatus", SRAM_STATUS);
   const { max, high, partial, low, none } = ROW_REMAPPER.fields;
   const { bThresholdExceeded } = SRAM_STATUS.fields;
@@ -234,12 +232,10 @@ function readRemap(reader: GpuReader) {
   };
 }
 
-/**
- * More links than any header knows (36 in 13.3): a bound against a wild count, not a link count.
- */
+/** A bound against an absurd count; headers know up to 36 links (13.3). */
 const LINKS_MAX = 72;
 
-/** Links present are those that field 91 counts: a constant misses some or burns calls. */
+/** Field 91 counts the present links. */
 function readLinks(reader: GpuReader): NvmlGpuCheck["nvlinks"] {
   const [answer] = reader.fields([{ id: FIELD.linkCount }]);
   const count = reader.field(answer, FIELD.linkCount);

@@ -1,6 +1,6 @@
 /**
- * The library in use: initialised with back-off, its GPUs enumerated, each read on its own so that
- * one dead GPU takes nothing from the others. Everything that leaves here is plain data.
+ * Drives the library: initialises it with back-off, enumerates the GPUs, and reads each on its own,
+ * so that a dead GPU does not affect others. Results are plain data.
  */
 import type { Bound } from "./bind.ts";
 import {
@@ -30,17 +30,8 @@ import {
 
 export type Reading<T> = { kind: "ok"; value: T } | { kind: "failed"; failure: NvmlFailure };
 
-/** Says that the next call is made: one that opens a GPU, or one that reads. */
+/** Called before each GPU is opened or read. */
 export type Step = (opening: boolean) => void;
-
-export type Driver = {
-  /** Nothing but whether the driver answers. */
-  ping(): Reading<null>;
-  sample(): Reading<NvmlSample>;
-  check(): Reading<NvmlCheck>;
-  /** Events since the last poll; returns within milliseconds unless the driver hangs. */
-  events(): NvmlEvent[];
-};
 
 /** `handle` is `null` while the GPU cannot be opened; the identity outlives the handle. */
 type Device = {
@@ -48,27 +39,21 @@ type Device = {
   handle: bigint | null;
   identity: DeviceIdentity | null;
   rc: number;
-  /** What the last attempt to open it answered. */
+  /** Return code of the last attempt to open it. */
   openCode: number;
 };
 
-/**
- * Init attaches every GPU and takes seconds on some machines, so it is not repeated with every
- * sample: 5 s are half a sample period, one minute is one check.
- */
+/** Init takes seconds on some machines: from half a sample period up to one check period. */
 const BACKOFF_FIRST_MS = 5_000;
 const BACKOFF_MAX_MS = 60_000;
 
-/**
- * Do not attach GPUs at init, so that a dead one does not fail the whole library
- * (docs/reference/nvml.md#functions).
- */
+/** Init without attaching GPUs: a dead one must not fail it (docs/reference/nvml.md#functions). */
 const NO_ATTACH = 2;
 
-/** More than any node has; a wild count from a broken library must not become a wild loop. */
+/** Bounds the count of a broken library. */
 const GPUS_MAX = 64;
 
-export class NvmlDriver implements Driver {
+export class NvmlDriver {
   readonly #bound: Bound;
   readonly #monoMs: () => number;
   readonly #wallMs: () => number;
@@ -77,13 +62,12 @@ export class NvmlDriver implements Driver {
   #backoffMs = 0;
   #notBeforeMs = 0;
   #devices: Device[] = [];
-  /** GPUs that this process may not open; they count, and nothing else is known about them. */
+  /** GPUs that this process may not open. */
   #denied = 0;
   #events: EventSource | null = null;
   #eventsStale = true;
   readonly #step: Step;
 
-  /** `step` is called before each GPU: opening one alone may take seconds. */
   constructor(bound: Bound, monoMs: () => number, wallMs: () => number, step: Step = () => {}) {
     this.#step = step;
     this.#bound = bound;
@@ -91,7 +75,7 @@ export class NvmlDriver implements Driver {
     this.#wallMs = wallMs;
   }
 
-  /** Power is read from the device each time; cached values do not prove that the GPU responds. */
+  /** Reads power, which is never cached, to prove that each GPU responds. */
   ping(): Reading<null> {
     const words = new Uint32Array(1);
     for (const { handle } of this.#devices) {
@@ -101,10 +85,7 @@ export class NvmlDriver implements Driver {
   }
 
   sample(): Reading<NvmlSample> {
-    return this.#round(
-      (reader, identity) => readSample(reader, identity),
-      (gpus) => ({ gpus }),
-    );
+    return this.#round(readSample, (gpus) => ({ gpus }));
   }
 
   check(): Reading<NvmlCheck> {
@@ -113,6 +94,7 @@ export class NvmlDriver implements Driver {
     return answer;
   }
 
+  /** Events since the last poll; returns within milliseconds unless the driver hangs. */
   events(): NvmlEvent[] {
     return this.#events?.poll() ?? [];
   }
@@ -139,7 +121,7 @@ export class NvmlDriver implements Driver {
     };
   }
 
-  /** Addresses of the GPUs that the driver was told to leave out; `null` if one has none. */
+  /** Addresses of the GPUs excluded from the driver; `null` if one is unknown. */
   #excludedPci(count: number): string[] | null {
     const info = Buffer.alloc(EXCLUDED.bytes);
     const found: string[] = [];
@@ -158,7 +140,7 @@ export class NvmlDriver implements Driver {
     return this.#bound.call(name, buffer, 80) === SUCCESS ? formatText(buffer) : null;
   }
 
-  /** One pass over all GPUs. A code that ends the library's own life ends the pass. */
+  /** One pass over all GPUs; a code that requires a new init ends it. */
   #round<G, T>(
     read: (reader: GpuReader, identity: DeviceIdentity) => G & { rc: number; openCode: number },
     build: (gpus: G[]) => T,
@@ -171,13 +153,13 @@ export class NvmlDriver implements Driver {
       this.#step(false);
       const identity = device.identity ?? unknownIdentity(device.index);
       const reader = new GpuReader(this.#bound, device.handle ?? 0n);
-      // Without a handle no call is made: a lost reader answers every question with `null`.
+      // Without a handle no call is made: a lost reader answers `null`.
       reader.rc = device.handle === null ? GPU_IS_LOST : device.rc;
       const gpu = read(reader, identity);
       const { rc, openCode } = device;
       gpus.push(device.handle === null ? { ...gpu, rc, openCode } : gpu);
       if (reader.initRc !== SUCCESS) return { kind: "failed", failure: this.#drop(reader.initRc) };
-      // The handle of a lost GPU is of no more use; the next round asks for a new one.
+      // The next round opens a lost GPU again.
       if (reader.rc === GPU_IS_LOST || reader.rc === RESET_REQUIRED) device.handle = null;
       // An unknown error seen only while reading identity is not reported again.
       if (device.rc === UNKNOWN) device.handle = null;
@@ -185,7 +167,7 @@ export class NvmlDriver implements Driver {
     return { kind: "ok", value: build(gpus) };
   }
 
-  /** Initialises the library if it is not, at most as often as the back-off allows. */
+  /** Initialises the library if needed and if the back-off allows. */
   #init(): NvmlFailure | null {
     if (this.#ready) return null;
     if (this.#failure !== null && this.#monoMs() < this.#notBeforeMs) return this.#failure;
@@ -205,7 +187,7 @@ export class NvmlDriver implements Driver {
     return failure;
   }
 
-  /** Lets go of everything after a code that wants a new init. */
+  /** Releases everything after a code that requires a new init. */
   #drop(code: number): NvmlFailure {
     this.#events?.close();
     this.#events = null;
@@ -222,7 +204,7 @@ export class NvmlDriver implements Driver {
     if (wantsInit(code)) return this.#drop(code);
     if (code !== SUCCESS) return failureOf(code, "nvmlDeviceGetCount");
     const count = Math.min(words[0] ?? 0, GPUS_MAX);
-    // Indices shift when a GPU leaves, so none of the old ones may be believed.
+    // Indices shift when a GPU leaves.
     if (count !== this.#devices.length) {
       this.#devices = Array.from({ length: count }, (_, index) => blankDevice(index));
       this.#eventsStale = true;
@@ -257,7 +239,7 @@ export class NvmlDriver implements Driver {
     const identity = readIdentity(reader, device.index);
     device.rc = reader.initRc || reader.rc;
     const named = identity.uuid !== formatUnknownUuid(device.index);
-    // A GPU that fails while it introduces itself keeps the identity it had.
+    // A GPU that fails while its identity is read keeps the earlier one.
     if (named && (device.rc === SUCCESS || device.identity === null)) device.identity = identity;
     // A mild fault, such as a corrupted infoROM, does not stop the readings.
     if (!named || reader.over) {

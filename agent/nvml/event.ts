@@ -1,7 +1,6 @@
 /**
- * XID and recovery events of the library, a second source beside the kernel log. Waiting blocks its
- * thread, so it is polled with the shortest wait, between requests: an event is late by one poll at
- * most, and no sample waits for one.
+ * Reads XID and recovery events of the library, the second source beside the kernel log. A wait
+ * blocks the thread, so events are polled between requests with the shortest wait.
  */
 import type { Bound } from "./bind.ts";
 import { EVENT_DATA, type Place, unsignedAt } from "./layout.ts";
@@ -10,15 +9,14 @@ import { SUCCESS } from "./return-code.ts";
 
 /**
  * DBE 0x2, XID 0x8, and since R560/R570 retirement, poison, GPU unavailable, recovery action
- * (docs/reference/nvml.md#constants). Clock, power and P-state changes are normal operation and
- * only wake the agent up.
+ * (docs/reference/nvml.md#constants). Clock, power and P-state changes are normal.
  */
 export const WANTED = 0x2n | 0x8n | 0x400n | 0x800n | 0x1000n | 0x2000n | 0x4000n | 0x8000n;
 
-/** Events taken in one poll; the rest waits for the next, so that a flood cannot delay a sample. */
+/** Events per poll, so that a flood cannot delay a sample. */
 const EVENTS_PER_POLL_MAX = 64;
 
-/** One millisecond: whether real libraries accept zero is not known. */
+/** It is not known whether real libraries accept zero. */
 const WAIT_MS = 1;
 
 const TIMEOUT = 10;
@@ -29,10 +27,7 @@ export type EventSource = {
   close(): void;
 };
 
-/**
- * Registers `uuidOf`'s handles. `null` if this library has no events or none could be registered.
- * `wallMs` stamps each event with the time at which the wait returned.
- */
+/** Registers the handles of `uuidOf`; `null` if no events could be registered. */
 export function openEvents(
   bound: Bound,
   uuidOf: ReadonlyMap<bigint, string>,
@@ -75,8 +70,8 @@ function pollSet(
   while (events.length < EVENTS_PER_POLL_MAX) {
     const code = bound.call("nvmlEventSetWait_v2", set, data, events.length === 0 ? WAIT_MS : 0);
     if (code !== SUCCESS) {
-      // After 999 the set is undefined and must be freed (docs/reference/nvml.md#return-codes); 15
-      // does not say which GPU, and the next sample finds out.
+      // After 999 the set must be freed (docs/reference/nvml.md#return-codes); 15 names no GPU, and
+      // the next sample finds it.
       if (code !== TIMEOUT && code !== 15) close();
       break;
     }

@@ -1,15 +1,15 @@
 /**
- * Why a process does not answer: state and kernel wait channel of its threads. State `D` in an
- * NVIDIA function is the wedged driver; `S` or `R` is a library that sleeps or spins.
+ * Reads why a process does not answer: state and kernel wait channel of its threads. State `D` in
+ * an NVIDIA function is a hung driver; `S` or `R` is a library that sleeps or spins.
  * Adapter: /proc.
  */
 import { readdirSync } from "node:fs";
 import { readText } from "../state-file.ts";
 
-/** A runtime has about five threads; more would only make the message long. */
+/** A runtime has about five threads. */
 const THREADS_MAX = 8;
 
-/** `<comm>:<state>:<wait channel>` of each thread, space between; what cannot be read is `?`. */
+/** `<comm>:<state>:<wait channel>` of each thread, space-separated; unreadable parts are `?`. */
 export function readEvidence(pid: number): string {
   const folder = `/proc/${pid}/task`;
   let threads: string[];
@@ -28,9 +28,7 @@ export function readEvidence(pid: number): string {
 
 const readOr = (path: string): string => readText(path)?.trim() ?? "?";
 
-/**
- * `pid (comm) S …`; the name may hold brackets and blanks, so the last bracket counts (proc(5)).
- */
+/** `pid (comm) S …`; the name may hold brackets and spaces (proc(5)). */
 function formatThread(stat: string): string {
   const open = stat.indexOf("(");
   const close = stat.lastIndexOf(")");

@@ -1,14 +1,14 @@
 /**
- * A GPU's place in its NVLink fabric, from the newest call that its library has. The version word
- * says which layout is meant, and a library that does not know a layout answers 25
- * (`nvmlGpuFabricInfo_v3_t` since R580, `_v2` since R550, the call without versions since R525).
+ * Reads a GPU's NVLink fabric state by the newest call of its library, which answers 25 to an
+ * unknown version word (`nvmlGpuFabricInfo_v3_t` since R580, `_v2` since R550, the call without
+ * versions since R525).
  */
 import { FABRIC, FABRIC_V2, FABRIC_V3, unsignedAt } from "./layout.ts";
 import type { GpuReader } from "./read.ts";
 import type { NvmlFabric } from "../reading.ts";
 import { VERSION_UNKNOWN } from "./return-code.ts";
 
-/** `null` if the library cannot tell, which `unread` then explains. */
+/** `null` without an answer, which `unread` explains. */
 export function readFabric(reader: GpuReader): NvmlFabric | null {
   const call = "nvmlDeviceGetGpuFabricInfoV";
   const third = reader.struct(call, FABRIC_V3);

@@ -1,7 +1,6 @@
 /**
- * The field batch: many values of one GPU in one call. The call's own success says nothing about
- * its entries, and the type of a value differs by field and driver, so each entry is judged and
- * decoded by what it says about itself (docs/reference/nvml.md).
+ * Encodes and parses the field batch: many values of one GPU in one call. Each entry has its own
+ * return code and value type, which differ by field and driver (docs/reference/nvml.md).
  */
 
 import { FIELD_VALUE } from "./layout.ts";
@@ -82,10 +81,7 @@ function decode(view: DataView, at: number, type: number): number | null {
 
 const NOT_AVAILABLE = 0xffffffffffffffffn;
 
-/**
- * 2^64 − 1 is the library's "not available". Counters lose exactness above 2^53, which none
- * reaches.
- */
+/** 2^64 − 1 is the library's "not available"; no counter exceeds 2^53. */
 export function numberOf(value: bigint): number | null {
   return value === NOT_AVAILABLE ? null : Number(value);
 }

@@ -1,10 +1,9 @@
 /**
- * What an H100 that is well looks like to the probes: the ground on which made-up GPUs and tests
- * paint their faults. Never a default for a value that a real driver did not give.
+ * Readings of a healthy H100: the base of simulated GPUs and tests, never a default for a missing
+ * value of a real driver.
  */
 import type { NvmlGpuCheck } from "../reading.ts";
 
-/** A GPU that is well; `index` makes it unlike its neighbours. */
 export function healthyGpu(index: number, change: Partial<NvmlGpuCheck> = {}): NvmlGpuCheck {
   const bus = (0x18 + index * 3).toString(16).toUpperCase().padStart(2, "0");
   return {

@@ -1,7 +1,7 @@
 /**
- * The structs of the library that are read or written, as data: a test compares each with the
- * structures of NVIDIA's own Python binding (`nvidia-ml-py`). Layouts are the same on x86-64 and
- * arm64, little endian. `word` is the version word at offset 0: size and version << 24.
+ * Layouts of the library's structs; a test compares each with NVIDIA's Python binding
+ * (`nvidia-ml-py`). They are the same on x86-64 and arm64, little endian. `word` is the version
+ * word at offset 0: size and version << 24.
  */
 
 /** Bytes from the start of the struct, and how many. */
@@ -19,7 +19,7 @@ export type Layout = {
 const u32 = (at: number): Place => ({ at, bytes: 4 });
 const u64 = (at: number): Place => ({ at, bytes: 8 });
 
-/** A struct; with a `version` its first word tells that and its size. */
+/** With a `version`, the struct begins with a version word. */
 function struct<const F extends Layout["fields"]>(
   name: string,
   bytes: number,
@@ -103,7 +103,7 @@ export const LAYOUTS: readonly Layout[] = [
   FABRIC_V3,
 ];
 
-/** An unsigned number as wide as its place; above 2^53 it loses digits, which no value reaches. */
+/** An unsigned number as wide as its place; no value exceeds 2^53. */
 export function unsignedAt(view: DataView, { at, bytes }: Place): number {
   if (bytes === 1) return view.getUint8(at);
   return bytes === 4 ? view.getUint32(at, true) : Number(view.getBigUint64(at, true));

@@ -1,18 +1,14 @@
 /**
- * Where the vendor library is looked for, and the opening of the first one that works. Candidates
- * are absolute, because a bare name makes the runtime fall back to the current directory, where
- * anybody could have planted one (docs/reference/runtime.md#native-libraries); only the last resort
- * asks the loader by name, and only from `/`.
+ * Finds and opens the vendor library. Candidates are absolute paths: a bare name falls back to the
+ * current directory, where a library could be planted (docs/reference/runtime.md#native-libraries).
+ * The last resort asks the loader by name, only from `/`.
  * Adapter: native library, files.
  */
 import { existsSync } from "node:fs";
 import { type Bound, MANDATORY, bindLibrary } from "./bind.ts";
 import type { NvmlFailure } from "../reading.ts";
 
-/**
- * The versioned name: the bare `.so` comes with development packages only
- * (docs/reference/nvml.md#loading).
- */
+/** The bare `.so` comes with development packages only (docs/reference/nvml.md#loading). */
 export const LIBRARY_NAME = "libnvidia-ml.so.1";
 
 /** Searched in this order; the last three are GKE, Container-Optimized OS and WSL. */
@@ -26,19 +22,13 @@ const FOLDERS = [
   "/usr/lib/wsl/lib",
 ] as const;
 
-/**
- * Searched in this order: this file system, the node's through the mounted or shared process tree,
- * the GPU Operator's driver container.
- */
+/** This file system, the node's (mounted or shared /proc), the GPU Operator's driver container. */
 const ROOTS = ["", "/host/proc/1/root", "/proc/1/root", "/run/nvidia/driver"] as const;
 
-/** The other processor's folder is never right, and a file of the wrong kind only makes noise. */
+/** Folders of the other architecture are skipped. */
 const FOREIGN = { x64: "aarch64", arm64: "x86_64" } as const;
 
-/**
- * Absolute paths in the order in which they are tried. An explicit path stands alone: whoever names
- * one wants that one or an error. `arch` is that of `process.arch`.
- */
+/** Absolute paths in search order; an explicit path is the only candidate. */
 export function libraryCandidates(explicit: string | null, arch: "x64" | "arm64"): string[] {
   if (explicit !== null) return [explicit];
   const folders = FOLDERS.filter((folder) => !folder.includes(FOREIGN[arch]));
@@ -52,10 +42,7 @@ const failed = (message: string): Opened => ({
   failure: { reason: "library", code: null, message },
 });
 
-/**
- * The first candidate that loads and has every mandatory symbol. A candidate that exists and does
- * not work is remembered, because that is what an operator must be told.
- */
+/** The first candidate with every mandatory symbol; the error names candidates that failed. */
 export function openLibrary(explicit: string | null): Opened {
   if (explicit !== null && !explicit.startsWith("/")) {
     return failed(`NVML library path must be absolute, found ${JSON.stringify(explicit)}`);
@@ -68,7 +55,7 @@ export function openLibrary(explicit: string | null): Opened {
     const opened = tryOpen(path, problems);
     if (opened !== null) return opened;
   }
-  // The loader's own search knows ld.so.conf and LD_LIBRARY_PATH, which the list cannot.
+  // The loader also searches ld.so.conf and LD_LIBRARY_PATH.
   if (explicit === null && process.cwd() === "/" && !existsSync(`/${LIBRARY_NAME}`)) {
     const quiet: string[] = [];
     const opened = tryOpen(LIBRARY_NAME, quiet);

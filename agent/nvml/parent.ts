@@ -1,6 +1,6 @@
 /**
- * The NVML port over a probe child. No call rejects and none outlives its deadline: a child that
- * does not answer is abandoned and never waited for, because a thread inside an NVML ioctl ignores
+ * Implements the NVML port over a probe child. No call rejects or outlives its deadline: a child
+ * that does not answer is abandoned, not awaited, because a thread inside an NVML ioctl ignores
  * SIGKILL (docs/reference/nvml.md#blocking, docs/reference/runtime.md#child-processes). The next
  * call starts a new child, up to a bound.
  * Adapter: child process, /proc.
@@ -12,9 +12,9 @@ import { PROBE_PROTOCOL, type ProbeMessage, type ProbeOp, type ProbeRequest } fr
 import type { NvmlAnswer, NvmlEvent, NvmlFailure } from "../reading.ts";
 
 export type NvmlLimits = {
-  /** Abandoned children that may exist before nothing more is started. */
+  /** With this many abandoned children, no new one is started. */
   abandonedMax: number;
-  /** From the start of a child to its first answer: it loads the library and initialises it. */
+  /** From the start of a child to its first answer, the library's initialisation included. */
   startingMs: number;
   /** For opening one GPU. */
   openingMs: number;
@@ -22,12 +22,12 @@ export type NvmlLimits = {
   eventsMax: number;
 };
 
-/** Timers of a machine whose cores are all taken run some hundred milliseconds late. */
+/** Timers of a fully loaded machine run some hundred milliseconds late. */
 const STALL_MS = 1_000;
 
 /**
- * Without persistence mode the driver initialises each GPU when it is opened, one after the other,
- * in seconds. Each opened GPU extends the deadline, up to this, which the watchdog allows for.
+ * Without persistence mode, opening a GPU initialises it in seconds. Each opened GPU extends the
+ * deadline, up to this, which the watchdog allows for.
  */
 const OPENING_MS_MAX = 20_000;
 
@@ -39,28 +39,25 @@ const LIMITS: NvmlLimits = {
 };
 
 export type NvmlOptions = {
-  /**
-   * The executable and its own flags: `[process.execPath]`, or with `"run", mainPath` from source.
-   */
+  /** `[process.execPath]`, with `"run", mainPath` from source. */
   execArgv: readonly string[];
-  /** What selects the probe child, for example `["__nvml"]`. */
+  /** Selects the probe child, for example `["__nvml"]`. */
   childArgv: readonly string[];
   /** The child's whole environment: nothing is inherited. */
   env: Readonly<Record<string, string>>;
   clock: Clock;
   /** Absolute path of the library; else the search list of `library.ts`. */
   libraryPath?: string | null;
-  /** Called when events arrived, so that polling is not needed. */
+  /** Called when events arrived. */
   onEvents?: () => void;
   limits?: Partial<NvmlLimits>;
 };
 
 /**
- * The child's runtime, measured on Bun 1.4.5. What runs a few times a minute never earns its
- * machine code: interpreting takes 3 MiB off agent and child together and no more time (calls into
- * the library need only the JIT's stubs, which stay). The idle collector runs every 30 s instead of
- * every second: the garbage of three samples, 0.3 MiB, against a tenth of the budget for CPU.
- * Without it garbage grows by 8 MiB before an allocation collects it.
+ * The child's runtime, measured on Bun 1.4.5. Code that runs a few times a minute needs no machine
+ * code: interpreting saves 3 MiB and costs no time (the JIT's stubs for library calls stay). The
+ * idle collector runs every 30 s: 0.3 MiB of garbage for a tenth of the CPU budget. Without it,
+ * garbage grows by 8 MiB before it is collected.
  */
 const LEAN_RUNTIME = { BUN_JSC_useBaselineJIT: "0", BUN_GC_TIMER_INTERVAL: "30000" } as const;
 
@@ -75,14 +72,14 @@ type Pending = {
   id: number;
   op: ProbeOp;
   deadlineMs: number;
-  /** When it was sent, on the monotonic clock. */
+  /** Monotonic. */
   sentMs: number;
-  /** Stops the deadline; `null` until the request was sent. */
+  /** Stops the deadline; `null` until the request is sent. */
   cancel: (() => void) | null;
   resolve(outcome: Outcome): void;
 };
 
-/** Opens the port; nothing is started before the first call. */
+/** The first call starts the child. */
 export function openNvml(options: NvmlOptions): PingNvml {
   const link = new ProbeLink(options);
   const { clock } = options;
@@ -93,7 +90,6 @@ export function openNvml(options: NvmlOptions): PingNvml {
     if (outcome.kind !== "message") return outcome;
     const { message } = outcome;
     if (message.op !== op) return { kind: "failed", failure: OTHER_RELEASE, durationMs };
-    // The reading belongs to the operation that its message names.
     return { ...(message as ReplyTo<Op>).reading, durationMs } as Answered<Op>;
   };
   return {
@@ -106,7 +102,7 @@ export function openNvml(options: NvmlOptions): PingNvml {
   };
 }
 
-/** The executable was replaced while the agent ran, and the new one uses another protocol. */
+/** The executable was replaced while the agent runs, and the new one uses another protocol. */
 const OTHER_RELEASE: NvmlFailure = {
   reason: "other",
   code: 0,
@@ -118,10 +114,7 @@ class ProbeLink {
   readonly #options: NvmlOptions;
   readonly #limits: NvmlLimits;
   #child: Child | null = null;
-  /**
-   * True once the child has answered anything, so that one that cannot start is not started
-   * forever.
-   */
+  /** True once the child has answered, so that one that cannot start is not restarted forever. */
   #answered = false;
   #queue: Pending[] = [];
   #events: NvmlEvent[] = [];
@@ -135,10 +128,7 @@ class ProbeLink {
     this.#limits = { ...LIMITS, ...options.limits };
   }
 
-  /**
-   * The deadline starts with the sending. A request in the queue waits for the one before it, so a
-   * slow check does not make the next sample look like a hang.
-   */
+  /** The deadline starts with the sending: a slow check must not time out the next sample. */
   ask(op: ProbeOp, deadlineMs: number): Promise<Outcome> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     if (this.#crash !== null) {
@@ -161,7 +151,7 @@ class ProbeLink {
     return taken;
   }
 
-  /** Ends the child, so that nothing holds the GPU; a later call starts another. */
+  /** Ends the child, which releases the GPU; a later call starts another. */
   close(): void {
     const child = this.#forget();
     if (child !== null) this.#kill(child);
@@ -177,10 +167,7 @@ class ProbeLink {
     this.#send(next);
   }
 
-  /**
-   * A late deadline means that this process was paused: the answer may be in the channel and gets a
-   * short time to be read.
-   */
+  /** A late deadline means that this process was paused: an answer may be in the channel. */
   #watch(pending: Pending, ms: number, patient: boolean): void {
     const { clock } = this.#options;
     const dueMs = clock.monoMs() + ms;
@@ -213,7 +200,7 @@ class ProbeLink {
     const { execArgv, childArgv, env, libraryPath } = this.#options;
     const path = libraryPath === null || libraryPath === undefined ? [] : [libraryPath];
     const child: Child = Bun.spawn([...execArgv, ...childArgv, ...path], {
-      // The loader must never find a library, nor the runtime a settings file, in a working folder.
+      // A working folder could hold a library or a settings file.
       cwd: "/",
       env: { ...LEAN_RUNTIME, ...env },
       stdio: ["ignore", "ignore", "ignore"],
@@ -223,7 +210,6 @@ class ProbeLink {
       },
       onExit: (_, code, signal) => this.#exited(child, code, signal),
     });
-    // The agent's own life does not hang on the child's.
     child.unref();
     return child;
   }
@@ -247,7 +233,7 @@ class ProbeLink {
     this.#pump();
   }
 
-  /** Progress: the request in flight gets its whole time again, within bounds. */
+  /** After progress, the request in flight gets its whole time again, within bounds. */
   #prolong(pending: Pending | undefined, opening: boolean): void {
     if (pending === undefined || pending.cancel === null) return;
     const spentMs = this.#options.clock.monoMs() - pending.sentMs;
@@ -258,7 +244,7 @@ class ProbeLink {
     this.#watch(pending, ms, true);
   }
 
-  /** Forget first, then let go and kill; its exit is counted when it comes and never awaited. */
+  /** The exit of the abandoned child is counted when it happens and never awaited. */
   #abandon(): void {
     const child = this.#forget();
     const evidence = child === null ? "no child" : readEvidence(child.pid);
@@ -267,7 +253,7 @@ class ProbeLink {
       void child.exited.then(() => this.#abandoned--);
       this.#kill(child);
     }
-    // The other requests in the queue would meet the same driver.
+    // Queued requests would hang in the same driver.
     this.#settleAll({ kind: "unresponsive", evidence, abandoned: this.#abandoned });
   }
 
@@ -275,8 +261,8 @@ class ProbeLink {
     if (this.#child !== child) return;
     const answered = this.#answered;
     this.#forget();
-    // A child that exits by itself makes room for one with a newer library (`child.ts`); a request
-    // that crossed its exit goes to the next child, within its deadline.
+    // A child exits by itself for a newer library (`child.ts`); a request in flight goes to the
+    // next child, within its deadline.
     if (code === 0 && answered && this.#queue[0] !== undefined) return this.#send(this.#queue[0]);
     const how = signal === null ? `exit ${code ?? "unknown"}` : String(signal);
     if (this.#queue.length > 0) {

@@ -1,24 +1,22 @@
 /**
- * Finds a driver that hangs between two readings. Samples are ten seconds apart, so a hang that
- * begins right after one would be reported up to a sample's deadline later than that; one light
- * call in every pause of five seconds bounds it. What the call finds is kept as the answer to the
- * next reading, which `onSilent` asks for at once. Pure but for what it is given.
+ * Detects a driver that hangs between two readings, which are ten seconds apart, by one light call
+ * after every pause of five seconds. A failed call becomes the answer to the next reading, which
+ * `onSilent` requests at once.
  */
 import type { Clock, Nvml } from "../port.ts";
 import type { NvmlAnswer } from "../reading.ts";
 
-/** The longest pause between two calls into a driver that answered the last one. */
+/** The longest pause between two calls into a responsive driver. */
 export const PULSE_MS = 5_000;
-/** As long as a reading may take; together with the pause, a second short of the ten promised. */
+/** With the pause, a hang is detected within nine seconds; ten are promised. */
 export const PULSE_DEADLINE_MS = 4_000;
 
-/** A library that can be asked for a sign of life. */
 export type PingNvml = Nvml & { ping(deadlineMs: number): Promise<NvmlAnswer<null>> };
 
 export function keepPulse(nvml: PingNvml, clock: Clock, onSilent: () => void): Nvml {
   let cancel = () => {};
   let silent: Exclude<NvmlAnswer<never>, { kind: "ok" | "failed" }> | null = null;
-  /** Grows with each closing: a ping that was cut off by one says nothing. */
+  /** A ping that was interrupted by a closing is ignored. */
   let closings = 0;
   const rest = () => cancel();
   const beat = async () => {
@@ -42,7 +40,7 @@ export function keepPulse(nvml: PingNvml, clock: Clock, onSilent: () => void): N
       return found;
     }
     const answer = await call();
-    // Where nothing answers there is nothing to listen to.
+    // Pings follow answers only.
     if (answer.kind === "ok") arm();
     return answer;
   };

@@ -1,7 +1,6 @@
 /**
- * Reads values of one GPU through out-parameters and keeps account of every call that gave none: a
- * GPU fault goes to `rc`, the rest to `unread`, and a lost GPU is not asked again in the same
- * round.
+ * Reads values of one GPU through out-parameters. The code of a failed call goes to `rc` if it is a
+ * GPU fault, else to `unread`; a lost GPU is not called again in the same round.
  */
 import type { Bound, Symbol } from "./bind.ts";
 import type { Layout } from "./layout.ts";
@@ -17,10 +16,10 @@ import {
   worseCode,
 } from "./return-code.ts";
 
-/** One way to a number: the call, its arguments between handle and out-parameter. */
+/** A call for a number, with its arguments between handle and out-parameter. */
 export type Way = { name: Symbol; args?: readonly number[]; wide?: boolean };
 
-/** Out-parameters are shared by all calls: a probe child has one thread and one call at a time. */
+/** Shared out-parameters: a probe child makes one call at a time. */
 const words = new Uint32Array(8);
 const wide = new BigUint64Array(8);
 const wordAt = [0, 1, 2, 3].map((i) => words.subarray(i, i + 1));
@@ -28,7 +27,7 @@ const wordAt = [0, 1, 2, 3].map((i) => words.subarray(i, i + 1));
 export class GpuReader {
   /** Worst GPU fault of this round, 0 if none. */
   rc = SUCCESS;
-  /** A code that says the library itself must be initialised again; 0 if none. */
+  /** A code that requires a new init of the library; 0 if none. */
   initRc = SUCCESS;
   readonly unread: Record<string, number> = {};
   readonly #bound: Bound;
@@ -39,12 +38,12 @@ export class GpuReader {
     this.#handle = handle;
   }
 
-  /** True if more calls are pointless: the GPU is lost or the library has let go of it. */
+  /** True if the GPU is lost or the library needs a new init. */
   get over(): boolean {
     return this.rc === GPU_IS_LOST || this.initRc !== SUCCESS;
   }
 
-  /** True if the call succeeded; every other outcome is accounted for under `name`. */
+  /** True if the call succeeded; a failure is recorded under `name`. */
   ask(name: Symbol, ...args: (number | NodeJS.TypedArray)[]): boolean {
     if (this.over) return false;
     return this.#judge(name, this.#bound.call(name, this.#handle, ...args));
@@ -58,7 +57,7 @@ export class GpuReader {
     return false;
   }
 
-  /** The value by the first way that has one; the first name stands in `unread` if none has. */
+  /** The value of the first supported way; a failure is recorded under the first name. */
   number(...ways: readonly Way[]): number | null {
     let last = NOT_SUPPORTED;
     for (const way of ways) {
@@ -84,7 +83,7 @@ export class GpuReader {
     return value === null ? null : value !== 0;
   }
 
-  /** How many entries a list has: asked with no room for them, the call answers 7 and the count. */
+  /** The length of a list: without room for entries, the call answers 7 and the count. */
   count(name: Symbol): number | null {
     if (this.over) return null;
     words[0] = 0;
@@ -115,7 +114,7 @@ export class GpuReader {
     return parseFields(bytes);
   }
 
-  /** The batch's value for a field; its failure is accounted for as `field.<id>`. */
+  /** The value of a field; a failure is recorded as `field.<id>`. */
   field(answer: FieldAnswer | undefined, id: number): number | null {
     if (answer === undefined || this.over) return null;
     this.#judge(`field.${id}`, answer.code);

@@ -1,14 +1,13 @@
 /**
- * Releases the library for a while: a GPU can be reset only without clients, and the agent's own
- * probe child is one (docs/reference/nvml.md#functions). Until then every call answers `lent` at
- * once, which says nothing about the GPUs. Pure.
+ * Releases the library for a GPU reset, which needs the GPU without clients, the probe child
+ * included (docs/reference/nvml.md#functions). Meanwhile every call answers `lent`.
  */
 import type { Nvml } from "../port.ts";
 import type { NvmlAnswer } from "../reading.ts";
 
 export type ReleasableNvml = {
   nvml: Nvml;
-  /** Runs `work` while no child of the agent uses the library. Nothing it throws is kept. */
+  /** Runs `work` while no probe child uses the library. */
   lend<T>(work: () => Promise<T>): Promise<T>;
 };
 
@@ -38,7 +37,7 @@ export function releasableNvml(nvml: Nvml): ReleasableNvml {
     lend: async (work) => {
       lent++;
       try {
-        // A call that is cut off would look like a crash; each ends by its own deadline.
+        // An interrupted call would look like a crash; each ends by its own deadline.
         await Promise.all(asked);
         nvml.close();
         return await work();

@@ -1,7 +1,4 @@
-/**
- * What a return code of the library means for the agent: nothing but data, one GPU's health, or the
- * whole node (docs/reference/nvml.md#return-codes).
- */
+/** Classifies return codes of the library (docs/reference/nvml.md#return-codes). */
 import type { NvmlFailure } from "../reading.ts";
 
 export const SUCCESS = 0;
@@ -47,30 +44,30 @@ export function formatCode(code: number): string {
   return words === undefined ? String(code) : `${code} (${words})`;
 }
 
-/** Codes that speak about the GPU and not about the call, the worst first. */
+/** Codes about the GPU and not about the call, the worst first. */
 const GPU_CODES: readonly number[] = [GPU_IS_LOST, RESET_REQUIRED, 8, 11, 14, UNKNOWN];
 
 export function isGpuCode(code: number): boolean {
   return GPU_CODES.includes(code);
 }
 
-/** The worse of two GPU codes, so that a mild one seen first never hides a lost GPU. */
+/** The worse of two GPU codes. */
 export function worseCode(a: number, b: number): number {
   const rank = (code: number) => (isGpuCode(code) ? GPU_CODES.indexOf(code) : GPU_CODES.length);
   return rank(b) < rank(a) ? b : a;
 }
 
-/** Codes after which the library must be initialised again before anything else is asked. */
+/** Codes that require a new init of the library. */
 export function wantsInit(code: number): boolean {
   return code === UNINITIALIZED || code === 9 || code === VERSION_MISMATCH || code === 27;
 }
 
-/** Codes after which the next way to the same value is worth a try. */
+/** Codes after which another call may give the value. */
 export function isUnsupported(code: number): boolean {
   return code === NOT_SUPPORTED || code === 13 || code === VERSION_UNKNOWN || code === 26;
 }
 
-/** The failure of the whole node that `code`, answered by `operation`, stands for. */
+/** The failure of the node after `operation` answered `code`. */
 export function failureOf(code: number, operation: string): NvmlFailure {
   const message = `${operation}: ${formatCode(code)}`;
   if (code === 9 || code === 12 || code === 28) return { reason: "driver", code, message };

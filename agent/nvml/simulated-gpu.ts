@@ -1,6 +1,4 @@
-/**
- * Readings of made-up GPUs: plausible, slowly changing, and the same for the same seed and time.
- */
+/** Makes readings of simulated GPUs: plausible, slowly changing, determined by seed and time. */
 import { LIMIT } from "../../schema/limit.ts";
 import { normalizePci } from "../pci.ts";
 import type { Bus } from "../port.ts";
@@ -11,9 +9,7 @@ import { UNKNOWN, isGpuCode } from "./return-code.ts";
 import type { GpuFault, SimulatedFaults, SimulatedOptions } from "./simulated.ts";
 
 export function makeCheck(options: SimulatedOptions, faults: SimulatedFaults): NvmlCheck {
-  const count = Math.min(Math.max(0, Math.floor(options.count)), LIMIT.gpusPerNodeMax);
-  const all = Array.from({ length: count }, (_, index) => index);
-  const listed = all.filter((index) => isListed(faults.gpus?.[index] ?? {}));
+  const listed = indicesOf(options).filter((index) => isListed(faults.gpus?.[index] ?? {}));
   return {
     driverVersion: "570.86.16",
     nvmlVersion: "12.570.86.16",
@@ -25,14 +21,18 @@ export function makeCheck(options: SimulatedOptions, faults: SimulatedFaults): N
   };
 }
 
+function indicesOf({ count }: SimulatedOptions): number[] {
+  const length = Math.min(Math.max(0, Math.floor(count)), LIMIT.gpusPerNodeMax);
+  return Array.from({ length }, (_, index) => index);
+}
+
 function isListed({ missing, offBus, boundDriver }: GpuFault): boolean {
   return missing !== true && offBus !== true && boundDriver === undefined;
 }
 
-/** The PCI bus on which the same GPUs stand. */
+/** The PCI bus with the same GPUs. */
 export function makeBus(options: SimulatedOptions, faults: SimulatedFaults): Bus {
-  const count = Math.min(Math.max(0, Math.floor(options.count)), LIMIT.gpusPerNodeMax);
-  const gpus = Array.from({ length: count }, (_, index) => index).flatMap((index) => {
+  const gpus = indicesOf(options).flatMap((index) => {
     const fault = faults.gpus?.[index] ?? {};
     const pci = normalizePci(healthyGpu(index).pciBusId);
     if (fault.offBus === true || pci === null) return [];
@@ -41,7 +41,7 @@ export function makeBus(options: SimulatedOptions, faults: SimulatedFaults): Bus
   return { kind: "read", gpus };
 }
 
-/** FNV-1a, 32 bits: spreads seeds well enough for made-up hardware, and needs no randomness. */
+/** FNV-1a, 32 bits. */
 function hash(text: string): number {
   let value = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) {
@@ -53,14 +53,13 @@ function hash(text: string): number {
 const hex = (text: string, digits: number) =>
   hash(text).toString(16).padStart(8, "0").slice(0, digits);
 
-/** The UUID of a made-up GPU, the same for the same seed. */
 export function uuidOf(seed: string, index: number): string {
   const part = (name: string, digits: number) => hex(`${seed}/${index}/${name}`, digits);
   const last = `${part("e", 8)}${part("f", 4)}`;
   return `GPU-${part("a", 8)}-${part("b", 4)}-4${part("c", 3)}-8${part("d", 3)}-${last}`;
 }
 
-/** A load that comes and goes within minutes, each GPU at its own pace. */
+/** A load that varies within minutes, different for each GPU. */
 function loadOf(seed: string, index: number, wallMs: number): number {
   const phase = hash(`${seed}/${index}/phase`) / 2 ** 32;
   const wave = Math.sin((wallMs / 180_000 + phase) * 2 * Math.PI);
@@ -118,10 +117,10 @@ function lostGpu(gpu: NvmlGpuCheck): NvmlGpuCheck {
   return { ...blankGpu(gpu, UNCHANGING), rc: 15, openCode: 0 };
 }
 
-/** A GPU that was never opened has a place in the order and nothing else, as in `driver.ts`. */
+/** A GPU that was never opened has only an index, as in `driver.ts`. */
 function unopenedGpu(gpu: NvmlGpuCheck, openCode: number): NvmlGpuCheck {
   const { index } = gpu;
-  const nobody = { uuid: formatUnknownUuid(index), name: "NVIDIA GPU", pciBusId: "" };
+  const unknown = { uuid: formatUnknownUuid(index), name: "NVIDIA GPU", pciBusId: "" };
   const rc = isGpuCode(openCode) ? openCode : UNKNOWN;
-  return { ...blankGpu(gpu, ["index", "unread"]), ...nobody, rc, openCode };
+  return { ...blankGpu(gpu, ["index", "unread"]), ...unknown, rc, openCode };
 }

@@ -1,7 +1,7 @@
 /**
- * Made-up GPUs, for demonstrations and fleets without hardware. They exist only behind an explicit
- * flag and are marked everywhere; a missing driver never turns into them. Faults come from a file,
- * which is read again with each call, so that another process can inject them.
+ * Simulates GPUs for demonstrations and fleets without hardware: only by an explicit flag, marked
+ * everywhere, and never in place of a missing driver. Faults come from a file that another process
+ * may change at any time.
  * Adapter: reads the fault file.
  */
 import { readFileSync, statSync } from "node:fs";
@@ -14,7 +14,7 @@ import { count, integer, reading } from "../../schema/number.ts";
 export type SimulatedOptions = {
   count: number;
   name: string;
-  /** Two nodes must not share one: GPU UUIDs are made from it. */
+  /** Unique per node: GPU UUIDs depend on it. */
   seed: string;
   clock: Clock;
   faultPath?: string | null;
@@ -25,15 +25,15 @@ const flag = v.nullable(v.boolean());
 
 /** Readings that a fault may replace, by the names of `reading.ts`. */
 export const GpuFault = v.strictObject({
-  /** No longer listed by the driver: the count is one less. It still stands on the bus. */
+  /** Not listed by the driver, but on the PCI bus. */
   missing: v.optional(v.boolean()),
   /** Gone from the PCI bus too. */
   offBus: v.optional(v.boolean()),
-  /** Name of the kernel driver that holds it instead of NVIDIA's. */
+  /** Kernel driver bound to it instead of NVIDIA's. */
   boundDriver: v.optional(v.nullable(v.string())),
-  /** 15 is lost, 16 wants a reset (docs/reference/nvml.md#return-codes). */
+  /** 15 is lost, 16 needs a reset (docs/reference/nvml.md#return-codes). */
   rc: v.optional(integer),
-  /** Listed and never opened: the code that opening answers (999, 3, 17, …). */
+  /** Listed but not opened: the return code of opening (999, 3, 17, …). */
   openCode: v.optional(integer),
   temperatureCelsius: v.optional(optional),
   memoryTemperatureCelsius: v.optional(optional),
@@ -66,21 +66,19 @@ const MODES = ["ok", "unresponsive", "crashed", "stuck", "library", "driver", "v
 
 /** The fault file: JSON, replaced by rename. */
 export const SimulatedFaults = v.strictObject({
-  /** How the driver as a whole behaves. */
+  /** State of the whole driver. */
   mode: v.optional(v.picklist(MODES)),
   /** By index. */
   gpus: v.optional(v.record(v.pipe(v.string(), v.regex(/^\d+$/)), GpuFault)),
-  /** Told once each, in the order of growing ids. */
+  /** Reported once each, by ascending id. */
   events: v.optional(
-    v.array(
-      v.strictObject({ id: count, gpu: count, type: count, data: count }),
-    ),
+    v.array(v.strictObject({ id: count, gpu: count, type: count, data: count })),
   ),
 });
 export type SimulatedFaults = v.InferOutput<typeof SimulatedFaults>;
 export type GpuFault = v.InferOutput<typeof GpuFault>;
 
-/** The GPUs, and the bus on which they stand. */
+/** The GPUs and their PCI bus. */
 export function openSimulatedGpus(options: SimulatedOptions): { nvml: Nvml; readBus: () => Bus } {
   const { faultPath = null } = options;
   const file = faultPath === null ? null : new FaultFile(faultPath);
@@ -99,7 +97,7 @@ function openSimulatedNvml(options: SimulatedOptions, file: FaultFile | null): N
     if (typeof faults === "string") return failed("other", 0, faults);
     return answerIn(options, faults, deadlineMs);
   };
-  let eventsTold = 0;
+  let lastEvent = 0;
   return {
     simulated: true,
     check: answer,
@@ -110,8 +108,8 @@ function openSimulatedNvml(options: SimulatedOptions, file: FaultFile | null): N
     takeEvents(): NvmlEvent[] {
       const faults = file?.load() ?? {};
       const all = typeof faults === "string" ? [] : (faults.events ?? []);
-      const fresh = all.filter((event) => event.id > eventsTold);
-      eventsTold = Math.max(eventsTold, ...fresh.map((event) => event.id));
+      const fresh = all.filter((event) => event.id > lastEvent);
+      lastEvent = Math.max(lastEvent, ...fresh.map((event) => event.id));
       return fresh.map(({ gpu, type, data }) => ({
         atMs: clock.wallMs(),
         uuid: uuidOf(options.seed, gpu),
@@ -125,7 +123,7 @@ function openSimulatedNvml(options: SimulatedOptions, file: FaultFile | null): N
   };
 }
 
-/** Read again when its time or size changed; a file that is not there holds no faults. */
+/** Read again when its inode, time or size changed; a missing file holds no faults. */
 class FaultFile {
   readonly #path: string;
   #seen = "";
@@ -135,7 +133,7 @@ class FaultFile {
     this.#path = path;
   }
 
-  /** The faults, or what is wrong with the file. */
+  /** The faults, or the file's error. */
   load(): SimulatedFaults | string {
     const stat = statSync(this.#path, { throwIfNoEntry: false });
     const seen = stat === undefined ? "" : `${stat.ino} ${stat.mtimeMs} ${stat.size}`;
