@@ -1,34 +1,31 @@
 /**
- * The GPUs that the kernel shows on the PCI bus, whatever the driver says of them: a GPU that the
- * driver does not list is only seen here. Vendor and class of a device never change, so they are
- * read once for as long as it is there; the link to its driver is read each time.
+ * Reads the GPUs on the PCI bus from the kernel, which also shows those that the driver does not
+ * list. Vendor and class are read once per device; the link to its driver is read each time.
  * Adapter: sysfs.
  */
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
-import { readdirSync, readlinkSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
 import { basename, join } from "node:path";
 import { normalizePci } from "./pci.ts";
 import type { Bus, BusGpu } from "./port.ts";
 import { readText } from "./state-file.ts";
 
 /**
- * PCI vendor id of NVIDIA, and the classes under which its GPUs appear: VGA controller and 3D
- * controller (PCI Code and ID Assignment 1.14). NVSwitches are bridges (0680), the audio and USB
- * functions of a GPU have classes of their own, and BlueField's ports are of another vendor.
+ * NVIDIA's PCI vendor id, and the classes of its GPUs: VGA controller and 3D controller (PCI Code
+ * and ID Assignment 1.14). NVSwitches are bridges (0680); audio and USB functions have other
+ * classes.
  */
 const VENDOR = "0x10de";
 const GPU_CLASS = /^0x03(?:00|02)/;
 const DISPLAY_CLASS = "0x0300";
 
-/** More devices than any machine has: a bound against a wild folder. */
+/** More devices than any machine has. */
 const DEVICES_MAX = 65_536;
 
 /**
- * A reader of `ROOT/bus/pci/devices`, where `root` is `/sys` or where the node's is mounted.
- * `visible` is `NVIDIA_VISIBLE_DEVICES`: in a container that is given some of the GPUs sysfs shows
- * all of them and the library only those, so the bus says nothing about what should be there.
- * `void` says only that a Container Device Interface (CDI) specification gave the devices
- * (nvidia-container-toolkit 1.17): whether it gave all of them is seen in `dev`.
+ * A reader of `ROOT/bus/pci/devices`; `root` is `/sys` or the mount of the node's. `visible` is
+ * `NVIDIA_VISIBLE_DEVICES`: a container with some of the GPUs sees all of them in sysfs and only
+ * its own in the library, so the bus is no expectation. `void` means devices by the Container
+ * Device Interface (nvidia-container-toolkit 1.17); `dev` shows whether these are all.
  */
 export function openBus(root: string, visible: string | undefined, dev = "/dev"): () => Bus {
   const folder = join(root, "bus", "pci", "devices");
@@ -55,14 +52,14 @@ export function openBus(root: string, visible: string | undefined, dev = "/dev")
   };
 }
 
-/** GPUs that the driver has taken; there is a device `nvidiaN` for each, even one that fails. */
+/** GPUs bound to the driver; each has a device `nvidiaN`, even a failed one. */
 const countDriven = (gpus: readonly BusGpu[]): number =>
   gpus.filter(({ driver }) => driver === "nvidia").length;
 
 const countDevices = (dev: string): number =>
   readdirSync(dev).filter((name) => /^nvidia\d+$/.test(name)).length;
 
-/** A virtual function (SR-IOV, for vGPU guests) is a share of a GPU that stands there itself. */
+/** A virtual function (SR-IOV, for vGPU guests) is a share of a listed GPU. */
 function looksLikeGpu(path: string): boolean {
   if (readOr(join(path, "vendor")) !== VENDOR) return false;
   return GPU_CLASS.test(readOr(join(path, "class"))) && !existsSync(join(path, "physfn"));
@@ -80,9 +77,8 @@ function readGpu(folder: string, name: string): BusGpu[] {
 }
 
 /**
- * A card that is there for a screen is often older than what the driver supports; the driver then
- * leaves it alone ("not supported by open nvidia.ko", NVIDIA/open-gpu-kernel-modules#696). A device
- * that fell off the bus answers ones alone, whatever was read of it before.
+ * True for a display card that the driver does not support ("not supported by open nvidia.ko",
+ * NVIDIA/open-gpu-kernel-modules#696). A device that fell off the bus reads as all ones.
  */
 function isRefused(path: string): boolean {
   if (!readOr(join(path, "class")).startsWith(DISPLAY_CLASS)) return false;
@@ -99,5 +95,5 @@ function isRefused(path: string): boolean {
   }
 }
 
-/** A device that leaves between the listing and the reading is not there. */
+/** Empty for a device that was removed after the listing. */
 const readOr = (path: string): string => readText(path)?.trim() ?? "";

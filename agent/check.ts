@@ -1,6 +1,4 @@
-/**
- * One round of all probes as it travels, and as it is told in the log when the agent starts. Pure.
- */
+/** Formats a round of all probes for the report and for the log at the start. Pure. */
 import type { Check } from "../schema/report.ts";
 import type { HostRound } from "./host/round.ts";
 import type { NvmlCheck } from "./reading.ts";
@@ -9,10 +7,7 @@ import type { ProbeRound } from "./probe/run.ts";
 /** Bound of `Check.active` in the contract. */
 const ACTIVE_MAX = 256;
 
-/**
- * `own` are conditions of the agent itself. What is true of GPUs comes before what is true of the
- * machine, because a list that is too long is cut at its end.
- */
+/** `own` are conditions of the agent itself; a list that is too long is cut at its end. */
 export function formatCheck(
   round: ProbeRound,
   host: HostRound | null,
@@ -37,7 +32,7 @@ export function counted(names: readonly string[]): string[] {
   return [...counts].map(([name, count]) => `${count} × ${name}`);
 }
 
-/** What the first round found, for the log. */
+/** The result of the first round, for the log. */
 export function makeFound(
   round: ProbeRound,
   check: NvmlCheck | null,

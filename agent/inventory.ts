@@ -1,19 +1,15 @@
-/**
- * Who and what the node is, as it is told: the options first, then what the machine says of itself,
- * and nothing that neither knows. Pure.
- */
+/** Makes the node's inventory: the options first, then the machine's own values. Pure. */
 import type { GpuIdentity } from "../schema/gpu.ts";
 import { type Inventory, POD_TOKEN_CAPABILITY } from "../schema/report.ts";
 import type { Machine } from "./machine.ts";
 import type { Options } from "./option.ts";
 
-/** A function that puts the GPUs of the moment into the rest, which does not change. */
+/** `more` are capabilities beyond those of the options. The GPUs alone change over time. */
 export function createInventory(
   options: Options,
   machine: Machine,
   hostname: string,
-  /** What the agent can do beyond what its options say. */
-  more: readonly string[] = [],
+  more: readonly string[],
 ): (gpus: GpuIdentity[]) => Inventory {
   const { fake } = options;
   const fixed = {

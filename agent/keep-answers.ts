@@ -1,7 +1,6 @@
 /**
- * Keeps the answers to a question that the text alone decides, where a few texts are asked for in
- * every round. Kernel lines can hold any text, so the number that is kept is bounded: beyond it all
- * are forgotten. Pure but for what it keeps.
+ * Memoises a function of a text. Kernel lines can hold any text, so the cache is bounded: when it
+ * is full, it is cleared.
  */
 const KEPT_MAX = 256;
 

@@ -1,6 +1,6 @@
 /**
- * What the machine says about itself: boot, kernel, firmware, addresses, load. Nothing is guessed:
- * a value that cannot be read is absent, and a provider is named only if the firmware names it.
+ * Reads the machine's own values: boot, kernel, firmware, addresses, load. Nothing is guessed: an
+ * unreadable value is absent.
  *
  * Adapter: /proc, /sys, network interfaces.
  */
@@ -18,14 +18,12 @@ export type Machine = {
   internalIp: string | null;
 };
 
-/**
- * `sys_vendor` of SMBIOS type 1 as the clouds set it (their documents on detecting an instance).
- */
+/** `sys_vendor` of SMBIOS type 1 (the clouds' documents on detecting an instance). */
 const VENDORS: Record<string, string> = { "Amazon EC2": "aws", Google: "gcp" };
 /** EC2 puts the instance id into the board asset tag of Nitro instances. */
 const EC2_ID = /^i-[0-9a-f]{8,17}$/;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** What firmware says that was never given one. */
+/** UUIDs of firmware without one. */
 const NO_UUID = /^(0{8}|f{8})-/;
 
 /** Reads everything once; `proc` is `/proc` or where the node's is mounted. */
@@ -47,9 +45,7 @@ export function readMachine(proc: string): Machine {
   };
 }
 
-/**
- * The first address that others could reach; IPv4 before IPv6, real interfaces before virtual ones.
- */
+/** The first reachable address; IPv4 before IPv6, real interfaces before virtual ones. */
 function readAddress(): string | null {
   const found: { rank: number; address: string }[] = [];
   for (const [name, addresses] of Object.entries(networkInterfaces())) {
@@ -63,7 +59,7 @@ function readAddress(): string | null {
   return found[0]?.address ?? null;
 }
 
-/** A function that gives the load since it was last called, from `stat` and `meminfo` (proc(5)). */
+/** The load since the last call, from `stat` and `meminfo` (proc(5)). */
 export function createLoadReader(proc: string): () => Load {
   let before: { busy: number; all: number } | null = null;
   return () => {
@@ -83,7 +79,7 @@ function parseStat(text: string): { busy: number; all: number } | null {
   if (line === undefined) return null;
   const ticks = line.split(" ").map(Number).slice(0, 8);
   const all = ticks.reduce((sum, n) => sum + n, 0);
-  // Columns 4 and 5 are idle and waiting for input or output.
+  // Columns 4 and 5 are idle and iowait.
   return { busy: all - (ticks[3] ?? 0) - (ticks[4] ?? 0), all };
 }
 

@@ -1,7 +1,6 @@
 /**
- * PCI addresses. The kernel prints `0000:3b:00`, NVML `00000000:3B:00.0`, and both mean one device:
- * addresses are compared as numbers and shown in one spelling (docs/reference/nvml.md#pitfalls).
- * Pure.
+ * Normalises PCI addresses: the kernel prints `0000:3b:00`, NVML `00000000:3B:00.0`
+ * (docs/reference/nvml.md#pitfalls). Pure.
  */
 import { keepAnswers } from "./keep-answers.ts";
 
@@ -32,10 +31,7 @@ export function formatPci(address: PciAddress): string {
   return `${hex(domain, 4)}:${hex(bus, 2)}:${hex(device, 2)}.${address.function}`;
 }
 
-/**
- * Any spelling to the one of this project, or `null` if it is no address. Every round asks for the
- * same few addresses dozens of times.
- */
+/** The project's spelling, or `null` if it is no address; memoised for the rounds. */
 export const normalizePci = keepAnswers((text) => {
   const address = parsePci(text);
   return address ? formatPci(address) : null;

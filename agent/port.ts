@@ -1,7 +1,6 @@
 /**
- * What the agent's core needs from the world. The core takes these and nothing else, so a
- * simulation can drive it through a day in a second; the adapters are composed in `agent/main.ts`
- * only.
+ * Defines the ports of the agent's core. It uses nothing else of the world, so a simulation runs a
+ * day in a second; `service/main.ts` composes the adapters.
  */
 import type { Finding } from "../schema/finding.ts";
 import type { Report, ReportReply } from "../schema/report.ts";
@@ -18,79 +17,66 @@ export type Clock = {
 };
 
 /**
- * The vendor library behind a wall. No call ever rejects, and each returns by its deadline: a hang,
- * a crash or a missing library is an answer. Deadlines in milliseconds.
+ * The vendor library. No call rejects, and each answers by its deadline (milliseconds): a hang, a
+ * crash or a missing library is an answer.
  */
 export type Nvml = {
   /** Light readings of every GPU, for metrics and heartbeats. */
   sample(deadlineMs: number): Promise<NvmlAnswer<NvmlSample>>;
-  /** Everything the probes judge: identity, thresholds, ECC, remapping, links, modes. */
+  /** The values that the probes judge: identity, thresholds, ECC, remapping, links, modes. */
   check(deadlineMs: number): Promise<NvmlAnswer<NvmlCheck>>;
   /** XID and recovery events since the last call; never blocks on the driver. */
   takeEvents(): NvmlEvent[];
-  /** True if the GPUs are made up: an explicit flag, never a fallback. */
+  /** Simulated GPUs, by an explicit flag only. */
   readonly simulated: boolean;
   close(): void;
 };
 
 /**
- * A GPU on the PCI bus: `pci` is normalised; `driver` is `null` while no driver is bound. `refused`
- * is true of a display adapter that answers and that no driver took.
+ * A GPU on the PCI bus: `pci` is normalised; `driver` is `null` without a driver. `refused`: a
+ * display adapter that the driver does not support.
  */
 export type BusGpu = { pci: string; driver: string | null; refused?: true };
 
-/** What the kernel shows on the PCI bus. A bus that cannot be read condemns nothing. */
 export type Bus =
   | { kind: "read"; gpus: readonly BusGpu[] }
-  /** `restricted`: this process is given some of the GPUs, so their number says nothing. */
+  /** `restricted`: this process has some of the GPUs, so their number is no expectation. */
   | { kind: "unreadable"; why: string; restricted?: true };
 
-/** One thing the kernel log reader learned. */
+/** One result of the kernel log reader. */
 export type KernelRecordOut =
   | { kind: "finding"; finding: Finding }
   | { kind: "gap"; reason: "kernel_ring" | "malformed"; count: number; atMs: number }
-  /**
-   * The log cannot be read (docs/reference/kernel-log.md#failures): the source is deaf until it
-   * can.
-   */
+  /** The log cannot be read (docs/reference/kernel-log.md#failures). */
   | { kind: "deaf"; message: string }
   | { kind: "hearing" };
 
-/** Position in the ring of one boot; stored by the spool in the same write as the findings. */
+/** Position in the ring of one boot; stored in the same write as the findings. */
 export type KernelCursor = { bootId: string; seq: number };
 
 export type KernelLog = {
-  /**
-   * Reads what is there now, at most `recordsMax` records, without blocking. `cursor` is the
-   * position after the last record looked at, to be stored once the findings are durable.
-   */
+  /** Reads at most `recordsMax` records without blocking. `cursor` is the position after them. */
   read(recordsMax: number): { out: KernelRecordOut[]; cursor: KernelCursor | null; more: boolean };
   close(): void;
 };
 
-/**
- * Delivery to the control plane. Never rejects: an error is an answer and the spool keeps
- * everything.
- */
 export type SendAnswer =
   | { kind: "reply"; reply: ReportReply }
-  /** 401/403: retried with back-off, logged at most once a minute, never fatal. */
+  /** 401/403: retried with back-off, never fatal. */
   | { kind: "unauthorized"; message: string }
-  /** 4xx other than auth: this report will never be accepted as it is. */
+  /** Other 4xx: this report is never accepted as it is. */
   | { kind: "refused"; status: number; message: string }
-  /** The control plane asks to wait; nothing of the report was taken. */
+  /** The control plane asks to wait and has accepted nothing. */
   | { kind: "throttled"; retryMs: number; message: string }
   | { kind: "unreachable"; message: string };
 
+/** Delivers reports to the control plane; the spool keeps them until acknowledged. */
 export type Sender = {
-  /** One at a time; the answer comes by the sender's own deadline. */
+  /** One at a time; never rejects, and answers by the sender's own deadline. */
   send(report: Report): Promise<SendAnswer>;
-  /**
-   * `heard` gets replies that nobody asked for: commands and a new cadence, pushed by the control
-   * plane.
-   */
+  /** `heard` gets replies that the control plane pushes: commands and a new cadence. */
   listen(heard: (reply: ReportReply) => void): void;
-  /** True while the WebSocket is up; commands then arrive without asking. */
+  /** True while the WebSocket is up, over which the control plane can push. */
   connected(): boolean;
   close(): void;
 };

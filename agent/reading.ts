@@ -1,20 +1,16 @@
 /**
- * What is read from NVML in one go, as plain data: it crosses the process boundary between the
- * probe child and the agent as JSON, so there are no handles and no BigInt here. A value that the
- * driver did not give is `null`; why it did not is in `unread`, because "not supported" must never
- * look healthy. Return codes are `nvmlReturn_t` (docs/reference/nvml.md#return-codes).
+ * Readings of NVML as plain data, which the probe child sends to the agent as JSON. A missing value
+ * is `null`, and `unread` has the reason: "not supported" must never look healthy. Return codes are
+ * `nvmlReturn_t` (docs/reference/nvml.md#return-codes).
  */
 
 /** Readings that change all the time. Units in the names. */
 export type NvmlGpuSample = {
   index: number;
   uuid: string;
-  /**
-   * Worst return code that speaks about the GPU itself (15, 16, 8, 11, 14, 999, in this order),
-   * else 0.
-   */
+  /** Worst return code about the GPU itself (15, 16, 8, 11, 14, 999, in this order), else 0. */
   rc: number;
-  /** What opening it answered; 0 while it is open. Anything else: nothing could be read of it. */
+  /** Return code of opening it; without 0, nothing could be read. */
   openCode: number;
   temperatureCelsius: number | null;
   memoryTemperatureCelsius: number | null;
@@ -57,7 +53,7 @@ export type NvmlGpuCheck = NvmlGpuSample & {
   pciBusId: string;
   architecture: number | null;
   migEnabled: boolean | null;
-  /** °C; `null` when the device does not tell (then 85/95 are used). */
+  /** °C; `null` if not reported (then 85/95 are used). */
   slowdownCelsius: number | null;
   shutdownCelsius: number | null;
   memoryMaxCelsius: number | null;
@@ -83,12 +79,12 @@ export type NvmlGpuCheck = NvmlGpuSample & {
   pcieWidth: number | null;
   pcieWidthMax: number | null;
   pcieReplay: number | null;
-  /** One entry per link present; `null` where the device has none to tell of. */
+  /** One entry per present link; `null` if the device reports none. */
   nvlinks: NvmlLink[] | null;
-  /** `null` where the library does not tell; most models have none. */
+  /** `null` if not reported; most models have none. */
   fabric: NvmlFabric | null;
   persistence: boolean | null;
-  /** Call name → return code, for everything that gave neither a value nor a GPU fault. */
+  /** Call name → return code, of calls without a value or a GPU fault. */
   unread: Record<string, number>;
 };
 
@@ -96,15 +92,15 @@ export type NvmlCheck = {
   driverVersion: string | null;
   nvmlVersion: string | null;
   cudaVersion: string | null;
-  /** Count as NVML tells it, GPUs without permission included. */
+  /** NVML's count, GPUs without permission included. */
   count: number;
   excluded: number;
-  /** Their addresses; absent if this library does not tell. */
+  /** Their addresses; absent if not reported. */
   excludedPci?: string[];
   /** GPUs within `count` that this process has no permission for; they are not in `gpus`. */
   denied?: number;
   gpus: NvmlGpuCheck[];
-  /** True if the driver was loaded with NVLink switched off; absent if it was not. */
+  /** The driver was loaded with NVLink off. */
   linksOff?: true;
   /** Symbols that this driver's library lacks. */
   missing: string[];
@@ -123,7 +119,7 @@ export type NvmlEvent = {
   computeInstance: number | null;
 };
 
-/** Why nothing could be read. `code` is the NVML return code where there is one. */
+/** Why nothing could be read. `code` is the NVML return code, if any. */
 export type NvmlFailure =
   /** No library on the search path, or it cannot be loaded. */
   | { reason: "library"; code: number | null; message: string }
@@ -133,19 +129,16 @@ export type NvmlFailure =
   | { reason: "version"; code: number; message: string }
   /** The operating system or a container blocks access (17, or 4 on every GPU). */
   | { reason: "permission"; code: number; message: string }
-  /** Released by the agent for work that needs the GPU exclusively (`release.ts`). */
+  /** Released by the agent for a GPU reset (`nvml/release.ts`). */
   | { reason: "lent"; code: number; message: string }
   | { reason: "other"; code: number; message: string };
 
 export type NvmlAnswer<T> =
   | { kind: "ok"; value: T; durationMs: number }
   | { kind: "failed"; failure: NvmlFailure; durationMs: number }
-  /**
-   * The call did not return by its deadline; the child was abandoned. `evidence` = wchan and state
-   * of its threads.
-   */
+  /** No answer by the deadline; the child was abandoned. `evidence`: state of its threads. */
   | { kind: "unresponsive"; evidence: string; abandoned: number }
   /** The child died on a signal in native code. */
   | { kind: "crashed"; signal: string; abandoned: number }
-  /** Too many abandoned children: nothing more is started until one is reaped. */
+  /** Too many abandoned children: none is started until one is reaped. */
   | { kind: "stuck"; abandoned: number };

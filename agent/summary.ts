@@ -1,7 +1,4 @@
-/**
- * One check for a person at a terminal of 80 columns: the verdict first, then what was found, then
- * what was looked at. Pure.
- */
+/** Formats one check for a terminal of 80 columns: verdict, then findings, then gaps. Pure. */
 import { counted } from "./check.ts";
 import type { OnceResult } from "./once.ts";
 
@@ -25,7 +22,7 @@ function wrap(label: string, text: string): string[] {
   return lines.map((one, at) => `${(at === 0 ? label : "").padEnd(LABEL)}${one}`);
 }
 
-/** Text as a terminal may show it: nothing in it moves the cursor or hides a part. */
+/** Replaces characters that move the cursor or hide text. */
 function plain(text: string): string {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ");
 }
@@ -58,7 +55,6 @@ function fileSystemLine({ host }: OnceResult): string {
   return each.length === 0 ? "none on disks of this machine" : each.join(", ");
 }
 
-/** The whole summary, with its last line end. */
 export function formatSummary(result: OnceResult): string {
   const { findings, node_id, probes, simulated, verdict } = result;
   const lines = [

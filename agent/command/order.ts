@@ -1,8 +1,7 @@
 /**
- * Which ordered commands are carried out. Each id once, also over a restart: what was begun is
- * noted before it is done, and a command that comes again gets the answer it had. A command with an
- * older fence than one already seen was given to an earlier occupant of this slot and is refused.
- * Pure but for its own memory; `save` makes the notes durable.
+ * Admits orders: each id once, also over a restart. A command is noted before it runs, and a
+ * repeated one gets the stored answer. An older fence belongs to an earlier occupant of the slot
+ * and is refused. Pure but for its own memory; `save` makes the notes durable.
  */
 import * as v from "valibot";
 import { count } from "../../schema/number.ts";
@@ -10,31 +9,28 @@ import { AgentCommand, CommandResult } from "../../schema/report.ts";
 import { BootId } from "../../schema/id.ts";
 import { parseNote } from "../state-file.ts";
 
-/** Answers kept: a control plane has at most a few commands open for one node. */
+/** Stored answers: a control plane has a few commands open for one node. */
 const NOTES_MAX = 64;
 
 const Note = v.object({
   id: AgentCommand.entries.command_id,
   type: AgentCommand.entries.type,
-  /** In which boot it was begun: a reboot has worked when the boot is another. */
+  /** The boot in which it began: a reboot has succeeded in another boot. */
   boot_id: BootId,
   /** `null` while it runs. */
   result: v.nullable(CommandResult),
-  /** Whether the control plane has taken the result; notes of older releases do not say. */
+  /** The control plane has accepted the result; absent in notes of older releases. */
   delivered: v.optional(v.boolean(), true),
 });
-const Notes = v.object({
-  fence: count,
-  notes: v.array(Note),
-});
+const Notes = v.object({ fence: count, notes: v.array(Note) });
 type Note = v.InferOutput<typeof Note>;
 type Notes = v.InferOutput<typeof Notes>;
 
 export type Admission =
   | { kind: "run" }
-  /** It was answered before, or is refused now. */
+  /** The stored answer, or a refusal. */
   | { kind: "answer"; result: CommandResult }
-  /** It is being carried out; the answer follows. */
+  /** The answer follows. */
   | { kind: "running" };
 
 export class Orders {
@@ -43,31 +39,28 @@ export class Orders {
   readonly #save: (text: string) => void;
   readonly #running = new Set<string>();
 
-  /** `stored` is what `save` was last given, or `null`; anything unreadable counts as nothing. */
+  /** `stored` is the last text of `save`, or `null`. Commands are idempotent at their target. */
   constructor(stored: string | null, boot: BootId, save: (text: string) => void) {
-    this.#notes = readNotes(stored);
+    this.#notes = parseNote(Notes, stored) ?? { fence: 0, notes: [] };
     this.#boot = boot;
     this.#save = save;
   }
 
-  /**
-   * Results that an earlier process still had to deliver: a reboot that has happened, and a command
-   * that was done when the process or the machine ended before the report was out.
-   */
+  /** Results that an earlier process did not deliver, and the success of a reboot. */
   recover(): CommandResult[] {
     for (const note of this.#notes.notes) {
       if (note.result !== null || note.type !== "reboot" || note.boot_id === this.#boot) continue;
       note.result = resultOf(note.id, "succeeded", `booted as ${this.#boot}`, 0);
       note.delivered = false;
     }
-    // What was begun and not ended otherwise is forgotten: given again, it is done again.
+    // Other unfinished commands are forgotten, and run again when ordered again.
     this.#notes.notes = this.#notes.notes.filter((note) => note.result !== null);
     return this.#notes.notes.flatMap(({ result, delivered }) =>
       result && !delivered ? [result] : [],
     );
   }
 
-  /** The control plane has these results: no later process needs to deliver them. */
+  /** The control plane has accepted these results. */
   delivered(results: readonly CommandResult[]): void {
     const ids = new Set(results.map((result) => result.command_id));
     const owed = this.#notes.notes.filter((note) => {
@@ -119,9 +112,4 @@ export function resultOf(
 ): CommandResult {
   const text = output.slice(0, OUTPUT_CHARS_MAX);
   return { command_id: id, outcome, exit_code: exitCode, output: text };
-}
-
-/** A note that cannot be read is as good as none: commands are idempotent at their target. */
-function readNotes(stored: string | null): Notes {
-  return parseNote(Notes, stored) ?? { fence: 0, notes: [] };
 }

@@ -1,17 +1,18 @@
 /**
- * Whether a release is what the release key says it is, before any of it is downloaded to run. The
- * control plane signs `SHA256SUMS` as a whole; that list has a checksum for each file, and one for
- * the version itself, so that an old list, well signed, cannot pass for a newer release.
+ * Verifies a release before its binary is downloaded. The control plane signs `SHA256SUMS` as a
+ * whole; the list has a checksum of each file and of the version, so that a signed old list cannot
+ * pass for a newer release.
  *
  * Adapter: network.
  */
+import { readBytes } from "../bounded-text.ts";
 import type { Tls } from "../trust.ts";
 
 export type ReleaseAsk = {
   /** URL of the release, without a slash at its end. */
   folder: string;
   version: string;
-  /** The file of this machine's platform, and the checksum that the order names. */
+  /** File of this machine's platform, and its checksum by the order. */
   name: string;
   sha256: string;
   tls: Tls | null;
@@ -23,7 +24,7 @@ const SUMS = "SHA256SUMS";
 const BYTES_MAX = 64 * 1_024;
 const TIMEOUT_MS = 20_000;
 
-/** Why it is refused; `null` = it is signed. Throws what the network throws. */
+/** Why the release is refused; `null` = it is signed. Throws network errors. */
 export async function checkRelease(ask: ReleaseAsk): Promise<string | null> {
   const { folder, hasSigned, name, sha256, tls, version } = ask;
   const sums = await fetchSmall(`${folder}/${SUMS}`, tls);
@@ -56,13 +57,6 @@ async function fetchSmall(url: string, tls: Tls | null): Promise<Uint8Array | nu
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const response = await fetch(url, { redirect: "error", signal, ...(tls && { tls }) });
   if (response.status === 404) return null;
-  if (!response.ok || response.body === null) throw new Error(`${url}: ${response.status}`);
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body) {
-    bytes += chunk.byteLength;
-    if (bytes > BYTES_MAX) throw new Error(`${url}: more than ${BYTES_MAX} bytes`);
-    parts.push(chunk);
-  }
-  return Buffer.concat(parts);
+  if (!response.ok) throw new Error(`${url}: ${response.status}`);
+  return await readBytes(response, BYTES_MAX, url);
 }

@@ -1,7 +1,6 @@
 /**
- * The two commands that change the machine. They are carried out only if the agent was started with
- * `--allow-commands`, and only on the order of the control plane, which has drained the node
- * before.
+ * Runs the two commands that change the machine: only with `--allow-commands`, and only by order of
+ * the control plane, which has drained the node before.
  *
  * Adapter: child processes.
  */
@@ -11,13 +10,11 @@ import { resultOf } from "./order.ts";
 
 /** A reset takes 5 to 30 s per GPU; systemd answers at once. */
 const TIMEOUT_MS = 120_000;
-/**
- * What may name a GPU for `nvidia-smi -i`: UUID, index or PCI address. It never reaches a shell.
- */
+/** A GPU for `nvidia-smi -i`: UUID, index or PCI address. It never reaches a shell. */
 const GPU =
   /^(GPU-[0-9a-fA-F-]{36}|\d{1,3}|[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(\.[0-7])?)$/;
 
-/** Programs are looked for here only, whatever the agent's own environment says. */
+/** The agent's own PATH is ignored. */
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** Does one `reboot` or `gpu_reset`; parameter `gpu` names one GPU, without it all are reset. */
@@ -25,7 +22,7 @@ export async function runCommand(command: AgentCommand): Promise<CommandResult> 
   const id = command.command_id;
   switch (command.type) {
     case "diagnose":
-      return resultOf(id, "rejected", "diagnose is done by the agent itself", null);
+      return resultOf(id, "rejected", "diagnose is not a command of the machine", null);
     case "upgrade":
       return resultOf(id, "rejected", "upgrade is not a command of the machine", null);
     case "reboot":
@@ -33,18 +30,11 @@ export async function runCommand(command: AgentCommand): Promise<CommandResult> 
     case "gpu_reset": {
       const gpu = command.parameters["gpu"];
       if (gpu !== undefined && !GPU.test(gpu)) {
-        return resultOf(
-          id,
-          "rejected",
-          "parameter gpu must be a UUID, an index or a PCI address",
-          null,
-        );
+        const why = "parameter gpu must be a UUID, an index or a PCI address";
+        return resultOf(id, "rejected", why, null);
       }
-      return await spawn(id, [
-        "nvidia-smi",
-        "--gpu-reset",
-        ...(gpu === undefined ? [] : ["-i", gpu]),
-      ]);
+      const only = gpu === undefined ? [] : ["-i", gpu];
+      return await spawn(id, ["nvidia-smi", "--gpu-reset", ...only]);
     }
     default:
       return unreachable(command.type);

@@ -1,8 +1,8 @@
 /**
- * The way back of a new binary that nobody can talk to. After an upgrade the new program is on
- * trial: the first reply of the control plane ends it. One that is not heard within the time of its
- * order, or that has been started too often, puts the previous binary back and ends, which is part
- * of the order that it carries out. One that cannot even start was not put in place (`upgrade.ts`).
+ * Rolls back an upgrade that fails. The new program is on trial until the first reply of the
+ * control plane. Without a reply within the time of its order, or after too many starts, it
+ * restores the previous binary and ends. A binary that cannot start is never installed
+ * (`upgrade.ts`).
  *
  * Adapter: files.
  */
@@ -13,7 +13,7 @@ import { parseNote, type StateFiles } from "../state-file.ts";
 import { amount, count } from "../../schema/number.ts";
 
 export const TRIAL_FILE = "upgrade.json";
-/** Outlives the trial: what the running program replaced, which is what it may go back to. */
+/** Outlives the trial: the version that the running program replaced, for an ordered rollback. */
 const REPLACED_FILE = "replaced.json";
 
 const TrialNote = v.object({
@@ -28,19 +28,19 @@ export type TrialNote = v.InferOutput<typeof TrialNote>;
 
 const Replaced = v.object({ from: v.string(), to: v.string() });
 
-/** The version that `version` replaced by an order; `null` = none, or none that is known. */
+/** The version that `version` replaced by an order; `null` if unknown. */
 export function replacedBy(files: StateFiles, version: string): string | null {
   const replaced = parseNote(Replaced, files.load(REPLACED_FILE));
   return replaced?.to === version ? replaced.from : null;
 }
 
-/** A start takes a second, and systemd waits one in between: a crash loop of ten seconds. */
+/** A start takes a second, and systemd waits one between: a crash loop of ten seconds. */
 const STARTS_MAX = 5;
 
 export type Trial = {
-  /** The binary is back: this process has to end now. */
+  /** The previous binary is restored: this process must end now. */
   over: boolean;
-  /** The same way to the control plane; its first reply ends the trial. */
+  /** The same sender; its first reply ends the trial. */
   follow(sender: Sender): Sender;
 };
 
@@ -49,7 +49,7 @@ type TrialParts = {
   version: string;
   files: StateFiles;
   clock: Clock;
-  /** Says goodbye and ends the process: the previous binary is in place. */
+  /** Sends a last report and ends the process: the previous binary is in place. */
   leave: () => void;
   log: (level: "info" | "error", message: string, fields?: Record<string, unknown>) => void;
 };
@@ -63,18 +63,17 @@ export function openTrial(parts: TrialParts): Trial {
   const { from, to } = note;
   const end = (): void => void files.save(TRIAL_FILE, "null");
   if (to !== version) {
-    log("info", "back from an upgrade", { from: to, to: version });
+    log("info", "rolled back from an upgrade", { from: to, to: version });
     end();
     return NO_TRIAL;
   }
-  // By the new program, because an older one that ordered it may not have noted it.
+  // Stored by the new program: an older one may not store it.
   files.save(REPLACED_FILE, JSON.stringify({ from, to }));
   const goBack = (why: string): boolean => {
     try {
       fs.renameSync(`${binary}.previous`, binary);
     } catch (cause) {
-      // There is no way back: going on is all that is left.
-      log("error", "cannot go back", { why, cause: String(cause) });
+      log("error", "cannot roll back the upgrade", { why, cause: String(cause) });
       end();
       return false;
     }
@@ -83,13 +82,13 @@ export function openTrial(parts: TrialParts): Trial {
     return true;
   };
   const starts = note.starts + 1;
-  if (starts > STARTS_MAX && goBack(`started ${starts} times without a word`)) {
+  if (starts > STARTS_MAX && goBack(`started ${starts} times without a reply`)) {
     return { ...NO_TRIAL, over: true };
   }
   files.save(TRIAL_FILE, JSON.stringify({ ...note, starts }));
-  // From this start on: the clock of the wall may have been set in between.
+  // Counted from this start: the wall clock may have been set.
   const cancel = clock.after(note.confirm_ms, () => {
-    if (goBack(`not heard within ${Math.round(note.confirm_ms / 1_000)} s`)) leave();
+    if (goBack(`no reply within ${Math.round(note.confirm_ms / 1_000)} s`)) leave();
   });
   let open = true;
   return {

@@ -1,14 +1,11 @@
 /**
- * Carries out an ordered upgrade of this very program: downloads the release from its own control
- * plane, verifies it (`release-check.ts`), tries it, puts it in the place of the running binary,
- * keeps that one beside it (`navarch-node.previous`), and ends so that the service manager starts
- * the new one. Every step before the last rename can fail without a trace.
+ * Upgrades this program by order: downloads the release from its control plane, verifies it
+ * (`release-check.ts`), runs it once, replaces the running binary, keeps that as
+ * `navarch-node.previous`, and exits for the service manager to start the new one.
  *
- * An older release is refused whoever orders it: it may lack the repair of a hole that is known by
- * now. The one way back by order is to the very binary that the last upgrade replaced.
- *
- * It does not need `--allow-commands`, which guards the work on the node; what it needs is the
- * administrator's consent that the folder of the binary is writable to it (`allow-upgrades.conf`).
+ * An older release is refused, because it may lack a security fix; the only rollback by order is to
+ * the binary that the last upgrade replaced. Upgrades need no `--allow-commands`, but a writable
+ * folder of the binary (`allow-upgrades.conf`).
  *
  * Adapter: files, network, child processes.
  */
@@ -28,38 +25,38 @@ export type UpgradeParts = {
   version: string;
   /** Base URL of the control plane; an order names a path below it. */
   base: string;
-  /** Fetches what is needed to trust it; `null` = connections may be made. */
+  /** See `Trust.ready`. */
   ready: () => Promise<string | null>;
   tls: () => Tls | null;
-  /** As releases name it: `linux-amd64`. */
+  /** Named as in releases: `linux-amd64`. */
   platform: string;
   /** Whether the release key that this node was enrolled with signed these bytes. */
   hasSigned: ReleaseAsk["hasSigned"];
   files: StateFiles;
   /** Wall milliseconds. */
   now: () => number;
-  /** Says goodbye and ends the process, soon but not at once; the new binary is in place. */
+  /** Ends the process soon, after a last report; the new binary is in place. */
   leave: () => void;
 };
 
-/** A release is about 100 MB; whatever is larger than this is not one. */
+/** A release is about 100 MB. */
 const BYTES_MAX = 512 * 1_024 * 1_024;
-/** On a slow line of 10 Mbit/s a release takes 80 s; the order's own deadline is 3 min. */
+/** At 10 Mbit/s a release takes 80 s; the order's own deadline is 3 min. */
 const DOWNLOAD_MS = 150_000;
-/** `--version` takes 0.1 s; a machine whose work takes all cores is slow. */
+/** `--version` takes 0.1 s, more on a fully loaded machine. */
 const TRY_MS = 20_000;
-/** How long the new one may take to be heard before it goes back, if the order does not say. */
+/** Default time until the first reply, after which the new program rolls back. */
 const CONFIRM_MS = 180_000;
 
 export type Upgrader = (command: AgentCommand) => Promise<CommandResult>;
 
-/** One at a time: an order to go back waits for the one before it, which ends this process. */
+/** One at a time: a later order waits for the one before it, which ends this process. */
 export function openUpgrader(parts: UpgradeParts): Upgrader {
   let last: Promise<unknown> = Promise.resolve();
   let leaving = false;
   return (command) => {
     const turn = last.then(async () => {
-      // Not answered, so it is given again to the program that comes next.
+      // Unanswered, the order is repeated to the next program.
       if (leaving) return await new Promise<CommandResult>(() => {});
       const answer = await upgrade(command, parts).catch((cause: unknown) => {
         return resultOf(command.command_id, "failed", explain(cause), null);
@@ -97,9 +94,9 @@ async function upgrade(command: AgentCommand, parts: UpgradeParts): Promise<Comm
   const confirmMs = Number(parameters["confirm_ms"]) || CONFIRM_MS;
   const note: TrialNote = { from: version, to, at: now(), confirm_ms: confirmMs, starts: 0 };
   try {
-    // Noted first: a program that is in place without it would have no way back by itself.
+    // Noted first: without the note, the new program could not roll back.
     const unsaved = back === "true" ? null : files.save(TRIAL_FILE, JSON.stringify(note));
-    if (unsaved !== null) throw new Error(`cannot note the way back: ${unsaved}`);
+    if (unsaved !== null) throw new Error(`cannot store the note for a rollback: ${unsaved}`);
     if (back !== "true") keepPrevious(binary);
     fs.renameSync(made.path, binary);
     syncFolder(binary);
@@ -111,7 +108,7 @@ async function upgrade(command: AgentCommand, parts: UpgradeParts): Promise<Comm
   return resultOf(id, "succeeded", `${to} is in place of ${version}; restarting`, 0);
 }
 
-/** Why it would be a step back from what runs, or `null`. */
+/** Why `to` would be a downgrade, or `null`. */
 function whyOlder(to: string, version: string): string | null {
   const order = compareVersions(to, version);
   if (order !== null && order >= 0) return null;
@@ -119,13 +116,13 @@ function whyOlder(to: string, version: string): string | null {
   return `${to} ${known} ${version}: a downgrade needs a person at the machine`;
 }
 
-/** Why it is not the release that the last upgrade replaced by the running one, or `null`. */
+/** Why `to` is not the release that the last upgrade replaced, or `null`. */
 function whyNotBack(to: string, { files, version }: UpgradeParts): string | null {
   if (replacedBy(files, version) === to) return null;
   return `${to} is not what ${version} replaced: a downgrade needs a person at the machine`;
 }
 
-/** Why nothing can be put beside the binary, or `null`. */
+/** Why the folder of the binary is not writable, or `null`. */
 export function whyBarred(binary: string): string | null {
   try {
     fs.accessSync(dirname(binary), fs.constants.W_OK);
@@ -146,7 +143,7 @@ function previousOf(binary: string): Made {
   return { ok: false, why: `${path} does not exist` };
 }
 
-/** The binary under another name, without a moment in which either name is missing. */
+/** Links the binary to its previous name; neither name is ever missing. */
 function keepPrevious(binary: string): void {
   const fresh = `${previousPath(binary)}.new`;
   fs.rmSync(fresh, { force: true });
@@ -160,7 +157,7 @@ async function download(
 ): Promise<Made> {
   const { base, binary, platform, ready, tls } = parts;
   const { url = "", sha256 = "", version = "" } = parameters;
-  // A path of its own control plane and nothing else: `//host` would be another's.
+  // A path of its own control plane: `//host` would be another host.
   if (!/^\/[A-Za-z0-9][A-Za-z0-9._~+%/-]*$/.test(url)) {
     return { ok: false, why: "parameter url must be a path of the control plane" };
   }
@@ -190,7 +187,7 @@ async function download(
   }
 }
 
-/** Writes what is there, durable and executable; the answer is its SHA-256, hex. */
+/** Downloads a durable, executable file; answers its SHA-256, hex. */
 async function fetchInto(url: string, path: string, tls: Tls | null): Promise<string> {
   const signal = AbortSignal.timeout(DOWNLOAD_MS);
   const response = await fetch(url, { redirect: "error", signal, ...(tls && { tls }) });
@@ -206,7 +203,7 @@ async function fetchInto(url: string, path: string, tls: Tls | null): Promise<st
       hash.update(chunk);
       writeAll(file, chunk);
     }
-    // The unit's umask would leave it to root alone, and people run it too.
+    // The unit's umask would restrict it to root.
     fs.fchmodSync(file, 0o755);
     fs.fsyncSync(file);
     return hash.digest("hex");
@@ -215,7 +212,7 @@ async function fetchInto(url: string, path: string, tls: Tls | null): Promise<st
   }
 }
 
-/** Whether the file runs on this machine and is what the order says; `null` = it is. */
+/** Why the file does not run here as `version`, or `null`. */
 async function tryOut(path: string, version: string): Promise<string | null> {
   try {
     const child = Bun.spawn([path, "--version"], {
@@ -224,9 +221,10 @@ async function tryOut(path: string, version: string): Promise<string | null> {
       stdio: ["ignore", "pipe", "ignore"],
       timeout: TRY_MS,
     });
-    const [said] = await Promise.all([child.stdout.text(), child.exited]);
-    if (said.trim() === `navarch-node ${version}`) return null;
-    return `${path} says ${JSON.stringify(said.trim().slice(0, 80))}, not navarch-node ${version}`;
+    const [output] = await Promise.all([child.stdout.text(), child.exited]);
+    const found = output.trim();
+    if (found === `navarch-node ${version}`) return null;
+    return `${path} prints ${JSON.stringify(found.slice(0, 80))}, not navarch-node ${version}`;
   } catch (cause) {
     return `${path} does not run: ${explain(cause)}`;
   }

@@ -77,7 +77,7 @@ test("an agent says that it has a token where it was given a file, and nowhere e
   const says = (env: Record<string, string>): unknown => {
     const parsed = parseOptions([], env, "n1", 0);
     if (parsed.kind !== "options") throw new Error(JSON.stringify(parsed));
-    return createInventory(parsed.options, machine, "n1")([]).capabilities;
+    return createInventory(parsed.options, machine, "n1", [])([]).capabilities;
   };
   expect(says({ NAVARCH_POD_TOKEN_FILE: "/run/token" })).toEqual(["diagnose", "pod_token"]);
   expect(says({})).toEqual(["diagnose"]);
