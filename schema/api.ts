@@ -1,7 +1,6 @@
 /**
- * What the HTTP interface answers: snake_case keys, full enum names, RFC 3339 times. Types only,
- * shared by the routes that print them and the commands that read them; inside the product the life
- * cycle is `Phase`, and these are its two projections.
+ * Responses of the HTTP interface, shared by routes and commands: snake_case keys, full enum names,
+ * RFC 3339 times. Node status and instance state are two projections of `Phase`.
  */
 import type { WaitReason } from "./plan.ts";
 import type { BreakerState, Cause } from "./safety.ts";
@@ -58,23 +57,22 @@ export type HealthEventView = {
 
 export type CordonView = { by: string; why: string; at: string };
 
-/** The node's object in Kubernetes; both directions of a cordon are shown. */
 export type KubeNodeView = {
   name: string;
   uid: string;
   matched_by: string;
   unschedulable: boolean;
-  /** The product's own mark is on it. */
+  /** Navarch's mark is on it. */
   marked: boolean;
-  /** Others who hold it unschedulable. */
+  /** Other owners that hold it unschedulable. */
   held_by: string[];
   hold: boolean;
   absent_since: string | null;
-  /** Why the object is still there though its machine is gone. */
+  /** Why the object stays although its machine is gone. */
   stays?: string | null;
 };
 
-/** What draining a node asks of one pod. */
+/** What a drain does with one pod. */
 export type PodPlanView = {
   namespace: string;
   name: string;
@@ -137,12 +135,10 @@ export type PoolView = {
   conditions: string[];
 };
 
-/** A person's word that something must not go on by itself, and until when; `null` = no end. */
+/** A hold or freeze by a person; `until` `null` = no end. */
 export type HoldView = { by: string; why: string; at: string | null; until: string | null };
 
-/**
- * A scope that is slowed down (docs/reference/safety.md#breaker); one that is closed is not shown.
- */
+/** A circuit breaker that is not closed (docs/reference/safety.md#breaker). */
 export type BreakerView = {
   scope: string;
   state: BreakerState;
@@ -151,7 +147,7 @@ export type BreakerView = {
   cause: { attribute: Cause["attribute"]; value: string } | null;
 };
 
-/** A place and set-up at which new nodes do not come up. */
+/** An offer and set-up at which new nodes do not come up. */
 export type SuspectView = {
   pool: string;
   /** `<provider>/<region>/<zone>/<type>#<set-up>`. */
@@ -160,21 +156,21 @@ export type SuspectView = {
   next_try: string | null;
 };
 
-/** How much of a limit is used in one scope; `max` 0 = none may. */
+/** Use of a limit in one scope; `max` 0 = none may. */
 export type RoomView = { scope: string; rung: string; used: number; max: number };
 
-/** What is billed in one scope, in dollars an hour; `null` = no ceiling. */
+/** Cost of one scope, dollars per hour; `null` = no ceiling. */
 export type BillView = {
   scope: string;
   per_hour: number;
   per_hour_max: number | null;
   instances: number;
   instances_max: number | null;
-  /** Instances whose price nobody told. */
+  /** Instances whose price is unknown. */
   unknown_prices: number;
 };
 
-/** An instance whose end was asked for and is not confirmed (docs/reference/safety.md#spend). */
+/** An instance whose termination is not confirmed (docs/reference/safety.md#spend). */
 export type BilledView = {
   instance_id: string;
   node_id: string;
@@ -194,42 +190,38 @@ export type QuarantinedGpuView = {
   refused: number;
 };
 
-/** What the safety machinery holds back now, and by what it would. */
+/** Active safety limits, and the use of each. */
 export type SafetyView = {
   frozen: HoldView | null;
-  /** Why nothing that is seen is trusted. */
+  /** Why observations are unreliable. */
   blind: string[];
-  /** What keeps the loop, or a pool of it, from acting. */
+  /** Why the loop, or a pool, cannot act. */
   broken: string | null;
   holds: (HoldView & { pool: string })[];
   breakers: BreakerView[];
   quarantined: { rule: string; at: string; why: string }[];
   suspects: SuspectView[];
-  /** Racks only while something of theirs is in use. */
+  /** Racks only while in use. */
   budgets: RoomView[];
   bills: BillView[];
   still_billed: { count: number; per_hour: number; unknown_prices: number; oldest: BilledView[] };
   lemons: { count: number; refused: number; newest: QuarantinedGpuView[] };
-  /** Hardware failures per 1,000 node-days, as believed now. */
+  /** Learned hardware failures per 1,000 node-days. */
   failure_rate: number;
-  /** Waits of the newest plan by reason; only those there are. */
+  /** Waits of the newest plan by reason. */
   waits: Partial<Record<WaitReason, number>>;
   providers: {
     name: string;
-    /**
-     * How a repeated ask is recognised (docs/reference/providers.md#classes), and what follows from
-     * it.
-     */
+    /** How repeated purchases are recognised (docs/reference/providers.md#classes). */
     class: string;
     guarantee: string;
-    /** Why nothing can be bought there. */
+    /** Why nothing can be bought. */
     unavailable: string | null;
-    /** Why what is bought there does not come up. */
+    /** Why bought machines do not come up. */
     trouble?: string | null;
   }[];
 };
 
-/** The seven documented keys first, then ours. */
 export type PoolStatusView = {
   name: string;
   total_nodes: number;
@@ -248,7 +240,7 @@ export type PoolStatusView = {
   queue_depth: number | null;
   last_scale_at: string | null;
   hold: HoldView | null;
-  /** Of the pool, the fleet, and the domains that its nodes are in. */
+  /** Of the pool, the fleet, and its nodes' domains. */
   breakers: BreakerView[];
   suspects: SuspectView[];
   conditions: string[];
@@ -292,7 +284,7 @@ export type PlanView = {
   frozen: string | null;
 };
 
-/** Why something is as it is, what happens next and when, and what is in the way. */
+/** State with its causes, the next step with its time, and blockers. */
 export type ExplainView = {
   subject: string;
   kind: "node" | "pool" | "instance";
@@ -303,7 +295,7 @@ export type ExplainView = {
   next: string | null;
   earliest: string | null;
   blockers: string[];
-  /** What may still be lost and spent around it, and what is used of that. */
+  /** Budgets around it, and their use. */
   limits?: string[];
   /** Commands that show more of it. */
   see?: string[];
@@ -321,7 +313,7 @@ export type InstanceView = {
   created_at: string;
   status_message: string | null;
   price_per_hour: number | null;
-  /** Since when its end has been asked for without the cloud's word that it ended. */
+  /** Since when its termination is requested and not confirmed. */
   ending_since: string | null;
 };
 
@@ -333,7 +325,7 @@ export type VersionView = {
   platform: string;
 };
 
-/** Every code of a refusal, with its HTTP status. */
+/** Error codes with their HTTP status. */
 export const ERROR_STATUS = {
   invalid_argument: 400,
   unauthenticated: 401,

@@ -7,22 +7,19 @@ export const ROLES = ["admin", "operator", "viewer", "node"] as const;
 export type Role = (typeof ROLES)[number];
 
 /**
- * How far the credentials of one node have come. They are derived (`security/auth.ts`), so only
- * numbers are kept: 0 is the one that a provider or bootstrap places and that needs no row.
+ * The rotation of a node's credentials, which are derived (`security/auth.ts`). Number 0 is the one
+ * that a provider or the set-up places; it has no row.
  */
 export const NodeKey = v.object({
   /** The newest that was made. */
   number: count,
-  /** Anything older is refused: the newest that was ever shown, or where a join drew the line. */
+  /** Older numbers are refused: the newest that was used, or set by a join. */
   floor: count,
   /** Wall milliseconds at which the newest was made. */
   at: instant,
-  /** When the newest was shown first; `null` = not yet, so it is offered with every reply. */
+  /** First use of the newest; until then (`null`) every reply offers it. */
   usedAt: v.nullable(instant),
-  /**
-   * From then on only the newest counts, shown or not: a person asked for it. `null` = an older one
-   * lives until the newest was shown, however long its agent is cut off.
-   */
+  /** From then on only the newest counts; `null` = an older one is valid until its first use. */
   deadline: v.nullable(instant),
 });
 export type NodeKey = v.InferOutput<typeof NodeKey>;
@@ -41,27 +38,21 @@ export const Credential = v.object({
   revokedAt: v.nullable(instant),
   /** Only of a `node` credential, whose `hash` is its id and matches no token. */
   key: v.optional(NodeKey),
-  /** It was given for a join token that named the node: a person said which machine it is. */
+  /** Given for a join token that named the node, by a person. */
   vouched: v.optional(v.boolean()),
   /** The pool of that join token: its agent may name no other. Absent in older rows. */
   pool: v.optional(PoolName),
 });
 export type Credential = v.InferOutput<typeof Credential>;
 
-/**
- * What a role may do beyond its own agent calls; each right includes those of the roles below it.
- */
 const RANK: Record<Role, number> = { node: 0, viewer: 1, operator: 2, admin: 3 };
 
-/**
- * True if `role` includes what `needed` may do. A node is below every human role and has none of
- * their rights.
- */
+/** True if `role` includes the rights of `needed`. A node has none of them. */
 export function roleIncludes(role: Role, needed: Exclude<Role, "node">): boolean {
   return RANK[role] >= RANK[needed];
 }
 
-/** A credential as it is told; times are RFC 3339. */
+/** A credential without its hash; times are RFC 3339. */
 export type TokenView = {
   id: string;
   role: string;

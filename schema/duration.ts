@@ -10,19 +10,14 @@ const UNIT: Record<string, number> = {
   m: 60_000,
   h: 3_600_000,
 };
-/**
- * A thousand years. Longer ones cannot be meant, and an instant made of one would be beyond what
- * a calendar can say (`Date` ends in the year 275,760).
- */
+/** A thousand years: an instant plus a longer one may be beyond `Date`'s range. */
 const DURATION_MS_MAX = 1_000 * 365.25 * 24 * 3_600_000;
 const PART = /(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)/y;
 
 export type DurationAnswer =
   { ok: true; ms: number } | { ok: false; message: string; hint: string | null };
 
-/**
- * Reads one duration. The error says what was expected and, where it can, what to write instead.
- */
+/** The error names what to write instead where it can. */
 export function parseDuration(text: string | number): DurationAnswer {
   if (typeof text === "number") {
     if (text === 0) return { ok: true, ms: 0 };

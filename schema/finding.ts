@@ -1,7 +1,6 @@
 /**
- * A finding: one thing the agent saw that may matter to health. It is evidence, never a verdict;
- * the control plane judges it (`health/`). The shape is the one `navarch-node --once` prints, plus
- * where the evidence came from.
+ * A finding: evidence of an agent that may matter to health, never a verdict; the control plane
+ * judges it (`health/`). `navarch-node --once` prints the same shape.
  */
 import * as v from "valibot";
 import { BootId } from "./id.ts";
@@ -26,10 +25,7 @@ export const FINDING_KINDS = [
   "throttle",
   "nvlink",
   "pcie",
-  /**
-   * A GPU is gone: NVML code 15, a count below the baseline, or "fallen off the bus" without an
-   * Xid.
-   */
+  /** A GPU is gone: NVML code 15, a low count, or "fallen off the bus" without an Xid. */
   "lost",
   /** The driver or its library is missing, mismatched, hung or crashed. */
   "driver",
@@ -40,16 +36,15 @@ export const FINDING_KINDS = [
 ] as const;
 export type FindingKind = (typeof FINDING_KINDS)[number];
 
-/** How bad the *reporter* thinks it is; the policy decides what it means. */
+/** The reporter's severity; the policy decides what it means. */
 export const SEVERITIES = ["info", "warning", "serious", "fatal"] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 
 /**
- * Values that a rule may look at: `event.metrics` in CEL. What is beyond the bounds is left out: 64
- * held findings of a report's size each would make a document of 16 MB, written again with each
- * report, and ten thousand in the history fill the disk.
+ * `event.metrics` in CEL, bounded: 64 held findings of a report's size would make a document of
+ * 16 MB, written with each report.
  */
 export const Metrics = v.pipe(
   v.record(short(64), v.union([reading, v.boolean(), short(256)])),
@@ -78,7 +73,7 @@ export const Finding = v.object({
   reason: v.nullish(short(64), null),
   /** Normalised `dddd:bb:dd.f`, lower case, or `null` for the whole node. */
   pci: v.nullish(short(32), null),
-  /** −1 is never used: a node-wide finding has `null`. */
+  /** `null` for the whole node. */
   gpu_index: v.nullish(v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)), null),
   gpu_uuid: v.nullish(short(96), null),
   /** MIG attribution of the kernel log, `{gi, ci}`. */
@@ -92,7 +87,7 @@ export const Finding = v.object({
   severity: v.picklist(SEVERITIES),
   message: short(LIMIT.messageCharsMax),
   metrics: v.nullish(Metrics, {}),
-  /** `kmsg` | `nvml` | `probe` | `sim`: where it was seen. */
+  /** `kmsg` | `nvml` | `probe` | `sim`. */
   source: short(16),
   /** True if the PCI address is not one of this machine's GPUs: counted, never judged. */
   foreign: v.nullish(v.boolean(), false),
@@ -103,32 +98,25 @@ export const Finding = v.object({
 });
 export type Finding = v.InferOutput<typeof Finding>;
 
-/** A finding of the whole node, but for what is given. */
+/** A finding of the whole node, with the given fields. */
 export function newFinding(
   given: Pick<Finding, "at" | "boot_id" | "message" | "source"> & Partial<Finding>,
 ): Finding {
   const place = { code: null, reason: null, pci: null, gpu_index: null, gpu_uuid: null };
   const program = { mig: null, pid: null, process_name: null };
   const { at, boot_id, message, source } = given;
-  const said = { at, boot_id, severity: "warning" as const, message, metrics: {}, source };
+  const event = { at, boot_id, severity: "warning" as const, message, metrics: {}, source };
   const marks = { foreign: false, injected: false, kmsg_seq: null };
-  return { kind: "host", ...place, ...program, ...said, ...marks, ...given };
+  return { kind: "host", ...place, ...program, ...event, ...marks, ...given };
 }
 
-/** A finding as it travels: numbered by the spool, so that a replay is recognised. */
-export const SpooledFinding = v.object({
-  seq,
-  finding: Finding,
-});
+/** A finding numbered by the spool, so that a repeated one is recognised. */
+export const SpooledFinding = v.object({ seq, finding: Finding });
 export type SpooledFinding = v.InferOutput<typeof SpooledFinding>;
 
-/**
- * A counted hole in the stream: what was dropped when the spool was full, or lost by the kernel
- * ring.
- */
+/** Findings that were dropped by a full spool or lost by the kernel ring. */
 export const Gap = v.object({
   seq,
-  /** `spool_full` | `kernel_ring` | `malformed`. */
   reason: v.picklist(["spool_full", "kernel_ring", "malformed"]),
   count: positive,
   at: InstantText,

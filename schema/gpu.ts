@@ -1,7 +1,6 @@
 /**
- * What an agent tells about GPUs: identity, which changes rarely, and a sample, which changes all
- * the time. Units are in the names; a value that could not be read is `null` or absent, never zero
- * (absence means not known, 0 means measured zero).
+ * GPUs as agents report them: identity, and samples. Units are in the names; a value that could not
+ * be read is `null` or absent, never zero.
  */
 import * as v from "valibot";
 import { LIMIT } from "./limit.ts";
@@ -14,10 +13,7 @@ export const GpuIdentity = v.object({
   index: v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)),
   uuid: text(96),
   name: text(96),
-  /**
-   * NVML form `00000000:18:00.0`; compare as numbers, never as text
-   * (docs/reference/nvml.md#pitfalls).
-   */
+  /** NVML form `00000000:18:00.0`; compare as numbers (docs/reference/nvml.md#pitfalls). */
   pci_bus_id: text(32),
   serial: v.nullish(text(64)),
   /** Bytes. */
@@ -28,7 +24,6 @@ export const GpuIdentity = v.object({
 });
 export type GpuIdentity = v.InferOutput<typeof GpuIdentity>;
 
-/** Readings of one GPU that are plain numbers. */
 export const GPU_READINGS = [
   "temperature_celsius",
   "memory_temperature_celsius",
@@ -58,25 +53,20 @@ export const GPU_READINGS = [
 ] as const;
 export type GpuReading = (typeof GPU_READINGS)[number];
 
-/** Readings of one GPU that are true or false. */
 export const GPU_FLAGS = ["remap_pending", "remap_failure"] as const;
 
 function entriesOf<const K extends string, S>(keys: readonly K[], schema: S): Record<K, S> {
-  // Every key is in it, which the type of `fromEntries` cannot say.
   return Object.fromEntries(keys.map((key) => [key, schema])) as Record<K, S>;
 }
 
-/** One reading of one GPU. Everything but the key may be missing. */
+/** Everything but index and UUID may be missing. */
 export const GpuSample = v.object({
   index: v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)),
   uuid: text(96),
   ...entriesOf(GPU_READINGS, v.nullish(reading)),
   utilization_percent: v.nullish(percentReading),
   ...entriesOf(GPU_FLAGS, v.nullish(v.boolean())),
-  /**
-   * Compute processes on the GPU; `null` when it cannot be told. Drain without a scheduler waits on
-   * it.
-   */
+  /** Compute processes; `null` if unknown. A drain without a scheduler waits for 0. */
   processes: v.nullish(count),
 });
 export type GpuSample = v.InferOutput<typeof GpuSample>;

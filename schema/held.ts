@@ -1,7 +1,6 @@
 /**
- * What judging must remember about one node, in a form that can be stored in the node's document:
- * the findings that are part of its verdict until something clears them, and the short history that
- * windowed rules count. Both are bounded, so that a flood can never grow a document.
+ * Judged findings in a node's document: those that are part of its verdict until they are over, and
+ * the history in which rules with a window count. Both are bounded.
  */
 import * as v from "valibot";
 import { Finding } from "./finding.ts";
@@ -11,11 +10,7 @@ import { Judgement } from "./policy.ts";
 
 /** One latched finding. All times are milliseconds of the control plane's clock. */
 export const HeldFinding = v.object({
-  /**
-   * `<kind>/<code>/<gpu>` with a code, else `<kind>/<reason>/<gpu>`; gpu = UUID, else PCI address,
-   * else `node`. The second form is the one of `Check.active`, which is how a check says "still
-   * true".
-   */
+  /** `<kind>/<code>/<gpu>` with a code, else `<kind>/<reason>/<gpu>` as in `Check.active`. */
   key: v.pipe(v.string(), v.maxLength(200)),
   /** The occurrence that decided: the worst so far, and of equals the newest. */
   finding: Finding,
@@ -26,19 +21,16 @@ export const HeldFinding = v.object({
   count: positive,
   /** Clean evaluations in a row since `lastAt`. */
   cleanSince: count,
-  /** The agent's version that said so last; absent in older documents. */
+  /** Version of the agent that reported it last; absent in older documents. */
   agent: v.optional(v.nullable(v.string())),
-  /**
-   * A reset of this GPU was seen since `lastAt`; what is missing for a release is a clean check.
-   */
+  /** A reset of this GPU was seen since `lastAt`; a clean check is missing. */
   resetSeen: v.nullish(v.boolean(), false),
 });
 export type HeldFinding = v.InferOutput<typeof HeldFinding>;
 
 /**
- * One stretch in which a rule kept matching the same thing on the same GPU. Lines of one burst form
- * one stretch, so counting stretches counts faults and not printed lines. Times are the node's own
- * (`Finding.at`), milliseconds since the epoch.
+ * A stretch in which a rule matched the same fault on one GPU; lines close together are one
+ * stretch. Times are the node's own (`Finding.at`), milliseconds since the epoch.
  */
 export const PastFinding = v.object({
   rule: v.pipe(v.string(), v.maxLength(128)),
@@ -49,11 +41,11 @@ export const PastFinding = v.object({
   fromAt: instantOfNode,
   toAt: instantOfNode,
   count: positive,
-  /** Matched while the rule was a shadow or in quarantine: it decided nothing. */
+  /** Matched a shadow or suspended rule. */
   shadow: v.optional(v.boolean()),
 });
 export type PastFinding = v.InferOutput<typeof PastFinding>;
 
-/** What came before on this node, oldest first. Stored beside the held findings. */
+/** Oldest first. */
 export const FindingHistory = v.pipe(v.array(PastFinding), v.maxLength(256));
 export type FindingHistory = readonly PastFinding[];

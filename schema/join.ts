@@ -1,7 +1,6 @@
 /**
- * How a machine that nobody has placed a credential on gets one: it shows a short-lived join token
- * once and is given a credential of its own. The request and the reply travel between agents and
- * control planes of different ages; the views are for people.
+ * Joining: a machine without a credential presents a short-lived join token once and receives its
+ * own. Requests and replies travel between versions; the views are for people.
  */
 import * as v from "valibot";
 import { NodeId, PoolName } from "./id.ts";
@@ -10,12 +9,11 @@ import { count, instant, positive } from "./number.ts";
 
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 
-/** What every join token begins with, so that a person and a log filter know one. */
 export const JOIN_PREFIX = "nvj.";
 
 /**
- * 256 bits in base64url, and behind them the fingerprint of the control plane's key (hex), for the
- * agent that joins. An agent sends the first part alone; one older than the second sends both.
+ * 256 bits in base64url, then the fingerprint of the control plane's key (hex). An agent sends the
+ * first part; older agents send both.
  */
 export const JoinSecret = v.pipe(
   v.string(),
@@ -31,18 +29,17 @@ export function readJoinToken(token: string): { secret: string; fingerprint: str
   return { secret, fingerprint: hex === null ? null : `sha256:${hex}` };
 }
 
-/** As a person gets it. */
 export function formatJoinToken(secret: string, fingerprint: string | null): string {
   return fingerprint === null ? secret : `${secret}.${fingerprint.replace("sha256:", "")}`;
 }
 
 export const JoinRequest = v.object({
   token: JoinSecret,
-  /** Whom the agent believes to be; the reply says who it is. */
+  /** The agent's own id; the reply has the one to use. */
   node_id: NodeId,
   /**
-   * Chosen by the agent and stored before it asks: the same token and nonce again is the same
-   * join, whose answer was lost on the way. At least 128 bits, because whoever knows both may ask.
+   * Chosen by the agent and stored first: the same token and nonce is the same join, whose reply
+   * was lost. At least 128 bits, because token and nonce together give the credential.
    */
   nonce: v.pipe(
     v.string(),
@@ -81,9 +78,8 @@ export const JoinToken = v.object({
 });
 export type JoinToken = v.InferOutput<typeof JoinToken>;
 
-/** One use. */
 export const JoinUse = v.object({
-  /** Whom the agent said to be, and whom the credential is for. */
+  /** The agent's own id, and the id of the credential. */
   asked: NodeId,
   node: NodeId,
   /** Number of the credential that was given (`NodeKey`). */

@@ -1,7 +1,4 @@
-/**
- * Every bound in one place (law 7: everything has a limit). A limit is part of the contract: both
- * sides enforce it, and raising one is a change of the contract, not of a constant in some loop.
- */
+/** Every bound that both programs enforce (law 7). Raising one is a change of the contract. */
 export const LIMIT = {
   /** One agent request body; 8 GPUs with 50 findings fit in 40 KiB. */
   reportBytesMax: 256 * 1024,
@@ -10,9 +7,8 @@ export const LIMIT = {
   /** Findings in one report. The spool sends the rest in the next one, in order. */
   findingsPerReportMax: 200,
   /**
-   * What one node may send: so much at once, then so much a second. An honest agent sends a report
-   * every 10 s; after an outage its spool of 64 MiB is taken in within three minutes. `news` are
-   * findings, gaps and results.
+   * What one node may send. An agent reports every 10 s; after an outage its spool of 64 MiB is
+   * accepted within three minutes. `news` are findings, gaps and results.
    */
   node: {
     reports: { burst: 200, perSecond: 10 },
@@ -20,20 +16,17 @@ export const LIMIT = {
     news: { burst: 4_000, perSecond: 400 },
     connections: { burst: 20, perSecond: 0.5 },
   },
-  /** Connections of agents that have not yet said which node they are. */
+  /** Connections of agents before their first report. */
   unnamedStreamsMax: 4_096,
-  /** Milliseconds that an agent waits at most before it tries to reach its server again. */
+  /** Longest pause between an agent's attempts to reach its server. */
   agentPauseMsMax: 60_000,
   /** GPUs of one node. The largest shipping baseboard has 16. */
   gpusPerNodeMax: 64,
-  /**
-   * Findings held against one node; beyond it the least severe, then oldest, is merged into a
-   * count.
-   */
+  /** Beyond it the least severe, then oldest finding is merged into a count. */
   heldFindingsMax: 64,
   /** Two names for each finding that was held or kept aside. */
   droppedMax: 256,
-  /** Text of one finding as sent: kernel records are at most about 1 KiB after unescaping. */
+  /** Text of one finding: kernel records have at most about 1 KiB after unescaping. */
   messageCharsMax: 1_024,
   /** Measured values of one finding, and the characters of their names and texts together. */
   metricsMax: 64,
@@ -51,18 +44,15 @@ export const LIMIT = {
   labelsMax: 64,
   /** Default bound of the agent's on-disk spool. */
   spoolBytesMax: 64 * 1024 * 1024,
-  /**
-   * Events, findings and finished operations kept in the store. Beyond the bound the nodes with the
-   * most rows lose their oldest; one node never keeps more than its own bound.
-   */
+  /** Rows kept in the store. Beyond the bound the nodes with the most rows lose their oldest. */
   eventsKeptMax: 200_000,
   eventsPerNodeMax: 10_000,
   findingsKeptMax: 200_000,
   findingsPerNodeMax: 10_000,
   operationsKeptMax: 50_000,
   /**
-   * Series of XID errors by GPU, of one node and of all; codes in the series of a pool; providers
-   * that nodes name and nobody configured. More are counted as `other`.
+   * Metric series of XIDs by GPU, of one node and of all; XID codes of a pool; providers that are
+   * not configured. More are counted as `other`.
    */
   xidSeriesPerNodeMax: 64,
   xidSeriesMax: 50_000,
@@ -72,16 +62,16 @@ export const LIMIT = {
   bootstrapsKeptMax: 50,
   /** Unreadable rows kept with their text, newest first. */
   quarantineKeptMax: 1_000,
-  /** Audit rows of calls that changed something; and of refused ones, which push out only those. */
+  /** Audit rows of calls, and of refused calls. */
   auditKeptMax: 100_000,
   auditRefusedKeptMax: 50_000,
-  /** Join tokens that can still be used; a forgotten script must not fill the store. */
+  /** Join tokens that can still be used. */
   joinTokensMax: 1_000,
-  /** A machine's join request, which is read before its sender is known. */
+  /** A join request, which is read before its sender is authenticated. */
   joinBytesMax: 16 * 1024,
   /** A service-account token: one signed with RSA-4096 and long names has some 2,000. */
   podTokenCharsMax: 8_192,
-  /** A request body arrives as a whole within this time, however often a byte of it comes. */
+  /** Time for a whole request body. */
   bodyMsMax: 20_000,
   /** Bytes of request bodies in memory at once, of all callers together. */
   bodiesBytesMax: 32 * 1024 * 1024,

@@ -1,7 +1,8 @@
 /**
- * A Node, the central entity: created when the plan decides to buy it, before any cloud instance
- * exists, and `gone` at its end. Instance, agent and scheduler objects are facts about it, matched
- * by identities that are not reused. Instants are wall-clock milliseconds; durations end in `Ms`.
+ * Schemas of a Node, the central entity: created when the plan decides to buy it, before an
+ * instance exists, and `gone` at its end. Instance, agent and scheduler objects are facts about it,
+ * matched by identities that are not reused. Instants are wall-clock milliseconds; durations end in
+ * `Ms`.
  */
 import * as v from "valibot";
 import { FindingHistory, HeldFinding } from "./held.ts";
@@ -25,16 +26,13 @@ export const PURPOSES = [
   "scale_down",
   /** A person requested it. The slot is filled again unless the pool was made smaller. */
   "operator",
-  /**
-   * It never came up or failed its first check: the slot gets a new node, and the pool's guard
-   * counts it.
-   */
+  /** It never came up or failed its first check: replaced, and counted by the pool's guard. */
   "failed",
-  /** The cloud returned hardware that failed before; its offer is backed off. */
+  /** The cloud returned hardware that failed before: its offer is backed off. */
   "lemon",
   /** An instance of this fleet that no slot needs. */
   "surplus",
-  /** Someone else removed the instance: no hardware failure, the slot gets a new node. */
+  /** The instance was removed outside Navarch: the slot gets a new node. */
   "lost",
 ] as const;
 export type Purpose = (typeof PURPOSES)[number];
@@ -74,7 +72,7 @@ export const Phase = v.variant("kind", [
     kind: v.literal("repairing"),
     since: instant,
     rung: v.picklist(["gpu-reset", "reboot"]),
-    /** The boot that was ended; whatever is reported under it is history. */
+    /** The boot that was ended; its reports are history. */
     bootId: v.nullish(text, null),
   }),
   /** `surge`: waits until its replacement is verified before it drains. */
@@ -110,16 +108,11 @@ export const InstanceFact = v.object({
   externalIp: v.nullable(text),
   pricePerHour: v.nullable(finite),
   boundAt: instant,
-  /**
-   * First complete listing, begun after `boundAt`, that did not show it; `null` while it is listed.
-   */
+  /** First complete listing after `boundAt` without it; `null` while it is listed. */
   absentSince: v.nullable(instant),
   /** Consecutive complete listings without it; one alone proves nothing. */
   absentListings: v.nullish(count, 0),
-  /**
-   * The machine's SSH host keys as its provider reports them, in OpenSSH's format; empty if
-   * unknown.
-   */
+  /** SSH host keys as the provider reports them, in OpenSSH's format; empty if unknown. */
   hostKeys: v.optional(v.pipe(v.array(text), v.maxLength(16))),
   /** Adopted by its tags and older than this record: it may have served for long. */
   adopted: v.optional(v.boolean()),
@@ -129,10 +122,7 @@ export type InstanceFact = v.InferOutput<typeof InstanceFact>;
 /** The `tokenProblem` of a token that is still to be reviewed; it raises no alarm. */
 export const TOKEN_UNCHECKED = "its pod token is not checked yet";
 
-/**
- * Where an agent's reports come from, as observed here; the agent cannot choose it. It proves which
- * Node object is the agent's.
- */
+/** Where an agent's reports come from, as observed here; proves which Node object is its own. */
 export const Origin = v.object({
   /** The peer address of the socket; `null` if it identifies no machine, such as loopback. */
   address: v.nullable(text),
@@ -155,7 +145,7 @@ export const AgentFact = v.object({
   /** Written with other changes, so it may lag; live presence is in memory. */
   lastHeartbeatAt: instant,
   inventory: Inventory,
-  /** Absent in rows of a version that did not record it. */
+  /** Absent in older rows. */
   origin: v.optional(Origin),
   /** Boot ids under which it reported before, see `fold/former-boot.ts`. */
   formerBoots: v.optional(v.pipe(v.array(BootId), v.maxLength(LIMIT.formerBootsMax))),
@@ -168,16 +158,12 @@ export const Health = v.object({
   lastReport: v.picklist(VERDICTS),
   /** Evidence that stays part of the verdict until something clears it. */
   held: v.array(HeldFinding),
-  /**
-   * Evidence that would count under other rules: of shadow and suspended rules, and of an older
-   * policy. The same signs clear it.
-   */
+  /** Evidence of shadow and suspended rules and of an older policy; the same signs clear it. */
   aside: v.optional(v.pipe(v.array(HeldFinding), v.maxLength(LIMIT.heldFindingsMax))),
   /** What a forced uncordon dropped and checks still report; it opens no new session. */
   dropped: v.optional(v.pipe(v.array(text), v.maxLength(LIMIT.droppedMax))),
   /** Policy and suspended rules under which `held` and `aside` were last judged. */
   basis: v.optional(text),
-  /** What rules with a time window count. */
   history: FindingHistory,
   /** Consecutive unhealthy evaluations, at least 5 s apart; 0 on a healthy one. */
   unhealthyRun: count,
@@ -189,7 +175,6 @@ export const Health = v.object({
 });
 export type Health = v.InferOutput<typeof Health>;
 
-/** The state of the node's set-up over SSH. */
 export const BootstrapFact = v.object({
   /** Attempts that ended. */
   attempts: count,
@@ -205,7 +190,7 @@ export const BootstrapFact = v.object({
 });
 export type BootstrapFact = v.InferOutput<typeof BootstrapFact>;
 
-/** One repair of this node. Everything done for it carries `id`; a closed repair starts nothing. */
+/** One repair of this node; its actions carry `id`. */
 export const Session = v.object({
   id: SessionId,
   openedAt: instant,
@@ -214,7 +199,7 @@ export const Session = v.object({
   reasons: v.array(text),
   /** How often each step was tried in this repair. */
   attempts: v.nullish(v.record(text, count), {}),
-  /** True once evidence of a permanent fault arrived: isolation then skips the threshold. */
+  /** Evidence of a permanent fault: isolation skips the threshold. */
   definitive: v.boolean(),
   /** The leader's epoch when it was opened; 0 in rows older than epochs and before its commit. */
   epoch: v.nullish(count, 0),
@@ -235,16 +220,15 @@ export const KUBE_MATCHES = [
 export const KUBE_PROOFS = ["instance", "token", "operator", "address"] as const;
 export type KubeProof = (typeof KUBE_PROOFS)[number];
 
-/** The node's object in Kubernetes, matched by identity and never by a name that may be reused. */
+/** The node's object in Kubernetes, matched by identity: names may be reused. */
 export const KubeFact = v.object({
   name: text,
   /** A changed UID is a new object without any of our marks. */
   uid: text,
   by: v.picklist(KUBE_MATCHES),
-  /** Absent in rows of a version that required no proof. */
+  /** Absent in older rows. */
   proof: v.optional(v.picklist(KUBE_PROOFS)),
   boundAt: instant,
-  /** Work may not be placed on it, whatever the reason. */
   unschedulable: v.boolean(),
   /** Other owners that hold it unschedulable; their mark is never lifted. */
   others: v.pipe(v.array(text), v.maxLength(16)),
@@ -299,7 +283,7 @@ export const Node = v.object({
   agent: v.nullable(AgentFact),
   health: Health,
   session: v.nullable(Session),
-  /** Number of sessions opened so far; makes session ids unique. */
+  /** Sessions opened so far; makes session ids unique. */
   sessions: count,
   /** Increases with every intended effect and refusal; the target refuses an older one (law 5). */
   fence: count,
@@ -323,7 +307,7 @@ export const Node = v.object({
   replaces: v.nullable(NodeId),
   /** When Navarch last cordoned it for its health; counts in the isolation budget. */
   isolatedAt: v.nullish(instant, null),
-  /** The repair before the open one; bursts are counted by sessions, closed ones too. */
+  /** The repair before the open one; bursts count closed sessions too. */
   lastSession: v.nullish(
     v.object({ id: SessionId, openedAt: instant, closedAt: instant, how: text }),
     null,
@@ -341,23 +325,22 @@ export const Node = v.object({
 });
 export type Node = v.InferOutput<typeof Node>;
 
-/** Whether a phase means that the node is on its way out. */
 export function isLeaving(phase: Phase): boolean {
   return phase.kind === "draining" || phase.kind === "terminating" || phase.kind === "gone";
 }
 
-/** The durable side of a pool: what people and history decided, as opposed to configuration. */
+/** The durable state of a pool, beside its configuration. */
 export const PoolState = v.object({
   name: PoolName,
-  /** Wanted size; clamped into min…max of the configuration when it is read. */
+  /** Clamped to the configured bounds when it is read. */
   desired: count,
   desiredBy: text,
   desiredAt: instant,
-  /** Next generation number: never reused, so a node id never names two machines. */
+  /** Next generation: never reused, so that a node id never names two machines. */
   nextGen: count,
   /** Automation paused by a person. */
   hold: v.nullable(v.object({ by: text, why: text, until: instant })),
-  /** Why no machine can be set up, through no fault of a machine; a person must fix it. */
+  /** Why no machine can be set up until a person fixes it. */
   unready: v.optional(v.nullable(v.object({ why: text, since: instant }))),
   /** Consecutive nodes that never came up, at any offer. */
   failures: count,
@@ -374,7 +357,7 @@ export const PoolState = v.object({
     ),
     {},
   ),
-  /** Changes of the size that were requested with a key; a repeated key changes nothing. */
+  /** Size changes with a key; a repeated key changes nothing. */
   asked: v.nullish(
     v.pipe(v.array(v.object({ key: text, what: text, at: instant })), v.maxLength(LIMIT.askedMax)),
     [],

@@ -1,9 +1,6 @@
 /**
  * Every kind of number that a document may hold, with bounds. A bare `v.number()` accepts infinity,
- * which JSON turns into `null`, and integers that lose digits; a document that holds one cannot be
- * read back. The tidy test bans it outside this file.
- *
- * Integers stay below 2^53, beyond which a double, and the database driver, lose digits.
+ * which JSON turns into `null`, and integers that lose digits; the tidy test bans it elsewhere.
  */
 import * as v from "valibot";
 
@@ -22,20 +19,14 @@ export const finite = v.pipe(
   v.maxValue(INTEGER_MAX, RANGE),
 );
 
-/**
- * A reading of a device. Broken hardware may return anything, for example 2^64 − 1, and one odd
- * value must not make the rest of the report unreadable: beyond the bounds it is the bound.
- */
+/** A device reading. Broken hardware may return anything: clamped, so that the report is valid. */
 export const reading = v.pipe(
   v.number(),
   v.finite("must be a finite number"),
   v.transform((value) => Math.max(-INTEGER_MAX, Math.min(INTEGER_MAX, value))),
 );
 
-/**
- * A reading that is a part of a whole, 0 to 100. Sizes of pools are computed from it, so one node
- * must not say a thousand for all the others.
- */
+/** A percentage, clamped: pool sizes are computed from it. */
 export const percentReading = v.pipe(
   v.number(),
   v.finite("must be a finite number"),

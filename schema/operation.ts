@@ -1,7 +1,7 @@
 /**
- * An operation is an intent with a frozen payload. The row is committed before the first byte of
- * its call, and closed in the transaction that commits the outcome (law 4). While it is `asked`,
- * payload and token do not change (invariant I11).
+ * An operation: an intent with a frozen payload, committed before its call, and closed in the
+ * transaction that commits the outcome (law 4). While it is `asked`, payload and token do not
+ * change (invariant I11).
  */
 import * as v from "valibot";
 import { InstanceId, NodeId, OperationId, PoolName, SessionId } from "./id.ts";
@@ -10,13 +10,13 @@ import { count, finite, instant } from "./number.ts";
 
 const text = v.string();
 
-/** Exactly what is sent; kept as data so that a replay after a crash sends the same bytes. */
+/** What is sent, as data: a repetition after a crash sends the same bytes. */
 export const Payload = v.variant("kind", [
   v.object({
     kind: v.literal("create"),
     provider: PoolName,
     offer: text,
-    /** What the first boot proves or disproves (`safety/guard.ts`). */
+    /** Key of the boot guard (`safety/guard.ts`). */
     guard: v.nullish(text, null),
     /** Dollars an hour when it was requested; an unanswered request counts with it. */
     pricePerHour: v.nullish(finite, null),
@@ -33,12 +33,12 @@ export const Payload = v.variant("kind", [
   }),
   v.object({ kind: v.literal("terminate"), provider: PoolName, instanceId: InstanceId }),
   /**
-   * Set the machine up over SSH. Repeated after a crash, it continues at the marks on the machine.
-   * `values` are the template's variables as far as the plan knows them.
+   * Set-up over SSH; a repetition continues at the marks on the machine. `values` are the template
+   * variables that the plan knows.
    */
   v.object({
     kind: v.literal("bootstrap"),
-    /** From 1; a failed one is followed by the next. */
+    /** From 1. */
     attempt: count,
     instanceId: InstanceId,
     address: text,
@@ -65,10 +65,7 @@ export const Payload = v.variant("kind", [
     instanceId: InstanceId,
     bootId: v.nullable(text),
   }),
-  /**
-   * Mark unschedulable in the scheduler. `mirror`: the node is already cordoned, and only the
-   * scheduler is updated. `again`: although a person has lifted the mark, as configured.
-   */
+  /** Marks unschedulable. `mirror`: only in the scheduler. `again`: by `on_uncordon: enforce`. */
   v.object({
     kind: v.literal("cordon"),
     why: text,
@@ -121,9 +118,7 @@ export const Operation = v.object({
   notBefore: instant,
   /** Calls made, or possibly made. */
   attempts: count,
-  /**
-   * Complete listings after the settle time without the requested instance (tag-only providers).
-   */
+  /** Complete listings after the settle time without the instance (tag-only providers). */
   lookups: count,
   closedAt: v.nullable(instant),
   message: v.nullable(text),

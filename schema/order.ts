@@ -1,8 +1,7 @@
 /**
- * How an order proves that the control plane gave it. The control plane signs each order with its
- * Ed25519 key (RFC 8032); the agent knows that key's fingerprint from its enrolment. The signature
- * covers the node, the command, its parameters, the fence and an expiry, so a captured order is
- * worth nothing for another node or later. Pure: the cryptography is in the two programs.
+ * Signed orders. The control plane signs each order with its Ed25519 key (RFC 8032), whose
+ * fingerprint the agent knows from its enrolment. The signature covers node, command, parameters,
+ * fence and expiry, so that a captured order is useless for another node or later. Pure.
  */
 import * as v from "valibot";
 import { count, instant } from "./number.ts";
@@ -21,7 +20,7 @@ export const OrderSignature = v.object({
 });
 export type OrderSignature = v.InferOutput<typeof OrderSignature>;
 
-/** The control plane's key, and older keys of it that vouch for this one after a rotation. */
+/** The control plane's key, and its older keys that vouch for it after a rotation. */
 export const ShownKey = v.object({
   key: publicKey,
   vouched: v.nullish(
@@ -35,15 +34,15 @@ export type ShownKey = v.InferOutput<typeof ShownKey>;
 export const KEY_SOURCES = ["enrolment", "join token", "tls", "first use"] as const;
 export type KeySource = (typeof KEY_SOURCES)[number];
 
-/** What an agent reports about its way to the control plane. */
+/** How an agent reaches and trusts the control plane. */
 export const AgentTrust = v.object({
   /** `https`, `http`, or `loopback` for http that does not leave the machine. */
   transport: short(16),
   /** Fingerprint of the key whose orders it carries out; `null` = none is known yet. */
   key: v.nullish(short(80), null),
-  /** One of `KEY_SOURCES`; a text, so that a newer agent's word is no error. */
+  /** One of `KEY_SOURCES`, or a newer agent's word. */
   source: v.nullish(short(32), null),
-  /** Orders that it refused because they proved nothing, since its state folder exists. */
+  /** Unproven orders refused since its state folder exists. */
   refused: v.nullish(count, 0),
   last_refusal: v.nullish(short(300), null),
 });
@@ -51,7 +50,7 @@ export type AgentTrust = v.InferOutput<typeof AgentTrust>;
 
 /** How long an order may be carried out. Agents' clocks must be right within this. */
 export const ORDER_LIFE_MS = 30 * 60_000;
-/** An expiry further away means that one of the two clocks is wrong. */
+/** A later expiry means that one of the clocks is wrong. */
 export const ORDER_LIFE_MAX_MS = 24 * 3_600_000;
 
 export type Signed = {
@@ -63,7 +62,7 @@ export type Signed = {
   expires_at: number;
 };
 
-/** What is signed. The prefix keeps it apart from everything else the same key signs. */
+/** The signed text. Its prefix separates it from other texts of the same key. */
 export function orderText(order: Signed): string {
   const { node, command_id, type, fence, expires_at } = order;
   const byName = ([a]: [string, string], [b]: [string, string]) => (a < b ? -1 : a > b ? 1 : 0);
@@ -75,15 +74,15 @@ export function orderText(order: Signed): string {
   ]);
 }
 
-/** What an older key signs to vouch for the key with this fingerprint. */
+/** The text with which an older key vouches for this fingerprint. */
 export function vouchText(fingerprint: string): string {
   return JSON.stringify(["navarch key v1", fingerprint]);
 }
 
-/** Agents that something is true of; of their names no more than a person reads. */
+/** A count of agents, and the first names. */
 export type AgentsView = { count: number; nodes: string[] };
 
-/** How agents reach this control plane, and whose orders they carry out; `GET /v1/trust`. */
+/** `GET /v1/trust`. */
 export type TrustView = {
   /** Fingerprint of the key that signs orders and releases here; `null` = nothing is signed. */
   key: string | null;
@@ -96,8 +95,8 @@ export type TrustView = {
   unverified: AgentsView;
   /** The key came over plain http with the first reply. */
   first_use: AgentsView;
-  /** They know another key, and refuse every order. */
+  /** Agents with another key, which refuse every order. */
   other_key: AgentsView;
-  /** They refused orders that proved nothing. */
+  /** Unproven orders that agents refused. */
   refused: { orders: number; nodes: { node_id: string; orders: number; last: string | null }[] };
 };

@@ -10,7 +10,7 @@ import { count, integer, positive } from "./number.ts";
 export const RESULTS = ["healthy", "degraded", "unhealthy"] as const;
 export type Result = (typeof RESULTS)[number];
 
-/** What a node's health is: a policy result, or `unknown` when nothing conclusive was heard yet. */
+/** A node's health: a policy result, or `unknown` before conclusive evidence. */
 export const VERDICTS = ["unknown", "healthy", "degraded", "unhealthy"] as const;
 export type Verdict = (typeof VERDICTS)[number];
 
@@ -32,7 +32,7 @@ export type Hold = v.InferOutput<typeof Hold>;
 
 /** Mildest first. */
 export const ACTIONS = ["none", "app", "inspect", "reset", "reboot", "replace"] as const;
-/** What would get the device working again; shown to people, and used by repair ladders. */
+/** The repair that the device needs; shown to people, and used by repair ladders. */
 export type RuleAction = (typeof ACTIONS)[number];
 
 export const PolicyRule = v.object({
@@ -52,7 +52,7 @@ export const PolicyRule = v.object({
   ),
   /** `null` = every pool. */
   pools: v.nullable(v.array(v.string())),
-  /** Asked like any other rule, and what it says is recorded and decides nothing. */
+  /** Evaluated and recorded, decides nothing. */
   shadow: v.optional(v.boolean()),
   /** Where the rule starts in its file, for messages. */
   line: count,
@@ -92,24 +92,21 @@ export type PolicyNode = {
   fake: boolean;
 };
 
-/** What a policy said about one finding: everything that judging must remember. */
+/** The result of a policy for one finding. */
 export const Judgement = v.object({
   result: v.picklist(RESULTS),
   /** Rule that decided, or `default` when none matched. */
   rule: v.string(),
-  /** Which version of that rule (`ruleVersion`); absent in older documents and for `default`. */
+  /** `ruleVersion` of that rule; absent in older documents and for `default`. */
   version: v.optional(v.nullable(v.string())),
   policyHash: v.string(),
   hold: Hold,
   action: v.picklist(ACTIONS),
-  /**
-   * True for evidence that cannot be a passing state (fell off the bus, uncontained ECC, remap
-   * failure): isolates at once, before the threshold is reached.
-   */
+  /** Evidence of a permanent fault, such as off the bus: isolates before the threshold. */
   definitive: v.boolean(),
   /** Which fact decided: driver verdict, decode, catalogue, policy rule, unknown. */
   rank: v.string(),
-  /** A short sentence for people: `XID 79 on GPU 3: GPU has fallen off the bus`. */
+  /** For people: `XID 79 on GPU 3: GPU has fallen off the bus`. */
   because: v.string(),
 });
 export type Judgement = v.InferOutput<typeof Judgement>;

@@ -1,8 +1,6 @@
 /**
- * Names of releases and their order, for everybody who has to ask which of two is newer: total over
- * any text, because an agent's version comes from a machine and a folder's name from a person. What
- * cannot be read is a value, and never an exception; nothing is guessed from it. The form and the
- * order are those of Semantic Versioning 2.0.0, sections 2 to 11.
+ * Parses and compares versions (Semantic Versioning 2.0.0, sections 2 to 11). Total over any text,
+ * because versions come from machines and people: an unreadable one is a value.
  */
 
 const NUMBER = "(?:0|[1-9][0-9]*)";
@@ -19,7 +17,7 @@ const LENGTH = `at most ${RELEASE_CHARS_MAX} characters`;
 /** For messages: what `isRelease` takes. */
 export const RELEASE_EXPECTED = `a version like 1.2.3 or 1.2.3-rc.1, ${LENGTH}`;
 
-/** Whether it can be ordered and installed by this name: it may stand in a path and in a line. */
+/** Whether an agent of this name can be ordered; it is also safe in a path. */
 export function isRelease(text: string): boolean {
   return text.length <= RELEASE_CHARS_MAX && parseVersion(text) !== null;
 }
@@ -31,7 +29,7 @@ export function compareVersions(one: string, other: string): number | null {
   return compareWords(a.core, b.core) || comparePre(a.pre, b.pre);
 }
 
-/** `core` has three numbers; `pre` is empty for a release proper. What follows `+` is no part. */
+/** `core` has three numbers; `pre` is empty for a final release. */
 type Version = { core: readonly string[]; pre: readonly string[] };
 
 function parseVersion(text: string): Version | null {
@@ -40,13 +38,12 @@ function parseVersion(text: string): Version | null {
   return { core: [major, minor, patch], pre: pre?.split(".") ?? [] };
 }
 
-/** A release proper is newer than everything that led to it. */
+/** A final release is newer than its pre-releases. */
 function comparePre(one: readonly string[], other: readonly string[]): number {
   if (one.length === 0 || other.length === 0) return Math.sign(other.length - one.length);
   return compareWords(one, other);
 }
 
-/** The first difference decides; of two that begin alike the longer one is newer. */
 function compareWords(one: readonly string[], other: readonly string[]): number {
   for (const [i, word] of one.entries()) {
     const against = other[i];
@@ -57,7 +54,7 @@ function compareWords(one: readonly string[], other: readonly string[]): number 
   return Math.sign(one.length - other.length);
 }
 
-/** Numbers by size, however many digits they have, and before words; words by their characters. */
+/** Numbers by size and before words; words by their characters. */
 function compareWord(one: string, other: string): number {
   if (one === other) return 0;
   const [isNumber, againstNumber] = [/^[0-9]+$/.test(one), /^[0-9]+$/.test(other)];

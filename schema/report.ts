@@ -1,8 +1,7 @@
 /**
- * The one message an agent sends, and the one it gets back. The same body travels over the
- * WebSocket and over `POST /v1/agent/report`. Parts that did not change are left out, so a quiet
- * heartbeat is a few hundred bytes; findings are numbered by the spool and acknowledged only after
- * they are durable.
+ * An agent's report and its reply, over the WebSocket and `POST /v1/agent/report`. Unchanged parts
+ * are left out, so a quiet heartbeat has a few hundred bytes; findings are numbered by the spool
+ * and acknowledged once they are durable.
  */
 import * as v from "valibot";
 import { Gap, SpooledFinding } from "./finding.ts";
@@ -13,7 +12,7 @@ import { LIMIT } from "./limit.ts";
 import { amount, count, integer, millis, reading } from "./number.ts";
 import { AgentTrust, OrderSignature, ShownKey } from "./order.ts";
 
-/** Raised when an old agent and a new control plane could misunderstand each other. */
+/** Raised when old agents and new control planes are incompatible. */
 export const REPORT_VERSION = 1;
 
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
@@ -36,7 +35,7 @@ export const Inventory = v.object({
   provider_ids: v.nullish(v.pipe(v.array(short(256)), v.maxLength(8)), []),
   /** A hint only: membership is decided by the matched instance. */
   pool: v.nullish(short(63), null),
-  /** An agent sends at most this many; more from another sender are dropped. */
+  /** More than the limit are dropped. */
   labels: v.nullish(v.pipe(v.record(short(316), short(256)), v.transform(firstLabels)), {}),
   internal_ip: v.nullish(short(64), null),
   external_ip: v.nullish(short(64), null),
@@ -91,9 +90,8 @@ export const Expected = v.object({
 export type Expected = v.InferOutput<typeof Expected>;
 
 /**
- * One full round of probes. `conclusive` is false if nothing could be read (no permission); the
- * control plane then counts no evaluation. A check lists what is still true, which clears thermal,
- * driver and connectivity findings.
+ * One full round of probes. `conclusive` is false if nothing could be read; it is then no
+ * evaluation. Conditions that are not in `active` are over.
  */
 export const Check = v.object({
   at,
@@ -104,10 +102,7 @@ export const Check = v.object({
   present_gpus: count,
   /** Source of the expected count; `null` with `expected_gpus`. */
   expected_from: v.nullish(v.picklist(EXPECTED_FROM)),
-  /**
-   * Keys of the conditions that hold now, `<kind>/<reason>/<gpu uuid or node>`; an empty list is a
-   * clean check.
-   */
+  /** Conditions that hold now, `<kind>/<reason>/<gpu uuid or node>`; empty is a clean check. */
   active: v.pipe(v.array(short(200)), v.maxLength(256)),
 });
 export type Check = v.InferOutput<typeof Check>;
@@ -132,9 +127,8 @@ export const Report = v.object({
   sent_at: at,
   inventory: v.nullish(Inventory, null),
   /**
-   * With the inventory, from a pod that has one: a service-account token with Navarch's audience.
-   * It is reviewed and never stored. A malformed one is dropped, because a refused report would
-   * count as silence.
+   * With the inventory, from a pod: a service-account token with Navarch's audience, reviewed and
+   * never stored. A malformed one is dropped: a refused report would count as silence.
    */
   pod_token: v.fallback(v.optional(short(LIMIT.podTokenCharsMax)), undefined),
   sample: v.nullish(Sample, null),
@@ -185,10 +179,7 @@ export const ReportReply = v.object({
   expected: v.nullish(Expected),
   node_status: v.nullish(short(64), null),
   verdict: v.nullish(short(32), null),
-  /**
-   * A per-node credential for an agent that came with the shared token; stored and used from then
-   * on.
-   */
+  /** A per-node credential for an agent that used the shared token; it is used from then on. */
   credential: v.nullish(short(256), null),
   /** The key that signs orders and releases, for an agent that does not report this very key. */
   order_key: v.nullish(ShownKey),

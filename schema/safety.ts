@@ -1,12 +1,10 @@
 /**
- * What the safety limits remember beyond nodes and pools: small durable facts, one row each, keyed
- * so that a second of a kind replaces the first. A restart or the next leader continues from these
- * rows; no counter lives only in memory (docs/reference/safety.md#sessions). Instants are wall
- * milliseconds.
+ * Durable facts of the safety limits beyond nodes and pools, one row each; a fact with the same key
+ * replaces the first. A restart or the next leader continues from them
+ * (docs/reference/safety.md#sessions). Instants are wall milliseconds.
  */
 import * as v from "valibot";
 import { amount, count, instant } from "./number.ts";
-import { unreachable } from "./unreachable.ts";
 import { CampaignFact, UpgradingFact } from "./upgrade.ts";
 
 const text = v.string();
@@ -73,17 +71,11 @@ export const Fact = v.variant("kind", [
   v.object({ kind: v.literal("discredited"), agent: text, at: instant, why: text }),
   /** A person trusts this version of a rule: it is not suspended again. */
   v.object({ kind: v.literal("trusted"), rule: text, by: text, at: instant, why: text }),
-  /**
-   * Since when this record belongs to the fleet: its first activation, or its restore from a
-   * backup.
-   */
+  /** Since when this store belongs to the fleet: first activation, or restore of a backup. */
   v.object({ kind: v.literal("record"), since: instant }),
   /** A provider at which nothing can be bought, or whose machines do not come up. */
   v.object({ kind: v.literal("impaired"), provider: text, why: text, at: instant }),
-  /**
-   * A Node object that no longer belongs to a node, while our mark, taints, conditions or labels
-   * may still be on it.
-   */
+  /** A Node object without a node, which may still have our mark, taints or labels. */
   v.object({
     kind: v.literal("leaving"),
     uid: text,
@@ -92,9 +84,7 @@ export const Fact = v.variant("kind", [
     pool: v.nullable(text),
     at: instant,
   }),
-  /**
-   * An alarm was raised for an instance that is billed long after its termination was requested.
-   */
+  /** An instance billed long after its termination was requested: the alarm was raised. */
   v.object({ kind: v.literal("billed"), instance: text, at: instant }),
   /** Hardware that failed and may come back under another instance id. */
   v.object({
@@ -114,44 +104,34 @@ export const Fact = v.variant("kind", [
     /** How often it was returned and refused. */
     refused: count,
   }),
-  /** The newest upgrade of the agents, and each node that was told in it (`upgrade.ts`). */
   CampaignFact,
   UpgradingFact,
 ]);
 export type Fact = v.InferOutput<typeof Fact>;
 export type FactOf<K extends Fact["kind"]> = Extract<Fact, { kind: K }>;
 
+/** The fields that make a row's key, after its kind. */
+const KEY_FIELDS: { [K in Fact["kind"]]: readonly (keyof FactOf<K>)[] } = {
+  freeze: [],
+  rate: [],
+  record: [],
+  upgrade: [],
+  upgrading: ["node"],
+  breaker: ["scope"],
+  seen: ["attribute", "value"],
+  impaired: ["provider"],
+  quarantine: ["rule"],
+  leaving: ["uid"],
+  billed: ["instance"],
+  discredited: ["agent"],
+  trusted: ["rule"],
+  lemon: ["uuid"],
+};
+
 /** The row's key: at most one fact has it. */
 export function factKey(fact: Fact): string {
-  switch (fact.kind) {
-    case "freeze":
-    case "rate":
-    case "record":
-    case "upgrade":
-      return fact.kind;
-    case "upgrading":
-      return `upgrading:${fact.node}`;
-    case "breaker":
-      return `breaker:${fact.scope}`;
-    case "seen":
-      return `seen:${fact.attribute}:${fact.value}`;
-    case "impaired":
-      return `impaired:${fact.provider}`;
-    case "quarantine":
-      return `quarantine:${fact.rule}`;
-    case "leaving":
-      return `leaving:${fact.uid}`;
-    case "billed":
-      return `billed:${fact.instance}`;
-    case "discredited":
-      return `discredited:${fact.agent}`;
-    case "trusted":
-      return `trusted:${fact.rule}`;
-    case "lemon":
-      return `lemon:${fact.uuid}`;
-    default:
-      return unreachable(fact);
-  }
+  const fields: readonly string[] = KEY_FIELDS[fact.kind];
+  return [fact.kind, ...fields.map((field) => Reflect.get(fact, field))].join(":");
 }
 
 /** The facts of one kind. */
@@ -159,7 +139,6 @@ export function factsOf<K extends Fact["kind"]>(
   facts: ReadonlyMap<string, Fact>,
   kind: K,
 ): FactOf<K>[] {
-  const out: FactOf<K>[] = [];
-  for (const fact of facts.values()) if (fact.kind === kind) out.push(fact as FactOf<K>);
-  return out;
+  const isOfKind = (fact: Fact): fact is FactOf<K> => fact.kind === kind;
+  return facts.values().filter(isOfKind).toArray();
 }

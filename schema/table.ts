@@ -1,12 +1,11 @@
 /**
- * The tables of the store: the one drizzle file. Documents (node, pool, operation, …) are JSON in
- * `doc`, validated by their valibot schema when they are loaded; columns beside them exist only to
- * be queried or to be unique. `migration/` holds the same as SQL; a test compares the two.
+ * The tables of the store, for drizzle. Documents are JSON in `doc`, validated when loaded; other
+ * columns exist for queries or uniqueness. `migration/` has the same as SQL; a test compares them.
  */
 import { integer, sqliteTable, text, uniqueIndex, index } from "drizzle-orm/sqlite-core";
 import { sql } from "drizzle-orm";
 
-/** Small facts about the store itself. */
+/** Facts about the store and the fleet. */
 export const meta = sqliteTable("meta", {
   key: text("key").primaryKey(),
   value: text("value").notNull(),
@@ -19,24 +18,22 @@ export const migration = sqliteTable("migration", {
 });
 
 /**
- * Who acts: one row, `leader`. Every write names the epoch through the view `fence`, whose trigger
- * refuses it once another process has taken over (docs/reference/safety.md#leadership).
- *
- * @internal
+ * One row, `leader`. Every write names its epoch through the view `fence`, whose trigger refuses an
+ * old one (docs/reference/safety.md#leadership). @internal
  */
 export const lease = sqliteTable("lease", {
   name: text("name").primaryKey(),
-  /** A random id of one process's life; empty once it was given back. */
+  /** A random id of the process; empty once released. */
   holder: text("holder").notNull(),
   /** Grows with every change of holder. */
   epoch: integer("epoch").notNull(),
   /** Grows with every renewal: a candidate watches it instead of comparing clocks. */
   renewal: integer("renewal").notNull(),
-  /** Wall milliseconds of the holder, for people to read; nothing compares it. */
+  /** The holder's wall milliseconds, for people only. */
   expiresAt: integer("expires_at").notNull(),
-  /** Where the holder takes what others forward, as a URL. */
+  /** URL to which other replicas forward requests. */
   address: text("address").notNull(),
-  /** Grows with every change of the fleet on a server: tells a standby that its copy is old. */
+  /** Grows with every write on a server: a standby sees that its copy is old. */
   writes: integer("writes").notNull(),
 });
 
@@ -55,7 +52,7 @@ export const node = sqliteTable(
     doc: text("doc").notNull(),
   },
   (t) => [
-    /** One node an instance: a second claim on a machine is a bug and fails the transaction. */
+    /** One node per instance: a second claim fails the transaction. */
     uniqueIndex("node_instance")
       .on(t.instance)
       .where(sql`${t.instance} is not null`),
@@ -74,7 +71,7 @@ export const operation = sqliteTable(
     doc: text("doc").notNull(),
   },
   (t) => [
-    /** At most one open operation a node: enforced by the database, not by good will. */
+    /** At most one open operation per node. */
     uniqueIndex("operation_open")
       .on(t.node)
       .where(sql`${t.state} = 'asked'`),
@@ -82,7 +79,7 @@ export const operation = sqliteTable(
   ],
 );
 
-/** Reports whose findings are durable but not yet folded into their node; emptied by the fold. */
+/** Reports that are durable but not yet folded into their node. */
 export const inbox = sqliteTable("inbox", {
   id: integer("id").primaryKey({ autoIncrement: true }),
   node: text("node").notNull(),
@@ -90,7 +87,7 @@ export const inbox = sqliteTable("inbox", {
   doc: text("doc").notNull(),
 });
 
-/** How far each agent's stream is durable: the other half of exactly-once. */
+/** How far each agent's stream is durable: a repeated finding is recognised. */
 export const cursor = sqliteTable(
   "cursor",
   {
@@ -102,7 +99,7 @@ export const cursor = sqliteTable(
   (t) => [uniqueIndex("cursor_key").on(t.node, t.stream)],
 );
 
-/** Every finding ever accepted, up to its retention; unique by its place in the agent's stream. */
+/** Accepted findings up to their retention; unique by their place in the agent's stream. */
 export const finding = sqliteTable(
   "finding",
   {
@@ -154,7 +151,7 @@ export const credential = sqliteTable("credential", {
   doc: text("doc").notNull(),
 });
 
-/** Webhook deliveries: at least once, in order of id for one node, persisted until done. */
+/** Web hook deliveries: at least once, in order of id per node. */
 export const outbox = sqliteTable("outbox", {
   id: integer("id").primaryKey({ autoIncrement: true }),
   kind: text("kind").notNull(),
@@ -164,7 +161,7 @@ export const outbox = sqliteTable("outbox", {
   notBefore: integer("not_before").notNull(),
 });
 
-/** Join tokens; `uses` and `expires_at` are columns because they are counted and trimmed by. */
+/** Join tokens. */
 export const joinToken = sqliteTable("join_token", {
   id: text("id").primaryKey(),
   hash: text("hash").notNull().unique(),
@@ -180,25 +177,24 @@ export const joinUse = sqliteTable(
     token: text("token").notNull(),
     /** From 1. */
     ordinal: integer("ordinal").notNull(),
-    /** Hash of what the agent chose: the same again is the same use. */
+    /** Hash of the agent's nonce: a repeated one is the same use. */
     nonce: text("nonce").notNull(),
     at: integer("at").notNull(),
     doc: text("doc").notNull(),
   },
   (t) => [
-    /** A use is given once: by the database, not by good will. */
     uniqueIndex("join_use_ordinal").on(t.token, t.ordinal),
     uniqueIndex("join_use_nonce").on(t.token, t.nonce),
   ],
 );
 
-/** Who asked for what, and what came of it. */
+/** Calls with their caller and result. */
 export const audit = sqliteTable(
   "audit",
   {
     id: integer("id").primaryKey({ autoIncrement: true }),
     at: integer("at").notNull(),
-    /** 1 = nothing was done. Kept and trimmed apart from what was. */
+    /** 1 = refused; trimmed apart from the others. */
     refused: integer("refused").notNull(),
     who: text("who").notNull(),
     role: text("role"),
@@ -209,14 +205,14 @@ export const audit = sqliteTable(
     status: integer("status").notNull(),
     remote: text("remote").notNull(),
     request: text("request").notNull(),
-    /** Equal refusals within one minute are one row. */
+    /** Equal refusals within a minute share a row. */
     count: integer("count").notNull(),
     until: integer("until").notNull(),
   },
   (t) => [index("audit_refused").on(t.refused, t.id), index("audit_who").on(t.who, t.id)],
 );
 
-/** How machines were set up: one row an attempt, the last ones of each node. */
+/** Set-up of machines: one row per attempt, the last ones of each node. */
 export const bootstrap = sqliteTable(
   "bootstrap",
   {

@@ -1,7 +1,6 @@
 /**
- * A rolling upgrade of the fleet's agents: what was ordered, how far it is, and what became of each
- * node. Kept as facts (`safety.ts`), one row for the campaign and one for each node that was told,
- * so that a restart or the next leader goes on where the last one was. Instants are wall
+ * A rolling upgrade of the fleet's agents, kept as facts (`safety.ts`): one row for the campaign
+ * and one for each ordered node, so that a restart or the next leader continues. Instants are wall
  * milliseconds; `…Ms` are durations.
  */
 import * as v from "valibot";
@@ -10,16 +9,16 @@ import { VERDICTS } from "./policy.ts";
 
 const text = v.string();
 
-/** What an agent says of itself in `capabilities` if it can be upgraded; its platform follows. */
+/** Prefix of the capability of an agent that can be upgraded; its platform follows. */
 export const UPGRADE_CAPABILITY = "upgrade:";
 
 export const CAMPAIGN_STATES = [
   "running",
-  /** Every node that can be had the version, or its time is over. */
+  /** Every node that can have the version has it, or its time is over. */
   "done",
-  /** By itself after a failure, or by a person. Who was told may be on the way back. */
+  /** After a failure, or by a person. Ordered nodes may be rolling back. */
   "stopped",
-  /** Everybody who had been told has the old version again. */
+  /** Every ordered node has the old version again. */
   "rolled back",
 ] as const;
 export type CampaignState = (typeof CAMPAIGN_STATES)[number];
@@ -28,84 +27,82 @@ export const CampaignFact = v.object({
   kind: v.literal("upgrade"),
   id: text,
   to: text,
-  /** Per cent of the nodes with an agent that may be told at once; at least one always may. */
+  /** Per cent of the nodes with an agent that may upgrade at once; at least one. */
   percent: amount,
-  /** Of earlier releases, which could order a downgrade. Nothing reads it now. */
+  /** Written by older releases; unused. */
   force: v.optional(v.boolean(), false),
   by: text,
   startedAt: instant,
-  /** A node that is told has this long to come back and to pass one full check. */
+  /** Time for an ordered node to return and pass one full check. */
   deadlineMs: amount,
-  /** SHA-256 (hex) of the agent by platform, `linux-amd64`: frozen when it was ordered. */
+  /** SHA-256 (hex) of the agent by platform, `linux-amd64`. */
   files: v.record(text, text),
   state: v.picklist(CAMPAIGN_STATES),
-  /** Why it is in this state, where there is something to say. */
   why: v.nullable(text),
   endedAt: v.nullable(instant),
-  /** Stopped: whether those that were told go back. */
+  /** Stopped: whether ordered nodes roll back. */
   rollback: v.boolean(),
 });
 export type CampaignFact = v.InferOutput<typeof CampaignFact>;
 
 export const UPGRADE_STEPS = [
-  /** The order is out; it may or may not have arrived. */
+  /** The order was sent; it may not have arrived. */
   "told",
-  /** It speaks as the new version; one full check is open. */
+  /** The new version reports; one full check is open. */
   "checking",
-  /** As well as before, by a full check of the new version. */
+  /** A full check of the new version passed. */
   "upgraded",
-  /** It says that it will not; nothing was changed on it. */
+  /** The agent refused; nothing changed. */
   "refused",
-  /** What stopped the campaign. */
+  /** Stopped the campaign. */
   "failed",
   /** Ordered to roll back. */
   "returning",
   /** It runs the old version again. */
   "back",
-  /** Ordered to roll back, and has not in time; the order is repeated. */
+  /** Did not roll back in time; the order is repeated. */
   "stranded",
   /** The node was removed, or is no longer part of the upgrade. */
   "left",
 ] as const;
 export type UpgradeStep = (typeof UPGRADE_STEPS)[number];
 
-/** One node that was told. */
+/** One ordered node. */
 export const UpgradingFact = v.object({
   kind: v.literal("upgrading"),
   node: text,
   campaign: text,
   step: v.picklist(UPGRADE_STEPS),
   since: instant,
-  /** The version that it had. */
+  /** The version before. */
   from: text,
-  /** Its verdict when it was told: worse than this is the upgrade's fault. */
+  /** The verdict before: a worse one counts against the upgrade. */
   was: v.picklist(VERDICTS),
-  /** Until when its silence is no fault. */
+  /** Its silence counts from then on. */
   dueAt: instant,
-  /** It has spoken as the new version. */
+  /** The new version has reported. */
   seen: v.boolean(),
-  /** It answered the newest order: it is not given again. */
+  /** The answer to the newest order, which is then not repeated. */
   answered: v.nullable(v.picklist(["succeeded", "failed", "rejected"])),
   why: v.nullable(text),
 });
 export type UpgradingFact = v.InferOutput<typeof UpgradingFact>;
 
-/** The campaign as it is shown; `GET /v1/upgrade`. */
+/** `GET /v1/upgrade`. */
 export type UpgradeView = {
   upgrade: {
     id: string;
     to: string;
     state: CampaignState;
     why: string | null;
-    /** Why no agent is ordered now although some are next. */
+    /** Why no further agent is ordered now. */
     paused: string | null;
-    /** Stopped: those that were told go back. */
     rollback: boolean;
     by: string;
     max_unavailable: string;
     started_at: string;
     ended_at: string | null;
-    /** Nodes with an agent, and how many of them have the version. */
+    /** Nodes with an agent, and those with the version. */
     total: number;
     have: number;
     nodes: UpgradeNodeView[];
