@@ -1,4 +1,5 @@
 /** The generated pages: where each lies, and what makes it. */
+import { formatApi } from "./api.ts";
 import { formatCli } from "./cli.ts";
 import { formatConfiguration } from "./configuration.ts";
 import { formatDecisions } from "./decisions.ts";
@@ -12,5 +13,6 @@ export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/cli.md": formatCli,
   "docs/metrics.md": formatMetrics,
   "docs/events.md": formatEvents,
+  "docs/api.md": formatApi,
   "docs/decisions/README.md": formatDecisions,
 };

@@ -1,0 +1,127 @@
+/**
+ * `docs/api.md`: every route of the HTTP API, with method, path and role as they are registered. A
+ * route without a meaning, a meaning without a route, or a `/v1` route without a role is an error.
+ */
+import { openApp } from "../../reconciler/http/route/app.ts";
+import type { ReleaseKey } from "../../reconciler/security/release-key.ts";
+import { openWorldApp } from "../world/app.ts";
+import { poolYaml, World } from "../world/world.ts";
+import { code, formatHead, formatTable, readProse } from "./markdown.ts";
+
+/** In the order of the page. */
+const MEANING: Readonly<Record<string, string>> = {
+  "GET /v1/whoami": "role and name of the caller",
+  "GET /v1/nodes": "nodes; filters `pool`, `status`, `health`, `label`; `limit`, `cursor`",
+  "GET /v1/nodes/:id": "a node with its health events",
+  "GET /v1/nodes/:id/explain": "why a node is as it is, and what happens next",
+  "GET /v1/nodes/:id/bootstrap": "set-up attempts of a node, with their output",
+  "POST /v1/nodes/:id/cordon": "order: keep new work off; body `reason`, `dry_run`",
+  "POST /v1/nodes/:id/uncordon": "order: allow new work again; body `reason`, `dry_run`",
+  "POST /v1/nodes/:id/drain": "order: move work off; body `reason`, `dry_run`, `timeout`, `force`",
+  "POST /v1/nodes/:id/replace": "order: drain, terminate, buy again; body as for `drain`",
+  "POST /v1/nodes/:id/terminate": "order: drain, terminate; body as for `drain`",
+  "DELETE /v1/nodes/:id": "forget an unmanaged node that is gone",
+  "GET /v1/commands": "orders and their outcome; filter `node`",
+  "GET /v1/commands/:id": "an order",
+  "GET /v1/instances": "what the provider bills; filters `pool`, `provider`, `state`, `region`",
+  "GET /v1/instances/:id": "an instance",
+  "GET /v1/instances/:id/explain": "as for its node",
+  "GET /v1/pools": "pools",
+  "GET /v1/pools/:pool": "a pool",
+  "GET /v1/pools/:pool/status": "size, health, queue and limits of a pool",
+  "GET /v1/pools/:pool/explain": "why a pool is as it is, and what happens next",
+  "GET /v1/pools/:pool/members": "target size and nodes, for an external autoscaler",
+  "PUT /v1/pools/:pool/size": "set the size: body `nodes`, `clamp`",
+  "POST /v1/pools/:pool/grow": "raise the size: body `by`, `clamp`",
+  "POST /v1/pools/:pool/shrink-target": "lower the size without choosing nodes: body `by` or `to`",
+  "POST /v1/pools/:pool/remove": "remove named nodes: body `nodes`",
+  "PUT /v1/pools/:pool/demand": "report a queue: body `pending_jobs`, `queue_depth`, `observed_at`",
+  "PUT /v1/pools/:pool/hold": "hold a pool: body `reason`, and `for` or `until`",
+  "DELETE /v1/pools/:pool/hold": "lift the hold",
+  "GET /v1/safety": "what is held back, budgets, spend, quarantined GPUs",
+  "PUT /v1/safety/freeze": "freeze the fleet: body `reason`, and `for` or `until`",
+  "DELETE /v1/safety/freeze": "lift the freeze",
+  "PUT /v1/safety/trusted/:rule": "re-enable a suspended rule: body `reason`",
+  "DELETE /v1/safety/lemons/:uuid": "forgive a quarantined GPU: body `reason`",
+  "GET /v1/plan": "pending actions and waits",
+  "GET /v1/events": "events; filters `node`, `pool`, `since`; pass `next` as `after`; `limit`",
+  "GET /v1/findings": "recorded findings; `since`; pass `next` as `after`; `limit`",
+  "GET /v1/policy": "the active health policy",
+  "GET /v1/config": "the active configuration, without secrets",
+  "GET /v1/version": "version of the control plane",
+  "GET /v1/trust": "how agents connect, and which key they trust",
+  "GET /v1/kubernetes": "state of the cluster",
+  "GET /v1/kubernetes/permissions": "permissions that are missing in the cluster",
+  "GET /v1/store/quarantine": "unreadable stored rows; their `text` for `admin` only",
+  "GET /v1/upgrade": "the newest upgrade of agents",
+  "POST /v1/upgrade": "start an upgrade: body `to`, `max_unavailable`, `deadline`",
+  "DELETE /v1/upgrade": "stop the upgrade: body `reason`, `rollback`",
+  "GET /v1/tokens": "tokens of people; with `node`, the credential of a node",
+  "POST /v1/tokens": "create a token: body `role`, `label`, `expires_in`",
+  "DELETE /v1/tokens/:id": "revoke a token",
+  "POST /v1/tokens/:id/rotate": "rotate the credential `node:ID`",
+  "GET /v1/join-tokens": "join tokens",
+  "POST /v1/join-tokens": "create a join token: body `pool`, `node`, `uses`, `ttl`, `label`",
+  "DELETE /v1/join-tokens/:id": "revoke a join token",
+  "GET /v1/audit": "audit rows; filters `since`, `by`, `refused`; `limit`",
+  "POST /v1/admin/backup": "a copy of the embedded database",
+  "POST /v1/admin/activations": "the `last` activations, for support",
+  "POST /v1/agent/join": "a machine becomes a node",
+  "POST /v1/agent/report": "an agent's report; also the WebSocket `/v1/agent/stream`",
+  "GET /healthz": "the process runs",
+  "GET /readyz": "ready, or 503 with the reasons",
+  "GET /metrics": "[metrics](metrics.md)",
+  "GET /ca.pem": "the fleet's own certificate authority",
+  "GET /install.sh": "the installer of the agent",
+  "GET /releases/key.pem": "the key that signs releases",
+  "GET /releases/:version/:name": "a file of a release",
+  "GET /NavarchProject/navarch/releases/latest/download/:name": "as the guide downloads it",
+  "GET /NavarchProject/navarch/releases/download/:version/:name": "as the guide downloads it",
+};
+
+/** Access to routes that are not bound to a role. */
+const ACCESS: Readonly<Record<string, string>> = {
+  "GET /v1/whoami": "every role",
+  "POST /v1/agent/join": "join token",
+  "POST /v1/agent/report": "`node`, `admin`",
+  "GET /metrics": "none; `viewer` with `metrics_auth`",
+};
+
+/** Method and path of every registered route, with its access. */
+async function readRoutes(): Promise<ReadonlyMap<string, string>> {
+  const world = await World.open(poolYaml(1, ""));
+  try {
+    const releases = { find: async () => null, latest: async () => null };
+    const install = { releases, key: {} as ReleaseKey, server: () => null };
+    const { routes } = openApp({ ...openWorldApp(world).ports, install });
+    const found = new Map<string, string>();
+    for (const { method, path, handler } of routes) {
+      const name = `${method} ${path}`;
+      if (method === "ALL" || path.startsWith("/api/")) continue;
+      if ("role" in handler) found.set(name, code(String(handler.role)));
+      else if (!found.has(name)) found.set(name, accessOf(name));
+    }
+    return found;
+  } finally {
+    await world.close();
+  }
+}
+
+function accessOf(route: string): string {
+  const access = ACCESS[route] ?? (route.includes(" /v1/") ? undefined : "none");
+  if (access === undefined) throw new Error(`${route}: no role is required`);
+  return access;
+}
+
+export async function formatApi(): Promise<string> {
+  const routes = await readRoutes();
+  const names = new Set([...routes.keys(), ...Object.keys(MEANING)]);
+  const odd = [...names].filter((name) => !routes.has(name) || MEANING[name] === undefined);
+  if (odd.length > 0) throw new Error(`test/docs/api.ts and the routes differ: ${odd.join(", ")}`);
+  const rows = Object.entries(MEANING).map(([name, meaning]) => {
+    const [method = "", path = ""] = name.split(" ");
+    return [method, code(path), routes.get(name) ?? "", meaning];
+  });
+  const head = formatHead("HTTP API", "the routes of `reconciler/http/route/`");
+  return `${head}${readProse("api")}${formatTable(["method", "path", "role", "meaning"], rows)}`;
+}
