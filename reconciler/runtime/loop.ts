@@ -204,6 +204,10 @@ export class Reconciler {
     this.hinted = true;
     this.wake?.();
   }
+  /** Something arrived since the last activation began. */
+  isWoken(): boolean {
+    return this.hinted;
+  }
   /** One activation. Tests and the simulator call it; `start` repeats it. */
   activate(): Promise<void> {
     return this.ledger.alone(() => this.activateAlone());
@@ -221,6 +225,7 @@ export class Reconciler {
   }
 
   private async activateAlone(): Promise<void> {
+    this.hinted = false;
     const { clock, store } = this.ports;
     const now = clock.wallMs();
     const mono = clock.monoMs();
@@ -355,7 +360,6 @@ export class Reconciler {
     while (!this.stopping) {
       // Reports that woke the loop are answered before they are folded.
       await this.ports.turn();
-      this.hinted = false;
       const begun = clock.monoMs();
       const used = this.ports.cpuMs();
       const ok = await this.tryActivate();

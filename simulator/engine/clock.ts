@@ -92,6 +92,7 @@ export class VirtualClock implements Clock {
 export class ProcessClock implements Clock {
   private readonly clock: Clock;
   private stopped = false;
+  private ended = false;
   private missed: Pick<Timer, "work" | "cancelled">[] = [];
 
   constructor(clock: Clock) {
@@ -120,6 +121,16 @@ export class ProcessClock implements Clock {
 
   stop(): void {
     this.stopped = true;
+  }
+
+  /** The process is dead. */
+  end(): void {
+    this.ended = true;
+    this.stop();
+  }
+
+  hasEnded(): boolean {
+    return this.ended;
   }
 
   goOn(): void {

@@ -33,10 +33,7 @@ export type Between = {
 /** What all lives of one control plane share, and what may be chosen for one of them. */
 export type ProcessPorts = Pick<PlanePorts, "config" | "policy" | "fleetId" | "log"> &
   Partial<
-    Pick<
-      PlanePorts,
-      "dryRun" | "permit" | "credential" | "bootstrap" | "keyProblem" | "committed" | "judged"
-    >
+    Omit<PlanePorts, "store" | "clock" | "cursors" | "unavailable" | "scheduler" | "providers">
   > & {
     clock: Clock;
     database: { url: string; clients: { writer: Client; reader: Client } | null };
@@ -88,6 +85,8 @@ export class Process {
       const plane = await compose({
         ...aloneOn(clock),
         ...ports,
+        // A killed process says nothing, whatever its last activation runs into.
+        log: (...line) => void (clock.hasEnded() || ports.log(...line)),
         clock,
         store,
         scheduler: hands.scheduler,
@@ -123,7 +122,7 @@ export class Process {
 }
 
 async function end(clock: ProcessClock, line: Line | null, store: Store): Promise<void> {
-  clock.stop();
+  clock.end();
   line?.close();
   await store.close().catch(() => undefined);
 }

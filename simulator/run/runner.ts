@@ -201,13 +201,14 @@ class Run {
   }
 
   async #adopt(): Promise<void> {
+    const { time } = this.#options;
+    // Machines that are older than the fleet's record are never ended for being silent.
+    await time.pass(1);
     const slots = slotsOf(this.#nodes);
     for (const [index, node] of this.#nodes.entries()) {
       this.#placed.push(await this.#stack.place(node, slots[index] ?? index, 0));
     }
-    const { time } = this.#options;
     const until = time.monoMs() + ADOPT_MAX_MS;
-    await time.pass(1);
     while (!this.#isKnown() && time.monoMs() < until) await time.pass(100);
     if (!this.#isAdopting()) return;
     await this.#stack.await(this.#stack.plane.kill());

@@ -23,8 +23,8 @@ import { FLEET_ID } from "./cloud.ts";
 
 export const ADMIN_TOKEN = "sim-admin";
 const SECRET = "sim";
-/** The loop's own longest sleep. */
-const PERIOD_MS = 1_000;
+/** From the start of a process to its first activation. */
+const START_MS = 1;
 /** Counters that exist from the start, so that an increase sees the first. */
 const XIDS = [13, 31, 43, 45, 48, 63, 64, 74, 79, 92, 94, 95, 119];
 
@@ -35,11 +35,8 @@ export type PlaneWorld = {
   providers: ReadonlyMap<string, Provider>;
   /** The API server of the cluster that it looks after; `null` = there is none. */
   kube: { api: KubeApi; seed: number } | null;
-  /**
-   * Least rest between two activations in milliseconds. Production rests three times as long as it
-   * worked, at most 250; here no time passes while it works, so the rest is chosen.
-   */
-  restMs: number;
+  /** CPU milliseconds charged for each activation: no simulated time passes while it works. */
+  workMs: number;
   committed(change: Change): void;
   /** Just before the loop observes, and before the API is read. */
   before(): void;
@@ -62,10 +59,7 @@ export class Plane {
   #paused = false;
   #serial = 0;
   #lives = 0;
-  #timer: { atMono: number; cancel: () => void } | null = null;
-  #restUntil = 0;
-  #busy: Promise<void> | null = null;
-  #awake = false;
+  #cpuMs = 0;
   readonly #tokens = new Map<string, string>();
   activations = 0;
   /** Activations that ended in an exception, which in production end the process. */
@@ -93,7 +87,7 @@ export class Plane {
   /** A process starts on what is durable. */
   async start(): Promise<void> {
     if (this.#life !== null) return;
-    const { clock, policy, providers, committed, log, kube } = this.#world;
+    const { clock, policy, providers, committed, log, kube, workMs } = this.#world;
     const metrics = new Metrics();
     const given = { shared: [], credentials: [], anonymous: false };
     const authority = new Authority({ secret: SECRET, admins: [ADMIN_TOKEN], ...given });
@@ -109,7 +103,14 @@ export class Plane {
       config: this.#config,
       policy,
       fleetId: FLEET_ID,
-      log,
+      log: (level, message, fields) => {
+        if (message === "activation failed") this.#noteCrash(String(fields?.["error"]));
+        log(level, message, fields);
+      },
+      // The loop reads this before and after each activation.
+      cpuMs: () => (this.#cpuMs += workMs),
+      turn: async () => this.#world.before(),
+      turned: () => void this.activations++,
       credential: (node) => authority.issueNode(node),
       committed: (change) => {
         metrics.committed(change);
@@ -118,7 +119,7 @@ export class Plane {
       judged: (judged) => metrics.judged(judged),
       between: {},
     });
-    const { store, snapshot, scheduler, reconciler, ingest } = process;
+    const { store, snapshot, reconciler, ingest } = process;
     for (const credential of snapshot.credentials) authority.put(credential);
     metrics.attach(reconciler, XIDS);
     const ports: RoutePorts = {
@@ -143,13 +144,11 @@ export class Plane {
     };
     const life = { process, metrics, authority, ports, app: openApp(ports) };
     this.#life = life;
-    // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
-    reconciler.wakeUp = () => this.#wakeUp();
-    scheduler.cluster?.start(() => {
-      if (this.#life === life) this.#wakeUp();
-    });
     log("info", "control plane started");
-    this.#wakeUp();
+    // What the scenario orders at this instant happens before the first activation.
+    clock.after(START_MS, () => {
+      if (this.#life === life) reconciler.start();
+    });
   }
 
   /** SIGSTOP: time passes without it. */
@@ -163,7 +162,6 @@ export class Plane {
     this.#paused = false;
     this.#life?.process.goOn();
     this.#world.log("warn", "control plane goes on");
-    this.#wakeUp();
   }
 
   /** SIGKILL: what is not durable is lost. */
@@ -172,11 +170,6 @@ export class Plane {
     if (life === null) return;
     this.#life = null;
     this.#paused = false;
-    this.#timer?.cancel();
-    this.#timer = null;
-    this.#restUntil = 0;
-    life.process.stop();
-    await this.#busy?.catch(() => undefined);
     await life.process.kill();
     this.#world.log("warn", "control plane killed");
   }
@@ -220,66 +213,8 @@ export class Plane {
     return life.app.request(path, { method, headers, ...sent });
   }
 
-  #wakeUp(): void {
-    this.#awake = true;
-    this.#arm(0);
-  }
-
-  /** At most one timer waits; the earliest request wins. */
-  #arm(ms: number): void {
-    if (this.#life === null || this.#paused || this.#busy !== null) return;
-    const { clock } = this.#world;
-    const now = clock.monoMs();
-    const atMono = Math.max(now + ms, this.#restUntil);
-    if (this.#timer !== null && this.#timer.atMono <= atMono) return;
-    this.#timer?.cancel();
-    const cancel = clock.after(atMono - now, () => {
-      this.#timer = null;
-      this.#turn();
-    });
-    this.#timer = { atMono, cancel };
-  }
-
-  #turn(): void {
-    const life = this.#life;
-    if (life === null || this.#paused || this.#busy !== null) return;
-    this.#awake = false;
-    const { restMs } = this.#world;
-    this.#restUntil = this.#world.clock.monoMs() + restMs;
-    this.#world.before();
-    this.activations++;
-    this.#busy = this.#activate(life).then((worked) => {
-      this.#busy = null;
-      if (life !== this.#life) return;
-      // The loop rests after a failure too, whatever hints came.
-      if (!worked) this.#restUntil = this.#world.clock.monoMs() + PERIOD_MS;
-      // More waits than one activation takes in: it must not fall behind for ever.
-      else if (this.#awake) this.#restUntil -= Math.floor(restMs / 2);
-      const goesOn = this.#awake || life.process.reconciler.lastPlan().actions.length > 0;
-      this.#arm(goesOn ? 0 : this.#pauseMs(life.process));
-    });
-  }
-
-  async #activate(life: Life): Promise<boolean> {
-    try {
-      await life.process.reconciler.activate();
-      return true;
-    } catch (error) {
-      if (life !== this.#life) return true;
-      const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      if (this.crashes.count++ === 0) this.crashes.first = told.split("\n", 1)[0] ?? told;
-      this.#world.log("error", "activation failed", { error: told });
-      return false;
-    }
-  }
-
-  #pauseMs({ reconciler }: Process): number {
-    const now = this.#world.clock.wallMs();
-    let least = PERIOD_MS;
-    for (const { until } of reconciler.lastPlan().waits) {
-      if (until !== null && until > now) least = Math.min(least, until - now);
-    }
-    return least;
+  #noteCrash(error: string): void {
+    if (this.crashes.count++ === 0) this.crashes.first = error.split("\n", 1)[0] ?? error;
   }
 }
 

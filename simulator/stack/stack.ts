@@ -28,9 +28,8 @@ import type { Time } from "./time.ts";
 const DEADLINE_MS = 10_000;
 /** How often idle machines are looked for. */
 const LULL_MS = 2_000;
-/** Pause of the loop for each node: what a large fleet adds to a detection. */
-const REST_PER_NODE_MS = 0.2;
-const REST_MAX_MS = 1_000;
+/** CPU time of an activation for each node: what a large fleet adds to a detection. */
+const WORK_PER_NODE_MS = 0.07;
 
 export type StackOptions = {
   time: Time;
@@ -103,7 +102,6 @@ export class Stack {
     this.clouds = clouds;
     const adapters = new Map<string, Provider>();
     for (const [name, cloud] of clouds) adapters.set(name, cloud.provider);
-    const size = Math.max(options.nodes.length, 1);
     this.kube = this.#openKube(providers.fork("kubernetes"));
     this.plane = new Plane({
       clock: time,
@@ -111,7 +109,7 @@ export class Stack {
       policy,
       providers: adapters,
       kube: this.kube === null ? null : { api: this.kube.api, seed: options.seed },
-      restMs: Math.min(REST_MAX_MS, Math.ceil(size * REST_PER_NODE_MS)),
+      workMs: options.nodes.length * WORK_PER_NODE_MS,
       committed: (change) => this.#committed(change),
       before: () => this.lull.refresh(),
       log: (level, message, fields) => {

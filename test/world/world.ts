@@ -16,7 +16,6 @@ import {
   type FakeControl,
   type Forkable,
 } from "../../reconciler/provider/fake/memory.ts";
-import { aroundProvider } from "../../reconciler/provider/around.ts";
 import type { Log } from "../../reconciler/core/clock.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { Change, Store } from "../../reconciler/core/store.ts";
@@ -27,6 +26,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import { type Agent, copyAgent, leftOn, logXid, newAgent, reportOf } from "./agent.ts";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
+import { passAwake, rest } from "../../simulator/engine/drive.ts";
 import { VirtualCluster } from "./virtual-cluster.ts";
 import { openFakeScheduler, type FakeScheduler } from "./fake-scheduler.ts";
 import { outlook } from "./outlook.ts";
@@ -42,8 +42,8 @@ export type { Universe, WorldOptions } from "./universe.ts";
 
 /** The heartbeat of `BASE`. */
 const REPORT_MS = 10_000;
-/** The beat by which a process knows that it was not paused: half of what it allows. */
-const PULSE_MS = 1_000;
+/** Activations after which a plan that still acts, or still hears answers, is wrong. */
+const ACTIVATIONS_MAX = 100;
 
 export class World {
   readonly clock: VirtualClock;
@@ -70,8 +70,6 @@ export class World {
   private halted = false;
   /** Grows with every word between an agent and the control plane. */
   said = 0;
-  /** Answers that came from outside since the last look: each is worth another activation. */
-  private news = 0;
   private lives = 0;
 
   private constructor(config: Config, options: WorldOptions) {
@@ -163,15 +161,13 @@ export class World {
       fleetId: "fleet",
       between: {
         client: (client) => injector?.client(client) ?? client,
-        provider: (cloud) =>
-          aroundProvider(injector?.provider(cloud) ?? cloud, (_, call) =>
-            call().finally(() => this.news++),
-          ),
+        provider: (cloud) => injector?.provider(cloud) ?? cloud,
         scheduler: (scheduler) => injector?.scheduler(scheduler) ?? scheduler,
         kube: (api) => injector?.kube(api) ?? api,
       },
     });
-    this.life.reconciler.cluster().cluster?.start(() => void this.news++);
+    const { reconciler } = this.life;
+    reconciler.cluster().cluster?.start(() => reconciler.wakeUp());
     // Agents notice that their connection broke and come back at once.
     this.reportAt = this.clock.monoMs();
   }
@@ -294,7 +290,7 @@ export class World {
         await this.report();
         this.reportAt = this.clock.monoMs() + REPORT_MS;
       }
-      await this.rest();
+      await this.turn(true);
       await this.company?.();
       if (done()) return true;
       const left = end - this.clock.monoMs();
@@ -302,30 +298,15 @@ export class World {
       const { dullMs, reportMs } = outlook(this);
       const spoken = this.reportAt - this.clock.monoMs();
       this.reportAt = this.clock.monoMs() + Math.min(spoken, reportMs);
-      await this.jump(Math.max(1, Math.min(left, dullMs, Math.min(spoken, reportMs))));
+      this.checkHalted();
+      const ms = Math.max(1, Math.min(left, dullMs, spoken, reportMs));
+      await passAwake(this.clock, ms, this.reconciler);
     }
   }
 
-  /** Until the plan rests and no answer is left to look at. */
-  private async rest(): Promise<void> {
-    for (let i = 0; i < 50; i++) {
-      if (this.halted) throw new Error("this process is stopped");
-      this.news = 0;
-      await this.turn();
-      if (this.news === 0) return;
-    }
-    throw new Error("the answers never end");
-  }
-
-  private async jump(ms: number): Promise<void> {
-    const { presence } = this.reconciler;
-    const { heartbeatTimeoutMs } = this.config.server;
+  /** What drove a process that was stopped meanwhile ends here. */
+  private checkHalted(): void {
     if (this.halted) throw new Error("this process is stopped");
-    for (let left = ms; left > 0; left -= PULSE_MS) {
-      await this.clock.pass(Math.min(PULSE_MS, left));
-      // The process says that it runs, as its own timer does in production.
-      presence.pulse(this.clock.monoMs(), this.clock.wallMs(), heartbeatTimeoutMs);
-    }
   }
 
   /** `seconds` of life: agents report each ten, the loop runs each one. */
@@ -337,14 +318,19 @@ export class World {
     }
   }
 
-  /** Activations until the plan has nothing to do now. */
-  async turn(): Promise<void> {
-    for (let i = 0; i < 50; i++) {
-      if (this.injector?.dead === true) throw new Crash("dead");
-      await this.reconciler.activate();
-      await this.clock.pass(0);
-      if (this.reconciler.lastPlan().actions.length === 0) return;
-    }
+  /** Activations until the plan has nothing to do now, and with `untilQuiet` no answer came. */
+  async turn(untilQuiet = false): Promise<void> {
+    const end = await rest(this.reconciler, {
+      activationsMax: ACTIVATIONS_MAX,
+      untilQuiet,
+      settle: () => {
+        this.checkHalted();
+        return this.clock.pass(0);
+      },
+      isDead: () => this.injector?.dead === true,
+    });
+    if (end === "dead") throw new Crash("dead");
+    if (end === "rested") return;
     throw new Error(`the plan never rests: ${JSON.stringify(this.reconciler.lastPlan().actions)}`);
   }
 

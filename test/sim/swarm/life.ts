@@ -11,9 +11,8 @@ import type { Config } from "../../../schema/config.ts";
 import type { EventCount } from "../../invariant/check.ts";
 import type { Watch } from "../../invariant/watch.ts";
 import { turn } from "../../../simulator/engine/clock.ts";
+import { rest } from "../../../simulator/engine/drive.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
-import { aroundProvider } from "../../../reconciler/provider/around.ts";
-import { aroundScheduler } from "../../world/around.ts";
 import { CrashInjector } from "../../world/crash-injector.ts";
 import { Process } from "../../../simulator/engine/process.ts";
 
@@ -36,8 +35,6 @@ export class Life {
   private process: Process | null = null;
   /** Of the process that runs, or ran last. */
   injector = new CrashInjector();
-  /** Something arrived since the last activation began. */
-  private dirty = false;
   activations = 0;
   lives = 0;
 
@@ -62,7 +59,6 @@ export class Life {
     const { clock, watch, fleetId, cloud, scheduler, trouble } = this.ports;
     const injector = new CrashInjector();
     this.lives++;
-    const note = <T>(answer: Promise<T>): Promise<T> => answer.finally(() => (this.dirty = true));
     const process = await Process.start({
       clock,
       database: {
@@ -81,13 +77,10 @@ export class Life {
         client: (client) => injector.client(client),
         store: (store) => watch.store(store),
         provider: (one) =>
-          aroundProvider(injector.provider(watch.provider(one)), (_, call) => note(call())),
-        scheduler: (one) =>
-          aroundScheduler(injector.scheduler(watch.scheduler(one)), (_, call) => note(call())),
+          injector.provider(watch.provider(one)),
+        scheduler: (one) => injector.scheduler(watch.scheduler(one)),
       },
     });
-    // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
-    process.reconciler.wakeUp = () => (this.dirty = true);
     this.process = process;
     this.injector = injector;
   }
@@ -113,21 +106,17 @@ export class Life {
     const { process, injector } = this;
     if (process === null) return false;
     const { reconciler } = process;
-    for (let i = 0; i < TURNS_MAX; i++) {
-      this.dirty = false;
-      this.activations++;
-      try {
-        await reconciler.activate();
-      } catch (error) {
-        if (injector.dead) return false;
-        throw error;
-      }
-      await turn();
-      if (injector.dead) return false;
-      if (!this.dirty && reconciler.lastPlan().actions.length === 0) return true;
+    const end = await rest(reconciler, {
+      activationsMax: TURNS_MAX,
+      untilQuiet: true,
+      settle: () => (this.activations++, turn()),
+      isDead: () => injector.dead,
+    });
+    if (end === "restless") {
+      const { actions } = reconciler.lastPlan();
+      this.ports.trouble(`the plan never rests: ${JSON.stringify(actions)}`);
     }
-    this.ports.trouble(`the plan never rests: ${JSON.stringify(reconciler.lastPlan().actions)}`);
-    return true;
+    return end !== "dead";
   }
 
   /** The events that are kept, counted where they are kept. */

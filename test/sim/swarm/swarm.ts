@@ -19,6 +19,7 @@ import { configOf } from "../../world/world.ts";
 import { logXid, reportOf } from "../../world/agent.ts";
 import * as talk from "./agent.ts";
 import { Life } from "./life.ts";
+import { passAwake } from "../../../simulator/engine/drive.ts";
 import { Queue } from "../../../simulator/engine/queue.ts";
 import { type Shape, yamlOf } from "./shape.ts";
 import { openStream } from "./stream.ts";
@@ -28,7 +29,6 @@ import { placeWork } from "./work.ts";
 const FLEET = "fleet";
 /** Reports wait this long for company before they are written; then the loop looks. */
 const BATCH_MS = 5;
-const PULSE_MS = 1_000;
 
 export type Found = Violation & { at: number };
 
@@ -208,18 +208,9 @@ export class Swarm {
     return this.gridAt(at - BATCH_MS);
   }
 
-  /** Time passes, and the process shows that it runs, as its own timer does. */
   private async pass(ms: number): Promise<void> {
     const { running } = this.life;
-    if (running !== null) {
-      const { presence } = running.reconciler;
-      const graceMs = this.config.server.heartbeatTimeoutMs;
-      const mono = this.clock.monoMs();
-      const wall = this.clock.wallMs();
-      for (let by = PULSE_MS; by < ms; by += PULSE_MS)
-        presence.pulse(mono + by, wall + by, graceMs);
-    }
-    await this.clock.pass(ms);
+    await (running === null ? this.clock.pass(ms) : passAwake(this.clock, ms, running.reconciler));
   }
 
   private async step(): Promise<void> {
