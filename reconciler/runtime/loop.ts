@@ -89,7 +89,8 @@ export class Reconciler {
   private trouble = { count: 0, message: "" };
   private adopted = false;
   private wake: (() => void) | null = null;
-  private hinted = false;
+  /** Something arrived since the last activation began. */
+  isWoken = false;
   private running: Promise<void> | null = null;
   private stopping = false;
   private trimmedMono = 0;
@@ -201,12 +202,8 @@ export class Reconciler {
     this.wakeUp();
   }
   wakeUp(): void {
-    this.hinted = true;
+    this.isWoken = true;
     this.wake?.();
-  }
-  /** Something arrived since the last activation began. */
-  isWoken(): boolean {
-    return this.hinted;
   }
   /** One activation. Tests and the simulator call it; `start` repeats it. */
   activate(): Promise<void> {
@@ -225,7 +222,7 @@ export class Reconciler {
   }
 
   private async activateAlone(): Promise<void> {
-    this.hinted = false;
+    this.isWoken = false;
     const { clock, store } = this.ports;
     const now = clock.wallMs();
     const mono = clock.monoMs();
@@ -368,7 +365,7 @@ export class Reconciler {
       await this.sleep(pace.restMs(begun, clock.monoMs(), this.ports.cpuMs() - used), false);
       const goesOn = this.planner.plan.actions.length > 0 && !this.ports.dryRun;
       const pause = goesOn ? 0 : this.pauseMs();
-      if (!this.hinted && pause > 0) await this.sleep(pause, true);
+      if (!this.isWoken && pause > 0) await this.sleep(pause, true);
     }
   }
 

@@ -26,7 +26,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import { type Agent, copyAgent, leftOn, logXid, newAgent, reportOf } from "./agent.ts";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
-import { passAwake, rest } from "../../simulator/engine/drive.ts";
+import { passAwake, rest } from "./drive.ts";
 import { VirtualCluster } from "./virtual-cluster.ts";
 import { openFakeScheduler, type FakeScheduler } from "./fake-scheduler.ts";
 import { outlook } from "./outlook.ts";

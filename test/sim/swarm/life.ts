@@ -11,7 +11,7 @@ import type { Config } from "../../../schema/config.ts";
 import type { EventCount } from "../../invariant/check.ts";
 import type { Watch } from "../../invariant/watch.ts";
 import { turn } from "../../../simulator/engine/clock.ts";
-import { rest } from "../../../simulator/engine/drive.ts";
+import { rest } from "../../world/drive.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { CrashInjector } from "../../world/crash-injector.ts";
 import { Process } from "../../../simulator/engine/process.ts";

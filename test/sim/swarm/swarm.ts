@@ -19,7 +19,7 @@ import { configOf } from "../../world/world.ts";
 import { logXid, reportOf } from "../../world/agent.ts";
 import * as talk from "./agent.ts";
 import { Life } from "./life.ts";
-import { passAwake } from "../../../simulator/engine/drive.ts";
+import { passAwake } from "../../world/drive.ts";
 import { Queue } from "../../../simulator/engine/queue.ts";
 import { type Shape, yamlOf } from "./shape.ts";
 import { openStream } from "./stream.ts";

@@ -5,7 +5,7 @@
  */
 import type { Reconciler } from "../../reconciler/runtime/loop.ts";
 import { PULSE_MS } from "../../reconciler/runtime/presence.ts";
-import type { VirtualClock } from "./clock.ts";
+import type { VirtualClock } from "../../simulator/engine/clock.ts";
 
 export type RestOptions = {
   /** Activations without a rest after which it is called restless. */
@@ -34,7 +34,7 @@ export async function rest(
     await settle();
     if (isDead()) return "dead";
     const isBusy = reconciler.lastPlan().actions.length > 0;
-    if (!isBusy && !(untilQuiet && reconciler.isWoken())) return "rested";
+    if (!isBusy && !(untilQuiet && reconciler.isWoken)) return "rested";
   }
   return "restless";
 }
