@@ -64,7 +64,56 @@ pools:
 `;
 }
 
-const PROVIDERS = ["none", "fake"] as const;
+/** The provider's entry, and the instance type and place that the pool names there. */
+const CLOUDS = {
+  command: {
+    entry: `  # A program of yours, see docs/provider-command.md. Try it first:
+  # navarch provider check command --config FILE
+  command:
+    command: /etc/navarch/provider
+    # How your cloud recognises a repeated purchase: token, name or tag-only.
+    class: tag-only`,
+    place: "instance_type: YOUR-TYPE",
+  },
+  lambda: {
+    entry: `  # The key is taken from LAMBDA_API_KEY, or from api_key_file. Try it first:
+  # navarch provider check lambda --config FILE
+  lambda:`,
+    place: "instance_type: h100-8x\n    region: us-west-2",
+  },
+};
+
+/** A cloud that costs money: one machine, ceilings, and set-up over SSH. */
+function cloudSample(provider: keyof typeof CLOUDS, pool: string): string {
+  const { entry, place } = CLOUDS[provider];
+  return `# Written by navarch config init --provider ${provider}. After a change:
+# navarch config validate FILE
+server:
+  address: 0.0.0.0:50051
+  # What the new machines dial. Replace it:
+  external_address: navarch.example:50051
+  # A certificate authority of its own; machines set up over SSH are given it.
+  tls: { own_ca: true }
+
+providers:
+${entry}
+    # Nothing is bought beyond these.
+    spend: { max_instances: 2 }
+
+pools:
+  - name: ${pool}
+    provider: ${provider}
+    ${place}
+    scaling: { min_nodes: 1, max_nodes: 2 }
+    health: { auto_replace: true }
+    # The new machine becomes a node over SSH. Nothing is bought before the key can be read.
+    ssh_user: ubuntu
+    ssh_private_key_path: ~/.ssh/id_ed25519
+    setup_templates: [agent]
+`;
+}
+
+const PROVIDERS = ["none", "fake", "command", "lambda"] as const;
 const POOL_DEFAULT = "training";
 const FILE_DEFAULT = "navarch.yaml";
 
@@ -99,11 +148,11 @@ export const configInit: Command = {
     const wanted = flags.text("provider") ?? asked;
     const provider = PROVIDERS.find((one) => one === wanted.toLowerCase());
     if (provider === undefined) return unknownName("provider", wanted, PROVIDERS);
-    const pool = provider === "fake" ? ask("Name of the first pool", POOL_DEFAULT) : POOL_DEFAULT;
+    const pool = provider === "none" ? POOL_DEFAULT : ask("Name of the first pool", POOL_DEFAULT);
     if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(pool)) {
       return usage(`pool name "${pool}": expected lower-case letters, digits and dashes`);
     }
-    const text = provider === "fake" ? fakeSample(pool) : CONFIG_SAMPLE;
+    const text = sampleOf(provider, pool);
     const out = flags.text("out") ?? (silent ? null : ask("File", FILE_DEFAULT));
     if (out === null) {
       world.out(text);
@@ -112,6 +161,11 @@ export const configInit: Command = {
     return writeNew(context, out, text);
   },
 };
+
+function sampleOf(provider: (typeof PROVIDERS)[number], pool: string): string {
+  if (provider === "none") return CONFIG_SAMPLE;
+  return provider === "fake" ? fakeSample(pool) : cloudSample(provider, pool);
+}
 
 /** Never over a file that is there: it may be the configuration of a fleet. */
 function writeNew({ world }: Context, out: string, text: string): number | Failure {

@@ -57,6 +57,19 @@ describe("navarch config init", () => {
   });
 });
 
+describe.each(["command", "lambda"])("navarch config init --provider %s", (provider) => {
+  test("writes what is valid, and warns of what this machine lacks alone", async () => {
+    const out = join(folder, `${provider}-init.yaml`);
+    expect((await navarch(["config", "init", "--provider", provider, "--out", out])).code).toBe(0);
+    const text = await navarch(["config", "validate", "--strict", "--text-only", out]);
+    expect(text).toEqual({ code: 0, out: `${out}: ok (1 pool, 1 provider)\n`, err: "" });
+    const here = await navarch(["config", "validate", out]);
+    expect(here.code).toBe(0);
+    const lacks = provider === "lambda" ? "no API key: set LAMBDA_API_KEY" : "/etc/navarch/provider";
+    expect(here.err).toContain(lacks);
+  });
+});
+
 describe("navarch config init --provider fake", () => {
   test("writes a file with which the control plane starts, and never over one", async () => {
     const out = join(folder, "fake-init.yaml");
@@ -86,7 +99,7 @@ describe("navarch config init --provider fake", () => {
   test("refuses a provider that it does not know", async () => {
     const { code, err } = await navarch(["config", "init", "--provider", "fale"]);
     expect(code).toBe(2);
-    expect(err).toContain('unknown provider "fale" (none, fake): did you mean "fake"?');
+    expect(err).toContain('unknown provider "fale" (none, fake, command, lambda): did you mean "fake"?');
   });
 });
 

@@ -4,6 +4,8 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../build/product.ts";
+import { openMemoryCloud } from "../../reconciler/provider/fake/memory.ts";
+import { LAMBDA_KEY, serveLambda } from "../fixture/cloud/lambda-server.ts";
 import { json, navarch } from "./spawn.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "navarch-provider-check-"));
@@ -101,6 +103,35 @@ describe("navarch provider check", () => {
     expect(code).toBe(1);
     expect(failed(rows)[0]?.message).toContain("could not be started (ENOENT)");
   });
+
+  test("Lambda Cloud's API keeps what its class promises, at the account's rate", async () => {
+    const after = (ms: number, work: () => void) => void setTimeout(work, ms);
+    const clock = { wallMs: () => Date.now(), after };
+    const fleetId = "navarch-check";
+    const cloud = openMemoryCloud({ clock, random: () => 0.5, fleetId, class: "tag-only" });
+    const standIn = serveLambda(cloud);
+    try {
+      const path = join(folder, "lambda.yaml");
+      const rate = "rate_limit: { requests_per_second: 100, launch_interval: 1ms }";
+      const provider = `{ endpoint: "${standIn.url}", ${rate} }`;
+      const server = 'server: { address: "127.0.0.1:1" }';
+      writeFileSync(path, `${server}\nproviders: { lambda: ${provider} }\npools: []\n`);
+      const words = ["provider", "check", "lambda", "--config", path, "-o", "json"];
+      const bare = await navarch(words);
+      expect([bare.code, bare.err]).toEqual([1, expect.stringContaining("set LAMBDA_API_KEY")]);
+      const buy = ["--buy", "h100x8", "--region", "us-west-2", "--yes"];
+      const { code, out } = await navarch([...words, ...buy], { LAMBDA_API_KEY: LAMBDA_KEY });
+      expect([code, failed(json(out) as Row[])]).toEqual([0, []]);
+      expect(out).toContain("not tried: class tag-only");
+      expect(cloud.reality()).toMatchObject({ live: [], terminated: [{ state: "terminated" }] });
+      const wrong = await navarch(words, { LAMBDA_API_KEY: "wrong-key" });
+      expect(wrong.out).toContain("auth: ");
+      expect(wrong.out + wrong.err).not.toContain("wrong-key");
+    } finally {
+      await standIn.stop();
+      await cloud.close();
+    }
+  }, 30_000);
 
   test("an unknown provider is answered with the nearest name", async () => {
     const config = configOf(EXAMPLE);
