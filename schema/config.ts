@@ -1,7 +1,6 @@
 /**
- * The configuration after reading: one form, whatever dialect it was written in. Durations are
- * milliseconds and end in `Ms`; every default is filled in. Which keys there are stands in
- * `schema/config/`; how YAML becomes this is `reconciler/config/`.
+ * The normalised configuration: durations are milliseconds and end in `Ms`; every default is filled
+ * in. `schema/config/` has the keys, `reconciler/config/` reads the files.
  */
 import * as v from "valibot";
 import { Autoscaler } from "./config/autoscaler.ts";
@@ -42,16 +41,13 @@ export type ProviderRef = v.InferOutput<typeof ProviderRef>;
 const PoolConfig = v.object({
   ...entriesOf(BODY),
   name: PoolName,
-  /** None only where `adopt` says that the pool is made of machines that nobody buys. */
+  /** Empty only with `adopt`. */
   providers: v.array(ProviderRef),
   instanceType: text,
-  /** GPUs of each node; 0 = none expected; absent = what the instance type is known to have. */
+  /** GPUs of each node; 0 = none expected; absent = by the instance type. */
   gpus: v.nullish(v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax))),
   scaling: v.object({ ...entriesOf(SCALING), autoscaler: v.nullable(Autoscaler) }),
-  /**
-   * Without a `repair:` block (`implied`) the first destructive step is replacement, but for faults
-   * of the fabric.
-   */
+  /** `implied`: no `repair:` block; replacement comes first, except for fabric faults. */
   repair: v.object({
     ladder: v.pipe(v.array(v.picklist(RUNGS)), v.minLength(1)),
     implied: v.optional(v.literal(true)),
@@ -64,7 +60,7 @@ export type PoolConfig = v.InferOutput<typeof PoolConfig>;
 const ProviderConfig = v.object({
   name: PoolName,
   type: v.picklist(PROVIDER_TYPES),
-  /** True if no `providers` entry names it and it exists only because a pool refers to it. */
+  /** Defined by a pool's reference only. */
   implied: v.boolean(),
   spend: v.object(entriesOf(SPEND)),
   settings: v.record(text, v.union([v.string(), finite, v.boolean(), v.null()])),
@@ -88,7 +84,7 @@ const ServerConfig = v.object({
   ...entriesOf(SERVER),
   heartbeatTimeoutMs: amount,
   notifier: NotifierConfig,
-  /** Either both files, or `ownCa`: an authority of the fleet's own, made on first start. */
+  /** Either both files, or `ownCa`: a CA made on first start. */
   tls: v.nullable(v.object(entriesOf(TLS))),
   ...entriesOf(MANAGER),
 });
@@ -103,7 +99,7 @@ export const Config = v.object({
 });
 export type Config = v.InferOutput<typeof Config>;
 
-/** One thing wrong, or worth saying, about a document: `FILE:LINE:COL: PATH: problem (hint)`. */
+/** A problem of a document: `FILE:LINE:COL: PATH: problem (hint)`. */
 export type Problem = {
   file: string;
   line: number;

@@ -1,7 +1,4 @@
-/**
- * Network addresses as people write them: where the control plane listens, and where nodes and
- * webhooks are to be reached. Pure; the answer to a wrong one says what to write.
- */
+/** Parses addresses: where the control plane listens, and where nodes and web hooks are. Pure. */
 
 export type Answer<T> =
   { ok: true; value: T } | { ok: false; message: string; hint: string | null };
@@ -27,7 +24,7 @@ export function parseListen(text: string): Answer<{ host: string; port: number }
   return { ok: true, value: { host: name, port } };
 }
 
-/** Only digits and points are no name either: the system would not resolve them. */
+/** Digits and points alone are no host name either. */
 function isV4(text: string): boolean {
   const parts = text.split(".");
   return parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256);
@@ -39,12 +36,12 @@ function checkV6(host: string, port: number): Answer<{ host: string; port: numbe
   return { ok: true, value: { host, port } };
 }
 
-/** Whether a listen host means every interface, which is no address that a node could dial. */
+/** Whether a listen host means every interface, which nodes cannot dial. */
 export function isWildcard(host: string): boolean {
   return host === "" || /^0\.0\.0\.0$/.test(host) || /^[0:]+$/.test(host);
 }
 
-/** An absolute URL or `host:port`, answered as a URL without a trailing slash. */
+/** Returns an absolute URL or `host:port` as a URL without a trailing slash. */
 export function parseExternal(text: string): Answer<string> {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text)?.[1]?.toLowerCase() ?? null;
   if (scheme !== null && scheme !== "http" && scheme !== "https") {

@@ -1,8 +1,6 @@
 /**
- * Brings every accepted spelling to its canonical one, in the tree, before
- * anything is read or merged. Two spellings of one setting in one place: equal values are a
- * warning, different values an error. What is moved keeps the path and position at which it was
- * written.
+ * Moves values from other spellings to the canonical key before files are merged; they keep their
+ * written path and position. Two spellings of one setting are a warning if equal, else an error.
  */
 import type { Table } from "../../schema/config/field.ts";
 import { POOL } from "../../schema/config/pool.ts";
@@ -13,7 +11,7 @@ import { findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.t
 /** A spelling, and the path of keys under which its value belongs. */
 type Move = readonly [from: string, to: readonly string[]];
 
-/** The spellings that a mapping may hold for keys of its own or, with `../`, of one inside it. */
+/** The spellings of a mapping's own keys and, with `../`, of keys of a mapping inside it. */
 function movesOf(table: Table): Move[] {
   return Object.entries(table).flatMap(([key, field]) => {
     const keys = innerOf(field);
@@ -46,17 +44,16 @@ function innerOf(field: Table[string]): Table | null {
 const isList = (field: Table[string]): boolean =>
   field.kind === "own" && field.type === "list of mappings";
 
-/** Spellings worth suggesting beside the canonical keys of a pool. */
 export const POOL_SPELLINGS: readonly string[] = movesOf(POOL).map(([from]) => from);
 
-/** Every key of a mapping in each of its spellings. */
+/** Every key in each of its spellings. */
 export function wordsOf(table: Table): string[] {
   return Object.entries(table).flatMap(([key, field]) => {
     return [key, ...spellingsOf(field).filter((from) => !from.startsWith("../"))];
   });
 }
 
-/** Rewrites a mapping, and those inside it, in place. */
+/** Rewrites a mapping and those inside it, in place. */
 export function canonical(problems: Problems, map: TreeMap, table: Table): void {
   for (const [from, to] of movesOf(table)) moveOne(problems, map, from, to);
   for (const [key, field] of Object.entries(table)) {
@@ -76,7 +73,7 @@ function moveOne(problems: Problems, map: TreeMap, from: string, to: readonly st
   if (isAbsent(entry.value)) return;
   const last = to.at(-1) ?? from;
   const target = to.slice(0, -1).reduce<TreeMap | null>(ensureMap, map);
-  // The parent is written, but is no mapping: that is reported when it is read.
+  // A parent that is no mapping is reported when it is read.
   if (target === null) return;
   const before = findEntry(target, last);
   if (before === null || isAbsent(before.value)) {
@@ -84,14 +81,13 @@ function moveOne(problems: Problems, map: TreeMap, from: string, to: readonly st
     target.entries.push({ ...entry, key: last });
     return;
   }
-  const same = sameValue(entry.value, before.value);
   const where = `${before.path} at line ${before.at.line}`;
-  if (same) {
-    const message = `says the same as ${where}`;
-    problems.warning(entry.at, entry.path, "alias_repeat", message, "keep one of them");
+  const hint = "keep one of them";
+  if (sameValue(entry.value, before.value)) {
+    problems.warning(entry.at, entry.path, "alias_repeat", `says the same as ${where}`, hint);
   } else {
     const message = `contradicts ${where}, which is the same setting`;
-    problems.error(entry.at, entry.path, "alias_conflict", message, "keep one of them");
+    problems.error(entry.at, entry.path, "alias_conflict", message, hint);
   }
 }
 
@@ -108,7 +104,7 @@ function ensureMap(map: TreeMap | null, key: string): TreeMap | null {
   return made;
 }
 
-/** Whether two values mean the same; durations are compared by length, `90s` = `1m30s`. */
+/** Compares durations by length: `90s` = `1m30s`. */
 export function sameValue(a: Tree, b: Tree): boolean {
   if (a.kind === "scalar" && b.kind === "scalar") {
     return a.value === b.value || sameDuration(a.value, b.value);

@@ -1,6 +1,6 @@
 /**
- * The commands that make a bare machine a node. They are parsed as templates here, so that a
- * misspelled variable never reaches a machine.
+ * Reads set-up commands. They are parsed as templates, so that a misspelled variable never reaches
+ * a machine.
  */
 import { builtinCommands } from "../../bootstrap/builtin/builtin.ts";
 import { parseTemplate } from "../../bootstrap/template/parse.ts";
@@ -10,10 +10,7 @@ import type { Tree } from "./tree.ts";
 
 const COMMANDS_MAX = 100;
 
-/**
- * The commands, each a template that parses: first those of the templates that come with the
- * product (`setup_templates: [agent]`), then the pool's own.
- */
+/** First the commands of the built-in `setup_templates`, then the pool's own. */
 export function readCommands(section: Section): string[] {
   return [...readTemplates(section), ...readOwnCommands(section)];
 }
@@ -24,7 +21,6 @@ function readTemplates(section: Section): string[] {
   );
 }
 
-/** `at` is where the name stands. */
 function readBuiltin({ problems }: Section, at: Tree, name: string | null): string[] {
   if (name === null || at.kind !== "scalar") return [];
   const answer = builtinCommands(name);
@@ -33,7 +29,7 @@ function readBuiltin({ problems }: Section, at: Tree, name: string | null): stri
   return [];
 }
 
-/** Each a command, or `template: NAME`, where what such a template needs is made before it. */
+/** Each is a command, or `template: NAME` at the place where it belongs. */
 function readOwnCommands(section: Section): string[] {
   const items = section.items("setup_commands") ?? [];
   if (items.length > COMMANDS_MAX) {

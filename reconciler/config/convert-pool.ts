@@ -1,7 +1,4 @@
-/**
- * One pool in the words of a configuration file, in either dialect. The list dialect uses the
- * canonical keys, the map dialect upstream's.
- */
+/** Prints one pool: canonical keys in the list dialect, upstream's in the map dialect. */
 import type { Autoscaler, PoolConfig, ProviderConfig, ProviderRef } from "../../schema/config.ts";
 import { AUTOSCALER, WINDOW } from "../../schema/config/autoscaler.ts";
 import { BODY, BOOTSTRAP, REF, SCALING } from "../../schema/config/pool.ts";
@@ -33,7 +30,7 @@ export function convertPool(
     ...formatSection(BODY, body, dialect, {
       ...refs,
       scaling: formatSection(SCALING, scaling, dialect, { autoscaler }),
-      // Written out it would be a person's request.
+      // The implied ladder differs from the same one written out.
       repair: pool.repair.implied === true ? null : { ladder: pool.repair.ladder },
       setup_commands: bootstrap.setupCommands.length > 0 ? bootstrap.setupCommands : null,
     }),
@@ -41,7 +38,7 @@ export function convertPool(
   };
 }
 
-/** The short form where it says the same. */
+/** In the short form where it means the same. */
 function formatRefs(
   pool: PoolConfig,
   types: ReadonlyMap<string, ProviderConfig["type"]>,

@@ -1,7 +1,4 @@
-/**
- * The forms that a text of the configuration may have to take, by the names that the tables use.
- * Pure. A wrong one is answered with what to write instead.
- */
+/** Checks texts of the configuration by the form that their table names. Pure. */
 import type { Form } from "../../schema/config/field.ts";
 import { serverOf } from "../core/address.ts";
 import { type Answer, parseExternal, parseHttpUrl } from "./address.ts";

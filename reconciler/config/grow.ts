@@ -1,7 +1,6 @@
 /**
- * YAML's own nodes → the located tree. Aliases and merge keys are expanded here under a cap on the
- * values that come out, duplicate keys are refused with both positions, and tags beyond YAML's core
- * schema are refused: a configuration is data only.
+ * Converts the nodes of the YAML library to the located tree. Aliases and merge keys are expanded
+ * up to a limit; duplicate keys and tags beyond YAML's core schema are refused.
  */
 import {
   type Document,
@@ -21,7 +20,7 @@ import { type Entry, joinPath, type Scalar, type Tree } from "./tree.ts";
 type At = (offset: number) => Place;
 type Node = { range?: [number, number, number] | null | undefined; tag?: string | undefined };
 
-/** Levels after expansion; an alias may not nest deeper than text may. */
+/** Levels after expansion. */
 const DEPTH_MAX = 60;
 const CORE_TAG = /^tag:yaml\.org,2002:(?:str|int|float|bool|null|map|seq)$/;
 
@@ -38,7 +37,7 @@ type Grow = {
   depth: number;
 };
 
-/** The tree of one sound document, or `null` when expansion or structure is refused. */
+/** The tree of one document, or `null` when it is too large after expansion. */
 export function growTree(document: Document.Parsed, text: string, at: At, problems: Problems) {
   const grow: Grow = {
     text,
@@ -53,8 +52,8 @@ export function growTree(document: Document.Parsed, text: string, at: At, proble
     return growNode(grow, document.contents, "", at(0));
   } catch (error) {
     if (!(error instanceof TooMuch)) throw error;
-    problems.error(at(0), "", "limit", error.message, `at most ${LIMIT.configNodesMax} values`);
-    return null;
+    const hint = `at most ${LIMIT.configNodesMax} values`;
+    return problems.error(at(0), "", "limit", error.message, hint);
   }
 }
 
@@ -115,9 +114,7 @@ function growAlias(grow: Grow, name: string, path: string, at: Place): Tree {
   return tree;
 }
 
-/**
- * Keys as written: `1: x` names the key "1". A key that is itself a list or a mapping has no name.
- */
+/** The key as written: `1: x` has the key "1"; `null` for a list or a mapping. */
 function keyText(key: unknown): string | null {
   if (!isScalar(key)) return null;
   if (typeof key.value === "string") return key.value;
@@ -159,10 +156,7 @@ function addEntry(grow: Grow, own: Map<string, Entry>, path: string, found: Foun
   grow.problems.error(at, entryPath, "duplicate_key", message, "keep one of them");
 }
 
-/**
- * `<<: *base` or `<<: [*a, *b]`: what is written in the mapping itself wins, then the first of a
- * list.
- */
+/** `<<: *base` or `<<: [*a, *b]`: the mapping's own keys win, then the first of a list. */
 function growMerge(grow: Grow, pair: Pair, path: string, at: Place): Entry[] {
   const parts = isSeq(pair.value) ? pair.value.items : [pair.value];
   const entries = new Map<string, Entry>();
@@ -188,15 +182,11 @@ function growScalar(grow: Grow, node: YamlScalar, path: string, at: Place): Scal
 }
 
 function scalarValue(value: unknown, source: string): Scalar["value"] {
-  if (value === null || typeof value === "string") return value;
-  if (typeof value === "number" || typeof value === "boolean") return value;
-  return source;
+  const isPlain = value === null || ["string", "number", "boolean"].includes(typeof value);
+  return isPlain ? (value as Scalar["value"]) : source;
 }
 
-/**
- * A literal block (`|`) keeps its lines, so a place in the text is a place in the file; other forms
- * fold or escape, and only their first line can be pointed into.
- */
+/** Maps a place in the text to the file. Forms other than `|` fold lines: only line 1 is known. */
 function insideOf(grow: Grow, node: YamlScalar, at: Place): Scalar["inside"] {
   if (node.type === "BLOCK_LITERAL") {
     const range = node.range;

@@ -1,6 +1,4 @@
-/**
- * Where a key is at home, so that a key written in the wrong place is answered with the right one.
- */
+/** The section that each key belongs to, for the message about a misplaced key. */
 import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
 import type { Table } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
@@ -27,7 +25,7 @@ const HOMES: readonly (readonly [home: string, table: Table])[] = [
   ["a provider", { ...PROVIDER, ...SETTINGS }],
 ];
 
-/** Words that mean too much to say where they belong. */
+/** Keys with too general a name for a hint. */
 const VAGUE =
   "class command count disk faults force hosts image namespace network reboot retention retry " +
   "settle timeout zone";
@@ -42,7 +40,7 @@ export function homeOf(key: string): string | null {
   return HOME_OF.get(key) ?? null;
 }
 
-/** Keys that upstream's documents name and no program reads, with the key to write instead. */
+/** Keys of upstream's documents that no program reads, with the key to write instead. */
 export const RETIRED: Readonly<Record<string, string | undefined>> = Object.assign(
   Object.create(null),
   {

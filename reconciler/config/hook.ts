@@ -1,6 +1,6 @@
 /**
- * URLs and headers of a web hook. `${ENV_NAME}` stays as written: it is expanded where the notifier
- * is opened, so that no secret is ever part of the configuration.
+ * Reads URLs and headers of a web hook. `${ENV_NAME}` is expanded where the notifier is opened, so
+ * that the configuration holds no secret.
  */
 import { parseHttpUrl } from "./address.ts";
 import type { Section } from "./section.ts";
@@ -16,7 +16,7 @@ export function readHook(webhook: Section, key: string): string | null {
   if (entry?.value.kind === "scalar" && entry.value.value === "") return null;
   const text = webhook.text(key);
   if (text === null || !checkVariables(webhook, key, text)) return text;
-  // A URL that begins with a variable is known only where the environment is.
+  // A URL that begins with a variable is checked when the notifier is opened.
   if (text.startsWith("${")) return text;
   const answer = parseHttpUrl(text.replace(VARIABLE, "x"));
   if (!answer.ok) webhook.fail(key, "url", answer.message, answer.hint);

@@ -1,6 +1,6 @@
 /**
- * Pool labels. They become Kubernetes labels, so they must be valid ones (Kubernetes: Labels and
- * Selectors, "Syntax and character set"), and two of them are Navarch's own.
+ * Reads pool labels, which must be valid Kubernetes labels (Kubernetes: Labels and Selectors,
+ * "Syntax and character set").
  */
 import { LIMIT } from "../../schema/limit.ts";
 import type { Section } from "./section.ts";
@@ -19,7 +19,7 @@ export function isLabelKey(key: string): boolean {
   return PREFIX.test(key.slice(0, slash)) && NAME.test(key.slice(slash + 1));
 }
 
-/** Reads the labels at `key`; keys that are no label keys are reported and left out. */
+/** Invalid labels are reported and left out. */
 export function readLabels(owner: Section, key: string): Record<string, string> {
   const entries = owner.map(key).entries();
   const labels: [string, string][] = [];

@@ -1,7 +1,4 @@
-/**
- * Several documents, one configuration: each file's pools are found in either dialect, then later
- * files are laid over earlier ones, pools by name.
- */
+/** Finds each file's pools in either dialect, and merges later files over earlier ones. */
 import { POOL } from "../../schema/config/pool.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { POOL_NAME } from "../../schema/id.ts";
@@ -16,15 +13,14 @@ export type PoolTree = { name: string; map: TreeMap; at: Place; dialect: Dialect
 /** One file, spellings canonical, pools taken out of the root. */
 export type Layer = { root: TreeMap; pools: PoolTree[] };
 
-/** Pools of one configuration; beyond it the file's own cap on values is reached anyway. */
 const POOLS_MAX = 1_000;
 
-/** Splits one file's tree; `null` if its top level is not a mapping. */
+/** `null` if the top level is not a mapping. */
 export function readLayer(problems: Problems, tree: Tree): Layer | null {
   if (tree.kind !== "map") {
     const message = "expected a mapping at the top level";
-    problems.error(tree.at, "", "type", message, "start with server:, providers: or pools:");
-    return null;
+    const hint = "start with server:, providers: or pools:";
+    return problems.error(tree.at, "", "type", message, hint);
   }
   const entry = findEntry(tree, "pools");
   const root: TreeMap = { ...tree, entries: tree.entries.filter((one) => one !== entry) };
@@ -49,7 +45,7 @@ function readPools(problems: Problems, pools: Tree): PoolTree[] {
   return found;
 }
 
-/** Names of nodes begin with their pool's, and are told apart without regard to case. */
+/** Node names begin with their pool's name, and are compared without regard to case. */
 function refuseLookAlikes(problems: Problems, pools: readonly PoolTree[]): void {
   const known = new Map<string, PoolTree>();
   for (const pool of pools) {
@@ -111,9 +107,7 @@ function readMap(problems: Problems, pools: TreeMap): PoolTree[] {
   return found;
 }
 
-/**
- * `name:` inside a mapping's pool is redundant where it agrees with the key, and wrong elsewhere.
- */
+/** Accepts a `name:` that repeats the key. */
 function withoutName(problems: Problems, name: string, pool: TreeMap) {
   const entry = findEntry(pool, "name");
   if (entry === null) return pool.entries;
@@ -137,7 +131,6 @@ function checkName(problems: Problems, name: string, at: Place, path: string): b
   return true;
 }
 
-/** Lays `over` on `under`. */
 export function mergeLayers(under: Layer, over: Layer): Layer {
   const pools = under.pools.slice();
   for (const pool of over.pools) {
@@ -149,25 +142,17 @@ export function mergeLayers(under: Layer, over: Layer): Layer {
   return { root: mergeMaps(under.root, over.root), pools };
 }
 
-/**
- * `provider` and `providers` exclude each other, so a later one takes the place of the earlier
- * other.
- */
+/** A later `provider` replaces an earlier `providers`, and the other way round. */
 function mergePool(under: TreeMap, over: TreeMap): TreeMap {
-  const replaced = (one: string, other: string) =>
-    findEntry(over, one) !== null && findEntry(over, other) === null;
-  const kept = under.entries.filter(
-    ({ key }) =>
-      !(key === "provider" && replaced("providers", "provider")) &&
-      !(key === "providers" && replaced("provider", "providers")),
-  );
+  const [one, many] = [findEntry(over, "provider"), findEntry(over, "providers")];
+  const isReplaced = (key: string) =>
+    (key === "provider" && many !== null && one === null) ||
+    (key === "providers" && one !== null && many === null);
+  const kept = under.entries.filter(({ key }) => !isReplaced(key));
   return mergeMaps({ ...under, entries: kept }, over);
 }
 
-/**
- * Mappings merge key by key, everything else is replaced. A mapping that changes its `type` is
- * replaced whole: fields of the old type would mean nothing in the new one.
- */
+/** Mappings merge key by key, unless their `type` differs; other values are replaced. */
 function mergeMaps(under: TreeMap, over: TreeMap): TreeMap {
   const type = (map: TreeMap) => {
     const value = findEntry(map, "type")?.value;

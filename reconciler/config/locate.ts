@@ -1,7 +1,7 @@
 /**
- * YAML text → a tree whose every part knows its file, line and column. Work is bounded before it is
- * done: size, tokens, depth and values after expansion are capped, so that no bytes can make the
- * loader slow or large. A file that is not sound YAML yields its syntax errors and no tree.
+ * Parses YAML into a tree whose parts know their file, line and column. Size, tokens, depth and
+ * values are limited, so that no file makes the loader slow or large. Invalid YAML gives its syntax
+ * errors and no tree.
  */
 import {
   Composer,
@@ -19,23 +19,15 @@ import type { Tree } from "./tree.ts";
 
 export type SourceText = { name: string; text: string };
 
-/**
- * Lexical tokens of one file. A configuration of the largest allowed size has about ten tokens for
- * each value; more than twenty is comments or an attack.
- */
+/** A large configuration has about ten tokens for each value. */
 const TOKENS_MAX = LIMIT.configNodesMax * 20;
 /** Levels of nesting. A composite autoscaler of the allowed depth needs sixteen. */
 const PARSER_DEPTH_MAX = 100;
-/** One is read, and a few empty ones are forgiven; each costs as much as a small file. */
+/** One is read, empty ones are skipped; each costs as much as a small file. */
 const DOCUMENTS_MAX = 100;
-/**
- * One scalar or comment. Twice what any setting may hold, to report length where the setting is
- * read.
- */
+/** One scalar or comment: twice the longest setting, whose reader reports the length. */
 const TOKEN_CHARS_MAX = 128 * 1024;
-/**
- * Syntax errors listed for one file: the first is the one to fix, the rest mostly follow from it.
- */
+/** Syntax errors listed for one file; later ones mostly follow from the first. */
 const SYNTAX_ERRORS_MAX = 20;
 
 type Parsed = { documents: Document.Parsed[]; lines: LineCounter };
@@ -47,11 +39,8 @@ function parseBounded(file: SourceText, problems: Problems): Parsed | null {
   const parser = new Parser(lines.addNewLine);
   const composer = new Composer({ uniqueKeys: false, logLevel: "silent", prettyErrors: false });
   const documents: Document.Parsed[] = [];
-  const refuse = (message: string, hint: string) => {
-    const at = place(file.name, lines, parser.offset);
-    problems.error(at, "", "limit", message, hint);
-    return null;
-  };
+  const refuse = (message: string, hint: string) =>
+    problems.error(place(file.name, lines, parser.offset), "", "limit", message, hint);
   let tokens = 0;
   for (const lexeme of new Lexer().lex(file.text)) {
     tokens += 1;
@@ -75,23 +64,19 @@ function place(file: string, lines: LineCounter, offset: number): Place {
   return { file, line: Math.max(line, 1), col: Math.max(col, 1) };
 }
 
-/** The library's own sentence, without the excerpt that it may append. */
+/** The library's message without its excerpt. */
 function formatSyntax(error: YAMLParseError): string {
   const first = error.message.split("\n")[0] ?? "";
   return `not valid YAML: ${first.replace(/ at line \d+, column \d+:?$/, "").slice(0, 200)}`;
 }
 
-/**
- * Reads one file. `null` if it is not sound YAML (its errors are then in `problems`); an empty file
- * is an empty mapping.
- */
+/** `null` if it is not valid YAML, after reporting its errors. An empty file is an empty map. */
 export function locate(file: SourceText, problems: Problems): Tree | null {
   const start: Place = { file: file.name, line: 1, col: 1 };
   const text = file.text.startsWith("\uFEFF") ? file.text.slice(1) : file.text;
   if (text.length > LIMIT.configBytesMax) {
     const hint = `at most ${LIMIT.configBytesMax / 1024 / 1024} MiB`;
-    problems.error(start, "", "limit", "the file is too large", hint);
-    return null;
+    return problems.error(start, "", "limit", "the file is too large", hint);
   }
   const parsed = parseBounded({ name: file.name, text }, problems);
   if (parsed === null) return null;
@@ -112,13 +97,12 @@ export function locate(file: SourceText, problems: Problems): Tree | null {
   if (second !== undefined) {
     const offset = second.contents?.range[0] ?? 0;
     const hint = "give each document its own file and --config";
-    problems.error(at(offset), "", "syntax", "a second document in one file", hint);
-    return null;
+    return problems.error(at(offset), "", "syntax", "a second document in one file", hint);
   }
   return tree;
 }
 
-/** `apiVersion`/`kind` documents were an early format; they are converted, never guessed at. */
+/** `apiVersion`/`kind` documents were an early format. */
 function hasRetiredForm(tree: Tree, problems: Problems): boolean {
   if (tree.kind !== "map") return false;
   const entry = tree.entries.find((one) => one.key === "apiVersion");

@@ -1,6 +1,6 @@
 /**
- * Configuration files from disk. A file that is missing, unreadable, too large or not text is a
- * problem of the configuration like any other, told together with the rest.
+ * Reads configuration and policy files. A file that is missing, unreadable, too large or not text
+ * is a problem like any other.
  *
  * Adapter: reads files.
  */
@@ -19,7 +19,7 @@ export type ReadAnswer =
 /** Reads at most `bytesMax` bytes of a file. */
 export type ReadFile = (path: string, bytesMax: number) => Promise<ReadAnswer>;
 
-/** Reads from the file system; never more than asked for, whatever the file's size says. */
+/** Never reads more than `bytesMax`: the size of a device or pipe is not known. */
 export const readDisk: ReadFile = async (path, bytesMax) => {
   try {
     const file = await open(path, "r");
@@ -70,7 +70,7 @@ async function openText(path: string, readFile: ReadFile): Promise<Opened> {
   }
 }
 
-/** Reads and checks the configuration that `paths` make together, later over earlier. */
+/** Reads and merges `paths`, later over earlier. */
 export async function openConfig(
   paths: readonly string[],
   readFile: ReadFile = readDisk,
@@ -80,7 +80,7 @@ export async function openConfig(
   const unread = opened.map((one) => one.problem).filter((problem) => problem !== null);
   const files = opened.map((one) => one.file).filter((file) => file !== null);
   if (unread.length === 0) return readConfig(files, options);
-  // Without one of the layers only what is wrong inside the others' own text can be told.
+  // With a file missing, only syntax errors of the others are certain.
   const rest = files.flatMap((file) => readConfig([file], options).problems);
   const syntax = rest.filter((problem) => problem.code === "syntax");
   return { config: null, problems: [...unread, ...syntax], find: nowhere(paths[0] ?? "") };
@@ -88,10 +88,7 @@ export async function openConfig(
 
 export type PolicyAnswer = { policy: Policy | null; problems: Problem[] };
 
-/**
- * Reads a policy file. A missing one is `missing`, so that the caller may start on the built-in
- * policy with a warning; anything else wrong must not be started on.
- */
+/** After `missing` the caller may start on the built-in policy with a warning. */
 export async function openPolicy(
   path: string,
   readFile: ReadFile = readDisk,

@@ -1,7 +1,4 @@
-/**
- * Finds where a setting is written, for checks that begin when everything is read: whether a named
- * file is there, whether an environment variable is set. Pure.
- */
+/** Finds where a setting is written, for checks after reading, such as of a missing file. Pure. */
 import type { Layer } from "./layer.ts";
 import type { Place } from "./problem.ts";
 import { findEntry, joinPath, type TreeMap } from "./tree.ts";
@@ -9,8 +6,8 @@ import { findEntry, joinPath, type TreeMap } from "./tree.ts";
 export type Found = { at: Place; path: string };
 
 /**
- * The place of a setting's value by its canonical keys, in a pool or, with `null`, at the top
- * level. Of a setting that is not written, the nearest mapping around where it would be.
+ * The place of a setting by its canonical keys, in a pool or, with `null`, at the top level; the
+ * nearest mapping if it is not written.
  */
 export type Finder = (pool: string | null, keys: readonly string[]) => Found;
 

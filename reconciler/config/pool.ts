@@ -1,7 +1,4 @@
-/**
- * One pool: where its nodes are bought, how many there are, and what holds for them. What a pool
- * does not say is looked for in `defaults`, its old alias `global`, and then the tables' defaults.
- */
+/** Reads one pool. Missing values come from `defaults`, its old alias `global`, and the tables. */
 import { parse } from "valibot";
 import { type PoolConfig, type ProviderRef, type Rung, RUNGS } from "../../schema/config.ts";
 import type { PartOf, ValueOf } from "../../schema/config/field.ts";
@@ -21,14 +18,14 @@ import { fillTable, readPart } from "./table.ts";
 type Defaults = PartOf<typeof DEFAULTS>;
 type DrainPart = PartOf<typeof DRAIN>;
 
-/** Where a pool looks for what it does not say, nearest first, and what its providers are. */
+/** Sources of a pool's missing values, nearest first, and the known providers. */
 export type Surroundings = {
   defaults: readonly Defaults[];
   drain: DrainPart;
   directory: Directory;
 };
 
-/** Reads one pool; what is wrong is in the section's problems, and the result is then not used. */
+/** After an error the result is not used. */
 export function readPool(
   problems: Section["problems"],
   tree: PoolTree,
@@ -40,7 +37,7 @@ export function readPool(
   const place = { ...part, zones: part.zones ?? [], optional: part.adopt === true };
   const refs = readRefs(pool, tree.name, around.directory, place);
   const buys = pool.has("provider") || pool.has("providers") || part.adopt !== true;
-  // Without it, machines of any size may be counted in a pool that buys none.
+  // A pool that buys nothing may have machines of any type.
   if (buys && !pool.has("instance_type")) pool.missing("instance_type");
   warnStrategy(pool, refs);
   const scaling = readScaling(pool, tree, around.defaults);
@@ -77,7 +74,7 @@ function mergeDrain(parts: readonly DrainPart[]): ValueOf<typeof DRAIN> {
   return fillTable(DRAIN, ...meant);
 }
 
-/** The ladder of a pool that opts into one: known rungs, each once, mildest first. */
+/** The pool's own ladder: known rungs, each once, mildest first. */
 function readRepair(pool: Section): PoolConfig["repair"] {
   const repair = pool.map("repair");
   const given = repair.texts("ladder");
@@ -96,10 +93,8 @@ function readRepair(pool: Section): PoolConfig["repair"] {
     if (rung === undefined) repair.fail("ladder", "choice", `unknown rung "${name}"`, hint);
     else ladder.push(rung);
   }
-  const at = repair.look("ladder")?.value.at ?? repair.at;
   if (ladder.includes("gpu-reset")) {
-    const path = `${repair.path}.ladder`;
-    repair.problems.warning(at, path, "no_effect", "gpu-reset is skipped in this version");
+    repair.warn("ladder", "no_effect", "gpu-reset is skipped in this version");
   }
   const order = ladder.map((rung) => RUNGS.indexOf(rung));
   if (order.some((rank, i) => i > 0 && rank <= (order[i - 1] ?? -1))) {
@@ -136,7 +131,7 @@ function readScaling(
   return { minNodes: minNodes ?? 0, maxNodes: maxNodes ?? 1, cooldownMs, autoscaler };
 }
 
-/** One error says all that is missing: a fragment without `scaling` lacks one thing, not two. */
+/** One error for both bounds: a pool without `scaling` lacks one thing. */
 function requireBounds(pool: Section, scaling: Section, tree: PoolTree): void {
   if (pool.has("scaling") && !scaling.given) return;
   const missing = ["min_nodes", "max_nodes"].filter((key) => !scaling.has(key));
@@ -150,7 +145,7 @@ function requireBounds(pool: Section, scaling: Section, tree: PoolTree): void {
   }
 }
 
-/** The pool's own labels win over `defaults`; the two that name the pool cannot be changed. */
+/** The pool's labels win over `defaults`; `POOL_LABELS` cannot be changed. */
 function mergeLabels(
   pool: Section,
   name: string,

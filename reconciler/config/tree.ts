@@ -1,7 +1,6 @@
 /**
- * YAML as the readers see it: maps, lists and scalars that know where they stand and by which path
- * a person would name them. Aliases and merge keys are already expanded, so a value belongs to one
- * place only and may be moved when an old spelling is brought to its canonical one.
+ * The located tree: maps, lists and scalars with place and path. Aliases and merge keys are
+ * expanded, so that each value has one place and may be moved.
  */
 import type { Place } from "./problem.ts";
 
@@ -22,7 +21,7 @@ export type TreeMap = { kind: "map"; path: string; at: Place; entries: Entry[] }
 export type TreeList = { kind: "list"; path: string; at: Place; items: Tree[] };
 export type Tree = TreeMap | TreeList | Scalar;
 
-/** A key that was written with no value (`labels:`) says nothing: it counts as absent. */
+/** A key without a value (`labels:`) counts as absent. */
 export function isAbsent(tree: Tree): boolean {
   return tree.kind === "scalar" && tree.value === null;
 }
@@ -31,7 +30,6 @@ export function findEntry(map: TreeMap, key: string): Entry | null {
   return map.entries.find((entry) => entry.key === key) ?? null;
 }
 
-/** Keys longer than this are cut in paths: a path is for reading. */
 const PATH_KEY_MAX = 64;
 
 /** `pools` + `blue` → `pools.blue`; a key that would not read well is quoted: `labels["a/b"]`. */
@@ -41,7 +39,7 @@ export function joinPath(path: string, key: string): string {
   return path === "" ? cut : `${path}.${cut}`;
 }
 
-/** What stands there, in the words of an error message. */
+/** The value in the words of an error message. */
 export function describe(tree: Tree): string {
   if (tree.kind === "map") return "a mapping";
   if (tree.kind === "list") return "a list";

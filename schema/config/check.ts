@@ -1,4 +1,4 @@
-/** A table as a schema of the normalised form, for a configuration that came as JSON. */
+/** Makes the schema of a table's normalised form, for a configuration in JSON. */
 import * as v from "valibot";
 import { amount, count, finite } from "../number.ts";
 import { type Field, type Kind, nameOf, type Table, type ValueOf } from "./field.ts";
@@ -39,7 +39,7 @@ function checkOf(field: Field): v.GenericSchema {
   return field.default === undefined && field.required === undefined ? v.nullable(sound) : sound;
 }
 
-/** Entries of an object schema; keys with a reader of their own are the caller's. */
+/** Entries of an object schema, without keys that have their own reader. */
 export function entriesOf<T extends Table>(
   table: T,
 ): { [Name in keyof ValueOf<T>]: v.GenericSchema<ValueOf<T>[Name]> } {

@@ -1,13 +1,13 @@
 /**
- * What a table of configuration keys is made of. Each key stands once, with its type, bounds,
- * default, older spellings and the sentence of `docs/configuration.md`; the reader, the printer,
- * the messages about unknown keys, the page and the static types below are derived from it.
+ * Builds tables of configuration keys. A key has its type, bounds, default, older spellings and the
+ * sentence of `docs/configuration.md` in one place; reader, printer, messages, page and static
+ * types are derived from it.
  */
 
 /** A share of a pool's desired size, or a fixed number of nodes: `20%` of 3 is max(1, 0.6) = 1. */
 export type Share = { kind: "nodes"; nodes: number } | { kind: "percent"; percent: number };
 
-/** Texts that must have a form of their own, checked in `reconciler/config/form.ts`. */
+/** Forms of texts, checked in `reconciler/config/form.ts`. */
 export type Form =
   | "account"
   | "api-server"
@@ -21,7 +21,7 @@ export type Form =
   | "url"
   | "user";
 
-/** Types of a key by their name, and the values that they have in the normalised configuration. */
+/** Kinds of keys, and their values in the normalised configuration. */
 type Value = {
   text: string;
   integer: number;
@@ -60,11 +60,11 @@ export type More<T> = {
   /** Exclusive. */
   above?: number;
   form?: Form;
-  /** Without it, and unless required, the value is `null` where nothing is written. */
+  /** Without it, a missing value is `null` unless required. */
   default?: T;
   /** The default in words, where it depends on something else. */
   or?: string;
-  /** A missing key is an error; a text is its hint, `true` is said by the section's own reader. */
+  /** A missing key is an error: with this hint, or reported by the section's own reader. */
   required?: true | string;
   /** Name in the normalised configuration, unless it is the key in camel case. */
   as?: string;
@@ -74,7 +74,7 @@ export type More<T> = {
   also?: readonly string[];
   /** Types of provider that have the setting; absent = all. */
   types?: readonly string[];
-  /** Accepted, because guides and older files have it; nothing reads it. */
+  /** Accepted for guides and older files; nothing reads it. */
   unused?: true;
   /** Types of provider that read a setting which is `unused` elsewhere. */
   usedBy?: readonly string[];
@@ -89,7 +89,7 @@ export type Field<T = unknown> = More<T> & {
   value?: T;
 };
 
-/** A key whose value has a reader of its own; `type` is what the page says. */
+/** A key with a reader of its own; `type` is for the page. */
 export type Own = More<string> & {
   kind: "own";
   type: string;
@@ -163,7 +163,7 @@ export type ValueOf<T extends Table> = {
       : never;
 };
 
-/** What one place says of a section: `null` is nothing. */
+/** The values that one place has of a section; `null` = none. */
 export type PartOf<T extends Table> = {
   -readonly [N in keyof Names<T>]: Names<T>[N] extends Mapping<infer Keys>
     ? PartOf<Keys>
