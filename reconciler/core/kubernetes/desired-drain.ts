@@ -1,18 +1,18 @@
 /**
- * What the reconciler wants of one node's pods, told again by every activation: the drain itself is
- * a phase of the node in the store, so nothing here has to survive a restart.
+ * The desired drain of one node's pods, sent by every activation. The drain itself is a phase of
+ * the stored node, so nothing here has to survive a restart.
  */
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 
 export type DesiredDrain = {
   node: NodeId;
   pool: PoolName | null;
-  /** The Node object, by name and by the UID that must still be its own. */
+  /** The Node object's name, and the UID that it must still have. */
   name: string;
   uid: string;
   /** For people: why the node is drained. */
   why: string;
-  /** Wall milliseconds: when the drain began, and by when it must be over (0 = no limit). */
+  /** Wall milliseconds: begin and deadline of the drain (0 = no limit). */
   since: number;
   deadlineAt: number;
   /** −1 = each pod's own. */
@@ -21,19 +21,16 @@ export type DesiredDrain = {
   force: boolean;
   ignoreDaemonsets: boolean;
   deleteEmptydirData: boolean;
-  /** `wait` = nothing is asked to leave before the deadline. */
+  /** `wait` = no pod is evicted before the deadline. */
   mode: "evict" | "wait";
-  /** What is left shortly before the deadline is deleted: the node ends then in any case. */
+  /** Remaining pods are deleted shortly before the deadline, because the node ends then. */
   deleteAtDeadline: boolean;
-  /** A person ordered it, and `navarch.dev/hold` on the Node does not stop what they ordered. */
+  /** A person ordered it, so `navarch.dev/hold` on the Node does not stop it. */
   ordered: boolean;
-  /** No kubelet answers: the shortest grace period, and nobody waits for a pod to be gone. */
+  /** No kubelet answers: the shortest grace period, without waiting for pods to be gone. */
   unreachable: boolean;
-  /** Why nothing may be asked of anybody now; `null` = go on. */
+  /** Why no pod may be evicted now; `null` = continue. */
   paused: string | null;
-  /**
-   * Its Node object was taken away: nobody is asked, because the cluster itself ends what was bound
-   * to it, and the deadline does not wait for that.
-   */
+  /** Its Node object was removed: the cluster ends its pods, and the deadline does not wait. */
   orphaned?: boolean;
 };

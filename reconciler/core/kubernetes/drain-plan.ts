@@ -1,15 +1,15 @@
 /**
- * Which pods of a node leave when it is drained, and why: pure. The filters and their order are
- * those of `kubectl drain` (kubernetes/kubectl v0.37 `pkg/drain/filters.go`) with
- * `--ignore-daemonsets --delete-emptydir-data`, and three of this product's own between them: pods
- * that tolerate the drain, a rule on the pod, and a pod that may not be interrupted yet. kubectl
- * stops the whole drain for one pod that it may not touch; here only that pod is `blocked`.
+ * Plans which pods leave a node that drains, and why. Pure. Filters and order are those of `kubectl
+ * drain --ignore-daemonsets --delete-emptydir-data` (kubernetes/kubectl v0.37
+ * `pkg/drain/filters.go`). Three are added: pods that tolerate the drain, a rule on the pod, and a
+ * pod that may not be interrupted yet. kubectl stops the whole drain for one pod that it may not
+ * touch; here only that pod is `blocked`.
  */
 import type { DesiredDrain } from "./desired-drain.ts";
 import { DOMAIN, TAINT } from "./object.ts";
 import type { KubePod } from "./object.ts";
 
-/** The taint of a node that drains; a pod that tolerates it by name says that it wants to stay. */
+/** The taint of a node that drains; a pod that tolerates it by name stays. */
 const DRAINING = TAINT.draining.key;
 /** On a pod, as label or annotation: `skip`, `wait-completed` or `evict`. */
 export const DRAIN_RULE = `${DOMAIN}/drain`;
@@ -20,12 +20,12 @@ export type DrainVerdict =
   /** It stays, and the node counts as drained with it. */
   | "keep"
   | "evict"
-  /** It has to leave, and leaves by itself: nobody asks it to. */
+  /** It must leave, and leaves by itself: no eviction. */
   | "wait"
-  /** It has to leave, and nobody may ask it to: a person, or the deadline, has to act. */
+  /** It must leave and may not be evicted: a person or the deadline has to act. */
   | "blocked";
 
-/** Why, for those who group by it. */
+/** The category of the reason. */
 export type DrainReason =
   | "daemonset"
   | "daemonset-missing"
@@ -49,13 +49,12 @@ export type PlannedPod = {
   uid: string;
   verdict: DrainVerdict;
   reason: DrainReason;
-  /** One clause in a person's words. */
+  /** The reason as a clause, for one pod and for several. */
   why: string;
-  /** The same of several pods. */
   whys: string;
   /** 0 leaves before 1: what the node and the cluster need leaves last. */
   tier: 0 | 1;
-  /** What the pod itself asks for; a request may say otherwise. */
+  /** The pod's own grace period; a request may override it. */
   graceMs: number;
 };
 
@@ -70,9 +69,9 @@ export type PlanRequest = Pick<
 type Judged = Pick<PlannedPod, "verdict" | "reason" | "why" | "whys">;
 
 /**
- * `daemonsets`: the DaemonSets that exist, as `namespace/name`. `now`: wall milliseconds.
- * `returned`: UIDs of pods that came back to the node although it drains; they are left, because
- * the next one would come back as well.
+ * `daemonsets`: existing DaemonSets as `namespace/name`. `now`: wall milliseconds. `returned`: UIDs
+ * of pods that their controller started again on the draining node; they stay, because the next one
+ * would return as well.
  */
 export function planDrain(
   pods: readonly KubePod[],
@@ -101,7 +100,7 @@ const say = (
   whys: string = why,
 ): Judged => ({ verdict, reason, why, whys });
 
-/** The first rule that knows an answer wins. */
+/** The first rule that applies decides. */
 function judgePod(
   pod: KubePod,
   desired: PlanRequest,
@@ -113,11 +112,9 @@ function judgePod(
   const stays = judgeStaying(pod, desired, daemonsets, rule, returned);
   if (stays !== null) return stays;
   if (pod.deletionAt !== null) return say("wait", "terminating", "it is being deleted already");
+  // Mode `wait` evicts nothing, and a finished pod does not delay the drain.
   if (isFinished(pod)) {
-    // In mode `wait` nothing is asked to leave, and what has finished holds nobody up.
-    return desired.mode === "wait"
-      ? say("keep", "finished", "it has finished")
-      : say("evict", "finished", "it has finished");
+    return say(desired.mode === "wait" ? "keep" : "evict", "finished", "it has finished");
   }
   if (rule === "wait-completed")
     return say("wait", "completion", ...says(`${DRAIN_RULE}: wait-completed`));
@@ -144,7 +141,7 @@ function judgePod(
 
 const says = (what: string): [string, string] => [`it says ${what}`, `they say ${what}`];
 
-/** Those that stay whatever happens, and the rules that nobody can read. */
+/** Pods that stay in any case, and unreadable rules. */
 function judgeStaying(
   pod: KubePod,
   desired: PlanRequest,
@@ -157,7 +154,7 @@ function judgeStaying(
     const verdict = desired.ignoreDaemonsets ? "keep" : "blocked";
     return say(verdict, "daemonset", `it belongs ${set}`, `they belong ${set}`);
   }
-  // An empty key tolerates everything, even unknown taints; that is no wish to stay.
+  // A toleration with an empty key tolerates every taint and is no decision to stay.
   if (pod.tolerations.some(({ key }) => key === DRAINING))
     return say("keep", "tolerates", `it tolerates ${DRAINING}`);
   if (rule === "skip") return say("keep", "rule", `it says ${DRAIN_RULE}: skip`);
@@ -171,13 +168,13 @@ function judgeStaying(
   if (pod.mirror) return say("keep", "mirror", "the kubelet runs it from a file of its own");
   if (isLeaving || rule === null || typeof rule !== "object") return null;
   const known = "skip, wait-completed or evict";
-  const said = `${DRAIN_RULE}: ${JSON.stringify(rule.unreadable)}, not ${known}`;
-  return say("blocked", "rule-unreadable", ...says(said));
+  const read = `${DRAIN_RULE}: ${JSON.stringify(rule.unreadable)}, not ${known}`;
+  return say("blocked", "rule-unreadable", ...says(read));
 }
 
 const isFinished = (pod: KubePod): boolean => pod.phase === "Succeeded" || pod.phase === "Failed";
 
-/** Of a DaemonSet as kubectl sees it: by kind and exact version of the controlling owner. */
+/** Whether a DaemonSet controls the pod; like kubectl, by kind and exact version of the owner. */
 export function isDaemon(pod: KubePod): boolean {
   return pod.controller?.kind === "DaemonSet" && pod.controller.apiVersion === "apps/v1";
 }
@@ -194,7 +191,7 @@ function ruleOf(pod: KubePod): Rule {
   const text = pod.annotations[DRAIN_RULE] ?? pod.labels[DRAIN_RULE];
   if (text === undefined) return null;
   if (text === "skip" || text === "wait-completed" || text === "evict") return text;
-  // Whoever wrote it wanted something other than the default: asking first is the safe reading.
+  // An unreadable rule asks for something other than the default: to block is the safe reading.
   return { unreadable: text.slice(0, 40) };
 }
 
@@ -205,8 +202,8 @@ function judgeUntil(pod: KubePod, now: number): Judged | null {
   if (text === undefined) return null;
   const untilAt = RFC_3339.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(untilAt)) {
-    const said = `${UNTIL}: ${JSON.stringify(text.slice(0, 40))}, which is no RFC 3339 time`;
-    return say("wait", "until", ...says(said));
+    const read = `${UNTIL}: ${JSON.stringify(text.slice(0, 40))}, which is no RFC 3339 time`;
+    return say("wait", "until", ...says(read));
   }
   const until = `may not be interrupted until ${text}`;
   return untilAt > now ? say("wait", "until", `it ${until}`, `they ${until}`) : null;

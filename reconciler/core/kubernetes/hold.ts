@@ -1,30 +1,29 @@
 /**
- * A person's hold on a Node, read from the annotation or the label `navarch.dev/hold`. People write
- * `true`, `yes`, `1` and `on` for the same, and a hold that is not understood must not end a
- * machine: whatever does not clearly say no, holds, under a misspelt key (`Hold`, `holds`), too.
- * Pure.
+ * Reads a person's hold on a Node from the annotation or the label `navarch.dev/hold`. Pure. Every
+ * value that is not clearly "no" holds, also under a misspelt key (`Hold`, `holds`): a hold that is
+ * not understood must not end a machine.
  */
 import { ANNOTATION, DOMAIN } from "./object.ts";
 
 export type Hold = {
   held: boolean;
-  /** The value that could not be read, or KEY=VALUE of a misspelt key; `null` = it was clear. */
+  /** The unreadable value, or KEY=VALUE of a misspelt key; `null` = clear. */
   unclear: string | null;
 };
 
 const NO: ReadonlySet<string> = new Set(["false", "no", "0", "off"]);
 const YES: ReadonlySet<string> = new Set(["true", "yes", "1", "on"]);
-/** Enough for a person to find it again. */
+/** Enough for a person to find the value. */
 const VALUE_CHARS_MAX = 64;
 const TEXT_CHARS_MAX = 128;
 
-/** Spellings that people use; keys of Kubernetes are case-sensitive. */
+/** Kubernetes keys are case-sensitive; these are compared in lower case. */
 const MISSPELT = new Set(["hold", "holds", "held", "hodl", "onhold", "on-hold", "on_hold"]);
 const PREFIX = `${DOMAIN}/`;
 
 type Texts = Readonly<Record<string, string>>;
 
-/** Labels and annotations that are meant to be the hold, under another key, as KEY=VALUE. */
+/** Holds under a misspelt key, as KEY=VALUE. */
 export function misspeltHolds(texts: Texts): string[] {
   const found: string[] = [];
   for (const key in texts) {
@@ -47,11 +46,9 @@ export function readHold(object: { annotations: Texts; labels: Texts }): Hold {
   }
   if (hold.held) return hold;
   const [meant] = [...misspeltHolds(object.annotations), ...misspeltHolds(object.labels)];
-  if (meant !== undefined) return { held: true, unclear: meant };
-  return hold;
+  return meant === undefined ? hold : { held: true, unclear: meant };
 }
 
-/** The hold on this Node in words. */
 export function formatHold(name: string, unclear: string | null | undefined): string {
   if (unclear == null) return `${ANNOTATION.hold} is set on Node ${name}`;
   if (unclear.startsWith(PREFIX)) {

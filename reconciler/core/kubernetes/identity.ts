@@ -1,26 +1,26 @@
 /**
- * What a Node object and a node of ours say about which machine they are, in a form that can be
- * compared. Nothing in here is a name that a cloud hands out again, unless its shape says so.
+ * Parses the machine identities of Node objects and of our nodes into a comparable form. Pure. None
+ * of them is a name that a cloud reuses, unless its shape says so.
  *
  * Formats: `aws:///<zone>/<i-…>`, `gce://<project>/<zone>/<name>`, `azure:///subscriptions/…`,
  * `k3s://<hostname>` (cloud-provider documentation of each) and our own
  * `navarch://<provider>/<region>/<id>`, given to the kubelet as `--provider-id`.
  */
 
-/** What a `spec.providerID` says. */
+/** A parsed `spec.providerID`. */
 export type ProviderClaim = {
-  /** Identity of the instance as this kind of id is compared: see `identityOf`. */
+  /** Identity of the instance in the form of `identityOf`. */
   id: string;
-  /** The text as a whole, for adapters whose instance ids are the whole resource path. */
+  /** The whole text, for adapters whose instance ids are the whole resource path. */
   whole: string;
-  /** Which cloud must have sold it; `null` = the scheme does not tell. */
+  /** The cloud that sold it; `null` = the scheme does not show it. */
   family: string | null;
-  /** Of our own scheme only. */
+  /** Provider and region: only in our own scheme. */
   provider: string | null;
   region: string | null;
-  /** Of Google's only: its last segment is a name, which is unique in its zone alone. */
+  /** Only in Google's scheme, where the last segment is a name that is unique within its zone. */
   zone: string | null;
-  /** The id is a hostname: it may agree, but differing means nothing. */
+  /** The id is a hostname: agreement is evidence, a difference is none. */
   weak: boolean;
 };
 
@@ -35,7 +35,7 @@ const FAMILY: Readonly<Record<string, string>> = {
   coreweave: "coreweave",
 };
 
-/** Distributions without a cloud controller put the hostname there. */
+/** Distributions without a cloud controller use the hostname as the id. */
 const HOSTNAME_SCHEMES: ReadonlySet<string> = new Set(["k3s", "rke2", "kind", "kwok"]);
 
 /** `null` = not of the form `scheme://…`, or without a last segment. */
@@ -58,7 +58,7 @@ export function parseProviderId(text: string): ProviderClaim | null {
   };
   switch (scheme) {
     case "navarch":
-      // An instance id of ours may contain a slash, so it is all that follows the region.
+      // An instance id may contain slashes: it is everything after the region.
       claim.id = identityOf(path.slice(1).join("/"));
       claim.provider = authority;
       claim.region = path[0] ?? null;
@@ -85,7 +85,7 @@ function azureId(path: readonly string[]): string {
   return identityOf((set === undefined || set === last ? last : `${set}_${last}`).toLowerCase());
 }
 
-/** The cloud that a provider's name speaks of, if that is obvious: `aws`, `gcp-eu`. */
+/** The cloud that a provider's name implies (`aws`, `gcp-eu`), or `null`. */
 export function familyOf(provider: string | null): string | null {
   const first = provider?.toLowerCase().split(/[^a-z0-9]/)[0] ?? "";
   return FAMILY[first] ?? null;
@@ -93,9 +93,7 @@ export function familyOf(provider: string | null): string | null {
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/**
- * UUIDs that board makers leave in place of one: they name thousands of machines at once.
- */
+/** Placeholder UUIDs of board makers, which thousands of machines share. */
 const NO_UUIDS: ReadonlySet<string> = new Set(
   [
     "00000000-0000-0000-0000-000000000000",
@@ -122,7 +120,7 @@ function swap(hex: string): string {
   return (hex.match(/../g) ?? []).reverse().join("");
 }
 
-/** `null` if it is no UUID, or one that names nobody. */
+/** `null` if it is no UUID or a placeholder. */
 export function parseSystemUuid(text: string | null): string | null {
   if (text === null || !UUID.test(text.trim())) return null;
   const id = identityOf(text.trim());

@@ -1,13 +1,10 @@
 /**
- * Which Node object is which node of ours. Pure, linear, and independent of the order of either
- * list. Names and addresses are used again by clouds, so an identity that cannot be used again
- * goes first and forbids a weaker one that says otherwise; a hostname alone never counts.
- *
- * What an agent says of itself (its name, the ids that it read) is a claim: whoever holds one
- * node's credential can repeat another machine's. A claim pairs only with a proof (`proof.ts`).
- *
- * Where two objects claim one node, or two nodes one object, with the same strength, nobody of
- * them is paired, not even by something weaker: the caller raises an alarm and a person looks.
+ * Matches Node objects with our nodes. Pure, linear, and independent of the order of either list.
+ * Clouds reuse names and addresses, so an identity that cannot be reused comes first and excludes a
+ * weaker one that contradicts it; a hostname alone never counts. An agent's name and ids are
+ * claims, which one node's credential can copy from another, and pair only with a proof
+ * (`proof.ts`). Where several objects or nodes claim each other with equal strength, none is
+ * paired: the caller alarms.
  */
 import type { NodeId } from "../../../schema/id.ts";
 import { KUBE_MATCHES, type KubeProof, type Origin } from "../../../schema/node.ts";
@@ -25,23 +22,21 @@ export type MatchSubject = {
   zone: string | null;
   internalIp: string | null;
   externalIp: string | null;
-  /** Known for what a person is told; it decides nothing. */
+  /** For messages only; it decides nothing. */
   agentHostname: string | null;
-  /** The name that the agent registers under: `spec.nodeName` where a DaemonSet runs it. */
+  /** The agent's registered name; in a DaemonSet it is `spec.nodeName`. */
   agentName: string | null;
-  /** What the agent read on the machine: the cloud's instance id, the DMI system UUID. */
+  /** Ids that the agent read on the machine: the cloud's instance id, the DMI system UUID. */
   providerIds: readonly string[];
-  /** Where its agent's reports come from; `null` = not known. */
+  /** The source of its agent's reports; `null` = unknown. */
   origin: Origin | null;
-  /** Its agent has stopped reporting: its address may be another machine's by now. */
+  /** Its agent has stopped reporting, so its address may belong to another machine now. */
   silent: boolean;
-  /** Its instance is not confirmed gone: only such a node may be known by name or address. */
+  /** Its instance is not confirmed gone; only such a node may match by name or address. */
   live: boolean;
 };
 
-/** From the strongest to the weakest. */
-export const MATCHED_BY = KUBE_MATCHES;
-export type MatchedBy = (typeof MATCHED_BY)[number];
+export type MatchedBy = (typeof KUBE_MATCHES)[number];
 
 export type Ambiguity = {
   /** The candidates, sorted; there may be thousands after a bad clone. */
@@ -53,23 +48,23 @@ export type Ambiguity = {
 
 export type Matches = {
   pairs: Map<NodeId, { object: KubeNode; by: MatchedBy; proof: KubeProof }>;
-  /** Claims of an agent that nothing proves, by node: the object's name, and what is missing. */
+  /** Unproven claims of agents, by node: the object's name, and which proof is missing. */
   unproven: Map<NodeId, { object: string; message: string }>;
   ambiguous: Ambiguity[];
-  /** Names of the Node objects that are nobody's and in no ambiguity, sorted. */
+  /** Names of the Node objects without a match or an ambiguity, sorted. */
   unmatched: string[];
 };
 
 export type Subject = MatchSubject & { own: string | null; read: readonly string[] };
 export type Thing = { object: KubeNode; claim: ProviderClaim | null; uuid: string | null };
-/** So many that claim one object are a bad clone, whatever else is said about each. */
+/** From this many claims on one object on, the machines are copies of one image. */
 const CROWD_MIN = 16;
 
 type Edge = { subject: Subject; thing: Thing; proof: KubeProof };
 
 /**
- * `ours` with distinct ids, `objects` with distinct names, each in any order; `hosts`: on which
- * Node the pod of a DaemonSet runs that has an address.
+ * `ours` with distinct ids, `objects` with distinct names, each in any order; `hosts`: the Node of
+ * each DaemonSet pod's address.
  */
 export function matchNodes(
   ours: readonly MatchSubject[],
@@ -87,9 +82,9 @@ export function matchNodes(
   };
   const used = new Set<Subject | Thing>();
   let free = things;
-  for (const by of MATCHED_BY) {
+  for (const by of KUBE_MATCHES) {
     free = free.filter((thing) => !used.has(thing));
-    // Mostly the first strength settles it all, and an index of thousands need not be made.
+    // Mostly the first strength matches all, and the other indexes are not needed.
     if (free.length === 0 || used.size - (things.length - free.length) === subjects.length) break;
     const find = finder(by, subjects, things);
     const edges: Edge[] = [];
@@ -97,8 +92,8 @@ export function matchNodes(
     for (const thing of free) {
       const [first, ...rest] = find(thing);
       if (first === undefined) continue;
-      // Many machines that share an identity are one question, asked once: each further object of
-      // theirs is tied to the first of them alone, or thousands would cost their square.
+      // Machines that share an identity form one group: each further object gets an edge to the
+      // first of them only, because edges to all would be quadratic.
       const isCrowd = rest.length >= CROWD_MIN;
       const again = isCrowd && crowds.has(first);
       if (isCrowd) crowds.add(first);
@@ -120,19 +115,19 @@ export function matchNodes(
   return matches;
 }
 
-/** The object itself says now that it is another machine than this node, paired as it was. */
+/** Whether the object's identity now contradicts its match with this node. */
 export function speaksAgainst(ours: MatchSubject, object: KubeNode, by: MatchedBy): boolean {
   return contradicts(subjectOf(ours), thingOf(object), by);
 }
 
-/** The agent still says that it is this machine, in whatever way. */
+/** Whether the agent still claims to be this machine, by any identity. */
 export function claims(ours: MatchSubject, object: KubeNode): boolean {
   const subject = subjectOf(ours);
   const thing = thingOf(object);
   const { read, own, agentName } = subject;
   const ids = own === null ? read : [...read, own];
   if (ids.some((id) => id === thing.claim?.id || id === thing.uuid)) return true;
-  // A name is given again: what was read on the machine may say that it is another one.
+  // A name can be reused: ids read on the machine may contradict it.
   return agentName === object.name && !contradicts(subject, thing, "agent_name");
 }
 
@@ -148,7 +143,7 @@ const thingOf = (object: KubeNode): Thing => ({
   uuid: parseSystemUuid(object.systemUuid),
 });
 
-/** Who may be meant by an object, at one strength, found through an index. */
+/** Finds the candidates of an object at one strength through an index. */
 function finder(
   by: MatchedBy,
   subjects: readonly Subject[],
@@ -191,14 +186,15 @@ function finder(
       const index = indexOf(subjects, ({ live, internalIp }) =>
         live && internalIp !== null ? [internalIp] : [],
       );
-      // Private addresses repeat between networks: one that anybody shares tells nobody apart.
+      // Private addresses repeat between networks: a shared one identifies nothing.
       const shared = repeated(things.flatMap(({ object }) => [...new Set(object.ips)]));
       const names = new Set(things.map(({ object }) => object.name));
       return ({ object }) => {
         const ips = object.ips.filter((ip) => !shared.has(ip) && index(ip).length === 1);
-        const says = ({ agentName }: Subject) =>
-          agentName === null || agentName === object.name || !names.has(agentName);
-        return index(...ips).filter(says);
+        return index(...ips).filter(
+          ({ agentName }) =>
+            agentName === null || agentName === object.name || !names.has(agentName),
+        );
       };
     }
   }
@@ -211,7 +207,7 @@ function repeated(texts: readonly string[]): Set<string> {
   return twice;
 }
 
-/** The answer to several keys at once names nobody twice. */
+/** Looks up subjects by one or several keys, each subject once. */
 function indexOf(subjects: readonly Subject[], keysOf: (subject: Subject) => readonly string[]) {
   const index = new Map<string, Subject[]>();
   for (const subject of subjects) {
@@ -223,34 +219,25 @@ function indexOf(subjects: readonly Subject[], keysOf: (subject: Subject) => rea
     }
   }
   return (...keys: string[]): readonly Subject[] => {
-    const [first, ...rest] = keys.flatMap((key) => index.get(key) ?? NOBODY);
-    if (first === undefined) return NOBODY;
-    return rest.length === 0 ? [first] : [...new Set([first, ...rest])];
+    const found = keys.flatMap((key) => index.get(key) ?? []);
+    return found.length < 2 ? found : [...new Set(found)];
   };
 }
 
-const NOBODY: readonly Subject[] = [];
-
 /**
- * An identity at least as strong as `by` says that they are two machines. At `provider_id` itself
- * that is what surrounds the id: another cloud, region or zone.
+ * Whether an identity at least as strong as `by` shows two machines. At `provider_id` itself these
+ * are the cloud, the region and the zone.
  */
 function contradicts(subject: Subject, { claim, uuid }: Thing, by: MatchedBy): boolean {
   if (claim !== null && !claim.weak) {
     if (strangers(subject, claim)) return true;
     if (by === "provider_id") return false;
-    // A bound token says more than what was read on the machine, and less than what was bought.
-    if (by === "token") return subject.own !== null && differs([subject.own], claim.id);
     if (subject.own !== null && differs([subject.own], claim.id)) return true;
-    if (by === "metadata") return false;
-    // What equals the system UUID is no instance id, and says nothing about one.
-    if (
-      differs(
-        subject.read.filter((id) => id !== uuid),
-        claim.id,
-      )
-    )
-      return true;
+    // A bound token is stronger than ids read on the machine, and weaker than the bought instance.
+    if (by === "token" || by === "metadata") return false;
+    // An id that equals the system UUID is no instance id and proves nothing about one.
+    const ids = subject.read.filter((id) => id !== uuid);
+    if (differs(ids, claim.id)) return true;
   }
   if (by !== "agent_name" && by !== "ip") return false;
   return uuid !== null && differs(subject.read, uuid);
@@ -267,14 +254,14 @@ function strangers(subject: Subject, claim: ProviderClaim): boolean {
   );
 }
 
-/** There are ids of that shape, and none is it. */
+/** Whether there are ids of the same shape, and none is equal. */
 function differs(ids: readonly string[], id: string): boolean {
   const shape = shapeOf(id);
   const alike = ids.filter((other) => shapeOf(other) === shape);
   return alike.length > 0 && !alike.includes(id);
 }
 
-/** Edges that share an end, directly or through others, are one question. */
+/** Connected components: edges that share an end, directly or through others. */
 function groupsOf(edges: readonly Edge[]): Edge[][] {
   const at = new Map<Subject | Thing, Edge[]>();
   for (const edge of edges) {
@@ -292,19 +279,18 @@ function groupsOf(edges: readonly Edge[]): Edge[][] {
     const group = [first];
     for (const edge of group) {
       for (const end of [edge.subject, edge.thing]) {
-        // An end is walked once, or a dense group would cost its square.
-        for (const next of at.get(end) ?? []) if (!seen.has(next)) group.push(mark(next, seen));
+        // Each end is visited once: a dense group would be quadratic otherwise.
+        for (const next of at.get(end) ?? []) {
+          if (seen.has(next)) continue;
+          seen.add(next);
+          group.push(next);
+        }
         at.delete(end);
       }
     }
     groups.push(group);
   }
   return groups;
-}
-
-function mark(edge: Edge, seen: Set<Edge>): Edge {
-  seen.add(edge);
-  return edge;
 }
 
 function settle(
@@ -333,7 +319,7 @@ function settle(
   });
 }
 
-/** A person reads a few names, a log line has an end. */
+/** Names in one message. */
 const NAMED_MAX = 10;
 const some = (names: readonly string[]): string =>
   names.length <= NAMED_MAX

@@ -1,22 +1,22 @@
 /**
- * What of Kubernetes' objects this product looks at. A cluster has up to 150,000 pods, so only
- * these fields are kept (a few hundred bytes each), read leniently: a field that is missing or of
- * another type counts as absent, and an object without name and UID is nobody (`null`).
+ * The fields of Kubernetes objects that Navarch keeps: a cluster has up to 150,000 pods, and these
+ * are a few hundred bytes each. They are read leniently: a field that is missing or of another type
+ * counts as absent, and an object without name and UID is `null`.
  */
 
-/** Everything that this product writes on an object starts with it. */
+/** The prefix of every key that Navarch writes on an object. */
 export const DOMAIN = "navarch.dev";
-/** The field managers, one a concern: an apply states its manager's whole intent. */
+/** One field manager per concern, because an apply states its manager's whole intent. */
 export const MANAGER = { cordon: "navarch-cordon", labels: "navarch-labels" } as const;
 export const ANNOTATION = {
   session: `${DOMAIN}/session`,
   reason: `${DOMAIN}/reason`,
-  /** Whether the node was unschedulable before the product's cordon: `true` or `false`. */
+  /** Whether the node was unschedulable before Navarch's cordon: `true` or `false`. */
   preexisting: `${DOMAIN}/cordon-preexisting`,
   hold: `${DOMAIN}/hold`,
 } as const;
 
-/** Which install shows itself on a Node: two in one cluster must not write over each other. */
+/** The install that marks a Node: two in one cluster must not overwrite each other. */
 export const FLEET_LABEL = `${DOMAIN}/fleet`;
 
 export type Taint = { key: string; value: string | null; effect: string };
@@ -33,11 +33,11 @@ export type KubeNode = {
   /** Decimal; of one server, a larger one is newer. */
   resourceVersion: string;
   unschedulable: boolean;
-  /** The product's own share of `spec.unschedulable` in `managedFields`. */
+  /** Navarch owns `spec.unschedulable` in `managedFields`. */
   own: boolean;
-  /** Our session annotation is on it without such a share, and an apply of ours takes it away. */
+  /** It has our session annotation without that ownership; our next apply removes it. */
   noted?: boolean;
-  /** Other managers that own `spec.unschedulable`; the fallback `unknown` if nobody does. */
+  /** Other managers that own `spec.unschedulable`; `unknown` if there is none. */
   others: string[];
   /** Annotations of ours only (`navarch.dev/…`). */
   annotations: Record<string, string>;
@@ -50,11 +50,11 @@ export type KubeNode = {
   /** `InternalIP` and `ExternalIP` addresses. */
   ips: string[];
   hostname: string | null;
-  /** Field managers that wrote it after our own mark, the last one first; none if none did. */
+  /** Field managers that wrote it after our mark, newest first. */
   touched?: string[];
   /** Its deletion has begun and waits for the owners of these finalizers. */
   deletion?: { at: number; finalizers: string[] };
-  /** `status.allocatable["nvidia.com/gpu"]`; `null` = the device plugin has not said. */
+  /** `status.allocatable["nvidia.com/gpu"]`; `null` = not reported by the device plugin. */
   gpus: number | null;
 };
 
@@ -65,7 +65,7 @@ export type KubePod = {
   resourceVersion: string;
   /** Empty = not bound. */
   node: string;
-  /** Of a DaemonSet's running pod, one per IP family: where its agent reports from; else none. */
+  /** Source addresses of the agent in a DaemonSet's running pod, one per IP family; else none. */
   ips: readonly string[];
   /** `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`. */
   phase: string;
@@ -90,7 +90,7 @@ export type KubePod = {
   annotations: Record<string, string>;
 };
 
-/** Of a later version of one object than `than`. Versions are decimal and may exceed 2^53. */
+/** Compares versions of one object: decimal numbers that may exceed 2^53. */
 export function isNewer(version: string, than: string): boolean {
   return version.length === than.length ? version > than : version.length > than.length;
 }
@@ -113,7 +113,7 @@ export const CONDITION_TYPES = ["GPUHealthy", "NavarchManaged"] as const;
 
 export const POOL_LABEL = `${DOMAIN}/pool`;
 
-/** Another install shows itself on the Node. */
+/** Whether another install marks the Node. */
 export function isForeign({ labels }: KubeNode, fleet: string | null | undefined): boolean {
   const shown = labels[FLEET_LABEL];
   return fleet != null && shown !== undefined && shown !== fleet;

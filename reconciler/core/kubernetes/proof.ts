@@ -1,24 +1,22 @@
 /**
- * What proves that an agent runs on the machine of a Node object. Pure. An agent's own word proves
- * nothing: with one node's credential, another machine's name, instance id and system UUID can be
- * sent. A proof is one of
+ * Proves that an agent runs on the machine of a Node object. Pure. The agent's own report is no
+ * proof: one node's credential can send another machine's name, instance id and system UUID.
  *
- * - `instance`: the id or the address of the machine as our own purchase of it is listed;
- * - `token`: a service-account token bound to a pod on that Node, which the API server confirmed;
- * - `operator`: a join token that a person made for this name (`navarch token join --node NAME`);
- * - `address`: the reports come from an address of that Node, or of a DaemonSet's pod on it. A
- *   source address of an established connection cannot be chosen freely. One from which several
- *   agents with different claims report is a proxy's or a gateway's, and proves nothing.
+ * - `instance`: the id or the address of the machine in our own listing of the purchase;
+ * - `token`: a service-account token bound to a pod on that Node, confirmed by the API server;
+ * - `operator`: a join token made for this name (`navarch token join --node NAME`);
+ * - `address`: a connection, whose source cannot be chosen freely, from an address of that Node or
+ *   of a DaemonSet's pod on it, unless several agents share the address as behind a proxy.
  */
 import type { KubeProof } from "../../../schema/node.ts";
 import { plainAddress } from "../address.ts";
 import { identityOf } from "./identity.ts";
 import type { MatchedBy, Subject, Thing } from "./match.ts";
 
-export type Proofs = {
-  /** The Node whose address it is; `null` = of several. */
+type Proofs = {
+  /** The Node of an address; `null` = several. */
   nodeOf: ReadonlyMap<string, string | null>;
-  /** How many unmanaged agents that report now do so from an address. */
+  /** How many unmanaged agents report from an address now. */
   agentsAt: ReadonlyMap<string, number>;
 };
 
@@ -43,10 +41,10 @@ export function openProofs(
   return { nodeOf, agentsAt };
 }
 
-/** IPv6 has many spellings, and cloud controllers pass on whichever their cloud uses. */
+/** One spelling: cloud controllers pass IPv6 addresses on as their cloud writes them. */
 const written = (ip: string): string => (ip.includes(":") ? (plainAddress(ip) ?? ip) : ip);
 
-/** The proof of what ties the two at this strength, or what is missing, for a person. */
+/** The proof of the match at this strength, or what is missing, for people. */
 export function proofOf(
   subject: Subject,
   thing: Thing,
@@ -65,10 +63,9 @@ export function proofOf(
   if (pod !== null && pod.node === object.name && (pod.uid ?? object.uid) === object.uid) {
     return "token";
   }
-  if (origin?.vouched === true && agentName !== null) {
-    const isNamed = agentName === object.name || identityOf(agentName) === claim?.id;
-    if (isNamed) return "operator";
-  }
+  const isNamed =
+    agentName !== null && (agentName === object.name || identityOf(agentName) === claim?.id);
+  if (origin?.vouched === true && isNamed) return "operator";
   const address = origin?.address ?? null;
   const token = origin?.tokenProblem == null ? "" : `; ${origin.tokenProblem}`;
   if (address === null || proofs.nodeOf.get(address) !== object.name) {

@@ -1,6 +1,6 @@
 /**
- * What has to change before a refused write passes: told from the words that `explainForbidden` and
- * `sayAdmission` made of the server's answer, which is all that is stored of it. Pure.
+ * Finds what must change before a refused write passes, from the text that `explainForbidden` and
+ * `sayAdmission` made of the server's answer: only that text is stored. Pure.
  */
 import type { RefusalCause } from "../../../schema/kubernetes-view.ts";
 
@@ -17,7 +17,7 @@ export const GRANT =
 
 export const PASS = "let the control plane's account pass it, or remove it";
 
-/** What ends a refusal of this text; `null` = that cannot be said from here. */
+/** How to end a refusal with this text; `null` = unknown. */
 export function adviceOf(reason: string): string | null {
   if (reason.includes("forbidden: ")) return GRANT;
   return /refused (?:by|because) (?:admission|ValidatingAdmission)/.test(reason) ? PASS : null;

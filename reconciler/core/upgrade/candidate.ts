@@ -1,22 +1,21 @@
 /**
- * How a node stands to an upgrade that it was not told of yet: whether it is next, waits for
- * something, or is left alone, with why. Pure. Only a node that serves and that nothing is wrong
- * with is told, so that whatever is wrong with it afterwards came with the upgrade.
+ * Judges a node without an upgrade order: it is next, waits, or is left alone, with the reason.
+ * Pure. Only a healthy serving node gets the order, so that a later fault came with the upgrade.
  */
 import { UPGRADE_CAPABILITY, type CampaignFact } from "../../../schema/upgrade.ts";
 import type { Node } from "../../../schema/node.ts";
 import { compareVersions } from "../../../schema/release.ts";
-import { verdictOfNode } from "../fleet.ts";
+import { isWell, verdictOfNode } from "../fleet.ts";
 
-export type CandidateStatus =
+type CandidateStatus =
   | { kind: "has it" }
   | { kind: "next" }
-  /** It is told once what it waits for is over. */
+  /** It gets the order once the reason has passed. */
   | { kind: "waiting"; why: string }
-  /** This campaign never tells it. */
+  /** This campaign never orders it. */
   | { kind: "left alone"; why: string };
 
-/** Whether the node takes part: an agent speaks, or spoke, from a machine that is not leaving. */
+/** Whether the node counts in a campaign: its agent has reported, and its machine is not ending. */
 export function takesPart(node: Node): boolean {
   const { kind } = node.phase;
   return node.agent !== null && kind !== "gone" && kind !== "terminating";
@@ -24,49 +23,50 @@ export function takesPart(node: Node): boolean {
 
 /** `linux-amd64`, or `null` for an agent that takes no upgrades. */
 export function platformOf(node: Node): string | null {
-  const said = node.agent?.inventory.capabilities?.find((one) => {
-    return one.startsWith(UPGRADE_CAPABILITY);
-  });
-  return said?.slice(UPGRADE_CAPABILITY.length) ?? null;
+  const capabilities = node.agent?.inventory.capabilities;
+  const found = capabilities?.find((one) => one.startsWith(UPGRADE_CAPABILITY));
+  return found?.slice(UPGRADE_CAPABILITY.length) ?? null;
 }
 
 export function candidateStatusOf(node: Node, campaign: CampaignFact): CandidateStatus {
   const { agent } = node;
-  if (agent === null) return { kind: "left alone", why: "no agent of it has spoken" };
-  if (agent.version === campaign.to) return { kind: "has it" };
-  const platform = platformOf(node);
-  if (platform === null) return { kind: "left alone", why: "its agent takes no upgrades" };
-  if (campaign.files[platform] === undefined) {
-    return { kind: "left alone", why: `release ${campaign.to} has no agent for ${platform}` };
-  }
-  const order = compareVersions(agent.version, campaign.to);
-  // It could not be told by name to go back to what it has.
-  if (order === null) return { kind: "left alone", why: whyUnordered(agent.version, campaign.to) };
-  if (order > 0) {
-    const why = `it has the newer ${agent.version}: a downgrade needs a person at the machine`;
-    return { kind: "left alone", why };
-  }
+  if (agent?.version === campaign.to) return { kind: "has it" };
+  const excluded = whyExcluded(node, campaign);
+  if (excluded !== null) return { kind: "left alone", why: excluded };
   const why = busyWith(node);
   return why === null ? { kind: "next" } : { kind: "waiting", why };
 }
 
-/** The version is an agent's word, quoted so that it stays one in a table. */
+function whyExcluded(node: Node, { files, to }: CampaignFact): string | null {
+  const { agent } = node;
+  if (agent === null) return "no agent of it has spoken";
+  const platform = platformOf(node);
+  if (platform === null) return "its agent takes no upgrades";
+  if (files[platform] === undefined) return `release ${to} has no agent for ${platform}`;
+  const order = compareVersions(agent.version, to);
+  // A rollback could not name the version that the node has.
+  if (order === null) return whyUnordered(agent.version, to);
+  if (order <= 0) return null;
+  return `it has the newer ${agent.version}: a downgrade needs a person at the machine`;
+}
+
+/** The version comes from an agent, so it is quoted. */
 function whyUnordered(version: string, to: string): string {
   const unread = compareVersions(version, version) === null ? version : to;
   return `the version ${JSON.stringify(unread)} cannot be read`;
 }
 
-/** Why it is not disturbed now, or `null`. */
+/** Why the node is not upgraded now, or `null`. */
 function busyWith(node: Node): string | null {
   const { cordon, kube, phase } = node;
   if (phase.kind !== "serving") return `it is ${phase.kind}`;
   const holder = cordon.human ?? cordon.product;
   if (holder !== null) return `cordoned by ${holder.by}`;
-  const bears = kube !== null && kube.absentSince === null;
-  if (bears && kube.others.length > 0) return `cordoned in Kubernetes by ${kube.others.join(", ")}`;
-  if (bears && kube.hold) return "held in Kubernetes";
+  if (kube !== null && kube.absentSince === null) {
+    if (kube.others.length > 0) return `cordoned in Kubernetes by ${kube.others.join(", ")}`;
+    if (kube.hold) return "held in Kubernetes";
+  }
   if (node.session !== null || node.order !== null) return "a repair or an order is open";
   if (node.operation !== null) return "an operation is open";
-  const verdict = verdictOfNode(node);
-  return verdict === "healthy" || verdict === "degraded" ? null : `it is ${verdict}`;
+  return isWell(node) ? null : `it is ${verdictOfNode(node)}`;
 }

@@ -19,35 +19,34 @@ export type UpgradeLook = {
   nodes: ReadonlyMap<NodeId, Node>;
   now: number;
   attentiveMs: number;
-  /** Why nothing may be concluded and nobody told; `null` = go on. */
+  /** Why nothing may be concluded or ordered now; `null` = continue. */
   paused: string | null;
 };
 
 export type UpgradeChange = { put: (CampaignFact | UpgradingFact)[]; events: EventDraft[] };
 
 /**
- * A node that cannot be told for this long (cordoned, held) is left behind: an order must not be
- * carried out weeks later, when nobody remembers it.
+ * A node that cannot get the order for this long (cordoned, held) is left behind: an upgrade must
+ * not happen weeks after it was ordered.
  */
-export const CAMPAIGN_MS_MAX = 24 * 3_600_000;
+const CAMPAIGN_MS_MAX = 24 * 3_600_000;
 
 export function campaignOf(facts: ReadonlyMap<string, Fact>): CampaignFact | null {
   const fact = facts.get("upgrade");
   return fact?.kind === "upgrade" ? fact : null;
 }
 
-/** The rows of this campaign. */
 export function rowsOf(facts: ReadonlyMap<string, Fact>, campaign: CampaignFact): UpgradingFact[] {
   return factsOf(facts, "upgrading").filter((row) => row.campaign === campaign.id);
 }
 
 /**
- * All that are told fetch some 110 MB each from this very process, beside the heartbeats: this many
- * within their three minutes are 31 MB/s, and 10,000 nodes take some hours at most.
+ * Each agent downloads some 110 MB from this process, beside the heartbeats: this many within three
+ * minutes are 31 MB/s, and 10,000 nodes take some hours at most.
  */
 const AWAY_MAX = 50;
 
-/** How many may be on their way at once: at least one, however small the share. */
+/** How many agents may be upgrading at once: at least one, however small the share. */
 export function roomOf(campaign: CampaignFact, nodes: Iterable<Node>): number {
   let total = 0;
   for (const node of nodes) if (takesPart(node)) total++;
@@ -58,7 +57,7 @@ export function isAway({ step }: UpgradingFact): boolean {
   return step === "told" || step === "checking" || step === "returning";
 }
 
-/** Nothing to put when nothing changes. */
+/** The rows and the campaign that change now, with their events. */
 export function decideUpgrade(look: UpgradeLook): UpgradeChange {
   const campaign = campaignOf(look.facts);
   const change: UpgradeChange = { put: [], events: [] };
@@ -68,17 +67,17 @@ export function decideUpgrade(look: UpgradeLook): UpgradeChange {
   const rows = rowsOf(look.facts, campaign).sort((a, b) => (a.node < b.node ? -1 : 1));
   const tracked = rows.map((row) => trackRow(row, nodes.get(row.node as NodeId), context));
   const next = campaign.state === "running" ? goOn : goBack;
-  const { campaign: after, rows: told } = next(campaign, tracked, look);
+  const { campaign: after, rows: changed } = next(campaign, tracked, look);
   const before = new Map(rows.map((row) => [row.node, row]));
-  for (const row of told) {
+  for (const row of changed) {
     const old = before.get(row.node);
     if (old === row) continue;
     change.put.push(row);
-    if (old?.step !== row.step) change.events.push(tellRow(row, campaign, nodes, now));
+    if (old?.step !== row.step) change.events.push(eventOfRow(row, campaign, nodes, now));
   }
   if (after !== campaign) {
     change.put.push(after);
-    change.events.push(tellCampaign(after, now));
+    change.events.push(eventOfCampaign(after, now));
   }
   return change;
 }
@@ -132,13 +131,13 @@ function goOn(campaign: CampaignFact, rows: UpgradingFact[], look: UpgradeLook):
   }
   const room = roomOf(campaign, nodes.values()) - away;
   next.sort((a, b) => (a.id < b.id ? -1 : 1));
-  const told = chooseNext(next, rows, look, room).map((node) => newRow(node, campaign, now));
-  return { campaign, rows: [...rows, ...told] };
+  const fresh = chooseNext(next, rows, look, room).map((node) => newRow(node, campaign, now));
+  return { campaign, rows: [...rows, ...fresh] };
 }
 
 /**
- * Of each platform's binary one node is the canary, and there is one canary at a time, however
- * large the share: what runs well on one platform says little of another's.
+ * Each platform's binary has one canary, and there is one canary at a time, however large the
+ * share: a binary that works on one platform proves little about another.
  */
 function chooseNext(
   next: readonly Node[],
@@ -182,21 +181,20 @@ function newRow(node: Node, campaign: CampaignFact, now: number): UpgradingFact 
   };
 }
 
-/** Whom a rollback has still to turn around, in this order. */
+/** Steps that a rollback still has to reverse, in this order. */
 const OWING: readonly UpgradingFact["step"][] = ["told", "checking", "failed", "upgraded"];
 
-/** Those that are out anyway at once, the others as there is room. */
+/** Rolls back agents that are out anyway at once, and the others as there is room. */
 function goBack(campaign: CampaignFact, rows: UpgradingFact[], look: UpgradeLook): Next {
   const { nodes, now, paused } = look;
   const rank = (row: UpgradingFact): number => OWING.indexOf(row.step);
   const owes = (row: UpgradingFact): boolean => rank(row) >= 0;
   const most = roomOf(campaign, nodes.values());
-  // Whom the way back has silenced is out as well: it may not silence more than the share.
+  // A node that the rollback silenced is out as well: it may not silence more than the share.
   const isOut = (row: UpgradingFact): boolean =>
     isAway(row) || isLost(row, nodes.get(row.node as NodeId));
   let away = rows.filter(isOut).length;
-  // Who is on the way is out already: turning it around takes out nobody more. Then the one that
-  // failed, because the others still work.
+  // Nodes that are upgrading are out already; the failed node comes next, because the others work.
   const turned = new Set<UpgradingFact>();
   for (const row of rows.filter(owes).sort((a, b) => rank(a) - rank(b))) {
     if (paused !== null || (!isAway(row) && away >= most)) continue;
@@ -213,7 +211,7 @@ function goBack(campaign: CampaignFact, rows: UpgradingFact[], look: UpgradeLook
   return { campaign: { ...campaign, state: "rolled back", endedAt: now }, rows: next };
 }
 
-function tellRow(
+function eventOfRow(
   row: UpgradingFact,
   { to, by }: CampaignFact,
   nodes: ReadonlyMap<NodeId, Node>,
@@ -222,16 +220,16 @@ function tellRow(
   const node = row.node as NodeId;
   const pool = nodes.get(node)?.pool ?? null;
   const session = nodes.get(node)?.session?.id ?? null;
-  const told = row.step === "told" || row.step === "returning";
+  const isOrder = row.step === "told" || row.step === "returning";
   const [from, into] = row.step === "returning" ? [to, row.from] : [row.from, to];
   const why = row.why === null ? "" : `: ${row.why}`;
-  const what = told ? `told by ${by}` : row.step;
+  const what = isOrder ? `told by ${by}` : row.step;
   const message = `agent upgrade from ${from} to ${into}: ${what}${why}`;
-  const kind = told ? "command.issued" : "command.finished";
+  const kind = isOrder ? "command.issued" : "command.finished";
   return { at: now, kind, node, pool, session, actor: "navarch", message };
 }
 
-export function tellCampaign({ to, state, why }: CampaignFact, now: number): EventDraft {
+export function eventOfCampaign({ to, state, why }: CampaignFact, now: number): EventDraft {
   const message = `the upgrade of agents to ${to} is ${state}${why === null ? "" : `: ${why}`}`;
   const about = { node: null, pool: null, session: null, actor: "navarch" } as const;
   return { at: now, kind: "command.finished", ...about, message };

@@ -1,23 +1,20 @@
 /**
- * The upgrade's turn in an activation: looks at what the plan looks at, and stages what it changes
- * with it, in one transaction.
- *
- * An upgrade is a convenience, and the repairs that share its activation are not. So a fault in it,
- * which elsewhere would end the activation and come again with the next, ends the campaign instead:
- * with a reason in the store, and where everybody is.
+ * Runs the upgrade within an activation and stages its changes in the same transaction as the
+ * plan's. A bug elsewhere ends the activation; here it only stops the campaign, with its reason
+ * stored, so that a broken upgrade never blocks repairs.
  */
 import type { UnitOfWork } from "../unit-of-work.ts";
 import type { Fleet, Sight } from "../fleet.ts";
 import {
   campaignOf,
   decideUpgrade,
+  eventOfCampaign,
   isAtRest,
-  tellCampaign,
   type UpgradeChange,
   type UpgradeLook,
 } from "./decide-upgrade.ts";
 
-/** Of a fault more than this is nobody's to read in a table. */
+/** A longer text does not fit into a table. */
 const FAULT_CHARS_MAX = 200;
 
 export function stepUpgrade(fleet: Fleet, sight: Sight, work: UnitOfWork): void {
@@ -38,15 +35,15 @@ function decideOrStop(look: UpgradeLook): UpgradeChange {
     if (campaign === null || isAtRest(campaign)) throw error;
     const fault = String(error).trim().slice(0, FAULT_CHARS_MAX);
     const why = `a fault in this control plane: ${fault}`;
-    // Who goes back is decided by what has just failed: a person has to say that again.
+    // The code that has just failed would decide the rollback: a person has to order it again.
     const rollback = false;
     const { now } = look;
     const after = { ...campaign, state: "stopped", why, endedAt: now, rollback } as const;
-    return { put: [after], events: [tellCampaign(after, now)] };
+    return { put: [after], events: [eventOfCampaign(after, now)] };
   }
 }
 
-/** Why nobody is told and nothing concluded: what is not seen, or a person's freeze. */
+/** Why nothing is ordered or concluded: unreliable observations, or a person's freeze. */
 export function pausedBy({ blind, frozen }: Sight): string | null {
   return blind[0] ?? (frozen === null ? null : `the fleet is frozen: ${frozen}`);
 }

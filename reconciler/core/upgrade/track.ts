@@ -1,6 +1,6 @@
 /**
- * What became of one node that was told: its row as it is now. Pure. Levels are looked at, never
- * messages alone: the version that its agent speaks as, its newest full check, its verdict.
+ * Tracks one node with an upgrade order: computes its row as it is now. Pure. It reads levels, not
+ * only messages: the version that the agent reports, its newest full check, its verdict.
  */
 import type { Node } from "../../../schema/node.ts";
 import type { Verdict } from "../../../schema/policy.ts";
@@ -10,18 +10,18 @@ import { verdictOfNode } from "../fleet.ts";
 import { takesPart } from "./candidate.ts";
 
 /**
- * A node that came back well is watched for this much longer before the canary counts as proof, and
- * before the end: a release that falls over after half a minute must not reach a second node. Twice
- * the usual heartbeat, and one full check at the usual cadence.
+ * A healthy upgraded node is watched for this long before the canary counts as proof and before the
+ * end, so that a release that fails after half a minute reaches no second node. Twice the usual
+ * heartbeat, and one full check at the usual cadence.
  */
 export const WATCH_MS = 60_000;
 
-export type TrackContext = {
+type TrackContext = {
   campaign: CampaignFact;
   now: number;
-  /** For how long this process has looked without a pause: nobody is late for longer. */
+  /** For how long this process has observed without a pause: the most that a node can be late. */
   attentiveMs: number;
-  /** Nothing that is missing counts. */
+  /** Missing reports do not count. */
   blind: boolean;
 };
 
@@ -41,7 +41,7 @@ export function trackRow(
   const late = isLate(row, context);
   switch (row.step) {
     case "told": {
-      // From the letter on that said so: a check that came with it counts.
+      // Since the report with the new version: a check in the same report counts.
       const since = Math.min(now, node.agent.lastHeartbeatAt);
       if (version === campaign.to) return { ...is("checking"), since, seen: true };
       if (row.answered === "rejected") return is("refused", row.why);
@@ -52,11 +52,9 @@ export function trackRow(
       const worse = worsened(row, node);
       if (worse !== null && !context.blind) return is("failed", worse);
       if (version !== campaign.to) return is("failed", `it went back to ${version} by itself`);
-      // Only a check that came with, or after, the first word of the new version says anything.
+      // A check counts if it came with the first report of the new version, or later.
       const checked = node.health.lastCheckAt;
-      if (checked !== null && checked >= row.since && worse === null) {
-        return is("upgraded");
-      }
+      if (checked !== null && checked >= row.since && worse === null) return is("upgraded");
       return late ? is("failed", `no full check of ${campaign.to} in time`) : row;
     }
     case "upgraded": {
@@ -72,7 +70,7 @@ export function trackRow(
       return row;
     case "returning":
     case "stranded": {
-      // What it was when it was last heard says nothing about one that is not heard.
+      // The last reported version of a silent node proves nothing.
       const heard = late && node.health.silentSince === null;
       const sure = row.seen || row.answered === "succeeded" || heard;
       if (version === row.from && sure) return is("back", row.why);
@@ -90,8 +88,8 @@ function whyNotBack({ from }: UpgradingFact): string {
 }
 
 /**
- * True for one that nothing was wrong with until it was told to go back, and that has not been
- * heard since: what was wrong before has another reason, and says nothing about the way back.
+ * Whether a node without a fault fell silent after its order to roll back. An earlier fault has
+ * another cause, and proves nothing about the rollback.
  */
 export function isLost(row: UpgradingFact, node: Node | undefined): boolean {
   const silent = (node?.health.silentSince ?? null) !== null;
@@ -115,7 +113,7 @@ const RANK: Readonly<Record<Verdict, number>> = {
   unhealthy: 3,
 };
 
-/** How it is worse than it was when it was told, or `null`. */
+/** How its verdict is worse than when it got the order, or `null`. */
 function worsened(row: UpgradingFact, node: Node): string | null {
   const verdict = verdictOfNode(node);
   if (RANK[verdict] <= RANK[row.was]) return null;

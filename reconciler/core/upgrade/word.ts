@@ -1,6 +1,6 @@
 /**
- * What a node is told in an upgrade and what its answer does to its row; and that who was told to
- * go away for a moment is not missed in that moment. Pure.
+ * The upgrade order of a node and the answer to it. Pure. A node that restarts for an upgrade is
+ * not missed during its time for that.
  */
 import type { CommandId, NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -12,7 +12,7 @@ import type { Fleet } from "../fleet.ts";
 import { platformOf } from "./candidate.ts";
 import { campaignOf, isAtRest, isAway } from "./decide-upgrade.ts";
 
-/** `command` `null`: nothing to say, but what it reports is awaited. */
+/** `command: null` = no order, but a report is awaited. */
 export type UpgradeWord = { command: AgentCommand | null };
 
 function rowOf(facts: ReadonlyMap<string, Fact>, node: string): UpgradingFact | null {
@@ -20,7 +20,7 @@ function rowOf(facts: ReadonlyMap<string, Fact>, node: string): UpgradingFact | 
   return row?.kind === "upgrading" ? row : null;
 }
 
-/** Its order, in every reply until it is answered; `null` = no upgrade concerns it now. */
+/** The node's order, in every reply until it is answered; `null` when no upgrade is pending. */
 export function wordFor(fleet: Fleet, id: NodeId): UpgradeWord | null {
   const campaign = campaignOf(fleet.facts);
   if (campaign === null || isAtRest(campaign)) return null;
@@ -40,10 +40,9 @@ export function wordFor(fleet: Fleet, id: NodeId): UpgradeWord | null {
         sha256: campaign.files[platform] ?? "",
         confirm_ms: String(campaign.deadlineMs),
       };
-      // A person's stop: who has not heard of it yet need not.
-      return {
-        command: campaign.state === "running" ? order(campaign, "to", parameters, node) : null,
-      };
+      // After a person's stop, a node without the order does not get it.
+      const isRunning = campaign.state === "running";
+      return { command: isRunning ? order(campaign, "to", parameters, node) : null };
     }
     case "returning":
     case "stranded":
@@ -53,7 +52,7 @@ export function wordFor(fleet: Fleet, id: NodeId): UpgradeWord | null {
   }
 }
 
-/** Of each kind a node gets at most one in a campaign, so its notes know one that comes again. */
+/** A node gets at most one order of each kind in a campaign, so it recognises a repeated one. */
 function idOf(campaign: CampaignFact, which: "to" | "back"): string {
   return `${campaign.id}.${which}`;
 }
@@ -68,10 +67,10 @@ function order(
   return { command_id: id, type: "upgrade", parameters, fence: node.fence };
 }
 
-/** Of an answer more than this is nobody's to read in a table. */
+/** A longer answer does not fit into a table. */
 const WHY_CHARS_MAX = 200;
 
-/** What the node answered to its order; answers to anything else are not looked at. */
+/** Stores the node's answer to its order; other answers are ignored. */
 export function foldUpgradeResults(
   node: NodeId,
   results: readonly CommandResult[],
@@ -84,14 +83,14 @@ export function foldUpgradeResults(
   const which = row.step === "returning" || row.step === "stranded" ? "back" : "to";
   const result = results.find((one) => one.command_id === idOf(campaign, which));
   if (result === undefined || row.answered !== null) return;
-  const said = (result.output ?? "").slice(0, WHY_CHARS_MAX);
-  const why = result.outcome === "succeeded" || said === "" ? row.why : said;
+  const output = (result.output ?? "").slice(0, WHY_CHARS_MAX);
+  const why = result.outcome === "succeeded" || output === "" ? row.why : output;
   work.putFact({ ...row, answered: result.outcome, why });
 }
 
-/** Told to restart, and its time for that is not over: not hearing from it says nothing yet. */
+/** The node was ordered to restart and still has time for it: its silence proves nothing yet. */
 export function isExpectedAway(facts: ReadonlyMap<string, Fact>, node: Node, now: number): boolean {
-  // Asked of every node in every activation: no key is made where there is no upgrade.
+  // Called for every node in every activation: without an upgrade no key is built.
   const row = facts.has("upgrade") ? rowOf(facts, node.id) : null;
   if (row === null || node.health.silentSince !== null) return false;
   return isAway(row) && now <= row.dueAt;
