@@ -1,5 +1,5 @@
 /** A configuration printed in either dialect reads back to itself. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -9,6 +9,9 @@ import type { Dialect } from "./layer.ts";
 import { formatConfig } from "./secret.ts";
 import { formatProblem } from "./problem.ts";
 import { readConfig } from "./read.ts";
+
+// Thousands of generated configurations, beside two other lanes of tests.
+setDefaultTimeout(60_000);
 
 function config(text: string): Config {
   const answer = readConfig([{ name: "f", text }]);

@@ -2,12 +2,15 @@
  * The canonical example with one thing wrong at a time: every key deleted, misspelled and given a
  * value of another type. Each mutant must be blamed at the right path and line with a useful hint.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { formatProblem } from "./problem.ts";
 import { readConfig } from "./read.ts";
+
+// Thousands of generated configurations, beside two other lanes of tests.
+setDefaultTimeout(60_000);
 
 const TEXT = readFileSync(
   join(import.meta.dir, "../../test/fixture/config/canonical.yaml"),

@@ -113,9 +113,9 @@ function concrete(section: Section, name: string, found: Resolved, wanted: strin
   return wanted;
 }
 
-/** Google Cloud needs a region or a zone. */
+/** Google Cloud needs a region or a zone, Lambda a region. */
 function warnRegion(section: Section, name: string, found: Resolved, regions: readonly string[]) {
-  if (found.type !== "gcp" || regions.length > 0) return;
+  if ((found.type !== "gcp" && found.type !== "lambda") || regions.length > 0) return;
   const zone = found.config?.settings["zone"];
   if (zone !== undefined && zone !== null) return;
   const message = `no region for provider ${quoteShort(name)}, so nothing can be created there`;
