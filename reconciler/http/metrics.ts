@@ -15,7 +15,8 @@ import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
 import { formatNodes } from "./metrics/node.ts";
 import { formatPools } from "./metrics/pool.ts";
 import { formatSafety } from "./metrics/safety.ts";
-import { Series } from "./metrics/series.ts";
+import { HELP, type MetricName } from "./metrics/help.ts";
+import { single } from "./metrics/series.ts";
 import { formatTrust } from "./metrics/trust.ts";
 import type { Change } from "../core/store.ts";
 
@@ -48,104 +49,63 @@ export class Metrics {
   private readonly xidLabels = new LabelValues(LIMIT.xidLabelsMax);
   private readonly matchCounts = new Map<string, number>();
 
-  private readonly xid = this.counter(
-    "navarch_xid_errors_total",
-    "GPU XID errors detected.",
-    "pool",
-    "xid",
-  );
-  private readonly foreign = this.counter(
-    "navarch_foreign_findings_total",
-    "Findings about devices of another node; ignored.",
-    "pool",
-  );
-  readonly quarantined = this.counter(
-    "navarch_store_quarantined_rows_total",
-    "Unreadable stored rows that were quarantined.",
-    "source",
-  );
-  private readonly commands = this.counter(
-    "navarch_commands_issued_total",
-    "Commands issued by people.",
-    "type",
-  );
-  private readonly replacements = this.counter(
-    "navarch_replacements_total",
-    "Nodes removed because of a fault, by outcome.",
-    "pool",
-    "outcome",
-  );
+  private readonly xid = this.counter("navarch_xid_errors_total", "pool", "xid");
+  private readonly foreign = this.counter("navarch_foreign_findings_total", "pool");
+  readonly quarantined = this.counter("navarch_store_quarantined_rows_total", "source");
+  private readonly commands = this.counter("navarch_commands_issued_total", "type");
+  private readonly replacements = this.counter("navarch_replacements_total", "pool", "outcome");
   private readonly steps = this.histogram(
     "navarch_replacement_step_seconds",
-    "Time since the previous step.",
     [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600],
     "pool",
     "step",
   );
   private readonly isolation = this.histogram(
     "navarch_isolation_seconds",
-    "Time from a fault's report until the API server confirmed the cordon of its Node.",
     [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5, 15, 60, 600],
     "pool",
   );
   private readonly requests = this.counter(
     "navarch_provider_requests_total",
-    "Calls to providers by answer.",
     "provider",
     "op",
     "class",
   );
   private readonly kubeWrites = this.counter(
     "navarch_kube_writes_total",
-    "Write requests to the Kubernetes API server.",
     "pool",
     "verb",
     "resource",
   );
-  private readonly reports = this.counter(
-    "navarch_reports_total",
-    "Agent reports accepted, refused, or deferred by a rate limit.",
-    "outcome",
-  );
+  private readonly reports = this.counter("navarch_reports_total", "outcome");
   private readonly ingest = this.histogram(
     "navarch_report_ingest_seconds",
-    "From a report's arrival to its acknowledgement.",
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
   );
-  private readonly matches = this.counter(
-    "navarch_policy_matches_total",
-    "Findings by the rule that decided them.",
-    "rule",
-    "result",
-  );
+  private readonly matches = this.counter("navarch_policy_matches_total", "rule", "result");
   private readonly shadows = this.counter(
     "navarch_policy_rule_shadow_matches_total",
-    "Findings that a shadow or quarantined rule would have decided.",
     "rule",
     "result",
   );
-  private readonly policyErrors = this.counter(
-    "navarch_policy_errors_total",
-    "Conditions that could not be evaluated, by rule.",
-    "rule",
-  );
+  private readonly policyErrors = this.counter("navarch_policy_errors_total", "rule");
 
   /** Every source exists from the start, so that `increase()` sees the first row. */
   constructor() {
     for (const source of QUARANTINE_SOURCES) this.quarantined.inc({ source }, 0);
   }
 
-  private counter<L extends string>(name: string, help: string, ...labelNames: L[]): Counter<L> {
-    return new Counter({ name, help, labelNames, registers: [this.registry] });
+  private counter<L extends string>(name: MetricName, ...labelNames: L[]): Counter<L> {
+    return new Counter({ name, help: HELP[name], labelNames, registers: [this.registry] });
   }
 
   private histogram<L extends string>(
-    name: string,
-    help: string,
+    name: MetricName,
     buckets: number[],
     ...labelNames: L[]
   ): Histogram<L> {
-    return new Histogram({ name, help, labelNames, buckets, registers: [this.registry] });
+    const registers = [this.registry];
+    return new Histogram({ name, help: HELP[name], labelNames, buckets, registers });
   }
 
   /** Pre-creates what `increase()` needs to see from the first fault on. */
@@ -269,23 +229,14 @@ export class Metrics {
 
   /** The gauges of the whole control plane. */
   private formatRest(reconciler: Reconciler): Uint8Array[] {
-    const streams = new Series("navarch_agent_streams", "Agents connected by WebSocket.");
-    streams.add({}, this.streams);
-    const warnings = new Series(
-      "navarch_config_warnings",
-      "Warnings about the active configuration.",
-    );
-    if (this.configWarnings !== null) warnings.add({}, this.configWarnings);
-    const stale = new Series(
-      "navarch_config_stale",
-      "1 if the configuration or policy files have changed since they were loaded.",
-    );
-    stale.add({}, this.configStale ? 1 : 0);
-    const leader = new Series("navarch_leader", "1 if this process is the leader.");
-    leader.add({}, this.leads ? 1 : 0);
-    const { policy } = reconciler.activePolicy();
-    const info = new Series("navarch_policy_info", "The active policy.");
-    info.add({ name: policy.name, hash: policy.hash }, 1);
-    return [streams, warnings, stale, leader, info].map((series) => series.take());
+    const { name, hash } = reconciler.activePolicy().policy;
+    const gauges = [
+      single("navarch_agent_streams", this.streams),
+      single("navarch_config_warnings", this.configWarnings),
+      single("navarch_config_stale", this.configStale ? 1 : 0),
+      single("navarch_leader", this.leads ? 1 : 0),
+      single("navarch_policy_info", 1, { name, hash }),
+    ];
+    return gauges.map((series) => series.take());
   }
 }

@@ -69,9 +69,9 @@ const WRITTEN: Readonly<Record<string, string[]>> = {
   navarch_provider_offer_backoff_seconds: ["provider", "region", "type"],
 };
 
-/** Name, help, buckets if any, labels. */
+/** Name, buckets if any, labels. */
 const MADE =
-  /this\.(?:counter|histogram)\(\s*"(\w+)",\s*"[^"]*",(?:\s*\[[^\]]*\],)?([\s",\w]*)\)/g;
+  /this\.(?:counter|histogram)\(\s*"(\w+)"(?:,\s*\[[^\]]*\])?([\s",\w]*)\)/g;
 
 /** What stands in the source: the labels of a counter, and the keys given to a series. */
 function declaredLabels(): Record<string, string[]> {

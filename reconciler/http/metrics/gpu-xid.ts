@@ -67,7 +67,7 @@ export class GpuXids {
   }
 
   *print(): Generator<Uint8Array> {
-    const page = new Series("navarch_gpu_xid_errors_total", "GPU XID errors by GPU.", "counter");
+    const page = new Series("navarch_gpu_xid_errors_total", "counter");
     let lines = 0;
     for (const counts of this.byNode.values()) {
       for (const [labels, count] of counts) {

@@ -10,16 +10,17 @@ import type { Reconciler } from "../../runtime/loop.ts";
 import type { Presence } from "../../runtime/presence.ts";
 import { healthStatusOf } from "../../core/status.ts";
 import { LabelValues } from "./gpu-xid.ts";
+import type { MetricName } from "./help.ts";
 import { escapeLabel, label, Series, shortOf } from "./series.ts";
 
 /** Nodes per slice: about 2 ms of work and 250 KiB of text at eight GPUs a node. */
 const SLICE_NODES = 250;
 
-const GPU_GAUGES: readonly [string, string, GpuReading][] = [
-  ["navarch_node_gpu_temperature_celsius", "GPU temperature.", "temperature_celsius"],
-  ["navarch_node_gpu_utilization_percent", "GPU utilisation, 0 to 100.", "utilization_percent"],
-  ["navarch_node_gpu_memory_used_bytes", "GPU memory in use.", "memory_used_bytes"],
-  ["navarch_node_gpu_power_watts", "GPU power draw.", "power_watts"],
+const GPU_GAUGES: readonly [MetricName, GpuReading][] = [
+  ["navarch_node_gpu_temperature_celsius", "temperature_celsius"],
+  ["navarch_node_gpu_utilization_percent", "utilization_percent"],
+  ["navarch_node_gpu_memory_used_bytes", "memory_used_bytes"],
+  ["navarch_node_gpu_power_watts", "power_watts"],
 ];
 
 /** The text between a GPU's index and its UUID, for every index. */
@@ -32,30 +33,24 @@ type Listed = { node: Node; labels: string };
 
 export function* formatNodes(reconciler: Reconciler): Generator<Uint8Array> {
   const listed = list(reconciler.fleet().nodes.values());
-  const total = new Series("navarch_gpus_total", "GPUs by provider.");
+  const total = new Series("navarch_gpus_total");
   const configured = reconciler.activeConfig().providers.map(({ name }) => name);
   for (const [provider, count] of countGpus(listed, configured)) total.add({ provider }, count);
   yield total.take();
-  const count = new Series("navarch_node_gpu_count", "GPUs that the node's agent lists.");
+  const count = new Series("navarch_node_gpu_count");
   yield* each(listed, count, ({ node, labels }) => {
     count.raw(node.agent?.inventory.gpus.length ?? 0, `{${labels}}`);
   });
-  const health = new Series(
-    "navarch_node_health_status",
-    "1 healthy, 0.5 degraded, 0 unhealthy; no series while unknown.",
-  );
+  const health = new Series("navarch_node_health_status");
   yield* each(listed, health, ({ node, labels }) => {
     const status = shortOf(healthStatusOf(node), "HEALTH_STATUS_");
     const value = { healthy: 1, degraded: 0.5, unhealthy: 0 }[status];
     if (value !== undefined) health.raw(value, `{${labels},${label("status", status)}}`);
   });
-  const check = new Series(
-    "navarch_node_health_check_status",
-    "1 passed, 0.5 degraded, 0 failed: the last full check (all), and each kind of finding held.",
-  );
+  const check = new Series("navarch_node_health_check_status");
   yield* each(listed, check, (one) => addChecks(check, one));
-  for (const [name, help, reading] of GPU_GAUGES) {
-    const series = new Series(name, help);
+  for (const [name, reading] of GPU_GAUGES) {
+    const series = new Series(name);
     yield* each(listed, series, (one) => addGpus(series, one, reading, reconciler.presence));
   }
 }

@@ -117,16 +117,17 @@ test("labelsOf() and label() escape what the format reserves", () => {
 });
 
 test("take() gives the head once, and each line once", () => {
-  const series = new Series("m", "Help.");
+  const series = new Series("navarch_nodes");
   const take = (): string => Buffer.from(series.take()).toString();
   series.add({ a: "1" }, 2);
-  expect(take()).toBe('# HELP m Help.\n# TYPE m gauge\nm{a="1"} 2\n');
+  const head = "# HELP navarch_nodes Nodes by status.\n# TYPE navarch_nodes gauge\n";
+  expect(take()).toBe(`${head}navarch_nodes{a="1"} 2\n`);
   series.raw(0.5);
-  expect(take()).toBe("m 0.5\n");
+  expect(take()).toBe("navarch_nodes 0.5\n");
   expect(take()).toBe("");
   const long = "é€𝄞".repeat(5_000);
   series.raw(1, "{", label("a", long), "}");
-  expect(take()).toBe(`m{a="${long}"} 1\n`);
+  expect(take()).toBe(`navarch_nodes{a="${long}"} 1\n`);
 });
 
 test("observeMarked() counts from the report that told of the fault to the first mark", async () => {

@@ -22,23 +22,14 @@ export function formatPools(reconciler: Reconciler): Uint8Array[] {
 const NO_POOL = "";
 
 function formatSizes(reconciler: Reconciler): Series[] {
-  const total = new Series(
-    "navarch_nodes_total",
-    "Registered nodes that are not terminated, per pool.",
-  );
-  const healthy = new Series("navarch_nodes_healthy", "Healthy or degraded nodes, per pool.");
-  const unhealthy = new Series("navarch_nodes_unhealthy", "Unhealthy or silent nodes, per pool.");
-  const unbought = new Series(
-    "navarch_nodes_unmanaged",
-    "The part of navarch_nodes_total that Navarch did not create.",
-  );
-  const own = new Series(
-    "navarch_pool_healthy_nodes",
-    "Healthy or degraded nodes that count towards the pool's desired size.",
-  );
-  const byStatus = new Series("navarch_nodes", "Nodes by status.");
-  const desired = new Series("navarch_pool_desired_nodes", "Wanted size of the pool.");
-  const instances = new Series("navarch_instances", "Instances by state.");
+  const total = new Series("navarch_nodes_total");
+  const healthy = new Series("navarch_nodes_healthy");
+  const unhealthy = new Series("navarch_nodes_unhealthy");
+  const unbought = new Series("navarch_nodes_unmanaged");
+  const own = new Series("navarch_pool_healthy_nodes");
+  const byStatus = new Series("navarch_nodes");
+  const desired = new Series("navarch_pool_desired_nodes");
+  const instances = new Series("navarch_instances");
   const kube = openKube(reconciler);
   const { nodes, pools } = reconciler.fleet();
   const byPool = new Map<string, Node[]>();
@@ -82,22 +73,10 @@ function formatSizes(reconciler: Reconciler): Series[] {
 
 /** The gauges of nodes whose state Kubernetes does not show, or whose cordon it refuses. */
 function openKube(reconciler: Reconciler) {
-  const refused = new Series(
-    "navarch_kube_cordon_refused_nodes",
-    "Nodes whose cordon or uncordon the Kubernetes API server refuses.",
-  );
-  const broken = new Series(
-    "navarch_kube_uncordoned_broken_nodes",
-    "Nodes with broken hardware that nothing repairs, because someone uncordoned them.",
-  );
-  const unproven = new Series(
-    "navarch_kube_unproven_nodes",
-    "Nodes whose faults are not shown in Kubernetes: their agent's Node is not proven.",
-  );
-  const missing = new Series(
-    "navarch_kube_missing_nodes",
-    "Bought nodes whose Node object is missing in Kubernetes: no pod can be placed on them.",
-  );
+  const refused = new Series("navarch_kube_cordon_refused_nodes");
+  const broken = new Series("navarch_kube_uncordoned_broken_nodes");
+  const unproven = new Series("navarch_kube_unproven_nodes");
+  const missing = new Series("navarch_kube_missing_nodes");
   const { unproven: claims, cluster } = reconciler.cluster();
   const now = reconciler.lastSight()?.now ?? 0;
   const isRefused = ({ kube }: Node): boolean => kube !== null && refusalOf(kube, now) !== null;
@@ -114,9 +93,9 @@ function openKube(reconciler: Reconciler) {
 
 /** An unknown queue has no series, except the gauge that reports it. */
 function formatDemand(reconciler: Reconciler): Series[] {
-  const pending = new Series("navarch_pool_pending_jobs", "Jobs that wait for the pool.");
-  const depth = new Series("navarch_pool_queue_depth", "Jobs that wait for the pool or run in it.");
-  const stale = new Series("navarch_pool_demand_stale", "1 while the pool's queue is not known.");
+  const pending = new Series("navarch_pool_pending_jobs");
+  const depth = new Series("navarch_pool_queue_depth");
+  const stale = new Series("navarch_pool_demand_stale");
   const now = reconciler.lastSight()?.now;
   const { server, pools } = reconciler.activeConfig();
   for (const pool of pools) {

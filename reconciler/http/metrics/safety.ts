@@ -9,7 +9,7 @@ import type { Reconciler } from "../../runtime/loop.ts";
 import { impairmentOf } from "../../core/safety/impaired.ts";
 import { openSpendBudget } from "../../core/safety/spend.ts";
 import { countWaits, freezeOf, holdOf, roomsOf, stillBilled } from "../view/safety.ts";
-import { Series } from "./series.ts";
+import { Series, single } from "./series.ts";
 
 /** A generator, because the budgets of a large fleet take a while. */
 export function* formatSafety(reconciler: Reconciler): Generator<Uint8Array> {
@@ -23,10 +23,7 @@ export function* formatSafety(reconciler: Reconciler): Generator<Uint8Array> {
 
 /** No series before the first observation, as on a standby without providers. */
 function formatProviders(reconciler: Reconciler): Series[] {
-  const usable = new Series(
-    "navarch_provider_usable",
-    "1 while new machines can be created and start; 0 while they cannot.",
-  );
+  const usable = new Series("navarch_provider_usable");
   const providers = reconciler.lastSight()?.providers;
   for (const { name, type } of reconciler.activeConfig().providers) {
     const sight = providers?.get(name);
@@ -43,45 +40,22 @@ function formatStops(reconciler: Reconciler): Series[] {
   const { facts, pools } = reconciler.fleet();
   const sight = reconciler.lastSight();
   const now = sight?.now ?? 0;
-  const stopped = new Series(
-    "navarch_safety_frozen",
-    "1 while automation is paused in the pool; without a pool, in the whole fleet.",
-  );
+  const stopped = new Series("navarch_safety_frozen");
   const isBlind = (sight?.blind.length ?? 0) > 0;
   const all = freezeOf(facts, now) !== null || isBlind || reconciler.failure() !== null;
   stopped.add({ pool: "" }, all ? 1 : 0);
   for (const { name } of reconciler.activeConfig().pools) {
     stopped.add({ pool: name }, all || holdOf(pools.get(name), now) !== null ? 1 : 0);
   }
-  const blind = new Series(
-    "navarch_safety_blind",
-    "1 while observations are unreliable and irreversible actions are paused.",
-  );
-  blind.add({}, isBlind ? 1 : 0);
-  const quarantined = new Series(
-    "navarch_safety_quarantined_rules",
-    "Policy rules that a circuit breaker suspended.",
-  );
-  quarantined.add({}, factsOf(facts, "quarantine").length);
-  const lemons = new Series(
-    "navarch_safety_lemons",
-    "Quarantined GPUs: failed, and refused if a cloud returns them.",
-  );
-  const refusals = new Series(
-    "navarch_safety_lemon_refusals_total",
-    "Instances refused because of a quarantined GPU.",
-    "counter",
-  );
+  const blind = single("navarch_safety_blind", isBlind ? 1 : 0);
+  const suspended = factsOf(facts, "quarantine").length;
+  const quarantined = single("navarch_safety_quarantined_rules", suspended);
   const known = factsOf(facts, "lemon");
-  lemons.add({}, known.length);
-  refusals.add(
-    {},
-    known.reduce((sum, lemon) => sum + lemon.refused, 0),
-  );
-  const waits = new Series(
-    "navarch_plan_waits",
-    "Actions that wait in the newest plan, by reason.",
-  );
+  const lemons = single("navarch_safety_lemons", known.length);
+  const refusals = new Series("navarch_safety_lemon_refusals_total", "counter");
+  const refused = known.reduce((sum, lemon) => sum + lemon.refused, 0);
+  refusals.add({}, refused);
+  const waits = new Series("navarch_plan_waits");
   const counts = countWaits(reconciler.lastPlan());
   for (const reason of WAIT_REASONS) waits.add({ reason }, counts[reason] ?? 0);
   return [stopped, blind, quarantined, lemons, refusals, waits];
@@ -89,9 +63,9 @@ function formatStops(reconciler: Reconciler): Series[] {
 
 function formatLimits(reconciler: Reconciler): Series[] {
   const fleet = reconciler.fleet();
-  const used = new Series("navarch_safety_budget_used", "Nodes that use the budget of a scope.");
-  const max = new Series("navarch_safety_budget_max", "Nodes that may use it at once.");
-  const state = new Series("navarch_safety_breaker_state", "1 for the state the breaker is in.");
+  const used = new Series("navarch_safety_budget_used");
+  const max = new Series("navarch_safety_budget_max");
+  const state = new Series("navarch_safety_breaker_state");
   const rooms = roomsOf({
     fleet,
     config: reconciler.activeConfig(),
@@ -116,23 +90,11 @@ function formatLimits(reconciler: Reconciler): Series[] {
 }
 
 function formatSpend(reconciler: Reconciler): Series[] {
-  const dollars = new Series(
-    "navarch_spend_dollars_per_hour",
-    "Current cost of instances of known price.",
-  );
-  const ceiling = new Series(
-    "navarch_spend_ceiling_dollars_per_hour",
-    "Maximum cost; no series without a limit.",
-  );
-  const instances = new Series("navarch_spend_instances", "Instances that may be billed.");
-  const most = new Series(
-    "navarch_spend_ceiling_instances",
-    "Maximum number of instances; no series without a limit.",
-  );
-  const unknown = new Series(
-    "navarch_spend_unknown_prices",
-    "Instances of unknown price, not included in navarch_spend_dollars_per_hour.",
-  );
+  const dollars = new Series("navarch_spend_dollars_per_hour");
+  const ceiling = new Series("navarch_spend_ceiling_dollars_per_hour");
+  const instances = new Series("navarch_spend_instances");
+  const most = new Series("navarch_spend_ceiling_instances");
+  const unknown = new Series("navarch_spend_unknown_prices");
   for (const bill of openSpendBudget(reconciler.fleet(), reconciler.activeConfig()).bills()) {
     const { scope } = bill;
     dollars.add({ scope }, bill.perHour);
@@ -146,14 +108,8 @@ function formatSpend(reconciler: Reconciler): Series[] {
 
 /** Instances whose termination is not confirmed are paid for (docs/reference/safety.md#spend). */
 function formatBilled(reconciler: Reconciler): Series[] {
-  const count = new Series(
-    "navarch_instances_still_billing",
-    "Terminating instances that the cloud has not confirmed gone.",
-  );
-  const oldest = new Series(
-    "navarch_instances_still_billing_seconds",
-    "Time since the oldest of these terminations.",
-  );
+  const count = new Series("navarch_instances_still_billing");
+  const oldest = new Series("navarch_instances_still_billing_seconds");
   const now = reconciler.lastSight()?.now;
   if (now === undefined) return [count, oldest];
   const providers = new Map<string, { count: number; ageMs: number }>();
@@ -174,10 +130,7 @@ function formatBilled(reconciler: Reconciler): Series[] {
 
 /** The longest back-off among pools and zones; no series for an offer that was never refused. */
 function formatOffers(reconciler: Reconciler): Series[] {
-  const rest = new Series(
-    "navarch_provider_offer_backoff_seconds",
-    "Remaining back-off of an offer that the provider refused; 0 = none.",
-  );
+  const rest = new Series("navarch_provider_offer_backoff_seconds");
   const now = reconciler.lastSight()?.now;
   if (now === undefined) return [rest];
   const longest = new Map<string, { labels: Record<string, string>; ms: number }>();

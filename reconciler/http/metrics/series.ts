@@ -1,4 +1,5 @@
 /** The text format 0.0.4 of one metric: its head once, and a line per series. Pure. */
+import { HELP, type MetricName } from "./help.ts";
 
 /** Room for the lines of a small metric; it doubles as needed. */
 const FIRST_BYTES = 4 * 1_024;
@@ -12,9 +13,9 @@ export class Series {
   private length = 0;
   private readonly name: string;
 
-  constructor(name: string, help: string, type: "gauge" | "counter" = "gauge") {
+  constructor(name: MetricName, type: "gauge" | "counter" = "gauge") {
     this.name = name;
-    this.write(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`);
+    this.write(`# HELP ${name} ${HELP[name]}\n# TYPE ${name} ${type}\n`);
   }
 
   add(from: Record<string, string>, value: number): void {
@@ -45,6 +46,17 @@ export class Series {
     }
     this.length += this.buffer.write(text, this.length);
   }
+}
+
+/** A gauge of one series; none for `null`. */
+export function single(
+  name: MetricName,
+  value: number | null,
+  labels: Record<string, string> = {},
+): Series {
+  const series = new Series(name);
+  if (value !== null) series.add(labels, value);
+  return series;
 }
 
 /** `{pool="p",node_id="n"}`, or nothing without labels. */

@@ -222,7 +222,7 @@ test("a place that refused has a back-off on the page, by provider, region and t
   expect(Number(line.split(" ")[1])).toBeWithin(80, 91);
 });
 
-test("noteWarnings() is on the page, and nothing is where nobody counted", async () => {
+test("navarch_config_warnings has a value once warnings were counted", async () => {
   const a = openWorldApp(await fleet(1));
   expect(await metric(a, "navarch_config_warnings")).toEqual([]);
   a.metrics.configWarnings = 2;

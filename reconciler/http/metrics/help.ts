@@ -1,0 +1,86 @@
+/** The help text of every metric of the control plane. */
+export const HELP = {
+  navarch_agent_streams: "Agents connected by WebSocket.",
+  navarch_config_warnings: "Warnings about the active configuration.",
+  navarch_config_stale:
+    "1 if the configuration or policy files have changed since they were loaded.",
+  navarch_leader: "1 if this process is the leader.",
+  navarch_policy_info: "The active policy.",
+  navarch_xid_errors_total: "GPU XID errors detected.",
+  navarch_foreign_findings_total: "Findings about devices of another node; ignored.",
+  navarch_store_quarantined_rows_total: "Unreadable stored rows that were quarantined.",
+  navarch_commands_issued_total: "Commands issued by people.",
+  navarch_replacements_total: "Nodes removed because of a fault, by outcome.",
+  navarch_replacement_step_seconds: "Time since the previous step.",
+  navarch_isolation_seconds:
+    "Time from a fault's report until the API server confirmed the cordon of its Node.",
+  navarch_provider_requests_total: "Calls to providers by answer.",
+  navarch_kube_writes_total: "Write requests to the Kubernetes API server.",
+  navarch_reports_total: "Agent reports accepted, refused, or deferred by a rate limit.",
+  navarch_report_ingest_seconds: "From a report's arrival to its acknowledgement.",
+  navarch_policy_matches_total: "Findings by the rule that decided them.",
+  navarch_policy_rule_shadow_matches_total:
+    "Findings that a shadow or quarantined rule would have decided.",
+  navarch_policy_errors_total: "Conditions that could not be evaluated, by rule.",
+  navarch_nodes_total: "Registered nodes that are not terminated, per pool.",
+  navarch_nodes_healthy: "Healthy or degraded nodes, per pool.",
+  navarch_nodes_unhealthy: "Unhealthy or silent nodes, per pool.",
+  navarch_nodes_unmanaged: "The part of navarch_nodes_total that Navarch did not create.",
+  navarch_pool_healthy_nodes:
+    "Healthy or degraded nodes that count towards the pool's desired size.",
+  navarch_nodes: "Nodes by status.",
+  navarch_pool_desired_nodes: "Wanted size of the pool.",
+  navarch_instances: "Instances by state.",
+  navarch_kube_cordon_refused_nodes:
+    "Nodes whose cordon or uncordon the Kubernetes API server refuses.",
+  navarch_kube_uncordoned_broken_nodes:
+    "Nodes with broken hardware that nothing repairs, because someone uncordoned them.",
+  navarch_kube_unproven_nodes:
+    "Nodes whose faults are not shown in Kubernetes: their agent's Node is not proven.",
+  navarch_kube_missing_nodes:
+    "Bought nodes whose Node object is missing in Kubernetes: no pod can be placed on them.",
+  navarch_pool_pending_jobs: "Jobs that wait for the pool.",
+  navarch_pool_queue_depth: "Jobs that wait for the pool or run in it.",
+  navarch_pool_demand_stale: "1 while the pool's queue is not known.",
+  navarch_provider_usable: "1 while new machines can be created and start; 0 while they cannot.",
+  navarch_safety_frozen:
+    "1 while automation is paused in the pool; without a pool, in the whole fleet.",
+  navarch_safety_blind: "1 while observations are unreliable and irreversible actions are paused.",
+  navarch_safety_quarantined_rules: "Policy rules that a circuit breaker suspended.",
+  navarch_safety_lemons: "Quarantined GPUs: failed, and refused if a cloud returns them.",
+  navarch_safety_lemon_refusals_total: "Instances refused because of a quarantined GPU.",
+  navarch_plan_waits: "Actions that wait in the newest plan, by reason.",
+  navarch_safety_budget_used: "Nodes that use the budget of a scope.",
+  navarch_safety_budget_max: "Nodes that may use it at once.",
+  navarch_safety_breaker_state: "1 for the state the breaker is in.",
+  navarch_spend_dollars_per_hour: "Current cost of instances of known price.",
+  navarch_spend_ceiling_dollars_per_hour: "Maximum cost; no series without a limit.",
+  navarch_spend_instances: "Instances that may be billed.",
+  navarch_spend_ceiling_instances: "Maximum number of instances; no series without a limit.",
+  navarch_spend_unknown_prices:
+    "Instances of unknown price, not included in navarch_spend_dollars_per_hour.",
+  navarch_instances_still_billing: "Terminating instances that the cloud has not confirmed gone.",
+  navarch_instances_still_billing_seconds: "Time since the oldest of these terminations.",
+  navarch_provider_offer_backoff_seconds:
+    "Remaining back-off of an offer that the provider refused; 0 = none.",
+  navarch_gpus_total: "GPUs by provider.",
+  navarch_node_gpu_count: "GPUs that the node's agent lists.",
+  navarch_node_health_status: "1 healthy, 0.5 degraded, 0 unhealthy; no series while unknown.",
+  navarch_node_health_check_status:
+    "1 passed, 0.5 degraded, 0 failed: the last full check (all), and each kind of finding held.",
+  navarch_gpu_xid_errors_total: "GPU XID errors by GPU.",
+  navarch_node_gpu_temperature_celsius: "GPU temperature.",
+  navarch_node_gpu_utilization_percent: "GPU utilisation, 0 to 100.",
+  navarch_node_gpu_memory_used_bytes: "GPU memory in use.",
+  navarch_node_gpu_power_watts: "GPU power draw.",
+  navarch_agents_without_tls: "Agents that report over unencrypted HTTP, except loopback.",
+  navarch_agents_unverified: "Agents that predate signed orders and cannot verify them.",
+  navarch_agents_key_first_use:
+    "Agents that trusted this control plane's key on first use over unencrypted HTTP.",
+  navarch_agents_other_key:
+    "Agents that trust a different key and refuse this control plane's orders.",
+  navarch_agent_orders_refused:
+    "Orders that current agents refused because of an invalid signature.",
+} as const;
+
+export type MetricName = keyof typeof HELP;
