@@ -1,21 +1,20 @@
 /**
  * `npm run build`: compiles `dist/navarch` and `dist/navarch-node`, each one file that runs without
- * Node, Bun or `node_modules`. What can be built is built; the exit status is 1 if anything was
- * not, and 2 if the arguments make no sense.
+ * Node, Bun or `node_modules`. Exit status 1 if one was not built, 2 for wrong arguments.
  */
 import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { PRODUCTS, ROOT, buildProduct, readStamp } from "./product.ts";
-import type { BuildOptions, Product, Stamp } from "./product.ts";
+import { PRODUCTS, ROOT, buildProduct, readStamp, runTool } from "./product.ts";
+import type { BuildOptions, Product } from "./product.ts";
 
 const NAMES = PRODUCTS.map((product) => product.name);
 const USAGE = `usage: npm run build -- [--only ${NAMES.join("|")}] [--outdir DIR]
          [--target bun-linux-x64|bun-linux-arm64] [--executable BUN_OF_THE_TARGET]`;
 
-type Wanted = { products: readonly Product[]; options: Omit<BuildOptions, "stamp"> };
+type Wanted = { products: readonly Product[]; options: BuildOptions };
 
 /** Throws an error that names the flag, what was expected and what was found. */
-function parse(args: readonly string[]): Wanted {
+async function parse(args: readonly string[]): Promise<Wanted> {
   const text = { type: "string" } as const;
   const { values } = parseArgs({
     args: [...args],
@@ -29,14 +28,14 @@ function parse(args: readonly string[]): Wanted {
   const outdir = values.outdir === undefined ? resolve(ROOT, "dist") : resolve(values.outdir);
   const target = values.target ?? `bun-linux-${process.arch}`;
   const executable = values.executable === undefined ? null : resolve(values.executable);
-  return { products, options: { outdir, target, executable } };
+  return { products, options: { outdir, target, executable, stamp: await readStamp() } };
 }
 
-async function build({ products, options }: Wanted, stamp: Stamp): Promise<number> {
+async function build({ products, options }: Wanted): Promise<number> {
   let failed = 0;
   for (const product of products) {
     try {
-      const built = await buildProduct(product, { ...options, stamp });
+      const built = await buildProduct(product, options);
       const mebibytes = (built.bytes / 1_048_576).toFixed(1);
       const shown = relative(process.cwd(), built.path);
       console.log(`${shown.padEnd(24)} ${mebibytes} MiB  ${Math.round(built.ms)} ms`);
@@ -50,18 +49,4 @@ async function build({ products, options }: Wanted, stamp: Stamp): Promise<numbe
   return failed === 0 ? 0 : 1;
 }
 
-let wanted: Wanted;
-let stamp: Stamp;
-try {
-  wanted = parse(process.argv.slice(2));
-  stamp = await readStamp();
-} catch (error) {
-  console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
-  process.exit(2);
-}
-// Traces carry source paths relative to the working directory: always the same one.
-const startedIn = process.cwd();
-process.chdir(ROOT);
-const status = await build(wanted, stamp);
-process.chdir(startedIn);
-process.exit(status);
+await runTool(USAGE, parse, build);

@@ -1,13 +1,12 @@
 /**
- * Makes the Debian packages of binaries that are built already: `bun run build/deb.ts`. Needs no
- * network and no Debian; twice the same binaries give twice the same bytes. Exit status 1 if a
- * package could not be made, 2 if the arguments make no sense.
+ * `npm run deb`: packs built binaries as Debian packages, without network or Debian; equal binaries
+ * give equal bytes. Exit status 1 if one was not packed, 2 for wrong arguments.
  */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type PackageName, PACKAGES, makeDeb } from "./deb/package.ts";
-import { ROOT, readStamp, secondsOf } from "./product.ts";
+import { ROOT, readStamp, runTool, secondsOf } from "./product.ts";
 
 const NAMES: readonly PackageName[] = ["navarch", "navarch-node"];
 const USAGE = `usage: bun run build/deb.ts [--only ${NAMES.join("|")}] [--binaries DIR]
@@ -16,7 +15,7 @@ const USAGE = `usage: bun run build/deb.ts [--only ${NAMES.join("|")}] [--binari
 type Wanted = { names: readonly PackageName[]; binaries: string; outdir: string };
 
 /** Throws an error that names the flag, what was expected and what was found. */
-function parse(args: readonly string[]): Wanted {
+async function parse(args: readonly string[]): Promise<Wanted> {
   const text = { type: "string" } as const;
   const options = { only: text, binaries: text, outdir: text };
   const { values } = parseArgs({ args: [...args], options });
@@ -50,11 +49,4 @@ async function make({ names, binaries, outdir }: Wanted): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-let wanted: Wanted;
-try {
-  wanted = parse(process.argv.slice(2));
-} catch (error) {
-  console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
-  process.exit(2);
-}
-process.exit(await make(wanted));
+await runTool(USAGE, parse, make);

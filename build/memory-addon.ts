@@ -1,10 +1,7 @@
 /**
- * Loads the native addon that is part of a compiled binary from memory, memfd_create(2). The
- * runtime (Bun 1.4.5) would write it to `TMPDIR` and leave it there: one file of 10 MB for each
- * user and version, and one for each start where another user's file has that name or the process
- * is killed while it writes. It loads a file of its own user and of the right size whatever is in
- * it, so a damaged one keeps the program from starting. And that folder may be mounted `noexec`.
- * What is in memory has no name, and goes with the process.
+ * Loads the native addon of a compiled binary from memory, memfd_create(2). The runtime (Bun 1.4.5)
+ * would write 10 MB to `TMPDIR` for each user and version, leave it there, load a damaged file of
+ * the right size, and fail where the folder is mounted `noexec`.
  *
  * Part of the binary only, by `static-libsql.ts`.
  * Adapter: native library, files.
@@ -21,7 +18,7 @@ export function loadAddon(path: string): unknown {
   try {
     return loadFromMemory(path);
   } catch {
-    // A kernel without memfd_create, or a sandbox that forbids it: as the runtime does it.
+    // Without memfd_create (old kernel, sandbox): as the runtime does it.
     return load(path);
   }
 }

@@ -1,7 +1,6 @@
 /**
- * The two binaries that this repository makes, and how one of them is compiled. Two builds of one
- * commit are identical byte for byte: the only date inside is the commit's, and a binary is
- * compiled under its final name, because Bun embeds that name.
+ * Compiles the two binaries. Two builds of one commit are identical byte for byte: the only date
+ * inside is the commit's, and Bun embeds the final name.
  */
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +9,7 @@ import { withoutNative } from "./without-native.ts";
 
 export const ROOT = dirname(import.meta.dir);
 
-/** `rooms` are the folders whose change makes the binary stale; tests in them do not count. */
+/** A change in `rooms`, except of tests, makes the binary stale. */
 export type Product = { name: string; entry: string; rooms: readonly string[] };
 
 export const PRODUCTS: readonly Product[] = [
@@ -26,7 +25,7 @@ export const PRODUCTS: readonly Product[] = [
   },
 ];
 
-/** What a binary says about itself; see `schema/version.ts`. */
+/** See `schema/version.ts`. */
 export type Stamp = { version: string; commit: string; date: string };
 
 export type BuildOptions = {
@@ -41,8 +40,8 @@ export type BuildOptions = {
 export type Built = { path: string; bytes: number; ms: number };
 
 /**
- * Version from package.json, commit and date from git. `SOURCE_DATE_EPOCH` (seconds) wins over the
- * commit's date. Outside a checkout the commit is `unknown` and so is the date.
+ * Version from package.json; commit and date from git, or `unknown` outside a checkout.
+ * `SOURCE_DATE_EPOCH` (seconds) wins over the commit's date.
  */
 export async function readStamp(): Promise<Stamp> {
   const manifest: unknown = await Bun.file(join(ROOT, "package.json")).json();
@@ -56,13 +55,13 @@ export async function readStamp(): Promise<Stamp> {
   };
 }
 
-/** The time of the commit, or of `SOURCE_DATE_EPOCH`, which wins; the epoch without either. */
+/** 0 for an unknown date. */
 export function secondsOf(date: string): number {
   const atMs = Date.parse(date);
   return Number.isNaN(atMs) ? 0 : Math.floor(atMs / 1_000);
 }
 
-/** Compiles one product and moves it into place whole, so that a running copy is never torn. */
+/** Compiles one product and renames it into place: a running copy stays whole. */
 export async function buildProduct(product: Product, options: BuildOptions): Promise<Built> {
   const startedMs = performance.now();
   if (!existsSync(join(ROOT, product.entry))) {
@@ -89,7 +88,7 @@ async function compile(product: Product, outfile: string, options: BuildOptions)
     target: "bun",
     format: "esm",
     minify: true,
-    // What is imported dynamically is read only then: 2 to 8 ms of each start, 2 MiB of an agent.
+    // Dynamic imports load on demand: saves 2 to 8 ms of each start, 2 MiB of an agent.
     splitting: true,
     bytecode: true,
     sourcemap: "linked",
@@ -104,7 +103,7 @@ async function compile(product: Product, outfile: string, options: BuildOptions)
     compile: {
       target: target as Bun.Build.CompileTarget,
       outfile,
-      // A binary that reads these from its working directory runs whatever a stranger left there.
+      // Files of the working directory must not change what a binary does.
       autoloadDotenv: false,
       autoloadBunfig: false,
       ...(executable === null ? {} : { executablePath: executable }),
@@ -115,9 +114,7 @@ async function compile(product: Product, outfile: string, options: BuildOptions)
   }
 }
 
-/**
- * A file that a Worker runs is an entry point of its own; it is named `worker.ts` or `x-worker.ts`.
- */
+/** Entry points of Workers: `worker.ts` or `x-worker.ts`. */
 function workersOf(product: Product): string[] {
   const room = dirname(product.entry);
   const glob = new Bun.Glob("**/{worker,*-worker}.ts");
@@ -150,7 +147,7 @@ function git(...args: string[]): string | null {
     const { exitCode, stdout } = Bun.spawnSync(["git", ...args], { cwd: ROOT, stderr: "ignore" });
     return exitCode === 0 ? stdout.toString().trim() : null;
   } catch {
-    return null; // No git on this machine: the build still works, it only cannot name its commit.
+    return null; // Without git the build works, but cannot name its commit.
   }
 }
 
@@ -168,4 +165,20 @@ function dateOf(seconds: string | null): string {
     throw new Error(`SOURCE_DATE_EPOCH: expected whole seconds, found ${JSON.stringify(seconds)}`);
   }
   return new Date(atMs).toISOString();
+}
+
+/** Runs a build tool and exits: with 2 and `usage` if `parse` throws, 1 if `run` does. */
+export async function runTool<T>(
+  usage: string,
+  parse: (args: readonly string[]) => Promise<T>,
+  run: (wanted: T) => Promise<number>,
+): Promise<never> {
+  const fail = (status: number, more: string) => (error: unknown) => {
+    console.error(`${error instanceof Error ? error.message : error}${more}`);
+    return process.exit(status);
+  };
+  const wanted = await parse(process.argv.slice(2)).catch(fail(2, `\n${usage}`));
+  // Traces carry source paths relative to the working directory: always the same one.
+  process.chdir(ROOT);
+  return process.exit(await run(wanted).catch(fail(1, "")));
 }

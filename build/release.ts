@@ -1,11 +1,8 @@
 /**
- * `npm run release`: everything that is given away of one version, under the names of the guide, in
- * `dist/release/VERSION`: both binaries for x64 and arm64, an archive and the packages of each
- * architecture, the units, the installer, a bill of materials, and `SHA256SUMS` over all of it. Two
- * runs on one commit write the same bytes, and a folder appears whole or not at all.
- *
- * There is one binary for every x64 processor: Bun 1.4 chooses at run time what needs AVX2, and its
- * `-baseline` target is the same file.
+ * `npm run release`: writes one version to `dist/release/VERSION`: binaries, archive and packages
+ * for x64 and arm64, units, installer, bill of materials, and `SHA256SUMS`. Two runs on one commit
+ * write the same bytes; the folder appears as a whole. One binary serves every x64 processor: Bun
+ * 1.4 detects AVX2 at run time, and its `-baseline` target is the same file.
  */
 import { createPrivateKey, sign } from "node:crypto";
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync } from "node:fs";
@@ -13,7 +10,8 @@ import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { makeDeb, type PackageName } from "./deb/package.ts";
-import { PRODUCTS, ROOT, buildProduct, readStamp, type Stamp, secondsOf } from "./product.ts";
+import { PRODUCTS, ROOT, buildProduct, readStamp, runTool } from "./product.ts";
+import { type Stamp, secondsOf } from "./product.ts";
 import { type Architecture, fetchForeign, RELEASE_NAME } from "./release/foreign.ts";
 import { runtimePackage } from "./release/foreign.ts";
 import { type Lock, formatSbom } from "./release/sbom.ts";
@@ -26,7 +24,7 @@ const USAGE = `usage: npm run release -- [--outdir DIR] [--only x64|arm64] [--si
   --sign-key FILE  Ed25519 private key (PEM): writes SHA256SUMS.sig too. A control plane signs what
                    it serves with its own key, so only a release given away otherwise needs this.`;
 
-/** Files of the repository that every release carries, and what they are called there. */
+/** Files of the repository in every release, with their names there. */
 const CARRIED: readonly [string, string][] = [
   ["systemd/navarch-node.service", "navarch-node.service"],
   ["systemd/navarch-control-plane.service", "navarch-control-plane.service"],
@@ -35,10 +33,15 @@ const CARRIED: readonly [string, string][] = [
   ["LICENSE", "LICENSE"],
 ];
 
-type Wanted = { outdir: string; architectures: readonly Architecture[]; signKey: string | null };
+type Wanted = {
+  outdir: string;
+  architectures: readonly Architecture[];
+  signKey: string | null;
+  stamp: Stamp;
+};
 
 /** Throws an error that names the flag, what was expected and what was found. */
-function parse(args: readonly string[]): Wanted {
+async function parse(args: readonly string[]): Promise<Wanted> {
   const text = { type: "string" } as const;
   const { values } = parseArgs({
     args: [...args],
@@ -51,7 +54,7 @@ function parse(args: readonly string[]): Wanted {
   }
   const outdir = resolve(values.outdir ?? join(ROOT, "dist", "release"));
   const signKey = values["sign-key"] === undefined ? null : resolve(values["sign-key"]);
-  return { outdir, architectures, signKey };
+  return { outdir, architectures, signKey, stamp: await readStamp() };
 }
 
 /** Builds both binaries of one architecture into `folder`, as `navarch-linux-amd64` and so on. */
@@ -114,7 +117,8 @@ async function writeSums(folder: string): Promise<string> {
   return lines.join("");
 }
 
-async function fill(folder: string, wanted: Wanted, stamp: Stamp): Promise<void> {
+async function fill(folder: string, wanted: Wanted): Promise<void> {
+  const { stamp } = wanted;
   const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as Lock;
   for (const [file, name] of CARRIED) {
     if (existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(folder, name));
@@ -135,13 +139,13 @@ async function fill(folder: string, wanted: Wanted, stamp: Stamp): Promise<void>
   }
 }
 
-async function release(wanted: Wanted, stamp: Stamp): Promise<void> {
+async function release(wanted: Wanted): Promise<number> {
   mkdirSync(wanted.outdir, { recursive: true });
   const scratch = mkdtempSync(join(wanted.outdir, ".release-"));
   try {
-    await fill(scratch, wanted, stamp);
+    await fill(scratch, wanted);
     chmodSync(scratch, 0o755);
-    const folder = join(wanted.outdir, stamp.version);
+    const folder = join(wanted.outdir, wanted.stamp.version);
     const old = `${scratch}.old`;
     if (existsSync(folder)) renameSync(folder, old);
     renameSync(scratch, folder);
@@ -150,25 +154,10 @@ async function release(wanted: Wanted, stamp: Stamp): Promise<void> {
       const mebibytes = (statSync(join(folder, name)).size / 1_048_576).toFixed(1);
       console.log(`${relative(process.cwd(), join(folder, name)).padEnd(60)} ${mebibytes} MiB`);
     }
+    return 0;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-let wanted: Wanted;
-let stamp: Stamp;
-try {
-  wanted = parse(process.argv.slice(2));
-  stamp = await readStamp();
-} catch (error) {
-  console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
-  process.exit(2);
-}
-// Traces carry source paths relative to the working directory: always the same one.
-process.chdir(ROOT);
-try {
-  await release(wanted, stamp);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exit(1);
-}
+await runTool(USAGE, parse, release);

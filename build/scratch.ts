@@ -1,7 +1,6 @@
 /**
- * The folder for everything temporary of one run of the tests. Whatever a test makes lies in it and
- * whatever a test starts can be told by it, so that nothing is left of a test that was killed
- * before it could clean up: not a folder, not a process, not a machine.
+ * The temporary folder of one run of the tests. All files of tests are in it and all processes
+ * refer to it, so that a killed test leaves no folder, process or machine behind.
  *
  * Adapter: files, processes.
  */
@@ -27,7 +26,7 @@ export function openScratch(root: string = tmpdir()): string {
   return mkdtempSync(join(root, `navarch-test-${process.pid}-`));
 }
 
-/** Removes what runs of the tests that were killed themselves left here; a line for each thing. */
+/** Removes what killed runs of the tests left; a line for each thing. */
 export async function clearStale(root: string = tmpdir()): Promise<string[]> {
   const left: string[] = [];
   for (const name of readdirSync(root)) {
@@ -40,8 +39,8 @@ export async function clearStale(root: string = tmpdir()): Promise<string[]> {
 }
 
 /**
- * Ends every process of the run, takes its machines away and removes the folder. A line for each
- * process that did not end by itself in `graceMs`: a test should have seen to it.
+ * Ends the run's processes and machines and removes the folder. Returns a line for each process
+ * that a test did not end within `graceMs`.
  */
 export async function clearScratch(folder: string, graceMs: number = GRACE_MS): Promise<string[]> {
   const patientMs = performance.now() + graceMs;
@@ -49,9 +48,9 @@ export async function clearScratch(folder: string, graceMs: number = GRACE_MS): 
   const left = (await endProcesses(folder)).map((words) => `process ${words}`);
   const scripts = BEDS.flatMap((glob) => [...new Bun.Glob(glob).scanSync(folder)]);
   await Promise.all(scripts.map((script) => run(["sh", join(folder, script)])));
-  // Machines are kept up by programs that lie in the folder.
+  // The machines' own programs.
   await endProcesses(folder);
-  // Never into another file system: what is still mounted there is not ours to remove.
+  // Not into file systems that are still mounted there.
   await run(["rm", "-rf", "--one-file-system", folder]);
   return left;
 }
@@ -71,30 +70,27 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // Somebody else's is alive too (EPERM).
+    // EPERM: another user's process, alive.
     return !(error instanceof Error && "code" in error && error.code === "ESRCH");
   }
 }
 
-/** Kills the run's processes, until there is none; their command lines. */
+/** Kills the run's processes until there is none; returns their command lines. */
 async function endProcesses(folder: string): Promise<string[]> {
-  const told = new Map<number, string>();
+  const ended = new Map<number, string>();
   const endMs = performance.now() + GONE_MS_MAX;
   for (;;) {
     const found = processesOf(folder);
     for (const { pid, words } of found) {
-      told.set(pid, words);
+      ended.set(pid, words);
       if (isAlive(pid)) process.kill(pid, "SIGKILL");
     }
-    if (found.length === 0 || performance.now() > endMs) return [...told.values()];
+    if (found.length === 0 || performance.now() > endMs) return [...ended.values()];
     await Bun.sleep(LOOK_MS);
   }
 }
 
-/**
- * Processes that were started with the folder as their place for temporary files, work in it, or
- * name it in their command line: a test may have given them an environment of its own.
- */
+/** Processes with the folder in their environment, working directory or command line. */
 function processesOf(folder: string): { pid: number; words: string }[] {
   return readdirSync("/proc").flatMap((name) => {
     const pid = Number(name);
@@ -109,7 +105,7 @@ function processesOf(folder: string): { pid: number; words: string }[] {
   });
 }
 
-/** Empty for what is gone meanwhile or is not ours to read. */
+/** Empty for a process that is gone or not readable. */
 function read(from: () => string): string {
   try {
     return from();

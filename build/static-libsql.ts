@@ -1,9 +1,8 @@
 /**
- * Makes the native libSQL addon part of a compiled binary. The package chooses its addon at run
- * time with a computed `require`, which a bundler cannot follow, so a binary without `node_modules`
- * fails at its first import. This plugin replaces that choice by a literal path while the bundle is
- * made, and the addon is loaded by `memory-addon.ts`. A new layout of the package fails the build,
- * never the customer.
+ * Embeds the native libSQL addon in a compiled binary. The package chooses its addon with a
+ * computed
+ * `require`, which a bundler cannot follow; this plugin replaces the choice by a literal path for
+ * `memory-addon.ts`. A new layout of the package fails the build.
  */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -13,13 +12,11 @@ import type { BunPlugin } from "bun";
 /** The function of libsql 0.5 that chooses the addon; both of its entries carry the same text. */
 const CHOICE = /function requireNative\(\) \{[\s\S]*?\n\}/;
 
-/** Specifiers that only this plugin knows, so that no path of this machine is in the binary. */
+/** Specifiers of this plugin: no path of this machine is in the binary. */
 const LOADER = "navarch:memory-addon";
 const EMBEDDED = "embedded:";
 
-/**
- * `bun-linux-x64` → `linux-x64-gnu`: Bun's own executables need glibc, so the addon is the gnu one.
- */
+/** `bun-linux-x64` → `linux-x64-gnu`: Bun's executables need glibc. */
 export function addonOf(target: string): string {
   const match = /^bun-(linux)-(x64|arm64)$/.exec(target);
   if (match === null) {
@@ -28,7 +25,7 @@ export function addonOf(target: string): string {
   return `${match[1]}-${match[2]}-gnu`;
 }
 
-/** The same source with the choice made; `path` only names the file in the error. */
+/** The source with the choice replaced; `path` is for the error. */
 export function fixChoice(source: string, addon: string, path: string): string {
   const file = `require("${EMBEDDED}@libsql/${addon}/index.node")`;
   const body = `function requireNative() { return require("${LOADER}").loadAddon(${file}); }`;
@@ -39,9 +36,7 @@ export function fixChoice(source: string, addon: string, path: string): string {
   return fixed;
 }
 
-/**
- * The plugin for one compile target. Throws while building if the target's addon is not installed.
- */
+/** Throws while building if the target's addon is not installed. */
 export function staticLibsql(target: string): BunPlugin {
   const addon = addonOf(target);
   return {
@@ -54,7 +49,7 @@ export function staticLibsql(target: string): BunPlugin {
         path: createRequire(importer).resolve(path.slice(EMBEDDED.length)),
         namespace: "embedded",
       }));
-      // As a file: the bundler would make a native module of it, which the runtime unpacks.
+      // As a file: a native module would be unpacked by the runtime.
       build.onLoad({ filter: /.*/, namespace: "embedded" }, async ({ path }) => ({
         contents: await Bun.file(path).bytes(),
         loader: "file",
@@ -67,7 +62,7 @@ export function staticLibsql(target: string): BunPlugin {
   };
 }
 
-/** npm leaves out an optional package of a foreign platform without a word; say so here instead. */
+/** npm omits an optional package of a foreign platform silently. */
 function requireAddon(addon: string, from: string): void {
   const folders = createRequire(from).resolve.paths(`@libsql/${addon}`) ?? [];
   if (!folders.some((folder) => existsSync(`${folder}/@libsql/${addon}/index.node`))) {

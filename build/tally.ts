@@ -1,7 +1,6 @@
 /**
- * Reads the output of `bun test` and counts passed tests. Bun's exit status is not enough: a test
- * that calls `process.exit(0)` ends the run with status 0 and without a summary, so a run is
- * complete only if its closing line was seen.
+ * Counts tests in the output of `bun test`. Its exit status is not enough: a test that calls
+ * `process.exit(0)` ends the run with status 0, so a run is complete only with its closing line.
  */
 
 export type Tally = {
@@ -31,7 +30,7 @@ export const EMPTY: Tally = {
   failures: [],
 };
 
-/** An assertion with its code frame and what it compared. */
+/** Lines of an assertion with its code frame and values. */
 const SAID_MAX = 30;
 /** With more failures than this, read the whole output. */
 const FAILURES_MAX = 50;
@@ -77,8 +76,8 @@ function foldResult(tally: Tally, word: string | undefined, text: string): Tally
 
 function addFailure(tally: Tally, text: string): Tally {
   if (tally.failures.length >= FAILURES_MAX) return tally;
-  const told = [`${tally.file}:`, ...tally.said, text].join("\n");
-  return { ...tally, failures: [...tally.failures, told] };
+  const failure = [`${tally.file}:`, ...tally.said, text].join("\n");
+  return { ...tally, failures: [...tally.failures, failure] };
 }
 
 function add(counts: Counts, word: string | undefined, n: number): Counts {
@@ -103,10 +102,7 @@ const BY_THE_CLOCK = [
   /^bootstrap\/(?:run\/machine|ssh\/ssh)/,
 ];
 
-/**
- * Files with failed tests that may be run again: few, all of them clock tests, and nothing else
- * failed.
- */
+/** Files to run again: few, with clock tests only, and nothing else failed. */
 export function filesToRepeat({ counts, why, failures }: Verdict): string[] {
   if (why !== null || failures.length !== counts.failed) return [];
   const files = [...new Set(failures.map(fileOf))];
@@ -114,7 +110,7 @@ export function filesToRepeat({ counts, why, failures }: Verdict): string[] {
   return isBad ? [] : files;
 }
 
-/** A run of which one file was repeated: its failures count only if they repeat. */
+/** Failures of a repeated file count only if they repeat. */
 export function judgeAgain(first: Verdict, file: string, second: Verdict): Verdict {
   if (second.why !== null || second.counts.failed > 0) return first;
   const flaky = first.failures.filter((failure) => fileOf(failure) === file);
@@ -133,10 +129,7 @@ export function judgeAgain(first: Verdict, file: string, second: Verdict): Verdi
 const isByTheClock = (file: string): boolean => BY_THE_CLOCK.some((one) => one.test(file));
 const fileOf = (failure: string): string => failure.slice(0, failure.indexOf(":\n"));
 
-/**
- * The counts of a finished run. A run that died, that failed without a failed test, or that ran no
- * test at all counts as one failure more, and `why` says so.
- */
+/** A run that died, failed without a failed test, or ran no test has one more failure and `why`. */
 export function judgeRun(tally: Tally, exitCode: number): Verdict {
   const { summary: counts, failures } = tally;
   if (counts === null) {
@@ -167,7 +160,7 @@ export function joinVerdicts(a: Verdict, b: Verdict): Verdict {
   };
 }
 
-/** The closing line of `npm test`, which others parse. */
+/** The closing line of `npm test`. */
 export function formatCounts({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
 }

@@ -1,11 +1,8 @@
 /**
- * `npm test`: builds the two binaries if they are stale, runs `bun test`, and ends its standard
- * output with `N passed, N failed`, counted from what really ran, below what failed and why. With
- * `CI=true` the types are checked first, and what the tests of Kubernetes and of machines need is
- * made before any test: a build that takes both cores for minutes finds out which test counts
- * seconds, no more. A failed type check, a failed build and a run that died each count as one
- * failure, so that the closing line never looks better than the tree. Arguments go to `bun test` as
- * they are. Nothing of a run is left when it is over, however its tests ended.
+ * `npm test`: builds stale binaries, runs `bun test` with the given arguments, and ends its output
+ * with the failures and `N passed, N failed`. With `CI=true` types are checked first, and clusters
+ * and machines are built before any test, so that no build slows a test down. A failed type check
+ * or build and a run that died count as one failure each. Nothing of a run is left behind.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -19,26 +16,19 @@ const IS_CI = process.env["CI"] === "true";
 /** As `test/real/machine/gate.ts` has it. */
 const HAS_MACHINES = IS_CI || process.env["NAVARCH_MACHINES"] === "1";
 
-/**
- * A hung test must end as a failure with its counts, not as a job that somebody kills. The whole CI
- * job has 90 minutes, of which installing and building take a few; at a desk half an hour is
- * already three times what the suite may take.
- */
+/** Below the 90 minutes of the CI job, so that a hung test ends as a failure with counts. */
 const RUN_MS_MAX = (IS_CI ? 80 : 30) * 60_000;
 
-/**
- * For one test that says nothing itself. None needs a tenth of it; on a machine that does five
- * other things at once a limit of seconds only finds out how busy it is.
- */
+/** Default limit of one test: ten times what any needs, for a busy machine. */
 const TEST_MS = 60_000;
 
-/** For one file of tests on machines; the longest takes a third of it. */
+/** Limit of one file of tests on machines; the longest takes a third of it. */
 const FILE_MS_MAX = 15 * 60_000;
 
-/** A child that a test left behind may hold the pipe open; what it says later is not waited for. */
+/** A child that a test left behind may hold the pipe open. */
 const DRAIN_MS_MAX = 5_000;
 
-/** Whom to look at first when the whole takes too long. */
+/** Files listed as the slowest. */
 const SLOWEST = 20;
 const stages: string[] = [];
 const fileMs = new Map<string, number>();
@@ -46,7 +36,6 @@ const fileMs = new Map<string, number>();
 const BIN = join(ROOT, "node_modules", ".bin");
 const ENV = { ...process.env, PATH: `${BIN}${delimiter}${process.env["PATH"] ?? ""}` };
 
-/** Runs one tool with its output shown. True if it succeeded. */
 async function succeeds(command: readonly string[]): Promise<boolean> {
   const child = Bun.spawn([...command], {
     cwd: ROOT,
@@ -56,7 +45,7 @@ async function succeeds(command: readonly string[]): Promise<boolean> {
   return (await child.exited) === 0;
 }
 
-/** Runs them for so long at most, in a folder for temporary files that is gone afterwards. */
+/** Runs tests for at most `limitMs`, with a temporary folder of their own. */
 async function runTests(stage: string, args: readonly string[], limitMs: number): Promise<Verdict> {
   const startMs = performance.now();
   const scratch = openScratch();
@@ -93,7 +82,7 @@ async function runTests(stage: string, args: readonly string[], limitMs: number)
     : verdict;
 }
 
-/** How long each file took, as Bun writes it; nothing of a run that died. */
+/** Time of each file as Bun writes it; empty for a run that died. */
 function readTimings(path: string): [file: string, ms: number][] {
   if (!existsSync(path)) return [];
   const { files } = JSON.parse(readFileSync(path, "utf8")) as { files: Record<string, number> };
@@ -102,10 +91,7 @@ function readTimings(path: string): [file: string, ms: number][] {
 
 const minutes = (ms: number): string => `${(ms / 60_000).toFixed(1)} min`;
 
-/**
- * Passes a stream on to standard error and each of its lines to `take`. Where two stages run side
- * by side, what one test file says comes in one piece.
- */
+/** Copies a stream to standard error, in CI file by file, and each of its lines to `take`. */
 async function readLines(
   stream: ReadableStream<Uint8Array>,
   take: (line: string) => void,
@@ -132,10 +118,10 @@ async function readLines(
   flush();
 }
 
-/** Tests of a real control plane; its programs take minutes to build on a new machine. */
+/** Its programs take minutes to build on a new machine. */
 const KUBERNETES = "test/real/kubernetes";
 
-/** Makes what many tests need; it says itself what went wrong, and the tests that miss it fail. */
+/** Builds what many tests need. It reports its own errors, and the tests without it fail. */
 async function prepare(endMs: number, script: string, ...args: string[]): Promise<void> {
   const build = [process.execPath, "run", join(ROOT, script), "--build", ...args];
   const child = Bun.spawn(build, { cwd: ROOT, env: ENV, stdio: ["ignore", "inherit", "inherit"] });
@@ -147,7 +133,7 @@ async function prepare(endMs: number, script: string, ...args: string[]): Promis
   process.off("SIGINT", stop).off("SIGTERM", stop);
 }
 
-/** The files whose tests boot machines, or load this one as much: those that ask for it. */
+/** The files whose tests boot machines or load this one as much. */
 function machineFiles(): string[] {
   const asks = /\b(?:missesBed|whyNoBed|isUnasked)\(/;
   const paths = ["bootstrap", "test"].flatMap((room) =>
@@ -157,11 +143,9 @@ function machineFiles(): string[] {
 }
 
 /**
- * Everything, or what was asked for. What needs a cluster or machines mostly waits, so in CI three
- * lanes run side by side: the ordinary tests, those of Kubernetes, those of machines. Each file of
- * machines is a run of its own: one that hangs or dies costs the others nothing. In CI a few files
- * are run once more if they fail, of those whose processes share two cores with the test; what
- * passes only then is told as flaky, with what it had said.
+ * Runs everything, or `args`. Tests of clusters and machines mostly wait, so in CI three lanes run
+ * side by side: ordinary, Kubernetes, machines. Each file of machines is a run of its own. In CI a
+ * few failed files are run again; those that then pass are reported as flaky.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
@@ -193,8 +177,8 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
   return all;
 }
 
-/** Where the time went: each stage, and the files that took longest. */
-function tellTimes(): void {
+/** The time of each stage and of the slowest files. */
+function logTimes(): void {
   for (const stage of stages) console.error(`npm test: ${stage}`);
   const slowest = [...fileMs].sort(([, a], [, b]) => b - a).slice(0, SLOWEST);
   for (const [file, ms] of slowest) console.error(`npm test: ${Math.round(ms / 1_000)} s ${file}`);
@@ -212,7 +196,7 @@ if (PRODUCTS.some((product) => isStale(product, join(ROOT, "dist")))) {
 }
 
 const { counts, why, failures, flaky } = await runAll(process.argv.slice(2));
-if (IS_CI) tellTimes();
+if (IS_CI) logTimes();
 for (const failure of flaky) console.log(`\nflaky, passed when run again: ${failure}`);
 for (const failure of failures) console.log(`\nfailed: ${failure}`);
 if (failures.length + flaky.length > 0) console.log();

@@ -1,7 +1,6 @@
 /**
- * Leaves the native parts of `ssh2` out of a compiled binary. The library tries them and does
- * without; their install scripts may not run here, and one that was built on this machine must not
- * end up in a binary for another. What is tried at run time fails as if it were not there.
+ * Leaves the native parts of `ssh2` out of a compiled binary: one built on this machine must not be
+ * in a binary for another. The library works without them.
  */
 import type { BunPlugin } from "bun";
 

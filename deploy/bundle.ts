@@ -1,6 +1,4 @@
-/**
- * The plain manifests of this folder, embedded in the binary, in the order in which they apply.
- */
+/** The plain manifests of this folder, embedded in the binary, in the order of their use. */
 import namespace from "./00-namespace.yaml" with { type: "text" };
 import account from "./10-account.yaml" with { type: "text" };
 import role from "./11-role.yaml" with { type: "text" };
@@ -26,7 +24,7 @@ export const MANIFESTS: readonly Manifest[] = [
   { name: "40-node-agent.yaml", text: nodeAgent },
 ];
 
-/** What several replicas need besides. */
+/** Further manifests for several replicas. */
 export const REPLICATED: readonly Manifest[] = [
   { name: "disruption-budget.yaml", text: disruptionBudget },
 ];

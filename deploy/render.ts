@@ -1,7 +1,6 @@
 /**
- * The plain manifests for another namespace, another version of the images or several replicas. The
- * text is edited line by line, so that its remarks stay; a line that is not where it was is a bug
- * and throws, rather than leave a cluster half one thing and half another. Pure.
+ * Renders the plain manifests for another namespace, image version or several replicas. The text is
+ * edited, so that its comments stay; a line that is not found is a bug and throws. Pure.
  */
 import { MANIFESTS, REPLICATED } from "./bundle.ts";
 import type { Manifest } from "./bundle.ts";
@@ -11,7 +10,7 @@ export type RenderOptions = {
   namespace: string | null;
   /** Tag of both images; `null` = as written, this product's version. */
   imageTag: string | null;
-  /** Two replicas on a libSQL server, whose URL this is unless it is `null`; then one. */
+  /** URL of a libSQL server for two replicas; `null` = one replica. */
   database: string | null;
 };
 
@@ -29,7 +28,7 @@ export function renderManifests(options: RenderOptions): string {
   return `${texts.join("\n---\n")}\n`;
 }
 
-/** What `--ha` expects when no server is named: a Service in the namespace of the product. */
+/** The default of `--ha`: a Service in the product's namespace. */
 export function databaseDefault(namespace: string | null): string {
   return `http://libsql.${namespace ?? NAMESPACE}.svc.cluster.local:8080`;
 }
@@ -65,7 +64,7 @@ function retag(text: string, tag: string | null): string {
   return text.replace(/^( *image: navarch\/[a-z-]+:).+$/gm, (_line, head: string) => head + tag);
 }
 
-/** Every place where an object, a subject or a cluster's DNS name says the namespace. */
+/** Replaces the namespace in objects, subjects and DNS names. */
 function place(text: string, namespace: string | null): string {
   if (namespace === null) return text;
   return text
@@ -73,7 +72,7 @@ function place(text: string, namespace: string | null): string {
     .replace(/(kind: Namespace\nmetadata:\n {2}name: )navarch$/m, (_all, head: string) => {
       return head + namespace;
     })
-    // Outside its namespace an object is called NAME.NAMESPACE.RELEASE, and the release is navarch.
+    // Cluster-wide objects are called NAME.NAMESPACE.RELEASE, with the release navarch.
     .replace(/^( *(?:name|policyName): navarch-[a-z-]+[.])navarch[.]navarch$/gm, (_line, head) => {
       return `${String(head)}${namespace}.navarch`;
     })

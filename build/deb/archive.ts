@@ -1,17 +1,15 @@
 /**
- * A Debian package as bytes, deb(5): an `ar` archive of a version, the control files and the data,
- * the last two as compressed tar archives. Nothing of the machine that makes it is in it, so the
- * same parts give the same bytes. Pure.
+ * Encodes a Debian package, deb(5): an `ar` archive of a version, the control files and the data,
+ * both as compressed tar archives. Equal parts give equal bytes. Pure.
  */
 import { gzipSync } from "node:zlib";
 import { type TarEntry, encodeTar } from "../release/tar.ts";
 
 export type { TarEntry } from "../release/tar.ts";
 
-/** Member names are `name`, padded; deb(5) fixes all three, so the limit of 16 is never near. */
 type Member = { name: string; bytes: Uint8Array };
 
-/** gzip is read by every dpkg; level 9 would save 0.3 % for three times the time. */
+/** Every dpkg reads gzip; level 9 would save 0.3 % for three times the time. */
 const GZIP = { level: 6 } as const;
 
 /** `seconds` since the epoch is the time of everything inside. */
@@ -48,19 +46,12 @@ function encodeAr(members: readonly Member[], seconds: number): Uint8Array<Array
     parts.push(text.encode(`${header}\`\n`), bytes);
     if (bytes.length % 2 === 1) parts.push(text.encode("\n"));
   }
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return Buffer.concat(parts);
 }
 
 /**
- * Files with every folder above them, in the order of their names, as dpkg expects them:
- * `./`, `./etc/`, `./etc/x`. `folders` are modes of folders other than 0755, and folders that would
- * be empty; a folder that none of them names may hold files of others.
+ * Adds every folder above the files, sorted as dpkg expects: `./`, `./etc/`, `./etc/x`. `folders`
+ * has modes other than 0755, and empty folders.
  */
 export function withFolders(
   files: readonly TarEntry[],

@@ -1,8 +1,6 @@
 /**
- * What is in the two Debian packages: `navarch-node`, the agent, and `navarch`, the control plane
- * and the command line. Units and settings are the files of `systemd/` and of the folder of each
- * package beside this file; generated are what dpkg itself asks for, the manual pages, and the
- * completions of `navarch` from its command table.
+ * Contents of the two Debian packages: `navarch-node`, the agent, and `navarch`, the control plane
+ * and the command line. Control files, manual pages and completions are generated.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -88,7 +86,7 @@ export type Edition = { version: string; seconds: number };
 
 export type Deb = { fileName: string; bytes: Uint8Array<ArrayBuffer> };
 
-/** Throws an error that names what is wrong with the binary or the version. */
+/** Throws if the binary or the version cannot be packed. */
 export function makeDeb(name: PackageName, binary: Uint8Array, edition: Edition): Deb {
   const architecture = architectureOf(binary);
   const version = debianVersion(edition.version);
@@ -190,7 +188,7 @@ function formatControl(name: PackageName, { version, architecture, files }: Part
 const md5 = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex");
 const byPath = (a: string, b: string): number => (a.slice(34) < b.slice(34) ? -1 : 1);
 
-/** A release candidate comes before its release: `~` sorts so, and `-` would start a revision. */
+/** `~` sorts a release candidate before its release; `-` would start a revision. */
 export function debianVersion(version: string): string {
   const debian = version.replaceAll("-", "~");
   if (/^\d[A-Za-z0-9.+~]*$/.test(debian)) return debian;
@@ -200,7 +198,7 @@ export function debianVersion(version: string): string {
 /** `e_machine` of elf(5). */
 const MACHINES: Readonly<Record<number, string>> = { 62: "amd64", 183: "arm64" };
 
-/** Debian's name of the processor that the binary is for, by the binary itself. */
+/** Debian's name of the binary's processor. */
 export function architectureOf(binary: Uint8Array): string {
   const magic = Buffer.from(binary.subarray(0, 4)).toString("latin1");
   const machine = magic === "\x7fELF" ? (binary[18] ?? 0) + (binary[19] ?? 0) * 256 : 0;

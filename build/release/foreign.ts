@@ -1,8 +1,6 @@
 /**
- * What a binary for another architecture is made of and this machine's install leaves out: that
- * architecture's Bun and its libSQL addon. Both are packages of the lock, so they come from
- * whatever registry npm is configured with and must have the checksum that the lock names. They are
- * kept, so that the next release needs no network.
+ * Fetches Bun and the libSQL addon of another architecture, which the install leaves out. They come
+ * from npm's configured registry, must have the checksum of the lock, and are cached.
  */
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
@@ -15,7 +13,7 @@ import type { Lock } from "./sbom.ts";
 /** As Bun's targets name them. */
 export type Architecture = "x64" | "arm64";
 
-/** In the names of a release, which are those of the guide. */
+/** In the names of a release. */
 export const RELEASE_NAME = { x64: "amd64", arm64: "arm64" } as const;
 
 const BUN = { x64: "@oven/bun-linux-x64", arm64: "@oven/bun-linux-aarch64" } as const;
@@ -40,14 +38,14 @@ export function fetchForeign(architecture: Architecture, lock: Lock): string | n
     const copy = mkdtempSync(join(dirname(installed), ".addon-"));
     run(["cp", "-R", `${kept}/.`, copy]);
     rmSync(installed, { recursive: true, force: true });
-    // A temporary folder is for its maker alone; what is installed is for everybody.
+    // A temporary folder has mode 0700.
     chmodSync(copy, 0o755);
     renameSync(copy, installed);
   }
   return join(fetchPackage(BUN[architecture], lock), "bin", "bun");
 }
 
-/** The folder of an unpacked package, fetched if it is not kept yet. */
+/** The folder of an unpacked package, fetched if it is not cached. */
 function fetchPackage(name: string, lock: Lock): string {
   const locked = lock.packages[`node_modules/${name}`];
   const { version, integrity } = locked ?? {};

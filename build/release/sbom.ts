@@ -1,12 +1,11 @@
 /**
- * The bill of materials of a release, CycloneDX 1.6 as JSON, out of `package-lock.json`: what is
- * compiled into the binaries, with version, licence, checksum and who needs whom. What is only used
- * to build and test is left out, and so are addons of platforms that no release is made for. The
- * same lock gives the same bytes. Pure.
+ * Makes the bill of materials of a release (CycloneDX 1.6, JSON) from `package-lock.json`: the
+ * packages in the binaries with version, licence, checksum and dependencies. Packages for building
+ * and testing and addons of other platforms are left out. Equal locks give equal bytes. Pure.
  */
 import { createHash } from "node:crypto";
 
-/** What `package-lock.json` (version 3) says of one installed package. */
+/** A package in `package-lock.json` (version 3). */
 export type LockedPackage = {
   version?: string | undefined;
   integrity?: string | undefined;
@@ -32,7 +31,7 @@ type Component = Record<string, unknown> & { "bom-ref": string };
 /** Addons that the binaries contain: glibc, both architectures. */
 const ADDON = /^linux-(x64|arm64)-gnu$/;
 
-/** The document as JSON text. Throws if the lock lacks what it names. */
+/** Throws if the lock lacks a package that it names. */
 export function formatSbom({ lock, version, date, runtime }: SbomFrom): string {
   const root = lock.packages[""];
   if (root === undefined) throw new Error("package-lock.json: no root package");
@@ -141,7 +140,7 @@ function licenceOf(text: string): Record<string, unknown> {
   return /\s/.test(text) ? { expression: text } : { license: { id: text } };
 }
 
-/** An id that the contents decide, in the form of a random UUID (RFC 9562 §5.8: version 8). */
+/** A UUID derived from the contents (RFC 9562 §5.8: version 8). */
 function serialOf(contents: string): string {
   const hex = createHash("sha256").update(contents).digest("hex");
   const variant = ((Number.parseInt(hex.charAt(16), 16) & 0x3) | 0x8).toString(16);

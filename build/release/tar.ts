@@ -1,7 +1,4 @@
-/**
- * Tar archives (POSIX ustar) that depend on nothing but what is put in: no owner, no clock of the
- * machine, entries in the order given. Pure.
- */
+/** Encodes tar archives (POSIX ustar) without owner and clock, entries in the given order. Pure. */
 
 export type TarEntry = {
   /** Path in the archive, at most 100 bytes; one that ends in `/` is a folder. */
@@ -16,7 +13,7 @@ const NAME_BYTES_MAX = 100;
 /** Eleven octal digits: what the size field of ustar holds. */
 const SIZE_MAX = 0o77777777777;
 
-/** `seconds` is the time that every entry has. Throws if a name or a size does not fit. */
+/** `seconds` is the time of every entry. Throws if a name or a size does not fit. */
 export function encodeTar(entries: readonly TarEntry[], seconds: number): Uint8Array<ArrayBuffer> {
   const padded = (bytes: number): number => Math.ceil(bytes / BLOCK) * BLOCK;
   const total = entries.reduce((sum, { bytes }) => sum + BLOCK + padded(bytes.length), 0);
