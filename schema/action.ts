@@ -1,7 +1,6 @@
 /**
- * What a plan may order. An action carries every parameter (law 2), so its executor has no choice.
- * The first two change only our own state; the others are effects, which become operations with the
- * same payload.
+ * Actions of a plan, with every parameter (law 2). `admit` and `advance` change the store only; an
+ * `effect` becomes an operation with the same payload.
  */
 import type { NodeId, PoolName } from "./id.ts";
 import type { Phase } from "./node.ts";

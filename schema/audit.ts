@@ -1,6 +1,6 @@
 /**
- * Who asked for what and what came of it: one row for each call that changes something, and for
- * refused ones, of which equal ones of one minute share a row. Never a body, never a secret.
+ * Audit rows: one for each call that changes something or is refused; equal refusals of one minute
+ * share a row. Never a body, never a secret.
  */
 import * as v from "valibot";
 import { count, instant } from "./number.ts";
@@ -10,7 +10,6 @@ export const AuditRow = v.object({
   /** Wall milliseconds of the first call of the row, and of the last. */
   at: instant,
   until: instant,
-  /** How many calls the row stands for. */
   count,
   /** True if nothing was done. */
   refused: v.boolean(),
@@ -19,7 +18,7 @@ export const AuditRow = v.object({
   role: v.nullable(v.string()),
   method: v.string(),
   path: v.string(),
-  /** What it was about: a node, a pool, a token. */
+  /** A node, a pool, a token. */
   target: v.nullable(v.string()),
   /** `ok`, or the code of the error. */
   code: v.string(),
@@ -30,13 +29,13 @@ export const AuditRow = v.object({
 });
 export type AuditRow = v.InferOutput<typeof AuditRow>;
 
-/** A call before it was counted and given its number. */
+/** A call before it has a number. */
 export type AuditDraft = Omit<AuditRow, "id" | "until" | "count">;
 
 export type AuditQuery = {
   who: string | null;
   since: number | null;
-  /** Only refused ones, or only the others. */
+  /** Only refused calls, or only others. */
   refused: boolean | null;
   limit: number;
 };

@@ -1,7 +1,6 @@
 /**
- * What is known of turning one bare machine into a node: one document an attempt, its steps in
- * order. Secrets are masked before a text comes here, and no stream is kept whole (64 KiB of head
- * and tail a stream, the last 50 attempts of a node).
+ * Records of set-ups over SSH, one document per attempt. Secrets are masked before. Kept are 64 KiB
+ * of each stream's head and tail, and the last 50 attempts of a node.
  */
 import * as v from "valibot";
 import { InstanceId, NodeId, PoolName } from "./id.ts";
@@ -9,14 +8,14 @@ import { count, instant, integer } from "./number.ts";
 
 const text = v.string();
 
-/** What a step said on one stream: its beginning and its end, and how much lay between them. */
+/** A stream's head and tail, and the bytes dropped between them. */
 export const Output = v.object({ head: text, tail: text, droppedBytes: count });
 export type Output = v.InferOutput<typeof Output>;
 
 export const STEP_KINDS = [
   /** Reach the machine: TCP, host key, user key. */
   "connect",
-  /** Look at it: architecture, whether sudo works, which address of ours it can reach. */
+  /** Detect architecture, sudo, and a reachable address of the control plane. */
   "probe",
   /** The node's credential into a file that only root reads. */
   "credential",
@@ -31,18 +30,18 @@ export const Step = v.object({
   kind: v.picklist(STEP_KINDS),
   /** For a person: `setup_commands[2]`, `push navarch-node`. */
   name: text,
-  /** As it was sent, secrets masked; empty for steps that are no command. */
+  /** As sent, secrets masked; empty for other steps. */
   command: text,
   startedAt: instant,
   /** `null` while it runs. */
   endedAt: v.nullable(instant),
-  /** −1 = ended by us or by the connection; `null` = still running, or no command. */
+  /** −1 = ended by Navarch or the connection; `null` = running, or no command. */
   exitCode: v.nullable(integer),
   stdout: Output,
   stderr: Output,
-  /** Done by an attempt before this one, whose mark the machine still has. */
+  /** Done by an earlier attempt, by the mark on the machine. */
   skipped: v.boolean(),
-  /** Why it failed, in a sentence; `null` = it did not. */
+  /** Why it failed; `null` = it did not. */
   error: v.nullable(text),
 });
 export type Step = v.InferOutput<typeof Step>;
@@ -65,7 +64,7 @@ export const BootstrapAttempt = v.object({
   /** From 1. */
   attempt: count,
   address: text,
-  /** The machine's host key that was accepted, base64 of the wire form; `null` before that. */
+  /** The accepted host key, base64 of the wire form. */
   hostKey: v.nullable(text),
   startedAt: instant,
   endedAt: v.nullable(instant),

@@ -1,7 +1,4 @@
-/**
- * What a person, or an agent of theirs, ordered for a node: recorded before it is done, with who
- * and why, and with what became of it.
- */
+/** An operator's command for a node, recorded before it is applied, with its result. */
 import * as v from "valibot";
 import { CommandId, NodeId } from "./id.ts";
 import { amount, instant } from "./number.ts";

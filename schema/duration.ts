@@ -17,25 +17,24 @@ const PART = /(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)/y;
 export type DurationAnswer =
   { ok: true; ms: number } | { ok: false; message: string; hint: string | null };
 
+const bad = (message: string, hint: string | null = null): DurationAnswer => {
+  return { ok: false, message, hint };
+};
+
 /** The error names what to write instead where it can. */
 export function parseDuration(text: string | number): DurationAnswer {
   if (typeof text === "number") {
     if (text === 0) return { ok: true, ms: 0 };
-    return { ok: false, message: `${text} has no unit`, hint: `write ${text}s` };
+    return bad(`${text} has no unit`, `write ${text}s`);
   }
   const given = text.trim();
   if (given === "0") return { ok: true, ms: 0 };
-  if (/^-/.test(given)) return { ok: false, message: `${given} is negative`, hint: null };
-  if (/^\d+(\.\d+)?$/.test(given))
-    return { ok: false, message: `${given} has no unit`, hint: `write ${given}s` };
+  if (/^-/.test(given)) return bad(`${given} is negative`);
+  if (/^\d+(\.\d+)?$/.test(given)) return bad(`${given} has no unit`, `write ${given}s`);
   const long = /^(\d+(?:\.\d+)?)([dw])$/.exec(given);
   if (long) {
     const hours = Number(long[1]) * (long[2] === "d" ? 24 : 168);
-    return {
-      ok: false,
-      message: `${given} uses the unit ${long[2]}, which varies`,
-      hint: `write ${hours}h`,
-    };
+    return bad(`${given} uses the unit ${long[2]}, which varies`, `write ${hours}h`);
   }
   const body = given.replace(/^\+/, "");
   let ms = 0;
@@ -43,19 +42,13 @@ export function parseDuration(text: string | number): DurationAnswer {
   while (at < body.length) {
     PART.lastIndex = at;
     const part = PART.exec(body);
-    if (!part)
-      return {
-        ok: false,
-        message: `"${given}" is not a duration`,
-        hint: "write for example 30s, 5m or 1h30m",
-      };
+    if (!part) return bad(`"${given}" is not a duration`, "write for example 30s, 5m or 1h30m");
     ms += Number(part[1]) * (UNIT[part[2] ?? ""] ?? 0);
     at = PART.lastIndex;
   }
-  if (body === "") return { ok: false, message: "empty duration", hint: "write for example 30s" };
-  if (!(ms <= DURATION_MS_MAX))
-    return { ok: false, message: `${given.slice(0, 40)} is too long`, hint: null };
-  // Whole milliseconds: an instant made from a fraction would not be an instant.
+  if (body === "") return bad("empty duration", "write for example 30s");
+  if (!(ms <= DURATION_MS_MAX)) return bad(`${given.slice(0, 40)} is too long`);
+  // Whole milliseconds, as instants are.
   return { ok: true, ms: Math.round(ms) };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Events for people and for watchers: append-only, ordered by `id`, one row for each change of a
- * node, pool or command, with the reason (invariant I14). docs/events.md lists the kinds.
+ * Events: append-only, ordered by `id`, one for each change of a node, pool or command, with its
+ * reason (invariant I14). docs/events.md lists the kinds.
  */
 import * as v from "valibot";
 import { NodeId, PoolName, SessionId } from "./id.ts";
@@ -79,7 +79,7 @@ export const Event = v.object({
   node: v.nullable(NodeId),
   pool: v.nullable(PoolName),
   session: v.nullable(SessionId),
-  /** Who: `navarch`, or `human:<name>`. */
+  /** `navarch`, or `human:<name>`. */
   actor: v.string(),
   message: v.string(),
 });

@@ -1,19 +1,16 @@
 /**
- * Command-line flags, for both binaries: `--flag value`, `--flag=value`, the single-dash long form
- * `-flag`, and `--`, which ends them. A flag that nobody knows is an error that names the nearest
- * one. A flag wins over its environment variable, which wins over the default. Pure.
+ * Parses command-line flags of both binaries: `--flag value`, `--flag=value`, the single-dash long
+ * form `-flag`, and `--`, which ends them. An unknown flag is an error with the nearest name. A
+ * flag wins over its environment variable, which wins over the default. Pure.
  */
 import { nearest } from "./nearest.ts";
 
 export type FlagSpec = {
-  /**
-   * `text` takes a value, `list` may be given several times, `switch` takes none but `=true` and
-   * `=false`.
-   */
+  /** `text` takes a value, `list` several, `switch` none or `=true` and `=false`. */
   kind: "text" | "list" | "switch";
   /** One letter, for `-s`. */
   short?: string;
-  /** Environment variables, the first that is set and not empty wins. Not for `list`. */
+  /** Environment variables; the first non-empty one wins. Not for `list`. */
   env?: readonly string[];
   default?: string;
   /** What the value is, for the help text: `FILE`, `N`. */
@@ -45,10 +42,7 @@ export type FlagAnswer<S extends FlagSpecs> =
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/**
- * Reads `argv` (without program name and subcommand). Flags and other words may be mixed. The
- * message of a refusal is one line for stderr and never holds the value of a flag.
- */
+/** `argv` is without program name and subcommand. Messages never hold the value of a flag. */
 export function parseFlags<const S extends FlagSpecs>(
   specs: S,
   argv: readonly string[],
@@ -79,7 +73,6 @@ export function parseFlags<const S extends FlagSpecs>(
     if (!answer.ok) return answer;
     values[name] = answer.value;
   }
-  // Each value was made by the kind in its specification, which the type repeats.
   return { ok: true, values: values as FlagValues<S>, rest, given: new Set(found.keys()) };
 }
 

@@ -1,15 +1,10 @@
 /**
- * Identifiers. Every id is a branded string, so that a node id can never be passed where an
- * instance id is wanted; the brand exists only in the type checker.
- *
- * Identity that cannot be reused is what facts are matched by (provider instance id, boot id, GPU
- * UUID), never a display name alone: see `schema/node.ts`.
+ * Identifiers, branded for the type checker. Facts are matched by identities that are not reused
+ * (provider instance id, boot id, GPU UUID), never by a display name alone.
  */
 import * as v from "valibot";
 
-/**
- * What a node, instance or agent may be called: printable, no white space, at most 128 characters.
- */
+/** Nodes, instances and agents: printable, no white space, at most 128 characters. */
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._:/@-]{0,126}[A-Za-z0-9])?$/;
 
 /** Pool and provider names: 1–63 characters, valid as a Kubernetes label value. */
@@ -58,7 +53,7 @@ export const CommandId = v.pipe(
 );
 export type CommandId = v.InferOutput<typeof CommandId>;
 
-/** Kernel boot id (`/proc/sys/kernel/random/boot_id`), or a stand-in given by a simulated node. */
+/** Kernel boot id (`/proc/sys/kernel/random/boot_id`), or a simulated node's. */
 export const BootId = v.pipe(
   v.string(),
   v.regex(/^[A-Za-z0-9-]{1,64}$/, "boot id must be 1 to 64 letters, digits or -"),
@@ -66,10 +61,7 @@ export const BootId = v.pipe(
 );
 export type BootId = v.InferOutput<typeof BootId>;
 
-/**
- * A spool's own random id: sequence numbers are unique within one stream, and a wiped disk starts a
- * new one.
- */
+/** A spool's random id: sequence numbers are unique within it, and a wiped disk has a new one. */
 export const StreamId = v.pipe(
   v.string(),
   v.regex(/^[A-Za-z0-9-]{1,64}$/, "stream id must be 1 to 64 letters, digits or -"),

@@ -1,4 +1,4 @@
-/** What `GET /v1/kubernetes` and `GET /v1/kubernetes/permissions` answer. */
+/** Responses of `GET /v1/kubernetes` and `GET /v1/kubernetes/permissions`. */
 
 /** RBAC, a webhook or policy, or anything else. */
 export type RefusalCause = "permission" | "admission" | "other";
@@ -9,29 +9,29 @@ export type KubernetesView = {
   server: string | null;
   nodes: number;
   pods: number;
-  /** Of `expected` machines that had a Node object once, those whose object is there. */
+  /** Of `expected` machines with a Node object once, those that have one now. */
   matched: number;
   expected: number;
   /** Bought machines whose Node object was deleted; the first of them. */
   missing_nodes: { node_id: string; name: string; since: string }[];
   age_ms: number | null;
-  /** Why its word cannot be had now. */
+  /** Why the cluster cannot be reached now. */
   dark: string | null;
   writes_per_second: number;
   draining: number;
   forbidden: string[];
   alarms: string[];
-  /** Nodes whose cordon, or its end, the API server does not take, each with its reason. */
+  /** Nodes that the API server refuses to cordon or uncordon, with the reason. */
   refused: string[];
-  /** The same lines, each with what has to change. */
+  /** The same lines with their cause. */
   refusals: { message: string; cause: RefusalCause }[];
-  /** Nodes on which conditions, labels or taints could not be written, each with the reason. */
+  /** Nodes whose conditions, labels or taints could not be written, with the reason. */
   unshown: string[];
-  /** Pods with a `navarch.dev/hold`, which counts on a Node alone. */
+  /** Pods with a `navarch.dev/hold`, which only Nodes may have. */
   ignored_holds: readonly string[];
-  /** Nodes that others uncordoned although they are broken, or again and again. */
+  /** Broken Nodes that others uncordoned, or Nodes uncordoned repeatedly. */
   uncordoned: string[];
-  /** Drains that wait for something outside: budgets, webhooks, finalizers. */
+  /** Drains blocked by budgets, web hooks or finalizers. */
   blocked: string[];
 };
 
@@ -39,8 +39,8 @@ export type PermissionsView = {
   attached: boolean;
   /** Each missing permission, as the rule that would grant it. */
   missing: string[];
-  /** How many are needed. */
+  /** Number of permissions that are needed. */
   checked: number;
-  /** Who lacks them, as the API server calls the control plane. */
+  /** The control plane's user name at the API server. */
   account: string | null;
 };

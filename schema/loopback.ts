@@ -1,7 +1,4 @@
-/**
- * Whether a host is this machine itself. One answer for every place that asks, because each lets
- * through what leaves no machine: a token without TLS, a port without a login. Pure.
- */
+/** Whether a host is this machine: tokens without TLS and ports without login are allowed. Pure. */
 
 /** `localhost`, `::1` with or without brackets, 127.0.0.0/8; `""` means every interface. */
 export function isLoopback(host: string): boolean {

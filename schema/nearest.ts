@@ -1,6 +1,4 @@
-/**
- * "Did you mean": the nearest of the allowed names, for every error that refuses a name. Pure.
- */
+/** "Did you mean": the nearest of the allowed names. Pure. */
 
 /** Optimal string alignment distance (edits and swaps of neighbours), cut off above `max`. */
 function distance(a: string, b: string, max: number): number {
@@ -24,8 +22,8 @@ function distance(a: string, b: string, max: number): number {
 }
 
 /**
- * The allowed name nearest to `given`, or `null` if none is within two edits (three for names of
- * ten characters or more). Case is ignored. Ties go to the first in `allowed`.
+ * `null` if no name is within two edits (three from ten characters on). Case is ignored. Ties go to
+ * the first in `allowed`.
  */
 export function nearest(given: string, allowed: readonly string[]): string | null {
   const max = given.length >= 10 ? 3 : 2;

@@ -257,7 +257,7 @@ export const KubeFact = v.object({
   refusal: v.optional(v.nullable(KubeRefusal)),
   /** Names of the machine's earlier objects, newest first, until `at`. */
   former: v.optional(FormerNames),
-  /** When others removed our mark, as far as it is recorded. */
+  /** When others removed our mark. */
   uncordons: v.optional(Uncordons),
   /** Since when a complete list no longer shows the object; `null` while it is there. */
   absentSince: v.nullable(instant),

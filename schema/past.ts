@@ -1,7 +1,6 @@
 /**
- * Recorded findings as they are given out and exported, so that another policy can be tried on what
- * really happened. A line of an export is one `RecordedFinding`; it carries what a condition may
- * ask about the node, so that a file can be read without the control plane.
+ * Recorded findings, for trying another policy on them. A line of an export is one
+ * `RecordedFinding`, with the node's fields for conditions, so that it needs no control plane.
  */
 import * as v from "valibot";
 import { Finding } from "./finding.ts";
@@ -10,18 +9,18 @@ import { InstantText } from "./instant.ts";
 import { count } from "./number.ts";
 
 
-/** What is known of the node now; what it was when the finding came is not recorded. */
+/** The node as it is now; its past is not recorded. */
 export const RecordedNode = v.object({
   pool: v.nullable(v.string()),
   labels: v.record(v.string(), v.string()),
   gpu_count: count,
   driver_version: v.string(),
   fake: v.boolean(),
-  /** Unhealthy evaluations in a row that its pool asks for. */
+  /** The pool's `unhealthy_threshold`. */
   threshold: v.pipe(count, v.minValue(1)),
   /** Milliseconds between full checks. */
   check_ms: v.pipe(count, v.minValue(1)),
-  /** False for a node that the control plane has forgotten: all of the above is a guess. */
+  /** False for a forgotten node: the values above are assumed. */
   known: v.boolean(),
 });
 export type RecordedNode = v.InferOutput<typeof RecordedNode>;
@@ -40,6 +39,6 @@ export type RecordedFinding = v.InferOutput<typeof RecordedFinding>;
 export type RecordedPage = {
   findings: Omit<RecordedFinding, "node">[];
   nodes: Record<string, RecordedNode>;
-  /** Give it as `after` for the next page; a page without findings is the last. */
+  /** `after` of the next page; a page without findings is the last. */
   next: number | null;
 };

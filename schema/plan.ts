@@ -1,6 +1,6 @@
 /**
- * What the reconciler would do now, and what it would not do and why (law 6). The same value is
- * journalled, shown by `navarch plan` and `explain`, and checked by the plan lint.
+ * The plan: actions to take now, and waits with their reasons (law 6). It is journalled, shown by
+ * `navarch plan` and `explain`, and checked by the plan lint.
  */
 import type { Action } from "./action.ts";
 import type { NodeId, PoolName } from "./id.ts";
@@ -30,7 +30,7 @@ export const WAIT_REASONS = [
   "backoff",
   /** New nodes of this pool do not come up: one at a time, slowly. */
   "bootstrap_guard",
-  /** Silence alone is no reason: a second witness is missing. */
+  /** The agent is silent; a second source must confirm the failure. */
   "second_witness",
   /** A person holds the node, the pool or the fleet, or has cordoned the node. */
   "human",
@@ -46,13 +46,13 @@ export const WAIT_REASONS = [
 export type WaitReason = (typeof WAIT_REASONS)[number];
 
 export type Wait = {
-  /** The node, or `null` when the whole pool waits. */
+  /** `null` when the whole pool waits. */
   node: NodeId | null;
   pool: PoolName | null;
   reason: WaitReason;
   /** For people, with the evidence in it. */
   message: string;
-  /** Wall milliseconds of the next look; `null` = with the next report. */
+  /** Wall milliseconds of the next decision; `null` = with the next report. */
   until: number | null;
 };
 

@@ -1,9 +1,9 @@
 /**
- * A stored row that cannot be read is set aside with its original text and the reason, so that it
- * stops neither the start of a control plane nor the reading of any other row.
+ * Quarantine of stored rows that cannot be read, with text and reason: they stop neither the start
+ * of a control plane nor the reading of other rows.
  */
 
-/** The kind of row; the table it comes from, but for `fact` (rows of `meta`). */
+/** The row's table; `fact` is a row of `meta`. */
 export const QUARANTINE_SOURCES = [
   "node",
   "pool",
@@ -21,20 +21,20 @@ export type QuarantineSource = (typeof QUARANTINE_SOURCES)[number];
 
 export type UnreadableRow = {
   source: QuarantineSource;
-  /** What identifies the row in its table, as text. */
+  /** The row's key in its table. */
   key: string;
   node: string | null;
   pool: string | null;
   reason: string;
   /** The original text. */
   doc: string;
-  /** Other columns that are readable; empty where nothing is made of them. */
+  /** Other readable columns that are used. */
   columns: { phase?: string; instance?: string | null; hash?: string };
-  /** What could be read of it is still used, so the row stays where it is. */
+  /** The row stays in its table: its readable part is used. */
   stays: boolean;
 };
 
-/** Without the original text: that may hold anything. Times are RFC 3339. */
+/** Without the original text. Times are RFC 3339. */
 export type QuarantineView = {
   id: number;
   source: QuarantineSource;

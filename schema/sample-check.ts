@@ -1,9 +1,7 @@
 /**
- * The check of a `Sample` without a copy. A fleet sends little else: 10,000 nodes with eight GPUs
- * each are 200,000 readings a second, and the schema, which makes a new object of each GPU, takes
- * half of the control plane's time for them. This accepts exactly what the schema `Sample` accepts
- * and leaves unchanged, which a property test checks; what it refuses is given to the schema, which
- * says why, or replaces a reading beyond its bounds.
+ * Checks a `Sample` without a copy: 10,000 nodes with eight GPUs send 200,000 readings a second,
+ * for which the schema takes half of the control plane's time. It accepts exactly what the schema
+ * accepts unchanged, as a property test checks; the schema handles the rest.
  */
 import { GPU_FLAGS, GPU_READINGS } from "./gpu.ts";
 import { isInstant } from "./instant.ts";
@@ -13,14 +11,14 @@ import type { Sample } from "./report.ts";
 
 const UUID_CHARS_MAX = 96;
 
-/** Whether the value is a `Sample` as it stands. Unknown keys are left in place, and unread. */
+/** Unknown keys are ignored. */
 export function isSample(raw: unknown): raw is Sample {
   if (!isObject(raw)) return false;
   const { at, cpu_percent: cpu, memory_percent: memory, gpus } = raw;
   if (typeof at !== "string" || !isInstant(at)) return false;
   if (!isReadingOrNone(cpu) || !isReadingOrNone(memory)) return false;
   if (!Array.isArray(gpus) || gpus.length > LIMIT.gpusPerNodeMax) return false;
-  // By position and not with `every`, which passes over the holes of a list.
+  // `every` would skip the holes of a list.
   for (let position = 0; position < gpus.length; position++) {
     if (!isGpu(gpus[position])) return false;
   }

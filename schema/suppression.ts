@@ -1,21 +1,18 @@
-/** What a person has set aside by giving a node back in spite of evidence. */
+/** Evidence that a person suppressed by returning a node to service. */
 import * as v from "valibot";
 import { LIMIT } from "./limit.ts";
 import { instant } from "./number.ts";
 
 const text = v.string();
 
-/**
- * A person gave the node back although evidence is held against it: that evidence moves nothing
- * any more until it has been gone once. New evidence does.
- */
+/** The suppressed evidence has no effect until it has been absent once; new evidence has. */
 export const Suppression = v.object({
   by: text,
   why: text,
   at: instant,
-  /** When people were last reminded that it stands against broken hardware. */
+  /** Last reminder that it suppresses broken hardware. */
   remindedAt: v.optional(instant),
-  /** Keys of the evidence that was known then, see `evidenceKeys`. */
+  /** Keys of the known evidence, see `evidenceKeys`. */
   evidence: v.pipe(v.array(text), v.maxLength(LIMIT.evidenceMax)),
 });
 export type Suppression = v.InferOutput<typeof Suppression>;

@@ -1,7 +1,6 @@
 /**
- * What this program is: its version, the commit it was made of and that commit's date. The build
- * writes the three into a binary (`build/product.ts`); a run from source has the version of
- * package.json and says `dev` for the rest, so that nobody mistakes it for a release.
+ * Version, commit and commit date of this program, which the build writes into a binary
+ * (`build/product.ts`); from source, the version of package.json and `dev`.
  */
 import { version } from "../package.json";
 
