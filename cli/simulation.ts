@@ -136,9 +136,9 @@ async function opener(
 ): Promise<NonNullable<RunOptions["opened"]>> {
   const { listenOn } = await import("../simulator/run/listen.ts");
   const { ADMIN_TOKEN } = await import("../simulator/stack/plane.ts");
-  return ({ plane, lull }) => {
+  return ({ plane, idle }) => {
     if (plan.listen === null) return;
-    const answer = listenOn(plan.listen, plane, () => lull.refresh());
+    const answer = listenOn(plan.listen, plane, () => idle.refresh());
     if (!answer.ok) throw new ListenError(answer.message);
     listening.push(answer);
     tell(`Listening  http://${answer.address}  token ${ADMIN_TOKEN}\n`);

@@ -38,7 +38,7 @@ export class Cluster {
   }
 
   /**
-   * How long the pod takes to stop by itself, a second unless told; `Infinity` waits for the end of
+   * How long the pod takes to stop by itself, default 1 s; `Infinity` waits for the end of
    * its grace.
    */
   setStopMs(namespace: string, name: string, ms: number): void {

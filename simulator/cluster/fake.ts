@@ -134,7 +134,7 @@ export class FakeKube implements KubeApi {
 
   /**
    * Puts an object there as if it had been created long ago, without a journal entry. A Node has
-   * the labels of every node, a Pod is running and ready unless it says otherwise. Returns it with
+   * the labels of every node, a Pod is running and ready by default. Returns it with
    * its UID.
    */
   seed(plural: string, object: KubeObject): KubeObject {
@@ -165,7 +165,7 @@ export class FakeKube implements KubeApi {
     return this.#world.store.list(resourceOf(plural), namespace);
   }
 
-  /** A token of a service account as a TokenRequest makes it, good for an hour unless told. */
+  /** A token of a service account as a TokenRequest makes it, valid for an hour by default. */
   issueToken(ask: TokenAsk, lifeMs = 3_600_000): string {
     return makeToken(this.#world, ask, lifeMs);
   }
@@ -225,7 +225,7 @@ function ended(answer: KubeAnswer): Promise<WatchEnd> {
   return Promise.resolve({ kind: "refused", status, message, retryAfterMs });
 }
 
-/** With what a kubelet says of a Node or a Pod by itself. */
+/** Adds the kubelet's own fields of a Node or a Pod. */
 function asLiving(kind: string, object: KubeObject): KubeObject {
   if (kind === "Node") {
     const { name, labels } = metaOf(object);

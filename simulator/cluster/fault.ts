@@ -5,7 +5,7 @@
 import type { KubeAnswer, KubeRequest } from "../../reconciler/kubernetes/api.ts";
 import { refused } from "./status.ts";
 
-/** 503 is what a load balancer or an aggregated API says; 401 a credential that ran out. */
+/** 503 comes from a load balancer or an aggregated API, 401 from an expired credential. */
 export type StormStatus = 401 | 429 | 500 | 503 | 504;
 
 export type Storm = {
@@ -13,7 +13,7 @@ export type Storm = {
   /** Share of calls that get it, 0 to 1. */
   probability: number;
   retryAfterMs?: number;
-  /** Share of those that are done all the same: a 504 says only that it took too long. */
+  /** Share of them that are carried out all the same: a 504 only means too slow. */
   done?: number;
 };
 
@@ -27,9 +27,9 @@ export type KubeFault = {
   /** Share of calls that are done while their answer is lost. */
   lostAnswers: number;
   storms: readonly Storm[];
-  /** Watches stay open and tell nothing, not even a bookmark; it all comes when that ends. */
+  /** Watches stay open without events or bookmarks; all of them arrive when this ends. */
   frozenWatch: boolean;
-  /** How long after a change a watch tells it. */
+  /** Delay of watch events after the change. */
   watchLagMs: number;
   /** The calls that the faults are for; `down` is for all. */
   concerns: (request: KubeRequest) => boolean;

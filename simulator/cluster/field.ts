@@ -1,8 +1,8 @@
 /**
- * Who owns which field: `metadata.managedFields` as the server keeps it (structured-merge-diff,
- * `merge/update.go`). An update owns what it changes and takes it from everybody; what an update
- * removes nobody owns any longer; an apply owns what it names, shares equal values, and gives up
- * what it no longer names, which goes away only if nobody else owns it.
+ * Field ownership: `metadata.managedFields` as the server keeps it (structured-merge-diff,
+ * `merge/update.go`). An update owns what it changes and takes it from all others; what it removes
+ * has no owner. An apply owns what it names, shares equal values, and releases what it no longer
+ * names, which is deleted unless another manager owns it.
  */
 import {
   clone,
@@ -29,7 +29,7 @@ export type Writer = {
   time: string;
 };
 
-/** Never owned: who an object is, and what only the server writes. */
+/** Never owned: identity, and what only the server writes. */
 const UNOWNED = new Set(
   (
     "apiVersion kind metadata.name metadata.namespace metadata.uid metadata.resourceVersion " +
@@ -249,7 +249,7 @@ function merge(live: unknown, desired: unknown, path: string[]): unknown {
   return result;
 }
 
-/** Removes a leaf in place, of a tree that nobody else holds. */
+/** Removes a leaf in place, from a tree without other references. */
 function remove(root: KubeObject, path: string): void {
   const steps = path.split(JOIN);
   let at: unknown = root;

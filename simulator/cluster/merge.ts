@@ -54,7 +54,7 @@ function applyOperation(root: KubeObject, op: string, steps: string[], value: un
     case "test":
       return isEqual(parent[key] ?? null, value ?? null);
     default:
-      // `move` and `copy` exist; nobody here sends them.
+      // `move` and `copy` exist, but no client here sends them.
       return false;
   }
 }

@@ -64,8 +64,8 @@ export function resourceOf(plural: string): Resource {
 export type Target = { resource: Resource; namespace: string; name: string; sub: string };
 
 /**
- * `null` = no path of the API. What is not served has a resource without a kind: nobody may ask for
- * it, and so nobody learns that it is not there.
+ * `null` = no path of the API. A resource that is not served has no kind: every request for it is
+ * forbidden, so its absence does not show.
  */
 export function parsePath(path: string): Target | null {
   const steps = path.split("?")[0]?.split("/").slice(1).map(decodeURIComponent) ?? [];
@@ -152,7 +152,7 @@ function judgeTaints(taints: readonly unknown[]): Fault[] {
   return faults;
 }
 
-/** What `events.k8s.io/v1` lets nobody change (`ValidateEventUpdate`); `v1` does not ask. */
+/** What `events.k8s.io/v1` makes immutable (`ValidateEventUpdate`); `v1` does not ask. */
 const EVENT_FIXED = ["note", "reason", "type", "action", "regarding", "related", "eventTime"];
 
 export function judgeEventChange(

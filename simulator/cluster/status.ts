@@ -1,6 +1,6 @@
 /**
- * What the API server says when it does nothing, in its own words (read off kube-apiserver 1.37.1):
- * controllers tell answers apart by status, reason and cause, and show people the message.
+ * Refusals of the API server, with the wording of kube-apiserver 1.37.1: controllers distinguish
+ * answers by status, reason and cause, and show the message.
  */
 import type { Cause, KubeAnswer } from "../../reconciler/kubernetes/api.ts";
 import type { Resource } from "./resource.ts";

@@ -128,7 +128,7 @@ export class Store {
     for (const take of this.#takers) take(change);
   }
 
-  /** Looks like a UUID, and counts, so that a run can be told twice alike. */
+  /** UUID-shaped counter, so that runs are reproducible. */
   #nextUid(): string {
     this.#born += 1;
     return `00000000-0000-4000-8000-${this.#born.toString(16).padStart(12, "0")}`;

@@ -13,7 +13,7 @@ import { parseSelector } from "./selector.ts";
 import type { Change } from "./store.ts";
 import type { World } from "./world.ts";
 
-/** A quiet watch hears of the version about that often (apiserver, `defaultBookmarkFrequency`). */
+/** Interval of bookmarks on a quiet watch (apiserver, `defaultBookmarkFrequency`). */
 const BOOKMARK_MS = 60_000;
 /** A watch that names no time gets at least half an hour (`--min-request-timeout`). */
 const TIMEOUT_SECONDS = 1_800;

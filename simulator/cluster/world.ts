@@ -1,7 +1,7 @@
 /**
- * What the parts of the server in memory share, and the journal: every write that had an effect,
- * by whomever. A test asserts on what the cluster ended up with and on who did it, never on what
- * somebody was asked.
+ * State shared by the parts of the API server in memory, and its journal: every write that had an
+ * effect, with its author. Tests assert on the resulting objects and the journal, never on
+ * requests.
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { KubeRequest } from "../../reconciler/kubernetes/api.ts";

@@ -1,7 +1,7 @@
 /**
- * A clock that only tests move. Timers fire in order of their time, and after each one the promises
- * it started are given the chance to run, so that a day passes in a second and in the same order
- * each time.
+ * A clock that only tests and simulations advance. Timers fire in order of time, and promises
+ * started by each run before the next, so that a day passes in a second and always in the same
+ * order.
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
 import { popDue, pushDue } from "../../reconciler/provider/fake/due.ts";
@@ -19,7 +19,7 @@ export class VirtualClock implements Clock {
   }
 
   wallMs(): number {
-    // Whole, as every clock of the product tells it: timers need not be.
+    // Whole milliseconds, as from every clock of the product; timers may be fractional.
     return Math.round(this.wall);
   }
 
@@ -87,7 +87,7 @@ export class VirtualClock implements Clock {
 
 /**
  * The clock as one process sees it: a process that is stopped, for a while or for good, runs no
- * timer. What fell due meanwhile fires when it goes on, as after SIGCONT.
+ * timer. Overdue timers fire when it resumes, as after SIGCONT.
  */
 export class ProcessClock implements Clock {
   private readonly clock: Clock;

@@ -1,7 +1,7 @@
 /**
- * One process's connection to the API server of a simulated world. It behaves as a socket does to a
- * process that is stopped: what was sent is carried out, its answer and what a watch tells wait
- * until the process goes on; and nothing of it reaches a process that is dead.
+ * One process's connection to the simulated API server. While the process is stopped, sent
+ * requests are carried out, and answers and watch events wait until it resumes. Nothing reaches a
+ * dead process.
  */
 import type {
   KubeAnswer,

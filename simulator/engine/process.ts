@@ -1,7 +1,7 @@
 /**
- * One process of a simulated control plane, from its start on what is durable to its death: store,
- * loop and ingest as production composes them, on a clock that stops with the process. What stands
- * between it and its world, such as a crash injector, is given to it.
+ * One process of a simulated control plane, from its start on a durable store to its death: store,
+ * loop and ingest composed as in production, on a clock that stops with the process. Wrappers such
+ * as a crash injector are passed in `between`.
  */
 import type { Client } from "@libsql/client";
 import { unadapted } from "../../reconciler/core/adapter.ts";
@@ -85,7 +85,7 @@ export class Process {
       const plane = await compose({
         ...aloneOn(clock),
         ...ports,
-        // A killed process says nothing, whatever its last activation runs into.
+        // A killed process logs nothing, not even the failure of its last activation.
         log: (...line) => void (clock.hasEnded() || ports.log(...line)),
         clock,
         store,
@@ -127,10 +127,7 @@ async function end(clock: ProcessClock, line: Line | null, store: Store): Promis
   await store.close().catch(() => undefined);
 }
 
-/**
- * What a control plane has that runs alone, in one process, on nobody's machine: always the lead,
- * nobody to set machines up or to prove orders, and time where a real one counts its own work.
- */
+/** Ports of a control plane that runs alone: always leader, without set-up, signer or CPU time. */
 export function aloneOn(clock: Clock): Omit<Solitary, "store" | "log" | "scheduler"> {
   return {
     clock,

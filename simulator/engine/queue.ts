@@ -1,6 +1,6 @@
 /**
- * What is due when: the earliest first, and of one instant the one that was put in first, so that
- * equal runs take out equal things.
+ * A queue of due items: earliest first, then in order of insertion, so that equal runs are
+ * identical.
  */
 import { popDue, pushDue } from "../../reconciler/provider/fake/due.ts";
 

@@ -1,8 +1,8 @@
 /**
- * The client interface of libSQL over an SQLite database in memory, so that the production store
- * runs on it unchanged, a million lives long. The database outlives its clients, as a file would:
- * closing one only makes that client useless. A batch is one transaction; a call either happened
- * as a whole or not at all, which is what a crash before or after it means.
+ * The libSQL client interface over SQLite in memory, so that the production store runs on it
+ * unchanged, in millions of process lives. The database outlives its clients, as a file does:
+ * closing one only disables that client. A batch is one transaction, and each call happens
+ * completely or not at all.
  *
  * Adapter: SQLite in memory.
  */
@@ -102,7 +102,7 @@ export class MemoryDatabase {
     return this.db.serialize();
   }
 
-  /** Straight to the rows, past every client and injector: for whoever judges. */
+  /** Reads rows directly, past every client and crash injector. */
   rows(sql: string): unknown[][] {
     return this.prepare(sql).statement.values() as unknown[][];
   }
@@ -169,7 +169,7 @@ export class MemoryDatabase {
     }
   }
 
-  /** An interactive transaction keeps everybody else waiting, as the one writer's queue does. */
+  /** An interactive transaction blocks all other calls, as the single writer's queue does. */
   async hold(): Promise<() => void> {
     await this.free();
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -18,7 +18,7 @@ import { VERSION } from "../../schema/version.ts";
 import type { SimNode } from "../scenario/scenario.ts";
 import type { MachineClock } from "./clock.ts";
 
-/** Faults wake the agent themselves, so the poll is only for what nobody announced. */
+/** Faults wake the agent themselves; the poll finds only unannounced ones. */
 const KERNEL_POLL_MS = 5_000;
 /** A goodbye takes one report; what takes longer is a dead control plane. */
 const STOP_MS = 4_000;

@@ -1,8 +1,7 @@
 /**
- * The clock of one machine, which may stand still while the world's goes on. A machine that hangs
- * finds its timers overdue when it is let go. A machine on which nothing happens is put aside
- * instead, and finds its periodic timers where they would be had they run all the time: each timer
- * of the agent's core is armed again with the same period when it fires.
+ * The clock of one machine. It stops while the machine hangs, and overdue timers fire when it
+ * resumes. It is suspended while nothing happens on the machine: periodic timers then resume in
+ * phase, because the agent's core re-arms each timer with the same period.
  */
 import type { Clock } from "../../agent/port.ts";
 

@@ -34,7 +34,7 @@ export class KernelRing {
     if (this.#lines.length > RECORDS_MAX) this.#lines.shift();
   }
 
-  /** A reader that goes on after `cursor`; one of another boot means nothing here. */
+  /** A reader that continues after `cursor`; a cursor of another boot is ignored. */
   open(cursor: KernelCursor | null, gpus: () => GpuTable, wallMs: () => number): KernelLog {
     let last = cursor?.bootId === this.#bootId ? cursor.seq : -1;
     let memory: KernelMemory = EMPTY_MEMORY;

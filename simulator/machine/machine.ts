@@ -1,8 +1,7 @@
 /**
- * One simulated GPU machine: power, boots, its agent's process, and everything that is wrong with
- * it. It is only ever told what happens to it; what the product makes of that is seen through the
- * product. Reboot, reset and replacement by the product end what they would end on real hardware,
- * because a replacement is another machine.
+ * One simulated GPU machine: power, boots, its agent's process and its faults. The scenario
+ * changes it; what the product concludes is read from the product. Reboot, reset and replacement
+ * clear the faults that they clear on real hardware; a replacement is another machine.
  */
 import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "../../agent/reading.ts";
 import type { Nvml, SendAnswer, Sender } from "../../agent/port.ts";
@@ -24,7 +23,7 @@ export type MachineWorld = {
   /** Brings a report to the control plane; the answer comes by the caller's own deadline. */
   deliver: (machine: Machine, report: Report) => Promise<SendAnswer>;
   random: () => number;
-  /** Something on it changed: whoever put it aside must look at it again. */
+  /** Something on it changed: a suspended machine must resume. */
   stirred: (machine: Machine) => void;
   log: (machine: Machine, line: string) => void;
 };
@@ -101,7 +100,7 @@ export class Machine {
     });
   }
 
-  /** The power is gone: nothing is said any more. */
+  /** Power off: the agent sends nothing any more. */
   powerOff(): void {
     this.#cancelBoot?.();
     this.#cancelBoot = null;
@@ -192,19 +191,19 @@ export class Machine {
     this.#stir();
   }
 
-  /** Nothing is on its way and only the periodic timers run, so it may be put aside. */
+  /** Nothing is on its way and only the periodic timers run, so it may be suspended. */
   isIdle(timers: number): boolean {
     const clock = this.#clock;
     if (this.#process === null || clock === null || clock.isStill()) return false;
     return this.#sending === 0 && clock.pending() === timers && this.#process.depth() === 0;
   }
 
-  putAside(): void {
+  suspend(): void {
     this.#clock?.hold();
     this.#reading = null;
   }
 
-  takeUp(): void {
+  resume(): void {
     if (!this.#has("hang")) this.#clock?.resume(true);
   }
 
@@ -313,7 +312,7 @@ export class Machine {
     };
   }
 
-  /** One life's way to the control plane: what comes back after its end reaches nobody. */
+  /** One life's transport: answers after its end are dropped. */
   #sender(clock: MachineClock): Sender {
     return {
       send: async (report) => {

@@ -159,7 +159,7 @@ function withLink(gpu: NvmlGpuCheck, change: Partial<NvmlLink>): NvmlGpuCheck {
   return { ...gpu, nvlinks };
 }
 
-/** A device that answers every question with this code tells nothing else. */
+/** A device that answers every query with this code. */
 function unread(gpu: NvmlGpuCheck, rc: number): NvmlGpuCheck {
   if (gpu.rc === LOST) return gpu;
   return {

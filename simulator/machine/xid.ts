@@ -1,7 +1,6 @@
 /**
- * What a simulated GPU prints and keeps when it reports an XID: the driver's own words
- * (docs/reference/kernel-log.md#xid-lines), and the state that a real card is left in until
- * somebody recovers, resets or replaces it.
+ * The kernel log line and the GPU state of a simulated XID, in the driver's own words
+ * (docs/reference/kernel-log.md#xid-lines). The state lasts until recovery, reset or replacement.
  */
 
 /** PCI address of GPU `index` as the kernel log prints it; the readings print the same one. */
@@ -25,7 +24,7 @@ const SAID: Readonly<Record<number, string>> = {
   119: "Timeout after 6s of waiting for RPC response from GPU0 GSP!",
 };
 
-/** One line of the driver. `message` takes the place of what it says behind the code. */
+/** One line of the driver; `message` replaces the text after the code. */
 export function formatXidLine(code: number, gpu: number, message: string | null): string {
   const said = message ?? SAID[code] ?? `simulated error ${code}`;
   return `NVRM: Xid (PCI:${formatPci(gpu)}): ${code}, ${said}`;

@@ -21,7 +21,7 @@ export class Api {
     this.#plane = plane;
   }
 
-  /** `null` while nobody answers. */
+  /** `null` while the process is dead or paused. */
   async call(method: string, path: string, body?: unknown): Promise<Call | null> {
     const answer = await this.#plane.request(method, path, body);
     if (answer === null) return null;

@@ -17,9 +17,9 @@ import type { RunRecord } from "./record.ts";
 import { quantilesOf } from "./span.ts";
 
 /**
- * `held`: the product's verdict. `last-report`: what the newest report alone said. `upstream`: the
- * verdict over the GPUs that still answer, which is what upstream's own files expect: a card that
- * fell off the bus says nothing any more, and one that needs a reset does.
+ * `held`: the product's verdict. `last-report`: that of the newest report alone. `upstream`: the
+ * verdict over the GPUs that still answer, as upstream's files expect: a GPU off the bus does not
+ * answer, one that needs a reset does.
  */
 export const SEMANTICS = ["held", "last-report", "upstream"] as const;
 export type Semantics = (typeof SEMANTICS)[number];
@@ -139,9 +139,10 @@ function measured(
   value: number | null,
   isDuration: boolean,
 ): Checked {
-  const told = value === null ? "nothing measured" : isDuration ? formatSpan(value) : String(value);
+  const shown = isDuration ? formatSpan(value ?? 0) : String(value);
+  const actual = value === null ? "nothing measured" : shown;
   const passed = value !== null && isWithin(expected, value);
-  return { name: type, expected: expected.text, actual: told, passed };
+  return { name: type, expected: expected.text, actual, passed };
 }
 
 export function formatSpan(ms: number): string {

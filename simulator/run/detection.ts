@@ -22,7 +22,7 @@ export type Injection = {
   countable: boolean;
 };
 
-/** Kinds of findings that tell of a failure. */
+/** Kinds of findings that report a failure. */
 const KINDS: Readonly<Record<FailureType, readonly FindingKind[]>> = {
   xid_error: ["xid"],
   temperature: ["thermal"],
@@ -52,7 +52,7 @@ export function explains(failure: Failure, finding: Finding): boolean {
 const SILENCE: readonly FailureType[] = ["network", "hang", "preempt", "vm_gone", "slow_boot"];
 const LOSS: readonly FailureType[] = ["preempt", "vm_gone"];
 
-/** Failures that no agent can tell of: the control plane notices by itself. */
+/** Failures that no agent can report: the control plane detects the silence. */
 export function isSeenInEvent(failure: Failure, kind: EventKind): boolean {
   if (kind === "node.silent") return SILENCE.includes(failure.type);
   return kind === "instance.lost" && LOSS.includes(failure.type);

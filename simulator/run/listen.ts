@@ -35,7 +35,7 @@ export function listenOn(address: string, plane: Plane, refresh: () => void): Li
     const at = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${server.port}`;
     return { ok: true, address: at, close: () => server.stop(true) };
   } catch (error) {
-    const told = error instanceof Error ? error.message : String(error);
-    return { ok: false, message: `cannot listen on ${address}: ${told}` };
+    const reason = error instanceof Error ? error.message : String(error);
+    return { ok: false, message: `cannot listen on ${address}: ${reason}` };
   }
 }

@@ -9,7 +9,7 @@ const HEARTBEAT_MS = 3_000;
 const HEARTBEATS_MISSED = 3;
 const CHECK_MS = 5_000;
 
-/** The product's own defaults, to tell what the file left open. */
+/** The product's defaults, to find what the file leaves open. */
 function defaults(): ServerConfig | null {
   const text = "server: { address: '127.0.0.1:1' }";
   return readConfig([{ name: "", text }]).config?.server ?? null;

@@ -1,8 +1,7 @@
 /**
- * Everything that is written down during a run: what was done to the machines (the ground truth),
- * what the product said (its own committed events and findings), what the clouds were asked, and
- * samples of the product's counts. The two sides are kept apart, so that what was missed and what
- * was imagined can be counted.
+ * Records a run: faults injected into machines (the ground truth), the product's committed events
+ * and findings, calls to the clouds, and samples of the product's counts. Both sides are kept
+ * apart, so that missed faults and false alarms can be counted.
  */
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
 import type { KubeWrite } from "../cluster/world.ts";
@@ -123,7 +122,7 @@ export class RunRecord {
       ...from,
       detectedMs: null,
       endedMs: null,
-      // What the product already knows of, or a machine that cannot speak, tells nothing new.
+      // Neither a known failure nor a machine without a network brings news.
       countable: !known && (isAlive || failure.type === "network"),
     };
     this.injections.push(injection);
@@ -242,7 +241,7 @@ export class RunRecord {
 
   cloud(provider: string, entry: Entry): void {
     if (entry.kind === "create.accepted") {
-      // What the scenario placed was bought by nobody in this run.
+      // Instances placed by the scenario were not bought in this run.
       if (entry.request.token.startsWith("scenario-")) return;
       this.launches++;
     } else if (entry.kind === "terminate.accepted") {
@@ -260,7 +259,7 @@ export class RunRecord {
     this.line("cloud", entry.kind, name, { provider, id: node });
   }
 
-  /** Every change in the cluster but the leases, which nobody would read. */
+  /** Every change in the cluster except leases. */
   kube({ verb, resource, namespace, name, manager, by }: KubeWrite): void {
     if (resource === "leases") return;
     const node = resource.startsWith("nodes") ? name : null;

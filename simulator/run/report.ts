@@ -1,6 +1,6 @@
 /**
  * The report of a run. Keys are a public contract: upstream's readers keep working. Times are RFC
- * 3339 of the run's own clock; only `wall` says how long it took.
+ * 3339 of the run's own clock; only `wall` is real time.
  */
 import type { Checked } from "./check.ts";
 import type { Quantiles } from "./span.ts";
@@ -24,7 +24,7 @@ export type ReportNode = {
   instance_type: string;
   gpu_count: number;
   gpu_type: string;
-  /** What the control plane says at the end; `absent` if it knows nothing of the node. */
+  /** The control plane's status at the end; `absent` if the node is unknown. */
   status: string;
   health: string;
   failure_count: number;

@@ -236,7 +236,7 @@ class Run {
     if (!isDead) await plane.start();
   }
 
-  /** After the last machine of a generated fleet was bought, pools want what the file says. */
+  /** After the last machine of a generated fleet was bought, pools get the file's sizes. */
   #openFloorSoon(waitedMs = 0): void {
     const { time } = this.#options;
     if (this.#isKnown() || waitedMs >= ADOPT_MAX_MS) void this.#openFloor();

@@ -14,7 +14,7 @@ import { check, healthOf, isKind, statusOf, wordOf } from "./check.ts";
 
 /** Upstream polls twice a second; a story in virtual time need not wait that long. */
 const POLL_MS = 250;
-/** Demand expires unless it is told again. */
+/** Demand expires unless it is repeated. */
 const DEMAND_MS = 5_000;
 
 export type Story = CheckFrom & {
@@ -261,10 +261,10 @@ async function hitPlane(
   event: Step & { action: "control_plane" },
   stack: Stack,
 ): Promise<StepAnswer> {
-  const { plane, lull, time } = stack;
+  const { plane, idle, time } = stack;
   const { durationMs } = event;
   // Agents meet a dead control plane themselves.
-  lull.takeUpAll();
+  idle.resumeAll();
   switch (event.step) {
     case "pause":
       plane.pause();

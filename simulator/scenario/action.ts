@@ -45,10 +45,7 @@ export const COMMANDS = [
 export const API_FAULTS = ["capacity", "quota", "auth", "throttle", "timeout", "error"] as const;
 export const PLANE_DEEDS = ["pause", "kill", "restart", "wipe"] as const;
 
-/**
- * As a provider fails, and three ways more: nobody is there, everything takes its time, and watches
- * that stay open tell nothing.
- */
+/** A provider's faults and three more: server down, slow answers, open watches without events. */
 export const KUBE_FAULTS = [...API_FAULTS, "down", "latency", "watch"] as const;
 
 /** `hold` is the annotation that keeps the product's hands off the node. */

@@ -218,7 +218,7 @@ function readOrder({ expected }: Parts): string[] | null {
   return kinds?.every((kind) => kind !== null) === true ? kinds : null;
 }
 
-/** An event's kind, for which `node.` may be left out; `null` if there is none, which is said. */
+/** An event's kind, `node.` being optional; reports an unknown one and returns `null`. */
 export function eventKind(section: Section, key: string, name: string): string | null {
   const found = EVENT_KINDS.find((one) => one === name || one === `node.${name}`);
   if (found === undefined) refuseName(section, key, "event", name, EVENT_KINDS);
@@ -226,8 +226,8 @@ export function eventKind(section: Section, key: string, name: string): string |
 }
 
 /**
- * `all`, a status, a health, a pool or a zone; `pool:x` and the like say which is meant. What a
- * machine is, and its labels, are only counted when they are named: `label:tier=premium`.
+ * `all`, a status, a health, a pool or a zone; `pool:x` disambiguates. Attributes and labels need
+ * their prefix: `label:tier=premium`.
  */
 function readCountTarget(parts: Parts, text: string, names: Names): CountTarget | null {
   const { section, key } = parts.target;
@@ -246,7 +246,7 @@ function readCountTarget(parts: Parts, text: string, names: Names): CountTarget 
   const health: Health | undefined = HEALTHS.find((one) => one === word);
   if (health !== undefined && (kind ?? "health") === "health") return { by: "health", health };
   if (names.pools.includes(word) && (kind ?? "pool") === "pool") return { by: "pool", name: word };
-  // A zone may be one in which a pool will buy, so a name said to be a zone is taken as one.
+  // A pool may buy in a zone that has no node yet, so `zone:` accepts any name.
   if (kind === "zone" || (kind === null && names.zones.includes(word))) {
     return { by: "zone", name: word };
   }

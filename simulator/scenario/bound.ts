@@ -9,12 +9,12 @@ import type { Bound } from "./scenario.ts";
 export type Bare = "min" | "max" | "exact";
 export type BoundAnswer = { ok: true; bound: Bound } | { ok: false; message: string; hint: string };
 
-/** A report says what a bare number meant. */
+/** The sign that a report shows for a bare number. */
 const SIGN: Readonly<Record<Bare, string>> = { min: ">=", max: "<=", exact: "==" };
 
 const FORM = /^(==|=|>=|<=|>|<)?\s*(\S+)$/;
 
-/** Reads a bound; `isDuration` says that its figures are durations, which become milliseconds. */
+/** Reads a bound; with `isDuration`, figures are durations, converted to milliseconds. */
 export function parseBound(text: string, bare: Bare, isDuration: boolean): BoundAnswer {
   const read = isDuration ? readMs : readFigure;
   const example = isDuration ? "20s, <=20s or 5s..20s" : "5, ==5, >=5, <=5 or 3..9";
@@ -31,8 +31,8 @@ export function parseBound(text: string, bare: Bare, isDuration: boolean): Bound
   const match = FORM.exec(given);
   const figure = match === null ? null : read(match[2] ?? "");
   if (match === null || figure === null) return bad(`"${given.slice(0, 40)}" is not a bound`);
-  const told = match[1] === undefined ? `${SIGN[bare]}${given}` : given;
-  return { ok: true, bound: { ...ends(match[1] ?? null, figure, bare), text: told } };
+  const full = match[1] === undefined ? `${SIGN[bare]}${given}` : given;
+  return { ok: true, bound: { ...ends(match[1] ?? null, figure, bare), text: full } };
 }
 
 function ends(sign: string | null, figure: number, bare: Bare): Omit<Bound, "text"> {

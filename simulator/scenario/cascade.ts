@@ -7,7 +7,7 @@ import type { Member, Population } from "./population.ts";
 import type { Cascading } from "./scenario.ts";
 
 export type Cascade = {
-  /** Everybody who joined or is about to. */
+  /** Members that joined or are about to. */
   members: Set<Member>;
   /** Machines that may still join. */
   left: number;

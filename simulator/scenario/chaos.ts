@@ -44,7 +44,7 @@ export type ChaosEngine = {
   provoke(nowMs: number, id: string, failure: FailureSpec): void;
   /** Everything due up to now, in order of time. Recoveries of ended failures do not occur. */
   next(nowMs: number): Fault[];
-  /** When `next` has something to say if nobody joins or leaves before, or `null`. */
+  /** When `next` is due if no member joins or leaves before; `null` = never. */
   nextAtMs(): number | null;
 };
 

@@ -1,8 +1,7 @@
 /**
- * The sections of a scenario that are the product's own (`pools`, `providers`, `server`, `policy`
- * and what belongs to them), read by the product's own readers. Those take a document of their own,
- * so each gets the scenario's text with everything else blanked: what they say about line and
- * column is then true of the scenario.
+ * Reads the sections of a scenario that are product configuration (`pools`, `providers`, `server`,
+ * `policy` and related) with the product's readers. Each reader gets the scenario's text with
+ * everything else blanked, so that its line and column numbers stay true.
  */
 import { stringify } from "yaml";
 import type { SourceText } from "../../reconciler/config/locate.ts";
@@ -28,7 +27,7 @@ export const CONFIG_KEYS = [
 
 export type ConfigPart = { config: Config | null; pools: string[]; providers: string[] };
 
-/** Port 0 and no address of its own: a simulated control plane listens where it is told to. */
+/** Port 0: `--listen` sets where a simulated control plane listens. */
 const OPTIONS = { portZero: true, externalAddress: true };
 
 /**

@@ -46,7 +46,7 @@ function finish(
   return { ...failure, message: messageOf(failure) };
 }
 
-/** What the failure says of itself where the file says nothing. */
+/** Default message of the failure. */
 export function messageOf(failure: Omit<FailureSpec, "message">): string {
   const where = failure.gpuIndex === WHOLE_NODE ? "" : ` on GPU ${failure.gpuIndex}`;
   if (failure.xidCode !== null) {

@@ -10,13 +10,13 @@ import { readStep } from "./step.ts";
 import type { Names } from "./name.ts";
 import { lineOf, sectionsOf, wordOf } from "./value.ts";
 
-/** Every parameter of any action, to tell a slip of the pen from a parameter of another action. */
+/** Every parameter of any action: distinguishes a typo from another action's parameter. */
 const ALL_PARAMS = [...new Set(Object.values<Table>(PARAMS).flatMap(Object.keys))];
 
 /** Bound of the whole list; the file's own cap on values is usually reached before. */
 const EVENTS_MAX = 100_000;
 
-/** Targets that mean nothing are refused, so that nobody believes they limit an action. */
+/** Targets without a meaning are refused: they would seem to limit the action. */
 const WITHOUT_TARGET: ReadonlySet<ActionWord> = new Set([
   "start_fleet",
   "stop_fleet",

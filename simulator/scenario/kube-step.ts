@@ -13,7 +13,7 @@ const KUBERNETES = "kubernetes";
 /** Of these either every call is concerned, or what is open already. */
 const WITHOUT_RATE: readonly KubeFault["kind"][] = ["down", "latency", "watch"];
 
-/** False, and said, if the scenario has no cluster that it could be done to. */
+/** Reports and returns false if the scenario has no cluster. */
 export function wantCluster(section: Section, key: string, what: string, names: Names): boolean {
   if (names.cluster !== null) return true;
   const hint = "write kubernetes: {enabled: true}, or say under cluster what runs there";

@@ -10,7 +10,7 @@ import type { FleetGen, SimNode } from "./scenario.ts";
 
 export type Names = {
   /**
-   * `null`: nobody of that id can exist. `gpuCount` is `null` where the template is not known
+   * `null`: no node of that id can exist. `gpuCount` is `null` where the template is not known
    * before the run.
    */
   node(id: string): { gpuCount: number | null } | null;

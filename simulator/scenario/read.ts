@@ -34,7 +34,7 @@ export type ScenarioAnswer = { scenario: Scenario | null; problems: Problem[] };
 
 /** Reads one scenario file. `scenario` is `null` if any problem is an error. */
 export function readScenario(file: SourceText): ScenarioAnswer {
-  // Positions are told without the mark, and the configuration's part is cut from this text.
+  // Reported positions do not count the byte order mark.
   const source = { ...file, text: file.text.replace(/^\uFEFF/, "") };
   const problems = collectProblems([source.name]);
   const scenario = readRoot(problems, source);

@@ -99,7 +99,7 @@ export type CountTarget =
   | { by: "pool" | "zone" | Attribute; name: string }
   | { by: "label"; key: string; name: string };
 
-/** What a Node object says; `absent` = the machine has none, or none any more. */
+/** State of a Node object; `absent` = the machine has none, or none any more. */
 export const KUBE_NODES = ["schedulable", "unschedulable", "absent"] as const;
 export type KubeNodeWord = (typeof KUBE_NODES)[number];
 

@@ -1,4 +1,4 @@
-/** When each machine of a fleet starts. Cold starts overlap: a slow machine delays nobody else. */
+/** When each machine of a fleet starts. Cold starts overlap: a slow machine delays no other. */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Random } from "../engine/random.ts";
 import type { Startup } from "./scenario.ts";

@@ -14,7 +14,7 @@ import { LIMIT } from "../../schema/limit.ts";
 import { FAILURE_TYPES } from "./action.ts";
 import { CASCADE_SCOPES, CORRELATED_SCOPES, OUTAGE_SCOPES, STARTUP_PATTERNS } from "./scenario.ts";
 
-/** A file that says nothing means the machine that every upstream file describes. */
+/** Default: the machine of every upstream file. */
 export const GPU_TYPE = "NVIDIA H100 80GB HBM3";
 const share = { min: 0, max: 1, default: 1 } as const;
 const gpus = { min: 1, max: LIMIT.gpusPerNodeMax } as const;
@@ -177,7 +177,7 @@ export const STRESS = {
 /** Of one list of the cluster. */
 export const REPLICAS_MAX = 100_000;
 
-/** `none`: nobody starts it again. */
+/** `none`: it is not restarted. */
 export const POD_KINDS = ["Deployment", "StatefulSet", "DaemonSet", "none"] as const;
 
 export const POD_GROUP = {

@@ -108,7 +108,7 @@ export type ThresholdsAnswer =
   { ok: true; thresholds: Threshold[] } | { ok: false; message: string };
 
 /**
- * Reads `--fail-on`: `detection_p99<=20s,min_healthy_percent=60`. Line 0 says that no file has it.
+ * Reads `--fail-on`: `detection_p99<=20s,min_healthy_percent=60`. Line 0: not from a file.
  */
 export function parseThresholds(text: string): ThresholdsAnswer {
   const thresholds: Threshold[] = [];

@@ -16,7 +16,7 @@ export function wordOf(section: Section, key: string, prose = false): string | n
   return entry === null ? null : readWord(section.problems, entry.value, prose);
 }
 
-/** Like `wordOf`, and says so if there is none. */
+/** Like `wordOf`, and reports a missing value. */
 export function wantWord(section: Section, key: string, hint: string | null = null): string {
   const before = section.look(key);
   const word = wordOf(section, key);

@@ -142,7 +142,7 @@ export class SimCloud {
     if (entry.kind === "terminated") this.#events.ended(this.name, entry.id);
     if (entry.kind === "rebooted") this.#clock.after(0, () => this.#events.rebooted(entry.id));
     if (entry.kind !== "running") return;
-    // The entry is told while the world changes: it is looked at afterwards.
+    // The entry arrives while the world is changing, so it is read afterwards.
     this.#clock.after(0, () => {
       const held = this.#raw.world().instances.get(entry.id);
       if (held?.instance.state === "running") this.#events.running(this.name, held.instance);

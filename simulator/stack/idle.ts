@@ -1,9 +1,7 @@
 /**
- * Machines on which nothing happens: their agents' cores are put aside, and what their quiet
- * heartbeats would have told the control plane, that they were heard and what they measured last,
- * is told in their place, with the very instants. A machine is put aside only if the product itself
- * would make nothing of its next report, and it is taken up again, in step, before anything about
- * it changes.
+ * Suspends machines on which nothing happens and feeds the control plane their quiet heartbeats,
+ * with the exact instants and the last sample. A machine is suspended only if the product would
+ * ignore its next report, and resumes in phase before anything about it changes.
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { NodeId } from "../../schema/id.ts";
@@ -15,14 +13,14 @@ import type { Plane } from "./plane.ts";
 /** Check, sample, heartbeat and kernel log: the timers of an idle core. */
 const TIMERS = 4;
 
-type Aside = { machine: Machine; atMono: number; sample: Sample | null };
+type Suspended = { machine: Machine; atMono: number; sample: Sample | null };
 
 export class IdleMachines {
   readonly #clock: Clock;
   readonly #plane: Plane;
   readonly #periodMs: number;
   readonly #quietMs: number;
-  readonly #aside = new Map<NodeId, Aside>();
+  readonly #suspended = new Map<NodeId, Suspended>();
   /** Reports sent in an agent's place. */
   skipped = 0;
 
@@ -35,57 +33,57 @@ export class IdleMachines {
   }
 
   count(): number {
-    return this.#aside.size;
+    return this.#suspended.size;
   }
 
   /** Stops simulating the machine if nothing is due on it. */
   consider(machine: Machine, sample: Sample | null): void {
     const id = machine.identity.nodeId;
-    if (this.#aside.has(id) || sample === null) return;
+    if (this.#suspended.has(id) || sample === null) return;
     const { last, before } = machine.sentMono;
     const now = this.#clock.monoMs();
     if (last - before !== this.#periodMs || now - machine.changedMono < this.#quietMs) return;
     if (!machine.isIdle(TIMERS) || machine.isCut() || !this.#plane.isReachable()) return;
     const node = this.#plane.life()?.process.reconciler.fleet().nodes.get(id);
     if (node === undefined || !isQuiet(node) || node.agent?.bootId !== machine.bootId()) return;
-    machine.putAside();
-    this.#aside.set(id, { machine, atMono: last, sample });
+    machine.suspend();
+    this.#suspended.set(id, { machine, atMono: last, sample });
   }
 
   /** Its own core continues. */
-  takeUp(machine: Machine): void {
+  resume(machine: Machine): void {
     const id = machine.identity.nodeId;
-    const aside = this.#aside.get(id);
-    if (aside === undefined) return;
-    this.#tell(id, aside);
-    this.#aside.delete(id);
-    machine.sentMono = { last: aside.atMono, before: Number.NEGATIVE_INFINITY };
-    machine.takeUp();
+    const suspended = this.#suspended.get(id);
+    if (suspended === undefined) return;
+    this.#catchUp(id, suspended);
+    this.#suspended.delete(id);
+    machine.sentMono = { last: suspended.atMono, before: Number.NEGATIVE_INFINITY };
+    machine.resume();
   }
 
-  takeUpAll(): void {
-    for (const { machine } of [...this.#aside.values()]) this.takeUp(machine);
+  resumeAll(): void {
+    for (const { machine } of [...this.#suspended.values()]) this.resume(machine);
   }
 
   /** The reports of a committed node may count from now on. */
   changed(node: Node): void {
-    const aside = this.#aside.get(node.id);
-    if (aside !== undefined && !isQuiet(node)) this.takeUp(aside.machine);
+    const suspended = this.#suspended.get(node.id);
+    if (suspended !== undefined && !isQuiet(node)) this.resume(suspended.machine);
   }
 
   /** Brings the control plane's memory up to date. */
   refresh(): void {
-    for (const [id, aside] of this.#aside) this.#tell(id, aside);
+    for (const [id, suspended] of this.#suspended) this.#catchUp(id, suspended);
   }
 
-  #tell(id: NodeId, aside: Aside): void {
+  #catchUp(id: NodeId, suspended: Suspended): void {
     const life = this.#plane.life();
     const now = this.#clock.monoMs();
-    const periods = Math.floor((now - aside.atMono) / this.#periodMs);
+    const periods = Math.floor((now - suspended.atMono) / this.#periodMs);
     if (life === null || periods < 1) return;
-    aside.atMono += periods * this.#periodMs;
-    const wall = this.#clock.wallMs() - (now - aside.atMono);
-    life.process.reconciler.presence.note(id, aside.atMono, wall, aside.sample);
+    suspended.atMono += periods * this.#periodMs;
+    const wall = this.#clock.wallMs() - (now - suspended.atMono);
+    life.process.reconciler.presence.note(id, suspended.atMono, wall, suspended.sample);
     for (let i = 0; i < periods; i++) life.metrics.countReport("accepted");
     this.skipped += periods;
   }

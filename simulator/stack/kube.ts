@@ -1,8 +1,7 @@
 /**
- * The Kubernetes cluster of a simulated run: an API server in memory, a kubelet on each machine
- * that runs, and what the scenario says runs there. It lives beside the control plane, as the
- * clouds do: a crash of the one is none of the other. A Node outlives its machine until somebody
- * deletes it, as in a cluster without a cloud's controller.
+ * The Kubernetes cluster of a simulated run: an API server in memory, a kubelet on each running
+ * machine, and the scenario's pods. It is independent of the control plane's crashes. A Node
+ * outlives its machine until it is deleted, as in a cluster without a cloud controller.
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
@@ -165,7 +164,7 @@ export class SimKube {
     return {
       call: (request) => {
         const [, name = null] = lease.exec(request.path) ?? [];
-        // Renewed for who looks: thousands a second that nobody sees cost more than the run.
+        // Renewed on read: thousands of unread renewals a second would cost more than the run.
         if (name !== null) this.#kubelets.get(decodeURIComponent(name))?.renew();
         return server.call(request);
       },
@@ -219,7 +218,7 @@ export class SimKube {
 
   #wrote(write: KubeWrite): void {
     if (write.by === "api" && write.namespace === NAMESPACE) this.#countTaken(write);
-    // The cluster's own hands write the way that people do.
+    // The cluster's own controllers write through the same interface as people.
     const isOwn = write.by === "person" && write.manager !== "kubectl";
     this.#options.wrote(isOwn ? { ...write, by: "cluster" } : write);
   }

@@ -1,8 +1,8 @@
 /**
- * One machine's kubelet in a simulated cluster: it registers the Node, renews its lease, and ends
- * pods, for as long as its machine runs and is connected. What the node controller makes of its
- * silence is here too: after forty seconds nobody knows whether the Node is ready, and its pods
- * count as not ready. Nothing evicts them by taint: five minutes later they would be deleted.
+ * One machine's kubelet in a simulated cluster: registers the Node, renews its lease and ends pods
+ * while the machine runs and is connected. It also plays the node controller: after 40 s of
+ * silence Ready becomes Unknown and pods become not ready. Taint-based eviction (5 min later) is
+ * not simulated.
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { FakeKube } from "../cluster/fake.ts";
@@ -23,7 +23,7 @@ export class Kubelet {
   readonly #clock: Clock;
   #isUp = false;
   #bootId: string | null = null;
-  /** Since it works or does not, on the monotonic clock, and as the lease tells it. */
+  /** Since when it is up or down, monotonic and as the lease records it. */
   #since = { mono: 0, wall: 0 };
   /** Wall milliseconds of the last renewal. */
   #renewedAt = 0;
@@ -56,7 +56,7 @@ export class Kubelet {
     const silentMs = isUp ? 0 : this.#clock.monoMs() - this.#since.mono;
     if (silentMs < GRACE_MS || this.#isGivenUp) return;
     this.#isGivenUp = true;
-    this.#tellReady("Unknown");
+    this.#setReady("Unknown");
     this.#doubtPods();
   }
 
@@ -83,10 +83,10 @@ export class Kubelet {
     this.#kube.cluster.setKubelet(this.#name, isUp);
     if (!isUp) return;
     this.#isGivenUp = false;
-    if (this.#bootId !== null) this.#tellReady("True");
+    if (this.#bootId !== null) this.#setReady("True");
   }
 
-  /** Its Node appears, or says from which boot it speaks now. */
+  /** Creates its Node, or updates the Node's boot id. */
   #register(): void {
     const { node, instanceId, machine } = this.#member;
     this.#bootId = machine.bootId();
@@ -110,8 +110,8 @@ export class Kubelet {
     });
   }
 
-  /** Beside what others say of the Node. */
-  #tellReady(status: "True" | "Unknown"): void {
+  /** Keeps the other conditions of the Node. */
+  #setReady(status: "True" | "Unknown"): void {
     const object = this.#node();
     if (object === undefined) return;
     const { status: old } = object as { status?: { conditions?: { type: string }[] } };

@@ -1,7 +1,7 @@
 /**
  * The production control plane in simulated time: store, reconciler, ingest, HTTP application and
- * metrics, composed as `server/main.ts` composes them. Its database outlives it, so that it can
- * be killed and started again; a paused one misses the time and answers nobody.
+ * metrics, composed as in `server/main.ts`. Its database outlives it, so that it can be killed and
+ * restarted; a paused one answers no request.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import { Authority } from "../../reconciler/security/auth.ts";
@@ -174,7 +174,7 @@ export class Plane {
     this.#world.log("warn", "control plane killed");
   }
 
-  /** Its disk is lost; only for one that is dead. */
+  /** Its disk is lost; only while the process is dead. */
   wipe(): void {
     this.#database.close();
     this.#database = MemoryDatabase.empty();
@@ -203,7 +203,7 @@ export class Plane {
     return takeReport(life.ports, principal, report);
   }
 
-  /** A request of an administrator; `null` while nobody answers. */
+  /** A request of an administrator; `null` while the process is dead or paused. */
   async request(method: string, path: string, body?: unknown): Promise<Response | null> {
     const life = this.#life;
     if (life === null || this.#paused) return null;
@@ -218,7 +218,7 @@ export class Plane {
   }
 }
 
-/** The server, with what the product writes there counted; hanging up ends only its own line. */
+/** The server, with what the product writes there counted; `close` leaves the server open. */
 function counting(api: KubeApi, metrics: Metrics): KubeApi {
   return {
     call: async (request) => {

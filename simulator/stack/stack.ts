@@ -1,7 +1,7 @@
 /**
- * A simulated run without its story: clouds, machines with the production agent, and the production
- * control plane, on one clock. Nodes are read through the control plane's own API; machines are
- * changed here.
+ * A simulated run without its story: clouds, machines with the production agent, and the
+ * production control plane, on one clock. Nodes are read through the control plane's API; machines
+ * are changed directly.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
@@ -27,7 +27,7 @@ import type { Time } from "./time.ts";
 /** An unanswered report is dropped after this, as by the agent's transport. */
 const DEADLINE_MS = 10_000;
 /** How often idle machines are looked for. */
-const LULL_MS = 2_000;
+const IDLE_LOOK_MS = 2_000;
 /** CPU time of an activation for each node: what a large fleet adds to a detection. */
 const WORK_PER_NODE_MS = 0.07;
 
@@ -68,7 +68,7 @@ export type StackEvents = {
 export class Stack {
   readonly time: Time;
   readonly plane: Plane;
-  readonly lull: IdleMachines;
+  readonly idle: IdleMachines;
   readonly population: Population;
   readonly clouds: ReadonlyMap<string, SimCloud>;
   /** `null` = the machines join no cluster. */
@@ -111,7 +111,7 @@ export class Stack {
       kube: this.kube === null ? null : { api: this.kube.api, seed: options.seed },
       workMs: options.nodes.length * WORK_PER_NODE_MS,
       committed: (change) => this.#committed(change),
-      before: () => this.lull.refresh(),
+      before: () => this.idle.refresh(),
       log: (level, message, fields) => {
         const more = fields === undefined ? "" : ` ${JSON.stringify(fields)}`;
         events.log(null, `${level} ${message}${more}`);
@@ -119,7 +119,7 @@ export class Stack {
     });
     const { heartbeatIntervalMs, healthCheckIntervalMs, sampleIntervalMs } = config.server;
     const quietMs = 2 * Math.max(heartbeatIntervalMs, healthCheckIntervalMs, sampleIntervalMs);
-    this.lull = new IdleMachines(time, this.plane, heartbeatIntervalMs, quietMs);
+    this.idle = new IdleMachines(time, this.plane, heartbeatIntervalMs, quietMs);
     this.population = new Population({
       clock: time,
       deliver: (machine, report) => this.#deliver(machine, report),
@@ -217,19 +217,19 @@ export class Stack {
 
   #committed(change: Change): void {
     this.#options.events.committed(change);
-    for (const node of change.nodes) this.lull.changed(node);
+    for (const node of change.nodes) this.idle.changed(node);
   }
 
   #stirred(machine: Machine): void {
-    this.lull.takeUp(machine);
+    this.idle.resume(machine);
     this.#awake.add(machine);
   }
 
   #idleSoon(): void {
-    this.time.after(LULL_MS, () => {
+    this.time.after(IDLE_LOOK_MS, () => {
       if (this.#stopped) return;
       for (const machine of this.#awake) {
-        this.lull.consider(machine, this.#samples.get(machine) ?? null);
+        this.idle.consider(machine, this.#samples.get(machine) ?? null);
       }
       this.#idleSoon();
     });

@@ -1,7 +1,6 @@
 /**
- * The pods of one group in a simulated cluster: the controller that makes what is missing, the
- * scheduler that finds a Node for it, and the kubelet's part until it is ready. All of them look
- * once a beat, which is about what they take in a cluster.
+ * One pod group of a simulated cluster: its controller, the scheduler that places its pods, and
+ * the kubelet until a pod is ready. Each acts once a beat, about as fast as in a real cluster.
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { FakeKube } from "../cluster/fake.ts";
@@ -71,7 +70,7 @@ export class Workload {
     switch (kind) {
       case "Deployment":
         return Array.from({ length: Math.max(0, replicas - staying) }, () => this.#next());
-      // Those of nobody are made once.
+      // Pods without a controller are created once.
       case "none":
         return Array.from({ length: Math.max(0, replicas - this.#serial) }, () => this.#next());
       case "StatefulSet":

@@ -1,13 +1,11 @@
-/**
- * The agents of a simulated world: what each would say now, as the report that a real one sends.
- */
+/** The agents of a simulated world: builds the report that each would send now. */
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { DrainSight } from "../../reconciler/core/fleet.ts";
 import type { Finding } from "../../schema/finding.ts";
 import type { BootId, NodeId, StreamId } from "../../schema/id.ts";
 import type { Report } from "../../schema/report.ts";
 
-/** What one simulated agent has to say. */
+/** State of one simulated agent. */
 export type Speaker = {
   readonly stream: StreamId;
   seq: number;
@@ -15,10 +13,10 @@ export type Speaker = {
   /** Findings not yet acknowledged. */
   spool: { seq: number; finding: Finding }[];
   active: string[];
-  /** On each of its GPUs; `null` = it cannot tell. */
+  /** On each of its GPUs; `null` = unknown. */
   processes: number | null;
   registered: boolean;
-  /** The pool that it names, as `--pool` says. */
+  /** The pool of `--pool`. */
   pool?: string;
   /** Its GPUs, which no other machine has. */
   uuids: string[];
@@ -86,7 +84,7 @@ export function logXid(agent: Speaker, code: number, gpu: number, wallMs: number
   agent.spool.push({ seq: agent.seq, finding });
 }
 
-/** What the agent of node `id` says at wall milliseconds; `isSampled` = with what it measured. */
+/** The report of node `id` at wall milliseconds; `isSampled` = with a sample. */
 export function reportOf(id: string, agent: Speaker, wallMs: number, isSampled = true): Report {
   const at = new Date(wallMs).toISOString();
   const gpus = agent.uuids.map((uuid, index) => ({ index, uuid }));

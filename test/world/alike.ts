@@ -1,4 +1,4 @@
-/** A map that answers the same for every key: what a test says of all nodes at once. */
+/** A map with the same value for every key: one answer for all nodes. */
 export function alike<K, V>(value: V | undefined): ReadonlyMap<K, V> {
   return new Alike<K, V>(value);
 }

@@ -1,7 +1,4 @@
-/**
- * Something between the control plane and its scheduler: it is given every call that carries a
- * fence, and everything else passes through.
- */
+/** Wraps a scheduler: intercepts every call that carries a fence and passes the rest through. */
 import type { Fence } from "../../reconciler/core/provider.ts";
 import type { Scheduler, SchedulerAnswer } from "../../reconciler/core/scheduler.ts";
 

@@ -1,6 +1,6 @@
 /**
- * One node, asked what should become of it: `decide` over a fleet of it and the others that a test
- * names, with clear sight of everything unless told otherwise.
+ * Asks `decide` about one node: a fleet of it and the others that a test names. Everything is
+ * visible by default.
  */
 import type { Action } from "../../schema/action.ts";
 import type { Config, PoolConfig } from "../../schema/config.ts";
@@ -69,7 +69,7 @@ export type Setting = {
   facts?: readonly Fact[];
   operations?: readonly Operation[];
   sight?: View;
-  /** Wanted size; 4 unless told otherwise. */
+  /** Wanted size; default 4. */
   desired?: number;
   state?: Partial<PoolState>;
   pool?: Partial<PoolConfig>;

@@ -1,6 +1,6 @@
 /**
- * The words in which stories about a fleet in a Kubernetes cluster are told. Judged is what the API
- * server's journal and the cloud's say, in one order; never what the product believes.
+ * Helpers for stories about a fleet in a Kubernetes cluster. Checks use the journals of the API
+ * server and the cloud in one order, never the product's beliefs.
  */
 import type { KubeWrite } from "../../simulator/cluster/world.ts";
 import { NO_FAULT } from "../../simulator/cluster/fault.ts";
@@ -84,7 +84,7 @@ export function chronicle(world: World, instance: InstanceId, workloads: Workloa
     } else if (isPod && verb === "evict") steps.push({ at, what: "evict", uid });
     else if (isPod && verb === "delete" && by === "cluster") steps.push({ at, what: "gone", uid });
     else if (isPod && verb === "delete" && steps.at(-1)?.uid !== uid)
-      // What an eviction deletes is told as the eviction.
+      // A deletion by an eviction counts as the eviction.
       steps.push({ at, what: `delete pod by ${by}`, uid });
   }
   for (const entry of world.cloud.entries()) {

@@ -20,7 +20,7 @@ export type Point = { n: number; side: "b" | "a"; what: string };
 export class CrashInjector {
   /** Calls passed so far, over all lives. */
   count = 0;
-  /** What each passed call was, for a failing test to tell. */
+  /** Each passed call, for the message of a failing test. */
   readonly trail: string[] = [];
   dead = false;
   /** Sees every point that a living process passes, before it may die there. */
@@ -56,7 +56,7 @@ export class CrashInjector {
         if (name !== "execute" && name !== "batch" && name !== "migrate") return call;
         return (...args: unknown[]) =>
           this.pass(`sql.${String(name)}`, async () => {
-            // A disk takes time: who does not wait for it must be seen not to have waited.
+            // A disk takes time: a caller that does not await it must be caught.
             if (name === "batch") await turn();
             return call(...args);
           });
@@ -72,7 +72,7 @@ export class CrashInjector {
     return aroundScheduler(scheduler, ({ op }, call) => this.pass(`scheduler.${op}`, call));
   }
 
-  /** A port that never rejects: what dies in a call of it never hears the end of it. */
+  /** This port never rejects: a call that dies stays pending. */
   kube(api: KubeApi): KubeApi {
     return {
       call: (request) =>

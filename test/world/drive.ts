@@ -10,7 +10,7 @@ import type { VirtualClock } from "../../simulator/engine/clock.ts";
 export type RestOptions = {
   /** Activations without a rest after which it is called restless. */
   activationsMax: number;
-  /** Also goes on while something wakes the loop, not only while the plan acts. */
+  /** Continues while something wakes the loop, not only while the plan acts. */
   untilQuiet: boolean;
   /** Lets what the activation started run. */
   settle(): Promise<void>;

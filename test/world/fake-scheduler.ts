@@ -1,6 +1,6 @@
 /**
- * A scheduler in memory, for tests: it keeps what it was asked for, refuses a stale fence as a real
- * target with generations would, and can be told to refuse or to lose its answers.
+ * A scheduler in memory, for tests: records what it was asked, refuses a stale fence as a real
+ * target with generations does, and refuses or loses answers on demand.
  */
 import type { DrainSight } from "../../reconciler/core/fleet.ts";
 import type { Fence } from "../../reconciler/core/provider.ts";

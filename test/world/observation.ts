@@ -71,14 +71,14 @@ export type Live = {
   askedAt: number;
   landedAt: number;
   pricePerHour: number | null;
-  /** Put there by somebody else, whatever its tags say. */
+  /** Created by another party, whatever its tags are. */
   foreign: boolean;
   /** Its tags name nothing of ours, although they carry the fleet's mark. */
   decoy: boolean;
   /** Complete listings in a row without it, and when the first of them was answered. */
   absentListings: number;
   absentAt: number | null;
-  /** The cloud has said that it is gone: terminated, or absent twice, a settle apart. */
+  /** The cloud reported it gone: terminated, or absent twice, a settle time apart. */
   reportedGone: boolean;
 };
 
@@ -114,7 +114,7 @@ export type CloudFacts = {
 };
 
 export type Observation = {
-  /** The cloud's clock, which nobody sets; milliseconds. */
+  /** The cloud's clock, which never jumps; milliseconds. */
   now: number;
   /** The control plane's wall clock. */
   wall: number;

@@ -1,8 +1,8 @@
 /**
- * When it is worth looking at a simulated world again. Time in which nothing can happen is jumped
- * over: until something falls due in the cloud, in the plan, in an operation or on the clock, or an
- * agent has something to say. A world in which looking itself counts (an ask that is looked for, an
- * absence that is counted) is looked at each second.
+ * Computes when a simulated world must be looked at again: when something is due in the cloud, the
+ * plan, an operation or the clock, or an agent has news. Time without any is skipped. Where
+ * looking itself counts (a lookup of a request, a count of absences), the next look is in one
+ * second.
  */
 import type { NodeId } from "../../schema/id.ts";
 import type { World } from "./world.ts";
@@ -29,7 +29,7 @@ export function outlook(world: World): { dullMs: number; reportMs: number } {
   return { dullMs: Math.min(IDLE_MS, ...at.filter((ms) => ms > 0)), reportMs: newsMs(world) };
 }
 
-/** Whether another look at an unchanged cloud would tell the control plane something new. */
+/** Whether another look at an unchanged cloud brings news. */
 function isMoving(world: World): boolean {
   const { nodes, operations } = world.reconciler.fleet();
   if (operations.size > 0) return true;
@@ -47,7 +47,7 @@ function isMoving(world: World): boolean {
   return false;
 }
 
-/** An agent that just started speaks at once; one that was not acknowledged after a second. */
+/** A new agent reports at once; an unacknowledged one after a second. */
 function newsMs(world: World): number {
   const { nodes } = world.reconciler.fleet();
   for (const { id, phase, instance } of nodes.values()) {

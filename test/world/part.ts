@@ -19,7 +19,6 @@ import { newNode } from "../../reconciler/core/fold/new-node.ts";
 import { newPoolState } from "../../reconciler/core/fold/new-pool.ts";
 
 export const POOL = "p" as PoolName;
-/** An hour, a day: what most limits are told in. */
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
 
@@ -190,7 +189,7 @@ export const lastSessionOf = (openedAt: number, how: string, closedAt = openedAt
   how,
 });
 
-/** A node with an open session over what is held, one XID 48 unless told otherwise. */
+/** A node with an open session over what is held, one XID 48 by default. */
 export function sickOf(id: string, over: Partial<Node> = {}, held = [heldOf()]): Node {
   const node = nodeOf(id, { phase: { kind: "suspect", since: 0 }, session: sessionOf(), ...over });
   return { ...node, health: { ...node.health, verdict: "unhealthy", held, ...over.health } };

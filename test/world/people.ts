@@ -1,7 +1,7 @@
 /**
- * Hours of a fleet in a cluster, in which people and faults do what they like to it, drawn from one
- * seed. People are remembered here by what they really did to the objects, so that afterwards it
- * can be said whose word was kept.
+ * Hours of a fleet in a cluster under random acts of people and random faults, drawn from one
+ * seed. The real effect of each act on the objects is recorded, so that the test can check which
+ * intents were respected.
  */
 import { NO_FAULT } from "../../simulator/cluster/fault.ts";
 import type { KubeFault, StormStatus } from "../../simulator/cluster/fault.ts";

@@ -1,6 +1,6 @@
 /**
- * One whole replacement in a cluster, as what a crash or a freeze is put into: a fleet of two with
- * pods on both, an XID on the first, and what must be so when it is over, whoever died on the way.
+ * One whole replacement in a cluster, into which crashes and freezes are injected: a fleet of two
+ * with pods on both, an XID on the first, and what must hold at the end, whichever process died.
  */
 import type { Point } from "./crash-injector.ts";
 import { Crash, CrashInjector } from "./crash-injector.ts";
@@ -113,7 +113,7 @@ export function judgeReplacement(story: Replacement): string[] {
   const only = (what: string): void => {
     if (count(what) !== 1) out.push(`${what}: ${count(what)} times`);
   };
-  // The order to end it may be said again after its answer was lost; the machine ends once.
+  // The termination may be repeated after a lost answer; the machine ends once.
   only("terminated");
   only("delete Node by api");
   if (count("create Node by api") > 0) out.push("a Node was created");

@@ -37,7 +37,7 @@ ${extra}`;
 const configs = new Map<string, Config>();
 let builtin: CompiledPolicy | null = null;
 
-/** The configuration that a text says; the same object for the same text. */
+/** Parses a configuration; returns the same object for the same text. */
 export function configOnce(yaml: string): Config {
   const known = configs.get(yaml) ?? configOf(yaml);
   configs.set(yaml, known);

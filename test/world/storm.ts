@@ -1,7 +1,6 @@
 /**
- * A large fleet for stories about storms: agents speak all at once instead of one after the other,
- * quiet ones are only heard, policies change under the fleet, and what was done to it is counted
- * where it was done.
+ * A large fleet for storm stories: agents report all at once, quiet agents are only noted as
+ * present, policies change during the run, and effects are counted where they happen.
  */
 import { builtinPolicy } from "../../health/policy/builtin.ts";
 import { compilePolicy, hashRules, type CompiledPolicy } from "../../health/policy/compile.ts";
@@ -62,7 +61,7 @@ export async function openLarge(yaml: string, seed = 1): Promise<World> {
   return world;
 }
 
-/** Whether its report would say nothing that is not known: then it is only heard. */
+/** Whether its report has no news: then it is only noted as present. */
 function isDull(world: World, id: string): boolean {
   const { spool, active, registered } = world.agent(id);
   if (!registered || spool.length > 0 || active.length > 0) return false;

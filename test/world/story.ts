@@ -1,7 +1,7 @@
 /**
- * The words in which stories about a fleet in trouble are told: open one, order, resize, lose its
- * database, let its cloud lie; and what is looked at afterwards, which is the cloud's own record
- * and not what the product believes. Every world opened here is closed by `closeWorlds`.
+ * Helpers for stories about a fleet in trouble: open it, order, resize, lose its database, make
+ * its cloud lie. Checks use the cloud's own record, not the product's beliefs. `closeWorlds`
+ * closes every world opened here.
  */
 import { rmSync } from "node:fs";
 import * as v from "valibot";
@@ -104,7 +104,7 @@ export async function resize(world: World, desired: number): Promise<void> {
   });
 }
 
-/** From now on new machines never speak, as with a broken image. Ends with the returned call. */
+/** Agents of new machines stay silent, as with a broken image, until the returned call. */
 export function breakImage(world: World): () => void {
   const say = world.say.bind(world);
   const known = new Set(world.nodes().map((node): string => node.id));

@@ -12,8 +12,8 @@ import type { SchedulerState } from "./fake-scheduler.ts";
 import type { World } from "./world.ts";
 
 /**
- * Everything that outlives a control plane process, as plain data that nobody changes: any number
- * of worlds may go on from it.
+ * Everything that outlives a control plane process, as immutable data: any number of worlds may
+ * continue from it.
  */
 export type Universe = {
   database: Uint8Array;

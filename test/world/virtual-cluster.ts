@@ -24,9 +24,9 @@ const BEAT_MS = 5_000;
 export type ClusterOptions = {
   /** The Node's name of an instance. */
   nameOf?: (instance: InstanceId) => string;
-  /** Machines that join: all of them unless told. */
+  /** Machines that join; all by default. */
   joins?: (instance: InstanceId) => boolean;
-  /** What else a Node's status says at first; Ready, with its GPUs unless told. */
+  /** More of a Node's first status; Ready with its GPUs by default. */
   status?: (instance: InstanceId) => Readonly<Record<string, unknown>>;
   /** How the server is from the start, and what the product's account may not do there. */
   fault?: Partial<KubeFault>;
@@ -35,7 +35,7 @@ export type ClusterOptions = {
   random?: () => number;
 };
 
-/** One that `haunts` renews its lease although its cloud says that its machine is gone. */
+/** `haunts`: renews its lease although its cloud lists the machine as gone. */
 type Kubelet = { name: string; isUp: boolean; haunts: boolean };
 
 /** What of a body is looked at, whatever is sent. */
@@ -46,9 +46,9 @@ type Cloud = FakeControl & { entries(): readonly Entry[] };
 
 export class VirtualCluster {
   readonly kube: FakeKube;
-  /** What processes connect to: the server itself, unless somebody listens in between. */
+  /** The endpoint of processes: the server, unless a test wraps it. */
   api: KubeApi;
-  /** By instance: who has registered once. A Node that is deleted does not come back by itself. */
+  /** Registered kubelets by instance. A deleted Node does not come back by itself. */
   readonly kubelets = new Map<InstanceId, Kubelet>();
   readonly workloads: Workload[] = [];
   /** Every write that the product asked for, done or not. */
@@ -70,7 +70,6 @@ export class VirtualCluster {
     this.beat();
   }
 
-  /** Pods that somebody wants to run, from now on. */
   run(options: WorkloadOptions): Workload {
     const workload = new Workload(this.kube, this.clock, options);
     this.workloads.push(workload);
@@ -91,7 +90,7 @@ export class VirtualCluster {
     return this.options.nameOf?.(instance) ?? `gpu-${instance}`;
   }
 
-  /** The machine that a Node is, by what the Node says of itself. */
+  /** The machine of a Node, by its provider id. */
   instanceOf(name: string): InstanceId | null {
     const id = this.node(name)?.providerId?.split("/").at(-1);
     return id === undefined ? null : (id as InstanceId);
@@ -126,7 +125,7 @@ export class VirtualCluster {
     this.kube.cluster.setKubelet(kubelet.name, false);
   }
 
-  /** From now on the machine runs on, whatever its cloud says of it. */
+  /** From now on the machine keeps running although its cloud lists it as gone. */
   haunt(instance: InstanceId): void {
     const kubelet = this.kubelets.get(instance);
     if (kubelet !== undefined) kubelet.haunts = true;

@@ -1,7 +1,6 @@
 /**
- * Pods that somebody wants to run in a simulated cluster: the controller that starts what is
- * missing, and the scheduler that puts it where it may be. A pod that finds no room is not started
- * at all; it would only wait.
+ * A workload of a simulated cluster: its controller starts missing pods, its scheduler places
+ * them. A pod without room is not started at all, unless `pends`.
  */
 import type { FakeKube } from "../../simulator/cluster/fake.ts";
 import type { KubeNode, KubePod } from "../../reconciler/core/kubernetes/object.ts";
@@ -11,7 +10,7 @@ import type { VirtualClock } from "../../simulator/engine/clock.ts";
 
 export type WorkloadOptions = {
   name: string;
-  /** A DaemonSet has one on each Node, whatever is said here. */
+  /** Ignored for a DaemonSet, which has one on each Node. */
   replicas: number;
   kind?: "ReplicaSet" | "StatefulSet" | "DaemonSet";
   /** How many of them find room on one Node. */
@@ -71,7 +70,7 @@ export class Workload {
     return this.pods().filter((pod) => pod.node === node);
   }
 
-  /** Nobody wants them any more; what runs goes on until it is ended. */
+  /** Surplus pods run on until they are deleted. */
   scale(replicas: number): void {
     this.options.replicas = replicas;
   }
@@ -100,7 +99,7 @@ export class Workload {
     }
   }
 
-  /** A pod on this Node, whatever speaks against it: the scheduler decided a moment ago. */
+  /** A pod on this Node even if it is cordoned: the scheduler decided a moment before. */
   startOn(node: string): void {
     this.start(this.next(), node);
   }

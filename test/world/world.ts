@@ -1,7 +1,7 @@
 /**
- * A whole control plane on a clock of the test: production loop, fold, decide, act and store; a
- * cloud in memory that survives its crashes; agents that say what the test lets them say. Nothing
- * is mocked that production code decides with.
+ * A whole control plane on a test clock: production loop, fold, decide, act and store; a cloud in
+ * memory that survives its crashes; agents that report what the test sets. Nothing that production
+ * code decides with is mocked.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,7 +42,7 @@ export type { Universe, WorldOptions } from "./universe.ts";
 
 /** The heartbeat of `BASE`. */
 const REPORT_MS = 10_000;
-/** Activations after which a plan that still acts, or still hears answers, is wrong. */
+/** Activations after which a plan that still acts or gets answers is wrong. */
 const ACTIVATIONS_MAX = 100;
 
 export class World {
@@ -68,7 +68,7 @@ export class World {
   /** Monotonic instants of the next round of reports, and of the last one. */
   private reportAt = 0;
   private halted = false;
-  /** Grows with every word between an agent and the control plane. */
+  /** Counts messages between agents and the control plane. */
   said = 0;
   private lives = 0;
 
@@ -213,7 +213,7 @@ export class World {
     this.life?.stop();
   }
 
-  /** SIGCONT. The clock is somebody else's to move from here on: `advance` does not come back. */
+  /** SIGCONT. From here on another world moves the clock: `advance` throws. */
   goOn(): void {
     this.life?.goOn();
   }
@@ -250,7 +250,7 @@ export class World {
     logXid(this.agent(id), code, gpu, this.clock.wallMs());
   }
 
-  /** Every running instance's agent says what it has to say. */
+  /** Every running instance's agent reports. */
   async report(): Promise<void> {
     const list = await this.cloud.list();
     if (list.kind !== "ok") return;
@@ -304,7 +304,7 @@ export class World {
     }
   }
 
-  /** What drove a process that was stopped meanwhile ends here. */
+  /** Ends the driving of a process that was stopped meanwhile. */
   private checkHalted(): void {
     if (this.halted) throw new Error("this process is stopped");
   }
@@ -356,7 +356,7 @@ export class World {
     return this.events.filter((e) => e.node === id).map((e) => e.kind);
   }
 
-  /** Instances that the cloud itself says are live. */
+  /** Instances that are live in the cloud. */
   async live_instances(): Promise<string[]> {
     return this.cloud.reality().live.map((i) => i.tags["navarch-node"] ?? "?");
   }

@@ -1,7 +1,7 @@
 /**
- * Whether a story ended well, by the cloud's own record: never more live instances in a slot than
- * its workflow allows, none that nobody knows, none bought or ended beyond what was wanted. What
- * the control plane believes counts only where it must agree with the cloud.
+ * Judges a story by the cloud's own record: live instances per slot within the workflow's limit,
+ * no unknown instance, no purchase or end beyond those wanted. The control plane's belief counts
+ * only where it must agree with the cloud.
  */
 import type { Entry } from "../../../reconciler/provider/fake/entry.ts";
 import type { World } from "../../world/world.ts";

@@ -1,14 +1,13 @@
 /**
- * When two universes are the same: when every process that starts in them must do the same from
- * then on. So the key holds all that a starting process or the world around it can read, with each
- * instant as its distance from now, and leaves out what is only ever told: history rows, closed
- * operations, orders that were carried out, and the numbers that only count lives.
+ * When two universes are the same: every process that starts in them must act the same. The key
+ * holds all that a starting process or its world can read, with instants relative to now. It omits
+ * what is only displayed: history rows, closed operations, completed orders and counters of lives.
  */
 import type { MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import type { World } from "../../world/world.ts";
 import type { Story } from "./workflow.ts";
 
-/** What a starting process reads. `lease` only says which life is the newest. */
+/** What a starting process reads. `lease` only names the newest life. */
 const QUERIES = [
   "SELECT doc FROM node ORDER BY id",
   "SELECT doc FROM pool ORDER BY name",

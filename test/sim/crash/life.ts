@@ -120,7 +120,7 @@ class Deaths {
   }
 }
 
-/** Lives one life. Throws nothing: whatever goes wrong is told. */
+/** Lives one life. Never throws: failures are in `wrong`. */
 export async function live(cell: Cell, start: Start, options: LifeOptions): Promise<Life> {
   const { universe } = start;
   const injector = new CrashInjector();
@@ -142,8 +142,8 @@ export async function live(cell: Cell, start: Start, options: LifeOptions): Prom
     wrong.push(...unintended, ...deaths.wrong, ...(await silence(world, story, options.rested)));
     return { deaths: [...deaths.found.values()], wrong };
   } catch (error) {
-    const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { deaths: [...deaths.found.values()], wrong: [...deaths.wrong, told] };
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { deaths: [...deaths.found.values()], wrong: [...deaths.wrong, text] };
   } finally {
     await world.close();
   }

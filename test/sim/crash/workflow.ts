@@ -1,7 +1,7 @@
 /**
- * The workflows whose crashes are enumerated: what a fleet is like when each begins, what happens
- * to it, when it is over, and what may have been bought and ended by then. What people and
- * hardware do is part of the world, not of the control plane: it happens once, whoever dies.
+ * The workflows whose crashes are enumerated: the fleet before each, what happens to it, when it
+ * is over, and what may be bought and ended by then. Acts of people and hardware are part of the
+ * world: they happen once, whichever process dies.
  */
 import type { ProviderClass } from "../../../reconciler/core/provider.ts";
 import { emptyChange } from "../../../reconciler/core/store.ts";
@@ -27,7 +27,7 @@ export type Start =
   | { kind: "nothing" }
   /** `nodes` serve, and the process just stopped. `amid` changes what it left. */
   | { kind: "steady"; nodes: number; amid?: "database-lost" | "instance-deleted" }
-  /** The process died when the cloud had taken what it asked for and nobody knew. */
+  /** The process died after the cloud accepted its request, before it learned so. */
   | { kind: "bought-unknown" };
 
 export type Workflow = {
@@ -56,7 +56,7 @@ pools:
 `;
 }
 
-/** Serving, and known to be whose: an agent that came before its machine serves for nobody. */
+/** Serving on a known instance: an agent that came before its machine does not count. */
 export function servingNodes(world: World): number {
   return world.nodes().filter((n) => n.phase.kind === "serving" && n.instance !== null).length;
 }

@@ -1,8 +1,8 @@
 /**
- * A process that is frozen instead of killed: it stops at a point, another takes over on the same
- * database when its lease has run out, and at some point of that one's life the frozen one goes on
- * with what it was doing. Its late write must be refused and its late call must be a replay, or be
- * refused, or (at a tag-only cloud, which can refuse nothing) leave one surplus that is ended.
+ * A frozen process: it stops at one point, another takes over on the same database after the lease
+ * expires, and the frozen one resumes at some point of the other's life. Its late write must be
+ * refused; its late call must be a replay, be refused, or (at a tag-only cloud, which cannot
+ * refuse) leave one surplus that is ended.
  */
 import { settle } from "../../../simulator/engine/clock.ts";
 import { CrashInjector } from "../../world/crash-injector.ts";
@@ -33,7 +33,7 @@ export type Freeze = {
   /** The point of the first life at which it freezes, counted from the end of its start. */
   at: number;
   side: "b" | "a";
-  /** The point of the second life at which the first goes on; never, if it is over before. */
+  /** The point of the second life at which the first resumes; never, if it ends before. */
   thawAt: number;
 };
 
@@ -88,7 +88,7 @@ export async function freeze(
     );
     out.held = await Promise.race([frozen.promise, life]);
     if (out.held === null) return out;
-    // Whatever was moving the clock for it comes to its end before somebody else does.
+    // Its own driver of the clock ends before another one starts.
     for (let i = 0; i < 20; i++) await settle();
     await first.clock.pass(TAKEOVER_MS);
     led = false;
@@ -149,8 +149,8 @@ async function takeOver(
     second.company = null;
     out.wrong.push(...(await silence(second, story, from.rested)));
   } catch (error) {
-    const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    out.wrong.push(`${told}\n${stateOf(second)}`);
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    out.wrong.push(`${text}\n${stateOf(second)}`);
   } finally {
     await second.close();
   }

@@ -1,6 +1,6 @@
 /**
- * The agents of a simulated fleet, one for each machine that runs: when each speaks, and what work
- * is on its machine. Heartbeats fall on the grid of the simulation.
+ * The agents of a simulated fleet, one per running machine: when each reports, and which work its
+ * machine has. Heartbeats fall on the simulation's grid.
  */
 import type { InstanceId, NodeId } from "../../../schema/id.ts";
 import { newSpeaker, type Speaker } from "../../world/agent.ts";
@@ -12,7 +12,7 @@ export type Agent = Speaker & {
   /** Monotonic instants, as all in this file. */
   readonly startedAt: number;
   readonly offsetMs: number;
-  /** Says nothing in this stretch; beats before it were heard. */
+  /** Silent in this interval; beats before it arrived. */
   quietFrom: number;
   quietUntil: number;
   /** The newest beat that was passed on to the presence without a report. */
@@ -52,18 +52,18 @@ export function newAgent(
 
 export const isQuiet = (agent: Agent, at: number): boolean => agent.quietUntil > at;
 
-/** Says nothing from `at` on, for so long; a stretch that is open already grows. */
+/** Silences it from `at` for `forMs`; extends an open interval. */
 export function silence(agent: Agent, at: number, forMs: number): void {
   if (!isQuiet(agent, at)) agent.quietFrom = at;
   agent.quietUntil = Math.max(agent.quietUntil, at + forMs);
 }
 
-/** The newest beat at or before `at` of an agent that speaks all the time. */
+/** The newest beat at or before `at` of an agent that is never silent. */
 function beatBefore(agent: Agent, at: number, heartbeatMs: number): number {
   return at - ((((at - agent.offsetMs) % heartbeatMs) + heartbeatMs) % heartbeatMs);
 }
 
-/** The newest beat that could be heard at `at`, or `null`. */
+/** The newest beat that had arrived at `at`, or `null`. */
 export function lastBeat(agent: Agent, at: number, heartbeatMs: number): number | null {
   let beat = beatBefore(agent, at, heartbeatMs);
   if (beat >= agent.quietFrom && beat < agent.quietUntil)

@@ -1,8 +1,7 @@
 /**
- * What may go wrong in a simulated fleet, as data. A story is its seed and its list of faults; each
- * fault carries every choice that it needs, so that a story with one fault less is the same story
- * otherwise. Whom a fault meets is said by a number that is resolved when it happens, among those
- * who can be met then.
+ * Faults of a simulated fleet, as data. A story is its seed and its list of faults. Each fault
+ * carries every choice it needs, so that removing one leaves the rest of the story unchanged. Its
+ * target is a number that is resolved when the fault happens.
  */
 import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
 
@@ -17,7 +16,7 @@ export type What =
   | { kind: "xid"; who: number; code: number }
   /** Many at once: a rack, a driver, a rule. */
   | { kind: "storm"; who: number; count: number; code: number; overMs: number }
-  /** One agent says nothing for a while. */
+  /** One agent is silent for a while. */
   | { kind: "silence"; who: number; forMs: number }
   /** A share of the fleet is cut off. */
   | { kind: "cut"; share: number; forMs: number }

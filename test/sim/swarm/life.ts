@@ -1,7 +1,6 @@
 /**
- * The control plane of a simulated fleet: one process at a time on a database that outlives it. The
- * loop, the ingest and the store are production's; what is put between them and the world only
- * watches, and kills.
+ * The control plane of a simulated fleet: one process at a time on a database that outlives it.
+ * Loop, ingest and store are production's; the wrappers around its ports only watch and kill.
  */
 import { compiledBuiltin } from "../../../health/policy/builtin.ts";
 import type { Clock } from "../../../reconciler/core/clock.ts";

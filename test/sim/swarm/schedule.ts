@@ -1,7 +1,6 @@
 /**
- * Draws the faults of a story from its seed. GPU faults come at the rate that large fleets publish;
- * everything else comes more often than in life, because a story is to be eventful: about as often
- * for a small fleet as for a large one.
+ * Draws a story's faults from its seed. GPU faults come at the rate that large fleets publish. All
+ * other faults come more often than in reality, about equally often for small and large fleets.
  */
 import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
 import { type Fault, type HumanAct, nameOf, type What } from "./fault.ts";

@@ -1,6 +1,6 @@
 /**
- * One story from its beginning to its quiet end: the fleet comes up, its faults happen, they stop,
- * and then everything must be well within a bounded time, and nothing may be written any more.
+ * One story from start to quiet end: the fleet comes up, its faults happen and stop, and then
+ * everything must become well within a bound and writes must stop.
  */
 import { type Fault, nameOf } from "./fault.ts";
 import type { Shape } from "./shape.ts";
@@ -123,7 +123,7 @@ function whyNotWell(swarm: Swarm): string {
     if (node.phase.kind !== "serving" || node.session !== null)
       return `${node.id} is ${node.phase.kind}, ${waitOf(swarm, node.id)}`;
     if (node.cordon.human !== null) return `${node.id} is cordoned by a person`;
-    // Advice that ends by itself is told when it ends.
+    // Advice that expires is reported when it ends.
     if (node.health.held.some(({ judgement }) => typeof judgement.hold === "object"))
       return `${node.id} holds evidence for a time`;
     serving.set(node.pool ?? "", (serving.get(node.pool ?? "") ?? 0) + 1);

@@ -55,9 +55,9 @@ export class Swarm {
   downMs = 5_000;
   /** The cloud's lists may lie until then; monotonic. */
   doubtUntil = 0;
-  /** Everybody could be seen and heard since then. */
+  /** Everything is observable since then. */
   private fairSince = 0;
-  /** Beats at or before this were not heard by this process. */
+  /** This process missed beats at or before this. */
   private deafUntil = -1;
   readonly found: Found[] = [];
   /** Every event in order, for comparing two paces. */
@@ -79,7 +79,7 @@ export class Swarm {
     this.sizes = shape.pools.map((pool) => pool.size);
     this.config = this.readConfig();
     const random = openStream(shape.seed, "cloud");
-    // The cloud's clock is its own: nobody sets it.
+    // The cloud has a clock of its own, which never jumps.
     const clock = {
       wallMs: () => this.base + this.clock.monoMs(),
       after: (ms: number, work: () => void) => void this.clock.after(ms, work),
@@ -268,7 +268,7 @@ export class Swarm {
     };
   }
 
-  /** Who has something to say says it; of the others it is only known that they were heard. */
+  /** Agents with news report; the others are only noted as present. */
   private async speak(): Promise<void> {
     const { running } = this.life;
     if (running === null) return;
@@ -330,7 +330,7 @@ export class Swarm {
     for (const agent of this.agents.values()) agent.noted = -1;
   }
 
-  /** SIGSTOP: time passes for everybody else. */
+  /** SIGSTOP: time passes without the process. */
   async pause(ms: number): Promise<void> {
     if (!this.life.isUp()) return;
     this.clock.sleepThrough(this.gridAt(this.now() + ms) - this.now());
@@ -361,7 +361,7 @@ export class Swarm {
     }
   }
 
-  /** Its machine is off: what it said before was heard. */
+  /** Its machine is off: earlier beats have arrived. */
   private fallSilent(id: InstanceId, at: number): void {
     const agent = this.agents.get(id);
     this.agents.delete(id);
@@ -370,7 +370,7 @@ export class Swarm {
     this.note(agent, beat, this.now());
   }
 
-  /** The presence is told of a beat that was heard without a report. */
+  /** Notes a beat that arrived without a report. */
   private note(agent: talk.Agent, beat: number | null, at: number): void {
     const { running } = this.life;
     if (running === null || beat === null || beat <= agent.noted || beat <= this.deafUntil) return;

@@ -1,6 +1,6 @@
 /**
- * Carries out one fault of a story. Whom it meets is chosen now, among those who are there, by the
- * number that the fault brought along; when nobody is there, nothing happens.
+ * Carries out one fault of a story. The fault's number selects its target among those that exist
+ * now; without one, nothing happens.
  */
 import * as v from "valibot";
 import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
@@ -89,7 +89,7 @@ export class Trouble {
     }
   }
 
-  /** Everything that goes on by itself ends now. */
+  /** Ends every lasting fault. */
   calm(): void {
     const { swarm } = this;
     this.windows.clear();
@@ -222,7 +222,7 @@ export class Trouble {
     await this.resize();
   }
 
-  /** People ask for the sizes they want; after a lost database they have to say it again. */
+  /** People order the sizes they want, again after a lost database. */
   async resize(): Promise<void> {
     const { swarm } = this;
     const process = swarm.life.running;
@@ -242,7 +242,7 @@ export class Trouble {
     }
   }
 
-  /** A person looks at what waits for people: held nodes, and drains that nobody finished. */
+  /** A person handles what waits for people: held nodes and unfinished drains. */
   async tidy(all = false): Promise<void> {
     await this.resize();
     for (const node of [...this.swarm.watch.rows.nodes.values()]) {
@@ -257,7 +257,7 @@ export class Trouble {
     }
   }
 
-  /** Live instances that somebody else put there: people take their own away again. */
+  /** Live instances of other parties, which remove them again. */
   foreignInstances(): InstanceId[] {
     return [...this.swarm.watch.live.values()].filter((one) => one.foreign).map((one) => one.id);
   }

@@ -1,5 +1,5 @@
 /**
- * Computes when something can change next; quiet heartbeats are skipped, not sent. A differential
+ * Computes when something can change next; quiet heartbeats are skipped. A differential
  * test that runs every step and every heartbeat finds what this misses. Pure except for reading.
  */
 import type { Presence } from "../../../reconciler/runtime/presence.ts";
@@ -85,7 +85,7 @@ function wakeOf(node: Node, now: Now): number {
   if (instance !== null && instance.absentSince !== null) {
     if (wall - instance.absentSince < ABSENT_MS + now.cloud.settleMs) return mono + stepMs;
   }
-  // The cloud has moved on, and the next listing will tell.
+  // The cloud's state differs: the next listing shows it.
   const live = instance === null ? undefined : now.cloud.live.get(instance.id);
   const state = live?.state ?? "terminated";
   if (instance !== null && instance.state !== state && instance.absentSince === null)
@@ -101,8 +101,8 @@ function wakeOf(node: Node, now: Now): number {
 }
 
 /**
- * Whether the agent's next heartbeat is more than a sign of life: at least whenever the ingest says
- * so. `wall` is the control plane's.
+ * Whether the agent's next heartbeat is more than a sign of life; true at least whenever the ingest
+ * treats it so. `wall` is the control plane's.
  */
 export function isLoud(agent: Agent, node: Node | undefined, wall: number): boolean {
   if (!agent.registered || agent.spool.length > 0) return true;
@@ -114,7 +114,7 @@ export function isLoud(agent: Agent, node: Node | undefined, wall: number): bool
   return !lastCheckClean || held.some((one) => !isLasting(one, wall));
 }
 
-/** Held whatever a clean check says. */
+/** Held in spite of a clean check. */
 function isLasting({ judgement, lastAt, resetSeen }: HeldFinding, wall: number): boolean {
   const { hold } = judgement;
   if (typeof hold === "object") return wall < lastAt + hold.forMs - WINDOW_END_MS;
