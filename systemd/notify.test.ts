@@ -19,16 +19,16 @@ describe("openServiceManager()", () => {
   test.each([join(folder, "notify"), named])("talks to %s", (address) => {
     const far = listen(address);
     const manager = open(address);
-    expect(manager.tell({ ready: true, status: "8 GPUs" })).toBe(true);
+    expect(manager.notify({ ready: true, status: "8 GPUs" })).toBe(true);
     expect(far.next()).toBe("READY=1\nSTATUS=8 GPUs");
-    expect(manager.tell({ watchdog: true })).toBe(true);
+    expect(manager.notify({ watchdog: true })).toBe(true);
     expect(far.next()).toBe("WATCHDOG=1");
-    expect(manager.tell({ stopping: true })).toBe(true);
+    expect(manager.notify({ stopping: true })).toBe(true);
     expect(far.next()).toBe("STOPPING=1");
     expect(far.next()).toBeNull();
     far.close();
     // Nobody there any more: an answer, not an exception and no signal.
-    expect(manager.tell({ watchdog: true })).toBe(false);
+    expect(manager.notify({ watchdog: true })).toBe(false);
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -37,12 +37,12 @@ describe("openServiceManager()", () => {
     const manager = open(`${named}-full`);
     const beganMs = performance.now();
     let sent = 0;
-    while (sent < 100_000 && manager.tell({ watchdog: true })) sent += 1;
+    while (sent < 100_000 && manager.notify({ watchdog: true })) sent += 1;
     // The kernel's queue is some hundreds of datagrams; the point is that it ended.
     expect(sent).toBeLessThan(100_000);
     expect(performance.now() - beganMs).toBeLessThan(5_000);
     expect(far.next()).toBe("WATCHDOG=1");
-    expect(manager.tell({ watchdog: true })).toBe(true);
+    expect(manager.notify({ watchdog: true })).toBe(true);
     far.close();
   });
 

@@ -1,35 +1,33 @@
 /**
- * Words to the service manager, sd_notify(3): that a program is ready, how it is doing, and that it
- * still makes progress. Without `NOTIFY_SOCKET` there is nobody to talk to and nothing is loaded.
- * Nothing here waits or throws: a word that cannot be delivered is told by the answer, and the
- * caller's next word comes soon.
+ * Notifies the service manager, sd_notify(3): readiness, status and progress of a program. Without
+ * `NOTIFY_SOCKET` nothing is loaded. Nothing here waits or throws: the answer says whether a
+ * notification was delivered.
  *
  * Adapter: a unix datagram socket of libc, because the runtime has none of that kind.
  */
 import { dlopen } from "bun:ffi";
 
-/** What may be said at once; sd_notify(3) names each field. */
+/** One notification; sd_notify(3) describes each field. */
 export type Notice = {
-  /** Start-up is over: `systemctl start` returns. */
+  /** Start-up is complete: `systemctl start` returns. */
   ready?: true;
   /** Configuration is being read again; the value is CLOCK_MONOTONIC in microseconds. */
   reloadingAtUs?: number;
-  /** Progress was made. Never said by a bare timer: a stuck program must stop saying it. */
+  /** Keep-alive. Never sent by a bare timer: a stuck program must not send it. */
   watchdog?: true;
-  /** The program is on its way out. */
   stopping?: true;
   /** One line for `systemctl status`. */
   status?: string;
 };
 
 export type ServiceManager = {
-  /** Progress must be told at least this often, or the program is ended; `null`: never. */
+  /** The longest time between keep-alives; `null`: no watchdog. */
   watchdogMs: number | null;
-  /** True if the manager has it. False if its queue is full: say it again later. */
-  tell(notice: Notice): boolean;
+  /** True if delivered; false if the manager's queue is full. */
+  notify(notice: Notice): boolean;
 };
 
-/** What the manager puts into the environment (systemd.exec(5), sd_watchdog_enabled(3)). */
+/** Variables of the manager (systemd.exec(5), sd_watchdog_enabled(3)). */
 export type ManagerEnv = {
   NOTIFY_SOCKET?: string | undefined;
   WATCHDOG_USEC?: string | undefined;
@@ -37,10 +35,10 @@ export type ManagerEnv = {
 };
 
 export type ManagerAnswer =
-  /** Started by hand, or by something else than systemd. */
+  /** Not started by systemd. */
   | { kind: "none" }
   | { kind: "manager"; manager: ServiceManager }
-  /** A supervisor waits for notifications that cannot be sent: worth a log line. */
+  /** The manager expects notifications that cannot be sent. */
   | { kind: "failed"; message: string };
 
 /** `sun_path` of unix(7); a path needs one of these bytes for its terminating zero. */
@@ -48,7 +46,7 @@ const PATH_BYTES_MAX = 108;
 /** Longer lines are cut off where they are shown. */
 const STATUS_LENGTH_MAX = 240;
 
-/** glibc, then musl by processor. The process has one of them loaded: none is searched for. */
+/** glibc, then musl by architecture; the process has one of them loaded. */
 const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
 const SIGNATURES = {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -57,10 +55,10 @@ const SIGNATURES = {
 /** `<bits/socket.h>` of x86-64 and arm64 Linux, which agree on all of these. */
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 0o2_000_002;
-/** No signal if nobody listens; no waiting if the manager is too busy to read its queue. */
+/** No signal without a listener, and no waiting for a full queue. */
 const MSG_NOSIGNAL_DONTWAIT = 0x4040;
 
-/** The manager that started the process `pid`, if one did and can be reached. */
+/** The manager that started the process `pid`. */
 export function openServiceManager(env: ManagerEnv, pid: number): ManagerAnswer {
   const { NOTIFY_SOCKET: socket = "" } = env;
   if (socket === "") return { kind: "none" };
@@ -68,10 +66,10 @@ export function openServiceManager(env: ManagerEnv, pid: number): ManagerAnswer 
   if (address === null) return { kind: "failed", message: "NOTIFY_SOCKET is no unix address" };
   try {
     const send = openSocket();
-    const tell = (notice: Notice) => send(Buffer.from(formatNotice(notice)), address);
-    return { kind: "manager", manager: { watchdogMs: readWatchdog(env, pid), tell } };
+    const notify = (notice: Notice) => send(Buffer.from(formatNotice(notice)), address);
+    return { kind: "manager", manager: { watchdogMs: readWatchdog(env, pid), notify } };
   } catch (cause) {
-    // Without the JIT there are no foreign calls, and without libc nothing to call.
+    // Without the JIT or libc there are no foreign calls.
     return { kind: "failed", message: cause instanceof Error ? cause.message : String(cause) };
   }
 }
@@ -84,7 +82,7 @@ export function readWatchdog(env: ManagerEnv, pid: number): number | null {
   return Number(usec) / 1_000;
 }
 
-/** One field a line. A line end inside the status would begin another field. */
+/** One field a line; a line end in the status would begin another field. */
 export function formatNotice(notice: Notice): string {
   const { ready, reloadingAtUs, watchdog, stopping, status } = notice;
   const lines: string[] = [];
@@ -112,13 +110,11 @@ export function encodeAddress(socket: string): Buffer | null {
   return Buffer.concat([new Uint8Array(new Uint16Array([AF_UNIX]).buffer), name]);
 }
 
-type Send = (text: Buffer, address: Buffer) => boolean;
-
-/** Throws if libc or foreign calls are not to be had, or no socket is. */
-function openSocket(): Send {
+/** Throws without libc, foreign calls or a socket. */
+function openSocket(): (text: Buffer, address: Buffer) => boolean {
   const { socket, sendto } = openLibc();
   const fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
-  if (fd < 0) throw new Error("no unix datagram socket is to be had");
+  if (fd < 0) throw new Error("cannot open a unix datagram socket");
   return (text, address) => {
     const sent = sendto(fd, text, text.length, MSG_NOSIGNAL_DONTWAIT, address, address.length);
     return Number(sent) === text.length;

@@ -106,7 +106,7 @@ describe("Progress.stuck()", () => {
       await probed();
       clock.pass(20_000);
     }
-    expect(progress.stuck()).toBe("no report was tried for 120 s");
+    expect(progress.stuck()).toBe("no report was sent for 120 s");
   });
 
   test("allows what the control plane has ordered, from the moment it has", async () => {
@@ -140,14 +140,14 @@ const VIEW = {
 function attended(watchdogMs: number | null) {
   const heard: Notice[] = [];
   const state = { full: false, errors: 0 };
-  const tell = (notice: Notice): boolean => {
+  const notify = (notice: Notice): boolean => {
     if (!state.full) heard.push(notice);
     return !state.full;
   };
   const { clock, progress, probed } = world();
   const log = () => void state.errors++;
   const view = () => VIEW;
-  const parts = { manager: { watchdogMs, tell }, clock, progress, view, log };
+  const parts = { manager: { watchdogMs, notify }, clock, progress, view, log };
   const watchdog = startWatchdog(parts);
   return { heard, state, clock, probed, watchdog, fed: () => count(heard) };
 }
@@ -183,7 +183,7 @@ describe("attend()", () => {
     const { heard, clock, watchdog } = attended(30_000);
     watchdog.stop();
     clock.pass(600_000);
-    expect(heard.at(-1)).toEqual({ stopping: true, status: "saying goodbye" });
+    expect(heard.at(-1)).toEqual({ stopping: true, status: "sending the last report" });
   });
 });
 
@@ -195,7 +195,7 @@ describe("formatStatus()", () => {
       "1 simulated GPU; reporting",
     );
     expect(formatStatus(view({ unresponsive: true, spool: { depth: 3 } }), "unreachable")).toBe(
-      "the driver does not answer; the control plane is away, 3 findings kept",
+      "the driver does not answer; the control plane is unreachable, 3 findings kept",
     );
   });
 });

@@ -1,8 +1,7 @@
 /**
- * Does the agent get on? It does as long as each of its two loops did something within the time
- * that it may take: the probe loop got an answer, whatever it was, and the sender tried a report
- * and ended the try. A hung driver and a lost control plane are answers; only a loop that stands
- * still is none. Pure but for its memory.
+ * Detects a stuck agent: the probe loop must get an answer, and the sender must finish an attempt,
+ * each within its limit. A hung driver and an unreachable control plane are answers. Pure but for
+ * its memory.
  */
 import type { AgentConfig } from "../../schema/report.ts";
 import { boundCadence, CADENCE } from "../report/cadence.ts";
@@ -10,14 +9,11 @@ import { PAUSE_MS } from "../report/delivery.ts";
 import type { Clock, Nvml, SendAnswer, Sender } from "../port.ts";
 import { SEND_TIMEOUT_MS } from "../report/send.ts";
 
-/**
- * How late a loop may be before it counts as stuck. A machine whose cores are all taken runs timers
- * seconds late; what this costs is that a real stop is found so much later.
- */
+/** Tolerance for late timers: a fully loaded machine runs them seconds late. */
 const SLACK_MS = 10_000;
-/** A sample waits for a check that is under way: 8 s to start in, then its own deadline. */
+/** A sample waits for a running check: 8 s for its start, then its own deadline. */
 const PROBE_MS = 13_000;
-/** The authority to trust, joining, connecting, asking: each with its own deadline, in a row. */
+/** Fetching the authority, joining, connecting, sending: each with its own deadline. */
 const SEND_MS = 4 * SEND_TIMEOUT_MS;
 
 export class Progress {
@@ -25,10 +21,10 @@ export class Progress {
   #cadence: AgentConfig = CADENCE;
   #probedMs: number;
   #sentMs: number;
-  /** Since when a report is under way. */
+  /** Start of the attempt under way. */
   #sendingMs: number | null = null;
   #begun: () => void = () => {};
-  /** What became of the last report; `null` before the first. */
+  /** Answer to the last report; `null` before the first. */
   lastAnswer: SendAnswer["kind"] | null = null;
 
   constructor(clock: Clock) {
@@ -37,28 +33,27 @@ export class Progress {
     this.#sentMs = clock.monoMs();
   }
 
-  /** `begun` is called once, by the first answer of the probe loop from now on. */
+  /** Calls `begun` once, at the next answer of the probe loop. */
   whenBegun(begun: () => void): void {
     this.#begun = begun;
   }
 
-  /** Why the agent does not get on, or `null` while it does. */
+  /** Why the agent is stuck, or `null`. */
   stuck(): string | null {
     const now = this.#clock.monoMs();
     const { sample_ms, heartbeat_ms } = this.#cadence;
-    const print = (what: string, sinceMs: number) => `${what} ${Math.round(sinceMs / 1_000)} s`;
-    const unprobed = now - this.#probedMs;
-    if (unprobed > sample_ms + PROBE_MS + SLACK_MS) return print("no probe for", unprobed);
-    if (this.#sendingMs !== null) {
-      const sending = now - this.#sendingMs;
-      return sending > SEND_MS + SLACK_MS ? print("a report is under way for", sending) : null;
-    }
-    const unsent = now - this.#sentMs;
-    const mostMs = heartbeat_ms + PAUSE_MS.max + SLACK_MS;
-    return unsent > mostMs ? print("no report was tried for", unsent) : null;
+    const late = (what: string, sinceMs: number, mostMs: number) => {
+      const ms = now - sinceMs;
+      return ms > mostMs + SLACK_MS ? `${what} ${Math.round(ms / 1_000)} s` : null;
+    };
+    const unprobed = late("no probe for", this.#probedMs, sample_ms + PROBE_MS);
+    if (unprobed !== null) return unprobed;
+    const sendingMs = this.#sendingMs;
+    if (sendingMs !== null) return late("a report is under way for", sendingMs, SEND_MS);
+    return late("no report was sent for", this.#sentMs, heartbeat_ms + PAUSE_MS.max);
   }
 
-  /** The same library, with an eye on its answers. */
+  /** The same library; notes its answers. */
   followNvml(nvml: Nvml): Nvml {
     const seen = <T>(answer: T): T => {
       this.#probedMs = this.#clock.monoMs();
@@ -76,7 +71,7 @@ export class Progress {
     };
   }
 
-  /** The same way to the control plane, with an eye on its calls and on the cadence it orders. */
+  /** The same sender; notes attempts and the ordered cadence. */
   followSender(sender: Sender): Sender {
     return {
       send: async (report) => {
@@ -98,7 +93,7 @@ export class Progress {
     };
   }
 
-  /** A new one begins a new count: under the old one a loop may have rested longer than it may. */
+  /** A new cadence restarts the limits: under the old one, a longer pause was correct. */
   #setCadence(config: AgentConfig): void {
     const next = boundCadence(config);
     if (Bun.deepEquals(next, this.#cadence)) return;

@@ -1,7 +1,7 @@
 /**
- * The systemd watchdog of the agent: reports ready with the probe loop's first answer, keeps the
- * status line, and sends keep-alives while the agent makes progress. The check is periodic, but
- * only progress sends a keep-alive: an agent whose loops are stuck sends none and is restarted.
+ * Serves the systemd watchdog: reports ready with the probe loop's first answer, updates the status
+ * line, and sends keep-alives while the agent makes progress. A stuck agent sends none and is
+ * restarted.
  */
 import type { ServiceManager } from "../../systemd/notify.ts";
 import type { Log } from "../report/part.ts";
@@ -9,7 +9,7 @@ import type { Clock } from "../port.ts";
 import type { AgentView } from "../report/view.ts";
 import type { Progress } from "./progress.ts";
 
-/** Without a watchdog only the status line is kept. */
+/** Period of the status line without a watchdog. */
 const LOOK_MS = 10_000;
 /** Sends three keep-alives per watchdog interval. */
 const LOOKS_PER_WATCHDOG = 3;
@@ -23,9 +23,8 @@ export type WatchdogParts = {
 };
 
 export type Watchdog = {
-  /** The first probe was answered: ready. */
+  /** The first probe was answered. */
   ready(): void;
-  /** The agent is stopping. */
   stop(): void;
 };
 
@@ -35,15 +34,15 @@ export function startWatchdog({ manager, clock, progress, view, log }: WatchdogP
   let cancel = () => {};
   let begun = false;
   let ready = false;
-  let told = "";
+  let shown = "";
   const look = () => {
     cancel = clock.after(lookMs, look);
     const stuck = progress.stuck();
-    if (stuck !== null) log("error", "the agent does not get on", { reason: stuck });
+    if (stuck !== null) log("error", "the agent is stuck", { reason: stuck });
     const status = stuck ?? formatStatus(view(), progress.lastAnswer);
-    if (begun && !ready) ready = manager.tell({ ready: true, status });
-    if (status !== told && manager.tell({ status })) told = status;
-    if (stuck === null && watchdogMs !== null) manager.tell({ watchdog: true });
+    if (begun && !ready) ready = manager.notify({ ready: true, status });
+    if (status !== shown && manager.notify({ status })) shown = status;
+    if (stuck === null && watchdogMs !== null) manager.notify({ watchdog: true });
   };
   look();
   return {
@@ -55,12 +54,12 @@ export function startWatchdog({ manager, clock, progress, view, log }: WatchdogP
     },
     stop: () => {
       cancel();
-      manager.tell({ stopping: true, status: "saying goodbye" });
+      manager.notify({ stopping: true, status: "sending the last report" });
     },
   };
 }
 
-/** One line for `systemctl status`; only what changes rarely. */
+/** One line for `systemctl status`, of values that change rarely. */
 export function formatStatus(view: AgentView, answer: Progress["lastAnswer"]): string {
   const { gpus, simulated, unresponsive, spool } = view;
   const kind = simulated ? "simulated GPU" : "GPU";
@@ -77,5 +76,5 @@ const REACH = {
   unauthorized: "the control plane refuses the credential",
   refused: "the control plane refuses a report",
   throttled: "report rate limit of the control plane exceeded",
-  unreachable: "the control plane is away",
+  unreachable: "the control plane is unreachable",
 } as const;

@@ -1,12 +1,13 @@
 /**
- * Spool segments as files in one directory, `<number>.spool`. A write is followed by fsync, and a
- * new name by fsync of the directory, before it counts. Only one process may use a directory: the
- * second one is told so and keeps its spool in memory.
+ * Stores spool segments as files `<number>.spool` in one directory. A write counts after fsync, a
+ * new file after fsync of the directory. One process may use a directory: a second one keeps its
+ * spool in memory.
  *
  * Adapter: the file system.
  */
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { syncFolder, writeAll } from "../state-file.ts";
 import type { SpoolStorage, WriteAnswer } from "./spool-storage.ts";
 
 const NAME = /^(\d{10})\.spool$/;
@@ -15,9 +16,8 @@ export type OpenStorageAnswer =
   { ok: true; storage: SpoolStorage } | { ok: false; message: string };
 
 /**
- * Opens or creates the directory (0700). The error says what was tried and why it failed. A disk
- * that is full or was made read-only is none: what lies there, the node's credential above all, is
- * read, and what cannot be written waits in memory until it can (`spool-segment.ts`).
+ * Opens or creates the directory (0700). A full or read-only disk is no error: the stored state,
+ * such as the credential, is read, and new records wait in memory (`spool-segment.ts`).
  */
 export function openFileStorage(directory: string): OpenStorageAnswer {
   try {
@@ -33,28 +33,23 @@ export function openFileStorage(directory: string): OpenStorageAnswer {
   return { ok: true, storage: createStorage(directory) };
 }
 
-/**
- * Writes this process's id into `path`; gives the id of another living agent that holds it. The
- * start time is part of the claim because process ids are used again.
- */
+/** Claims `path`, or answers the id of a live owner. The start time tells reused ids apart. */
 function claim(path: string): number | null {
   try {
     const [pid, start] = fs.readFileSync(path, "utf8").trim().split(" ");
     const holder = Number(pid);
     if (holder !== process.pid && start !== undefined && startTime(holder) === start) return holder;
   } catch {
-    // No claim yet, or one that cannot be read: it is ours.
+    // Without a readable claim, the directory is free.
   }
-  // A claim that cannot be written keeps nobody out, and is worth less than what lies there.
+  // On a read-only disk, reading the stored state matters more than the claim.
   attempt(() => {
     fs.writeFileSync(path, `${process.pid} ${startTime(process.pid)}\n`, { mode: 0o600 });
   });
   return null;
 }
 
-/**
- * Field 22 of `/proc/<pid>/stat` (proc_pid_stat(5)); the command name before it may hold spaces.
- */
+/** Field 22 of `/proc/<pid>/stat` (proc_pid_stat(5)), behind a name that may hold spaces. */
 function startTime(pid: number): string {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -70,7 +65,7 @@ function explain(cause: unknown): string {
 
 function createStorage(directory: string): SpoolStorage {
   const pathOf = (segment: number) => join(directory, `${String(segment).padStart(10, "0")}.spool`);
-  /** The segment being written; only ever one. */
+  /** The segment being written. */
   let open: { segment: number; fd: number } | null = null;
   const shut = (): void => {
     if (!open) return;
@@ -81,10 +76,9 @@ function createStorage(directory: string): SpoolStorage {
     if (open?.segment !== segment) {
       shut();
       open = { segment, fd: fs.openSync(pathOf(segment), "a", 0o600) };
-      syncDirectory(directory);
+      syncFolder(pathOf(segment));
     }
-    let written = 0;
-    while (written < bytes.length) written += fs.writeSync(open.fd, bytes, written);
+    writeAll(open.fd, bytes);
     if (durable) fs.fdatasyncSync(open.fd);
   };
   return {
@@ -111,7 +105,7 @@ function createStorage(directory: string): SpoolStorage {
       }
     },
     remove: (segment) => {
-      // A file that cannot be deleted stays: reading it again at the next start adds nothing.
+      // A file that cannot be deleted is harmless: its records are acknowledged.
       attempt(() => {
         if (open?.segment === segment) shut();
         fs.rmSync(pathOf(segment), { force: true });
@@ -126,15 +120,6 @@ function createStorage(directory: string): SpoolStorage {
   };
 }
 
-function syncDirectory(directory: string): void {
-  const fd = fs.openSync(directory, "r");
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
 function readPart(path: string, at: number, bytes: number): Uint8Array {
   const fd = fs.openSync(path, "r");
   try {
@@ -146,7 +131,7 @@ function readPart(path: string, at: number, bytes: number): Uint8Array {
   }
 }
 
-/** `null` if it failed: what cannot be read is empty, and the spool then counts it as a gap. */
+/** `null` on failure; the spool counts an unreadable part as a gap. */
 function attempt<T>(work: () => T): T | null {
   try {
     return work();

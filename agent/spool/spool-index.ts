@@ -1,10 +1,11 @@
 /**
- * What the spool knows about its records without holding their bodies: number, severity, size and
- * place. It chooses what to give up when there is too much, and remembers every number given up as
- * a counted hole, so that nothing disappears unseen. Pure but for its own state.
+ * Indexes the spool's records without their bodies: number, severity, size and place. It chooses
+ * which records to drop, keeps every dropped number as a counted hole, and recovers the index from
+ * stored lines. Pure but for its own state.
  */
 import type { Gap } from "../../schema/finding.ts";
-import type { FindingRow, GapReason, GapRow } from "./spool-line.ts";
+import type { KernelCursor } from "../port.ts";
+import type { FindingRow, GapReason, GapRow, PlacedLine } from "./spool-line.ts";
 
 export type Held = {
   kind: "held";
@@ -26,21 +27,19 @@ export type Hole = {
 };
 export type Entry = Held | Hole;
 
-/** Line overhead of one record on disk: its row and separators, measured on ordinary findings. */
+/** Overhead of one record on disk: its row and separators, measured on ordinary findings. */
 export const ROW_BYTES = 48;
-/**
- * A merge pass costs the length of the list, so it waits for this many new holes plus a quarter.
- */
+/** New holes, plus a quarter of the list, before a merge pass, which costs the list's length. */
 const MERGE_AFTER = 1_024;
 
-/** True if the part of a list before `first` is worth cutting off: that copies what is left. */
+/** True if cutting off the list before `first` is worth a copy of the rest. */
 const isMostlyGone = (first: number, length: number) => first > 1_024 && first * 2 > length;
 
 export class SpoolIndex {
   /** By number, ascending; those before `#first` are acknowledged. */
   #entries: Entry[] = [];
   #first = 0;
-  /** Per rank, oldest first, with a head that passes over what is no longer held. */
+  /** Per rank, oldest first; `first` skips rows that are no longer held. */
   #queues = [0, 1, 2, 3].map(() => ({ rows: new Array<Held>(), first: 0 }));
   #holesSinceMerge = 0;
   #lowest = 0;
@@ -70,7 +69,7 @@ export class SpoolIndex {
     }
   }
 
-  /** Forgets everything up to `seq`; gives what was held there. */
+  /** Forgets everything up to `seq`; answers the records held there. */
   acknowledge(seq: number): Held[] {
     const gone: Held[] = [];
     for (let entry = this.#entries[this.#first]; entry && entry.seq <= seq;) {
@@ -89,8 +88,8 @@ export class SpoolIndex {
   }
 
   /**
-   * Gives up records, the least severe first and among those the oldest, until the bodies fit into
-   * `bytesMax`. Records up to `spared` may be on their way and are left alone.
+   * Drops records, the least severe first and then the oldest, until the bodies fit into
+   * `bytesMax`. Records up to `spared` may be in flight and stay.
    */
   shrink(bytesMax: number, spared: number, atMs: number): { dropped: Held[]; holes: GapRow[] } {
     const dropped: Held[] = [];
@@ -106,7 +105,7 @@ export class SpoolIndex {
     return { dropped, holes: holes.map(toRow) };
   }
 
-  /** Turns one held record into a hole: its body is lost or was refused for ever. */
+  /** Turns a held record into a hole: its body is lost or refused. */
   discard(seq: number, reason: GapReason, atMs: number): Held | null {
     const found = this.#entries[this.#find(seq)];
     if (found?.kind !== "held" || found.seq !== seq) return null;
@@ -115,7 +114,7 @@ export class SpoolIndex {
     return found;
   }
 
-  /** All holes, joined where they touch; not across `spared`, which the other side may have. */
+  /** All holes, adjacent ones joined. */
   holes(spared: number): GapRow[] {
     this.#merge(spared);
     const rows: GapRow[] = [];
@@ -175,7 +174,7 @@ export class SpoolIndex {
     return low;
   }
 
-  /** Joins neighbouring holes; never across `spared`, where an acknowledgement may cut. */
+  /** Joins adjacent holes; never across `spared`, where an acknowledgement may end. */
   #merge(spared: number): void {
     const merged: Entry[] = [];
     for (const entry of this.pending()) {
@@ -198,7 +197,7 @@ export function toRow({ seq, span, reason, count, atMs }: Hole): GapRow {
   return { seq, span, reason, count, atMs };
 }
 
-/** One hole for two that touch and have one reason, or `null`. */
+/** One hole for two adjacent ones of the same reason, or `null`. */
 export function joinHoles(a: Entry, b: Entry): Hole | null {
   if (a.kind !== "hole" || b.kind !== "hole") return null;
   if (a.reason !== b.reason || b.seq - b.span !== a.seq) return null;
@@ -209,10 +208,57 @@ export function joinHoles(a: Entry, b: Entry): Hole | null {
 /** A record found on disk. */
 export type PlacedRow = FindingRow & { segment: number; at: number };
 
-/**
- * The entries of a stream from what its segments tell. Holes win over bodies (giving up is final),
- * and numbers that nothing accounts for become a hole of their own.
- */
+export type Recovered = {
+  /** `null`: the spool is new. */
+  stream: string | null;
+  acked: number;
+  next: number;
+  cursor: KernelCursor | null;
+  rows: Map<number, PlacedRow>;
+  gaps: Map<number, GapRow>;
+};
+
+/** Folds segments in ascending order, so that later lines win; one without a head is incomplete. */
+export function foldSegments(
+  segments: readonly { number: number; lines: readonly PlacedLine[] }[],
+): Recovered {
+  const state: Recovered = {
+    stream: null,
+    acked: 0,
+    next: 1,
+    cursor: null,
+    rows: new Map(),
+    gaps: new Map(),
+  };
+  for (const { number, lines } of segments) {
+    if (!lines.some(({ line }) => line.tag === "head")) continue;
+    for (const placed of lines) foldLine(state, placed, number);
+  }
+  return state;
+}
+
+function foldLine(state: Recovered, { line, bodiesAt }: PlacedLine, segment: number): void {
+  state.cursor = line.cursor ?? state.cursor;
+  if (line.tag === "ack") {
+    state.acked = Math.max(state.acked, line.seq);
+    return;
+  }
+  for (const gap of line.gaps) state.gaps.set(gap.seq, gap);
+  if (line.tag === "head") {
+    state.stream = line.stream;
+    state.acked = Math.max(state.acked, line.acked);
+    state.next = Math.max(state.next, line.next);
+    return;
+  }
+  let at = bodiesAt;
+  for (const row of line.rows) {
+    state.rows.set(row.seq, { ...row, segment, at });
+    at += row.bytes + 1;
+  }
+  for (const { seq } of [...line.rows, ...line.gaps]) state.next = Math.max(state.next, seq + 1);
+}
+
+/** The entries of a stream: holes win over bodies, and unaccounted numbers become holes. */
 export function foldEntries(
   rows: ReadonlyMap<number, PlacedRow>,
   gaps: ReadonlyMap<number, GapRow>,
@@ -240,7 +286,6 @@ export function foldEntries(
   return kept.reverse();
 }
 
-/** As a hole is told. */
 export function toGap({ seq, reason, count, atMs }: Hole): Gap {
   return { seq, reason, count, at: new Date(atMs).toISOString() };
 }

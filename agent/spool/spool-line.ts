@@ -1,26 +1,25 @@
 /**
- * One line of a spool segment, as text and back. A line is a whole batch: its findings, the gaps
- * and the kernel position that belong to them stand or fall together, because a line without its
- * checksum or its end does not exist. Pure.
+ * Encodes and parses lines of a spool segment. A line is an atomic batch of findings, gaps and the
+ * kernel position: a line without its checksum or its end does not count. Pure.
  *
  * Form: eight hex digits of CRC-32, a space, one JSON object, a newline. In a `put` line the bodies
- * of the findings come last, so that each can be read back alone by its place and length.
+ * of the findings come last, so that each can be read by its place and length.
  */
 import type { Finding, Gap, Severity } from "../../schema/finding.ts";
 import type { KernelCursor } from "../port.ts";
 
-/** From harmless to fatal; the place in this list is the rank by which a full spool chooses. */
+/** The index is the rank by which a full spool drops records. */
 export const RANK: readonly Severity[] = ["info", "warning", "serious", "fatal"];
 
 export type GapReason = Gap["reason"];
 
-/** A counted hole at `seq`; `span` is how many numbers of the stream it stands for. */
+/** A counted hole at `seq`; `span` is how many numbers of the stream it covers. */
 export type GapRow = { seq: number; span: number; reason: GapReason; count: number; atMs: number };
 
 /** `rank` is the index into `RANK`; `bytes` the length of the body. */
 export type FindingRow = { seq: number; rank: number; bytes: number };
 
-/** Everything about the spool but the bodies: the first line of every segment. */
+/** The spool's state without the bodies: the first line of every segment. */
 export type HeadLine = {
   tag: "head";
   stream: string;
@@ -78,10 +77,7 @@ export function encodePut(
   return { bytes, rows, bodiesAt: PREFIX_BYTES + Buffer.byteLength(before) };
 }
 
-/**
- * Every intact line of a segment, in order, and how many damaged lines were passed over. A tail
- * without its newline, or with a checksum that does not fit, is a write that never finished.
- */
+/** The intact lines of a segment, and the number of damaged ones: unfinished writes. */
 export function parseSegment(bytes: Uint8Array): { lines: PlacedLine[]; damaged: number } {
   const lines: PlacedLine[] = [];
   let damaged = 0;
@@ -102,8 +98,8 @@ function parseLine(bytes: Uint8Array, at: number): PlacedLine | null {
   const json = bytes.subarray(PREFIX_BYTES);
   const crc = Number.parseInt(decoder.decode(bytes.subarray(0, 8)), 16);
   if (crc !== Bun.hash.crc32(json)) return null;
-  // The checksum guarantees the shape: only `formatLine` and `encodePut` write these bytes. An
-  // older release may have written other lines; they must not stop this one from starting.
+  // The checksum guarantees the shape: only `formatLine` and `encodePut` write these bytes. Other
+  // tags are lines of another release.
   const line = JSON.parse(decoder.decode(json)) as Line;
   if (!TAGS.includes(line.tag)) return null;
   if (line.tag !== "put") return { line, bodiesAt: 0 };
@@ -113,7 +109,7 @@ function parseLine(bytes: Uint8Array, at: number): PlacedLine | null {
   return { line, bodiesAt: at + bytes.length - 2 - bodies };
 }
 
-/** A body as it was put, or `null` if the bytes are not what was written. */
+/** A body, or `null` if the bytes are damaged. */
 export function parseBody(bytes: Uint8Array): Finding | null {
   try {
     return JSON.parse(decoder.decode(bytes)) as Finding;

@@ -16,7 +16,7 @@ import {
   formatLine,
   encodePut,
 } from "./spool-line.ts";
-import { foldSegments } from "./spool-recover.ts";
+import { foldSegments } from "./spool-index.ts";
 import { SpoolSegments } from "./spool-segment.ts";
 import { createMemoryStorage, type SpoolStorage } from "./spool-storage.ts";
 

@@ -1,17 +1,13 @@
 /**
- * The segments of a spool: which one is written, how full each is, which can go, and what happens
- * when the disk refuses. Then writing goes on in memory, and the disk is tried again later.
+ * Manages the segments of a spool: which one is written, how full each is, and which can be
+ * deleted. When the disk refuses a write, writing continues in memory, and the disk is retried.
  */
-import type { HeadLine } from "./spool-line.ts";
-import { formatLine } from "./spool-line.ts";
+import { formatLine, type HeadLine } from "./spool-line.ts";
 import { createMemoryStorage, type SpoolStorage } from "./spool-storage.ts";
 
 type Segment = { storage: SpoolStorage; bytes: number; live: number };
 
-/**
- * A disk that refused a write is tried again after this: a full disk is rarely freed within
- * seconds.
- */
+/** A disk that refused a write is retried after this time. */
 const RETRY_MS = 60_000;
 
 export class SpoolSegments {
@@ -50,18 +46,13 @@ export class SpoolSegments {
     return this.#segments.get(number)?.storage.read(number, at, bytes) ?? new Uint8Array(0);
   }
 
-  /**
-   * Adds to, or with a negative number takes from, the bytes of a segment that are still wanted.
-   */
+  /** Changes the bytes of a segment that are still needed. */
   count(number: number, bytes: number): void {
     const segment = this.#segments.get(number);
     if (segment) segment.live += bytes;
   }
 
-  /**
-   * Writes one line and tells where it begins. It cannot fail: what the disk refuses goes to
-   * memory. `head` is asked for only when a segment begins.
-   */
+  /** Writes one line, to memory if the disk refuses it; answers where it begins. */
   write(
     line: Uint8Array,
     durable: boolean,
@@ -74,9 +65,7 @@ export class SpoolSegments {
     return this.#append(line, durable) ?? this.#fallBack(line, nowMs, head);
   }
 
-  /**
-   * Begins a new segment with a head that makes everything before it dispensable but the bodies.
-   */
+  /** Begins a new segment; after its head, only the bodies of earlier segments are needed. */
   rotate(nowMs: number, head: () => HeadLine): void {
     if (this.mayReturn(nowMs)) this.failure = null;
     this.#begin(this.failure === null && this.#disk ? this.#disk : this.#memory);
@@ -114,13 +103,13 @@ export class SpoolSegments {
     return written;
   }
 
-  /** True if writing goes to memory and it is time to try the disk again. */
+  /** True if it is time to retry the disk. */
   mayReturn(nowMs: number): boolean {
     if (this.failure === null || this.#disk === null) return false;
     return nowMs - this.#failedAtMs >= RETRY_MS;
   }
 
-  /** Bytes of all segments kept where writing goes on now: the disk, or memory. */
+  /** Bytes of all segments in the storage in use: the disk, or memory. */
   total(): number {
     const home = this.#segments.get(this.#current)?.storage;
     let sum = 0;
@@ -129,7 +118,7 @@ export class SpoolSegments {
     return sum;
   }
 
-  /** Deletes every segment but the current one that holds nothing wanted. */
+  /** Deletes segments that hold nothing needed, except the current one. */
   sweep(): void {
     for (const [number, segment] of this.#segments) {
       if (number === this.#current || segment.live > 0) continue;
@@ -139,8 +128,8 @@ export class SpoolSegments {
   }
 
   /**
-   * The segment whose wanted part is smallest against its size: moving that out frees the most.
-   * Only among those of `total`, so that nothing leaves the disk while writing goes to memory.
+   * The segment with the smallest needed share: moving that frees the most. Only among those of
+   * `total`, so that nothing leaves the disk while writing goes to memory.
    */
   wasteful(): number | null {
     const home = this.#segments.get(this.#current)?.storage;

@@ -1,21 +1,20 @@
 /**
- * Where the spool keeps its bytes: numbered segments that only grow and are deleted whole. The
- * port, and the storage in memory that simulations use and that the spool falls back to when no
- * disk takes its writes.
+ * Defines the spool's storage: numbered segments that only grow and are deleted whole. The storage
+ * in memory serves simulations, and the spool when the disk refuses writes.
  */
 
 export type WriteAnswer = { ok: true } | { ok: false; message: string };
 
 export type SpoolStorage = {
-  /** Numbers of the segments that exist, ascending. */
+  /** Numbers of existing segments, ascending. */
   list(): number[];
   /** All bytes of a segment; empty if it cannot be read. */
   load(segment: number): Uint8Array;
-  /** A part of a segment; shorter than asked, or empty, if it cannot be read. */
+  /** A part of a segment; shorter or empty if it cannot be read. */
   read(segment: number, at: number, bytes: number): Uint8Array;
   /**
-   * Adds to the end of a segment and creates it if needed. With `durable` it returns only after the
-   * bytes would survive a power cut. After a failure the segment may end in a part of the bytes.
+   * Appends to a segment, which it creates if needed. With `durable` the bytes survive a power cut.
+   * After a failure the segment may end in a part of the bytes.
    */
   append(segment: number, bytes: Uint8Array, durable: boolean): WriteAnswer;
   remove(segment: number): void;

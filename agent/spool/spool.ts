@@ -1,8 +1,8 @@
 /**
- * Keeps what the agent has not yet delivered. Every finding and every gap gets the next number of
- * one stream. It is on disk, with its kernel-log position, before it can be sent, and stays there
- * until the control plane acknowledges it as durable. A kill at any byte loses nothing for which
- * `append` returned, and duplicates nothing.
+ * Keeps findings and gaps until they are delivered, each with the next number of one stream. A
+ * record is on disk, with its kernel-log position, before it is sent, and stays until the control
+ * plane acknowledges it. A kill at any byte loses nothing for which `append` returned, and
+ * duplicates nothing.
  *
  * When space runs out, the least severe and then the oldest record is dropped and counted: a gap
  * with number S and reason `spool_full` or `malformed` covers every missing number just below S.
@@ -10,19 +10,18 @@
 import type { Finding, Gap, SpooledFinding } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { KernelCursor } from "../port.ts";
-import { foldEntries, hole, joinHoles, ROW_BYTES, SpoolIndex, toGap } from "./spool-index.ts";
-import type { Held, Hole } from "./spool-index.ts";
+import { foldEntries, foldSegments, hole, joinHoles, ROW_BYTES } from "./spool-index.ts";
+import { type Held, type Hole, SpoolIndex, toGap, toRow } from "./spool-index.ts";
 import { parseBody, parseSegment, formatLine, encodePut, RANK } from "./spool-line.ts";
 import type { GapReason, GapRow, HeadLine } from "./spool-line.ts";
-import { foldSegments } from "./spool-recover.ts";
 import { SpoolSegments } from "./spool-segment.ts";
 import type { SpoolStorage } from "./spool-storage.ts";
 
-/** Bodies may fill this share of the bound; the rest is room for lines waiting to be deleted. */
+/** Share of the bound for bodies; the rest is for lines that wait to be deleted. */
 const LIVE_SHARE = 0.7;
 /** Limit while records are only in memory. */
 const MEMORY_BYTES_MAX = 6 * 1024 * 1024;
-/** Small enough that acknowledged space is given back soon, large enough for few files. */
+/** Small enough to free acknowledged space soon, large enough for few files. */
 const SEGMENT_BYTES_MAX = 1024 * 1024;
 
 export type SpoolOptions = {
@@ -30,10 +29,7 @@ export type SpoolOptions = {
   storage: SpoolStorage | null;
   /** Why there is no storage, for `stats`. */
   failure?: string | null;
-  /**
-   * Makes an unused stream id: for a new spool, or one whose numbers were taken (see
-   * `acknowledge`).
-   */
+  /** An unused stream id: for a new spool, or for one whose numbers are in use (`acknowledge`). */
   streamId: () => string;
   bytesMax?: number;
   wallMs: () => number;
@@ -59,19 +55,16 @@ export class Spool {
   #stream: string;
   #next = 1;
   #acked = 0;
-  /**
-   * Highest number of this stream that the control plane is known to have; less than `#acked` in a
-   * stream that replaced another.
-   */
+  /** Highest acknowledged number of this stream; less than `#acked` in a replaced stream. */
   #streamAcked = 0;
-  /** Highest number ever returned by `next`; the control plane may already have it. */
+  /** Highest number returned by `next`; the control plane may have it. */
   #shown = 0;
   #cursor: KernelCursor | null = null;
   #dropped = 0;
-  /** First number of this process; numbers from here on were never sent by an earlier one. */
+  /** First number of this process. */
   readonly #openedAt: number;
   #agreed: boolean;
-  /** This process began the stream; earlier reports are unknown. */
+  /** This process began the stream. */
   readonly fresh: boolean;
 
   constructor(options: SpoolOptions) {
@@ -93,7 +86,7 @@ export class Spool {
     return this.#stream;
   }
 
-  /** Position in the kernel log up to which everything was read. */
+  /** Position in the kernel log up to which it was read. */
   cursor(): KernelCursor | null {
     return this.#cursor;
   }
@@ -115,10 +108,7 @@ export class Spool {
     };
   }
 
-  /**
-   * Makes findings and gaps durable, in this order, followed by the kernel position. Writes nothing
-   * if there are none: a position alone may be lost.
-   */
+  /** Makes findings, gaps and the kernel position durable; a position alone is not written. */
   append(findings: readonly Finding[], gaps: readonly NewGap[], cursor: KernelCursor | null): void {
     if (cursor) this.#cursor = cursor;
     if (findings.length === 0 && gaps.length === 0) return;
@@ -136,34 +126,22 @@ export class Spool {
     const lost = new Set(dropped);
     const kept = held.filter((row) => !lost.has(row));
     const seqs = new Set(kept.map((row) => row.seq));
-    this.#put(
-      kept,
-      bodies.filter((body) => seqs.has(body.seq)),
-      [...changed, ...holes],
-    );
+    const keptBodies = bodies.filter((body) => seqs.has(body.seq));
+    this.#put(kept, keptBodies, [...changed, ...holes]);
     this.#reclaim();
   }
 
-  /**
-   * A hole that follows an unsent one of the same reason is added to it, so that a deaf hour is one
-   * row.
-   */
+  /** Adds a gap to an unsent one of the same reason, so that an unreadable hour is one row. */
   #addGap(gap: NewGap): GapRow {
     const last = this.#index.last();
     if (last?.kind === "hole" && last.reason === gap.reason && last.seq > this.#shown) {
       last.count += gap.count;
       last.atMs = gap.atMs;
-      return {
-        seq: last.seq,
-        span: last.span,
-        reason: last.reason,
-        count: last.count,
-        atMs: last.atMs,
-      };
+      return toRow(last);
     }
     const row = hole(this.#next++, gap.reason, gap.atMs, 1, gap.count);
     this.#index.add(row);
-    return { seq: row.seq, span: 1, reason: row.reason, count: row.count, atMs: row.atMs };
+    return toRow(row);
   }
 
   #shrink(): { dropped: Held[]; holes: GapRow[] } {
@@ -174,7 +152,7 @@ export class Spool {
     return given;
   }
 
-  /** Of everything where writing goes on now, with what waits to be deleted. */
+  /** Limit of the storage in use. */
   #bound(): number {
     if (this.#segments.failure === null) return this.#bytesMax;
     return Math.min(MEMORY_BYTES_MAX, this.#bytesMax);
@@ -184,7 +162,7 @@ export class Spool {
     if (held.segment >= 0) this.#segments.count(held.segment, -(held.bytes + ROW_BYTES));
   }
 
-  /** Writes one line and notes where each body went. `rows` and `bodies` run in step. */
+  /** Writes one line and notes the place of each body; `rows` and `bodies` correspond. */
   #put(
     rows: readonly Held[],
     bodies: readonly { seq: number; rank: number; body: string }[],
@@ -214,10 +192,7 @@ export class Spool {
     };
   }
 
-  /**
-   * Empties the segments that waste most until the files fit, and those left in memory after a
-   * return to disk.
-   */
+  /** Empties the most wasteful segments until the files fit, and those left in memory. */
   #reclaim(): void {
     this.#segments.sweep();
     for (let round = 0; round < 4; round++) {
@@ -241,7 +216,7 @@ export class Spool {
       rows.push(row);
       bodies.push({ seq: row.seq, rank: row.rank, body: Buffer.from(bytes).toString("utf8") });
     }
-    // Even without rows: the holes just made must be on disk before the segment goes.
+    // Even without rows: new holes must be on disk before the segment is deleted.
     this.#put(rows, bodies, this.#index.holes(this.#shown));
   }
 
@@ -275,7 +250,7 @@ export class Spool {
         bytesLeft -= entry.bytes;
       } else {
         const lost = entry.kind === "hole" ? entry : this.#loseShown(entry);
-        // Not across what was sent before: the control plane may already have counted that part.
+        // Not across sent numbers: the control plane may have counted that part.
         const apart = open?.seq === this.#shown;
         const joined = open && !apart ? joinHoles(open, lost) : null;
         if (open && !joined) batch.gaps.push(toGap(open));
@@ -297,20 +272,16 @@ export class Spool {
     return hole(row.seq, "malformed", this.#options.wallMs());
   }
 
-  /** Replaces one record that the control plane never accepts by a gap. */
+  /** Replaces a record that the control plane refuses by a gap. */
   discard(seq: number): void {
     if (!this.#lose(seq)) return;
-    this.#put(
-      [],
-      [],
-      [{ seq, span: 1, reason: "malformed", count: 1, atMs: this.#options.wallMs() }],
-    );
+    this.#put([], [], [toRow(hole(seq, "malformed", this.#options.wallMs()))]);
   }
 
   /**
-   * Handles the control plane's position in `stream`. If it has numbers that this spool has not
-   * issued, the disk was restored: new records then get a new stream, and `renewed` is true.
-   * `behind`: it lost what it had acknowledged, because its store was lost.
+   * Handles the control plane's position in `stream`. `renewed`: it has numbers that this spool has
+   * not issued, because the disk was restored; new records get a new stream. `behind`: its store
+   * lost acknowledged records.
    */
   acknowledge(stream: string, seq: number): "agreed" | "behind" | "renewed" {
     if (stream !== this.#stream) return "agreed";
@@ -322,7 +293,7 @@ export class Spool {
         return "renewed";
       }
     }
-    // Numbers never issued here: another sender uses this stream (a copied machine, one restored
+    // Numbers not issued here: another sender uses this stream (a copied machine, one restored
     // while it ran, or a stolen credential). Kept records move to a new stream.
     if (seq >= this.#next) {
       this.#begin();
@@ -334,10 +305,7 @@ export class Spool {
     return behind ? "behind" : "agreed";
   }
 
-  /**
-   * In a new stream nothing counts as acknowledged. Until something is, the loss of the old stream
-   * would go unnoticed.
-   */
+  /** In a new stream nothing is acknowledged yet. */
   #begin(): void {
     this.#stream = this.#options.streamId();
     this.#streamAcked = 0;
@@ -353,17 +321,13 @@ export class Spool {
     if (seq <= this.#acked) return;
     this.#acked = seq;
     for (const row of this.#index.acknowledge(seq)) this.#release(row);
-    // Not synced: an acknowledgement lost in a crash costs one repeated delivery, which is
-    // recognised.
+    // Not synced: a crash costs one repeated delivery, which the control plane recognises.
     const line = formatLine({ tag: "ack", seq, cursor: this.#cursor });
     this.#segments.write(line, false, this.#options.monoMs(), () => this.#head());
     this.#reclaim();
   }
 
-  /**
-   * Retries a disk that refused a write. A healthy node writes nothing for days and would report a
-   * missing disk all that time.
-   */
+  /** Retries a disk that refused a write: a healthy node writes nothing for days. */
   returnToDisk(): void {
     const nowMs = this.#options.monoMs();
     if (!this.#segments.mayReturn(nowMs)) return;
@@ -371,7 +335,7 @@ export class Spool {
     this.#reclaim();
   }
 
-  /** Keeps the last kernel position, so that a planned restart reads nothing twice. */
+  /** Stores the last kernel position, so that a planned restart reads nothing twice. */
   close(): void {
     const line = formatLine({ tag: "ack", seq: this.#acked, cursor: this.#cursor });
     this.#segments.write(line, true, this.#options.monoMs(), () => this.#head());

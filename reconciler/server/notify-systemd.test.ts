@@ -7,11 +7,11 @@ import { openService, openServiceWatch } from "./notify-systemd.ts";
 function world(watchdogMs: number | null) {
   const heard: Notice[] = [];
   const state = { now: 0, full: false };
-  const tell = (notice: Notice): boolean => {
+  const notify = (notice: Notice): boolean => {
     if (!state.full) heard.push(notice);
     return !state.full;
   };
-  const watch = openServiceWatch({ watchdogMs, tell }, () => state.now);
+  const watch = openServiceWatch({ watchdogMs, notify }, () => state.now);
   return { heard, state, watch, fed: () => heard.filter((one) => one.watchdog).length };
 }
 

@@ -58,16 +58,16 @@ export function openServiceWatch(manager: ServiceManager, monoMs: () => number):
   return {
     ready: (status) => {
       const notice: Notice = { ready: true, status };
-      owed = manager.tell(notice) ? null : notice;
+      owed = manager.notify(notice) ? null : notice;
     },
     turned: (ok) => {
       const now = monoMs();
       if (ok) wellMs = now;
-      if (owed !== null && manager.tell(owed)) owed = null;
+      if (owed !== null && manager.notify(owed)) owed = null;
       if (watchdogMs === null || now - fedMs < watchdogMs * QUIET_SHARE) return;
       if (now - wellMs > TROUBLE_MS) return;
-      if (manager.tell({ watchdog: true })) fedMs = now;
+      if (manager.notify({ watchdog: true })) fedMs = now;
     },
-    stopping: () => void manager.tell({ stopping: true, status: "stopping" }),
+    stopping: () => void manager.notify({ stopping: true, status: "stopping" }),
   };
 }

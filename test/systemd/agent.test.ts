@@ -33,13 +33,13 @@ test("the agent is ready with its first look, feeds the watchdog, and says goodb
   const ready = hear().find((text) => text.includes("READY=1"));
   expect(ready).toBe("READY=1\nSTATUS=2 simulated GPUs; nothing reported yet");
   await until("it has failed to report", () =>
-    hear().includes("STATUS=2 simulated GPUs; the control plane is away"),
+    hear().includes("STATUS=2 simulated GPUs; the control plane is unreachable"),
   );
   const before = fed();
   await until("it goes on feeding", () => fed() >= before + 3);
   agent.signal("SIGTERM");
   expect(await agent.exited).toBe(0);
-  expect(hear().at(-1)).toBe("STOPPING=1\nSTATUS=saying goodbye");
+  expect(hear().at(-1)).toBe("STOPPING=1\nSTATUS=sending the last report");
   far.close();
 }, 20_000);
 

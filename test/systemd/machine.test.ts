@@ -170,7 +170,7 @@ describe.skipIf(isMissing)(UNIT, () => {
   test("lives without its control plane and tells everything afterwards", async () => {
     const before = await restarts();
     await plane.stop();
-    await said("the control plane is away", 60_000);
+    await said("the control plane is unreachable", 60_000);
     machine.xid(48);
     await said("findings kept", 60_000);
     await machine.must(`systemctl kill -s KILL --kill-who=main ${UNIT}`);
