@@ -14,7 +14,7 @@ import { demandProblem, knownQueue, type Heard } from "../core/scaling/demand.ts
 import { Load } from "./load.ts";
 import { flatten, recommend } from "../core/scaling/recommend.ts";
 import { countNodes, type Snapshot } from "../core/scaling/snapshot.ts";
-import { poolEvent } from "../core/told-event.ts";
+import { poolEvent } from "../core/event-draft.ts";
 
 export type ScalerInput = {
   fleet: Fleet;

@@ -7,7 +7,7 @@ import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Wait, WaitReason } from "../../../schema/plan.ts";
 import type { Sight } from "../fleet.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
-import { ruleKeyOf } from "../safety/rule-key.ts";
+import { ruleKeyOf } from "../safety/cause.ts";
 import type { Scope } from "./decide.ts";
 import { keptBy } from "./kube.ts";
 import type { PlanBuilder } from "./node.ts";

@@ -1,8 +1,7 @@
 /**
- * Applies one action of a plan to the durable fleet: the phase it moves to, or the operation it
- * opens. Pure, and the only place where a plan becomes rows. An effect changes no fact about the
- * world: that waits for its outcome (`outcome.ts`); what it changes is the fence, so that anything
- * older is stale.
+ * Applies one action of a plan to the durable fleet: the node's new phase, or a new operation. Pure.
+ * An effect changes only the fence, which makes older calls stale; the rest changes with its
+ * outcome (`outcome.ts`).
  */
 import type { Action } from "../../../schema/action.ts";
 import type { EventDraft } from "../../../schema/event.ts";
@@ -12,8 +11,8 @@ import type { Operation, Payload } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { countFailed, countVerified } from "../safety/guard.ts";
 import { newNode } from "./new-node.ts";
-import { backoffMs } from "./outcome.ts";
-import { nodeEvent } from "../told-event.ts";
+import { backoffMs } from "./backoff.ts";
+import { nodeEvent } from "../event-draft.ts";
 
 export type Applied = {
   node: Node;
@@ -22,7 +21,7 @@ export type Applied = {
   events: EventDraft[];
 };
 
-/** `node` is `null` only for `admit`; `pool` is the node's pool state, where it has one. */
+/** `node` is `null` only for `admit`; `pool` is `null` for a node without a pool. */
 export function applyAction(
   action: Action,
   node: Node | null,
@@ -58,7 +57,7 @@ export function applyAction(
         pool: subject.pool,
         session: subject.session?.id ?? null,
         fence,
-        // Stamped by the commit, which knows who leads.
+        // Set by the commit.
         epoch: 0,
         payload: action.payload,
         state: "asked",
@@ -103,8 +102,7 @@ function applyAdvance(
     },
   ];
   if (state !== null && action.to.kind === "serving" && node.phase.kind === "verifying") {
-    // One verified node clears the guard (docs/reference/safety.md#bootstrap-guard), and tells the
-    // story's end for the one it replaces.
+    // One verified node clears the guard (docs/reference/safety.md#bootstrap-guard).
     if (state.failures > 0) state = { ...state, failures: 0 };
     if (node.offer !== null) state = proveOffer(state, node.offer, now);
     if (node.replaces !== null) {
@@ -122,20 +120,20 @@ function applyAdvance(
   if (state !== null && action.to.kind === "terminating") {
     if (action.to.purpose === "failed") state = countFailure(state, node.offer, now);
     if (action.to.purpose === "lemon" && node.offer !== null) {
-      // A place that has nothing else to give is tried as slowly as one where nothing comes up.
+      // A place with nothing but bad hardware is tried as slowly as one where no node comes up.
       state = countFailed(restOffer(state, node.offer, action.because, now), node.offer, now);
     }
   }
   return { node: next, operation: null, pool: state === pool ? null : state, events };
 }
 
-/** The node in its new phase, and what becomes of its session with it. */
+/** The node in its new phase, with its session opened or closed. */
 function withSession(action: Extract<Action, { kind: "advance" }>, node: Node, now: number): Node {
   let next: Node = { ...node, phase: action.to };
-  // Set up, and yet it never came into service: what was seen stays with its set-up.
+  // The set-up succeeded and the node never served: its record keeps the reason.
   if (action.event === "node.failed" && node.bootstrap !== null && node.bootstrap.error === null)
     next = { ...next, bootstrap: { ...node.bootstrap, error: action.because.join("; ") } };
-  // A held node is a person's: what was ordered before has been tried, and a new word is needed.
+  // A held node waits for a new order of a person.
   if (action.to.kind === "held") next = { ...next, order: null };
   switch (action.session) {
     case "open": {
@@ -168,8 +166,8 @@ function withSession(action: Extract<Action, { kind: "advance" }>, node: Node, n
   }
 }
 
-/** How the session that ends now is remembered: bursts are counted by sessions. */
-function lastOf(node: Node, now: number, how: string): Node["lastSession"] {
+/** The record of the session that ends now; breakers count bursts by it. */
+export function lastOf(node: Node, now: number, how: string): Node["lastSession"] {
   if (node.session === null) return node.lastSession;
   const { id, openedAt } = node.session;
   return { id, openedAt, closedAt: now, how };
@@ -180,7 +178,7 @@ function countFailure(pool: PoolState, offer: string | null, now: number): PoolS
   return offer === null ? counted : countFailed(counted, offer, now);
 }
 
-/** A place that handed back bad hardware is not asked again at once. */
+/** Pauses purchases at a place that returned quarantined hardware. */
 function restOffer(pool: PoolState, guard: string, because: string[], now: number): PoolState {
   const key = guard.split("#")[0] ?? guard;
   const failures = (pool.offers[key]?.failures ?? 0) + 1;
@@ -189,7 +187,7 @@ function restOffer(pool: PoolState, guard: string, because: string[], now: numbe
   return { ...pool, offers: { ...pool.offers, [key]: offer } };
 }
 
-/** A node of the place is verified: it sells what it should. */
+/** Ends the pause: a node of the place was verified. */
 function proveOffer(pool: PoolState, guard: string, now: number): PoolState {
   const key = guard.split("#")[0] ?? guard;
   const { [key]: _, ...offers } = pool.offers;
@@ -197,11 +195,11 @@ function proveOffer(pool: PoolState, guard: string, now: number): PoolState {
   return countVerified(rested, guard, now);
 }
 
-/** As after a stock-out: what the place has to give is the bad machine. */
+/** The same pauses as after a stock-out. */
 const LEMON_REST_MS = 30_000;
 const LEMON_REST_MAX_MS = 15 * 60_000;
 
-/** What a scheduler is only told (again) takes nothing out of service, and no budget counts it. */
+/** The last part of an operation's id. A mirrored mark is not counted by budgets. */
 function wordOf(payload: Payload): string {
   const isMark = payload.kind === "cordon" || payload.kind === "uncordon";
   return isMark && payload.mirror === true ? "mirror" : payload.kind;

@@ -1,24 +1,19 @@
-/**
- * What the end of one set-up attempt makes of its node. Pure. The node stays in its phase: what
- * follows, another attempt, the agent's first word or the end, is the plan's to say.
- */
+/** Records the end of one set-up attempt in its node. Pure. The plan decides what follows. */
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
-import { backoffMs, type Outcome } from "./outcome.ts";
+import { backoffMs } from "./backoff.ts";
+import type { Outcome } from "./outcome.ts";
 
-/** Before the next attempt: a package mirror or a boot that is not over needs some seconds. */
+/** Before the next attempt: a package mirror or a boot in progress needs some seconds. */
 const REST_MS = 10_000;
 export const REST_MAX_MS = 5 * 60_000;
-/** Before an attempt that never began is tried again, where nothing tells that it can begin. */
+/** Before an attempt that could not begin is tried again. */
 const UNSPENT_REST_MS = 30_000;
 
 type Payload = Extract<Operation["payload"], { kind: "bootstrap" }>;
 type Ended = Extract<Outcome, { kind: "done" | "refused" }>;
 
-/**
- * The rest is the set-up's own and not the node's: an order to end it does not wait, and after the
- * last attempt nobody looks at it.
- */
+/** The pause applies to the set-up and not to the node, so an order to terminate does not wait. */
 export function foldBootstrap(node: Node, payload: Payload, outcome: Ended, now: number): Node {
   const { attempt } = payload;
   const hostKey = outcome.hostKey ?? node.bootstrap?.hostKey ?? null;

@@ -1,7 +1,7 @@
 /**
- * The whole cluster's Node objects, matched with the fleet and folded node by node. Pure apart from
- * the unit of work it fills. Whoever cannot be told apart is paired with nothing, and nothing is
- * done to it (docs/reference/kubernetes.md#identity).
+ * Matches the cluster's Node objects with the fleet and folds them node by node. Pure except for the
+ * unit of work. Ambiguous nodes and objects are not paired, and nothing is done to them
+ * (docs/reference/kubernetes.md#identity).
  */
 import type { KubernetesConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -17,14 +17,14 @@ import {
 import { FLEET_LABEL, isForeign, type KubeNode } from "../kubernetes/object.ts";
 import { foldKube, type KubeSeen } from "./kube.ts";
 import { leave } from "./leaving.ts";
-import { nodeEvent } from "../told-event.ts";
+import { nodeEvent } from "../event-draft.ts";
 
-/** What a cluster shows: every Node object of a list that is complete and not old. */
+/** `objects` is a complete and recent list. */
 export type Cluster = {
   objects: readonly KubeNode[];
-  /** On which Node the pod of a DaemonSet runs that has an address. */
+  /** The Node of each DaemonSet pod, by the pod's address. */
   hosts?: ReadonlyMap<string, string>;
-  /** Who was whom the last time, where no identity on either side has changed since. */
+  /** The last matches; `null` if an identity has changed since. */
   known: Known | null;
   /** Name of this fleet. */
   fleet?: string;
@@ -33,12 +33,12 @@ export type Cluster = {
   onUncordon: KubernetesConfig["onUncordon"];
 };
 
-/** Pairs by the object's name: objects change, their identity does not. */
+/** Pairs hold the object's name, because objects are replaced with each change. */
 export type Known = {
   names: ReadonlyMap<NodeId, { name: string; by: KubeFact["by"]; proof: KubeProof }>;
-  /** Claims of agents that nothing proves now, with what is missing. */
+  /** Agents' claims without a proof, with what is missing. */
   unproven: ReadonlyMap<NodeId, string>;
-  /** Of these, the ones that no earlier proof keeps bound: Kubernetes sees none of their faults. */
+  /** Those of them without an earlier proof: their faults are not shown in Kubernetes. */
   unbound: ReadonlyMap<NodeId, string>;
   doubted: ReadonlyMap<NodeId, string>;
   alarms: readonly string[];
@@ -72,7 +72,7 @@ export function foldCluster(
     const by = node.kube?.by ?? "provider_id";
     const seen: KubeSeen = pair ?? { object: isLost ? null : last, by };
     if (pair === undefined && node.kube?.proof !== undefined) seen.proof = node.kube.proof;
-    // What is still there, and nobody's else now, keeps nothing that was written for this node.
+    // An object that exists and belongs to no other node loses what Navarch wrote on it.
     const ends = last !== undefined && seen.object?.uid !== last.uid && !taken.has(last.uid);
     if (ends) leave(node, now, work);
     put(work, foldKube(node, seen, cluster.onUncordon, now));
@@ -89,9 +89,8 @@ export function foldCluster(
 }
 
 /**
- * A pod that was replaced calls from an address that the API server has yet to list, and an agent
- * that has not reported since an upgrade calls from nowhere yet, and a token that was just sent is
- * under review: none of it is worth an alarm.
+ * Claims to report. Not reported: an agent without a known address, whose new pod the API server
+ * does not list yet or that has not reported since an upgrade, and a token under review.
  */
 function unboundOf(unproven: Known["unproven"], work: UnitOfWork): Known["unbound"] {
   const unbound = new Map<NodeId, string>();
@@ -107,10 +106,9 @@ function unboundOf(unproven: Known["unproven"], work: UnitOfWork): Known["unboun
 }
 
 /**
- * What tied them may not be told any more, as while an agent is silent: it is still this object
- * unless something says otherwise. A claim that its agent has dropped, or that was never proven,
- * ends; one of a version that asked for no proof lasts while its mark does, so that an upgrade
- * returns no broken machine to work.
+ * Whether the node keeps an object that no evidence names now, for example while its agent is
+ * silent. A claim that the agent dropped or never proved ends; a claim from a version without
+ * proofs lasts as long as its mark, so that an upgrade returns no broken machine to service.
  */
 function isStillIts(node: Node, object: KubeNode, { unproven }: Known): boolean {
   const { kube, agent } = node;
@@ -118,7 +116,7 @@ function isStillIts(node: Node, object: KubeNode, { unproven }: Known): boolean 
   const by = kube?.by ?? "provider_id";
   if (speaksAgainst(subject, object, by)) return false;
   if (by === "provider_id" || by === "ip" || kube?.proof === "instance") return true;
-  // What has ended is begun again by a proof alone.
+  // An ended match resumes only with a proof.
   if (kube === null || kube.absentSince !== null) return false;
   if (agent === null) return true;
   if (!claims(subject, object)) return kube.proof === "token";
@@ -162,9 +160,8 @@ function knownOf(live: readonly Node[], { objects, hosts, fleet }: Cluster): Kno
 }
 
 /**
- * A token may prove a tie, and moves none: where the machine is tied to another Node that is still
- * there, or the Node to another machine, a credential or a token may be stolen. Takes such pairs
- * out, so that the earlier tie stays, and a person decides.
+ * Removes pairs in which a token would move a machine from an existing Node, or a Node from another
+ * machine: a credential or the token may be stolen. The earlier match stays; a person decides.
  */
 function movedByToken(
   live: readonly Node[],
@@ -204,7 +201,7 @@ function pairOf(
   return { object, by: known.by, proof: known.proof };
 }
 
-/** Everything of a node that tells whose object is whose, in one text: equal is unchanged. */
+/** Text that changes whenever an identity of the node does. */
 export function identityKeyOf(node: Node): string {
   return node.phase.kind === "gone" ? "" : JSON.stringify(subjectOf(node));
 }
@@ -215,7 +212,7 @@ function put(work: UnitOfWork, folded: ReturnType<typeof foldKube>): void {
   work.tell(folded.events);
 }
 
-/** Identities of a node, as far as they are known. */
+/** The known identities of a node. */
 export function subjectOf(node: Node): MatchSubject {
   const { instance, agent } = node;
   const inventory = agent?.inventory ?? null;
@@ -225,7 +222,7 @@ export function subjectOf(node: Node): MatchSubject {
     instanceId: instance?.id ?? null,
     region: instance?.region ?? inventory?.region ?? null,
     zone: instance?.zone ?? inventory?.zone ?? null,
-    // An address that the agent names is its word; the one that it calls from is `origin`.
+    // Never the address that the agent names; the one that it calls from is `origin`.
     internalIp: instance?.internalIp ?? null,
     externalIp: instance?.externalIp ?? null,
     agentHostname: inventory?.hostname ?? null,
@@ -233,7 +230,7 @@ export function subjectOf(node: Node): MatchSubject {
     providerIds: inventory?.provider_ids ?? [],
     origin: agent?.origin ?? null,
     silent: instance === null && node.health.silentSince !== null,
-    // A machine whose agent is silent runs for all we know, and so does what is placed on it.
+    // A machine whose agent is silent may be running.
     live: true,
   };
 }

@@ -1,7 +1,6 @@
 /**
- * What a person's order does to a node, and whether it is legal now. Pure. The route asks first, so
- * that a refusal is immediate; the loop asks again when it applies the order, because the node may
- * have moved in between.
+ * Judges a person's order and applies it to a node. Pure. The route judges first, so that a refusal
+ * is immediate; the loop judges again, because the node may have changed since.
  */
 import { namesOf } from "../../../health/policy/hold.ts";
 import type { Command } from "../../../schema/command.ts";
@@ -10,11 +9,11 @@ import { LIMIT } from "../../../schema/limit.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { verdictOfNode } from "../fleet.ts";
-import { nodeEvent } from "../told-event.ts";
+import { nodeEvent } from "../event-draft.ts";
 
 export type CommandJudgement =
   | { kind: "legal" }
-  /** Already so: a success without a change. */
+  /** Succeeds without a change. */
   | { kind: "no_op"; message: string }
   | { kind: "refused"; code: "gone" | "not_cordoned" | "conflict"; message: string };
 
@@ -112,10 +111,7 @@ function judgeUncordon(node: Node, command: Pick<Command, "force" | "reason">): 
   return { kind: "legal" };
 }
 
-/**
- * The node after the order. Effects (drain, terminate) are left to the plan, which keeps the order
- * of steps.
- */
+/** The node after the order. The plan starts effects such as a drain or a termination. */
 export function foldCommand(
   node: Node,
   command: Command,
@@ -125,13 +121,10 @@ export function foldCommand(
   const tell = (kind: EventKind, message: string): void => {
     events.push(nodeEvent(node, now, kind, message, `human:${command.issuedBy}`));
   };
-  const done = (
-    next: Node,
-    message: string | null,
-  ): { node: Node; events: EventDraft[]; command: Command } => ({
+  const done = (next: Node, message: string | null) => ({
     node: next,
     events,
-    command: { ...command, state: "applied", message },
+    command: { ...command, state: "applied" as const, message },
   });
   const judgement = judgeCommand(node, command);
   if (judgement.kind === "refused") {
@@ -156,10 +149,7 @@ export function foldCommand(
   }
 }
 
-/**
- * A person's uncordon ends the person's cordon, cancels an order to drain, and with force clears
- * older evidence.
- */
+/** Ends the person's cordon, cancels an order to drain, and with force clears older evidence. */
 function foldUncordon(node: Node, command: Command, now: number): Node {
   const { kind } = node.phase;
   const back = kind === "draining" || kind === "held" || (command.force && kind === "suspect");
@@ -170,7 +160,7 @@ function foldUncordon(node: Node, command: Command, now: number): Node {
   return {
     ...node,
     order: null,
-    // The product's own mark stays until the plan has lifted it at the scheduler too.
+    // Navarch's own mark stays until the plan has lifted it in the scheduler.
     cordon: { ...node.cordon, human: null },
     health: command.force ? clearOlder(node.health, command.issuedAt) : node.health,
     session: command.force && kind !== "replacing" ? null : node.session,

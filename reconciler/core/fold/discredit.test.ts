@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { HeldFinding } from "../../../schema/held.ts";
 import type { Node } from "../../../schema/node.ts";
 import { agentOf, heldOf, nodeOf, sessionOf } from "../../../test/world/part.ts";
-import { discredit } from "./discredit.ts";
+import { discredit } from "./rejudge.ts";
 
 const NOW = 9_000;
 const BAD = new Set(["1.0"]);

@@ -1,8 +1,7 @@
 /**
- * Folds one activation's facts in their order into a unit of work: answers to our own calls, cloud
- * listings, reports and orders, then the passing of time. Pure except for the unit of work. Reports
- * and their findings are processed exactly once: the inbox row is removed in the transaction that
- * changes the node.
+ * Folds one activation's facts into a unit of work, in this order: answers to calls, cloud listings,
+ * the cluster, reports, orders, elapsed time. Pure except for the unit of work. Each report is
+ * processed exactly once: its inbox row is deleted in the transaction that changes the node.
  */
 import type { CompiledPolicy } from "../../../health/policy/compile.ts";
 import type { Command } from "../../../schema/command.ts";
@@ -16,7 +15,7 @@ import type { Instance, Listing } from "../provider.ts";
 import { discreditedIn, quarantineOf } from "../safety/step.ts";
 import type { StoredEntry } from "../store.ts";
 import { foldCommand } from "./command.ts";
-import { discredit } from "./discredit.ts";
+import { discredit } from "./rejudge.ts";
 import { type Cluster, foldCluster, type Known } from "./cluster.ts";
 import { foldLeaving, foldRemoved } from "./leaving.ts";
 import { foldEntry } from "./inbox-entry.ts";
@@ -30,7 +29,6 @@ import { foldUpgradeResults } from "../upgrade/word.ts";
 import type { Presences } from "./presence.ts";
 import { foldTime } from "./time.ts";
 
-/** A plain value; the compiled policy is given beside it. */
 export type FoldInput = {
   fleet: Fleet;
   config: Config;
@@ -43,32 +41,32 @@ export type FoldInput = {
   /** Since when each provider's listings have been implausibly small. */
   collapsed: ReadonlyMap<string, number>;
   presence: Presences;
-  /** How long an accepted ask may stay invisible, by provider. */
+  /** How long an accepted purchase may stay invisible, by provider. */
   settleMs: ReadonlyMap<string, number>;
   /** True while observations are unreliable: nothing is adopted or counted as surplus. */
   blind: boolean;
-  /** What Kubernetes shows; `null` if neither it nor the fleet has changed. */
+  /** `null` if neither the cluster nor the fleet has changed. */
   cluster: Cluster | null;
 };
 
 export type FoldResult = {
   sightings: Map<string, Map<InstanceId, Sighting>>;
   collapsed: Map<string, number>;
-  /** Providers whose complete listing was processed, and those that gave none. */
+  /** Providers whose complete listing was processed, and those whose listing failed. */
   listed: string[];
   unlisted: string[];
   removed: NodeId[];
   commands: Command[];
   problems: { message: string; fields: Record<string, unknown> }[];
   judged: Judged;
-  /** Matches in Kubernetes, and ambiguous ones; `null` = not looked at. */
+  /** `null` = the cluster was not evaluated. */
   known: Known | null;
 };
 
-/** What the policy did with this activation's findings: counted once it is committed. */
+/** Results of the policy for this activation's findings; counted after the commit. */
 export type Judged = {
   matches: { rule: string; result: string }[];
-  /** What shadow and quarantined rules would have said. */
+  /** Results of shadow and suspended rules, which decide nothing. */
   shadows: { rule: string; result: string }[];
   errors: { rule: string; message: string }[];
 };
@@ -113,7 +111,7 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
       fields: { provider, class: answer.class },
     });
     result.unlisted.push(provider);
-    // A provider whose listing collapsed and then failed is not blocked for ever.
+    // A provider whose listing collapsed and then failed must not stay blocked.
     const since = result.collapsed.get(provider);
     if (since !== undefined && input.now - since >= COLLAPSE_BELIEVED_MS) {
       result.collapsed.delete(provider);
@@ -158,18 +156,12 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
   );
 }
 
-/**
- * A listing with a smaller share of the known instances counts as collapsed
- * (docs/reference/safety.md#blindness).
- */
+/** A listing with a smaller share of the known instances is ignored (safety.md#blindness). */
 const COLLAPSE_SHARE = 0.5;
-/** A listing that is unchanged for this long is trusted: the instances were deleted. */
+/** After this time the listing is trusted: the instances were deleted. */
 const COLLAPSE_BELIEVED_MS = 10 * 60_000;
 
-/**
- * Why a listing is not processed, or `null`. Terminations ordered by Navarch explain missing
- * instances.
- */
+/** Why a listing is ignored, or `null`. Instances that Navarch terminates are not counted. */
 function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number): string | null {
   if (listing.answer.kind !== "ok" || now - since >= COLLAPSE_BELIEVED_MS) return null;
   const shown = new Set(listing.answer.instances.map((instance) => instance.id));
@@ -191,7 +183,7 @@ function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number):
   return `${listing.provider} lists ${seen} of ${known} known instances: not believed yet`;
 }
 
-/** The fleet as the work has it; one pass folds several facts. */
+/** The fleet with the changes of this unit of work. */
 function fleetOf(input: FoldInput, work: UnitOfWork): Fleet {
   const nodes = new Map<NodeId, Node>();
   for (const id of work.nodeIds()) {
@@ -206,12 +198,13 @@ function fleetOf(input: FoldInput, work: UnitOfWork): Fleet {
   return { ...input.fleet, nodes, operations };
 }
 
-/**
- * Seen twice and past the settle time: an unclaimed instance becomes a node of its pool, or
- * surplus.
- */
+/** Listings that must show an unclaimed instance before it is adopted. */
 const LISTINGS_MIN = 2;
 
+/**
+ * Makes unclaimed instances nodes of their pools, or surplus, after two listings and the settle
+ * time. Returns the sightings that remain.
+ */
 function adopt(
   input: FoldInput,
   work: UnitOfWork,
@@ -232,7 +225,7 @@ function adopt(
       continue;
     }
     const name = provider as PoolName;
-    // Bought by a request whose record is unreadable: the machine of the node held for it.
+    // The purchase's record was unreadable, and this node was held in its place.
     const asked = nodes.get((instance.tags["navarch-node"] ?? "") as NodeId);
     if (asked?.phase.kind === "held" && asked.instance === null && asked.pool !== null) {
       const bound = { ...asked, instance: bindInstance(name, instance, input.now) };
@@ -242,8 +235,7 @@ function adopt(
     }
     const wanted = placeOf(input, { ...fleet, nodes }, work, instance);
     const adopted = adoptInstance({ ...fleet, nodes }, name, instance, input.now, wanted.as);
-    // An instance that names no known pool is left alone: its tags may be copied from another
-    // fleet.
+    // An instance of an unknown pool is left alone: its tags may be copied from another fleet.
     if (adopted === null) {
       left.set(id, { ...sighting, ignored: true });
       continue;
@@ -260,8 +252,8 @@ function adopt(
 }
 
 /**
- * Whether a slot needs the instance. After the loss of the database the wanted size is only the
- * configuration's, so as many are adopted as the pool may have.
+ * Whether a slot needs the instance. After the loss of the database the wanted size is that of the
+ * configuration, so instances are adopted up to the pool's maximum.
  */
 function placeOf(
   input: FoldInput,
@@ -292,10 +284,7 @@ function placeOf(
   return { as: node, raised: { ...state, desired: taken.size + 1 } };
 }
 
-/**
- * An entry is durable before it is folded, so one that cannot be folded would stop every process
- * that reads it. It is quarantined with an error: a bug of ours.
- */
+/** Quarantines an entry that throws: it is durable, and would stop every process that reads it. */
 function foldOrSetAside(
   input: FoldInput,
   policy: CompiledPolicy,
@@ -324,13 +313,8 @@ function foldOneEntry(
   const { entry, receivedAt } = stored;
   work.change.foldedEntries.push(stored.id);
   for (const { seq, finding } of entry.findings) {
-    work.change.findings.push({
-      node: entry.node,
-      stream: entry.stream,
-      seq,
-      receivedAt,
-      finding,
-    });
+    const { node, stream } = entry;
+    work.change.findings.push({ node, stream, seq, receivedAt, finding });
   }
   const known = work.node(entry.node) ?? unmanagedNode(entry.node, receivedAt);
   const labels = input.config.pools.find((pool) => pool.name === known.pool)?.labels ?? {};
@@ -350,7 +334,7 @@ function foldOneEntry(
   }
 }
 
-/** Nodes judged under other rules: an older policy, or a suspended rule. */
+/** Judges nodes again whose policy or suspended rules have changed. */
 function foldRules(input: FoldInput, policy: CompiledPolicy, work: UnitOfWork): void {
   const { config, now } = input;
   const quarantined = quarantineOf(input.fleet.facts);

@@ -1,14 +1,13 @@
 /**
- * Whether a person may have the record of a node removed. Pure. Only a machine that this fleet did
- * not buy leaves no trace at a cloud from which its end could be read, so only a person can say
- * that it is gone; one that still speaks is not.
+ * Whether a person may remove the record of a node. Pure. No cloud lists an unmanaged machine, so
+ * only a person knows that it is gone; a machine whose agent reports is not.
  */
 import type { Node } from "../../../schema/node.ts";
 import { isUnbought } from "../fleet.ts";
 
 export type ForgetJudgement = { kind: "legal" } | { kind: "refused"; message: string };
 
-/** `silentMs` is how long its agent has not been heard; `null` = not in this process's life. */
+/** `silentMs`: time since the last report; `null` = none since this process started. */
 export function judgeForget(
   node: Node,
   from: { silentMs: number | null; heartbeatTimeoutMs: number },

@@ -11,17 +11,13 @@ export function isFormerBoot(agent: AgentFact | null, bootId: string): boolean {
   return agent?.formerBoots?.some((one) => one === bootId) === true;
 }
 
-/** Whether another sender was the last one that spoke for the node. */
-export function isReturned(agent: AgentFact | null, bootId: string): boolean {
-  return agent !== null && agent.bootId !== bootId && isFormerBoot(agent, bootId);
-}
-
-/** Whether it is the first one of the node to come back: what is said of it is said once. */
+/** Whether this is the node's first boot id to return; it is reported once. */
 export function isFirstReturn(agent: AgentFact | null, bootId: string): boolean {
-  return agent !== null && isReturned(agent, bootId) && !isFormerBoot(agent, agent.bootId);
+  if (agent === null || agent.bootId === bootId) return false;
+  return isFormerBoot(agent, bootId) && !isFormerBoot(agent, agent.bootId);
 }
 
-/** The newest first, the present one too once it has come back. */
+/** Newest first; includes the current one once it has returned. */
 export function formerBoots(
   before: AgentFact | null,
   bootId: string,

@@ -1,7 +1,7 @@
 /**
- * Folds what an agent said into its node: identity, evidence, and one evaluation of health. Pure.
- * The evidence of an older boot is history and never a trigger (docs/reference/safety.md#sessions);
- * a finding about a device that is not this node's is counted and never judged.
+ * Folds a report into its node: identity, evidence, and one evaluation of health. Pure. Evidence of
+ * an older boot is history and triggers nothing (docs/reference/safety.md#sessions); a finding about
+ * another node's device is counted and never judged.
  */
 import { basisOf, NO_QUARANTINE } from "../../../health/policy/compile.ts";
 import { holdFinding, releaseHeld, verdictOf } from "../../../health/policy/hold.ts";
@@ -16,24 +16,24 @@ import type { Verdict } from "../../../schema/policy.ts";
 import type { InboxEntry } from "../store.ts";
 import { formerBoots, isFirstReturn, isFormerBoot } from "./former-boot.ts";
 import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
-import { nodeEvent } from "../told-event.ts";
+import { nodeEvent } from "../event-draft.ts";
 
-/** Evaluations closer together than this count once: one burst is one evaluation. */
+/** Evaluations closer together than this count once. */
 export const EVALUATION_GAP_MS = 5_000;
 
 export type Folded = {
   node: Node;
   events: EventDraft[];
-  /** Which rules decided what, for the counters. */
+  /** Results by rule, for the counters. */
   matches: { rule: string; result: string }[];
-  /** What rules that do not decide would have said, for theirs. */
+  /** Results of rules that decide nothing. */
   shadows: { rule: string; result: string }[];
   policyErrors: { rule: string; message: string }[];
 };
 
 /**
- * `receivedAt` is our own wall clock: the agent's decides nothing. What is held is first judged by
- * the rules of now, if it was by others.
+ * `receivedAt` is the control plane's wall clock; the agent's clock decides nothing. Held findings
+ * are first judged again if the rules have changed.
  */
 export function foldEntry(
   node: Node,
@@ -75,7 +75,7 @@ export function foldEntry(
     {
       ...{ ...before, held },
       ...(aside.length > 0 || before.aside !== undefined ? { aside } : {}),
-      // Nothing is held, nothing is out of date.
+      // Without held findings no rules can be out of date.
       ...(held.length + aside.length > 0 ? { basis: basisOf(policy, quarantined) } : {}),
       ...droppedOf(before.dropped, check?.active ?? null),
       history: result.history,
@@ -98,7 +98,7 @@ export function foldEntry(
   };
 }
 
-/** What a person dropped is forgotten once a check lists it no longer. */
+/** Keeps the findings that a person dropped and that the check still lists. */
 function droppedOf(
   dropped: Health["dropped"],
   active: readonly string[] | null,
@@ -113,7 +113,7 @@ type By = {
   tell: (kind: EventKind, message: string) => void;
 };
 
-/** Holds what was judged; `newest` is the worst of this letter alone. */
+/** Holds the judged findings; `newest` is the worst verdict of this report alone. */
 function latch(
   before: readonly HeldFinding[],
   judged: readonly Finding[],
@@ -127,9 +127,9 @@ function latch(
     if (judgement === undefined) continue;
     tell("node.finding", `${judgement.because} (${judgement.result}, rule ${judgement.rule})`);
     if (finding.boot_id !== entry.bootId && judgement.hold !== "until_replaced") continue;
-    const said = holdFinding(held, finding, judgement, receivedAt, entry.bootId);
-    // Who said it is remembered, in case the release that says it turns out to be the fault.
-    held = said.map((one) =>
+    const reported = holdFinding(held, finding, judgement, receivedAt, entry.bootId);
+    // The agent's version is kept, because its release may turn out to be the cause.
+    held = reported.map((one) =>
       one.finding === finding ? { ...one, agent: entry.agentVersion } : one,
     );
     counted.push({ judgement });
@@ -137,10 +137,7 @@ function latch(
   return { held, newest: verdictOf(counted) };
 }
 
-/**
- * Keeps what shadows would hold, beside what counts. One event tells of each rule that begins to,
- * and none while it goes on.
- */
+/** Holds findings of shadow rules apart, with one event when a rule begins to match. */
 function setAside(
   before: readonly HeldFinding[],
   judged: readonly Finding[],
@@ -167,7 +164,7 @@ function registered(entry: InboxEntry): string {
   return `agent ${entry.agentVersion} registered with ${gpus} ${kind}`;
 }
 
-/** One evaluation: the verdict, and how many unhealthy ones have come in a row. */
+/** The verdict, and the number of consecutive unhealthy evaluations. */
 function evaluate(
   health: Health,
   seen: { at: number; isCheck: boolean; isClean: boolean; heard: boolean },
@@ -185,10 +182,10 @@ function evaluate(
       : next;
 }
 
-/** One more unhealthy evaluation, unless the last one was moments ago. */
+/** Counts an unhealthy evaluation, unless the last one is more recent than the gap. */
 export function countUnhealthy(health: Health, at: number): Health {
   const sinceMs = at - health.lastCountedAt;
-  // A clock that was set back must not stop the counting: then the last one counts as long ago.
+  // A clock that was set back must not stop the count.
   if (health.unhealthyRun > 0 && sinceMs >= 0 && sinceMs < EVALUATION_GAP_MS) return health;
   return { ...health, unhealthyRun: health.unhealthyRun + 1, lastCountedAt: at };
 }
@@ -208,7 +205,7 @@ function foldAgent(before: AgentFact | null, entry: InboxEntry, at: number): Age
   };
 }
 
-/** What its boot id says about who reports, if it is news. */
+/** What a new boot id means; `null` = nothing to report. */
 function arrivalOf(before: AgentFact | null, entry: InboxEntry, rebooted: boolean): string | null {
   if (before === null) return registered(entry);
   if (rebooted) return "the agent is back under a new boot id";
@@ -224,18 +221,18 @@ function originOf(before: AgentFact | null, entry: InboxEntry): Pick<AgentFact, 
   return origin === undefined ? {} : { origin };
 }
 
-/** Orders that the agent refused since its last inventory, as a sentence; `null` = none. */
+/** A sentence about orders that the agent refused since its last inventory; `null` = none. */
 function refusalIn(before: AgentFact | null, now: AgentFact): string | null {
   const { refused, last_refusal: last } = now.inventory.trust ?? {};
   const known = before?.inventory.trust?.refused ?? 0;
   if (!refused || refused === known) return null;
-  // A wiped state folder begins to count again.
+  // A deleted state folder resets the agent's count.
   const count = refused > known ? refused - known : refused;
   const what = count === 1 ? "an order" : `${count} orders`;
   return `the agent refused ${what}: ${last ?? "it does not say why"}`;
 }
 
-/** A machine of which nothing is known but its name. */
+/** The inventory of a machine of which only the name is known. */
 export function emptyInventory(hostname: string): AgentFact["inventory"] {
   return {
     hostname,

@@ -1,8 +1,7 @@
 /**
- * What a Kubernetes cluster shows of one node, folded into it: which object is the node's, whether
- * the product's mark is still on it, and what people did there. Pure. A changed UID is a new object
- * on which nothing of ours is written; a mark that somebody took off means that the repair is
- * called off (docs/reference/kubernetes.md).
+ * Folds a Node object into its node: the match, Navarch's mark, and what people changed. Pure. A
+ * changed UID is a new object without Navarch's mark; a mark that a person removed cancels the
+ * repair (docs/reference/kubernetes.md).
  */
 import type { KubernetesConfig } from "../../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
@@ -13,12 +12,13 @@ import { formatHold, readHold } from "../kubernetes/hold.ts";
 import { notReadyOf } from "../kubernetes/mark.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
+import { lastOf } from "./action.ts";
 import { foldCordon, noteUncordon, sayBroken, sayUncordon } from "./uncordon.ts";
 import { evidenceKeys } from "./suppression.ts";
-import { nodeEvent } from "../told-event.ts";
+import { nodeEvent } from "../event-draft.ts";
 
 export type KubeSeen = {
-  /** The object that is this node's; `null` = a complete list shows none. */
+  /** `null` = a complete list shows no object for this node. */
   object: KubeNode | null;
   by: KubeFact["by"];
   proof?: KubeProof;
@@ -26,9 +26,9 @@ export type KubeSeen = {
 
 export type KubeFold = { node: Node; events: EventDraft[] };
 
-/** A mark of others is kept for people to read, a handful is enough. */
+/** Other cordons that are kept, for people to read. */
 const OTHERS_MAX = 16;
-/** A condition's reason may have 1,024 characters; those of kubelets have twenty. */
+/** A condition's reason may have 1,024 characters; a kubelet's has about twenty. */
 const NOT_READY_CHARS_MAX = 128;
 
 /** The node as Kubernetes shows it now, or `null` if nothing changed. */
@@ -64,19 +64,18 @@ export function foldKube(
   tellHold(before, kube, tell);
   const waiver = foldOthers(node, kube, tell);
   const marked = before !== null && before.isolatedUid === object.uid;
-  // A person's uncordon leaves our annotations; an object that was written again, or came back from
-  // an old backup, has none, and is nobody's word about this repair.
+  // A person's uncordon leaves the annotations. An object that was recreated or restored from a
+  // backup has none, and does not cancel the repair.
   const isWord = object.annotations[ANNOTATION.session] !== undefined;
   if (marked && !object.unschedulable && !isAsking(node) && isWord) {
+    const next = noteUncordon(kube, object, tell, now);
     if (onUncordon === "enforce" && !wasReasserted(node)) {
-      const next = noteUncordon(kube, object, tell, now);
       tell("kube.uncordoned", `${sayUncordon(next)}: cordoned again, as configured`);
       return { node: { ...node, kube: { ...next, isolatedUid: null, reassertedAt: now } }, events };
     }
-    const next = noteUncordon(kube, object, tell, now);
     return giveBack({ ...node, kube: { ...next, isolatedUid: null } }, events, tell, now);
   }
-  // Whoever took our share off the mark and left the mark there: it is written again.
+  // Others removed the ownership and left the mark: the ownership is written again.
   const shared = marked && ((object.own && object.unschedulable) || isAsking(node));
   const next: KubeFact = { ...kube, isolatedUid: shared ? object.uid : null };
   if (before !== null && isSame(before, next)) return null;
@@ -96,8 +95,8 @@ function tellHold(before: Node["kube"], { name, uid, hold, holdUnclear }: KubeFa
 }
 
 /**
- * The waiver that is left once others cordoned the object. An object that was recreated and came
- * cordoned is nobody's word about a repair, nor is one that was cordoned before this was looked at.
+ * The suppression that is left once others cordoned the object. An object that was already cordoned
+ * when it was first seen is not a decision about a repair.
  */
 function foldOthers(node: Node, kube: KubeFact, tell: Tell): Node["waiver"] {
   const before = node.kube;
@@ -109,9 +108,7 @@ function foldOthers(node: Node, kube: KubeFact, tell: Tell): Node["waiver"] {
   return waiver;
 }
 
-/**
- * An answer is out that itself changes the mark: what is seen meanwhile says nothing of people.
- */
+/** A call that changes the mark is open: a changed mark is not a person's decision. */
 function isAsking(node: Node): boolean {
   return node.operation !== null && /[.](?:cordon|uncordon|mirror)$/.test(node.operation);
 }
@@ -155,7 +152,7 @@ function factOf(
   };
 }
 
-/** People look for a machine by the name that its object had. */
+/** Former names of the object, by which people look for the machine. */
 function formerOf(
   { name }: KubeNode,
   before: KubeFact | null | undefined,
@@ -169,36 +166,21 @@ function formerOf(
   return { former: [{ name: before.name, at: now }, ...others].slice(0, FORMER_NAMES_MAX) };
 }
 
+/** A change of any of these, or of `others`, is written. */
+const COMPARED = [
+  ...["uid", "name", "by", "proof", "unschedulable", "own", "noted", "hold", "holdUnclear"],
+  ...["notReady", "gpus", "isolatedUid", "absentSince", "bootId"],
+] as (keyof KubeFact)[];
+
 function isSame(a: KubeFact, b: KubeFact): boolean {
-  return (
-    a.uid === b.uid &&
-    a.name === b.name &&
-    a.by === b.by &&
-    a.proof === b.proof &&
-    a.unschedulable === b.unschedulable &&
-    a.own === b.own &&
-    a.noted === b.noted &&
-    a.hold === b.hold &&
-    a.holdUnclear === b.holdUnclear &&
-    a.notReady === b.notReady &&
-    a.gpus === b.gpus &&
-    a.isolatedUid === b.isolatedUid &&
-    a.absentSince === b.absentSince &&
-    a.bootId === b.bootId &&
-    a.others.join() === b.others.join()
-  );
+  return COMPARED.every((key) => a[key] === b[key]) && a.others.join() === b.others.join();
 }
 
 /**
- * A person lifted the mark in Kubernetes. Whatever was done for it stops, and the evidence that was
- * known then moves nothing any more; what is ended already stays ended.
+ * A person lifted the mark in Kubernetes: the repair stops and its evidence is suppressed. A node
+ * that is already leaving still leaves.
  */
-function giveBack(
-  node: Node,
-  events: EventDraft[],
-  tell: Tell,
-  now: number,
-): KubeFold {
+function giveBack(node: Node, events: EventDraft[], tell: Tell, now: number): KubeFold {
   const { kind } = node.phase;
   const leaves = kind === "terminating" || kind === "gone";
   if (leaves) {
@@ -224,18 +206,10 @@ function giveBack(
       cordon: { product: null, human: null },
       order: null,
       waiver,
-      // Nor is it given up for a size that was wanted before.
+      // An earlier scale-down does not choose it either.
       sparedAt: now,
       session: stays ? node.session : null,
-      lastSession:
-        stays || node.session === null
-          ? node.lastSession
-          : {
-              id: node.session.id,
-              openedAt: node.session.openedAt,
-              closedAt: now,
-              how: "cancelled",
-            },
+      lastSession: stays ? node.lastSession : lastOf(node, now, "cancelled"),
       phase: stays || held || kind === "serving" ? node.phase : back,
       fence: node.fence + 1,
     },

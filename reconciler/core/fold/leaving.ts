@@ -1,7 +1,6 @@
 /**
- * Node objects that were a node's and are no more: until nothing of ours is left on them, a durable
- * fact each says that our mark, taints, conditions and labels are to be taken away. Pure apart from
- * the unit of work it fills.
+ * Node objects that no longer belong to a node: a durable fact for each says that Navarch's mark,
+ * taints, conditions and labels are still to be removed. Pure except for the unit of work.
  */
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -9,12 +8,12 @@ import { type Fact, factsOf } from "../../../schema/safety.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { bearsMarks } from "../kubernetes/mark.ts";
 import type { KubeNode } from "../kubernetes/object.ts";
-import { nodeEvent } from "../told-event.ts";
+import { nodeEvent } from "../event-draft.ts";
 
-/** An object that could not be cleared for this long is left to a person. */
+/** An object that could not be cleared within this time is left to a person. */
 const OWED_MS_MAX = 7 * 86_400_000;
 
-/** The node's object is not its own any more. */
+/** Ends the match between a node and its object. */
 export function leave(node: Node, at: number, work: UnitOfWork): void {
   const { id, pool, kube } = node;
   if (kube === null || kube.absentSince !== null) return;
@@ -25,7 +24,7 @@ export function leave(node: Node, at: number, work: UnitOfWork): void {
   work.tell([nodeEvent(node, at, "kube.left", message)]);
 }
 
-/** A record that is removed leaves its object, too; that of an ended machine is deleted instead. */
+/** Ends the matches of removed records; the object of a gone machine is deleted elsewhere. */
 export function foldRemoved(removed: Iterable<NodeId>, now: number, work: UnitOfWork): void {
   for (const id of removed) {
     const node = work.node(id);
@@ -33,7 +32,7 @@ export function foldRemoved(removed: Iterable<NodeId>, now: number, work: UnitOf
   }
 }
 
-/** Forgets the objects that are clear, gone, or some node's again. `objects` is a whole list. */
+/** Drops the facts of objects that are clear, deleted or matched. `objects` is a complete list. */
 export function foldLeaving(
   facts: ReadonlyMap<string, Fact>,
   objects: readonly KubeNode[],

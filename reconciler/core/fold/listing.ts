@@ -1,33 +1,32 @@
 /**
- * Folds a complete cloud listing into the fleet. Pure. The listing was begun before the fleet was
- * read (docs/reference/providers.md#orphans), and absence counts only for instances that were bound
- * before it began; an instance that the cloud does not show but whose agent speaks is not absent:
- * then the cloud is doubted.
+ * Folds a complete cloud listing into the fleet. Pure. The listing began before the fleet was read
+ * (docs/reference/providers.md#orphans). Only instances that were bound before it began can be
+ * absent, and an instance whose agent reports is never absent: then the listing is wrong.
  */
-import type { EventDraft } from "../../../schema/event.ts";
 import * as v from "valibot";
+import type { EventDraft } from "../../../schema/event.ts";
 import { type InstanceId, NodeId, PoolName } from "../../../schema/id.ts";
 import type { InstanceFact, Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
+import { nodeEvent } from "../event-draft.ts";
 import { type Fleet, isUnbought } from "../fleet.ts";
 import type { Instance } from "../provider.ts";
 import { newNode } from "./new-node.ts";
 import { presenceOf, type Presences } from "./presence.ts";
 
-/**
- * An own instance that no node claims, and in how many listings it was seen. Kept in memory only.
- */
+/** An instance of this fleet that no node claims. Kept in memory only. */
 export type Sighting = {
   firstAt: number;
   listings: number;
-  /** Names nothing of ours. */ ignored: boolean;
+  /** Its tags name no pool of this fleet. */
+  ignored: boolean;
 };
 
 export type ListingFold = {
   nodes: Node[];
-  /** Open creates that were looked for and not found, once more. */
+  /** Open creates that this listing does not show, with their count of lookups. */
   operations: Operation[];
-  /** Open creates whose instance is there, however their call ended. */
+  /** Open operations whose effect the listing shows, however their call ended. */
   answers: { operation: Operation; instance: Instance }[];
   sightings: Map<InstanceId, Sighting>;
 };
@@ -55,7 +54,7 @@ export function foldListing(
   const claimed = new Set<InstanceId>();
   for (const node of fleet.nodes.values()) {
     if (node.instance === null || node.instance.provider !== provider) continue;
-    // What a gone node had is nobody's: should it live after all, it is a sighting again.
+    // The instance of a gone node is unclaimed: if it still exists, it becomes a sighting.
     if (node.phase.kind === "gone") continue;
     claimed.add(node.instance.id);
     const { heard: isHeard, silentMs } = presenceOf(context.presence, node.id);
@@ -97,7 +96,6 @@ function foldInstance(
     if (startedAt < fact.boundAt) return null;
     if (heard && node.phase.kind !== "terminating") return null;
     const listings = (fact.absentListings ?? 0) + 1;
-    // Beyond a few the count says nothing new, and every change is a write.
     if (listings > ABSENT_COUNTED_MAX) return null;
     return { ...fact, absentSince: fact.absentSince ?? now, absentListings: listings };
   }
@@ -123,9 +121,8 @@ function isAsked(fleet: Fleet, instance: Instance): boolean {
 }
 
 /**
- * Open creates: an instance that carries the ask's name is its answer, however the call ended
- * (adopt); for a tag-only provider a settled listing without it is one of the two that allow asking
- * again.
+ * Settles open creates by the instance that has the request's name, however the call ended. For a
+ * tag-only provider, a settled listing without it is one of the two that permit a repeat.
  */
 function foldAsks(
   fleet: Fleet,
@@ -154,13 +151,12 @@ function foldAsks(
   }
 }
 
-/** As what an unclaimed instance is taken; `drainMs` 0 = no limit. */
+/** `drainMs` 0 = no limit. */
 export type Adoption = { kind: "node" } | { kind: "surplus"; drainMs: number };
 
 /**
- * What an instance that nobody claims becomes: the machine of an agent that was met before, a node
- * of its pool, or a surplus that is drained and ended. `null` if its tags name nothing that can be
- * a node.
+ * What an unclaimed instance becomes: the machine of a known agent, a node of its pool, or a
+ * surplus that is drained and terminated. `null` if its tags cannot name a node.
  */
 export function adoptInstance(
   fleet: Fleet,
@@ -195,23 +191,12 @@ export function adoptInstance(
       ? `adopted instance ${instance.id}, which carries this fleet's mark`
       : `instance ${instance.id} carries this fleet's mark but no slot wants it`;
   const kind = wanted.kind === "node" ? "instance.adopted" : "instance.surplus";
-  return {
-    node,
-    event: {
-      at: now,
-      kind,
-      node: node.id,
-      pool: node.pool,
-      session: null,
-      actor: "navarch",
-      message,
-    },
-  };
+  return { node, event: nodeEvent({ ...node, session: null }, now, kind, message) };
 }
 
 /**
- * What is older than the record may have served under another one. What is younger was bought in
- * this record and came up after it had been given up: it never served.
+ * An instance older than the store may have served before the store was created. A younger one was
+ * bought with this store and appeared after its purchase had been abandoned: it never served.
  */
 function ageOf({ facts }: Fleet, { createdAtMs }: Instance): Pick<InstanceFact, "adopted"> {
   const record = facts.get("record");
@@ -219,7 +204,7 @@ function ageOf({ facts }: Fleet, { createdAtMs }: Instance): Pick<InstanceFact, 
   return isYounger ? {} : { adopted: true };
 }
 
-/** A surplus may have work on it: it is cordoned and drained like any other node that leaves. */
+/** A running surplus may have work on it, so it is drained first. */
 function adoptedPhase(
   base: Node,
   instance: Instance,
@@ -248,7 +233,7 @@ function hostKeysOf(keys: readonly string[] | undefined): Pick<InstanceFact, "ho
   return keys === undefined ? {} : { hostKeys: keys.slice(0, 16) };
 }
 
-/** The fact that a node keeps about its instance, from the provider's own words. */
+/** What a node records about its instance, as the provider lists it. */
 export function bindInstance(provider: PoolName, instance: Instance, now: number): InstanceFact {
   return {
     id: instance.id,
@@ -267,9 +252,7 @@ export function bindInstance(provider: PoolName, instance: Instance, now: number
   };
 }
 
-/**
- * Complete listings without an instance that make it absent (docs/reference/safety.md, I2), and
- * where counting ends.
- */
+/** Listings without an instance that make it absent (docs/reference/safety.md, I2). */
 export const ABSENT_LISTINGS_MIN = 2;
+/** Counting stops here, because each change is a write. */
 const ABSENT_COUNTED_MAX = 10;

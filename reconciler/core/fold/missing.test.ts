@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { instanceOf, kubeOf, nodeOf } from "../../../test/world/part.ts";
 import { sayMissing } from "../safety/missing-node.ts";
-import { foldMissing } from "./missing.ts";
+import { foldMissing } from "./time.ts";
 
 const kube = kubeOf({ name: "gpu-1", absentSince: 1_000 });
 const node = nodeOf("n1", { instance: instanceOf(), kube });

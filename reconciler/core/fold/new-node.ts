@@ -1,7 +1,4 @@
-/**
- * How nodes begin: decided by a plan, met as an agent that nobody asked for, or adopted from a
- * cloud.
- */
+/** New nodes: planned, adopted from a cloud, or reported by an unmanaged agent. */
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Health, Node } from "../../../schema/node.ts";
 
@@ -19,7 +16,7 @@ export function newHealth(): Health {
   };
 }
 
-/** A node of a pool before anything was bought for it. `at` is wall milliseconds. */
+/** A node before its purchase. `at` is wall milliseconds. */
 export function newNode(from: {
   id: NodeId;
   pool: PoolName | null;
@@ -57,7 +54,7 @@ export function newNode(from: {
   };
 }
 
-/** An agent that matches no instance of ours: watched and judged, listed under no pool. */
+/** A node for an agent that matches no instance: observed and judged, in no pool. */
 export function unmanagedNode(id: NodeId, at: number): Node {
   const node = newNode({ id, pool: null, slot: null, gen: 0, at, replaces: null });
   return { ...node, phase: { kind: "verifying", since: at } };

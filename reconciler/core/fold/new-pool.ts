@@ -1,4 +1,4 @@
-/** The durable side of a pool that the configuration names for the first time. */
+/** The stored state of a pool that the configuration names for the first time. */
 import type { PoolName } from "../../../schema/id.ts";
 import type { PoolState } from "../../../schema/node.ts";
 

@@ -14,7 +14,8 @@ import {
   sickOf,
 } from "../../../test/world/part.ts";
 import type { Instance, RefusalClass } from "../provider.ts";
-import { backoffMs, foldOutcome, type Outcome } from "./outcome.ts";
+import { backoffMs } from "./backoff.ts";
+import { foldOutcome, type Outcome } from "./outcome.ts";
 import { bindInstance } from "./listing.ts";
 
 const NOW = 1_000_000;

@@ -1,7 +1,7 @@
 /**
- * Folds the answer to an operation into the operation, its node and its pool: what one transaction
- * then writes (law 4). Pure. Only a definite answer closes an operation; a rate limit or an unknown
- * outcome leaves it asked, with the same payload and a stored time to look again
+ * Folds the answer to an operation into the operation, its node and its pool, for one transaction
+ * (law 4). Pure. Only a definite answer closes an operation; a rate limit or an unknown outcome
+ * leaves it open, with the same payload and a stored time of the next call
  * (docs/reference/providers.md#answers).
  */
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
@@ -12,10 +12,9 @@ import type { Instance, RefusalClass } from "../provider.ts";
 import { isSick } from "../safety/in-flight.ts";
 import { foldBootstrap } from "./bootstrap.ts";
 import { bindInstance } from "./listing.ts";
-import { isNewRefusal, refuseMark, sayRefusal } from "./mark-refusal.ts";
-import { OPEN_MAX_MS, patience } from "./patience.ts";
-import { markedOn, mayBeMarked } from "./marked.ts";
-import { nodeEvent } from "../told-event.ts";
+import { formatRefusal, isNewRefusal, markedOn, mayBeMarked, refuseMark } from "./mark.ts";
+import { backoffMs, OPEN_MAX_MS, patience } from "./backoff.ts";
+import { nodeEvent } from "../event-draft.ts";
 
 export type Outcome =
   | {
@@ -32,9 +31,9 @@ export type Outcome =
       class: RefusalClass | "scheduler" | "bootstrap";
       message: string;
       retryAfterMs: number | null;
-      /** Of a set-up: another attempt cannot help. */
+      /** Set-up: another attempt cannot help. */
       final?: boolean;
-      /** Of a set-up: it never began, and not because of its machine. No attempt is spent. */
+      /** Set-up: it could not begin, for a reason outside the machine. No attempt is spent. */
       unspent?: boolean;
       hostKey?: string | null;
     }
@@ -47,11 +46,6 @@ export type OutcomeFold = {
   events: EventDraft[];
 };
 
-/** Doubles from `firstMs` to `maxMs`; `tries` counts from 1. */
-export function backoffMs(tries: number, firstMs: number, maxMs: number): number {
-  return Math.min(maxMs, firstMs * 2 ** Math.max(0, Math.min(tries - 1, 30)));
-}
-
 /** How long an offer rests after a refusal of each class: first and longest. */
 type EndedClass = Exclude<RefusalClass, "rate_limit">;
 const OFFER_REST: Record<EndedClass, { firstMs: number; maxMs: number }> = {
@@ -62,20 +56,17 @@ const OFFER_REST: Record<EndedClass, { firstMs: number; maxMs: number }> = {
   stale_fence: { firstMs: 1_000, maxMs: 1_000 },
 };
 
-/**
- * A person called the drain or the reboot off while it was being asked for: its late answer must
- * not start it again.
- */
+/** A person cancelled the drain or reboot during the call: the late answer must not start it. */
 function isOvertaken(operation: Operation, node: Node): boolean {
   const { kind } = operation.payload;
   return (kind === "drain" || kind === "reboot") && operation.fence !== node.fence;
 }
 
 /**
- * Whether the answer proves that the ask, and every earlier sending of it, did nothing. Clouds
- * check rate and key before they look at the token, and a scheduler's refusal speaks of this call
- * alone, so on a repeat those say nothing about the first ask. A scheduler that refuses every time
- * is believed in the end: a target that knows a newer fence never answers anything else.
+ * Whether a refusal proves that no call of this operation had an effect. Clouds check the rate and
+ * the key before the token, and a scheduler refuses only the current call, so on a repeat neither
+ * proves anything about the first call. Repeated refusals of a scheduler count in the end: a target
+ * that knows a newer fence never answers otherwise.
  */
 function isProof(operation: Operation, outcome: Outcome): boolean {
   if (outcome.kind !== "refused") return true;
@@ -85,13 +76,10 @@ function isProof(operation: Operation, outcome: Outcome): boolean {
   return outcome.class !== "auth" || operation.attempts === 0;
 }
 
-/** Some minutes of its back-off: longer than a scheduler is away for a restart. */
+/** Some minutes of back-off: longer than a restart of a scheduler. */
 const SCHEDULER_REFUSALS_MAX = 8;
 
-/**
- * After a scheduler's refusal: long enough not to storm it, short enough to isolate within a
- * minute.
- */
+/** After a scheduler's refusal: it bounds the load and still isolates within a minute. */
 const REST_MS = 10_000;
 
 export function foldOutcome(
@@ -103,17 +91,17 @@ export function foldOutcome(
 ): OutcomeFold {
   const attempts = operation.attempts + 1;
   if (operation.payload.kind === "reboot" && outcome.kind === "ambiguous") {
-    // The machine itself tells whether it was rebooted; a second reboot would only interrupt it.
+    // The boot id shows whether the machine rebooted; a second reboot would only interrupt it.
     const message = `${outcome.message}: its boot id will show it`;
     return foldOutcome(operation, node, pool, { kind: "done", instance: null, message }, now);
   }
   if (isMirror(operation.payload) && (outcome.kind !== "done" || isUnmarked(operation, outcome))) {
-    return foldUntold(operation, node, outcome.message ?? "it was not marked", now);
+    return foldUnmirrored(operation, node, outcome.message ?? "it was not marked", now);
   }
   if (outcome.kind === "ambiguous" || !isProof(operation, outcome)) {
     const asked = outcome.kind === "refused" ? outcome.retryAfterMs : null;
     const notBefore = now + (patience(asked, OPEN_MAX_MS) ?? backoffMs(attempts, 1_000, 60_000));
-    // The settle time of a tag-only provider runs from the latest sending, not from the first.
+    // The settle time of a tag-only provider runs from the latest call, not from the first.
     const again = operation.payload.kind === "create" ? { askedAt: now, lookups: 0 } : {};
     const open = { ...operation, ...again, attempts, notBefore, message: outcome.message };
     return { operation: open, node: null, pool: null, events: [] };
@@ -148,16 +136,15 @@ function isUnmarked({ payload }: Operation, outcome: Outcome): boolean {
   return payload.kind === "cordon" && outcome.kind === "done" && !outcome.on;
 }
 
-/** First, and most; a mirror that is refused keeps nothing else from being decided. */
+/** Pauses after a refused mirror; they block no other action. */
 const MIRROR_REST_MS = 5_000;
 const MIRROR_REST_MAX_MS = 5 * 60_000;
 
 /**
- * The scheduler could not be told, or nobody knows whether it was. The cordon itself is the
- * record's, so nothing has to be resolved: the cluster shows what is so, and it is told again
- * later. Said once, not each time.
+ * The scheduler refused a mirrored mark, or its answer is unknown. The cordon itself is in the
+ * node's record, so the operation closes and the plan mirrors it again later. Reported once.
  */
-function foldUntold(
+function foldUnmirrored(
   operation: Operation,
   node: Node | null,
   message: string,
@@ -175,18 +162,15 @@ function foldUntold(
   const what = operation.payload.kind;
   const refused = refuseMark(kube, what, message, now);
   if (isNewRefusal(kube, what, message))
-    teller(node, now, events)("kube.refused", sayRefusal(kube, what, message));
+    teller(node, now, events)("kube.refused", formatRefusal(kube, what, message));
   const next = { ...node, operation: null, kube: { ...refused, restUntil } };
   return { ...nothing, events, node: next };
 }
 
-function teller(
-  node: Node,
-  now: number,
-  events: EventDraft[],
-): (kind: EventKind, message: string) => void {
-  return (kind, message) =>
-    events.push(nodeEvent(node, now, kind, message));
+type Tell = (kind: EventKind, message: string) => void;
+
+function teller(node: Node, now: number, events: EventDraft[]): Tell {
+  return (kind, message) => void events.push(nodeEvent(node, now, kind, message));
 }
 
 function foldDone(
@@ -262,14 +246,14 @@ function bought(
   };
 }
 
-/** That a place sells says nothing about what: a lemon's rest ends with a verified node. */
+/** A purchase ends the offer's pause, except after quarantined hardware (see `proveOffer`). */
 function sells(pool: PoolState, offer: string): PoolState {
   if (pool.offers[offer]?.class === "lemon") return pool;
   const { [offer]: _, ...offers } = pool.offers;
   return { ...pool, offers };
 }
 
-/** Asked for, and from here on only another boot id is news. */
+/** From now on only another boot id is a change. */
 function rebooting(node: Node, bootId: string | null, now: number): Node {
   const { session } = node;
   const attempts = { ...session?.attempts, reboot: (session?.attempts?.["reboot"] ?? 0) + 1 };
@@ -281,22 +265,24 @@ function rebooting(node: Node, bootId: string | null, now: number): Node {
   };
 }
 
-/** A mark set or lifted in the scheduler: the cordon of the product, or one only mirrored there. */
+/** A mark was set or lifted in the scheduler: Navarch's own cordon, or a mirrored one. */
 function foldMark(
   node: Node,
   payload: Extract<Operation["payload"], { kind: "cordon" | "uncordon" }>,
   outcome: Extract<Outcome, { kind: "done" }>,
-  tell: (kind: EventKind, message: string) => void,
+  tell: Tell,
   now: number,
 ): Node {
   const { why } = payload;
   if (payload.kind === "uncordon") {
     const stays = outcome.message === null ? "" : ` (${outcome.message})`;
     const kube = payload.keep === true ? node.kube : markedOn(node, null);
-    // Of a person's uncordon everything was told; what it left behind is cleared without a word.
+    // A person's uncordon has its own event; clearing what it left behind needs none.
     if (payload.mirror === true && !mayBeMarked(node)) return { ...node, kube };
     tell(payload.mirror === true ? "kube.uncordoned" : "node.uncordoned", `${why}${stays}`);
-    return payload.mirror === true ? { ...node, kube } : { ...uncordoned(node), kube };
+    return payload.mirror === true
+      ? { ...node, kube }
+      : { ...node, kube, cordon: { ...node.cordon, product: null } };
   }
   const kube = markedOn(node, outcome.on ?? null);
   if (payload.mirror === true) {
@@ -308,13 +294,9 @@ function foldMark(
     ...node,
     kube,
     cordon: { ...node.cordon, product: { by: "navarch", why, at: now } },
-    // Only what was cordoned for evidence spends from the isolation budget, silence does not.
+    // A cordon for evidence spends from the isolation budget; one for silence does not.
     isolatedAt: isSick(node) ? now : node.isolatedAt,
   };
-}
-
-function uncordoned(node: Node): Node {
-  return { ...node, cordon: { ...node.cordon, product: null } };
 }
 
 function foldRefused(
@@ -329,23 +311,23 @@ function foldRefused(
   const payload = operation.payload;
   if (payload.kind === "bootstrap") {
     const what = refusal.unspent === true ? "waits" : "failed";
-    // What waits for a person waits for long, and is tried again all the time.
+    // An attempt that waits for a person is repeated often: its reason is reported once.
     if (refusal.unspent !== true || node.bootstrap?.error !== refusal.message)
       tell("node.bootstrapping", `attempt ${payload.attempt} ${what}: ${refusal.message}`);
     return { operation, pool: null, events, node: foldBootstrap(node, payload, refusal, now) };
   }
-  // The scheduler's only other call, a drain, is never refused.
+  // The scheduler refuses only marks, never a drain.
   const marked = refusal.class === "scheduler" ? node.kube : null;
   if (marked === null)
     tell("provider.error", `${payload.kind} refused (${refusal.class}): ${refusal.message}`);
   else if (isNewRefusal(marked, payload.kind, refusal.message))
-    tell("kube.refused", sayRefusal(marked, payload.kind, refusal.message));
+    tell("kube.refused", formatRefusal(marked, payload.kind, refusal.message));
   if (
     payload.kind === "create" &&
     node.phase.kind === "requested" &&
     refusal.class !== "scheduler" &&
     refusal.class !== "bootstrap" &&
-    // It leaves the ask open (`isProof`), so it never comes to here.
+    // A rate limit leaves the operation open (`isProof`).
     refusal.class !== "rate_limit"
   ) {
     const phase = {
@@ -367,10 +349,9 @@ function foldRefused(
     };
   }
   if (payload.kind === "terminate" && node.phase.kind === "terminating") {
-    // Termination is retried for ever: an instance that is not confirmed gone is still billed
+    // Retried without end: an instance that is not confirmed gone may be billed
     // (docs/reference/safety.md#spend).
-    const rest =
-      patience(refusal.retryAfterMs) ?? backoffMs(node.fence, 1_000, 5 * 60_000);
+    const rest = patience(refusal.retryAfterMs) ?? backoffMs(node.fence, 1_000, 5 * 60_000);
     return {
       operation,
       pool: null,

@@ -1,6 +1,6 @@
 /**
- * A whole plan as rows of one transaction. Pure apart from the unit of work it fills. What the
- * safety machinery remembers of one action counts for the next.
+ * Applies a plan to a unit of work. Pure except for that. Facts that one action records count for
+ * the next.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -11,7 +11,7 @@ import type { Fleet } from "../fleet.ts";
 import { factsAfter } from "../safety/record.ts";
 import { applyAction } from "./action.ts";
 
-/** The node without the set-up that whatever happens to it now calls off. */
+/** Cancels an open set-up of the node, because an action on the node replaces it. */
 function withoutSetUp(node: Node | null, now: number, work: UnitOfWork): Node | null {
   const open = node?.operation == null ? null : work.operation(node.operation);
   if (node === null || open === null || open.payload.kind !== "bootstrap") return node;

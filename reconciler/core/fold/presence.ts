@@ -1,22 +1,22 @@
 /**
- * Folds the passing of time into a node: silence, and evaluations of evidence that is still held.
- * Pure. Silence is a finding and never a verdict (law 9): it makes a node suspect, and only a
- * second witness makes it lost. The clock is the reconciler's own and stands still over its own
- * pauses, which is why the caller passes how long it has *attentively* heard nothing.
+ * Folds elapsed time into a node: silence, and evaluations of held evidence. Pure. Silence is a
+ * finding and never a verdict (law 9): it makes a node suspect, and only a second witness makes it
+ * lost. Pauses of this process do not count as silence, so the caller passes *attentive* time.
  */
 import type { EventDraft } from "../../../schema/event.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Timing } from "../fleet.ts";
+import { isDefinitive } from "../safety/evident.ts";
 import { countUnhealthy } from "./inbox-entry.ts";
-import { nodeEvent } from "../told-event.ts";
+import { nodeEvent } from "../event-draft.ts";
 
-/** When each live node's agent was last heard, as this process knows. */
+/** The presence of each live node, as this process knows it. */
 export type Presences = ReadonlyMap<NodeId, PresenceSight>;
 export type PresenceSight = {
-  /** Attentive milliseconds of silence; `null` while it is too early to say. */
+  /** Attentive milliseconds since the last report; `null` = too early to know. */
   silentMs: number | null;
-  /** A report of the node came in this process's life. */
+  /** A report came since this process started. */
   heard: boolean;
 };
 
@@ -26,10 +26,7 @@ export function presenceOf(presences: Presences, node: NodeId): PresenceSight {
   return presences.get(node) ?? UNKNOWN;
 }
 
-/**
- * `silentMs` `null` = neither heard in this process's life nor waited for long enough to say so;
- * `heard` = a report came in this life; `now` is wall time.
- */
+/** `null` if nothing changes. `silentMs` and `heard` as in `PresenceSight`; `now` is wall time. */
 export function foldPresence(
   node: Node,
   silentMs: number | null,
@@ -70,16 +67,9 @@ export function foldPresence(
     const next = { ...node, health: { ...health, silentSince: null } };
     return { node: next, events: [event("node.heard", "heartbeats are back")] };
   }
-  // A dead agent sends no further checks, so evidence that cannot pass is evaluated by our own
-  // clock too.
-  const holdsProof = health.held.some(
-    (h) => h.judgement.definitive && h.judgement.result === "unhealthy",
-  );
-  if (
-    health.verdict === "unhealthy" &&
-    holdsProof &&
-    now - health.lastCountedAt >= timing.checkIntervalMs
-  ) {
+  // A dead agent sends no checks, so definitive evidence is also evaluated by elapsed time.
+  const isDue = now - health.lastCountedAt >= timing.checkIntervalMs;
+  if (health.verdict === "unhealthy" && isDue && isDefinitive(node)) {
     return { node: { ...node, health: countUnhealthy(health, now) }, events: [] };
   }
   return null;

@@ -1,27 +1,25 @@
 /**
- * Judges a node again when its rules have changed, outside of any report: after a reload of the
- * policy, at the start of a process that brought another one, and when a rule goes into quarantine
- * or comes out. Pure, and nothing to do where the rules are those it was judged by.
+ * Judges a node again, without a report, when its rules have changed: after a reload or a restart
+ * with another policy, and when a rule is suspended or enabled again. Pure.
  */
 import type { CompiledPolicy, Quarantine } from "../../../health/policy/compile.ts";
+import { isEvidentFinding } from "../../../health/policy/evident.ts";
+import { verdictOf } from "../../../health/policy/hold.ts";
 import { rejudge } from "../../../health/policy/rejudge.ts";
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import type { AgentFact, Health, Node } from "../../../schema/node.ts";
 import type { PolicyNode } from "../../../schema/policy.ts";
-import { nodeEvent } from "../told-event.ts";
+import { nodeEvent } from "../event-draft.ts";
 
 /** What judging a node needs; `labels` are its pool's. */
 export type JudgeContext = {
   policy: CompiledPolicy;
   labels: Readonly<Record<string, string>>;
-  /** `<rule>@<version>` of rules that decide nothing for now; none if left out. */
+  /** `<rule>@<version>` of suspended rules; omitted = none. */
   quarantined?: Quarantine;
 };
 
-/**
- * The node under these rules, or `null` if nothing changes; called for each node in each activation
- * it costs a comparison. `now` is wall milliseconds.
- */
+/** The node under these rules, or `null` if nothing changes. `now` is wall milliseconds. */
 export function rejudgeNode(
   node: Node,
   context: JudgeContext,
@@ -36,7 +34,7 @@ export function rejudgeNode(
   return { node: { ...node, health }, events };
 }
 
-/** The node as a condition sees it. */
+/** The node as policy conditions see it. */
 export function policyNodeOf(
   node: Node,
   agent: AgentFact,
@@ -63,4 +61,30 @@ export function verdictEvents(node: Node, after: Health, at: number, prefix = ""
   const change = isBad ? "" : `${before.verdict} → ${after.verdict}: `;
   const message = `${prefix}${change}${why}`;
   return [nodeEvent(node, at, kind, message)];
+}
+
+/**
+ * Drops findings of an agent version that was linked to a burst, once the node reports with another
+ * version (docs/reference/safety.md#common-cause). Findings that are evident by themselves stay;
+ * the next check repeats a condition that is true. `agents` are discredited versions.
+ */
+export function discredit(
+  node: Node,
+  agents: ReadonlySet<string>,
+  now: number,
+): { node: Node; events: EventDraft[] } | null {
+  const { health, agent } = node;
+  if (agent === null) return null;
+  const held = health.held.filter((entry) => {
+    const by = entry.agent ?? null;
+    if (by === null || by === agent.version || !agents.has(by)) return true;
+    return isEvidentFinding(entry.finding);
+  });
+  if (held.length === health.held.length) return null;
+  const known = held.length > 0 || health.lastCheckAt !== null;
+  const verdict = known ? verdictOf(held) : "unknown";
+  const keeps = verdict === "unhealthy" || health.silentSince !== null;
+  const after = { ...health, held, verdict, unhealthyRun: keeps ? health.unhealthyRun : 0 };
+  const why = "from an agent version linked to a burst: ";
+  return { node: { ...node, health: after }, events: verdictEvents(node, after, now, why) };
 }

@@ -1,10 +1,8 @@
 /**
- * What a fleet read from an old copy may still believe. What people said is kept: sizes, holds,
- * their cordons, tokens. What was known of machines, and what was asked for them, is not: a node
- * may have been replaced since, a session closed, a fault repaired, an order taken back. So every
- * machine that no person has put aside is forgotten here and taken in again, from the cloud's list
- * by its tags and by its first full check, on the very way that a lost database takes. A node that
- * is still sick says so again. Pure.
+ * What a restored backup still proves. Decisions of people are kept: sizes, holds, cordons, tokens.
+ * Facts about machines are not, because a node may have been replaced or repaired since. So every
+ * machine without a person's cordon or hold is forgotten and adopted again, by its tags in the
+ * cloud's list and by its first full check, as after the loss of the database. Pure.
  */
 import { isUnbought } from "../fleet.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -32,7 +30,7 @@ export function foldRestored(snapshot: Snapshot, now: number): Change {
       message: "restored from a backup: give the order again if it still holds",
     });
   }
-  // What the cloud lists now may have been bought, and have served, since the backup.
+  // Instances that the cloud lists now may have been bought, and have served, since the backup.
   change.facts.push({ kind: "record", since: now });
   // Already processed by the fleet before the restore.
   change.foldedEntries = snapshot.entries.map((entry) => entry.id);
@@ -40,17 +38,15 @@ export function foldRestored(snapshot: Snapshot, now: number): Change {
 }
 
 /**
- * Whether no person's order applies to the node. An open request is dropped too: its result shows
- * in the cloud's list, and its slot may have had other nodes since.
+ * Whether no decision of a person applies to the node. An open purchase is dropped too: its result
+ * shows in the cloud's list, and its slot may have had other nodes since.
  */
 function isForgotten(node: Node): boolean {
   if (node.phase.kind === "gone" || isUnbought(node)) return false;
   return node.phase.kind !== "held" && node.cordon.human === null;
 }
 
-/**
- * A held node stays held and nothing in progress continues: an order may have been withdrawn since.
- */
+/** Nothing in progress continues, because an order may have been withdrawn since. */
 function putDown(node: Node, now: number): Node {
   const rest = { ...node, order: null, operation: null, fence: node.fence + 1 };
   const { kind } = node.phase;

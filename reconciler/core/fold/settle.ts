@@ -1,13 +1,10 @@
-/**
- * How an open operation ends: by its answer, or because the world has overtaken it. Pure apart from
- * the unit of work it fills.
- */
+/** Ends open operations: by an answer, or by a newer fact. Pure except for the unit of work. */
 import type { OperationId } from "../../../schema/id.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { type Fleet, showsPersonsCordon } from "../fleet.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
 
-/** The answer to an operation, once: a second answer for a closed one changes nothing. */
+/** Applies the answer to an operation; an answer to a closed one changes nothing. */
 export function settle(now: number, work: UnitOfWork, id: OperationId, outcome: Outcome): void {
   const operation = work.operation(id);
   if (operation === null || operation.state !== "asked") return;
@@ -20,8 +17,8 @@ export function settle(now: number, work: UnitOfWork, id: OperationId, outcome: 
 }
 
 /**
- * Asks that a person, or the machine itself, has overtaken before they were answered: a drain or a
- * reboot of a node that was given back, and a reboot of a machine that came up again meanwhile.
+ * Ends operations that a newer fact has overtaken: a drain or reboot of a node that was uncordoned,
+ * a reboot of a machine with a new boot id, a mark that a person's order replaced.
  */
 export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void {
   for (const { id } of fleet.operations.values()) {
@@ -31,10 +28,10 @@ export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void
     const { payload } = operation;
     if (node === null) continue;
     if (payload.kind === "cordon" || payload.kind === "uncordon") {
-      // A scheduler that does not answer keeps nobody from ending the machine by force.
+      // A scheduler that does not answer must not block a forced termination.
       const forced = node.order?.force === true && node.order.goal !== "drain";
       const ended = (forced || node.phase.kind === "gone") && operation.attempts > 0;
-      // A person's cordon came while the mark was to be lifted: it stays, and is made sure of.
+      // A person cordoned the node while its mark was to be lifted: the mark stays.
       const kept =
         payload.kind === "uncordon" && payload.keep !== true && showsPersonsCordon(node);
       if (!ended && !kept) continue;

@@ -14,10 +14,10 @@ import {
   unboughtOf,
 } from "../../../test/world/part.ts";
 import { timingOf } from "../fleet.ts";
-import { discredit } from "./discredit.ts";
+import { discredit } from "./rejudge.ts";
 import { judgeForget } from "./forget.ts";
-import { isNewRefusal, refuseMark, sayRefusal } from "./mark-refusal.ts";
-import { OPEN_MAX_MS, patience } from "./patience.ts";
+import { isNewRefusal, refuseMark, formatRefusal } from "./mark.ts";
+import { OPEN_MAX_MS, patience } from "./backoff.ts";
 import { foldPresence } from "./presence.ts";
 import { stepUnready } from "./unready.ts";
 
@@ -47,7 +47,7 @@ describe("a mark that the API server refuses", () => {
     });
     expect(refuseMark(refused(1), "uncordon", "no", 9).refusal?.since).toBe(9);
     expect(refuseMark(kubeOf(), "cordon", "x".repeat(601), 9).refusal?.message).toHaveLength(600);
-    expect(sayRefusal(kubeOf(), "cordon", "no")).toBe("Kubernetes does not cordon Node k: no");
+    expect(formatRefusal(kubeOf(), "cordon", "no")).toBe("Kubernetes does not cordon Node k: no");
   });
 
   test("is recorded ever more rarely, and at once if its reason changes", () => {

@@ -1,14 +1,13 @@
-/**
- * What passes by itself: silence, and what has been over for long enough to be forgotten. Pure
- * apart from the unit of work it fills.
- */
+/** Folds elapsed time: silence, reminders and retention. Pure except for the unit of work. */
 import type { Config } from "../../../schema/config.ts";
+import type { EventDraft } from "../../../schema/event.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
+import { nodeEvent } from "../event-draft.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { type Fleet, isUnbought, timingOf } from "../fleet.ts";
+import { missingNodeOf, sayMissing } from "../safety/missing-node.ts";
 import { isExpectedAway } from "../upgrade/word.ts";
-import { foldMissing } from "./missing.ts";
 import { foldPresence, presenceOf, type Presences } from "./presence.ts";
 import { foldReview } from "./uncordon.ts";
 import { foldSuppression } from "./suppression.ts";
@@ -20,10 +19,10 @@ export type TimeInput = {
   presence: Presences;
 };
 
-/** An object that nobody could remove for this long is a person's to look after. */
+/** A Node object that could not be deleted within this time is left to a person. */
 const OWED_MS_MAX = 7 * 86_400_000;
 
-/** Ids of nodes that are forgotten now, their change in the unit of work. */
+/** Returns the ids of removed nodes. */
 export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
   const removed: NodeId[] = [];
   const timing = timingOf(input.config);
@@ -39,10 +38,10 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
       continue;
     }
     if (node.phase.kind === "gone") {
-      // People look for it by the name of its Node for as long after that is gone.
+      // People look for a machine by the name of its Node, also after the Node is gone.
       const goneAt = Math.max(node.phase.since, node.kube?.absentSince ?? 0);
       if (input.now - goneAt < timing.retainTerminatedMs) continue;
-      // Its object in Kubernetes is still to be removed, and this row is what says so.
+      // This record is needed until its Node object is deleted.
       const removes = input.config.kubernetes.mirror.deleteNode;
       const owed = removes && node.kube !== null && node.kube.absentSince === null;
       if (owed && input.now - node.phase.since < OWED_MS_MAX) continue;
@@ -53,7 +52,7 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
     const { silentSince } = node.health;
     const home = homeOf(node, pools);
     const stray = isUnbought(node);
-    // While its Node is marked, this record is what says why, and nothing returns it to work.
+    // While its Node is marked, this record holds the reason.
     const marks = node.kube !== null && node.kube.isolatedUid === node.kube.uid;
     const isSilent = silentSince !== null && input.now - silentSince >= timing.retainTerminatedMs;
     if (stray && !marks && isSilent) {
@@ -93,17 +92,17 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
 }
 
 /**
- * The pool of an unmanaged machine: what its agent says, if that is a pool of ours. It
- * gives the node limits, drain settings and a place in the counts, never a right to be replaced.
+ * The pool of an unmanaged machine is the one that its agent names, if it is configured. It gives
+ * the node limits, drain settings and a place in the counts, but no replacement.
  */
 function homeOf(node: Node, pools: ReadonlyMap<string, PoolName>): Node["pool"] {
   return isUnbought(node) ? (pools.get(node.agent?.inventory.pool ?? "") ?? null) : node.pool;
 }
 
 /**
- * Whether a record was made before anybody could know whose it is, and the same boot of the same
- * machine has gone on as one of ours since: a DaemonSet's agent gives its Node's name, which may be
- * there before the cluster has shown the Node. What somebody must still see is kept.
+ * Whether an unmanaged record duplicates a bought node with the same boot: a DaemonSet's agent
+ * reports its Node's name, perhaps before the cluster lists the Node. A record with evidence, a
+ * cordon or an order is kept.
  */
 function isSuperseded(node: Node, input: TimeInput, bought: () => ByBoot): boolean {
   const { agent, health, cordon, id } = node;
@@ -119,10 +118,27 @@ function isSuperseded(node: Node, input: TimeInput, bought: () => ByBoot): boole
   );
 }
 
-/** Our own machines' nodes by the boot that their agents last told. */
+/** Bought nodes by the last reported boot id. */
 type ByBoot = Map<string, Node[]>;
 
 function nodesByBoot({ nodes }: Fleet): ByBoot {
   const bought = [...nodes.values()].filter(({ instance }) => instance !== null);
   return Map.groupBy(bought, ({ agent }) => agent?.bootId ?? "");
+}
+
+/**
+ * Reports once that the Node object of a healthy machine is missing; `null` = not now. A restarted
+ * kubelet registers again within `patienceMs`, the time that a new machine has to join.
+ */
+export function foldMissing(
+  node: Node,
+  patienceMs: number,
+  now: number,
+): { node: Node; event: EventDraft } | null {
+  const { kube } = node;
+  const missing = missingNodeOf(node);
+  if (kube === null || missing === null || kube.missedAt !== undefined) return null;
+  if (now - missing.since < patienceMs) return null;
+  const event = nodeEvent(node, now, "kube.lost", sayMissing(node, missing));
+  return { node: { ...node, kube: { ...kube, missedAt: now } }, event };
 }

@@ -1,6 +1,6 @@
 /**
- * An uncordon by others, folded: who did it, whether it is done again and again, what resumes the
- * repair that it called off, and the reminder of broken hardware that nothing repairs. Pure.
+ * Folds an uncordon by others: its author, repetitions, the cordon that resumes the cancelled
+ * repair, and the reminder of broken hardware that nothing repairs. Pure.
  */
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import { UNCORDONS_MAX } from "../../../schema/kube-past.ts";
@@ -16,11 +16,11 @@ import {
   sayLoop,
 } from "../safety/uncordoned.ts";
 import type { KubeNode } from "../kubernetes/object.ts";
-import { nodeEvent } from "../told-event.ts";
+import { nodeEvent } from "../event-draft.ts";
 
 type Tell = (kind: EventKind, message: string, actor?: string) => void;
 
-/** The fact with this uncordon in it. Says so if it is one of many. */
+/** Adds this uncordon to the fact, and reports a loop. */
 export function noteUncordon(kube: KubeFact, object: KubeNode, tell: Tell, now: number): KubeFact {
   const by = object.touched === undefined ? null : object.touched.join(" or ");
   const uncordons = [...(kube.uncordons ?? []), { at: now, by }].slice(-UNCORDONS_MAX);
@@ -48,7 +48,7 @@ function sayService(kube: KubeFact | null): string {
   return `it is cordoned by ${kube.others.join(", ")} now, and nothing repairs it`;
 }
 
-/** What a person can do about a repair that was called off. */
+/** How a person resumes a cancelled repair. */
 export function sayResume(node: Node): string {
   const { id, kube } = node;
   const order = isUnbought(node) ? `navarch drain ${id}` : `navarch replace ${id}`;
@@ -62,7 +62,7 @@ export function sayResume(node: Node): string {
   return `Resume its repair, drain included, with \`${order}\`${why}`;
 }
 
-/** Why nothing repairs a node that someone gave back in Kubernetes; `null` = another reason. */
+/** Why nothing repairs a node that was uncordoned in Kubernetes; `null` = another reason. */
 export function sayCalledOff({ kube, waiver }: Node): string | null {
   if (waiver?.by !== BY_KUBERNETES) return null;
   const at = new Date(waiver.at).toISOString();
@@ -70,9 +70,8 @@ export function sayCalledOff({ kube, waiver }: Node): string | null {
 }
 
 /**
- * Others cordoned the node: if they had called its repair off before, the repair resumes under the
- * usual limits. What the event says of it, and the waiver that is left. `isNew`: this very object
- * was schedulable when it was last looked at.
+ * Others cordoned the node: a repair that they cancelled before resumes under the usual limits.
+ * `isNew`: this object was schedulable when it was last seen.
  */
 export function foldCordon(
   node: Node,
@@ -80,7 +79,7 @@ export function foldCordon(
   isNew: boolean,
 ): { message: string; waiver: Node["waiver"] } {
   const by = `cordoned in Kubernetes by ${theirs.join(", ")}`;
-  // `navarch cordon` keeps a repair from beginning, whoever cordons the node besides.
+  // `navarch cordon` prevents a repair, whatever other cordons exist.
   if (node.waiver?.by !== BY_KUBERNETES || node.cordon.human !== null || !isNew) {
     return { message: `${by}: left unchanged`, waiver: node.waiver };
   }
@@ -88,7 +87,7 @@ export function foldCordon(
   return { message: `${by}: left unchanged. ${sayResume(node)}`, waiver: node.waiver };
 }
 
-/** People are reminded; `null` = not now. `reviewMs` 0 = never. */
+/** The reminder of a cancelled repair; `null` = not now. `reviewMs` 0 = never. */
 export function foldReview(
   node: Node,
   reviewMs: number,

@@ -1,15 +1,9 @@
 /**
- * What an unreadable row means for the fleet. Pure. The machine behind it may be at work, so
- * nothing may treat it as absent:
- *
- * - a node keeps its slot and its claim on its instance, and is held until a person releases it;
- * - a node whose open operation or credential cannot be read is held too;
- * - a pool, or a pool with a node whose slot is not known, is put on hold;
- * - a fact that restrains the fleet freezes it;
- * - everything else (findings, orders, events) is only set aside.
- *
- * Descriptions inside the evidence of a node, such as a MIG instance, may be empty in every
- * document. Where only those cannot be read they are emptied, and the node goes on as it was.
+ * What an unreadable row means for the fleet. Pure. Its machine may be at work, so it never counts
+ * as absent: a node keeps its slot and instance and is held, also if its open operation or
+ * credential is unreadable; a pool, or the pool of a node without a known slot, is put on hold; a
+ * restraining fact freezes the fleet; any other row is only quarantined. Optional descriptions in a
+ * node's evidence are emptied instead, and the node continues.
  */
 import * as v from "valibot";
 import type { EventDraft } from "../../../schema/event.ts";
@@ -21,25 +15,25 @@ import { type Change, emptyChange, type Snapshot } from "../store.ts";
 import { newNode } from "./new-node.ts";
 import { newPoolState } from "./new-pool.ts";
 
-/** A person who forgets about it must not have stopped the pool for ever. */
+/** Bounded, so that a forgotten hold ends. */
 const HOLD_MS = 365 * 24 * 3_600_000;
-/** Far more generations than a pool had: a node's name must never be given twice. */
+/** Far more generations than a pool had: a node's name must never be used twice. */
 const GENERATIONS_SKIPPED = 1_000_000;
-/** Each round empties one place. */
+/** Rounds that each empty one place. */
 const EMPTIED_MAX = 64;
-/** Where a document may be emptied without a change of what is decided, and how deep at least. */
+/** Parts whose descriptions decide nothing. */
 const EVIDENCE: readonly (readonly string[])[] = [
   ["health", "held"],
   ["health", "aside"],
   ["health", "history"],
   ["agent", "inventory"],
 ];
-/** Facts without which more would be allowed than with them. */
+/** Facts that restrain the fleet. */
 const RESTRAINS = /^fact:(?:freeze|breaker|quarantine|discredited|lemon)\b/;
 
 type Recovered = { snapshot: Snapshot; change: Change };
 
-/** `change` is what the leader writes so that the next reading finds it done. */
+/** `change` is what the leader writes, so that the next load needs no recovery. */
 export function recoverSnapshot(snapshot: Snapshot, now: number): Recovered {
   const change = emptyChange();
   if (snapshot.unreadable.length === 0) return { snapshot, change };
@@ -100,7 +94,6 @@ export function recoverSnapshot(snapshot: Snapshot, now: number): Recovered {
   return { snapshot: { ...snapshot, ...known }, change };
 }
 
-/** What people are told about it. */
 export function quarantineEvent(row: UnreadableRow, at: number, more = ""): EventDraft {
   const node = v.safeParse(NodeId, row.node);
   const pool = v.safeParse(PoolName, row.pool);
@@ -116,20 +109,20 @@ export function quarantineEvent(row: UnreadableRow, at: number, more = ""): Even
   };
 }
 
-/** Nodes first, so that what concerns one finds it; a pool counts its nodes. */
+/** Nodes first, because the other rows refer to them; then pools. */
 function inOrder(rows: readonly UnreadableRow[]): UnreadableRow[] {
   const rank = (row: UnreadableRow): number =>
     row.source === "node" ? 0 : row.source === "pool" ? 1 : 2;
   return rows.toSorted((a, b) => rank(a) - rank(b));
 }
 
-/** In a person's hands. What was under way for it is not repeated, and nothing else is begun. */
+/** Held until a person releases it; its operation and order are dropped. */
 function heldNode(node: Node, why: string, now: number): Node {
   const phase = { kind: "held" as const, since: now, heldBy: "navarch", why };
   return { ...node, phase, operation: null, order: null, fence: node.fence + 1 };
 }
 
-/** `whole`: nothing that decides anything was lost. */
+/** `whole`: only descriptions were lost. */
 function recoverNode(
   row: UnreadableRow,
   open: readonly Operation[],
@@ -149,17 +142,17 @@ function recoverNode(
     at: now,
     replaces: null,
   });
-  // Larger than any that was given out: targets refuse an older fence, sessions are never reused.
+  // Larger than any used before: targets refuse an older fence, session ids are never reused.
   const fresh = { ...base, fence: now, sessions: now, instance: instanceOf(row, now) };
   const fields: Record<string, unknown> = { ...fresh };
-  // A name that was given at birth says slot and generation; the damaged text may say anything.
+  // The node's name proves slot and generation; the damaged document proves nothing.
   const own = ["id", "pool", ...(base.slot === null ? [] : ["slot", "gen"])];
   for (const [name, schema] of Object.entries(Node.entries)) {
     if (own.includes(name) || raw === null) continue;
     const read = v.safeParse(schema, raw[name]);
     if (read.success) fields[name] = read.output;
   }
-  // The row's own column is what the database keeps unique.
+  // The database enforces uniqueness on the row's own column.
   const read = v.safeParse(Node.entries.instance, fields["instance"]);
   const claim = read.success && read.output !== null ? claimOf(read.output) : null;
   if (claim !== (row.columns.instance ?? null)) fields["instance"] = fresh.instance;
@@ -173,7 +166,7 @@ function claimOf(instance: { provider: string; id: string }): string {
   return `${instance.provider}/${instance.id}`;
 }
 
-/** The claim on the machine as the row's column has it, `<provider>/<instance id>`. */
+/** The instance from the row's column `<provider>/<instance id>`. */
 function instanceOf(row: UnreadableRow, now: number): Node["instance"] {
   const claim = /^([^/]+)\/(.+)$/s.exec(row.columns.instance ?? "");
   const read = v.safeParse(Node.entries.instance, {
@@ -193,7 +186,7 @@ function instanceOf(row: UnreadableRow, now: number): Node["instance"] {
   return read.success ? read.output : null;
 }
 
-/** The node with unreadable descriptions emptied; `null` if more than those cannot be read. */
+/** The node with unreadable descriptions emptied; `null` if anything else is unreadable. */
 function emptyDescriptions(raw: Record<string, unknown> | null): Node | null {
   for (let round = 0; raw !== null && round < EMPTIED_MAX; round++) {
     const read = v.safeParse(Node, raw);
@@ -228,7 +221,7 @@ function emptyWithin(raw: object, path: (string | number)[], depth: number): boo
 
 const member = (value: unknown, key: string | number): unknown => Reflect.get(Object(value), key);
 
-/** As many nodes as it has, under names that no node had. */
+/** A pool of its current size, with generations that no node had. */
 function recoverPool(row: UnreadableRow, nodes: Iterable<Node>, now: number): PoolState | null {
   const name = v.safeParse(PoolName, row.key);
   if (!name.success) return null;

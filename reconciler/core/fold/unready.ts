@@ -1,12 +1,9 @@
-/**
- * What keeps the machines of a pool from being set up, as the pool remembers it: stored when it
- * begins, or is another thing than before, and forgotten when it ends, with an event each time.
- * Pure; told the same twice, it changes nothing the second time.
- */
+/** Records in a pool why its machines cannot be set up, with an event for each change. Pure. */
 import type { EventDraft } from "../../../schema/event.ts";
 import type { PoolState } from "../../../schema/node.ts";
+import { poolEvent } from "../event-draft.ts";
 
-/** `null` = nothing changes. What is not `known` yet leaves what was known before. */
+/** `null` = nothing changes. A hindrance that is not `known` changes nothing. */
 export function stepUnready(
   state: PoolState | undefined,
   hindrance: { message: string; known: boolean } | null,
@@ -20,9 +17,8 @@ export function stepUnready(
     why === null
       ? `machines can be set up again: ${before?.why ?? ""} is no more`
       : `no machine can be set up, so none is bought: ${why}`;
-  const about = { at: now, node: null, pool: state.name, session: null, actor: "navarch" };
   return {
     pool: { ...state, unready: why === null ? null : { why, since: before?.since ?? now } },
-    events: [{ ...about, kind: "pool.condition", message }],
+    events: [poolEvent(state.name, now, "pool.condition", message)],
   };
 }

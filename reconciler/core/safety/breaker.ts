@@ -15,7 +15,7 @@ import { holdsPlace, LOST, QUARANTINED } from "./in-flight.ts";
 import { tripCount } from "./poisson.ts";
 import { rateOf } from "./rate.ts";
 import { FLEET, predecessorOf, scopesOf, sizesOf } from "./scope.ts";
-import { poolEvent } from "../told-event.ts";
+import { poolEvent } from "../event-draft.ts";
 
 type Breaker = FactOf<"breaker">;
 

@@ -4,10 +4,11 @@
  * it, or if it came into the fleet shortly before: a rule, a release or a driver that is new is
  * suspected before the hardware.
  */
+import { ruleKey } from "../../../health/policy/compile.ts";
 import type { Node } from "../../../schema/node.ts";
+import type { Judgement } from "../../../schema/policy.ts";
 import type { Cause } from "../../../schema/safety.ts";
 import { isEvident } from "./evident.ts";
-import { ruleKeyOf } from "./rule-key.ts";
 import { domainsOf } from "./scope.ts";
 
 type Attribute = Cause["attribute"];
@@ -31,6 +32,11 @@ const RULE_SHARE_MIN = 0.02;
 
 /** Most specific cause first: a bad rule is a better explanation than the one zone it is in. */
 const ATTRIBUTES: readonly Attribute[] = ["rule", "driver", "agent", "rack", "zone", "provider"];
+
+/** Version of the rule behind a judgement; older releases stored only the policy's hash. */
+export function ruleKeyOf(judgement: Judgement): string {
+  return ruleKey(judgement.rule, judgement.version ?? judgement.policyHash);
+}
 
 /** What a node has of an attribute; a node may be condemned by several rules at once. */
 export function valuesOf(node: Node, attribute: Attribute): string[] {

@@ -11,7 +11,7 @@ import { type Fact, factKey, factsOf } from "../../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 import { type Step, stepBreakers } from "./breaker.ts";
 import { surplusQuarantined } from "./quarantined-hardware.ts";
-import { poolEvent } from "../told-event.ts";
+import { poolEvent } from "../event-draft.ts";
 
 /** Versions remembered of each kind: one that comes back after a rollback is not new. */
 const SEEN_MAX = 500;

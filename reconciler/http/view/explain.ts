@@ -16,7 +16,7 @@ import { sayCalledOff } from "../../core/fold/uncordon.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../../core/fleet.ts";
 import { loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
-import { ruleKeyOf } from "../../core/safety/rule-key.ts";
+import { ruleKeyOf } from "../../core/safety/cause.ts";
 import { formatHold } from "../../core/kubernetes/hold.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
 import { countPool, conditionsOf } from "./pool.ts";

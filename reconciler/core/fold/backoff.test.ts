@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { OPEN_MAX_MS, patience } from "./patience.ts";
+import { OPEN_MAX_MS, patience } from "./backoff.ts";
 
 const HOUR_MS = 3_600_000;
 

@@ -1,11 +1,8 @@
-/**
- * Events as they are told: about a node in its session, or about a pool or the whole fleet. Pure.
- */
+/** Drafts of events: about a node in its session, or about a pool or the whole fleet. Pure. */
 import type { EventDraft, EventKind } from "../../schema/event.ts";
 import type { PoolName } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 
-/** By the product, unless a person did it. */
 export function nodeEvent(
   { id, pool, session }: Pick<Node, "id" | "pool" | "session">,
   at: number,
@@ -16,7 +13,7 @@ export function nodeEvent(
   return { at, kind, node: id, pool, session: session?.id ?? null, actor, message };
 }
 
-/** `pool` `null` = of the whole fleet. */
+/** `pool` `null` = the whole fleet. */
 export function poolEvent(
   pool: PoolName | null,
   at: number,

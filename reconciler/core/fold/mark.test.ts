@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { KubeFact } from "../../../schema/node.ts";
 import { kubeOf } from "../../../test/world/part.ts";
-import { isNewRefusal, refuseMark, sayRefusal } from "./mark-refusal.ts";
+import { isNewRefusal, refuseMark, formatRefusal } from "./mark.ts";
 
 const LONG = "x".repeat(601);
 
@@ -60,7 +60,7 @@ describe("isNewRefusal()", () => {
   });
 });
 
-test("sayRefusal() names the Node and the reason", () => {
-  const said = sayRefusal(kubeOf({ name: "gpu-1" }), "cordon", "forbidden");
+test("formatRefusal() names the Node and the reason", () => {
+  const said = formatRefusal(kubeOf({ name: "gpu-1" }), "cordon", "forbidden");
   expect(said).toBe("Kubernetes does not cordon Node gpu-1: forbidden");
 });

@@ -1,0 +1,20 @@
+/**
+ * Pauses before a call is repeated. Pure. A stored pause that lies further ahead than its limit is
+ * ignored, because it was written under another clock; so none that is longer may be stored.
+ */
+
+/** Before an open operation is called again (`act/run.ts`); its node waits meanwhile. */
+export const OPEN_MAX_MS = 10 * 60_000;
+
+/** Any other pause (`decide/rest.ts`). */
+const REST_MAX_MS = 6 * 3_600_000;
+
+/** The pause that a cloud asked for, within the limit; `null` if it asked for none. */
+export function patience(askedMs: number | null, maxMs = REST_MAX_MS): number | null {
+  return askedMs === null ? null : Math.min(askedMs, maxMs);
+}
+
+/** Doubles from `firstMs` to `maxMs`; `tries` counts from 1. */
+export function backoffMs(tries: number, firstMs: number, maxMs: number): number {
+  return Math.min(maxMs, firstMs * 2 ** Math.max(0, Math.min(tries - 1, 30)));
+}
