@@ -1,6 +1,6 @@
 /**
- * Applies one action of a plan to the durable fleet: the node's new phase, or a new operation. Pure.
- * An effect changes only the fence, which makes older calls stale; the rest changes with its
+ * Applies one action of a plan to the durable fleet: the node's new phase, or a new operation.
+ * Pure. An effect changes only the fence, which makes older calls stale; the rest changes with its
  * outcome (`outcome.ts`).
  */
 import type { Action } from "../../../schema/action.ts";

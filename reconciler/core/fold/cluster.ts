@@ -1,6 +1,6 @@
 /**
- * Matches the cluster's Node objects with the fleet and folds them node by node. Pure except for the
- * unit of work. Ambiguous nodes and objects are not paired, and nothing is done to them
+ * Matches the cluster's Node objects with the fleet and folds them node by node. Pure except for
+ * the unit of work. Ambiguous nodes and objects are not paired, and nothing is done to them
  * (docs/reference/kubernetes.md#identity).
  */
 import type { KubernetesConfig } from "../../../schema/config.ts";

@@ -1,7 +1,8 @@
 /**
- * Folds one activation's facts into a unit of work, in this order: answers to calls, cloud listings,
- * the cluster, reports, orders, elapsed time. Pure except for the unit of work. Each report is
- * processed exactly once: its inbox row is deleted in the transaction that changes the node.
+ * Folds one activation's facts into a unit of work, in this order: answers to calls, cloud
+ * listings, the cluster, reports, orders, elapsed time. Pure except for the unit of work. Each
+ * report is processed exactly once: its inbox row is deleted in the transaction that changes the
+ * node.
  */
 import type { CompiledPolicy } from "../../../health/policy/compile.ts";
 import type { Command } from "../../../schema/command.ts";
@@ -156,7 +157,7 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
   );
 }
 
-/** A listing with a smaller share of the known instances is ignored (safety.md#blindness). */
+/** A smaller share of the known instances is implausible (docs/reference/safety.md#blindness). */
 const COLLAPSE_SHARE = 0.5;
 /** After this time the listing is trusted: the instances were deleted. */
 const COLLAPSE_BELIEVED_MS = 10 * 60_000;

@@ -1,7 +1,7 @@
 /**
  * Folds a report into its node: identity, evidence, and one evaluation of health. Pure. Evidence of
- * an older boot is history and triggers nothing (docs/reference/safety.md#sessions); a finding about
- * another node's device is counted and never judged.
+ * an older boot is history and triggers nothing (docs/reference/safety.md#sessions); a finding
+ * about another node's device is counted and never judged.
  */
 import { basisOf, NO_QUARANTINE } from "../../../health/policy/compile.ts";
 import { holdFinding, releaseHeld, verdictOf } from "../../../health/policy/hold.ts";

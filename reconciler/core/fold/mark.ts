@@ -10,7 +10,7 @@ export function mayBeMarked({ kube }: Node): boolean {
   return kube === null || kube.isolatedUid === kube.uid;
 }
 
-/** The fact after a successful call; an answer about another object proves nothing about this one. */
+/** The fact after a successful call; an answer about another object proves nothing here. */
 export function markedOn({ kube }: Node, uid: string | null): Node["kube"] {
   if (kube === null) return null;
   const rested = { restUntil: 0, refusals: 0, refusal: null };
