@@ -1,7 +1,7 @@
 /**
- * Blindness (docs/reference/safety.md#blindness): when everything looks dead at once, the observer
- * is at fault. Pure tests of what is known, and the memory of the last blindness: it ends after two
- * full rounds without it. Memory only, because a new process observes for itself.
+ * Blindness (docs/reference/safety.md#blindness): when every node looks dead at once, the observer
+ * is at fault. Pure tests, and the memory of the last blindness, which ends after two full rounds
+ * without a reason. Memory only, because a new process observes for itself.
  */
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
@@ -9,10 +9,10 @@ import { type Fleet, isUnbought, type Sight } from "../fleet.ts";
 import { isDefinitive } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
 
-/** A domain needs this many nodes to be unreachable, and is when this share of it is. */
+/** A domain of at least this many nodes is unreachable when this share of it is. */
 const DOMAIN_NODES_MIN = 3;
 const DARK_SHARE = 0.9;
-/** Evidence, unlike silence, blinds only a fleet of some size: three machines may well fail. */
+/** Evidence, unlike silence, needs a larger fleet: three machines may fail together. */
 const SICK_FLEET_MIN = 10;
 
 /** Whether silence or unproven evidence makes the node unreachable. */
@@ -23,8 +23,8 @@ function isDark(node: Node, countSick: boolean): boolean {
 }
 
 /**
- * `null`, or why observations say more about us than about the fleet: every domain of sufficient
- * size is unreachable. One unreachable zone among others is a failed zone.
+ * Why observations of nodes are unreliable, or `null`: every domain of sufficient size is
+ * unreachable. One unreachable zone among others is a failed zone.
  */
 export function darkness(nodes: Iterable<Node>): string | null {
   const all: Node[] = [];
@@ -39,7 +39,7 @@ export function darkness(nodes: Iterable<Node>): string | null {
   const watched = bought.length > 0 ? bought : all.filter((node) => node.pool !== null);
   if (watched.length < DOMAIN_NODES_MIN) return null;
   const countSick = watched.length >= SICK_FLEET_MIN;
-  // Almost always no node is; then the domains need not be examined.
+  // The usual case, which saves the examination of domains.
   if (!watched.some((node) => isDark(node, countSick))) return null;
   const domains = new Map<string, { all: number; dark: number }>();
   let silent = 0;
@@ -48,15 +48,14 @@ export function darkness(nodes: Iterable<Node>): string | null {
     const out = isDark(node, countSick);
     if (out) dark++;
     if (node.health.silentSince !== null) silent++;
-    for (const domain of finest(node)) {
-      const count = domains.get(domain) ?? { all: 0, dark: 0 };
-      count.all++;
-      if (out) count.dark++;
-      domains.set(domain, count);
-    }
+    const domain = finest(node);
+    const count = domains.get(domain) ?? { all: 0, dark: 0 };
+    count.all++;
+    if (out) count.dark++;
+    domains.set(domain, count);
   }
   const judged = [...domains.values()].filter(({ all }) => all >= DOMAIN_NODES_MIN);
-  // Domains too small to be judged alone are judged together.
+  // Domains that are too small are judged together.
   const small = [...domains.values()].filter(({ all }) => all < DOMAIN_NODES_MIN);
   const sum = (of: "all" | "dark"): number => small.reduce((total, one) => total + one[of], 0);
   if (small.length > 0) judged.push({ all: sum("all"), dark: sum("dark") });
@@ -66,10 +65,9 @@ export function darkness(nodes: Iterable<Node>): string | null {
     : `${dark} of ${watched.length} nodes are silent or unhealthy at once`;
 }
 
-/** The domain a node fails with: its zone, or its provider if no zone is known. */
-function finest(node: Node): string[] {
-  const domain = domainsOf(node).findLast((one) => !one.startsWith("rack:"));
-  return domain === undefined ? ["nowhere"] : [domain];
+/** The zone of a node, or its provider if no zone is known. */
+function finest(node: Node): string {
+  return domainsOf(node).findLast((one) => !one.startsWith("rack:")) ?? "nowhere";
 }
 
 export class Blindness {
@@ -95,9 +93,9 @@ export class Blindness {
 }
 
 /**
- * Whether a call may start now: it may have been intended when all was clear (invariant I12). While
- * blind only what needs no eyes goes on, a person's forced order and what the cloud itself ended;
- * in a freeze or a hold only what a person ordered, and what gives a node back.
+ * Whether a call may start now, because conditions may have changed since its plan (invariant I12).
+ * While blind, a destructive call needs a person's forced order or the cloud's own termination; in
+ * a freeze or a hold, a call needs a person's order, unless it returns a node to service.
  */
 export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boolean {
   const node = fleet.nodes.get(operation.node);
@@ -110,7 +108,7 @@ export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boole
   const paused = sight.frozen !== null || (hold !== null && hold.until > sight.now);
   // A hold allows isolation, which is cheap and reversible; a freeze does not.
   const { payload } = operation;
-  const told = payload.kind === "cordon" && payload.mirror === true;
-  const harmless = kind === "uncordon" || (kind === "cordon" && (sight.frozen === null || told));
+  const mirrors = payload.kind === "cordon" && payload.mirror === true;
+  const harmless = kind === "uncordon" || (kind === "cordon" && (sight.frozen === null || mirrors));
   return !paused || harmless || (node !== undefined && node.order !== null);
 }

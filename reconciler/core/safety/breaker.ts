@@ -1,8 +1,8 @@
 /**
- * The circuit breakers (docs/reference/safety.md#breaker): compare new repair sessions in each
- * scope with its failure rate. A burst slows the scope to a trickle, never to nothing; a common
- * cause is handled instead of the nodes that share it; and the breaker closes by itself through
- * growing batches. Pure. Nothing is counted in memory, so a restart changes nothing.
+ * The circuit breakers (docs/reference/safety.md#breaker) compare new repair sessions in each scope
+ * with its failure rate. A burst slows the scope and never stops it; a common cause is handled
+ * instead of its nodes; the breaker closes through growing batches. Pure. Nothing is counted in
+ * memory, so a restart changes nothing.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";
@@ -22,17 +22,16 @@ type Breaker = FactOf<"breaker">;
 const DAY_MS = 86_400_000;
 /** Pause between two batches (docs/reference/safety.md#batches). */
 const SETTLE_MS = 5 * 60_000;
-/** Batches that must pass before the breaker closes, and how far a batch may grow. */
+/** Batches that must pass before the breaker closes, and the largest batch. */
 const BATCHES = 2;
 const BATCH_MAX = 64;
-/** A node that stays unhealthy this long does not recover and is replaced. */
+/** After this time a node does not recover and is replaced. */
 const CAUSE_WAIT_MS = 60 * 60_000;
 /** A domain has recovered when at most this share of its nodes is unhealthy. */
 const PLACE_BACK_SHARE = 0.2;
 
 export type Step = { put: Fact[]; drop: string[]; pools: PoolState[]; events: EventDraft[] };
 
-/** One scope as it is now. */
 type Scope = {
   name: string;
   size: number;
@@ -60,7 +59,7 @@ export function stepBreakers(
   const [stored] = factsOf(fleet.facts, "rate");
   const perMs = rateOf(stored ?? null, settings, wanted, now) / 1_000 / DAY_MS;
   for (const scope of scopes) {
-    // A pool or domain that no longer exists holds nothing back.
+    // A scope that no longer exists needs no breaker.
     if (scope.size === 0) {
       if (known.has(scope.name)) step.drop.push(`breaker:${scope.name}`);
       continue;
@@ -76,7 +75,7 @@ export function stepBreakers(
   return step;
 }
 
-/** Scopes to look at: those with recent sessions and those that are not closed. */
+/** Scopes with recent sessions or a breaker that is not closed. */
 function gather(
   fleet: Fleet,
   config: Config,
@@ -121,8 +120,8 @@ function openedAt({ session, lastSession }: Node): number[] {
 }
 
 /**
- * The last instant at which the scope's arrivals were not plausible, or `null`: with `k` the fewest
- * that trip, any window that holds the k-th latest and all later ones, up to its end.
+ * The end of the last implausible window, or `null`: a window that holds `k` arrivals, the fewest
+ * that trip.
  */
 function lastTrip(
   scope: Scope,
@@ -177,7 +176,7 @@ function next(before: Breaker | null, scope: Scope, around: Around): Breaker | n
   }
 }
 
-/** Looks for a cause once for each new arrival, among the sick that no known cause explains. */
+/** Looks for a cause once for each new arrival, among sick nodes that no known cause explains. */
 function lookAgain(before: Breaker, scope: Scope, around: Around): Breaker {
   const { length } = scope.arrivals;
   if (before.looked === length) return before;
@@ -186,7 +185,7 @@ function lookAgain(before: Breaker, scope: Scope, around: Around): Breaker {
   return { ...enter(before, "open", around.now, because(scope, cause), cause), looked: length };
 }
 
-/** Restrained until arrivals have been plausible for two windows. */
+/** Stays restrained until arrivals have been plausible for two windows. */
 function calm(before: Breaker, { now, config, tripped }: Around): Breaker {
   const last = Math.max(before.trippedAt, tripped ?? 0);
   return now - last >= 2 * config.safety.breaker.windowMs ? halfOpen(before, now) : before;
@@ -259,10 +258,7 @@ function halfOpen(before: Breaker, now: number): Breaker {
   };
 }
 
-/**
- * Whether the cause is gone or handled. An unresolved cause holds its nodes back for an hour; then
- * they continue in growing batches.
- */
+/** Whether the cause is gone or handled. An unresolved one delays its nodes for at most an hour. */
 function isWithdrawn({ cause, since }: Breaker, scope: Scope, around: Around): boolean {
   if (cause === null) return true;
   const living = scope.nodes.filter((node) => node.phase.kind !== "gone");
@@ -271,7 +267,7 @@ function isWithdrawn({ cause, since }: Breaker, scope: Scope, around: Around): b
   if (cause.attribute === "rule") {
     const { facts } = around.fleet;
     if (!around.rules.has(cause.value) || facts.has(`trusted:${cause.value}`)) return true;
-    // A suspended rule holds nothing back, even where no later check exists.
+    // A suspended rule delays nothing, even if no later check exists.
     const long = around.now - since >= CAUSE_WAIT_MS;
     return facts.has(`quarantine:${cause.value}`) && (long || sick.length === 0);
   }
@@ -279,11 +275,11 @@ function isWithdrawn({ cause, since }: Breaker, scope: Scope, around: Around): b
   return around.now - since >= CAUSE_WAIT_MS;
 }
 
-/** One batch after the other: a batch has passed when a slot of it was verified. */
+/** A batch has passed when one of its slots is verified. */
 function stepBatch(before: Breaker, scope: Scope, { now, config }: Around): Breaker | null {
   if (now - before.batchAt < SETTLE_MS) return before;
   const waiting = scope.nodes.some((node) => isDue(node, config));
-  // Nothing left to try, so nothing is held back.
+  // No repair is left to try.
   if (!waiting && !scope.nodes.some(holdsPlace)) return null;
   const verified = scope.nodes.some((node) => {
     const since = node.phase.kind === "serving" ? node.phase.since : 0;
@@ -296,13 +292,13 @@ function stepBatch(before: Breaker, scope: Scope, { now, config }: Around): Brea
   return { ...before, batch, batchAt: now, passed };
 }
 
-/** Whether its last session ended with a reboot: then no other machine took its place. */
+/** Whether its last session ended with a reboot, without a new machine. */
 function isRebooted({ rebootedAt, lastSession }: Node): boolean {
   const last = lastSession ?? null;
   return last?.how === "recovered" && (rebootedAt ?? 0) >= last.openedAt;
 }
 
-/** Whether the node would be repaired if the breaker allowed it. */
+/** Whether the node waits only for the breaker. */
 function isDue({ phase, pool, cordon, health, order }: Node, config: Config): boolean {
   if (phase.kind !== "suspect" || health.verdict !== "unhealthy") return false;
   if (cordon.human !== null && order === null) return false;

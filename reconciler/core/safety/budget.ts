@@ -1,8 +1,7 @@
 /**
- * What one plan may still do in each scope (docs/reference/safety.md): how much is in flight there,
- * how much is allowed, and what a breaker makes of it. Pure: made for one decision and spent in it,
- * so that two answers of one plan never spend the same room; the plan and its intents are then
- * written in one transaction.
+ * What one plan may still do in each scope (docs/reference/safety.md): the budgets, what is in
+ * flight, and the breakers. Pure: made for one plan and spent in it, so that two actions of a plan
+ * never spend the same room.
  */
 import type { Config, Share } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -15,10 +14,9 @@ import { addTo, countIsolated, countOut, type Tally } from "./tally.ts";
 
 export type Rung = "isolate" | "reboot" | "replace";
 
-/** Why a step may not be taken now. */
 export type Refusal = { kind: "budget" | "breaker"; message: string; until: number | null };
 
-/** One scope's room for one step, for people and metrics. */
+/** A scope's budget for one step, for people and metrics. */
 export type Room = { scope: string; rung: Rung; used: number; max: number };
 
 export type Budgets = {
@@ -31,10 +29,10 @@ export type Budgets = {
 
 type Breaker = FactOf<"breaker">;
 
-/** While restrained: one in a pool and a domain, and at most this many in the fleet. */
+/** While restrained: one in each pool and domain, and at most this many in the fleet. */
 const TRICKLE_FLEET_MAX = 5;
 
-/** `max(1, floor(p·n))`: never `ceil`, and never nothing. A fixed 0 means none. */
+/** `max(1, floor(p·n))`. A fixed 0 means none. */
 export function shareOf(share: Share, desired: number): number {
   return share.kind === "nodes"
     ? share.nodes
@@ -52,13 +50,13 @@ export function openBudgets(fleet: Fleet, config: Config, now: number): Budgets 
   };
 }
 
-/** What is there and what is out of it, in each scope. */
+/** Sizes of scopes, and the slots out of service and cordoned in each. */
 type Count = { sizes: Map<string, Size>; out: Tally; isolated: Tally };
 
 /**
- * An unmanaged machine counts against everything that is out, a bought one only against bought
- * ones: nothing replaces an unmanaged machine, so one that stays unhealthy would block every
- * repair.
+ * An unmanaged machine counts against all machines that are out, a bought one only against bought
+ * ones: an unmanaged machine is never replaced, so one that stays unhealthy would block all
+ * repairs.
  */
 class CountedBudgets implements Budgets {
   private readonly config: Config;
@@ -121,26 +119,26 @@ class CountedBudgets implements Budgets {
     const column = columnOf(scope);
     const room = (share: Share): number => {
       const part = shareOf(share, slots);
-      // Each pool may always lose one: a small fleet of several pools must not queue them all.
+      // Each pool may always lose one, so that a small fleet of several pools does not queue.
       return share.kind === "percent" ? Math.max(pools, part) : part;
     };
     if (rung === "isolate") return room(budgets.isolate[column]);
-    // Either drains first, and holds both budgets until its slot serves again.
+    // Both drain first, and hold both budgets until the slot serves again.
     const own = rung === "reboot" ? budgets.reboot : budgets.replace;
     return Math.min(room(own[column]), room(budgets.drain[column]));
   }
 
   private refuseIsolation(node: Node, scope: string): Refusal | null {
-    // Marking an evidently dead node loses nothing, and a job placed on it is lost.
+    // A cordon of an evidently dead node costs nothing, and a job placed there is lost.
     if (isEvident(node)) return null;
     const breaker = this.breakers.get(scope);
-    // Proof of broken hardware keeps work off the node in any case.
+    // Definitive evidence keeps work off the node in any case.
     if (breaker?.state === "open" && explains(breaker.cause, node) && !isDefinitive(node)) {
       return stopped(breaker);
     }
     const count = this.countFor(node);
     const isolated = count.isolated.get(scope);
-    // A slot that fails again keeps the room that it has.
+    // A slot that fails again is already counted.
     if (isolated?.has(slotKeyOf(node)) === true) return null;
     const used = isolated?.size ?? 0;
     const max = this.max(count, scope, "isolate");
@@ -173,7 +171,7 @@ class CountedBudgets implements Budgets {
   }
 }
 
-/** Evident faults have one place of their own per domain, in the finest known domain. */
+/** Evident faults have one extra place in the finest known domain. */
 function hasEvidentRoom(node: Node, tally: Tally): boolean {
   const finest = domainsOf(node).findLast((domain) => !domain.startsWith("rack:"));
   const scope = finest === undefined ? FLEET : `domain:${finest}`;
@@ -185,9 +183,6 @@ function full(scope: string, message: string): Refusal {
 }
 
 function stopped(breaker: Breaker): Refusal {
-  return {
-    kind: "breaker",
-    message: `${breaker.scope} is ${breaker.state}: ${breaker.why}`,
-    until: null,
-  };
+  const message = `${breaker.scope} is ${breaker.state}: ${breaker.why}`;
+  return { kind: "breaker", message, until: null };
 }

@@ -1,8 +1,7 @@
 /**
- * What the sessions of a burst have in common (docs/reference/safety.md#common-cause). Pure. A
- * value that nearly all of them share explains the burst if the rest of the fleet does not share
- * it, or if it came into the fleet shortly before: a rule, a release or a driver that is new is
- * suspected before the hardware.
+ * Finds the common cause of a burst (docs/reference/safety.md#common-cause). Pure. A value that
+ * nearly all sessions share explains the burst if the rest of the fleet does not share it, or if it
+ * is new in the fleet: a new rule, release or driver is suspected before the hardware.
  */
 import { ruleKey } from "../../../health/policy/compile.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -16,21 +15,15 @@ type Attribute = Cause["attribute"];
 /** docs/reference/safety.md#common-cause */
 const SHARE_OF_SESSIONS = 0.8;
 const SHARE_OF_NODES = 0.5;
-/**
- * What came into the fleet within this long of the burst counts as new. A roll-out over a fleet
- * takes hours, and its damage shows under load; a day covers both and still forgets.
- */
+/** How long a value counts as new: a roll-out takes hours, and its damage shows under load. */
 const NEW_MS = 24 * 3_600_000;
-/** Fewer sessions than this share anything by chance. */
+/** Fewer sessions may share a value by chance. */
 const SESSIONS_MIN = 3;
-/**
- * A rule is put aside only if it condemned more than a fleet can lose by chance: a good rule that
- * was written yesterday must not be put aside for the first rack that dies under it.
- */
+/** A rule needs more sessions, or a new rule would be suspended for the first rack that fails. */
 const RULE_SESSIONS_MIN = 4;
 const RULE_SHARE_MIN = 0.02;
 
-/** Most specific cause first: a bad rule is a better explanation than the one zone it is in. */
+/** Most specific first: a bad rule explains more than the zone of its nodes. */
 const ATTRIBUTES: readonly Attribute[] = ["rule", "driver", "agent", "rack", "zone", "provider"];
 
 /** Version of the rule behind a judgement; older releases stored only the policy's hash. */
@@ -38,7 +31,7 @@ export function ruleKeyOf(judgement: Judgement): string {
   return ruleKey(judgement.rule, judgement.version ?? judgement.policyHash);
 }
 
-/** What a node has of an attribute; a node may be condemned by several rules at once. */
+/** A node's values of an attribute; several rules may judge one node unhealthy. */
 export function valuesOf(node: Node, attribute: Attribute): string[] {
   switch (attribute) {
     case "rule":
@@ -64,14 +57,14 @@ export function valuesOf(node: Node, attribute: Attribute): string[] {
   }
 }
 
-/** Whether the node has what the breaker's scope is open for. */
+/** Whether the node shares the cause of a breaker. */
 export function explains(cause: Cause | null, node: Node): boolean {
   return cause !== null && valuesOf(node, cause.attribute).includes(cause.value);
 }
 
 /**
- * The cause of a burst, or `null`. `sick` are the nodes whose sessions make it, `all` the nodes of
- * the scope; `seenAt` is when a value was first seen here (`null` = always known).
+ * The cause of a burst, or `null`. `sick` are the nodes of the burst, `all` those of the scope;
+ * `seenAt` is when a value was first seen (`null` = always known).
  */
 export function attribute(
   sick: readonly Sick[],
@@ -79,7 +72,7 @@ export function attribute(
   seenAt: (attribute: Attribute, value: string) => number | null,
 ): Cause | null {
   for (const name of ATTRIBUTES) {
-    // What is evident by itself is nobody's opinion, and says nothing about who judged it.
+    // Evident faults do not depend on a rule.
     const burst = name === "rule" ? sick.filter(({ node }) => !isEvident(node)) : sick;
     const least =
       name === "rule" ? Math.max(RULE_SESSIONS_MIN, all.length * RULE_SHARE_MIN) : SESSIONS_MIN;
@@ -90,12 +83,12 @@ export function attribute(
       const ofNodes =
         all.filter((node) => valuesOf(node, name).includes(value)).length / Math.max(1, all.length);
       const since = seenAt(name, value);
-      // What was sick before it came is not its doing, whoever judges it now.
+      // Sessions before the value appeared have another cause.
       const after = sharing.filter((one) => since !== null && one.openedAt >= since);
       const soon = after.some((one) => since !== null && one.openedAt - since < NEW_MS);
       const isNew = soon && after.length / burst.length >= SHARE_OF_SESSIONS;
-      // Every sick node has been condemned by some rule: only a new one is a suspect for it. And a
-      // place explains only what the rest of the scope is spared.
+      // Some rule judges every sick node, so only a new rule is suspect. A place is a cause only if
+      // most of the scope is outside it.
       const spared = name !== "rule" && ofNodes < SHARE_OF_NODES;
       if (isNew || spared) return { attribute: name, value, ofSessions, ofNodes };
     }

@@ -8,7 +8,7 @@ export function isEvident(node: Node): boolean {
   );
 }
 
-/** Whether some of what is held cannot be a passing state, by the judgement of its rule. */
+/** Whether a rule judged some held finding as definitive: it is no passing state. */
 export function isDefinitive(node: Node): boolean {
   return node.health.held.some(
     ({ judgement }) => judgement.result === "unhealthy" && judgement.definitive,

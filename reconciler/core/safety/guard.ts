@@ -1,7 +1,7 @@
 /**
- * The bootstrap guard (docs/reference/safety.md#bootstrap-guard): whether new nodes come up, for
- * each place they are bought at and each way they are set up. One that keeps failing may be tried
- * one node at a time, slowly; the first that is verified clears it. A timeout is a failure. Pure.
+ * The bootstrap guard (docs/reference/safety.md#bootstrap-guard) records whether new nodes come up,
+ * by offer and set-up. A failing combination is tried slowly, one node at a time; the first
+ * verified node clears it. A timeout is a failure. Pure.
  */
 import { createHash } from "node:crypto";
 import type { PoolConfig } from "../../../schema/config.ts";
@@ -9,16 +9,16 @@ import type { PoolState } from "../../../schema/node.ts";
 
 type Guard = NonNullable<PoolState["guards"]>[string];
 
-/** So many failures in a row, or one that makes half of the last outcomes, raise suspicion. */
+/** Suspect: this many failures in a row, or half of the last outcomes. */
 const CONSECUTIVE_MAX = 3;
 const OUTCOMES_KEPT = 8;
 /** One try per ten minutes, doubling to an hour. */
 const REST_FIRST_MS = 10 * 60_000;
 const REST_MAX_MS = 60 * 60_000;
-/** Keys kept for one pool: every offer of a long list, under a few set-ups. */
+/** Keys kept for one pool: a long list of offers under a few set-ups. */
 const KEYS_MAX = 64;
 
-/** `<offer>#<set-up>`: another image or another set-up starts with a clean record. */
+/** `<offer>#<set-up>`: another image or set-up starts with a clean record. */
 export function guardKey(pool: PoolConfig, offerKey: string): string {
   const { bootstrap, instanceType } = pool;
   const made = [instanceType, bootstrap.setupCommands, bootstrap.sshUser, bootstrap.pushAgent];
@@ -37,10 +37,10 @@ export function isSuspect(guard: Guard | null): boolean {
   return guard.failures >= CONSECUTIVE_MAX || (guard.failures > 0 && half);
 }
 
-/** A node of this key was verified: the key is clear until the next failure. */
+/** A node of this key was verified. */
 export function countVerified(state: PoolState, key: string, now: number): PoolState {
   const before = guardOf(state, key);
-  // Nothing is written for what has never failed.
+  // A key that has never failed needs no record.
   if (before === null) return state;
   const outcomes = [...before.outcomes, true].slice(-OUTCOMES_KEPT);
   const clean = outcomes.every(Boolean);

@@ -1,20 +1,20 @@
 /**
- * Providers that cannot be used: what keeps machines from being bought there, or from coming up
- * once bought. Each is remembered as a fact and reported once to each pool that would buy there, at
- * its beginning and at its end, so that a restart does not repeat it. Pure.
+ * Providers at which machines cannot be bought or do not come up. Each is a stored fact, reported
+ * at its beginning and its end to each pool that buys there; a restart repeats nothing. Pure.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import { type Fact, factKey, factsOf } from "../../../schema/safety.ts";
+import { poolEvent } from "../event-draft.ts";
 import type { Fleet, ProviderSight } from "../fleet.ts";
 import type { Step } from "./breaker.ts";
 
-/** Why the provider is of no use now, as a sentence; `null` while it is. */
+/** Why the provider cannot be used now, as a sentence; `null` if it can. */
 export function impairmentOf(provider: ProviderSight | undefined): string | null {
   return provider?.unavailable ?? provider?.trouble ?? null;
 }
 
-/** A fact of at most this many characters is stored; what exceeds it is cut. */
+/** Characters of a stored reason. */
 const WHY_MAX = 500;
 
 export function stepImpaired(
@@ -29,9 +29,7 @@ export function stepImpaired(
   const tell = (provider: string, message: string): void => {
     for (const { name: pool, providers: refs } of config.pools) {
       if (!refs.some((ref) => ref.name === provider)) continue;
-      const about = { at: now, node: null, pool, session: null, actor: "navarch" };
-      const text = `provider ${provider}: ${message}`;
-      events.push({ ...about, kind: "pool.condition", message: text });
+      events.push(poolEvent(pool, now, "pool.condition", `provider ${provider}: ${message}`));
     }
   };
   const known = new Map(factsOf(fleet.facts, "impaired").map((fact) => [fact.provider, fact]));
@@ -45,12 +43,12 @@ export function stepImpaired(
       tell(name, "can be used again");
       continue;
     }
-    // Which of many machines fails first changes often, and says nothing new.
+    // The machine that fails first changes often: not a change of the condition.
     if (before !== undefined && (sight.unavailable === null || before.why === why)) continue;
     put.push({ kind: "impaired", provider: name, why, at: before?.at ?? now });
     tell(name, sight.unavailable === null ? why : `nothing can be bought there: ${why}`);
   }
-  // Removed from the configuration: no pool is left that would want to know.
+  // Providers that were removed from the configuration.
   drop.push(...[...known.values()].map(factKey));
   return { put, drop, pools: [], events };
 }

@@ -5,12 +5,12 @@
  */
 import type { Node } from "../../../schema/node.ts";
 
-/** How a session ended that was never a fault: it is no arrival of one. */
+/** Outcome of a session whose rule was suspended: it was no fault and is not counted. */
 export const QUARANTINED = "quarantined";
 /** Outcome of a repair whose machine was removed by another party. */
 export const LOST = "lost";
 
-/** Whether the product has this node's slot on its way out, or is filling it again. */
+/** Whether the node's slot is being repaired or filled again. */
 export function holdsPlace(node: Node): boolean {
   switch (node.phase.kind) {
     case "requested":
@@ -34,12 +34,12 @@ export function holdsPlace(node: Node): boolean {
   }
 }
 
-/** Whether there is evidence against it, beyond its silence. */
+/** Whether there is evidence against the node beyond its silence. */
 export function isSick({ session, health }: Node): boolean {
   return session !== null && health.verdict === "unhealthy";
 }
 
-/** Whether its slot is filled again because of a fault, and not by its first purchase. */
+/** Whether the slot is filled again because of a fault. */
 export function leavesGap(node: Node): boolean {
   if (!("purpose" in node.phase)) return false;
   const { purpose } = node.phase;
@@ -47,10 +47,7 @@ export function leavesGap(node: Node): boolean {
   return (purpose === "failed" || purpose === "lemon") && node.replaces !== null;
 }
 
-/**
- * It leaves, and another one is to take its place, or has done so: giving that place up costs
- * nobody anything. What a person had a hand in is left alone.
- */
+/** Whether the node leaves and another takes its slot, without a person's cordon or drain. */
 export function isReplaced({ phase, cordon, order }: Node): boolean {
   if (phase.kind !== "draining" && phase.kind !== "terminating") return false;
   if (cordon.human !== null || order?.goal === "drain") return false;
@@ -59,9 +56,8 @@ export function isReplaced({ phase, cordon, order }: Node): boolean {
 }
 
 /**
- * Slots that stand empty between a node that left because of a fault and the one that is to come:
- * they are out of service like any other, or each change-over would let one more node go. Never
- * more of a pool than it is missing of its wanted size: one that was given up since is nobody's.
+ * Slots that are empty between a failed node and its replacement. They count as out of service, or
+ * each replacement would free a budget. At most as many as the pool lacks of its wanted size.
  */
 export function vacantSlots(nodes: Iterable<Node>, desired: (pool: string) => number): Node[] {
   const pools = new Map<string, { filled: Set<number>; last: Map<number, Node> }>();

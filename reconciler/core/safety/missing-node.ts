@@ -1,15 +1,15 @@
 /**
  * Bought machines whose Node object is missing in Kubernetes, as after `kubectl delete node`: they
- * are paid, and no pod can be placed on them. Their kubelet registers a Node when it starts, not
- * before. Nothing is bought for them: the machine is healthy, and a person can bring it back.
- * Unmanaged machines are their owner's to take out of the cluster. Pure.
+ * are billed, and no pod can run there until their kubelet restarts and registers again. They are
+ * not replaced, because the machine is healthy. The owner of an unmanaged machine may remove its
+ * Node. Pure.
  */
 import { isLeaving, type Node } from "../../../schema/node.ts";
 import { isUnbought } from "../fleet.ts";
 
 export type MissingNode = { name: string; since: number };
 
-/** `null` = its Node is there, it never had one, or the machine is on its way out. */
+/** `null` = its Node exists, it never had one, or the machine is leaving. */
 export function missingNodeOf(node: Node): MissingNode | null {
   const { kube, phase } = node;
   if (kube === null || kube.absentSince === null) return null;
@@ -19,14 +19,13 @@ export function missingNodeOf(node: Node): MissingNode | null {
 
 const RESTORE = "restart its kubelet, which registers the Node again";
 
-/** What is missing since when, and what a person can do. */
 export function sayMissing({ id }: Pick<Node, "id">, { name, since }: MissingNode): string {
   const at = new Date(since).toISOString();
   const what = `Node ${name} is missing in Kubernetes since ${at}, so no pod can be placed there`;
   return `${what}: ${RESTORE}, or run \`navarch replace ${id}\``;
 }
 
-/** How many bought machines of the cluster have their Node, of how many that had one once. */
+/** Bought machines that once had a Node (`expected`) and that have one now (`matched`). */
 export function countNodes(nodes: Iterable<Node>): { expected: number; matched: number } {
   const count = { expected: 0, matched: 0 };
   for (const node of nodes) {

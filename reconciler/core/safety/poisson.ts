@@ -1,12 +1,12 @@
 /**
- * How unlikely a burst is. Pure. `P(X ≥ n)` of a Poisson variable, summed from its small end, where
- * every term is positive and none cancels: safe down to the smallest double.
+ * The probability of a burst. Pure. `P(X ≥ n)` of a Poisson variable, summed from its small end:
+ * every term is positive and none cancels, so it is exact down to the smallest double.
  */
 
-/** Terms beyond this add nothing a double could hold, for any mean that a fleet can have. */
+/** Further terms change no double, for any mean of a fleet. */
 const TERMS_MAX = 10_000;
 
-/** So many sessions in an hour trip anything, whatever a configuration asks for. */
+/** Bounds the search, whatever the configuration. */
 const COUNT_MAX = 1_048_576;
 
 /** The probability of `n` or more arrivals when `mean` are expected. */
@@ -43,7 +43,7 @@ function poissonHead(n: number, mean: number): number {
  */
 export function tripCount(mean: number, probability: number): number {
   let n = 2;
-  // Doubling, then halving: a mean of thousands must not cost thousands of tails.
+  // Binary search, because a mean may be in the thousands.
   while (poissonTail(n, mean) >= probability && n < COUNT_MAX) n *= 2;
   let low = Math.max(1, n / 2);
   while (n - low > 1) {

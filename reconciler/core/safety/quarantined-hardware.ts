@@ -46,7 +46,7 @@ function isShared(uuid: string, node: Node, fleet: Fleet): boolean {
   return false;
 }
 
-/** What is kept of a node whose definitive hardware fault led to its replacement. */
+/** Records for a node that is replaced because of a definitive hardware fault. */
 export function quarantinedOf(node: Node, fleet: Fleet, now: number): QuarantinedGpu[] {
   const { facts } = fleet;
   const uuids = sickUuids(node).filter((uuid) => !isShared(uuid, node, fleet));
@@ -87,7 +87,7 @@ export function quarantinedIn(node: Node, fleet: Fleet, now: number): Quarantine
   return null;
 }
 
-/** One more refused return of it. */
+/** Records that the cloud returned it and that it was refused. */
 export function refusedAgain(lemon: QuarantinedGpu, node: Node): QuarantinedGpu {
   const instances = [...lemon.instances, ...(node.instance === null ? [] : [node.instance.id])];
   return {
@@ -98,12 +98,12 @@ export function refusedAgain(lemon: QuarantinedGpu, node: Node): QuarantinedGpu 
   };
 }
 
-/** Whether enough time has passed: each session weighs one, and half of it a month later. */
+/** Whether the suspicion has ended; each session weighs 1 and halves in 30 days. */
 function isForgiven({ sessions, lastAt }: QuarantinedGpu, now: number): boolean {
   return sessions * 2 ** (-Math.max(0, now - lastAt) / HALF_LIFE_MS) < FORGOTTEN;
 }
 
-/** Keys to forget, so that the ledger stays within its bound. */
+/** Keys beyond the bound, oldest first. */
 export function surplusQuarantined(facts: ReadonlyMap<string, Fact>): string[] {
   const lemons = factsOf(facts, "lemon");
   if (lemons.length <= QUARANTINED_MAX) return [];

@@ -1,8 +1,7 @@
 /**
- * The learned failure rate (docs/reference/safety.md#failure-rate): confirmed hardware failures
- * against the node-days in which they happened, both forgotten with a half-life of 14 days. Pure,
- * and written only when a failure is confirmed: what passed since then is computed when it is asked
- * for.
+ * The learned failure rate (docs/reference/safety.md#failure-rate): confirmed hardware failures per
+ * node-day, both with a half-life of 14 days. Pure. Stored only with a confirmed failure; the time
+ * since is computed on read.
  */
 import type { SafetyConfig } from "../../../schema/config.ts";
 import type { FactOf } from "../../../schema/safety.ts";
@@ -11,7 +10,7 @@ type Rate = FactOf<"rate">;
 
 const DAY_MS = 86_400_000;
 const HALF_LIFE_DAYS = 14;
-/** The prior weighs as much as this many node-days of experience. */
+/** Weight of the prior, in node-days. */
 const PRIOR_NODE_DAYS = 1_000;
 
 /** The stored rate as of `now`: `nodes` is the size of the fleet meanwhile. */
@@ -27,7 +26,7 @@ function ageRate(
   }
   const days = Math.max(0, now - rate.at) / DAY_MS;
   const left = 2 ** (-days / HALF_LIFE_DAYS);
-  // The integral of what was added while it decayed.
+  // The integral of the node-days that were added during the decay.
   const added = (nodes * HALF_LIFE_DAYS * (1 - left)) / Math.LN2;
   return {
     kind: "rate",

@@ -1,7 +1,7 @@
 /**
- * What an action teaches: a confirmed hardware failure counts in the learned rate and puts its GPUs
- * into quarantine; a lemon that came back counts again. Pure; written in the transaction of
- * the action itself, so that a crash neither loses nor repeats it.
+ * Facts that follow from an action: a confirmed hardware failure counts in the learned rate and
+ * quarantines its GPUs; a returned quarantined GPU is counted. Pure. Written in the transaction of
+ * the action.
  */
 import type { Action } from "../../../schema/action.ts";
 import type { Config } from "../../../schema/config.ts";
@@ -12,7 +12,7 @@ import { quarantinedIn, quarantinedOf, refusedAgain } from "./quarantined-hardwa
 import { countFailure } from "./rate.ts";
 import { FLEET, sizesOf } from "./scope.ts";
 
-/** `node` is the action's subject as it was before; `facts` what the same plan wrote already. */
+/** `node` as it was before the action; `fleet.facts` with the plan's earlier facts. */
 export function factsAfter(
   action: Action,
   node: Node | null,
@@ -25,7 +25,7 @@ export function factsAfter(
     const lemon = quarantinedIn(node, fleet, now);
     return lemon === null ? [] : [refusedAgain(lemon, node)];
   }
-  // The drain is over and the session is about to end; nobody may want its place any more.
+  // The session ends with this action, also if a smaller pool no longer needs the slot.
   const ends =
     action.to.kind === "terminating" &&
     node.phase.kind !== "terminating" &&
@@ -34,10 +34,6 @@ export function factsAfter(
   const stored = fleet.facts.get("rate");
   const nodes = sizesOf(fleet, config).get(FLEET)?.slots ?? 0;
   const rate = stored?.kind === "rate" ? stored : null;
-  return [countFailure(
-    rate,
-    config.safety.breaker,
-    nodes,
-    now,
-  ), ...quarantinedOf(node, fleet, now)];
+  const counted = countFailure(rate, config.safety.breaker, nodes, now);
+  return [counted, ...quarantinedOf(node, fleet, now)];
 }

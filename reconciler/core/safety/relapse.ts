@@ -1,28 +1,27 @@
 /**
- * Machines of one slot that fail one after the other soon after they were bought: what ails them is
- * not the machine, so another one helps no more than the last. The work that runs there, what
- * somebody makes the machine say, or what the place has to sell may be the cause; none of them ends
- * by buying. The first few are replaced at once, further ones ever more slowly. Pure.
+ * Machines of one slot that fail one after another soon after their purchase. The cause is probably
+ * the work, a forged report or the place, which no purchase repairs. So the first few are replaced
+ * at once, further ones with growing pauses. Pure.
  */
 import type { Node } from "../../../schema/node.ts";
 import type { Fleet } from "../fleet.ts";
 
-/** A machine that was bought longer ago than this has served, and its fault is its own. */
+/** The fault of an older machine is its own. */
 const SHORT_LIFE_MS = 2 * 3_600_000;
-/** So many in a row are bad luck, or a cloud that gives the same machine back. */
+/** Fewer in a row may be chance, or a cloud that returns the same machine. */
 const LIVES_MAX = 4;
 const REST_FIRST_MS = 10 * 60_000;
 const REST_MAX_MS = 4 * 3_600_000;
-/** A longer row rests no longer. */
+/** A longer row has the same pause. */
 const LOOKED_AT_MAX = 16;
 
-/** When the open repair of the node began, or the one that it was replaced for. */
+/** When the repair began that is open, or that ended with the node's replacement. */
 function failedAt({ session, lastSession }: Node): number | null {
   if (session !== null) return session.openedAt;
   return lastSession?.how === "replaced" ? lastSession.openedAt : null;
 }
 
-/** How many machines of the slot, this one last, failed so soon. */
+/** Consecutive machines of the slot that failed early, this one last. */
 function shortLives(node: Node, nodes: Fleet["nodes"]): number {
   let lives = 0;
   for (let one: Node | undefined = node; one !== undefined && lives < LOOKED_AT_MAX; lives++) {
@@ -33,7 +32,7 @@ function shortLives(node: Node, nodes: Fleet["nodes"]): number {
   return lives;
 }
 
-/** Until when the node's replacement waits for that reason; `null` = it does not. */
+/** Until when the node's replacement waits; `null` = it does not. */
 export function relapseOf(
   node: Node,
   nodes: Fleet["nodes"],

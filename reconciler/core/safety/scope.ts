@@ -1,22 +1,22 @@
 /**
- * The scopes that every limit is counted in: the fleet, each pool, and each failure domain
- * (docs/reference/safety.md#budgets). They overlap and are no tree: a node is in one pool and in
- * several domains, and what is done to it must fit into all of them. Pure.
+ * The scopes of limits: the fleet, each pool and each failure domain
+ * (docs/reference/safety.md#budgets). They overlap: a node is in one pool and several domains, and
+ * an action must fit into all of them. Pure.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import { desiredOf, type Fleet, isUnbought } from "../fleet.ts";
 
 export const FLEET = "fleet";
-/** Machines that this fleet did not buy and that name no pool of it. */
+/** Unmanaged machines without a configured pool. */
 const STRANGERS = "domain:unmanaged";
 
 /** Inventory labels that name a rack, most specific first. */
 const RACK_LABELS = ["navarch.dev/rack", "topology.kubernetes.io/rack", "rack"];
 
 /**
- * A node's failure domains, coarsest first: `provider:aws`, `zone:aws/us-east-1a`, `rack:r17`. One
- * that has no instance yet is in none; the caller uses the node whose place it takes.
+ * A node's failure domains, coarsest first: `provider:aws`, `zone:aws/us-east-1a`, `rack:r17`. A
+ * node without an instance has none; the caller uses its predecessor.
  */
 export function domainsOf(node: Node): readonly string[] {
   const known = DOMAINS.get(node);
@@ -26,7 +26,7 @@ export function domainsOf(node: Node): readonly string[] {
   return domains;
 }
 
-/** A node is never changed in place, so what follows from it is worked out once. */
+/** A node is never changed in place, so results are cached by it. */
 const DOMAINS = new WeakMap<Node, readonly string[]>();
 const SCOPES = new WeakMap<Node, readonly string[]>();
 
@@ -40,7 +40,7 @@ function readDomains({ instance, agent }: Node): string[] {
   return out;
 }
 
-/** `fleet`, `pool:<name>` and `domain:<domain>` of a node, from the widest on. */
+/** `fleet`, `pool:<name>` and `domain:<domain>` of a node, widest first. */
 export function scopesOf(node: Node, stoodFor: Node | null = null): readonly string[] {
   if (node.instance === null && stoodFor !== null) return readScopes(node, stoodFor);
   const known = SCOPES.get(node);
@@ -51,7 +51,7 @@ export function scopesOf(node: Node, stoodFor: Node | null = null): readonly str
 }
 
 function readScopes(node: Node, placed: Node): string[] {
-  // Agents that nobody asked for must not use up what the fleet may lose at once.
+  // Unmanaged machines must not spend the fleet's budgets.
   if (isUnbought(node) && node.pool === null) return [STRANGERS];
   const out = [FLEET];
   if (node.pool !== null) out.push(`pool:${node.pool}`);
@@ -65,18 +65,16 @@ export function columnOf(scope: string): "fleet" | "pool" | "domain" {
   return scope.startsWith("pool:") ? "pool" : "domain";
 }
 
-/** A place in a pool; a node that has none is a place of its own. */
+/** The node's slot, or its id if it has none. */
 export function slotKeyOf(node: Node): string {
   return node.slot === null ? node.id : `${node.pool}/${node.slot}`;
 }
 
-/** How many places a scope has, and in how many pools. */
 export type Size = { slots: number; pools: number };
 
 /**
- * Each scope's size: wanted nodes of the fleet and of a pool, slots placed in a domain. Never the
- * current count, which shrinks as nodes go and takes the limit with it. `ownOnly`: without machines
- * that this fleet did not buy.
+ * Each scope's size: wanted nodes of the fleet and of a pool, slots placed in a domain. The current
+ * count would shrink as nodes leave, and the limits with it. `ownOnly`: without unmanaged machines.
  */
 export function sizesOf(fleet: Fleet, config: Config, ownOnly = false): Map<string, Size> {
   const sizes = new Map<string, Size>();
@@ -94,7 +92,7 @@ export function sizesOf(fleet: Fleet, config: Config, ownOnly = false): Map<stri
       strangers += 1;
       continue;
     }
-    // Counted in the wanted size already.
+    // Already counted in the wanted size.
     if (adopting.has(node.pool)) continue;
     wanted += 1;
     const size = sizes.get(`pool:${node.pool}`);
@@ -105,7 +103,7 @@ export function sizesOf(fleet: Fleet, config: Config, ownOnly = false): Map<stri
   const slots = new Map<string, { slots: Set<string>; pools: Set<string> }>();
   for (const node of fleet.nodes.values()) {
     if (node.pool === null) continue;
-    // A slot stays where its last node was until the next one is placed.
+    // A slot counts in the domain of its last node until the next one is placed.
     for (const domain of domainsOf(node)) {
       const key = `domain:${domain}`;
       const known = slots.get(key) ?? { slots: new Set<string>(), pools: new Set<string>() };
@@ -120,7 +118,7 @@ export function sizesOf(fleet: Fleet, config: Config, ownOnly = false): Map<stri
   return sizes;
 }
 
-/** The node whose place this one takes, while it is known. */
+/** The node that this one replaces, while its record exists. */
 export function predecessorOf(fleet: Fleet, node: Node): Node | null {
   return node.replaces === null ? null : (fleet.nodes.get(node.replaces) ?? null);
 }

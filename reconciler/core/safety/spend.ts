@@ -1,14 +1,13 @@
 /**
- * The spend breaker (docs/reference/safety.md#spend): hard ceilings below all logic, in instances
- * and in dollars an hour, for the fleet, each pool and each provider. Pure. Everything counts that
- * may be billed: what lives, what was asked for and not answered, what was told to end and is not
- * confirmed gone.
+ * The spend breaker (docs/reference/safety.md#spend): hard ceilings in instances and dollars an
+ * hour, for the fleet, each pool and each provider. Pure. Whatever may be billed counts: live
+ * instances, open purchases, and terminations that are not confirmed.
  */
 import type { Config, Spend } from "../../../schema/config.ts";
 import type { Fleet } from "../fleet.ts";
 import { FLEET } from "./scope.ts";
 
-/** What is billed in one scope; `unknown` counts those whose price nobody told. */
+/** What is billed in one scope; `unknown` counts instances without a known price. */
 export type Bill = {
   scope: string;
   perHour: number;
@@ -19,18 +18,15 @@ export type Bill = {
 
 export type Ask = { pool: string; provider: string; price: number | null };
 
-/** What the end of an instance frees in its pool and in the fleet, and at its own provider only. */
+/** What a termination frees in the pool and the fleet, and at its own provider only. */
 export type Freed = { instances: number; perHour: number; provider: string | null };
 
 const NOTHING: Freed = { instances: 0, perHour: 0, provider: null };
 
 export type SpendBudget = {
-  /** Which ceiling would be in the way, or `null`. `freed` is what would go first. */
+  /** Why a purchase exceeds a ceiling after `freed` is terminated, or `null`. */
   refusal(ask: Ask, freed: Freed): string | null;
-  /**
-   * Spends, or says which ceiling is in the way. `price` is dollars an hour, `null` when the
-   * provider does not tell: under a dollar ceiling nothing is bought blindly.
-   */
+  /** Spends, or returns the refusal. An unknown price is refused under a ceiling in dollars. */
   take(ask: Ask): string | null;
   bills(): Bill[];
 };

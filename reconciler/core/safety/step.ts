@@ -1,7 +1,6 @@
 /**
- * One look at the safety machinery, before each plan: what is new in the fleet, which breakers trip
- * or clear, which rules are put aside, whose freeze has run out. Pure; what it answers is written
- * in one transaction, and writes nothing while nothing changes.
+ * Evaluates the safety machinery before each plan: values that are new in the fleet, breakers,
+ * suspended rules, expired holds and freezes, unconfirmed terminations. Pure.
  */
 import type { CompiledPolicy } from "../../../health/policy/compile.ts";
 import type { Config } from "../../../schema/config.ts";
@@ -13,9 +12,9 @@ import { type Step, stepBreakers } from "./breaker.ts";
 import { surplusQuarantined } from "./quarantined-hardware.ts";
 import { poolEvent } from "../event-draft.ts";
 
-/** Versions remembered of each kind: one that comes back after a rollback is not new. */
+/** Versions kept of each kind, so that one that returns after a rollback is not new. */
 const SEEN_MAX = 500;
-/** While a fleet is being built, what it is built of comes in one by one and is not new. */
+/** In a fleet younger than this no version is new. */
 const YOUNG_MS = 60 * 60_000;
 
 export function stepSafety(
@@ -24,7 +23,7 @@ export function stepSafety(
   policy: CompiledPolicy,
   now: number,
 ): Step {
-  // A rule that is a shadow condemns nobody: for the safety machinery it is gone.
+  // A shadow rule decides nothing, so it counts as removed.
   const counting = policy.rules.filter(({ rule }) => rule.shadow !== true);
   const rules = new Set(counting.map((rule) => rule.key));
   const seen = stepSeen(fleet, rules, now);
@@ -35,7 +34,6 @@ export function stepSafety(
   const put = [...seen.put, ...step.put];
   const drop = [...seen.drop, ...step.drop, ...surplusQuarantined(facts)];
   const { events } = step;
-  const told = { at: now, node: null, pool: null, session: null, actor: "navarch" } as const;
   for (const { cause, state, why } of factsOf(facts, "breaker")) {
     if (state !== "open" || cause?.attribute !== "rule") continue;
     const fact: Fact = { kind: "quarantine", rule: cause.value, at: now, why };
@@ -43,7 +41,7 @@ export function stepSafety(
     facts.set(factKey(fact), fact);
     put.push(fact);
     const message = `rule ${cause.value} is suspended, its verdicts do not count: ${why}`;
-    events.push({ ...told, kind: "safety.quarantine", message });
+    events.push(poolEvent(null, now, "safety.quarantine", message));
   }
   for (const fact of factsOf(facts, "quarantine")) {
     const trusted = facts.has(`trusted:${fact.rule}`) || !config.safety.breaker.enabled;
@@ -51,13 +49,13 @@ export function stepSafety(
     drop.push(factKey(fact));
     const why = rules.has(fact.rule) ? "counts again" : "does not count in the policy any more";
     const message = `rule ${fact.rule} ${why}: it is not suspended`;
-    events.push({ ...told, kind: "safety.quarantine", message });
+    events.push(poolEvent(null, now, "safety.quarantine", message));
   }
   const freeze = facts.get("freeze");
   if (freeze?.kind === "freeze" && freeze.until !== null && freeze.until <= now) {
     drop.push("freeze");
     const message = `the freeze by ${freeze.by} ran out: ${freeze.why}`;
-    events.push({ ...told, kind: "safety.released", message });
+    events.push(poolEvent(null, now, "safety.released", message));
   }
   const holds = stepHolds(fleet, now);
   const bills = stepBills(fleet, now);
@@ -73,7 +71,7 @@ export function stepSafety(
   };
 }
 
-/** Holds that ran out: a person who forgot must not have stopped the pool for ever. */
+/** Ends expired holds. */
 function stepHolds(fleet: Fleet, now: number): { pools: PoolState[]; events: EventDraft[] } {
   const pools: PoolState[] = [];
   const events: EventDraft[] = [];
@@ -87,9 +85,9 @@ function stepHolds(fleet: Fleet, now: number): { pools: PoolState[]; events: Eve
 }
 
 /** A termination that is unconfirmed for this long raises an alarm. */
-const BILLED_TOLD_MS = 30 * 60_000;
+const BILLED_ALARM_MS = 30 * 60_000;
 
-/** Instances still billed long after their end was asked for: told once each. */
+/** Reports once each instance that is billed long after its termination was requested. */
 function stepBills(
   fleet: Fleet,
   now: number,
@@ -102,7 +100,7 @@ function stepBills(
     const key = `${instance.provider}/${instance.id}`;
     billed.add(key);
     const waitedMs = now - phase.since;
-    if (waitedMs < BILLED_TOLD_MS || fleet.facts.has(`billed:${key}`)) continue;
+    if (waitedMs < BILLED_ALARM_MS || fleet.facts.has(`billed:${key}`)) continue;
     put.push({ kind: "billed", instance: key, at: now });
     const minutes = Math.round(waitedMs / 60_000);
     const price = instance.pricePerHour === null ? "" : ` at $${instance.pricePerHour}/h`;
@@ -115,8 +113,8 @@ function stepBills(
 }
 
 /**
- * What came into the fleet when. What is there at the first look was always there: a new install
- * suspects nothing, and neither does one whose database was lost.
+ * Records when each version appeared. Versions at the first evaluation count as always known, so
+ * that a new install, or one whose database was lost, suspects nothing.
  */
 function stepSeen(
   fleet: Fleet,
@@ -153,17 +151,17 @@ function stepSeen(
   return { put, drop };
 }
 
-/** Rule versions whose verdicts do not count now. */
+/** Suspended rule versions. */
 export function quarantineOf(facts: ReadonlyMap<string, Fact>): ReadonlySet<string> {
   return new Set(factsOf(facts, "quarantine").map((fact) => fact.rule));
 }
 
-/** Agent versions whose word does not count once they are gone. */
+/** Agent versions whose findings are dropped once the node runs another version. */
 export function discreditedIn(facts: ReadonlyMap<string, Fact>): ReadonlySet<string> {
   return new Set(factsOf(facts, "discredited").map((fact) => fact.agent));
 }
 
-/** An agent's release that a burst was traced to, and those that nothing is left of. */
+/** Discredits an agent version that caused a burst, and forgets versions that are gone. */
 function stepAgents(fleet: Fleet, facts: ReadonlyMap<string, Fact>, now: number): Step {
   const step: Step = { put: [], drop: [], pools: [], events: [] };
   for (const { cause, state, why } of factsOf(facts, "breaker")) {
@@ -181,7 +179,7 @@ function stepAgents(fleet: Fleet, facts: ReadonlyMap<string, Fact>, now: number)
   return step;
 }
 
-/** Why nothing destructive may be done, by a person's word; `null` = not frozen. */
+/** A person's reason for the freeze; `null` = not frozen. */
 export function frozenBy(facts: ReadonlyMap<string, Fact>, now: number): string | null {
   const freeze = facts.get("freeze");
   if (freeze?.kind !== "freeze" || (freeze.until !== null && freeze.until <= now)) return null;

@@ -1,6 +1,4 @@
-/**
- * What is out of service in each scope, slot by slot, as the durable fleet tells it. Pure.
- */
+/** Slots out of service in each scope, from the durable fleet. Pure. */
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import { desiredOf, type Fleet, isUnbought } from "../fleet.ts";
@@ -11,7 +9,7 @@ import { FLEET, predecessorOf, scopesOf, slotKeyOf } from "./scope.ts";
 /** By scope: slots, each with whether its fault is evident by itself. */
 export type Tally = Map<string, Map<string, boolean>>;
 
-/** One more slot out in each scope of the node. */
+/** Counts the node's slot in each of its scopes; `nearOnly`: not in the fleet and the provider. */
 export function addTo(
   tally: Tally,
   node: Node,
@@ -28,7 +26,7 @@ export function addTo(
   }
 }
 
-/** Refused where it asked: a place that is sold out must not hold up the rest of the fleet. */
+/** The purchase was refused: a sold-out place must not block the rest of the fleet. */
 function isStuck({ phase }: Node): boolean {
   return phase.kind === "requested" && phase.refusal !== null;
 }
@@ -51,7 +49,7 @@ export function countOut(fleet: Fleet, config: Config, ownOnly = false): Tally {
   return out;
 }
 
-/** Slots whose replacement is verified: whatever is left of the old node, nothing is missing. */
+/** Slots whose replacement is verified, whatever remains of the old node. */
 function filledSlots(fleet: Fleet): Set<string> {
   const filled = new Set<string>();
   for (const node of fleet.nodes.values()) {
@@ -61,8 +59,8 @@ function filledSlots(fleet: Fleet): Set<string> {
 }
 
 /**
- * Slots cordoned for their health within the window, also those given back since. One whose
- * replacement is verified has been proven right, and counts no more.
+ * Slots cordoned for their health within the window, also if uncordoned since. A slot with a
+ * verified replacement no longer counts: the cordon was justified.
  */
 export function countIsolated(
   fleet: Fleet,
@@ -75,7 +73,7 @@ export function countIsolated(
   for (const node of fleet.nodes.values()) {
     if (ownOnly && isUnbought(node)) continue;
     if (filled.has(slotKeyOf(node))) continue;
-    // What a rule did that is put aside was given back, room and all.
+    // A suspended rule spends no budget.
     if (node.session === null && node.lastSession?.how === QUARANTINED) continue;
     const marked = isSick(node) && node.operation !== null && node.operation.endsWith(".cordon");
     const at = node.isolatedAt;

@@ -1,21 +1,17 @@
-/**
- * Nodes that someone uncordoned in Kubernetes: those whose hardware is certainly broken, what
- * resumes their repair, and those that are uncordoned again and again. Pure.
- */
+/** Nodes that others uncordoned in Kubernetes: broken hardware, resumption, loops. Pure. */
 import type { Uncordons } from "../../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
 import { isDefinitive } from "./evident.ts";
 
-/** A person uncordons a node once, perhaps twice; a third time within an hour is a program's. */
+/** A person uncordons a node once or twice; a third time within an hour is a program. */
 const LOOP_COUNT = 3;
 
-/** Whoever gives a node back in Kubernetes, as the waiver has it. */
+/** The author of a suppression by an uncordon in Kubernetes. */
 export const BY_KUBERNETES = "human:kubernetes";
 
 /**
- * Whether its hardware is certainly broken and nothing repairs it, because someone uncordoned it
- * in Kubernetes. That is honoured, and reported until the repair resumes or the fault is gone: a
- * cordon in Kubernetes that resumes nothing does not silence it.
+ * Whether definitive broken hardware is not repaired because of an uncordon in Kubernetes. It is
+ * reported until the repair resumes or the fault ends; another cordon does not end the report.
  */
 export function isRepairCalledOff(node: Node): boolean {
   const { kube, cordon, waiver, phase } = node;
@@ -24,7 +20,7 @@ export function isRepairCalledOff(node: Node): boolean {
   return phase.kind !== "terminating" && phase.kind !== "gone" && isDefinitive(node);
 }
 
-/** How often its repair was cancelled since the oldest fault that is held against it began. */
+/** How often its repair was cancelled since its oldest held fault began. */
 export function callOffs({ kube, health }: Node): number {
   const faults = health.held.filter(({ judgement }) => judgement.result === "unhealthy");
   const begun = Math.min(
@@ -35,15 +31,14 @@ export function callOffs({ kube, health }: Node): number {
 }
 
 /**
- * Whether a cordon by others resumes the repair that an uncordon called off. A person changes their
- * mind once or twice. What goes on to change it is a program, and would begin a drain with each
- * turn, for as long as the fault lasts.
+ * Whether a cordon by others resumes the cancelled repair. After several changes the author is a
+ * program, which would start a drain with each of its cordons.
  */
 export function mayResume(node: Node): boolean {
   return node.waiver?.by === BY_KUBERNETES && callOffs(node) < LOOP_COUNT;
 }
 
-/** What is broken, for a person. */
+/** The definitive faults, for a person. */
 export function brokenBecause({ health }: Node): string {
   return health.held
     .filter(({ judgement }) => judgement.result === "unhealthy" && judgement.definitive)
