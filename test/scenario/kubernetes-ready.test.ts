@@ -81,7 +81,7 @@ describe("a healthy machine", () => {
   test.each([
     ["is not Ready", ready("False"), "is False (KubeletNotReady)"],
     ["has a kubelet that is silent", ready("Unknown"), "is Unknown (KubeletNotReady)"],
-    ["has no kubelet's word", { conditions: [] }, "no kubelet has spoken"],
+    ["has no kubelet's word", { conditions: [] }, "missing (no kubelet has reported)"],
     ["offers fewer GPUs", offering(GPUS - 1), `offers ${GPUS - 1} of its ${GPUS} GPUs`],
     ["offers none", offering(null), `does not offer its ${GPUS} GPUs`],
   ])("whose Node %s does not serve until it does, and is never ended", async (_, status, why) => {

@@ -41,7 +41,7 @@ export function mirrorOf(
   }
   if (wanted !== null || kube.hold) return null;
   if (!(marked || isLeftover(node, kube) || isStaleNote(node, kube))) return null;
-  const payload = { kind: "uncordon", why: "no owner cordons it any more", mirror: true } as const;
+  const payload = { kind: "uncordon", why: "no cordon remains", mirror: true } as const;
   return { payload, because: [`Node ${kube.name} is marked`] };
 }
 

@@ -310,11 +310,11 @@ describe("draining", () => {
     expect(event(ask(put, { sight: busy() }).action)).toBe("node.draining");
   });
 
-  test("of what no slot wants cordons it first", () => {
+  test("of a surplus instance cordons it first", () => {
     const surplus = nodeOf("n", { phase: drainingOf({ purpose: "surplus" }), slot: null });
     expect(ask(surplus).action).toMatchObject({
-      payload: { kind: "cordon", why: "no slot wants this instance" },
-      because: ["no slot wants this instance"],
+      payload: { kind: "cordon", why: "no slot needs this instance" },
+      because: ["no slot needs this instance"],
     });
     expect(stepOf({ ...surplus, cordon: OURS })).toBe("draining surplus");
   });
@@ -462,7 +462,7 @@ describe("terminating", () => {
     expect(waitOf(ending(), FROZEN)).toBe("human: the fleet is frozen: move (ann)");
     expect(ask(ending({}, { notBefore: NOW + 5 })).wait).toEqual({
       reason: "backoff",
-      message: "the last ask to end it was refused",
+      message: "the last request to terminate it was refused",
       until: NOW + 5,
     });
     expect(stepOf(ending({}, { notBefore: NOW }))).toBe("terminate");
@@ -476,12 +476,12 @@ describe("terminating", () => {
     );
   });
 
-  test("of what no slot wants goes one at a time", () => {
+  test("of surplus instances goes one at a time", () => {
     const surplus = (id: string) => ({ ...ending({}, {}, "surplus"), id: id as NodeId, slot: null });
     const other = { ...surplus("m"), phase: endingOf("surplus", { accepted: NOW - 1 }) };
     expect(ask(surplus("n"), { others: [other] }).wait).toEqual({
       reason: "budget",
-      message: "1 of at most 1 machines that no slot wants are being ended",
+      message: "1 of at most 1 surplus machines are being terminated",
       until: NOW + 30_000,
     });
     expect(stepOf(surplus("n"))).toBe("terminate");
@@ -491,7 +491,7 @@ describe("terminating", () => {
 
 describe("a place that is given up meanwhile", () => {
   const out = { desired: 0 };
-  const because = ["its place is given up: pool p wants 0 nodes"];
+  const because = ["its slot is no longer wanted: pool p wants 0 nodes"];
 
   test("is not filled again", () => {
     const draining = leaving({}, { deadlineAt: NOW + 9 });

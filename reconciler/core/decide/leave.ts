@@ -81,7 +81,7 @@ export function drainPayload(
 function givenUp(node: Node, { candidates, desired, sight }: Scope): string | null {
   if (!candidates.has(node.id) || !isReplaced(node)) return null;
   if (sight.blind.length > 0 || sight.frozen !== null) return null;
-  return `its place is given up: pool ${node.pool} wants ${desired} nodes`;
+  return `its slot is no longer wanted: pool ${node.pool} wants ${desired} nodes`;
 }
 
 export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
@@ -91,7 +91,7 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
     return plan.advance({ ...phase, purpose: "scale_down" }, "node.draining", [surplus]);
   }
   if (phase.purpose === "surplus" && node.cordon.product === null) {
-    const why = "no slot wants this instance";
+    const why = "no slot needs this instance";
     return plan.effect({ kind: "cordon", why }, [why]);
   }
   const over = phase.drainedAt !== null;
@@ -264,7 +264,7 @@ export function decideTerminating(
   const paused = pausedBy(node, scope);
   if (paused !== null) return plan.refuse(paused);
   if (isResting(phase.notBefore, sight.now))
-    return plan.wait("backoff", "the last ask to end it was refused", phase.notBefore);
+    return plan.wait("backoff", "the last request to terminate it was refused", phase.notBefore);
   const blind = node.order?.force === true ? null : blindness(sight);
   if (blind !== null) return plan.refuse(blind);
   const provider = sight.providers.get(instance.provider);

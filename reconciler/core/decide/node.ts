@@ -54,7 +54,7 @@ export function decideNode(node: Node, scope: Scope, whole: Plan): void {
     if (operation?.payload.kind === "bootstrap" && phase.kind === "bootstrapping")
       return decideBooting(node, phase, scope, plan);
     const what =
-      operation === undefined ? node.operation : `${operation.payload.kind} is open since its ask`;
+      operation === undefined ? node.operation : `${operation.payload.kind} is in progress`;
     const more = operation?.message ? `: ${operation.message}` : "";
     return plan.wait("operation", `${what}${more}`, operation?.notBefore || null);
   }

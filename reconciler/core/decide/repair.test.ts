@@ -450,7 +450,7 @@ describe("a ladder with a reboot", () => {
     const again = (ms: number) => marked({ session: sessionOf({ attempts: { reboot: 1 } }), rebootedAt: NOW - ms });
     expect(ask(again(30 * MIN - 1), ladder).wait).toEqual({
       reason: "backoff",
-      message: "the last reboot did not cure it; it rests before the next",
+      message: "the last reboot did not cure it; the next one waits",
       until: NOW + 1,
     });
     expect(stepOf(again(30 * MIN), ladder)).toBe("drain repair");

@@ -137,7 +137,7 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
   const veto = vetoRepair(node, scope) ?? (rung === "reboot" ? null : vetoReplacement(node, scope));
   if (veto !== null) return plan.refuse(veto);
   if (isResting(until, scope.sight.now)) {
-    return plan.wait("backoff", "the last reboot did not cure it; it rests before the next", until);
+    return plan.wait("backoff", "the last reboot did not cure it; the next one waits", until);
   }
   const relapse = rung === "reboot" ? null : vetoRelapse(node, scope);
   if (relapse !== null) return plan.refuse(relapse);

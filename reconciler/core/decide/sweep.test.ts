@@ -1,4 +1,4 @@
-/** How many machines that no slot wants may be ended at once. */
+/** How many surplus machines end at once. */
 import { expect, test } from "bun:test";
 import type { OperationId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -11,7 +11,7 @@ const surplus = (accepted: number | null, over: Partial<Node> = {}) =>
 const many = (count: number) => Array.from({ length: count }, (_, i) => nodeOf(`w${i}`));
 const say = (nodes: Node[]) => openSweep(nodes, NOW).tell();
 const told = (used: number, max: number) =>
-  `${used} of at most ${max} machines that no slot wants are being ended`;
+  `${used} of at most ${max} surplus machines are being terminated`;
 
 test.each([
   [0, 1],

@@ -37,6 +37,6 @@ export function openSweep(nodes: Iterable<Node>, now: number): Sweep {
       used++;
       return true;
     },
-    tell: () => `${used} of at most ${max} machines that no slot wants are being ended`,
+    tell: () => `${used} of at most ${max} surplus machines are being terminated`,
   };
 }

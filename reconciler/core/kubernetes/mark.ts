@@ -18,7 +18,7 @@ export function sessionOf({ sessionId, fence, nodeId }: Fence): string {
 /** The Ready condition unless it is `True`, else `null`; a Node without one is not ready. */
 export function notReadyOf({ conditions }: KubeNode): string | null {
   const ready = conditions.find(({ type }) => type === "Ready");
-  if (ready === undefined) return "no kubelet has spoken";
+  if (ready === undefined) return "missing (no kubelet has reported)";
   if (ready.status === "True") return null;
   return ready.reason === "" ? ready.status : `${ready.status} (${ready.reason})`;
 }

@@ -66,7 +66,7 @@ function recommendReactive(autoscaler: Of<"reactive">, snapshot: Snapshot): Reco
     const nodes = boundedGrowth(desired + step, (registered * utilization) / up, step, snapshot);
     const because = `${seen} is above ${formatPercent(up)}`;
     if (nodes > desired) return size(nodes, because);
-    return size(desired, `${because}, and what was bought for it is still coming up`);
+    return size(desired, `${because}, and the nodes bought for it are still starting`);
   }
   if (utilization < down) {
     // Never so few that their load would exceed the upper threshold at once.
@@ -143,7 +143,7 @@ function recommendPredictive(autoscaler: Of<"predictive">, snapshot: Snapshot): 
   const wanted = Math.max(Math.ceil((desired * predicted) / goal - EPSILON), desired + 1);
   const nodes = boundedGrowth(wanted, (registered * predicted) / goal, 1, snapshot);
   if (nodes > desired) return size(nodes, `${seen} is above ${max} %`);
-  return size(desired, `${seen}, and what was bought for it is still coming up`);
+  return size(desired, `${seen}, and the nodes bought for it are still starting`);
 }
 
 /** Slope of the least-squares line through equally spaced values, per sample. @internal */
@@ -182,7 +182,7 @@ function recommendComposite(autoscaler: Of<"composite">, snapshot: Snapshot): Re
   // All votes decide an average; the winners alone decide a maximum or minimum.
   const deciding = mode === "avg" ? votes : votes.filter((vote) => vote.nodes === nodes);
   const words = [...new Set(deciding.map((vote) => vote.because))].join("; ");
-  const rest = silent === "" ? "" : ` (without a voice: ${silent})`;
+  const rest = silent === "" ? "" : ` (abstained: ${silent})`;
   const how = votes.length === 1 ? "" : `${mode} of ${votes.length}: `;
   const isUrgent = mode !== "avg" && deciding.some((vote) => vote.cause === "bounds");
   const because = `${how}${words}${rest}`;

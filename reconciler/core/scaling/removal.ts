@@ -123,7 +123,7 @@ function judge(node: Node, asking: Removal, isCandidate: boolean): Answer {
       }
       if (isCancellable(node)) return { kind: "removed", node: cancel(node, now) };
       if (marking && !isMirror(operation))
-        return conflict("is being marked: ask again in a moment");
+        return conflict("is being cordoned: try again in a moment");
       return { kind: "removed", node: overtake(mark(node, asking), operation) };
     default:
       return unreachable(phase);
@@ -175,11 +175,11 @@ function refuseOthers(
     const leaves = ["gone", "draining", "terminating"].includes(node.phase.kind);
     if (changed.has(node.id) && !leaves && !after.has(node.id)) {
       const why = `pool ${asking.pool.name} does not have its ${size + slots.size} nodes yet`;
-      const message = `${node.id} cannot be removed: ${why}; ask again when its slots are filled`;
+      const message = `${node.id} cannot be removed: ${why}; try again when its slots are filled`;
       return refusal("conflict", message, { node_id: node.id });
     }
     if (!after.has(node.id) || before.has(node.id) || slots.has(slotOf(node))) continue;
-    const message = `node ${node.id} would have to leave too: ask again when the pool is settled`;
+    const message = `node ${node.id} would have to leave too: try again when the pool is settled`;
     return refusal("conflict", message, { node_id: node.id });
   }
   return null;

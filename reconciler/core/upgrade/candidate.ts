@@ -39,7 +39,7 @@ export function candidateStatusOf(node: Node, campaign: CampaignFact): Candidate
 
 function whyExcluded(node: Node, { files, to }: CampaignFact): string | null {
   const { agent } = node;
-  if (agent === null) return "no agent of it has spoken";
+  if (agent === null) return "its agent has never reported";
   const platform = platformOf(node);
   if (platform === null) return "its agent takes no upgrades";
   if (files[platform] === undefined) return `release ${to} has no agent for ${platform}`;

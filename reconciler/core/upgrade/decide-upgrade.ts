@@ -223,7 +223,7 @@ function eventOfRow(
   const isOrder = row.step === "told" || row.step === "returning";
   const [from, into] = row.step === "returning" ? [to, row.from] : [row.from, to];
   const why = row.why === null ? "" : `: ${row.why}`;
-  const what = isOrder ? `told by ${by}` : row.step;
+  const what = isOrder ? `ordered by ${by}` : row.step;
   const message = `agent upgrade from ${from} to ${into}: ${what}${why}`;
   const kind = isOrder ? "command.issued" : "command.finished";
   return { at: now, kind, node, pool, session, actor: "navarch", message };
