@@ -30,6 +30,15 @@ function run(text: string): boolean | "error" | "refused" {
 }
 
 describe("evaluateIn()", () => {
+  test.each(["constructor.x == 1", "toString.metrics.x == 1", "__proto__.x == 1"])(
+    "refuses %p, whose name every object of JavaScript has",
+    (text) => {
+      const made = compileCondition(text);
+      expect(made).toMatchObject({ ok: false, at: { line: 1, col: 1 } });
+      expect(JSON.stringify(made)).not.toMatch(/\[object|native code/);
+    },
+  );
+
   const cases: [string, boolean | "error" | "refused"][] = [
     // Numbers: int and double are compared and mixed.
     ["event.metrics.whole == 85.0", true],

@@ -4,7 +4,7 @@
  * the rest can be parsed and every mistake listed at once.
  */
 import { nearest } from "../../schema/nearest.ts";
-import { FIELDS } from "./inspect.ts";
+import { FIELDS } from "./kind.ts";
 
 export type Explained = {
   message: string;
@@ -12,7 +12,11 @@ export type Explained = {
   fix: { start: number; end: number; text: string } | null;
 };
 
-const WORDS: Readonly<Record<string, string>> = { and: "&&", or: "||", not: "!" };
+const WORDS: ReadonlyMap<string, string> = new Map([
+  ["and", "&&"],
+  ["or", "||"],
+  ["not", "!"],
+]);
 /** Operators of other languages, longest first. */
 const SIGNS = [
   ["===", "=="],
@@ -27,7 +31,7 @@ const METHODS = ["contains", "startsWith", "endsWith", "matches", "size"];
 /** Explains a syntax error at `offset`; `summary` is the library's text. */
 export function explainSyntax(text: string, offset: number, summary: string): Explained {
   const word = wordAround(text, offset);
-  const sign = WORDS[word.text.toLowerCase()];
+  const sign = WORDS.get(word.text.toLowerCase());
   const before = /([A-Za-z]+)\s+$/.exec(text.slice(0, word.start));
   const negated = before?.[1]?.toLowerCase() === "not" ? before : null;
   if (sign !== undefined) return say(word.start, word.text, sign);
@@ -85,10 +89,10 @@ export function explainType(summary: string): string {
 }
 
 function explainVariable(name: string): string {
-  for (const [variable, fields] of Object.entries(FIELDS)) {
-    if (fields.includes(name)) return `unknown name ${name}; did you mean ${variable}.${name}?`;
+  for (const [variable, fields] of FIELDS) {
+    if (fields.has(name)) return `unknown name ${name}; did you mean ${variable}.${name}?`;
   }
-  const close = nearest(name, Object.keys(FIELDS));
+  const close = nearest(name, [...FIELDS.keys()]);
   if (close !== null) return `unknown name ${name}; did you mean ${close}?`;
   if (/_|^temperature$/.test(name)) {
     return `unknown name ${name}; did you mean event.metrics.${name}?`;

@@ -1,13 +1,8 @@
 /** Checks a parsed condition without running it: fields, metrics, nesting, patterns. Pure. */
 import type { ASTNode } from "@marcbachmann/cel-js";
 import { nearest } from "../../schema/nearest.ts";
-import { mismatchesOf } from "./kind.ts";
+import { FIELDS, mismatchesOf } from "./kind.ts";
 import { compilePattern } from "./pattern.ts";
-
-export const FIELDS: Record<string, readonly string[]> = {
-  event: ["event_type", "system", "gpu_index", "gpu_uuid", "metrics", "message", "timestamp"],
-  node: ["id", "pool", "labels", "gpu_count", "driver_version", "fake"],
-};
 
 /** Macros that run their body once per element, or grow a value. */
 const REPEATING = new Set(["exists", "all", "exists_one", "filter", "map", "bind"]);
@@ -56,11 +51,12 @@ function metricOf(node: ASTNode): string | null {
 function noteField(node: ASTNode, walk: Walk): void {
   if (node.op !== "." || node.args[0].op !== "id") return;
   const variable = node.args[0].args;
-  const fields = FIELDS[variable];
+  const fields = FIELDS.get(variable);
   const field = node.args[1];
-  if (!fields || walk.bound.has(variable) || fields.includes(field)) return;
-  const near = nearest(field, fields);
-  const hint = near ? `did you mean ${variable}.${near}?` : `it has ${fields.join(", ")}`;
+  if (!fields || walk.bound.has(variable) || fields.has(field)) return;
+  const names = [...fields.keys()];
+  const near = nearest(field, names);
+  const hint = near ? `did you mean ${variable}.${near}?` : `it has ${names.join(", ")}`;
   const message = `${variable} has no field ${field}; ${hint}`;
   walk.faults.push({ message, position: node.pos });
 }

@@ -7,19 +7,32 @@ import type { ASTNode } from "@marcbachmann/cel-js";
 
 export type Kind = "text" | "number" | "boolean";
 
-const FIELD_KINDS: Readonly<Record<string, Kind>> = {
-  "event.event_type": "text",
-  "event.system": "text",
-  "event.gpu_index": "number",
-  "event.gpu_uuid": "text",
-  "event.message": "text",
-  "event.timestamp": "text",
-  "node.id": "text",
-  "node.pool": "text",
-  "node.gpu_count": "number",
-  "node.driver_version": "text",
-  "node.fake": "boolean",
-};
+/** Fields of both variables with their kinds. Maps, because a condition may name anything. */
+export const FIELDS: ReadonlyMap<string, ReadonlyMap<string, Kind | "map">> = new Map([
+  [
+    "event",
+    new Map<string, Kind | "map">([
+      ["event_type", "text"],
+      ["system", "text"],
+      ["gpu_index", "number"],
+      ["gpu_uuid", "text"],
+      ["metrics", "map"],
+      ["message", "text"],
+      ["timestamp", "text"],
+    ]),
+  ],
+  [
+    "node",
+    new Map<string, Kind | "map">([
+      ["id", "text"],
+      ["pool", "text"],
+      ["labels", "map"],
+      ["gpu_count", "number"],
+      ["driver_version", "text"],
+      ["fake", "boolean"],
+    ]),
+  ],
+]);
 
 /** Metrics that are numbers wherever they come from. */
 const NUMBERS = /^(s?xid_code|temperature|\w+_(count|watts|limit|temperature)|subcode|pid)$/;
@@ -33,9 +46,8 @@ export function kindOf(node: ASTNode): Known | null {
   const name = typeof key === "string" ? key : key.op === "value" ? String(key.args) : null;
   if (name === null) return null;
   if (of.op === "id") {
-    const shown = `${of.args}.${name}`;
-    const kind = FIELD_KINDS[shown];
-    return kind === undefined ? null : { kind, shown, literal: false };
+    const kind = FIELDS.get(of.args)?.get(name) ?? "map";
+    return kind === "map" ? null : { kind, shown: `${of.args}.${name}`, literal: false };
   }
   const isMetric =
     of.op === "." && of.args[1] === "metrics" && of.args[0].op === "id" && NUMBERS.test(name);

@@ -324,6 +324,11 @@ describe("readConfig() messages", () => {
       '6:28: pools[0].health.auto_replace: expected true or false, found text "yes" (write true)',
     ],
     [
+      "a word that every object of JavaScript has",
+      pool("    health: {auto_replace: constructor}\n"),
+      '6:28: pools[0].health.auto_replace: expected true or false, found text "constructor"',
+    ],
+    [
       "a quoted number",
       pool("").replace("max_nodes: 3", 'max_nodes: "3"'),
       '5:40: pools[0].scaling.max_nodes: expected a whole number, found text "3" ' +
