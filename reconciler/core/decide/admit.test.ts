@@ -8,7 +8,7 @@ import { openSpendBudget } from "../safety/spend.ts";
 import { ceilingFor, pausedBy } from "./admit.ts";
 import type { Scope } from "./decide.ts";
 
-test("pausedBy() tells a pool's hold until it is over, and never against an order", () => {
+test("pausedBy() is a pool's hold until it ends, and never applies to an order", () => {
   const pausedFor = (until: number, over = {}) => {
     const fleet = fleetOf([], [], [{ ...poolStateOf(1), hold: { by: "ann", why: "test", until } }]);
     return pausedBy(nodeOf("n", over), { sight: sightOf(), fleet, pool: poolOf() });

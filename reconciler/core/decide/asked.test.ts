@@ -16,7 +16,7 @@ import { emptyChange } from "../store.ts";
 import { askedOf } from "./asked.ts";
 import { decide } from "./decide.ts";
 
-/** Answers for every node, and notes who was asked about. */
+/** Answers for every node, and records which nodes were read. */
 class Noting<V> extends Map<NodeId, V> {
   readonly asked = new Set<NodeId>();
   readonly #value: V;
@@ -41,7 +41,7 @@ const SCALED = configOf(
     "{ min_nodes: 1, max_nodes: 9, autoscaler: { type: queue, jobs_per_node: 1 } } } }\n",
 );
 
-/** Both rounds of an activation, and of whom they asked. */
+/** Both rounds of an activation, and the nodes that they read. */
 function askedBy(from: Fleet, config: Config, left: DrainSight) {
   const drains = new Noting(left);
   const utilization = new Noting(50);
@@ -88,7 +88,7 @@ describe("askedOf()", () => {
   const ids = three.map(({ id }) => id);
   const providers = sightOf().providers;
 
-  test("names nobody in a pool of the wanted size, and all in one that is too large", () => {
+  test("names no node of a pool of the wanted size, and all of one that is too large", () => {
     expect(askedOf(fleetWith(three, 3), CONFIG, providers, false).work).toEqual([]);
     const { work, load } = askedOf(fleetWith(three, 2), SCALED, providers, false);
     expect([work, load]).toEqual([ids, ids]);

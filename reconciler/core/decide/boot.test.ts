@@ -139,7 +139,7 @@ describe("requested", () => {
     expect(coming({ kind: "serving", since: 0 })).toBe("create");
   });
 
-  test("knows a price that is not told from another machine of the same kind", () => {
+  test("takes an unreported price from another machine of the same type", () => {
     const price = (over: Partial<ReturnType<typeof instanceOf>>) => {
       const other = nodeOf("m", { slot: 1, instance: instanceOf({ pricePerHour: 30, ...over }) });
       const { action } = ask(asked(), { others: [other] });
@@ -186,7 +186,7 @@ describe("booting", () => {
       event: "node.failed",
       because: [`no agent registered within ${limit / SEC} s`],
     });
-    // The time for which nobody looked does not count.
+    // Time without observations does not count.
     expect(stepOf(booting({}, limit), { sight: { attentiveMs: limit - 1 } })).toBeNull();
     expect(waitOf(booting({ instance: null }))).toBe("boot: instance ? is new, its agent is silent");
     expect(waitOf(booting(found, limit))).toBe(
@@ -269,7 +269,7 @@ describe("set-up over SSH", () => {
       because: ["its set-up begins at 1.2.3.4"],
       session: null,
     });
-    // An agent that speaks before it is done says nothing yet.
+    // A report before the set-up is done does not count.
     expect(stepOf(booting({ agent: agentOf() }), bare())).toBe("bootstrapping");
     expect(stepOf(booting({ agent: agentOf() }))).toBe("verifying");
     expect(stepOf(booting({ agent: agentOf(), ...past({ doneAt: 5 }) }), bare())).toBe("verifying");
@@ -562,7 +562,7 @@ describe("a machine that is lost", () => {
     });
   });
 
-  test("waits for eyes, people and budgets, unless the cloud itself ended it", () => {
+  test("waits while blind, for people and budgets, unless the cloud itself ended it", () => {
     expect(waitOf(lost(), BLIND)).toBe("blind: dark; far");
     expect(waitOf(lost(), FROZEN)).toBe(`human: ${why}, but the fleet is frozen: move (ann)`);
     expect(waitOf(lost({ cordon: THEIRS }))).toBe(`human: ${why}, but human:ann has cordoned it`);

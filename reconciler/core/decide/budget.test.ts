@@ -83,7 +83,7 @@ describe("openBudget()", () => {
     expect(other.take(stranger("u"))).toBe(false);
   });
 
-  test("counts only when somebody asks, and once", () => {
+  test("counts only when asked, and once", () => {
     let counted = 0;
     const budget = openBudget(max(2), size, [at(0)], () => (counted++, true));
     expect(counted).toBe(0);

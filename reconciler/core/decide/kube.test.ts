@@ -187,7 +187,7 @@ describe("mirrorOf()", () => {
   });
 
   test.each<[string, Node["cordon"]["product"]]>([
-    ["that nobody cordons any more", null],
+    ["without a cordon", null],
     ["of a scale-down that was called off", { by: "navarch", why: "scale down: x", at: 1 }],
   ])("does not ask to lift a mark %s while a person holds the node", (_whose, product) => {
     const cordon = { product, human: null };
@@ -292,7 +292,7 @@ describe("decide() of a drain whose deadline has passed", () => {
     expect(held?.message).toContain("navarch.dev/hold is set");
   });
 
-  test("names no instant while nobody may be asked to leave: it would move on", () => {
+  test("names no instant while no pod may be evicted: it would move", () => {
     const left = { kind: "busy", remaining: 3, message: "paused: why; 3 pods left" } as const;
     const later = sightOf({ left: { ...left, deadlineAt: NOW + 60_000, paused: true } });
     const { waits } = decide(fleetOf([overdue()], 1), configFor(1), later);
@@ -315,12 +315,12 @@ describe("darkness()", () => {
     ["one that is dark hides what is in it", {}, fact(0), dark],
     ["whose object is gone runs nothing there", {}, fact(0, { absentSince: 1 }), null],
     [
-      "who was never matched may be in it, if it was never seen whole",
+      "an unmatched node may be in it before its first full list",
       { known: false },
       null,
       dark,
     ],
-    ["who was never matched is not in it, once it was seen whole", {}, null, null],
+    ["an unmatched node is not in it after its first full list", {}, null, null],
     ["one that may not be listed at all is none", { known: false, forbidden: true }, null, null],
   ])("%s", (_name, more, kube, why) => {
     const sight = sightOf({ kube: { ...LIGHT, dark, ...more } });

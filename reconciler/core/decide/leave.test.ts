@@ -169,7 +169,7 @@ describe("draining", () => {
     expect(waitOf({ ...held, order: orderOf("drain") }, { sight: busy() })).toBe("drain: 2 pods");
   });
 
-  test("waits for eyes, whatever the deadline", () => {
+  test("waits while blind, whatever the deadline", () => {
     const late = leaving({}, { deadlineAt: NOW - 1 });
     expect(waitOf(late, { sight: { left: { kind: "dark", message: "no answer" } } })).toBe("blind: no answer");
     const kube = kubeSightOf({ dark: "API server is away" });
@@ -222,7 +222,7 @@ describe("draining", () => {
     ]);
   });
 
-  test("without anybody who could tell waits a minute, then counts as drained", () => {
+  test("of unknown work waits a minute, then counts as drained", () => {
     const long = (forMs: number, agoMs = 9 * MIN) =>
       ask(leaving({}, { since: NOW - agoMs }), { sight: unknown(forMs) });
     expect(long(59_999).wait).toEqual({
@@ -369,7 +369,7 @@ describe("drained", () => {
     expect(stepOf(empty({ ...both, order: orderOf("replace") }))).toBe("terminating replace");
   });
 
-  test("it waits for a freeze to end, and for eyes", () => {
+  test("it waits in a freeze and while blind", () => {
     expect(waitOf(empty(), FROZEN)).toBe("human: the fleet is frozen: move (ann)");
     expect(waitOf(empty(), BLIND)).toBe("blind: dark; far");
     expect(waitOf(empty({ order: orderOf("terminate") }), BLIND)).toBe("blind: dark; far");
@@ -458,7 +458,7 @@ describe("terminating", () => {
     expect(since(MIN).action).toBeDefined();
   });
 
-  test("waits for people, for its back-off, for eyes and for its provider", () => {
+  test("waits for people, for its back-off, while blind and for its provider", () => {
     expect(waitOf(ending(), FROZEN)).toBe("human: the fleet is frozen: move (ann)");
     expect(ask(ending({}, { notBefore: NOW + 5 })).wait).toEqual({
       reason: "backoff",

@@ -148,7 +148,7 @@ describe("while blind", () => {
     expect(says(node, effect(drain()))).toEqual([]);
   });
 
-  test("but what needs no eyes", () => {
+  test("except actions that need no observation", () => {
     expect(says({ ...node, order: orderOf("drain", { force: true }) }, effect(drain()), blind)).toEqual([]);
     expect(says({ ...node, order: orderOf("drain") }, effect(drain()), blind)).toHaveLength(1);
     const ended = { ...node, instance: instanceOf({ state: "terminated" }) };

@@ -50,7 +50,7 @@ describe("missing nodes", () => {
     expect(slots([at("a", 0), at("b", 1)], { desired: 2 })).toEqual([]);
   });
 
-  test("are those whose slot nobody fills: one that is given up is live, and not filled", () => {
+  test("are the unfilled slots: one that is given up is live, and not filled", () => {
     const leaving = (phase: Node["phase"]) => slots([at("a", 0, { phase }), at("b", 1)], { desired: 2 });
     expect(leaving(drainingOf({ purpose: "scale_down" }))).toEqual([2]);
     expect(leaving(endingOf("surplus"))).toEqual([2]);
@@ -147,7 +147,7 @@ describe("nothing is admitted", () => {
     ]);
   });
 
-  test("over a node whose agent speaks and whom no list shows", () => {
+  test("over a node whose agent reports and that no list shows", () => {
     const early = unboughtOf("f-p-0-1", { pool: null });
     const plan = { desired: 2, state: { nextGen: 1 } };
     expect(slots([early], plan)).toEqual([]);

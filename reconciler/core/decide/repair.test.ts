@@ -97,7 +97,7 @@ describe("serving", () => {
     expect(action?.because).toHaveLength(8);
   });
 
-  test("what a person gave back moves nothing, and is told", () => {
+  test("a node that a person returned to service stays, with a wait", () => {
     const waiver = { by: "human:ann", why: "benign", at: 0, evidence: ["r/xid/48/node"] };
     const given = serving({ waiver }, ill as never);
     expect(waitOf(given)).toBe("human: returned to service by human:ann (benign) despite: XID 48 on GPU 0");
@@ -142,7 +142,7 @@ describe("serving", () => {
     expect(stepOf(serving({ ...gone, order: orderOf("drain") }))).toBe("drain operator");
   });
 
-  test("of a pool that is gone it stays, and is told to be billed", () => {
+  test("of a removed pool it stays, and the wait shows that it is billed", () => {
     const stray = serving({ pool: "x" as never });
     expect(waitOf(stray)).toBe(
       "not_ours: its pool x is not in the configuration any more: it is billed until a person terminates it",
@@ -168,7 +168,7 @@ describe("given up for a smaller pool", () => {
     });
   });
 
-  test("waits for eyes and people", () => {
+  test("waits while blind and for people", () => {
     expect(waitOf(serving(), { ...smaller, ...BLIND })).toBe("blind: dark; far");
     expect(waitOf(serving(), { ...smaller, ...FROZEN })).toBe("human: the fleet is frozen: move (ann)");
     expect(waitOf(serving({ kube: kubeOf() }), { ...smaller, ...DARK })).toBe("blind: API server is away");
@@ -215,7 +215,7 @@ describe("isolation", () => {
     expect(waitOf(marked({}, { silentSince: NOW - MIN }), two)).toContain("threshold: 1 of 2");
   });
 
-  test("waits for people, eyes and budgets", () => {
+  test("waits for people and budgets, and while blind", () => {
     expect(waitOf(sick(), FROZEN)).toBe("human: the fleet is frozen: move (ann)");
     expect(waitOf(sick(HOLD), KUBE)).toBe(KEPT);
     expect(waitOf(sick(), BLIND)).toBe("blind: dark; far");
@@ -568,7 +568,7 @@ describe("recovery", () => {
     expect(waitOf(wellOf(HOLD), KUBE)).toBe(KEPT);
   });
 
-  test("is told apart where a rule was only put aside", () => {
+  test("closes as quarantined where a rule was only suspended", () => {
     const aside = { aside: [heldOf()] };
     const quarantine: Fact = { kind: "quarantine", rule: "r@v1", at: 0, why: "" };
     const how = (facts: Fact[]) => {
@@ -681,7 +681,7 @@ describe("what any node waits for", () => {
     expect(ask(serving({ restUntil: NOW }))).toEqual({ action: undefined, wait: undefined });
   });
 
-  test("a person who holds it, unless that person orders more", () => {
+  test("a person's hold, unless that person orders more", () => {
     const held = serving({ phase: { kind: "held", since: 0, heldBy: "ann", why: "look" } });
     expect(waitOf(held)).toBe("human: held by ann: look");
     expect(stepOf({ ...held, order: orderOf("replace") })).toBe("drain replace");

@@ -198,7 +198,7 @@ describe("unmanaged machines", () => {
     expect(candidates([ours, { ...silent, health }], 1, { wantedAt: 5 })).toEqual([]);
   });
 
-  test("go only where somebody asked for the size, and after those that are paid for", () => {
+  test("leave only at a requested size, and after bought ones", () => {
     const all = [theirs("u"), theirs("v"), ours];
     expect(candidates(all, 0, { wantedAt: 5 })).toEqual(["ours"]);
     expect(candidates(all, 0, { wantedAt: 5, takesUnbought: true })).toEqual(["ours", "u", "v"]);

@@ -10,7 +10,7 @@ const surplus = (accepted: number | null, over: Partial<Node> = {}) =>
   nodeOf("s", { phase: endingOf("surplus", { accepted }), ...over });
 const many = (count: number) => Array.from({ length: count }, (_, i) => nodeOf(`w${i}`));
 const say = (nodes: Node[]) => openSweep(nodes, NOW).tell();
-const told = (used: number, max: number) =>
+const formatted = (used: number, max: number) =>
   `${used} of at most ${max} surplus machines are being terminated`;
 
 test.each([
@@ -20,12 +20,12 @@ test.each([
   [299, 2],
   [300, 3],
 ])("of %d nodes %d may be ended at once", (count, max) => {
-  expect(say(many(count))).toBe(told(0, max));
+  expect(say(many(count))).toBe(formatted(0, max));
 });
 
 test("what is gone is not counted as a node", () => {
   const gone = Array.from({ length: 150 }, (_, i) => nodeOf(`g${i}`, { phase: goneOf("replace") }));
-  expect(say([...many(199), ...gone])).toBe(told(0, 1));
+  expect(say([...many(199), ...gone])).toBe(formatted(0, 1));
 });
 
 test.each<[string, Node, number]>([
@@ -39,15 +39,15 @@ test.each<[string, Node, number]>([
   ["ended for another reason", nodeOf("g", { phase: endingOf("replace", { accepted: NOW }) }), 0],
   ["drained only", nodeOf("g", { phase: drainingOf({ purpose: "surplus" }), operation: "o" as OperationId }), 0],
 ])("one that is %s: %#", (_, node, used) => {
-  expect(say([node])).toBe(told(used, 1));
+  expect(say([node])).toBe(formatted(used, 1));
 });
 
 test("take() spends, but not for one that is only asked for again", () => {
   const sweep = openSweep(many(1), NOW);
   expect(sweep.take(surplus(NOW - 99))).toBe(true);
-  expect(sweep.tell()).toBe(told(0, 1));
+  expect(sweep.tell()).toBe(formatted(0, 1));
   expect(sweep.take(surplus(null))).toBe(true);
-  expect(sweep.tell()).toBe(told(1, 1));
+  expect(sweep.tell()).toBe(formatted(1, 1));
   expect(sweep.take(surplus(null))).toBe(false);
   expect(sweep.take(surplus(NOW - 99))).toBe(true);
 });

@@ -60,17 +60,17 @@ test("wantsDemand() finds a queue at any depth", () => {
 });
 
 describe("demandProblem()", () => {
-  const nobody = { pushed: null, seen: null };
+  const none = { pushed: null, seen: null };
   const told = { pushed: demand, seen: null };
 
-  test("speaks only where a queue is wanted and not known", () => {
-    expect(demandProblem(queue, nobody, AT, INTERVAL)).toContain("unknown, not empty");
+  test("is set only where a queue is needed and unknown", () => {
+    expect(demandProblem(queue, none, AT, INTERVAL)).toContain("unknown, not empty");
     expect(demandProblem(queue, told, AT, INTERVAL)).toBeNull();
     expect(demandProblem(queue, told, AT + 10 * INTERVAL, INTERVAL)).toContain("queue depth 3");
-    expect(demandProblem(reactive, nobody, AT, INTERVAL)).toBeNull();
+    expect(demandProblem(reactive, none, AT, INTERVAL)).toBeNull();
   });
 
-  test("names the last word, whoever had it", () => {
+  test("names the newest source", () => {
     const later = { ...seen, observedAt: AT + 1 };
     const both = demandProblem(
       queue,
@@ -78,7 +78,7 @@ describe("demandProblem()", () => {
       AT + 10 * INTERVAL,
       INTERVAL,
     );
-    expect(both).toContain("the last word of kubernetes (queue depth 24)");
+    expect(both).toContain("the last observation of kubernetes (queue depth 24)");
     const earlier = { ...seen, observedAt: AT - 1 };
     const push = demandProblem(queue, { pushed: demand, seen: earlier }, AT + 9e9, INTERVAL);
     expect(push).toContain("the last report (queue depth 3)");
@@ -91,7 +91,7 @@ describe("knownQueue()", () => {
     knownQueue({ pushed, seen: look }, now, INTERVAL)?.queueDepth ?? null;
 
   test.each<[string, number, Demand | null, QueueSight | null, number | null]>([
-    ["nobody speaks", AT, null, null, null],
+    ["there is no source", AT, null, null, null],
     ["only a report", AT, demand, null, 3],
     ["only the scheduler", AT, null, seen, 24],
     ["a fresh report stands before the scheduler", AT, demand, seen, 3],
@@ -119,7 +119,7 @@ describe("demandWarning()", () => {
   const warn = (autoscaler: Autoscaler, look: QueueSight): string | null =>
     demandWarning(autoscaler, knownQueue({ pushed: null, seen: look }, AT, INTERVAL));
 
-  test("tells of pods that ask for several GPUs while pods are counted", () => {
+  test("warns of pods that request several GPUs while pods are counted", () => {
     const wide = { ...seen, gpuDepth: 192 };
     expect(warn(queue, wide)).toContain("24 pods for 192 GPUs");
     expect(warn(queue, wide)).toContain("set count: gpus");

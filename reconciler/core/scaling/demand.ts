@@ -84,13 +84,13 @@ export function demandProblem(
   const { pushed, seen } = heard;
   const last =
     seen !== null && (pushed === null || seen.observedAt > pushed.observedAt)
-      ? { ...seen, word: `the last word of ${seen.source}` }
+      ? { ...seen, what: `the last observation of ${seen.source}` }
       : pushed === null
         ? null
-        : { ...pushed, word: "the last report" };
+        : { ...pushed, what: "the last report" };
   if (last === null) return "demand: no queue reported yet; it is unknown, not empty";
   const at = new Date(last.observedAt).toISOString();
-  const words = `${last.word} (queue depth ${last.queueDepth}) is of ${at}`;
+  const words = `${last.what} (queue depth ${last.queueDepth}) is of ${at}`;
   return `demand: the queue is unknown, not empty: ${words}`;
 }
 

@@ -17,7 +17,7 @@ const AT = 1_800_000_000_000;
 const INTERVAL = 30_000;
 const P = "p" as PoolName;
 
-/** One pool, its nodes all in service, and a scaler that looks at it as often as it is told. */
+/** One pool, its nodes all in service, and a scaler that evaluates on request. */
 class Bench {
   private readonly mirror = newMirror();
   private readonly scaler = new Scaler();
@@ -146,16 +146,16 @@ describe("Scaler with a scheduler's queue", () => {
     for (let i = 0; i < 60; i++) expect(bench.look()).toBe(3);
     expect(bench.view().queue_depth).toBeNull();
     expect(bench.view().conditions.join()).toContain(
-      "the last word of kubernetes (queue depth 24)",
+      "the last observation of kubernetes (queue depth 24)",
     );
     bench.queue = null;
     for (let i = 0; i < 60; i++) expect(bench.look()).toBe(3);
     expect(bench.view().conditions.join()).toContain("unknown, not empty");
     bench.sees(0);
     expect(bench.look()).toBe(1);
-    const told = bench.events.filter((one) => one.startsWith("pool.condition"));
-    expect(told.length).toBe(3);
-    expect(told[0]).toContain("its depth is 24 (by kubernetes)");
+    const conditions = bench.events.filter((one) => one.startsWith("pool.condition"));
+    expect(conditions.length).toBe(3);
+    expect(conditions[0]).toContain("its depth is 24 (by kubernetes)");
   });
 
   test("what is three evaluations old still counts, and a moment later it does not", () => {
@@ -178,7 +178,7 @@ describe("Scaler with a scheduler's queue", () => {
     bench.sees(8);
     expect(bench.look(2 * INTERVAL)).toBe(5);
     bench.sees(8);
-    // Of the five only one is there to be spared; the others are nobody's to give up yet.
+    // Of the five only one can leave; the others are not there yet.
     expect(bench.look()).toBe(4);
     expect(bench.view().queue?.source).toBe("kubernetes");
   });
@@ -192,7 +192,7 @@ describe("Scaler with a scheduler's queue", () => {
     expect(bench.view().queue).toMatchObject({ source: "kubernetes", counts: null });
   });
 
-  test("down by the idle nodes only, and never by one of which nobody can tell", () => {
+  test("down by the idle nodes only, and never by one whose work is unknown", () => {
     const bench = new Bench(5, QUEUE);
     bench.left = (node) => {
       if (node === "n0") return { kind: "busy", remaining: 2, message: "2 pods" };
@@ -212,7 +212,7 @@ describe("Scaler with a scheduler's queue", () => {
     expect(bench.look()).toBe(3);
     bench.sees(40);
     expect(bench.look()).toBe(5);
-    // Without the queue the load alone speaks, and silence is no vote for fewer.
+    // Without the queue only the load votes, and an abstention is no vote for fewer.
     bench.queue = null;
     bench.load(50);
     expect(bench.look()).toBe(5);

@@ -36,7 +36,7 @@ const nodeOf = ({ id, able, platform = "linux-amd64" }: Machine, version = "1.0.
 const campaign = (percent: number): CampaignFact =>
   runningOf(START, { percent, deadlineMs: DEADLINE_MS });
 
-/** A fleet that does as it is told, each machine after its own fashion. */
+/** A fleet that carries out its orders, each machine in its own way. */
 class Fleet {
   facts = new Map<string, Fact>();
   readonly nodes = new Map<NodeId, Node>();
@@ -210,7 +210,7 @@ describe("decideUpgrade()", () => {
     );
   });
 
-  test("tells one canary first, and nobody else before that one was well for a while", () => {
+  test("orders one canary first, and no other node before it was healthy for a while", () => {
     fc.assert(
       fc.property(fleetOf(fc.constantFrom("well", "sick", "dead", "fails")), (machines) => {
         const fleet = new Fleet(machines, 100);
@@ -223,7 +223,7 @@ describe("decideUpgrade()", () => {
     );
   });
 
-  test("tells one canary of each platform, one after the other", () => {
+  test("orders one canary of each platform, one after the other", () => {
     const platforms = ["linux-amd64", "linux-arm64"];
     fc.assert(
       fc.property(
@@ -248,7 +248,7 @@ describe("decideUpgrade()", () => {
     );
   });
 
-  test("tells nobody who is cordoned or whose agent cannot, and nobody twice", () => {
+  test("orders no cordoned node and no incapable agent, and no node twice", () => {
     fc.assert(
       fc.property(fleetOf(fc.constantFrom(...fates)), (machines) => {
         const fleet = new Fleet(machines, 50);
@@ -261,7 +261,7 @@ describe("decideUpgrade()", () => {
     );
   });
 
-  test("stops at the first failure, tells nobody afterwards, and ends in the old version", () => {
+  test("stops at the first failure, orders no node afterwards, and ends in the old version", () => {
     fc.assert(
       fc.property(fleetOf(fc.constantFrom(...fates)), (machines) => {
         const fleet = new Fleet(machines, 30);
@@ -296,7 +296,7 @@ describe("decideUpgrade()", () => {
           expect(other.campaign().state).toBe(one.campaign().state);
           const versions = (f: Fleet) => [...f.nodes.values()].map((n) => n.agent?.version);
           expect(versions(other)).toEqual(versions(one));
-          // A dead one is waited for again by each life, so others may have been told meanwhile.
+          // Each life waits again for a dead node, so others may have been ordered meanwhile.
           const isDead = machines.some(({ fate }) => fate === "dead");
           if (!isDead) expect(other.told).toEqual(one.told);
         },
@@ -305,7 +305,7 @@ describe("decideUpgrade()", () => {
     );
   });
 
-  test("tells nobody and condemns nobody while it is paused or blind", () => {
+  test("orders nothing and fails no node while it is paused or blind", () => {
     const fleet = new Fleet(
       [{ id: "n1", fate: "dead", backMs: 0, cordoned: false, able: true }],
       10,
@@ -321,7 +321,7 @@ describe("decideUpgrade()", () => {
     expect(fleet.campaign().why).toBe("n1: not back as 1.1.0 in time");
   });
 
-  test("turns nobody else around while a share of those that it turned is not heard any more", () => {
+  test("rolls back no further node while a share of the rolled-back ones is silent", () => {
     const ids = Array.from({ length: 10 }, (_, at) => `n${at}`);
     const machines = ids.map((id): Machine => {
       return { id, fate: "well", backMs: 0, cordoned: false, able: true };
@@ -344,7 +344,7 @@ describe("decideUpgrade()", () => {
     };
     for (let i = 0; i < 600; i++) {
       fleet.decide();
-      // The way back ends each agent that is told of it.
+      // The rollback ends each agent that gets its order.
       for (const { node: id, step } of fleet.rows()) {
         const node = fleet.nodes.get(id as NodeId);
         if (step !== "returning" || node === undefined) continue;
@@ -358,7 +358,7 @@ describe("decideUpgrade()", () => {
     expect(isSettled(fleet.campaign(), fleet)).toBe(true);
     // One of them is heard again, as what it was: there is room for the next one.
     const [one] = silent();
-    if (one === undefined || one.agent === null) throw new Error("nobody is silent");
+    if (one === undefined || one.agent === null) throw new Error("no node is silent");
     const agent = { ...one.agent, version: "1.0.0" };
     fleet.nodes.set(one.id, { ...one, agent, health: { ...one.health, silentSince: null } });
     fleet.decide();

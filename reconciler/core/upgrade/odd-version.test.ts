@@ -120,7 +120,7 @@ describe("stepUpgrade()", () => {
       expect(change?.events.map(({ message }) => message)).toEqual([
         expect.stringContaining("the upgrade of agents to 1.1.0 is stopped: a fault in this"),
       ]);
-      // Stored so, nothing is decided any more, and nobody is told anything.
+      // Once stored so, nothing more is decided or ordered.
       const after = fleetOf([...fleet.nodes.values()], [...(change?.facts ?? []), strange]);
       const again = new UnitOfWork(newMirror());
       stepUpgrade(after, SIGHT, again);
