@@ -1,6 +1,6 @@
 /** Formats a round of all probes for the report and for the log at the start. Pure. */
 import type { Check } from "../schema/report.ts";
-import type { HostRound } from "./host/round.ts";
+import type { HostRound } from "./host/watch.ts";
 import type { NvmlCheck } from "./reading.ts";
 import type { ProbeRound } from "./probe/run.ts";
 

@@ -130,7 +130,7 @@ export type NvmlFailure =
   /** The operating system or a container blocks access (17, or 4 on every GPU). */
   | { reason: "permission"; code: number; message: string }
   /** Released by the agent for a GPU reset (`nvml/release.ts`). */
-  | { reason: "lent"; code: number; message: string }
+  | { reason: "released"; code: number; message: string }
   | { reason: "other"; code: number; message: string };
 
 export type NvmlAnswer<T> =

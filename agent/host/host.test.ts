@@ -9,8 +9,7 @@ import { localMounts } from "./mount.ts";
 import { EMPTY_HOST_MEMORY, type HostContext, type HostMemory } from "./probe.ts";
 import { openHost } from "./read.ts";
 import { type HostReading, type NetworkPort, NOTHING_READ } from "./reading.ts";
-import { lookAtHost } from "./round.ts";
-import { HostWatch } from "./watch.ts";
+import { HostWatch, lookAtHost } from "./watch.ts";
 import { loadMemory, type StateFiles } from "../state-file.ts";
 
 const home = mkdtempSync(join(tmpdir(), "navarch-host-"));

@@ -2,9 +2,11 @@
  * Reads one GPU: the light sample, and the values that the probes judge. A missing value is `null`
  * and named in `unread`.
  */
-import { readFabric } from "./fabric.ts";
 import { FIELD } from "./field.ts";
 import {
+  FABRIC,
+  FABRIC_V2,
+  FABRIC_V3,
   MARGIN,
   MEMORY,
   MEMORY_V2,
@@ -17,8 +19,8 @@ import {
   unsignedAt,
 } from "./layout.ts";
 import type { GpuReader, Way } from "./read.ts";
-import type { NvmlGpuCheck, NvmlGpuSample } from "../reading.ts";
-import { NOT_SUPPORTED, SUCCESS, isUnsupported } from "./return-code.ts";
+import type { NvmlFabric, NvmlGpuCheck, NvmlGpuSample } from "../reading.ts";
+import { NOT_SUPPORTED, SUCCESS, VERSION_UNKNOWN, isUnsupported } from "./return-code.ts";
 
 /** Constant values, read once per handle. */
 export type DeviceIdentity = {
@@ -268,5 +270,39 @@ function readOldLink(reader: GpuReader, link: number) {
     replay: counter(0),
     recovery: counter(1),
     crc: counter(2),
+  };
+}
+
+/**
+ * The fabric state by the newest call of the library, which answers 25 to an unknown version word
+ * (`nvmlGpuFabricInfo_v3_t` since R580, `_v2` since R550, the call without versions since R525).
+ */
+function readFabric(reader: GpuReader): NvmlFabric | null {
+  const call = "nvmlDeviceGetGpuFabricInfoV";
+  const third = reader.struct(call, FABRIC_V3);
+  if (third !== null) {
+    return parseVersioned(third, unsignedAt(third, FABRIC_V3.fields.healthSummary));
+  }
+  const second = reader.unread[call] === VERSION_UNKNOWN ? reader.struct(call, FABRIC_V2) : null;
+  if (second !== null) {
+    delete reader.unread[call];
+    return parseVersioned(second, null);
+  }
+  const first = reader.struct("nvmlDeviceGetGpuFabricInfo", FABRIC);
+  if (first === null) return null;
+  delete reader.unread[call];
+  const state = unsignedAt(first, FABRIC.fields.state);
+  const status = unsignedAt(first, FABRIC.fields.status);
+  return { state, status, healthMask: null, healthSummary: null };
+}
+
+/** The third version begins as the second. */
+function parseVersioned(view: DataView, healthSummary: number | null): NvmlFabric {
+  const { state, status, healthMask } = FABRIC_V2.fields;
+  return {
+    state: unsignedAt(view, state),
+    status: unsignedAt(view, status),
+    healthMask: unsignedAt(view, healthMask),
+    healthSummary,
   };
 }

@@ -5,11 +5,12 @@
  * call starts a new child, up to a bound.
  * Adapter: child process, /proc.
  */
+import { readdirSync } from "node:fs";
 import type { Clock } from "../port.ts";
-import { readEvidence } from "./evidence.ts";
 import type { PingNvml } from "./pulse.ts";
 import { PROBE_PROTOCOL, type ProbeMessage, type ProbeOp, type ProbeRequest } from "./message.ts";
 import type { NvmlAnswer, NvmlEvent, NvmlFailure } from "../reading.ts";
+import { readText } from "../state-file.ts";
 
 export type NvmlLimits = {
   /** With this many abandoned children, no new one is started. */
@@ -299,4 +300,38 @@ class ProbeLink {
 function settle(pending: Pending, outcome: Outcome): void {
   pending.cancel?.();
   pending.resolve(outcome);
+}
+
+/** A runtime has about five threads. */
+const THREADS_MAX = 8;
+
+/**
+ * Why a process does not answer: `<comm>:<state>:<wait channel>` of each thread, `?` if unreadable.
+ * State `D` in an NVIDIA function is a hung driver; `S` or `R` a library that sleeps or spins.
+ */
+function readEvidence(pid: number): string {
+  const folder = `/proc/${pid}/task`;
+  let threads: string[];
+  try {
+    threads = readdirSync(folder);
+  } catch {
+    return `pid ${pid} is gone`;
+  }
+  const shown = threads.slice(0, THREADS_MAX).map((thread) => {
+    const stat = readOr(`${folder}/${thread}/stat`);
+    const channel = readOr(`${folder}/${thread}/wchan`);
+    return `${formatThread(stat)}:${channel === "" || channel === "0" ? "-" : channel}`;
+  });
+  return `pid ${pid} ${shown.join(" ")}`;
+}
+
+const readOr = (path: string): string => readText(path)?.trim() ?? "?";
+
+/** `pid (comm) S …`; the name may hold brackets and spaces (proc(5)). */
+function formatThread(stat: string): string {
+  const open = stat.indexOf("(");
+  const close = stat.lastIndexOf(")");
+  if (open < 0 || close < open) return "?:?";
+  const name = stat.slice(open + 1, close).replaceAll(/[\s:]/g, "_");
+  return `${name}:${stat.slice(close + 2, close + 3)}`;
 }

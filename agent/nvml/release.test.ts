@@ -15,14 +15,14 @@ const AT = {
   simulated: false,
 };
 
-test("lend() lets a question end, lets go of the library, and answers without it", async () => {
+test("release() lets a question end, lets go of the library, and answers without it", async () => {
   const fake = openFakeNvml(healthyCheck(2, { 1: { rc: 16 } }));
-  const { nvml, lend } = releasableNvml(fake);
+  const { nvml, release } = releasableNvml(fake);
   const before = runProbes(await nvml.check(8_000), EMPTY_MEMORY, AT);
   fake.hold();
   const asked = nvml.sample(5_000);
   let within = async () => {};
-  const done = lend(async () => {
+  const done = release(async () => {
     expect(fake.closed()).toBe(true);
     await within();
     return "reset";
@@ -42,10 +42,10 @@ test("lend() lets a question end, lets go of the library, and answers without it
   expect(await nvml.check(8_000)).toMatchObject({ kind: "ok" });
 });
 
-test("lend() takes the library back from work that throws", async () => {
-  const { nvml, lend } = releasableNvml(openFakeNvml());
+test("release() takes the library back from work that throws", async () => {
+  const { nvml, release } = releasableNvml(openFakeNvml());
   const work = Promise.withResolvers<void>();
-  const done = lend(() => work.promise);
+  const done = release(() => work.promise);
   expect(await nvml.sample(5_000)).toMatchObject({ kind: "failed" });
   work.reject(new Error("no nvidia-smi"));
   expect(await done.catch(String)).toBe("Error: no nvidia-smi");

@@ -1,6 +1,6 @@
 /**
  * Releases the library for a GPU reset, which needs the GPU without clients, the probe child
- * included (docs/reference/nvml.md#functions). Meanwhile every call answers `lent`.
+ * included (docs/reference/nvml.md#functions). Meanwhile every call answers `released`.
  */
 import type { Nvml } from "../port.ts";
 import type { NvmlAnswer } from "../reading.ts";
@@ -8,20 +8,20 @@ import type { NvmlAnswer } from "../reading.ts";
 export type ReleasableNvml = {
   nvml: Nvml;
   /** Runs `work` while no probe child uses the library. */
-  lend<T>(work: () => Promise<T>): Promise<T>;
+  release<T>(work: () => Promise<T>): Promise<T>;
 };
 
-const LENT: NvmlAnswer<never> = {
+const RELEASED: NvmlAnswer<never> = {
   kind: "failed",
-  failure: { reason: "lent", code: 0, message: "a GPU is being reset" },
+  failure: { reason: "released", code: 0, message: "a GPU is being reset" },
   durationMs: 0,
 };
 
 export function releasableNvml(nvml: Nvml): ReleasableNvml {
   const asked = new Set<Promise<unknown>>();
-  let lent = 0;
+  let releases = 0;
   const ask = async <T>(call: () => Promise<NvmlAnswer<T>>): Promise<NvmlAnswer<T>> => {
-    if (lent > 0) return LENT;
+    if (releases > 0) return RELEASED;
     const answer = call();
     asked.add(answer);
     return await answer.finally(() => asked.delete(answer));
@@ -34,15 +34,15 @@ export function releasableNvml(nvml: Nvml): ReleasableNvml {
       takeEvents: () => nvml.takeEvents(),
       close: () => nvml.close(),
     },
-    lend: async (work) => {
-      lent++;
+    release: async (work) => {
+      releases++;
       try {
         // An interrupted call would look like a crash; each ends by its own deadline.
         await Promise.all(asked);
         nvml.close();
         return await work();
       } finally {
-        lent--;
+        releases--;
       }
     },
   };

@@ -19,7 +19,7 @@ describe("isInstalling()", () => {
     ["driver", true],
     ["version", false],
     ["permission", false],
-    ["lent", false],
+    ["released", false],
     ["other", false],
   ] as const)("of a failure %s in the first ten minutes: %p", (reason, is) => {
     expect(at(failed(reason), 0, null)).toBe(is);

@@ -64,8 +64,8 @@ describe("judgeDriver()", () => {
     ]);
   });
 
-  test("a driver that was lent to other work is no fault and proves nothing", () => {
-    expect(failed("lent", 0)).toEqual({
+  test("a driver that was released for other work is no fault and proves nothing", () => {
+    expect(failed("released", 0)).toEqual({
       ...{ condition: null, outcome: "skipped", conclusive: false, keepsGpus: true },
     });
   });

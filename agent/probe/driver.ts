@@ -59,7 +59,7 @@ function judgeFailure(failure: NvmlFailure): DriverVerdict {
       const denied = verdict("permission", "warning", message, metrics, "no_permission");
       return { ...denied, conclusive: false };
     }
-    case "lent":
+    case "released":
       return { condition: null, outcome: "skipped", conclusive: false, keepsGpus: true };
     case "other":
       return verdict("error", "serious", message, metrics, "error");

@@ -175,7 +175,7 @@ async function openCommands(gpus: ReleasableNvml): Promise<AgentParts["runComman
   const { runCommand } = await import("../command/run.ts");
   return (command) => {
     if (command.type !== "gpu_reset") return runCommand(command);
-    return gpus.lend(() => runCommand(command));
+    return gpus.release(() => runCommand(command));
   };
 }
 
