@@ -1,14 +1,13 @@
 /**
- * Selects agents that must resend active conditions. If two senders used one credential, one may
+ * Selects agents that must resend active conditions: if two senders use one credential, one may
  * have cleared the other's conditions. A request is kept until it is sent, and sent twice, because
- * a reply may be lost. Pure but for its own memory.
+ * a reply may be lost. Pure except for its memory.
  */
 import type { NodeId } from "../../schema/id.ts";
 import type { AgentFact } from "../../schema/node.ts";
 import { isFormerBoot } from "../core/fold/former-boot.ts";
-import { Paced } from "./paced.ts";
 
-/** Pause between requests, so that records in the agent's spool can be acknowledged. */
+/** Between two requests, so that records in the agent's spool can be acknowledged. */
 const PAUSE_MS = 15_000;
 const ASKS = 2;
 
@@ -26,6 +25,24 @@ export class AskAgain {
     this.owed.set(id, owed);
     if (owed.left === 0 || !this.paced.take(id, mono)) return false;
     owed.left--;
+    return true;
+  }
+}
+
+/** Permits one occurrence per key in each period of `ms`. */
+export class Paced {
+  private readonly at = new Map<string, number>();
+  private readonly ms: number;
+
+  constructor(ms: number) {
+    this.ms = ms;
+  }
+
+  /** Whether it may happen now, which is then recorded. */
+  take(key: string, mono: number): boolean {
+    const before = this.at.get(key);
+    if (before !== undefined && mono - before < this.ms) return false;
+    this.at.set(key, mono);
     return true;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What this process has learned by looking at the clouds: which it has listed completely, what
- * nobody claims there, and whose lists are not believed. Memory only: a new process looks itself.
+ * Observations of the clouds by this process: complete listings, unclaimed instances and
+ * implausible listings. Memory only, because a new process observes for itself.
  */
 import type { PoolConfig } from "../../schema/config.ts";
 import type { InstanceId } from "../../schema/id.ts";
@@ -8,7 +8,7 @@ import type { Fleet, ProviderSight } from "../core/fleet.ts";
 import type { Sighting } from "../core/fold/listing.ts";
 import type { Provider } from "../core/provider.ts";
 
-/** So long without one list of any cloud: then it is our own network that is broken. */
+/** After this time without a listing of any cloud, the control plane's network is at fault. */
 const CUT_MS = 60_000;
 
 const UNAVAILABLE: Omit<ProviderSight, "unavailable"> = {
@@ -25,11 +25,11 @@ export class CloudSight {
   sightings = new Map<string, Map<InstanceId, Sighting>>();
   collapsed = new Map<string, number>();
   private readonly listed = new Set<string>();
-  /** Monotonic instant since which no list of a provider came. */
+  /** Monotonic instant of the first failure since the last listing, by provider. */
   private readonly failing = new Map<string, number>();
   private readonly providers: ReadonlyMap<string, Provider>;
   private readonly unavailable: ReadonlyMap<string, string>;
-  /** What pools may buy, by provider. */
+  /** Instance types that pools may buy, by provider. */
   private readonly instanceTypes = new Map<string, Set<string>>();
 
   constructor(
@@ -56,10 +56,7 @@ export class CloudSight {
     if (!this.failing.has(provider)) this.failing.set(provider, mono);
   }
 
-  /**
-   * Why the clouds, or our way to them, are not to be trusted now
-   * (docs/reference/safety.md#blindness).
-   */
+  /** Why listings are unreliable now (docs/reference/safety.md#blindness). */
   doubts(mono: number): string[] {
     const out = [...this.collapsed.keys()].map(
       (name) => `the list of ${name} shrank beyond belief`,
@@ -72,7 +69,7 @@ export class CloudSight {
     return out;
   }
 
-  /** Every provider was looked at, and nothing there is still waiting for a second look. */
+  /** Every provider was listed, and no instance there waits for a second listing. */
   isComplete(): boolean {
     return [...this.providers.keys()].every((name) => this.isKnown(name));
   }
@@ -118,7 +115,7 @@ export class CloudSight {
     return out;
   }
 
-  /** Providers with something in flight: their clouds are looked at more often. */
+  /** Providers with a change in flight, which are listed more often. */
   busy(fleet: Fleet): Set<string> {
     const busy = new Set<string>();
     for (const { phase, instance } of fleet.nodes.values()) {

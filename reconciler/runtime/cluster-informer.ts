@@ -1,6 +1,6 @@
 /**
- * How the loop looks at a Kubernetes cluster: what of it is news for the fold, and who cannot be
- * told apart in it. Memory of one process; the next one looks for itself.
+ * The loop's view of a Kubernetes cluster: changes for the fold, and ambiguous matches. Memory
+ * only, because a new process observes for itself.
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
@@ -11,16 +11,16 @@ import type { SchedulerCluster } from "../core/scheduler.ts";
 import type { DesiredState } from "../core/desired-state.ts";
 import type { Change } from "../core/store.ts";
 
-/** Lines for a person; one says as much as a thousand of its kind. */
+/** Claims that are listed for people. */
 const CLAIMS_MAX = 100;
 
 export class ClusterInformer {
   private readonly cluster: SchedulerCluster | null;
   private readonly log: Log;
-  /** Of the objects, and of what tells them apart, as last folded. */
+  /** Versions of the objects and of their identities, as last folded. */
   private seen = { version: -1, identity: -1 };
   private fleetMoved = true;
-  /** Identities of nodes as last told: matching thousands again is worth it only for these. */
+  /** Identities of nodes as last committed; only a change of these needs a new match. */
   private readonly keys = new Map<NodeId, string>();
   private known: Known | null = null;
   private doubted: Known["doubted"] = new Map();
@@ -46,17 +46,17 @@ export class ClusterInformer {
     this.cluster.tell(change);
   }
 
-  /** What was folded may not have been written: all of it is news once more. */
+  /** The last fold may not have been written, so everything is folded again. */
   doubt(): void {
     this.seen = { version: -1, identity: -1 };
     this.known = null;
   }
 
-  /** The cluster as it is, if it or the fleet has changed since it was last folded. */
+  /** The cluster, if it or the fleet has changed since the last fold. */
   news({ onUncordon }: KubernetesConfig, fleet: string): Cluster | null {
     if (this.cluster === null) return null;
     const { version, identity, known, list, hosts } = this.cluster.objects();
-    // A gap is stale, not empty: what is old says nothing about who is gone.
+    // A stale list does not prove that an object is gone.
     if (!known || this.cluster.dark() !== null) return null;
     if (version === this.seen.version && !this.fleetMoved) return null;
     if (identity !== this.seen.identity) this.known = null;
@@ -66,7 +66,7 @@ export class ClusterInformer {
     return { objects: list, ...(hosts ? { hosts } : {}), known: same, fleet, unbound, onUncordon };
   }
 
-  /** Before the fold's change is committed: what that tells of identities then counts. */
+  /** Called before the fold's change is committed, whose new identities then count. */
   note(known: Known | null): void {
     if (known === null) return;
     for (const message of known.alarms) {
@@ -78,7 +78,7 @@ export class ClusterInformer {
     this.known = known;
   }
 
-  /** A process that woke up and is no longer the leader must not publish a desired state. */
+  /** A former leader that wakes up must not publish a desired state. */
   tend(desired: () => DesiredState, permit: Permit): void {
     if (this.cluster === null || !permit.leads()) return;
     this.cluster.tend(desired());
@@ -88,12 +88,12 @@ export class ClusterInformer {
     return this.doubted;
   }
 
-  /** Nodes that name an object without a proof: no fault of theirs is shown in Kubernetes. */
+  /** Nodes that claim an object without a proof: their faults are not shown in Kubernetes. */
   unproven(): Known["unbound"] {
     return this.unbound;
   }
 
-  /** Objects that several nodes claim, and claims without a proof, for people. */
+  /** Ambiguous objects and claims without a proof, for people. */
   alarms(): readonly string[] {
     const claims = [...this.unbound].slice(0, CLAIMS_MAX);
     return [...this.alarmed, ...claims.map(([node, message]) => `${node}: ${message}`)];

@@ -1,7 +1,7 @@
 /**
- * Processes reports: identifies the sender, finds what is new, makes it durable, then acknowledges.
- * A quiet heartbeat never reaches the store; it only records that the node was heard. Anything that
- * could change a decision is written before it is acknowledged, many reports in one transaction.
+ * Processes reports: identifies the sender, selects what is new, stores it, then acknowledges. A
+ * quiet heartbeat is not stored. Whatever could change a decision is stored before it is
+ * acknowledged, many reports in one transaction.
  */
 import type { BootId, NodeId, StreamId } from "../../schema/id.ts";
 import type { Config } from "../../schema/config.ts";
@@ -9,13 +9,11 @@ import { LIMIT } from "../../schema/limit.ts";
 import type { HeldFinding } from "../../schema/held.ts";
 import type { Node, Origin } from "../../schema/node.ts";
 import type { AgentCommand, Report, ReportReply } from "../../schema/report.ts";
-import { AskAgain } from "./ask-again.ts";
+import { AskAgain, Paced } from "./ask-again.ts";
 import type { Clock } from "../core/clock.ts";
 import { expectedOf, provenCheck } from "../core/expected.ts";
 import { isUnbought, verdictOfNode } from "../core/fleet.ts";
 import { takeFairly } from "./inbox.ts";
-import { isSameProof } from "../core/origin.ts";
-import { Paced } from "./paced.ts";
 import type { Presence } from "./presence.ts";
 import { StaleEpoch } from "../core/store.ts";
 import type { Cursor, InboxEntry, Store, StoredEntry } from "../core/store.ts";
@@ -29,16 +27,15 @@ import { statusOf } from "../core/status.ts";
 export type IngestTarget = {
   presence: Presence;
   node(id: NodeId): Node | null;
-  /** How many nodes there are. */
   count(): number;
   /** `<provider>/<instance id>` of any configured provider → node. */
   nodeOfProviderId(id: string): NodeId[];
-  /** Nodes whose object in Kubernetes has this name, by an identity stronger than the name. */
+  /** Nodes whose Kubernetes object has this name, by an identity stronger than the name. */
   nodeOfObject(name: string): NodeId[];
   /** The node whose id differs from this one in case at most. */
   nodeLike(id: NodeId): NodeId | null;
   takeEntries(entries: StoredEntry[]): void;
-  /** The node's part in an upgrade of agents; `null` = none. */
+  /** The node's step in an upgrade of agents; `null` = none. */
   upgrade(id: NodeId): UpgradeWord | null;
   /** Signs orders; `null` = they are sent unsigned, and current agents refuse them. */
   signer: OrderSigner | null;
@@ -49,15 +46,15 @@ export type IngestTarget = {
 
 export type IngestAnswer =
   | { kind: "reply"; reply: ReportReply }
-  /** `node` is the claimed node if it differs from the given name. */
+  /** `node` is the matched node, if its id differs from the reported name. */
   | { kind: "denied"; message: string; node?: NodeId }
   | { kind: "unavailable"; message: string };
 
 /** How long an entry may wait to share a transaction. */
 const BATCH_MS = 4;
-/** Of one transaction, during which nothing else is served. */
+/** Limits of one transaction, during which nothing else is served. */
 const BATCH_MAX = { entries: 256, news: 400 };
-/** Far more than register between two activations. */
+/** Far more agents than register between two activations. */
 const ARRIVING_MAX = 10_000;
 const ARRIVING_MS = 60_000;
 
@@ -74,7 +71,7 @@ export class Ingest {
   private failure: string | null = null;
   /** An append failed; a remote database may have written it nevertheless. */
   private unsure = false;
-  /** How often a changed address is stored. */
+  /** Limits how often a changed address is stored. */
   private readonly moves = new Paced(60_000);
   private readonly again = new AskAgain();
   private readonly unheard = new Unheard();
@@ -94,9 +91,9 @@ export class Ingest {
   }
 
   /**
-   * One report of an authenticated agent. `only` is the node that its credential may speak for,
-   * `null` for the shared token; `isRevoked` and `originOf` are asked of the node that it turns out
-   * to be. Resolves after everything new in it is durable.
+   * One report of an authenticated agent. `only` is the node of its credential, `null` for the
+   * shared token; `isRevoked` and `originOf` are asked about the matched node. Resolves when
+   * everything new in the report is durable.
    */
   async accept(
     report: Report,
@@ -134,7 +131,7 @@ export class Ingest {
     return { kind: "reply", reply };
   }
 
-  /** Which node reports: by its own id, else by instance identity; two candidates match none. */
+  /** The reporting node: by its id, else by instance identity; two candidates match none. */
   private identify(
     report: Report,
     only: NodeId | null,
@@ -142,8 +139,8 @@ export class Ingest {
     const named = report.node_id;
     let id = named;
     const known = this.target.node(id);
-    // A DaemonSet's agent reports the name of the Node object: one machine, two names. The record
-    // under that name falls silent and is removed once the two are matched.
+    // A DaemonSet's agent reports the name of the Node object. The record under that name falls
+    // silent and is removed once the node is matched.
     const stray = known !== null && isUnbought(known);
     if (known === null || stray) {
       const candidates = new Set<NodeId>(this.namesakes(report));
@@ -165,8 +162,7 @@ export class Ingest {
         message: `this control plane takes at most ${LIMIT.nodesMax} nodes`,
       };
     }
-    // A credential for an object's name is valid for the machine that Kubernetes names as its
-    // bearer.
+    // A credential for an object's name is valid for the machine that Kubernetes matches with it.
     const tied = only === named && this.namesakes(report).includes(id);
     if (only !== null && only !== id && !tied)
       return { kind: "denied", message: `this credential may not speak for ${named}`, node: id };
@@ -180,10 +176,7 @@ export class Ingest {
     return { kind: "ok", node: id };
   }
 
-  /**
-   * Another node whose name Kubernetes and DNS cannot distinguish from this one. Of two at once,
-   * the one heard first wins.
-   */
+  /** A node whose id differs in case only, which Kubernetes and DNS ignore; the first one wins. */
   private likeOf(id: NodeId): NodeId | null {
     const lower = id.toLowerCase();
     const mono = this.clock.monoMs();
@@ -197,8 +190,8 @@ export class Ingest {
   }
 
   /**
-   * Nodes whose Kubernetes object has the reported name, if the reporting machine is that machine:
-   * names are reused, and an earlier bearer may still run.
+   * Nodes whose Kubernetes object has the reported name and whose machine is the reporting one:
+   * names are reused, and an earlier machine of that name may still run.
    */
   private namesakes(report: Report): NodeId[] {
     return this.target.nodeOfObject(report.node_id).filter((id) => {
@@ -211,10 +204,7 @@ export class Ingest {
     });
   }
 
-  /**
-   * Where the node reports from, if changed; it identifies the agent's Node object. An address that
-   * changes with every report is stored once a minute.
-   */
+  /** The node's origin, if it changed. An address that changes often is stored once a minute. */
   private newOrigin(node: Node | null, origin: Origin | undefined, mono: number): Origin | null {
     if (origin === undefined) return null;
     const known = node?.agent?.origin;
@@ -223,7 +213,7 @@ export class Ingest {
     return this.moves.take(node.id, mono) ? origin : null;
   }
 
-  /** What of the report must survive, or `null` if it is a quiet heartbeat. */
+  /** The durable part of the report, or `null` for a quiet heartbeat. */
   private entryOf(
     report: Report,
     id: NodeId,
@@ -237,14 +227,9 @@ export class Ingest {
     const inventory = report.inventory ?? null;
     const check = provenCheck(node, report, this.target.config());
     const rebooted = node?.agent !== null && node?.agent?.bootId !== report.boot_id;
-    const news =
-      findings.length > 0 ||
-      gaps.length > 0 ||
-      results.length > 0 ||
-      inventory !== null ||
-      origin !== null ||
-      rebooted;
-    // A clean check is news where an upgrade waits for it.
+    const hasRows = findings.length + gaps.length + results.length > 0;
+    const news = hasRows || inventory !== null || origin !== null || rebooted;
+    // A clean check is stored if an upgrade waits for it.
     const awaited = this.target.upgrade(id);
     const quiet = awaited === null && check !== null && isQuiet(check, node, this.clock.wallMs());
     if (!news && (check === null || quiet)) return null;
@@ -272,12 +257,12 @@ export class Ingest {
   ): ReportReply {
     const { server } = this.target.config();
     const word = this.target.upgrade(id)?.command ?? null;
-    // What this report answers is folded in a moment and is not requested again meanwhile.
+    // A command that this report answers is not sent again before the answer is folded.
     const answers = report.results?.some((one) => one.command_id === word?.command_id) === true;
     const { signer } = this.target;
     const now = this.clock.wallMs();
     const ordered = word === null || answers ? [] : [word];
-    // An agent knows itself by the name that it reports under.
+    // The agent verifies the name under which it reports.
     const commands: AgentCommand[] = ordered.map((one) => {
       return signer === null ? one : signer.sign(one, report.node_id);
     });
@@ -343,7 +328,7 @@ export class Ingest {
     }
   }
 
-  /** What of a batch is to be written, and how far each stream then is. */
+  /** The new rows of a batch, and the cursor of each stream after them. */
   private newIn(batch: readonly Waiting[]) {
     const marks = new Map<string, Cursor>();
     const entries: { entry: InboxEntry; receivedAt: number }[] = [];
@@ -359,10 +344,7 @@ export class Ingest {
     return { entries, marks };
   }
 
-  /**
-   * Entries written without this process's knowledge are folded now; found later, they would
-   * condemn what has been repaired since.
-   */
+  /** Folds entries of an append that failed and was written: later they would be out of date. */
   private async catchUp(): Promise<void> {
     const { entries, cursors } = await this.store.load();
     for (const { node, stream, seq } of cursors) {
@@ -373,15 +355,12 @@ export class Ingest {
   }
 }
 
-/** It has refused orders since its last inventory, which says why. */
+/** The agent refused orders since its last inventory, which contains the reason. */
 function hasRefused(report: Report, node: Node): boolean {
   return (report.refused_orders ?? 0) !== (node.agent?.inventory.trust?.refused ?? 0);
 }
 
-/**
- * A clean check changes no decision about a serving node without held evidence, or only what a
- * clean check does not clear.
- */
+/** A clean check of a serving node without held evidence, or with evidence that it cannot clear. */
 function isQuiet(check: NonNullable<Report["check"]>, node: Node | null, now: number): boolean {
   if (node === null || node.phase.kind !== "serving" || node.session !== null) return false;
   const { held, verdict, silentSince, lastCheckClean } = node.health;
@@ -395,4 +374,10 @@ function isUnmoved({ judgement, lastAt, resetSeen }: HeldFinding, now: number): 
   if (typeof hold === "object") return now < lastAt + hold.forMs;
   if (hold === "until_replaced") return true;
   return (hold === "until_reset" || hold === "until_reboot") && resetSeen !== true;
+}
+
+/** Whether two origins prove the same, whatever their addresses. */
+function isSameProof(a: Origin, b: Origin): boolean {
+  const pods = a.pod?.node === b.pod?.node && a.pod?.uid === b.pod?.uid && a.vouched === b.vouched;
+  return pods && (a.tokenProblem ?? null) === (b.tokenProblem ?? null);
 }

@@ -1,9 +1,8 @@
 /**
- * The durable fleet as this process knows it: one writer, one transaction at a time, and a copy in
- * memory that is what the store said, and for the length of one activation what it is told next:
- * an activation decides from the facts that it has just folded, and both are written as one. No
- * call starts before that. When it is not known whether a transaction was written, nothing else
- * happens before the store is read again.
+ * The durable fleet in memory: one writer, one transaction at a time. During an activation it also
+ * shows staged changes, so that the plan follows from the facts just folded and both are written in
+ * one transaction, before any call starts. After a transaction with an unknown outcome the store is
+ * read again.
  */
 import type { Command } from "../../schema/command.ts";
 import type { Config } from "../../schema/config.ts";
@@ -22,10 +21,11 @@ import { newPoolState } from "../core/fold/new-pool.ts";
 import { recoverSnapshot } from "../core/fold/unreadable.ts";
 import { deliveriesOf } from "../core/notify.ts";
 import { type InboxBounds, takeFairly } from "./inbox.ts";
+import { serial } from "../store/serial.ts";
 import { type Change, emptyChange, isEmptyChange } from "../core/store.ts";
 import type { Store, StoredEntry } from "../core/store.ts";
 
-/** Far more orders than people give between a commit and its hand-over. */
+/** Far more orders than people give between a commit and its reload. */
 const SETTLED_MAX = 1_000;
 
 type LedgerFrom = {
@@ -44,13 +44,14 @@ export class Ledger {
   /** Highest inbox id taken in: ids grow, and this process is the only writer. */
   private newestEntry = 0;
   private commands: Command[] = [];
-  /** Orders carried out lately: one that a reload brought in is not taken a second time. */
+  /** Recently applied orders, so that one that a reload returned is not applied twice. */
   private readonly settled = new Set<CommandId>();
   private readonly waiters = new Map<CommandId, (command: Command) => void>();
   private stale = true;
-  /** Shown in memory, and not written yet. */
+  /** Visible in memory, not written yet. */
   private staged: Change | null = null;
-  private tail: Promise<unknown> = Promise.resolve();
+  /** Runs one work at a time: a second would overwrite what the first has not committed. */
+  readonly alone = serial();
 
   constructor(from: LedgerFrom) {
     this.from = from;
@@ -71,25 +72,18 @@ export class Ledger {
     return this.mirror.byLowerCase.get(id.toLowerCase()) ?? null;
   }
 
-  /** The live node whose object in Kubernetes has the name, unless the name is all that says so. */
+  /** The live node whose Kubernetes object has the name, unless it is matched by the name alone. */
   nodesOfObject(name: string): NodeId[] {
     const id = this.mirror.byObject.get(name);
     const by = id === undefined ? undefined : this.mirror.nodes.get(id)?.kube?.by;
     return id === undefined || by === "agent_name" ? [] : [id];
   }
 
-  /** One work at a time: a second would overwrite what the first has not committed yet. */
-  alone<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.tail.then(work);
-    this.tail = result.catch(() => undefined);
-    return result;
-  }
-
   work(): UnitOfWork {
     return new UnitOfWork(this.mirror);
   }
 
-  /** Shows a unit of work to this activation; `flush` writes it with whatever else was staged. */
+  /** Makes a unit of work visible to this activation; `flush` writes all staged changes. */
   stage(work: UnitOfWork): void {
     const change = work.finish();
     if (change === null) return;
@@ -99,7 +93,7 @@ export class Ledger {
     this.staged = this.staged === null ? change : mergeChanges(this.staged, change);
   }
 
-  /** Writes what was staged, in one transaction. Rejects if it may not have been written. */
+  /** Writes the staged changes in one transaction. Rejects if they may not have been written. */
   async flush(): Promise<void> {
     const change = this.staged;
     if (change === null) return;
@@ -114,20 +108,20 @@ export class Ledger {
     this.from.committed(change);
   }
 
-  /** Both, for a change that stands alone. */
+  /** Stages and writes. */
   commit(work: UnitOfWork): Promise<void> {
     this.stage(work);
     return this.flush();
   }
 
-  /** Something failed in between: what is in memory is not to be trusted. */
+  /** The copy in memory may be wrong. */
   doubt(): void {
     this.stale = true;
   }
 
-  /** Reads the store again if there is any doubt. Every open operation then counts as sent. */
+  /** Reads the store again after a doubt. Every open operation then counts as sent. */
   async refresh(): Promise<void> {
-    // What was shown and never written is nothing.
+    // Changes that were staged and never written are dropped.
     if (this.staged !== null) this.stale = true;
     this.staged = null;
     if (!this.stale) return;
@@ -139,7 +133,7 @@ export class Ledger {
       nodes: snapshot.nodes,
       pools: snapshot.pools,
       facts: snapshot.facts,
-      // Sent just now for all we know: the settle time of a tag-only provider runs from here.
+      // They may have been sent just now: the settle time of a tag-only provider starts here.
       operations: snapshot.openOperations.map((operation) => ({
         ...operation,
         attempts: Math.max(operation.attempts, 1),
@@ -155,16 +149,16 @@ export class Ledger {
     this.entries = snapshot.entries;
     this.raiseNewest(snapshot.entries);
     this.commands = snapshot.openCommands;
-    // A standby shows the same, and leaves the writing to the leader.
+    // A standby shows the recovered rows, and the leader writes them.
     if (this.from.store.epoch !== null && !isEmptyChange(change)) {
       change.deliveries = deliveriesOf(change.events, this.from.config.server.notifier);
       this.staged = change;
     }
-    // What the cluster showed may have been folded and not written.
+    // The cluster's last state may have been folded and not written.
     this.from.informer.doubt();
   }
 
-  /** Durable letters from the ingest. A refresh may have found them already: each is taken once. */
+  /** Adds stored entries; those that a refresh has already read are skipped. */
   addEntries(entries: StoredEntry[]): void {
     for (const entry of entries) if (entry.id > this.newestEntry) this.entries.push(entry);
     this.raiseNewest(entries);
@@ -178,7 +172,7 @@ export class Ledger {
     return this.entries.length > 0;
   }
 
-  /** A durable order; resolves with what became of it. */
+  /** Adds a stored order; resolves with its result. */
   addCommand(command: Command): Promise<Command> {
     const { id } = command;
     const known = this.settled.has(id) || this.commands.some((one) => one.id === id);
@@ -207,10 +201,7 @@ export class Ledger {
   }
 }
 
-/**
- * New intents and new sessions say under which leader they were made (docs/reference/invariants.md,
- * I1).
- */
+/** New operations and sessions record the leader's epoch (docs/reference/invariants.md, I1). */
 function stampEpoch(change: Change, epoch: number): void {
   change.operations = change.operations.map((one) => (one.epoch === 0 ? { ...one, epoch } : one));
   change.nodes = change.nodes.map((node) => {

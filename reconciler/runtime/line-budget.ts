@@ -1,13 +1,12 @@
 /**
- * How many lines of the log one subject may cause, and all of them together: token buckets. A node
- * that changes its state all the time must neither fill the disk nor hide the lines of the others.
- * Pure but for its memory.
+ * Limits log lines of one subject and of all subjects with token buckets, so that a flapping node
+ * neither fills the disk nor hides the lines of others. Pure except for its memory.
  */
 export type Allowance = { burst: number; perSecond: number };
 
 type Bucket = { left: number; atMono: number; isTold: boolean };
 
-/** Subjects in memory before those that are quiet again are forgotten. */
+/** New subjects before quiet ones are removed. */
 const SWEEP_EACH = 1_000;
 
 export class LineBudget {
@@ -23,7 +22,7 @@ export class LineBudget {
     this.total = { left: all.burst, atMono: mono, isTold: false };
   }
 
-  /** `first` = this one is withheld and the one before was not; `firstOfAll`: for all subjects. */
+  /** `first`: the subject's first withheld line; `firstOfAll`: the first one of all subjects. */
   take(subject: string, mono: number): "yes" | "first" | "firstOfAll" | "no" {
     const own = this.bucketOf(subject, mono);
     refill(own, this.each, mono);
@@ -55,7 +54,7 @@ export class LineBudget {
     return bucket;
   }
 
-  /** A full bucket says nothing that its absence does not. */
+  /** A full bucket equals an absent one. */
   private sweep(mono: number): void {
     for (const [subject, bucket] of this.buckets) {
       refill(bucket, this.each, mono);

@@ -1,15 +1,15 @@
 /**
- * How loaded a pool's GPUs are, from samples that are fresh. Memory only. When a sample was taken
- * is judged by when this process first saw it, on its own monotonic clock: an agent's clock may be
- * wrong, and an agent that still beats while its sampler hangs repeats the same sample for ever.
+ * The load of a pool's GPUs, from fresh samples. Memory only. A sample's age counts from when this
+ * process first saw it, on its own monotonic clock: an agent's clock may be wrong, and an agent
+ * whose sampler hangs repeats the same sample.
  */
 import type { NodeId } from "../../schema/id.ts";
 import type { Sample } from "../../schema/report.ts";
 import type { Presence } from "./presence.ts";
 
-/** A sample says something about now for this long. */
+/** An older sample counts as unknown. */
 const FRESH_MS = 5 * 60_000;
-/** Samples are looked at this often: the resolution of their age, cheap beside an activation. */
+/** The resolution of a sample's age. */
 const LOOK_MS = 10_000;
 
 export class Load {
@@ -17,7 +17,7 @@ export class Load {
   private lookedMono: number | null = null;
   private beganMono: number | null = null;
 
-  /** Called by every activation; looks at most every ten seconds. */
+  /** Called by every activation; reads samples at most every ten seconds. */
   look(nodes: Iterable<NodeId>, presence: Presence, mono: number): void {
     if (this.lookedMono !== null && mono - this.lookedMono < LOOK_MS) return;
     this.lookedMono = mono;
@@ -33,9 +33,8 @@ export class Load {
   }
 
   /**
-   * Mean utilisation of every GPU of these nodes in percent, or `null` if it is not known: fewer
-   * than half of them have a fresh reading, which says nothing about the others. After a start
-   * agents come back one by one: until all have spoken, or would be stale, nothing is known either.
+   * Mean utilisation of the GPUs of these nodes in percent; `null` if fewer than half of the nodes
+   * have a fresh reading, or after a start until all have reported or would be stale.
    */
   mean(nodes: Iterable<{ id: NodeId }>, mono: number): number | null {
     const isNew = this.beganMono === null || mono - this.beganMono <= FRESH_MS;

@@ -1,14 +1,14 @@
 /**
  * The reconciler: one loop around one pure function. Read this first.
  *
- *   fold     what arrived (answers, listings, inbox entries, commands) and the time → Fleet
+ *   fold     answers, listings, inbox entries, commands and elapsed time → Fleet
  *   decide   (Fleet, configuration, observations) → Plan, checked by lint
  *   record   the folded state and the Plan, in one transaction
  *   act      call the open operations; their answers are folded in the next activation
  *
- * An activation takes no input and a wake-up is only a hint (law 3), so it may run at any time,
- * twice, or after any crash. It never waits for the outside: calls run beside it and are found open
- * in the journal if this process dies (law 4).
+ * An activation takes no input and a wake-up carries no data (law 3), so it may run at any time,
+ * twice, or after any crash. It never waits for a call: calls run beside it and are found open in
+ * the journal if this process dies (law 4).
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Command } from "../../schema/command.ts";
@@ -46,7 +46,7 @@ export type LoopPorts = {
   clock: Clock;
   log: Log;
   providers: ReadonlyMap<string, Provider>;
-  /** Providers that could not be opened, with why. */
+  /** Providers that could not be opened, with the reason. */
   unavailable: ReadonlyMap<string, string>;
   targets: Targets;
   /** Dry run: observe, fold and decide without effects. */
@@ -69,8 +69,8 @@ export type LoopPorts = {
 export const PERIOD_MS = 1_000;
 /** Retention and history are trimmed this often. */
 const TRIM_MS = 10 * 60_000;
-/** Failures in a row before readiness says so. */
-const TROUBLE_TOLD = 2;
+/** Consecutive failures before readiness reports them. */
+const TROUBLE_REPORTED = 2;
 
 export class Reconciler {
   readonly presence: Presence;
@@ -85,7 +85,7 @@ export class Reconciler {
   private readonly observer: Observer;
   private readonly planner: Planner;
   private sight: Sight | null = null;
-  /** Activations that failed in a row, and the last error. */
+  /** Consecutive failed activations, and the last error. */
   private trouble = { count: 0, message: "" };
   private adopted = false;
   private wake: (() => void) | null = null;
@@ -151,7 +151,7 @@ export class Reconciler {
   nodeLike(id: NodeId): NodeId | null {
     return this.ledger.nodeLike(id);
   }
-  /** Nodes whose object in Kubernetes has this name, by an identity that is not the name. */
+  /** Nodes whose Kubernetes object has this name, by an identity that is not the name. */
   nodeOfObject(name: string): NodeId[] {
     return this.ledger.nodesOfObject(name);
   }
@@ -163,18 +163,18 @@ export class Reconciler {
   workOn(node: NodeId): DrainSight {
     return this.observer.workOn(this.fleet(), node, this.ports.clock.monoMs());
   }
-  /** What waits for a pool in its scheduler now; `null` = unknown. */
+  /** The pool's queue in its scheduler; `null` = unknown. */
   queueOf(pool: PoolName): QueueSight | null {
     return this.ports.targets.scheduler.cluster?.queue(pool) ?? null;
   }
-  /** The first look at every provider is done. */
   hasAdopted(): boolean {
     return this.adopted;
   }
-  /** What stops the loop, or one of its pools; `null` if nothing does. */
+  /** What stops the loop or a pool; `null` if nothing does. */
   failure(): string | null {
     const out = this.planner.breaches();
-    if (this.trouble.count >= TROUBLE_TOLD) out.push(`activations fail: ${this.trouble.message}`);
+    const { count, message } = this.trouble;
+    if (count >= TROUBLE_REPORTED) out.push(`activations fail: ${message}`);
     return out.length === 0 ? null : out.join("; ");
   }
 
@@ -184,7 +184,7 @@ export class Reconciler {
     this.wakeUp();
   }
 
-  /** A person's order, already durable. Resolves with its result. */
+  /** A person's stored order. Resolves with its result. */
   takeCommand(command: Command): Promise<Command> {
     const outcome = this.ledger.addCommand(command);
     this.wakeUp();
@@ -296,7 +296,7 @@ export class Reconciler {
     return folded;
   }
 
-  /** What follows once they are durable. */
+  /** Called once the folded facts are durable. */
   private noteFolded(folded: FoldResult): void {
     this.ports.judged(folded.judged);
     for (const { message, fields } of folded.problems) this.ports.log("warn", message, fields);
@@ -306,13 +306,13 @@ export class Reconciler {
     if (this.ledger.hasEntries()) this.wakeUp();
   }
 
-  /** The cluster that is looked at, and what cannot be told apart in it. */
+  /** The cluster, with its ambiguous and unproven matches. */
   cluster() {
     const cluster = this.ports.targets.scheduler.cluster;
     return { cluster, alarms: this.informer.alarms(), unproven: this.informer.unproven() };
   }
 
-  /** Autoscalers change the wanted size; the plan acts on it as on any other. */
+  /** Autoscalers change the wanted size, which the plan then uses. */
   private scale(sight: Sight, mono: number): void {
     const { config, presence, ledger } = this;
     const work = ledger.work();
@@ -363,8 +363,8 @@ export class Reconciler {
       this.ports.turned(ok);
       if (!ok) continue;
       await this.sleep(pace.restMs(begun, clock.monoMs(), this.ports.cpuMs() - used), false);
-      const goesOn = this.planner.plan.actions.length > 0 && !this.ports.dryRun;
-      const pause = goesOn ? 0 : this.pauseMs();
+      const continues = this.planner.plan.actions.length > 0 && !this.ports.dryRun;
+      const pause = continues ? 0 : this.pauseMs();
       if (!this.isWoken && pause > 0) await this.sleep(pause, true);
     }
   }
@@ -376,23 +376,23 @@ export class Reconciler {
       this.trouble = { count: 0, message: "" };
       return true;
     } catch (error) {
-      const told = error instanceof Error ? error : new Error(String(error));
-      this.ports.log("error", "activation failed", { error: told.stack ?? told.message });
-      this.trouble = { count: this.trouble.count + 1, message: told.message };
+      const { stack, message } = error instanceof Error ? error : new Error(String(error));
+      this.ports.log("error", "activation failed", { error: stack ?? message });
+      this.trouble = { count: this.trouble.count + 1, message };
       this.ledger.doubt();
       await this.sleep(troubleRestMs(this.trouble.count), false);
       return false;
     }
   }
 
-  private sleep(ms: number, hintable: boolean): Promise<void> {
+  private sleep(ms: number, wakeable: boolean): Promise<void> {
     return new Promise((resolve) => {
       const cancel = this.ports.clock.after(ms, resolve);
-      this.wake = hintable ? () => (cancel(), resolve()) : null;
+      this.wake = wakeable ? () => (cancel(), resolve()) : null;
     });
   }
 
-  /** Milliseconds until the next look is due. */
+  /** Milliseconds until the next activation is due. */
   private pauseMs(): number {
     const mostMs = Math.min(PERIOD_MS, this.watch.nextMs(this.cloud.busy(this.fleet())));
     return untilNext(this.planner.plan, this.ports.clock.wallMs(), mostMs);

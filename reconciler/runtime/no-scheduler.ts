@@ -1,7 +1,6 @@
 /**
- * No scheduler attached: a cordon is Navarch's own state, which operators and webhooks see, and a
- * drain waits for the GPU processes that the agent lists. There is no target, so nothing can be
- * stale.
+ * The scheduler port without a scheduler: a cordon is only Navarch's own state, and a drain waits
+ * for the GPU processes that the agent lists. Without a target no call can be stale.
  */
 import type { Scheduler } from "../core/scheduler.ts";
 

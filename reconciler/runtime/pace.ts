@@ -1,21 +1,18 @@
 /**
- * How long the loop rests after an activation. In the long run activations take a quarter of a
- * core at most, so that a large fleet is looked at less often and not served less; what was not
- * used is saved up, so that the few activations that follow a fault come at once. No effects.
+ * Pauses of the loop. In the long run activations take at most a quarter of a core, so that a large
+ * fleet is decided less often rather than served more slowly. Unused time is saved, so that the few
+ * activations after a fault run at once. No effects.
  */
 import type { Plan } from "../../schema/plan.ts";
 
-/** Of one core, in the long run. */
+/** Share of one core, in the long run. */
 const SHARE = 1 / 4;
-/**
- * Longest rest after one activation: what a fleet of 100,000 nodes may add to a decision. Debt
- * beyond it is forgotten.
- */
+/** Longest pause: the delay of a decision in a fleet of 100,000 nodes. Further debt is dropped. */
 const REST_MAX_MS = 250;
-/** Work that may come without a rest: ten activations of 1,000 nodes, one of 100,000. */
+/** Work without a pause: ten activations of 1,000 nodes, or one of 100,000. */
 const SAVED_MAX_MS = 250;
 
-/** Milliseconds until the first of the plan's waits is worth another look, at most `mostMs`. */
+/** Milliseconds until the first of the plan's waits ends, at most `mostMs`. */
 export function untilNext(plan: Plan, now: number, mostMs: number): number {
   let least = mostMs;
   for (const { until } of plan.waits) {
@@ -24,10 +21,10 @@ export function untilNext(plan: Plan, now: number, mostMs: number): number {
   return least;
 }
 
-/** The longest rest between activations that fail. */
+/** The longest pause between activations that fail. */
 const TROUBLE_REST_MAX_MS = 5_000;
 
-/** Milliseconds to rest after so many failures in a row. */
+/** Milliseconds to pause after this number of consecutive failures. */
 export function troubleRestMs(failures: number): number {
   return Math.min(TROUBLE_REST_MAX_MS, 100 * 2 ** Math.min(failures, 10));
 }
@@ -40,10 +37,7 @@ export class Pace {
     this.lastMono = nowMono;
   }
 
-  /**
-   * Milliseconds to rest after an activation that began and ended then; the next begins after.
-   * `usedMs` is what of it was work: waiting for a disk is no use of a core.
-   */
+  /** Milliseconds to pause after an activation; `usedMs` is its CPU time, without waits for I/O. */
   restMs(begunMono: number, endedMono: number, usedMs = endedMono - begunMono): number {
     const earnedMs = Math.max(0, endedMono - this.lastMono) * SHARE;
     this.lastMono = endedMono;

@@ -1,13 +1,12 @@
 /**
- * The newest sample of one node, kept small: a row of numbers a GPU in one typed array, and each
- * GPU's UUID as text once. Parsed as it came, a sample of eight GPUs is 4 KB in objects and boxed
- * numbers that the collector has to walk; packed it is under 2 KB in one piece, and the next sample
- * overwrites it in place.
+ * The newest sample of one node in one typed array, plus the GPUs' UUIDs. A parsed sample of eight
+ * GPUs is 4 KB in objects that the garbage collector traverses; packed it is under 2 KB, and the
+ * next sample overwrites it in place.
  */
 import { GPU_FLAGS, GPU_READINGS, type GpuSample } from "../../schema/gpu.ts";
 import type { Sample } from "../../schema/report.ts";
 
-/** Columns of a GPU's row. A flag is 0 or 1; what is not known is NaN, which no reading can be. */
+/** Columns of a GPU's row. A flag is 0 or 1; NaN, which no reading can be, means unknown. */
 const COLUMNS = ["index", "processes", ...GPU_READINGS, ...GPU_FLAGS] as const;
 type Column = (typeof COLUMNS)[number];
 const NUMBERS = ["processes", ...GPU_READINGS] as const;
@@ -20,7 +19,7 @@ export class PackedSample {
   private cells = new Float64Array(0);
   private uuids: string[] = [];
 
-  /** Takes a sample over whole; nothing of `sample` but texts that changed is kept. */
+  /** Copies a sample; of the object only changed texts are kept. */
   put(sample: Sample): void {
     const { gpus } = sample;
     this.at = sample.at;
@@ -32,7 +31,7 @@ export class PackedSample {
     const { cells, uuids } = this;
     let cell = 0;
     for (const [position, gpu] of gpus.entries()) {
-      // An equal text is not taken again: the old one has outlived the young generation.
+      // An equal text is not replaced: the old one has left the young generation.
       if (uuids[position] !== gpu.uuid) uuids[position] = gpu.uuid;
       for (const column of COLUMNS) cells[cell++] = numberOf(gpu[column]);
     }
@@ -42,7 +41,7 @@ export class PackedSample {
     return this.uuids.length;
   }
 
-  /** The UUID of the GPU at this position of the sample, and its index: both from the agent. */
+  /** UUID and index of the GPU at this position, as the agent reports them. */
   uuid(position: number): string {
     return this.uuids[position] ?? "";
   }
@@ -50,13 +49,13 @@ export class PackedSample {
     return this.cells[position * WIDTH] ?? 0;
   }
 
-  /** One reading of the GPU at this position, or `null` if it is not known. */
+  /** A reading of the GPU at this position, or `null` if unknown. */
   reading(position: number, column: Column): number | null {
     const value = this.cells[position * WIDTH + COLUMNS.indexOf(column)];
     return value === undefined || Number.isNaN(value) ? null : value;
   }
 
-  /** The sample as it came, but for what was absent, which is `null`. A copy. */
+  /** A copy of the sample in which absent values are `null`. */
   view(): Sample {
     const gpus = this.uuids.map((uuid, position): GpuSample => {
       const one: GpuSample = { index: this.index(position), uuid };

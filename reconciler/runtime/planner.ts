@@ -1,6 +1,4 @@
-/**
- * Makes the plan of an activation, records what it was made of, and tells what changed.
- */
+/** Makes the plan of an activation, records its inputs, and logs what changed. */
 import type { Config } from "../../schema/config.ts";
 import type { Plan } from "../../schema/plan.ts";
 import type { Log } from "../core/clock.ts";
@@ -21,7 +19,7 @@ type PlannerOptions = {
 };
 
 export class Planner {
-  /** As last made: the actions of all rounds, and what waited after them. */
+  /** The last plan: the actions of all rounds, and the waits after them. */
   plan: Plan = { actions: [], waits: [] };
   readonly recorder = new Recorder();
   private broken: Broken = new Map();
@@ -33,7 +31,7 @@ export class Planner {
     this.waits = new WaitLog(options.log);
   }
 
-  /** Pools whose plan breaks a law, with how. */
+  /** Broken laws, one text for each pool. */
   breaches(): string[] {
     return [...this.broken.values()];
   }
@@ -63,7 +61,7 @@ export class Planner {
     this.plan = { actions, waits: rounds.at(-1)?.plan.waits ?? [] };
   }
 
-  /** A standby's look: shown, and nothing more. */
+  /** A standby's plan, which is only shown. */
   look(sight: Sight): void {
     const { ledger, config } = this.options;
     const fleet = ledger.fleet();

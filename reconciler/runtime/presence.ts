@@ -1,7 +1,7 @@
 /**
- * Records when each node was heard and its last sample: memory only, bounded by the fleet. A
- * restart clears it, because silence is counted by an attentive clock that starts with the process
- * (law 9). Instants are monotonic milliseconds of this process.
+ * Records each node's last report and sample. Memory only, bounded by the fleet; a restart clears
+ * it, because silence counts only while this process runs without a pause (law 9). Instants are
+ * monotonic milliseconds of this process.
  */
 import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -11,12 +11,12 @@ import type { PresenceSight } from "../core/fold/presence.ts";
 import type { Node } from "../../schema/node.ts";
 import { PackedSample } from "./packed-sample.ts";
 
-/** Written in place: ten thousand nodes are heard a thousand times a second. */
+/** Changed in place: ten thousand nodes send a thousand reports a second. */
 type Heard = {
   atMono: number;
   atWall: number;
   sample: PackedSample | null;
-  /** When the sample was taken in; before the first one, when the node was first heard. */
+  /** When the sample arrived; before the first one, when the node was first heard. */
   sampleMono: number;
   /** The sample as last returned, while a reader holds it. */
   view: WeakRef<Sample> | null;
@@ -24,7 +24,7 @@ type Heard = {
 
 export class Presence {
   private readonly heard = new Map<NodeId, Heard>();
-  /** Since when this process has run without a pause; silence is never counted from before. */
+  /** Since when this process has run without a pause; silence counts from here. */
   private attentiveSince: number;
   private lastPulseMono: number;
   private lastPulseWall: number;
@@ -58,23 +58,19 @@ export class Presence {
   }
 
   /**
-   * A sign of life of this process, from a timer of its own and every activation. A long gap means
-   * that it did not run (SIGSTOP, migration, a blocked loop), so silence in it is not the agents'.
+   * Called by a timer and every activation. A long gap means that this process did not run
+   * (SIGSTOP, migration, a blocked loop), so silence in it does not count.
    */
   pulse(mono: number, wall: number, graceMs: number): void {
     const gapMs = mono - this.lastPulseMono;
     const jumpMs = Math.abs(wall - this.lastPulseWall - gapMs);
     if (gapMs > PULSE_MS + STALL_MS) {
       this.attentiveSince = mono;
-      this.doubt = {
-        untilMono: mono + graceMs,
-        why: `this process was paused for ${Math.round(gapMs / 1000)} s`,
-      };
+      const why = `this process was paused for ${Math.round(gapMs / 1000)} s`;
+      this.doubt = { untilMono: mono + graceMs, why };
     } else if (jumpMs > JUMP_MS) {
-      this.doubt = {
-        untilMono: mono + graceMs,
-        why: `the wall clock jumped by ${Math.round(jumpMs / 1000)} s`,
-      };
+      const why = `the wall clock jumped by ${Math.round(jumpMs / 1000)} s`;
+      this.doubt = { untilMono: mono + graceMs, why };
     }
     if (this.doubt !== null && mono >= this.doubt.untilMono) this.doubt = null;
     this.lastPulseMono = mono;
@@ -86,32 +82,31 @@ export class Presence {
     return this.doubt?.why ?? null;
   }
 
-  /** Milliseconds for which this process has run without a pause. */
+  /** Milliseconds since the last pause of this process. */
   attentiveMs(mono: number): number {
     return Math.max(0, mono - this.attentiveSince);
   }
 
-  /** Whether a report of the node came in this process's life. */
+  /** Whether a report of the node came since this process started. */
   isHeard(node: NodeId): boolean {
     return this.heard.has(node);
   }
 
   /**
-   * Attentive milliseconds since the node was heard; `null` for one that was never heard in this
-   * life until it has been waited for long enough: before that nothing is known. An agent whose
-   * server was away tries again after its longest pause at the latest, which may be longer than
-   * `timeoutMs`: a restart must not call it silent for that.
+   * Attentive milliseconds since the node was heard; `null` while it is too early to know. After an
+   * outage of the server an agent may pause for longer than `timeoutMs` before it retries, and a
+   * restart must not report it as silent.
    */
   silentMs(node: NodeId, mono: number, timeoutMs: number): number | null {
     const heard = this.heard.get(node);
     const attentive = this.attentiveMs(mono);
     if (heard === undefined) return attentive > patienceFor(timeoutMs) ? attentive : null;
     if (heard.atMono >= this.attentiveSince) return mono - heard.atMono;
-    // Heard before this process was paused: its agent may be backing off, too.
+    // Heard before the pause of this process: its agent may be backing off too.
     return Math.max(0, attentive - (patienceFor(timeoutMs) - timeoutMs));
   }
 
-  /** Of every live node, for `fold`. */
+  /** The presence of every live node. */
   sights(nodes: Iterable<Node>, mono: number, timeoutMs: number): Map<NodeId, PresenceSight> {
     const sights = new Map<NodeId, PresenceSight>();
     for (const { id, phase } of nodes) {
@@ -121,15 +116,12 @@ export class Presence {
     return sights;
   }
 
-  /** Wall time of the last report in this process's life. */
+  /** Wall time of the last report since this process started. */
   heardAt(node: NodeId): number | null {
     return this.heard.get(node)?.atWall ?? null;
   }
 
-  /**
-   * The newest sample, made on demand; unknown readings are `null`. As long as no newer one came,
-   * whoever holds it is given the same object again, so that "is it new?" can be asked by identity.
-   */
+  /** The newest sample. The same object is returned until a newer sample comes. */
   sample(node: NodeId): Sample | null {
     const heard = this.heard.get(node);
     if (heard === undefined || heard.sample === null) return null;
@@ -140,12 +132,12 @@ export class Presence {
     return made;
   }
 
-  /** The newest sample as stored, to be read at once; the next report overwrites it. */
+  /** The newest sample as stored; the next report overwrites it. */
   packed(node: NodeId): PackedSample | null {
     return this.heard.get(node)?.sample ?? null;
   }
 
-  /** What the agent's process list says; a list older than `freshMs` says nothing. */
+  /** Work left according to the agent's process list, unless it is older than `freshMs`. */
   left(node: NodeId, mono: number, freshMs: number): DrainSight {
     const heard = this.heard.get(node);
     const from = Math.max(this.attentiveSince, heard?.sample == null ? 0 : heard.sampleMono);
@@ -182,19 +174,17 @@ export class Presence {
   }
 }
 
-/** How long to wait for a node that was not heard since this process started. */
+/** How long a node may stay unheard after this process started. */
 export function patienceFor(timeoutMs: number): number {
   return Math.max(timeoutMs, LIMIT.agentPauseMsMax * (1 + AGENT_JITTER));
 }
 
-/** Agents stretch their pauses by up to this share. */
+/** Agents extend their pauses by up to this share. */
 const AGENT_JITTER = 0.25;
 
-/** How often the process says that it runs. */
+/** The longest time between two pulses. */
 export const PULSE_MS = 1_000;
-/**
- * A pulse this late means a pause: above any pause of the collector, below any heartbeat timeout.
- */
+/** A later pulse means a pause: above any garbage collection, below any heartbeat timeout. */
 const STALL_MS = 1_000;
-/** A wall clock that moved by more than this against the monotonic clock is not trusted. */
+/** A larger difference between wall clock and monotonic clock makes observations unreliable. */
 const JUMP_MS = 60_000;

@@ -1,8 +1,7 @@
 /**
- * The last activations, each with the fleet and the sight that it was decided from: what
- * `navarch support dump` saves. Memory of one process, bounded by the number of activations and by
- * the nodes in all of them. Documents are shared with the ledger, which replaces and never edits
- * them, so that an activation costs a copy of the maps.
+ * The last activations with their inputs, for `navarch support dump`. Memory only, bounded by the
+ * number of activations and of nodes in them. Documents are shared with the ledger, which replaces
+ * and never edits them, so that an activation costs a copy of the maps.
  */
 import type { Round } from "../core/decide/activation.ts";
 import type { Fleet, Sight } from "../core/fleet.ts";
@@ -18,7 +17,7 @@ export type Activation = {
 };
 
 export const ACTIVATIONS_MAX = 64;
-/** Of all activations together; the last one is kept however large it is. */
+/** In all activations together; the last one is always kept. */
 const NODES_MAX = 50_000;
 
 export class Recorder {
@@ -29,7 +28,7 @@ export class Recorder {
     this.#bounds = bounds;
   }
 
-  /** To be called before anything is decided; the answer, with what was. */
+  /** Copies the inputs before the decision; call the result with the decision. */
   begin(live: Fleet, sight: Sight, acts: boolean): (decided: Decided) => void {
     const fleet: Fleet = {
       fleetId: live.fleetId,
@@ -49,7 +48,7 @@ export class Recorder {
   #keep(activation: Activation): void {
     const quiet = quietOf(activation.decided);
     const before = this.#kept.at(-1)?.quiet ?? null;
-    // A fleet that waits for the same things for hours would push out what happened before.
+    // Hours of equal waits must not displace earlier activations.
     if (quiet !== null && quiet === before) this.#kept.pop();
     this.#kept.push({ activation, quiet });
     const { activations, nodes } = this.#bounds;
@@ -61,7 +60,7 @@ export class Recorder {
   }
 }
 
-/** What an activation that did nothing waited for, as one text; `null` if it did something. */
+/** The waits of an activation without actions, as one text; `null` if it acted or failed. */
 function quietOf(decided: Decided): string | null {
   if (decided.kind === "failed") return null;
   if (decided.rounds.some(({ plan, broken }) => plan.actions.length > 0 || broken.size > 0)) {

@@ -1,8 +1,7 @@
 /**
- * Evaluates every pool's autoscaler at the configured interval, by the reconciler's own monotonic
- * clock, and writes a changed size into the activation's unit of work together with the event that
- * says why. It never touches a pool without an autoscaler, and only ever changes the wanted size:
- * floor repair, replacement and a person's size go their own way and wait for no cooldown.
+ * Evaluates every pool's autoscaler at the configured interval, on the monotonic clock, and writes
+ * a changed size with its event into the activation's unit of work. It changes only the wanted size
+ * of pools with an autoscaler; repairs and a person's size wait for no cooldown.
  */
 import type { Autoscaler, Config, PoolConfig } from "../../schema/config.ts";
 import type { PoolName } from "../../schema/id.ts";
@@ -25,7 +24,7 @@ export type ScalerInput = {
   mono: number;
 };
 
-/** What the newest evaluation made of a pool, for people. */
+/** The newest evaluation of a pool, for people. */
 export type ScalerStatus = {
   at: number;
   verdict: "hold" | "steady" | "cooldown" | "scaled";
@@ -34,7 +33,7 @@ export type ScalerStatus = {
   lost: boolean;
 };
 
-/** What is remembered of a pool between evaluations; a restart may lose it all. */
+/** State of a pool between evaluations; a restart may lose it. */
 type Memory = {
   history: number[];
   /** Monotonic instant of the newest autoscaler action; `null` = none known. */
@@ -59,18 +58,18 @@ export class Scaler {
   private readonly memory = new Map<PoolName, Memory>();
   private evaluatedMono: number | null = null;
 
-  /** The newest evaluation of a pool in this process's life. */
+  /** The newest evaluation of a pool since this process started. */
   status(pool: PoolName): ScalerStatus | null {
     return this.memory.get(pool)?.status ?? null;
   }
 
-  /** Whether `evaluate` looks at sizes now. */
+  /** Whether the interval has passed. */
   isDue({ server }: Config, mono: number): boolean {
     const { evaluatedMono } = this;
     return evaluatedMono === null || mono - evaluatedMono >= server.autoscaleIntervalMs;
   }
 
-  /** Called by every activation, after its facts are folded and before its plan is made. */
+  /** Called by every activation, between fold and plan. */
   evaluate(input: ScalerInput, work: UnitOfWork): void {
     const { config, fleet, presence, mono, sight } = input;
     const pools = config.pools.filter((pool) => pool.scaling.autoscaler !== null);
@@ -94,7 +93,7 @@ export class Scaler {
     }
   }
 
-  /** A restart takes the cooldown over from the record; a clock set back cannot make it longer. */
+  /** A restart reads the cooldown from the store; a clock set back cannot extend it. */
   private remember(name: PoolName, state: PoolState, mono: number, now: number): Memory {
     const known = this.memory.get(name);
     if (known !== undefined) return known;
@@ -109,7 +108,7 @@ export class Scaler {
     const { sight, mono, config } = input;
     const counts = countNodes(nodes, sight);
     const utilization = this.load.mean(counts.registered, mono);
-    // A hole in the series would bend its slope: after one the trend starts again.
+    // A gap in the series would change its slope, so the trend starts again.
     if (utilization === null) memory.history = [];
     else memory.history.push(utilization);
     memory.history.splice(0, memory.history.length - lookbackOf(autoscaler));
@@ -130,7 +129,7 @@ export class Scaler {
   }
 }
 
-/** One evaluation: its status, and the new size, written to the unit of work if allowed now. */
+/** Evaluates one pool and writes its new size to the unit of work, if permitted now. */
 function judge(turn: Turn, from: Snapshot, work: UnitOfWork): ScalerStatus {
   const { pool, autoscaler, state, memory, input } = turn;
   const { sight, mono } = input;
@@ -158,9 +157,7 @@ function judge(turn: Turn, from: Snapshot, work: UnitOfWork): ScalerStatus {
   return { at, verdict: "scaled", because: `${change}: ${because}`, lost: false };
 }
 
-/**
- * Why nothing is decided at all, or `null`: blind means still, and a person's hold is a person's.
- */
+/** Why sizes do not change now, or `null`. */
 function stillness({ hold }: PoolState, { frozen, blind, now }: Sight): string | null {
   if (frozen !== null) return `the fleet is frozen: ${frozen}`;
   if (blind.length > 0) return blind.join("; ");
@@ -168,12 +165,12 @@ function stillness({ hold }: PoolState, { frozen, blind, now }: Sight): string |
   return null;
 }
 
-/** What is said about the pool's queue, by whom it may be said. */
+/** The pool's queue as pushed by an API client, and as its scheduler shows it. */
 function heardOf(pool: PoolName, { demand }: PoolState, sight: Sight): Heard {
   return { pushed: demand, seen: sight.queues.get(pool) ?? null };
 }
 
-/** Once when the queue is lost and once when it is back, in the history that people read. */
+/** Reports once when the queue is lost and once when it is known again. */
 function tellDemand({ pool, autoscaler, state, memory, input }: Turn, work: UnitOfWork): void {
   const { sight, config } = input;
   const { now } = sight;
@@ -189,7 +186,7 @@ function tellDemand({ pool, autoscaler, state, memory, input }: Turn, work: Unit
   work.tell([poolEvent(pool.name, now, "pool.condition", problem ?? known)]);
 }
 
-/** Samples that the longest look back inside the autoscaler needs. */
+/** Samples that the autoscaler's longest lookback window needs. */
 function lookbackOf(autoscaler: Autoscaler): number {
   const looks = (one: Autoscaler): number => (one.type === "predictive" ? one.lookbackWindow : 0);
   return Math.max(...flatten(autoscaler).map(looks));

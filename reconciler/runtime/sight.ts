@@ -1,7 +1,4 @@
-/**
- * What can be seen at this moment, gathered for `decide` (law 9), of no more nodes than a plan may
- * ask about. Memory of one process.
- */
+/** Gathers the observations for `decide` (law 9), of the nodes that a plan may ask about. */
 import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { askedOf } from "../core/decide/asked.ts";
@@ -51,11 +48,10 @@ export class Observer {
     };
   }
 
-  /** What is left on a node, as its scheduler shows it, else as its agent's process list does. */
+  /** Work left on a node: from its scheduler, else from its agent's process list. */
   workOn(fleet: Fleet, node: NodeId, mono: number): DrainSight {
     const { presence, config, targets } = this.#ports;
     const { cluster } = targets.scheduler;
-    // The record ties the node to an object of its scheduler, or knows of none.
     const isMatched = fleet.nodes.get(node)?.kube?.absentSince === null;
     if (cluster !== null && isMatched && !cluster.knows(node)) {
       return { kind: "dark", message: "its Node was only just matched" };
@@ -64,7 +60,7 @@ export class Observer {
     return targets.scheduler.left(node) ?? leftBySample(presence, node, mono, sampleIntervalMs);
   }
 
-  /** Why nothing that is seen can be trusted now. */
+  /** Why observations are unreliable now. */
   #blind(fleet: Fleet, mono: number): string[] {
     const { presence, cloud, config } = this.#ports;
     const dark = darkness(fleet.nodes.values());
@@ -76,8 +72,8 @@ export class Observer {
 }
 
 /**
- * What the agent's process list says. Three samples: one may be lost and one late before a list
- * stops being news. A report carries a sample that may be a whole interval old.
+ * Work left according to the agent's process list. It is fresh for three intervals, as one sample
+ * may be lost and one late; a report's sample may be one interval old.
  */
 function leftBySample(
   presence: Presence,
@@ -89,7 +85,7 @@ function leftBySample(
   return left.kind === "empty" ? { ...left, seenAt: left.seenAt - sampleIntervalMs } : left;
 }
 
-/** What is known of each; `undefined` = unknown. */
+/** The known values; `undefined` = unknown. */
 function known<K, V>(keys: Iterable<K>, look: (key: K) => V | undefined): Map<K, V> {
   const out = new Map<K, V>();
   for (const key of keys) {

@@ -1,25 +1,26 @@
 /**
- * The log of a fleet: one line for each event that the leader has committed, and one when a repair
- * begins to wait for a limit or a person. `node` is always the fleet's id, `kube_node` the name of
- * the Node object, `reason` the event's text. A standby commits nothing, so it repeats no line.
+ * The log of a fleet: one line for each event that the leader has committed. `node` is the fleet's
+ * id, `kube_node` the name of the Node object, `reason` the event's text. A standby commits
+ * nothing, so it repeats no line. `info` is ordinary, `warn` needs attention, `error` needs a
+ * person.
  */
-import type { EventDraft } from "../../schema/event.ts";
+import { type EventDraft, EVENTS } from "../../schema/event.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Clock, Log } from "../core/clock.ts";
+import { EMPTIED } from "../core/decide/leave.ts";
 import { LineBudget } from "./line-budget.ts";
 import { adviceOf } from "../core/kubernetes/refusal-cause.ts";
 import type { Change } from "../core/store.ts";
-import { type Level, wordsOf } from "./story-line.ts";
 
-/** A whole repair is a dozen lines. What needs a person has a budget of its own. */
+/** A repair is a dozen lines. Lines that need a person have their own budget. */
 const EACH = { burst: 40, perSecond: 0.1 };
 const ALL = { burst: 5_000, perSecond: 50 };
 
 export type StoryPorts = {
   clock: Pick<Clock, "monoMs">;
   log: Log;
-  /** A node that the change does not hold. */
+  /** For nodes that the change does not contain. */
   node(id: NodeId): Node | undefined;
 };
 
@@ -40,7 +41,7 @@ export class Story {
   change({ events, nodes }: Change): void {
     if (events.length === 0) return;
     const changed = new Map(nodes.map((node) => [node.id, node]));
-    /** The last text of each node: the phase that follows from a verdict repeats its sentence. */
+    /** The last text of each node: the phase after a verdict has the same one. */
     const said = new Map<NodeId, string>();
     for (const event of events) {
       const { node: id, message } = event;
@@ -78,4 +79,23 @@ export class Story {
       ...(advice === null ? {} : { advice }),
     });
   }
+}
+
+type Level = "debug" | "info" | "warn" | "error";
+type Words = readonly [Level, string];
+
+/** The level and words of an event's line. `node` as the change leaves it; `null` = none. */
+export function wordsOf({ kind, actor, message }: EventDraft, node: Node | null): Words | null {
+  const words: Words | null = EVENTS[kind];
+  if (kind === "node.drained" && message !== EMPTIED) return ["warn", "drain incomplete"];
+  // A drain that has begun changes when work is first seen there, or with its purpose.
+  const drain = kind === "node.draining" && node?.phase.kind === "draining" ? node.phase : null;
+  if (drain?.sawWork === true) return ["info", "drain in progress"];
+  if (kind === "kube.uncordoned" && actor !== "navarch") return ["warn", "Node uncordoned by hand"];
+  if (kind === "kube.cordoned" && actor !== "navarch") return ["info", "Node cordoned by hand"];
+  // Navarch deletes the object of a gone machine.
+  if (kind === "kube.lost" && (node === null || node.phase.kind === "gone")) {
+    return ["info", "Node object removed"];
+  }
+  return words;
 }

@@ -1,6 +1,6 @@
 /**
- * How far each agent's streams are durable, in memory: of each node as many streams as the store
- * keeps, the ones written last. An agent that began a stream with each report would fill it.
+ * The highest durable sequence number of each agent's streams, in memory: for each node the last
+ * written streams, as many as the store keeps. An agent may start many streams.
  */
 import type { NodeId, StreamId } from "../../schema/id.ts";
 import type { Cursor } from "../core/store.ts";
@@ -9,7 +9,7 @@ import { STREAMS_KEPT } from "../store/trim.ts";
 export class StreamCursors {
   private readonly byNode = new Map<NodeId, Map<StreamId, number>>();
 
-  /** 0 = nothing is known of it. */
+  /** 0 = an unknown stream. */
   get(node: NodeId, stream: StreamId): number {
     return this.byNode.get(node)?.get(stream) ?? 0;
   }

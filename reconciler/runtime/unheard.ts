@@ -1,20 +1,19 @@
 /**
- * Finds conditions that a node's checks list but the control plane does not hold. Agents report a
- * condition once, so one that was lost (restored backup, or a forged report of its end) would be
- * lost for good, and a dead GPU would read as healthy. The agent is asked to report it again. Pure
- * but for its own memory.
+ * Finds conditions that a node's checks list but the control plane does not hold, and asks the
+ * agent to report them again. Agents report a condition once, so a lost one (restored backup,
+ * forged end) would stay lost, and a dead GPU would read as healthy. Pure except for its memory.
  */
 import { namesOf } from "../../health/policy/hold.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Check } from "../../schema/report.ts";
 
-/** A check may come before its finding, which waits for its turn in the spool. */
+/** A check may come before its finding, which waits in the spool. */
 const WAIT_MS = 90_000;
-/** A reply may be lost; what the rules call healthy nobody holds, and it is not asked for ever. */
+/** One reply may be lost. Bounded, because a finding that rules call healthy is never held. */
 const ASKS = 2;
 const AGAIN_MS = 600_000;
-/** From one agent to the next, for a fleet that comes back to an empty store. */
+/** Between two agents, for a fleet that returns to an empty store. */
 const PACE_MS = 40;
 
 type Listed = { dueMono: number; left: number };
@@ -23,7 +22,7 @@ export class Unheard {
   private readonly listed = new Map<NodeId, Map<string, Listed>>();
   private askedMono = -Infinity;
 
-  /** Whether the reply to a report with this check asks; `node` is what was known before it. */
+  /** Whether the reply to this check asks; `node` is its record before the report. */
   asks(id: NodeId, node: Node | null, check: Check | null | undefined, mono: number): boolean {
     if (node === null || check?.conclusive !== true) return false;
     const known = check.active.length === 0 ? new Set<string>() : knownOf(node);

@@ -1,14 +1,14 @@
 /**
- * Logs what keeps a repair, or a pool, from going on: a limit, a circuit breaker, a person. Plans
- * are made every second and say it each time, so a line is written when the reason changes, and
- * again after a while. Pure but for its memory, which a new leader begins without.
+ * Logs why a repair or a pool waits: a limit, a circuit breaker, a person. Plans repeat their waits
+ * every second, so a line is written when the reason changes, and again after a while. Pure except
+ * for its memory.
  */
 import type { Node } from "../../schema/node.ts";
 import type { Wait, WaitReason } from "../../schema/plan.ts";
 import type { Log } from "../core/clock.ts";
 import type { Fleet } from "../core/fleet.ts";
 
-/** Of a node under repair. The other reasons are steps of the repair itself. */
+/** Reasons of a node under repair; all others are steps of the repair. */
 const OF_NODE: ReadonlySet<WaitReason> = new Set([
   "blind",
   "budget",
@@ -21,26 +21,26 @@ const OF_NODE: ReadonlySet<WaitReason> = new Set([
   "not_ours",
   "provider",
 ]);
-/** Of a pool, whose holds and freezes are events of their own. */
+/** Reasons of a pool; its holds and freezes are events. */
 const OF_POOL: ReadonlySet<WaitReason> = new Set(["spend", "bootstrap_guard", "provider"]);
-/** Many waits are over with the next list or answer. */
+/** Many waits end with the next listing or answer. */
 const SETTLE_MS = 3_000;
-/** A reason that comes and goes is logged again after so long. */
+/** A recurring reason is logged again after this time. */
 const AGAIN_MS = 30 * 60_000;
-/** Nodes that begin to wait for the same at once are one line beyond so many. */
+/** More nodes that wait for the same reason share one line. */
 const LINES_EACH_MAX = 10;
 
-type Told = {
+type Logged = {
   /** `isOver`: logged, or too soon after the last time. */
   now: { reason: WaitReason; since: number; isOver: boolean } | null;
-  /** When each was logged last. */
+  /** When each reason was logged last. */
   at: Map<WaitReason, number>;
 };
 
 export class WaitLog {
   private readonly log: Log;
   /** By node, or by pool. */
-  private readonly told = new Map<string, Told>();
+  private readonly logged = new Map<string, Logged>();
 
   constructor(log: Log) {
     this.log = log;
@@ -61,22 +61,22 @@ export class WaitLog {
       if (group === undefined) groups.set(like, [{ wait, node }]);
       else group.push({ wait, node });
     }
-    for (const [key, one] of this.told) {
+    for (const [key, one] of this.logged) {
       if (waiting.has(key)) continue;
       one.now = null;
-      if ([...one.at.values()].every((at) => now - at >= AGAIN_MS)) this.told.delete(key);
+      if ([...one.at.values()].every((at) => now - at >= AGAIN_MS)) this.logged.delete(key);
     }
     for (const group of groups.values()) this.write(group);
   }
 
   private isNews(key: string, reason: WaitReason, now: number): boolean {
-    const known: Told = this.told.get(key) ?? { now: null, at: new Map() };
-    this.told.set(key, known);
+    const known: Logged = this.logged.get(key) ?? { now: null, at: new Map() };
+    this.logged.set(key, known);
     if (known.now?.reason !== reason) known.now = { reason, since: now, isOver: false };
     if (known.now.isOver || Math.abs(now - known.now.since) < SETTLE_MS) return false;
     known.now.isOver = true;
     const at = known.at.get(reason);
-    // A clock that was set back must not silence it.
+    // A clock that was set back must not suppress the line.
     if (at !== undefined && Math.abs(now - at) < AGAIN_MS) return false;
     known.at.set(reason, now);
     return true;

@@ -1,7 +1,7 @@
 /**
- * Keeps looking at the clouds: one listing of each provider at a time, often while something is in
- * flight there, seldom while nothing is. A listing is a fact with the instant it was begun; what it
- * means is folded by the next activation. Never decides, never retries by itself.
+ * Lists the clouds: one listing of each provider at a time, more often while a change is in flight
+ * there. A listing is a fact with the instant of its begin; the next activation folds it. It
+ * neither decides nor retries.
  */
 import type { Clock } from "../core/clock.ts";
 import type { ListAnswer, Provider } from "../core/provider.ts";
@@ -9,13 +9,10 @@ import type { Listing } from "../core/provider.ts";
 
 type Watched = { provider: Provider; inFlight: boolean; nextMono: number; failures: number };
 
-/**
- * Milliseconds between listings: `fake` is free, a real cloud has about one request a second to
- * give.
- */
+/** Milliseconds between listings; a real cloud permits about one request a second. */
 const BUSY_MS = { own: 250, other: 10_000 };
 const IDLE_MS = { own: 5_000, other: 30_000 };
-/** Their lists are a look at this very computer, and cost nothing. */
+/** Providers on this computer, whose listings cost nothing. */
 const OWN: readonly string[] = ["fake", "machine"];
 
 const LIST_MS = 60_000;
@@ -37,7 +34,7 @@ export class CloudWatch {
     this.wakeUp = wakeUp;
   }
 
-  /** Starts the listings that are due. `busy` names providers with something in flight. */
+  /** Starts the listings that are due. `busy` names providers with a change in flight. */
   look(busy: ReadonlySet<string>): void {
     const mono = this.clock.monoMs();
     for (const one of this.watched) {
@@ -50,7 +47,7 @@ export class CloudWatch {
     }
   }
 
-  /** Milliseconds until the next listing is due; for the loop's sleep. */
+  /** Milliseconds until the next listing is due. */
   nextMs(busy: ReadonlySet<string>): number {
     const mono = this.clock.monoMs();
     let least = Number.POSITIVE_INFINITY;
@@ -68,7 +65,7 @@ export class CloudWatch {
     return done;
   }
 
-  /** A listing that hangs is a failed one: the next may begin. */
+  /** A listing without an answer has failed, so that the next may begin. */
   private async inTime(listing: Promise<ListAnswer>): Promise<ListAnswer> {
     const { promise, resolve } = Promise.withResolvers<ListAnswer>();
     const message = `no answer within ${LIST_MS / 1_000} s`;

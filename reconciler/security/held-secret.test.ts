@@ -128,6 +128,8 @@ test("Bootstrapper stores and shows no secret that a machine says back", async (
     knownHosts: () => Promise.reject(new Error("not asked")),
     credential: () => credential,
     ca: null,
+    releaseKey: null,
+    join: null,
     agents: () => Promise.resolve({ x64: null, arm64: null }),
     controlPlane: () => ({ candidates: [], listen: ":1" }),
     save: (attempt) => store.saveBootstrap(attempt),

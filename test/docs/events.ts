@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ROOT } from "../../build/product.ts";
 import { EMPTIED } from "../../reconciler/core/decide/leave.ts";
 import { eventOf } from "../../reconciler/kubernetes/cluster-event.ts";
-import { wordsOf } from "../../reconciler/runtime/story-line.ts";
+import { wordsOf } from "../../reconciler/runtime/story.ts";
 import { EVENT_KINDS, type EventDraft, type EventKind } from "../../schema/event.ts";
 import type { Node } from "../../schema/node.ts";
 import { MEANING } from "./event-meaning.ts";

@@ -40,6 +40,7 @@ async function runWith(from: { commands: readonly string[]; join?: Join | null; 
     knownHosts: never,
     credential: () => "credential",
     ca: null,
+    releaseKey: null,
     shown: () => null,
     join: from.join === undefined ? made : from.join,
     agents: async () => ({ x64: null, arm64: null }),

@@ -19,6 +19,8 @@ function prepare(from: { keyPath?: string | null; hostKey?: string; readKey?: ()
     knownHosts: never,
     credential: () => "credential",
     ca: null,
+    releaseKey: null,
+    join: null,
     shown: () => null,
     agents: async () => ({ x64: null, arm64: null }),
     controlPlane: () => ({ candidates: [], listen: ":1" }),

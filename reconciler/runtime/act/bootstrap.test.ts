@@ -76,6 +76,8 @@ async function carry(
     },
     credential: () => "credential",
     ca: null,
+    releaseKey: null,
+    join: null,
     shown: () => null,
     agents: () => Promise.resolve({ x64: null, arm64: null }),
     controlPlane: () => ({ candidates: [], listen: ":1" }),

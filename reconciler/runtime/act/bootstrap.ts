@@ -1,8 +1,7 @@
 /**
- * Carries out set-ups: one run over SSH an operation, written down step by step. What a run says
- * while it runs is kept in memory for whoever follows it; where a step begins or ends the store has
- * it first. A run that its process could not finish is found open and goes on where the marks on
- * the machine end, and those marks refuse whoever is not in charge any more (law 5).
+ * Carries out set-ups: one run over SSH for each operation. Output of a running attempt is kept in
+ * memory for followers; each start and end of a step is stored first. An interrupted run is found
+ * open and resumes after the marks on the machine, which also refuse a former leader (law 5).
  */
 import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
 import type { Connect, HostKeyCheck, SshTarget } from "../../../bootstrap/shell.ts";
@@ -17,9 +16,9 @@ import type { Outcome } from "../../core/fold/outcome.ts";
 import type { Join, JoinPass } from "../../core/scheduler.ts";
 import type { BootstrapOperation } from "./execute.ts";
 
-/** Where the agent looks for it by itself. */
+/** The agent's default path. */
 const TOKEN_FILE = "/etc/navarch-node/token";
-/** Where a pushed agent is found by the commands that follow. */
+/** Set-up commands call the pushed agent here. */
 const AGENT_FILE = "/usr/local/bin/navarch-node";
 
 export type BootstrapPorts = {
@@ -29,27 +28,26 @@ export type BootstrapPorts = {
   run(job: Job, ports: Ports, signal: AbortSignal): Promise<Ended>;
   /** The text of a private key; throws a sentence that names the file. */
   readKey(path: string): Promise<string>;
-  /** What a known_hosts file asks of a machine; throws likewise. */
+  /** The check that a known_hosts file requires; throws a sentence that names the file. */
   knownHosts(path: string, host: string, port: number): Promise<HostKeyCheck>;
   credential(node: string): string;
-  /** The control plane's own authority, for the machine to check it by; `null` = none is needed. */
+  /** The authority of the control plane's certificate; `null` = none is needed. */
   ca: { path: string; pem: string } | null;
-  /** The public key that signs orders and releases, for the agent to know; without it, none. */
-  releaseKey?: { path: string; pem: string };
-  /** What the node's agent shows where certificates are asked for; `null` = none is needed. */
+  /** The public key that signs orders and releases; `null` = none. */
+  releaseKey: { path: string; pem: string } | null;
+  /** The node's client certificate; `null` = none is needed. */
   shown(node: string): NonNullable<Job["shown"]> | null;
-  /** Lets a machine join the cluster, where commands do that; `null` = there is none. */
-  join?: Join | null;
-  /** The agents that can be pushed or fetched from here. */
+  /** Lets a machine join the cluster; `null` = there is no cluster. */
+  join: Join | null;
   agents(): Promise<Readonly<Record<Arch, AgentBinary | null>>>;
-  /** Addresses of this control plane that nodes might dial, and what is configured. */
+  /** Addresses of this control plane that nodes might dial, and the configured one. */
   controlPlane(): { candidates: readonly Candidate[]; listen: string };
   save(attempt: BootstrapAttempt): Promise<void>;
-  /** The newest attempt that was saved for the node; `null` = there was none. */
+  /** The newest saved attempt; `null` = none. */
   saved(node: NodeId): Promise<BootstrapAttempt | null>;
-  /** Of the leader that acts now, which may not be the one that intended the set-up. */
+  /** The current leader's, which may not be the one of the operation. */
   epoch(): number;
-  /** What this control plane holds, these keys too, and nobody may read in a machine's words. */
+  /** Secrets, these keys included, that are removed from a machine's output. */
   masks(keys: readonly string[]): readonly string[];
 };
 
@@ -61,7 +59,7 @@ export class Bootstrapper {
     this.#ports = ports;
   }
 
-  /** The attempt that runs here now, with what it said so far. */
+  /** The attempt that runs here now, with its output so far. */
   live(node: NodeId): BootstrapAttempt | null {
     return this.#live.get(node) ?? null;
   }
@@ -72,11 +70,11 @@ export class Bootstrapper {
     let pass: JoinPass | null = null;
     try {
       job = await this.#jobOf(operation);
-      // Last of all, so that no other hindrance leaves a token behind.
+      // Last, so that no other failure leaves a token behind.
       pass = await this.#pass(operation);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      // Keys, known hosts and the cluster are the operator's: nothing was tried at the machine yet.
+      // Keys, known hosts and the cluster are the operator's; the machine was not contacted yet.
       return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, unspent: true };
     }
     let saved = "";
@@ -93,15 +91,15 @@ export class Bootstrapper {
       return outcomeOf(await run(whole, { clock, connect, openBinary, record, masks }, signal));
     } finally {
       this.#live.delete(job.node);
-      // One that was interrupted may go on at the machine, until the token expires by itself.
+      // An interrupted set-up may continue at the machine, until the token expires.
       if (!signal.aborted || signal.reason === "cancelled") await pass?.end();
     }
   }
 
-  /** What the machine needs to join the cluster; `null` if its commands do not. */
+  /** The values with which the machine joins; `null` if its commands do not join. */
   async #pass({ node, pool, payload }: BootstrapOperation): Promise<JoinPass | null> {
     if (!joinsCluster(payload.commands)) return null;
-    const join = this.#ports.join ?? null;
+    const { join } = this.#ports;
     if (join === null) {
       throw new Error(
         "the pool's commands join a cluster, and no Kubernetes cluster is configured",
@@ -123,8 +121,7 @@ export class Bootstrapper {
       pool,
       instance: payload.instanceId,
       attempt: payload.attempt,
-      // An operation found open keeps its first leader's epoch: by that one, the machine could not
-      // tell us from a leader that wakes up.
+      // The operation's own epoch could be that of a former leader, which the machine must refuse.
       epoch: this.#ports.epoch(),
       address,
       port,
@@ -139,7 +136,7 @@ export class Bootstrapper {
       pushTo: payload.pushAgent ? AGENT_FILE : null,
       credential: { path: TOKEN_FILE, value: this.#ports.credential(node) },
       ca: this.#ports.ca,
-      releaseKey: this.#ports.releaseKey ?? null,
+      releaseKey: this.#ports.releaseKey,
       shown: this.#ports.shown(node),
       become: payload.become,
       resume: true,
@@ -152,7 +149,7 @@ export class Bootstrapper {
     };
   }
 
-  /** Checked where a known_hosts file says how; else as it comes, and only what is behind it is. */
+  /** The jump host's key is checked only against a known_hosts file. */
   async #jump(text: string, policy: string, user: string, privateKey: string): Promise<SshTarget> {
     const target = jumpOf(text, user, privateKey);
     if (!policy.startsWith("known_hosts:")) return target;
@@ -168,7 +165,7 @@ export class Bootstrapper {
     }
     if (hostKeys.length > 0) return { kind: "pinned", keys: hostKeys };
     if (hostKey === "provider") throw new Error("the provider reports no host keys");
-    // Cut short after it was reached: what was accepted then is the only key of this machine.
+    // An earlier, interrupted attempt has accepted the machine's key.
     const before = await this.#ports.saved(node);
     const seen = before?.instance === payload.instanceId ? before.hostKey : null;
     return seen === null ? { kind: "first-use" } : { kind: "pinned", keys: [seen] };
@@ -179,13 +176,13 @@ function valuesOf({ server, token, caHash }: JoinPass): Job["values"] {
   return { KubernetesServer: server, KubernetesJoinToken: token, KubernetesCAHash: caHash };
 }
 
-/** Changes where a step begins or ends, or the attempt itself does. */
+/** Text that changes when a step or the attempt begins or ends. */
 function markOf({ state, steps, hostKey }: BootstrapAttempt): string {
   const ended = steps.filter(({ endedAt }) => endedAt !== null).length;
   return `${state}/${steps.length}/${ended}/${hostKey ?? ""}`;
 }
 
-/** `[user@]host[:port]`, with the machine's own user and key where it says none. */
+/** `[user@]host[:port]`; user and key default to those of the machine. */
 function jumpOf(text: string, user: string, privateKey: string): SshTarget {
   const match = /^(?:([^@]+)@)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(text);
   const host = (match?.[2] ?? text).replace(/^\[|\]$/g, "");
@@ -198,16 +195,13 @@ function outcomeOf(ended: Ended): Outcome {
   switch (ended.kind) {
     case "done":
       return { kind: "done", instance: null, message: null, hostKey };
-    case "failed": {
-      const final = ended.retry === "never";
+    case "failed":
+    case "stale": {
+      // Only a leader from a restored backup records `stale`. The machine, which never served,
+      // would refuse it for ever, and is replaced.
+      const final = ended.kind === "stale" || ended.retry === "never";
       const refused = { kind: "refused", class: "bootstrap", retryAfterMs: null } as const;
       return { ...refused, message: ended.error, final, hostKey };
-    }
-    // A leader that was replaced cannot write this. Who can was put back by a restored backup, and
-    // would be refused for ever: the machine, which never served, gives way to a fresh one.
-    case "stale": {
-      const refused = { kind: "refused", class: "bootstrap", retryAfterMs: null } as const;
-      return { ...refused, message: ended.error, final: true, hostKey };
     }
     case "interrupted":
       return { kind: "ambiguous", message: "interrupted: it goes on where it was" };

@@ -1,6 +1,6 @@
 /**
- * Delivers the outbox to the webhook: at least once, each with its own id, tried again with a
- * stored back-off for as long as it takes, up to the configured number of tries.
+ * Delivers the outbox to the webhook at least once, each delivery with its own id, with a stored
+ * back-off up to the configured number of attempts.
  *
  * Adapter: network.
  */
@@ -11,9 +11,7 @@ import { backoffMs } from "../../core/fold/backoff.ts";
 import { hookUrl, type HookKind } from "../../core/notify.ts";
 import type { Delivery, Store } from "../../core/store.ts";
 
-/**
- * Expands `${NAME}` from the environment given at start; an unset name is an error then, not now.
- */
+/** Expands `${NAME}` from `env`; `name` is the first one that is not set. */
 export function expandEnv(
   text: string,
   env: Record<string, string | undefined>,
@@ -27,14 +25,14 @@ export function expandEnv(
   return missing === null ? { ok: true, text: out } : { ok: false, name: missing };
 }
 
-/** Milliseconds between looks at the outbox when nothing hints. */
+/** Milliseconds between reads of the outbox. */
 const IDLE_MS = 1_000;
 
 type NotifierFrom = {
   store: Store;
   clock: Clock;
   log: Log;
-  /** URLs and headers come expanded. */
+  /** With expanded URLs and headers. */
   config: Extract<NotifierConfig, { type: "webhook" }>;
   /** Signs the body. */
   secret: string | null;
@@ -68,7 +66,7 @@ export class Notifier {
     this.cancel?.();
   }
 
-  /** One round over what is due, oldest first; deliveries of one node keep their order. */
+  /** Delivers what is due, oldest first; deliveries of one node keep their order. */
   async deliverDue(): Promise<void> {
     const blocked = new Set<string>();
     for (;;) {
@@ -103,7 +101,7 @@ export class Notifier {
     return false;
   }
 
-  /** `null` when any 2xx came back, else what went wrong. */
+  /** `null` after a 2xx status, else the problem. */
   private async post(url: string, delivery: Delivery): Promise<string | null> {
     const headers: Record<string, string> = {
       ...this.from.config.headers,
@@ -120,10 +118,10 @@ export class Notifier {
         headers,
         body: delivery.body,
         signal: AbortSignal.timeout(this.from.config.timeoutMs),
-        // A signed body does not follow a stranger; and an error of `fetch` would quote the URL.
+        // A signed body follows no redirect, and an error of `fetch` would quote the URL.
         redirect: "manual",
       });
-      // What it says beside its status is nobody's, and may be without end.
+      // The body is not used and may be endless.
       await answer.body?.cancel();
       return answer.ok ? null : `status ${answer.status}`;
     } catch (error) {

@@ -1,7 +1,7 @@
 /**
- * Carries out one operation: exactly one call to the outside, and its answer as a value. No retry
- * and no choice here (laws 2, 3): the next activation is the retry, with the same payload. Never
- * rejects: an adapter that throws is an unknown outcome.
+ * Carries out one operation: one call, and its answer as a value. It neither retries nor decides
+ * (laws 2, 3): the next activation repeats the call with the same payload. Never rejects: an
+ * adapter that throws is an unknown outcome.
  */
 import type { Operation } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -12,17 +12,11 @@ import type { Scheduler, SchedulerAnswer } from "../../core/scheduler.ts";
 export type Targets = {
   provider(name: string): Provider | null;
   scheduler: Scheduler;
-  /**
-   * The credential that a node's machine is given so that its agent can speak for it, and only for
-   * it.
-   */
+  /** The credential with which a node's agent reports for that node only. */
   credential(nodeId: string): string;
-  /**
-   * Sets a machine up over SSH: ends with the set-up, with the signal, or refuses. `null` = nobody
-   * here can.
-   */
+  /** Sets a machine up over SSH until it ends or the signal aborts; `null` = not available. */
   bootstrap: ((operation: BootstrapOperation, signal: AbortSignal) => Promise<Outcome>) | null;
-  /** See `Sight`; `null` = nobody here looks. */
+  /** See `Sight`; `null` = keys are not checked. */
   keyProblem: ((path: string) => string | null | undefined) | null;
 };
 
@@ -30,15 +24,12 @@ export type BootstrapOperation = Operation & {
   payload: Extract<Operation["payload"], { kind: "bootstrap" }>;
 };
 
-/**
- * Complete, settled listings without the ask's instance that a tag-only provider needs before
- * asking again.
- */
+/** Settled listings without the instance that a tag-only provider needs before a repeat. */
 export const LOOKUPS_MIN = 2;
 
 /**
- * Whether the call may be made now. A tag-only provider cannot recognise a repeat, so an ask that
- * may have been sent is only repeated after it was looked for and not found
+ * Whether the call may be made now. A tag-only provider cannot recognise a repeat, so a purchase
+ * that may have been sent is repeated only after listings do not show its instance
  * (docs/reference/providers.md#repeating-a-request).
  */
 export function mayCall(operation: Operation, targets: Targets): boolean {
@@ -48,10 +39,9 @@ export function mayCall(operation: Operation, targets: Targets): boolean {
 }
 
 /**
- * Whether the target itself recognises or refuses a call that comes late
- * (docs/reference/safety.md#leadership): a create by token or name, a terminate by an id that is
- * never given out again, a set-up by the mark that the machine keeps. A scheduler may drain with
- * calls that it cannot tell from newer ones, and a tag-only cloud cannot tell two creates apart.
+ * Whether the target itself recognises a late call (docs/reference/safety.md#leadership): a create
+ * by token or name, a terminate by an id that is never reused, a set-up by the machine's mark. A
+ * scheduler and a tag-only cloud cannot.
  */
 export function isFenced(operation: Operation, targets: Targets): boolean {
   const { payload } = operation;
@@ -59,17 +49,14 @@ export function isFenced(operation: Operation, targets: Targets): boolean {
   return payload.kind === "create" && targets.provider(payload.provider)?.class !== "tag-only";
 }
 
-/** `signal` ends what takes long; a call that is only one request is not ended by it. */
+/** `signal` ends a set-up; a call of one request ignores it. */
 export async function execute(
   operation: Operation,
   targets: Targets,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const fence: Fence = {
-    nodeId: operation.node,
-    fence: operation.fence,
-    sessionId: operation.session,
-  };
+  const { node: nodeId, fence: number, session: sessionId } = operation;
+  const fence: Fence = { nodeId, fence: number, sessionId };
   try {
     return await call(operation, targets, fence, signal);
   } catch (error) {

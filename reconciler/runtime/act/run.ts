@@ -1,7 +1,6 @@
 /**
- * Runs open operations: starts those that may be called, a bounded number at a time, and collects
- * the answers for the next activation. After a crash every open operation is found and started
- * again: recovery is the ordinary path (law 4).
+ * Runs open operations: starts a bounded number of calls and collects their answers for the next
+ * activation. After a crash every open operation is found and started again (law 4).
  */
 import type { OperationId } from "../../../schema/id.ts";
 import type { Operation } from "../../../schema/operation.ts";
@@ -11,34 +10,30 @@ import type { Clock } from "../../core/clock.ts";
 import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
 
 /**
- * Calls in flight at once in one lane: enough for a burst, few enough for a cloud's rate limit. A
- * lane is one target and one kind of call, so that a cloud whose creates hang still terminates
- * machines, and no cloud delays a cordon.
+ * Calls in flight in one lane: enough for a burst, few enough for a cloud's rate limit. A lane is
+ * one target and one kind of call, so that a hanging create blocks neither terminates nor cordons.
  */
 const LANE_MAX = 16;
-/**
- * Marks are small, and the scheduler's own limit paces them. Answers are taken once an activation:
- * 64 every quarter of a second is more than the limit allows.
- */
+/** The scheduler's own limit paces marks: 64 every quarter of a second is more than it allows. */
 const MARKS_MAX = 64;
-/** Set-ups at once: each is one connection and a push; a hundred machines come in three rounds. */
+/** Each set-up is one connection and a push; a hundred machines take four rounds. */
 const BOOTSTRAPS_MAX = 32;
 /** How soon a set-up ends after its process has lost the lead. */
 const LEAD_LOOK_MS = 1_000;
-/** A call that has not answered by then is an unknown outcome; the connection may still be open. */
+/** After this time the outcome of a call is unknown. */
 const CALL_MS = 60_000;
 
-/** Whether this process may start a call now, asked immediately before its first byte. */
+/** Whether this process may start a call, asked immediately before it. */
 export type Permit = {
-  /** `fenced`: the target refuses what is late, so the call may outlive the lease. */
+  /** `fenced`: the target refuses a late call, so it may outlive the lease. */
   mayStart(operation: Operation, fenced: boolean): boolean;
-  /** How long a call may take that its target cannot fence; `null` = like any other. */
+  /** Time limit of a call that its target cannot fence; `null` = the usual one. */
   unfencedMs: number | null;
-  /** Whether a call that its target cannot fence may start now, as far as is known. */
+  /** Whether this process may start calls that their target cannot fence. */
   leads(): boolean;
 };
 
-/** For a process that has no standby. */
+/** For a process without standbys. */
 export const ALWAYS: Permit = { mayStart: () => true, unfencedMs: null, leads: () => true };
 
 type Lane = { busy: number };
@@ -59,7 +54,7 @@ export class Runner {
     this.permit = permit;
   }
 
-  /** Starts what is due and `may` be started; `now` is wall milliseconds. */
+  /** Starts calls that are due and permitted; `now` is wall milliseconds. */
   start(
     operations: Iterable<Operation>,
     now: number,
@@ -69,7 +64,7 @@ export class Runner {
     for (const operation of operations) {
       open.add(operation.id);
       if (operation.state !== "asked" || this.running.has(operation.id)) continue;
-      // The rest was stored under a clock that has been set back since.
+      // A longer pause was stored before the clock was set back.
       const restMs = operation.notBefore - now;
       if (restMs > 0 && restMs <= OPEN_MAX_MS) continue;
       if (!mayCall(operation, this.targets) || !may(operation)) continue;
@@ -83,7 +78,7 @@ export class Runner {
       this.running.set(operation.id, { lane, stop });
       void this.run(operation, stop);
     }
-    // Cancelled while it ran: its answer is not used.
+    // The operation was cancelled: its answer is not used.
     for (const [id, { stop }] of this.running) if (!open.has(id)) stop.abort("cancelled");
   }
 
@@ -92,10 +87,7 @@ export class Runner {
     for (const { stop } of this.running.values()) stop.abort("interrupted");
   }
 
-  /**
-   * Answers since the last call, in the order they came. An operation is free again only once
-   * taken.
-   */
+  /** Answers since the last call, in their order; a taken operation may start again. */
   take(): { id: OperationId; outcome: Outcome }[] {
     const done = this.done;
     this.done = [];
@@ -107,7 +99,7 @@ export class Runner {
     return done;
   }
 
-  /** How many calls are out: a stopping process waits for them, briefly. */
+  /** Calls in flight, for which a stopping process waits briefly. */
   inFlight(): number {
     return this.running.size;
   }
@@ -130,13 +122,10 @@ export class Runner {
     this.wakeUp();
   }
 
-  /**
-   * A process that no longer leads sets nothing up; the machine's own mark stops one that was
-   * frozen.
-   */
+  /** Interrupts a set-up after the lead is lost; the machine's mark stops a frozen process. */
   private watchLead(stop: AbortController): () => void {
     const look = (): void => {
-      if (this.permit.leads?.() === false) return stop.abort("interrupted");
+      if (!this.permit.leads()) return stop.abort("interrupted");
       cancel = this.clock.after(LEAD_LOOK_MS, look);
     };
     let cancel = this.clock.after(LEAD_LOOK_MS, look);
@@ -144,7 +133,7 @@ export class Runner {
   }
 }
 
-/** A set-up has a limit for each of its parts, and is late only after all of them. */
+/** The time limit of a set-up is the sum of the limits of its parts. */
 function callMsOf({ payload }: Operation): number {
   if (payload.kind !== "bootstrap") return CALL_MS;
   const { sshTimeoutMs, sshConnectTimeoutMs, commandTimeoutMs, commands } = payload;
@@ -158,7 +147,7 @@ function laneMax({ payload }: Operation): number {
 
 function laneOf(operation: Operation): string {
   const { payload } = operation;
-  // Updates of the scheduler alone must not delay a cordon.
+  // Mirrored marks must not delay a cordon.
   if ("mirror" in payload && payload.mirror === true) return "scheduler/mirror";
   const target =
     payload.kind === "create" || payload.kind === "terminate" ? payload.provider : "scheduler";
