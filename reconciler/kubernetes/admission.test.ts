@@ -1,6 +1,6 @@
 /** The messages are those of kube-apiserver 1.37.1. */
 import { expect, test } from "bun:test";
-import { readAdmission, sayAdmission } from "./admission.ts";
+import { readAdmission, formatAdmission } from "./admission.ts";
 import { judgeAnswer } from "./answer.ts";
 import { isThrottled } from "./limiter.ts";
 import { failureOf } from "./node-call.ts";
@@ -25,7 +25,7 @@ test.each([
   [POLICY, "refused by ValidatingAdmissionPolicy no-cordon: cordons need a ticket"],
 ])("readAdmission() names who refused: %#", (message, said) => {
   const admission = readAdmission(message);
-  expect(admission === null ? null : sayAdmission(admission)).toBe(said);
+  expect(admission === null ? null : formatAdmission(admission)).toBe(said);
 });
 
 test("readAdmission() leaves the server's own words alone, and cuts pages", () => {

@@ -1,15 +1,15 @@
 /**
- * Whether an API server's refusal comes from admission, and from whom: pure. Webhooks choose the
- * HTTP code of their refusal freely (500, 503, 504 and 429 are all in use), so only the message
- * tells. Admission runs before the object is stored or a pod's deletion begins, so nothing was
- * done, whatever the code. The wordings are those of kube-apiserver 1.37.1
- * (`apiserver/pkg/admission/plugin/webhook/errors`, `…/plugin/policy/validating`).
+ * Recognises refusals by admission and their source: pure. Webhooks choose their HTTP code freely
+ * (500, 503, 504 and 429 are in use), so only the message identifies them. Admission runs before
+ * the object is stored or a pod's deletion begins, so nothing was done, whatever the code. Wording
+ * of kube-apiserver 1.37.1 (`apiserver/pkg/admission/plugin/webhook/errors`,
+ * `…/plugin/policy/validating`).
  */
 
 export type Admission = {
   by: "webhook" | "policy";
   name: string;
-  /** It was asked and said no; otherwise it could not be asked. */
+  /** False: the webhook could not be called. */
   isDenied: boolean;
   said: string;
 };
@@ -23,7 +23,7 @@ const CALL = /failed calling webhook "([^"]{1,253})": ([^]*)/;
 const POLICY =
   /ValidatingAdmissionPolicy '([^']{1,253})' with binding '[^']{1,253}' denied request: ([^]*)/;
 
-/** `null` = the refusal is the server's own. */
+/** `null`: the refusal is the server's own. */
 export function readAdmission(message: string): Admission | null {
   const denied = WEBHOOK.exec(message);
   if (denied !== null) return admissionOf("webhook", true, denied);
@@ -38,7 +38,7 @@ function admissionOf(by: Admission["by"], isDenied: boolean, found: RegExpExecAr
   return { by, name: found[1] ?? "", isDenied, said: said.slice(0, SAID_CHARS_MAX) };
 }
 
-export function sayAdmission({ by, name, isDenied, said }: Admission): string {
+export function formatAdmission({ by, name, isDenied, said }: Admission): string {
   if (by === "policy") return `refused by ValidatingAdmissionPolicy ${name}: ${said}`;
   if (isDenied) return `refused by admission webhook ${name}: ${said}`;
   return `refused because admission webhook ${name} could not be called: ${said}`;

@@ -1,7 +1,7 @@
 /**
- * What an answer of the API server means: its Status body (`meta/v1 Status`) and the HTTP code, as
- * a `KubeAnswer`. Pure. The rule that everything else rests on: *refused* is said only where the
- * server certainly did nothing; whatever leaves a doubt is *lost*, and the caller looks again.
+ * Interprets an API server's answer, its HTTP code and Status body (`meta/v1 Status`), as a
+ * `KubeAnswer`. Pure. *Refused* means that the server certainly did nothing; in doubt the answer is
+ * *lost*, and the caller reads again.
  */
 import type { V1Status, V1StatusCause, V1StatusDetails } from "@kubernetes/client-node";
 import { readAdmission } from "./admission.ts";
@@ -17,7 +17,7 @@ export type Status = {
   retryAfterMs: number | null;
 };
 
-/** An invalid object has a cause for every field; nobody reads more of them. */
+/** An invalid object has a cause for every field. */
 const CAUSES_MAX = 32;
 /** Messages of webhooks may be whole pages. */
 const MESSAGE_MAX = 2_000;
@@ -47,7 +47,7 @@ function readCause(cause: unknown): Cause {
 
 /**
  * `Retry-After` as seconds or as a date (RFC 9110 §10.2.3), in milliseconds from `wallMs`; `null`
- * if there is none or it makes no sense.
+ * if it is absent or invalid.
  */
 export function readRetryAfter(header: string | null, wallMs: number): number | null {
   if (header === null) return null;
@@ -57,22 +57,20 @@ export function readRetryAfter(header: string | null, wallMs: number): number | 
 }
 
 /**
- * The server gave up waiting: for its storage, a webhook, another server. What it had begun may
- * still be done (`StatusReasonTimeout`, `StatusReasonServerTimeout` of apimachinery meta/v1).
+ * The server timed out waiting for its storage, a webhook or another server; the request may still
+ * take effect (`StatusReasonTimeout`, `StatusReasonServerTimeout` of apimachinery meta/v1).
  */
 const DOUBTFUL = new Set(["Timeout", "ServerTimeout"]);
 
 /**
- * The eviction of a pod with two budgets is the one refusal that comes as 500 without a reason
- * (kubernetes pkg/registry/core/pod/storage/eviction.go). It is decided before anything is done.
+ * The only certain refusal with 500 and no reason: the eviction of a pod with two budgets, decided
+ * before anything is done (kubernetes pkg/registry/core/pod/storage/eviction.go).
  */
 const TWO_BUDGETS = /more than one PodDisruptionBudget/;
 
 export type Head = { status: number; retryAfter: string | null };
 
-/**
- * `body` is the parsed JSON, `undefined` if it is none.
- */
+/** `body`: the parsed JSON, `undefined` if it is not JSON. */
 export function judgeAnswer(head: Head, body: unknown, wallMs: number): KubeAnswer {
   const { status } = head;
   if (status >= 200 && status < 300) return judgeSuccess(status, body);
@@ -95,7 +93,7 @@ export function judgeAnswer(head: Head, body: unknown, wallMs: number): KubeAnsw
 
 function isDoubtful(status: number, said: Status | null): boolean {
   if (said !== null && readAdmission(said.message) !== null) return false;
-  // 408 and 504 are also what a proxy says that did not wait for the end.
+  // Also sent by a proxy that did not wait for the end.
   if (status === 408 || status === 504) return true;
   if (said !== null && DOUBTFUL.has(said.reason)) return true;
   if (status < 500) return false;
@@ -103,7 +101,7 @@ function isDoubtful(status: number, said: Status | null): boolean {
   return said.reason === "" && !TWO_BUDGETS.test(said.message);
 }
 
-/** A body that cannot be read may hide a success of which we need the content. */
+/** An unreadable body may hide a success whose content is needed. */
 function judgeSuccess(status: number, body: unknown): KubeAnswer {
   if (body === undefined) {
     return { kind: "lost", message: `HTTP ${status} with a body that is no JSON` };

@@ -1,25 +1,22 @@
 /**
- * The port to a Kubernetes API server: one call, one watch, and closed unions for their results.
- * All other Kubernetes code uses these two functions, so it runs unchanged on a real server
- * (`client.ts`) and on the one in memory (docs/reference/kubernetes.md).
+ * The port to a Kubernetes API server: one call, one watch, and closed unions of their results, so
+ * that all other code runs on a real server (`client.ts`) and on the one in memory
+ * (docs/reference/kubernetes.md).
  */
 import type { V1DeleteOptions } from "@kubernetes/client-node";
 
-/** An object of the API in JSON, where an instant is text. */
+/** An API object in JSON, where instants are text. */
 export type Sent<T> = T extends Date ? string : T extends object ? SentFields<T> : T;
 type SentFields<T> = { [K in keyof T]: Sent<T[K]> };
 
-/** Ends the object of this UID, and no other one of its name. */
+/** Deletes the object of this UID only. */
 export const deleteOptions = (uid: string): Sent<V1DeleteOptions> => ({
   apiVersion: "v1",
   kind: "DeleteOptions",
   preconditions: { uid },
 });
 
-/**
- * Who goes first when the server is short of room: cordons outrank evictions, and those outrank
- * what is only told. Reads are not held back by us.
- */
+/** Priorities of writes when the rate is limited: cordon, evict, status. Reads are not limited. */
 export const LANES = ["read", "cordon", "evict", "status"] as const;
 export type Lane = (typeof LANES)[number];
 
@@ -34,20 +31,20 @@ export const PATCH = {
 
 export type KubeRequest = {
   verb: KubeVerb;
-  /** `/api/v1/nodes/gpu-17/status`; every segment is already percent-encoded. */
+  /** `/api/v1/nodes/gpu-17/status`, percent-encoded. */
   path: string;
   query?: Readonly<Record<string, string>>;
-  /** Of a patch; every other body is JSON. */
+  /** Of a patch; other bodies are JSON. */
   contentType?: (typeof PATCH)[keyof typeof PATCH];
   body?: unknown;
   /** From the first byte to the last; a call that takes longer is `lost`. */
   timeoutMs: number;
   lane: Lane;
-  /** Pool of the node that it is about, for the count of writes. */
+  /** Pool of the node, for the count of writes. */
   pool?: string | null;
   /**
-   * Asked directly before the first byte, by whoever made the request wait: `false` = its reason
-   * has passed meanwhile, and it is answered as a write that got no turn.
+   * Called directly before sending by each layer that made the request wait: `false`: its reason
+   * has passed, and it is answered as not sent.
    */
   isWanted?: () => boolean;
 };
@@ -68,7 +65,7 @@ export type KubeAnswer =
       /** `Retry-After` or `details.retryAfterSeconds`. */
       retryAfterMs: number | null;
     }
-  /** Nobody knows whether it was done: no connection, no answer in time, 5xx without a Status. */
+  /** The outcome is unknown: no connection, no answer in time, 5xx without a Status. */
   | { kind: "lost"; message: string };
 
 export type WatchEvent = {
@@ -77,9 +74,9 @@ export type WatchEvent = {
 };
 
 export type WatchEnd =
-  /** The time that was asked for is over, or the server closed the stream in order. */
+  /** The requested time is over, or the server closed the stream in order. */
   | { kind: "ended" }
-  /** The resource version is too old (410, as status or inside the stream): list again. */
+  /** The resource version is too old (410, as status or in the stream): list again. */
   | { kind: "expired" }
   | { kind: "refused"; status: number; message: string; retryAfterMs: number | null }
   | { kind: "lost"; message: string };

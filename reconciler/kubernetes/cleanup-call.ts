@@ -1,6 +1,5 @@
 /**
- * The calls of a clean-up and what their answers mean: the kubelet's lease, the pods that are left,
- * the deletion.
+ * The calls of a clean-up and what their answers mean: lease, remaining pods, deletion.
  */
 import type { V1Lease, V1LeaseSpec } from "@kubernetes/client-node";
 import { readAdmission } from "./admission.ts";
@@ -12,7 +11,7 @@ import { LEASE_NAMESPACE } from "./permission.ts";
 import { readInstantMs, readList, readObject } from "./read-field.ts";
 import { isWorkload, readPod } from "./read-pod.ts";
 
-/** `renewedAt`: wall milliseconds of the kubelet's clock; `null` = never renewed. */
+/** `renewedAt`: wall milliseconds of the kubelet's clock; `null`: never renewed. */
 export async function readLease(
   api: KubeApi,
   name: string,
@@ -30,13 +29,12 @@ export async function readLease(
   return isNone ? { kind: "none" } : failed(failureOf(answer));
 }
 
-/** A page is enough: the question is whether there are any. */
+/** One page is enough to know whether there are any. */
 const PODS_PAGE = 500;
 
 /**
- * Pods that still count as running there. A mirror pod is the kubelet's own shadow and goes with
- * the Node, as does a DaemonSet's, which mostly tolerates every taint and would be waited for in
- * vain; a finished one holds nothing.
+ * Pods that count as running there. Mirror pods and pods of DaemonSets, which mostly tolerate every
+ * taint, go with the Node; finished pods hold nothing.
  */
 export async function countPodsLeft(
   api: KubeApi,
@@ -59,7 +57,7 @@ export async function countPodsLeft(
   return { kind: "counted", pods: pods.length };
 }
 
-/** Gone is gone: 404, and 409 when the UID is another machine's. */
+/** Also `gone` after 404, and after 409: the UID is another machine's. */
 export async function deleteNode(
   api: KubeApi,
   name: string,

@@ -1,13 +1,9 @@
 /**
- * Removes what Kubernetes still knows of a machine that its cloud has confirmed gone: first its
- * kubelet must have fallen silent, then its pods are removed, then the Node object
- * (docs/reference/kubernetes.md#node-removal). Deleting the Node of a running machine would free
- * the identity of StatefulSet pods that still run there, so a lease that is renewed stops the
- * removal and raises an alarm.
- *
- * Level-triggered and idempotent: each call of `tend` passes the complete list, and the next call
- * is the retry. A deletion carries the UID, so a machine that returned under the old name is not
- * affected.
+ * Removes the pods and then the Node object of a machine that its cloud confirms gone, once its
+ * kubelet is silent (docs/reference/kubernetes.md#node-removal). Deleting the Node of a running
+ * machine would free the identity of StatefulSet pods that still run there, so a renewed lease
+ * stops the removal and raises an alarm. Level-triggered: each call of `tend` passes the complete
+ * list and is the retry. A deletion carries the UID, which spares a new machine of the same name.
  */
 import type { NodeId } from "../../schema/id.ts";
 import type { Log } from "../core/clock.ts";
@@ -21,40 +17,37 @@ import { changeTaints, OUT_OF_SERVICE_TAINT } from "./taint.ts";
 export type EndedNode = { node: NodeId; name: string; uid: string; pool: string | null };
 
 const IN_FLIGHT = 8;
-/** Renewed each 10 s; after 40 s the node controller gives the node up (Kubernetes, "Leases"). */
+/** Renewed each 10 s; after 40 s the node controller marks the node (Kubernetes, "Leases"). */
 const LEASE_MS = 40_000;
-/**
- * Our clock and the kubelet's may differ, so the lease must also stand still while we look: two
- * renewals long.
- */
+/** Clocks may differ, so the lease must also stay unchanged for two renewals of our clock. */
 const STILL_MS = 20_000;
-/** How long the pods get after the out-of-service taint, before the garbage collector has them. */
+/** Time for the pods to end after the out-of-service taint, before the Node is deleted. */
 const PODS_MS = 120_000;
 const POLL_MS = 5_000;
 /**
- * A kubelet that spoke is asked about again after so long, ever more rarely while it goes on: a
- * person has been told. It must then be silent for 40 s.
+ * Pause after a renewed lease, growing while renewals continue: the alarm was raised. The kubelet
+ * must then be silent for 40 s.
  */
 const DOUBT_MS = 10_000;
 const DOUBT_MAX_MS = 30_000;
-/** A Node that is gone and still told: the cache lags, or another one of its name is there. */
+/** Pause for a Node that is gone and still passed: the cache lags, or its name is in use. */
 const DONE_MS = 60_000;
 const BACKOFF_MAX_MS = 300_000;
-/** For people; an object rarely has more than two. */
+/** Named in a message; an object rarely has more than two. */
 const FINALIZERS_MAX = 5;
 
 type Case = {
   target: EndedNode;
   notBeforeMs: number;
   failures: number;
-  /** The lease as it was first seen, and since when it has not changed, on our own clock. */
+  /** The lease, and since when it is unchanged on our monotonic clock. */
   lease: { renewedAt: number | null; sinceMs: number } | null;
   taintedAtMs: number | null;
   doubt: string | null;
-  /** How often in a row its kubelet spoke. */
-  spoke: number;
+  /** Consecutive looks with a renewed lease. */
+  renewals: number;
   trouble: string | null;
-  /** For what it waits in the ordinary course. */
+  /** What it waits for in the ordinary course. */
   waits: string;
 };
 
@@ -68,48 +61,34 @@ export class Cleanup {
   }
 
   /**
-   * Starts what is due and returns. `ended` is every Node whose instance is confirmed gone and
-   * whose object is still there; what is not told any more is forgotten.
+   * Starts what is due and returns. `ended`: every Node whose instance is confirmed gone and whose
+   * object exists; others are forgotten.
    */
   tend(ended: readonly EndedNode[]): void {
     const now = this.#ports.clock.monoMs();
-    const told = new Set(ended.map(({ uid }) => uid));
-    for (const uid of this.#cases.keys()) if (!told.has(uid)) this.#cases.delete(uid);
+    const named = new Set(ended.map(({ uid }) => uid));
+    for (const uid of this.#cases.keys()) if (!named.has(uid)) this.#cases.delete(uid);
     for (const target of ended) {
-      let one = this.#cases.get(target.uid);
-      if (one === undefined) {
-        one = {
-          target,
-          notBeforeMs: now,
-          failures: 0,
-          lease: null,
-          taintedAtMs: null,
-          doubt: null,
-          spoke: 0,
-          trouble: null,
-          waits: "its removal begins",
-        };
-        this.#cases.set(target.uid, one);
-      }
-      const due = one;
-      due.target = target;
-      if (now >= due.notBeforeMs) this.#queue.add(target.uid, () => this.#work(due));
+      const one = this.#cases.get(target.uid) ?? openCase(target, now);
+      this.#cases.set(target.uid, one);
+      one.target = target;
+      if (now >= one.notBeforeMs) this.#queue.add(target.uid, () => this.#work(one));
     }
   }
 
-  /** The cloud says that it is gone, and its kubelet speaks. One line a Node. */
+  /** Nodes whose kubelet is alive although the cloud reports the machine gone, a line each. */
   doubts(): string[] {
     return [...this.#cases.values()].flatMap(({ doubt }) => (doubt === null ? [] : [doubt]));
   }
 
-  /** Why a Node is still there for another reason. One line a Node. */
+  /** Other reasons why Nodes remain, a line each. */
   troubles(): string[] {
     return [...this.#cases.values()].flatMap(({ target, trouble }) =>
       trouble === null ? [] : [`${target.name}: ${trouble}`],
     );
   }
 
-  /** Why the object with this UID is still there; `null` = it is not to be removed. */
+  /** Why the object with this UID still exists; `null`: it is not to be removed. */
   reason(uid: string): string | null {
     const one = this.#cases.get(uid);
     if (one === undefined) return null;
@@ -152,15 +131,15 @@ export class Cleanup {
       one.taintedAtMs ??= this.#ports.clock.monoMs();
       return this.#again(one, POLL_MS, `pods that are bound to it have not ended: ${left.pods}`);
     }
-    // Between the answers the request may have gone: the machine, or its record, came back.
+    // The machine, or its record, may have come back meanwhile.
     if (this.#cases.get(uid) !== one) return;
     const gone = await deleteNode(this.#ports.api, name, uid, pool);
     if (gone.kind === "failed") return this.#fail(one, gone);
-    // A finalizer may hold it there: the next look tells.
+    // A finalizer may keep it; the next look finds out.
     this.#again(one, POLL_MS, "its deletion was asked for");
   }
 
-  /** It lives after all: what we wrote would keep everything off it, and end what starts there. */
+  /** The machine is alive: our taint would keep work off it and end what starts there. */
   async #takeBack(one: Case, live: KubeNode): Promise<void> {
     const { name, uid, pool } = one.target;
     const at = { name, uid, pool, cached: live, lane: "evict" as const };
@@ -171,7 +150,7 @@ export class Cleanup {
     this.#again(one, DOUBT_MS);
   }
 
-  /** `true`, or after how many milliseconds to look again, or why nobody can tell. */
+  /** `true`, milliseconds until the next look, or why the lease cannot be read. */
   async #isSilent(one: Case): Promise<true | number | Failed> {
     const { clock, log } = this.#ports;
     const { name, pool, node } = one.target;
@@ -180,23 +159,23 @@ export class Cleanup {
     if (lease.kind === "failed") return lease;
     const now = clock.monoMs();
     const before = one.lease;
-    if (before === null || before.renewedAt !== lease.renewedAt)
-      one.lease = { renewedAt: lease.renewedAt, sinceMs: now };
-    if (before !== null && before.renewedAt !== lease.renewedAt) {
+    const isRenewed = before?.renewedAt !== lease.renewedAt;
+    if (isRenewed) one.lease = { renewedAt: lease.renewedAt, sinceMs: now };
+    if (before !== null && isRenewed) {
       const speaks = `the kubelet of ${name} renews its lease`;
       const doubt = `the cloud says that ${node} is gone, and ${speaks}`;
       if (one.doubt === null) {
-        const told = { node, kube_node: name, reason: doubt };
-        log("error", "kubelet of a terminated machine is alive", told);
+        const about = { node, kube_node: name, reason: doubt };
+        log("error", "kubelet of a terminated machine is alive", about);
       }
       one.doubt = doubt;
-      one.spoke += 1;
-      return Math.min(DOUBT_MAX_MS, DOUBT_MS * 2 ** Math.min(one.spoke - 1, 8));
+      one.renewals += 1;
+      return Math.min(DOUBT_MAX_MS, DOUBT_MS * 2 ** Math.min(one.renewals - 1, 8));
     }
     const stillMs = now - (one.lease?.sinceMs ?? now);
     if (one.doubt !== null && stillMs < LEASE_MS) return DOUBT_MS;
     const agedMs = lease.renewedAt === null ? LEASE_MS : clock.wallMs() - lease.renewedAt;
-    // A lease from our future says only that the clocks differ.
+    // A renewal in our future only shows that the clocks differ.
     const isFresh = agedMs < LEASE_MS && agedMs > -LEASE_MS;
     if (isFresh && stillMs < LEASE_MS)
       return Math.min(DOUBT_MS, Math.max(1_000, LEASE_MS - agedMs));
@@ -205,7 +184,7 @@ export class Cleanup {
 
   #believe(one: Case): true {
     one.doubt = null;
-    one.spoke = 0;
+    one.renewals = 0;
     return true;
   }
 
@@ -213,12 +192,12 @@ export class Cleanup {
     return taintedAtMs !== null && this.#ports.clock.monoMs() - taintedAtMs >= PODS_MS;
   }
 
-  /** Its deletion has begun, and only others can end it. */
+  /** Its deletion has begun and waits for other clients. */
   #held(one: Case, finalizers: readonly string[]): void {
     const named = finalizers.slice(0, FINALIZERS_MAX).join(", ");
     const by = named === "" ? "the API server" : `the finalizer ${named}`;
     const message = `its deletion has begun and waits for ${by}`;
-    this.#tell(one, message);
+    this.#warn(one, message);
     one.doubt = null;
     one.trouble = message;
     one.notBeforeMs = this.#ports.clock.monoMs() + DOUBT_MAX_MS;
@@ -241,13 +220,18 @@ export class Cleanup {
     const waitMs = backoffMs(one.failures, POLL_MS, BACKOFF_MAX_MS, random);
     one.failures += 1;
     one.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, waitMs);
-    this.#tell(one, message);
+    this.#warn(one, message);
     one.trouble = message;
   }
 
-  #tell({ target, trouble }: Case, reason: string): void {
+  #warn({ target, trouble }: Case, reason: string): void {
     if (trouble === reason) return;
     const about = { node: target.node, kube_node: target.name, reason };
     this.#ports.log("warn", "Node object of a terminated machine remains", about);
   }
 }
+
+const openCase = (target: EndedNode, notBeforeMs: number): Case => ({
+  ...{ target, notBeforeMs, failures: 0, renewals: 0, waits: "its removal begins" },
+  ...{ lease: null, taintedAtMs: null, doubt: null, trouble: null },
+});

@@ -1,10 +1,9 @@
 /**
- * The port to an API server over Bun's `fetch` with TLS stated for each call
+ * The API server port over Bun's `fetch` with TLS options on each call
  * (docs/reference/runtime.md#http, the stock client loses the client certificate on some versions).
- * Every call and every watch ends by itself: Bun's own time limit is off, because it would end a
- * quiet watch after six minutes, and timers of ours stand in its place. A PATCH or POST is sent
- * once; a DELETE whose kept connection turns out to be dead is sent again by Bun, which its UID
- * precondition makes harmless (measured, 1.4.5).
+ * Our timers limit every call and watch: Bun's own limit would end a quiet watch after six minutes
+ * and is off. A PATCH or POST is sent once; Bun repeats a DELETE whose kept-alive connection is
+ * dead, which its UID precondition makes harmless (measured, 1.4.5).
  *
  * Adapter: the network.
  */
@@ -17,15 +16,15 @@ import { LineSplitter, parseWatchLine, refusedWatch } from "./watch-stream.ts";
 
 export type ClientPorts = {
   clock: Clock;
-  /** Once for each write, when its end is known. `resource` is `nodes`, `pods/eviction` … */
+  /** Called for each write when its outcome is known; `resource` is `nodes`, `pods/eviction` … */
   count: (verb: KubeVerb, resource: string, pool: string | null, outcome: Outcome) => void;
   userAgent: string;
 };
 export type Outcome = KubeAnswer["kind"];
 
 /**
- * Calls at once; watches come on top, and there are a handful. More than this gains nothing: the
- * server answers 60 writes in some 20 ms, which is well over what the limiter lets through.
+ * Concurrent calls, besides a handful of watches. The server answers 60 writes in some 20 ms, well
+ * over what the limiter allows.
  */
 const CALLS_MAX = 60;
 /** A page of 500 pods with long specifications is some 10 MiB. */
@@ -70,21 +69,21 @@ class Client implements KubeApi {
     return answer;
   }
 
-  /** The wait for a connection is inside the limit: nothing may be sent after its time. */
+  /** The time limit includes the wait for a connection: nothing is sent after it. */
   async #timed(request: KubeRequest): Promise<KubeAnswer> {
     const { clock } = this.#ports;
     const startedMs = clock.monoMs();
     const stop = new AbortController();
     const late = Promise.withResolvers<KubeAnswer>();
-    const giveUp = (message: string) => {
+    const cancelWith = (message: string) => {
       late.resolve({ kind: "lost", message });
       stop.abort();
     };
-    const onClose = () => giveUp("the client is closed");
+    const onClose = () => cancelWith("the client is closed");
     this.#closing.signal.addEventListener("abort", onClose);
     if (this.#closing.signal.aborted) onClose();
     const cancel = clock.after(request.timeoutMs, () => {
-      giveUp(`no answer in ${request.timeoutMs} ms`);
+      cancelWith(`no answer in ${request.timeoutMs} ms`);
     });
     try {
       if (!(await this.#gate.enter(stop.signal))) {
@@ -105,7 +104,7 @@ class Client implements KubeApi {
     }
   }
 
-  /** 401 is the one answer after which the request certainly was not done and trying is right. */
+  /** Repeats a request once after 401: it was certainly not done, and credentials are renewed. */
   async #twice(request: KubeRequest, signal: AbortSignal): Promise<KubeAnswer> {
     const query = new URLSearchParams(request.query).toString();
     const ask: Ask = {
@@ -123,7 +122,7 @@ class Client implements KubeApi {
   async #once(ask: Ask, signal: AbortSignal): Promise<KubeAnswer> {
     try {
       const response = await this.#fetch(ask, signal);
-      const text = await readBody(response, BODY_BYTES_MAX);
+      const text = await readBody(response);
       if (text === null) {
         return { kind: "lost", message: `HTTP ${response.status} with more than 64 MiB` };
       }
@@ -147,7 +146,7 @@ class Client implements KubeApi {
       ...(body === null ? {} : { body }),
       tls,
       signal,
-      // A redirect would carry the credentials to another place.
+      // A redirect would send the credentials to another server.
       redirect: "manual",
       timeout: false,
     });
@@ -161,8 +160,7 @@ class Client implements KubeApi {
   ): Promise<WatchEnd> {
     const stop = new AbortController();
     const over = Promise.withResolvers<WatchEnd>();
-    const end = (why: WatchEnd) => over.resolve(why);
-    const onAbort = () => end({ kind: "ended" });
+    const onAbort = () => over.resolve({ kind: "ended" });
     const signals = [options.signal, this.#closing.signal];
     for (const signal of signals) signal.addEventListener("abort", onAbort);
     if (signals.some((signal) => signal.aborted)) onAbort();
@@ -170,13 +168,13 @@ class Client implements KubeApi {
     const heard = () => {
       cancel();
       cancel = this.#ports.clock.after(options.silenceMs, () => {
-        end({ kind: "lost", message: `silent for ${options.silenceMs} ms` });
+        over.resolve({ kind: "lost", message: `silent for ${options.silenceMs} ms` });
       });
     };
     heard();
     let isOver = false;
     const hear = (event: WatchEvent) => {
-      // After the end nothing may arrive any more: the caller has moved on.
+      // Nothing may arrive after the end: the caller has moved on.
       if (!isOver) take(event);
     };
     try {
@@ -219,8 +217,8 @@ class Client implements KubeApi {
     const { status, headers } = response;
     const wallMs = this.#ports.clock.wallMs();
     const retryAfter = headers.get("retry-after");
-    const body = parseBody((await readBody(response, BODY_BYTES_MAX)) ?? "");
-    // A success that is no stream (a proxy's page) is as little a watch as an error is.
+    const body = parseBody((await readBody(response)) ?? "");
+    // A success that is no stream, such as a proxy's page.
     if (status < 300) return { kind: "lost", message: `HTTP ${status} in place of a watch` };
     const answer = judgeAnswer({ status, retryAfter }, body, wallMs);
     if (answer.kind === "refused") {
@@ -238,7 +236,7 @@ type Reader = {
   cancel(): Promise<void>;
 };
 
-/** What `take` throws is a bug and ends the watch as one; what the stream throws is a lost line. */
+/** An error of the stream is `lost`; an exception of `take` is a bug and propagates. */
 async function readWatch(
   reader: Reader,
   take: (event: WatchEvent) => void,
@@ -262,8 +260,8 @@ async function readWatch(
   }
 }
 
-/** The text of a body; `null` if it is longer than `bytesMax`. Rejects if it breaks off. */
-async function readBody(response: Response, bytesMax: number): Promise<string | null> {
+/** The text of a body; `null` if it is longer than `BODY_BYTES_MAX`. Rejects if it breaks off. */
+async function readBody(response: Response): Promise<string | null> {
   if (response.body === null) return "";
   const reader = response.body.getReader();
   const chunks: Uint8Array[] = [];
@@ -272,7 +270,7 @@ async function readBody(response: Response, bytesMax: number): Promise<string | 
     const { done, value } = await reader.read();
     if (done) break;
     bytes += value.byteLength;
-    if (bytes > bytesMax) {
+    if (bytes > BODY_BYTES_MAX) {
       await reader.cancel();
       return null;
     }
@@ -281,7 +279,7 @@ async function readBody(response: Response, bytesMax: number): Promise<string | 
   return Buffer.concat(chunks).toString("utf8");
 }
 
-/** `undefined` if it is no JSON; an empty body is `null`. */
+/** `undefined` if it is not JSON; `null` for an empty body. */
 function parseBody(text: string): unknown {
   if (text === "") return null;
   try {
@@ -291,7 +289,7 @@ function parseBody(text: string): unknown {
   }
 }
 
-/** `/api/v1/namespaces/a/pods/b/eviction` is about `pods/eviction`. */
+/** `pods/eviction` of `/api/v1/namespaces/a/pods/b/eviction`. */
 export function resourceOf(path: string): string {
   const parts = path.split("/").filter((part) => part !== "");
   let rest = parts.slice(parts[0] === "apis" ? 3 : 2);
@@ -304,7 +302,7 @@ const EXPLAINED_MAX = 300;
 
 function explain(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause).slice(0, EXPLAINED_MAX);
-  // Bun adds the address and advice for programmers behind the first sentence.
+  // Bun appends the address and advice for programmers.
   const message = cause.message.replace(/\.? (?:fetching "|For more information).*$/s, "");
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
   const shown = code === "" || message.startsWith(code) ? message : `${code}: ${message}`;

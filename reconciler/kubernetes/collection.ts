@@ -1,7 +1,7 @@
 /**
- * The objects of one collection as a list, a watch and the answers to our own writes tell them
- * together, in whatever order those arrive. Of one object the newest version stays; what the watch
- * has overtaken is not brought back. Pure but for its memory.
+ * Merges one collection's objects from lists, watch events and the answers to our own writes, in
+ * any order. The newest version of an object stays; a deletion that the watch has passed is not
+ * undone. Pure except for its memory.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { WatchEvent } from "./api.ts";
@@ -11,9 +11,9 @@ import { type Identity, readIdentity, readObject } from "./read-field.ts";
 export type Item = Identity & { namespace?: string };
 
 export type CollectionOptions<T extends Item> = {
-  /** What is kept of an object; `null` = nobody. */
+  /** What is kept of an object; `null`: it is ignored. */
   read: (json: unknown) => T | null;
-  /** After each change, when it can be read already. `null` = was not, or is no longer, there. */
+  /** Called after each change. `null`: the object did not, or does no longer, exist. */
   changed: (before: T | null, after: T | null) => void;
 };
 
@@ -26,7 +26,7 @@ export class Collection<T extends Item> {
   #items = new Map<string, T>();
   #version = 0;
   #seen = "";
-  /** Keys that `ingest` touched while a list is on its way: it may be older. */
+  /** Keys that `ingest` wrote while a list is in flight, which may be older. */
   #touched: Set<string> | null = null;
 
   constructor(options: CollectionOptions<T>) {
@@ -42,7 +42,7 @@ export class Collection<T extends Item> {
     return this.#items.size;
   }
 
-  /** Every change up to this version is in here; empty = only a list can tell. */
+  /** All changes up to this version are included; empty: a list is needed. */
   get seen(): string {
     return this.#seen;
   }
@@ -55,17 +55,17 @@ export class Collection<T extends Item> {
     return this.#items.get(key);
   }
 
-  /** The next thing to come is a list. */
+  /** The next read must be a list. */
   forgetSeen(): void {
     this.#seen = "";
   }
 
-  /** A list is asked for now; `replace` will bring it. */
+  /** A list is requested now; `replace` takes it. */
   beginList(): void {
     this.#touched = new Set();
   }
 
-  /** A whole list takes the place of everything but what was learnt since it began. */
+  /** Replaces everything by a complete list, except for newer own writes since `beginList`. */
   replace(items: readonly T[], seen: string): void {
     const touched = this.#touched ?? new Set<string>();
     this.#touched = null;
@@ -74,7 +74,7 @@ export class Collection<T extends Item> {
     const after = new Map(items.map((item) => [keyOf(item), item]));
     for (const key of touched) {
       const held = before.get(key);
-      // Of the list's state and ours, written while the list was read, the newer one stays.
+      // The newer one of the list's state and our own write stays.
       const than = after.get(key)?.resourceVersion ?? seen;
       if (held !== undefined && isNewer(held.resourceVersion, than)) after.set(key, held);
     }
@@ -108,12 +108,12 @@ export class Collection<T extends Item> {
     }
   }
 
-  /** The answer to our own write, if it is newer than what is held. */
+  /** Takes the answer to our own write, if it is newer than the copy. */
   ingest(item: T): void {
     const key = keyOf(item);
     const held = this.#items.get(key);
     if (held === undefined) {
-      // The watch is past it and holds nothing: it was deleted since.
+      // The watch has passed this version, so the object was deleted since.
       if (this.#seen === "" || !isNewer(item.resourceVersion, this.#seen)) return;
     } else if (!isNewerItem(item, held)) return;
     this.#touched?.add(key);
@@ -137,12 +137,12 @@ export class Collection<T extends Item> {
     const key = keyOf(item);
     const held = this.#items.get(key);
     if (held === undefined) return;
-    // A successor of the same name that we made ourselves stays.
+    // A successor of the same name that we created stays.
     if (held.uid !== item.uid && isNewerItem(held, item)) return;
     this.#drop(key, held);
   }
 
-  /** The last state of an object may be one that `read` refuses; its UID is enough to find it. */
+  /** `read` may refuse the last state of an object; the UID is enough to find it. */
   #deletedUnread(object: unknown): void {
     const identity = readIdentity(readObject(readObject(object)["metadata"]));
     if (identity === null) return;

@@ -1,7 +1,7 @@
 /**
- * Where the API server is and who we are there: an explicit kubeconfig, else the service account of
- * the pod we run in, else `KUBECONFIG`, else (only if Kubernetes is asked for) `~/.kube/config`.
- * Nothing found is no error while Kubernetes is optional; something named and unusable always is.
+ * Finds the API server and our credentials: an explicit kubeconfig, else the service account of our
+ * pod, else `KUBECONFIG`, else (only with `enabled: true`) `~/.kube/config`. Finding none is an
+ * error unless Kubernetes is optional; a named but unusable one always is.
  *
  * Adapter: reads kubeconfig, token and certificate files; the clock is the real one by default.
  */
@@ -18,15 +18,15 @@ import type { Choice, KubeconfigFile } from "./kubeconfig.ts";
 import { isLoopback } from "../../schema/loopback.ts";
 
 export type Transport = {
-  /** URL of the server, without a slash at its end. */
+  /** URL of the server, without a trailing slash. */
   server: string;
-  /** For people: the context's name, or `in-cluster`. */
+  /** For display: the context's name, or `in-cluster`. */
   name: string;
-  /** Rejects with a message without secrets if no credential can be had. */
+  /** Rejects with a message without secrets if there is no credential. */
   headers(): Promise<Record<string, string>>;
   /** Like `headers`. */
   tls(): Promise<TransportTls>;
-  /** The server answered 401: credentials are read, or asked for, again. */
+  /** The server answered 401: renews the credentials. */
   refresh(): void;
 };
 
@@ -38,7 +38,7 @@ export type TransportSettings = {
 
 export type OpenedTransport =
   | { kind: "off" }
-  /** Nothing here speaks of Kubernetes, and nobody asked for it. */
+  /** Optional, and none was found. */
   | { kind: "absent" }
   | { kind: "failed"; message: string }
   /** `warnings` are for the log and `doctor`. */
@@ -49,13 +49,13 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Replaced in tests. */
 export type TransportPorts = { clock: Clock; root: string; homeFolder: string };
 
-/** The name of the way that a pod has. */
+/** `Transport.name` with the service account of a pod. */
 export const IN_CLUSTER = "in-cluster";
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** The largest kubeconfigs hold some hundred clusters with inline certificates. */
 const KUBECONFIG_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Never rejects. Reads files, starts nothing and asks nobody. */
+/** Never rejects. Reads files; starts no process and sends nothing. */
 export async function openTransport(
   settings: TransportSettings,
   env: Environment,
@@ -69,7 +69,7 @@ export async function openTransport(
   };
   const { kubeconfig, context } = settings;
   if (kubeconfig !== null) return openKubeconfig([expand(kubeconfig, ports)], settings, env, ports);
-  // A pod has one cluster and no contexts: who names a context means a file.
+  // A service account has no contexts, so a named context means a file.
   if (context === null && (await isInCluster(env, ports))) return openInCluster(env, ports);
   const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
   if (listed.length > 0) return openKubeconfig(listed, settings, env, ports);
@@ -97,10 +97,7 @@ async function isInCluster(env: Environment, ports: TransportPorts): Promise<boo
   return Boolean(named) && (await isFile(`${ports.root}${SERVICE_ACCOUNT}/token`));
 }
 
-/**
- * `paths` are merged; one that does not exist is passed over, as kubectl does with `KUBECONFIG`,
- * unless none exists.
- */
+/** Merges `paths`; missing files are skipped, as in kubectl, unless all are missing. */
 async function openKubeconfig(
   paths: readonly string[],
   settings: TransportSettings,
@@ -142,7 +139,7 @@ async function readText(path: string): Promise<ReadText> {
   }
 }
 
-/** The namespace of the pod that this process runs in; `null` = no file says it. */
+/** The namespace of our pod; `null`: not in a pod. */
 export async function ownNamespace(folder = SERVICE_ACCOUNT): Promise<string | null> {
   const text = await readFile(join(folder, "namespace"), "utf8").catch(() => "");
   return text.trim() || null;
@@ -161,20 +158,24 @@ async function openInCluster(env: Environment, ports: TransportPorts): Promise<O
   config.loadFromCluster(ports.root);
   const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
   if (cluster === null || user === null) return { kind: "absent" };
-  // The library speaks plain http on the ports 80, 8001 and 8080; client-go never does.
+  // The library uses plain http on the ports 80, 8001 and 8080; client-go never does.
   const choice = { cluster: { ...cluster, server }, user, exec: null, impersonate: {} };
   return openChoice({ context: IN_CLUSTER, ...choice }, env, ports);
 }
 
-async function openChoice(choice: Choice, env: Environment, ports: TransportPorts) {
+async function openChoice(
+  choice: Choice,
+  env: Environment,
+  ports: TransportPorts,
+): Promise<OpenedTransport> {
   const { context, cluster, user, exec, impersonate } = choice;
   const files = openFiles(cluster, user, ports.clock);
   try {
-    // Only what lies in files is tried: a plugin may need the network, and says so in each call.
+    // Only files are checked here: a plugin may need the network and reports errors in each call.
     const { tls } = await files.current();
     const info = exec?.provideClusterInfo ? clusterInfo(cluster, tls.ca) : null;
     const plugin = exec && openPlugin(exec, info, env, ports.clock);
-    // A plugin's answer outranks what is written beside it.
+    // A plugin's answer takes precedence over the static credentials.
     const transport: Transport = {
       server: cluster.server,
       name: context,
@@ -191,19 +192,14 @@ async function openChoice(choice: Choice, env: Environment, ports: TransportPort
         plugin?.refresh();
       },
     };
-    const opened: OpenedTransport = {
-      kind: "ok",
-      transport,
-      warnings: warningsOf(context, cluster),
-    };
-    return opened;
+    return { kind: "ok", transport, warnings: warningsOf(context, cluster) };
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
-    return { kind: "failed" as const, message };
+    return { kind: "failed", message };
   }
 }
 
-/** What a plugin is told that asks for `provideClusterInfo`. */
+/** For a plugin with `provideClusterInfo`. */
 function clusterInfo({ server, skipTLSVerify, tlsServerName }: Cluster, ca: string | undefined) {
   return {
     server,
@@ -228,7 +224,7 @@ function warningsOf(context: string, { server, skipTLSVerify }: Cluster): string
   return warnings;
 }
 
-/** Files and plugins age in real time; only tests step another clock. */
+/** Files and plugins age in real time, except in tests. */
 export const REAL_CLOCK: Clock = {
   wallMs: () => Date.now(),
   monoMs: () => performance.now(),

@@ -1,7 +1,7 @@
 /**
- * Credentials for an API server, renewed while they are used. `@kubernetes/client-node` reads the
- * files and applies them; when it is asked again is decided here. Version 1.4.0 reads every file at
- * each call but keeps a token for a minute, even a refused one, and takes an empty one for none.
+ * Renews the credentials for an API server. `@kubernetes/client-node` reads and applies the files;
+ * this decides when. Version 1.4.0 reads all files at each call, but caches a token for a minute,
+ * even a refused one, and treats an empty one as absent.
  *
  * Adapter: reads token and certificate files.
  */
@@ -20,18 +20,18 @@ export type TransportTls = {
 };
 
 export type Credential = { headers: Record<string, string>; tls: TransportTls };
-/** `endsAt` is wall milliseconds, `null` if nothing says when it ends. */
+/** `endsAt`: wall milliseconds; `null`: unknown. */
 export type Held = { credential: Credential; endsAt: number | null };
 
-/** `everyMs`: held no longer than this. `pauseMs`: the least time between two attempts. */
+/** `everyMs`: renewal period. `pauseMs`: least time between two attempts. */
 export type Pace = { everyMs: number; pauseMs: number };
 
-/** A credential is renewed this long before it ends, so that none ends on its way. */
+/** Renewal before the end, so that no credential expires in flight. */
 const EARLY_MS = 10_000;
 
 /**
- * Asks when nothing is held, when what is held is old or about to end, and after a refusal. What
- * has not ended yet stays in use while asking fails.
+ * Caches a credential and renews it when it is old, about to expire or refused. A credential that
+ * has not expired stays in use while renewal fails.
  */
 export class Renewed {
   readonly #ask: () => Promise<Held>;
@@ -43,14 +43,14 @@ export class Renewed {
   #isRefused = false;
   #asking: Promise<void> | null = null;
 
-  /** `ask` rejects with an error that names what is wrong and holds no secret. */
+  /** `ask` rejects with an error that names the problem without secrets. */
   constructor(ask: () => Promise<Held>, clock: Clock, pace: Pace) {
     this.#ask = ask;
     this.#clock = clock;
     this.#pace = pace;
   }
 
-  /** Rejects as `ask` does. All callers during one attempt get its result. */
+  /** Rejects as `ask` does. Concurrent callers share one attempt. */
   async current(): Promise<Credential> {
     if (this.#asking === null && this.#isDue()) {
       this.#asking = this.#renew().finally(() => {
@@ -88,12 +88,12 @@ export class Renewed {
   }
 }
 
-/** Projected tokens and certificates rotate in place; a minute is what client-go takes. */
+/** Projected tokens and certificates rotate in place; client-go reads them each minute. */
 const FILES: Pace = { everyMs: 60_000, pauseMs: 0 };
-/** A certificate chain is a few KiB; anything of this size was named by mistake. */
+/** A certificate chain is a few KiB. */
 const FILE_BYTES_MAX = 1024 * 1024;
 
-/** Everything but a plug-in: certificates, token, token file, password. */
+/** Static credentials: certificates, token, token file, password. */
 export function openFiles(cluster: Cluster, user: User, clock: Clock): Renewed {
   return new Renewed(() => readFiles(cluster, user), clock, FILES);
 }
@@ -105,14 +105,14 @@ async function readFiles(cluster: Cluster, user: User): Promise<Held> {
   await checkFile(user.certFile, "a client certificate in PEM");
   await checkFile(user.keyFile, "a client key in PEM");
   const { KubeConfig } = await import("@kubernetes/client-node/dist/config.js");
-  // A new one each time: an old one would return the token that was just refused.
+  // A new instance each time: an old one would return the refused token.
   const config = new KubeConfig();
-  // For the library plain http is an unverified server; that it is used is told at start.
+  // The library treats plain http as an unverified server; a warning at start reports it.
   const skipTLSVerify = cluster.skipTLSVerify || cluster.server.startsWith("http:");
   config.loadFromClusterAndUser({ ...cluster, skipTLSVerify }, user);
   const options: RequestOptions = { headers: {} };
   await config.applyToHTTPSOptions(options);
-  // Files do not end: the last content serves while one of them is being replaced.
+  // The last content stays in use while a file is being replaced.
   return { credential: credentialOf(options), endsAt: Number.POSITIVE_INFINITY };
 }
 
@@ -131,7 +131,7 @@ async function checkFile(path: unknown, what: string): Promise<void> {
   if (found !== null) throw new Error(`${path}: expected ${what}, ${found}`);
 }
 
-/** What the library set, in the form that `fetch` takes. */
+/** The library's options in the form of `fetch`. */
 export function credentialOf(options: RequestOptions): Credential {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(options.headers ?? {})) {

@@ -1,8 +1,8 @@
 /**
- * What was asked of whom: one record a pod's UID, so that no UID is evicted twice and of one
- * StatefulSet only one pod at a time is on its way out, over all nodes. Memory only: after a
- * restart a fresh list shows what is being deleted, and an eviction that was still in flight then
- * can at the worst be repeated on a pod that is already leaving, which the server takes as done.
+ * Records of evictions, one per pod UID, so that no UID is evicted twice and only one pod of a
+ * StatefulSet leaves at a time, over all nodes. Memory only: after a restart a fresh list shows
+ * what is being deleted; an eviction then in flight may be repeated on a pod that is already
+ * leaving, which the server accepts.
  */
 import type { NodeId } from "../../schema/id.ts";
 import { unreachable } from "../../schema/unreachable.ts";
@@ -20,49 +20,49 @@ export type Ask = {
   /** UID of the StatefulSet that controls it. */
   readonly set: string | null;
   state:
-    /** Not asked, or refused: it may be asked from `retryMono` on. */
+    /** Not sent, or refused: may be sent from `retryMono` on. */
     | "idle"
     | "asking"
-    /** The answer was lost at `lostMono`: a list from after it tells, before anything else. */
+    /** The answer was lost at `lostMono`: a later list must settle it first. */
     | "checking"
-    /** Its deletion has begun, by whomever. */
+    /** Its deletion has begun, by any client. */
     | "begun";
   how: How | null;
-  /** Asked so often in the same way, with the same kind of answer. */
+  /** Attempts of the same kind with the same kind of answer. */
   tries: number;
-  /** Of the last answer: the question may have waited long for its turn. */
+  /** Time of the last answer; the request may have been queued for long. */
   answeredMono: number;
   lostMono: number;
   retryMono: number;
-  /** The last answer; kept while it is asked once more. */
+  /** The last answer; kept during the next attempt. */
   verdict: EvictionVerdict | null;
-  /** Why it was not evicted, once it is to be deleted. */
+  /** Why it is deleted and was not evicted. */
   cut: Cut | null;
-  /** Since when nobody drains its node any more. */
+  /** Since when its node no longer drains. */
   leftMono: number | null;
 };
 
 /**
- * A server that was left waiting may still begin an eviction: it repeats a conflict 20 times,
- * 500 ms apart (kubernetes/kubernetes eviction.go, `EvictionsRetry`). From the loss, because nobody
- * knows when before it the request got its turn.
+ * After a lost answer the server may still begin the eviction: it retries a conflict 20 times, 500
+ * ms apart (kubernetes/kubernetes eviction.go, `EvictionsRetry`). Counted from the loss, because
+ * the request may have been queued before.
  */
 const LATE_MS = 11_000;
 const GROWTH = 1.5;
 /**
- * A server that has just started refuses everybody until it has read the roles, for a second or
- * two; a right that is really missing is asked for ever more seldom.
+ * A server that just started refuses everything for a second or two, until it has read the roles;
+ * with a permission that is really missing the pauses grow.
  */
 const FORBIDDEN_RETRY_MS = 3_000;
-/** How long a pod keeps its set's turn when nobody looks at its node any more. */
+/** A pod keeps its set's turn for this long after its node stopped draining. */
 const LEFT_MS = 600_000;
 
 export class Asks {
   private readonly byUid = new Map<string, Ask>();
   private readonly byNode = new Map<NodeId, Set<Ask>>();
-  /** Who is on the way out, by StatefulSet. */
+  /** UIDs of the pods that are leaving, by StatefulSet. */
   private readonly turns = new Map<string, Set<string>>();
-  /** Whom a budget has refused last, by `namespace/name` of it, in the order of the refusals. */
+  /** Asks that a budget refused, by its `namespace/name`, oldest refusal first. */
   private readonly refused = new Map<string, Set<Ask>>();
 
   of(pod: KubePod, node: NodeId): Ask {
@@ -96,14 +96,14 @@ export class Asks {
     return this.byUid.get(uid) ?? null;
   }
 
-  /** Another pod of its StatefulSet is on the way out. */
+  /** Another pod of its StatefulSet is leaving. */
   isTaken(ask: Ask): boolean {
     if (ask.set === null) return false;
     const turn = this.turns.get(ask.set);
     return turn !== undefined && turn.size > (turn.has(ask.uid) ? 1 : 0);
   }
 
-  /** How many of these are on the line. */
+  /** How many of these are in flight or unsettled. */
   inFlight(uids: Iterable<string>): number {
     let count = 0;
     for (const uid of uids) {
@@ -113,12 +113,12 @@ export class Asks {
     return count;
   }
 
-  /** A pod would be evicted at once if a budget opened. */
+  /** A pod waits for a budget. */
   get waitsForBudget(): boolean {
     return this.refused.size > 0;
   }
 
-  /** The budget grants so many evictions: who waits longest is asked now. Whether anybody does. */
+  /** The budget allows `allowed` evictions: the longest waiting pods retry. False: none waits. */
   open(namespace: string, budget: string, allowed: number, mono: number): boolean {
     let left = allowed;
     for (const ask of this.refused.get(`${namespace}/${budget}`) ?? []) {
@@ -162,8 +162,8 @@ export class Asks {
   }
 
   /**
-   * Takes in a complete list of a node's pods, asked for at `sentMono`: what it does not show is
-   * gone, and what was lost before is settled by it.
+   * Takes a complete list of a node's pods, requested at `sentMono`: pods that are not in it are
+   * gone, and answers lost before it are settled.
    */
   takeList(node: NodeId, pods: ReadonlyMap<string, KubePod>, sentMono: number): void {
     for (const pod of pods.values()) this.of(pod, node);
@@ -174,14 +174,14 @@ export class Asks {
       if (pod === undefined) this.forget(ask.uid);
       else if (pod.deletionAt !== null) this.put(ask, "begun");
       else if (ask.state === "checking") {
-        // It was not done, though the server may still do it.
+        // Not done, but the server may still do it.
         ask.retryMono = ask.lostMono + LATE_MS;
         this.put(ask, "idle");
       }
     }
   }
 
-  /** The time of the last answer that was lost and is not settled; `null` = none. */
+  /** Time of the last lost answer that is not settled; `null`: none. */
   lostMono(uids: Iterable<string>): number | null {
     let last: number | null = null;
     for (const uid of uids) {
@@ -191,7 +191,7 @@ export class Asks {
     return last;
   }
 
-  /** Nobody drains the node any more. */
+  /** The node no longer drains. */
   leave(node: NodeId, mono: number): void {
     for (const ask of this.byNode.get(node) ?? []) ask.leftMono = mono;
   }
@@ -209,11 +209,10 @@ export class Asks {
     this.put(ask, "asking");
   }
 
-  /** Takes the answer in. */
   settle(ask: Ask, verdict: EvictionVerdict, mono: number, random: () => number): void {
-    // The patience that one kind of answer has taught says nothing about another.
+    // Another kind of answer starts its own back-off.
     if (ask.verdict !== null && ask.verdict.kind !== verdict.kind) ask.tries = 1;
-    // Whoever was forgotten while it was asked waits for nothing.
+    // It may have been forgotten while the request was in flight.
     if (this.byUid.get(ask.uid) === ask) this.noteRefusal(ask, verdict);
     ask.verdict = verdict;
     ask.answeredMono = mono;
@@ -249,7 +248,7 @@ export class Asks {
   }
 }
 
-/** Several budgets over one pod are told without a name, and wait for their time. */
+/** A refusal by several budgets names none, so only its back-off counts. */
 function keyOfRefusal({ namespace }: Ask, verdict: EvictionVerdict | null): string | null {
   const isNamed = verdict?.kind === "budget" && verdict.budget !== null;
   return isNamed ? `${namespace}/${verdict.budget}` : null;

@@ -1,34 +1,34 @@
 /**
- * How a drain ends for a pod that has not left: when it is deleted, why it was not evicted before,
- * and what its owner can do until then. Pure. Times are absolute, so that a text stays true.
+ * Texts about the end of a drain for a remaining pod: when it is deleted, why it was not evicted,
+ * and what its owner can do. Pure. Times are absolute, so that a text stays true.
  */
-import { sayAdmission } from "./admission.ts";
+import { formatAdmission } from "./admission.ts";
 import type { Ask } from "./drain-ask.ts";
 import type { PlannedPod } from "../core/kubernetes/drain-plan.ts";
 import { DOMAIN } from "../core/kubernetes/object.ts";
 
 /** Why a pod is deleted and was not evicted. */
 export type Cut = {
-  /** A budget stood against its eviction: it is disrupted beyond what that allows. */
+  /** A budget refused its eviction: the deletion goes beyond what that allows. */
   isPastBudget: boolean;
-  /** A clause that stands after "because … and". */
+  /** A clause for "because … and". */
   why: string;
 };
 
-/** The deadline of a drain as it concerns a pod that is left. */
+/** What a drain's deadline does to a remaining pod. */
 export type DrainEnd =
-  /** It has no deadline, or one that moves on because nobody may be asked to leave now. */
+  /** There is no deadline, or it moves because evictions are not allowed now. */
   | { kind: "open" }
-  /** `at`: from then on the pod is deleted. `mayHold`: a hold on the Node prevents it. */
+  /** `at`: when the pod is deleted. `mayHold`: a hold on the Node prevents it. */
   | { kind: "deletes"; at: string; mayHold: boolean }
-  /** Its deletion has begun already; the drain waits no longer than until `at`. */
+  /** Its deletion has begun; the drain waits until `at` at most. */
   | { kind: "leaves"; at: string }
   /** Nothing is deleted: the node waits for a person. */
   | { kind: "stops"; at: string };
 
 const DAY_MS = 86_400_000;
 
-/** `16:18:50 UTC`, with the date where that is not the day of `since`. */
+/** `16:18:50 UTC`, with the date if it is not the day of `since`. */
 export function formatTime(at: number, since: number): string {
   const [date = "", time = ""] = new Date(at).toISOString().split("T");
   const isSameDay = Math.floor(at / DAY_MS) === Math.floor(since / DAY_MS);
@@ -49,7 +49,7 @@ export function cutOf(planned: PlannedPod, { verdict, state }: Ask): Cut {
     case "controllerBehind":
       return cut("the disruption controller did not allow its eviction before", true);
     case "admission":
-      return cut(`its eviction was ${sayAdmission(verdict.by)}`);
+      return cut(`its eviction was ${formatAdmission(verdict.by)}`);
     case "forbidden":
       return cut(`its eviction was refused by the server: ${verdict.message}`);
     default:
@@ -57,7 +57,7 @@ export function cutOf(planned: PlannedPod, { verdict, state }: Ask): Cut {
   }
 }
 
-/** What becomes of the pods of a group, as a sentence that follows the one about them. */
+/** What happens to `count` pods, as a sentence after the one about them. */
 export function formatEnd(end: DrainEnd, count: number): string {
   const isOne = count === 1;
   const them = isOne ? "it" : "them";

@@ -1,10 +1,9 @@
 /**
- * What a person is told about a node that drains: its pods grouped by what they wait for, pure. The
- * groups that somebody may have to do something about carry a reason of their own, which is told
- * once when it comes up.
+ * Reports a draining node for people: its pods grouped by what they wait for, pure. Groups that may
+ * need a person have a reason, which is reported once when it appears.
  */
 import type { NodeId } from "../../schema/id.ts";
-import { sayAdmission } from "./admission.ts";
+import { formatAdmission } from "./admission.ts";
 import type { Ask, Asks } from "./drain-ask.ts";
 import { type DrainEnd, formatEnd, formatOwnEnd } from "./drain-end.ts";
 import type { DrainPlan, PlannedPod } from "../core/kubernetes/drain-plan.ts";
@@ -22,12 +21,12 @@ export type DrainEventReason =
   /** The API server does not answer an eviction, or answers with an error of its own. */
   | "DrainFailing"
   | "DrainStuck"
-  /** A pod is deleted, because the deadline of its node's drain is there. */
+  /** A pod is deleted at the deadline of its node's drain. */
   | "DrainDeadline";
 
 type PodRef = { namespace: string; name: string; uid: string };
 
-/** For one node, when it comes up and when its text changes; for the deadline, once a pod. */
+/** Sent when it appears and when its text changes; for the deadline once per pod. */
 export type DrainEvent = {
   node: NodeId;
   /** Of the Node object. */
@@ -35,15 +34,15 @@ export type DrainEvent = {
   uid: string;
   reason: DrainEventReason;
   message: string;
-  /** Where it is about one pod. */
+  /** If it is about one pod. */
   pod: PodRef | null;
-  /** Tells two of one reason apart. */
+  /** Distinguishes two of one reason. */
   key: string;
-  /** It was not there before; otherwise only its text is new. */
+  /** It appeared; otherwise only its text changed. */
   isNew: boolean;
 };
 
-/** What its owner is told on the pod itself. */
+/** An event on the pod, for its owner. */
 export type PodEvent = {
   node: NodeId;
   /** Of the Node object. */
@@ -56,30 +55,30 @@ export type PodEvent = {
     | "DeletedPastBudget"
     | "DeletedAtDeadline"
     | "DeletionStuck"
-    /** A hold counts on the Node alone. */
+    /** A hold has an effect only on the Node. */
     | "HoldIgnored";
   message: string;
 };
 
-export type SaidToPod = Pick<PodEvent, "reason" | "message">;
+export type PodNote = Pick<PodEvent, "reason" | "message">;
 
 export type DrainGroup = {
   reason: DrainEventReason | null;
-  /** Tells groups of one reason apart. */
+  /** Distinguishes groups of one reason. */
   key: string;
-  /** What stands after "1 pod" and after "this pod is". */
+  /** Follows "1 pod" and "this pod is". */
   text: string;
-  /** What stands after "3 pods". */
+  /** Follows "3 pods". */
   texts: string;
-  /** What the owner reads, where that is not "this pod is" and the text. */
+  /** For the owner, instead of "this pod is" and the text. */
   own: string | null;
   pods: KubePod[];
   isNamed: boolean;
-  /** The owners are told of the deadline, though nothing is in the way. */
+  /** Owners are informed of the deadline although nothing blocks the drain. */
   isWaiting: boolean;
 };
 
-/** A kubelet that works confirms within seconds of the end of the grace period. */
+/** A working kubelet confirms within seconds after the grace period. */
 const STUCK_MS = 60_000;
 const NAMED_MAX = 3;
 const SAID_CHARS_MAX = 300;
@@ -97,12 +96,12 @@ const kind = (text: string, reason: DrainEventReason | null = null, isNamed = fa
   isWaiting: false,
 });
 
-/** `what` before the reason that the plan gives, once of one pod and once of several. */
+/** `what` and the plan's reason, for one pod and for several. */
 function plannedKind(what: string, { why, whys }: PlannedPod): Kind {
   return { ...kind(`${what}: ${why}`, null, true), texts: `${what}: ${whys}` };
 }
 
-/** The pods that have to leave and have not, by why; people's business first. */
+/** Pods that must leave and have not, by reason; those that may need a person first. */
 export function groupPods(
   drain: NodeDrain,
   plan: DrainPlan,
@@ -158,12 +157,12 @@ function leavingKind(pod: KubePod, now: number): Kind {
   return kind(`stuck in deletion: ${why}${volumes}`, "DrainStuck", true);
 }
 
-/** A server that fails now and then is no news; one that fails again and again is. */
-const FAILURES_TOLD = 3;
+/** Failures in a row before they are reported. */
+const FAILURES_REPORTED = 3;
 
 function unansweredKind({ verdict, tries }: Ask): Kind {
   const why = verdict?.kind === "unknown" ? `: ${verdict.message.slice(0, SAID_CHARS_MAX)}` : "";
-  const reason = tries >= FAILURES_TOLD ? "DrainFailing" : null;
+  const reason = tries >= FAILURES_REPORTED ? "DrainFailing" : null;
   const text = `asked to leave, without a known result${why}`;
   const own = `the result of its eviction is unknown${why}`;
   return { ...kind(text, reason, true), key: "unanswered", own };
@@ -192,7 +191,7 @@ function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: num
       return kind(`refused by the server: ${verdict.message}`, "DrainRefused", true);
     case "admission": {
       const key = `${verdict.by.by} ${verdict.by.name}`;
-      return { ...kind(sayAdmission(verdict.by), "DrainRefused", true), key };
+      return { ...kind(formatAdmission(verdict.by), "DrainRefused", true), key };
     }
     case "unknown":
       return unansweredKind(ask);
@@ -203,8 +202,8 @@ function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: num
   }
 }
 
-/** As its owner reads it on the pod; `null` = it concerns the owner no more than the node's. */
-export function sayToPod(node: string, group: DrainGroup, end: DrainEnd): SaidToPod | null {
+/** The event on a pod of the group; `null`: nothing that concerns its owner. */
+export function formatForPod(node: string, group: DrainGroup, end: DrainEnd): PodNote | null {
   const { reason, text, own, isWaiting } = group;
   if (reason === null && !(isWaiting && end.kind === "deletes")) return null;
   const what = own ?? `this pod is ${text}`;
@@ -212,7 +211,7 @@ export function sayToPod(node: string, group: DrainGroup, end: DrainEnd): SaidTo
   return { reason: reason === "DrainStuck" ? "DeletionStuck" : "EvictionBlocked", message };
 }
 
-/** `3 pods waiting for …. Deleted at … unless they end before`; `end` is that of the first. */
+/** `3 pods waiting for …. Deleted at … unless they end before`; `end` of the first pod. */
 export function formatGroup(group: DrainGroup, end: DrainEnd): string {
   return `${formatPods(group)}${formatEnd(end, group.pods.length)}`;
 }

@@ -1,12 +1,12 @@
 /**
- * What a drain reports as Events: on the Node, what holds it up and what was deleted at its
+ * Reports drains as Events: on the Node, what blocks the drain and what was deleted at its
  * deadline; on each pod, for its owner, that it was evicted, cannot be evicted or was deleted.
- * Reports what is new and what reads differently now; `kube-event.ts` limits how often it is sent.
+ * Reports new and changed texts; `kube-event.ts` limits how often they are sent.
  */
 import type { How } from "./drain-ask.ts";
 import type { Cut } from "./drain-end.ts";
-import { formatGroup, sayToPod } from "./drain-sight.ts";
-import type { DrainEvent, DrainGroup, PodEvent, SaidToPod } from "./drain-sight.ts";
+import { formatForPod, formatGroup } from "./drain-sight.ts";
+import type { DrainEvent, DrainGroup, PodEvent, PodNote } from "./drain-sight.ts";
 import type { NodeDrain } from "./node-drain.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";
 
@@ -33,23 +33,23 @@ export class DrainTeller {
       const soonest = group.pods.toSorted((a, b) => b.graceMs - a.graceMs)[0];
       if (group.reason === null || soonest === undefined) continue;
       const key = `${group.reason} ${group.key}`;
-      // Those that need longest are deleted first.
+      // Pods with the longest grace period are deleted first.
       const message = formatGroup(group, drain.endFor(soonest, now));
       const [first] = group.pods;
       const isOne = group.isNamed && group.pods.length === 1 && first !== undefined;
-      const before = drain.told.get(key);
+      const before = drain.reported.get(key);
       open.add(key);
       if (before !== message) {
-        drain.told.set(key, message);
+        drain.reported.set(key, message);
         const pod = isOne ? refOf(first) : null;
         const isNew = before === undefined;
         this.tell(drain, group.reason, { message, pod, key: group.key, isNew });
       }
     }
-    for (const key of drain.told.keys()) if (!open.has(key)) drain.told.delete(key);
+    for (const key of drain.reported.keys()) if (!open.has(key)) drain.reported.delete(key);
   }
 
-  /** The server has begun to delete it. */
+  /** The server has begun to delete the pod. */
   begun(drain: NodeDrain, pod: KubePod, how: How, cut: Cut | null, now: number): void {
     const { name, why } = drain.desired;
     const because = `Node ${name} is being drained${why === "" ? "" : `: ${why}`}`;
@@ -62,7 +62,7 @@ export class DrainTeller {
     this.tellPod(drain, pod, { reason, message });
   }
 
-  /** It is about to be deleted. */
+  /** The pod is about to be deleted. */
   deadline(drain: NodeDrain, pod: KubePod, cut: Cut, now: number): void {
     const message = `${pod.namespace}/${pod.name} is deleted because ${endOf(drain, cut, now)}`;
     this.tell(drain, "DrainDeadline", { message, pod: refOf(pod), key: pod.uid, isNew: true });
@@ -70,13 +70,13 @@ export class DrainTeller {
 
   private owners(drain: NodeDrain, group: DrainGroup, open: Set<string>, now: number): void {
     for (const pod of group.pods.slice(0, POD_EVENTS_MAX)) {
-      const said = sayToPod(drain.desired.name, group, drain.endFor(pod, now));
-      if (said === null) continue;
-      const key = `${pod.uid} ${said.reason}`;
+      const note = formatForPod(drain.desired.name, group, drain.endFor(pod, now));
+      if (note === null) continue;
+      const key = `${pod.uid} ${note.reason}`;
       open.add(key);
-      if (drain.told.get(key) === said.message) continue;
-      drain.told.set(key, said.message);
-      this.tellPod(drain, pod, said);
+      if (drain.reported.get(key) === note.message) continue;
+      drain.reported.set(key, note.message);
+      this.tellPod(drain, pod, note);
     }
   }
 
@@ -89,14 +89,14 @@ export class DrainTeller {
     this.to.tell({ node, name, uid, reason, ...what });
   }
 
-  private tellPod({ desired }: NodeDrain, pod: KubePod, said: SaidToPod): void {
+  private tellPod({ desired }: NodeDrain, pod: KubePod, note: PodNote): void {
     const { node, name, uid } = desired;
-    this.to.tellPod({ node, name, uid, pod: refOf(pod), ...said });
+    this.to.tellPod({ node, name, uid, pod: refOf(pod), ...note });
   }
 }
 
 /** `the drain of Node n ends at 16:19:00 UTC and …`. */
 const endOf = (drain: NodeDrain, { why }: Cut, now: number): string =>
-  `the drain of Node ${drain.desired.name} ends at ${drain.sayDeadline(now)} and ${why}`;
+  `the drain of Node ${drain.desired.name} ends at ${drain.formatDeadline(now)} and ${why}`;
 
 const refOf = ({ namespace, name, uid }: KubePod): PodEvent["pod"] => ({ namespace, name, uid });

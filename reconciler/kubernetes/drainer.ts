@@ -1,12 +1,11 @@
 /**
- * Carries out the drains that the reconciler wants now. Told again by every activation, it keeps no
- * loop of its own: what is asked is asked while the last word of the reconciler is seconds old, so
- * a process that was paused must hear from it first. All state is memory; after a restart a fresh
- * list of each node's pods tells the rest.
+ * Carries out the desired drains. It has no loop of its own: every activation calls `tend`, and
+ * evictions are sent only for seconds after it, so a suspended process waits for the reconciler
+ * first. All state is memory; after a restart fresh lists of the nodes' pods restore it.
  *
- * Fence (law 5): an eviction carries the pod's UID, and the server refuses another one. It cannot
- * refuse a stale leader, so the check of the last word stands directly before the call and the call
- * lasts 7 s at most; what remains is one round of evictions of a process frozen in between.
+ * Fence (law 5): an eviction carries the pod's UID, so the server refuses another pod. It cannot
+ * refuse a stale leader, so the age of the last `tend` is checked directly before the call, which
+ * lasts 7 s at most; a process frozen in between can send one round of evictions.
  */
 import type { NodeId } from "../../schema/id.ts";
 import type { Clock, Log } from "../core/clock.ts";
@@ -30,7 +29,7 @@ import type { Instant, NextAsk } from "./node-drain.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";
 import { STALE_MS } from "./reflector.ts";
 
-/** The pods as a watch shows them: a change triggers a list, never an action. */
+/** The watched pods: a change triggers a list, never an action. */
 export type PodSource = {
   /** Pods bound to a Node. */
   byNode(name: string): Iterable<KubePod>;
@@ -46,31 +45,27 @@ export type DrainPorts = DrainListener & {
   /** 0…1. */
   random: () => number;
   log: Log;
-  /** What `left` returns for a node has changed: wakes the loop. */
+  /** Called when what `left` returns has changed. */
   wakeUp(): void;
   /** How many evictions, sent or queued, the write limit has room for. */
   room(): number;
 };
 
-/**
- * The reconciler repeats its drains about once a second; a longer gap is a pause of it or of this
- * process.
- */
+/** `tend` comes about once a second; a longer gap is a pause of the reconciler or the process. */
 const WORD_MS = 5_000;
-/** After this a failed list makes a node unreachable, so that one lost request does not. */
+/** Failed lists make the progress unknown after this, so that one lost request does not. */
 const DARK_MS = 15_000;
 const LIST_MS = 2_000;
-/** All drains together list 50 times a second at the most, however many there are. */
+/** All drains together list 50 times a second at most. */
 const LIST_SHARE_MS = 20;
 const LISTS_MAX = 16;
 /**
- * A look at all drains costs about 0.06 ms each, and what it finds is as good for so long: with a
- * thousand of them a look a second, with ten each time that the reconciler speaks.
+ * Least time between looks at all drains, per drain: a look costs about 0.06 ms each. With a
+ * thousand drains one look a second, with ten one per activation.
  */
 const LOOK_SHARE_MS = 1;
-/** Lines for people; they look at the first few. */
 const BLOCKED_MAX = 50;
-/** How long a dry run waits for DaemonSets that were not read yet. */
+/** How long a dry run waits for unread DaemonSets. */
 const PLAN_MS = 10_000;
 
 export class Drainers {
@@ -82,7 +77,7 @@ export class Drainers {
   private readonly teller: DrainTeller;
   private readonly ports: DrainPorts;
   private tendedMono = Number.NEGATIVE_INFINITY;
-  /** The server's request to pause applies to all pods. */
+  /** A `Retry-After` of the server applies to all pods. */
   private quietUntilMono = Number.NEGATIVE_INFINITY;
   private lists = 0;
   private asking = 0;
@@ -100,7 +95,7 @@ export class Drainers {
     });
   }
 
-  /** All nodes that drain now; others stop draining. */
+  /** `desired`: all drains; others stop. */
   tend(desired: readonly DesiredDrain[]): void {
     const mono = this.ports.clock.monoMs();
     this.tendedMono = mono;
@@ -123,16 +118,16 @@ export class Drainers {
     for (const drain of this.drains.values()) this.step(drain);
   }
 
-  /** Progress of the node. Without a drain it is unreachable: nothing has looked. */
+  /** Progress of the node; unknown before its drain was first passed to `tend`. */
   left(node: NodeId): DrainSight {
     const drain = this.drains.get(node);
-    if (drain === undefined) return { kind: "dark", message: "its drain has not been seen yet" };
+    if (drain === undefined) return { kind: "dark", message: "its drain has not begun yet" };
     const kept = this.shown.get(node);
     if (kept !== undefined && this.now().mono - kept.mono < this.lookMs) return kept.sight;
     return this.sightOf(drain, this.planOf(drain));
   }
 
-  /** What holds drains up from outside, a line each. */
+  /** What blocks drains from outside, a line each. */
   blocked(): string[] {
     const lines: string[] = [];
     for (const drain of this.drains.values()) {
@@ -146,7 +141,7 @@ export class Drainers {
     return lines;
   }
 
-  /** What draining the Node would do to each pod, from a fresh list. Evicts nothing. */
+  /** Dry run: what draining the Node would do to each pod, from a fresh list. */
   async plan(name: string, desired: PlanRequest): Promise<PlanAnswer> {
     const { api, clock } = this.ports;
     const listed = readPods(await api.call(listPodsOf(name)));
@@ -178,7 +173,7 @@ export class Drainers {
     return { mono: clock.monoMs(), wall: clock.wallMs() };
   }
 
-  /** Only then are evictions sent. */
+  /** Evictions are sent only then. */
   private isWordRecent(mono: number): boolean {
     return mono - this.tendedMono <= WORD_MS;
   }
@@ -191,7 +186,7 @@ export class Drainers {
     return Math.max(LIST_MS, this.drains.size * LIST_SHARE_MS);
   }
 
-  /** Marks changes that the watch shows for each draining node. */
+  /** Notes what the watch shows for each draining node. */
   private mark(): void {
     const isCrowd = this.everyMs > LIST_MS;
     for (const drain of this.drains.values()) {
@@ -201,8 +196,7 @@ export class Drainers {
 
   /**
    * Queues the nodes whose list is due, longest waiting first. A list is soon too old to act on, so
-   * it is taken only where there is room to evict: the longest draining nodes first, each to its
-   * end.
+   * lists for evictions need room in the write limit: the longest draining nodes come first.
    */
   private queue(): void {
     const { drains, asks, everyMs } = this;
@@ -253,7 +247,7 @@ export class Drainers {
     return groupPods(drain, plan, this.asks, this.now());
   }
 
-  /** Why progress is unknown; `null` = it is known. */
+  /** Why progress is unknown; `null`: it is known. */
   private darknessOf(drain: NodeDrain): string | null {
     const { pods, clock } = this.ports;
     const mono = clock.monoMs();
@@ -293,9 +287,9 @@ export class Drainers {
     return { kind: "empty", seenAt: listing.sentWall };
   }
 
-  /** What still has to be detached; `null` = nothing that is waited for. */
+  /** What must still be detached; `null`: nothing to wait for. */
   private volumesOf(drain: NodeDrain): string | null {
-    // Without a kubelet nothing is ever unmounted, and a pod that stays keeps its volumes.
+    // Without a kubelet nothing is unmounted, and a pod that stays keeps its volumes.
     const pods = [...(drain.listing?.pods.values() ?? [])];
     if (drain.desired.unreachable || pods.some(({ claims }) => claims)) return null;
     const attached = this.attachments.look(drain.desired.name, drain.emptyMono, () =>
@@ -309,12 +303,12 @@ export class Drainers {
     return `no pod is left; ${count} still attached (${names})`;
   }
 
-  /** Sends permitted evictions, reports problems, and signals changes. */
+  /** Sends allowed evictions, reports problems, and signals changes. */
   private step(drain: NodeDrain): void {
     if (!this.isCurrent(drain)) return;
     const at = this.now();
     const isFree = drain.desired.paused === null || drain.desired.orphaned === true;
-    drain.noteWay(isFree && this.darknessOf(drain) === null, at.wall);
+    drain.noteAllowed(isFree && this.darknessOf(drain) === null, at.wall);
     const plan = this.planOf(drain);
     if (plan !== null) {
       drain.judgeEmpty(plan, this.asks);
@@ -331,10 +325,7 @@ export class Drainers {
     if (before !== undefined && before !== sight.kind) this.ports.wakeUp();
   }
 
-  /**
-   * Every node that drains was listed: before, a pod of a StatefulSet might be on its way out where
-   * nobody has looked yet.
-   */
+  /** Every draining node was listed: a pod of a StatefulSet might be leaving an unlisted one. */
   private isComplete(): boolean {
     for (const { listing } of this.drains.values()) if (listing === null) return false;
     return true;

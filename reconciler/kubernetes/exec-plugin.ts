@@ -1,9 +1,9 @@
 /**
- * Credential plugins (`client.authentication.k8s.io/v1` and `v1beta1`): programs that print a token
- * or a client certificate. `@kubernetes/client-node` runs them and applies what they print. Version
- * 1.4.0 has no time limit, leaves their standard input open, does not set `KUBERNETES_EXEC_INFO`,
- * passes our whole environment on, runs a plugin at each call if its answer names no expiry, and
- * puts the whole standard error into its message. All of these are repaired here.
+ * Runs credential plugins (`client.authentication.k8s.io/v1` and `v1beta1`), which print a token or
+ * a client certificate, through `@kubernetes/client-node`. Version 1.4.0 has no time limit, leaves
+ * their stdin open, does not set `KUBERNETES_EXEC_INFO`, passes our whole environment, runs a
+ * plugin at each call if its answer names no expiry, and quotes all of stderr; this file corrects
+ * these.
  *
  * Adapter: starts the plugin.
  */
@@ -16,9 +16,9 @@ import { credentialOf, Renewed } from "./credential.ts";
 import type { Held } from "./credential.ts";
 import type { ExecEntry } from "./kubeconfig.ts";
 
-/** A plugin that opens a browser needs a person; a service that waits longer is only blind. */
+/** A plugin that waits for a person, as with a browser, cannot serve a service. */
 const RUN_MS = 30_000;
-/** A plugin that fails, or whose token is refused, costs one process in this time. */
+/** A failing plugin, or one with a refused token, is run once in this time. */
 const PACE = { everyMs: Number.POSITIVE_INFINITY, pauseMs: 5_000 };
 const OUTPUT_CHARS_MAX = 1024 * 1024;
 const STDERR_CHARS = 16 * 1024;
@@ -35,11 +35,11 @@ const Answer = v.object({
   }),
 });
 
-/** What the plugin is told if it asks for `provideClusterInfo`. */
+/** For a plugin with `provideClusterInfo`. */
 export type ClusterInfo = Readonly<Record<string, unknown>>;
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** `env` is the control plane's; the plugin gets all of it but Bun's and our own variables. */
+/** The plugin gets `env`, the control plane's, without Bun's and our own variables. */
 export function openPlugin(
   entry: ExecEntry,
   info: ClusterInfo | null,
@@ -70,16 +70,16 @@ function environmentOf(
 }
 
 type Run = {
-  /** Why there is no answer; `null` if it ended well. */
+  /** Why there is no answer; `null`: it succeeded. */
   failed: string | null;
   stderr: string;
-  /** What it printed, if that was JSON. */
+  /** Its output, if that was JSON. */
   answer: unknown;
-  /** What the library made of it. */
+  /** The library's result. */
   options: RequestOptions;
 };
 
-/** Rejects with a message for people. */
+/** Rejects with a message for display. */
 async function askPlugin(entry: ExecEntry, env: Environment, clock: Clock): Promise<Held> {
   const named = `credential plugin ${entry.command}`;
   const run = await runPlugin(entry, env, clock);
@@ -91,11 +91,11 @@ async function askPlugin(entry: ExecEntry, env: Environment, clock: Clock): Prom
 
 async function runPlugin(entry: ExecEntry, env: Environment, clock: Clock): Promise<Run> {
   const { ExecAuth } = await import("@kubernetes/client-node/dist/exec_auth.js");
-  // A new one each time: an old one would return what was refused, or is about to end.
+  // A new instance each time: an old one would return a refused or expiring credential.
   const auth = new ExecAuth();
   const run: Run = { failed: "could not be started", stderr: "", answer: undefined, options: {} };
   const stop = Promise.withResolvers<string>();
-  // A private field, and the only place where what the library starts can be bounded.
+  // A private field, and the only way to limit the process that the library starts.
   auth["execFn"] = (command: string, args: string[]) => {
     const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     child.on("close", (code, signal) => {
@@ -110,14 +110,14 @@ async function runPlugin(entry: ExecEntry, env: Environment, clock: Clock): Prom
     });
     void stop.promise.then(() => {
       child.kill("SIGKILL");
-      // A grandchild may hold the pipes open for ever.
+      // A grandchild may hold the pipes open.
       for (const stream of [child.stdout, child.stderr]) stream.destroy();
     });
     return child;
   };
   const cancel = clock.after(RUN_MS, () => stop.resolve(`no answer in ${RUN_MS / 1000} s`));
   const user = { name: "plugin", exec: { command: entry.command, args: entry.args } };
-  // The library's own error quotes what the plugin printed, and says no more.
+  // The library's error only quotes the plugin's output.
   const applied = auth.applyAuthentication(user, run.options).catch(() => {});
   const stopped = await Promise.race([stop.promise, applied]);
   cancel();
@@ -152,7 +152,7 @@ function readAnswer({ answer, options }: Run, apiVersion: string, named: string)
   return { credential: credentialOf(options), endsAt };
 }
 
-/** What a plugin complains about is worth reading, but it may well print what it was refused. */
+/** The end of stderr; long words are replaced, because they may be secrets. */
 function withoutSecrets(text: string): string {
   const line = text.replace(/\s+/g, " ").trim();
   return line.replace(/[\w+/=.~-]{24,}/g, "…").slice(-STDERR_SHOWN);

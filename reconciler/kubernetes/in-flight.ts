@@ -1,6 +1,6 @@
 /**
- * Work by key, a bounded number at once, never two of one key. What waits is started as room comes,
- * in the order in which it was added; the work itself looks at the newest request when it starts.
+ * Runs work by key: a bounded number at once, in the order of `add`, and never two of one key. The
+ * work reads its newest request when it starts.
  */
 export class InFlight {
   readonly #max: number;
@@ -13,16 +13,15 @@ export class InFlight {
     this.#max = max;
   }
 
-  /** `false` = this key is waiting or running already. `work` must not reject. */
-  add(key: string, work: () => Promise<void>): boolean {
-    if (this.#keys.has(key)) return false;
+  /** Ignored while this key is waiting or running. `work` must not reject. */
+  add(key: string, work: () => Promise<void>): void {
+    if (this.#keys.has(key)) return;
     this.#keys.add(key);
     this.#waiting.push({ key, work });
     this.#start();
-    return true;
   }
 
-  /** Forgets what has not begun. */
+  /** Drops what has not begun. */
   clear(): void {
     for (const { key } of this.#waiting.splice(0)) this.#keys.delete(key);
   }

@@ -1,10 +1,10 @@
 /**
- * Checks kubeconfig files (kubernetes.io/docs, "Organizing Cluster Access Using kubeconfig Files")
- * and passes what one context chooses to the `KubeConfig` of `@kubernetes/client-node`, which reads
- * it. Version 1.4.0 rejects a name that occurs in two files, a broken entry that is not chosen, and
- * a missing file; it ignores `tokenFile`, prefers a file to inline data, and its errors quote the
- * file. So files are merged and checked first: an error names the file, the place, what was
- * expected and the nearest name. It quotes names only, because other values may be secrets.
+ * Merges and checks kubeconfig files (kubernetes.io/docs, "Organizing Cluster Access Using
+ * kubeconfig Files") before `KubeConfig` of `@kubernetes/client-node` reads the chosen context.
+ * Version 1.4.0 rejects a name that occurs in two files, a broken entry that is not chosen, and a
+ * missing file; it ignores `tokenFile`, prefers a file to inline data, and its errors quote the
+ * file. Our errors name the file, the place, what was expected and the nearest name, and quote no
+ * other values, which may be secrets.
  */
 import { dirname, isAbsolute, join } from "node:path";
 import type { Cluster, User } from "@kubernetes/client-node";
@@ -21,13 +21,13 @@ export type Choice = {
   /** Without its credential plugin. */
   user: User;
   exec: ExecEntry | null;
-  /** What the library does not send of an impersonation. */
+  /** Impersonation headers that the library does not send. */
   impersonate: Record<string, string>;
 };
 export type KubeconfigResult = { kind: "ok"; choice: Choice } | { kind: "bad"; message: string };
 
 const text = v.pipe(v.string(), v.minLength(1));
-/** YAML reads a bare `token: 0123` as a number; written by hand it is meant as text. */
+/** YAML reads a bare `token: 0123` as a number; it is meant as text. */
 const loose = v.pipe(v.union([v.string(), finite]), v.transform(String));
 
 const ClusterEntry = v.object({
@@ -68,7 +68,7 @@ const UserEntry = v.object({
 
 const Context = v.object({ cluster: text, user: v.nullish(v.string()) });
 
-/** Entries stay unread until they are chosen: a broken one beside ours harms nobody. */
+/** Only chosen entries are checked: others may be broken. */
 const Named = v.looseObject({ name: text });
 const File = v.object({
   "current-context": v.nullish(v.string()),
@@ -81,12 +81,12 @@ type Kind = "cluster" | "user" | "context";
 /** `at` is the file and the place in it. */
 type Entry = { name: string; value: unknown; file: string; at: string };
 
-/** Input that cannot be used; caught in `readKubeconfig`, nowhere else. */
+/** Unusable input; caught only in `readKubeconfig`. */
 class Bad extends Error {}
 
 /**
- * Chooses `context`, or the current context if it is `null`. Paths in the result are absolute:
- * relative ones start at the folder of the file that names them.
+ * Reads `context`, or the current context if it is `null`. Relative paths are resolved against the
+ * folder of the file that names them.
  */
 export async function readKubeconfig(
   files: readonly KubeconfigFile[],
@@ -140,7 +140,7 @@ async function choose(files: readonly KubeconfigFile[], wanted: string | null): 
 }
 
 function readFile({ path, text: content }: KubeconfigFile): v.InferOutput<typeof File> {
-  // The parser's own messages quote the line, and the line may hold a key.
+  // The parser's messages quote the line, which may hold a key.
   const document = parseDocument(content, { prettyErrors: false, logLevel: "silent" });
   const [error] = document.errors;
   if (error !== undefined) {
@@ -205,7 +205,7 @@ function checkUser({ value, file, at }: Entry) {
     ...user,
     ...cert,
     ...key,
-    // The file outranks the token written beside it, as in client-go: only the file rotates.
+    // The file takes precedence over the inline token, as in client-go: only the file rotates.
     token: config === undefined ? user.token : undefined,
     "auth-provider": config && { name: "tokenFile", config },
     exec: user.exec ? checkExec(user.exec, file, `${at}.user.exec`) : null,
@@ -223,7 +223,7 @@ function checkExec(exec: ExecEntry, file: string, at: string): ExecEntry {
   if (exec.interactiveMode === "Always") {
     throw new Bad(`${at}.interactiveMode: Always needs a terminal, and a service has none`);
   }
-  // A bare name is looked up in PATH; a path starts at the kubeconfig, as client-go has it.
+  // A bare name is looked up in PATH; a path is relative to the kubeconfig, as in client-go.
   const isPath = exec.command.includes("/");
   return { ...exec, command: isPath ? resolve(file, exec.command) : exec.command };
 }
@@ -233,7 +233,7 @@ function impersonation(user: v.InferOutput<typeof UserEntry>, at: string) {
   const headers: Record<string, string> = {};
   if (user["as-uid"]) headers["impersonate-uid"] = user["as-uid"];
   const [group, ...more] = user["as-groups"] ?? [];
-  // Each group is a header line of its own, and `fetch` would join the lines to one group's name.
+  // Each group is a header of its own, and `fetch` would join them to one name.
   if (more.length > 0) throw new Bad(`${at}.user.as-groups: expected one group at most`);
   if (group !== undefined) headers["impersonate-group"] = group;
   return headers;
@@ -241,7 +241,7 @@ function impersonation(user: v.InferOutput<typeof UserEntry>, at: string) {
 
 type Holder = Readonly<Record<string, unknown>>;
 
-/** The fields that say it, inline data before a file as in client-go; `null` if there is none. */
+/** Changes that prefer inline data to a file, as in client-go; `null`: neither is given. */
 function material(holder: Holder, field: string, file: string, at: string): Holder | null {
   const data = holder[`${field}-data`];
   if (typeof data === "string" && data !== "") {
@@ -268,12 +268,12 @@ function check<S extends v.GenericSchema>(
   const [issue] = result.issues;
   const path = [under, v.getDotPath(issue) ?? ""].filter(Boolean).join(".");
   const place = path === "" ? at : under === "" ? `${at}: ${path}` : `${at}.${path}`;
-  // The kind of what was found, never its content.
+  // Never the content of what was found.
   const found = issue.input === undefined ? "nothing" : kindOf(issue.input);
   throw new Bad(`${place}: expected ${expectedOf(issue)}, found ${found}`);
 }
 
-/** The words of the schema library, in those of YAML. */
+/** Type names of valibot in terms of YAML. */
 const WORDS: Readonly<Record<string, string>> = {
   Object: "a mapping",
   Array: "a list",
@@ -283,7 +283,7 @@ const WORDS: Readonly<Record<string, string>> = {
 
 function expectedOf(issue: v.BaseIssue<unknown>): string {
   if (issue.type === "min_length") return "text";
-  // A key that is missing is expected by its name, which the place says already.
+  // A missing key is expected by its name, which the place already contains.
   const expected = issue.expected ?? "something else";
   return WORDS[expected] ?? (expected.startsWith('"') ? "a value" : expected);
 }

@@ -31,7 +31,8 @@ import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
 import { readNode } from "./read-node.ts";
 import { isWorkload, readPod } from "./read-pod.ts";
 import { darkCopy, Reflector, STALE_MS } from "./reflector.ts";
-import { StatusMirror, type DesiredStatus } from "./status-mirror.ts";
+import { StatusMirror } from "./status-mirror.ts";
+import type { DesiredStatus } from "./status-diff.ts";
 import { desiredStatusOf } from "./desired-status.ts";
 import { reviewPodToken } from "./token-review.ts";
 

@@ -1,29 +1,27 @@
 /**
- * How fast we may write to one API server, shared by everything that writes. Cordons have an
- * allowance of their own, because isolating a rack must not wait behind its drains; evictions and
- * status share a rate that grows while the server is well and halves when it is not. Cordons go
- * first, then evictions, then status, and none of them starves.
- *
- * Pure but for its queue: time is a port, and nothing is sent from here.
+ * Limits the rate of all writes to one API server. Cordons have their own allowance, because
+ * isolating a rack must not wait behind its drains; evictions and status share a rate that grows
+ * while the server is healthy and halves when it is not. Cordons go first, then evictions, then
+ * status, and none starves. Pure except for its queue: time is a port, and nothing is sent here.
  */
 import { readAdmission } from "./admission.ts";
 import type { Clock } from "../core/clock.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, Lane } from "./api.ts";
 
 export type WriteLane = Exclude<Lane, "read">;
-/** In the order of their rank. */
+/** By priority. */
 export const WRITE_LANES = ["cordon", "evict", "status"] as const satisfies readonly WriteLane[];
 
 export type LimiterOptions = {
   clock: Clock;
-  /** No second sees more writes than this, whatever their lane, plus a burst of a quarter of it. */
+  /** Writes a second of all lanes, plus a burst of a quarter of it. */
   perSecondMax: number;
 };
 
 export type Report = {
   lane: WriteLane;
   latencyMs: number;
-  /** The server is short of room: 429 or 503, but not a disruption budget. */
+  /** The server is overloaded: 429 or 503, but not a disruption budget. */
   throttled: boolean;
   retryAfterMs: number | null;
 };
@@ -33,29 +31,26 @@ export type LimiterStatus = {
   perSecond: number;
   cordonsPerSecond: number;
   waiting: Record<WriteLane, number>;
-  /** Milliseconds until the server wants to hear from us again; 0 = now. */
+  /** Milliseconds of a `Retry-After` that are left. */
   pausedMs: number;
 };
 
-/** What an idle, healthy server takes without notice (docs/reference/kubernetes.md#drain). */
+/** An idle, healthy server does not notice this rate (docs/reference/kubernetes.md#drain). */
 const START_PER_SECOND = 20;
-/** Slow enough to recover, fast enough that a drain of 15 pods ends within its deadline. */
+/** Lets a server recover, and a drain of 15 pods end within its deadline. */
 const FLOOR_PER_SECOND = 2;
 /** Added for each healthy second: 36 s from the start to 200/s. */
 const STEP_PER_SECOND = 5;
 /** A cordon of 750 nodes within 5 s (docs/reference/kubernetes.md#watches): the burst, then 4 s. */
 const CORDONS_PER_SECOND = 150;
 const CORDONS_FLOOR_PER_SECOND = 10;
-/** Halvings are at least this far apart: fifty refusals of one overload are one message. */
+/** Least time between halvings: fifty refusals of one overload count once. */
 const HALVE_THROTTLED_MS = 1_000;
-/** A latency needs some answers at the new rate before it says anything about it. */
+/** The latency at a new rate needs some answers before it counts. */
 const HALVE_SLOW_MS = 5_000;
-/**
- * Below this an answer is fast, whatever it was before: a webhook costs that much, and a drain held
- * up for it would miss its deadline.
- */
+/** Faster answers never count as slow: a webhook costs that much, and drains have deadlines. */
 const SLOW_MS = 200;
-/** Slowness alone goes no lower: the server still takes what it is sent. */
+/** Slowness alone does not reduce the rate below this: the server still answers. */
 const SLOW_FLOOR_PER_SECOND = 10;
 const SLOW_FACTOR = 2;
 /** EWMA weights: about 10 samples for the current latency, 1,000 for the baseline. */
@@ -70,17 +65,17 @@ const PASSED_OVER_MAX = 9;
 /** More than all evictions of a large fleet at once; further requests are rejected. */
 const WAITING_MAX = 50_000;
 
-/** Evictions worth waiting for a turn: what two seconds let through. More would only grow old. */
+/** Evictions of two seconds may queue; more would only grow old. */
 const ROOM_MS = 2_000;
 const ROOM_LEAST = 10;
 
-/** How many evictions may be on their way or wait, as things stand. */
+/** How many evictions may be in flight or queued now. */
 export function roomOf({ perSecond, pausedMs }: LimiterStatus): number {
   if (pausedMs > ROOM_MS) return 0;
   return Math.max(ROOM_LEAST, (perSecond * ROOM_MS) / 1_000);
 }
 
-/** A tank of permissions that fills with time. */
+/** A token bucket. */
 class Bucket {
   perSecond: number;
   readonly #burst: (perSecond: number) => number;
@@ -94,10 +89,10 @@ class Bucket {
     this.#atMs = nowMs;
   }
 
-  /** Milliseconds until there is one; 0 = there is. */
+  /** Milliseconds until a token is available. */
   waitMs(nowMs: number): number {
     this.#fill(nowMs);
-    // A rounding error of the sum must not cost another timer.
+    // Tolerates rounding errors, which would cost another timer.
     return this.#tokens >= 1 - 1e-9 ? 0 : ((1 - this.#tokens) / this.perSecond) * 1_000;
   }
 
@@ -105,7 +100,7 @@ class Bucket {
     this.#tokens = Math.max(0, this.#tokens - 1);
   }
 
-  /** What was saved up at the old rate is not spent at the new one. */
+  /** Tokens saved at the old rate are cut to the new burst. */
   set(perSecond: number, nowMs: number): void {
     this.#fill(nowMs);
     this.perSecond = perSecond;
@@ -159,8 +154,8 @@ export class Limiter {
   }
 
   /**
-   * Waits for its turn. `false` if the signal aborted first, the limiter was closed, or far too
-   * many wait already: then nothing may be sent.
+   * Waits for a turn. `false`: nothing may be sent, because the signal aborted, the limiter was
+   * closed or `WAITING_MAX` requests wait.
    */
   acquire(lane: WriteLane, signal?: AbortSignal): Promise<boolean> {
     const waiting = this.#waiting[lane];
@@ -181,7 +176,7 @@ export class Limiter {
     return promise;
   }
 
-  /** Every answer to a write, so that the rate follows what the server can take. */
+  /** Takes every answer to a write, so that the rate follows the server. */
   report({ lane, latencyMs, throttled, retryAfterMs }: Report): void {
     const nowMs = this.#clock.monoMs();
     const slow = this.#learn(lane, latencyMs);
@@ -194,7 +189,7 @@ export class Limiter {
         this.#cordons.set(half, nowMs);
       }
     } else if (slow) {
-      // A slow server still takes marks: what is broken must not wait for what is only moved.
+      // Cordons keep their rate: isolating broken hardware must not wait.
       this.#halve(nowMs, HALVE_SLOW_MS, SLOW_FLOOR_PER_SECOND);
     } else {
       this.#grow(nowMs);
@@ -215,7 +210,7 @@ export class Limiter {
     };
   }
 
-  /** Everybody who waits is told no. */
+  /** Refuses all queued requests. */
   close(): void {
     this.#closed = true;
     this.#cancelTimer?.();
@@ -234,13 +229,13 @@ export class Limiter {
     const isLearning = held.answers <= LEARN_ANSWERS;
     held.fastMs += (latencyMs - held.fastMs) * FAST_WEIGHT;
     const weight = isLearning ? FAST_WEIGHT : NORMAL_WEIGHT;
-    // What is better than normal is believed at once: a bad minute must not become the measure.
+    // A better latency counts at once, so that a bad minute does not become the baseline.
     const better = held.fastMs < held.normalMs;
     held.normalMs += (held.fastMs - held.normalMs) * (better ? FAST_WEIGHT : weight);
     return !isLearning && held.fastMs > SLOW_MS && held.fastMs > held.normalMs * SLOW_FACTOR;
   }
 
-  /** False if it was done just before. Never raises: a rate under the floor stays where it is. */
+  /** False within `apartMs` of the last halving. A rate below the floor stays. */
   #halve(nowMs: number, apartMs: number, floor: number): boolean {
     this.#grownMs = nowMs;
     if (nowMs - this.#halvedMs < apartMs) return false;
@@ -250,7 +245,7 @@ export class Limiter {
     return true;
   }
 
-  /** Only answers raise the rate: a limiter that nobody uses learns nothing. */
+  /** Only answers raise the rate: an unused limiter learns nothing. */
   #grow(nowMs: number): void {
     if (nowMs - this.#grownMs < 1_000) return;
     this.#grownMs = nowMs;
@@ -260,7 +255,7 @@ export class Limiter {
     this.#cordons.set(cordons, nowMs);
   }
 
-  /** Gives out what there is, and comes back when there is more. */
+  /** Grants the turns that are due, and sets a timer for the next one. */
   #pump(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
@@ -277,7 +272,7 @@ export class Limiter {
     }
   }
 
-  /** Whose turn it is, and in how many milliseconds; `null` if nobody waits. */
+  /** The next lane and its wait in milliseconds; `null`: nothing is queued. */
   #next(nowMs: number): { lane: WriteLane; waitMs: number } | null {
     const waiting = WRITE_LANES.filter((lane) => this.#waiting[lane].size > 0);
     const sharedMs = Math.max(this.#pausedUntilMs - nowMs, this.#all.waitMs(nowMs));
@@ -305,8 +300,8 @@ export class Limiter {
 }
 
 /**
- * The same API with its writes held back. A write waits for at most its `timeoutMs`, and then has
- * that time for itself: one that never got its turn was certainly not sent, so it is `refused`.
+ * The same API with limited writes. A write waits for its turn for `timeoutMs` at most and then has
+ * that time for the call. Without a turn it was certainly not sent, so it is `refused`.
  */
 export function limited(api: KubeApi, limiter: Limiter, clock: Clock): KubeApi {
   return {
@@ -323,7 +318,7 @@ export function limited(api: KubeApi, limiter: Limiter, clock: Clock): KubeApi {
       const answer = await api.call(request);
       const latencyMs = clock.monoMs() - startedMs;
       const isSlow = latencyMs >= request.timeoutMs * 0.9;
-      // A connection that is refused at once says nothing about how long the server takes.
+      // A connection refused at once says nothing about the server's latency.
       if (answer.kind !== "lost" || isSlow) {
         const throttled = isThrottled(answer);
         const retryAfterMs = answer.kind === "refused" ? answer.retryAfterMs : null;
@@ -363,10 +358,7 @@ export function unsent(reason: "NotWanted" | "ClientThrottled", why: string): Ku
 
 export const notWanted = (): KubeAnswer => unsent("NotWanted", "no longer wanted");
 
-/**
- * A 429 for a disruption budget is about the pod, and one of an admission webhook about its own
- * reasons; every other is about the server's room.
- */
+/** 503, or a 429 that is neither a disruption budget's nor an admission webhook's. */
 export function isThrottled(answer: KubeAnswer): boolean {
   if (answer.kind !== "refused" || readAdmission(answer.message) !== null) return false;
   if (answer.status === 503) return true;

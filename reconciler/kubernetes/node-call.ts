@@ -2,7 +2,7 @@
  * What all writes on Node objects share: paths, reads, the meaning of refusals, and back-offs.
  */
 import type { Clock } from "../core/clock.ts";
-import { readAdmission, sayAdmission } from "./admission.ts";
+import { readAdmission, formatAdmission } from "./admission.ts";
 import type { KubeAnswer, KubeApi } from "./api.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 import { explainForbidden } from "./permission.ts";
@@ -116,7 +116,7 @@ export function refusalText(answer: Exclude<KubeAnswer, { kind: "ok" }>): string
 function refusalOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal | Loss {
   if (answer.kind === "lost") return answer;
   const admission = readAdmission(answer.message);
-  const said = admission === null ? explainForbidden(answer) : sayAdmission(admission);
+  const said = admission === null ? explainForbidden(answer) : formatAdmission(admission);
   const message = said ?? `${answer.status} ${answer.message}`;
   return { kind: "refused", message, retryAfterMs: answer.retryAfterMs };
 }

@@ -1,8 +1,8 @@
 /**
- * One node that drains: what its last complete list showed, what of that must leave, and whom to
- * ask next. Every decision rests on a consistent list of the node's pods, never on a watch alone:
- * an eviction out of a stale view would spend somebody's disruption budget, and an absence out of
- * one would end a node with work on it. No effects; `drainer.ts` carries them out.
+ * State of one draining node: its last complete pod list, which pods must leave, and which to evict
+ * next. Every decision uses a consistent list, never a watch alone: an eviction from a stale view
+ * would spend a disruption budget, and an absence in one would end a node with work on it. No
+ * effects; `drainer.ts` carries them out.
  */
 import type { Ask, Asks, How } from "./drain-ask.ts";
 import { type Cut, cutOf, type DrainEnd, formatTime } from "./drain-end.ts";
@@ -14,46 +14,46 @@ import { isNewer } from "../core/kubernetes/object.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";
 
 /**
- * A pod that was bound just before the cordon shows up a little later: no node is empty before it
- * was watched for so long (docs/reference/kubernetes.md#drain).
+ * A pod bound just before the cordon appears a little later: no node counts as empty before this
+ * (docs/reference/kubernetes.md#drain).
  */
 const MIN_DRAIN_MS = 5_000;
-/** No two lists of one node are closer together, the two that show it empty included. */
+/** Least time between two lists of one node, the two that show it empty included. */
 const CONFIRM_MS = 1_000;
-/** How long nothing may have changed before it is looked at again. */
+/** A node without changes is listed again after this. */
 const QUIET_LIST_MS = 15_000;
-/** The same in turns, where so many nodes drain that each has its turn more rarely. */
+/** The same in turns, when so many nodes drain that each is listed less often. */
 const QUIET_TURNS = 12;
-/** Nobody is asked out of an older list: it would be listed again first. */
+/** No pod is evicted from an older list. */
 const FRESH_MS = 5_000;
 const IN_FLIGHT_MAX = 20;
-/** A plan is recreated where its list or its request changed, and as time alone changes it. */
+/** A plan is recomputed when its list or request changes, and after this time. */
 const PLAN_MS = 1_000;
-/** An answer may be on its way while the list is: only a list from after it shows its effect. */
+/** A list shows the effect of an answer only if it is this much younger. */
 const EFFECT_MS = 2_000;
 
-/** After how long a node is listed though nothing is known to have changed. */
+/** Milliseconds after which a node without known changes is listed. */
 export function quietMs(everyMs: number): number {
-  // Up to a hundred nodes list within two seconds each; beyond, most of them only wait.
+  // Up to a hundred nodes are listed every two seconds; beyond, most of them wait.
   return everyMs <= 2_000 ? QUIET_LIST_MS : QUIET_TURNS * everyMs;
 }
 
 export type Listing = {
   pods: Map<string, KubePod>;
-  /** When the list was asked for: nothing in it is older. */
+  /** When the list was requested: nothing in it is older. */
   sentMono: number;
   sentWall: number;
 };
 
-/** Now, on both clocks. */
+/** One instant on both clocks, in milliseconds. */
 export type Instant = { mono: number; wall: number };
 
-/** `cut`: of a deletion. */
+/** `cut`: why it is deleted; `null` for an eviction. */
 export type NextAsk = { pod: KubePod; ask: Ask; how: How; graceMs: number; cut: Cut | null };
 
-/** What a drain needs to begin: the mark, the first list. It counts as begun at once. */
+/** Mark and first list take this long; until then a drain does not count as paused. */
 const START_MS = 15_000;
-/** After a pause: what most pods need, and what a person needs who sees what comes. */
+/** Least time after a pause: for most pods to end, and for a person to react. */
 const GRACE_LEAST_MS = 60_000;
 
 export class NodeDrain {
@@ -62,18 +62,18 @@ export class NodeDrain {
   listing: Listing | null = null;
   isListing = false;
   failure: { message: string; tries: number; retryMono: number } | null = null;
-  /** Lists in a row that showed nothing that has to leave, and when the first was asked for. */
+  /** Consecutive lists without a pod that must leave, and when the first was requested. */
   emptyRuns = 0;
   emptyMono = 0;
   private judged: Listing | null = null;
   private made: { listing: Listing; key: string; at: number; plan: DrainPlan } | null = null;
-  /** What the watch showed last, and when the list was asked for: a difference asks for a list. */
+  /** What the watch shows; a difference from `listedMark` calls for a list. */
   mark = "";
-  /** Wall instant since when the drain could go on without a pause; `null` = it cannot now. */
+  /** Wall instant since which evictions are allowed; `null`: they are not. */
   private clearWall: number | null = null;
   private listedMark = "";
-  /** What was told already and still holds, with its last text. */
-  readonly told = new Map<string, string>();
+  /** Reports that still hold, with their last text. */
+  readonly reported = new Map<string, string>();
   private readonly returns = new Returns();
 
   constructor(desired: DesiredDrain, mono: number) {
@@ -81,16 +81,15 @@ export class NodeDrain {
     this.startedMono = mono;
   }
 
-  /** Set at each look: whether evictions are allowed now. */
-  noteWay(isClear: boolean, wall: number): void {
+  /** Called at each look: whether evictions are allowed now. */
+  noteAllowed(isClear: boolean, wall: number): void {
     if (!isClear) this.clearWall = null;
     else this.clearWall ??= wall;
   }
 
   /**
-   * The drain's deadline, moved so that after any time in which nobody could be asked, or could be
-   * seen, a full grace period is left, and a minute at least; 0 = none. Time lost by a restart is
-   * given back like that of a pause: nobody knows what it was.
+   * The deadline as wall instant, extended so that after a pause, a time without observations or a
+   * restart a full grace period is left, and a minute at least; 0: none.
    */
   deadline(now: number): number {
     const { since, deadlineAt, gracePeriodMs } = this.desired;
@@ -101,45 +100,44 @@ export class NodeDrain {
     return resumedWall === null ? deadlineAt : Math.max(deadlineAt, resumedWall + graceMs);
   }
 
-  /** When it went on after a pause; `null` = it began without one, or is paused now. */
+  /** When it resumed after a pause; `null`: it began without one, or is paused now. */
   private get resumedWall(): number | null {
     const { clearWall } = this;
     return clearWall === null || clearWall <= this.desired.since + START_MS ? null : clearWall;
   }
 
-  /** The deadline as text, for what is deleted because of it. */
-  sayDeadline(now: number): string {
+  formatDeadline(now: number): string {
     return formatTime(this.deadline(now), this.desired.since);
   }
 
-  /** What the deadline does to a pod that is left; nothing is said of one that moves on. */
+  /** What the deadline does to a remaining pod; `open` while the deadline moves. */
   endFor({ graceMs, deletionAt }: KubePod, now: number): DrainEnd {
     const { since, deleteAtDeadline, paused, ordered } = this.desired;
     const deadlineAt = this.deadline(now);
     if (deadlineAt === 0 || paused !== null || this.clearWall === null) return { kind: "open" };
-    const at = this.sayDeadline(now);
+    const at = this.formatDeadline(now);
     if (!deleteAtDeadline) return { kind: "stops", at };
     if (deletionAt !== null) return { kind: "leaves", at };
     const deletes = formatTime(this.deletesAt(graceMs, deadlineAt), since);
     return { kind: "deletes", at: deletes, mayHold: !ordered };
   }
 
-  /** Half of the time that is left after a pause is for evictions, as half of the whole is. */
+  /** The first half of the drain, or of the rest after a pause, is for evictions. */
   private deletesAt(graceMs: number, deadlineAt: number): number {
     const begunAt = this.resumedWall ?? this.desired.since;
     return Math.max(deadlineAt - graceMs, (begunAt + deadlineAt) / 2);
   }
 
-  /** Of the same drain of the same Node object, whatever else was changed about it. */
+  /** Whether it is the same drain of the same Node object. */
   isOf(desired: DesiredDrain): boolean {
     const { name, uid, since } = this.desired;
     return desired.name === name && desired.uid === uid && desired.since === since;
   }
 
   /**
-   * Why the node is to be listed: what is known is to be confirmed or brought up to date, or
-   * somebody is to be asked, whose turn has to come first; `null` = it is not. `everyMs`: the
-   * shortest time between two lists of one node, by how many nodes drain.
+   * Why the node is to be listed: `look` confirms or updates what is known, `ask` precedes an
+   * eviction; `null`: it is not. `everyMs`: least time between lists of one node, by how many
+   * drain.
    */
   listReason(
     plan: DrainPlan | null,
@@ -164,7 +162,7 @@ export class NodeDrain {
     return asksSoon ? "ask" : null;
   }
 
-  /** How many pods would be asked now if the list were fresh. */
+  /** How many pods could be evicted now if the list were fresh. */
   wantedNow(plan: DrainPlan, asks: Asks, at: Instant): number {
     return this.wanted(plan, asks, at).length;
   }
@@ -176,9 +174,8 @@ export class NodeDrain {
   }
 
   /**
-   * What the watch shows now. Where many nodes drain at once, each pod that ends would ask for a
-   * list of its node: then a list waits for a pod that is new, or for the last of those that were
-   * asked to be gone.
+   * Takes what the watch shows now. When many nodes drain (`isCrowd`), a list waits for a new pod
+   * or for the last evicted pod to be gone: otherwise each pod that ends would cause one.
    */
   noteShown(shown: Iterable<KubePod>, asks: Asks, isCrowd: boolean): void {
     let [count, newest] = [0, "0"];
@@ -202,7 +199,7 @@ export class NodeDrain {
     this.listedMark = this.mark;
   }
 
-  /** `sent`: when the list was asked for; nothing in it is older. */
+  /** `sent`: when the list was requested; nothing in it is older. */
   takeList(pods: readonly KubePod[], sent: Instant, asks: Asks): void {
     const listed = new Map(pods.map((pod) => [pod.uid, pod]));
     this.isListing = false;
@@ -219,7 +216,7 @@ export class NodeDrain {
     this.failure = { message, tries, retryMono: mono + waitMs };
   }
 
-  /** Counts a list that shows nothing, once: as soon as `plan` of it is known. */
+  /** Counts each list without a pod that must leave once, when its plan is known. */
   judgeEmpty(plan: DrainPlan, asks: Asks): void {
     const listing = this.listing;
     if (listing === null || listing === this.judged) return;
@@ -232,7 +229,7 @@ export class NodeDrain {
     if (this.emptyRuns === 1) this.emptyMono = listing.sentMono;
   }
 
-  /** The DaemonSets that a plan of the list needs to know about, as pods. */
+  /** The listed pods of DaemonSets, which a plan needs to look up. */
   daemons(): KubePod[] {
     return [...(this.listing?.pods.values() ?? [])].filter(isDaemon);
   }
@@ -251,23 +248,23 @@ export class NodeDrain {
     return plan;
   }
 
-  /** Pods that have to leave and have not. */
+  /** Count of pods that must leave and have not. */
   remaining(plan: DrainPlan, asks: Asks): number {
     return plan.filter((planned) => this.isOpen(planned, asks)).length;
   }
 
-  /** It has to leave and has not; on a node without a kubelet, it was not told to. */
+  /** It must leave and has not; on a node without a kubelet: its deletion has not begun. */
   isOpen(planned: PlannedPod, asks: Asks): boolean {
     if (planned.verdict === "keep") return false;
     return !(this.desired.unreachable && asks.get(planned.uid)?.state === "begun");
   }
 
-  /** Whom to ask now; nobody out of a stale list. */
+  /** Evictions and deletions to send now; none from a stale list. */
   nextAsks(plan: DrainPlan, asks: Asks, at: Instant, everyMs: number): NextAsk[] {
     return this.isFresh(at, everyMs) ? this.wanted(plan, asks, at) : [];
   }
 
-  /** Whom to ask if the list is fresh. A tier begins when the one before it is gone. */
+  /** The same if the list were fresh. A tier begins when the one before it is gone. */
   private wanted(plan: DrainPlan, asks: Asks, at: Instant): NextAsk[] {
     const listing = this.listing;
     if (listing === null || this.desired.paused !== null) return [];
@@ -295,8 +292,8 @@ export class NodeDrain {
   }
 
   /**
-   * Its own grace period still fits before the deadline, and not for longer; a pod whose grace is
-   * longer than the drain has half of the drain to be evicted by its budget.
+   * A pod is deleted as late as its grace period allows before the deadline; if that is longer than
+   * the drain, after half of the drain.
    */
   private isDeletable(planned: PlannedPod, ask: Ask, at: Instant): boolean {
     const { deleteAtDeadline } = this.desired;
@@ -305,7 +302,7 @@ export class NodeDrain {
     if (at.wall < this.deletesAt(planned.graceMs, deadlineAt)) return false;
     if (ask.state === "asking" || ask.state === "checking") return false;
     if (ask.how !== "delete") {
-      // Its eviction was accepted, and a later list shows no sign of it: it counts as not asked.
+      // An accepted eviction without effect in a later list counts as not sent.
       return ask.state === "idle" || this.isWithoutEffect(ask);
     }
     return ask.state === "idle" && at.mono >= ask.retryMono;

@@ -5,7 +5,7 @@
  * so only their end is logged here. Pure but for its memory.
  */
 import type { Clock, Log } from "../core/clock.ts";
-import { type Admission, readAdmission, sayAdmission } from "./admission.ts";
+import { type Admission, readAdmission, formatAdmission } from "./admission.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, WatchEnd } from "./api.ts";
 import { accountIn, explainForbidden } from "./permission.ts";
 import { GRANT, PASS } from "../core/kubernetes/refusal-cause.ts";
@@ -94,7 +94,7 @@ class RefusalLog {
   ): void {
     const admission = readAdmission(answer.message);
     const forbidden = admission === null ? explainForbidden(answer) : null;
-    const reason = admission === null ? forbidden : sayAdmission(admission);
+    const reason = admission === null ? forbidden : formatAdmission(admission);
     if (reason === null) return;
     const now = this.ports.clock.monoMs();
     const by = admission === null ? "permission" : `${admission.by} ${admission.name}`;

@@ -1,73 +1,78 @@
 /**
- * What must be written so that a Node shows what we know: pure. Conditions and taints are compared
- * with the object; of labels we also remember what was sent, since the object does not tell whose
- * label is whose.
+ * Computes the writes that bring a Node's conditions, taints and labels to the desired state: pure.
+ * Conditions and taints are compared with the object; for labels the last apply is remembered too,
+ * because the cache does not show their owners.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import { bounded } from "./node-call.ts";
-import { FLEET_LABEL, TAINT } from "../core/kubernetes/object.ts";
+import {
+  CONDITION_TYPES,
+  FLEET_LABEL,
+  isForeign,
+  POOL_LABEL,
+  TAINT,
+} from "../core/kubernetes/object.ts";
 import type { KubeNode, Taint } from "../core/kubernetes/object.ts";
 import { DRAINING_TAINT, taintRequest, unhealthyTaint } from "./taint.ts";
 import type { TaintChange } from "./taint.ts";
-import { CONDITION_TYPES, POOL_LABEL, isForeign } from "../core/kubernetes/object.ts";
 
 export type NodeCondition = {
   type: (typeof CONDITION_TYPES)[number];
   status: "True" | "False" | "Unknown";
   /** CamelCase. */
   reason: string;
-  /** GPU index, UUID, XID and session, for a person; cut at 1 KiB. */
+  /** GPU index, UUID, XID and session; cut at 1 KiB. */
   message: string;
-  /** What is shown stays as long as it begins like this: there is nothing new to say. */
+  /** A shown message with this prefix stays: there is nothing new to report. */
   keeps?: string;
 };
 
 export type DesiredStatus = {
-  /** The fleet's id of it. */
-  node?: string;
+  /** Id of the node in the fleet. */
+  node: string;
   name: string;
   uid: string;
   pool: string | null;
-  /** As the cache holds it. */
+  /** As cached. */
   object: KubeNode;
   conditions: readonly NodeCondition[];
   /** The pool's own; `navarch.dev/pool` is added. */
   labels: Readonly<Record<string, string>>;
-  /** The class of the fault; `null` = no taint. */
+  /** Class of the fault; `null`: no taint. */
   unhealthyTaint: string | null;
   draining: boolean;
-  /** It serves: what a kubelet registered with until then goes. */
+  /** It serves: the taints that a kubelet registered with are removed. */
   verified: boolean;
   /**
-   * This install, where another one may be at work on the same Node: then nothing is written.
-   * `null` = the machine is a purchase of ours, whatever else is said.
+   * This install: nothing is written on a Node that another one claims. `null`: we bought the
+   * machine, so every claim of another install is ignored.
    */
-  fleet?: string | null;
-  /** Its mark is on its way: only conditions are written now, which fence nothing. */
-  later?: boolean;
-  /** What the configuration wants shown at all; what it does not is taken away. */
+  fleet: string | null;
+  /** A mark is being written: only conditions, which fence nothing, are written now. */
+  later: boolean;
+  /** What the configuration shows; everything else is removed. */
   mirror: { condition: boolean; labels: boolean; taint: boolean };
 };
 
 export type StatusMemory = {
-  /** The set of our last apply in this process; `null` = none yet. */
+  /** The set of the last apply of this process; `null`: none yet. */
   labelsSent: Readonly<Record<string, string>> | null;
-  /** Labels that another manager owns, with their current value: left alone. */
+  /** Labels that another manager owns, with their current value; never written. */
   foreign: Map<string, string>;
 };
 
 export type StatusStep =
-  /** `isText` = only words have changed, so it may wait. */
-  | { kind: "conditions"; set: ConditionPatch[]; drop: string[]; isText?: boolean }
+  /** `isText`: only wording changed, so it may wait. */
+  | { kind: "conditions"; set: ConditionPatch[]; drop: string[]; isText: boolean }
   | { kind: "labels"; labels: Record<string, string> }
   | { kind: "taints"; change: TaintChange };
 
-/** `isTurn` = the status differs from the one before, so the time of transition is now. */
+/** `isTurn`: the status changes, so the time of transition is now. */
 export type ConditionPatch = Omit<NodeCondition, "keeps"> & { isTurn: boolean };
 
 const MESSAGE_BYTES_MAX = 1_024;
 
-/** In the order in which it is to be done. `everything` = also what is so already. */
+/** Due steps in their order. `everything`: also what is in order already. */
 export function judgeStatus(
   desired: DesiredStatus,
   object: KubeNode,
@@ -76,7 +81,6 @@ export function judgeStatus(
 ): StatusStep[] {
   const { mirror } = desired;
   if (isForeign(object, desired.fleet)) return [];
-  const steps: StatusStep[] = [];
   const conditions = mirror.condition ? desired.conditions : [];
   const due = conditions
     .map((condition) => patchOf(condition, object))
@@ -84,19 +88,42 @@ export function judgeStatus(
   const set = due.map(({ patch }) => patch);
   const drop = unmanaged(object, conditions);
   const isText = !everything && drop.length === 0 && due.every((one) => one.isText);
-  // First, and whatever becomes of the rest: a webhook that refuses every change of the Node has
-  // no say about its status, and a dead GPU must not read as healthy meanwhile.
-  if (set.length > 0 || drop.length > 0) steps.push({ kind: "conditions", set, drop, isText });
-  if (desired.later === true) return steps;
-  const change = taintsOf(desired);
+  const labels = mirror.labels ? labelsOf(desired, object, memory) : {};
+  const step: Judged["step"] = { kind: "conditions", set, drop, isText };
+  const steps = stepsOf(object, memory, { step, change: taintsOf(desired), labels, everything });
+  return desired.later ? steps.filter(({ kind }) => kind === "conditions") : steps;
+}
+
+/** Removes everything of ours. */
+export function clearRequests(object: KubeNode, memory: StatusMemory): StatusStep[] {
+  const drop = unmanaged(object, []);
+  const step: Judged["step"] = { kind: "conditions", set: [], drop, isText: false };
+  const change: TaintChange = { want: [], drop: [TAINT.unhealthy, TAINT.draining] };
+  return stepsOf(object, memory, { step, change, labels: {}, everything: false });
+}
+
+type Judged = {
+  step: Extract<StatusStep, { kind: "conditions" }>;
+  change: TaintChange;
+  labels: Record<string, string>;
+  everything: boolean;
+};
+
+/**
+ * Conditions come first and do not depend on the rest: a webhook that refuses every change of the
+ * Node has no say about its status, and a dead GPU must not read as healthy meanwhile.
+ */
+function stepsOf(object: KubeNode, memory: StatusMemory, judged: Judged): StatusStep[] {
+  const { step, change, labels, everything } = judged;
+  const steps: StatusStep[] = [];
+  if (step.set.length > 0 || step.drop.length > 0) steps.push(step);
   if (taintRequest(object, change, { pool: null, lane: "status" }) !== null)
     steps.push({ kind: "taints", change });
-  const labels = mirror.labels ? labelsOf(desired, object, memory) : {};
   if (isLabelsDue(labels, object, memory, everything)) steps.push({ kind: "labels", labels });
   return steps;
 }
 
-/** What is to be there after a step of this kind, as one text: equal is the same aim. */
+/** What a step of this kind is to achieve, as comparable text. */
 export function aimOf(kind: StatusStep["kind"], desired: DesiredStatus): string {
   switch (kind) {
     case "conditions":
@@ -110,19 +137,6 @@ export function aimOf(kind: StatusStep["kind"], desired: DesiredStatus): string 
   }
 }
 
-/** Everything of ours goes. */
-export function clearRequests(object: KubeNode, memory: StatusMemory): StatusStep[] {
-  const steps: StatusStep[] = [];
-  const change: TaintChange = { want: [], drop: [TAINT.unhealthy, TAINT.draining] };
-  if (taintRequest(object, change, { pool: null, lane: "status" }) !== null)
-    steps.push({ kind: "taints", change });
-  const drop = unmanaged(object, []);
-  if (drop.length > 0) steps.push({ kind: "conditions", set: [], drop });
-  if (isLabelsDue({}, object, memory, false)) steps.push({ kind: "labels", labels: {} });
-  return steps;
-}
-
-/** Keys of the taints that are wanted. */
 export function wantedTaints(desired: DesiredStatus): ReadonlySet<string> {
   return new Set(taintsOf(desired).want.map(({ key }) => key));
 }
@@ -134,7 +148,7 @@ function taintsOf(desired: DesiredStatus): TaintChange {
   if (mirror.taint && draining) want.push(DRAINING_TAINT);
   const kept = new Set(want.map(({ key }) => key));
   const drop = [TAINT.unhealthy, TAINT.draining].filter(({ key }) => !kept.has(key));
-  // Whoever starts a kubelet with it waits for this, whatever else is to be shown.
+  // Independent of `mirror.taint`: an operator who sets these on kubelets relies on the removal.
   const burnIn = verified ? [TAINT.unverified, TAINT.unverifiedMildly] : [];
   return { want, drop: [...drop, ...burnIn] };
 }
@@ -149,7 +163,7 @@ function patchOf({ keeps, ...desired }: NodeCondition, object: KubeNode) {
     return { isNew: true, isText: false, patch };
   }
   const isNew = wordsOf(old) !== wordsOf(patch);
-  // A drain's deadline that begins or ceases to count is no mere wording: pods are deleted by it.
+  // A deadline that appears or disappears is not mere wording: pods are deleted by it.
   const isEnd = reason === "Draining" && TIME.test(old.message) !== TIME.test(message);
   return { isNew, isText: desired.type === "NavarchManaged" && !isEnd, patch };
 }
@@ -159,8 +173,8 @@ const TIME_OR_NUMBER = new RegExp(`${TIME.source}|\\d+(?:\\.\\d+)?`, "g");
 const MINUTE_CHARS = "2026-11-22T16:19".length;
 
 /**
- * What a message has to say: a count that moves, or a time that moves by seconds, is no reason for
- * a write; the next renewal of the condition takes it along. Of health every word counts.
+ * The comparable part of a message. In `NavarchManaged` a changed number or second is no reason for
+ * a write; the next renewal carries it. In the health condition every word counts.
  */
 function wordsOf({ type, message }: { type: string; message: string }): string {
   if (type !== "NavarchManaged") return message;
@@ -169,7 +183,7 @@ function wordsOf({ type, message }: { type: string; message: string }): string {
   );
 }
 
-/** Conditions of our types that nobody desired. */
+/** Conditions of our types that are not desired. */
 function unmanaged(object: KubeNode, desired: readonly NodeCondition[]): string[] {
   const types = new Set(desired.map(({ type }) => type));
   return CONDITION_TYPES.filter(
@@ -181,15 +195,15 @@ function labelsOf(desired: DesiredStatus, object: KubeNode, { foreign }: StatusM
   const labels: Record<string, string> = { ...desired.labels };
   if (desired.pool !== null) labels[POOL_LABEL] = desired.pool;
   for (const [key, value] of foreign) {
-    // It is tried again as soon as the other owner's value has changed or gone.
+    // Retried once the other owner's value has changed or gone.
     if (object.labels[key] === value) delete labels[key];
   }
   return labels;
 }
 
 /**
- * An apply states the whole set, so it is due if an entry is missing, or if the last one held more.
- * After a restart nobody knows the last one: our own pool label is the sign that there was one.
+ * An apply carries the whole set, so it is due if a label is missing or the last apply had more.
+ * After a restart the last one is unknown: our pool or fleet label shows that there was one.
  */
 function isLabelsDue(
   labels: Readonly<Record<string, string>>,

@@ -5,7 +5,8 @@ import { openFakeKube } from "../../simulator/cluster/fake.ts";
 import type { FakeKube } from "../../simulator/cluster/fake.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 import { StatusMirror } from "./status-mirror.ts";
-import type { DesiredStatus, MirrorPorts } from "./status-mirror.ts";
+import type { DesiredStatus } from "./status-diff.ts";
+import type { MirrorPorts } from "./status-mirror.ts";
 
 const NAME = "gpu-17";
 const ACCOUNT = "system:serviceaccount:navarch:navarch";
@@ -42,6 +43,7 @@ const live = (): KubeNode => liveNode(kube, NAME);
 const desired = (more: Partial<DesiredStatus> = {}): DesiredStatus => {
   const object = more.object ?? live();
   return {
+    ...{ node: "n", fleet: null, later: false },
     name: object.name,
     uid: object.uid,
     pool: "a100",

@@ -16,42 +16,39 @@ import { aimOf, clearRequests, judgeStatus, wantedTaints } from "./status-diff.t
 import type { StatusMemory, StatusStep, DesiredStatus } from "./status-diff.ts";
 import { writeStatus } from "./status-write.ts";
 
-/** Writes at once: with the server's limiter, far below what a cordon could be held up by. */
+/** Concurrent writes: few enough never to delay a cordon at the server. */
 const IN_FLIGHT = 8;
-/** Everything is sent again: drift that no watch showed lasts no longer. */
+/** Everything is sent again after this, which bounds drift that no watch showed. */
 const RESYNC_MS = 3_600_000;
 /**
- * Conditions are renewed as often, so that those of a control plane that stopped are seen to be
- * old; with many Nodes at ten writes a second, at the most hourly.
+ * Renewal period of conditions, so that those of a stopped control plane look old; with many Nodes
+ * ten writes a second, and at least hourly.
  */
 const RENEW_MS = 300_000;
 const RENEW_EACH_MS = 100;
-/** After a refusal: twice as long each time, up to ten minutes. */
+/** After a refusal; doubles up to ten minutes. */
 const BACKOFF_MS = 5_000;
 const BACKOFF_MAX_MS = 600_000;
-/** How long nobody must have desired anything before our marks go: a re-match takes seconds. */
-const UNWISHED_MS = 60_000;
-/** Words alone, such as the names of the pods that are left, are written at most this often. */
+/** A Node without a desired status keeps our marks this long: a re-match takes seconds. */
+const UNDESIRED_MS = 60_000;
+/** Changes of wording alone, such as names of remaining pods, are written at most this often. */
 const TEXT_MS = 60_000;
-/** A mark takes a tenth of a second; this long nothing else is written on its Node. */
+/** A mark takes 0.1 s; for this long nothing else is written on its Node. */
 const LATER_MS = 1_000;
 /** A removed value is written again at once, then after 2 s, 4 s, … up to ten minutes. */
 const PUT_BACK_MS = 1_000;
-/** From the third time on it is no oversight. */
+/** Removals from which on they count as deliberate. */
 const CONTESTED_MIN = 3;
-/** After so long without a removal, the next one is an oversight again. */
+/** The count starts over after this long without a removal. */
 const CONTEST_MS = 1_800_000;
 const CONTEST_ADVICE =
   "Navarch restores them ever less often; to stop it, set navarch.dev/hold=true on the Node";
 const NONE: ReadonlySet<string> = new Set();
-/** Lines for a person; one says as much as a thousand of its kind. */
 const TROUBLES_MAX = 100;
-
-export type { DesiredStatus } from "./status-diff.ts";
 
 export type MirrorPorts = NodePorts & {
   log: Log;
-  /** Another client removes our values repeatedly: for an Event on the Node. */
+  /** Another client removes our values repeatedly. */
   contested: (one: StatusNote) => void;
   /** Another client's value under one of our names was removed. */
   removed: (one: StatusNote) => void;
@@ -63,9 +60,9 @@ type Pace = {
   failures: number;
   notBeforeMs: number;
   trouble: string | null;
-  /** What the last write was to achieve; `null` = none yet. */
+  /** `aimOf` the last write; `null`: none yet. */
   aim: string | null;
-  /** How often it was put back, lately, and when last. */
+  /** Recent restorations of removed values, and the time of the last one. */
   putBacks: number;
   putBackAtMs: number;
 };
@@ -75,22 +72,22 @@ type Entry = StatusMemory & {
   uid: string;
   pool: string | null;
   desired: DesiredStatus | null;
-  /** The newest picture: the cache's, or the server's answer to our last write. */
+  /** The newest version: from the cache, or the answer to our last write. */
   object: KubeNode;
-  /** The pair that was last found to need nothing: thousands are told each second. */
+  /** The pair that last needed no step; saves comparing thousands of Nodes a second. */
   clean: { desired: DesiredStatus; object: KubeNode } | null;
   undesiredAtMs: number | null;
   resyncAtMs: number;
   /** When conditions were last written, or first found in order. */
   renewedAtMs: number;
-  /** When words alone were last written. */
+  /** When a change of wording alone was last written. */
   wordsAtMs: number;
-  /** Since when its mark is on its way; `null` = it is not. */
+  /** Since when a mark is being written; `null`: none is. */
   laterSinceMs: number | null;
-  /** As of the last request. */
+  /** As of the last desired status. */
   fleet: string | null;
   foreignTaints: ForeignTaints;
-  /** One a kind of step: a webhook that refuses taints must not hold conditions up. */
+  /** One per kind of step: a webhook that refuses taints must not delay conditions. */
   paces: Map<StatusStep["kind"], Pace>;
 };
 
@@ -104,9 +101,9 @@ export class StatusMirror {
   }
 
   /**
-   * Starts what is needed and returns. `desired` is all of them: a Node that was desired before and
-   * is not now loses our marks after a minute. `former` are Nodes known to have been ours before
-   * this process began. Do not call it while blind: a Node that is not listed loses its marks.
+   * Starts the due writes and returns. `desired` is complete: a Node that is no longer in it loses
+   * our marks after a minute, so do not call this while observations are unreliable. `former`:
+   * Nodes known to have been ours before this process began.
    */
   tend(desired: readonly DesiredStatus[], former: readonly KubeNode[] = []): void {
     const now = this.#ports.clock.monoMs();
@@ -156,10 +153,10 @@ export class StatusMirror {
     const entry = known ?? this.#entry(desired.object, desired, now);
     entry.desired = desired;
     entry.pool = desired.pool;
-    entry.fleet = desired.fleet ?? null;
+    entry.fleet = desired.fleet;
     entry.undesiredAtMs = null;
     this.#take(entry, desired.object);
-    this.#seeLater(entry, desired.later === true, now);
+    this.#seeLater(entry, desired.later, now);
     if (known === undefined) this.#entries.set(desired.uid, entry);
   }
 
@@ -178,8 +175,8 @@ export class StatusMirror {
   }
 
   /**
-   * Two writes of one object at once would collide, so a mark that is on its way goes first. One
-   * that a webhook holds up for seconds does not keep a fault from being shown.
+   * Concurrent writes of one object would collide, so a mark goes first, for `LATER_MS` at most: a
+   * webhook that delays the mark must not keep a fault from being shown.
    */
   #seeLater(entry: Entry, isLater: boolean, now: number): void {
     if (!isLater) entry.laterSinceMs = null;
@@ -202,7 +199,7 @@ export class StatusMirror {
       object,
       clean: null,
       undesiredAtMs: null,
-      // Right after a start only what differs is sent; the rest comes spread over the hour.
+      // After a start only differences are sent; full resyncs are spread over the hour.
       resyncAtMs: now + RESYNC_MS * this.#ports.random(),
       renewedAtMs: now,
       wordsAtMs: Number.NEGATIVE_INFINITY,
@@ -217,10 +214,10 @@ export class StatusMirror {
 
   #isDue(entry: Entry, now: number): boolean {
     if (entry.laterSinceMs !== null && now - entry.laterSinceMs < LATER_MS) return false;
-    if (entry.desired === null && now - (entry.undesiredAtMs ?? now) < UNWISHED_MS) return false;
+    if (entry.desired === null && now - (entry.undesiredAtMs ?? now) < UNDESIRED_MS) return false;
     const { desired, object, clean } = entry;
     const isResync = now >= entry.resyncAtMs && desired?.later !== true;
-    // Neither is ever changed in place, so what was found in order still is.
+    // Neither is changed in place, so a pair that was in order still is.
     const isKnown = clean?.desired === desired && clean.object === object;
     const renews = this.#isRenewal(entry, now);
     if (!isResync && !renews && desired !== null && isKnown) return false;
@@ -248,10 +245,10 @@ export class StatusMirror {
       const theirs = step.kind === "taints" ? entry.foreignTaints.among(step.change.drop) : [];
       const written = await writeStatus(this.#ports, entry, step);
       if (written.kind === "done" && theirs.length > 0) this.#tellRemoved(entry, theirs);
-      for (const line of written.told) log("warn", line, aboutOf(entry));
+      for (const line of written.lines) log("warn", line, aboutOf(entry));
       if (written.object !== null) this.#take(entry, written.object);
       if (written.kind === "gone") {
-        // The object is another one: its successor comes with a request of its own.
+        // Its successor is another entry.
         this.#entries.delete(entry.uid);
         return;
       }
@@ -261,7 +258,7 @@ export class StatusMirror {
       } else {
         pace.failures = 0;
         if (step.kind === "conditions") entry.renewedAtMs = clock.monoMs();
-        if (step.kind === "conditions" && step.isText === true) entry.wordsAtMs = clock.monoMs();
+        if (step.kind === "conditions" && step.isText) entry.wordsAtMs = clock.monoMs();
         const aim = desired === null ? null : aimOf(step.kind, desired);
         if (pace.aim !== aim) pace.putBacks = 0;
         if (pace.putBacks < CONTESTED_MIN) pace.trouble = null;
@@ -276,16 +273,16 @@ export class StatusMirror {
     if (desired === null && entry.desired === null) this.#entries.delete(entry.uid);
   }
 
-  /** Its conditions say what they said, and have not said so for a while. */
+  /** Its conditions have not been written for a renewal period. */
   #isRenewal({ desired, renewedAtMs }: Entry, now: number): boolean {
-    if (desired === null || desired.later === true) return false;
+    if (desired === null || desired.later) return false;
     const periodMs = Math.max(RENEW_MS, this.#entries.size * RENEW_EACH_MS);
     return now - renewedAtMs >= Math.min(RESYNC_MS, periodMs);
   }
 
   /**
-   * What was written is gone although nothing else is wanted since: somebody takes it away. It is
-   * put back ever more rarely, and from the third time on people are told.
+   * Another client removed what was written. It is restored ever less often, and reported from the
+   * third time on.
    */
   #countPutBack(entry: Entry, kind: StatusStep["kind"], pace: Pace): void {
     const { name, uid, pool } = entry;
@@ -313,7 +310,7 @@ export class StatusMirror {
   }
 }
 
-/** `null` = the Node is no node's now. */
+/** `node: null`: the Node belongs to no node now. */
 const aboutOf = ({ name, desired }: Entry) => ({ node: desired?.node ?? null, kube_node: name });
 
 function paceOf({ paces }: Entry, kind: StatusStep["kind"]): Pace {
@@ -327,18 +324,18 @@ function paceOf({ paces }: Entry, kind: StatusStep["kind"]): Pace {
   return pace;
 }
 
-/** It was written once, and nothing else has been wanted since. */
+/** It was written before, and the desired state has not changed since. */
 function isSameAim({ desired, paces }: Entry, kind: StatusStep["kind"]): boolean {
   const aim = paces.get(kind)?.aim ?? null;
   return desired !== null && aim !== null && aim === aimOf(kind, desired);
 }
 
-/** Before then the step is not written. */
+/** The earliest time of the step, in monotonic milliseconds. */
 function waitOf(entry: Entry, step: StatusStep): number {
   const { kind } = step;
   const pace = entry.paces.get(kind);
   if (pace === undefined) return 0;
-  if (kind === "conditions" && step.isText === true) {
+  if (kind === "conditions" && step.isText) {
     return Math.max(pace.notBeforeMs, entry.wordsAtMs + TEXT_MS);
   }
   if (pace.putBacks === 0 || !isSameAim(entry, kind)) return pace.notBeforeMs;
@@ -348,7 +345,7 @@ function waitOf(entry: Entry, step: StatusStep): number {
 
 function stepsOf(entry: Entry, isResync: boolean, renews: boolean): StatusStep[] {
   const { desired, object, fleet } = entry;
-  // Nor is anything taken away that another install shows there by now.
+  // Another install may have claimed the Node meanwhile.
   if (desired === null && isForeign(object, fleet)) return [];
   if (desired === null) return clearRequests(object, entry);
   const due = judgeStatus(desired, object, entry, isResync);
@@ -357,7 +354,7 @@ function stepsOf(entry: Entry, isResync: boolean, renews: boolean): StatusStep[]
   return [...all, ...due.filter(({ kind }) => kind !== "conditions")];
 }
 
-/** Of two pictures of one object; of the same age, the second. */
+/** The newer version of one object; `seen` if they are equal. */
 function newer(known: KubeNode, seen: KubeNode): KubeNode {
   return isNewer(known.resourceVersion, seen.resourceVersion) ? known : seen;
 }

@@ -1,6 +1,6 @@
 /**
- * The requests by which a Node shows what we know, and what their answers mean. One request a step;
- * only labels may take a second, without those that somebody else owns.
+ * Writes one status step on a Node and interprets the answer. One request a step; labels may need a
+ * second one, without those that another manager owns.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import { readAdmission } from "./admission.ts";
@@ -21,9 +21,10 @@ export type StatusTarget = StatusMemory & {
   object: KubeNode;
 };
 
-export type Written = { object: KubeNode | null; told: string[] } & (
+/** `lines`: warnings for the log. */
+export type Written = { object: KubeNode | null; lines: string[] } & (
   | { kind: "done" }
-  /** The object is no more, or another one. */
+  /** The object is gone, or has another UID. */
   | { kind: "gone" }
   | Failed
 );
@@ -38,15 +39,14 @@ export async function writeStatus(
     case "taints": {
       const at = { name, uid, pool, cached: object, lane: "status" as const };
       const answer = await changeTaints(ports, at, step.change);
-      if (answer.kind === "done") return { kind: "done", object: answer.object, told: [] };
-      if (answer.kind === "other_object") return { kind: "gone", object: null, told: [] };
-      return { ...failed(answer), object: null, told: [] };
+      if (answer.kind === "done") return { kind: "done", object: answer.object, lines: [] };
+      if (answer.kind === "other_object") return { kind: "gone", object: null, lines: [] };
+      return { ...failed(answer), object: null, lines: [] };
     }
-    case "conditions":
-      return written(
-        await ports.api.call(conditionRequest(target, step, ports.clock.wallMs())),
-        uid,
-      );
+    case "conditions": {
+      const request = conditionRequest(target, step, ports.clock.wallMs());
+      return written(await ports.api.call(request), uid);
+    }
     case "labels":
       return writeLabels(ports, target, step.labels);
     default:
@@ -55,8 +55,8 @@ export async function writeStatus(
 }
 
 /**
- * Conditions are keyed by `type`, so the kubelet's are untouched and no version is needed. A member
- * that is left out keeps its value: the time of transition moves only with the status.
+ * Conditions are merged by `type`: the kubelet's stay, and no version is needed. An omitted member
+ * keeps its value, so the time of transition changes only with the status.
  */
 export function conditionRequest(
   { name, uid, pool }: StatusTarget,
@@ -83,7 +83,7 @@ export function conditionRequest(
   };
 }
 
-/** Not forced: a label that another manager owns with another value stays as it is. */
+/** Not forced: a label that another manager owns with another value stays. */
 export function labelRequest(
   { name, uid, pool }: StatusTarget,
   labels: Readonly<Record<string, string>>,
@@ -108,15 +108,15 @@ async function writeLabels(
   const first = await ports.api.call(labelRequest(target, labels));
   const foreign = foreignLabels(first, labels);
   if (foreign.size === 0) return remember(target, labels, written(first, target.uid));
-  const told: string[] = [];
+  const lines: string[] = [];
   for (const [key, why] of foreign) {
     const value = target.object.labels[key];
     if (value !== undefined) target.foreign.set(key, value);
-    told.push(`label ${key}=${labels[key]} is left to its owner: ${why}`);
+    lines.push(`label ${key}=${labels[key]} is left to its owner: ${why}`);
   }
   const ours = Object.fromEntries(Object.entries(labels).filter(([key]) => !foreign.has(key)));
   const second = await ports.api.call(labelRequest(target, ours));
-  return { ...remember(target, ours, written(second, target.uid)), told };
+  return { ...remember(target, ours, written(second, target.uid)), lines };
 }
 
 function remember(
@@ -130,7 +130,7 @@ function remember(
 
 const LABEL_FIELD = /^\.metadata\.labels\.(.+)$/;
 
-/** The labels that the server will not give us, each with its owner as the server names it. */
+/** Labels that another manager owns, with the server's message that names it. */
 function foreignLabels(
   answer: KubeAnswer,
   labels: Readonly<Record<string, string>>,
@@ -148,11 +148,11 @@ function foreignLabels(
 function written(answer: KubeAnswer, uid: string): Written {
   if (answer.kind === "ok") {
     const object = readNode(answer.body);
-    if (object !== null && object.uid !== uid) return { kind: "gone", object: null, told: [] };
-    return { kind: "done", object, told: [] };
+    if (object !== null && object.uid !== uid) return { kind: "gone", object: null, lines: [] };
+    return { kind: "done", object, lines: [] };
   }
-  if (isGone(answer)) return { kind: "gone", object: null, told: [] };
-  return { ...failed(failureOf(answer)), object: null, told: [] };
+  if (isGone(answer)) return { kind: "gone", object: null, lines: [] };
+  return { ...failed(failureOf(answer)), object: null, lines: [] };
 }
 
 /**

@@ -1,18 +1,16 @@
 /**
- * The body of a watch: one JSON object a line, in chunks that end anywhere, also in the middle of a
- * character. Pure: bytes in, lines out, and what a line means.
+ * Splits the body of a watch into lines, one JSON object each, and interprets them. Chunks may end
+ * anywhere, even inside a character. Pure.
  */
 import { readStatus } from "./answer.ts";
 import type { WatchEnd, WatchEvent } from "./api.ts";
 
 const NEWLINE = 0x0a;
 
-/**
- * etcd takes 1.5 MiB a request and the API server 3 MiB; ten times of that is no object any more.
- */
+/** Ten times the largest object: etcd takes 1.5 MiB a request and the API server 3 MiB. */
 export const LINE_BYTES_MAX = 32 * 1024 * 1024;
 
-/** Cuts a stream of bytes into lines. Memory: the line that is not whole yet. */
+/** Splits a byte stream into lines; holds the incomplete line. */
 export class LineSplitter {
   readonly #bytesMax: number;
   readonly #decoder = new TextDecoder();
@@ -23,7 +21,7 @@ export class LineSplitter {
     this.#bytesMax = bytesMax;
   }
 
-  /** The lines that this chunk makes whole, without their ends; `null` if one is too long. */
+  /** The lines that this chunk completes, without line ends; `null` if one is too long. */
   push(chunk: Uint8Array): string[] | null {
     const lines: string[] = [];
     let from = 0;
@@ -34,7 +32,7 @@ export class LineSplitter {
       from = end + 1;
     }
     if (from < chunk.byteLength) {
-      // A copy: the stream may use its buffer again.
+      // A copy, because the stream may reuse its buffer.
       const rest = chunk.slice(from);
       this.#parts.push(rest);
       this.#bytes += rest.byteLength;
@@ -42,7 +40,7 @@ export class LineSplitter {
     return this.#bytes > this.#bytesMax ? null : lines;
   }
 
-  /** True if the stream ended in the middle of a line. */
+  /** True inside a line: the stream broke off. */
   torn(): boolean {
     return this.#bytes > 0;
   }
@@ -59,12 +57,12 @@ export class LineSplitter {
 export type WatchLine =
   | { kind: "event"; event: WatchEvent }
   | { kind: "end"; end: WatchEnd }
-  /** An empty line, or an event of a type that did not exist when this was written. */
+  /** An empty line, or an event of an unknown, newer type. */
   | { kind: "nothing" };
 
 /**
- * An `ERROR` event carries a Status and is the last of its stream: 410 there means the same as 410
- * in the answer's head (docs/reference/runtime.md#http, easily overlooked, and the watch spins).
+ * An `ERROR` event carries a Status and ends its stream: 410 there means the same as HTTP 410
+ * (docs/reference/runtime.md#http); a watch that ignores it loops.
  */
 export function parseWatchLine(line: string): WatchLine {
   if (line.trim() === "") return { kind: "nothing" };
@@ -97,7 +95,7 @@ function endOf(object: unknown): WatchEnd {
   return refusedWatch(status.code ?? 500, status.reason, status.message, status.retryAfterMs);
 }
 
-/** What a refusal of a watch means, in the stream or in place of it. */
+/** A refusal of a watch, in the stream or as the answer. */
 export function refusedWatch(
   status: number,
   reason: string,

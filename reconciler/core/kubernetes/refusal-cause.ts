@@ -1,6 +1,6 @@
 /**
  * Finds what must change before a refused write passes, from the text that `explainForbidden` and
- * `sayAdmission` made of the server's answer: only that text is stored. Pure.
+ * `formatAdmission` made of the server's answer: only that text is stored. Pure.
  */
 import type { RefusalCause } from "../../../schema/kubernetes-view.ts";
 

@@ -17,7 +17,7 @@ import {
 } from "../../../reconciler/kubernetes/permission.ts";
 import { readNode } from "../../../reconciler/kubernetes/read-node.ts";
 import { StatusMirror } from "../../../reconciler/kubernetes/status-mirror.ts";
-import type { DesiredStatus } from "../../../reconciler/kubernetes/status-mirror.ts";
+import type { DesiredStatus } from "../../../reconciler/kubernetes/status-diff.ts";
 import {
   changeTaints,
   DRAINING_TAINT,
@@ -194,6 +194,7 @@ describe.skipIf(missing !== null)("Node objects on a real server", () => {
       removed: () => undefined,
     });
     const desired = (more: Partial<DesiredStatus>): DesiredStatus => ({
+      ...{ node: "n", fleet: null, later: false },
       name: "m1",
       uid: object.uid,
       pool: "a100",
