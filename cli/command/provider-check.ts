@@ -84,6 +84,8 @@ async function openOne(
     // Only the fake cloud draws.
     random: () => 0.5,
     serverUrl: () => "",
+    agentTls: () => null,
+    agentKey: null,
     agentCommand: null,
     env: world.env,
     problem: (message) => world.err(`${plain(message)}\n`),

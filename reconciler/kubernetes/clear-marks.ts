@@ -1,7 +1,7 @@
 /**
- * Takes everything of this product off the Nodes of a cluster, for after an uninstall: our share of
- * a cordon, taints, conditions, labels, annotations. A person's cordon stays, and so does all that
- * is not ours. Staleness: each write carries UID and version of what it was decided from.
+ * Removes our share of cordons, taints, conditions, labels and annotations from the Nodes of a
+ * cluster, after an uninstall. A person's cordon stays. Each write carries the UID and version that
+ * it was decided from.
  */
 import { releaseCordon } from "./cordon.ts";
 import { readList } from "./call.ts";
@@ -16,14 +16,14 @@ const PAGE_MS = 30_000;
 
 export type Marked = {
   name: string;
-  /** As the label says; `null` = written by a version without it. */
+  /** From its label; `null`: written by a version without it. */
   fleet: string | null;
   object: KubeNode;
 };
 
 export type MarkedNodes = { kind: "ok"; nodes: Marked[] } | { kind: "failed"; message: string };
 
-/** Every Node on which something of this product is. */
+/** Every Node with a mark of ours. */
 export async function listMarked(ports: NodePorts): Promise<MarkedNodes> {
   const read = (item: unknown): Marked | null => {
     const object = readNode(item);
@@ -36,7 +36,7 @@ export async function listMarked(ports: NodePorts): Promise<MarkedNodes> {
   return { kind: "ok", nodes: answer.items };
 }
 
-/** `null` = nothing of ours is left on it; else why something is. */
+/** `null`: nothing of ours is left; otherwise why something is. */
 export async function clearMarks(ports: NodePorts, { object }: Marked): Promise<string | null> {
   const { name, uid } = object;
   const released = await releaseCordon(ports, name, uid, { pool: null });

@@ -1,6 +1,5 @@
 /**
- * What all drains share and read seldom: which DaemonSets exist, and which volumes are attached to
- * which Node. Both are read only when somebody needs them, once for all who do.
+ * Shared lookups of drains, on demand and cached: existing DaemonSets, and volumes by Node.
  */
 import type { V1VolumeAttachment, V1VolumeAttachmentSpec } from "@kubernetes/client-node";
 import type { Clock } from "../core/clock.ts";
@@ -12,7 +11,7 @@ import { readObject, readText } from "./read-field.ts";
 
 type Ports = { api: KubeApi; clock: Clock };
 
-/** A DaemonSet is deleted seldom; its pods are then deleted too, so late news do no harm. */
+/** A deleted DaemonSet takes its pods with it, so a stale entry is harmless. */
 const DAEMONSET_FRESH_MS = 60_000;
 const DAEMONSET_OLD_MS = 300_000;
 const RETRY_MS = 2_000;
@@ -31,8 +30,8 @@ export class Daemonsets {
   }
 
   /**
-   * Those of the pods' DaemonSets that exist, as `namespace/name`; `null` = one is not known, and
-   * `then` is called once it may be. All pods given belong to a DaemonSet.
+   * Existing DaemonSets of these pods, as `namespace/name`; `null`: one is unknown, and `then` is
+   * called when it may be known. Each pod must belong to a DaemonSet.
    */
   look(pods: readonly KubePod[], then: () => void): ReadonlySet<string> | null {
     const mono = this.ports.clock.monoMs();
@@ -64,7 +63,7 @@ export class Daemonsets {
       const isForbidden = answer.kind === "refused" && answer.status === 403;
       const isMissing = answer.kind === "refused" && answer.status === 404;
       if (answer.kind !== "ok" && !isForbidden && !isMissing) return;
-      // Where it may not be read, its pods are left as those of an existing one are.
+      // Without the permission its pods are left alone, as if it existed.
       this.known.set(key, { exists: !isMissing, atMono: this.ports.clock.monoMs() });
       then();
     });
@@ -86,14 +85,14 @@ export class Attachments {
     this.ports = ports;
   }
 
-  /** Volumes attached to a Node as of `sinceMono` or later; asks for a list where there is none. */
+  /** Volumes attached to a Node as of `sinceMono` or later; requests a list if there is none. */
   look(node: string, sinceMono: number, then: () => void): Attached {
     const mono = this.ports.clock.monoMs();
     const isRecent = this.list !== null && this.list.sentMono >= sinceMono;
     const volumes = isRecent ? (this.list?.byNode.get(node) ?? []) : [];
     if (isRecent && volumes.length === 0) return { kind: "known", volumes };
     if (!this.isAsking && mono - this.askedMono >= ATTACHMENTS_MS) void this.ask(mono, then);
-    // Without the permission nobody will ever know, and waiting would never end.
+    // Without the permission a wait would never end.
     if (this.isForbidden || isRecent) return { kind: "known", volumes };
     return { kind: "dark", message: this.message };
   }

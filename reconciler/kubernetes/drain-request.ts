@@ -1,7 +1,7 @@
 /**
- * The requests that a drain makes, and the reading of what comes back as a list: pure. An eviction
- * or deletion always carries the UID that was seen, so that it can never end another pod of the
- * same name, and never a grace period of 0: that would free the name while the old pod still runs.
+ * Builds the requests of a drain and parses its lists: pure. Evictions and deletions carry the UID,
+ * so that they never end another pod of the same name, and never a grace period of 0, which would
+ * free the name while the old pod still runs.
  */
 import type { V1Eviction } from "@kubernetes/client-node";
 import type { PoolName } from "../../schema/id.ts";
@@ -12,11 +12,11 @@ import { readObject, readText } from "./read-field.ts";
 import { readPod } from "./read-pod.ts";
 
 /**
- * An eviction cannot be fenced at the server, so it has to be over before the leader's lease is
+ * The server cannot fence an eviction, so it must end before the leader's lease
  * (docs/reference/safety.md#leadership).
  */
 export const EVICT_TIMEOUT_MS = 7_000;
-/** A node's pods come in well under a second; a cluster's volume attachments take longer. */
+/** A node's pods take well under a second, a cluster's volume attachments longer. */
 const READ_TIMEOUT_MS = 15_000;
 
 type Named = Pick<KubePod, "namespace" | "name" | "uid">;
@@ -33,12 +33,11 @@ const read = (verb: "get" | "list", path: string, query = {}): KubeRequest => ({
 });
 
 /**
- * All pods bound to a Node, as of now: without a `resourceVersion` the server answers with nothing
- * older than the request (Kubernetes API concepts, "Semantics for get and list").
+ * All pods bound to a Node, as of now: without `resourceVersion` nothing is older than the request
+ * (Kubernetes API concepts, "Semantics for get and list").
  */
 export const listPodsOf = (node: string): KubeRequest =>
   read("list", "/api/v1/pods", { fieldSelector: `spec.nodeName=${node}` });
-
 
 /** `key` is `namespace/name`. */
 export function getDaemonset(key: string): KubeRequest {
@@ -49,7 +48,7 @@ export function getDaemonset(key: string): KubeRequest {
 export const listAttachments = (): KubeRequest =>
   read("list", "/apis/storage.k8s.io/v1/volumeattachments");
 
-/** `graceMs` below 0 = the pod's own. */
+/** `graceMs` below 0: the pod's own. */
 export function evictPod(pod: Named, graceMs: number, pool: PoolName | null): KubeRequest {
   const { namespace, name, uid } = pod;
   const grace = graceMs < 0 ? {} : { gracePeriodSeconds: formatSeconds(graceMs) };
@@ -69,7 +68,7 @@ export function evictPod(pod: Named, graceMs: number, pool: PoolName | null): Ku
   };
 }
 
-/** Past every budget: only when the node ends anyway. */
+/** Ignores budgets: only when the node ends anyway. */
 export function deletePod(pod: Named, graceMs: number, pool: PoolName | null): KubeRequest {
   return {
     verb: "delete",
@@ -86,8 +85,8 @@ const formatSeconds = (ms: number): number => Math.max(1, Math.round(ms / 1000))
 export type Listed<T> = { kind: "ok"; items: T[] } | { kind: "dark"; message: string };
 
 /**
- * A complete list of pods, or why there is none. One entry that cannot be read makes the list
- * useless: what is not understood must not count as not there.
+ * A complete list of pods, or why there is none. One unreadable entry makes the list unusable: it
+ * must not count as absent.
  */
 export function readPods(answer: KubeAnswer): Listed<KubePod> {
   const raw = readItems(answer);
@@ -105,7 +104,7 @@ export function readPods(answer: KubeAnswer): Listed<KubePod> {
 export function readItems(answer: KubeAnswer): Listed<unknown> {
   if (answer.kind !== "ok") return { kind: "dark", message: formatFailure(answer) };
   const body = readObject(answer.body);
-  // The server writes `null` for a list without entries in some versions.
+  // Some versions send `null` for an empty list.
   const items = body["items"] ?? [];
   if (!Array.isArray(items) || readText(body["kind"])?.endsWith("List") !== true)
     return { kind: "dark", message: "the answer is no list" };

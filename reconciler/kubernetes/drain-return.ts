@@ -1,25 +1,22 @@
 /**
- * Pods that come back to a node although it drains: their controller tolerates every taint, or
- * binds them itself. Evicting them again and again would disrupt without end, so they are left and
- * named (docs/reference/kubernetes.md#drain). Pure; memory of one drain in one process.
+ * Detects pods that return to a draining node: their controller tolerates every taint or binds them
+ * itself. Evicting them would never end, so they are left and reported
+ * (docs/reference/kubernetes.md#drain). Pure; memory of one drain in one process.
  */
 import type { KubePod } from "../core/kubernetes/object.ts";
 
-/**
- * Pods that were bound just before the cordon took hold look the same at first, so an owner is
- * believed to do it on purpose only after so many of its late pods have left.
- */
+/** Late pods of one owner that must leave first: one bound just before the cordon is late too. */
 const RETURNS_MAX = 3;
 
 export class Returns {
-  /** Those to be left. */
+  /** Pods to leave alone. */
   readonly uids = new Set<string>();
   private readonly late = new Set<string>();
   /** By UID of the owner. */
   private readonly gone = new Map<string, number>();
   private readonly lateGone = new Map<string, number>();
 
-  /** Two lists in a row; `null` = there was none before. */
+  /** Takes two consecutive lists; `before: null`: the first one. */
   takeList(before: ReadonlyMap<string, KubePod> | null, now: ReadonlyMap<string, KubePod>): void {
     if (before === null) return;
     for (const pod of before.values()) {

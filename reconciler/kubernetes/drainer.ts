@@ -337,19 +337,19 @@ export class Drainers {
     this.asks.ask(ask, how);
     ask.cut ??= cut;
     const pick = { node, kube_node: name, pod: `${pod.namespace}/${pod.name}`, uid: pod.uid };
-    // Attempts behind a budget repeat by the thousand; the server's audit log has them.
+    // Only debug: attempts against a budget repeat by the thousand, and are in the audit log.
     log("debug", `${how} pod`, pick);
     if (cut !== null && ask.tries === 1) this.teller.deadline(drain, pod, cut, this.now().wall);
     const request = how === "evict" ? evictPod : deletePod;
     this.asking += 1;
-    // It may wait for its turn, and this process may be paused there.
+    // The request may be queued, and this process may be suspended meanwhile.
     const isWanted = (): boolean =>
       this.isCurrent(drain) && drain.desired.paused === null && this.isWordRecent(this.now().mono);
     const answer = await api.call({ ...request(pod, graceMs, pool), isWanted });
     this.asking -= 1;
     const verdict = judgeEviction(answer, pod.uid);
     const mono = clock.monoMs();
-    if (verdict.kind === "throttled" && verdict.own !== true)
+    if (verdict.kind === "throttled" && !verdict.own)
       this.quietUntilMono = Math.max(this.quietUntilMono, mono + verdict.retryMs);
     if (verdict.kind === "forbidden" || verdict.kind === "unknown")
       log("debug", `${how} pod: ${verdict.kind}`, { ...pick, reason: verdict.message });

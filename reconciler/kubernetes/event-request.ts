@@ -1,19 +1,19 @@
 /**
- * An Event in the form that the API server takes (`events.k8s.io/v1`), and where it lies: pure.
+ * Builds Event objects (`events.k8s.io/v1`) and their paths: pure.
  */
 import type { EventsV1Event, V1ObjectReference } from "@kubernetes/client-node";
 import type { KubeRequest, Sent } from "./api.ts";
 import { bounded, CALL_MS } from "./node-call.ts";
 import { DOMAIN } from "../core/kubernetes/object.ts";
 
-/** Another object that an event is about; a budget is known by its name alone. */
+/** Another object that an event is about. */
 export type Related = { kind: "Node" | "Pod"; namespace: string | null; name: string; uid: string };
 
 export type KubeEvent = {
-  /** The object that it is shown on: a pod where `namespace` is given, a Node otherwise. */
+  /** Of a pod; absent for an event on a Node. */
   namespace?: string;
   name: string;
-  /** Of the object as it is now. */
+  /** Current UID of the object. */
   uid: string;
   pool: string | null;
   type: "Normal" | "Warning";
@@ -21,14 +21,14 @@ export type KubeEvent = {
   reason: string;
   /** What was done about it; made CamelCase. */
   action: string;
-  /** For a person; cut at 1 KiB. */
+  /** Text, cut at 1 KiB. */
   note: string;
   related?: Related;
-  /** Tells events of one object and reason apart: a budget. A related pod's UID if absent. */
+  /** Distinguishes events of one object and reason. Defaults to a related pod's UID. */
   about?: string;
 };
 
-/** Events of objects that lie in no namespace are kept here (client-go, `events`). */
+/** Namespace of events about cluster-scoped objects (client-go, `events`). */
 const DEFAULT_NAMESPACE = "default";
 /** `reason` and `action` have 128 characters at most (events.k8s.io/v1). */
 const WORD_CHARS_MAX = 128;
@@ -39,11 +39,11 @@ export const noteOf = (text: string): string => bounded(text, NOTE_BYTES_MAX);
 
 export const namespaceOf = ({ namespace }: KubeEvent): string => namespace ?? DEFAULT_NAMESPACE;
 
-/** What is different about it; empty for an event about its object alone. */
+/** The subject; empty for an event about its object alone. */
 export const aboutOf = ({ related, about }: KubeEvent): string =>
   about ?? (related?.kind === "Pod" ? related.uid : "");
 
-/** By what is to change: only `v1` lets a text change. */
+/** Only `v1` allows a text to change. */
 export function eventPath(namespace: string, change: "message" | "series"): string {
   const group = change === "message" ? "/api/v1" : "/apis/events.k8s.io/v1";
   return `${group}/namespaces/${encodeURIComponent(namespace)}/events`;
@@ -84,7 +84,7 @@ function referenceOf({ kind, namespace, name, uid }: Related): V1ObjectReference
 /** `MicroTime` is parsed with exactly six digits. */
 export const micro = (ms: number): string => new Date(ms).toISOString().replace(/Z$/, "000Z");
 
-/** `gpu-reset`, `gpu reset` and `GpuReset` are one word. */
+/** `gpu-reset`, `gpu reset` and `GpuReset` become one word. */
 export function camel(text: string): string {
   const words = text.split(/[^A-Za-z0-9]+/).filter((word) => word !== "");
   const joined = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");

@@ -11,7 +11,7 @@ import type { Cause, KubeAnswer } from "./api.ts";
 import { readObject, readText } from "./read-field.ts";
 
 export type EvictionVerdict =
-  /** Deletion has begun: follow this UID until it is gone. */
+  /** The deletion of this UID has begun. */
   | { kind: "begun" }
   | { kind: "gone" }
   /** Another pod has this name now, so this UID is gone. */
@@ -19,43 +19,42 @@ export type EvictionVerdict =
   | {
       kind: "budget";
       message: string;
-      /** Name of the PodDisruptionBudget, in the pod's namespace, where the server says it. */
+      /** Name of the PodDisruptionBudget in the pod's namespace, if the server names it. */
       budget: string | null;
       needs: number | null;
       has: number | null;
-      /** At the least; the caller again waits longer each time, up to `BUDGET_RETRY_MAX_MS`. */
+      /** At least; the caller doubles it up to `BUDGET_RETRY_MAX_MS`. */
       retryMs: number;
     }
-  /** The server is short of room: it is not about this pod. */
-  /** `own`: our own write limit gave it no turn, which says nothing about the server. */
-  | { kind: "throttled"; retryMs: number; own?: boolean }
-  /** A fault of configuration: waiting never helps. */
+  /** Unrelated to this pod: the server is overloaded, or (`own`) our own limit did not send it. */
+  | { kind: "throttled"; retryMs: number; own: boolean }
+  /** A configuration error: waiting does not help. */
   | { kind: "severalBudgets"; message: string; retryMs: number }
-  /** The namespace's own deletion ends the pod. */
+  /** The deletion of the namespace ends the pod. */
   | { kind: "namespaceTerminating"; retryMs: number }
-  /** The controller that keeps the budget's status is behind. */
+  /** The controller of the budget's status lags. */
   | { kind: "controllerBehind"; message: string; budget: string | null; retryMs: number }
   /**
-   * A webhook or policy of the cluster refused it, or a webhook could not be called. Some hold an
-   * eviction back for a while (a checkpoint, a migration), so it is asked again as for a budget.
+   * A webhook or policy refused it, or a webhook could not be called. Some delay an eviction (for a
+   * checkpoint, a migration), so it is retried like a budget.
    */
   | { kind: "admission"; by: Admission; retryMs: number }
-  /** Refused for a reason that a person has to remove. */
+  /** Refused for a reason that a person must remove. */
   | { kind: "forbidden"; message: string; retryMs: number }
-  /** It may have been done: read the pod by its UID before anything else. */
+  /** The outcome is unknown: read the pod by its UID first. */
   | { kind: "unknown"; message: string };
 
-/** As `kubectl drain` waits between two tries of one pod. */
+/** As between two attempts of `kubectl drain`. */
 const BUDGET_RETRY_MS = 5_000;
 export const BUDGET_RETRY_MAX_MS = 30_000;
 const BEHIND_RETRY_MS = 30_000;
-/** Only a person repairs these: often enough to see it done, seldom enough to be no load. */
+/** For errors that a person must fix. */
 const PERSON_RETRY_MS = 300_000;
-/** What the limiter answers in the server's place (`limiter.ts`): nothing was sent. */
+/** Answers of `limiter.ts` and `client.ts`: nothing was sent. */
 const UNSENT = new Set(["ClientThrottled", "NotWanted"]);
 const THROTTLED_RETRY_MS = 1_000;
 
-/** `uid` is that of the pod that was asked. */
+/** `uid`: of the pod that was to be evicted. */
 export function judgeEviction(answer: KubeAnswer, uid: string): EvictionVerdict {
   switch (answer.kind) {
     case "ok":
@@ -69,9 +68,9 @@ export function judgeEviction(answer: KubeAnswer, uid: string): EvictionVerdict 
   }
 }
 
-/** The server answers with a Status or the pod; a bare 200 is something else's between us. */
+/** The server answers with a Status or the pod; a bare 200 comes from a proxy. */
 function judgeSuccess({ kind, status, message }: Record<string, unknown>): EvictionVerdict {
-  // A Status of failure under a 2xx code is what client-go takes for an error, too.
+  // client-go treats a failed Status with a 2xx code as an error, too.
   if (status === "Failure") return { kind: "unknown", message: readText(message) ?? "failed" };
   if (kind === undefined && status === undefined)
     return { kind: "unknown", message: "an answer without a body" };
@@ -87,7 +86,7 @@ function judgeRefusal(answer: Refusal, uid: string): EvictionVerdict {
   const budget = causes.find(({ reason }) => reason === "DisruptionBudget");
   switch (status) {
     case 404:
-      // A missing namespace or an unknown resource is also 404, and says nothing about the pod.
+      // A missing namespace or an unknown resource is 404, too.
       if (/^pods? "/.test(message)) return { kind: "gone" };
       return { kind: "unknown", message };
     case 409:
@@ -97,7 +96,7 @@ function judgeRefusal(answer: Refusal, uid: string): EvictionVerdict {
       return {
         kind: "throttled",
         retryMs: retryAfterMs ?? THROTTLED_RETRY_MS,
-        ...(UNSENT.has(answer.reason) ? { own: true } : {}),
+        own: UNSENT.has(answer.reason),
       };
     case 412:
       if (!UNSENT.has(answer.reason)) break;
@@ -105,7 +104,7 @@ function judgeRefusal(answer: Refusal, uid: string): EvictionVerdict {
     case 403:
       return judgeForbidden(answer, budget);
     case 401:
-      // Credentials rotate; the next call carries the new ones.
+      // Credentials rotate; the next call uses the new ones.
       return { kind: "unknown", message };
     default:
       break;
@@ -117,8 +116,8 @@ function judgeRefusal(answer: Refusal, uid: string): EvictionVerdict {
 }
 
 /**
- * Both the pod's UID and a lost race for the budget's status come back as a conflict. Only one that
- * names the UID that was asked proves that it is gone.
+ * A wrong UID and a lost race for the budget's status are both conflicts. Only a message with the
+ * requested UID proves that the pod is gone.
  */
 function judgeConflict(message: string, uid: string): EvictionVerdict {
   const isOther = /UID in (the )?precondition/i.test(message) && message.includes(uid);
@@ -154,7 +153,7 @@ function judgeForbidden(answer: Refusal, budget: Cause | undefined): EvictionVer
   return { kind: "forbidden", message, retryMs: PERSON_RETRY_MS };
 }
 
-/** The causes name the budget in their text only. */
+/** The causes name the budget only in their text. */
 function nameOf(message: string): string | null {
   return /^The disruption budget (\S+) /.exec(message)?.[1] ?? null;
 }

@@ -1,7 +1,7 @@
 /**
- * Where a machine that joins finds the cluster, and by which key it knows it: the configuration
- * first, then what the cluster tells everybody in `kube-public/cluster-info` (kubeadm, "Join
- * workflow"), then our own way to it, if others can go that way too. Pure but for the one question.
+ * Finds the server address and CA hash for a machine that joins: from the configuration, else from
+ * `kube-public/cluster-info` (kubeadm, "Join workflow"), else our own connection if machines can
+ * use it. Pure except for one request.
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { parse } from "yaml";
@@ -12,17 +12,17 @@ import { serverOf } from "../core/address.ts";
 import type { Hindered } from "../core/scheduler.ts";
 import { isLoopback } from "../../schema/loopback.ts";
 
-/** How this process itself reaches the cluster. */
+/** This process's own connection to the cluster. */
 export type OwnWay = {
   /** URL, as in the kubeconfig. */
   server: string;
-  /** From the service account of a pod: an address that only pods can reach. */
+  /** By the service account of a pod, whose server address only pods can reach. */
   isInCluster: boolean;
-  /** PEM; `null` = none is known. */
+  /** PEM; `null`: unknown. */
   ca: string | null;
 };
 
-/** `server` is `https://host:port`, always with its port. `caHash` is as kubeadm pins it. */
+/** `server`: `https://host:port`. `caHash`: as kubeadm pins it. */
 export type JoinCluster = { server: string; caHash: string };
 
 const TIMEOUT_MS = 10_000;
@@ -58,7 +58,7 @@ const hindered = (message: string): Hindered => ({ kind: "hindered", message });
 
 type Info = { kind: "ok"; server: string | null; ca: string | null; why: string | null };
 
-/** What the cluster says of itself; `why` it says nothing, where that is for good. */
+/** What `cluster-info` contains; `why`: permanently unavailable. */
 async function readInfo(api: KubeApi): Promise<Info | Hindered> {
   const answer = await api.call({ verb: "get", path: INFO, timeoutMs: TIMEOUT_MS, lane: "read" });
   if (answer.kind === "lost") return hindered(`the API server is away: ${answer.message}`);
@@ -77,7 +77,7 @@ async function readInfo(api: KubeApi): Promise<Info | Hindered> {
   return { kind: "ok", server: readText(cluster["server"]), ca, why: null };
 }
 
-/** The one cluster of such a kubeconfig: it has no users and no context. */
+/** The first cluster of that kubeconfig, which has no users and no contexts. */
 function clusterOf(text: string | null): Readonly<Record<string, unknown>> | null {
   if (text === null) return null;
   try {
@@ -85,11 +85,11 @@ function clusterOf(text: string | null): Readonly<Record<string, unknown>> | nul
     const [first] = readList(file["clusters"]);
     return first === undefined ? null : readObject(readObject(first)["cluster"]);
   } catch {
-    return null; // A person's ConfigMap: as good as none.
+    return null; // Written by hand and unreadable: treated as absent.
   }
 }
 
-/** Ours leads to the same place from elsewhere neither out of a pod nor over the loopback. */
+/** Other machines cannot use a pod's, a loopback or a Service address. */
 function reachable({ server, isInCluster }: OwnWay): string | null {
   const found = isInCluster ? null : serverOf(server);
   if (found === null) return null;
@@ -98,13 +98,13 @@ function reachable({ server, isInCluster }: OwnWay): string | null {
   return isLoopback(hostname) || isService ? null : found;
 }
 
-/** As kubeadm wants it: the first certificate's public key (RFC 7469 pins the same bytes). */
+/** Hash of the first certificate's public key, as in kubeadm (RFC 7469 pins the same bytes). */
 function hashOf(pem: string | null): string | null {
   if (pem === null) return null;
   try {
     const key = new X509Certificate(pem).publicKey.export({ type: "spki", format: "der" });
     return `sha256:${createHash("sha256").update(key).digest("hex")}`;
   } catch {
-    return null; // No certificate: the caller says so.
+    return null; // Not a certificate: the caller reports it.
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Lets one machine join the cluster: a bootstrap token of its own (Kubernetes, "Authenticating with
- * Bootstrap Tokens"), made when its set-up begins, gone when that ends, and worthless soon after if
- * nobody could take it away. Its value is handed on once and is nowhere else: not in a record, not
- * in a message. A second leader that wakes up makes another one, which harms nobody, so no fence.
+ * Creates a bootstrap token for one machine to join the cluster (Kubernetes, "Authenticating with
+ * Bootstrap Tokens"): created when its set-up begins, deleted when that ends, and expiring soon if
+ * the deletion fails. The value is returned once and neither stored nor logged. Without a fence: a
+ * stale leader only creates another token, which is harmless.
  */
 import type { V1Secret } from "@kubernetes/client-node";
 import { unreachable } from "../../schema/unreachable.ts";
@@ -14,9 +14,9 @@ import type { Hindered, Join, JoinPass, JoinRequest } from "../core/scheduler.ts
 export type JoinPorts = {
   api: KubeApi;
   wallMs: () => number;
-  /** Bytes that nobody can guess. */
+  /** Cryptographically secure random bytes. */
   draw: (count: number) => Uint8Array;
-  /** Name of this fleet, for people who look at the Secret. */
+  /** Name of this fleet, for the Secret's description. */
   fleet: string;
   /** `kubernetes.join.server`. */
   server: string | null;
@@ -25,15 +25,15 @@ export type JoinPorts = {
 };
 
 const SECRETS = "/api/v1/namespaces/kube-system/secrets";
-/** The group that kubeadm's own rules let join (kubeadm, `init` phase bootstrap-token). */
+/** The group that kubeadm's rules allow to join (kubeadm, `init` phase bootstrap-token). */
 export const JOIN_GROUP = "system:bootstrappers:kubeadm:default-node-token";
 
-/** A machine may boot and install for longer than it says; and two clocks may differ. */
+/** Booting and installing may take longer than declared, and clocks may differ. */
 const LASTS_MS_MIN = 15 * 60_000;
-/** Whatever was configured: a token that is forgotten must not be good for days. */
+/** A forgotten token must not be valid for days, whatever is configured. */
 const LASTS_MS_MAX = 24 * 3_600_000;
 const TIMEOUT_MS = 10_000;
-/** Two of two billion names are the same by chance once in a lifetime; three tries are plenty. */
+/** There are two billion names. */
 const TRIES = 3;
 
 export function openJoin(ports: JoinPorts): Join {
@@ -51,7 +51,7 @@ export function openJoin(ports: JoinPorts): Join {
       const made = await makeToken(ports, desired);
       if (made.kind === "hindered") return made;
       if (made.kind === "ok") return { ...cluster, ...made };
-      if (attempt === TRIES) return { kind: "hindered", message: "no token has a name of its own" };
+      if (attempt === TRIES) return { kind: "hindered", message: "no free name for a token" };
     }
   };
 }
@@ -92,7 +92,7 @@ async function makeToken(ports: JoinPorts, desired: JoinRequest): Promise<Made> 
     case "ok":
       return { kind: "ok", token: `${id}.${secret}`, end };
     case "lost":
-      // It may be there all the same; if it cannot be taken away now either, it expires.
+      // It may exist; if this deletion fails too, it expires.
       await end();
       return { kind: "hindered", message: `the API server is away: ${answer.message}` };
     case "refused": {
@@ -110,7 +110,7 @@ const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
 /** The largest multiple of 36 below 256: bytes from there on would favour the first letters. */
 const FAIR = 252;
 
-/** Letters and digits as tokens have them, each as likely as the others. */
+/** Uniformly distributed letters and digits. */
 function drawText(draw: JoinPorts["draw"], length: number): string {
   let text = "";
   while (text.length < length) {

@@ -7,7 +7,7 @@ import { ProcessClock, VirtualClock } from "../../simulator/engine/clock.ts";
 import { openFakeKube } from "../../simulator/cluster/fake.ts";
 import type { FakeKube } from "../../simulator/cluster/fake.ts";
 import { KubeEvents } from "./kube-event.ts";
-import type { KubeEvent } from "./kube-event.ts";
+import type { KubeEvent } from "./event-request.ts";
 
 let clock: VirtualClock;
 let kube: FakeKube;

@@ -1,13 +1,10 @@
 /**
- * Events on Nodes and on the pods that a drain concerns, for people who look at the objects first.
- * Best effort: nothing waits for one, and what the server refuses is dropped and counted.
- *
- * What repeats within ten minutes is one Event object: its count grows, and its text is the newest
- * one. `events.k8s.io/v1` lets only `series` change (its `note` is immutable), so a new text goes
- * through the same object's `message` in `v1`, as client-go's recorder does (kubernetes 1.37
- * `pkg/apis/core/validation/events.go`, `ValidateEventUpdate`). Where that is refused, the text
- * becomes a new Event. `regarding` carries the UID that the caller reads from the object now,
- * because `kubectl describe` selects events by UID.
+ * Writes Events on Nodes and pods. Best effort: nothing waits for them, and refused ones are
+ * dropped and counted. Repetitions within ten minutes update one Event object: its count, and its
+ * text. `events.k8s.io/v1` allows only `series` to change (`note` is immutable), so a new text is
+ * written to `message` of the same object in `v1`, as client-go's recorder does (kubernetes 1.37
+ * `pkg/apis/core/validation/events.go`, `ValidateEventUpdate`); if that is refused, a new Event is
+ * created. `regarding` carries the current UID, by which `kubectl describe` selects events.
  */
 import type { Log } from "../core/clock.ts";
 import { PATCH } from "./api.ts";
@@ -27,38 +24,33 @@ import { CALL_MS, failureOf, isExplained } from "./node-call.ts";
 import type { NodePorts } from "./node-call.ts";
 import { explainForbidden } from "./permission.ts";
 
-export type { KubeEvent } from "./event-request.ts";
-
 const WINDOW_MS = 600_000;
-/** A count that grew is sent at most this often. */
+/** A grown count is sent at most this often. */
 const SERIES_MS = 60_000;
-/** A new text is sent after so long, then after twice that, up to `SERIES_MS`. */
+/** A new text is sent after this, doubling up to `SERIES_MS`. */
 const TEXT_MS = 2_000;
-/** While something waits the clock is looked at this often. */
+/** Longest timer while an update is due. */
 const PULSE_MS = 1_000;
-/** A look that comes so late means that the process stood still, and that another one may lead. */
+/** A timer this late means that the process was suspended, and that another may lead. */
 const LATE_MS = 3_000;
 const WORD_CHARS_MAX = 128;
 const NAME_CHARS_MAX = 253;
 const IN_FLIGHT = 4;
-/** Events of ten minutes that are kept in mind; a storm's rest is dropped and counted. */
+/** Events of ten minutes that are kept; more are dropped and counted. */
 const KEPT_MAX = 5_000;
-/** Different subjects (pods, budgets) of one object and reason; the rest share one event. */
+/** Subjects (pods, budgets) of one object and reason; further ones share one event. */
 const SUBJECTS_MAX = 20;
-/**
- * Back-off of a namespace after a refusal. It starts with 2 s, because events are dropped
- * meanwhile, and doubles each time, because a missing permission does not return soon.
- */
+/** Back-off of a namespace after a refusal, doubling: its events are dropped meanwhile. */
 const PAUSE_LEAST_MS = 2_000;
 const PAUSE_MS = 60_000;
 const PAUSED_MAX = 1_000;
 
 type Kept = {
-  /** Unique in the queue: a window may begin while the one before is still being written. */
+  /** Unique in the queue: the previous window may still be being written. */
   id: string;
   /** The newest one reported. */
   event: KubeEvent;
-  /** Of the Event object; `null` until the server was asked to create it. */
+  /** Name of the Event object; `null` before its creation was requested. */
   object: string | null;
   group: string;
   beganAtMs: number;
@@ -67,7 +59,7 @@ type Kept = {
   noteSent: string;
   seenAtWallMs: number;
   sentAtMs: number;
-  /** How long the next new text waits. */
+  /** Delay of the next new text. */
   textMs: number;
 };
 
@@ -76,30 +68,30 @@ export class KubeEvents {
   readonly #instance: string;
   readonly #queue = new InFlight(IN_FLIGHT);
   readonly #kept = new Map<string, Kept>();
-  /** How many of `#kept` are about one object and reason. */
+  /** Count of `#kept` by object and reason. */
   readonly #groups = new Map<string, number>();
   /** By namespace. */
   readonly #paused = new Map<string, { untilMs: number; waitMs: number }>();
-  /** Events cannot be patched until then: the ClusterRole of an older install lacks the verb. */
+  /** Texts cannot be patched until then: the ClusterRole of an older install lacks the verb. */
   #fixedUntilMs = Number.NEGATIVE_INFINITY;
   #dropped = 0;
-  /** Two of one millisecond differ by it, two processes by their draws. */
+  /** Distinguishes names of one millisecond; random digits distinguish processes. */
   #serial = 0;
   #timer: { atMs: number; cancel: () => void } | null = null;
   #isClosed = false;
 
-  /** `instance`: who reports, such as the pod's name. */
+  /** `instance`: the reporter, such as the pod's name. */
   constructor(ports: NodePorts & { log: Log }, instance: string) {
     this.#ports = ports;
     this.#instance = instance.slice(0, WORD_CHARS_MAX) || "navarch";
   }
 
-  /** Events that were not written. */
+  /** Count of events that were not written. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Sends it, or counts it with an earlier one. Returns at once. */
+  /** Sends the event or counts it with an earlier one. Returns at once. */
   tell(event: KubeEvent): void {
     if (this.#isClosed) return;
     const { clock } = this.#ports;
@@ -139,7 +131,7 @@ export class KubeEvents {
     this.#queue.add(kept.id, () => this.#create(key, kept));
   }
 
-  /** Resolves once nothing waits or runs; updates that wait for their time are not waited for. */
+  /** Resolves once nothing waits or runs; does not wait for delayed updates. */
   rest(): Promise<void> {
     return this.#queue.rest();
   }
@@ -164,7 +156,7 @@ export class KubeEvents {
     return now < (this.#paused.get(namespaceOf(event))?.untilMs ?? Number.NEGATIVE_INFINITY);
   }
 
-  /** Windows begin in order, so the oldest lie in front. What waits is sent first. */
+  /** Drops windows that are over, oldest first, after sending their pending counts. */
   #forget(now: number): void {
     for (const [key, kept] of this.#kept) {
       if (now - kept.beganAtMs < WINDOW_MS) break;
@@ -193,8 +185,8 @@ export class KubeEvents {
   }
 
   /**
-   * What waited while the process stood still is old news: a leader that took over in between has
-   * told what is true now, and the newest text must not be replaced by an older one.
+   * Drops updates that waited while the process was suspended: another leader may have written
+   * newer texts meanwhile.
    */
   #dropStale(now: number): void {
     if (this.#timer === null || now - this.#timer.atMs < LATE_MS) return;
@@ -227,7 +219,7 @@ export class KubeEvents {
     const answer = await this.#ports.api.call(
       createRequest(kept.event, object, this.#instance, kept.seenAtWallMs),
     );
-    // After a lost answer it may be there: the next update finds out, and creates it if not.
+    // After a lost answer it may exist: the next update finds out and creates it if not.
     if (answer.kind !== "refused") kept.object = object;
     else this.#drop(key, kept);
     if (answer.kind === "ok") this.#paused.delete(namespaceOf(kept.event));
@@ -261,12 +253,12 @@ export class KubeEvents {
       this.#fixedUntilMs = now + WINDOW_MS;
       return this.#again(key, kept);
     }
-    // The server lets events go after an hour, or when somebody deletes them.
+    // The server deletes events after an hour; clients may do so earlier.
     if (answer.kind === "refused" && answer.status === 404) return this.#again(key, kept);
     this.#fail(event, answer);
   }
 
-  /** As a new Event object, in place of one that is gone or keeps its text. */
+  /** Creates a new Event object, for one that is gone or whose text is fixed. */
   #again(key: string, kept: Kept): Promise<void> {
     kept.object = null;
     kept.count = 1;
@@ -286,7 +278,7 @@ export class KubeEvents {
       log(isExplained(message) ? "debug" : "warn", "Event not written", about);
     }
     const retryAfterMs = answer.kind === "refused" ? (answer.retryAfterMs ?? 0) : 0;
-    // One event that is refused for itself must not silence the others.
+    // An event refused for its own content must not silence the others.
     const isItself =
       answer.kind === "refused" &&
       ([404, 409, 422].includes(answer.status) ||
@@ -297,14 +289,14 @@ export class KubeEvents {
       if (isOld || this.#paused.size > PAUSED_MAX) this.#paused.delete(one);
     }
     const lastMs = this.#paused.get(namespace)?.waitMs ?? PAUSE_LEAST_MS / 2;
-    // Those that were on their way together are one refusal.
+    // Refusals of concurrent events count once.
     if (this.#isPaused(event, now)) return;
     const waitMs = isExplained(message) ? PAUSE_MS : Math.min(PAUSE_MS, 2 * lastMs);
     this.#paused.set(namespace, { waitMs, untilMs: now + Math.max(waitMs, retryAfterMs) });
   }
 }
 
-/** It says nothing about this event: the server, or our own write limit, is short of room. */
+/** The server, or our own write limit, is overloaded: unrelated to this event. */
 const isBusy = ({ status }: Extract<KubeAnswer, { kind: "refused" }>): boolean =>
   status === 412 || status === 429 || status === 401 || status >= 500;
 

@@ -1,13 +1,13 @@
 /**
- * Nodes whose object was taken away while their machine lives, and objects whose node is gone: what
- * is still theirs, and what is somebody else's by now. Pure.
+ * Matches nodes whose Node object was removed while their machine is alive, and Node objects whose
+ * machine is gone. Pure.
  */
 import type { DrainSight } from "../core/fleet.ts";
 import type { EndedNode, DesiredState } from "../core/desired-state.ts";
 
 /**
- * Objects to be removed. A machine that was given up and taken back is a node again, and the object
- * is that one's, however its kubelet fares.
+ * Objects to be removed. A machine that was abandoned and adopted again is a node, so its object
+ * stays, whatever the state of its kubelet.
  */
 export function leftOver({ ended, shown }: DesiredState): EndedNode[] {
   if (ended.length === 0) return [];
@@ -16,16 +16,15 @@ export function leftOver({ ended, shown }: DesiredState): EndedNode[] {
 }
 
 /**
- * The names under which their pods are still to be found, by node. A name that is another machine's
- * by now says nothing about the first one any more; an object that is nobody's yet may be its own,
- * registered again with its pods still running and not told apart yet. `uidOf`: of the object that
- * has the name now; `undefined` = there is none.
+ * Names that the pods of orphaned nodes are bound to, by node. A name that another machine uses now
+ * is left out; an unmatched object of the name may be the machine's own new registration, so it
+ * counts. `uidOf`: UID of the object with that name; `undefined`: none exists.
  */
 export function orphanedNames(
   { orphaned, shown, ended }: DesiredState,
   uidOf: (name: string) => string | undefined,
 ): ReadonlyMap<string, string> {
-  // Mostly there is none, and the fleet has thousands.
+  // The ordinary case, in a fleet of thousands.
   if (orphaned.length === 0) return new Map();
   const taken = new Set([...shown, ...ended].map(({ uid }) => uid));
   const left = orphaned.filter(({ name }) => !taken.has(uidOf(name) ?? ""));
@@ -35,8 +34,8 @@ export function orphanedNames(
 export const leftPods = (count: number): string => `${count} ${count === 1 ? "pod" : "pods"} left`;
 
 /**
- * What is left on a machine that registered again under another name: also the pods that are bound
- * to a former one which no Node has now. The cluster ends them, and until then they may run.
+ * Adds the pods bound to former names of a machine that registered again: the cluster ends them,
+ * and until then they may run. `names`: former names without a Node.
  */
 export function withFormer(
   left: DrainSight,
@@ -47,7 +46,7 @@ export function withFormer(
   const held = names.filter((name) => working(name) > 0);
   const more = held.reduce((sum, name) => sum + working(name), 0);
   if (more === 0) return left;
-  const said = `${leftPods(more)} under its former name ${held.join(", ")}`;
-  if (left.kind === "empty") return { kind: "busy", remaining: more, message: said };
-  return { ...left, remaining: left.remaining + more, message: `${left.message}; ${said}` };
+  const message = `${leftPods(more)} under its former name ${held.join(", ")}`;
+  if (left.kind === "empty") return { kind: "busy", remaining: more, message };
+  return { ...left, remaining: left.remaining + more, message: `${left.message}; ${message}` };
 }

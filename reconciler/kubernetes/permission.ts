@@ -1,9 +1,9 @@
 /**
- * What the product must be allowed to do in a cluster: one table, from which `doctor` asks the
- * server and to which the shipped roles must be equal. Least privilege
- * (docs/reference/kubernetes.md#permissions): no `create nodes`, because an apply without it can
- * bring no deleted node back, no wildcard, and no secrets but where machines are to join
- * (`JOIN_PERMISSIONS`, an option of its own).
+ * The permissions that the product needs in a cluster, and their check: `doctor` asks the server
+ * for each of them, and the shipped roles equal this table. Least privilege
+ * (docs/reference/kubernetes.md#permissions): no wildcard, no `create nodes`, so that an apply
+ * cannot bring a deleted Node back, and no secrets unless machines join (`JOIN_PERMISSIONS`,
+ * optional).
  */
 import type {
   V1SelfSubjectAccessReview,
@@ -18,23 +18,23 @@ import { readObject, readText } from "./read-field.ts";
 import type { MissingRules } from "../core/scheduler.ts";
 
 export type Permission = {
-  /** Empty = the core group. */
+  /** Empty: the core group. */
   group: string;
   /** With its subresource: `nodes/status`. */
   resource: string;
   verb: string;
-  /** `null` = in the whole cluster (a ClusterRole). */
+  /** `null`: in the whole cluster (a ClusterRole). */
   namespace: string | null;
-  /** Of the one object that is meant; absent = all of them. */
+  /** Of one object; absent: all. */
   name?: string;
-  /** What does not work without it, for a person. */
+  /** What needs it, for display. */
   use: string;
 };
 
 /** Where kubelets renew their leases (Kubernetes, "Leases"). */
 export const LEASE_NAMESPACE = "kube-node-lease";
 
-/** API group, resource, verbs, what does not work without them, and the namespace if it is one. */
+/** API group, resource, verbs, what needs them, and the namespace, if any. */
 const GRANTS: readonly (readonly [string, string, string, string, string?])[] = [
   ["", "nodes", "get list watch", "seeing which Node is which instance"],
   ["", "nodes", "patch", "cordons, labels and taints"],
@@ -63,7 +63,7 @@ const GRANTS: readonly (readonly [string, string, string, string, string?])[] = 
   ],
 ];
 
-/** Every verb by itself. The shipped ClusterRole and Role grant exactly these. */
+/** One entry per verb. The shipped ClusterRole and Role grant exactly these. */
 export const PERMISSIONS: readonly Permission[] = GRANTS.flatMap(
   ([group, resource, verbs, use, namespace = null]) =>
     verbs.split(" ").map((verb) => ({ group, resource, verb, namespace, use })),
@@ -72,8 +72,8 @@ export const PERMISSIONS: readonly Permission[] = GRANTS.flatMap(
 const JOIN = "letting machines join the cluster";
 
 /**
- * Needed besides, only where a pool's commands join machines to the cluster: the shipped option
- * `overlay/cluster-join` grants exactly these.
+ * Also needed if a pool's commands join machines to the cluster; the shipped `overlay/cluster-join`
+ * grants exactly these.
  */
 export const JOIN_PERMISSIONS: readonly Permission[] = [
   { group: "", resource: "secrets", verb: "create", namespace: "kube-system", use: JOIN },
@@ -86,39 +86,37 @@ export const JOIN_PERMISSIONS: readonly Permission[] = [
 
 export type PermissionCheck = {
   missing: Permission[];
-  /** The server did not say, with its answer. */
+  /** Not answered, with the reason. */
   unknown: { permission: Permission; message: string }[];
 };
 
-/** Reviews are cheap for the server, but `doctor` should not be what throttles it. */
+/** Concurrent reviews: `doctor` must not cause throttling. */
 const IN_FLIGHT = 4;
 const TIMEOUT_MS = 10_000;
 
 /**
- * Asks the server, one SelfSubjectAccessReview a permission; any authenticated account may. An
- * authorizer that cannot decide counts as missing unless it says that it failed.
+ * Asks the server with one SelfSubjectAccessReview per permission, which any authenticated account
+ * may create. Undecided counts as missing, unless the authorizer reports an error.
  */
 export async function checkPermissions(
   api: KubeApi,
   permissions: readonly Permission[] = PERMISSIONS,
 ): Promise<PermissionCheck> {
   const check: PermissionCheck = { missing: [], unknown: [] };
-  const queue = [...permissions.entries()];
-  const found = new Map<number, "allowed" | "missing" | string>();
-  const worker = async () => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift())
-      found.set(next[0], await review(api, next[1]));
-  };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
-  for (const [i, permission] of permissions.entries()) {
-    const said = found.get(i) ?? "no answer";
-    if (said === "missing") check.missing.push(permission);
-    else if (said !== "allowed") check.unknown.push({ permission, message: said });
+  for (let from = 0; from < permissions.length; from += IN_FLIGHT) {
+    const asked = permissions.slice(from, from + IN_FLIGHT);
+    const answers = await Promise.all(
+      asked.map(async (permission) => ({ permission, message: await review(api, permission) })),
+    );
+    for (const { permission, message } of answers) {
+      if (message === "missing") check.missing.push(permission);
+      else if (message !== "allowed") check.unknown.push({ permission, message });
+    }
   }
   return check;
 }
 
-/** `joins`: machines join too. */
+/** `joins`: also checks `JOIN_PERMISSIONS`. */
 export async function missingRules(
   api: KubeApi,
   joins: boolean,
@@ -136,7 +134,7 @@ export async function missingRules(
 
 type Review = V1SelfSubjectAccessReview | V1SelfSubjectReview | V1TokenReview;
 
-/** Asks what is put as an object: it is answered in its status, and not kept. */
+/** Creates a review object, which the server answers in its status and does not store. */
 export function askReview(
   api: KubeApi,
   body: Sent<Review> & { apiVersion: string; kind: string },
@@ -147,8 +145,8 @@ export function askReview(
 }
 
 /**
- * Who the control plane is to the server. Any account may ask (`system:basic-user`, Kubernetes 1.28
- * and later); where the server refuses that, too, its refusal names the account.
+ * The control plane's account. Any account may ask (`system:basic-user`, Kubernetes 1.28 and
+ * later); a refusal names the account as well.
  */
 async function readAccount(api: KubeApi): Promise<string | null> {
   const question = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
@@ -159,7 +157,7 @@ async function readAccount(api: KubeApi): Promise<string | null> {
   return readText(readObject<V1UserInfo>(userInfo).username);
 }
 
-/** `allowed`, `missing`, or why it is not known. */
+/** `allowed`, `missing`, or why it is unknown. */
 async function review(api: KubeApi, permission: Permission): Promise<string> {
   const { group, verb, namespace, name } = permission;
   const [resource = "", subresource = ""] = permission.resource.split("/");
@@ -181,7 +179,7 @@ async function review(api: KubeApi, permission: Permission): Promise<string> {
   return String(evaluationError ?? "the answer was no review").slice(0, 1_024);
 }
 
-/** `patch nodes/status`, as a person looks for it in a role. */
+/** `patch nodes/status`, as in a role. */
 export function formatPermission({
   group,
   resource,
@@ -206,9 +204,8 @@ export const accountIn = (message: string): string | null =>
   /User "([^"]{1,300})" cannot /.exec(message)?.[1] ?? null;
 
 /**
- * Names the account and the rule that it lacks after a 403. A role without the rule and a role that
- * is bound to nobody read alike, so neither is said; `null` if it is no such refusal (an admission
- * plugin says 403 too, and then its own message is the best there is).
+ * Names the account and the missing rule after a 403. Whether the role lacks the rule or is not
+ * bound cannot be distinguished. `null`: not a refusal by RBAC; admission plugins use 403 too.
  */
 export function explainForbidden(answer: KubeAnswer): string | null {
   if (answer.kind !== "refused" || answer.status !== 403) return null;

@@ -1,50 +1,50 @@
 /**
- * Pods that carry `navarch.dev/hold`, which counts on a Node alone: whoever wrote it believes that
- * the pod is safe, so it is said on the pod and in `doctor`. A pod's owner may not keep a broken
- * machine from being replaced; `navarch.dev/drain` and `navarch.dev/do-not-interrupt-until` on the
- * pod are honoured until the drain's deadline. Memory of one process.
+ * Warns, on the pod and in `doctor`, of pods with `navarch.dev/hold`, which has an effect only on a
+ * Node: a pod's owner cannot keep a broken machine. `navarch.dev/drain` and
+ * `navarch.dev/do-not-interrupt-until` on the pod are honoured until the drain's deadline.
+ * Memory of one process.
  */
 import type { ShownNode } from "../core/desired-state.ts";
 import type { PodEvent } from "./drain-sight.ts";
 import { readHold } from "../core/kubernetes/hold.ts";
 import { ANNOTATION, type KubePod } from "../core/kubernetes/object.ts";
+import { isOver } from "./read-pod.ts";
 
-/** Reported in one activation; the rest follows in the next ones. */
-const TOLD_MAX = 20;
-/** Lines for people; they look at the first few. */
+/** Reports in one activation; the rest follows in the next ones. */
+const REPORTS_MAX = 20;
 const LINES_MAX = 20;
 
 type Host = Pick<ShownNode, "node" | "name" | "uid">;
 
 export class PodHolds {
   readonly #held = new Map<string, KubePod>();
-  /** By UID, the Node for which it was said. */
-  readonly #told = new Map<string, string>();
+  /** By UID of the pod, the Node for which it was reported. */
+  readonly #reported = new Map<string, string>();
   #lines: string[] = [];
 
-  /** One pod before and after a change; `null` = it was, or is, not there. */
+  /** One pod before and after a change; `null`: it did not, or does not, exist. */
   note(before: KubePod | null, after: KubePod | null): void {
     if (before !== null && before.uid !== after?.uid) this.#forget(before.uid);
     if (after === null) return;
-    if (after.node !== "" && !isOver(after) && readHold(after).held) {
+    if (after.node !== "" && !isOver(after.phase) && readHold(after).held) {
       this.#held.set(after.uid, after);
     } else this.#forget(after.uid);
   }
 
-  /** Says it of the pods on these Nodes, each once. */
+  /** Reports the pods on these Nodes, each once. */
   tend(hosts: readonly Host[], tell: (event: PodEvent) => void): void {
     this.#lines = [];
     if (this.#held.size === 0) return;
     const byName = new Map(hosts.map((host) => [host.name, host]));
-    let told = 0;
+    let reports = 0;
     for (const { namespace, name, uid, node } of this.#held.values()) {
       const host = byName.get(node);
       if (host === undefined) continue;
       const message = formatIgnored(`${namespace}/${name}`, node);
       if (this.#lines.length < LINES_MAX) this.#lines.push(message);
-      if (this.#told.get(uid) === host.uid || told === TOLD_MAX) continue;
-      told += 1;
-      this.#told.set(uid, host.uid);
+      if (this.#reported.get(uid) === host.uid || reports === REPORTS_MAX) continue;
+      reports += 1;
+      this.#reported.set(uid, host.uid);
       const about = { node: host.node, name: host.name, uid: host.uid };
       tell({ ...about, pod: { namespace, name, uid }, reason: "HoldIgnored", message });
     }
@@ -57,11 +57,9 @@ export class PodHolds {
 
   #forget(uid: string): void {
     this.#held.delete(uid);
-    this.#told.delete(uid);
+    this.#reported.delete(uid);
   }
 }
-
-const isOver = ({ phase }: KubePod): boolean => phase === "Succeeded" || phase === "Failed";
 
 function formatIgnored(pod: string, node: string): string {
   const what = `${ANNOTATION.hold} on pod ${pod} has no effect: it counts on the Node alone`;

@@ -10,7 +10,7 @@ const NONE: ReadonlyMap<string, KubePod> = new Map();
 export class PodIndex {
   private readonly nodes = new Map<string, Map<string, KubePod>>();
 
-  /** One pod before and after a change; `null` = it was, or is, not there. */
+  /** One pod before and after a change; `null`: it did not, or does not, exist. */
   note(before: KubePod | null, after: KubePod | null): void {
     if (before !== null && (before.uid !== after?.uid || before.node !== after.node)) {
       const pods = this.nodes.get(before.node);
@@ -37,7 +37,7 @@ export class PodHosts {
   readonly #byAddress = new Map<string, Map<string, string>>();
   #view: ReadonlyMap<string, string> | null = null;
 
-  /** One pod before and after a change; true if an address moved. */
+  /** Like `PodIndex.note`; true if an address moved. */
   note(before: KubePod | null, after: KubePod | null): boolean {
     const was = before?.ips ?? [];
     const is = after?.ips ?? [];
@@ -58,7 +58,7 @@ export class PodHosts {
     return moved;
   }
 
-  /** An address that pods on several Nodes have, as in a network of their own, is left out. */
+  /** Without addresses that pods on several Nodes have, as in separate networks. */
   byAddress(): ReadonlyMap<string, string> {
     if (this.#view !== null) return this.#view;
     const view = new Map<string, string>();

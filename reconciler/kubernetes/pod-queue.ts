@@ -1,7 +1,7 @@
 /**
- * What waits and what runs for each pool, counted from the pods that carry its label in any
- * namespace: the signal of a `queue` autoscaler. Pure. The caller says whether it sees pods at all:
- * an empty map means that nobody waits, never that nobody looked.
+ * Counts pending and running pods by the pool in their label, in any namespace: the signal of a
+ * `queue` autoscaler. Pure. The caller knows whether pods are observed at all: an empty map means
+ * that none waits.
  */
 import type { QueueSight } from "../core/fleet.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";
@@ -12,11 +12,13 @@ export type PoolQueue = {
   running: number;
   pendingGpus: number;
   runningGpus: number;
-  /** Pods among both that ask for more than one GPU: they need a node that has them together. */
+  /** Pods of both kinds with more than one GPU: they need them on one node. */
   wide: number;
 };
 
-/** By the label's value, the pool's name. A pod that ends or has ended asks for nothing. */
+const EMPTY: PoolQueue = { pending: 0, running: 0, pendingGpus: 0, runningGpus: 0, wide: 0 };
+
+/** By the label's value, the pool's name. Pods that end or have ended do not count. */
 export function queueOf(pods: Iterable<KubePod>, label: string): Map<string, PoolQueue> {
   const queues = new Map<string, PoolQueue>();
   for (const { labels, phase, deletionAt, gpus } of pods) {
@@ -25,7 +27,7 @@ export function queueOf(pods: Iterable<KubePod>, label: string): Map<string, Poo
     if (phase !== "Pending" && phase !== "Running") continue;
     let queue = queues.get(name);
     if (queue === undefined) {
-      queue = { pending: 0, running: 0, pendingGpus: 0, runningGpus: 0, wide: 0 };
+      queue = { ...EMPTY };
       queues.set(name, queue);
     }
     if (phase === "Pending") {
@@ -40,11 +42,9 @@ export function queueOf(pods: Iterable<KubePod>, label: string): Map<string, Poo
   return queues;
 }
 
-const NOTHING: PoolQueue = { pending: 0, running: 0, pendingGpus: 0, runningGpus: 0, wide: 0 };
-
-/** As a pool's demand takes it; a pool without pods has an empty queue. */
+/** In the form of a pool's demand; a pool without pods has an empty queue. */
 export function showQueue(queue: PoolQueue | undefined, observedAt: number): QueueSight {
-  const { pending, running, pendingGpus, runningGpus, wide } = queue ?? NOTHING;
+  const { pending, running, pendingGpus, runningGpus, wide } = queue ?? EMPTY;
   return {
     pendingJobs: pending,
     queueDepth: pending + running,

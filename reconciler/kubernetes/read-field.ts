@@ -1,23 +1,20 @@
 /**
- * Lenient reading of JSON that a Kubernetes API server sent. A field that is missing or of another
- * type counts as absent, text is cut and lists are bounded: what a stranger wrote on an object can
- * neither stop the reader nor fill the memory of a process that holds 150,000 of them.
+ * Lenient parsing of JSON from a Kubernetes API server. A missing field, or one of another type,
+ * counts as absent; text and lists are cut, so that no content of an object can stop the reader or
+ * fill the memory of a process that holds 150,000 objects.
  */
 
-/** What is left of a text; the longest that a Status or a condition is shown with. */
+/** Longest text that is kept, as of a Status or a condition. */
 export const TEXT_CHARS_MAX = 1_024;
-/**
- * Entries of one list or map. The largest maps are labels of nodes on which a feature discovery
- * runs, a few hundred; the rest of a longer one is left out.
- */
+/** Entries of one list or map that are kept; feature discovery sets a few hundred labels. */
 export const ENTRIES_MAX = 1_024;
 /** `metadata.name` of a Node or Pod is a DNS subdomain (RFC 1123), 253 characters at most. */
 const NAME_CHARS_MAX = 253;
-/** A UID is a UUID everywhere; a longer one would be cut and then name another object. */
+/** UIDs are UUIDs. */
 const UID_CHARS_MAX = 128;
 
 export type Fields = Readonly<Record<string, unknown>>;
-/** The fields that an object of the API has; that one is there, and of which type, is not known. */
+/** The fields of an API object, with unknown presence and types. */
 export type Untrusted<T> = { readonly [K in keyof T]?: unknown };
 
 const NONE = {};
@@ -32,13 +29,13 @@ export function readList(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value.slice(0, ENTRIES_MAX) : [];
 }
 
-/** Text cut to `charsMax`; `null` if it is no text or empty. */
+/** Text cut to `charsMax`; `null` if it is not text or empty. */
 export function readText(value: unknown, charsMax = TEXT_CHARS_MAX): string | null {
   if (typeof value !== "string" || value === "") return null;
   return value.length > charsMax ? value.slice(0, charsMax) : value;
 }
 
-/** Labels or annotations, those whose key passes. A value that is no text is left out. */
+/** Labels or annotations whose key `isWanted`. Values that are not text are left out. */
 export function readTextMap(
   value: unknown,
   isWanted: (key: string) => boolean = () => true,
@@ -55,9 +52,9 @@ export function readTextMap(
 export type Identity = { name: string; uid: string; resourceVersion: string };
 
 /**
- * Who an object is; `null` for nobody. A name or UID over the server's own limit is nobody rather
- * than cut: a cut one could be somebody else's. A version that is not decimal becomes `0`, older
- * than every other.
+ * The identity of an object; `null` without a valid one. Names and UIDs over the server's limit are
+ * refused and not cut: a cut one could be another object's. A version that is not decimal becomes
+ * `0`, older than every other.
  */
 export function readIdentity(metadata: Untrusted<Identity>): Identity | null {
   const { name, uid, resourceVersion } = metadata;
@@ -96,21 +93,17 @@ const SCALE: Readonly<Record<string, number>> = {
 const QUANTITY = /^\+?(\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE]([+-]?\d{1,3})|([A-Za-z]{0,2}))$/;
 
 /**
- * A whole count out of a quantity: `"8"`, `"8k"`, `"1e3"` or `8`. A fraction is rounded up, as the
- * server's own `Value()` does. `null` if it is no quantity, negative, or beyond exact integers.
+ * A whole count from a quantity: `"8"`, `"8k"`, `"1e3"` or `8`. Fractions are rounded up, as by the
+ * server's `Value()`. `null` if it is not a quantity, negative, or beyond exact integers.
  */
 export function readCount(value: unknown): number | null {
   const text = typeof value === "number" ? String(value) : value;
   const match = typeof text === "string" ? QUANTITY.exec(text.trim()) : null;
   if (match === null) return null;
   const [, digits = "", exponent, suffix = ""] = match;
-  // `Object.hasOwn`, because a suffix is a stranger's text and an object has other names too.
-  const scale =
-    exponent !== undefined
-      ? 10 ** Number(exponent)
-      : Object.hasOwn(SCALE, suffix)
-        ? SCALE[suffix]
-        : undefined;
+  // `hasOwn`, because the suffix is untrusted and objects inherit members.
+  const suffixScale = Object.hasOwn(SCALE, suffix) ? SCALE[suffix] : undefined;
+  const scale = exponent === undefined ? suffixScale : 10 ** Number(exponent);
   if (scale === undefined) return null;
   const count = Math.ceil(Number(digits) * scale);
   return Number.isSafeInteger(count) ? count : null;

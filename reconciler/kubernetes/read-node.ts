@@ -1,7 +1,6 @@
 /**
- * A Node as the API server sends it, read into what this product looks at. Who owns the cordon is
- * read out of `metadata.managedFields` (docs/reference/kubernetes.md#cordon): a share of one's own
- * is what may be given back, and everybody else's is what stays.
+ * Parses a Node object into the fields that the product uses. `metadata.managedFields` show the
+ * owners of the cordon (docs/reference/kubernetes.md#cordon): only our own share may be released.
  */
 import type {
   V1ManagedFieldsEntry,
@@ -29,14 +28,14 @@ import {
 
 const GPU = "nvidia.com/gpu";
 const HOSTNAME_LABEL = "kubernetes.io/hostname";
-/** The author of a cordon that `managedFields` do not name, because they can be wiped. */
+/** Owner of a cordon that `managedFields` do not name; they can be wiped. */
 export const UNKNOWN_MANAGER = "unknown";
 /** `fieldManager` is 128 characters at most (apimachinery, `FieldManagerMaxLength`). */
 const MANAGER_CHARS_MAX = 128;
 
 export const isOurs = (key: string): boolean => key.startsWith(`${DOMAIN}/`);
 
-/** `null` for what is no Node with a name and a UID; never throws. */
+/** `null` if it is no Node with a name and a UID; never throws. */
 export function readNode(json: unknown): KubeNode | null {
   const object = readObject<V1Node>(json);
   const metadata = readObject<V1ObjectMeta>(object.metadata);
@@ -76,8 +75,8 @@ const isOwnApply = ({ manager, operation }: Untrusted<Write>): boolean =>
   manager === MANAGER.cordon && operation === "Apply";
 
 /**
- * The owners of `spec.unschedulable`. Only an Apply of ours is a share of ours: an Update under our
- * name is released by no apply, so it counts among the others.
+ * The owners of `spec.unschedulable`. Only our Apply is our share: no apply releases an Update
+ * under our name, so it counts as another owner's.
  */
 function readOwnership(writes: Writes, unschedulable: boolean) {
   const owners = writes.filter(ownsCordon);
@@ -90,7 +89,7 @@ function readOwnership(writes: Writes, unschedulable: boolean) {
 
 const readManager = (value: unknown): string | null => readText(value, MANAGER_CHARS_MAX);
 
-/** Only our `managedFields` entry allows removing an annotation: any client can write its key. */
+/** Our `managedFields` entry proves that an annotation is ours: any client can write its key. */
 function readNoted(writes: Writes): Pick<KubeNode, "noted"> {
   const entry = writes.find(isOwnApply);
   if (entry === undefined) return {};
@@ -99,14 +98,13 @@ function readNoted(writes: Writes): Pick<KubeNode, "noted"> {
   return owns && !ownsCordon(entry) ? { noted: true } : {};
 }
 
-/** Parts of Kubernetes that react to a cordon and to its end; they decide neither. */
+/** Components of Kubernetes that react to a cordon and its end, and decide neither. */
 const REACTING = new Set(["kubelet", "kube-controller-manager", "kube-scheduler"]);
 const TOUCHED_MAX = 3;
 
 /**
- * Who wrote the object after our mark. A removal of the mark alone leaves no field manager; a
- * client that also sets an annotation, a label or a taint does. Times have whole seconds, and are
- * all of the server's clock.
+ * Clients that wrote the object after our mark. Removing the mark alone leaves no field manager;
+ * setting an annotation, label or taint does. Times are whole seconds of the server's clock.
  */
 function readTouched(writes: Writes): Pick<KubeNode, "touched"> {
   const markedAt = readInstantMs(writes.find(isOwnApply)?.time);

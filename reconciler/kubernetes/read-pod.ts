@@ -1,6 +1,5 @@
 /**
- * A Pod as the API server sends it, read into what a drain has to know. The rules by which a pod is
- * left alone are judged elsewhere; here is only what the object says.
+ * Parses a Pod object into the fields that drains use; `drain-plan.ts` judges them.
  */
 import type {
   V1Container,
@@ -28,17 +27,17 @@ import {
 import { isOurs } from "./read-node.ts";
 
 const GPU = "nvidia.com/gpu";
-/** The kubelet's mark on what it runs from a file and only shows to the server. */
+/** Annotation of a mirror pod: the kubelet runs it from a file and only shows it. */
 const MIRROR = "kubernetes.io/config.mirror";
-/** `terminationGracePeriodSeconds` of a pod that names none (Kubernetes API, PodSpec). */
+/** Default of `terminationGracePeriodSeconds` (Kubernetes API, PodSpec). */
 const GRACE_DEFAULT_SECONDS = 30;
 const CRITICAL = new Set(["system-node-critical", "system-cluster-critical"]);
 /** `SystemCriticalPriority` (Kubernetes, pkg/apis/scheduling). */
 const CRITICAL_PRIORITY = 2_000_000_000;
-/** One IPv4 and one IPv6 address is what Kubernetes allows (validation of PodStatus). */
+/** One IPv4 and one IPv6 address (validation of PodStatus). */
 const POD_IPS_MAX = 2;
 
-/** `null` for what is no Pod with a namespace, a name and a UID; never throws. */
+/** `null` if it is no Pod with a namespace, a name and a UID; never throws. */
 export function readPod(json: unknown): KubePod | null {
   const object = readObject<V1Pod>(json);
   const metadata = readObject<V1ObjectMeta>(object.metadata);
@@ -51,7 +50,7 @@ export function readPod(json: unknown): KubePod | null {
   const status = readObject<V1PodStatus>(object.status);
   const phase = readText(status.phase) ?? "Unknown";
   const controller = readController(metadata.ownerReferences);
-  // An ended pod keeps its address in its status, and another one has it by then.
+  // A finished pod keeps its address in its status, although another one may have it by then.
   const reports = controller?.kind === "DaemonSet" && phase === "Running";
   return {
     namespace,
@@ -62,7 +61,7 @@ export function readPod(json: unknown): KubePod | null {
     controller,
     mirror: Object.hasOwn(readObject(metadata.annotations), MIRROR),
     emptyDir: volumes.some((volume) => isGiven(volume.emptyDir)),
-    // A generic ephemeral volume is a claim too, made for the pod.
+    // A generic ephemeral volume is a claim, too.
     claims: volumes.some(
       (volume) => isGiven(volume.persistentVolumeClaim) || isGiven(volume.ephemeral),
     ),

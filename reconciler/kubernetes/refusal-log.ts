@@ -1,8 +1,8 @@
 /**
- * Logs what the API server does not let us do: a permission that is missing, a webhook or policy
- * that refuses. One line for each kind of write, again with back-off while it lasts, and one when
- * it works again; whoever made the call need not log it. Refused cordons are events of their Node,
- * so only their end is logged here. Pure but for its memory.
+ * Logs refusals by the API server: missing permissions, webhooks and policies. One line per kind of
+ * request, repeated with back-off while it lasts, and one when it works again, so callers need not
+ * log it. Refused cordons are events of their Node; only their end is logged here. Pure except for
+ * its memory.
  */
 import type { Clock, Log } from "../core/clock.ts";
 import { type Admission, readAdmission, formatAdmission } from "./admission.ts";
@@ -10,12 +10,12 @@ import type { KubeAnswer, KubeApi, KubeRequest, WatchEnd } from "./api.ts";
 import { accountIn, explainForbidden } from "./permission.ts";
 import { GRANT, PASS } from "../core/kubernetes/refusal-cause.ts";
 
-/** The second line comes after so long, then after twice that, … */
+/** Until the second line; doubles. */
 const AGAIN_MS = 60_000;
 const AGAIN_MAX_MS = 3_600_000;
-/** What was not refused for so long is over, or nobody tries it any more. */
+/** A case without a refusal for this long is over, or no longer tried. */
 const FORGET_MS = 1_800_000;
-/** Places (namespaces, or objects) of one case that are waited for. */
+/** Places (namespaces, or objects) of one case that must work again. */
 const PLACES_MAX = 64;
 const CASES_MAX = 200;
 
@@ -38,7 +38,7 @@ type Case = {
 
 type Ports = { clock: Pick<Clock, "monoMs">; log: Log; isOptional: boolean };
 
-/** The same API, heard. `isOptional`: a cluster that was found may never allow us anything. */
+/** The same API with its refusals logged. `isOptional`: a found cluster may grant us nothing. */
 export function heard(api: KubeApi, ports: Ports): KubeApi {
   const refusals = new RefusalLog(ports);
   return {
@@ -64,7 +64,7 @@ export function heard(api: KubeApi, ports: Ports): KubeApi {
 
 class RefusalLog {
   private readonly ports: Ports;
-  /** By what is asked and who refuses it. */
+  /** By request and source of the refusal. */
   private readonly cases = new Map<string, Map<string, Case>>();
   private hasWorked = false;
 
@@ -79,7 +79,7 @@ class RefusalLog {
     if (answer.kind === "refused") this.refused(target, answer, request.lane !== "cordon");
   }
 
-  /** `null` = it shows changes. */
+  /** `end: null`: the watch works. */
   noteWatch(path: string, end: Extract<WatchEnd, { kind: "refused" }> | null): void {
     const target = readTarget("watch", path);
     if (target === null) return;
@@ -123,9 +123,9 @@ class RefusalLog {
     };
     const account = accountIn(said);
     const level = this.ports.isOptional && !this.hasWorked ? "warn" : "error";
-    const denies = "Kubernetes denies a permission";
-    const words = admission === null ? denies : "admission refuses a write";
-    this.ports.log(level, words, {
+    const isDenied = admission === null;
+    const message = isDenied ? "Kubernetes denies a permission" : "admission refuses a write";
+    this.ports.log(level, message, {
       ...about,
       ...(account === null ? {} : { account }),
       ...(times === 1 ? {} : { times, for_s: Math.round((lastMono - sinceMono) / 1_000) }),
@@ -134,7 +134,7 @@ class RefusalLog {
     });
   }
 
-  /** A success speaks for its own namespace, or object, alone. */
+  /** A success ends the refusals of its own namespace or object. */
   private works(target: Target): void {
     this.hasWorked = true;
     const cases = this.cases.get(target.what);
@@ -177,7 +177,7 @@ class RefusalLog {
 const PATH =
   /^\/(?:api|apis\/([^/]+))\/[^/]+\/(?:namespaces\/([^/]+)\/)?([^/]+)(?:\/([^/]+))?(?:\/([^/]+))?$/;
 
-/** `null` = a question about ourselves, such as doctor asks, or no resource. */
+/** `null`: a self-review, as by doctor, or not a resource. */
 function readTarget(verb: string, path: string): Target | null {
   const found = PATH.exec(path);
   if (found === null) return null;

@@ -1,7 +1,7 @@
 /**
- * One fenced write on a Node object: read, decide, write, look at what came back. After a lost race
- * all of it again, with jitter and a limit, because the reason for the write may have gone with the
- * race. This is the one retry inside an effect: what it repeats is proven not to have been done.
+ * One fenced write on a Node object: read, decide, write, judge the result. After a lost race it
+ * starts over, with jitter and a limit, because the reason for the write may be gone. This is the
+ * only retry inside an effect: what it repeats was certainly not done.
  */
 import { readAdmission } from "./admission.ts";
 import type { KubeRequest } from "./api.ts";
@@ -15,16 +15,16 @@ export type NodeTarget = {
   uid: string;
   /** For the count of writes. */
   pool: string | null;
-  /** A recent copy: the first try then needs no read. A stale one costs one conflict. */
+  /** A recent copy saves the first read; a stale one costs one conflict. */
   cached?: KubeNode | undefined;
 };
 
-/** Either it is so already, or a request fenced by the version, and what its answer says. */
+/** `so`: nothing to write. `write`: a request fenced by the version, and its judgement. */
 export type NodeStep<T> =
   | { kind: "so"; answer: T }
   | { kind: "write"; request: KubeRequest; judge: (after: KubeNode) => T };
 
-/** `decide` is called with the object as it is: once, and again after each lost race. */
+/** `decide` is called with the current object, again after each lost race. */
 export async function settleNode<T>(
   ports: NodePorts,
   { name, uid, pool, cached }: NodeTarget,
@@ -40,7 +40,7 @@ export async function settleNode<T>(
     if (live.kind !== "found") return live;
     let step = decide(live.node);
     if (step.kind === "so" && known !== null) {
-      // A copy can prove that something must be written, never that nothing must.
+      // A copy can prove that a write is needed, never that none is.
       live = await readLive(ports.api, name, uid, pool);
       if (live.kind !== "found") return live;
       step = decide(live.node);
@@ -48,19 +48,19 @@ export async function settleNode<T>(
     known = null;
     if (step.kind === "so") return step.answer;
     const { resourceVersion } = live.node;
-    // The server takes version 0 as "whatever there is", so it would be no fence.
+    // The server treats version 0 as "any", which would be no fence.
     if (resourceVersion === "0") return refuse(`Node ${name} has no version`);
     if (resourceVersion === invalidAt) return refuse(conflict);
     const answer = await ports.api.call(step.request);
     if (answer.kind === "ok") {
       const after = readNode(answer.body);
-      // An answer that cannot be read proves nothing, either way.
+      // An unreadable answer proves nothing.
       if (after === null) return { kind: "lost", message: `no Node in the answer about ${name}` };
       return sameObject(after, uid) ?? step.judge(after);
     }
     if (answer.kind !== "refused" || !isConflict(answer)) return failureOf(answer);
     conflict = `${answer.status} ${answer.message}`;
-    // What is truly invalid stays so; everything else has a new version to show.
+    // A 422 for an unchanged version is permanent.
     if (answer.status === 422) invalidAt = resourceVersion;
     if (attempt < RETRIES_MAX) await waitToRetry(ports, attempt);
   }
@@ -68,9 +68,9 @@ export async function settleNode<T>(
 }
 
 /**
- * 409 is an old version. 422 is a JSON patch whose `test` failed, or another UID under a version
- * that is still right, which the server takes for a change of an immutable field (kube-apiserver
- * 1.37.1, measured). Admission may use both codes, and means no.
+ * 409: an old version. 422: a JSON patch whose `test` failed, or another UID under a current
+ * version, which the server treats as a change of an immutable field (kube-apiserver 1.37.1,
+ * measured). Admission may use both codes and is no conflict.
  */
 const isConflict = ({ status, message }: { status: number; message: string }): boolean =>
   (status === 409 || status === 422) && readAdmission(message) === null;

@@ -1,10 +1,9 @@
 /**
- * Which Node an agent's pod runs on, by its service-account token: the API server signed it for one
- * pod, and says so in a TokenReview (authentication.k8s.io/v1). Only a token for our own audience
- * counts, which is good for nothing else, and only one of the agents' own account: whoever may
- * start a pod under another account could otherwise speak for the Node of his choice. The claims of
- * the Node are there from Kubernetes 1.30 on (`ServiceAccountTokenPodNodeInfo`, GA in 1.32). The
- * answer repeats the token, so nothing of it but the fields below goes any further.
+ * Identifies the Node of an agent's pod by its service-account token, which the API server signed
+ * for one pod and verifies by TokenReview (authentication.k8s.io/v1). Only tokens for our audience
+ * and of the agents' account count: a pod of another account could otherwise impersonate any Node.
+ * The Node claims exist from Kubernetes 1.30 on (`ServiceAccountTokenPodNodeInfo`, GA in 1.32). The
+ * answer repeats the token, so only the fields below are used.
  */
 import type { V1TokenReview, V1TokenReviewStatus, V1UserInfo } from "@kubernetes/client-node";
 import type { KubeApi } from "./api.ts";
@@ -14,15 +13,15 @@ import type { PodReview } from "../core/scheduler.ts";
 
 /** Of the volume in `deploy/40-node-agent.yaml`. */
 export const POD_AUDIENCE = "navarch";
-/** The account of `deploy/10-account.yaml`, in the namespace that is given. */
+/** The account of `deploy/10-account.yaml` in this namespace. */
 export const agentAccountIn = (namespace: string): string => `${namespace}/navarch-node-agent`;
 
-/** Of a built-in authenticator it is milliseconds; webhooks may take longer. */
+/** Built-in authenticators take milliseconds; webhooks may take longer. */
 const TIMEOUT_MS = 5_000;
 const CHARS_MAX = 200;
 const CLAIM = "authentication.kubernetes.io/";
 
-/** `account` is `NAMESPACE/NAME`; `null` = the shipped one. Never rejects. */
+/** `account`: `NAMESPACE/NAME`; `null`: the shipped one. Never rejects. */
 export async function reviewPodToken(
   api: KubeApi,
   token: string,
@@ -45,7 +44,7 @@ function judge(body: unknown, account: string): PodReview {
     const why = readText(status.error, CHARS_MAX) ?? "no reason given";
     return refused(`is not accepted by the API server: ${why}`);
   }
-  // A server that knows no audiences returns none, and has not compared them (API reference).
+  // A server without support for audiences returns none and has not checked them (API reference).
   if (!readList(status.audiences).includes(POD_AUDIENCE)) {
     return refused(`is not for the audience ${POD_AUDIENCE}`);
   }

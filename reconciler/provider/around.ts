@@ -1,6 +1,5 @@
 /**
- * Something between the control plane and a provider, such as a counter or a fault: it is given
- * every call, and everything else passes through.
+ * Wraps the calls of a provider, for counters and faults; everything else passes through.
  */
 import type {
   CreateAnswer,

@@ -19,6 +19,8 @@ test("openProviders() keeps what an adapter can do, and counts each answered cal
         clock: { wallMs: () => 1, monoMs: () => 1, after: () => () => undefined },
         random: () => 0.5,
         serverUrl: () => "",
+        agentTls: () => null,
+        agentKey: null,
         agentCommand: null,
         env: {},
         problem: () => undefined,

@@ -1,6 +1,6 @@
 /**
- * Opens the providers that the configuration names. A provider that cannot be opened is a condition
- * of its pools and never a reason not to start.
+ * Opens the configured providers. One that cannot be opened is a condition of its pools and does
+ * not prevent the start.
  */
 import type { ProviderConfig, ProviderType } from "../../schema/config.ts";
 import type { Clock } from "../core/clock.ts";
@@ -17,16 +17,16 @@ import type { Provider } from "../core/provider.ts";
 export type OpenProviders = { providers: Map<string, Provider>; unavailable: Map<string, string> };
 
 export type ProviderPorts = {
-  /** Where a provider may keep state of its own. */
+  /** Folder for a provider's own state. */
   folder(name: string): string;
   fleetId: string;
   clock: Clock;
   random(): number;
   serverUrl(): string;
-  /** Whom agents of a simulated cloud trust and what they show; absent = as the system has it. */
-  agentTls?(): PeerTls | null;
-  /** Fingerprint of the key that signs orders; the fake cloud's agents are given it. */
-  agentKey?: string;
+  /** CA and client certificate of a simulated cloud's agents; `null`: the system's. */
+  agentTls(): PeerTls | null;
+  /** Fingerprint of the key that signs orders, for the fake cloud's agents; `null`: none. */
+  agentKey: string | null;
   agentCommand: readonly string[] | null;
   /** What programs that a provider starts inherit, but for our own variables. */
   env: Readonly<Record<string, string | undefined>>;
@@ -35,10 +35,10 @@ export type ProviderPorts = {
   count(provider: string, op: string, outcome: string): void;
 };
 
-/** Opens a provider of one type; a text says why nothing can be bought there. */
+/** Opens a provider of one type; a text is the reason why nothing can be bought there. */
 export type Adapter = (config: ProviderConfig, from: ProviderPorts) => Promise<Provider | string>;
 
-/** By type. A program of tests adds its own before it starts a control plane. */
+/** By type. Test programs add their own before they start a control plane. */
 export const ADAPTERS: Map<ProviderType, Adapter> = new Map([
   ["fake", openFake],
   ["command", openCommand],
@@ -54,8 +54,8 @@ function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Provider
     clock: from.clock,
     random: from.random,
     serverUrl: from.serverUrl,
-    ...(from.agentTls === undefined ? {} : { agentTls: from.agentTls }),
-    ...(from.agentKey === undefined ? {} : { agentKey: from.agentKey }),
+    agentTls: from.agentTls,
+    agentKey: from.agentKey,
     fleetId: from.fleetId,
     problem: from.problem,
     ...(from.agentCommand === null ? {} : { agentCommand: from.agentCommand }),
@@ -98,7 +98,7 @@ export async function openProviders(
   return out;
 }
 
-/** The same provider, with each answer counted by its class. */
+/** The same provider, with its answers counted by class. */
 function counted(provider: Provider, count: ProviderPorts["count"]): Provider {
   return aroundProvider(provider, async ({ op }, call) => {
     const answer = await call();

@@ -1,7 +1,7 @@
 /**
- * What the fake cloud answers, and what it writes down for it. Each function looks at the world and
- * changes nothing: the entries it returns are journalled and applied by the caller before the
- * answer is given, so that nothing was ever answered that a restart would not know.
+ * Decides the fake cloud's answers and journal entries. The functions change nothing: the caller
+ * journals and applies the entries before it answers, so that a restart knows everything that was
+ * answered.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -16,10 +16,10 @@ import type { Entry } from "./entry.ts";
 import type { CreateFate, Refusal, TerminateFate } from "./fault.ts";
 import type { Held, Terms, World } from "./world.ts";
 
-/** Tags by which an instance is recognised as one's own when its name exists already. */
+/** Tags that identify an existing instance of the same name as the caller's own. */
 const OWNERSHIP = ["navarch-fleet", "navarch-pool", "navarch-node", "navarch-slot", "navarch-gen"];
 
-/** What the cloud finds when it looks at an ask. */
+/** Result of the idempotency check of a request. */
 export type Judgement =
   { kind: "new" } | { kind: "same"; held: Held } | { kind: "refused"; refusal: Refusal };
 
@@ -34,8 +34,8 @@ function judgeToken(world: World, request: CreateRequest): Judgement {
   if (id === undefined) return { kind: "new" };
   const held = world.instances.get(id);
   if (held === undefined || held.instance.state === "terminated") {
-    // EC2's IdempotentInstanceTerminated: this token made its instance and makes no other. The
-    // offer is fine, so the next request, with a new token, may follow immediately.
+    // EC2's IdempotentInstanceTerminated: a token creates one instance. The offer is available, so
+    // a request with a new token may follow immediately.
     return refused(
       "bad_request",
       `token spent: ${request.token} made ${id}, which is terminated`,
@@ -44,7 +44,7 @@ function judgeToken(world: World, request: CreateRequest): Judgement {
   }
   const { name, instanceType } = held.instance;
   if (name !== request.name || instanceType !== request.instanceType) {
-    // EC2 calls it IdempotentParameterMismatch: a bug or a changed payload, never a new instance.
+    // EC2's IdempotentParameterMismatch: a bug or a changed payload, never a new instance.
     return refused(
       "bad_request",
       `token conflict: ${request.token} was used for ${name} (${instanceType})`,
@@ -62,7 +62,7 @@ function judgeName(world: World, request: CreateRequest): Judgement {
   return refused("bad_request", `name exists: ${request.name} belongs to another`);
 }
 
-/** Looks at an ask the way this class of provider does (docs/reference/providers.md#classes). */
+/** Checks a request as this class of provider does (docs/reference/providers.md#classes). */
 export function judge(world: World, terms: Terms, request: CreateRequest, fence: Fence): Judgement {
   const stale = judgeFence(world, fence);
   if (stale !== null) return { kind: "refused", refusal: stale };
@@ -85,7 +85,7 @@ function judgeFence(world: World, fence: Fence): Refusal | null {
   return { class: "stale_fence", message, retryAfterMs: null };
 }
 
-/** The instance that an ask becomes when it lands. */
+/** The instance that a request creates when it takes effect. */
 export function instanceOf(
   terms: Terms,
   pending: { id: InstanceId; request: CreateRequest; pricePerHour: number | null },
@@ -114,7 +114,7 @@ function no(refusal: Refusal): CreateAnswer & TerminateAnswer {
 
 const AMBIGUOUS_LOST = { kind: "ambiguous", message: "the answer was lost" } as const;
 
-/** Decides a create: the entries to write, and the answer to give after they are durable. */
+/** Decides a create: entries, and the answer to give after they are durable. */
 export function decideCreate(
   world: World,
   terms: Terms,
@@ -124,7 +124,7 @@ export function decideCreate(
   nowMs: number,
 ): { entries: Entry[]; answer: CreateAnswer; id: InstanceId | null } {
   if (fate.askLost) {
-    const answer = { kind: "ambiguous", message: "the ask was lost" } as const;
+    const answer = { kind: "ambiguous", message: "the request was lost" } as const;
     return { entries: [], answer, id: null };
   }
   const reply = fate.replyLost ? "lost" : "sent";
@@ -204,6 +204,13 @@ export function terminateEntry(
   };
 }
 
+export type Decided = { entries: Entry[]; answer: TerminateAnswer };
+
+const FAILED: Decided = {
+  entries: [],
+  answer: { kind: "ambiguous", message: "internal error, no code" },
+};
+
 /** Decides a terminate, which is idempotent: a terminated instance is accepted again. */
 export function decideTerminate(
   world: World,
@@ -212,10 +219,8 @@ export function decideTerminate(
   fence: Fence,
   fate: TerminateFate,
   nowMs: number,
-): { entries: Entry[]; answer: TerminateAnswer } {
-  if (fate.failed) {
-    return { entries: [], answer: { kind: "ambiguous", message: "internal error, no code" } };
-  }
+): Decided {
+  if (fate.failed) return FAILED;
   const refusal = fate.door ?? judgeFence(world, fence);
   if (refusal !== null) {
     const { nodeId } = fence;
@@ -240,17 +245,15 @@ export function decideTerminate(
   return { entries, answer: fate.replyLost ? AMBIGUOUS_LOST : answer };
 }
 
-/** Decides a reboot: only a machine that runs can be restarted. */
+/** Decides a reboot: only a running machine can be rebooted. */
 export function decideReboot(
   world: World,
   id: InstanceId,
   fence: Fence,
   fate: TerminateFate,
   nowMs: number,
-): { entries: Entry[]; answer: TerminateAnswer } {
-  if (fate.failed) {
-    return { entries: [], answer: { kind: "ambiguous", message: "internal error, no code" } };
-  }
+): Decided {
+  if (fate.failed) return FAILED;
   const refusal = fate.door ?? judgeFence(world, fence);
   if (refusal !== null) return { entries: [], answer: no(refusal) };
   const held = world.instances.get(id);

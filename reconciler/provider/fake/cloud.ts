@@ -1,6 +1,6 @@
 /**
- * The provider port over a fake world, and what a test may do to it: the same for the cloud in
- * memory and the one on disk. The two differ in how time advances and how entries are kept.
+ * The provider port over a fake world, and its controls for tests; the cloud in memory and the one
+ * on disk differ only in their `Ground`: how time advances and where entries are kept.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import type {
@@ -13,15 +13,16 @@ import type {
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { decideCreate, decideReboot, decideTerminate, terminateEntry } from "./answer.ts";
+import type { Decided } from "./answer.ts";
 import type { Entry } from "./entry.ts";
 import { FaultBook } from "./fault.ts";
-import type { Faults } from "./fault.ts";
+import type { Faults, TerminateFate } from "./fault.ts";
 import { decideList } from "./list.ts";
 import type { Reality } from "./reality.ts";
 import { nextDueMs } from "./time.ts";
 import type { Terms, World } from "./world.ts";
 
-/** What a test may do to a fake cloud in addition. */
+/** Controls of a fake cloud for tests. */
 export type FakeControl = {
   setFaults(faults: Faults): void;
   /** The cloud's current state, read-only. */
@@ -43,11 +44,11 @@ export type CloudClock = {
   after(ms: number, work: () => void): void;
 };
 
-/** One exclusive look at the cloud. */
+/** Exclusive access to the cloud. */
 export type Scene = {
   world: World;
   nowMs: number;
-  /** Keeps the entries, then applies them. After it returns they survive anything. */
+  /** Makes the entries durable, then applies them. */
   record(entries: Entry[]): void;
 };
 
@@ -56,13 +57,11 @@ export type Section<T> = { kind: "ok"; value: T } | { kind: "busy"; message: str
 export type Ground = {
   /** Runs `work` on the current world, exclusively. */
   section<T>(work: (scene: Scene) => T): Section<T>;
-  /**
-   * Before an accepted request is recorded: keeps what its instance gets and no entry may contain.
-   */
+  /** Called before an accepted request is recorded: keeps the secret that no entry may contain. */
   prepare(id: InstanceId, credential: string | null): void;
   /** Faults injected by other processes since the last call. */
   newFaults(): Faults | null;
-  /** Why what it accepted does not come up; `null` = nothing known. */
+  /** Why accepted instances do not start; `null`: no known reason. */
   trouble(): string | null;
   reality(): Reality;
 };
@@ -76,12 +75,12 @@ export type CloudOptions = {
   terms: Terms;
   settleMs: number;
   faults: Faults;
-  /** Of a cloud that continues another's state: the faults still to happen. */
+  /** Remaining counts of faults, of a cloud that continues another's state. */
   faultsLeft?: ReadonlyMap<string, number>;
 };
 
 /**
- * How long an accepted request may stay invisible, by class. Only tag-only waits for it. Real
+ * How long an accepted request may stay invisible in lists; matters only for tag-only. Real
  * tag-only clouds use ten minutes; the fake cloud is immediate unless configured otherwise.
  */
 export const SETTLE_MS: Record<ProviderClass, number> = { token: 0, name: 0, "tag-only": 10_000 };
@@ -114,7 +113,7 @@ export class Cloud implements Provider, FakeControl {
     this.#book = new FaultBook(options.faults, options.random, options.faultsLeft);
   }
 
-  /** As listed; a fault that changes it shows on the instance. */
+  /** List price; a price changed by a fault shows on the instance. */
   pricePerHour(instanceType: string): number | null {
     const { prices, pricePerHour } = this.#options.terms;
     return prices[instanceType] ?? pricePerHour;
@@ -157,21 +156,24 @@ export class Cloud implements Provider, FakeControl {
   }
 
   async terminate(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer> {
-    const fate = this.#faults().terminate();
     const { terms } = this.#options;
-    const done = this.#ground.section(({ world, nowMs, record }) => {
-      const decided = decideTerminate(world, terms, instanceId, fence, fate, nowMs);
-      record(decided.entries);
-      return decided.answer;
-    });
-    await this.#delay(fate.answerDelayMs);
-    return done.kind === "ok" ? done.value : { kind: "ambiguous", message: done.message };
+    return this.#change((world, fate, nowMs) =>
+      decideTerminate(world, terms, instanceId, fence, fate, nowMs),
+    );
   }
 
   async reboot(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer> {
+    return this.#change((world, fate, nowMs) =>
+      decideReboot(world, instanceId, fence, fate, nowMs),
+    );
+  }
+
+  async #change(
+    decide: (world: World, fate: TerminateFate, nowMs: number) => Decided,
+  ): Promise<TerminateAnswer> {
     const fate = this.#faults().terminate();
     const done = this.#ground.section(({ world, nowMs, record }) => {
-      const decided = decideReboot(world, instanceId, fence, fate, nowMs);
+      const decided = decide(world, fate, nowMs);
       record(decided.entries);
       return decided.answer;
     });

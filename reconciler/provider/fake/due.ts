@@ -1,6 +1,6 @@
 /**
- * What is still to happen, ordered by time and then by when it was put in: a binary heap, because a
- * simulated fleet of 100,000 instances asks "what is next?" at every step.
+ * Future events ordered by time, then by insertion: a binary heap, because a simulation of 100,000
+ * instances takes the next one at every step.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 
@@ -28,7 +28,7 @@ export function pushDue<T extends Ordered>(heap: T[], due: T): void {
   }
 }
 
-/** Takes the earliest out, in place; `null` if nothing is left. */
+/** Removes and returns the earliest, in place; `null` if the heap is empty. */
 export function popDue<T extends Ordered>(heap: T[]): T | null {
   const first = heap[0];
   const last = heap.pop();

@@ -1,8 +1,7 @@
 /**
- * What the fake cloud writes down. The cloud's state is nothing but these entries folded in order,
- * so a journal read back is the same cloud, and a test can ask it what really happened. Every
- * time-driven change carries its own due time, so that replaying needs neither settings nor a
- * clock.
+ * Journal entries of the fake cloud, whose state is their fold: reading the journal restores the
+ * cloud, and tests read from it what really happened. Entries carry their due times, so that
+ * replaying needs neither settings nor a clock.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import type { CreateRequest, Instance, RefusalClass } from "../../core/provider.ts";
@@ -13,7 +12,7 @@ export type Reply = "sent" | "lost";
 export type Entry =
   /** The first entry of a cloud. The salt keeps instance ids of a wiped cloud from coming back. */
   | { kind: "opened"; atMs: number; salt: string }
-  /** An ask is in the cloud's hands; `id` is what its instance will be called if it lands. */
+  /** A request was accepted; `id`: of its instance, if it takes effect. */
   | {
       kind: "create.accepted";
       atMs: number;
@@ -26,7 +25,7 @@ export type Entry =
       pricePerHour: number | null;
       reply: Reply;
     }
-  /** The ask was recognised (token or name) and answered with the instance it made before. */
+  /** The request was recognised by token or name and answered with its earlier instance. */
   | {
       kind: "create.repeated";
       atMs: number;
@@ -47,7 +46,7 @@ export type Entry =
       reply: Reply;
     }
   | { kind: "landed"; atMs: number; instance: Instance; runningAtMs: number }
-  /** A late ask that found its token, name or fence overtaken: nothing was made. */
+  /** A late request whose token, name or fence was outdated: nothing was created. */
   | { kind: "dropped"; atMs: number; id: InstanceId; reason: string }
   | { kind: "running"; atMs: number; id: InstanceId; internalIp: string }
   /** `fence` is `null` when the instance was deleted outside of Navarch. */
@@ -85,8 +84,7 @@ export type Entry =
   /** Its token may be used again: the provider's window has passed. */
   | { kind: "forgotten"; atMs: number; id: InstanceId; token: string }
   /**
-   * `startTicks` is field 22 of `/proc/PID/stat` (proc_pid_stat(5)): with it a pid is never
-   * mistaken.
+   * `startTicks`: field 22 of `/proc/PID/stat` (proc_pid_stat(5)), which detects a reused pid.
    */
   | {
       kind: "process.started";

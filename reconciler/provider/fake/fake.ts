@@ -1,10 +1,10 @@
 /**
- * The `fake` provider: a cloud of its own on this machine. Its journal says what exists and its
- * instances are real agents with simulated GPUs, running as processes that outlive the control
- * plane. Kill the control plane at any instant and open it again: the world goes on where it was,
- * and so do two control planes over one folder, as with a real cloud.
+ * The `fake` provider: a cloud on this machine. Its journal records what exists, and its instances
+ * are real agents with simulated GPUs, in processes that outlive the control plane. A control plane
+ * may be killed at any instant and started again, and two may share one folder, as with a real
+ * cloud.
  *
- * Adapter: files and processes, by way of `journal.ts` and `process.ts`.
+ * Adapter: files and processes, through `journal.ts` and `process.ts`.
  */
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
@@ -34,41 +34,40 @@ export type FakeProviderOptions = {
   clock: CloudClock;
   /** 0 ≤ x < 1. */
   random: () => number;
-  /** Where agents report to; empty until it is known. */
+  /** URL for the agents' reports; empty until it is known. */
   serverUrl: () => string;
   /** See `AgentRunnerOptions`. */
   agentTls?: () => PeerTls | null;
-  /** Fingerprint of the key whose orders agents carry out; without it they trust on first use. */
-  agentKey?: string;
+  /** Fingerprint of the key that signs orders; without it agents trust on first use. */
+  agentKey?: string | null;
   fleetId: string;
-  /** Program and first arguments of the agent; the setting `agentPath` goes before it. */
+  /** Program and first arguments of the agent; the setting `agentPath` takes precedence. */
   agentCommand?: readonly string[];
   /** `none`: instances without processes, for tests. */
   agents?: "process" | "none";
   class?: ProviderClass;
   settleMs?: number;
-  /** Faults from the beginning; the file named by the setting `faults` replaces them. */
+  /** Initial faults; the file of the setting `faults` replaces them. */
   faults?: Faults;
-  /** Something a person should know: a bad fault file, an agent that does not start. */
+  /** Called for an invalid fault file or an agent that does not start. */
   problem?: (message: string) => void;
 };
 
 export type FakeCloud = Provider &
   FakeControl & {
-    trouble(): string | null;
-    /** Terminates every instance and ends every agent: the cleaning up after a demonstration. */
+    /** Terminates every instance and ends every agent, after a demonstration. */
     destroyAll(): Promise<void>;
-    /** Leaves instances and agents running, as a cloud does, unless told to destroy them. */
+    /** Leaves instances and agents running, unless `destroy`. */
     close(how?: { destroy: boolean }): Promise<void>;
   };
 
 /** How soon to try again when another process holds the journal. */
 const BUSY_MS = 200;
 
-/** Between two looks at whether killed agents are gone; the kernel takes a few milliseconds. */
+/** Between two checks whether killed agents are gone; the kernel takes a few milliseconds. */
 const GONE_POLL_MS = 10;
 
-/** Five seconds of it; a process that the kernel does not let go of is told to a person. */
+/** Five seconds; then the remaining processes are reported. */
 const GONE_TRIES_MAX = 500;
 
 class FakeGround implements Ground {
@@ -81,7 +80,7 @@ class FakeGround implements Ground {
   #world = emptyWorld();
   #turn = 0;
   #closed = false;
-  #told: string | null = null;
+  #reported: string | null = null;
 
   constructor(
     options: FakeProviderOptions,
@@ -119,16 +118,15 @@ class FakeGround implements Ground {
           });
   }
 
-  /** Makes the cloud if it is new, and its agents run if they should. */
+  /** Creates the cloud if it is new, and starts its agents. */
   open(): Section<void> {
-    const done = this.section((scene) => {
+    return this.section((scene) => {
       if (scene.world.salt === "") {
         const salt = saltOf(this.#options.random);
         scene.record([{ kind: "opened", atMs: scene.nowMs, salt }]);
       }
       this.#keeper?.seeAll(scene);
     });
-    return done;
   }
 
   section<T>(work: (scene: Scene) => T): Section<T> {
@@ -136,9 +134,9 @@ class FakeGround implements Ground {
     try {
       return this.#locked(work);
     } catch (error) {
-      // Errors of files and locks have a code; anything else is a bug and not to be survived.
+      // Errors of files and locks have a code; anything else is a bug.
       if (!(error instanceof Error && "code" in error)) throw error;
-      // The journal did not take it, or cannot be read: what is in memory may be ahead of it.
+      // Memory may be ahead of the journal.
       this.#world = emptyWorld();
       this.#journal.rewind();
       this.#wakeIn(BUSY_MS);
@@ -176,7 +174,7 @@ class FakeGround implements Ground {
     return done;
   }
 
-  /** Comes back once, after `ms`; an earlier appointment is forgotten. */
+  /** Runs a section once, after `ms`; replaces an earlier timer. */
   #wakeIn(ms: number | null): void {
     this.#turn += 1;
     const turn = this.#turn;
@@ -196,8 +194,8 @@ class FakeGround implements Ground {
     const file = this.#faultFile;
     const faults = file?.read() ?? null;
     const problem = file?.problem ?? null;
-    if (problem !== null && problem !== this.#told) this.#options.problem?.(problem);
-    this.#told = problem;
+    if (problem !== null && problem !== this.#reported) this.#options.problem?.(problem);
+    this.#reported = problem;
     return faults;
   }
 
@@ -256,11 +254,11 @@ class FakeProvider extends Cloud implements FakeCloud {
 }
 
 /**
- * Opens the cloud in `stateDir`, making it if there is none. Rejects with an `Error` for a person
- * if the settings are wrong, the folder cannot be written or its journal is damaged.
+ * Opens or creates the cloud in `stateDir`. Rejects if the settings are wrong, the folder cannot be
+ * written or its journal is damaged.
  */
 export async function openFakeProvider(given: FakeProviderOptions): Promise<FakeCloud> {
-  // Agents run elsewhere, and so may the next control plane over this cloud.
+  // Agents, and perhaps the next control plane, run in other folders.
   const options = { ...given, stateDir: resolve(given.stateDir) };
   const read = readFakeSettings(options.name, options.settings);
   const terms: Terms = { ...read.terms, class: options.class ?? read.terms.class };

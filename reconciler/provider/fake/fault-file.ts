@@ -1,7 +1,6 @@
 /**
- * Faults given by a file, read again whenever it changes, so that a person or a test can turn them
- * on while everything runs. A file that is missing means no faults; one that cannot be understood
- * leaves the faults as they were and says what is wrong.
+ * Reads faults from a file whenever it changes, so that they can be switched at run time. A missing
+ * file means no faults; an invalid one keeps the previous faults and sets `problem`.
  *
  * Adapter: reads a file.
  */
@@ -12,14 +11,14 @@ import type { Faults } from "./fault.ts";
 export class FaultFile {
   readonly #path: string;
   #seen = "never read";
-  /** What is wrong with the file, or `null`. */
+  /** The error in the file, or `null`. */
   problem: string | null = null;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** The new faults, or `null` when nothing changed or the file is bad. */
+  /** The new faults, or `null` if the file did not change or is invalid. */
   read(): Faults | null {
     const stat = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
     // A writer that replaces the file by rename changes the inode even within one time stamp.

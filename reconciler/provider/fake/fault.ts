@@ -1,17 +1,14 @@
 /**
- * How the fake cloud misbehaves: refusals, stock-outs, lost and late answers, lying lists. Faults
- * are data (a JSON document or an object given by a test); a `FaultBook` turns them into the fate
- * of one call, with the randomness it was given, so that the same seed gives the same misfortunes.
+ * Faults of the fake cloud: refusals, stock-outs, lost and late answers, wrong lists. They are data
+ * (JSON, or an object from a test); a `FaultBook` decides the fate of each call from them and a
+ * seeded random source.
  */
 import * as v from "valibot";
 import type { CreateRequest, InstanceState, RefusalClass } from "../../core/provider.ts";
 import { amount, count, share } from "../../../schema/number.ts";
 
-/** Either a probability for each call, or exactly the next so many calls. */
-const Chance = v.union([
-  share,
-  v.strictObject({ times: count }),
-]);
+/** A probability per call, or exactly the next `times` calls. */
+const Chance = v.union([share, v.strictObject({ times: count })]);
 type Chance = v.InferOutput<typeof Chance>;
 
 const RefusalName = v.picklist([
@@ -35,7 +32,7 @@ const Lossy = v.strictObject({
 });
 
 export const Faults = v.strictObject({
-  /** Nothing is left to buy: everywhere for ever, or narrowed by time, region, zone and type. */
+  /** No capacity: everywhere and always, or limited by time, region, zone and type. */
   stockOut: v.optional(
     v.union([
       v.boolean(),
@@ -47,7 +44,7 @@ export const Faults = v.strictObject({
       }),
     ]),
   ),
-  /** The next `times` creates are refused, or every one without `times`. */
+  /** The next `times` creates are refused; without `times`, all. */
   refuse: v.optional(
     v.strictObject({
       class: RefusalName,
@@ -60,22 +57,22 @@ export const Faults = v.strictObject({
   refuseTerminate: v.optional(v.strictObject({ class: RefusalName, times: v.optional(count) })),
   /** Accepted, but the answer never arrives. */
   loseReply: v.optional(Lossy),
-  /** The ask itself never arrives; the caller sees the same as above. */
+  /** The request never arrives; the caller sees the same as above. */
   loseAsk: v.optional(Lossy),
-  /** Creates land this much later, and the caller gave up long before. */
+  /** Creates take effect this much later, after the caller has given up. */
   lateLandingMs: v.optional(amount),
-  /** Which creates land late; all, unless said. */
+  /** Which creates are late; default all. */
   lateLanding: v.optional(Chance),
-  /** Slow answers: the effect is at once, the answer later. */
+  /** Slow answers: the effect is immediate, the answer late. */
   createDelayMs: v.optional(amount),
   terminateDelayMs: v.optional(amount),
   listDelayMs: v.optional(amount),
-  /** In place of the cloud's own boot and end times. */
+  /** Override the cloud's boot and termination times. */
   bootMs: v.optional(amount),
   terminateMs: v.optional(amount),
-  /** The next terminates answer a code-less error and do nothing. */
+  /** The next terminates answer an error without a code and do nothing. */
   terminateFails: v.optional(count),
-  /** The next terminates say that a living instance does not exist. */
+  /** The next terminates answer `not_found` for an existing instance. */
   terminateNotFound: v.optional(count),
   /** The next terminates are accepted and forgotten. */
   terminateIgnored: v.optional(count),
@@ -84,11 +81,11 @@ export const Faults = v.strictObject({
   listLagMs: v.optional(amount),
   /** An empty list without an error. */
   emptyList: v.optional(v.boolean()),
-  /** The share of instances that a list leaves out without an error, 0 to 1. */
+  /** The share of instances that a list omits without an error, 0 to 1. */
   partial: v.optional(share),
   duplicateListing: v.optional(v.boolean()),
   wrongState: v.optional(StateName),
-  /** US dollars an hour by instance type, over what the cloud charges otherwise. */
+  /** Override prices: US dollars an hour by instance type. */
   prices: v.optional(v.record(v.string(), amount)),
 });
 export type Faults = v.InferInput<typeof Faults>;
@@ -98,7 +95,7 @@ export type Refusal = { class: RefusalClass; message: string; retryAfterMs: numb
 export type CreateFate = {
   /** Refused before the idempotency check, so replays are refused too. */
   door: Refusal | null;
-  /** Refused only if it would have made something new. */
+  /** Refused only if it would create an instance. */
   refusal: Refusal | null;
   askLost: boolean;
   replyLost: boolean;
@@ -126,7 +123,7 @@ export type ListFate = {
   answerDelayMs: number;
 };
 
-/** A faults document, or what is wrong with it: path, what was expected, what was found. */
+/** Parses a faults document; the message names path, expected and found. */
 export function parseFaults(
   document: unknown,
 ): { kind: "ok"; faults: Faults } | { kind: "bad"; message: string } {
@@ -139,7 +136,7 @@ export function parseFaults(
   return { kind: "bad", message: `${where}: expected ${expected}, found ${issue.received}` };
 }
 
-/** Keeps count of the faults that happen an exact number of times. */
+/** Decides the fate of each call, and counts the faults with an exact number. */
 export class FaultBook {
   #faults: Faults;
   #left = new Map<string, number>();
@@ -156,7 +153,7 @@ export class FaultBook {
     return this.#left;
   }
 
-  /** From now on these, with their counts from the beginning. */
+  /** Replaces the faults and resets their counts. */
   set(faults: Faults): void {
     this.#faults = faults;
     this.#left.clear();

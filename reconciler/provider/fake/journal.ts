@@ -1,9 +1,8 @@
 /**
- * The fake cloud's own memory: one JSON entry a line, synced before anybody is answered. It belongs
- * to the cloud, not to the control plane, so any number of control planes may have it open, be
- * killed at any byte and come back: writing is done under a lock that the kernel releases with the
- * process, each writer first reads what others wrote, and a line that was cut short is cut off,
- * because nothing was ever answered for it. The journal is never shortened: it is the evidence.
+ * The fake cloud's journal: one JSON entry a line, synced before each answer. Any number of control
+ * planes may share it and be killed at any byte: writers hold a lock that the kernel releases with
+ * the process and first read what others wrote; a torn last line is cut off, because it was never
+ * answered. Otherwise the journal only grows: it is the evidence.
  *
  * Adapter: files, and a SQLite file used as nothing but a lock.
  */
@@ -31,21 +30,20 @@ const JOURNAL = "journal.jsonl";
 const LOCK = "journal.lock";
 
 /**
- * How long a call waits for another process that holds the journal. Its sections last a few
- * milliseconds; only one that was stopped in the middle holds it longer, and then no answer is
- * better than a stopped caller.
+ * How long a call waits for the lock. Sections last a few milliseconds; only a suspended process
+ * holds it longer, and then the call fails instead of blocking.
  */
 const LOCK_WAIT_MS = 1_000;
 
 /**
- * Between two tries. SQLite's own waiting grows to 100 ms, and then one busy process starves
- * another; a fixed millisecond, about the length of a section, does not.
+ * Between two attempts. SQLite's own waits grow to 100 ms, which starves one of two busy processes;
+ * a fixed millisecond, about the length of a section, does not.
  */
 const LOCK_TRY_MS = 1;
 
 const NEWLINE = 0x0a;
 
-/** A line that no fake cloud wrote. */
+/** A line is not a journal entry. */
 export class JournalDamaged extends Error {
   readonly code = "journal_damaged";
 }
@@ -65,9 +63,7 @@ function parseLines(text: string, path: string, firstLine: number): Entry[] {
   return entries;
 }
 
-/**
- * Every whole entry of a journal, given as its file or its folder. A line cut short is left out.
- */
+/** Every whole entry of a journal, given as its file or its folder, without a torn last line. */
 export function readEntries(path: string): Entry[] {
   const file = existsSync(path) && statSync(path).isDirectory() ? join(path, JOURNAL) : path;
   if (!existsSync(file)) return [];
@@ -75,7 +71,7 @@ export function readEntries(path: string): Entry[] {
   return parseLines(text.slice(0, text.lastIndexOf("\n") + 1), file, 0);
 }
 
-/** What really exists, from a journal given as its file or its folder; also while it is in use. */
+/** What really exists, from a journal's file or folder; also while it is in use. */
 export function reality(path: string): Reality {
   return realityOf(readEntries(path));
 }
@@ -93,7 +89,7 @@ export class Journal {
     this.path = join(folder, JOURNAL);
     // Read and append in one descriptor: "a+" creates it and never writes anywhere but at the end.
     this.#file = openSync(this.path, "a+", 0o600);
-    // A file is only as durable as its name.
+    // The directory entry must be durable, too.
     const directory = openSync(folder, "r");
     fsyncSync(directory);
     closeSync(directory);
@@ -102,8 +98,8 @@ export class Journal {
   }
 
   /**
-   * Runs `work` while no other process may write. It is given what others wrote since the last
-   * time, and a function that makes entries durable.
+   * Runs `work` under the lock, with the entries of other processes since the last call and a
+   * function that makes entries durable.
    */
   exclusive<T>(work: (others: Entry[], append: (entries: Entry[]) => void) => T): Section<T> {
     if (!this.#take()) return { kind: "busy", message: "another process holds the journal" };
@@ -114,7 +110,7 @@ export class Journal {
     }
   }
 
-  /** Takes SQLite's write lock without writing anything; its file locks end with the process. */
+  /** Takes SQLite's write lock without writing; the kernel releases it with the process. */
   #take(): boolean {
     for (let waitedMs = 0; ; waitedMs += LOCK_TRY_MS) {
       try {
@@ -138,7 +134,7 @@ export class Journal {
       got += count;
     }
     const whole = bytes.subarray(0, got).lastIndexOf(NEWLINE) + 1;
-    // A writer died inside a line. Nobody was answered, so it never happened.
+    // A writer died inside a line, which was never answered.
     if (this.#offset + whole < size) ftruncateSync(this.#file, this.#offset + whole);
     const entries = parseLines(bytes.toString("utf8", 0, whole), this.path, this.#line);
     this.#offset += whole;
@@ -156,7 +152,7 @@ export class Journal {
     this.#line += entries.length;
   }
 
-  /** Reads everything again the next time: what was applied in memory may not have been kept. */
+  /** Reads everything again next time: memory may be ahead of the file. */
   rewind(): void {
     this.#offset = 0;
     this.#line = 0;

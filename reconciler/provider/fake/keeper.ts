@@ -1,7 +1,7 @@
 /**
- * Sees to it that each running instance of the fake cloud has exactly one agent, and each ending
- * one has none. It works inside the journal's lock, so that two control planes over one cloud never
- * both start an agent, and what it starts and stops is written down like everything else.
+ * Keeps exactly one agent for each running instance of the fake cloud and none for an ending one.
+ * It works under the journal's lock, so that two control planes over one cloud never both start an
+ * agent, and journals what it starts and stops.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -11,35 +11,28 @@ import { GAVE_WAY, isAlive } from "./process.ts";
 import type { AgentRunner } from "./process.ts";
 import type { AgentProcess, Held } from "./world.ts";
 
-/**
- * Pause between looks while the control plane does not listen yet; it does so soon after its start.
- */
+/** Pause between looks until the control plane listens, soon after its start. */
 const NOT_YET_MS = 100;
 
-/**
- * Pause between looks at an agent that another control plane started: this process gets no exit
- * event for it.
- */
+/** Pause between looks at an agent of another control plane, which sends no exit event here. */
 const ADOPTED_POLL_MS = 1_000;
 
 /**
- * An agent that ends sooner than this after its start failed to start. A real one needs less than a
- * second for its first report, and a test that kills one by hand waits for that report.
+ * An agent that ends sooner than this failed to start. A real one reports within a second, and a
+ * test that kills one waits for that report.
  */
 const EARLY_MS = 5_000;
 
 /**
- * Rest before the first new attempt of an agent that failed to start; it doubles with each failure
- * in a row. Without it one bad path costs hundreds of processes a second.
+ * Pause after an agent failed to start, doubling: a bad path would otherwise cost hundreds of
+ * processes a second.
  */
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 60_000;
 
 export type KeeperOptions = {
   runner: AgentRunner;
-  /**
-   * How long after its end an agent is started again; `null`: only when the cloud is next opened.
-   */
+  /** Delay of an agent's restart; `null`: only when the cloud is opened again. */
   restartMs: number | null;
   /** An agent ended: call `keep` soon. */
   wake: () => void;
@@ -48,34 +41,34 @@ export type KeeperOptions = {
 
 export class Keeper {
   readonly #options: KeeperOptions;
-  /** Instances to look at; everything, when the cloud is opened. */
+  /** Instances to look at. */
   readonly #open = new Set<InstanceId>();
   /** Not before this instant, by instance. */
   readonly #restartAtMs = new Map<InstanceId, number>();
   /** Agents whose exit this process is notified of. */
   readonly #own = new Set<number>();
-  /** Agents started with this process's certificate and CA. */
-  readonly #told = new Set<number>();
-  /** Agents that were killed: the kernel takes a moment, and what they held is not free before. */
+  /** Agents that have this process's certificate and CA. */
+  readonly #trusted = new Set<number>();
+  /** Killed agents that may still exist: the kernel takes a moment to free what they hold. */
   readonly #killed: AgentProcess[] = [];
-  /** Machines that go down now and come up under another boot id. */
+  /** Machines that reboot, and come up with another boot id. */
   readonly #rebooted = new Set<InstanceId>();
   readonly #ended: { id: InstanceId; pid: number; reason: string }[] = [];
-  /** When this process started the agent that runs, by instance. Wall milliseconds. */
+  /** When this process started the running agent, by instance. Wall milliseconds. */
   readonly #startedAtMs = new Map<InstanceId, number>();
-  /** Agents that failed to start: how often in a row, and why the last time. */
+  /** Agents that failed to start: consecutive failures, and the last reason. */
   readonly #failed = new Map<InstanceId, { count: number; why: string }>();
 
   constructor(options: KeeperOptions) {
     this.#options = options;
   }
 
-  /** Records what happened, written by any process. */
+  /** Takes entries of any process. */
   see(entries: readonly Entry[]): void {
     for (const entry of entries) {
       switch (entry.kind) {
         case "terminate.accepted":
-          // Whether its agent starts is of no interest any more.
+          // Its agent need not start any more.
           this.#failed.delete(entry.id);
           this.#open.add(entry.id);
           break;
@@ -106,8 +99,8 @@ export class Keeper {
   }
 
   /**
-   * Why agents do not run, in one sentence for a person; `null` while all that were started run. An
-   * agent that has run for `EARLY_MS` counts as started.
+   * Why agents do not run, in one sentence; `null` while all started ones run. An agent that has
+   * run for `EARLY_MS` counts as started.
    */
   trouble(nowMs: number): string | null {
     for (const id of this.#failed.keys()) {
@@ -122,14 +115,12 @@ export class Keeper {
     return `the agent of ${id}${others} cannot start: ${why}`;
   }
 
-  /** Looks at every instance the next time: the cloud was just opened. */
+  /** Looks at every instance next time: the cloud was just opened. */
   seeAll(scene: Scene): void {
     for (const id of scene.world.instances.keys()) this.#open.add(id);
   }
 
-  /**
-   * Brings processes in line with the world; the answer is when to call again, in ms, or `null`.
-   */
+  /** Starts and stops processes as the world requires; returns milliseconds until the next call. */
   keep(scene: Scene): number | null {
     for (const { id, pid, reason } of this.#ended.splice(0)) this.#note(scene, id, pid, reason);
     let soonMs: number | null = null;
@@ -149,7 +140,7 @@ export class Keeper {
     return soonMs;
   }
 
-  /** How long until it must be looked at again, or `null` when all is as it should be. */
+  /** Milliseconds until the next look, or `null` when nothing is left to do. */
   #keepOne(scene: Scene, held: Held): number | null {
     const { state, id } = held.instance;
     const agent = this.#options.runner.find(id, held.process);
@@ -165,7 +156,7 @@ export class Keeper {
         if (this.#rebooted.delete(id)) this.#options.runner.forgetBoot(id);
         return agent === null ? this.#start(scene, held) : this.#adopt(scene, held, agent);
       case "terminating":
-        // A machine that shuts down lets its agent say good-bye.
+        // A shutdown lets the agent end in order.
         if (agent !== null) this.#options.runner.stop(agent);
         return null;
       case "terminated":
@@ -177,16 +168,16 @@ export class Keeper {
     }
   }
 
-  /** An agent that a control plane started and died before it could say so. */
+  /** Takes over an agent of a control plane that died before it recorded the start. */
   #adopt(scene: Scene, held: Held, agent: AgentProcess): number | null {
     if (held.process?.pid !== agent.pid) {
       const { id } = held.instance;
       scene.record([{ kind: "process.started", atMs: scene.nowMs, id, ...agent }]);
     }
     const { restartMs, runner } = this.#options;
-    // Started by an earlier control plane, whose certificates it was given.
-    if (!this.#own.has(agent.pid) && !this.#told.has(agent.pid)) runner.trust(held.instance.id);
-    this.#told.add(agent.pid);
+    // Started by an earlier control plane, with that one's certificates.
+    if (!this.#own.has(agent.pid) && !this.#trusted.has(agent.pid)) runner.trust(held.instance.id);
+    this.#trusted.add(agent.pid);
     return restartMs === null || this.#own.has(agent.pid) ? null : ADOPTED_POLL_MS;
   }
 
@@ -206,7 +197,7 @@ export class Keeper {
       case "not_yet":
         return NOT_YET_MS;
       case "failed":
-        // The instance stays as it is, a machine whose agent never came up: the product must cope.
+        // The instance stays: a machine whose agent never started.
         this.#failed.set(id, { count: 1, why: answer.message });
         problem(`${id}: agent: ${answer.message}`);
         return null;
@@ -265,7 +256,7 @@ export class Keeper {
       const agent = this.#options.runner.find(held.instance.id, held.process);
       if (agent !== null) this.#kill(agent);
     }
-    // One that is ending has no environment to be found by any more, and is not gone yet.
+    // `find` does not see an ending process: it has no environment any more.
     const left = this.#killed.filter(isAlive);
     this.#killed.splice(0, Infinity, ...left);
     return left.length === 0;

@@ -1,6 +1,5 @@
 /**
- * What the fake cloud lists: the fleet's instances as they were a lag ago, or whatever a lying
- * cloud shows instead. Pure.
+ * Decides the fake cloud's lists: the fleet's instances as of a lag ago, changed by faults. Pure.
  */
 import type { Instance, InstanceState, ListAnswer } from "../../core/provider.ts";
 import type { ListFate } from "./fault.ts";
@@ -14,7 +13,7 @@ function stateAt(held: Held, atMs: number): InstanceState | null {
   return null;
 }
 
-/** Decides a list of the instances that carry the fleet's tag, oldest first. */
+/** Lists the instances with the fleet's tag, oldest first. */
 export function decideList(
   world: World,
   terms: Terms,
@@ -36,7 +35,7 @@ export function decideList(
     const { instance } = held;
     instances.push(shown === instance.state ? instance : { ...instance, state: shown });
   }
-  // Which ones a bad list leaves out is fixed, so that a run can be repeated: the oldest.
+  // A partial list always omits the oldest, so that a run can be repeated.
   const kept = instances.slice(Math.floor(instances.length * fate.leftOut));
   return { kind: "ok", instances: fate.duplicate ? [...kept, ...kept] : kept };
 }

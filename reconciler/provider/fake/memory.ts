@@ -1,8 +1,7 @@
 /**
- * The fake cloud without files and processes, for simulation and unit tests: the same world, the
- * same answers, on a clock and a random source that the caller owns. Deterministic, and quick
- * enough for millions of calls. A crash of the control plane is not a crash of this cloud: keep the
- * object and give it to the next control plane.
+ * The fake cloud in memory, for simulation and unit tests: the same world and answers, on the
+ * caller's clock and random source. Deterministic, and fast enough for millions of calls. To crash
+ * only the control plane, keep the object and pass it to the next one.
  */
 import type { Provider, ProviderClass } from "../../core/provider.ts";
 import { Cloud, saltOf, SETTLE_MS } from "./cloud.ts";
@@ -25,32 +24,32 @@ export type MemoryCloudOptions = {
   class?: ProviderClass;
   settleMs?: number;
   faults?: Faults;
-  /** In place of the defaults of `world.ts`. */
+  /** Override the defaults of `world.ts`. */
   terms?: Partial<Terms>;
-  /** Keep every entry for `reality()`. Switch off in long simulations: it grows for ever. */
+  /** Keeps every entry for `reality()`; grows without bound in long simulations. */
   record?: boolean;
-  /** Called with each entry after it is applied: where a simulation starts and stops its agents. */
+  /** Called with each applied entry: a simulation starts and stops its agents there. */
   onEntry?: (entry: Entry) => void;
-  /** Goes on where another cloud of the same options was when this was taken. */
+  /** Continues from the state of another cloud with the same options. */
   from?: CloudState;
 };
 
-/** Everything that a cloud in memory is, as plain data that nobody changes. */
+/** State of a cloud in memory as plain, immutable data. */
 export type CloudState = {
   world: World;
   entries: readonly Entry[];
   faultsLeft: ReadonlyMap<string, number>;
 };
 
-/** What only the cloud in memory can do: be copied, and tell its whole record. */
+/** Only the cloud in memory can be copied and returns its whole record. */
 export type Forkable = {
   state(): CloudState;
-  /** Every entry so far, oldest first. Look, do not touch. */
+  /** Every entry so far, oldest first; read-only. */
   entries(): readonly Entry[];
   faultsLeft(): ReadonlyMap<string, number>;
 };
 
-/** A world of its own: what `apply` changes in place is copied, what it replaces is shared. */
+/** Copies what `apply` changes in place and shares what it replaces. */
 function copyWorld(world: World): World {
   const instances: World["instances"] = new Map();
   for (const [id, held] of world.instances) {
@@ -97,7 +96,7 @@ function openGround(options: MemoryCloudOptions, terms: Terms): MemoryGround {
     kept,
     section(work) {
       const value = work({ world, nowMs: catchUp(), record });
-      // What takes no time is over before anybody looks again.
+      // Applies consequences without a delay.
       catchUp();
       return { kind: "ok", value };
     },

@@ -1,8 +1,7 @@
 /**
- * Runs one real agent for each instance that runs, as a process of its own session: it outlives the
- * control plane that started it, as a machine in a cloud would. A process is known by its pid, the
- * instant it started and the instance named in its environment, so that a pid that came back as
- * somebody else's is never signalled.
+ * Runs one real agent per running instance, in its own session, so that it outlives the control
+ * plane like a machine in a cloud. A process is identified by its pid, its start time and the
+ * instance in its environment, so that a reused pid is never signalled.
  *
  * Adapter: processes, `/proc`, the instance's folder.
  */
@@ -27,9 +26,9 @@ import { writeWhole } from "../../security/identity.ts";
 import type { AgentProcess, Held } from "./world.ts";
 
 /**
- * The child writes its pid before it becomes the agent, and gives way if somebody else has: should
- * the control plane die right after starting it, its successor still finds it, and never starts a
- * second. `set -C` makes the shell create the file with O_EXCL (POSIX `set`, noclobber).
+ * The child writes its pid before it becomes the agent and exits if the file exists: if the control
+ * plane dies right after the start, its successor finds the agent and starts no second one. `set
+ * -C` creates the file with O_EXCL (POSIX `set`, noclobber).
  */
 const LAUNCH = 'set -C; { echo "$$" > "$0"; } 2>/dev/null || exit 73; exec "$@"';
 export const GAVE_WAY = 73;
@@ -38,7 +37,7 @@ export const GAVE_WAY = 73;
 const INSTANCE_ENV = "NAVARCH_INSTANCE_ID";
 
 const SYSTEM_ENV = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"];
-/** Without an authority of the fleet's own, agents trust whom this process was told to trust. */
+/** Without a CA of the fleet, agents get the trust settings of this process. */
 const TRUST_ENV = [
   "NAVARCH_CA_FILE",
   "NAVARCH_CLIENT_CERT_FILE",
@@ -49,16 +48,16 @@ const TRUST_ENV = [
 /** The end of an agent's log that is quoted when it fails to start. Characters. */
 const LAST_WORDS_MAX = 200;
 
-/** How long an agent may take to end after it was asked to, before it is made to. */
+/** Between SIGTERM and SIGKILL. */
 const KILL_GRACE_MS = 2_000;
 
 export type AgentRunnerOptions = {
   stateDir: string;
   /** Program and first arguments of the agent. */
   command: readonly string[];
-  /** Empty until the control plane listens; nothing is started before. */
+  /** Empty until the control plane listens; no agent starts before. */
   serverUrl: () => string;
-  /** Whom agents trust and what they show; `null` = as the system has it. */
+  /** CA and client certificate of the agents; `null`: the system's. */
   tls: () => PeerTls | null;
   /** See `FakeProviderOptions`. */
   key: string | null;
@@ -83,8 +82,7 @@ function statOf(pid: number): { state: string; startTicks: string } | null {
   } catch {
     return null;
   }
-  // Field 2 is a name in brackets that may hold anything; the last bracket ends it
-  // (proc_pid_stat(5)).
+  // Field 2 is a name in brackets with any content; the last bracket ends it (proc_pid_stat(5)).
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const state = fields[0];
   const startTicks = fields[19];
@@ -100,7 +98,7 @@ function runsFor(pid: number, id: InstanceId): boolean {
   }
 }
 
-/** True while that very process exists; a zombie, which only waits for its parent, does not. */
+/** Whether that process exists; a zombie does not count. */
 export function isAlive(process: Pick<AgentProcess, "pid" | "startTicks">): boolean {
   const stat = statOf(process.pid);
   return (
@@ -111,10 +109,7 @@ export function isAlive(process: Pick<AgentProcess, "pid" | "startTicks">): bool
   );
 }
 
-/**
- * The agent to run when nothing else is said: the binary beside the one that is running, else the
- * source beside this source.
- */
+/** The default agent: the binary beside the running one, else the source in this tree. */
 export function defaultAgentCommand(): string[] {
   const beside = join(dirname(process.execPath), "navarch-node");
   if (existsSync(beside)) return [beside];
@@ -135,7 +130,7 @@ export class AgentRunner {
 
   constructor(options: AgentRunnerOptions) {
     const [program = "", ...rest] = options.command;
-    // Agents run in a folder of their own, where a path relative to ours would name nothing.
+    // Agents run in their own folders, so paths must be absolute.
     const stateDir = resolve(options.stateDir);
     const command = [program.includes("/") ? resolve(program) : program, ...rest];
     this.#options = { ...options, stateDir, command };
@@ -145,7 +140,7 @@ export class AgentRunner {
     return join(instanceFolder(this.#options.stateDir, id), name);
   }
 
-  /** Makes the instance's folder and keeps its agent's credential, readable by this user only. */
+  /** Creates the instance's folder with its agent's credential, readable by this user only. */
   prepare(id: InstanceId, credential: string | null): void {
     mkdirSync(instanceFolder(this.#options.stateDir, id), { recursive: true, mode: 0o700 });
     if (credential !== null) {
@@ -155,14 +150,14 @@ export class AgentRunner {
 
   #bootId(id: InstanceId): string {
     const file = this.#file(id, "boot-id");
-    // An agent that is started again on the same instance is no reboot: its kernel log went on.
+    // Restarting an agent is no reboot: its kernel log continues.
     if (existsSync(file)) return readFileSync(file, "utf8").trim();
     const bootId = randomUUID();
     writeFileSync(file, bootId);
     return bootId;
   }
 
-  /** What the child wrote down: `null` if it has not, NaN if it was cut short. */
+  /** The pid that the child wrote: `null` without a file, NaN if it is cut short. */
   #pid(id: InstanceId): number | null {
     try {
       return Number.parseInt(readFileSync(this.#file(id, "pid"), "utf8"), 10);
@@ -171,7 +166,7 @@ export class AgentRunner {
     }
   }
 
-  /** The instance's agent if it runs, started by any process. */
+  /** The instance's running agent, whichever process started it. */
   find(id: InstanceId, recorded: AgentProcess | null): AgentProcess | null {
     if (recorded !== null && isAlive(recorded)) return recorded;
     const pid = this.#pid(id);
@@ -183,8 +178,8 @@ export class AgentRunner {
   }
 
   /**
-   * Writes down whom the agent trusts and what it shows; it reads both again for each call, so that
-   * one that runs already learns of a change, too. The answer is its flags for them.
+   * Writes the agent's CA and client certificate, which it reads again for each call, and returns
+   * its flags for them.
    */
   trust(id: InstanceId): [string, string | null][] {
     const tls = this.#options.tls();
@@ -224,8 +219,8 @@ export class AgentRunner {
   }
 
   /**
-   * All that the agent gets of this process's environment: neither its secrets nor `BUN_OPTIONS`
-   * and `BUN_BE_BUN`, which would turn a compiled agent into something else.
+   * The agent's environment, without secrets, and without `BUN_OPTIONS` and `BUN_BE_BUN`, which
+   * change what a compiled agent runs.
    */
   #environment(id: InstanceId): Record<string, string> {
     const env: Record<string, string> = { [INSTANCE_ENV]: id };
@@ -243,16 +238,16 @@ export class AgentRunner {
   }
 
   /**
-   * Starts the instance's agent; `ended` is called if it ends while this control plane lives. The
-   * caller has made sure that none runs.
+   * Starts the instance's agent; the caller has made sure that none runs. `ended` is called if it
+   * ends during the life of this process.
    */
   start(held: Held, ended: (pid: number, reason: string) => void): StartAnswer {
     const { instance, nodeId } = held;
     if (this.#options.serverUrl() === "") return { kind: "not_yet" };
     const { id } = instance;
     this.prepare(id, null);
-    // Only a pid of the past: one that is written from here on belongs to a child of a control
-    // plane that died right after starting it, and then the new child must give way.
+    // Removes only an old pid: one written from here on belongs to the child of a control plane
+    // that died after starting it, and then the new child must exit.
     if (this.#pid(id) !== null) rmSync(this.#file(id, "pid"), { force: true });
     appendFileSync(this.#file(id, "kmsg"), "");
     if (!existsSync(this.#file(id, "gpu-faults.json"))) {
@@ -294,9 +289,7 @@ export class AgentRunner {
     }
   }
 
-  /**
-   * Asks the agent to end, and makes it after the grace. Nothing happens to anybody else's process.
-   */
+  /** Sends SIGTERM, and SIGKILL after the grace period; never to another process. */
   stop(agent: AgentProcess): void {
     if (!signal(agent, "SIGTERM")) return;
     this.#options.after(KILL_GRACE_MS, () => void signal(agent, "SIGKILL"));
@@ -307,22 +300,20 @@ export class AgentRunner {
     signal(agent, "SIGKILL");
   }
 
-  /**
-   * The machine comes up again: another boot, an empty kernel log, and no fault of the last one.
-   */
+  /** A reboot: another boot id, an empty kernel log and no GPU faults. */
   forgetBoot(id: InstanceId): void {
     for (const name of ["boot-id", "kmsg", "gpu-faults.json"]) {
       rmSync(this.#file(id, name), { force: true });
     }
   }
 
-  /** Forgets an instance that is no longer listed. */
+  /** Removes the folder of an instance that is no longer listed. */
   remove(id: InstanceId): void {
     rmSync(instanceFolder(this.#options.stateDir, id), { recursive: true, force: true });
   }
 }
 
-/** False if that very process does not exist any more. */
+/** False if that process does not exist any more. */
 function signal(agent: AgentProcess, name: "SIGTERM" | "SIGKILL"): boolean {
   if (!isAlive(agent)) return false;
   try {

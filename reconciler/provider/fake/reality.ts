@@ -1,6 +1,6 @@
 /**
- * What really exists, told from a cloud's own journal and from nothing else. Tests judge the
- * product by this, never by what the product believes.
+ * What really exists, from the cloud's journal alone. Tests judge the product by it, never by the
+ * product's own state.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Instance } from "../../core/provider.ts";
@@ -8,13 +8,13 @@ import type { Entry } from "./entry.ts";
 import { apply, emptyWorld, isLive } from "./world.ts";
 
 export type Reality = {
-  /** Costing money now: provisioning, running, stopped or terminating. */
+  /** Billed now: provisioning, running, stopped or terminating. */
   live: Instance[];
-  /** Everything that ever ended, also what is no longer listed. */
+  /** Every terminated instance, also those no longer listed. */
   terminated: Instance[];
-  /** Creates that reached the cloud, whatever became of them. */
+  /** Creates that reached the cloud, with any outcome. */
   asks: number;
-  /** Accepted, not landed yet. */
+  /** Accepted, without effect yet. */
   pending: number;
   /** Tokens that made more than one instance, ever. */
   doubles: { token: string; ids: InstanceId[] }[];
@@ -22,7 +22,7 @@ export type Reality = {
   overlaps: { nodeId: string; ids: InstanceId[]; atMs: number }[];
 };
 
-/** Folds a journal into the truth. */
+/** Folds a journal. */
 export function realityOf(entries: Iterable<Entry>): Reality {
   const world = emptyWorld();
   const ended = new Map<InstanceId, Instance>();

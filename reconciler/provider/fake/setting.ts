@@ -1,6 +1,5 @@
 /**
- * The settings of a `fake` provider, from the flat record that `reconciler/config/provider.ts` has
- * checked, as what the cloud needs. Pure.
+ * Converts the checked settings of a `fake` provider into the cloud's terms. Pure.
  */
 import type { ValueOf } from "../../../schema/config/field.ts";
 import { SETTINGS } from "../../../schema/config/provider.ts";
@@ -26,7 +25,7 @@ export function readFakeSettings(name: string, settings: ProviderConfig["setting
     gpuType: given.gpuType ?? null,
     agentPath: given.agentPath ?? null,
     faultsPath: given.faults ?? null,
-    /** How long after it ended an agent is started again; `null` is never. */
+    /** Delay of an agent's restart; `null`: never. */
     agentRestartMs: given.agentRestartMs ?? null,
   };
 }

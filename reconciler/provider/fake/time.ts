@@ -1,6 +1,6 @@
 /**
- * What time brings to the fake cloud: late asks land, instances boot, end, and vanish from the
- * list. Each step is returned as an entry at the instant it was due, however late somebody looks.
+ * Advances the fake cloud in time: late requests take effect, instances boot, end and vanish from
+ * the list. Each step is an entry with its due time, however late `advance` is called.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -11,10 +11,7 @@ import type { Entry } from "./entry.ts";
 import { apply } from "./world.ts";
 import type { Terms, World } from "./world.ts";
 
-/**
- * An address of the loopback network (RFC 6890 §2.2.2), so that it is distinct and truthful:
- * whatever listens there is on this machine. About 16 million before one comes back.
- */
+/** One of 16 million loopback addresses (RFC 6890 §2.2.2): distinct, and on this machine. */
 function ipOf(id: InstanceId): string {
   const ordinal = Number(id.slice(id.lastIndexOf("-") + 1));
   return `127.${1 + ((ordinal >> 16) % 254)}.${(ordinal >> 8) & 255}.${ordinal & 255}`;
@@ -41,7 +38,7 @@ function landing(world: World, terms: Terms, due: Due): Entry | null {
   }
 }
 
-/** One due thing as an entry, or `null` when it was overtaken by something else. */
+/** A due event as an entry, or `null` if it is outdated. */
 function entryOf(world: World, terms: Terms, due: Due): Entry | null {
   const { id, atMs } = due;
   const state = world.instances.get(id)?.instance.state;
@@ -64,9 +61,7 @@ function entryOf(world: World, terms: Terms, due: Due): Entry | null {
   }
 }
 
-/**
- * Lets time pass up to and including `nowMs`: applies what was due and returns it, oldest first.
- */
+/** Applies all events due up to and including `nowMs` and returns them, oldest first. */
 export function advance(world: World, terms: Terms, nowMs: number): Entry[] {
   const entries: Entry[] = [];
   for (;;) {
@@ -80,7 +75,7 @@ export function advance(world: World, terms: Terms, nowMs: number): Entry[] {
   }
 }
 
-/** When something is due next, or `null`. Wall milliseconds; it may turn out to be nothing. */
+/** Wall milliseconds of the next event, or `null`. The event may be outdated. */
 export function nextDueMs(world: World): number | null {
   return world.due[0]?.atMs ?? null;
 }

@@ -1,9 +1,8 @@
 /**
- * The fake cloud as a state machine. `apply` folds one entry into the world; what an ask is
- * answered, and what time brings, is decided in `answer.ts` and `time.ts`. Nothing here reads a
- * clock, draws a number or touches a file: the same entries always give the same world, which is
- * what makes the journal proof of what exists. The world is changed in place, because a simulation
- * holds 100,000 instances.
+ * The fake cloud as a state machine: `apply` folds one entry into the world; `answer.ts` and
+ * `time.ts` decide the entries. Without clock, random and files, the same entries always give the
+ * same world, so the journal proves what exists. The world is changed in place, because a
+ * simulation holds 100,000 instances.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -12,7 +11,7 @@ import { pushDue } from "./due.ts";
 import type { Due, DueKind } from "./due.ts";
 import type { Entry } from "./entry.ts";
 
-/** What this cloud is like when nothing goes wrong. */
+/** Properties of a cloud without faults. */
 export type Terms = {
   class: ProviderClass;
   /** Instance ids begin with it. */
@@ -30,9 +29,9 @@ export type Terms = {
    * EC2 ≥ 24 h).
    */
   tokenWindowMs: number;
-  /** How far a list lies behind. */
+  /** Age of what a list shows. */
   listLagMs: number;
-  /** US dollars an hour by instance type; a type that is not in it has `pricePerHour`. */
+  /** US dollars an hour by instance type; `pricePerHour` for the others. */
   prices: Record<string, number>;
   pricePerHour: number | null;
   /** False: its machines come bare, as a cloud's do (only in memory). */
@@ -43,7 +42,7 @@ export const DEFAULT_TERMS: Terms = {
   class: "token",
   name: "fake",
   createMs: 0,
-  // A second each way: long enough to be seen in between, short enough for a demonstration.
+  // A second each: visible, and short enough for a demonstration.
   bootMs: 1_000,
   terminateMs: 1_000,
   retentionMs: 3_600_000,
@@ -55,10 +54,10 @@ export const DEFAULT_TERMS: Terms = {
 
 export type AgentProcess = { pid: number; startTicks: string; bootId: string };
 
-/** An instance as it is, whatever a list says. */
+/** The real state of an instance, whatever a list shows. */
 export type Held = {
   instance: Instance;
-  /** The token that it was asked with, also where the class does not look at tokens. */
+  /** The request's token, also if the class ignores tokens. */
   token: string;
   nodeId: string;
   /** Every state with its beginning, oldest first: a lagging list shows an older one. */
@@ -66,11 +65,11 @@ export type Held = {
   vanishAtMs: number | null;
   forgetAtMs: number | null;
   process: AgentProcess | null;
-  /** How often it was rebooted: each boot of a machine is another one. */
+  /** Count of reboots. */
   reboots: number;
 };
 
-/** Accepted, not landed. */
+/** Accepted, without effect yet. */
 export type Pending = {
   id: InstanceId;
   request: CreateRequest;
@@ -83,16 +82,16 @@ export type Pending = {
 
 export type World = {
   salt: string;
-  /** Asks accepted so far; the next instance id is made of it. */
+  /** Accepted requests so far; the next instance id contains it. */
   ordinal: number;
-  /** Creates that reached the cloud, whatever became of them. */
+  /** Creates that reached the cloud, with any outcome. */
   asks: number;
   instances: Map<InstanceId, Held>;
   /** Also of terminated instances, until forgotten: a spent token is not a free one. */
   tokens: Map<string, InstanceId>;
   /** Names in use; free again once the instance is terminated. */
   names: Map<string, InstanceId>;
-  /** The highest fence that was looked at, by node. */
+  /** The highest fence seen, by node. */
   fences: Map<string, number>;
   pending: Map<InstanceId, Pending>;
   due: Due[];
@@ -186,10 +185,7 @@ function endProcess(held: Held | undefined, pid: number): void {
   if (held?.process?.pid === pid) held.process = null;
 }
 
-/**
- * Folds one entry into the world. Throws if the entry cannot follow: the journal is not of one
- * cloud.
- */
+/** Folds one entry into the world. Throws if the entry cannot follow: a journal of two clouds. */
 export function apply(world: World, entry: Entry): void {
   switch (entry.kind) {
     case "opened":
@@ -214,7 +210,7 @@ export function apply(world: World, entry: Entry): void {
     case "create.refused":
     case "terminate.refused":
       if (entry.kind === "create.refused") world.asks += 1;
-      // These two are refused at the door, before anybody looks at what was asked.
+      // These two are refused before the request is examined.
       if (entry.class !== "auth" && entry.class !== "rate_limit") {
         seeFence(world, entry.nodeId, entry.fence);
       }
