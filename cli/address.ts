@@ -1,8 +1,7 @@
 /**
  * The control plane's address as people write it: with or without scheme, port or host. Pure.
  */
-import { usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { type Failure, usage } from "./failure.ts";
 import { isLoopback } from "../schema/loopback.ts";
 
 export const SERVER_DEFAULT = "http://localhost:50051";

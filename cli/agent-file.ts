@@ -11,8 +11,7 @@ import type { AgentBinary, Arch } from "../bootstrap/run/job.ts";
 import { openReleases, parseSums, type Release } from "../reconciler/http/route/release-folder.ts";
 import { VERSION } from "../schema/version.ts";
 import type { Client } from "./client.ts";
-import { usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { type Failure, usage } from "./failure.ts";
 import type { Read } from "./host-flag.ts";
 import { explainPath } from "./path.ts";
 

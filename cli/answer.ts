@@ -3,8 +3,7 @@
  */
 import type { ErrorCode } from "../schema/api.ts";
 import { formatDuration } from "../schema/duration.ts";
-import { EXIT, failure } from "./failure.ts";
-import type { Exit, Failure } from "./failure.ts";
+import { EXIT, type Exit, failure, type Failure } from "./failure.ts";
 import type { Token } from "./token.ts";
 
 /** Exit status of each error code. */

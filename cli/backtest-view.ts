@@ -5,8 +5,7 @@ import type { CompiledPolicy } from "../health/policy/compile.ts";
 import { formatTime } from "./age.ts";
 import { type Backtest, countTouched, type Touched } from "./backtest.ts";
 import { ASSUMPTIONS, type Replay, type Touch } from "./replay.ts";
-import { plain, formatTable } from "./table.ts";
-import type { Style } from "./table.ts";
+import { formatTable, plain, type Style } from "./table.ts";
 
 export type Tested = { backtest: Backtest; candidate: Replay; active: Replay };
 

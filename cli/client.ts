@@ -6,12 +6,10 @@
  */
 import type { Address } from "./address.ts";
 import { redirected, refusalOf, unexpected, unreachable } from "./answer.ts";
-import { download } from "./download.ts";
-import { usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { type ClientOptions, download, type FileKind, type Seen } from "./download.ts";
+import { type Failure, usage } from "./failure.ts";
 import type { Token } from "./token.ts";
 import type { World } from "./world.ts";
-import type { ClientOptions, FileKind, Seen } from "./download.ts";
 
 /** `nowMs` is the server's clock if it sends one (whole seconds), else ours. */
 export type Answer<T> = { ok: true; value: T; nowMs: number };

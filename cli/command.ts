@@ -5,7 +5,7 @@
 import type { Flag, Flags } from "./flag.ts";
 import type { Client } from "./client.ts";
 import type { Failure } from "./failure.ts";
-import type { Screen } from "./show.ts";
+import type { Screen, Shown } from "./show.ts";
 
 export type Context = Screen & {
   flags: Flags;
@@ -18,8 +18,8 @@ export type Context = Screen & {
   timeoutGiven: boolean;
 };
 
-/** An exit status, or what went wrong. */
-export type Outcome = Promise<number | Failure>;
+/** What to print (exit 0), an exit status, or what went wrong. */
+export type Outcome = Promise<Shown | number | Failure>;
 
 type Base = {
   /** `["pool", "list"]`. */

@@ -8,8 +8,7 @@ import { createWriteStream, existsSync, renameSync, rmSync, statSync } from "nod
 import { dirname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { redirected, refusalOf, unexpected, unreachable } from "./answer.ts";
-import { EXIT, failure, usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { EXIT, failure, type Failure, usage } from "./failure.ts";
 import type { Address } from "./address.ts";
 import type { Token } from "./token.ts";
 import type { Trust } from "./trust.ts";

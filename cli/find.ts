@@ -3,12 +3,10 @@
  * command's name, so a first pass has to know every flag of every command to tell a value from a
  * word; a name therefore has one kind in all commands, which a test checks. Pure.
  */
-import { readFlags } from "./flag.ts";
-import type { Flag } from "./flag.ts";
+import { type Flag, readFlags } from "./flag.ts";
 import type { Command } from "./command.ts";
 import { nearest } from "../schema/nearest.ts";
-import { didYouMean, usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { didYouMean, type Failure, usage } from "./failure.ts";
 import { GLOBAL_FLAGS, withGlobal } from "./global-flag.ts";
 
 /** Names under which the control plane alone is started. */

@@ -5,8 +5,7 @@
  */
 import * as v from "valibot";
 import { readMetric } from "../health/policy/event.ts";
-import { Finding, FINDING_KINDS } from "../schema/finding.ts";
-import type { FindingKind } from "../schema/finding.ts";
+import { Finding, FINDING_KINDS, type FindingKind } from "../schema/finding.ts";
 import { didYouMean } from "./failure.ts";
 import { isRecord } from "./answer.ts";
 

@@ -4,10 +4,8 @@
  * flag by its name and may ask where its value came from. Pure.
  */
 import { parseDuration } from "../schema/duration.ts";
-import { parseFlags } from "../schema/flag.ts";
-import type { FlagSpec } from "../schema/flag.ts";
-import { usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { type FlagSpec, parseFlags } from "../schema/flag.ts";
+import { type Failure, usage } from "./failure.ts";
 import { FORMATS } from "./show.ts";
 
 export type Flag = {
@@ -26,6 +24,19 @@ export type Flag = {
   /** Left out of the help. */
   hidden?: boolean;
 };
+
+export function textFlag(name: string, value: string, help: string): Flag {
+  return { name, kind: "text", value, help };
+}
+
+/** May be given several times. */
+export function textsFlag(name: string, value: string, help: string): Flag {
+  return { name, kind: "texts", value, help };
+}
+
+export function switchFlag(name: string, help: string): Flag {
+  return { name, kind: "switch", help };
+}
 
 export type Flags = {
   /** The last value given, or `null`. */

@@ -7,57 +7,26 @@ import * as v from "valibot";
 import { TEMPLATE_VARIABLES, type TemplateVariable } from "../bootstrap/template/variable.ts";
 import { NodeId, PoolName } from "../schema/id.ts";
 import { nearest } from "../schema/nearest.ts";
-import { unknownName, usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
-import { type Flag, type Flags, readSpan } from "./flag.ts";
+import { type Failure, unknownName, usage } from "./failure.ts";
+import { type Flag, type Flags, readSpan, switchFlag, textFlag, textsFlag } from "./flag.ts";
 
 export const HOST_FLAGS: readonly Flag[] = [
-  { name: "host", kind: "text", value: "H", help: "set up machine H over SSH from this computer" },
-  { name: "port", kind: "text", value: "P", help: "SSH port (default 22)" },
-  { name: "user", kind: "text", value: "U", help: "SSH user (default ubuntu)" },
-  {
-    name: "key",
-    kind: "text",
-    value: "FILE",
-    help: "private key without passphrase (default: the first in ~/.ssh)",
-  },
-  {
-    name: "known-hosts",
-    kind: "text",
-    value: "FILE",
-    help: "known host keys (default ~/.local/state/navarch/known_hosts)",
-  },
-  { name: "jump", kind: "text", value: "[U@]H[:P]", help: "jump host, with the same key" },
-  { name: "pool", kind: "text", value: "P", help: "pool that the machine joins" },
-  { name: "template", kind: "texts", value: "NAME", help: "built-in setup template" },
-  { name: "file", kind: "texts", value: "F", help: "script to run after the templates" },
-  { name: "set", kind: "texts", value: "K=V", help: "set a template variable or JoinToken" },
-  {
-    name: "agent",
-    kind: "text",
-    value: "F",
-    help: "agent binary to upload (default: the local one)",
-  },
-  {
-    name: "become",
-    kind: "text",
-    value: "HOW",
-    help: "use sudo: auto, always or never (default auto)",
-  },
-  {
-    name: "ssh-timeout",
-    kind: "text",
-    value: "T",
-    help: "time limit for the SSH connection (default 30s)",
-  },
-  {
-    name: "command-timeout",
-    kind: "text",
-    value: "T",
-    help: "time limit for each command (default 5m)",
-  },
-  { name: "afresh", kind: "switch", help: "also repeat commands that an earlier run finished" },
-  { name: "dry-run", kind: "switch", help: "print the script without connecting" },
+  textFlag("host", "H", "set up machine H over SSH from this computer"),
+  textFlag("port", "P", "SSH port (default 22)"),
+  textFlag("user", "U", "SSH user (default ubuntu)"),
+  textFlag("key", "FILE", "private key without passphrase (default: the first in ~/.ssh)"),
+  textFlag("known-hosts", "FILE", "known host keys (default ~/.local/state/navarch/known_hosts)"),
+  textFlag("jump", "[U@]H[:P]", "jump host, with the same key"),
+  textFlag("pool", "P", "pool that the machine joins"),
+  textsFlag("template", "NAME", "built-in setup template"),
+  textsFlag("file", "F", "script to run after the templates"),
+  textsFlag("set", "K=V", "set a template variable or JoinToken"),
+  textFlag("agent", "F", "agent binary to upload (default: the local one)"),
+  textFlag("become", "HOW", "use sudo: auto, always or never (default auto)"),
+  textFlag("ssh-timeout", "T", "time limit for the SSH connection (default 30s)"),
+  textFlag("command-timeout", "T", "time limit for each command (default 5m)"),
+  switchFlag("afresh", "also repeat commands that an earlier run finished"),
+  switchFlag("dry-run", "print the script without connecting"),
   {
     name: "test-marks",
     kind: "text",

@@ -6,8 +6,7 @@ import type { FailureCause, Job, Outcome } from "../bootstrap/run/job.ts";
 import type { Command } from "../bootstrap/run/render.ts";
 import type { BootstrapAttemptView } from "../schema/api.ts";
 import { unreachable } from "../schema/unreachable.ts";
-import { EXIT, failure } from "./failure.ts";
-import type { Exit, Failure } from "./failure.ts";
+import { EXIT, type Exit, failure, type Failure } from "./failure.ts";
 
 /** Every command as the machine would get it, behind what is done before it. */
 export function formatScript(

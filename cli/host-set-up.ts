@@ -15,8 +15,7 @@ import { viewAttempt } from "../reconciler/http/view/bootstrap.ts";
 import { NO_AGENTS, readAgentFile, readOwnAgents } from "./agent-file.ts";
 import type { Client } from "./client.ts";
 import type { Context } from "./command.ts";
-import { EXIT, failure, usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { EXIT, failure, type Failure, usage } from "./failure.ts";
 import { type HostRequest, type Read, readHostFlags } from "./host-flag.ts";
 import {
   addressOf,

@@ -2,8 +2,7 @@
  * Full enum names as people write and read them: `NODE_STATUS_ACTIVE` ↔ `Active`. Pure.
  */
 import { HEALTH_STATUSES, INSTANCE_STATES, NODE_STATUSES } from "../schema/api.ts";
-import { EXIT, unknownName } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { EXIT, type Failure, unknownName } from "./failure.ts";
 
 export type NameAnswer = { ok: true; name: string };
 

@@ -2,8 +2,7 @@
 import type { CordonView, HealthEventView, KubeNodeView, NodeView } from "../schema/api.ts";
 import { formatAge, formatSpan, formatTime } from "./age.ts";
 import { titleOf } from "./name.ts";
-import { plain, formatLabels, formatTable } from "./table.ts";
-import type { Style } from "./table.ts";
+import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 
 /** Exactly these columns in this order: scripts count them. */
 const COLUMNS = [

@@ -4,31 +4,17 @@
  */
 import type { CommandView, PodPlanView } from "../schema/api.ts";
 import type { CommandType } from "../schema/command.ts";
-import type { Flag } from "./flag.ts";
+import { switchFlag, textFlag } from "./flag.ts";
 import type { Client } from "./client.ts";
 import type { Context } from "./command.ts";
-import { EXIT, usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { EXIT, type Failure, usage } from "./failure.ts";
 import { getNode, nodePath, warnStale } from "./lookup.ts";
 import { isForMachines, sayFailure, show } from "./show.ts";
 import { plain, formatTable } from "./table.ts";
 
-export const REASON: Flag = {
-  name: "reason",
-  kind: "text",
-  value: "TEXT",
-  help: "reason, recorded in the events",
-};
-export const FORCE: Flag = {
-  name: "force",
-  kind: "switch",
-  help: "override the state checks; requires --reason",
-};
-export const DRY_RUN: Flag = {
-  name: "dry-run",
-  kind: "switch",
-  help: "show what would be done, without doing it",
-};
+export const REASON = textFlag("reason", "TEXT", "reason, recorded in the events");
+export const FORCE = switchFlag("force", "override the state checks; requires --reason");
+export const DRY_RUN = switchFlag("dry-run", "show what would be done, without doing it");
 
 /** A longer list is more likely pasted by mistake. */
 export const IDS_MAX = 1_000;

@@ -2,8 +2,7 @@
  * How often a command that goes on asks its question. A control plane that goes away after it
  * answered is waited for: it may be restarting.
  */
-import { EXIT } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { EXIT, type Failure } from "./failure.ts";
 
 /** While the control plane is away it is asked less and less often, up to this. */
 const REST_MAX_MS = 15_000;

@@ -1,8 +1,7 @@
 /**
  * A health policy from its file to rules that can be asked, with everything wrong on the way.
  */
-import { compileRead } from "../health/policy/compile.ts";
-import type { CompiledPolicy } from "../health/policy/compile.ts";
+import { type CompiledPolicy, compileRead } from "../health/policy/compile.ts";
 import { openPolicy } from "../reconciler/config/open.ts";
 import type { Problem } from "../schema/config.ts";
 

@@ -6,8 +6,7 @@ import type { MembersView } from "../reconciler/http/view/member.ts";
 import type { PoolStatusView } from "../schema/api.ts";
 import { formatAge, formatTime } from "./age.ts";
 import { formatBreaker } from "./safety-view.ts";
-import { plain, formatLabels, formatTable } from "./table.ts";
-import type { Style } from "./table.ts";
+import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 import { formatHold } from "./veto.ts";
 
 /** Older control planes do not say whose word the queue is, nor why a pool cannot grow. */

@@ -10,8 +10,7 @@ import { type CompiledPolicy, compilePolicy } from "../health/policy/compile.ts"
 import { RecordedFinding, type RecordedPage } from "../schema/past.ts";
 import { Policy } from "../schema/policy.ts";
 import type { Answer, Client, Query } from "./client.ts";
-import { EXIT, failure, usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { EXIT, failure, type Failure, usage } from "./failure.ts";
 import { readSpan } from "./flag.ts";
 
 /** Rows asked for at a time. */

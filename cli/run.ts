@@ -3,20 +3,16 @@
  * failure once. Data goes to standard output, everything else to standard error. Returns the exit
  * status (docs/cli.md#exit-status).
  */
-import { readFlags, readSpan } from "./flag.ts";
-import type { Flags } from "./flag.ts";
+import { type Flags, readFlags, readSpan } from "./flag.ts";
 import { parseServer, SERVER_DEFAULT } from "./address.ts";
 import { unexpected } from "./answer.ts";
-import { openClient } from "./client.ts";
-import type { Client } from "./client.ts";
-import type { Command, Context } from "./command.ts";
-import { EXIT, unknownName, usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { type Client, openClient } from "./client.ts";
+import type { Command, Context, Outcome } from "./command.ts";
+import { EXIT, type Failure, unknownName, usage } from "./failure.ts";
 import { findCommand, flagsOf } from "./find.ts";
 import { TIMEOUT_DEFAULT } from "./global-flag.ts";
 import { formatGroup, formatHelp, formatOverview } from "./help.ts";
-import { FORMATS, sayFailure } from "./show.ts";
-import type { Format } from "./show.ts";
+import { type Format, FORMATS, sayFailure, show } from "./show.ts";
 import { stateAddress, stateAuthority } from "./state-folder.ts";
 import type { Style } from "./table.ts";
 import { terminalSafe } from "../schema/terminal.ts";
@@ -89,16 +85,23 @@ async function runOne(command: Command, given: Context): Promise<number | Failur
   };
   const context = { ...given, connect };
   try {
-    if (command.reach === "offline") return await command.run(context);
+    if (command.reach === "offline") return await showOutcome(context, command.run(context));
     const client = connect();
     if ("ok" in client) return client;
-    if (!isWatched(command, given.flags)) return await command.run(context, client);
-    return await watch(context, (one) => command.run(one, client));
+    const round = (one: Context) => showOutcome(one, command.run(one, client));
+    return await (isWatched(command, given.flags) ? watch(context, round) : round(context));
   } catch (error) {
     if (!(error instanceof TypeError) || url === null) throw error;
     if (given.flags.on("verbose")) given.world.err(`${String(error.stack)}\n`);
     return unexpected(url, "its answer cannot be read by this version (-v says where)");
   }
+}
+
+async function showOutcome(context: Context, running: Outcome): Promise<number | Failure> {
+  const outcome = await running;
+  if (typeof outcome === "number" || "ok" in outcome) return outcome;
+  await show(context, outcome);
+  return EXIT.done;
 }
 
 function prepare(

@@ -4,8 +4,7 @@
  */
 import type { BillView, BreakerView, RoomView, SafetyView } from "../schema/api.ts";
 import { formatSpan, formatTime } from "./age.ts";
-import { plain, formatLabels, formatTable } from "./table.ts";
-import type { Style } from "./table.ts";
+import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 import { formatHold } from "./veto.ts";
 
 /** A line for each thing that stops or slows the fleet; none on a quiet day. */

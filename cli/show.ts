@@ -4,8 +4,7 @@
  */
 import { unreachable } from "../schema/unreachable.ts";
 import type { Failure } from "./failure.ts";
-import { plain } from "./table.ts";
-import type { Style } from "./table.ts";
+import { plain, type Style } from "./table.ts";
 import { escapeData, isUnsafe } from "../schema/terminal.ts";
 import type { World } from "./world.ts";
 import { foldLines } from "./wrap.ts";

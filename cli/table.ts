@@ -3,8 +3,7 @@
  * table. Only a terminal gets colour and a table made to fit: a pipe gets everything. Pure.
  */
 import { oneLine } from "../schema/terminal.ts";
-import { GAP, layoutOf, widthOf } from "./layout.ts";
-import type { Layout } from "./layout.ts";
+import { GAP, type Layout, layoutOf, widthOf } from "./layout.ts";
 import { cutMiddle, wrap } from "./wrap.ts";
 
 /** How the table may look; `columns` is the width to fit into, or `null` for none. */

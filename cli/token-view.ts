@@ -3,8 +3,7 @@
  */
 import type { TokenView } from "../schema/credential.ts";
 import { formatTime } from "./age.ts";
-import { formatTable } from "./table.ts";
-import type { Style } from "./table.ts";
+import { formatTable, type Style } from "./table.ts";
 
 const HEAD = ["ID", "Role", "Label", "Node ID", "Created", "Expires", "Revoked"];
 

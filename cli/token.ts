@@ -8,8 +8,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Flags } from "./flag.ts";
-import { usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { type Failure, usage } from "./failure.ts";
 import { stateDefault, stateGiven } from "./state-folder.ts";
 import type { World } from "./world.ts";
 

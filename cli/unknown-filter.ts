@@ -4,8 +4,7 @@
  */
 import type { InstanceView, NodeView, PoolView } from "../schema/api.ts";
 import type { Client } from "./client.ts";
-import { EXIT, failure } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { EXIT, failure, type Failure } from "./failure.ts";
 import type { Flags } from "./flag.ts";
 import { nodePath, suggest } from "./lookup.ts";
 

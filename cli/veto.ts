@@ -4,25 +4,13 @@
  */
 import type { HoldView } from "../schema/api.ts";
 import { formatTime } from "./age.ts";
-import type { Flag, Flags } from "./flag.ts";
-import { readSpan } from "./flag.ts";
-import { usage } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { type Flags, readSpan, textFlag } from "./flag.ts";
+import { type Failure, usage } from "./failure.ts";
 import { plain } from "./table.ts";
 
-export const WHY: Flag = {
-  name: "reason",
-  kind: "text",
-  value: "WHY",
-  help: "reason, shown to other operators (required)",
-};
+export const WHY = textFlag("reason", "WHY", "reason, shown to other operators (required)");
 
-export const FOR: Flag = {
-  name: "for",
-  kind: "text",
-  value: "DURATION",
-  help: "duration, for example 2h",
-};
+export const FOR = textFlag("for", "DURATION", "duration, for example 2h");
 
 /** The body of the request, or what is missing. `command` is the command's name. */
 export function readVeto(

@@ -1,8 +1,7 @@
 /**
  * `--wait`: looks at a level again and again until it is reached, is out of reach, or time is up.
  */
-import { EXIT } from "./failure.ts";
-import type { Failure } from "./failure.ts";
+import { EXIT, type Failure } from "./failure.ts";
 import type { World } from "./world.ts";
 
 export type Look = "reached" | "lost" | "open";

@@ -3,12 +3,11 @@
  * the last one; a pipe gets the first answer and then each new line or JSON item. It ends on an
  * interrupt or a permanent error, and keeps trying while the control plane is unreachable.
  */
-import type { Context, Outcome } from "./command.ts";
+import type { Context } from "./command.ts";
 import type { Failure } from "./failure.ts";
 import type { Flag } from "./flag.ts";
 import { openPace } from "./pace.ts";
-import { humanText, isForMachines, show } from "./show.ts";
-import type { Shown } from "./show.ts";
+import { humanText, isForMachines, show, type Shown } from "./show.ts";
 import { plain } from "./table.ts";
 import { cutMiddle } from "./wrap.ts";
 
@@ -22,7 +21,10 @@ export const WATCH_FLAG: Flag = {
 
 const EVERY_MS = 2_000;
 
-export async function watch(context: Context, round: (context: Context) => Outcome): Outcome {
+export async function watch(
+  context: Context,
+  round: (context: Context) => Promise<number | Failure>,
+): Promise<number | Failure> {
   const { world } = context;
   const see = world.screen === undefined || isForMachines(context.format) ? inLines : onScreen;
   const draw = see(context);

@@ -5,8 +5,7 @@
  *
  * Adapter: TCP sockets and timers.
  */
-import { Client, utils } from "ssh2";
-import type { ConnectConfig } from "ssh2";
+import { Client, type ConnectConfig, utils } from "ssh2";
 import type { Duplex } from "node:stream";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Connect, ConnectAnswer, ConnectRequest, HostKeyCheck, SshTarget } from "../shell.ts";

@@ -4,11 +4,9 @@
 import type { AuditView } from "../../schema/audit.ts";
 import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
-import { EXIT, usage } from "../failure.ts";
-import { readSpan } from "../flag.ts";
-import { show } from "../show.ts";
-import { formatTable } from "../table.ts";
-import type { Style } from "../table.ts";
+import { usage } from "../failure.ts";
+import { readSpan, switchFlag, textFlag } from "../flag.ts";
+import { formatTable, type Style } from "../table.ts";
 
 const LIMIT_DEFAULT = "100";
 
@@ -19,15 +17,10 @@ export const audit: Command = {
   examples: ["navarch audit --since 24h", "navarch audit --refused"],
   more: "Identical refusals within one minute are one line with a count.",
   flags: [
-    {
-      name: "limit",
-      kind: "text",
-      value: "N",
-      help: `at most N lines (default ${LIMIT_DEFAULT}, max 1000)`,
-    },
-    { name: "since", kind: "text", value: "T", help: "start: a duration (2h) or an RFC 3339 time" },
-    { name: "by", kind: "text", value: "NAME", help: "only this author: admin, token:ID, node:ID" },
-    { name: "refused", kind: "switch", help: "only refused requests" },
+    textFlag("limit", "N", `at most N lines (default ${LIMIT_DEFAULT}, max 1000)`),
+    textFlag("since", "T", "start: a duration (2h) or an RFC 3339 time"),
+    textFlag("by", "NAME", "only this author: admin, token:ID, node:ID"),
+    switchFlag("refused", "only refused requests"),
   ],
   words: { min: 0, max: 0 },
   reach: "online",
@@ -52,13 +45,12 @@ export const audit: Command = {
     });
     if (!answer.ok) return answer;
     const rows = answer.value.audit;
-    await show(context, {
+    return {
       data: rows,
       names: rows.map((row) => String(row.id)),
       human: (wide, style) => formatAudit(rows, wide, style),
       empty: "Nothing found",
-    });
-    return EXIT.done;
+    };
   },
 };
 

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import type { Command } from "../command.ts";
 import { cannotWrite, checkPlace, removeFile } from "../download.ts";
 import { EXIT, failure } from "../failure.ts";
+import { textFlag } from "../flag.ts";
 import { openProgress } from "../progress.ts";
-import { show } from "../show.ts";
 import { plain } from "../table.ts";
 
 /** How every SQLite file begins (SQLite's file format, 1.3.1). */
@@ -23,18 +23,8 @@ export const backup: Command = {
     "The file holds the secret from which node credentials are derived: protect it.\n" +
     "A database on a libSQL server is backed up with that server's own tools.",
   flags: [
-    {
-      name: "out",
-      kind: "text",
-      value: "FILE",
-      help: "output file (default navarch-<time>.backup)",
-    },
-    {
-      name: "state",
-      kind: "text",
-      value: "DIR",
-      help: "read this state folder instead of asking a server",
-    },
+    textFlag("out", "FILE", "output file (default navarch-<time>.backup)"),
+    textFlag("state", "DIR", "read this state folder instead of asking a server"),
   ],
   words: { min: 0, max: 0 },
   reach: "offline",
@@ -70,7 +60,6 @@ export const backup: Command = {
     }
     const bytes = Bun.file(out).size;
     const human = (): string => `${plain(out)}  ${bytes} bytes\n`;
-    await show(context, { data: { file: out, bytes }, names: [out], human });
-    return EXIT.done;
+    return { data: { file: out, bytes }, names: [out], human };
   },
 };

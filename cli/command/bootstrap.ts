@@ -8,12 +8,11 @@ import type { BootstrapView } from "../../schema/api.ts";
 import { followBootstrap } from "../bootstrap-follow.ts";
 import { formatAttempts } from "../bootstrap-view.ts";
 import type { Client } from "../client.ts";
-import type { Command, Context } from "../command.ts";
-import { EXIT, usage } from "../failure.ts";
-import type { Failure } from "../failure.ts";
+import type { Command, Context, Outcome } from "../command.ts";
+import { usage } from "../failure.ts";
+import { switchFlag, textFlag } from "../flag.ts";
 import { HOST_FLAGS } from "../host-flag.ts";
 import { suggestNode } from "../lookup.ts";
-import { show } from "../show.ts";
 
 /** Wrapped to the width of the text. */
 const VARIABLES = Object.keys(TEMPLATE_VARIABLES)
@@ -53,9 +52,9 @@ Exit status: 1 a step failed, 4 the key or sudo was refused, 5 the machine is un
 Templates are agent, kubernetes-join and slurm-node; variables of --file and --set are
 ${VARIABLES}.`,
   flags: [
-    { name: "attempt", kind: "text", value: "N", help: "show attempt N, counted from 1" },
-    { name: "all", kind: "switch", help: "show all stored attempts" },
-    { name: "commands", kind: "switch", help: "print commands in full" },
+    textFlag("attempt", "N", "show attempt N, counted from 1"),
+    switchFlag("all", "show all stored attempts"),
+    switchFlag("commands", "print commands in full"),
     {
       name: "follow",
       short: "f",
@@ -86,7 +85,7 @@ ${VARIABLES}.`,
   },
 };
 
-async function look(context: Context, client: Client, id: string): Promise<number | Failure> {
+async function look(context: Context, client: Client, id: string): Outcome {
   const { flags } = context;
   const wanted = flags.text("attempt");
   if (wanted !== null && !/^[1-9]\d*$/.test(wanted)) {
@@ -104,13 +103,12 @@ async function look(context: Context, client: Client, id: string): Promise<numbe
     const kept = value.attempts.map(({ attempt }) => attempt).toReversed();
     return usage(`no attempt ${number} of ${id}; kept: ${kept.join(", ") || "none"}`);
   }
-  await show(context, {
+  return {
     data: { ...value, attempts: shown },
     names: shown.map(({ attempt }) => String(attempt)),
     human: () => formatAttempts(shown, flags.on("commands")),
     empty: `${id} was not set up over SSH (it is ${value.phase})`,
-  });
-  return EXIT.done;
+  };
 }
 
 async function ask(client: Client, id: string) {

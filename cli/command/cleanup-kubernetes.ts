@@ -6,6 +6,7 @@ import type { NodePorts } from "../../reconciler/kubernetes/node-call.ts";
 import { VERSION } from "../../schema/version.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, type Failure, failure, usage } from "../failure.ts";
+import { switchFlag, textFlag } from "../flag.ts";
 import { show } from "../show.ts";
 import type { World } from "../world.ts";
 
@@ -18,16 +19,11 @@ export const cleanupKubernetes: Command = {
     "Run it after an uninstall: a running control plane treats it as uncordon by an operator.\n" +
     "Cordons by people stay, and Nodes with navarch.dev/hold are not changed.",
   flags: [
-    {
-      name: "kubeconfig",
-      kind: "text",
-      value: "FILE",
-      help: "kubeconfig (default: as kubectl finds it)",
-    },
-    { name: "context", kind: "text", value: "NAME", help: "kubeconfig context to use" },
-    { name: "fleet", kind: "text", value: "ID", help: "only Nodes with navarch.dev/fleet=ID" },
-    { name: "dry-run", kind: "switch", help: "list the Nodes without changing them" },
-    { name: "yes", kind: "switch", help: "skip the confirmation" },
+    textFlag("kubeconfig", "FILE", "kubeconfig (default: as kubectl finds it)"),
+    textFlag("context", "NAME", "kubeconfig context to use"),
+    textFlag("fleet", "ID", "only Nodes with navarch.dev/fleet=ID"),
+    switchFlag("dry-run", "list the Nodes without changing them"),
+    switchFlag("yes", "skip the confirmation"),
   ],
   words: { min: 0, max: 0 },
   reach: "offline",

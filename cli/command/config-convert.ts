@@ -4,6 +4,7 @@
  */
 import type { Command } from "../command.ts";
 import { EXIT, unknownName } from "../failure.ts";
+import { textFlag } from "../flag.ts";
 
 const DIALECTS = ["list", "map"] as const;
 
@@ -13,7 +14,7 @@ export const configConvert: Command = {
   summary: "convert a configuration to the list or map format",
   examples: ["navarch config convert navarch.yaml --dialect map"],
   more: "Two configuration formats are accepted: list and map.",
-  flags: [{ name: "dialect", kind: "text", value: "D", help: "list or map (default list)" }],
+  flags: [textFlag("dialect", "D", "list or map (default list)")],
   words: { min: 1, max: 64 },
   reach: "offline",
   async run(context) {

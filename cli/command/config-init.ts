@@ -7,8 +7,8 @@
  */
 import { writeFileSync } from "node:fs";
 import type { Command, Context } from "../command.ts";
-import { EXIT, unknownName, usage } from "../failure.ts";
-import type { Failure } from "../failure.ts";
+import { EXIT, type Failure, unknownName, usage } from "../failure.ts";
+import { textFlag } from "../flag.ts";
 import { explainPath } from "../path.ts";
 import { plain } from "../table.ts";
 
@@ -133,7 +133,7 @@ export const configInit: Command = {
       values: PROVIDERS,
       help: `provider of machines: ${PROVIDERS.join(", ")} (default none)`,
     },
-    { name: "out", kind: "text", value: "FILE", help: "write to this new file" },
+    textFlag("out", "FILE", "write to this new file"),
   ],
   words: { min: 0, max: 0 },
   reach: "offline",

@@ -5,8 +5,7 @@
 import * as v from "valibot";
 import { Config } from "../../schema/config.ts";
 import type { Command, Context } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import type { Failure } from "../failure.ts";
+import { EXIT, type Failure } from "../failure.ts";
 import { show } from "../show.ts";
 
 export const configShow: Command = {

@@ -3,6 +3,7 @@
  * found by the same function that a control plane starts with.
  */
 import type { Command } from "../command.ts";
+import { switchFlag } from "../flag.ts";
 
 export const configValidate: Command = {
   name: ["config", "validate"],
@@ -13,12 +14,8 @@ export const configValidate: Command = {
     "Also checks what a control plane needs at its start on this machine: files, variables,\n" +
     "kubeconfig, health policy. Exit 2 if it would not start, or with --strict if it would warn.",
   flags: [
-    { name: "strict", kind: "switch", help: "treat warnings as errors" },
-    {
-      name: "text-only",
-      kind: "switch",
-      help: "check only the text, not the files and environment of this machine",
-    },
+    switchFlag("strict", "treat warnings as errors"),
+    switchFlag("text-only", "check only the text, not the files and environment of this machine"),
   ],
   words: { min: 1, max: 64 },
   reach: "offline",

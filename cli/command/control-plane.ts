@@ -3,7 +3,7 @@
  */
 import type { Command } from "../command.ts";
 import { unknownName } from "../failure.ts";
-import { readSpan } from "../flag.ts";
+import { readSpan, switchFlag, textFlag, textsFlag } from "../flag.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 const FORMS = ["json", "text"] as const;
@@ -21,7 +21,7 @@ export const controlPlane: Command = {
     "Without --config it has no pools: nodes that report are watched, and none is created.\n" +
     "navarch with flags only, or the name navarch-control-plane, starts it too.",
   flags: [
-    { name: "config", kind: "texts", value: "F", help: "configuration file; later files override" },
+    textsFlag("config", "F", "configuration file; later files override"),
     {
       name: "auth-token",
       kind: "text",
@@ -36,19 +36,9 @@ export const controlPlane: Command = {
       value: "F",
       help: "file with the shared token",
     },
-    { name: "addr", kind: "text", value: "A", help: "listen address; overrides server.address" },
-    {
-      name: "state",
-      kind: "text",
-      value: "DIR",
-      help: "state folder (database, admin.token), or the URL of a libSQL server",
-    },
-    {
-      name: "advertise",
-      kind: "text",
-      value: "A",
-      help: "address at which other replicas reach this one",
-    },
+    textFlag("addr", "A", "listen address; overrides server.address"),
+    textFlag("state", "DIR", "state folder (database, admin.token), or the URL of a libSQL server"),
+    textFlag("advertise", "A", "address at which other replicas reach this one"),
     {
       name: "log-level",
       kind: "text",
@@ -63,13 +53,12 @@ export const controlPlane: Command = {
       values: FORMS,
       help: `${FORMS.join(", ")} (default json)`,
     },
-    {
-      name: "shutdown-timeout",
-      kind: "text",
-      value: "T",
-      help: `time for open work after SIGTERM (default ${SHUTDOWN_DEFAULT})`,
-    },
-    { name: "dry-run", kind: "switch", help: "decide only; change no cloud, cluster or machine" },
+    textFlag(
+      "shutdown-timeout",
+      "T",
+      `time for open work after SIGTERM (default ${SHUTDOWN_DEFAULT})`,
+    ),
+    switchFlag("dry-run", "decide only; change no cloud, cluster or machine"),
     { name: "test-lease-expiry", kind: "text", value: "T", help: "a short lease", hidden: true },
     { name: "test-port-file", kind: "text", value: "F", help: "write the port here", hidden: true },
   ],

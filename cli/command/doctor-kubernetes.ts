@@ -6,8 +6,7 @@ import type { KubernetesView, PermissionsView, RefusalCause } from "../../schema
 import type { Client } from "../client.ts";
 import type { Command } from "../command.ts";
 import type { Diagnosis } from "../diagnosis-row.ts";
-import { EXIT } from "../failure.ts";
-import type { Failure } from "../failure.ts";
+import { EXIT, type Failure } from "../failure.ts";
 import { show } from "../show.ts";
 import { formatDiagnoses } from "./doctor.ts";
 

@@ -6,8 +6,7 @@ import { diagnose } from "../diagnosis.ts";
 import type { Diagnosis } from "../diagnosis-row.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { formatTable } from "../table.ts";
-import type { Style } from "../table.ts";
+import { formatTable, type Style } from "../table.ts";
 
 export const doctor: Command = {
   name: ["doctor"],

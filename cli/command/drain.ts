@@ -4,12 +4,10 @@
 import { formatDuration } from "../../schema/duration.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
-import { followDrain } from "../drain-progress.ts";
-import type { DrainProgress } from "../drain-progress.ts";
+import { type DrainProgress, followDrain } from "../drain-progress.ts";
 import { getAllEvents } from "../events.ts";
-import { EXIT, failure } from "../failure.ts";
-import type { Failure } from "../failure.ts";
-import { readSpan } from "../flag.ts";
+import { EXIT, failure, type Failure } from "../failure.ts";
+import { readSpan, switchFlag, textFlag } from "../flag.ts";
 import { DRY_RUN, FORCE, IDS_MAX, orderAll, REASON } from "../order.ts";
 import { waitFor } from "../wait.ts";
 
@@ -24,13 +22,8 @@ export const drain: Command = {
   examples: ["navarch drain gpu-7 --dry-run", "navarch drain gpu-7 --wait --reason 'new driver'"],
   flags: [
     REASON,
-    {
-      name: "timeout-drain",
-      kind: "text",
-      value: "T",
-      help: "drain deadline (default: the pool's)",
-    },
-    { name: "wait", kind: "switch", help: "wait until drained; exit 7 if that fails" },
+    textFlag("timeout-drain", "T", "drain deadline (default: the pool's)"),
+    switchFlag("wait", "wait until drained; exit 7 if that fails"),
     { ...FORCE, help: "also end work that nothing restarts; requires --reason" },
     DRY_RUN,
   ],

@@ -4,13 +4,10 @@
 import type { EventView } from "../../schema/api.ts";
 import { formatTime } from "../age.ts";
 import type { Client } from "../client.ts";
-import type { Command, Context } from "../command.ts";
-import { getAllEvents, getEvents } from "../events.ts";
-import type { EventFilter } from "../events.ts";
-import { EXIT, usage } from "../failure.ts";
-import type { Failure } from "../failure.ts";
-import { readSpan } from "../flag.ts";
-import type { Flags } from "../flag.ts";
+import type { Command, Context, Outcome } from "../command.ts";
+import { type EventFilter, getAllEvents, getEvents } from "../events.ts";
+import { type Failure, usage } from "../failure.ts";
+import { type Flags, readSpan, textFlag } from "../flag.ts";
 import { openPace } from "../pace.ts";
 import { show } from "../show.ts";
 import { plain, formatTable } from "../table.ts";
@@ -26,14 +23,9 @@ export const events: Command = {
   summary: "list events, oldest first",
   examples: ["navarch events --node gpu-7 --since 2h", "navarch events --follow -o json"],
   flags: [
-    { name: "node", kind: "text", value: "ID", help: "only events of this node" },
-    { name: "pool", kind: "text", value: "P", help: "only events of this pool" },
-    {
-      name: "since",
-      kind: "text",
-      value: "T",
-      help: "start: a duration (1h30m) or an RFC 3339 time",
-    },
+    textFlag("node", "ID", "only events of this node"),
+    textFlag("pool", "P", "only events of this pool"),
+    textFlag("since", "T", "start: a duration (1h30m) or an RFC 3339 time"),
     { name: "follow", short: "f", kind: "switch", help: "print new events as they happen" },
     { name: "watch", short: "w", kind: "switch", help: "same as --follow" },
   ],
@@ -57,13 +49,12 @@ export const events: Command = {
       if (unknown !== null) return unknown;
     }
     const head = ["Time", "Kind", "Node ID", "Pool", "By", "Message"];
-    await show(context, {
+    return {
       data: answer.events,
       names: answer.events.map((event) => String(event.id)),
       human: (_wide, style) => formatTable(head, answer.events.map(cellsOf), style),
       empty: "No events found",
-    });
-    return EXIT.done;
+    };
   },
 };
 
@@ -101,7 +92,7 @@ async function follow(
   context: Context,
   client: Client,
   filter: EventFilter,
-): Promise<number | Failure> {
+): Outcome {
   const { world } = context;
   const pace = openPace(FOLLOW_MS);
   let after = 0;

@@ -5,10 +5,8 @@ import type { ExplainView } from "../../schema/api.ts";
 import { formatAge, formatTime } from "../age.ts";
 import type { Answer, Client } from "../client.ts";
 import type { Command } from "../command.ts";
-import { EXIT, unknownName, usage } from "../failure.ts";
-import type { Failure } from "../failure.ts";
+import { type Failure, unknownName, usage } from "../failure.ts";
 import { suggestNode, suggestPool } from "../lookup.ts";
-import { show } from "../show.ts";
 import { plain } from "../table.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
@@ -35,12 +33,11 @@ export const explain: Command = {
         : await guess(client, first);
     if (!answer.ok) return answer;
     const { value, nowMs } = answer;
-    await show(context, {
+    return {
       data: value,
       names: [value.subject],
       human: () => formatExplain(value, nowMs),
-    });
-    return EXIT.done;
+    };
   },
 };
 

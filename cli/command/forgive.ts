@@ -3,8 +3,7 @@
  * Machines that carry it are no longer refused at their first check.
  */
 import type { Command } from "../command.ts";
-import { EXIT, usage } from "../failure.ts";
-import { show } from "../show.ts";
+import { usage } from "../failure.ts";
 import { WHY } from "../veto.ts";
 
 export const forgive: Command = {
@@ -22,11 +21,10 @@ export const forgive: Command = {
     const path = `/safety/lemons/${encodeURIComponent(uuid)}`;
     const answer = await client.send<{ uuid: string }>("DELETE", path, ["uuid"], { reason });
     if (!answer.ok) return answer;
-    await show(context, {
+    return {
       data: answer.value,
       names: [uuid],
       human: () => `GPU ${uuid} may serve again\n`,
-    });
-    return EXIT.done;
+    };
   },
 };

@@ -3,8 +3,6 @@
  */
 import type { HoldView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import { show } from "../show.ts";
 import { FOR, formatHold, readVeto, WHY } from "../veto.ts";
 
 export const freeze: Command = {
@@ -25,11 +23,10 @@ export const freeze: Command = {
     const answer = await client.send<{ frozen: HoldView }>("PUT", path, ["frozen"], veto.body);
     if (!answer.ok) return answer;
     const { frozen } = answer.value;
-    await show(context, {
+    return {
       data: answer.value,
       names: ["frozen"],
       human: () => `The fleet is frozen ${formatHold(frozen)}\n`,
-    });
-    return EXIT.done;
+    };
   },
 };

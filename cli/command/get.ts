@@ -2,10 +2,8 @@
  * `navarch get`: everything about one node.
  */
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
 import { getNode } from "../lookup.ts";
 import { formatNode } from "../node-view.ts";
-import { show } from "../show.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
 export const get: Command = {
@@ -22,11 +20,10 @@ export const get: Command = {
     const answer = await getNode(client, id);
     if (!answer.ok) return answer;
     const { value: node, nowMs } = answer;
-    await show(context, {
+    return {
       data: node,
       names: [node.node_id],
       human: (_wide, style) => formatNode(node, nowMs, style),
-    });
-    return EXIT.done;
+    };
   },
 };

@@ -5,11 +5,10 @@ import type { InstanceView } from "../../schema/api.ts";
 import { formatSpan } from "../age.ts";
 import type { Command } from "../command.ts";
 import { EXIT, failure, unknownName, usage } from "../failure.ts";
+import { textFlag, textsFlag } from "../flag.ts";
 import { suggest } from "../lookup.ts";
 import { parseInstanceState, titleOf } from "../name.ts";
-import { show } from "../show.ts";
-import { formatLabels, formatTable } from "../table.ts";
-import type { Style } from "../table.ts";
+import { formatLabels, formatTable, type Style } from "../table.ts";
 import { unknownFilter } from "../unknown-filter.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
@@ -33,10 +32,10 @@ export const instances: Command = {
   summary: "list instances, registered or not",
   examples: ["navarch instances --pool training", "navarch instances get i-0abc"],
   flags: [
-    { name: "provider", kind: "text", value: "P", help: "only instances of this provider" },
-    { name: "region", kind: "text", value: "R", help: "only instances of this region" },
-    { name: "pool", kind: "text", value: "P", help: "only instances of this pool" },
-    { name: "state", kind: "texts", value: "S", help: "only in this state, for example running" },
+    textFlag("provider", "P", "only instances of this provider"),
+    textFlag("region", "R", "only instances of this region"),
+    textFlag("pool", "P", "only instances of this pool"),
+    textsFlag("state", "S", "only in this state, for example running"),
     WATCH_FLAG,
   ],
   words: { min: 0, max: 2 },
@@ -67,13 +66,12 @@ export const instances: Command = {
       if (unknown !== null) return unknown;
     }
     if (id === undefined) {
-      await show(context, {
+      return {
         data: value.instances,
         names: value.instances.map((one) => one.instance_id),
         human: (_wide, style) => formatInstances(value.instances, nowMs, style),
         empty: "No instances found",
-      });
-      return EXIT.done;
+      };
     }
     const one = value.instances.find((other) => other.instance_id === id || other.node_id === id);
     if (one === undefined) {
@@ -84,12 +82,11 @@ export const instances: Command = {
         value.instances.map((other) => other.instance_id),
       );
     }
-    await show(context, {
+    return {
       data: one,
       names: [one.instance_id],
       human: (_wide, style) => formatInstance(one, nowMs, style),
-    });
-    return EXIT.done;
+    };
   },
 };
 

@@ -5,9 +5,8 @@
 import type { JoinTokenView } from "../../schema/join.ts";
 import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
-import { EXIT, usage } from "../failure.ts";
-import { readSpan } from "../flag.ts";
-import { show } from "../show.ts";
+import { usage } from "../failure.ts";
+import { readSpan, textFlag, textsFlag } from "../flag.ts";
 import { plain } from "../table.ts";
 
 export const joinTokenCreate: Command = {
@@ -16,21 +15,11 @@ export const joinTokenCreate: Command = {
   summary: "create a token that lets machines join a pool",
   examples: ["navarch join-token create --pool training --uses 4 --ttl 2h"],
   flags: [
-    { name: "pool", kind: "text", value: "P", help: "pool that machines may join with it" },
-    {
-      name: "uses",
-      kind: "text",
-      value: "N",
-      help: "number of machines that may join (default 1)",
-    },
-    { name: "ttl", kind: "text", value: "T", help: "lifetime (default 1h, maximum 720h)" },
-    {
-      name: "node",
-      kind: "text",
-      value: "ID",
-      help: "valid only for this node, which may exist or be revoked",
-    },
-    { name: "label", kind: "texts", value: "TEXT", help: "purpose" },
+    textFlag("pool", "P", "pool that machines may join with it"),
+    textFlag("uses", "N", "number of machines that may join (default 1)"),
+    textFlag("ttl", "T", "lifetime (default 1h, maximum 720h)"),
+    textFlag("node", "ID", "valid only for this node, which may exist or be revoked"),
+    textsFlag("label", "TEXT", "purpose"),
   ],
   words: { min: 0, max: 0 },
   reach: "online",
@@ -63,7 +52,6 @@ export const joinTokenCreate: Command = {
       world.err("it is not shown again:\n");
     }
     const secret = `${plain(value.token)}\n`;
-    await show(context, { data: value, names: [value.id], human: () => secret });
-    return EXIT.done;
+    return { data: value, names: [value.id], human: () => secret };
   },
 };

@@ -4,8 +4,6 @@
 import type { JoinTokenView } from "../../schema/join.ts";
 import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import { show } from "../show.ts";
 import { formatTable } from "../table.ts";
 
 const HEAD = ["ID", "Pool", "Node ID", "State", "Uses", "Label", "Created", "Expires"];
@@ -18,7 +16,7 @@ export const joinTokenList: Command = {
   flags: [],
   words: { min: 0, max: 0 },
   reach: "online",
-  async run(context, client) {
+  async run(_context, client) {
     const answer = await client.get<{ join_tokens: JoinTokenView[] }>("/join-tokens", [
       "join_tokens",
     ]);
@@ -34,12 +32,11 @@ export const joinTokenList: Command = {
       formatTime(one.created_at),
       formatTime(one.expires_at),
     ]);
-    await show(context, {
+    return {
       data: tokens,
       names: tokens.map((one) => one.id),
       human: (_wide, style) => formatTable(HEAD, rows, style),
       empty: "No join tokens found",
-    });
-    return EXIT.done;
+    };
   },
 };

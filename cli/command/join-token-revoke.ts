@@ -3,8 +3,6 @@
  */
 import type { JoinTokenView } from "../../schema/join.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import { show } from "../show.ts";
 import { plain } from "../table.ts";
 
 export const joinTokenRevoke: Command = {
@@ -22,7 +20,6 @@ export const joinTokenRevoke: Command = {
     if (!answer.ok) return answer;
     const { value } = answer;
     const human = () => `Join token ${plain(value.id)} revoked\n`;
-    await show(context, { data: value, names: [value.id], human });
-    return EXIT.done;
+    return { data: value, names: [value.id], human };
   },
 };

@@ -4,12 +4,10 @@
 import type { NodeView } from "../../schema/api.ts";
 import type { Client, Query } from "../client.ts";
 import type { Command } from "../command.ts";
-import { EXIT, usage } from "../failure.ts";
-import type { Failure } from "../failure.ts";
-import type { Flags } from "../flag.ts";
+import { type Failure, usage } from "../failure.ts";
+import { type Flags, textFlag, textsFlag } from "../flag.ts";
 import { parseHealth, parseStatus } from "../name.ts";
 import { formatNodes, sortNodes } from "../node-view.ts";
-import { show } from "../show.ts";
 import { unknownFilter } from "../unknown-filter.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
@@ -29,10 +27,10 @@ export const list: Command = {
     "navarch list --label team=vision",
   ],
   flags: [
-    { name: "provider", kind: "text", value: "P", help: "only nodes of this provider" },
-    { name: "region", kind: "text", value: "R", help: "only nodes of this region" },
-    { name: "zone", kind: "text", value: "Z", help: "only nodes of this zone" },
-    { name: "pool", kind: "text", value: "P", help: "only nodes of this pool" },
+    textFlag("provider", "P", "only nodes of this provider"),
+    textFlag("region", "R", "only nodes of this region"),
+    textFlag("zone", "Z", "only nodes of this zone"),
+    textFlag("pool", "P", "only nodes of this pool"),
     {
       name: "status",
       kind: "text",
@@ -47,8 +45,8 @@ export const list: Command = {
       values: ["healthy", "degraded", "unhealthy", "unknown"],
       help: "healthy, degraded, unhealthy or unknown",
     },
-    { name: "label", kind: "texts", value: "k=v[,k=v]", help: "only nodes with these labels" },
-    { name: "limit", kind: "text", value: "N", help: "at most N nodes" },
+    textsFlag("label", "k=v[,k=v]", "only nodes with these labels"),
+    textFlag("limit", "N", "at most N nodes"),
     WATCH_FLAG,
   ],
   words: { min: 0, max: 0 },
@@ -63,13 +61,12 @@ export const list: Command = {
       const unknown = await unknownFilter(client, context.flags, FILTERS);
       if (unknown !== null) return unknown;
     }
-    await show(context, {
+    return {
       data: nodes,
       names: nodes.map((node) => node.node_id),
       human: (wide, style) => formatNodes(nodes, answer.nowMs, wide, style),
       empty: "No nodes found",
-    });
-    return EXIT.done;
+    };
   },
 };
 

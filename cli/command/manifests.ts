@@ -5,6 +5,7 @@
 import { databaseDefault, renderManifests } from "../../deploy/render.ts";
 import type { Command } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
+import { switchFlag, textFlag } from "../flag.ts";
 import { show } from "../show.ts";
 
 /** A label of DNS, as Kubernetes has it for namespaces (RFC 1123). */
@@ -21,25 +22,14 @@ export const manifestsKubernetes: Command = {
     "For kubectl apply -f -. The Secret has no values; its comment explains how to set them.\n" +
     "With --ha the store is a libSQL server, which the manifests do not include.",
   flags: [
-    {
-      name: "namespace",
-      kind: "text",
-      value: "NAME",
-      help: "namespace to install in (default navarch)",
-    },
-    {
-      name: "image-tag",
-      kind: "text",
-      value: "TAG",
-      help: "tag of both images (default: this version)",
-    },
-    { name: "ha", kind: "switch", help: "two replicas on one libSQL server" },
-    {
-      name: "database",
-      kind: "text",
-      value: "URL",
-      help: "libSQL server for --ha (default: the Service libsql of the namespace)",
-    },
+    textFlag("namespace", "NAME", "namespace to install in (default navarch)"),
+    textFlag("image-tag", "TAG", "tag of both images (default: this version)"),
+    switchFlag("ha", "two replicas on one libSQL server"),
+    textFlag(
+      "database",
+      "URL",
+      "libSQL server for --ha (default: the Service libsql of the namespace)",
+    ),
   ],
   words: { min: 0, max: 0 },
   reach: "offline",

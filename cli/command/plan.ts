@@ -6,11 +6,8 @@ import type { PlanView, SafetyView, WaitView } from "../../schema/api.ts";
 import type { WaitReason } from "../../schema/plan.ts";
 import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
 import { formatStops } from "../safety-view.ts";
-import { show } from "../show.ts";
-import { plain, formatTable } from "../table.ts";
-import type { Style } from "../table.ts";
+import { formatTable, plain, type Style } from "../table.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
 export const plan: Command = {
@@ -30,12 +27,11 @@ export const plan: Command = {
     const forPeople = context.format === "table" || context.format === "wide";
     const safety = forPeople ? await client.get<SafetyView>("/safety", ["breakers"]) : null;
     const stops = safety?.ok === true ? formatStops(safety.value) : formatOwn(value);
-    await show(context, {
+    return {
       data: value,
       names: value.actions.map((action) => `${action.node_id}/${action.kind}`),
       human: (wide, style) => stops + formatPlan(value, wide, style),
-    });
-    return EXIT.done;
+    };
   },
 };
 

@@ -4,9 +4,8 @@
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Context } from "../command.ts";
-import { EXIT, failure, usage } from "../failure.ts";
-import type { Failure } from "../failure.ts";
-import type { Flag } from "../flag.ts";
+import { EXIT, failure, type Failure, usage } from "../failure.ts";
+import { type Flag, switchFlag, textFlag } from "../flag.ts";
 import type { Record } from "../record.ts";
 import { show } from "../show.ts";
 
@@ -14,11 +13,11 @@ import { show } from "../show.ts";
 const MORE = 8;
 
 export const REPLAY_FLAGS: readonly Flag[] = [
-  { name: "replay", kind: "text", value: "SINCE", help: "judge findings recorded since: 24h, 7d" },
-  { name: "replay-file", kind: "text", value: "F", help: "judge an exported record" },
-  { name: "against", kind: "text", value: "F", help: "compare with this policy (default: active)" },
-  { name: "export", kind: "text", value: "F", help: "also write the record to a file" },
-  { name: "fail-if-more", kind: "switch", help: "exit 8 if more nodes would be affected" },
+  textFlag("replay", "SINCE", "judge findings recorded since: 24h, 7d"),
+  textFlag("replay-file", "F", "judge an exported record"),
+  textFlag("against", "F", "compare with this policy (default: active)"),
+  textFlag("export", "F", "also write the record to a file"),
+  switchFlag("fail-if-more", "exit 8 if more nodes would be affected"),
 ];
 
 type Source = {

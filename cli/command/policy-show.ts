@@ -3,11 +3,9 @@
  * each one matched.
  */
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
-import type { Command, Context } from "../command.ts";
+import type { Command, Context, Outcome } from "../command.ts";
 import { EXIT } from "../failure.ts";
-import type { Failure } from "../failure.ts";
 import { formatDuration } from "../../schema/duration.ts";
-import { show } from "../show.ts";
 import { formatLabels, formatTable } from "../table.ts";
 
 export const policyShow: Command = {
@@ -28,7 +26,7 @@ type LivePolicy = Pick<Policy, "name" | "version" | "hash"> & {
   rules: (PolicyRule & { matches: number })[];
 };
 
-async function showLive(context: Context): Promise<number | Failure> {
+async function showLive(context: Context): Outcome {
   const client = context.connect();
   if ("ok" in client) return client;
   const answer = await client.get<LivePolicy>("/policy", ["rules"]);
@@ -41,7 +39,7 @@ async function showLive(context: Context): Promise<number | Failure> {
     String(rule.matches ?? 0),
     rule.condition,
   ]);
-  await show(context, {
+  return {
     data: policyFile(value, new Map(value.rules.map((rule) => [rule.name, rule.matches]))),
     names: value.rules.map((rule) => rule.name),
     human: (_wide, style) =>
@@ -52,11 +50,10 @@ async function showLive(context: Context): Promise<number | Failure> {
         ],
         style,
       ) + formatTable(["Rule", "Result", "Matches", "Condition"], rows, style),
-  });
-  return EXIT.done;
+  };
 }
 
-async function showFile(context: Context): Promise<number | Failure> {
+async function showFile(context: Context): Outcome {
   const { policyFile } = await import("../../reconciler/config/convert.ts");
   const { openRules } = await import("../policy-file.ts");
   const { sayProblems } = await import("../problem-view.ts");
@@ -71,7 +68,7 @@ async function showFile(context: Context): Promise<number | Failure> {
     rule.action ?? "",
     rule.condition,
   ]);
-  await show(context, {
+  return {
     data: policyFile(policy),
     names: policy.rules.map((rule) => rule.name),
     human: (_wide, style) =>
@@ -82,8 +79,7 @@ async function showFile(context: Context): Promise<number | Failure> {
         ],
         style,
       ) + formatTable(["Rule", "Result", "Hold", "Action", "Condition"], rows, style),
-  });
-  return EXIT.done;
+  };
 }
 
 /** A rule's result, and whether it only looks on. */

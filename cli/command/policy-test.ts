@@ -4,10 +4,10 @@
  */
 import type { Command, Context } from "../command.ts";
 import { EXIT, failure, usage } from "../failure.ts";
+import { textFlag } from "../flag.ts";
 import type { Judged, Rehearsal } from "../rehearsal.ts";
 import { show } from "../show.ts";
-import { formatTable } from "../table.ts";
-import type { Style } from "../table.ts";
+import { formatTable, type Style } from "../table.ts";
 import { REPLAY_FLAGS, replay } from "./policy-replay.ts";
 import { formatHold } from "./policy-show.ts";
 
@@ -28,8 +28,8 @@ export const policyTest: Command = {
     "--replay SINCE (24h, 7d or an RFC 3339 time) shows the nodes that this policy would have\n" +
     "cordoned or replaced since then, beside those of the active policy.",
   flags: [
-    { name: "events", kind: "text", value: "E", help: "file of events, one JSON object per line" },
-    { name: "pool", kind: "text", value: "P", help: "the node's pool, for rules limited to pools" },
+    textFlag("events", "E", "file of events, one JSON object per line"),
+    textFlag("pool", "P", "the node's pool, for rules limited to pools"),
     ...REPLAY_FLAGS,
   ],
   words: { min: 1, max: 1 },

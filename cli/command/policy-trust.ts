@@ -3,8 +3,7 @@
  * is right. Its verdicts count again, and this version is not put aside a second time.
  */
 import type { Command } from "../command.ts";
-import { EXIT, usage } from "../failure.ts";
-import { show } from "../show.ts";
+import { usage } from "../failure.ts";
 import { WHY } from "../veto.ts";
 
 export const policyTrust: Command = {
@@ -22,11 +21,10 @@ export const policyTrust: Command = {
     const path = `/safety/trusted/${encodeURIComponent(rule)}`;
     const answer = await client.send<{ rule: string }>("PUT", path, ["rule"], { reason });
     if (!answer.ok) return answer;
-    await show(context, {
+    return {
       data: answer.value,
       names: [rule],
       human: () => `Rule ${rule} counts again\n`,
-    });
-    return EXIT.done;
+    };
   },
 };

@@ -2,13 +2,14 @@
  * `navarch policy validate`: parses, type-checks and lints a health policy.
  */
 import type { Command } from "../command.ts";
+import { switchFlag } from "../flag.ts";
 
 export const policyValidate: Command = {
   name: ["policy", "validate"],
   usage: "<file>",
   summary: "check a health policy",
   examples: ["navarch policy validate policy.yaml"],
-  flags: [{ name: "strict", kind: "switch", help: "treat warnings as errors" }],
+  flags: [switchFlag("strict", "treat warnings as errors")],
   words: { min: 1, max: 1 },
   reach: "offline",
   async run(context) {

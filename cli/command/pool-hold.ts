@@ -3,9 +3,7 @@
  */
 import type { PoolStatusView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
 import { poolPath, suggestPool } from "../lookup.ts";
-import { show } from "../show.ts";
 import { FOR, formatHold, readVeto, WHY } from "../veto.ts";
 
 export const poolHold: Command = {
@@ -28,11 +26,10 @@ export const poolHold: Command = {
     if (!answer.ok) return suggestPool(client, name, answer);
     const { hold } = answer.value;
     const how = hold === null || hold === undefined ? "" : ` ${formatHold(hold)}`;
-    await show(context, {
+    return {
       data: answer.value,
       names: [name],
       human: () => `Pool ${name} is held${how}\n`,
-    });
-    return EXIT.done;
+    };
   },
 };

@@ -3,8 +3,6 @@
  */
 import type { PoolView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import { show } from "../show.ts";
 import { formatTable } from "../table.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
@@ -16,7 +14,7 @@ export const poolList: Command = {
   flags: [WATCH_FLAG],
   words: { min: 0, max: 0 },
   reach: "online",
-  async run(context, client) {
+  async run(_context, client) {
     const answer = await client.get<{ pools: PoolView[] }>("/pools", ["pools"]);
     if (!answer.ok) return answer;
     const { pools } = answer.value;
@@ -28,12 +26,11 @@ export const poolList: Command = {
       pool.strategy ?? "",
       (pool.conditions ?? []).join("; "),
     ]);
-    await show(context, {
+    return {
       data: pools,
       names: pools.map((pool) => pool.name),
       human: (_wide, style) => formatTable(head, rows, style),
       empty: "No pools found",
-    });
-    return EXIT.done;
+    };
   },
 };

@@ -3,10 +3,8 @@
  */
 import type { PoolStatusView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
 import { poolPath, suggestPool } from "../lookup.ts";
 import { REASON } from "../order.ts";
-import { show } from "../show.ts";
 
 export const poolResume: Command = {
   name: ["pool", "resume"],
@@ -30,11 +28,10 @@ export const poolResume: Command = {
     );
     if (!answer.ok) return suggestPool(client, name, answer);
     const was = answer.value.was_held;
-    await show(context, {
+    return {
       data: answer.value,
       names: [name],
       human: () => (was ? `Pool ${name} resumed\n` : `Pool ${name} was not held\n`),
-    });
-    return EXIT.done;
+    };
   },
 };

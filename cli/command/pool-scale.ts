@@ -5,13 +5,11 @@ import type { PoolStatusView } from "../../schema/api.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
-import { EXIT, failure, usage } from "../failure.ts";
-import type { Failure } from "../failure.ts";
-import type { Flag, Flags } from "../flag.ts";
+import { EXIT, failure, type Failure, usage } from "../failure.ts";
+import { type Flag, type Flags, switchFlag, textFlag, textsFlag } from "../flag.ts";
 import { poolPath, suggestPool } from "../lookup.ts";
 import { IDS_MAX, REASON } from "../order.ts";
 import { formatPoolStatus } from "../pool-view.ts";
-import { show } from "../show.ts";
 import { plain } from "../table.ts";
 import { waitFor } from "../wait.ts";
 
@@ -20,20 +18,10 @@ const WAIT_DEFAULT_MS = 30 * 60_000;
 
 /** Exactly one of these is required. */
 const WAYS: readonly Flag[] = [
-  { name: "nodes", kind: "text", value: "N", help: "set the target to N nodes" },
-  { name: "add", kind: "text", value: "K", help: "raise the target by K nodes" },
-  {
-    name: "remove",
-    kind: "texts",
-    value: "NODE",
-    help: "remove exactly these nodes (all or none)",
-  },
-  {
-    name: "lower-to",
-    kind: "text",
-    value: "N",
-    help: "lower the target to N, unless that would remove nodes",
-  },
+  textFlag("nodes", "N", "set the target to N nodes"),
+  textFlag("add", "K", "raise the target by K nodes"),
+  textsFlag("remove", "NODE", "remove exactly these nodes (all or none)"),
+  textFlag("lower-to", "N", "lower the target to N, unless that would remove nodes"),
 ];
 
 /** The size as it is answered, and what was made of the names. */
@@ -56,12 +44,8 @@ export const poolScale: Command = {
     "nodes to remove; --remove names them. Removed nodes are drained first.",
   flags: [
     ...WAYS,
-    {
-      name: "clamp",
-      kind: "switch",
-      help: "with --nodes or --add: use the nearest bound instead of failing",
-    },
-    { name: "wait", kind: "switch", help: "wait until the pool has that size; exit 7 if it fails" },
+    switchFlag("clamp", "with --nodes or --add: use the nearest bound instead of failing"),
+    switchFlag("wait", "wait until the pool has that size; exit 7 if it fails"),
     REASON,
   ],
   words: { min: 1, max: 1 + IDS_MAX },
@@ -92,12 +76,11 @@ export const poolScale: Command = {
       if (!waited.ok) return waited;
       last = waited;
     }
-    await show(context, {
+    return {
       data: last.value,
       names: [name],
       human: (_wide, style) => formatPoolStatus(last.value, last.nowMs, style),
-    });
-    return EXIT.done;
+    };
   },
 };
 

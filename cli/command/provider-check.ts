@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command, Context } from "../command.ts";
 import type { Diagnosis } from "../diagnosis-row.ts";
-import { EXIT, failure, unknownName, usage } from "../failure.ts";
-import type { Failure } from "../failure.ts";
+import { EXIT, failure, type Failure, unknownName, usage } from "../failure.ts";
+import { switchFlag, textFlag, textsFlag } from "../flag.ts";
 import { confirmCost } from "../order.ts";
 import { show } from "../show.ts";
 import { plain } from "../table.ts";
@@ -32,11 +32,11 @@ export const providerCheck: Command = {
     "its own, repeats the request, and terminates it. Exit 1 if a control plane could not\n" +
     "rely on it.",
   flags: [
-    { name: "config", kind: "texts", value: "F", help: "configuration; later ones override" },
-    { name: "buy", kind: "text", value: "TYPE", help: "buy and end one instance of this type" },
-    { name: "region", kind: "text", value: "R", help: "region of the purchase" },
-    { name: "zone", kind: "text", value: "Z", help: "zone of the purchase" },
-    { name: "yes", kind: "switch", help: "do not ask before the purchase" },
+    textsFlag("config", "F", "configuration; later ones override"),
+    textFlag("buy", "TYPE", "buy and end one instance of this type"),
+    textFlag("region", "R", "region of the purchase"),
+    textFlag("zone", "Z", "zone of the purchase"),
+    switchFlag("yes", "do not ask before the purchase"),
   ],
   words: { min: 1, max: 1 },
   lasts: () => true,

@@ -2,6 +2,7 @@
  * `navarch replace`: the whole replacement of a node, as a hardware fault would start it.
  */
 import type { Command } from "../command.ts";
+import { switchFlag } from "../flag.ts";
 import { confirm, DRY_RUN, FORCE, IDS_MAX, orderAll, REASON } from "../order.ts";
 
 export const replace: Command = {
@@ -12,7 +13,7 @@ export const replace: Command = {
   flags: [
     REASON,
     { ...FORCE, help: "skip the drain; requires --reason" },
-    { name: "yes", kind: "switch", help: "skip the confirmation" },
+    switchFlag("yes", "skip the confirmation"),
     DRY_RUN,
   ],
   words: { min: 1, max: IDS_MAX },

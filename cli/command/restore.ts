@@ -7,7 +7,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "../command.ts";
 import { EXIT, failure, usage } from "../failure.ts";
-import { show } from "../show.ts";
+import { switchFlag, textFlag } from "../flag.ts";
 
 export const restore: Command = {
   name: ["restore"],
@@ -18,8 +18,8 @@ export const restore: Command = {
     "The old database is kept beside the new one. Tokens that were revoked after the backup are\n" +
     "valid again: check `navarch token list`.",
   flags: [
-    { name: "state", kind: "text", value: "DIR", help: "state folder of the control plane" },
-    { name: "yes", kind: "switch", help: "skip the confirmation" },
+    textFlag("state", "DIR", "state folder of the control plane"),
+    switchFlag("yes", "skip the confirmation"),
   ],
   words: { min: 1, max: 1 },
   reach: "offline",
@@ -45,7 +45,6 @@ export const restore: Command = {
       `again from the cloud's list\n` +
       (kept === null ? "" : `the old database is ${kept}\n`);
     const data = { fleet_id: fleetId, nodes, taken_in_anew: forgotten, kept };
-    await show(context, { data, names: [fleetId], human });
-    return EXIT.done;
+    return { data, names: [fleetId], human };
   },
 };

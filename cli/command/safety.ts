@@ -3,9 +3,7 @@
  */
 import type { SafetyView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
 import { formatSafety } from "../safety-view.ts";
-import { show } from "../show.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
 export const safety: Command = {
@@ -19,11 +17,11 @@ export const safety: Command = {
   flags: [WATCH_FLAG],
   words: { min: 0, max: 0 },
   reach: "online",
-  async run(context, client) {
+  async run(_context, client) {
     const answer = await client.get<SafetyView>("/safety", ["breakers", "budgets"]);
     if (!answer.ok) return answer;
     const { value, nowMs } = answer;
-    await show(context, {
+    return {
       data: value,
       names: [
         ...(value.frozen === null ? [] : ["frozen"]),
@@ -32,7 +30,6 @@ export const safety: Command = {
         ...value.quarantined.map((one) => `quarantine/${one.rule}`),
       ],
       human: (_wide, style) => formatSafety(value, nowMs, style),
-    });
-    return EXIT.done;
+    };
   },
 };

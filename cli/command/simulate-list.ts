@@ -2,8 +2,6 @@
  * `navarch simulate list`: the scenarios that are built in, each to be run by its name.
  */
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import { show } from "../show.ts";
 import { formatTable } from "../table.ts";
 
 export const simulateList: Command = {
@@ -14,7 +12,7 @@ export const simulateList: Command = {
   flags: [],
   words: { min: 0, max: 0 },
   reach: "offline",
-  async run(context) {
+  async run() {
     const { BUNDLED } = await import("../../simulator/bundle/catalog.ts");
     const { readScenario } = await import("../../simulator/scenario/read.ts");
     const { summarize } = await import("../../simulator/scenario/summary.ts");
@@ -26,7 +24,7 @@ export const simulateList: Command = {
       const about = { name, mode, nodes, duration_ms: durationMs };
       return [{ ...about, description: description ?? "" }];
     });
-    await show(context, {
+    return {
       data: found,
       names: found.map((one) => one.name),
       human: (_wide, style) =>
@@ -41,7 +39,6 @@ export const simulateList: Command = {
           ]),
           style,
         ),
-    });
-    return EXIT.done;
+    };
   },
 };

@@ -5,8 +5,7 @@
 import type { SavedHeader } from "../../reconciler/core/saved-activation.ts";
 import type { Difference, Part } from "../../simulator/replay/replay.ts";
 import type { Command } from "../command.ts";
-import { EXIT, usage } from "../failure.ts";
-import type { Failure } from "../failure.ts";
+import { EXIT, type Failure, usage } from "../failure.ts";
 import { show } from "../show.ts";
 import { plain } from "../table.ts";
 

@@ -6,7 +6,7 @@ import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Scenario } from "../../simulator/scenario/scenario.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, type Failure, unknownName, usage } from "../failure.ts";
-import type { Flag } from "../flag.ts";
+import { type Flag, switchFlag, textFlag, textsFlag } from "../flag.ts";
 import { simulate, type Plan } from "../simulation.ts";
 
 const TIMES = ["virtual", "real"] as const;
@@ -14,32 +14,17 @@ const SEMANTICS = ["held", "last-report", "upstream"] as const;
 const SEED_MAX = 2 ** 53 - 1;
 
 export const RUN_FLAGS: readonly Flag[] = [
-  {
-    name: "seed",
-    kind: "text",
-    value: "N",
-    help: "random seed (default or 0: the file's, else random)",
-  },
-  { name: "time", kind: "text", value: "T", help: `${TIMES.join(" or ")} (default virtual)` },
-  { name: "speed", kind: "text", value: "X", help: "speed factor; with --time real only" },
-  { name: "out", kind: "text", value: "DIR", help: "run directory (default sim-runs/<time>)" },
-  { name: "listen", kind: "text", value: "A", help: "serve the API at A, for example 127.0.0.1:0" },
-  {
-    name: "health-semantics",
-    kind: "text",
-    value: "S",
-    help: `${SEMANTICS.join(", ")} (default held)`,
-  },
-  { name: "policy", kind: "text", value: "F", help: "health policy; replaces the scenario's" },
-  { name: "config", kind: "texts", value: "F", help: "configuration; replaces the scenario's" },
-  {
-    name: "fail-on",
-    kind: "text",
-    value: "T",
-    help: "thresholds, as detection_p99<=20s,launches=5",
-  },
-  { name: "debug", kind: "switch", help: "print all log lines" },
-  { name: "whole", kind: "switch", help: "also simulate agents without events" },
+  textFlag("seed", "N", "random seed (default or 0: the file's, else random)"),
+  textFlag("time", "T", `${TIMES.join(" or ")} (default virtual)`),
+  textFlag("speed", "X", "speed factor; with --time real only"),
+  textFlag("out", "DIR", "run directory (default sim-runs/<time>)"),
+  textFlag("listen", "A", "serve the API at A, for example 127.0.0.1:0"),
+  textFlag("health-semantics", "S", `${SEMANTICS.join(", ")} (default held)`),
+  textFlag("policy", "F", "health policy; replaces the scenario's"),
+  textsFlag("config", "F", "configuration; replaces the scenario's"),
+  textFlag("fail-on", "T", "thresholds, as detection_p99<=20s,launches=5"),
+  switchFlag("debug", "print all log lines"),
+  switchFlag("whole", "also simulate agents without events"),
 ];
 
 export const simulateRun: Command = {

@@ -3,10 +3,8 @@
  */
 import type { Summary } from "../../simulator/scenario/summary.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import { show } from "../show.ts";
-import { formatLabels } from "../table.ts";
-import type { Style } from "../table.ts";
+import { switchFlag } from "../flag.ts";
+import { formatLabels, type Style } from "../table.ts";
 
 export const simulateValidate: Command = {
   name: ["simulate", "validate"],
@@ -14,7 +12,7 @@ export const simulateValidate: Command = {
   summary: "check a scenario and summarise it",
   examples: ["navarch simulate validate scenario.yaml"],
   more: "Unknown keys are errors. Exit 2 on errors, and with --strict also on warnings.",
-  flags: [{ name: "strict", kind: "switch", help: "treat warnings as errors" }],
+  flags: [switchFlag("strict", "treat warnings as errors")],
   words: { min: 1, max: 1 },
   reach: "offline",
   async run(context) {
@@ -29,12 +27,11 @@ export const simulateValidate: Command = {
     sayProblems(context, problems);
     const summary = summarize(scenario);
     const { formatDuration } = await import("../../schema/duration.ts");
-    await show(context, {
+    return {
       data: summary,
       names: [summary.name],
       human: (_wide, style) => formatSummary(summary, formatDuration, style),
-    });
-    return EXIT.done;
+    };
   },
 };
 

@@ -4,9 +4,9 @@
  */
 import type { Command } from "../command.ts";
 import { checkPlace } from "../download.ts";
-import { EXIT, usage } from "../failure.ts";
+import { usage } from "../failure.ts";
+import { textFlag } from "../flag.ts";
 import { openProgress } from "../progress.ts";
-import { show } from "../show.ts";
 import { plain } from "../table.ts";
 
 const LAST_DEFAULT = "10";
@@ -22,18 +22,8 @@ export const supportDump: Command = {
     "like secrets are hidden. The file holds names, addresses and messages of nodes: read it\n" +
     "before you share it. navarch simulate replay repeats the decisions.",
   flags: [
-    {
-      name: "last",
-      kind: "text",
-      value: "N",
-      help: `activations (default ${LAST_DEFAULT}, max 64)`,
-    },
-    {
-      name: "out",
-      kind: "text",
-      value: "FILE",
-      help: "output file (default navarch-<time>.jsonl)",
-    },
+    textFlag("last", "N", `activations (default ${LAST_DEFAULT}, max 64)`),
+    textFlag("out", "FILE", "output file (default navarch-<time>.jsonl)"),
   ],
   words: { min: 0, max: 0 },
   reach: "online",
@@ -56,7 +46,6 @@ export const supportDump: Command = {
     if (!answer.ok) return answer;
     const bytes = Bun.file(out).size;
     const human = (): string => `${plain(out)}  ${bytes} bytes\n`;
-    await show(context, { data: { file: out, bytes }, names: [out], human });
-    return EXIT.done;
+    return { data: { file: out, bytes }, names: [out], human };
   },
 };

@@ -2,6 +2,7 @@
  * `navarch terminate`: ends a node's instance, drained first.
  */
 import type { Command } from "../command.ts";
+import { switchFlag } from "../flag.ts";
 import { confirm, DRY_RUN, FORCE, IDS_MAX, orderAll, REASON } from "../order.ts";
 
 export const terminate: Command = {
@@ -13,7 +14,7 @@ export const terminate: Command = {
   flags: [
     REASON,
     { ...FORCE, help: "skip the drain; requires --reason" },
-    { name: "yes", kind: "switch", help: "skip the confirmation" },
+    switchFlag("yes", "skip the confirmation"),
     DRY_RUN,
   ],
   words: { min: 1, max: IDS_MAX },

@@ -4,9 +4,8 @@
  */
 import type { TokenView } from "../../schema/credential.ts";
 import type { Command } from "../command.ts";
-import { EXIT, unknownName, usage } from "../failure.ts";
-import { readSpan } from "../flag.ts";
-import { show } from "../show.ts";
+import { unknownName, usage } from "../failure.ts";
+import { readSpan, textFlag, textsFlag } from "../flag.ts";
 import { plain } from "../table.ts";
 import { formatTime } from "../age.ts";
 
@@ -20,13 +19,8 @@ export const tokenCreate: Command = {
   examples: ["navarch token create --role operator --label alice"],
   flags: [
     { name: "role", kind: "text", value: "R", values: ROLES, help: ROLES.join(", ") },
-    { name: "label", kind: "texts", value: "TEXT", help: "owner or purpose" },
-    {
-      name: "expires-in",
-      kind: "text",
-      value: "T",
-      help: "lifetime, for example 720h (default: unlimited)",
-    },
+    textsFlag("label", "TEXT", "owner or purpose"),
+    textFlag("expires-in", "T", "lifetime, for example 720h (default: unlimited)"),
   ],
   words: { min: 0, max: 0 },
   reach: "online",
@@ -52,7 +46,6 @@ export const tokenCreate: Command = {
       );
     }
     const secret = `${plain(value.token)}\n`;
-    await show(context, { data: value, names: [value.id], human: () => secret });
-    return EXIT.done;
+    return { data: value, names: [value.id], human: () => secret };
   },
 };

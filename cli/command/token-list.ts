@@ -3,8 +3,6 @@
  */
 import type { TokenView } from "../../schema/credential.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import { show } from "../show.ts";
 import { formatTokens } from "../token-view.ts";
 
 export const tokenList: Command = {
@@ -15,16 +13,15 @@ export const tokenList: Command = {
   flags: [],
   words: { min: 0, max: 0 },
   reach: "online",
-  async run(context, client) {
+  async run(_context, client) {
     const answer = await client.get<{ tokens: TokenView[] }>("/tokens", ["tokens"]);
     if (!answer.ok) return answer;
     const { tokens } = answer.value;
-    await show(context, {
+    return {
       data: tokens,
       names: tokens.map((token) => token.id),
       human: (_wide, style) => formatTokens(tokens, style),
       empty: "No tokens found",
-    });
-    return EXIT.done;
+    };
   },
 };

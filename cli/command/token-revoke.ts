@@ -3,8 +3,6 @@
  */
 import type { TokenView } from "../../schema/credential.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import { show } from "../show.ts";
 import { plain } from "../table.ts";
 
 export const tokenRevoke: Command = {
@@ -22,7 +20,6 @@ export const tokenRevoke: Command = {
     if (!answer.ok) return answer;
     const { value } = answer;
     const human = () => `Token ${plain(value.id)} revoked\n`;
-    await show(context, { data: value, names: [value.id], human });
-    return EXIT.done;
+    return { data: value, names: [value.id], human };
   },
 };

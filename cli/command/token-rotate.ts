@@ -3,8 +3,8 @@
  */
 import type { TokenView } from "../../schema/credential.ts";
 import type { Command } from "../command.ts";
-import { EXIT, usage } from "../failure.ts";
-import { show } from "../show.ts";
+import { usage } from "../failure.ts";
+import { textFlag } from "../flag.ts";
 
 export const tokenRotate: Command = {
   name: ["token", "rotate"],
@@ -16,12 +16,7 @@ export const tokenRotate: Command = {
     "used, and after an hour in any case. Each credential is also rotated daily.\n" +
     "To revoke a node's access at once: navarch token revoke node:ID",
   flags: [
-    {
-      name: "node",
-      kind: "text",
-      value: "ID",
-      help: "node to give a new credential (required)",
-    },
+    textFlag("node", "ID", "node to give a new credential (required)"),
   ],
   words: { min: 0, max: 0 },
   reach: "online",
@@ -34,7 +29,6 @@ export const tokenRotate: Command = {
     const { value } = answer;
     const human = () =>
       `Node ${node}: credential ${value.rotation ?? ""} comes with its next report\n`;
-    await show(context, { data: value, names: [value.id], human });
-    return EXIT.done;
+    return { data: value, names: [value.id], human };
   },
 };

@@ -2,9 +2,7 @@
  * `navarch unfreeze`: ends a freeze. Without a freeze nothing changes.
  */
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
 import { REASON } from "../order.ts";
-import { show } from "../show.ts";
 
 export const unfreeze: Command = {
   name: ["unfreeze"],
@@ -21,11 +19,10 @@ export const unfreeze: Command = {
     const answer = await client.send<{ was_frozen: boolean }>("DELETE", path, ["frozen"], body);
     if (!answer.ok) return answer;
     const was = answer.value.was_frozen;
-    await show(context, {
+    return {
       data: answer.value,
       names: ["unfrozen"],
       human: () => (was ? "Fleet unfrozen\n" : "The fleet was not frozen\n"),
-    });
-    return EXIT.done;
+    };
   },
 };

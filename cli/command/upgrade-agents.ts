@@ -7,8 +7,8 @@ import type { UpgradeView } from "../../schema/upgrade.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, failure, usage, type Failure } from "../failure.ts";
+import { switchFlag, textFlag } from "../flag.ts";
 import { openProgress } from "../progress.ts";
-import { show } from "../show.ts";
 import { isOnlyWaiting, isUpgradeOver, formatUpgrade, formatUpgradeLine } from "../upgrade-view.ts";
 import { waitFor } from "../wait.ts";
 
@@ -30,20 +30,14 @@ export const upgradeAgents: Command = {
     "enrolled with. Nodes with a newer release are skipped: downgrade on the machine\n" +
     "(install.sh --version V).",
   flags: [
-    { name: "to", kind: "text", value: "V", help: "release to install (required)" },
-    {
-      name: "max-unavailable",
-      kind: "text",
-      value: "N%",
-      help: "share of agents upgraded at once, at least one (default 10%)",
-    },
-    {
-      name: "deadline",
-      kind: "text",
-      value: "T",
-      help: "time limit for a node to return healthy (default 3m)",
-    },
-    { name: "wait", kind: "switch", help: "wait until the upgrade ends; exit 7 if it stopped" },
+    textFlag("to", "V", "release to install (required)"),
+    textFlag(
+      "max-unavailable",
+      "N%",
+      "share of agents upgraded at once, at least one (default 10%)",
+    ),
+    textFlag("deadline", "T", "time limit for a node to return healthy (default 3m)"),
+    switchFlag("wait", "wait until the upgrade ends; exit 7 if it stopped"),
   ],
   words: { min: 0, max: 0 },
   lasts: (flags) => flags.on("wait"),
@@ -71,12 +65,11 @@ export const upgradeAgents: Command = {
       last = waited;
     }
     const { value, nowMs } = last;
-    await show(context, {
+    return {
       data: value,
       names: (value.upgrade?.nodes ?? []).map((node) => node.node_id),
       human: (_wide, style) => formatUpgrade(value, nowMs, style),
-    });
-    return EXIT.done;
+    };
   },
 };
 

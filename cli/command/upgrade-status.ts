@@ -1,8 +1,6 @@
 /** `navarch upgrade status`: how far the newest upgrade of agents is, node by node. */
 import type { UpgradeView } from "../../schema/upgrade.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import { show } from "../show.ts";
 import { formatUpgrade } from "../upgrade-view.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
@@ -14,15 +12,14 @@ export const upgradeStatus: Command = {
   flags: [WATCH_FLAG],
   words: { min: 0, max: 0 },
   reach: "online",
-  async run(context, client) {
+  async run(_context, client) {
     const answer = await client.get<UpgradeView>("/upgrade", ["upgrade"]);
     if (!answer.ok) return answer;
     const { value, nowMs } = answer;
-    await show(context, {
+    return {
       data: value,
       names: (value.upgrade?.nodes ?? []).map((node) => node.node_id),
       human: (_wide, style) => formatUpgrade(value, nowMs, style),
-    });
-    return EXIT.done;
+    };
   },
 };

@@ -1,9 +1,8 @@
 /** `navarch upgrade stop`: no further agent is told; with `--rollback` those that were go back. */
 import type { UpgradeView } from "../../schema/upgrade.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
+import { switchFlag } from "../flag.ts";
 import { REASON } from "../order.ts";
-import { show } from "../show.ts";
 import { formatUpgrade } from "../upgrade-view.ts";
 
 export const upgradeStop: Command = {
@@ -13,11 +12,7 @@ export const upgradeStop: Command = {
   examples: ["navarch upgrade stop --rollback"],
   more: "Upgraded agents keep the new release unless --rollback is given, now or later.",
   flags: [
-    {
-      name: "rollback",
-      kind: "switch",
-      help: "return upgraded agents to the old release",
-    },
+    switchFlag("rollback", "return upgraded agents to the old release"),
     REASON,
   ],
   words: { min: 0, max: 0 },
@@ -30,11 +25,10 @@ export const upgradeStop: Command = {
     });
     if (!answer.ok) return answer;
     const { value, nowMs } = answer;
-    await show(context, {
+    return {
       data: value,
       names: (value.upgrade?.nodes ?? []).map((node) => node.node_id),
       human: (_wide, style) => formatUpgrade(value, nowMs, style),
-    });
-    return EXIT.done;
+    };
   },
 };

@@ -4,8 +4,6 @@
 import type { VersionView } from "../../schema/api.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../schema/version.ts";
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
-import { show } from "../show.ts";
 import { formatLabels } from "../table.ts";
 
 export const ownVersion: VersionView = {
@@ -24,7 +22,7 @@ export const version: Command = {
   flags: [],
   words: { min: 0, max: 0 },
   reach: "offline",
-  async run(context) {
+  async run() {
     const pairs: [string, string][] = [
       ["Version", ownVersion.version],
       ["Commit", ownVersion.commit],
@@ -32,11 +30,10 @@ export const version: Command = {
       ["Runtime", ownVersion.runtime],
       ["Platform", ownVersion.platform],
     ];
-    await show(context, {
+    return {
       data: ownVersion,
       names: [ownVersion.version],
       human: (_wide, style) => formatLabels(pairs, style),
-    });
-    return EXIT.done;
+    };
   },
 };
