@@ -1,20 +1,19 @@
 /**
- * The port through which a bare machine is spoken to: one authenticated connection, on which
- * commands run with their input, output and end. It promises two things that a plain SSH client
- * does not: a host key is always checked in a way the caller chose, and every call ends — with a
- * result, at its deadline, or because the peer is gone, which is noticed within about 15 s.
+ * The port to a bare machine: one authenticated connection that runs commands. Two guarantees: the
+ * host key is always checked as the caller chose, and every call ends with a result, at its
+ * deadline, or within about 15 s after the peer is gone.
  *
- * A deadline here ends the channel, not the far side's processes: `bootstrap/run/` starts commands
- * so that it can end their whole session over a second channel.
+ * A deadline ends the channel, not the remote processes: `bootstrap/run/` ends their session over a
+ * second channel.
  */
 
-/** How the machine proves that it is the one that was bought. */
+/** How the machine's host key is checked. */
 export type HostKeyCheck =
   /** One of these, base64 of the wire form; an empty list accepts nothing. */
   | { kind: "pinned"; keys: readonly string[] }
   /** Any key; the caller stores the one that is answered and pins it from then on. */
   | { kind: "first-use" }
-  /** Any key each time, said loudly by whoever configured it. */
+  /** Any key, each time; must be configured explicitly. */
   | { kind: "insecure" };
 
 export type SshTarget = {
@@ -39,11 +38,11 @@ export type ConnectAnswer =
   | { kind: "ok"; shell: Shell; hostKey: string }
   /** No TCP, no SSH banner, a broken handshake, a time-out: the next try may succeed. */
   | { kind: "unreachable"; message: string }
-  /** The user's key is refused: cloud-init may not have placed it yet, so a few tries are due. */
+  /** The user's key is refused; cloud-init may not have placed it yet, so a few retries follow. */
   | { kind: "denied"; message: string }
-  /** Not the machine that was expected: nothing is sent to it, and the bootstrap stops. */
+  /** Unexpected host key: nothing is sent, and the bootstrap stops. */
   | { kind: "host_key"; message: string; offered: string }
-  /** Our own private key cannot be used (encrypted, damaged, unknown kind): no try will help. */
+  /** Our own private key cannot be used (encrypted, damaged, unknown kind): retries do not help. */
   | { kind: "bad_key"; message: string };
 
 /** Never rejects. */
@@ -52,9 +51,9 @@ export type Connect = (request: ConnectRequest) => Promise<ConnectAnswer>;
 export type StreamName = "stdout" | "stderr";
 
 export type ExecOptions = {
-  /** Ends the call; the far side's processes are the caller's to end. */
+  /** Ends the call, not the remote processes. */
   timeoutMs: number;
-  /** What the command reads; absent = end of file at once. Read only as fast as it is sent. */
+  /** Standard input; absent = end of file. Read only as fast as it is sent. */
   stdin?: string | Uint8Array | AsyncIterable<Uint8Array>;
   /** Called in order, as it arrives; the chunk is not kept by the shell. */
   onData?: (stream: StreamName, chunk: Uint8Array) => void;
@@ -66,12 +65,12 @@ export type ExecAnswer =
   | { kind: "exited"; code: number | null; signal: string | null }
   | { kind: "timeout" }
   | { kind: "aborted" }
-  /** The connection ended first; whether the command goes on over there is unknown. */
+  /** The connection ended first; the command may still be running. */
   | { kind: "lost"; message: string };
 
 export type Shell = {
   /** Runs `command` with the user's login shell, without a terminal. Never rejects. */
   exec(command: string, options: ExecOptions): Promise<ExecAnswer>;
-  /** Ends the connection and every call on it; also twice. */
+  /** Ends the connection and every call on it; idempotent. */
   close(): void;
 };

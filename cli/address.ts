@@ -6,7 +6,6 @@ import { isLoopback } from "../schema/loopback.ts";
 
 export const SERVER_DEFAULT = "http://localhost:50051";
 
-/** The port of an address that has neither scheme nor port. */
 const PORT = 50051;
 
 export type Address = { ok: true; url: string; loopback: boolean; secure: boolean };
@@ -14,7 +13,7 @@ export type Address = { ok: true; url: string; loopback: boolean; secure: boolea
 /** Reads `host`, `host:port`, `:port`, `[v6]:port` or a URL, with a path before the API if any. */
 export function parseServer(text: string): Address | Failure {
   const given = text.trim();
-  // What may hold a password is not repeated, however broken the rest is.
+  // The address may hold a password: do not repeat it.
   const shown = given.includes("@") ? "with an @" : `"${text}"`;
   const refused = usage(
     `--server ${shown} is not an address (write host:port, http://host:port or https://host)`,
@@ -31,7 +30,7 @@ export function parseServer(text: string): Address | Failure {
   return {
     ok: true,
     url: `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, "")}`,
-    // Names below localhost lead to this machine (RFC 6761 §6.3).
+    // Names below localhost are this machine (RFC 6761 §6.3).
     loopback: isLoopback(url.hostname) || url.hostname.endsWith(".localhost"),
     secure: url.protocol === "https:",
   };

@@ -1,9 +1,8 @@
 /**
- * How long ago something was, in the one unit that says most: `12s ago`, `3m ago`, `2h ago`, `4d
- * ago`. Pure.
+ * Formats ages in their largest unit: `12s ago`, `3m ago`, `2h ago`, `4d ago`. Pure.
  */
 
-/** `12s`, `3m`, `2h`, `4d`. A time ahead of `nowMs` is a clock that is off, and reads `0s`. */
+/** `12s`, `3m`, `2h`, `4d`. A negative span (clock skew) reads `0s`. */
 export function formatSpan(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1_000));
   if (seconds < 60) return `${seconds}s`;
@@ -12,14 +11,14 @@ export function formatSpan(ms: number): string {
   return `${Math.floor(seconds / 86_400)}d`;
 }
 
-/** The age of an RFC 3339 time; `Never` for none, which upstream prints as 292 years. */
+/** The age of an RFC 3339 time; `Never` for none. */
 export function formatAge(at: string | null | undefined, nowMs: number): string {
   if (at === null || at === undefined) return "Never";
   const ms = Date.parse(at);
   return Number.isNaN(ms) ? "Unknown" : `${formatSpan(nowMs - ms)} ago`;
 }
 
-/** `2026-01-02T03:04:05Z`: what a row of a table has room for. */
+/** `2026-01-02T03:04:05Z`, without the fraction. */
 export function formatTime(at: string | null | undefined): string {
   return at === null || at === undefined ? "" : at.replace(/\.\d+(?=Z$)/, "");
 }

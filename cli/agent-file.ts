@@ -1,7 +1,7 @@
 /**
- * The agent that a machine is given: a file that was named, else those beside this program, which
- * are pushed; else what the control plane offers for download. Its sum comes from here in any case,
- * over SSH, so it does not matter who carries the file.
+ * Finds the agent binary for a machine: the file of `--agent`, else the binaries beside this
+ * program (both pushed over SSH), else a download from the control plane. The checksum is always
+ * sent over SSH, so the download need not be trusted.
  *
  * Adapter: reads files.
  */
@@ -27,7 +27,7 @@ const NAMES: Readonly<Record<Arch, string>> = {
 
 export type AgentFile = { arch: Arch; binary: AgentBinary };
 
-/** The file that was named, for the machines that it runs on. */
+/** The file of `--agent`, with the architecture that it runs on. */
 export async function readAgentFile(path: string): Promise<Read<AgentFile>> {
   let arch: Arch | null;
   try {
@@ -57,7 +57,7 @@ function readArch(path: string): Arch | null {
   return machine === 62 ? "x64" : machine === 183 ? "arm64" : null;
 }
 
-/** The agents beside the program at `execPath`: of its release folder, or built with it. */
+/** The agents beside the program at `execPath`: in its release folder, or of the same build. */
 export async function readOwnAgents(execPath: string, architecture: string): Promise<Agents> {
   const beside = dirname(execPath);
   const name = architecture === "arm64" ? NAMES.arm64 : NAMES.x64;
@@ -73,7 +73,7 @@ function ofRelease(release: Release | null, arch: Arch): AgentBinary | null {
   return { url: "", sha256: file.sha256, path: file.source.path };
 }
 
-/** What the control plane offers; nothing if it has no release. */
+/** The agents that the control plane offers for download; none without a release. */
 export async function askAgents(client: Client): Promise<Agents | Failure> {
   const page = await client.page("/releases/latest/SHA256SUMS");
   if (!page.ok) return page;

@@ -1,5 +1,5 @@
 /**
- * What went wrong between a command and the control plane, as a failure a person can act on. Pure.
+ * Turns errors of the connection and of the API into failures with an exit status. Pure.
  */
 import type { ErrorCode } from "../schema/api.ts";
 import { formatDuration } from "../schema/duration.ts";
@@ -25,7 +25,7 @@ const EXIT_OF: Record<ErrorCode, Exit> = {
   not_leader: EXIT.unreachable,
 };
 
-/** The code that stands for a status, when a proxy in between answered in its own words. */
+/** The error code of an HTTP status, for an answer of a proxy. */
 const CODE_OF: Readonly<Record<number, ErrorCode>> = {
   400: "invalid_argument",
   401: "unauthenticated",
@@ -41,7 +41,7 @@ const CODE_OF: Readonly<Record<number, ErrorCode>> = {
   504: "unavailable",
 };
 
-/** An answer outside 2xx. The body is ours, or a stranger's. */
+/** The failure of an answer outside 2xx, which may come from a proxy. */
 export function refusalOf(
   url: string,
   page: { status: number; body: string },
@@ -86,13 +86,13 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Someone answered, and it was not a control plane. */
+/** The failure of a server that is not a control plane. */
 export function unexpected(url: string, what: string): Failure {
   const message = `${url} is not a Navarch control plane: ${what}`;
   return failure(EXIT.unreachable, "unreachable", message);
 }
 
-/** The answer that points elsewhere, where a token must not follow. */
+/** The failure of a redirect, which is not followed: it would send the token elsewhere. */
 export function redirected(url: string, status: number, headers: Headers): Failure | null {
   const location = headers.get("location");
   if (status < 300 || status > 399 || location === null) return null;
@@ -101,7 +101,7 @@ export function redirected(url: string, status: number, headers: Headers): Failu
 
 const HINT = "is the control plane running? set --server or NAVARCH_SERVER";
 
-/** Nobody answered. `error` is what `fetch` threw; Bun gives the system's code in `code`. */
+/** No answer came. `error` is what `fetch` threw; Bun puts the system's code in `code`. */
 export function unreachable(url: string, error: unknown, timeoutMs: number): Failure {
   const said = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
@@ -118,14 +118,14 @@ export function unreachable(url: string, error: unknown, timeoutMs: number): Fai
 function reasonOf(code: string, said: string): string {
   const both = `${code} ${said}`;
   if (/ECONNREFUSED|ConnectionRefused/.test(both)) return `connection refused (${HINT})`;
-  if (/FailedToOpenSocket/.test(both)) return `no connection could be opened (${HINT})`;
+  if (/FailedToOpenSocket/.test(both)) return `the connection could not be opened (${HINT})`;
   if (/ENOTFOUND|EAI_AGAIN|getaddrinfo/.test(both)) {
     return "no such host (check --server or NAVARCH_SERVER)";
   }
   if (/ECONNRESET|ConnectionClosed|EPIPE/.test(both)) return `connection closed (${HINT})`;
-  if (/EPROTO/.test(both)) return "it does not speak TLS on this port (write http://)";
+  if (/EPROTO/.test(both)) return "it does not use TLS on this port (write http://)";
   if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|certificate/i.test(both)) {
-    const hint = "--ca-fingerprint or --ca-file names one to trust, --insecure skips the check";
+    const hint = "trust its CA with --ca-fingerprint or --ca-file, or pass --insecure";
     return `its certificate is not trusted: ${said} (${hint})`;
   }
   return said === "" ? code : said;

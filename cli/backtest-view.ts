@@ -1,5 +1,5 @@
 /**
- * A backtest for people and for programs.
+ * Formats a backtest as text and as data.
  */
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import { formatTime } from "./age.ts";
@@ -89,7 +89,7 @@ function formatHits({ hits, shadowHits }: { hits: number; shadowHits: number }):
 
 function cellsOf(one: Touched): string[] {
   const touch = one.candidate ?? one.active;
-  if (touch === null) throw new Error(`nobody touched ${one.node}`);
+  if (touch === null) throw new Error(`no policy touched ${one.node}`);
   return [
     one.node,
     one.pool ?? "",
@@ -97,7 +97,7 @@ function cellsOf(one: Touched): string[] {
     formatTime(new Date(touch.isolatedAt).toISOString()),
     touch.replacedAt === null ? "" : formatTime(new Date(touch.replacedAt).toISOString()),
     touch.rule,
-    plain(touch.assumed ? `${touch.because} (as long as assumed)` : touch.because),
+    plain(touch.assumed ? `${touch.because} (duration assumed)` : touch.because),
   ];
 }
 

@@ -1,12 +1,11 @@
 /**
- * Two policies on the same record: which nodes each would have had taken out, and what differs.
- * Pure.
+ * Compares two policies on one record: which nodes each would have cordoned or replaced. Pure.
  */
 import { LIMIT } from "../schema/limit.ts";
 import type { RecordedFinding } from "../schema/past.ts";
 import type { Replay, RuleHits, Touch } from "./replay.ts";
 
-/** Findings that one backtest reads at most: minutes of work; a longer record is cut and told. */
+/** Findings read by one backtest, some minutes of work; a longer record is cut, with a note. */
 export const FINDINGS_MAX = 1_000_000;
 
 export type Change = "only candidate" | "only active" | "both";
@@ -22,9 +21,9 @@ export type Touched = {
 export type Backtest = {
   findings: number;
   nodes: number;
-  /** Nodes that the control plane has forgotten. */
+  /** Nodes whose records the control plane removed. */
   unknown: number;
-  /** The record went on. */
+  /** The record is longer than `FINDINGS_MAX`. */
   cut: boolean;
   fromAt: number | null;
   toAt: number | null;
@@ -32,7 +31,7 @@ export type Backtest = {
   rules: { rule: string; candidate: RuleHits; active: RuleHits }[];
 };
 
-/** Rows may come in pages of any size; those of one report stand together in the record. */
+/** Rows may come in pages of any size; rows of one report are adjacent. */
 export class Backtester {
   private readonly candidate: Replay;
   private readonly active: Replay;
@@ -73,7 +72,7 @@ export class Backtester {
     this.batch = [];
   }
 
-  /** `nowMs` is the end of the record: until then what is held goes on. */
+  /** `nowMs` is the end of the record: held findings count until then. */
   end(nowMs: number): Backtest {
     this.flush();
     const until = Math.max(nowMs, this.toAt ?? nowMs);
@@ -115,7 +114,6 @@ function changeOf(candidate: Touch | null, active: Touch | null): Change {
   return candidate === null ? "only active" : "both";
 }
 
-/** How many nodes of each kind. */
 export function countTouched({ touched }: Backtest) {
   const of = (change: Change): number => touched.filter((one) => one.change === change).length;
   const both = of("both");

@@ -1,7 +1,7 @@
 /**
- * `navarch bootstrap <id> --follow`: the setup of a node as a log, from the attempts that are kept
- * to the end of the last one. People get what `bootstrap` prints, line by line; a program gets one
- * JSON object for each step that ended and for each attempt that ended.
+ * `navarch bootstrap <id> --follow`: prints the setup of a node as a log, from the first stored
+ * attempt to the end of the last one. Text is printed line by line; JSON has one object for each
+ * finished step and attempt.
  */
 import type { BootstrapAttemptView, BootstrapView } from "../schema/api.ts";
 import type { Answer } from "./client.ts";
@@ -13,7 +13,7 @@ import { isForMachines, show } from "./show.ts";
 import { plain } from "./table.ts";
 
 const FOLLOW_MS = 1_000;
-/** Phases in which another step may still come. */
+/** Phases in which setup steps may follow. */
 const PENDING = ["requested", "booting", "bootstrapping"];
 
 /** Ends with 1 if the last attempt failed. */
@@ -23,7 +23,7 @@ export async function followBootstrap(
 ): Promise<number | Failure> {
   const { world } = context;
   const pace = openPace(FOLLOW_MS);
-  const tell = isForMachines(context.format) ? inObjects(context) : inText(context);
+  const print = isForMachines(context.format) ? inObjects(context) : inText(context);
   let known = "";
   for (;;) {
     const answer = await ask();
@@ -35,13 +35,13 @@ export async function followBootstrap(
       continue;
     }
     const { attempts, node_id: id, phase } = answer.value;
-    for (const attempt of attempts.toReversed()) await tell(attempt);
+    for (const attempt of attempts.toReversed()) await print(attempt);
     const [last] = attempts;
     if (!PENDING.includes(phase)) {
       if (last === undefined) world.err(`${plain(id)} was not set up over SSH (it is ${phase})\n`);
       return last?.state === "failed" ? EXIT.failed : EXIT.done;
     }
-    // Between attempts nothing is printed for minutes.
+    // Between attempts minutes may pass without output: name the phase.
     const now = last === undefined || last.ended_at !== null ? phase : "";
     if (now !== "" && now !== known) world.err(`${plain(id)} is ${now}; waiting for its setup\n`);
     known = now;
@@ -49,9 +49,9 @@ export async function followBootstrap(
   }
 }
 
-type Tell = (attempt: BootstrapAttemptView) => void | Promise<void>;
+type Print = (attempt: BootstrapAttemptView) => void | Promise<void>;
 
-function inText({ flags, world }: Context): Tell {
+function inText({ flags, world }: Context): Print {
   const live = new Map<number, { attempt: LiveAttempt; running: number }>();
   return (now) => {
     const isNew = !live.has(now.attempt);
@@ -66,8 +66,8 @@ function inText({ flags, world }: Context): Tell {
   };
 }
 
-function inObjects(context: Context): Tell {
-  const told = new Set<string>();
+function inObjects(context: Context): Print {
+  const sent = new Set<string>();
   return async (now) => {
     const { steps, ...attempt } = now;
     const ended: [string, object][] = steps
@@ -75,8 +75,8 @@ function inObjects(context: Context): Tell {
       .map((step, i) => [`${now.attempt} ${i}`, { attempt: now.attempt, ...step }]);
     if (now.ended_at !== null) ended.push([`${now.attempt}`, attempt]);
     const format = context.format === "json" ? "jsonl" : context.format;
-    for (const [key, data] of ended.filter(([key]) => !told.has(key))) {
-      told.add(key);
+    for (const [key, data] of ended.filter(([key]) => !sent.has(key))) {
+      sent.add(key);
       const given = format === "yaml" ? [data] : data;
       await show({ ...context, format }, { data: given, names: [], human: () => "" });
     }

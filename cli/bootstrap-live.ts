@@ -1,7 +1,7 @@
 /**
- * The set-up of a machine as it happens: nothing is printed twice and no line before it is whole. A
- * step that is over soon looks as it does afterwards; one that takes its time, or speaks, is told
- * when it begins and again when it ends. Pure.
+ * Prints the setup of a machine while it runs: nothing twice, and whole lines only. A short, silent
+ * step is printed when it ends; a long step, or one with output, when it starts and when it ends.
+ * Pure.
  */
 import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api.ts";
 import {
@@ -14,23 +14,23 @@ import {
   formatStep,
 } from "./bootstrap-view.ts";
 
-/** What is printed of a step that was told to run. */
-type Told = { stdout: string; stderr: string; error: string | null };
+/** What has been printed of the running step. */
+type Printed = { stdout: string; stderr: string; error: string | null };
 
 export class LiveAttempt {
   readonly #whole: boolean;
   #begun = false;
   #ended = false;
-  /** Steps that are over on the screen. */
+  /** Steps printed to their end. */
   #over = 0;
-  #told: Told | null = null;
+  #printed: Printed | null = null;
 
   /** `whole` prints every line of each command. */
   constructor(whole: boolean) {
     this.#whole = whole;
   }
 
-  /** What is new in `now`; `patient` = it has been so for a while, so a silent step is told too. */
+  /** What is new in `now`; `patient` = unchanged for a while, so print a silent step as well. */
   next(now: BootstrapAttemptView, patient: boolean): string {
     let text = this.#begun ? "" : formatHead(now);
     this.#begun = true;
@@ -45,56 +45,56 @@ export class LiveAttempt {
 
   #run(step: BootstrapStepView, patient: boolean): string {
     const silent = `${step.stdout}${step.stderr}` === "" && step.error === null;
-    if (this.#told === null && silent && !patient) return "";
-    const begin = this.#told === null ? this.#begin(step) : "";
+    if (this.#printed === null && silent && !patient) return "";
+    const begin = this.#printed === null ? this.#begin(step) : "";
     return begin + this.#more(step, false);
   }
 
   #begin(step: BootstrapStepView): string {
-    this.#told = { stdout: "", stderr: "", error: null };
+    this.#printed = { stdout: "", stderr: "", error: null };
     return formatOutcome(step) + formatCommand(step, this.#whole);
   }
 
   #end(step: BootstrapStepView): string {
     this.#over += 1;
-    if (this.#told === null) return formatStep(step, this.#whole);
+    if (this.#printed === null) return formatStep(step, this.#whole);
     const text = this.#more(step, true) + formatOutcome(step);
-    this.#told = null;
+    this.#printed = null;
     return text;
   }
 
   #more(step: BootstrapStepView, all: boolean): string {
-    const told = this.#told ?? { stdout: "", stderr: "", error: null };
-    const stdout = freshLines(told.stdout, step.stdout, all);
-    const stderr = freshLines(told.stderr, step.stderr, all);
-    const error = step.error === told.error ? null : step.error;
-    this.#told = {
-      stdout: keep(told.stdout + stdout),
-      stderr: keep(told.stderr + stderr),
+    const printed = this.#printed ?? { stdout: "", stderr: "", error: null };
+    const stdout = freshLines(printed.stdout, step.stdout, all);
+    const stderr = freshLines(printed.stderr, step.stderr, all);
+    const error = step.error === printed.error ? null : step.error;
+    this.#printed = {
+      stdout: keep(printed.stdout + stdout),
+      stderr: keep(printed.stderr + stderr),
       error: step.error,
     };
     return formatSaid(stdout) + formatSaid(stderr) + formatError(error);
   }
 }
 
-/** A stream is never shown longer than this while it still begins as it began (64 KiB). */
-const TOLD_CHARS_MAX = 80_000;
+/** More than the server keeps of a stream (64 KiB) before it cuts the middle. */
+const PRINTED_CHARS_MAX = 80_000;
 
-function keep(told: string): string {
-  return told.length <= TOLD_CHARS_MAX ? told : told.slice(-KNOWN_CHARS);
+function keep(printed: string): string {
+  return printed.length <= PRINTED_CHARS_MAX ? printed : printed.slice(-KNOWN_CHARS);
 }
 
-/** So much of what was printed is looked for in a text whose middle was left out meanwhile. */
+/** Printed characters to search for in a stream whose middle was cut. */
 const KNOWN_CHARS = 1_024;
 
-/** Lines of `now` that were not printed yet, whole ones unless `all`. */
+/** Lines of `now` that were not printed; incomplete ones only if `all`. */
 export function freshLines(printed: string, now: string, all: boolean): string {
   const known = now.startsWith(printed) ? printed.length : endOfKnown(printed, now);
   const end = all ? now.length : now.lastIndexOf("\n") + 1;
   return now.slice(known, Math.max(known, end));
 }
 
-/** Where the part ends that is known; the cut if nothing of it is left. */
+/** End of the printed part in `now`; the cut if none of it is left. */
 function endOfKnown(printed: string, now: string): number {
   const last = printed.slice(-KNOWN_CHARS);
   const at = now.lastIndexOf(last);

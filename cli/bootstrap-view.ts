@@ -1,6 +1,6 @@
 /**
- * How the set-up of a machine is shown to a person, whether the control plane did it or this very
- * command does. What a machine said is printed plain. Pure.
+ * Formats the setup of a machine, run by the control plane or by this command. Output of the
+ * machine is printed without control characters. Pure.
  */
 import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api.ts";
 import { formatTime } from "./age.ts";
@@ -23,7 +23,7 @@ export function formatHead(one: BootstrapAttemptView): string {
   return `Attempt ${one.attempt} at ${plain(one.address)}, ${formatTime(one.started_at)}\n`;
 }
 
-/** Nothing while it runs. */
+/** Empty while the attempt runs. */
 export function formatEnd(one: BootstrapAttemptView): string {
   const why = one.error === null ? "" : `: ${plain(one.error)}`;
   return one.ended_at === null ? "" : `${one.state}${why}\n`;
@@ -41,7 +41,7 @@ export function formatOutcome(step: BootstrapStepView): string {
   return `  ${plain(step.name)}  ${step.skipped ? "done before" : `${ran}${exit}`}\n`;
 }
 
-/** Of a command that is a script, so much tells which one it is. */
+/** Lines of a script that identify it. */
 const COMMAND_LINES = 2;
 
 export function formatCommand(step: BootstrapStepView, whole: boolean): string {

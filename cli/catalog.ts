@@ -7,24 +7,23 @@ import { backup } from "./command/backup.ts";
 import { bootstrap } from "./command/bootstrap.ts";
 import { completionOf } from "./command/completion.ts";
 import { configConvert } from "./command/config-convert.ts";
+import { configExplain } from "./command/config-explain.ts";
 import { configInit } from "./command/config-init.ts";
 import { configShow } from "./command/config-show.ts";
 import { configValidate } from "./command/config-validate.ts";
 import { controlPlane } from "./command/control-plane.ts";
-import { cordon } from "./command/cordon.ts";
+import { cordon, uncordon } from "./command/cordon.ts";
 import { doctor } from "./command/doctor.ts";
 import { doctorKubernetes } from "./command/doctor-kubernetes.ts";
 import { doctorStore } from "./command/doctor-store.ts";
 import { drain } from "./command/drain.ts";
 import { events } from "./command/events.ts";
 import { explain } from "./command/explain.ts";
-import { freeze } from "./command/freeze.ts";
+import { freeze, unfreeze } from "./command/freeze.ts";
 import { get } from "./command/get.ts";
 import { helpOf } from "./command/help.ts";
 import { instances } from "./command/instances.ts";
-import { joinTokenCreate } from "./command/join-token-create.ts";
-import { joinTokenList } from "./command/join-token-list.ts";
-import { joinTokenRevoke } from "./command/join-token-revoke.ts";
+import { joinTokenCreate, joinTokenList, joinTokenRevoke } from "./command/join-token.ts";
 import { list } from "./command/list.ts";
 import { cleanupKubernetes } from "./command/cleanup-kubernetes.ts";
 import { manifestsKubernetes } from "./command/manifests.ts";
@@ -33,12 +32,11 @@ import { policyShow } from "./command/policy-show.ts";
 import { policyTest } from "./command/policy-test.ts";
 import { providerCheck } from "./command/provider-check.ts";
 import { policyValidate } from "./command/policy-validate.ts";
-import { poolHold } from "./command/pool-hold.ts";
+import { poolHold, poolResume } from "./command/pool-hold.ts";
 import { poolList } from "./command/pool-list.ts";
-import { poolResume } from "./command/pool-resume.ts";
 import { poolScale } from "./command/pool-scale.ts";
 import { poolStatus } from "./command/pool-status.ts";
-import { replace } from "./command/replace.ts";
+import { replace, terminate } from "./command/terminate.ts";
 import { restore } from "./command/restore.ts";
 import { safety } from "./command/safety.ts";
 import { simulateInteractive } from "./command/simulate-interactive.ts";
@@ -47,23 +45,15 @@ import { simulateReplay } from "./command/simulate-replay.ts";
 import { simulateRun } from "./command/simulate-run.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
 import { supportDump } from "./command/support-dump.ts";
-import { terminate } from "./command/terminate.ts";
-import { tokenCreate } from "./command/token-create.ts";
-import { tokenList } from "./command/token-list.ts";
-import { tokenRevoke } from "./command/token-revoke.ts";
-import { tokenRotate } from "./command/token-rotate.ts";
-import { uncordon } from "./command/uncordon.ts";
+import { tokenCreate, tokenList, tokenRevoke, tokenRotate } from "./command/token.ts";
 import { forget } from "./command/forget.ts";
 import { forgive } from "./command/forgive.ts";
 import { policyTrust } from "./command/policy-trust.ts";
-import { unfreeze } from "./command/unfreeze.ts";
-import { upgradeAgents } from "./command/upgrade-agents.ts";
-import { upgradeStatus } from "./command/upgrade-status.ts";
-import { upgradeStop } from "./command/upgrade-stop.ts";
+import { upgradeAgents, upgradeStatus, upgradeStop } from "./command/upgrade.ts";
 import { version } from "./command/version.ts";
 import { watchNodes } from "./command/watch-nodes.ts";
 
-/** The groups of the help, each in the order in which a newcomer meets its commands. */
+/** The groups of the help. */
 const GROUPS: Readonly<Record<string, readonly Command[]>> = {
   "Nodes and instances": [
     list,
@@ -86,6 +76,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
   "Control plane": [
     controlPlane,
     configInit,
+    configExplain,
     configValidate,
     configShow,
     configConvert,

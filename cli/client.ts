@@ -29,7 +29,7 @@ export type Page = {
 export type Client = {
   readonly address: Address;
   readonly token: Token;
-  /** `keys` are those that the answer must have. */
+  /** `keys` must be in the answer. */
   get<T>(path: string, keys: readonly string[], query?: Query): Promise<Answer<T> | Failure>;
   send<T>(
     method: "POST" | "PUT" | "DELETE",
@@ -49,8 +49,8 @@ export type Client = {
 };
 
 /**
- * A long command applies `--timeout` to the whole, so one of its requests may take this long: a
- * late answer is reported as "not reached", not as a dead server.
+ * Least limit of one request of a waiting command: a late answer is reported as "not reached", not
+ * as a dead server.
  */
 const EACH_MS_MIN = 5_000;
 
@@ -110,8 +110,8 @@ export function openClient(world: World, options: ClientOptions): Client {
     if (!page.ok) return page;
     if (page.status < 200 || page.status > 299) return refusalOf(address.url, page, token);
     const value = parseAnswer(page.body, keys);
-    if (value === null) return unexpected(address.url, `${method} ${path} was answered strangely`);
-    // The keys were checked; the rest is the contract of schema/api.ts, printed defensively.
+    if (value === null) return unexpected(address.url, `unexpected answer to ${method} ${path}`);
+    // Keys are checked; the rest follows the contract of schema/api.ts and is printed defensively.
     return { ok: true, value: value as T, nowMs: page.dateMs ?? world.wallMs() };
   };
   return {
@@ -124,7 +124,7 @@ export function openClient(world: World, options: ClientOptions): Client {
   };
 }
 
-/** A name that changes the URL would address something else. */
+/** True if a name (empty, `.`, `..`) would change the path of the URL. */
 function isElsewhere(path: string): boolean {
   const [, ...parts] = (path.split("?")[0] ?? "").split("/");
   return parts.some((part) => /^\.{0,2}$/.test(part));

@@ -1,6 +1,6 @@
 /**
- * What one command is: its words, its flags, its help, and what it does. The list of all of them is
- * `catalog.ts`; `run.ts` finds, checks and runs one.
+ * The type of a command: words, flags, help and action. `catalog.ts` lists all commands; `run.ts`
+ * finds, checks and runs one.
  */
 import type { Flag, Flags } from "./flag.ts";
 import type { Client } from "./client.ts";
@@ -24,7 +24,7 @@ export type Outcome = Promise<Shown | number | Failure>;
 type Base = {
   /** `["pool", "list"]`. */
   name: readonly string[];
-  /** Other single words for it. */
+  /** Other names. */
   alias?: readonly string[];
   /** What follows the name in the usage line: `<id>…`. */
   usage: string;
@@ -32,7 +32,7 @@ type Base = {
   summary: string;
   /** The heading under which the help lists it; `catalog.ts` gives it. */
   group?: string;
-  /** Whole command lines as a person would type them; the tests parse each. */
+  /** Whole command lines; the tests parse each. */
   examples?: readonly string[];
   /** Further paragraphs of the help. */
   more?: string;

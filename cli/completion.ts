@@ -1,6 +1,6 @@
 /**
- * What a shell may offer at each place of a command line, read from the command table: the words,
- * the flags and where their values come from. The shells' own files turn it into scripts. Pure.
+ * The completion table: the words and flags that a shell may offer at each place, and the source of
+ * their values, from the command table. One file for each shell turns it into a script. Pure.
  */
 import type { Command } from "./command.ts";
 import { GROUP_ALIAS } from "./find.ts";
@@ -15,7 +15,7 @@ export type Source =
   | { kind: "none" };
 
 export type Place = {
-  /** `pool list`, and the other ways to say it. */
+  /** `pool list`; `paths` has its aliases too. */
   path: string;
   paths: readonly string[];
   summary: string;
@@ -25,7 +25,7 @@ export type Place = {
 
 export type Table = {
   places: readonly Place[];
-  /** First words with what they mean; a group has several second words. */
+  /** First words; a group has second words in `next`. */
   heads: readonly { word: string; summary: string; next: readonly Place[] }[];
   /** Every flag that takes a value, each name once. */
   valued: readonly { flag: Flag; source: Source }[];
@@ -74,13 +74,14 @@ function sourceOf({ name, value = "", values }: Flag): Source {
   return FILES.has(value) ? { kind: "files" } : NONE;
 }
 
-/** By what the usage line says follows: `<pool>`, `<file>…`, or an id of what the group lists. */
+/** From the usage line: `<pool>`, `<file>…`, or an id, for which the group's `list` is run. */
 function wordsOf({ name, usage }: Command, commands: readonly Command[]): Source {
   if (name[0] === "help") {
     const first = [...new Set(commands.map((command) => command.name[0] ?? ""))];
     return { kind: "words", words: [...first, "flags"] };
   }
   if (usage.includes("<pool>")) return { kind: "names", command: "pool list" };
+  if (usage.includes("<key>")) return { kind: "names", command: name.join(" ") };
   if (/[<[]file/.test(usage)) return { kind: "files" };
   const [, shell] = /^<((?:\w+\|)+\w+)>$/.exec(usage) ?? [];
   if (shell !== undefined) return { kind: "words", words: shell.split("|") };
@@ -95,7 +96,7 @@ export function formsOf({ name, short }: Flag): string[] {
   return [`--${name}`, ...(short === undefined ? [] : [`-${short}`])];
 }
 
-/** In single quotes for bash and zsh; fish reads it alike, since no text holds a backslash. */
+/** Single quotes for bash and zsh; fish reads them alike, since no text holds a backslash. */
 export function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

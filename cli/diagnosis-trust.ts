@@ -1,4 +1,4 @@
-/** How agents reach the control plane and whose orders they carry out, for `doctor`. Pure. */
+/** Checks of `doctor`: transport of the agents, and the keys that they accept. Pure. */
 import type { AgentsView, TrustView } from "../schema/order.ts";
 import { bad, type Diagnosis, ok } from "./diagnosis-row.ts";
 
@@ -9,7 +9,7 @@ const OTHER_KEY_ADVICE =
   "enrol these nodes again with the key above; if it was not rotated, check for interception";
 const REFUSED_ADVICE = "see navarch events --node; check for proxies that change the traffic";
 
-/** Each thing that is wrong is a line; nothing wrong is two. */
+/** One row for each problem; two if there is none. */
 export function judgeTrust(view: TrustView): Diagnosis[] {
   const { key, without_tls: plain, unverified, first_use: first, other_key: other } = view;
   const found: Diagnosis[] = [

@@ -1,7 +1,6 @@
 /**
- * The checks of `doctor`, one finding per line: whether the control plane answers, is ready, has
- * the same version, accepts our token, and is reached safely; what its providers guarantee and what
- * is stopped; each with what to do.
+ * The checks of `doctor`: reachability, readiness, version, token, transport, agents, providers and
+ * pauses, each with advice.
  */
 import type { NodeView, SafetyView, VersionView } from "../schema/api.ts";
 import type { TrustView } from "../schema/order.ts";
@@ -15,7 +14,7 @@ import { formatBreaker } from "./safety-view.ts";
 import { fingerprintOf } from "./trust.ts";
 import { formatHold } from "./veto.ts";
 
-/** The Date header has whole seconds; beyond this the ages shown here mislead. */
+/** The Date header has whole seconds; a larger skew makes printed ages wrong. */
 const SKEW_MS = 5_000;
 /** Four intervals of the default heartbeat. */
 const SILENT_MS = 120_000;
@@ -24,7 +23,7 @@ export async function diagnose(context: Context, client: Client): Promise<Diagno
   const { world } = context;
   const alive = await client.page("/healthz");
   if (!alive.ok) {
-    return [bad("fail", "reachable", alive.message, "start it, or name it by --server")];
+    return [bad("fail", "reachable", alive.message, "start it, or pass --server ADDRESS")];
   }
   if (alive.status !== 200) {
     const message = `${client.address.url}/healthz answered ${alive.status}`;
@@ -49,7 +48,7 @@ function judgeTransport({ address }: Client): Diagnosis {
   return bad("warn", "transport", "tokens travel over the network in the clear", advice);
 }
 
-/** The fleet's own authority, if any, in the form that agents pin. */
+/** The fingerprint of the fleet's own CA, if any. */
 async function checkAuthority(client: Client): Promise<Diagnosis | null> {
   if (!client.address.secure) return null;
   const page = await client.page("/ca.pem");
@@ -102,10 +101,7 @@ async function checkTrust(client: Client): Promise<Diagnosis[]> {
   return trust.ok ? judgeTrust(trust.value) : [];
 }
 
-/**
- * What each provider promises about doubles (docs/reference/providers.md#classes), and what is
- * stopped.
- */
+/** Each provider's idempotency (docs/reference/providers.md#classes), and active pauses. */
 async function checkSafety(client: Client): Promise<Diagnosis[]> {
   const safety = await client.get<SafetyView>("/safety", ["providers"]);
   // An older control plane does not report it.
@@ -132,9 +128,9 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   return out;
 }
 
-/** For what this version or machine lacks; no log has more. */
+/** For a provider that cannot be opened. */
 const PROVIDER_HINT = "fix the provider or choose another, then restart the control plane";
-/** For bought machines that do not come up. */
+/** For machines that do not come up. */
 const AGENT_HINT = "navarch events, and the log of the control plane, name each machine";
 
 /** Provider classes in words. */
@@ -160,10 +156,7 @@ function judgeVersion(theirs: string): Diagnosis {
 
 type WhoView = { role: string; name: string; shared?: boolean };
 
-/**
- * Our identity there. An older control plane cannot report it, but admits only an admin to its
- * tokens.
- */
+/** The token's role. An older control plane does not report it, but lists tokens to admins only. */
 async function checkRole(client: Client): Promise<Diagnosis> {
   const { from, token } = client.token;
   const who = await client.get<WhoView>("/whoami", ["role", "name"]);

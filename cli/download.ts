@@ -1,6 +1,6 @@
 /**
- * A file that a command fetches, looked at before it is called what was asked for. It is written
- * beside its place and moved there whole, so that a failure leaves nothing.
+ * Downloads a file and checks its first bytes. It is written beside its destination and moved there
+ * when complete, so that a failure leaves nothing.
  *
  * Adapter: speaks HTTP, writes a file.
  */
@@ -13,10 +13,10 @@ import type { Address } from "./address.ts";
 import type { Token } from "./token.ts";
 import type { Trust } from "./trust.ts";
 
-/** How a kind of file begins, and what it is called where it does not. */
+/** First bytes of a kind of file, and its name in messages. */
 export type FileKind = { magic: string; name: string };
 
-/** `--timeout` bounds each wait for more; all of it takes as long as it takes. */
+/** `--timeout` bounds each wait for data, not the whole download. */
 export async function download(
   options: ClientOptions,
   path: string,
@@ -47,7 +47,7 @@ export async function download(
     const bytes = counted(late.watch(response.body), response.headers, seen);
     await pipeline(bytes, createWriteStream(partial, { mode: 0o600 }));
     const head = await Bun.file(partial).slice(0, kind.magic.length).text();
-    if (head !== kind.magic) return unexpected(url, `what it sent is no ${kind.name}`);
+    if (head !== kind.magic) return unexpected(url, `its answer is not a ${kind.name}`);
     renameSync(partial, out);
     return { ok: true };
   } catch (error) {
@@ -77,7 +77,7 @@ async function* counted(
 
 type Late = {
   signal: AbortSignal;
-  /** The same bytes; each of them starts the time again. */
+  /** The same chunks; each restarts the timeout. */
   watch(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array>;
   stop(): void;
 };
@@ -96,7 +96,7 @@ function openLate(timeoutMs: number): Late {
     stop,
     async *watch(body) {
       for await (const bytes of body ?? []) {
-        // A slow disk is no silent server.
+        // Time spent writing to a slow disk does not count.
         stop();
         yield bytes;
         next();
@@ -105,7 +105,7 @@ function openLate(timeoutMs: number): Late {
   };
 }
 
-/** A full disk is told without a path; what `fetch` throws has a URL for one. */
+/** ENOSPC comes without a path; errors of `fetch` have a URL as path. */
 function isOfFile(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if ("code" in error && /^(ENOSPC|EDQUOT|EIO)$/.test(String(error.code))) return true;
@@ -118,18 +118,17 @@ export function cannotWrite(out: string, error: unknown): Failure {
   return failure(EXIT.failed, "internal", `cannot write ${out}: ${said}`);
 }
 
-/** Of what cannot be looked at, nothing is left. */
 export function removeFile(path: string): void {
   if (existsSync(path)) rmSync(path, { force: true });
 }
 
-/** Asked before anything else: a server must not make a file for nothing. */
+/** Checked first, so that the server does not make a file in vain. */
 export function checkPlace(out: string): Failure | null {
   if (out === "") return usage("--out: expected the name of a file");
   if (existsSync(out)) return usage(`--out: ${out} exists already`);
   const folder = dirname(resolve(out));
   if (existsSync(folder) && statSync(folder).isDirectory()) return null;
-  return usage(`--out: ${out} has no folder ${folder} to be in`);
+  return usage(`--out: ${out} needs the folder ${folder}, which does not exist`);
 }
 
 export type ClientOptions = {

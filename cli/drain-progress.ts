@@ -1,5 +1,5 @@
 /**
- * How far a drain has come, as the node's events tell it, from the first to the newest. Pure.
+ * Derives the progress of a drain from the node's events, oldest first. Pure.
  */
 import type { EventView } from "../schema/api.ts";
 
@@ -15,10 +15,7 @@ const MEANING: Readonly<Record<string, DrainProgress>> = {
   "node.recovered": "called_off",
 };
 
-/**
- * The progress after one more event. An uncordon of an earlier time is history as soon as another
- * order is given, which is recorded before anything is done about it.
- */
+/** The progress after one more event. A new order resets an earlier cancellation. */
 export function followDrain(
   progress: DrainProgress,
   event: Pick<EventView, "kind">,

@@ -1,5 +1,5 @@
 /**
- * Reading the server's events page by page, by the number of the last one seen.
+ * Reads the server's events page by page, by the number of the last event read.
  */
 import type { EventView } from "../schema/api.ts";
 import type { Client, Query } from "./client.ts";
@@ -9,10 +9,10 @@ export type EventFilter = { node?: string | null; pool?: string | null; since?: 
 
 export type EventPage = { ok: true; events: EventView[]; after: number; more: boolean };
 
-/** Events asked for at a time. */
+/** Events of one request. */
 const PAGE = 1_000;
 
-/** One page of what came after the event `after`. `more` says that another page may follow. */
+/** The page after the event `after`; `more` = another page may follow. */
 export async function getEvents(
   client: Client,
   filter: EventFilter,
@@ -36,7 +36,7 @@ export async function getEvents(
   return { ok: true, events, after: last, more: events.length > 0 && last > after };
 }
 
-/** Every event after `after`, over as many pages as it takes. */
+/** Every event after `after`. */
 export async function getAllEvents(
   client: Client,
   filter: EventFilter,

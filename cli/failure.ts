@@ -37,7 +37,7 @@ export function failure(
   return { ok: false, exit, code, message, details };
 }
 
-/** The words after the program's name make no sense. */
+/** A failure of the command line itself. */
 export function usage(message: string): Failure {
   return failure(EXIT.usage, "usage", message);
 }

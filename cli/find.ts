@@ -1,7 +1,7 @@
 /**
- * From the words on the command line to the command they mean. Flags may stand before or after the
- * command's name, so a first pass has to know every flag of every command to tell a value from a
- * word; a name therefore has one kind in all commands, which a test checks. Pure.
+ * Finds the command of a command line. Flags may stand before its name, so a first pass knows the
+ * flags of all commands to tell a value from a word; a test checks that a flag name has one kind in
+ * all commands. Pure.
  */
 import { type Flag, readFlags } from "./flag.ts";
 import type { Command } from "./command.ts";
@@ -9,7 +9,7 @@ import { nearest } from "../schema/nearest.ts";
 import { didYouMean, type Failure, usage } from "./failure.ts";
 import { GLOBAL_FLAGS, withGlobal } from "./global-flag.ts";
 
-/** Names under which the control plane alone is started. */
+/** Program names that start the control plane, or the simulator. */
 const CONTROL_PLANE = /^(?:navarch-)?control-plane(?:\.exe)?$/;
 const SIMULATOR = /^(?:navarch-)?simulator(?:\.exe)?$/;
 
@@ -47,7 +47,7 @@ export function findCommand(
   return findByWords(commands, words);
 }
 
-/** Flags alone start the control plane, if one of them is its own: the image's entry point. */
+/** Flags alone start the control plane if one is its own (entry point of the image). */
 function hasFlagOf(server: Command, from: (name: string) => unknown): boolean {
   const shared = new Set(GLOBAL_FLAGS.map((flag) => flag.name));
   return server.flags.some((flag) => !shared.has(flag.name) && from(flag.name) !== null);
@@ -81,12 +81,12 @@ function findByWords(commands: readonly Command[], given: readonly string[]): Fo
   return usage(`unknown command "${head}"${suggestCommand(commands, head)}`);
 }
 
-/** Its name, and the other names that have several words: `doctor kube`. */
+/** Its name, and aliases of several words: `doctor kube`. */
 function phrasesOf({ name, alias = [] }: Command): (readonly string[])[] {
   return [name, ...alias.map((one) => one.split(" ")).filter((words) => words.length > 1)];
 }
 
-/** The nearest first word; else the commands of which it is a later one: `pool status`. */
+/** The nearest first word, else commands with this second word: `pool status`. */
 function suggestCommand(commands: readonly Command[], given: string): string {
   const hint = didYouMean(given, namesOf(commands));
   if (hint !== "") return hint;
@@ -110,7 +110,7 @@ function allFlags(commands: readonly Command[]): Flag[] {
   return [...byName.values()];
 }
 
-/** The flags of one command, its own and those of every command. */
+/** Own and global flags of a command. */
 export function flagsOf(command: Command): Flag[] {
   return withGlobal(command.flags);
 }

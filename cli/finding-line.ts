@@ -1,7 +1,6 @@
 /**
- * One line of a file of events as a finding that a policy can judge: a finding as agents report it,
- * a health event as `get -o json` shows it, or an event in the words of a condition. What a line
- * leaves out gets a plain default. Pure.
+ * Parses one line of an event file into a finding: a finding as agents report it, a health event of
+ * `get -o json`, or an event as conditions see it. Missing fields get defaults. Pure.
  */
 import * as v from "valibot";
 import { readMetric } from "../health/policy/event.ts";
@@ -11,7 +10,7 @@ import { isRecord } from "./answer.ts";
 
 export type LineAnswer = { ok: true; finding: Finding } | { ok: false; message: string };
 
-/** Kind and reason of each event type; upstream's full names are accepted too. */
+/** Kind and reason of each event type; `HEALTH_EVENT_TYPE_…` is accepted too. */
 const TYPES: Readonly<Record<string, { kind: FindingKind; reason?: string }>> = {
   xid: { kind: "xid" },
   thermal: { kind: "thermal" },
@@ -29,7 +28,7 @@ const TYPES: Readonly<Record<string, { kind: FindingKind; reason?: string }>> = 
   heartbeat: { kind: "heartbeat" },
 };
 
-/** Events without a time follow each other by a second: order and windows then mean something. */
+/** Events without a time get one second each, so that order and windows work. */
 const EPOCH_MS = Date.UTC(2000, 0, 1);
 
 /** `line` is counted from 1. */
@@ -93,7 +92,7 @@ function fromEvent(event: Record<string, unknown>, type: unknown): Translated {
   return { ok: true, fields };
 }
 
-/** Upstream sends every metric as text. */
+/** Metrics may be texts. */
 function readMetrics(given: unknown): Record<string, unknown> | null {
   if (given === undefined || given === null) return {};
   if (!isRecord(given)) return null;

@@ -1,7 +1,6 @@
 /**
- * The flags of a command as a list, on top of the parser that both binaries share
- * (`schema/flag.ts`): commands are declared at different places and share flags, so they look up a
- * flag by its name and may ask where its value came from. Pure.
+ * Declares and reads the flags of a command, with the parser that both binaries share
+ * (`schema/flag.ts`). A flag is looked up by its name, and its source can be asked for. Pure.
  */
 import { parseDuration } from "../schema/duration.ts";
 import { type FlagSpec, parseFlags } from "../schema/flag.ts";
@@ -16,10 +15,10 @@ export type Flag = {
   /** `switch` takes no value but `=true` and `=false`; `texts` may be given several times. */
   kind: "text" | "texts" | "switch";
   env?: readonly string[];
-  /** What stands for the value in the help: `F`, `k=v`. */
+  /** Placeholder of the value in the help: `F`, `k=v`. */
   value?: string;
   help: string;
-  /** All values that it may have, for completion; the command itself checks them. */
+  /** Allowed values, for completion; the command checks them. */
   values?: readonly string[];
   /** Left out of the help. */
   hidden?: boolean;
@@ -44,15 +43,15 @@ export type Flags = {
   /** Every value given, in order. */
   texts(name: string): string[];
   on(name: string): boolean;
-  /** Where the value came from; `null` if it was not given at all. */
+  /** The source of the value; `null` if not given. */
   from(name: string): "flag" | "env" | null;
-  /** Arguments that are no flags, in order. */
+  /** Arguments that are not flags, in order. */
   rest: readonly string[];
 };
 
 export type FlagsAnswer = { ok: true; flags: Flags } | { ok: false; message: string };
 
-/** Throws on a look-up of a flag that is not in `list`, which is a bug. */
+/** Looking up a flag that is not in `list` is a bug, and throws. */
 export function readFlags(
   list: readonly Flag[],
   argv: readonly string[],
@@ -89,12 +88,26 @@ export function readFlags(
   };
 }
 
-/** The duration that was given for the flag `--name`, in milliseconds. */
+/** Parses the duration of the flag `--name`, in milliseconds. */
 export function readSpan(name: string, text: string): { ok: true; ms: number } | Failure {
   const answer = parseDuration(text);
   if (answer.ok) return answer;
   const hint = answer.hint === null ? "" : ` (${answer.hint})`;
   return usage(`--${name}: ${answer.message}${hint}`);
+}
+
+/** Parses an RFC 3339 time or a duration before now; `atMs` is in milliseconds since the epoch. */
+export function readSince(
+  name: string,
+  text: string,
+): { ok: true; atMs(nowMs: number): number } | Failure {
+  if (!/^\d{4}-\d\d-\d\d/.test(text)) {
+    const span = readSpan(name, text);
+    return span.ok ? { ok: true, atMs: (nowMs) => Math.max(0, nowMs - span.ms) } : span;
+  }
+  const at = Date.parse(text);
+  if (Number.isNaN(at)) return usage(`--${name}: "${text}" is not an RFC 3339 time`);
+  return { ok: true, atMs: () => at };
 }
 
 function specOf({ kind, short, env, value, help }: Flag): FlagSpec {
@@ -107,7 +120,7 @@ function specOf({ kind, short, env, value, help }: Flag): FlagSpec {
   };
 }
 
-/** `-ojson`, which fingers know from other programs; no flag of ours begins like that. */
+/** Accepts `-ojson`, as kubectl does; no other short flag begins like that. */
 function splitOutput(word: string): string[] {
   const form = FORMATS.find((one) => word === `-o${one}`);
   return form === undefined ? [word] : ["-o", form];

@@ -1,4 +1,4 @@
-/** The flags that every command takes, before or after its name. */
+/** The flags that every command accepts, before or after its name. */
 import type { Flag } from "./flag.ts";
 import { SERVER_DEFAULT } from "./address.ts";
 import { FORMATS } from "./show.ts";
@@ -83,7 +83,7 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
   { name: "help", short: "h", kind: "switch", help: "show help for the command" },
 ];
 
-/** The command's own flags win over a global one of the same name. */
+/** The command's own flags replace global ones of the same name. */
 export function withGlobal(own: readonly Flag[]): Flag[] {
   const names = new Set(own.map((flag) => flag.name));
   const shorts = new Set(own.map((flag) => flag.short));

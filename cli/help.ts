@@ -1,6 +1,5 @@
 /**
- * The help texts, generated from the declarations that the parser reads, so that help and parser
- * cannot disagree. No line is wider than 80 columns. Pure.
+ * Formats the help from the declarations that the parser reads, at most 80 columns wide. Pure.
  */
 import type { Flag } from "./flag.ts";
 import type { Command } from "./command.ts";
@@ -8,7 +7,7 @@ import { GLOBAL_FLAGS } from "./global-flag.ts";
 import { wrap } from "./wrap.ts";
 
 const COLUMNS = 80;
-/** A longer left side stands on a line of its own. */
+/** A longer left column gets a line of its own. */
 const LEFT_MAX = 30;
 
 const INTRO = `navarch keeps GPU fleets healthy: a GPU fault becomes a healthy, schedulable
@@ -66,7 +65,7 @@ export function formatHelp(command: Command): string {
   ].join("");
 }
 
-/** The flags of every command, which no other page repeats. */
+/** The global flags; no other page repeats them. */
 export function formatFlagsPage(): string {
   return `Every command accepts these flags, before or after its name.
 
@@ -80,7 +79,7 @@ function nameOf(command: Command): string {
   return command.name.join(" ");
 }
 
-/** What is typed: `-s, --server ADDRESS`. */
+/** `-s, --server ADDRESS`. */
 export function flagUsage(flag: Flag): string {
   const short = flag.short === undefined ? "" : `-${flag.short}, `;
   return `${short}--${flag.name}${flag.kind === "switch" ? "" : ` ${flag.value ?? "V"}`}`;

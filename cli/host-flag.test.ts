@@ -63,8 +63,8 @@ describe("readHostFlags()", () => {
   });
 
   test.each([
-    ["--host a@b", '--host "a@b": the user belongs into --user'],
-    ["--host a:22", '--host "a:22": the port belongs into --port'],
+    ["--host a@b", '--host "a@b": pass the user with --user'],
+    ["--host a:22", '--host "a:22": pass the port with --port'],
     ["--host -x", "--host"],
     ["--host ../x", "expected a name or an address"],
     ["--host h --port 70000", '--port: expected a port from 1 to 65535, found "70000"'],

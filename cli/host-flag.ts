@@ -1,7 +1,6 @@
 /**
- * `navarch bootstrap --host`: its flags, and what they ask for, checked as far as words can be. The
- * defaults are those of a pool, except that a person is not made to wait ten minutes for a machine
- * that does not answer. Pure.
+ * Reads and checks the flags of `navarch bootstrap --host`. The defaults are those of a pool,
+ * except the SSH timeout: 30 s instead of 10 minutes. Pure.
  */
 import * as v from "valibot";
 import { TEMPLATE_VARIABLES, type TemplateVariable } from "../bootstrap/template/variable.ts";
@@ -51,7 +50,7 @@ export type HostRequest = Place & {
   joinToken: string | null;
   agentPath: string | null;
   become: "auto" | "always" | "never";
-  /** `null` = not asked for: then a refused key is final at once. */
+  /** `null` = not given: a refused key is final at once. */
   sshTimeoutMs: number | null;
   commandTimeoutMs: number;
   afresh: boolean;
@@ -60,14 +59,14 @@ export type HostRequest = Place & {
 };
 
 const COMMAND_TIMEOUT_MS = 300_000;
-/** A name or an IPv4 address, or IPv6 with or without brackets. */
+/** A name, an IPv4 or an IPv6 address. */
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/;
 const USER = /^[A-Za-z_][A-Za-z0-9._-]{0,31}$/;
 const BECOME = ["auto", "always", "never"] as const;
 
 /** Names that `--set` takes besides the template variables. */
 const JOIN_TOKEN = "JoinToken";
-/** What the Slurm contract calls a node's id. */
+/** The Slurm template's name of the node id. */
 const ALIAS: Readonly<Record<string, TemplateVariable>> = { name: "NodeID" };
 
 export type Read<T> = { ok: true; value: T } | Failure;
@@ -85,7 +84,7 @@ export function readHostFlags(
   if (!port.ok) return port;
   const jump = readJump(flags.text("jump"), user);
   if (!jump.ok) return jump;
-  // What lies in the environment goes to no machine that has no use for it.
+  // A token of the environment is sent only if the template needs it.
   const token = flags.texts("template").includes("agent") ? env["NAVARCH_JOIN_TOKEN"] : undefined;
   const set = readSet(flags.texts("set"), token ?? null);
   if (!set.ok) return set;
@@ -115,8 +114,8 @@ export function readHostFlags(
 
 function readHost(given: string): Read<string> {
   const host = given.replace(/^\[(.*)\]$/, "$1");
-  if (given.includes("@")) return usage(`--host "${given}": the user belongs into --user`);
-  if (/^[^:]+:\d+$/.test(given)) return usage(`--host "${given}": the port belongs into --port`);
+  if (given.includes("@")) return usage(`--host "${given}": pass the user with --user`);
+  if (/^[^:]+:\d+$/.test(given)) return usage(`--host "${given}": pass the port with --port`);
   if (HOST.test(host)) return read(host);
   return usage(`--host "${given}": expected a name or an address, for example 10.0.0.7`);
 }
@@ -147,7 +146,7 @@ function readSet(pairs: readonly string[], token: string | null): Read<Set> {
   const names = [...Object.keys(TEMPLATE_VARIABLES), JOIN_TOKEN];
   for (const pair of pairs) {
     const at = pair.indexOf("=");
-    // What follows may be a secret: only the name is repeated.
+    // The value may be a secret: repeat the name only.
     if (at < 1) return usage("--set: expected K=V, for example --set Region=us-west-2");
     const [given, value] = [pair.slice(0, at), pair.slice(at + 1)];
     const name = ALIAS[given] ?? given;
@@ -169,7 +168,7 @@ function isVariable(name: string): name is TemplateVariable {
   return Object.hasOwn(TEMPLATE_VARIABLES, name);
 }
 
-/** Node and pool, which the variables of these names say as well. */
+/** Node and pool, which `--set NodeID` and `--set Pool` can name too. */
 function readNames(
   flags: Flags,
   set: Values,

@@ -1,7 +1,6 @@
 /**
- * What a person asks for on the command line as the job that the control plane would have: the same
- * run carries it out. The control plane's address, authority, agent and join token are added here;
- * nothing is asked of anybody for a dry run.
+ * Turns the flags of `bootstrap --host` into the same job that the control plane runs. Adds the
+ * control plane's address, CA, agent and join token; a dry run makes no request.
  */
 import type { AgentBinary, Arch, Candidate, Job } from "../bootstrap/run/job.ts";
 import { MARK_DIRECTORY } from "../bootstrap/run/job.ts";
@@ -13,41 +12,40 @@ import type { Client } from "./client.ts";
 import type { HostRequest, Read } from "./host-flag.ts";
 import type { HostScript } from "./host-script.ts";
 
-/** Where the unit looks for it (systemd/navarch-node.service). */
+/** Path in systemd/navarch-node.service. */
 const JOIN_TOKEN_FILE = "/etc/navarch-node/join-token";
 const CA_FILE = "/etc/navarch-node/ca.pem";
-/** Where a pushed agent is found by the commands that follow. */
+/** Path of a pushed agent, for the commands that follow. */
 const AGENT_FILE = "/usr/local/bin/navarch-node";
 
-/** For a machine that is nearly up; a pool's machine, which boots, is given ten minutes. */
+/** For a machine that runs; a pool's machine, which boots, gets ten minutes. */
 const SSH_MS = 30_000;
 const SSH_CONNECT_MS = 10_000;
 
-/** A join token outlives a slow set-up, and not the day. */
+/** Longer than a slow setup. */
 const JOIN_TTL = "1h";
 
-/** Join tokens are of a pool. */
 export const NO_POOL =
   "template agent needs --pool P, the pool that the node joins (or --set JoinToken=T)";
 
-/** Whether the template `agent` is to be let in by a token that has to be made. */
+/** True if the template `agent` needs a new join token. */
 export function needsJoinToken(request: HostRequest): boolean {
   return request.joinToken === null && request.templates.includes("agent");
 }
 
-/** Whether an agent is asked for, and nobody said where it is. */
+/** True if an agent is needed and no URL is given. */
 export function needsAgent({ values }: HostRequest, { uses }: HostScript): boolean {
   if (values.AgentURL !== undefined) return false;
   return uses.has("AgentURL") || uses.has("AgentSHA256");
 }
 
-/** Whether a control plane is needed; `named` = its address was given. */
+/** True if a control plane is needed; `named` = its address was given. */
 export function needsServer(request: HostRequest, script: HostScript, named: boolean): boolean {
   if (needsJoinToken(request)) return true;
   return request.values.ControlPlane === undefined && (named || script.uses.has("ControlPlane"));
 }
 
-/** One for this node, good once; what it was, so that an unused one can be taken back. */
+/** A token for this node and one use; the id is for revoking an unused one. */
 export async function makeJoinToken(
   request: HostRequest,
   client: Client,
@@ -63,7 +61,7 @@ export async function makeJoinToken(
   return { ok: true, value: { id: answer.value.id, secret: answer.value.token ?? "" } };
 }
 
-/** Pushed where there is a file, downloaded otherwise; a named one is for its own kind alone. */
+/** A file is pushed, otherwise the machine downloads; a named file serves its architecture only. */
 export async function pickAgents(
   named: AgentFile | null,
   own: () => Promise<Agents>,
@@ -85,9 +83,9 @@ export type Given = {
   privateKey: string;
   hostKey: HostKeyCheck;
   jump: SshTarget | null;
-  /** URL of the control plane and whether it is this computer; `null` = none is needed. */
+  /** `loopback` = the control plane is on this computer; `null` = none is needed. */
   server: { url: string; loopback: boolean } | null;
-  /** The authority that machines must trust besides their own; PEM. */
+  /** CA that the machine must trust besides its own; PEM. */
   ca: string | null;
   agents: Agents;
   joinToken: string | null;
@@ -98,9 +96,9 @@ export function makeJob(given: Given): Job {
   const { pool, node, values, host, port, user } = request;
   return {
     ...{ node, pool, port, user, privateKey, hostKey, jump },
-    // The machine's marks are found by it, and a control plane's own instance is called otherwise.
+    // Identifies the machine's marks; ids of a control plane's instances have another form.
     instance: `ssh:${host.slice(-100)}:${port}` as InstanceId,
-    // Always the same: whoever runs it again takes over from an earlier run of this kind.
+    // Constant, so that a repeated run takes over from an earlier one.
     attempt: 1,
     epoch: 0,
     address: host,
@@ -109,7 +107,7 @@ export function makeJob(given: Given): Job {
       NodeID: node,
       IPAddress: host,
       ...(pool === null ? {} : { Pool: pool }),
-      // What is placed lets the node in once; the credential that it is then given is its own.
+      // The join token is used once; the node's own credential replaces it.
       TokenFile: "",
       ...values,
     },
@@ -134,7 +132,7 @@ export function makeJob(given: Given): Job {
 
 const isHere = (binary: AgentBinary | null): boolean => binary !== null && binary.path !== null;
 
-/** Under its loopback name only this computer knows it: nodes dial whence our connection comes. */
+/** A loopback address is useless to the node: it dials the source address of this connection. */
 function candidateOf({ url, loopback }: { url: string; loopback: boolean }): Candidate {
   if (!loopback) return { kind: "url", url };
   const { protocol, port } = new URL(url);
@@ -143,12 +141,12 @@ function candidateOf({ url, loopback }: { url: string; loopback: boolean }): Can
   return { kind: "seen", scheme, port: port === "" ? usual : Number(port) };
 }
 
-/** The kind of machine that a dry run is printed for. */
+/** The architecture of a dry run. */
 export function archOf(agents: Agents): Arch {
   return agents.x64 === null && agents.arm64 !== null ? "arm64" : "x64";
 }
 
-/** The address that a dry run is printed with. */
+/** The control plane's address in a dry run. */
 export function addressOf(job: Job): string | null {
   const [candidate] = job.controlPlane.candidates;
   if (candidate === undefined) return null;

@@ -23,7 +23,7 @@ describe("HostKeyFile", () => {
     expect(first).toEqual({ ok: true, value: { kind: "first-use" } });
     if (first.ok) file.accept("GPU-7", 2222, first.value, key);
     expect(told.join("")).toMatch(
-      /^host key of \[gpu-7\]:2222: ssh-ed25519 SHA256:\S{43}, first use, kept in \S+known_hosts\n$/,
+      /^host key of \[gpu-7\]:2222: ssh-ed25519 SHA256:\S{43}, first use, stored in \S+known_hosts\n$/,
     );
     expect(readFileSync(file.path, "utf8")).toBe(`[gpu-7]:2222 ssh-ed25519 ${key}\n`);
     expect(statSync(file.path).mode & 0o777).toBe(0o600);
@@ -56,6 +56,6 @@ describe("HostKeyFile", () => {
     });
     const below = join(folder, "unended", "known_hosts");
     const accept = () => open(below).file.accept("b", 22, { kind: "first-use" }, key);
-    expect(accept).toThrow(/^the host key cannot be kept: /);
+    expect(accept).toThrow(/^cannot store the host key: /);
   });
 });

@@ -1,7 +1,6 @@
 /**
- * Host keys that were seen before, in a known_hosts file that ssh can read too. A machine that is
- * met for the first time is written down before anything is sent to it; from then on it has to show
- * that key. A key that the file revokes is never taken.
+ * Keeps host keys in a known_hosts file that ssh can read. A new key is stored before anything is
+ * sent to the machine; a later connection must show that key. A revoked key is never accepted.
  *
  * Adapter: reads and appends to one file.
  */
@@ -14,20 +13,20 @@ import { EXIT, failure, usage } from "./failure.ts";
 import type { Read } from "./host-flag.ts";
 import { explainPath } from "./path.ts";
 
-/** A key that cannot be kept: nothing may be sent to its machine. */
+/** The host key cannot be stored, so nothing may be sent to the machine. */
 export class HostKeyFault extends Error {}
 
 export class HostKeyFile {
   readonly path: string;
   readonly #tell: (line: string) => void;
 
-  /** `tell` is given a line for the person: which key was shown. */
+  /** `tell` prints which key was shown. */
   constructor(given: string | null, home: string, tell: (line: string) => void) {
     this.path = given ?? join(home, ".local", "state", "navarch", "known_hosts");
     this.#tell = tell;
   }
 
-  /** What a machine has to show. */
+  /** The key that the machine must show. */
   check(host: string, port: number): Read<HostKeyCheck> {
     let text = "";
     try {
@@ -39,13 +38,13 @@ export class HostKeyFile {
     if (keys.length > 0) return { ok: true, value: { kind: "pinned", keys } };
     if (knownKeys(revokedIn(text), host, port).length > 0) {
       const name = formatName(host, port);
-      const message = `${this.path} revokes the key of ${name} and names no other`;
+      const message = `${this.path} revokes the key of ${name} and has no other`;
       return failure(EXIT.refused, "precondition_failed", message);
     }
     return { ok: true, value: { kind: "first-use" } };
   }
 
-  /** Told, and written down if it is new; throws a `HostKeyFault` if that cannot be. */
+  /** Prints the key, and stores a new one; throws a `HostKeyFault` if it cannot be stored. */
   accept(host: string, port: number, check: HostKeyCheck, hostKey: string): void {
     const key = Buffer.from(hostKey, "base64");
     const name = formatName(host, port);
@@ -55,25 +54,25 @@ export class HostKeyFile {
     }
     try {
       mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
-      // A last line that nobody ended must not become half of ours.
+      // The last line may lack its line break.
       const whole = !existsSync(this.path) || /(^|\n)$/.test(readFileSync(this.path, "utf8"));
       const line = `${whole ? "" : "\n"}${name} ${keyType(key) ?? ""} ${hostKey}\n`;
       appendFileSync(this.path, line, { mode: 0o600 });
     } catch (error) {
-      throw new HostKeyFault(`the host key cannot be kept: ${this.path}: ${messageOf(error)}`, {
+      throw new HostKeyFault(`cannot store the host key: ${this.path}: ${messageOf(error)}`, {
         cause: error,
       });
     }
-    this.#tell(`host key of ${name}: ${formatKey(key)}, first use, kept in ${this.path}\n`);
+    this.#tell(`host key of ${name}: ${formatKey(key)}, first use, stored in ${this.path}\n`);
   }
 
-  /** How a person says that another key is right. */
+  /** How to accept another key. */
   hint(host: string, port: number): string {
     return `if it was recreated: ssh-keygen -R '${formatName(host, port)}' -f ${this.path}`;
   }
 }
 
-/** The lines that revoke keys, as if they named them (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). */
+/** The `@revoked` lines without the marker (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). */
 function revokedIn(text: string): string {
   const lines = text.split(/\r?\n/).filter((line) => /^\s*@revoked\s/.test(line));
   return lines.map((line) => line.replace(/^\s*@revoked\s+/, "")).join("\n");

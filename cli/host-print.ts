@@ -1,6 +1,6 @@
 /**
- * What is said about a machine that a person sets up: the script of a dry run, names of commands
- * instead of numbers, and how an end that is not good is told. Pure.
+ * Formats the output of `bootstrap --host`: the script of a dry run, names of commands instead of
+ * numbers, and failures with hints. Pure.
  */
 import type { FailureCause, Job, Outcome } from "../bootstrap/run/job.ts";
 import type { Command } from "../bootstrap/run/render.ts";
@@ -8,7 +8,7 @@ import type { BootstrapAttemptView } from "../schema/api.ts";
 import { unreachable } from "../schema/unreachable.ts";
 import { EXIT, type Exit, failure, type Failure } from "./failure.ts";
 
-/** Every command as the machine would get it, behind what is done before it. */
+/** Every command as the machine would get it, after notes on earlier steps. */
 export function formatScript(
   job: Job,
   commands: readonly Command[],
@@ -16,14 +16,14 @@ export function formatScript(
   notes: readonly string[],
 ): string {
   const to = `${job.user}@${job.address}:${job.port}`;
-  const via = job.jump === null ? "" : ` by way of ${job.jump.host}`;
-  const head = [`What would be run on ${to}${via}, each command by itself; nothing was reached.`];
+  const via = job.jump === null ? "" : ` through ${job.jump.host}`;
+  const head = [`Commands that would run on ${to}${via}, one at a time (dry run).`];
   const lines = [...head, ...notes].map((line) => `# ${line}\n`).join("");
   const scripts = commands.map(({ script }, at) => `\n# ${names[at] ?? ""}\n${script}`);
   return `${lines}${scripts.join("")}`;
 }
 
-/** A command's own name, and who stops it here. */
+/** Names the command, and drops the control plane, which has no part in this run. */
 export function renamed(text: string, names: readonly string[]): string {
   return text
     .replaceAll(/setup_commands\[(\d+)\]/g, (whole, at: string) => names[Number(at)] ?? whole)
@@ -41,7 +41,7 @@ export function renameAttempt(
   return { ...view, error: own(view.error), steps };
 }
 
-/** How many commands ran: a second run changes nothing. */
+/** Counts the commands that ran; a second run changes nothing. */
 export function formatDone(job: Job, { steps }: BootstrapAttemptView): string {
   const commands = steps.filter(({ kind }) => kind === "command");
   const ran = commands.filter(({ skipped }) => !skipped).length;
@@ -64,7 +64,7 @@ const EXIT_OF: Readonly<Record<FailureCause, Exit>> = {
   timeout: EXIT.failed,
 };
 
-/** `hints` say what a person can do, by cause. */
+/** `hints` are advice by cause. */
 export function failureOf(
   outcome: Exclude<Outcome, { kind: "done" | "interrupted" | "cancelled" }>,
   names: readonly string[],
@@ -77,7 +77,7 @@ export function failureOf(
       return failure(EXIT_OF[cause], cause, `${renamed(error, names)}${hint}`);
     }
     case "stale":
-      return failure(EXIT.refused, "conflict", "another run has taken this machine over");
+      return failure(EXIT.refused, "conflict", "another run has taken over this machine");
     default:
       return unreachable(outcome);
   }

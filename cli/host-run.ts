@@ -1,6 +1,6 @@
 /**
- * One run on a machine that a person sets up, shown while it goes on: what a step says, which host
- * key was met, and Ctrl-C, which ends what runs over there first.
+ * Runs the setup of one machine and prints it while it runs. Ctrl-C first stops the commands on the
+ * machine.
  *
  * Adapter: timers, signals.
  */
@@ -19,7 +19,7 @@ import type { HostScript } from "./host-script.ts";
 import { type Interrupt, watchInterrupts } from "./interrupt.ts";
 import { openProgress } from "./progress.ts";
 
-/** A step that says nothing for so long is told to run. */
+/** A step without output for this long is printed as running. */
 const SILENT_MS = 700;
 
 export type Running = {
@@ -30,10 +30,10 @@ export type Running = {
   connect: Connect;
   masks: readonly string[];
 };
-/** `interrupt` is what stopped it, if a person did. */
+/** `interrupt` = the signal that stopped it. */
 export type Ran = { outcome: Outcome; interrupt: Interrupt | null };
 
-/** Throws a `HostKeyFault` where the first key cannot be kept. */
+/** Throws a `HostKeyFault` if the first key cannot be stored. */
 export async function runJob(context: Context, running: Running): Promise<Ran> {
   const { world, flags } = context;
   const { request, script, job, keys, masks } = running;
@@ -69,9 +69,9 @@ export async function runJob(context: Context, running: Running): Promise<Ran> {
   };
   const stop = new AbortController();
   let interrupt: Interrupt | null = null;
-  const unwatch = watchInterrupts((told) => {
-    interrupt = told;
-    world.err("stopping: what runs on the machine is ended first (again: leave at once)\n");
+  const unwatch = watchInterrupts((signal) => {
+    interrupt = signal;
+    world.err("stopping: ending the commands on the machine (Ctrl-C again exits at once)\n");
     stop.abort("interrupted");
   });
   try {
@@ -82,7 +82,7 @@ export async function runJob(context: Context, running: Running): Promise<Ran> {
   }
 }
 
-/** The agent's binary on its way to the machine; how large it is packed is known at the end. */
+/** Shows progress while the agent is pushed; the compressed size is not known before the end. */
 async function* pushed(
   { world }: Context,
   chunks: AsyncGenerator<Uint8Array, void>,
@@ -101,8 +101,8 @@ async function* pushed(
 }
 
 /**
- * A person's key that is refused is the wrong one; only a machine that boots may not have it yet,
- * and whoever waits for one says how long.
+ * A refused key is final: only a booting machine may not have it yet, and `--ssh-timeout` says to
+ * wait for that.
  */
 function onceDenied(connect: Connect): Connect {
   return async (request) => {
@@ -112,13 +112,13 @@ function onceDenied(connect: Connect): Connect {
   };
 }
 
-/** Whether a join token is on the machine by now, or may be. */
+/** True if the join token is, or may be, on the machine. */
 export function isPlaced({ attempt }: Outcome): boolean {
   const { steps } = attempt;
   return steps.some(({ kind, endedAt }) => kind === "credential" && endedAt !== null);
 }
 
-/** False for the forms that a program reads: nothing is shown on the way then. */
+/** False for formats of programs, which get no progress. */
 export function isForPeople({ format }: Context): boolean {
   return format === "table" || format === "wide";
 }

@@ -1,6 +1,6 @@
 /**
- * What is run on a machine that a person sets up: the commands of templates that come with the
- * product, then files of one's own, each with the name by which it is told about.
+ * Reads the commands of `bootstrap --host`: those of built-in templates, then files, each with a
+ * name for messages.
  *
  * Adapter: reads template files.
  */
@@ -14,13 +14,13 @@ import { explainPath } from "./path.ts";
 
 export type HostScript = {
   commands: readonly string[];
-  /** `agent[0]`, `./prepare.sh`, by the command's place. */
+  /** `agent[0]`, `./prepare.sh`; one for each command. */
   names: readonly string[];
-  /** Variables that one of them asks for. */
+  /** Variables in the commands. */
   uses: ReadonlySet<TemplateVariable>;
 };
 
-/** A script that is larger belongs into a package. */
+/** Larger scripts belong in a package. */
 const FILE_BYTES_MAX = 256 * 1_024;
 
 export function readHostScript(
@@ -56,8 +56,8 @@ function readTemplate(path: string): Read<string> {
     return usage(`--file ${path}: ${explainPath(path, error)}`);
   }
   if (text.length > FILE_BYTES_MAX) return usage(`--file ${path}: over ${FILE_BYTES_MAX} bytes`);
-  if (text.trim() === "") return usage(`--file ${path}: is empty`);
-  if (text.includes("\0")) return usage(`--file ${path}: is no text`);
+  if (text.trim() === "") return usage(`--file ${path}: the file is empty`);
+  if (text.includes("\0")) return usage(`--file ${path}: not a text file`);
   const parsed = parseTemplate(text);
   if (parsed.ok) return { ok: true, value: text };
   const { message, hint, at } = parsed;
@@ -65,7 +65,7 @@ function readTemplate(path: string): Read<string> {
   return usage(`--file ${path}:${at.line}:${at.col}: ${message}${more}`);
 }
 
-/** By the look: a name in a comment counts too, and costs nothing but a question to the server. */
+/** A text search: a name in a comment counts too, and costs one request. */
 function variablesIn(command: string): TemplateVariable[] {
   const actions = command.matchAll(/\{\{([^}]*)\}\}/g);
   return [...actions].flatMap(([, action = ""]) =>

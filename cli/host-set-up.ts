@@ -1,8 +1,7 @@
 /**
- * `navarch bootstrap --host`: a machine that no provider bought becomes a node, by the very run
- * with which the control plane sets up its own. Everything that can be wrong here is found before
- * the machine is reached; what is done there shows as it happens; and a run that was cut short goes
- * on where it was when the same is asked again.
+ * `navarch bootstrap --host`: sets up an existing machine with the same run as the control plane.
+ * Local mistakes are reported before the machine is contacted, output is printed as it comes, and
+ * the same command resumes an interrupted run.
  *
  * Adapter: network, and where this program lies.
  */
@@ -98,7 +97,7 @@ async function setUp(context: Context): Promise<number | Failure> {
   let isUnused = true;
   try {
     const ran = await runJob(context, { request, script, job, keys, connect, masks });
-    // One that reached the machine may be on its way.
+    // A token that reached the machine may be in use.
     isUnused = !isPlaced(ran.outcome);
     return await conclude(context, { request, script, job, keys, ...ran });
   } finally {
@@ -116,7 +115,7 @@ function openServer(
   return needsServer(request, script, named) ? context.connect() : null;
 }
 
-/** The authority that was named for the control plane: its nodes have to trust it too. */
+/** The CA that was given for the control plane: the node must trust it too. */
 async function readAuthority(context: Context, client: Client): Promise<string | null | Failure> {
   const trust = openTrust(context.flags, client.address);
   if (!("tls" in trust)) return trust;
@@ -125,7 +124,7 @@ async function readAuthority(context: Context, client: Client): Promise<string |
   return client.address.secure ? (tls?.ca ?? null) : null;
 }
 
-/** A machine in between is met on its own first: what is behind it could not tell its key. */
+/** Connects to the jump host first, since its key is not known through the target. */
 async function meetJump(
   request: HostRequest,
   privateKey: string,
@@ -164,12 +163,12 @@ async function showScript(context: Context, given: Given): Promise<number | Fail
   const mask = createMask([job.values.KubernetesJoinToken ?? "", request.joinToken ?? ""]);
   const commands = rendered.value.map((one) => ({ ...one, script: mask.text(one.script) }));
   const join = needsJoinToken(request)
-    ? [`A join token for pool ${request.pool ?? "…"} would be made and placed before.`]
+    ? [`First, a join token for pool ${request.pool ?? "…"} would be created and placed.`]
     : request.joinToken === null
       ? []
-      : ["The join token would be placed before."];
+      : ["First, the join token would be placed."];
   const file = job.agent[arch]?.path ?? null;
-  const agent = file === null ? [] : [`The agent ${file} would be pushed before.`];
+  const agent = file === null ? [] : [`First, the agent ${file} would be pushed.`];
   const notes = [`Printed for ${arch}.`, ...join, ...agent];
   await show(context, {
     data: commands.map((one, at) => ({ name: script.names[at], script: one.script })),
@@ -196,12 +195,12 @@ async function conclude(
       return INTERRUPTS[interrupt ?? "SIGINT"];
     default: {
       const denied = outcome.kind === "failed" && / refuses the key of user /.test(outcome.error);
-      const told = failureOf(outcome, script.names, {
+      const failed = failureOf(outcome, script.names, {
         host_key: keys.hint(request.host, request.port),
-        address: "--set ControlPlane=URL says which one",
-        push: "--agent F names another",
+        address: "set it with --set ControlPlane=URL",
+        push: "choose another binary with --agent F",
       });
-      return denied ? { ...told, exit: EXIT.forbidden, code: "denied" } : told;
+      return denied ? { ...failed, exit: EXIT.forbidden, code: "denied" } : failed;
     }
   }
 }

@@ -1,30 +1,29 @@
 /**
- * How a table fits a terminal: which columns keep their place, how wide each is, and what leaves
- * the row. Sentences are wrapped, names are cut in the middle, and words that say a state, times
- * and numbers stay whole as long as anything else can give. Pure.
+ * Fits a table to a terminal: the width of each column, and which columns leave the row. Sentences
+ * are wrapped and names cut in the middle; states, times and numbers are cut last. Pure.
  */
 export const GAP = "  ";
-/** A sentence in a narrower column reads badly; it then stands below its row. */
+/** Sentences that get a narrower column are printed below the row. */
 const PROSE_MIN = 20;
-/** A name of this width still shows how it begins and ends. */
+/** A name cut to this width still shows its start and end. */
 const NAME_GOOD = 12;
 const NAME_MIN = 6;
 /** Cells with spaces up to here are ages and amounts (`12s ago`), not sentences. */
 const PHRASE_MAX = 16;
 
 export type Layout = {
-  /** Width of each column; 0 for one that is not in the row. */
+  /** Width of each column; 0 = not in the row. */
   widths: readonly number[];
-  /** Columns whose text stands below the row. */
+  /** Columns printed below the row. */
   below: readonly number[];
-  /** Columns with one value in all rows, said once after the table. */
+  /** Columns with one value in all rows, printed once after the table. */
   once: readonly number[];
 };
 
 type Kind = "prose" | "name" | "word";
 type Column = { kind: Kind; header: number; full: number; same: boolean; empty: boolean };
 
-/** `rows` have as many cells as `head`; `columns` is `null` where nothing limits the width. */
+/** `rows` have as many cells as `head`; `columns` `null` = no limit. */
 export function layoutOf(
   head: readonly string[],
   rows: readonly (readonly string[])[],
@@ -57,7 +56,7 @@ export function layoutOf(
   return { widths: fitted, below: prose, once: once.sort((a, b) => a - b) };
 }
 
-/** Room that is left keeps headings on one line, from the first on. */
+/** Uses remaining room to keep headings on one line, from the first column on. */
 function unbreak(widths: readonly number[], head: readonly string[], columns: number): number[] {
   const fitted = [...widths];
   for (const [i, name] of head.entries()) {
@@ -68,7 +67,7 @@ function unbreak(widths: readonly number[], head: readonly string[], columns: nu
   return fitted;
 }
 
-/** What the other columns leave, to the sentences in equal parts; `null` if that is too little. */
+/** Shares the remaining room among the sentence columns; `null` if it is too little. */
 function shareRest(
   widths: readonly number[],
   prose: readonly number[],
@@ -86,13 +85,13 @@ function shareRest(
   return without;
 }
 
-/** Columns that may be said once: never the first, by which a row is known; empty ones first. */
+/** Columns that may be printed once: not the first, which identifies the row; empty ones first. */
 function movable(about: readonly Column[]): number[] {
   const same = indexes(about, (one) => one.same && one.kind !== "prose").filter((i) => i > 0);
   return [...same].sort((a, b) => Number(about[b]?.empty) - Number(about[a]?.empty));
 }
 
-/** Takes from the widest name until the line fits, then from the widest column of all. */
+/** Narrows the widest name until the line fits, then the widest column. */
 function shrink(widths: readonly number[], about: readonly Column[], columns: number): number[] {
   const fitted = [...widths];
   const kinds: readonly (readonly Kind[])[] = [["name"], ["name", "word"]];

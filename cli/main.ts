@@ -13,7 +13,7 @@ import type { World } from "./world.ts";
 
 let lasting = false;
 
-/** Home, each line with the rest of its row wiped, and everything below wiped: no flicker. */
+/** Cursor home, each line and the rest of its row, then clear below: no flicker. */
 const screen = {
   size: () => ({ columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 }),
   draw: (lines: readonly string[]) => {
@@ -22,7 +22,7 @@ const screen = {
 };
 
 let isDrawn = false;
-/** Whatever else is printed comes in the place of the line of progress. */
+/** Other output replaces the progress line. */
 const wipe = (): void => {
   if (isDrawn) process.stderr.write("\r\x1b[K");
   isDrawn = false;
@@ -64,8 +64,8 @@ const world: World = {
   },
 };
 
-// A reader that had enough (`navarch events | head -1`) is not an error; a full disk is one. To the
-// control plane, whose work is not what it prints, neither is.
+// EPIPE (`navarch events | head -1`) is not an error, a full disk is one. The control plane
+// continues in both cases.
 process.stdout.on("error", (error: Error & { code?: string }) => {
   if (lasting) return;
   if (error.code === "EPIPE") process.exit(0);

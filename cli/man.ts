@@ -1,13 +1,13 @@
 /**
- * The manual pages, man(7), of `navarch` and of each command, from the same table as the help; and
- * the form of such a page for a program that has no commands. Pure.
+ * Formats the man(7) pages of `navarch` and of each command from the command table, and that of a
+ * program without commands. Pure.
  */
 import type { Command } from "./command.ts";
 import type { Flag } from "./flag.ts";
 import { GLOBAL_FLAGS } from "./global-flag.ts";
 import { flagMeaning, flagUsage } from "./help.ts";
 
-/** `date` (YYYY-MM-DD) and `version` stand in the footer of each page. */
+/** Footer of each page; `date` is YYYY-MM-DD. */
 export type Imprint = { date: string; version: string };
 
 const STATUS: readonly (readonly [string, string])[] = [
@@ -73,7 +73,7 @@ function pageOf(command: Command, imprint: Imprint): string {
     ".SH DESCRIPTION",
     sentence(command.summary),
     ...more.flatMap((line, i) => {
-      // Lines of the help are broken by width; only one after a full stop begins something new.
+      // Help lines are broken by width: a paragraph starts after a line that ends a sentence.
       const begins = /[.:]$/.test(more[i - 1] ?? ".");
       return [...(begins ? [".PP"] : []), roff(line.trim())];
     }),
@@ -97,7 +97,6 @@ export type Manual = {
   see: readonly string[];
 };
 
-/** The page of a program without commands. */
 export function formatManual(manual: Manual, imprint: Imprint): string {
   return lines([
     ...head(manual, imprint),
@@ -137,7 +136,7 @@ function sentence(text: string): string {
   return roff(`${text[0]?.toUpperCase() ?? ""}${text.slice(1)}.`);
 }
 
-/** As data: no request at the beginning of a line, no escape, and a dash that can be copied. */
+/** Escapes backslashes and leading dots; a dash stays one that can be copied. */
 function roff(text: string): string {
   const escaped = text
     .replaceAll("\\", "\\e")

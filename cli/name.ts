@@ -8,7 +8,7 @@ export type NameAnswer = { ok: true; name: string };
 
 /** `active`, `Active` or `NODE_STATUS_ACTIVE` → the full name. */
 export function parseStatus(text: string): NameAnswer | Failure {
-  // Unknown is accepted and not advertised, as in the contract's own list.
+  // Unknown is accepted too, but not advertised.
   const words = ["active", "cordoned", "draining", "unhealthy", "terminated"];
   return parseName("status", text, NODE_STATUSES, "NODE_STATUS_", words);
 }
@@ -33,7 +33,7 @@ function parseName(
   const wanted = text.trim().toUpperCase().replaceAll("-", "_");
   const name = names.find((one) => one === wanted || one === `${prefix}${wanted}`);
   if (name !== undefined) return { ok: true, name };
-  // The filter of a list: like a pool that does not exist.
+  // An unknown filter exits like an unknown pool.
   return { ...unknownName(what, text, words), exit: EXIT.notFound, code: "not_found" };
 }
 

@@ -1,10 +1,10 @@
-/** Nodes as people read them: the table of `list` and the page of `get`. Pure. */
+/** Formats nodes: the table of `list` and the page of `get`. Pure. */
 import type { CordonView, HealthEventView, KubeNodeView, NodeView } from "../schema/api.ts";
 import { formatAge, formatSpan, formatTime } from "./age.ts";
 import { titleOf } from "./name.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 
-/** Exactly these columns in this order: scripts count them. */
+/** Scripts rely on these columns and their order. */
 const COLUMNS = [
   "Node ID",
   "Provider",
@@ -18,7 +18,7 @@ const COLUMNS = [
 ];
 const WIDE = ["Pool", "Instance", "K8s Node", "Reason", "Age"];
 
-/** Health events shown on the page of one node; `-o json` has all that the server keeps. */
+/** Health events printed for one node; `-o json` has all. */
 const EVENTS_SHOWN = 10;
 
 export function formatNodes(
@@ -53,7 +53,7 @@ function wideCells(node: NodeView, nowMs: number): string[] {
   ];
 }
 
-/** Sorted by pool, then id, nodes of no pool last; numbers in ids count as numbers. */
+/** By pool, then id; nodes without a pool last. Numbers in ids sort as numbers. */
 export function sortNodes(nodes: readonly NodeView[]): NodeView[] {
   const order = new Intl.Collator("en", { numeric: true });
   const rank = (node: NodeView) => (node.pool === null ? 1 : 0);

@@ -1,6 +1,6 @@
 /**
- * Orders about nodes (cordon, uncordon, drain, terminate, replace). Each id is ordered on its own,
- * so one refusal does not stop the others; the exit status is that of the first failure.
+ * Sends orders about nodes (cordon, uncordon, drain, terminate, replace), one request for each id:
+ * a refusal does not stop the others, and the exit status is that of the first failure.
  */
 import type { CommandView, PodPlanView } from "../schema/api.ts";
 import type { CommandType } from "../schema/command.ts";
@@ -24,21 +24,21 @@ export type Order = {
   /** The state afterwards, as printed: `cordoned`. */
   done: string;
   body: Record<string, unknown>;
-  /** Whether an order may be given for a node that is silent. */
+  /** Warn if the node's heartbeat is old. */
   warnStale: boolean;
 };
 
-/** The result of a dry run: lines for people, and more for programs. */
+/** The result of a dry run: text, and data for programs. */
 type DryAnswer = { plan: string[]; pods?: PodPlanView[] };
 
-/** Force overrides what protects work and people, so it requires a reason. */
+/** `--force` overrides safety checks, so it requires a reason. */
 function forceWithoutReason({ flags }: Context, body: Order["body"]): Failure | null {
   if (body["force"] !== true || body["dry_run"] === true) return null;
   const reason = (flags.text("reason") ?? "").trim();
   return reason === "" ? usage("--force needs --reason TEXT") : null;
 }
 
-/** Gives the order for every id among the arguments. `after` runs for each accepted one. */
+/** Sends the order for every id. `after` runs for each accepted one. */
 export async function orderAll(
   context: Context,
   client: Client,
@@ -115,7 +115,7 @@ function formatPods(pods: readonly PodPlanView[], { style }: Context): string {
   return formatTable(["Namespace", "Pod", "Verdict", "Why"], rows, style);
 }
 
-const NO_TERMINAL = "confirmation required; pass --yes when not on a terminal";
+export const NO_TERMINAL = "confirmation required; pass --yes when not on a terminal";
 
 /** Confirms something irreversible; a script must pass `--yes`. */
 export function confirm(context: Context, question: string): Failure | null {
@@ -130,7 +130,7 @@ export function confirm(context: Context, question: string): Failure | null {
 export function confirmCost({ world, flags }: Context, question: string): Failure | null {
   if (flags.on("yes")) return null;
   const answer = world.ask(`${question} [y/N]`);
-  const said = answer === null ? `${NO_TERMINAL}: add --yes` : "not confirmed";
+  const said = answer === null ? NO_TERMINAL : "not confirmed";
   if (answer !== null && /^y(es)?$/i.test(answer.trim())) return null;
   const exit = answer === null ? EXIT.usage : EXIT.failed;
   return { ok: false, exit, code: "not_confirmed", message: said, details: {} };

@@ -1,16 +1,16 @@
 /**
- * How often a command that goes on asks its question. A control plane that goes away after it
- * answered is waited for: it may be restarting.
+ * The polling interval of a command that keeps running. If the control plane stops answering,
+ * polling continues more slowly: it may be restarting.
  */
 import { EXIT, type Failure } from "./failure.ts";
 
-/** While the control plane is away it is asked less and less often, up to this. */
+/** Longest pause while the control plane does not answer. */
 const REST_MAX_MS = 15_000;
 
 export type Pace = {
-  /** An answer came; milliseconds to the next question. */
+  /** After an answer: milliseconds to the next request. */
   answered(): number;
-  /** `isFirst` = it went away just now; `null` = another question would change nothing. */
+  /** `isFirst` = first failure after an answer; `null` = permanent error. */
   failed(failure: Failure): { restMs: number; isFirst: boolean } | null;
 };
 

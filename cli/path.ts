@@ -1,6 +1,5 @@
 /**
- * Why a file cannot be read, for the person who named it: the reason, and the nearest name that is
- * there.
+ * Explains why a file cannot be read, with the nearest existing name.
  *
  * Adapter: lists folders.
  */
@@ -28,6 +27,6 @@ function suggest(path: string): string {
     if (close === null) return "";
     return ` (did you mean ${path.includes("/") ? join(folder, close) : close}?)`;
   } catch {
-    return ` (nor a folder ${folder})`;
+    return ` (folder ${folder} does not exist either)`;
   }
 }

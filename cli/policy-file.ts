@@ -1,5 +1,5 @@
 /**
- * A health policy from its file to rules that can be asked, with everything wrong on the way.
+ * Reads and compiles a health policy file, and collects every problem.
  */
 import { type CompiledPolicy, compileRead } from "../health/policy/compile.ts";
 import { openPolicy } from "../reconciler/config/open.ts";

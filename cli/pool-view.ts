@@ -1,5 +1,5 @@
 /**
- * One pool as people read it: sizes first, then what keeps it from another size. Pure.
+ * Formats one pool: sizes first, then what keeps it from scaling. Pure.
  */
 import type { QueueView } from "../reconciler/http/view/scaling.ts";
 import type { MembersView } from "../reconciler/http/view/member.ts";
@@ -9,7 +9,7 @@ import { formatBreaker } from "./safety-view.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 import { formatHold } from "./veto.ts";
 
-/** Older control planes do not say whose word the queue is, nor why a pool cannot grow. */
+/** Older control planes send neither. */
 type Status = PoolStatusView & { queue?: QueueView | null; cannot_scale_up?: string | null };
 
 export function formatPoolStatus(status: Status, nowMs: number, style: Style): string {
@@ -59,7 +59,7 @@ function formatCan(can: boolean, whyNot: string | null): string {
   return whyNot === null ? "no" : `no (${plain(whyNot)})`;
 }
 
-/** How deep it is in GPUs where those count, and who says so. */
+/** The queue in GPUs if it counts GPUs, and its source. */
 function formatQueue(queue: QueueView | null, nowMs: number): [string, string][] {
   if (queue === null) return [];
   const gpus = `${queue.gpu_depth}, ${queue.pending_gpus} of them waiting`;
@@ -68,7 +68,7 @@ function formatQueue(queue: QueueView | null, nowMs: number): [string, string][]
   return [...counted, ["Queue Source", source]];
 }
 
-/** One row for each member, below the size that is wanted. */
+/** The target size, then one row for each member. */
 export function formatMembers(view: MembersView, nowMs: number, style: Style): string {
   const head = [
     "Node ID",

@@ -1,6 +1,6 @@
 /**
- * The key a person logs in with: the one that was named, else the first that ssh itself would try.
- * A key with a passphrase is refused, because nobody would be asked for it.
+ * Reads the SSH private key: the one of `--key`, else the first that ssh would try. A key with a
+ * passphrase is refused, since there is no prompt for it.
  *
  * Adapter: reads key files.
  */
@@ -19,7 +19,7 @@ export function readPrivateKey(given: string | null, home: string): Read<string>
   const own = NAMES.map((name) => join(home, ".ssh", name));
   const path = given ?? own.find((one) => existsSync(one));
   if (path === undefined) {
-    return usage(`bootstrap --host needs --key FILE (there is no ${own.join(", ")})`);
+    return usage(`bootstrap --host needs --key FILE (none of ${own.join(", ")} exists)`);
   }
   const flag = given === null ? path : `--key ${path}`;
   let text: string;

@@ -1,4 +1,4 @@
-/** What is wrong with a file, for people on standard error and for programs as records. */
+/** Prints the problems of a file: text on standard error, or records for programs. */
 import { formatProblem } from "../reconciler/config/problem.ts";
 import type { Problem } from "../schema/config.ts";
 import type { Context } from "./command.ts";
@@ -6,10 +6,7 @@ import { EXIT } from "./failure.ts";
 import { isForMachines, show } from "./show.ts";
 import { plain } from "./table.ts";
 
-/**
- * Prints the outcome of a check: the problems, and `summary` if nothing keeps the files from being
- * used. A warning does so under `--strict`.
- */
+/** Prints the problems, or `summary` without errors; `--strict` counts warnings as errors. */
 export async function showProblems(
   context: Context,
   problems: readonly Problem[],

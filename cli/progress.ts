@@ -1,17 +1,16 @@
 /**
- * How far long work has come: one line at the end of standard error, drawn over until the work is
- * over, and only on a terminal. A pipe sees nothing of it.
+ * Shows progress in the last line of standard error, redrawn until the work ends. A pipe gets
+ * nothing.
  */
 import type { World } from "./world.ts";
 
 export type Progress = {
-  /** `total` null = not known. `more` is said behind it, where there is room. */
+  /** `total` `null` = unknown. `more` follows if there is room. */
   show(done: number, total: number | null, more?: string): void;
   /** Wipes the line. */
   end(): void;
 };
 
-/** Often enough to be seen moving. */
 const DRAW_MS = 100;
 const BAR_COLUMNS = 20;
 

@@ -1,6 +1,6 @@
 /**
- * Recorded findings as rows, from the control plane page by page or from an exported file line by
- * line. Memory holds one page, however long the record.
+ * Reads recorded findings from the control plane, page by page, or from an exported file, line by
+ * line. Memory holds one page.
  *
  * Adapter: reads and writes files.
  */
@@ -11,34 +11,15 @@ import { RecordedFinding, type RecordedPage } from "../schema/past.ts";
 import { Policy } from "../schema/policy.ts";
 import type { Answer, Client, Query } from "./client.ts";
 import { EXIT, failure, type Failure, usage } from "./failure.ts";
-import { readSpan } from "./flag.ts";
 
-/** Rows asked for at a time. */
+/** Rows of one request. */
 const PAGE = 500;
 const CHUNK_BYTES = 256 * 1024;
-/** A finding has at most some kilobytes; labels of a node some tens. */
+/** A finding has some kilobytes at most, labels of a node some tens. */
 const LINE_CHARS_MAX = 1024 * 1024;
 
-/** Answers `null` at the end of the record, and false from `take` ends it before. */
+/** Resolves to `null` at the end of the record; `take` returns false to end it earlier. */
 export type Record = (take: (row: RecordedFinding) => boolean) => Promise<Failure | null>;
-
-/** A duration counts back from the server's own now. */
-export async function readSince(
-  client: Client,
-  text: string,
-): Promise<{ ok: true; at: string; nowMs: number } | Failure> {
-  const now = await client.get("/version", ["version"]);
-  if (!now.ok) return now;
-  if (/^\d{4}-\d\d-\d\d/.test(text)) {
-    const at = Date.parse(text);
-    if (Number.isNaN(at)) return usage(`--replay: "${text}" is not an RFC 3339 time`);
-    return { ok: true, at: new Date(at).toISOString(), nowMs: now.nowMs };
-  }
-  const span = readSpan("replay", text);
-  if (!span.ok) return span;
-  const from = new Date(Math.max(0, now.nowMs - span.ms)).toISOString();
-  return { ok: true, at: from, nowMs: now.nowMs };
-}
 
 /** The record of a control plane from `since` (RFC 3339) on. */
 export function recordOf(client: Client, since: string): Record {
@@ -88,7 +69,7 @@ export function recordIn(path: string): Record {
   };
 }
 
-/** A line at a time; the file is larger than what should be in memory at once. */
+/** Reads a large file line by line. Throws on a line longer than `charsMax`. */
 export function* linesOf(path: string, charsMax = LINE_CHARS_MAX): Generator<string> {
   const file = openSync(path, "r");
   const decoder = new TextDecoder();
@@ -137,17 +118,17 @@ export function whyOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The policy that a control plane runs on, and what it has in quarantine, if it tells. */
+/** The active policy of a control plane and its suspended rules, if reported. */
 export async function openActive(
   client: Client,
 ): Promise<{ ok: true; policy: CompiledPolicy; quarantined: ReadonlySet<string> } | Failure> {
   const answer = await client.get<object>("/policy", ["name", "hash", "rules"]);
   if (!answer.ok) return answer;
-  const told = v.safeParse(Told, answer.value);
-  if (!told.success) {
-    return failure(EXIT.failed, "strange", `active policy: ${sayIssue(told.issues[0])}`);
+  const read = v.safeParse(ActivePolicy, answer.value);
+  if (!read.success) {
+    return failure(EXIT.failed, "strange", `active policy: ${sayIssue(read.issues[0])}`);
   }
-  const { quarantined, ...policy } = told.output;
+  const { quarantined, ...policy } = read.output;
   const made = compilePolicy(policy);
   if (made.ok) return { ok: true, policy: made.compiled, quarantined: new Set(quarantined) };
   const [problem] = made.problems;
@@ -155,7 +136,7 @@ export async function openActive(
   return failure(EXIT.failed, "strange", `the active policy does not compile here${why}`);
 }
 
-const Told = v.object({
+const ActivePolicy = v.object({
   ...Policy.entries,
   description: v.optional(v.nullable(v.string()), null),
   quarantined: v.optional(v.array(v.string()), []),

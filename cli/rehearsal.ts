@@ -1,7 +1,6 @@
 /**
- * A policy tried on a file of events, as `policy test` does it: all events are judged as one
- * report, as they would be when an agent sends them together, so their order in the file changes
- * nothing.
+ * Judges a file of events by a policy, for `policy test`. All events count as one report, so their
+ * order in the file does not matter.
  */
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import { holdFinding, verdictOf } from "../health/policy/hold.ts";
@@ -14,16 +13,16 @@ import { parseFindingLine } from "./finding-line.ts";
 export type Judged = { line: number; finding: Finding; judgement: Judgement };
 export type Rehearsal = {
   judged: Judged[];
-  /** What shadows would have said. */
+  /** Results of shadow rules. */
   shadows: { line: number; judgement: Judgement }[];
   verdict: Verdict;
-  /** Conditions that failed while they were asked. */
+  /** Conditions that failed at evaluation. */
   errors: { rule: string; message: string }[];
 };
 
 export type Numbered = { line: number; finding: Finding };
 
-/** `FILE:LINE: problem` for every line that is no event; blank lines are skipped. */
+/** `problems` has `FILE:LINE: …` for each invalid line; blank lines are skipped. */
 export function parseEvents(
   file: string,
   text: string,
@@ -51,7 +50,7 @@ export function rehearse(
     labels: {},
     gpu_count: 8,
     driver_version: "",
-    // Injected findings are judged too: a rehearsal is a test on purpose.
+    // Injected findings are judged too.
     fake: true,
   };
   const { judgements, shadows, errors } = judgeReport(findings, policy, node, []);

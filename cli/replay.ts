@@ -1,7 +1,7 @@
 /**
- * Recorded findings through one policy, by the code that judges reports: what each node's health
- * would have been, and whether it would have been taken out. Pure. The record holds findings only,
- * so full checks are assumed; `ASSUMPTIONS` says how, for people to read.
+ * Replays recorded findings through one policy with the code that judges reports: the health of
+ * each node, and whether it would have been cordoned or replaced. Pure. The record holds findings
+ * only, so full checks are assumed, as `ASSUMPTIONS` explains to the user.
  */
 import * as v from "valibot";
 import type { CompiledPolicy, Quarantine } from "../health/policy/compile.ts";
@@ -26,16 +26,16 @@ export const ASSUMPTIONS = [
     "left out: a node counts as touched when the policy asks for it.",
 ] as const;
 
-/** When and why a policy would have had a node taken out. Times are wall milliseconds. */
+/** When and why a policy would have acted on a node. Times are wall-clock milliseconds. */
 export type Touch = {
-  /** Cordoned: by proof, or with the threshold. */
+  /** Cordoned: definitive finding, or threshold reached. */
   isolatedAt: number;
-  /** The threshold was reached: drained and replaced, or repaired. */
+  /** Threshold reached: drained and replaced, or repaired. */
   replacedAt: number | null;
   rule: string;
   version: string | null;
   because: string;
-  /** It rests on a condition whose end the record does not hold. */
+  /** Based on a condition whose end is not recorded. */
   assumed: boolean;
 };
 
@@ -54,7 +54,7 @@ type State = {
 
 const STREAM = v.parse(StreamId, "replay");
 
-/** Checks beyond the threshold that are played after a finding: what three clean ones end, ends. */
+/** Checks simulated after a finding beyond the threshold; three clean ones end what can end. */
 const CHECKS_MORE = 4;
 
 export class Replay {
@@ -70,7 +70,7 @@ export class Replay {
     this.quarantined = quarantined;
   }
 
-  /** Findings of one node that were received together, in the order of the record. */
+  /** Takes the findings of one report, in the order of the record. */
   take(rows: readonly RecordedFinding[]): void {
     const [first] = rows;
     if (first === undefined) return;
@@ -92,7 +92,7 @@ export class Replay {
     state.lastAt = at;
   }
 
-  /** Lets time pass for every node, after the last row. */
+  /** Simulates checks of every node from its last row to `at`. */
   end(at: number): void {
     for (const state of this.states.values()) this.passTo(state, at);
   }
@@ -114,7 +114,7 @@ export class Replay {
     return state;
   }
 
-  /** Plays the checks between the last findings and `at`, as long as they can change anything. */
+  /** Simulates the checks between the last findings and `at` while they can change the node. */
   private passTo(state: State, at: number): void {
     const { check_ms: checkMs, threshold } = state.known;
     const most = state.touch?.replacedAt == null ? threshold + CHECKS_MORE : CHECKS_MORE;
@@ -124,7 +124,7 @@ export class Replay {
       this.fold(state, next, [], true);
       state.lastAt = next;
     }
-    // One more, just before: holds that last a time end in between.
+    // One more just before `at`: timed holds may have ended.
     const last = at - 1;
     if (isQuiet(state.node) || last < state.lastAt + checkMs) return;
     this.fold(state, last, [], true);
@@ -172,12 +172,12 @@ export class Replay {
   }
 }
 
-/** Seen by a probe, which tells of a condition once and lists it while it lasts. */
+/** Probes report a condition once and list it while it lasts. */
 function isMeasured({ kind }: Finding): boolean {
   return kind !== "xid" && kind !== "sxid";
 }
 
-/** No check can change a node that nothing is held against. */
+/** A check cannot change a node without held findings. */
 function isQuiet({ health }: Node): boolean {
   return health.held.length === 0 && (health.aside ?? []).length === 0;
 }
@@ -206,7 +206,7 @@ function entryOf(
   };
 }
 
-/** As much of an inventory as a condition can see. */
+/** The part of an inventory that conditions can see. */
 function inventoryOf(hostname: string, known: RecordedNode): Inventory {
   const length = Math.min(known.gpu_count, LIMIT.gpusPerNodeMax);
   const gpus = Array.from({ length }, (_, index) => {

@@ -72,9 +72,8 @@ export async function runCommandLine(commands: readonly Command[], given: World)
 }
 
 /**
- * Answers are checked for their identifying keys only. One from another version may lack a field:
- * that is reported, without a stack. Without an answer the same error is a bug of ours, and is
- * thrown.
+ * Answers are checked for their identifying keys only, so one of another version may lack a field:
+ * that is reported without a stack. Before any request the same error is a bug, and is thrown.
  */
 async function runOne(command: Command, given: Context): Promise<number | Failure> {
   let url: string | null = null;
@@ -93,7 +92,7 @@ async function runOne(command: Command, given: Context): Promise<number | Failur
   } catch (error) {
     if (!(error instanceof TypeError) || url === null) throw error;
     if (given.flags.on("verbose")) given.world.err(`${String(error.stack)}\n`);
-    return unexpected(url, "its answer cannot be read by this version (-v says where)");
+    return unexpected(url, "this version cannot read its answer (-v shows where)");
   }
 }
 

@@ -1,13 +1,12 @@
 /**
- * The safety machinery as people read it: what is stopped or slowed first, then how much of each
- * limit is used. Pure.
+ * Formats the safety status: active pauses first, then how much of each limit is used. Pure.
  */
 import type { BillView, BreakerView, RoomView, SafetyView } from "../schema/api.ts";
 import { formatSpan, formatTime } from "./age.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 import { formatHold } from "./veto.ts";
 
-/** A line for each thing that stops or slows the fleet; none on a quiet day. */
+/** One line for each active pause. */
 export function formatStops(view: SafetyView): string {
   const quarantined = view.quarantined ?? [];
   return [
@@ -80,7 +79,7 @@ export function formatSafety(view: SafetyView, nowMs: number, style: Style): str
   ].join("");
 }
 
-/** A table below what stands above it, or nothing. */
+/** A blank line and a table; empty without rows. */
 function section(head: readonly string[], rows: readonly string[][], style: Style): string {
   return rows.length === 0 ? "" : `\n${formatTable(head, rows, style)}`;
 }

@@ -1,6 +1,6 @@
 /**
- * One way from what a command found to standard output, in every form of `-o`. A form that is for
- * machines prints nothing but data, and an empty list is `[]`.
+ * Prints the result of a command in the format of `-o`. Formats for programs contain data only; an
+ * empty list is `[]`.
  */
 import { unreachable } from "../schema/unreachable.ts";
 import type { Failure } from "./failure.ts";
@@ -17,7 +17,7 @@ export type Screen = {
   world: World;
   format: Format;
   style: Style;
-  /** Takes what a watched command shows, instead of standard output. */
+  /** Takes the output of a watched command instead of standard output. */
   collect?(shown: Shown): void;
 };
 
@@ -26,9 +26,9 @@ export type Shown = {
   data: unknown;
   /** What `name` prints, one a line. */
   names: readonly string[];
-  /** For people; ends with a line break. `wide` adds columns. */
+  /** Text; ends with a line break. `wide` adds columns. */
   human(wide: boolean, style: Style): string;
-  /** Said on standard error instead of an empty table: of no item, or of no line for people. */
+  /** Printed on standard error instead of an empty table or text. */
   empty?: string;
 };
 
@@ -58,19 +58,19 @@ function showPeople(world: World, shown: Shown, wide: boolean, style: Style): vo
   return world.out(text);
 }
 
-/** What people read, made to fit; nothing where there is only `empty` to say. */
+/** The text, folded to the width; empty if `empty` applies. */
 export function humanText(shown: Shown, wide: boolean, style: Style): string {
   if (shown.empty !== undefined && isEmpty(shown.data)) return "";
   const text = shown.human(wide, style);
   return style.columns === null ? text : foldLines(text, style.columns);
 }
 
-/** True for the forms that a program reads: errors and questions then keep out of its way. */
+/** True for formats of programs, whose errors are JSON. */
 export function isForMachines(format: Format): boolean {
   return format === "json" || format === "jsonl";
 }
 
-/** Prints a failure where failures go, in the form that was asked for. */
+/** Prints a failure on standard error, as JSON if `-o` asks for it. */
 export function sayFailure(world: World, format: Format, failure: Failure): void {
   const { code, message, details } = failure;
   if (isForMachines(format)) {
@@ -88,7 +88,7 @@ function formatLines(data: unknown): string {
   return items.map((item) => `${escapeData(JSON.stringify(item))}\n`).join("");
 }
 
-/** Loaded when asked for: a table must not pay for it at start. */
+/** Loads the library on demand: a table must start fast. */
 async function formatYaml(data: unknown): Promise<string> {
   const { Document, visit } = await import("yaml");
   const document = new Document(data);

@@ -1,6 +1,6 @@
 /**
- * What `simulate run` and `simulate interactive` share: from flags and a scenario to a finished run
- * directory and an exit status.
+ * Runs a scenario for `simulate run` and `simulate interactive`: writes the run directory and
+ * returns the exit status.
  */
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import type { RunFolder } from "../simulator/report/folder.ts";
@@ -28,7 +28,7 @@ export type Plan = {
   speed: number;
   out: string;
   listen: string | null;
-  /** Each machine's core runs all the time, also while nothing happens. */
+  /** Simulates agents without events too. */
   whole: boolean;
   debug: boolean;
   /** Runs until it is interrupted. */
@@ -72,8 +72,8 @@ export async function simulate(context: Context, plan: Plan): Promise<number | F
   } catch (error) {
     folder.abandon();
     if (error instanceof ListenError) return failure(EXIT.failed, "listen", error.message);
-    const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return failure(EXIT.failed, "harness", `the simulation itself failed: ${told}`);
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return failure(EXIT.failed, "harness", `internal error of the simulation: ${message}`);
   } finally {
     signals.close();
     for (const one of listening) await one.close();
@@ -86,8 +86,8 @@ function openFolder(kind: typeof RunFolder, plan: Plan): RunFolder | Failure {
   try {
     return new kind(plan.out, plan.text);
   } catch (error) {
-    const told = error instanceof Error ? error.message : String(error);
-    return failure(EXIT.failed, "unwritable", `cannot write the run directory: ${told}`);
+    const message = error instanceof Error ? error.message : String(error);
+    return failure(EXIT.failed, "unwritable", `cannot write the run directory: ${message}`);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * `--state`: the folder of a control plane on this machine. It holds the administrator's token, the
- * address at which the control plane listens while it runs, and its certificate authority.
+ * Reads the state folder (`--state`) of a control plane on this machine: administrator's token,
+ * listen address, and CA certificate.
  *
  * Adapter: files.
  */
@@ -9,21 +9,22 @@ import { join } from "node:path";
 import type { Flags } from "./flag.ts";
 import type { World } from "./world.ts";
 
-/** `--state`; where a command has a flag of that name for itself, only a path is the folder. */
+/** `--state`; where a command has its own `--state`, only a value with a slash is the folder. */
 export function stateGiven(flags: Flags): string | null {
   const path = flags.texts("state").find((text) => text.includes("/"));
   const given = flags.text("state") ?? path ?? "";
   return given === "" ? null : given;
 }
 
-/** The folder of a control plane when nothing else is said. */
+/** The default state folder. */
 export function stateDefault(world: World): string {
   return world.root ? "/var/lib/navarch" : join(world.home, ".local", "state", "navarch");
 }
 
 /**
- * The URL in the folder that `--state` names. It goes before NAVARCH_SERVER, which may name another
- * fleet, and after `--server`; `null` where the folder is of a version that wrote none.
+ * The URL in the folder of `--state`. Overrides NAVARCH_SERVER, which may name another fleet, but
+ * not
+ * `--server`; `null` if an older version wrote none.
  */
 export function stateAddress(flags: Flags): string | null {
   const folder = stateGiven(flags);
@@ -35,7 +36,7 @@ export function stateAddress(flags: Flags): string | null {
   }
 }
 
-/** The authority of the control plane whose address came from its folder. */
+/** The CA file in the folder of `--state`. */
 export function stateAuthority(flags: Flags): string | null {
   const path = join(stateGiven(flags) ?? "", "ca.pem");
   return existsSync(path) ? path : null;

@@ -1,15 +1,15 @@
 /**
- * Rows as columns two spaces apart, without box characters, so that `awk` and people read the same
- * table. Only a terminal gets colour and a table made to fit: a pipe gets everything. Pure.
+ * Formats rows as columns two spaces apart, without box characters, so that `awk` can read them.
+ * Only a terminal gets colour and a fitted width; a pipe gets whole cells. Pure.
  */
 import { oneLine } from "../schema/terminal.ts";
 import { GAP, type Layout, layoutOf, widthOf } from "./layout.ts";
 import { cutMiddle, wrap } from "./wrap.ts";
 
-/** How the table may look; `columns` is the width to fit into, or `null` for none. */
+/** `columns` is the width to fit into; `null` = no limit. */
 export type Style = { color: boolean; columns: number | null };
 
-/** Text below a row stands this far in. */
+/** Indentation of text below a row. */
 const BELOW = "    ";
 
 /** `head` and every row have the same number of cells. The last line ends with a line break. */
@@ -35,7 +35,7 @@ export function formatTable(
     .join("");
 }
 
-/** One row: as many lines as its longest wrapped cell, then what stands below it. */
+/** One row: the lines of its wrapped cells, then the columns below it. */
 function linesOf(
   row: readonly string[],
   { widths, below }: Layout,
@@ -68,7 +68,7 @@ function fitCell(cell: string, width: number): string[] {
   return wrap(cell, width).map((line) => cutMiddle(line, width));
 }
 
-/** The last resort of a terminal too narrow for the table: a row never runs into the next line. */
+/** Last resort on a very narrow terminal: a row never wraps. */
 function cutLine(line: string, columns: number): string {
   if (widthOf(line) <= columns) return line;
   return `${Bun.sliceAnsi(line, 0, columns - 1)}…`;
@@ -88,9 +88,8 @@ export function formatLabels(pairs: readonly (readonly [string, string])[], styl
 }
 
 /**
- * Text as it may reach a terminal. What nodes report about themselves is not ours: an escape
- * sequence in a hostname or a process name must not drive the operator's screen. A field that a
- * control plane of another age left out is empty, and does not hide the others.
+ * Text without control characters: an escape sequence in a reported hostname must not reach the
+ * terminal. A field missing from another version's answer is empty.
  */
 export function plain(text: string | null | undefined): string {
   return oneLine(String(text ?? ""));
@@ -112,7 +111,7 @@ const COLOR: Readonly<Record<string, string>> = {
   Unknown: "2",
 };
 
-/** Colours the words that mean something, wherever they stand alone. */
+/** Colours a cell that is exactly one of these words. */
 function paintWord(text: string, cell: string): string {
   const color = Object.hasOwn(COLOR, cell) ? COLOR[cell] : undefined;
   return color === undefined ? text : `\x1b[${color}m${text}\x1b[0m`;

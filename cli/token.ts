@@ -1,7 +1,6 @@
 /**
- * Where the command line finds its token, in the order of "Auth on day one" in the decisions: what
- * was named comes first, and the control plane's own admin token is used only for a server on this
- * very machine that nobody named otherwise, so that it never travels.
+ * Finds the token: flag or environment, token file, then the control plane's own admin token, which
+ * is used only for an unnamed server on this machine, so that it never leaves it.
  *
  * Adapter: reads token files.
  */
@@ -12,10 +11,10 @@ import { type Failure, usage } from "./failure.ts";
 import { stateDefault, stateGiven } from "./state-folder.ts";
 import type { World } from "./world.ts";
 
-/** `from` says where the token came from, in words; both are `null` if there is none. */
+/** `from` names the source; both are `null` if there is no token. */
 export type Token = { ok: true; token: string | null; from: string | null };
 
-/** `isOwn` = the server is on this machine, so the administrator's token does not leave it. */
+/** `isOwn` = the server is on this machine. */
 export function readToken(world: World, flags: Flags, isOwn: boolean): Token | Failure {
   const given = flags.text("token");
   if (given !== null && given !== "") {
@@ -40,7 +39,7 @@ export function readToken(world: World, flags: Flags, isOwn: boolean): Token | F
   return { ok: true, token: null, from: null };
 }
 
-/** A token travels in a header: a line break or a space in it can only be a mistake. */
+/** The token is sent in a header, which must not hold white space. */
 function soundToken(text: string, from: string): Token | Failure {
   const token = text.trim();
   if (token === "") return usage(`${from}: the token is empty`);

@@ -1,8 +1,7 @@
 /**
- * Whom the command line believes to be its control plane: the system's authorities, those of a
- * file, or the one whose fingerprint was given. A pinned authority is asked of the server itself,
- * over a connection that proves nothing, and counts only if it is the very one; no token goes out
- * before that.
+ * Decides which server certificates to trust: those of the system's CAs, of a CA file, or of the CA
+ * with the given fingerprint. That CA is fetched from the server over an unverified connection and
+ * used only if its fingerprint matches; no token is sent before.
  *
  * Adapter: network, files.
  */
@@ -13,15 +12,15 @@ import { unreachable } from "./answer.ts";
 import { EXIT, failure, type Failure, usage } from "./failure.ts";
 import type { Flags } from "./flag.ts";
 
-/** What `fetch` takes; PEM. */
+/** Options of `fetch`; PEM. */
 export type Tls = { ca?: string; cert?: string; key?: string; rejectUnauthorized?: boolean };
 
-/** Resolves with what each request needs; asked once, and kept for the command. */
+/** Resolves to the options of each request; fetched once. */
 export type Trust = { ok: true; tls(timeoutMs: number): Promise<Tls | null | Failure> };
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** `authority` = PEM file that is trusted where no flag names another. */
+/** `authority` = PEM file to trust if no flag names another. */
 export function openTrust(
   flags: Flags,
   address: Address,
@@ -86,13 +85,13 @@ async function fetchAuthority(
     const blocks = (await response.text()).match(BLOCK) ?? [];
     const found = blocks.find((pem) => fingerprintOf(pem) === `sha256:${hex}`);
     if (found !== undefined) return found;
-    return refused(`${url} shows another authority than --ca-fingerprint names`);
+    return refused(`${url} has a different CA than --ca-fingerprint`);
   } catch (error) {
     return unreachable(url, error, timeoutMs);
   }
 }
 
-/** `sha256:<hex>` of a certificate; empty for what is none. */
+/** `sha256:<hex>` of a certificate; empty if it is invalid. */
 export function fingerprintOf(pem: string): string {
   try {
     const { raw } = new X509Certificate(pem);

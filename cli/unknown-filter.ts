@@ -1,6 +1,6 @@
 /**
- * Filters that name nothing. An empty list about a pool, region or label that does not exist reads
- * as good news, so a list that comes out empty asks once more what exists, and says the nearest.
+ * Detects filters that match nothing that exists. An empty list for a misspelt pool, region or
+ * label would read as good news, so an empty list fails with the nearest existing name.
  */
 import type { InstanceView, NodeView, PoolView } from "../schema/api.ts";
 import type { Client } from "./client.ts";
@@ -10,7 +10,7 @@ import { nodePath, suggest } from "./lookup.ts";
 
 export type Filter = "pool" | "node" | "provider" | "region" | "zone" | "label";
 
-/** Asked when a filtered list is empty; `null` = every filter names something that exists. */
+/** For an empty filtered list; `null` = every filter value exists. */
 export async function unknownFilter(
   client: Client,
   flags: Flags,
@@ -33,7 +33,7 @@ function valuesOf(flags: Flags, filter: Filter): string[] {
   return flags.texts("label").flatMap((text) => text.split(","));
 }
 
-/** Whether a node has it: exact in a fleet of any size, where a page of names is not. */
+/** True if a node has it; exact in a fleet of any size, unlike a page of names. */
 async function isUsed(client: Client, filter: Filter, given: string): Promise<boolean> {
   if (filter === "node") return (await client.get<NodeView>(nodePath(given), ["node_id"])).ok;
   const query = { [filter]: given, limit: "1" };
@@ -41,7 +41,7 @@ async function isUsed(client: Client, filter: Filter, given: string): Promise<bo
   return answer.ok && answer.value.nodes.length > 0;
 }
 
-/** Names to choose the nearest from; `null` if they cannot be known. */
+/** Candidates for the nearest name; `null` if they cannot be read. */
 async function namesOf(client: Client, filter: Filter): Promise<string[] | null> {
   const nodes = await client.get<{ nodes: NodeView[] }>("/nodes", ["nodes"], { limit: "1000" });
   if (!nodes.ok) return null;
@@ -55,7 +55,7 @@ async function namesOf(client: Client, filter: Filter): Promise<string[] | null>
     );
     return [...new Set([...named, ...used])];
   }
-  // A region without a node of ours still exists if a pool names it or an instance runs there.
+  // A region without a node exists if a pool names it or an instance runs there.
   const config = await client.get<object>("/config", []);
   const instances = await client.get<{ instances: InstanceView[] }>("/instances", ["instances"]);
   if (!config.ok || !instances.ok) return null;
@@ -71,7 +71,7 @@ function ofNode(node: NodeView, filter: Filter): string[] {
   return pairsOf(node.metadata.labels);
 }
 
-/** Every region, zone or label of the configuration, wherever it stands in it. */
+/** Every region, zone or label anywhere in the configuration. */
 function configured(value: unknown, filter: "region" | "zone" | "label"): string[] {
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, under]: [string, unknown]) => {

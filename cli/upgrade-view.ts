@@ -1,23 +1,23 @@
 /**
- * An upgrade of agents as a person reads it: one line for the whole, one for each node. Pure.
+ * Formats an upgrade of agents: a summary line and one row for each node. Pure.
  */
 import type { UpgradeNodeView, UpgradeView } from "../schema/upgrade.ts";
 import { formatAge } from "./age.ts";
 import { plain, formatTable, type Style } from "./table.ts";
 
-/** Whether nothing more will come of it by itself, as far as one may wait for it. */
+/** True if the upgrade will not proceed by itself. */
 export function isUpgradeOver({ upgrade }: UpgradeView): boolean {
   if (upgrade === null) return true;
   if (upgrade.state === "running") return false;
-  // One that a person stopped leaves everybody where they are.
+  // Stopped without rollback: no node changes any more.
   if (upgrade.state !== "stopped" || !upgrade.rollback) return true;
   const isAny = (...states: string[]) => upgrade.nodes.some(({ state }) => states.includes(state));
-  // A rollback that its own share has not come back from goes no further by itself.
+  // A rollback with stranded nodes does not continue by itself.
   if (isAny("stranded") && !isAny("told", "checking", "returning")) return true;
   return !isAny("told", "checking", "upgraded", "failed", "returning");
 }
 
-/** Whether all that is left is to wait for nodes that are cordoned, drained or repaired. */
+/** True if only cordoned, draining or repairing nodes are left. */
 export function isOnlyWaiting({ upgrade }: UpgradeView): boolean {
   const busy = ["told", "checking", "next"];
   return upgrade !== null && !upgrade.nodes.some(({ state }) => busy.includes(state));

@@ -1,6 +1,6 @@
 /**
- * What freeze and hold share. The reason is mandatory, because it tells the operator on call why
- * the fleet is paused. The duration is checked here, before the request.
+ * Flags of freeze and hold. The reason is mandatory: it tells the operator on call why the fleet is
+ * paused.
  */
 import type { HoldView } from "../schema/api.ts";
 import { formatTime } from "./age.ts";
@@ -12,7 +12,7 @@ export const WHY = textFlag("reason", "WHY", "reason, shown to other operators (
 
 export const FOR = textFlag("for", "DURATION", "duration, for example 2h");
 
-/** The body of the request, or what is missing. `command` is the command's name. */
+/** The body of the request. `command` is the command's name. */
 export function readVeto(
   flags: Flags,
   command: string,

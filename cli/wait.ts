@@ -1,18 +1,14 @@
 /**
- * `--wait`: looks at a level again and again until it is reached, is out of reach, or time is up.
+ * `--wait`: polls until the goal is reached, is out of reach, or the time is up.
  */
 import { EXIT, type Failure } from "./failure.ts";
 import type { World } from "./world.ts";
 
 export type Look = "reached" | "lost" | "open";
 
-/** A person watches: a second is soon enough, and costs the server nothing. */
 const EVERY_MS = 1_000;
 
-/**
- * `late` if `waitMs` passed. A server that cannot be reached for a moment is asked again: it may be
- * restarting, and the goal is a level, not an answer.
- */
+/** `late` if `waitMs` passed. An unreachable server is polled again: it may be restarting. */
 export async function waitFor(
   world: World,
   waitMs: number,

@@ -11,7 +11,7 @@ import { humanText, isForMachines, show, type Shown } from "./show.ts";
 import { plain } from "./table.ts";
 import { cutMiddle } from "./wrap.ts";
 
-/** The one declaration by which `run.ts` knows a command that can be watched. */
+/** `run.ts` recognises a command that can be watched by this object. */
 export const WATCH_FLAG: Flag = {
   name: "watch",
   short: "w",
@@ -48,13 +48,13 @@ export async function watch(
   }
 }
 
-/** A terminal may change its size while it is watched. */
+/** The terminal may be resized. */
 function liveStyle({ world, style }: Context): Context["style"] {
   if (style.columns === null || world.screen === undefined) return style;
   return { ...style, columns: world.screen.size().columns };
 }
 
-/** Draws an answer, or the reason why there is none at present. */
+/** Draws an answer, or the failure of the last request. */
 type Draw = (shown: readonly Shown[] | null, failed: Failure | null) => Promise<void>;
 
 function onScreen(context: Context): Draw {
@@ -84,7 +84,7 @@ function emptyOf({ empty }: Shown): string {
   return empty === undefined ? "" : `${empty}\n`;
 }
 
-/** Ages and heartbeats move with every look, and are no news. */
+/** Ages change with every answer, and do not make a line new. */
 const AGE = /\b\d+[smhd] ago\b/g;
 
 function inLines(context: Context): Draw {

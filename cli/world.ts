@@ -1,6 +1,5 @@
 /**
- * What the command line needs from the world around it, as one port: the arguments, the
- * terminal, the clock, and who runs it. `main.ts` gives the real one.
+ * The port of the command line: arguments, terminal, clock and user. `main.ts` has the real one.
  */
 export type World = {
   /** The name that the program was started under, without folders. */
@@ -12,18 +11,18 @@ export type World = {
   out(text: string): void;
   /** Everything that is not data, whole lines. */
   err(text: string): void;
-  /** About standard output: whether a person looks at it, and how wide it is in characters. */
+  /** Standard output is a terminal, `columns` wide. */
   tty: boolean;
   columns: number;
-  /** The terminal as a whole, where standard output is one. */
+  /** The whole terminal, if standard output is one. */
   screen?: {
     size(): { columns: number; rows: number };
-    /** Puts these lines in the place of everything that it shows. */
+    /** Replaces the screen by these lines. */
     draw(lines: readonly string[]): void;
   };
-  /** The last line of standard error, where that is a terminal: `null` wipes it. */
+  /** The last line of standard error, if that is a terminal; `null` clears it. */
   bar?: { columns(): number; draw(line: string | null): void };
-  /** Asks on the terminal; `null` if there is none to ask on. */
+  /** Asks on the terminal; `null` without one. */
   ask(question: string): string | null;
   wallMs(): number;
   monoMs(): number;
@@ -31,6 +30,6 @@ export type World = {
   home: string;
   /** True for the superuser, whose state lies under /var/lib. */
   root: boolean;
-  /** Says that the process goes on when nobody can take what it prints any more. */
+  /** Keeps the process alive when its output is closed. */
   outlast?(): void;
 };

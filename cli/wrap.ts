@@ -1,9 +1,9 @@
 /**
- * Text in a given width: sentences are broken between words, names are cut in the middle, since
- * they differ at their ends. Pure.
+ * Fits text to a width: sentences are wrapped, names are cut in the middle, since they differ at
+ * their ends. Pure.
  */
 
-/** Lines of at most `width`; a word that is longer keeps a line of its own. */
+/** Lines of at most `width`; a longer word gets a line of its own. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
@@ -22,12 +22,12 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** What a line begins with before its text: indentation, a label, the time of an event. */
+/** Start of a line before its text: indentation, a label, the time of an event. */
 const LEAD = /^ *(?:\d{4}-\d\d-\d\dT[\d:.]+Z +|[A-Z][\w$/ -]{0,24}: +)?/;
 const LEAD_MAX = 24;
 const INDENT = 2;
 
-/** The same text with every line that is too wide continued below its own beginning. */
+/** Folds lines that are too wide, with the continuation indented. */
 export function foldLines(text: string, columns: number): string {
   return text
     .split("\n")
@@ -45,10 +45,10 @@ function foldLine(line: string, columns: number): string {
   return [`${lead}${first}`, ...more.map((part) => " ".repeat(gap) + part)].join("\n");
 }
 
-/** Characters looked at for one column: of a long text the middle is never tried. */
+/** Characters examined for one column; the middle of a long text is skipped. */
 const CHARS_A_COLUMN = 8;
 
-/** `gpu-node-us-east-1-0042` → `gpu-n…-0042`; a width of 1 has room for nothing else. */
+/** `gpu-node-us-east-1-0042` → `gpu-n…-0042`. */
 export function cutMiddle(text: string, width: number): string {
   if (Bun.stringWidth(text) <= width) return text;
   const chars = [...text];

@@ -1,7 +1,7 @@
 /**
- * The template `agent`: the binary, its settings, its unit, running and enabled. The binary's
- * checksum comes over SSH, so it does not matter who carries the file; a pushed one is found in its
- * place and not downloaded. Run again, it changes what differs and restarts only then.
+ * The template `agent`: installs the binary, its settings and its unit, and enables it. The
+ * checksum comes over SSH, so the download need not be trusted; a pushed binary is not downloaded.
+ * A repeated run changes only what differs, and restarts the agent only then.
  */
 import unit from "../../systemd/navarch-node.service" with { type: "text" };
 
@@ -37,8 +37,8 @@ chmod 755 "$t"
 mv -f "$t" "$bin"
 echo "$bin installed"`;
 
-// systemd reads the file, not a shell (systemd.exec(5), EnvironmentFile=): a value that it could
-// read in another way is refused where the agent needs it, left out where it finds out by itself.
+// systemd parses the file (systemd.exec(5), EnvironmentFile=). A value that it would change is
+// refused if the agent needs it, and left out if the agent can find it.
 const SETTINGS = `set -eu
 etc=/etc/navarch-node
 mkdir -p -m 755 "$etc"

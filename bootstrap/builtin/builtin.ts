@@ -1,6 +1,6 @@
 /**
- * The setup commands that come with the product, for pools that need nothing of their own. They are
- * ordinary templates: a person can print one, copy it into the configuration and change it.
+ * The built-in setup commands: ordinary templates, which a user can print, copy into the
+ * configuration and change.
  */
 import { nearest } from "../../schema/nearest.ts";
 import { AGENT_COMMANDS } from "./agent.ts";
@@ -19,7 +19,7 @@ export type BuiltinName = keyof typeof BUILTINS;
 
 export const BUILTIN_NAMES = Object.keys(BUILTINS) as BuiltinName[];
 
-/** The commands of a name, or a sentence that says which names there are. */
+/** The commands of a built-in template; an unknown name gives an error with the valid ones. */
 export function builtinCommands(
   name: string,
 ): { ok: true; commands: readonly string[] } | { ok: false; error: string } {

@@ -1,9 +1,8 @@
 /**
  * The template `kubernetes-join`: a machine with containerd, kubelet and kubeadm becomes a node of
- * the cluster. The control plane makes a token for this one set-up; it goes into a file that only
- * root reads and that is gone afterwards, because on kubeadm's command line every user of the
- * machine could read it. The cluster's key is pinned by its hash, so nobody in between can hand out
- * another cluster. The file's form, v1beta4, is that of kubeadm 1.31 and newer.
+ * the cluster. The control plane makes a token for this setup; it is kept in a temporary file of
+ * root, because every user could read it on kubeadm's command line. The hash of the cluster's key
+ * prevents interception. The file's form, v1beta4, is that of kubeadm 1.31 and newer.
  */
 
 const CHECK = `set -eu

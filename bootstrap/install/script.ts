@@ -1,13 +1,13 @@
 /**
- * The installer as a control plane serves it: `install.sh` with three lines filled in, so that a
- * machine needs nothing but its address. The values stand inside single quotes of a shell script
- * that runs as root; whatever could end a quote is refused here, not escaped. Pure.
+ * Formats the installer that a control plane serves: `install.sh` with three lines filled in. The
+ * values are in single quotes of a script that runs as root, so a value that could end a quote is
+ * refused, not escaped. Pure.
  */
 import unit from "../../systemd/navarch-node.service" with { type: "text" };
 import text from "./install.sh" with { type: "text" };
 
 export type InstallerValues = {
-  /** URL of the control plane, without a path; `null` = the person has to name it. */
+  /** URL of the control plane, without a path; `null` = the user must pass it. */
   server: string | null;
   /** The release key: SPKI, base64, one line. */
   key: string;
@@ -16,7 +16,7 @@ export type InstallerValues = {
 };
 
 export const INSTALLER: string = text;
-/** The unit that the installer puts on a machine, where no release folder brings one. */
+/** The unit for machines whose release folder has none. */
 export const NODE_UNIT: string = unit;
 
 /** Scheme, then a name, an IPv4 address or an IPv6 address in brackets, then a port. */
@@ -30,7 +30,7 @@ export function isInstallerServer(server: string): boolean {
   return SERVER.test(server);
 }
 
-/** Throws if a value has another form or the script lacks one of its three lines: both are bugs. */
+/** Throws on a bug: a value of another form, or a script without one of its three lines. */
 export function formatInstaller(values: InstallerValues, script: string = INSTALLER): string {
   const { server, key, sums } = values;
   const filled: [string, string, boolean][] = [

@@ -1,7 +1,6 @@
 /**
- * Runs a pool's commands one after the other and stops at the first that fails. What an earlier
- * attempt finished is not run again. A command that is late, or that nobody waits for any more, is
- * ended on the machine with everything it started.
+ * Runs a pool's commands in order and stops at the first failure. Commands that an earlier attempt
+ * finished are skipped. A late or cancelled command is ended on the machine with all its processes.
  */
 import { ABORTED, type Answer, good, sentenceOf } from "./end.ts";
 import { collect, endOf, fencedLine, isStale, type Machine } from "./machine.ts";
@@ -14,7 +13,7 @@ const STOP_MS = 10_000;
 
 export type Running = {
   machine: Machine;
-  /** Where this list's marks are. */
+  /** Folder of this list's marks. */
   folder: string;
   interpreter: string;
   commandMs: number;
@@ -53,7 +52,7 @@ async function runCommand(
   const stdin = Buffer.from(command.script);
   const args = [folder, command.mark, interpreter, String(stdin.length)];
   const line = fencedLine(machine, RUN, args);
-  // Only the end of stderr can hold the word that tells a refusal from a command's own failure.
+  // The end of stderr shows whether the fence refused, or the command itself failed.
   let stderrEnd = "";
   const answer = await machine.shell.exec(line, {
     timeoutMs: commandMs,
@@ -81,7 +80,7 @@ async function runCommand(
   return end;
 }
 
-/** Over a channel of its own; what it answers is to be added to an error. */
+/** Uses another channel; the answer is added to an error. */
 async function stopCommand(machine: Machine): Promise<string> {
   const line = fencedLine(machine, STOP, []);
   const said = await collect(machine.shell, line, { timeoutMs: STOP_MS });

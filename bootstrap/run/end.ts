@@ -1,13 +1,13 @@
 /**
- * How a stage of a bootstrap ends: with what the next stage needs, or with the end of the attempt.
- * Ends are values, handed up; nothing is thrown for what a machine or a network may do.
+ * The result of a stage of a bootstrap: input of the next stage, or the end of the attempt.
+ * Failures of the machine and the network are values, never exceptions.
  */
 import type { FailureCause } from "./job.ts";
 
 export type End =
   | { kind: "failed"; cause: FailureCause; retry: "later" | "never"; error: string }
   | { kind: "stale"; error: string }
-  /** By the signal; its reason says which. */
+  /** By the signal, whose reason tells why. */
   | { kind: "aborted" };
 
 export type Failure = { ok: false; end: End };
@@ -33,7 +33,7 @@ export function stale(error: string): Failure {
 
 export const ABORTED: Failure = { ok: false, end: { kind: "aborted" } };
 
-/** The sentence of an end, for the step in which it happened. */
+/** The message of an end. */
 export function sentenceOf(end: End): string {
   return end.kind === "aborted" ? "stopped by the control plane" : end.error;
 }

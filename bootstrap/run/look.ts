@@ -9,7 +9,7 @@ import type { Arch, Candidate, Job } from "./job.ts";
 import { collect, endOf, lastLineOf, type Machine } from "./machine.ts";
 import { ADDRESS, CLAIM, LOOK, programLine } from "./script.ts";
 
-/** For each of our own short programs; a claim may have to wait for processes to end. */
+/** Limit of each of our programs; a claim may wait for processes to end. */
 const PROGRAM_MS = 30_000;
 
 export type Sight = {
@@ -84,7 +84,7 @@ export function decideSudo(job: Pick<Job, "become" | "user">, sight: Sight): Ans
   return refused("no_sudo", `${what} (${hint})`);
 }
 
-/** Without root the marks lie with the user: `become: never` is for pools that need no root. */
+/** Without root (`become: never`) the marks are in the user's home. */
 export function markDirectoryOf(job: Job, sight: Sight, sudo: boolean): string {
   if (sudo || sight.isRoot) return job.markDirectory;
   return `${sight.home.replace(/\/$/, "")}/.local/state/navarch-bootstrap`;
@@ -121,7 +121,7 @@ export async function claim(
   return good({ fence, done: new Set(done) });
 }
 
-/** The address of the control plane for the node: the first that answers from there. */
+/** The first address of the control plane that answers from the machine. */
 export async function findAddress(
   shell: Shell,
   job: Job,
@@ -151,12 +151,12 @@ export async function findAddress(
     ([, index, why]) => `${baseAt(urls, index)} does not answer from the machine: ${why}`,
   );
   const explicit = candidates.some((candidate) => candidate.kind === "url");
-  // A network that is not up yet recovers; a missing address does not.
+  // An unreachable address may recover; a missing one does not.
   if (explicit) return failed("address", `${pool}${tried.join("; ")}`);
   return refused("address", `${cannotTell} (${tried.join("; ")})`);
 }
 
-/** Addresses that mean the machine itself, or none. */
+/** Loopback and wildcard addresses. */
 const OWN = /^(?:localhost|127\.|0\.0\.0\.0$|\[::1?\]$)/;
 
 function urlsOf(candidate: Candidate, address: string, sight: Sight): URL[] {
@@ -167,7 +167,7 @@ function urlsOf(candidate: Candidate, address: string, sight: Sight): URL[] {
       : `${candidate.scheme}://${bracketed}:${candidate.port}`;
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol)) return [];
-  // A machine that is reached over loopback is this one: fake and docker providers, and tests.
+  // A machine at a loopback address is this one: fake provider and tests.
   const here = /^(?:localhost$|127\.|::1$)/.test(address);
   return OWN.test(url.hostname) && !here ? [] : [url];
 }

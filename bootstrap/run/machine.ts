@@ -1,6 +1,6 @@
 /**
- * The machine at the other end of a connection, once it is known what it is: runs our programs on
- * it as root and turns what may happen to them into the ends of an attempt.
+ * An inspected machine at the other end of a connection: runs our programs as root and turns their
+ * failures into ends of the attempt.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { ExecAnswer, ExecOptions, Shell, StreamName } from "../shell.ts";
@@ -14,7 +14,7 @@ const TEXT_BYTES_MAX = 64 * 1_024;
 
 export type Collected = { answer: ExecAnswer; stdout: string; stderr: string };
 
-/** Runs a command line and keeps what it said, up to 64 KiB a stream. */
+/** Runs a command line and keeps up to 64 KiB of each output. */
 export async function collect(
   shell: Shell,
   line: string,
@@ -45,7 +45,7 @@ export type Machine = {
   fence: string;
 };
 
-/** The command line of a program that takes the instance's directory and the fence first. */
+/** The command line of a program whose first arguments are the instance's directory and fence. */
 export function fencedLine(machine: Machine, program: string, args: readonly string[]): string {
   return programLine(machine.sudo, program, [machine.directory, machine.fence, ...args]);
 }
@@ -60,7 +60,7 @@ export function isStale(machine: Machine, answer: ExecAnswer, stderr: string): b
 export const STALE_SENTENCE =
   "the machine follows a newer epoch or attempt: this control plane is not in charge any more";
 
-/** What an answer other than a clean exit means; `null` for exit code 0. `what` begins it. */
+/** The end that an answer means; `null` for exit code 0. `what` begins the message. */
 export function endOf(
   answer: ExecAnswer,
   what: string,

@@ -1,29 +1,27 @@
 /**
- * Keeps secrets and control characters out of what is stored and later printed on a terminal. Works
- * on bytes, so that a secret is found wherever chunks and kept pieces were cut, and hides a text
- * that ends inside a secret. What it cannot find is a secret in an encoding that it does not know
- * (base64 of a longer text, say): commands are told not to print them.
+ * Removes secrets and control characters from output that is stored and printed. Works on bytes, so
+ * that a secret is found across cuts, and hides a secret that the end of the text cuts off. Cannot
+ * find a secret in an unknown encoding (base64 of a longer text): commands must not print those.
  */
 
-/** Shorter texts would hide half of the output; real tokens are far longer. */
+/** Shorter texts would match half of the output; real tokens are longer. */
 const SECRET_MIN = 4;
 /** Longer secrets (keys, certificates) are hidden in pieces, which bounds what is kept at a cut. */
 const PIECE = /[^]{1,512}/gu;
 const COVER = "***";
 
 /**
- * The product's own tokens by their look: admin's, person's, join token, node's credential. Of most
- * of them a control plane keeps a hash alone, and a machine may well show one that another fleet
- * made. At the very end of a text a beginning is enough, for the rest may be on its way.
+ * Tokens of the product by their form (admin, person, join, node), since the control plane stores
+ * only hashes of most. At the end of a text a prefix matches: the rest may follow.
  */
 const TOKEN = /(?<![A-Za-z0-9])nv[ajnt]\.(?:[A-Za-z0-9_.-]{16,252}|[A-Za-z0-9_.-]{0,15}$)/g;
-/** A node's: prefix, an id of 128 characters in base64, a number, 256 bits in base64. */
+/** A node's token: prefix, id of 128 characters in base64, number, 256 bits in base64. */
 const TOKEN_BYTES_MAX = 256;
 
 export type Mask = {
-  /** Bytes that must be known on each side of a cut for every secret across it to be found. */
+  /** Bytes needed on each side of a cut to find every secret across it. */
   readonly contextBytes: number;
-  /** `bytes[from, to)` as clean text; a secret that only reaches into it is hidden too. */
+  /** `bytes[from, to)` as clean text; a secret that overlaps it is hidden too. */
   cover(bytes: Buffer, from: number, to: number): string;
   text(text: string): string;
 };
@@ -44,7 +42,7 @@ export function createMask(secrets: readonly string[]): Mask {
   };
   const cover = (bytes: Buffer, from: number, to: number): string => {
     const clean = cleanText(once(bytes, from, to));
-    // Removing an escape sequence can join the halves of a secret that was printed around it.
+    // Removing an escape sequence can join two halves of a secret.
     const again = Buffer.from(clean);
     return once(again, 0, again.length);
   };
@@ -55,7 +53,7 @@ export function createMask(secrets: readonly string[]): Mask {
   return { contextBytes, cover, text };
 }
 
-/** A secret as it may appear: whole or line by line, bare, in a URL, in JSON, in shell quotes. */
+/** Forms of a secret: whole or by line, bare, in a URL, in JSON, in shell quotes. */
 function formsOf(secret: string): string[] {
   const lines = secret.split(/\r?\n/).map((line) => line.trim());
   const shell = (line: string): string => line.replaceAll("'", "'\\''");
@@ -71,7 +69,7 @@ function encode(text: string): string {
 
 type Span = [start: number, end: number];
 
-/** Where secrets lie, in order and without overlap; also one that is cut off by the end. */
+/** Ranges of secrets, in order, without overlap; the end of the text may cut the last. */
 function spansOf(bytes: Buffer, needles: readonly Buffer[]): Span[] {
   const found: Span[] = [];
   // One character a byte, so that places in the text are places in the bytes.
@@ -95,7 +93,7 @@ function spansOf(bytes: Buffer, needles: readonly Buffer[]): Span[] {
   return merged;
 }
 
-/** How much of the beginning of `needle` the bytes end with. */
+/** Length of the longest prefix of `needle` that ends the bytes. */
 function cutLength(bytes: Buffer, needle: Buffer): number {
   const most = Math.min(needle.length - 1, bytes.length);
   for (let length = most; length >= SECRET_MIN; length--) {
@@ -114,7 +112,7 @@ const SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\
 const CONTROL =
   /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
-/** Text that does nothing to a terminal but appear; a bare carriage return breaks the line. */
+/** Text without effect on a terminal; a bare carriage return becomes a line break. */
 export function cleanText(text: string): string {
   return text.replace(SEQUENCE, "").replace(/\r\n?/g, "\n").replace(CONTROL, "\ufffd");
 }

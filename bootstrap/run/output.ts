@@ -1,7 +1,6 @@
 /**
- * What a step said on one stream, in bounded memory whatever comes: its first and its last 32 KiB,
- * and how much lay between. A little more than that is kept on both sides of each cut, so that a
- * secret across a cut is still found and hidden.
+ * Keeps the output of one stream in bounded memory: the first and the last 32 KiB, and the size of
+ * what was left out. A little more is kept at each cut, so that a secret across it is still hidden.
  */
 import type { Output } from "../../schema/bootstrap.ts";
 import type { Mask } from "./mask.ts";
@@ -47,7 +46,7 @@ export class OutputBuffer {
     this.#total += chunk.length;
   }
 
-  /** What there is by now; costs a pass over the kept bytes. */
+  /** The text so far; costs a pass over the kept bytes. */
   read(): Output {
     if (this.#ring === null || this.#head === null) return NO_OUTPUT;
     const first = this.#head.subarray(0, this.#total);

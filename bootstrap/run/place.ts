@@ -1,7 +1,6 @@
 /**
- * Puts two files on a machine: the node's credential, and the agent that matches this control
- * plane. Both come on standard input, are written under a temporary name, checked there, and take
- * their name only when they are whole.
+ * Places the node's credential and the matching agent on a machine. Each file comes on standard
+ * input, is written under a temporary name, checked, and renamed when complete.
  */
 import { type Answer, failed, good, refused, sentenceOf } from "./end.ts";
 import type { AgentBinary, Compression, Job, Ports } from "./job.ts";
@@ -12,7 +11,7 @@ import { HAVE, PLACE, PUSH } from "./script.ts";
 
 const PLACE_MS = 30_000;
 
-/** The node's secret for root alone, CA and release key for all, and what the agent shows. */
+/** The node's secret (root only), CA and release key (all), and the client certificate. */
 export async function placeFiles(
   machine: Machine,
   job: Job,
@@ -62,7 +61,7 @@ async function placeFile(
   return end ?? good(null);
 }
 
-/** What the far side runs to read each form, its own tools permitting; the first one wins. */
+/** Decompressors by preference; the machine's first available one is used. */
 const FORMS: readonly { compress: Compression; tool: string | null; reader: string[] }[] = [
   { compress: "zstd", tool: "zstd", reader: ["zstd", "-dcq"] },
   { compress: "gzip", tool: "gzip", reader: ["gzip", "-dc"] },
@@ -115,7 +114,7 @@ async function push(
   if (have.answer.kind === "exited" && have.answer.code === 0) return good("had");
   const form = FORMS.find(({ tool }) => tool === null || sight.tools.has(tool));
   if (form === undefined) throw new Error("cat is always there");
-  // A file that cannot be read ends the input early, and the far side refuses what arrived.
+  // An unreadable file ends the input early, and the machine refuses the incomplete file.
   let unreadable: string | null = null;
   const stdin = guard(ports.openBinary(path, form.compress), (message) => {
     unreadable = message;

@@ -1,7 +1,6 @@
 /**
- * Gets a connection to a machine that may still be booting: a try, a pause of up to five seconds,
- * the next try, until one is accepted or the time is up. What only time can fix is tried again; a
- * foreign host key and an unusable private key end it at once.
+ * Connects to a machine that may still be booting: retries with pauses of up to five seconds until
+ * the deadline. A wrong host key and an unusable private key end it at once.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { ConnectAnswer, Shell } from "../shell.ts";
@@ -87,7 +86,7 @@ function targetOf({ address, port, user, privateKey, hostKey }: Job) {
   return { host: address, port, user, privateKey, hostKey };
 }
 
-/** False if the signal came first. */
+/** Resolves to false if the signal came first. */
 export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve(false);

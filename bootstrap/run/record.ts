@@ -1,7 +1,6 @@
 /**
- * The document of one attempt while it is made. A step's begin and end are handed on before the run
- * goes on; what streams in between is handed on at most four times a second, and never twice at the
- * same time. Every text in it has gone through the mask.
+ * Records one attempt while it runs. The start and end of a step are recorded before the run
+ * continues; output in between at most four times a second, one call at a time. All text is masked.
  */
 import type { BootstrapAttempt, Output, StepKind } from "../../schema/bootstrap.ts";
 import type { StreamName } from "../shell.ts";
@@ -9,21 +8,21 @@ import type { Job, Ports } from "./job.ts";
 import type { Mask } from "./mask.ts";
 import { OutputBuffer } from "./output.ts";
 
-/** Slow enough for a store that fifty bootstraps share, fast enough for a person who follows. */
+/** Slow enough for a store shared by fifty bootstraps, fast enough to follow. */
 const STREAM_MS = 250;
-/** A rendered command is for reading; the whole template is in the configuration. */
+/** Longer commands are cut; the configuration has the whole template. */
 const COMMAND_CHARS_MAX = 16_384;
 const ERROR_CHARS_MAX = 2_000;
 
 /** One step while it runs. */
 export type OpenStep = {
-  /** Takes what it says; cheap, whatever comes. */
+  /** Takes output; cheap. */
   push(stream: StreamName, chunk: Uint8Array): void;
-  /** Its last words, for an error message: the last non-empty line of stderr, else of stdout. */
+  /** The last non-empty line of stderr, else of stdout, for an error message. */
   lastLine(): string;
-  /** Changes what is said about it without ending it, as when a connection is tried again. */
+  /** Replaces the step's message without ending it, as when a connection is retried. */
   say(error: string): void;
-  /** Ends it; resolves when that is recorded. */
+  /** Ends the step; resolves when that is recorded. */
   end(end: StepEnd): Promise<void>;
 };
 
@@ -38,7 +37,7 @@ type Entry = {
   exitCode: number | null;
   skipped: boolean;
   error: string | null;
-  /** Buffers while it runs; at its end they are read for the last time and let go. */
+  /** Buffers of the running step; released at its end. */
   streams: { open: true; buffers: Buffers } | { open: false; outputs: Outputs };
 };
 type Buffers = Record<StreamName, OutputBuffer>;
@@ -96,7 +95,7 @@ export class AttemptRecord {
     await this.flush();
     return {
       push: (stream, chunk) => {
-        // A stream that still speaks after the end of its step is not heard.
+        // Output after the end of the step is ignored.
         if (!entry.streams.open) return;
         buffers[stream].push(chunk);
         this.#touch();
@@ -119,7 +118,7 @@ export class AttemptRecord {
     await this.flush();
   }
 
-  /** Ends the attempt; steps that are open end with it. */
+  /** Ends the attempt and its open steps. */
   async close(state: BootstrapAttempt["state"], error: string | null): Promise<void> {
     const endedAt = this.#ports.clock.wallMs();
     for (const entry of this.#entries) entry.endedAt ??= endedAt;
@@ -127,14 +126,14 @@ export class AttemptRecord {
     await this.flush();
   }
 
-  /** Hands the document on now, after the one that is under way. */
+  /** Records the document after the call in progress. */
   flush(): Promise<void> {
     this.stop();
     this.#writing = this.#writing.then(async () => this.#ports.record(this.document()));
     return this.#writing;
   }
 
-  /** No document follows that was not asked for. */
+  /** Cancels the pending record. */
   stop(): void {
     this.#cancelStream?.();
     this.#cancelStream = null;

@@ -1,6 +1,6 @@
 /**
- * A pool's commands with the values of one machine: the text that is sent, its environment, and the
- * name of the folder in which the machine keeps its marks. Pure.
+ * Renders a pool's commands with the values of one machine: text, environment, and the name of the
+ * folder with the machine's marks. Pure.
  */
 import { createHash } from "node:crypto";
 import { parseTemplate } from "../template/parse.ts";
@@ -20,7 +20,7 @@ const NAMES = Object.keys(TEMPLATE_VARIABLES) as TemplateVariable[];
  */
 const FLEETING: readonly TemplateVariable[] = ["KubernetesJoinToken"];
 
-/** The job's values, completed with what is known only now; `address` is `null` if not probed. */
+/** The job's values with those known only at run time; `address` is `null` if not probed. */
 export function completeValues(job: Job, arch: Arch, address: string | null): Values {
   const controlPlane = address ?? job.values.ControlPlane;
   const agent = job.agent[arch];
@@ -35,13 +35,12 @@ export function completeValues(job: Job, arch: Arch, address: string | null): Va
 }
 
 export type Command = {
-  /** As the configuration names it: `setup_commands[2]`. */
+  /** Its name in the configuration: `setup_commands[2]`. */
   name: string;
   /** The mark's name: `02`. */
   mark: string;
-  /** For people. */
   text: string;
-  /** What the machine runs: the environment in one line, then the text. */
+  /** The environment in one line, then the text. */
   script: string;
 };
 
@@ -62,14 +61,11 @@ export function renderCommands(job: Job, values: Values): Answer<Command[]> {
   return good(commands);
 }
 
-/**
- * The same values for scripts that avoid templates; and where the agent is, if it was pushed: the
- * commands run only if it is there and its sum was right.
- */
+/** The values as environment, and the path of a pushed agent, which was verified. */
 function formatEnvironment(values: Values, pushedTo: string | null): string {
   const words = NAMES.map((name) => {
     const value = values[name] ?? "";
-    // An assignment is one word; empty quotes are not needed behind the equals sign.
+    // An empty assignment needs no quotes.
     return `${variableEnv(name)}=${quoteShell(value)}`;
   });
   const pushed = pushedTo === null ? "" : ` NAVARCH_AGENT_FILE=${quoteShell(pushedTo)}`;
@@ -77,12 +73,12 @@ function formatEnvironment(values: Values, pushedTo: string | null): string {
 }
 
 /**
- * These values change when the control plane is upgraded during a set-up. Commands that do not
- * fetch the agent themselves are not run a second time for that.
+ * Values that change with an upgrade of the control plane: commands that do not fetch the agent are
+ * not repeated for them.
  */
 const OF_RELEASE: readonly TemplateVariable[] = ["AgentURL", "AgentSHA256"];
 
-/** Digest of all that the commands depend on: others start without marks. */
+/** Digest of the commands' inputs: a change starts without marks. */
 export function folderOf(job: Job, values: Values): string {
   const isNamed = (name: TemplateVariable): boolean =>
     job.commands.some((one) => one.includes(`.${name}`) || one.includes(variableEnv(name)));

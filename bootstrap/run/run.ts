@@ -1,8 +1,7 @@
 /**
- * Turns one bare machine into a node: connect, inspect, claim, install credential and agent, run
- * the pool's commands. It decides nothing about the fleet: it follows the job, records each step
- * before its effect, and returns the outcome. Run again after a crash at any point, it continues at
- * the machine's own marks.
+ * Sets up one machine as a node: connects, inspects, claims, installs credential and agent, runs
+ * the pool's commands. Records each step before its effect. After a crash, another run continues at
+ * the machine's marks.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Shell } from "../shell.ts";
@@ -23,7 +22,7 @@ import {
   renderCommands,
 } from "./render.ts";
 
-/** Ends with an outcome whatever machine and network do; rejects only if recording fails. */
+/** Resolves to an outcome for every failure of machine and network; rejects if recording fails. */
 export async function runBootstrap(job: Job, ports: Ports, signal: AbortSignal): Promise<Outcome> {
   const secrets = [job.credential?.value, job.values.KubernetesJoinToken, ...ports.masks];
   const mask = createMask(secrets.filter((secret) => secret !== undefined));
@@ -75,7 +74,7 @@ type Prepared = {
   address: string | null;
 };
 
-/** The step `probe`: everything that is read before anything is changed, and the claim. */
+/** The step `probe`: inspects the machine, then claims it. */
 async function prepare(
   shell: Shell,
   job: Job,
@@ -89,7 +88,6 @@ async function prepare(
   return answer;
 }
 
-/** Shown with the step. */
 function formatFindings({ machine, sight, address, commands, done }: Prepared, job: Job): string {
   const root = machine.sudo ? "root through sudo" : sight.isRoot ? "root" : "not root";
   const dial = address ?? job.values.ControlPlane ?? "nothing";

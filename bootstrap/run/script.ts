@@ -1,27 +1,26 @@
 /**
- * What runs on the machine on our behalf: small POSIX shell programs, constant but for their
- * arguments, which are never secret (they show in `ps`); what is secret or long comes on standard
- * input, with its length as an argument, so that half of it is never taken for all of it.
+ * The POSIX shell programs that run on the machine. Arguments are never secret (`ps` shows them);
+ * secret or long input comes on standard input with its length as an argument, so that a part is
+ * never taken for the whole.
  *
  * How staleness is bounded (law 5). The machine keeps one fence an instance: `epoch attempt uuid`,
  * the uuid recreated by every claim. A claim with an older (epoch, attempt) is refused; a claim
  * that is let through writes its fence first and ends every command on record second. A command
  * goes on record first and compares the fence second, and only then becomes the pool's command. So
- * whichever comes first, a run that is not in charge any more starts nothing after a newer claim,
- * and what it had started is dead before the newer run begins. Two claims at the same instant are
- * put in order by flock(1); on a machine without it they could overwrite each other within the few
- * milliseconds between two lines of CLAIM.
+ * an outdated run starts nothing after a newer claim, and its commands are dead before the newer
+ * run begins. flock(1) orders simultaneous claims; without it they could overwrite each other
+ * within the few milliseconds between two lines of CLAIM.
  *
- * What is written goes through cat(1), which names the reason if it cannot be: a full disk is "I/O
- * error" to dash.
+ * Files are written with cat(1), which names the reason of a failure: dash reports a full disk as
+ * "I/O error".
  *
  * Arguments common to all: `$1` the instance's directory, `$2` the fence.
  */
 import { quoteShell } from "../template/quote.ts";
 
-/** Printed with the fence's uuid when a program finds that it is not in charge any more. */
+/** Printed with the fence's uuid if the fence is outdated. */
 export const STALE_WORD = "navarch-stale";
-/** The exit code that goes with it; a setup command may use it too, hence the word. */
+/** Exit code of an outdated fence; a setup command may use it too, hence the word above. */
 export const STALE_CODE = 125;
 
 const SAME_FENCE = `
@@ -29,7 +28,7 @@ fenced() { [ "$(cat "$1/fence" 2>/dev/null)" = "$2" ]; }
 stale() { echo "${STALE_WORD} \${1##* }" >&2; exit ${STALE_CODE}; }
 `;
 
-// A pid alone may be another process by now; with its start time and the boot it cannot
+// A pid may be reused; a pid with its start time and the boot is unique
 // (proc_pid_stat(5): field 22; the name in field 2 may hold blanks and brackets, hence `##*) `).
 const STARTED = `
 started() {
@@ -70,7 +69,7 @@ end() {
 }
 `;
 
-/** Prints what the machine is, as `key=value` lines. Runs as the user who logged in. */
+/** Prints facts about the machine as `key=value` lines. Runs as the login user. */
 export const LOOK = `
 echo "kernel=$(uname -s)"
 echo "arch=$(uname -m)"
@@ -145,7 +144,7 @@ exec "$5" "$4"
  * `$3` folder, `$4` name, `$5` interpreter, `$6` bytes on standard input: the command's text. Ends
  * as the command does. The mark is written only after success, whole or not at all; it is not
  * synced: a power cut within the kernel's write-back time can keep a mark and lose what it stands
- * for, which shows as an agent that never speaks, and the attempt after that starts afresh.
+ * for, which shows as an agent that never reports, and the next attempt starts afresh.
  */
 export const RUN = `
 set -u
@@ -170,7 +169,7 @@ fenced "$1" "$2" || stale "$2"
 echo 0 | cat >"$d/$4.tmp" && mv -f "$d/$4.tmp" "$d/$4.done"
 `;
 
-/** Ends the command of this fence and closes the fence, so that none of it can begin any more. */
+/** Ends the command of this fence and closes the fence, so that no further one starts. */
 export const STOP = `
 set -u
 umask 077
@@ -198,7 +197,7 @@ fenced "$1" "$2" || stale "$2"
 chmod "$4" "$t" && mv -f "$t" "$3"
 `;
 
-/** `$3` path, `$4` SHA-256. Exit 0 if that very file is there already. */
+/** `$3` path, `$4` SHA-256. Exit 0 if the file exists with this sum. */
 export const HAVE = `
 [ -x "$3" ] || exit 1
 s=$(sha256sum <"$3") || exit 1
@@ -236,10 +235,9 @@ chmod 755 "$t" && mv -f "$t" "$path"
 
 /**
  * Triples of URL, host and port. Prints `ok N` for the first that answers, else `no N why` for
- * each. Certificates are not checked: nothing is told to the other side, and what is asked is only
- * whether a node can reach it. Five seconds each: an address that needs longer is none to build on.
- * One that asks for a client's certificate has answered, and the agent will have one. (OpenSSL
- * names the alert, GnuTLS only its consequence.)
+ * each. Certificates are not checked: this is a test of reachability, and nothing is sent. The
+ * limit is five seconds each. A server that requires a client certificate counts as reachable: the
+ * agent has one. (OpenSSL names the alert, GnuTLS only its consequence.)
  */
 export const ADDRESS = `
 asks() {
@@ -277,10 +275,7 @@ done
 exit 1
 `;
 
-/**
- * The command line that runs one of these programs, as root through sudo if asked for. The login
- * shell must be a POSIX one for the quoting, as those of cloud images are.
- */
+/** The command line of a program, with sudo if asked for. The login shell must be POSIX. */
 export function programLine(sudo: boolean, program: string, args: readonly string[]): string {
   const words = ["/bin/sh", "-c", program.trim(), "navarch", ...args];
   const line = words.map((word) => (word === "" ? "''" : quoteShell(word))).join(" ");

@@ -1,7 +1,7 @@
 /**
- * A file as a stream of compressed bytes, for a machine that has no way to the internet. Many
- * machines are set up at once and get the same file, so it is packed once, while the first of them
- * is sent it, and the packed form is kept in memory until nobody has wanted it for a while.
+ * Streams a file compressed, for machines without internet access. Many machines get the same file
+ * at once, so it is compressed once, during the first transfer, and kept in memory until unused for
+ * a while.
  *
  * Adapter: reads the agent's binary, a timer.
  */
@@ -12,7 +12,7 @@ import { constants, createGzip, createZstdCompress } from "node:zlib";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Compression } from "../run/job.ts";
 
-/** Fast levels: halving the time of a push over a slow link is worth it, a tenth more is not. */
+/** Fast level: it halves the transfer time; a higher one saves little more. */
 const GZIP_LEVEL = 1;
 const ZSTD_LEVEL = 1;
 const READ_BYTES = 256 * 1_024;
@@ -22,7 +22,7 @@ const KEEP_MS = 30_000;
 
 const packs = new Map<string, Pack>();
 
-/** Throws while it is read if the file cannot be, or has changed since it was packed. */
+/** Throws while read if the file is unreadable or changed since it was compressed. */
 export async function* openBinary(
   path: string,
   compress: Compression,
@@ -34,7 +34,7 @@ export async function* openBinary(
   yield* pack.read();
 }
 
-/** The packed bytes of one file as far as they are made, for any number of readers. */
+/** The compressed bytes of one file so far, for any number of readers. */
 class Pack {
   readonly #chunks: Uint8Array[] = [];
   readonly #drop: () => void;
@@ -74,7 +74,7 @@ class Pack {
       this.#end = "whole";
     } catch (error) {
       this.#end = { error };
-      // Whoever comes next tries again.
+      // The next reader retries.
       this.#drop();
     }
     this.#wake();
@@ -94,7 +94,7 @@ class Pack {
 function packed(path: string, compress: Compression): AsyncIterable<Uint8Array> {
   const file = createReadStream(path, { highWaterMark: READ_BYTES });
   const packer = createPacker(compress);
-  // The callback is only there so that an error travels to the reader and nowhere else.
+  // The callback keeps an error from being thrown: the reader gets it.
   return packer === null ? file : pipeline(file, packer, () => undefined);
 }
 

@@ -11,7 +11,7 @@ type Signature =
   | "rsa-sha2-512"
   | "rsa-sha2-256";
 
-/** What the type of a pinned key lets the server sign with (RFC 8332 for RSA). */
+/** Signature algorithms of each key type (RFC 8332 for RSA). */
 const SIGNATURES: Readonly<Record<string, readonly Signature[]>> = {
   "ssh-ed25519": ["ssh-ed25519"],
   "ecdsa-sha2-nistp256": ["ecdsa-sha2-nistp256"],
@@ -20,7 +20,7 @@ const SIGNATURES: Readonly<Record<string, readonly Signature[]>> = {
   "ssh-rsa": ["rsa-sha2-512", "rsa-sha2-256"],
 };
 
-/** `ssh-ed25519`, or `null` if these are no key's bytes. */
+/** `ssh-ed25519`; `null` for invalid bytes. */
 export function keyType(key: Uint8Array): string | null {
   const bytes = Buffer.from(key);
   if (bytes.length < 4) return null;
@@ -41,9 +41,8 @@ export function isPinned(pinned: readonly string[], offered: Uint8Array): boolea
 }
 
 /**
- * Signature algorithms to ask for, those of the pinned keys first: a server has keys of several
- * types, and one that is asked for another than the pinned one would look like a changed key. The
- * others follow, so that a server that has lost the pinned key still shows what it has instead.
+ * Signature algorithms to offer, those of the pinned keys first: a server with several key types
+ * must show the pinned one. The others follow, so that a server without it shows its new key.
  */
 export function signatureOrder(pinned: readonly string[]): Signature[] {
   const types = pinned.map((text) => keyType(Buffer.from(text, "base64")));

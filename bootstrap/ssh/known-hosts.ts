@@ -1,7 +1,7 @@
 /**
- * A known_hosts file as the list of keys that one host may show (sshd(8), "SSH_KNOWN_HOSTS FILE
- * FORMAT"): plain and hashed names, patterns, negation, ports, revoked keys. Lines for certificate
- * authorities are left out: host certificates are not checked here, so they prove nothing.
+ * Reads the keys of one host from a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"):
+ * plain and hashed names, patterns, negation, ports, revoked keys. `@cert-authority` lines are
+ * ignored: host certificates are not supported.
  *
  * Adapter: reads one file.
  */
@@ -80,7 +80,7 @@ function matchesHashed(entry: string, name: string): boolean {
   return expected.length === actual.length && timingSafeEqual(expected, actual);
 }
 
-/** `*` and `?`, in linear time whatever the pattern: only the last star is ever gone back to. */
+/** Matches `*` and `?` without exponential backtracking: only the last star is retried. */
 function matchesGlob(pattern: string, name: string): boolean {
   let [at, place, star, resume] = [0, 0, -1, 0];
   while (place < name.length) {

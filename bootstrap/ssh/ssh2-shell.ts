@@ -1,7 +1,7 @@
 /**
- * An open ssh2 connection as a shell. Every call on it ends: with the command, at its deadline, by
- * its signal, or with the connection. Input is read only as fast as the peer takes it, output is
- * handed on and not kept.
+ * The shell port on an open ssh2 connection. Every call ends: with the command, at its deadline, by
+ * its signal, or with the connection. Input is read as fast as the peer takes it; output is not
+ * kept.
  *
  * Adapter: timers and an SSH connection.
  */
@@ -14,9 +14,9 @@ import type { ExecAnswer, ExecOptions, Shell, StreamName } from "../shell.ts";
  */
 const LINGER_MS = 1_000;
 const LINGER_PERIODS_MAX = 10;
-/** A timer of a longer time fires at once (HTML, "timers": a signed 32-bit number). */
+/** A longer timer fires at once (HTML, "timers": a signed 32-bit number). */
 const TIMER_MS_MAX = 2 ** 31 - 1;
-/** One write of a long input: bounds what lies in this process for each connection. */
+/** Size of one write of a long input: bounds the memory of a connection. */
 const WRITE_BYTES = 64 * 1_024;
 
 export class Ssh2Shell implements Shell {
@@ -133,7 +133,7 @@ async function feed(
       if (!channel.write(chunk)) await drained(channel);
     }
   } catch {
-    // The source failed: the far side sees an input that ends early, and says so.
+    // The source failed: the machine reports that its input ended early.
   }
   if (!isEnded() && channel.writable) channel.end();
 }
@@ -167,7 +167,7 @@ function drained(channel: ClientChannel): Promise<void> {
 
 function closeChannel(channel: ClientChannel): void {
   try {
-    // What is still on its way is dropped, or a full window would keep the channel open.
+    // Drop remaining output: a full window would keep the channel open.
     channel.resume();
     channel.stderr.resume();
     channel.close();

@@ -1,7 +1,6 @@
 /**
- * The shell port over ssh2. Only public keys are used to log in, host keys are always checked as
- * the request says, and a peer that has gone silent is given up after about 15 s. No agent, no
- * `~/.ssh/config`: what is not in the request does not exist.
+ * The shell port over ssh2. Logs in with public keys only, always checks the host key as requested,
+ * and gives up a silent peer after about 15 s. Uses no SSH agent and no `~/.ssh/config`.
  *
  * Adapter: TCP sockets and timers.
  */
@@ -12,7 +11,7 @@ import type { Connect, ConnectAnswer, ConnectRequest, HostKeyCheck, SshTarget } 
 import { isPinned, formatKey, signatureOrder } from "./host-key.ts";
 import { Ssh2Shell } from "./ssh2-shell.ts";
 
-/** A question every 5 s, given up at the third without an answer: silence shows within 15–20 s. */
+/** A keep-alive every 5 s; the third without an answer ends the connection (15–20 s). */
 const KEEPALIVE_MS = 5_000;
 const KEEPALIVE_MISSES_MAX = 2;
 
@@ -117,7 +116,7 @@ function openTunnel(client: Client, request: ConnectRequest): Promise<Duplex | s
 type Opened =
   { kind: "open"; client: Client; hostKey: string } | Exclude<ConnectAnswer, { kind: "ok" }>;
 
-/** One handshake; a client that did not come up is gone when this answers. */
+/** One handshake; a failed client is destroyed when this resolves. */
 function openClient(
   target: SshTarget,
   { timeoutMs, signal }: Pick<ConnectRequest, "timeoutMs" | "signal">,
@@ -176,7 +175,7 @@ function configOf(target: SshTarget, timeoutMs: number, sock: Duplex | null): Co
     ...(sock === null ? { host, port } : { sock: sock as NonNullable<ConnectConfig["sock"]> }),
     username: user,
     privateKey,
-    // A little later than our own timer, whose message says more.
+    // Later than our own timer, whose message is better.
     readyTimeout: timeoutMs + 1_000,
     keepaliveInterval: KEEPALIVE_MS,
     keepaliveCountMax: KEEPALIVE_MISSES_MAX,

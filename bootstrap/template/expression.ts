@@ -1,6 +1,6 @@
 /**
- * The words of one action → an expression. Every name is checked against the variables here, so
- * that a misspelled one is found when the configuration is loaded and not on a running node.
+ * Parses the words of one action into an expression. Checks every name against the variables, so
+ * that a misspelled one is found when the configuration is loaded.
  */
 import { nearest } from "../../schema/nearest.ts";
 import { type Call, type Expression, TemplateFault } from "./template.ts";
@@ -25,7 +25,7 @@ export type Scope = {
   inRange: boolean;
 };
 
-/** Reads all of `words` as one expression; `offset` is where to complain if there are none. */
+/** Parses all of `words` as one expression; `offset` locates the error if there are none. */
 export function parseExpression(words: readonly Word[], offset: number, scope: Scope): Expression {
   const cursor = { words, at: 0, depth: 0, offset, scope };
   const value = parseCommand(cursor);

@@ -1,5 +1,5 @@
 /**
- * Whether a pool's commands join their machine to the cluster, told by what they make use of. Pure.
+ * Decides from their variables whether a pool's commands join their machine to a cluster. Pure.
  */
 import { TEMPLATE_VARIABLES, type TemplateVariable, variableEnv } from "./variable.ts";
 

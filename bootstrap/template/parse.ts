@@ -1,6 +1,6 @@
 /**
- * Parses a setup command's template completely: what parses here prints without fault on any
- * values. Errors name line, column and, for a misspelled variable, the nearest one.
+ * Parses a setup command's template completely: a parsed template prints with any values. Errors
+ * name line, column and, for a misspelled variable, the nearest one.
  */
 import { parseExpression, type Scope, wordText } from "./expression.ts";
 import { type Part, TemplateFault, type TemplateAnswer } from "./template.ts";
@@ -16,7 +16,7 @@ type Block = {
   offset: number;
   owner: Part & { kind: "if" | "range" };
   elseSeen: boolean;
-  /** An `else if` opens one more `if` that the same `end` closes. */
+  /** An `else if` opens another `if` that the same `end` closes. */
   chained: boolean;
 };
 

@@ -1,6 +1,6 @@
 /**
  * Prints a parsed template with values. Every value that comes from outside the template is quoted
- * for a POSIX shell; what the template's author wrote, also as `printf` format, stays as written.
+ * for a POSIX shell; the template's own text, `printf` formats included, stays as written.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import { quoteShell } from "./quote.ts";

@@ -1,6 +1,6 @@
 /**
  * The shape of a parsed setup command: text, and actions in a small subset of Go's template
- * language. Nothing in it can loop without end or reach outside the values it is given.
+ * language. It cannot loop without end or read anything but its values.
  */
 
 /** A position in the template text, both numbers from 1. */

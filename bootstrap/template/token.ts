@@ -1,6 +1,6 @@
 /**
- * Template text → literal stretches and actions, and the words inside one action. Offsets are kept
- * so that every fault can say its line and column.
+ * Splits a template into literal text and actions, and an action into words. Offsets are kept for
+ * the line and column of errors.
  */
 import { type At, TemplateFault } from "./template.ts";
 
@@ -24,7 +24,7 @@ export function lineOf(text: string, offset: number): At {
   return { line: before.length, col: (before.at(-1) ?? "").length + 1 };
 }
 
-/** Cuts a template at its actions; comments vanish, trim markers have done their work. */
+/** Splits a template at its actions; removes comments and applies trim markers. */
 export function cutPieces(text: string): Piece[] {
   const pieces: Piece[] = [];
   let at = 0;

@@ -21,10 +21,10 @@ export const TEMPLATE_VARIABLES = {
   IPAddress: "text",
   /** Path of the node's credential on the node, never its value. */
   TokenFile: "text",
-  /** Where and what the matching agent is. */
+  /** URL and checksum of the matching agent. */
   AgentURL: "text",
   AgentSHA256: "text",
-  /** Joining the cluster; the token is short-lived and good for one pool. */
+  /** For joining the cluster; the token is short-lived and valid for one pool. */
   KubernetesServer: "text",
   KubernetesJoinToken: "text",
   KubernetesCAHash: "text",

@@ -1,11 +1,12 @@
 /**
- * `navarch audit`: who did what, and who was turned away.
+ * `navarch audit`: lists changes and refused requests, with their author.
  */
 import type { AuditView } from "../../schema/audit.ts";
 import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
 import { usage } from "../failure.ts";
-import { readSpan, switchFlag, textFlag } from "../flag.ts";
+import { switchFlag, textFlag } from "../flag.ts";
+import { getSince } from "../lookup.ts";
 import { formatTable, type Style } from "../table.ts";
 
 const LIMIT_DEFAULT = "100";
@@ -25,21 +26,17 @@ export const audit: Command = {
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {
-    const { flags, world } = context;
+    const { flags } = context;
     const limit = flags.text("limit") ?? LIMIT_DEFAULT;
     if (!/^[1-9]\d{0,3}$/.test(limit)) {
       return usage(`--limit: expected a whole number from 1, found "${limit}"`);
     }
-    const given = flags.text("since");
-    let since: string | null = given;
-    if (given !== null && Number.isNaN(Date.parse(given))) {
-      const span = readSpan("since", given);
-      if (!span.ok) return span;
-      since = new Date(world.wallMs() - span.ms).toISOString();
-    }
+    const from = flags.text("since");
+    const since = from === null ? null : await getSince(client, "since", from);
+    if (since?.ok === false) return since;
     const answer = await client.get<{ audit: AuditView[] }>("/audit", ["audit"], {
       limit,
-      since,
+      since: since?.at ?? null,
       by: flags.text("by"),
       refused: flags.on("refused") ? "true" : null,
     });

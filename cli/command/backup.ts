@@ -1,6 +1,6 @@
 /**
- * `navarch backup`: one file with the embedded database and the fleet's identity, taken while the
- * control plane runs, or from its folder. Whoever has the file can speak for every node.
+ * `navarch backup`: saves the embedded database and the fleet's identity to one file, from a
+ * running control plane or from its folder. The file's owner can authenticate as any node.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { textFlag } from "../flag.ts";
 import { openProgress } from "../progress.ts";
 import { plain } from "../table.ts";
 
-/** How every SQLite file begins (SQLite's file format, 1.3.1). */
+/** First bytes of an SQLite file (file format, 1.3.1). */
 const DATABASE = { magic: "SQLite format 3\0", name: "database" };
 
 export const backup: Command = {
@@ -49,7 +49,7 @@ export const backup: Command = {
       const file = join(state, "navarch.db");
       const identity = readIdentity(state);
       if (!existsSync(file) || identity === null) {
-        return failure(EXIT.notFound, "not_found", `${state} holds no database of a control plane`);
+        return failure(EXIT.notFound, "not_found", `${state} has no database of a control plane`);
       }
       try {
         await writeBackup(file, out, identity);

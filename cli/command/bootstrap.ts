@@ -14,7 +14,6 @@ import { switchFlag, textFlag } from "../flag.ts";
 import { HOST_FLAGS } from "../host-flag.ts";
 import { suggestNode } from "../lookup.ts";
 
-/** Wrapped to the width of the text. */
 const VARIABLES = Object.keys(TEMPLATE_VARIABLES)
   .join(", ")
   .replace(/(.{1,94})(?: |$)/g, "$1\n")

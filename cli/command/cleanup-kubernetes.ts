@@ -1,12 +1,13 @@
 /**
- * `navarch cleanup kubernetes`: takes off a cluster's Nodes what an uninstalled control plane left
- * there. It speaks to the API server itself, with the kubeconfig of whoever runs it.
+ * `navarch cleanup kubernetes`: removes the marks of an uninstalled control plane from a cluster's
+ * Nodes. Connects to the API server itself, with the user's kubeconfig.
  */
 import type { NodePorts } from "../../reconciler/kubernetes/node-call.ts";
 import { VERSION } from "../../schema/version.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, type Failure, failure, usage } from "../failure.ts";
 import { switchFlag, textFlag } from "../flag.ts";
+import { NO_TERMINAL } from "../order.ts";
 import { show } from "../show.ts";
 import type { World } from "../world.ts";
 
@@ -34,7 +35,7 @@ export const cleanupKubernetes: Command = {
     try {
       return await clear(context, ports);
     } finally {
-      // An open connection would keep the process.
+      // An open connection keeps the process alive.
       ports.api.close();
     }
   },
@@ -51,13 +52,13 @@ async function clear(context: Context, ports: NodePorts): Promise<number | Failu
   const fleets = new Set(listed.nodes.flatMap(({ fleet }) => (fleet === null ? [] : [fleet])));
   if (wanted === null && fleets.size > 1) {
     const named = [...fleets].sort().join(", ");
-    return usage(`several installs are at work in this cluster (${named}): name one by --fleet`);
+    return usage(`Nodes have marks of several fleets (${named}): choose one with --fleet ID`);
   }
   const nodes = listed.nodes.filter(({ fleet }) => wanted === null || fleet === wanted);
   const isDry = flags.on("dry-run");
   if (!isDry && nodes.length > 0 && !flags.on("yes")) {
-    const said = world.ask(`Take the marks of Navarch off ${nodes.length} Nodes? [y/N]`);
-    if (said === null) return usage("cleanup kubernetes asks before it changes Nodes: give --yes");
+    const said = world.ask(`Remove the marks of Navarch from ${nodes.length} Nodes? [y/N]`);
+    if (said === null) return usage(NO_TERMINAL);
     if (!/^y(es)?$/i.test(said.trim())) {
       return failure(EXIT.refused, "refused", "nothing was changed");
     }
@@ -72,7 +73,7 @@ async function clear(context: Context, ports: NodePorts): Promise<number | Failu
   const word = isDry ? "would be cleared" : "cleared";
   const human = (): string =>
     rows.length === 0
-      ? "Nothing of Navarch is on the Nodes of this cluster.\n"
+      ? "No Node of this cluster has marks of Navarch.\n"
       : rows.map(({ name, problem }) => `${name}: ${problem ?? word}\n`).join("");
   await show(context, { data: rows, names: rows.map(({ name }) => name), human });
   return rows.some(({ problem }) => problem !== null) ? EXIT.failed : EXIT.done;
@@ -89,8 +90,12 @@ async function open(
   const { openClient } = await import("../../reconciler/kubernetes/client.ts");
   const opened = await openTransport({ enabled: true, kubeconfig, context }, world.env);
   if (opened.kind !== "ok") {
-    const why = opened.kind === "failed" ? opened.message : "no cluster is named here";
-    return usage(`${why}: give --kubeconfig FILE`);
+    const why = opened.kind === "failed" ? opened.message : "no cluster is configured";
+    // The message is about the configuration of a control plane.
+    const found = why
+      .replace(/^kubernetes\.\w+ is (true|set), but /, "")
+      .replace("kubernetes.kubeconfig", "--kubeconfig");
+    return usage(`${found} (pass --kubeconfig FILE)`);
   }
   const clock = REAL_CLOCK;
   const userAgent = `navarch/${VERSION}`;

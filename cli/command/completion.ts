@@ -1,5 +1,5 @@
 /**
- * `navarch completion`: the script with which a shell completes the words of this program.
+ * `navarch completion`: prints a completion script for a shell.
  */
 import type { Command } from "../command.ts";
 import { formatBash } from "../completion-bash.ts";
@@ -10,7 +10,7 @@ import { EXIT, unknownName } from "../failure.ts";
 
 export const SHELLS = { bash: formatBash, zsh: formatZsh, fish: formatFish } as const;
 
-/** Made from the list that it completes, and part of it; `commands` is read when it runs. */
+/** `commands` includes this command, so it is a function that is called when it runs. */
 export function completionOf(commands: () => readonly Command[]): Command {
   return {
     name: ["completion"],

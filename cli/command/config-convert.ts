@@ -1,6 +1,6 @@
 /**
- * `navarch config convert`: the same configuration in one of the two dialects, with every alias and
- * default resolved; what comes out reads back to what went in.
+ * `navarch config convert`: prints a configuration in one of the two formats, with every alias and
+ * default resolved. Reading the output gives the same configuration.
  */
 import type { Command } from "../command.ts";
 import { EXIT, unknownName } from "../failure.ts";

@@ -1,7 +1,6 @@
 /**
- * `navarch config init`: a configuration to begin with. The one without a provider speaks TLS under
- * an authority of its own, since plain http lets anyone on the way read every token; the one with
- * the fake cloud listens on this machine only.
+ * `navarch config init`: writes a first configuration. Without a provider it uses TLS with its own
+ * CA, since plain http exposes every token; with the fake cloud it listens on this machine only.
  *
  * Adapter: writes a file.
  */
@@ -36,7 +35,6 @@ server:
 #     health: { auto_replace: true }
 `;
 
-/** What the fake cloud needs to start on one machine, with every choice explained. */
 function fakeSample(pool: string): string {
   return `# Written by navarch config init --provider fake. After a change:
 # navarch config validate FILE
@@ -167,7 +165,7 @@ function sampleOf(provider: (typeof PROVIDERS)[number], pool: string): string {
   return provider === "fake" ? fakeSample(pool) : cloudSample(provider, pool);
 }
 
-/** Never over a file that is there: it may be the configuration of a fleet. */
+/** Never overwrites: the file may be the configuration of a fleet. */
 function writeNew({ world }: Context, out: string, text: string): number | Failure {
   try {
     writeFileSync(out, text, { flag: "wx" });

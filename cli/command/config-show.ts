@@ -1,6 +1,6 @@
 /**
- * `navarch config show`: the configuration in its one normal form, of files or of the control
- * plane; secrets are not shown.
+ * `navarch config show`: prints the normal form of configuration files or of the control plane's
+ * configuration, without secrets.
  */
 import * as v from "valibot";
 import { Config } from "../../schema/config.ts";
@@ -40,15 +40,14 @@ async function showFiles(context: Context): Promise<number | Failure> {
   return showConfig(context, JSON.parse(formatConfig(config)));
 }
 
-/**
- * In the keys of a configuration file, so that what is printed is one. People read YAML, the
- * language it was written in. `given` is the internal form, secrets hidden already.
- */
+const OTHER_VERSION = "note: the control plane has another version; its form is shown as it is\n";
+
+/** Prints `given` (the internal form, secrets hidden) as a configuration file: YAML by default. */
 async function showConfig(context: Context, given: unknown): Promise<number> {
   const { configFile } = await import("../../reconciler/config/convert.ts");
   const read = v.safeParse(Config, given);
-  // Of a control plane of another version; it is shown as it came.
-  if (!read.success) context.world.err("note: an unknown form of configuration, shown as it is\n");
+  // The control plane may have another version.
+  if (!read.success) context.world.err(OTHER_VERSION);
   const data = read.success ? configFile(read.output, "list") : given;
   const people = context.format === "table" || context.format === "wide";
   const format = people ? "yaml" : context.format;

@@ -1,6 +1,6 @@
 /**
- * `navarch config validate`: everything wrong with the configuration that some files make together,
- * found by the same function that a control plane starts with.
+ * `navarch config validate`: reports every problem of a configuration, with the checks of the
+ * control plane's own start.
  */
 import type { Command } from "../command.ts";
 import { switchFlag } from "../flag.ts";

@@ -1,5 +1,5 @@
 /**
- * `navarch control-plane`: reads its flags and starts the server, which is loaded only here.
+ * `navarch control-plane`: reads the flags, loads the server and starts it.
  */
 import type { Command } from "../command.ts";
 import { unknownName } from "../failure.ts";

@@ -1,6 +1,6 @@
 /**
- * `navarch doctor kubernetes`: whether the control plane sees its cluster, and each permission that
- * it lacks there, as the rule that would grant it.
+ * `navarch doctor kubernetes`: checks the control plane's access to its cluster, and lists missing
+ * permissions as the rules that grant them.
  */
 import type { KubernetesView, PermissionsView, RefusalCause } from "../../schema/api.ts";
 import type { Client } from "../client.ts";
@@ -15,7 +15,7 @@ const BIND =
   "is its ClusterRoleBinding there, with this account as its subject? " +
   "kubectl apply -f deploy/11-role.yaml (or helm upgrade)";
 
-/** By what refused; work may be placed on the Node until it passes. */
+/** Advice by cause; until the write succeeds, the scheduler may place work on the Node. */
 const PASS: Record<RefusalCause, string> = {
   permission: "work may still be placed there: grant the control plane's account this permission",
   admission:
@@ -64,7 +64,7 @@ async function examine(client: Client): Promise<Diagnosis[] | Failure> {
       : say("fail", "cluster", `${where}: ${view.dark}`, "see the log of the control plane"),
     ...examineNodes(view),
     ...view.alarms.map((alarm) => say("fail", "identity", alarm, UNTOUCHED)),
-    // A control plane of an older release does not say these.
+    // Older control planes do not send these.
     ...refusalsOf(view).map(({ message, cause }) =>
       say("fail", "cordon refused", message, PASS[cause]),
     ),
@@ -83,14 +83,14 @@ function refusalsOf({ refused, refusals }: KubernetesView): KubernetesView["refu
   return refusals ?? (refused ?? []).map((message) => ({ message, cause: "admission" }));
 }
 
-/** One row where the account may do nothing at all: then one thing is missing, its binding. */
+/** One row if every permission is missing: then the role binding is missing. */
 function examineRights(forbidden: string[], rights: PermissionsView | null): Diagnosis[] {
   const missing = rights?.missing ?? [];
   if (missing.length > 0 && missing.length === rights?.checked) {
     const who = rights.account ?? "the control plane's account";
     return [say("fail", "permissions", `${who} has no permission at all`, BIND)];
   }
-  // What is listed as missing was met as a refusal before.
+  // A refused request and a missing rule may be the same permission: list it once.
   const others = forbidden.filter((line) => !missing.some((rule) => line.includes(rule)));
   const rows = [
     ...others.map((line) => say("fail", "forbidden", line, GRANT)),
@@ -100,9 +100,9 @@ function examineRights(forbidden: string[], rights: PermissionsView | null): Dia
   return [say("ok", "permissions", "all that are needed are granted", null)];
 }
 
-/** Whether each machine that had a Node still has it: the others are paid and take no pod. */
+/** Machines without their Node object are billed but take no pods. */
 function examineNodes(view: KubernetesView): Diagnosis[] {
-  // A control plane of an older release says how many are there, and not of how many.
+  // Older control planes do not send `expected`.
   const expected = view.expected ?? view.matched;
   const counted = `${view.matched} of ${expected} nodes have a Node object`;
   if (view.matched >= expected) return [say("ok", "matched", counted, null)];

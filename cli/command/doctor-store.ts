@@ -1,6 +1,6 @@
 /**
- * `navarch doctor store`: stored rows that the control plane could not read and has set aside, with
- * the reason and what that means.
+ * `navarch doctor store`: lists stored rows that the control plane could not read, with the reason
+ * and what to do.
  */
 import type { QuarantineSource, QuarantineView } from "../../schema/quarantine.ts";
 import type { Command } from "../command.ts";
@@ -11,7 +11,7 @@ import { formatDiagnoses } from "./doctor.ts";
 
 const SHOW = "the text: GET /v1/store/quarantine?text=true (admin)";
 
-/** What to do about each kind of row; without an entry, nothing depends on it. */
+/** What to do, by kind of row; nothing depends on kinds without an entry. */
 const ADVICE: Partial<Record<QuarantineSource, string>> = {
   node: "see `navarch explain`: a held node is yours to uncordon or terminate",
   pool: "check the size of the pool, then `navarch pool resume`",

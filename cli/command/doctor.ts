@@ -1,5 +1,5 @@
 /**
- * `navarch doctor`: what is wrong between here and the control plane, and what to do about it.
+ * `navarch doctor`: checks the connection and the control plane, with advice for each problem.
  */
 import type { Command } from "../command.ts";
 import { diagnose } from "../diagnosis.ts";

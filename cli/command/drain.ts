@@ -1,5 +1,5 @@
 /**
- * `navarch drain`: work leaves a node; `--wait` follows until it has left.
+ * `navarch drain`: moves work off nodes; `--wait` waits until it is gone.
  */
 import { formatDuration } from "../../schema/duration.ts";
 import type { Client } from "../client.ts";
@@ -12,7 +12,7 @@ import { DRY_RUN, FORCE, IDS_MAX, orderAll, REASON } from "../order.ts";
 import { waitFor } from "../wait.ts";
 
 const DRAIN_DEFAULT_MS = 30 * 60_000;
-/** The control plane notices the deadline at its next look; a little later is still in time. */
+/** Time for the control plane to notice the deadline. */
 const SLACK_MS = 30_000;
 
 export const drain: Command = {

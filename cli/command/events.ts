@@ -1,20 +1,20 @@
 /**
- * `navarch events`: what happened, oldest first; `--follow` goes on with what happens.
+ * `navarch events`: lists events, oldest first; `--follow` prints new ones as they happen.
  */
 import type { EventView } from "../../schema/api.ts";
 import { formatTime } from "../age.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context, Outcome } from "../command.ts";
 import { type EventFilter, getAllEvents, getEvents } from "../events.ts";
-import { type Failure, usage } from "../failure.ts";
-import { type Flags, readSpan, textFlag } from "../flag.ts";
+import { type Flags, textFlag } from "../flag.ts";
+import { getSince } from "../lookup.ts";
 import { openPace } from "../pace.ts";
 import { show } from "../show.ts";
 import { plain, formatTable } from "../table.ts";
 import { unknownFilter } from "../unknown-filter.ts";
 
 const FOLLOW_MS = 1_000;
-/** Printing as they come, widths cannot be known beforehand; most kinds fit. */
+/** Fixed, since later events are unknown when the first is printed; most kinds fit. */
 const KIND_COLUMNS = 18;
 
 export const events: Command = {
@@ -34,12 +34,14 @@ export const events: Command = {
   reach: "online",
   async run(context, client) {
     const { flags } = context;
-    const since = await readSince(context, client);
-    if (!since.ok) return since;
+    // Following starts now by default.
+    const from = flags.text("since") ?? (isFollowed(flags) ? "0" : null);
+    const since = from === null ? null : await getSince(client, "since", from);
+    if (since?.ok === false) return since;
     const filter: EventFilter = {
       node: flags.text("node"),
       pool: flags.text("pool"),
-      since: since.at,
+      since: since?.at ?? null,
     };
     if (isFollowed(flags)) return follow(context, client, filter);
     const answer = await getAllEvents(client, filter);
@@ -62,32 +64,12 @@ function isFollowed(flags: Flags): boolean {
   return flags.on("follow") || flags.on("watch");
 }
 
-type Since = { ok: true; at: string | null };
-
-/**
- * A duration counts back from the server's own now, which the answer to any question tells.
- * Following starts now unless something else was asked for.
- */
-async function readSince({ flags }: Context, client: Client): Promise<Since | Failure> {
-  const text = flags.text("since") ?? (isFollowed(flags) ? "0" : null);
-  if (text === null) return { ok: true, at: null };
-  if (/^\d{4}-\d\d-\d\d/.test(text)) {
-    const at = Date.parse(text);
-    if (Number.isNaN(at)) return usage(`--since: "${text}" is not an RFC 3339 time`);
-    return { ok: true, at: new Date(at).toISOString() };
-  }
-  const span = readSpan("since", text);
-  if (!span.ok) return span;
-  const now = await client.get("/version", ["version"]);
-  return now.ok ? { ok: true, at: new Date(now.nowMs - span.ms).toISOString() } : now;
-}
-
 function cellsOf(event: EventView): string[] {
   const { at, kind, node_id: node, pool, actor, message } = event;
   return [formatTime(at), kind, node ?? "", pool ?? "", actor ?? "", message ?? ""];
 }
 
-/** Ends only by an interrupt, or by an answer that another question would not change. */
+/** Ends on an interrupt or a permanent error. */
 async function follow(
   context: Context,
   client: Client,
@@ -112,7 +94,7 @@ async function follow(
   }
 }
 
-/** One event as soon as it is known; JSON then has one object a line. */
+/** JSON has one object a line. */
 async function printOne(context: Context, event: EventView): Promise<void> {
   const format = context.format === "json" ? "jsonl" : context.format;
   await show(

@@ -1,5 +1,5 @@
 /**
- * `navarch explain`: why something is as it is, what happens next and when, and what is in the way.
+ * `navarch explain`: explains a state: its causes, what happens next and when, and what blocks it.
  */
 import type { ExplainView } from "../../schema/api.ts";
 import { formatAge, formatTime } from "../age.ts";
@@ -68,7 +68,6 @@ async function guess(client: Client, id: string): Promise<Answer<ExplainView> | 
 
 function formatExplain(view: ExplainView, nowMs: number): string {
   const at = formatTime(view.since);
-  // Apart from the state, whose last words have times of their own.
   const what = view.kind === "pool" ? "Size set" : "Phase since";
   const since = at === "" ? "" : `${what}: ${at} (${formatAge(view.since, nowMs)})\n`;
   const causes = (view.causes ?? []).map(

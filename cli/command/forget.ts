@@ -1,4 +1,4 @@
-/** `navarch forget`: removes the records of unmanaged machines and that are gone. */
+/** `navarch forget`: removes the records of unmanaged machines that are gone. */
 import type { Command } from "../command.ts";
 import { EXIT, type Failure } from "../failure.ts";
 import { getNode, nodePath } from "../lookup.ts";

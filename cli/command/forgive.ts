@@ -1,6 +1,6 @@
 /**
- * `navarch forgive GPU-UUID`: takes a GPU out of quarantine, because it was repaired.
- * Machines that carry it are no longer refused at their first check.
+ * `navarch forgive GPU-UUID`: removes a repaired GPU from quarantine, so that machines with it pass
+ * their first check again.
  */
 import type { Command } from "../command.ts";
 import { usage } from "../failure.ts";

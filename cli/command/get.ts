@@ -1,5 +1,5 @@
 /**
- * `navarch get`: everything about one node.
+ * `navarch get`: shows one node.
  */
 import type { Command } from "../command.ts";
 import { getNode } from "../lookup.ts";

@@ -1,12 +1,12 @@
 /**
- * `navarch help`: all commands, one of them, or the flags that all of them take.
+ * `navarch help`: prints all commands, one of them, or the global flags.
  */
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { findCommand } from "../find.ts";
 import { formatFlagsPage, formatGroup, formatHelp, formatOverview } from "../help.ts";
 
-/** Made from the list it explains, and part of it. */
+/** `commands` are all others; the help lists itself too. */
 export function helpOf(commands: readonly Command[]): Command {
   const help: Command = {
     name: ["help"],

@@ -1,5 +1,5 @@
 /**
- * `navarch instances`: what the clouds run for us, registered or not yet.
+ * `navarch instances`: lists instances at the providers, registered or not.
  */
 import type { InstanceView } from "../../schema/api.ts";
 import { formatSpan } from "../age.ts";
@@ -49,7 +49,7 @@ export const instances: Command = {
     if ((verb === "get") !== (id !== undefined)) {
       return usage(verb === "get" ? "instances get needs <id>" : `unexpected "${id}"`);
     }
-    // With a slash it is the folder that every command takes under this name.
+    // A value with a slash is the global `--state DIR`.
     const given = flags.texts("state").find((text) => !text.includes("/"));
     const state = given === undefined ? null : parseInstanceState(given);
     if (state?.ok === false) return state;
@@ -106,7 +106,7 @@ function cellsOf(one: InstanceView, nowMs: number): string[] {
   ];
 }
 
-/** How long its end has been waited for, and what that costs; nothing while it is to live. */
+/** Time since termination was requested, and the price; empty for other instances. */
 function formatBilled({ ending_since: since, price_per_hour: price }: InstanceView, nowMs: number) {
   if (since === null || since === undefined) return "";
   const cost = typeof price === "number" ? `$${price.toFixed(2)}/h` : "price not known";

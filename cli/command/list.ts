@@ -1,5 +1,5 @@
 /**
- * `navarch list`: the nodes, filtered, one row each.
+ * `navarch list`: lists nodes, with filters.
  */
 import type { NodeView } from "../../schema/api.ts";
 import type { Client, Query } from "../client.ts";
@@ -11,7 +11,7 @@ import { formatNodes, sortNodes } from "../node-view.ts";
 import { unknownFilter } from "../unknown-filter.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
-/** Rows asked for at a time. */
+/** Rows of one request. */
 const PAGE = 1_000;
 
 const FILTERS = ["pool", "provider", "region", "zone", "label"] as const;
@@ -100,7 +100,7 @@ function readFilter(flags: Flags): Filter | Failure {
 
 type Nodes = { ok: true; nodes: NodeView[]; nowMs: number };
 
-/** Follows the server's pages; a cursor that stands still ends it. */
+/** Reads all pages; a repeated cursor ends the list. */
 async function getNodes(client: Client, query: Query, limit: number): Promise<Nodes | Failure> {
   const nodes: NodeView[] = [];
   let cursor: string | null = null;
@@ -115,7 +115,7 @@ async function getNodes(client: Client, query: Query, limit: number): Promise<No
     if (!answer.ok) return answer;
     nodes.push(...answer.value.nodes);
     const given: unknown = answer.value.next;
-    // Anything else is no cursor, and would be a new one each time.
+    // An object would never equal the last cursor.
     const next = typeof given === "string" ? given : null;
     if (next === null || next === cursor || nodes.length >= limit) {
       return { ok: true, nodes: nodes.slice(0, limit), nowMs: answer.nowMs };

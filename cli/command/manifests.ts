@@ -1,6 +1,6 @@
 /**
- * `navarch manifests kubernetes`: the objects of `deploy/`, out of the binary itself, so that what
- * is installed and what runs are of one version.
+ * `navarch manifests kubernetes`: prints the objects of `deploy/`, which the binary holds, so that
+ * the manifests and the program have one version.
  */
 import { databaseDefault, renderManifests } from "../../deploy/render.ts";
 import type { Command } from "../command.ts";
@@ -8,7 +8,7 @@ import { EXIT, usage } from "../failure.ts";
 import { switchFlag, textFlag } from "../flag.ts";
 import { show } from "../show.ts";
 
-/** A label of DNS, as Kubernetes has it for namespaces (RFC 1123). */
+/** An RFC 1123 label, as Kubernetes requires for namespaces. */
 const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const TAG = /^\w[\w.-]{0,127}$/;
 const DATABASE = /^(libsql|https?|wss?):\/\/[^\s"'#]+$/;
@@ -55,7 +55,7 @@ export const manifestsKubernetes: Command = {
     const text = renderManifests({ namespace, imageTag, database });
     const { parseAllDocuments } = await import("yaml");
     const items = parseAllDocuments(text).map((document): unknown => document.toJS());
-    // YAML keeps its remarks, which tell a person what to change.
+    // The YAML text keeps its comments, which explain what to change.
     const format = context.format === "yaml" ? "table" : context.format;
     await show(
       { ...context, format },

@@ -1,6 +1,5 @@
 /**
- * `navarch plan`: what the reconciler would do now, and what it does not do and why. Nothing is
- * done.
+ * `navarch plan`: shows pending actions, and what each wait is for. Changes nothing.
  */
 import type { PlanView, SafetyView, WaitView } from "../../schema/api.ts";
 import type { WaitReason } from "../../schema/plan.ts";
@@ -23,7 +22,7 @@ export const plan: Command = {
     const answer = await client.get<PlanView>("/plan", ["actions", "waits"]);
     if (!answer.ok) return answer;
     const { value } = answer;
-    // Only people need to be told why all of it is as it is. An older server does not know.
+    // The reasons are for people; older servers do not have them.
     const forPeople = context.format === "table" || context.format === "wide";
     const safety = forPeople ? await client.get<SafetyView>("/safety", ["breakers"]) : null;
     const stops = safety?.ok === true ? formatStops(safety.value) : formatOwn(value);
@@ -35,7 +34,7 @@ export const plan: Command = {
   },
 };
 
-/** What the plan itself knows about being stopped. */
+/** Pauses that the plan itself reports, for older servers. */
 function formatOwn({ blind, frozen }: PlanView): string {
   const head = frozen === null || frozen === undefined ? "" : `Frozen: ${plain(frozen)}\n`;
   return [head, ...(blind ?? []).map((what) => `Blind: ${plain(what)}\n`)].join("");
@@ -59,7 +58,7 @@ function formatPlan({ actions, waits }: PlanView, wide: boolean, style: Style): 
   ].join("");
 }
 
-/** What people may want to change first; what passes by itself after it. */
+/** Waits that a person can end come first. */
 const FIRST: readonly WaitReason[] = [
   "human",
   "blind",
@@ -77,7 +76,7 @@ function sortWaits(groups: readonly WaitView[][]): WaitView[][] {
   return [...groups].sort((a, b) => rank(a) - rank(b));
 }
 
-/** Waits of one pool that say the same: a full budget holds back hundreds with one sentence. */
+/** Groups equal waits of a pool: one full budget delays hundreds of nodes. */
 function groupWaits(waits: readonly WaitView[]): WaitView[][] {
   const groups = new Map<string, WaitView[]>();
   for (const wait of waits) {

@@ -1,15 +1,16 @@
 /**
- * `navarch policy test F --replay SINCE`: what a policy would have done with what was recorded,
- * beside what the active one would.
+ * `navarch policy test F --replay SINCE`: compares what a policy and the active one would have done
+ * with recorded findings.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Context } from "../command.ts";
 import { EXIT, failure, type Failure, usage } from "../failure.ts";
 import { type Flag, switchFlag, textFlag } from "../flag.ts";
+import { getSince } from "../lookup.ts";
 import type { Record } from "../record.ts";
 import { show } from "../show.ts";
 
-/** A threshold failed. */
+/** Exit status of `--fail-if-more`. */
 const MORE = 8;
 
 export const REPLAY_FLAGS: readonly Flag[] = [
@@ -25,11 +26,10 @@ type Source = {
   record: Record;
   active: CompiledPolicy;
   quarantined: ReadonlySet<string>;
-  /** Until when what was last held went on: nothing recorded says otherwise. */
+  /** End of the record: findings held last count until then. */
   nowMs: number;
 };
 
-/** An exit status, or why there is nothing to show. */
 export async function replay(
   context: Context,
   compiled: CompiledPolicy,
@@ -68,8 +68,8 @@ export async function replay(
 async function openSource(context: Context): Promise<Source | Failure> {
   const { flags } = context;
   const [since, file] = [flags.text("replay"), flags.text("replay-file")];
-  if (since !== null && file !== null) return usage("either --replay or --replay-file");
-  const { openActive, readSince, recordIn, recordOf } = await import("../record.ts");
+  if (since !== null && file !== null) return usage("pass --replay or --replay-file, not both");
+  const { openActive, recordIn, recordOf } = await import("../record.ts");
   const against = await openAgainst(context);
   if (!against.ok) return against;
   const none: ReadonlySet<string> = new Set();
@@ -81,7 +81,7 @@ async function openSource(context: Context): Promise<Source | Failure> {
   }
   const client = context.connect();
   if ("ok" in client) return client;
-  const from = await readSince(client, since ?? "");
+  const from = await getSince(client, "replay", since ?? "");
   if (!from.ok) return from;
   const record = recordOf(client, from.at);
   const { nowMs } = from;
@@ -103,6 +103,6 @@ async function openAgainst(
   const { sayProblems } = await import("../problem-view.ts");
   const { compiled, problems } = await openRules(path);
   sayProblems(context, problems);
-  if (compiled === null) return usage(`--against ${path}: is no policy`);
+  if (compiled === null) return usage(`--against ${path}: not a valid policy`);
   return { ok: true, policy: compiled };
 }

@@ -1,6 +1,6 @@
 /**
- * `navarch policy show`: the rules in their order, of a file or of the control plane with how often
- * each one matched.
+ * `navarch policy show`: prints the rules of a file, or of the control plane with match counts, in
+ * order.
  */
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import type { Command, Context, Outcome } from "../command.ts";
@@ -82,7 +82,7 @@ async function showFile(context: Context): Outcome {
   };
 }
 
-/** A rule's result, and whether it only looks on. */
+/** A rule's result, marked if it is a shadow rule. */
 export function formatResult(rule: { result: string; shadow?: boolean | undefined }): string {
   return rule.shadow === true ? `${rule.result} (shadow)` : rule.result;
 }

@@ -1,6 +1,6 @@
 /**
- * `navarch policy test`: which rule decides for each event of a file, and the verdict at the end;
- * or, with `--replay`, what would have become of the fleet (`policy-replay.ts`).
+ * `navarch policy test`: shows which rule decides each event of a file, and the verdict; with
+ * `--replay`, what the policy would have done with the fleet (`policy-replay.ts`).
  */
 import type { Command, Context } from "../command.ts";
 import { EXIT, failure, usage } from "../failure.ts";
@@ -11,7 +11,7 @@ import { formatTable, type Style } from "../table.ts";
 import { REPLAY_FLAGS, replay } from "./policy-replay.ts";
 import { formatHold } from "./policy-show.ts";
 
-/** A file of events larger than this is a log, and wants to be cut first. */
+/** A larger file is a log to be cut first. */
 const EVENTS_BYTES_MAX = 16 * 1024 * 1024;
 
 export const policyTest: Command = {
@@ -33,7 +33,6 @@ export const policyTest: Command = {
     ...REPLAY_FLAGS,
   ],
   words: { min: 1, max: 1 },
-  // A long record takes longer than any request for a page of it.
   lasts: (flags) => flags.text("replay") !== null,
   reach: "offline",
   async run(context) {

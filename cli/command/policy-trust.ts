@@ -1,6 +1,6 @@
 /**
- * `navarch policy trust RULE@VERSION`: a person's word that a rule which was put aside in a storm
- * is right. Its verdicts count again, and this version is not put aside a second time.
+ * `navarch policy trust RULE@VERSION`: re-enables a rule that the circuit breaker suspended. This
+ * version of the rule is not suspended again.
  */
 import type { Command } from "../command.ts";
 import { usage } from "../failure.ts";
@@ -24,7 +24,7 @@ export const policyTrust: Command = {
     return {
       data: answer.value,
       names: [rule],
-      human: () => `Rule ${rule} counts again\n`,
+      human: () => `Rule ${rule} is enabled again\n`,
     };
   },
 };

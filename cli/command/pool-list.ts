@@ -1,5 +1,5 @@
 /**
- * `navarch pool list`: one row for each pool.
+ * `navarch pool list`: lists pools.
  */
 import type { PoolView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";

@@ -1,5 +1,5 @@
 /**
- * `navarch pool scale`: changes a pool's size in one of four ways. `--wait` waits for it.
+ * `navarch pool scale`: changes a pool's size; `--wait` waits until the pool has it.
  */
 import type { PoolStatusView } from "../../schema/api.ts";
 import { formatDuration } from "../../schema/duration.ts";
@@ -13,7 +13,7 @@ import { formatPoolStatus } from "../pool-view.ts";
 import { plain } from "../table.ts";
 import { waitFor } from "../wait.ts";
 
-/** The slowest clouds take a quarter of an hour for a machine; a second try may be needed. */
+/** The slowest clouds take 15 minutes for a machine; a second try may be needed. */
 const WAIT_DEFAULT_MS = 30 * 60_000;
 
 /** Exactly one of these is required. */
@@ -24,7 +24,7 @@ const WAYS: readonly Flag[] = [
   textFlag("lower-to", "N", "lower the target to N, unless that would remove nodes"),
 ];
 
-/** The size as it is answered, and what was made of the names. */
+/** The pool's status, and the result for each named node. */
 type Resized = PoolStatusView & {
   warnings?: string[];
   removed?: string[];

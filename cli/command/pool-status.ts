@@ -1,5 +1,5 @@
 /**
- * `navarch pool status`: the size of one pool and why it is not another one; its members on demand.
+ * `navarch pool status`: shows one pool and why it cannot scale; `--members` lists its members.
  */
 import type { PoolStatusView } from "../../schema/api.ts";
 import type { MembersView } from "../../reconciler/http/view/member.ts";

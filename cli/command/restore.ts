@@ -1,13 +1,14 @@
 /**
- * `navarch restore`: puts a backup in place of a stopped control plane's database. What was going
- * on at the time of the backup is not carried on, and nothing is bought before the clouds have said
- * what exists.
+ * `navarch restore`: replaces the database of a stopped control plane by a backup. Operations that
+ * were running at the backup are not resumed, and nothing is bought before each provider has been
+ * listed.
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "../command.ts";
 import { EXIT, failure, usage } from "../failure.ts";
 import { switchFlag, textFlag } from "../flag.ts";
+import { NO_TERMINAL } from "../order.ts";
 
 export const restore: Command = {
   name: ["restore"],
@@ -31,7 +32,7 @@ export const restore: Command = {
     mkdirSync(state, { recursive: true, mode: 0o700 });
     if (existsSync(join(state, "navarch.db")) && !flags.on("yes")) {
       const said = world.ask(`Replace the database in ${state} (the old one is kept)? [y/N]`);
-      if (said === null) return usage("restore asks before it replaces a database: give --yes");
+      if (said === null) return usage(NO_TERMINAL);
       if (!/^y(es)?$/i.test(said.trim())) {
         return failure(EXIT.refused, "refused", "nothing was changed");
       }
@@ -41,8 +42,8 @@ export const restore: Command = {
     if (answer.kind === "refused") return failure(EXIT.refused, "refused", answer.message);
     const { fleetId, nodes, forgotten, kept } = answer;
     const human = (): string =>
-      `fleet ${fleetId}: ${nodes} nodes restored; the machines of ${forgotten} are taken in ` +
-      `again from the cloud's list\n` +
+      `fleet ${fleetId}: ${nodes} nodes restored; ${forgotten} of them are read again from the ` +
+      `provider's list\n` +
       (kept === null ? "" : `the old database is ${kept}\n`);
     const data = { fleet_id: fleetId, nodes, taken_in_anew: forgotten, kept };
     return { data, names: [fleetId], human };

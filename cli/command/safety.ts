@@ -1,5 +1,5 @@
 /**
- * `navarch safety`: what is stopped or slowed and why, and how much of each limit is used.
+ * `navarch safety`: shows pauses with their reasons, and how much of each limit is used.
  */
 import type { SafetyView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";

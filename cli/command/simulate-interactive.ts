@@ -1,13 +1,12 @@
 /**
- * `navarch simulate interactive`: a fleet to play with. The ordinary command line works on it; it
- * stays until it is interrupted.
+ * `navarch simulate interactive`: runs a simulated fleet until it is interrupted. The ordinary
+ * commands work on it.
  */
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { simulate } from "../simulation.ts";
 import { planOf, RUN_FLAGS } from "./simulate-run.ts";
 
-/** Two machines of eight GPUs each. */
 const PLAYGROUND = `name: interactive
 fleet:
   - { id: node-1, zone: us-central1-a, instance_type: a3-highgpu-8g, gpu_count: 8 }

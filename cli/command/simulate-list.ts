@@ -1,5 +1,5 @@
 /**
- * `navarch simulate list`: the scenarios that are built in, each to be run by its name.
+ * `navarch simulate list`: lists the built-in scenarios.
  */
 import type { Command } from "../command.ts";
 import { formatTable } from "../table.ts";

@@ -1,6 +1,6 @@
 /**
- * `navarch simulate replay`: decides saved activations again and shows where this program decides
- * otherwise.
+ * `navarch simulate replay`: repeats saved decisions and shows those that this version makes
+ * differently.
  */
 import type { SavedHeader } from "../../reconciler/core/saved-activation.ts";
 import type { Difference, Part } from "../../simulator/replay/replay.ts";
@@ -9,10 +9,10 @@ import { EXIT, type Failure, usage } from "../failure.ts";
 import { show } from "../show.ts";
 import { plain } from "../table.ts";
 
-/** A line has the places and the work of all nodes of a large fleet. */
+/** A line holds the workload of all nodes of a large fleet. */
 const LINE_CHARS_MAX = 64 * 1024 * 1024;
-/** Subjects told for one activation; the rest is a number, and in `-o json`. */
-const TOLD_MAX = 20;
+/** Differences shown for one activation; `-o json` has all. */
+const SHOWN_MAX = 20;
 
 type Replayed = { activation: number; at: string; differences: Difference[] };
 type Result = { header: SavedHeader; replayed: Replayed[] };
@@ -70,8 +70,8 @@ function formatReplay({ header, replayed }: Result, different: readonly Replayed
   const lines = [`${replayed.length} activations, ${by}`];
   for (const { activation, at, differences } of different) {
     lines.push(`activation ${activation}, ${at}: decided otherwise`);
-    for (const one of differences.slice(0, TOLD_MAX)) lines.push(...formatDifference(one));
-    const more = differences.length - TOLD_MAX;
+    for (const one of differences.slice(0, SHOWN_MAX)) lines.push(...formatDifference(one));
+    const more = differences.length - SHOWN_MAX;
     if (more > 0) lines.push(`  and ${more} more (-o json shows all)`);
   }
   const same = replayed.length - different.length;
@@ -82,7 +82,7 @@ function formatReplay({ header, replayed }: Result, different: readonly Replayed
 function formatDifference({ round, subject, saved, now }: Difference): string[] {
   const place = round === null ? subject : `${subject}, round ${round}`;
   const brief = [saved, now].map((parts) => parts.map(formatPart).join("\n"));
-  // Where the words are the same, a parameter differs.
+  // Equal texts: a parameter differs, so show the whole.
   const format = brief[0] === brief[1] ? ({ what }: Part) => JSON.stringify(what) : formatPart;
   const side = (name: string, parts: readonly Part[]): string[] =>
     (parts.length === 0 ? ["nothing"] : parts.map(format)).map((line) => `    ${name} ${line}`);

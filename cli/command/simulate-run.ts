@@ -1,6 +1,6 @@
 /**
- * `navarch simulate run`: a scenario on the real control plane and the real agent core, with
- * made-up machines, clouds and time.
+ * `navarch simulate run`: runs a scenario on the real control plane and agent core, with simulated
+ * machines, clouds and time.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Scenario } from "../../simulator/scenario/scenario.ts";
@@ -51,7 +51,7 @@ export const simulateRun: Command = {
   },
 };
 
-/** Everything that the flags decide; a wrong one is named with what it may be. */
+/** Reads the flags into a plan; a failure names the flag and its valid values. */
 export async function planOf(
   context: Context,
   scenario: Scenario,
@@ -130,7 +130,7 @@ async function reconfigure(context: Context, scenario: Scenario): Promise<Scenar
   if (paths.length === 0) return scenario;
   const { examine } = await import("../../reconciler/server/load.ts");
   const { formatProblem } = await import("../../reconciler/config/problem.ts");
-  // Files and clouds that it names belong to the real fleet; the simulation needs none of them.
+  // The files and clouds in it belong to the real fleet; the simulation needs none.
   const options = { portZero: true, externalAddress: true, around: null };
   const { config, problems } = await examine(paths, options);
   const errors = problems.filter((problem) => problem.severity === "error");

@@ -1,5 +1,5 @@
 /**
- * `navarch simulate validate`: everything wrong with a scenario, or what it amounts to.
+ * `navarch simulate validate`: reports every problem of a scenario, or summarises it.
  */
 import type { Summary } from "../../simulator/scenario/summary.ts";
 import type { Command } from "../command.ts";

@@ -1,6 +1,6 @@
 /**
- * `navarch support dump`: the last activations of the control plane in one file, each with what was
- * known and what was decided, for `navarch simulate replay`.
+ * `navarch support dump`: saves the last activations of the control plane, each with its inputs and
+ * decisions, to one file for `navarch simulate replay`.
  */
 import type { Command } from "../command.ts";
 import { checkPlace } from "../download.ts";

@@ -1,5 +1,5 @@
 /**
- * `navarch version`: what this program is.
+ * `navarch version`: prints this program's version.
  */
 import type { VersionView } from "../../schema/api.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../schema/version.ts";

@@ -1,5 +1,5 @@
 /**
- * `navarch watch nodes`: the table of `list`, kept up to date.
+ * `navarch watch nodes`: prints the table of `list` and refreshes it.
  */
 import type { Command } from "../command.ts";
 import { WATCH_FLAG } from "../watch.ts";

@@ -64,7 +64,7 @@ describe("navarch bootstrap --host", () => {
     );
     const known = join(folder, "known_hosts");
     expect(first.err).toMatch(
-      /^host key of \[127\.0\.0\.1\]:\d+: ssh-ed25519 SHA256:\S{43}, first use, kept in \S+\n$/,
+      /^host key of \[127\.0\.0\.1\]:\d+: ssh-ed25519 SHA256:\S{43}, first use, stored in \S+\n$/,
     );
     expect(readFileSync(known, "utf8")).toContain(peer.hostKeys[0] ?? "");
     expect(statSync(known).mode & 0o777).toBe(0o600);
@@ -164,7 +164,7 @@ describe("navarch bootstrap --host", () => {
     const { code, out, err } = await run([...asked, "-s", "127.0.0.1:1"]);
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out).toContain("# agent[0]\nexport NAVARCH_CONTROL_PLANE=");
-    expect(out).toContain("# A join token for pool training would be made and placed before.\n");
+    expect(out).toContain("# First, a join token for pool training would be created and placed.\n");
     expect(out).toContain("http://ADDRESS-OF-THIS-COMPUTER:1");
     expect(out).not.toContain("abcdef.0123");
     const named = await run([...asked, "-s", "https://plane.example"]);
@@ -213,7 +213,7 @@ describe("navarch bootstrap --host stops", () => {
     const asked = ["--file", fresh("x.sh", "true"), ...ADDRESS, "--known-hosts", below];
     const ended = await run(asked);
     expect(ended.code).toBe(1);
-    expect(ended.err).toStartWith(`error: the host key cannot be kept: ${below}: `);
+    expect(ended.err).toStartWith(`error: cannot store the host key: ${below}: `);
     expect(peer.commands).toHaveLength(ran);
   });
 

@@ -159,7 +159,7 @@ describe("exit status", () => {
     const late = await navarch(["list", "-s", `:${silent.port}`, "--timeout", "100ms"]);
     expect(late).toMatchObject({ code: 5, err: expect.stringContaining("no answer within 100ms") });
     const secure = await navarch(["list", "-s", `https://localhost:${stub.port}`]);
-    expect(secure).toMatchObject({ code: 5, err: expect.stringContaining("does not speak TLS") });
+    expect(secure).toMatchObject({ code: 5, err: expect.stringContaining("does not use TLS") });
     await silent.stop(true);
   });
 });

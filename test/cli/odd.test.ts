@@ -82,7 +82,7 @@ async function backUp(answer: () => Response | Promise<Response>, out = join(fol
 test("navarch backup takes nothing for a database but a database", async () => {
   const page = await backUp(() => new Response("<html>log in</html>"));
   expect(page).toMatchObject({ code: 5, out: "", left: [] });
-  expect(page.err).toContain("is not a Navarch control plane: what it sent is no database");
+  expect(page.err).toContain("is not a Navarch control plane: its answer is not a database");
   const away = await backUp(() => Response.redirect("http://elsewhere.invalid/"));
   expect(away).toMatchObject({ code: 5, out: "", left: [] });
   expect(away.err).toContain("it redirects to http://elsewhere.invalid/");

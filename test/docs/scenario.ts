@@ -1,10 +1,11 @@
 /** `docs/scenario.md`: every key, action and condition of a scenario, from their tables. */
+import { cellsOf, listKeys } from "../../reconciler/config/key-list.ts";
 import { PARAMS } from "../../simulator/scenario/action.ts";
 import { TYPES } from "../../simulator/scenario/assertion.ts";
 import { SCENARIO } from "../../simulator/scenario/table.ts";
 import { THRESHOLDS } from "../../simulator/scenario/threshold.ts";
 import type { Table } from "../../schema/config/field.ts";
-import { cellsOf, HEAD, listKeys } from "./configuration.ts";
+import { HEAD } from "./configuration.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
 export function formatScenario(): string {

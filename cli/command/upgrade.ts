@@ -1,18 +1,20 @@
 /**
- * `navarch upgrade agents`: another release for the agents of the whole fleet, a few at a time;
- * `--wait` follows until it is over, and fails if it was not carried through.
+ * `navarch upgrade agents|status|stop`: installs another release on the agents of the fleet in
+ * waves. `--wait` follows until the upgrade ends, and fails if it did not complete.
  */
 import { formatDuration } from "../../schema/duration.ts";
 import type { UpgradeView } from "../../schema/upgrade.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
-import { EXIT, failure, usage, type Failure } from "../failure.ts";
+import { EXIT, failure, type Failure, usage } from "../failure.ts";
 import { switchFlag, textFlag } from "../flag.ts";
+import { REASON } from "../order.ts";
 import { openProgress } from "../progress.ts";
-import { isOnlyWaiting, isUpgradeOver, formatUpgrade, formatUpgradeLine } from "../upgrade-view.ts";
+import { formatUpgrade, formatUpgradeLine, isOnlyWaiting, isUpgradeOver } from "../upgrade-view.ts";
 import { waitFor } from "../wait.ts";
+import { WATCH_FLAG } from "../watch.ts";
 
-/** Ten thousand nodes at a tenth of a per cent take a day; who has that many says `--timeout`. */
+/** 10,000 nodes at 0.1 % take a day: pass `--timeout`. */
 const WAIT_DEFAULT_MS = 2 * 3_600_000;
 
 export const upgradeAgents: Command = {
@@ -75,7 +77,7 @@ export const upgradeAgents: Command = {
 
 type Seen = { ok: true; value: UpgradeView; nowMs: number };
 
-/** One line for each change; done also where all that is left waits for people or repairs. */
+/** Prints one line for each change; done too if only cordoned or repaired nodes are left. */
 async function waitUpgrade(
   { world, timeoutGiven, timeoutMs }: Context,
   client: Client,
@@ -94,8 +96,8 @@ async function waitUpgrade(
     progress.show(upgrade?.have ?? 0, upgrade?.total ?? null);
     if (upgrade?.id !== first.value.upgrade?.id) return "lost";
     if (!isUpgradeOver(seen.value)) {
-      const told = upgrade !== null && upgrade.nodes.some(({ state }) => state === "upgraded");
-      return told && isOnlyWaiting(seen.value) && isAllWatched(seen) ? "reached" : "open";
+      const isDone = upgrade !== null && upgrade.nodes.some(({ state }) => state === "upgraded");
+      return isDone && isOnlyWaiting(seen.value) && isAllWatched(seen) ? "reached" : "open";
     }
     return upgrade?.state === "done" ? "reached" : "lost";
   });
@@ -107,7 +109,7 @@ async function waitUpgrade(
   return failure(EXIT.notReached, "not_reached", `${late}${line} (see navarch upgrade status)`);
 }
 
-/** The last ones are still looked after for a minute. */
+/** The control plane watches each upgraded node for a minute. */
 const WATCHED_MS = 60_000;
 
 function isAllWatched({ value, nowMs }: Seen): boolean {
@@ -116,3 +118,51 @@ function isAllWatched({ value, nowMs }: Seen): boolean {
     return state !== "upgraded" || since === null || nowMs - Date.parse(since) >= WATCHED_MS;
   });
 }
+
+export const upgradeStatus: Command = {
+  name: ["upgrade", "status"],
+  usage: "",
+  summary: "show the progress of the newest agent upgrade",
+  examples: ["navarch upgrade status"],
+  flags: [WATCH_FLAG],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(_context, client) {
+    const answer = await client.get<UpgradeView>("/upgrade", ["upgrade"]);
+    if (!answer.ok) return answer;
+    const { value, nowMs } = answer;
+    return {
+      data: value,
+      names: (value.upgrade?.nodes ?? []).map((node) => node.node_id),
+      human: (_wide, style) => formatUpgrade(value, nowMs, style),
+    };
+  },
+};
+
+export const upgradeStop: Command = {
+  name: ["upgrade", "stop"],
+  usage: "[--rollback]",
+  summary: "stop the upgrade of agents",
+  examples: ["navarch upgrade stop --rollback"],
+  more: "Upgraded agents keep the new release unless --rollback is given, now or later.",
+  flags: [
+    switchFlag("rollback", "return upgraded agents to the old release"),
+    REASON,
+  ],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const { flags } = context;
+    const answer = await client.send<UpgradeView>("DELETE", "/upgrade", ["upgrade"], {
+      reason: flags.text("reason") ?? "",
+      rollback: flags.on("rollback"),
+    });
+    if (!answer.ok) return answer;
+    const { value, nowMs } = answer;
+    return {
+      data: value,
+      names: (value.upgrade?.nodes ?? []).map((node) => node.node_id),
+      human: (_wide, style) => formatUpgrade(value, nowMs, style),
+    };
+  },
+};

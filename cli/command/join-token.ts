@@ -1,13 +1,13 @@
 /**
- * `navarch join-token create`: lets machines in that have no credential yet. The secret is shown
- * once, alone on standard output, so that it goes into a variable or a file.
+ * `navarch join-token create|list|revoke`: tokens that admit machines without a credential. The
+ * secret is printed once, alone on standard output.
  */
 import type { JoinTokenView } from "../../schema/join.ts";
 import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
 import { usage } from "../failure.ts";
 import { readSpan, textFlag, textsFlag } from "../flag.ts";
-import { plain } from "../table.ts";
+import { formatTable, plain } from "../table.ts";
 
 export const joinTokenCreate: Command = {
   name: ["join-token", "create"],
@@ -53,5 +53,59 @@ export const joinTokenCreate: Command = {
     }
     const secret = `${plain(value.token)}\n`;
     return { data: value, names: [value.id], human: () => secret };
+  },
+};
+
+const HEAD = ["ID", "Pool", "Node ID", "State", "Uses", "Label", "Created", "Expires"];
+
+export const joinTokenList: Command = {
+  name: ["join-token", "list"],
+  usage: "",
+  summary: "list join tokens, without their secrets",
+  examples: ["navarch join-token list"],
+  flags: [],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(_context, client) {
+    const answer = await client.get<{ join_tokens: JoinTokenView[] }>("/join-tokens", [
+      "join_tokens",
+    ]);
+    if (!answer.ok) return answer;
+    const { join_tokens: tokens } = answer.value;
+    const rows = tokens.map((one) => [
+      one.id,
+      one.pool,
+      one.node_id ?? "",
+      one.state,
+      `${one.uses}/${one.uses_max}`,
+      one.label,
+      formatTime(one.created_at),
+      formatTime(one.expires_at),
+    ]);
+    return {
+      data: tokens,
+      names: tokens.map((one) => one.id),
+      human: (_wide, style) => formatTable(HEAD, rows, style),
+      empty: "No join tokens found",
+    };
+  },
+};
+
+export const joinTokenRevoke: Command = {
+  name: ["join-token", "revoke"],
+  usage: "<id>",
+  summary: "revoke a join token; joined machines stay",
+  examples: ["navarch join-token revoke j-1"],
+  flags: [],
+  words: { min: 1, max: 1 },
+  reach: "online",
+  async run(context, client) {
+    const [id = ""] = context.words;
+    const path = `/join-tokens/${encodeURIComponent(id)}`;
+    const answer = await client.send<JoinTokenView>("DELETE", path, ["id"]);
+    if (!answer.ok) return answer;
+    const { value } = answer;
+    const human = () => `Join token ${plain(value.id)} revoked\n`;
+    return { data: value, names: [value.id], human };
   },
 };

@@ -1,0 +1,93 @@
+/**
+ * `navarch config explain`: shows one key of the configuration, or lists the keys of a section,
+ * from the tables that the reader uses.
+ */
+import { cellsOf, defaultText, listKeys, type Row } from "../../reconciler/config/key-list.ts";
+import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
+import { PROVIDER, SETTINGS } from "../../schema/config/provider.ts";
+import { ROOT } from "../../schema/config/root.ts";
+import { nearest } from "../../schema/nearest.ts";
+import type { Command } from "../command.ts";
+import { didYouMean, EXIT, failure } from "../failure.ts";
+import { formatLabels, formatTable, type Style } from "../table.ts";
+
+const NO_HINT = " (navarch config explain lists all)";
+
+/** `pools[0].name`, `pools[].name` and `pools.name` are one key; so is a provider of any name. */
+function pathOf(given: string): string {
+  return given.replace(/\[\d*\]/g, "").replace(/^providers\.[^.]+/, "providers.NAME");
+}
+
+export const configExplain: Command = {
+  name: ["config", "explain"],
+  usage: "[<key>]",
+  summary: "explain a key of the configuration",
+  examples: ["navarch config explain pools.scaling.max_nodes", "navarch config explain server.tls"],
+  more: "A section lists its keys; without a key all are listed. NAME is a name that you choose.",
+  flags: [],
+  words: { min: 0, max: 1 },
+  reach: "offline",
+  async run({ words }) {
+    const all: Row[] = [
+      ...listKeys(ROOT),
+      ...listKeys(AUTOSCALERS, "pools.scaling.autoscaler."),
+      ...listKeys({ ...PROVIDER, ...SETTINGS }, "providers.NAME."),
+    ];
+    const rows = all.map(([path, field]) => explain([pathOf(path), field]));
+    const [given = ""] = words;
+    const wanted = pathOf(given);
+    const one = rows.find(({ key }) => key === wanted);
+    const below = rows.filter(({ key }) => given === "" || key.startsWith(`${wanted}.`));
+    if (one === undefined && below.length === 0) {
+      const paths = rows.map(({ key }) => key);
+      const last = wanted.slice(wanted.lastIndexOf(".") + 1);
+      const alike = paths.filter((path) => path.endsWith(`.${last}`));
+      const close = nearest(wanted, alike) ?? alike[0] ?? nearest(wanted, paths);
+      const hint = close === null ? NO_HINT : didYouMean(close, paths);
+      return failure(EXIT.notFound, "not_found", `no configuration key "${given}"${hint}`);
+    }
+    const shown = [...(one === undefined ? [] : [one]), ...below.filter((row) => row !== one)];
+    return {
+      data: one !== undefined && below.length === 0 ? one : shown,
+      names: shown.map(({ key }) => key),
+      human: (_wide, style) => {
+        const head = one === undefined ? "" : formatKey(one, style);
+        const cells = below.map((row) => [row.key, row.type, row.default, row.meaning]);
+        const list = formatTable(["Key", "Type", "Default", "Meaning"], cells, style);
+        return below.length === 0 ? head : `${head}${head === "" ? "" : "\n"}${list}`;
+      },
+    };
+  },
+};
+
+function explain([key, field]: Row) {
+  const [, type, fallback, meaning] = cellsOf([key, field]).map((cell) => cell.replaceAll("`", ""));
+  const value = defaultText(field) ?? (field.kind === "choice" ? field.of?.[0] : null);
+  const example = formatExample(key.split("."), value ?? "…");
+  return { key, type: type ?? "", default: fallback ?? "", meaning: meaning ?? "", example };
+}
+
+/** The key in its place of a file, in YAML. */
+function formatExample(names: readonly string[], value: string): string {
+  const lines = names.map((name, i) => {
+    const isInPool = names[0] === "pools" && i > 0;
+    const indent = "  ".repeat(isInPool ? i + 1 : i);
+    const lead = isInPool && i === 1 ? "  - " : indent;
+    return `${lead}${name}:`;
+  });
+  const inline = value.includes("\n") ? value.replaceAll(/\s*\n\s*/g, " ") : value;
+  return `${lines.join("\n")} ${inline}\n`;
+}
+
+function formatKey(row: ReturnType<typeof explain>, style: Style): string {
+  const labels = formatLabels(
+    [
+      ["Key", row.key],
+      ["Type", row.type],
+      ["Default", row.default],
+      ["Meaning", row.meaning],
+    ],
+    style,
+  );
+  return `${labels}Example:\n${row.example.replaceAll(/^(?=.)/gm, "  ")}`;
+}

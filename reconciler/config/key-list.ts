@@ -1,0 +1,84 @@
+/**
+ * Lists the keys of a table of `schema/config/` with type, default and meaning, in Markdown, for
+ * `docs/configuration.md` and `navarch config explain`. Pure.
+ */
+import { stringify } from "yaml";
+import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
+import type { Field, Own, Table } from "../../schema/config/field.ts";
+import { formatDuration } from "../../schema/duration.ts";
+import { formatSection } from "./table.ts";
+
+type Leaf = Field | Own;
+export type Row = readonly [key: string, field: Leaf];
+
+const UNUSED = "No effect in this version.";
+const code = (text: string): string => `\`${text}\``;
+
+/** The keys of a table and of the mappings inside it, by their paths. */
+export function listKeys(table: Table, prefix = ""): Row[] {
+  return Object.entries(table).flatMap(([key, field]): Row[] => {
+    const path = `${prefix}${key}`;
+    if (field.kind === "mapping") return listKeys(field.keys, `${path}.`);
+    const inner = field.kind === "own" ? field.inner?.() : undefined;
+    if (field.kind !== "own" || inner === undefined) return [[path, field]];
+    // An autoscaler may hold others, and has a section of its own.
+    if (inner === AUTOSCALERS) return prefix === "" ? [[path, field]] : [];
+    if (field.type === "mapping") return listKeys(inner, `${path}.`);
+    const separator = field.type === "list of mappings" ? "[]." : ".";
+    return [[path, field], ...listKeys(inner, `${path}${separator}`)];
+  });
+}
+
+/** Key, type with bounds, default and meaning. */
+export function cellsOf([key, field]: Row): [string, string, string, string] {
+  return [code(key), typeOf(field), defaultOf(field), helpOf(field)];
+}
+
+function helpOf({ help, unused, usedBy = [] }: Leaf): string {
+  if (unused !== true) return help;
+  const only = usedBy.map(code).join(", ");
+  return `${help} ${only === "" ? UNUSED : `Read by ${only} only.`}`;
+}
+
+const TYPES: Partial<Record<Field["kind"], string>> = {
+  flag: "boolean",
+  texts: "list of text",
+  grace: "duration or -1",
+  auto: "boolean or `auto`",
+  labels: "mapping of text",
+  headers: "mapping of text",
+  hook: "text",
+  hosts: "list of text",
+  word: "text",
+  prose: "text",
+  words: "mapping of text",
+};
+
+function typeOf(field: Leaf): string {
+  if (field.kind === "own") return field.type;
+  const { kind, min, max, above } = field;
+  if (kind === "choice") return (field.of ?? []).map(code).join(", ");
+  const show = kind === "duration" ? formatDuration : String;
+  const bounds = [
+    ...(min === undefined || above !== undefined ? [] : [` ≥ ${show(min)}`]),
+    ...(above === undefined ? [] : [` > ${show(above)}`]),
+    ...(max === undefined ? [] : [` ≤ ${show(max)}`]),
+  ];
+  return `${TYPES[kind] ?? kind}${bounds.join("")}`;
+}
+
+/** The default as it is written in YAML; `null` without a fixed one. */
+export function defaultText(field: Leaf): string | null {
+  if (field.kind === "own" || field.default === undefined) return null;
+  const { unused: _, map: _map, ...plain } = field;
+  const printed = formatSection({ key: { ...plain, as: "key" } }, { key: field.default }, "list");
+  const isText = typeof printed["key"] === "string" && /%$/.test(printed["key"]);
+  return isText ? JSON.stringify(printed["key"]) : stringify(printed["key"]).trim();
+}
+
+function defaultOf(field: Leaf): string {
+  if (field.or !== undefined) return field.or;
+  if (field.required !== undefined) return "required";
+  const text = defaultText(field);
+  return text === null ? "–" : code(text);
+}
