@@ -2,7 +2,7 @@
  * What identifies this fleet: the id that marks what it owns at a cloud, the secret from which node
  * credentials are derived, and the first admin's token. It lies beside an embedded database, so
  * losing that loses history and not ownership. Replicas of a database server share a row that the
- * first of them writes; whoever can read it, or the folder, can speak for every node.
+ * first of them writes; a reader of it, or of the folder, can speak for every node.
  *
  * Adapter: files.
  */

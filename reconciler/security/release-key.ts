@@ -1,7 +1,7 @@
 /**
- * The Ed25519 key that signs the releases and orders of this control plane. A signature says that
- * the control plane means these files, not who wrote them: a machine takes the public half from the
- * installer, or compares its fingerprint with one from a person. Made on first start.
+ * The Ed25519 key that signs the releases and orders of this control plane. A signature proves that
+ * the control plane chose these files, and not their author. A machine takes the public half from
+ * the installer, or compares its fingerprint with one from a person. Made on first start.
  *
  * A rotation keeps old keys in `release-key.previous.pem` (PEM blocks, newest first). Each vouches
  * for the new one, so agents that know an old one follow; others must be enrolled again.

@@ -132,7 +132,7 @@ function openOwnIdentity(folder: string, random: With["random"]): Identity {
   } catch (error) {
     if (!(error instanceof Error) || "code" in error) throw error;
     const why = error instanceof SyntaxError ? "is not JSON" : "lacks fleetId or secret";
-    const hint = "restore it from a backup: with another one the fleet is another's";
+    const hint = "restore it from a backup: a new one would make this another fleet";
     throw new StartError(`identity ${join(folder, "identity.json")}: ${why} (${hint})`);
   }
 }

@@ -8,7 +8,7 @@ function refused(code: string, more: Record<string, unknown> = {}, message = `${
 const NAMED = [["--state", "/s"] as const];
 
 test.each([
-  [refused("EADDRINUSE", { syscall: "listen" }), StartError, "x: something else listens there"],
+  [refused("EADDRINUSE", { syscall: "listen" }), StartError, "x: the address is in use"],
   [refused("EINVAL", { syscall: "listen" }), StartError, "x: no such host is known"],
   [refused("ENOENT", { path: "/s" }), UsageError, "--state /s: no such file or folder"],
   [refused("ENOENT", { path: "/other" }), StartError, "x: /other: no such file or folder"],

@@ -14,7 +14,7 @@ export type Named = readonly (readonly [name: string, path: string | null | unde
 
 const WORDS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
-  EADDRINUSE: "something else listens there already",
+  EADDRINUSE: "the address is in use",
   EADDRNOTAVAIL: "this machine has no such address",
   ECONNREFUSED: "connection refused",
   EEXIST: "is a file, expected a folder",

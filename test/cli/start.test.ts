@@ -119,7 +119,7 @@ const WRITTEN: [line: string, server: string, rest?: string][] = [
 /** `STATE` stands for the state folder. */
 const REFUSALS: Case[] = [
   {
-    line: `cannot listen at 127.0.0.1:${taken.port} (server.address): something else listens there`,
+    line: `cannot listen at 127.0.0.1:${taken.port} (server.address): the address is in use`,
     run: () => start(`{ address: "127.0.0.1:${taken.port}" }`),
   },
   {

@@ -41,7 +41,7 @@ test("an end that is told to wait for a day is not asked for each second", async
   expect(calls).toBe(1);
 });
 
-test("a place that rests until next month, by a clock that was set back, is tried", async () => {
+test("a place that backs off until next month, by a clock that was set back, is tried", async () => {
   const w = await fleet(1, "", { store: "memory" });
   const notBefore = w.clock.wallMs() + 30 * DAY_MS;
   const rest = { failures: 1, notBefore, class: "capacity", message: "none left" };

@@ -64,7 +64,7 @@ export function locateNode(c: Context<Env>, ports: RoutePorts): Node {
 function sayUnknown({ reconciler }: RoutePorts, given: string): string {
   const objects = reconciler.cluster().cluster?.objects().list ?? [];
   if (objects.some(({ name }) => name === given)) {
-    return `Node ${given} is in the cluster, and no machine of this fleet is known to be it`;
+    return `Node ${given} is in the cluster but matches no machine of this fleet`;
   }
   return `no node ${given}${sayNear(given, [...reconciler.fleet().nodes.keys()])}`;
 }
@@ -267,9 +267,9 @@ function dryRun(ports: RoutePorts, node: Node, order: OrderRequest): string[] {
   if (type === "cordon" || type === "uncordon") return [`${type} ${node.id}`];
   const steps = [`cordon ${node.id}`];
   if (drains) steps.push(formatDrain(ports, node, timeoutMs));
-  if (type !== "drain") steps.push(`end instance ${node.instance?.id ?? "?"}`);
+  if (type !== "drain") steps.push(`terminate instance ${node.instance?.id ?? "?"}`);
   if (type === "replace")
-    steps.push(`ask for a new node for slot ${node.slot ?? "?"} of pool ${node.pool ?? "?"}`);
+    steps.push(`buy a new node for slot ${node.slot ?? "?"} of pool ${node.pool ?? "?"}`);
   return steps;
 }
 

@@ -125,7 +125,7 @@ async function change<S extends v.GenericSchema<unknown, { reason: string }>>(
   return c.json({ ...statusView(ports, pool), ...more, warnings: sizeWarnings(pool) });
 }
 
-/** Warns a person who sets the size of a pool with an autoscaler. */
+/** Warns that a pool has an autoscaler, which may change the size again. */
 function sizeWarnings({ name, scaling }: PoolConfig): string[] {
   const { autoscaler } = scaling;
   if (autoscaler === null) return [];

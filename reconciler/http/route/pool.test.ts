@@ -506,7 +506,7 @@ describe("the process dies in between", () => {
     },
   );
 
-  test("a request that was written is not carried out again by the next process", async () => {
+  test("a request that was written is not executed again by the next process", async () => {
     const story = await Story.open();
     expect(codeOf(await story.post("grow", { by: 1 }, "k1"))).toBe("200");
     await story.restart();

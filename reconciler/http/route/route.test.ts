@@ -205,9 +205,9 @@ test("a dry run of a forced end shows no drain, which it would not wait for", as
     expect(answer.body["pods"]).toBeUndefined();
     return (answer.body["plan"] as unknown as string[]).map((step) => step.split(" ")[0]);
   };
-  expect(await steps("replace", false)).toEqual(["cordon", "drain", "end", "ask"]);
-  expect(await steps("replace", true)).toEqual(["cordon", "end", "ask"]);
-  expect(await steps("terminate", true)).toEqual(["cordon", "end"]);
+  expect(await steps("replace", false)).toEqual(["cordon", "drain", "terminate", "buy"]);
+  expect(await steps("replace", true)).toEqual(["cordon", "terminate", "buy"]);
+  expect(await steps("terminate", true)).toEqual(["cordon", "terminate"]);
   expect(await steps("drain", true)).toEqual(["cordon", "drain"]);
 });
 

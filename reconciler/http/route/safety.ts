@@ -112,7 +112,7 @@ async function trust(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const rule = knownName(c.req.param("rule"), suspended, (name) => `no rule ${name} is suspended`);
   await reconciler.change((draft) => {
     draft.putFact({ kind: "trusted", rule, by, at: now, why: reason });
-    const message = `rule ${rule} is trusted and counts again: ${reason}`;
+    const message = `rule ${rule} is re-enabled: ${reason}`;
     draft.tell([eventBy(by, { at: now, kind: "safety.released", message })]);
   });
   return c.json({ rule, trusted_by: by });

@@ -129,7 +129,7 @@ async function stop(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     if (fact.state !== "running" && !turns) return;
     const why = `by ${by}${sayReason(reason)}`;
     draft.putFact({ ...fact, state: "stopped", why, endedAt: now, rollback });
-    const more = rollback ? ", and those that have it go back" : "";
+    const more = rollback ? ", and nodes that have it are rolled back" : "";
     const message = `the upgrade of agents to ${fact.to} is stopped ${why}${more}`;
     draft.tell([eventBy(by, { at: now, kind: "command.issued", message })]);
   });

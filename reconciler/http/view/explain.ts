@@ -34,15 +34,15 @@ export function sayAction(action: Action): string {
       const { payload } = action;
       switch (payload.kind) {
         case "create":
-          return `ask ${payload.provider} for a ${payload.request.instanceType}`;
+          return `buy a ${payload.request.instanceType} at ${payload.provider}`;
         case "terminate":
-          return `end instance ${payload.instanceId} at ${payload.provider}`;
+          return `terminate instance ${payload.instanceId} at ${payload.provider}`;
         case "reboot":
           return `reboot instance ${payload.instanceId} at ${payload.provider}`;
         case "cordon":
           return "cordon";
         case "uncordon":
-          return "lift the product's own cordon";
+          return "lift Navarch's cordon";
         case "drain":
           return payload.deadlineAt === 0 ? "drain" : `drain until ${iso(payload.deadlineAt)}`;
         case "bootstrap":
@@ -116,7 +116,7 @@ function saySession(node: Node): string[] {
 /** Evidence of a suspended or shadow rule. */
 function saySuspended({ judgement, firstAt }: HeldFinding): { at: string; text: string } {
   const rule = ruleKeyOf(judgement);
-  const would = `rule ${rule} is a shadow or in quarantine and would say ${judgement.result}`;
+  const would = `rule ${rule} is a shadow or suspended rule and would judge ${judgement.result}`;
   return { at: iso(firstAt), text: `suspended, does not count: ${judgement.because}; ${would}` };
 }
 

@@ -27,7 +27,7 @@ const TITLE: Partial<Record<WaitReason, string>> = {
   blind: "blind",
   budget: "no room in a budget",
   breaker: "slowed by a breaker",
-  spend: "a ceiling is reached",
+  spend: "a spend limit is reached",
   bootstrap_guard: "new nodes do not come up",
 };
 
@@ -70,7 +70,7 @@ export function stopsOf(
   }
   const hold = holdOf(state, now);
   if (hold !== null) out.push(`held by ${hold.by} until ${hold.until}: ${hold.why}`);
-  if (broken !== null) out.push(`the plan is not carried out: ${broken}`);
+  if (broken !== null) out.push(`the plan is not executed: ${broken}`);
   for (const why of sight?.blind ?? []) out.push(`blind: ${why}`);
   for (const { scope, state: name, since, why } of breakersAround(pool.name, nodes, fleet.facts)) {
     out.push(`breaker of ${scope} is ${name} since ${since}: ${why}`);

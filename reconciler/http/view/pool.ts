@@ -72,7 +72,7 @@ export function conditionsOf(
   for (const [key, offer] of Object.entries(state?.offers ?? {})) {
     if (offer.notBefore <= now) continue;
     const until = new Date(offer.notBefore).toISOString();
-    out.push(`offer ${key} rests until ${until} (${offer.class}: ${offer.message})`);
+    out.push(`offer ${key} backs off until ${until} (${offer.class}: ${offer.message})`);
   }
   return [...new Set(out)];
 }

@@ -132,7 +132,7 @@ describe("viewSafety()", () => {
     const why = await get<ExplainView>(a, `/v1/nodes/${sick}/explain`);
     const causes = why.causes.map((one) => one.text);
     expect(causes.some((one) => one.startsWith("suspended, does not count: XID 48"))).toBe(true);
-    expect(causes.join("\n")).toContain(`rule ${key} is a shadow or in quarantine`);
+    expect(causes.join("\n")).toContain(`rule ${key} is a shadow or suspended rule`);
     const view = await look(a);
     expect(view.quarantined.map((one) => one.rule)).toEqual([key]);
     expect(await metric(a, "navarch_safety_quarantined_rules")).toEqual([

@@ -2,7 +2,7 @@
  * The rotation numbers of one node's credentials, and which are valid. The answer with a new one
  * may be lost, or its agent may be offline for days or unable to store it; the node must not be
  * locked out by that. So an older one stays valid until a newer one is used, unless a person
- * ordered the rotation, who may suspect theft. Pure.
+ * ordered the rotation, perhaps because of a theft. Pure.
  */
 import type { NodeKey } from "../../../schema/credential.ts";
 

@@ -162,7 +162,7 @@ describe("Candidate.win()", () => {
     const { looks } = run(one);
     await clock.pass(1_000);
     expect(looks).toEqual([false, false, false]);
-    const said = ["warn", "the lease cannot be read", { error: "Error: no route" }];
+    const said = ["warn", "cannot read the lease", { error: "Error: no route" }];
     expect(lines).toEqual([said]);
     table.read = read;
     await clock.pass(500);

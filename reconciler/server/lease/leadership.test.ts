@@ -171,7 +171,7 @@ describe("openSharedLeadership()", () => {
     leadership.begin();
     await pass(clock, 1_000);
     await during(clock, leadership.stop(0));
-    const told = ["warn", "the lease was not given back", { error: "Error: gone" }];
-    expect(said("the lease was not given back")).toEqual([told]);
+    const told = ["warn", "cannot release the lease", { error: "Error: gone" }];
+    expect(said("cannot release the lease")).toEqual([told]);
   });
 });

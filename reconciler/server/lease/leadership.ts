@@ -23,7 +23,7 @@ export async function openOwnLeadership(parts: Parts, store: Store): Promise<Lea
   const led = store.led(term.epoch, () => term.end("the database has another writer"));
   const role = await openLeader(parts, { store: led, term, callMs: null });
   void term.lost.then((why) => {
-    if (why !== "released") parts.log("error", "this process must not act any more", { why });
+    if (why !== "released") parts.log("error", "this process no longer acts", { why });
   });
   return {
     front: () => role.front,
@@ -84,7 +84,7 @@ class SharedLeadership implements Leadership {
     this.from.candidate.stop();
     await this.role.stop(graceMs);
     await this.term?.release().catch((error: unknown) => {
-      this.from.parts.log("warn", "the lease was not given back", { error: String(error) });
+      this.from.parts.log("warn", "cannot release the lease", { error: String(error) });
     });
     await this.turns;
     await this.ended;

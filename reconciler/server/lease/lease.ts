@@ -119,7 +119,7 @@ export class Candidate {
         looked(true);
       } catch (error) {
         if (!this.silent) {
-          this.from.log("warn", "the lease cannot be read", { error: String(error) });
+          this.from.log("warn", "cannot read the lease", { error: String(error) });
         }
         this.silent = true;
         looked(false);

@@ -102,7 +102,7 @@ describe("a standby", () => {
     expect(namesOf(all)).toContain("n-8");
   });
 
-  test("is old, and says so, while the lease or the fleet cannot be read", async () => {
+  test("is old, and says so, while the lease or cannot read the fleet", async () => {
     const all = await standBy();
     const { clock, store, client, page, leadership, said, state } = all;
     await pass(clock, 20_000);
@@ -112,8 +112,8 @@ describe("a standby", () => {
     await client.execute("UPDATE lease SET writes = writes + 1");
     await pass(clock, 15_000);
     expect((await page(leadership, "/readyz")).text).toMatch(/store: not read for 1[0-9] s/);
-    const told = ["warn", "the fleet cannot be read", { error: "Error: no route" }];
-    expect(said("the fleet cannot be read")[0]).toEqual(told);
+    const told = ["warn", "cannot read the fleet", { error: "Error: no route" }];
+    expect(said("cannot read the fleet")[0]).toEqual(told);
     store.load = read;
     await pass(clock, 3_000);
     expect((await page(leadership, "/readyz")).text).not.toContain("not read for");
@@ -168,8 +168,8 @@ describe("openOwnLeadership()", () => {
     leadership.begin();
     await pass(clock, 3_000);
     const why = { why: "the database has another writer" };
-    const told = ["error", "this process must not act any more", why];
-    expect(said("this process must not act any more")).toEqual([told]);
+    const told = ["error", "this process no longer acts", why];
+    expect(said("this process no longer acts")).toEqual([told]);
     expect(await countOf(cloud)).toBe(0);
   });
 

@@ -170,7 +170,7 @@ export async function openStandby(
   const refresh = (): Promise<void> => {
     refreshing ??= copy()
       .catch((error: unknown) => {
-        log("warn", "the fleet cannot be read", { error: String(error) });
+        log("warn", "cannot read the fleet", { error: String(error) });
       })
       .finally(() => (refreshing = null));
     return refreshing;
