@@ -8,7 +8,13 @@ import { popDue, pushDue } from "../../reconciler/provider/fake/due.ts";
 
 type Timer = { atMs: number; seq: number; work: () => void; cancelled: boolean };
 
-export class VirtualClock implements Clock {
+/** The time of a run, virtual or real. */
+export type Time = Clock & {
+  /** Lets this many milliseconds of the run pass; everything due happens on the way. */
+  pass(ms: number): Promise<void>;
+};
+
+export class VirtualClock implements Time {
   private wall: number;
   private mono = 0;
   private serial = 0;

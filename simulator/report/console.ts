@@ -1,5 +1,5 @@
 /** What a person sees of a run on the terminal. Pure. */
-import { formatGo } from "../run/go-duration.ts";
+import { formatGo } from "../run/span.ts";
 import type { Progress } from "../run/runner.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import type { Scenario } from "../scenario/scenario.ts";

@@ -3,7 +3,7 @@
  *
  * Adapter: timers, the process's clocks, memory and signals.
  */
-import type { Time } from "../stack/time.ts";
+import type { Time } from "../engine/clock.ts";
 
 /** Time that passes by itself, `speed` times as fast as on the wall. */
 export function openRealTime(speed: number): Time {

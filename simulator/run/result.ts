@@ -9,9 +9,8 @@ import type { Api } from "./api.ts";
 import { type Checked, detections, wordOf } from "./check.ts";
 import { isCounted } from "./detection.ts";
 import { figuresOf } from "./figure.ts";
-import { formatGo } from "./go-duration.ts";
 import type { NodeRecord, RunRecord } from "./record.ts";
-import { quantile, quantilesOf } from "./span.ts";
+import { formatGo, quantile, quantilesOf } from "./span.ts";
 
 export type RunResult = {
   /** Without `wall`, which only the caller knows. */

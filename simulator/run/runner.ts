@@ -11,7 +11,7 @@ import { drawReplacementColdStart, planStartup, type Start } from "../scenario/s
 import { openStreams } from "../engine/random.ts";
 import { Stack } from "../stack/stack.ts";
 import type { Member } from "../stack/population.ts";
-import type { Time } from "../stack/time.ts";
+import type { Time } from "../engine/clock.ts";
 import { Api } from "./api.ts";
 import { ChaosDriver } from "./chaos.ts";
 import { check, type Checked, type Semantics } from "./check.ts";

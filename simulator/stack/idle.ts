@@ -21,8 +21,6 @@ export class IdleMachines {
   readonly #periodMs: number;
   readonly #quietMs: number;
   readonly #suspended = new Map<NodeId, Suspended>();
-  /** Reports sent in an agent's place. */
-  skipped = 0;
 
   /** `quietMs`: how long nothing must have changed, so that each probe saw it. */
   constructor(clock: Clock, plane: Plane, heartbeatMs: number, quietMs: number) {
@@ -30,10 +28,6 @@ export class IdleMachines {
     this.#plane = plane;
     this.#periodMs = heartbeatMs;
     this.#quietMs = quietMs;
-  }
-
-  count(): number {
-    return this.#suspended.size;
   }
 
   /** Stops simulating the machine if nothing is due on it. */
@@ -85,7 +79,6 @@ export class IdleMachines {
     const wall = this.#clock.wallMs() - (now - suspended.atMono);
     life.process.reconciler.presence.note(id, suspended.atMono, wall, suspended.sample);
     for (let i = 0; i < periods; i++) life.metrics.countReport("accepted");
-    this.skipped += periods;
   }
 }
 

@@ -22,7 +22,7 @@ import { Population, type Member } from "./population.ts";
 import { SimKube } from "./kube.ts";
 import { IdleMachines } from "./idle.ts";
 import { Plane } from "./plane.ts";
-import type { Time } from "./time.ts";
+import type { Time } from "../engine/clock.ts";
 
 /** An unanswered report is dropped after this, as by the agent's transport. */
 const DEADLINE_MS = 10_000;

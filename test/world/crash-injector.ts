@@ -20,8 +20,6 @@ export type Point = { n: number; side: "b" | "a"; what: string };
 export class CrashInjector {
   /** Calls passed so far, over all lives. */
   count = 0;
-  /** Each passed call, for the message of a failing test. */
-  readonly trail: string[] = [];
   dead = false;
   /** Sees every point that a living process passes, before it may die there. */
   watch: ((point: Point) => void) | null = null;
@@ -89,7 +87,6 @@ export class CrashInjector {
   private async pass<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (this.dead) throw new Crash("dead");
     const n = ++this.count;
-    this.trail.push(what);
     await this.at({ n, side: "b", what });
     const result = await work();
     await this.at({ n, side: "a", what });

@@ -355,9 +355,4 @@ export class World {
   story(id: string): string[] {
     return this.events.filter((e) => e.node === id).map((e) => e.kind);
   }
-
-  /** Instances that are live in the cloud. */
-  async live_instances(): Promise<string[]> {
-    return this.cloud.reality().live.map((i) => i.tags["navarch-node"] ?? "?");
-  }
 }

@@ -6,7 +6,6 @@ import * as v from "valibot";
 import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
 import { emptyChange } from "../../../reconciler/core/store.ts";
 import { Command } from "../../../schema/command.ts";
-import type { InstanceId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { logXid } from "../../world/agent.ts";
@@ -19,8 +18,6 @@ export class Trouble {
   /** Misbehaviours of the cloud that go on, by the number of their fault. */
   private readonly windows = new Map<number, Faults>();
   private serial = 0;
-  /** Faults that really happened, by name. */
-  readonly happened = new Map<string, number>();
 
   constructor(swarm: Swarm) {
     this.swarm = swarm;
@@ -255,10 +252,5 @@ export class Trouble {
       else if (sick) await this.order(node, "replace", true);
       else if (all && node.cordon.human !== null) await this.order(node, "uncordon", true);
     }
-  }
-
-  /** Live instances of other parties, which remove them again. */
-  foreignInstances(): InstanceId[] {
-    return [...this.swarm.watch.live.values()].filter((one) => one.foreign).map((one) => one.id);
   }
 }
