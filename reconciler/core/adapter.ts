@@ -1,7 +1,6 @@
 /**
- * Which providers this version can buy at. A type of the guides without an adapter still loads, and
- * the caller is told the same sentence: `config validate`, the log at start, the pool's
- * condition, `doctor` and the metric. Pure.
+ * Provider types with an adapter. A type without one still loads; `config validate`, the log, the
+ * pool's condition, `doctor` and the metric give the same reason. Pure.
  */
 import type { ProviderConfig, ProviderType } from "../../schema/config.ts";
 import { unreachable } from "../../schema/unreachable.ts";
@@ -18,7 +17,7 @@ export function whyNoAdapter(type: ProviderType): string | null {
     case "coreweave":
     case "docker":
     case "static":
-    // Bought by the program of tests alone (test/fixture/machine/main.ts).
+    // Only the test program has this adapter (test/fixture/machine/main.ts).
     case "machine":
       return `providers of type ${type} have no adapter in this version`;
     default:
@@ -26,7 +25,7 @@ export function whyNoAdapter(type: ProviderType): string | null {
   }
 }
 
-/** Providers without an adapter, with why nothing can be bought there. */
+/** Providers without an adapter, with the reason. */
 export function unadapted(configs: readonly ProviderConfig[]): Map<string, string> {
   return new Map(
     configs.flatMap(({ name, type }) => {

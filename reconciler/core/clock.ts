@@ -1,13 +1,12 @@
-/**
- * Time as a port (law 8): only a `main.ts` gives the real one, tests and simulation step their own.
- */
+/** Time as a port (law 8): a `main.ts` opens the real clock; tests step their own. */
 export type Clock = {
   /** Milliseconds since the epoch: for records. */
   wallMs(): number;
   /** Milliseconds from an arbitrary origin, never back: for every duration. */
   monoMs(): number;
   /** Runs `work` once after `ms`; the returned function cancels it. */
-  after(ms: number, work: () => void): () => void;};
+  after(ms: number, work: () => void): () => void;
+};
 
 /** One line of the process's own log. `fields` never hold a secret. */
 export type Log = (

@@ -15,7 +15,7 @@ import { type Fleet, type Sight, verdictOfNode } from "./fleet.ts";
 import { isSuppressed } from "./fold/suppression.ts";
 import type { DesiredDrain } from "./kubernetes/desired-drain.ts";
 
-/** What the Node object shows about the node. */
+/** What a Node object shows about its node. */
 export type ShownNode = {
   node: NodeId;
   pool: PoolName | null;
@@ -26,7 +26,7 @@ export type ShownNode = {
   /** For people, bounded: the evidence against it. */
   because: string;
   session: string | null;
-  /** Out of service by Navarch or through it. */
+  /** Cordoned by Navarch or with `navarch cordon`. */
   cordoned: boolean;
   draining: boolean;
   labels: Record<string, string>;
@@ -53,15 +53,15 @@ export type ShownWait = Pick<Wait, "reason" | "message" | "until">;
 
 export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid: string };
 
-/** Its object was removed while its machine lives; the name is the object's former one. */
+/** The object was deleted while the machine lives; `name` is its former name. */
 export type OrphanedNode = { node: NodeId; name: string };
 
 export type DesiredState = {
-  /** Name of this fleet, to tell apart several installs in one cluster. */
+  /** Name of this fleet, which distinguishes several installs in one cluster. */
   fleet: string;
   drains: DesiredDrain[];
   shown: ShownNode[];
-  /** Their instance is confirmed gone, their object is still there. */
+  /** The instance is confirmed gone, the object still exists. */
   ended: EndedNode[];
   orphaned: OrphanedNode[];
   /** Objects that belong to no node any more; our fields on them are removed. */
@@ -185,7 +185,7 @@ function drainOf(
   };
 }
 
-/** What the owner of a pod there is shown. */
+/** The reason that owners of its pods see. */
 function whyOf({ order, health }: Node): string {
   if (order !== null) return `ordered by ${order.by}${order.why === "" ? "" : ` (${order.why})`}`;
   const held = health.held.map(({ judgement }) => judgement.because);
@@ -193,10 +193,10 @@ function whyOf({ order, health }: Node): string {
   return held.join("; ").slice(0, WHY_CHARS_MAX);
 }
 
-/** Why no pod may be evicted now although the drain has begun. */
+/** Why no pod of the started drain may be evicted now; `null` = eviction may proceed. */
 function pauseOf(node: Node, pool: PoolConfig | null, fleet: Fleet, sight: Sight): string | null {
   if (node.kube !== null && node.kube.absentSince !== null) {
-    // The name may belong to another machine by now; the cluster ends what was bound to it.
+    // The name may belong to another machine now; the cluster removes the pods.
     return `Node ${node.kube.name} is no longer in the cluster`;
   }
   const { kube } = node;

@@ -1,7 +1,6 @@
 /**
- * How many GPUs a node must have, as far as the control plane knows: its pool's `gpus`, else what
- * its instance type is known to have. The agent is told, compares with what it sees, and names the
- * source in its check. Pure.
+ * The number of GPUs that a node must have: its pool's `gpus`, else that of a known instance type.
+ * The agent receives it, compares it with what it sees, and names the source in its check. Pure.
  */
 import type { Config } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
@@ -9,33 +8,32 @@ import type { Check, Expected, Report } from "../../schema/report.ts";
 import { gpusOfType } from "./instance-type.ts";
 
 /**
- * `null`: nothing is known, and nothing is expected. What was bought outranks what the agent says
- * of itself; an unmanaged node is judged by the pool that it names. A simulated node has
- * the GPUs that it was told to have, whatever its type is called.
+ * `null` = nothing is expected. A purchase outranks the agent's inventory; an unmanaged node is
+ * judged by the pool that it names. A simulated node ignores its instance type.
  */
 export function expectedOf(
   node: Node | null,
   { inventory, simulated }: Pick<Report, "inventory" | "simulated">,
   config: Pick<Config, "pools" | "providers">,
 ): Expected | null {
-  const told = inventory ?? node?.agent?.inventory ?? null;
-  const name = node?.pool ?? told?.pool;
+  const reported = inventory ?? node?.agent?.inventory ?? null;
+  const name = node?.pool ?? reported?.pool;
   const pool = config.pools.find((one) => one.name === name);
   const own = pool?.gpus ?? null;
-  // An operator's own number is the way out where the table below is wrong; 0 expects nothing.
+  // The operator's number overrides a wrong table; 0 expects nothing.
   if (own !== null) return own === 0 ? null : { gpus: own, from: "pool" };
   if (simulated) return null;
   const bought = node?.instance ?? null;
   const provider = config.providers.find((one) => one.name === bought?.provider)?.type;
-  const type = bought?.instanceType ?? told?.instance_type ?? "";
-  const gpus = gpusOfType(type, bought === null ? (told?.provider ?? "") : (provider ?? ""));
+  const type = bought?.instanceType ?? reported?.instance_type ?? "";
+  const gpus = gpusOfType(type, bought === null ? (reported?.provider ?? "") : (provider ?? ""));
   return gpus === null ? null : { gpus, from: "instance_type" };
 }
 
 /**
- * The check of a report, which proves nothing where an agent that has not been told the number yet
- * sees fewer GPUs: the first check of a boot must not verify a node that is short of one. The next
- * check, which the reply asks for, says what is missing.
+ * The report's check. It is inconclusive if the agent does not know the expected number yet and
+ * sees fewer GPUs: the first check of a boot must not verify such a node. The next check reports
+ * them.
  */
 export function provenCheck(
   node: Node | null,
@@ -46,6 +44,6 @@ export function provenCheck(
   if (!check || node?.agent?.bootId === report.boot_id) return check ?? null;
   const expected = expectedOf(node, report, config);
   const isShort = expected !== null && check.present_gpus < expected.gpus;
-  const isTold = expected !== null && (check.expected_gpus ?? 0) >= expected.gpus;
-  return isShort && !isTold ? { ...check, conclusive: false } : check;
+  const isSent = expected !== null && (check.expected_gpus ?? 0) >= expected.gpus;
+  return isShort && !isSent ? { ...check, conclusive: false } : check;
 }

@@ -1,8 +1,8 @@
 /**
- * What the pure half of the reconciler looks at: the durable fleet, and what can be seen of the
- * world at this moment. `Fleet` is a mirror of the store (this process is its only writer); `Sight`
- * is never stored, and a part of it that is missing means "not known", never "nothing there". Both
- * are plain values, so that an activation can be saved and decided again.
+ * The inputs of the pure rooms: the durable fleet, and the current observations. `Fleet` mirrors
+ * the store, of which this process is the only writer. `Sight` is never stored; a missing part
+ * means "unknown", never "empty". Both are plain values, so that an activation can be saved and
+ * replayed.
  */
 import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { NodeId, OperationId, PoolName } from "../../schema/id.ts";
@@ -18,115 +18,108 @@ export type Fleet = {
   pools: ReadonlyMap<PoolName, PoolState>;
   /** Open ones only, by id. */
   operations: ReadonlyMap<OperationId, Operation>;
-  /** What the safety machinery remembers, by key. */
+  /** Stored facts of the safety machinery, by key. */
   facts: ReadonlyMap<string, Fact>;
 };
 
-/** How far a node's work has left, as seen now. */
+/** Work left on a node. */
 export type DrainSight =
-  /** No work as of `seenAt` (wall): what was seen before the drain says nothing about after it. */
+  /** No work as of `seenAt` (wall); an observation before the drain proves nothing. */
   | { kind: "empty"; seenAt: number }
-  /** `deadlineAt`: the drain's own, with the time given back in which nobody could be asked. */
+  /** `deadlineAt`: the drain's own, extended by the time in which no pod could be evicted. */
   | {
       kind: "busy";
       remaining: number;
       message: string;
       deadlineAt?: number;
-      /** Nobody may be asked to leave now, so the deadline moves on. */
+      /** No pod may be evicted now, so the deadline moves. */
       paused?: boolean;
     }
-  /** Nobody can tell: no scheduler attached and no process list. */
+  /** No scheduler is attached and there is no process list. */
   | { kind: "unknown"; forMs: number }
-  /** Its scheduler would know, and does not answer: never the same as empty (law 9). */
+  /** Its scheduler does not answer: never the same as empty (law 9). */
   | { kind: "dark"; message: string };
 
 export type ProviderSight = {
   class: ProviderClass;
   settleMs: number;
-  /** A complete listing was folded in this process's life: nothing is bought before. */
+  /** A complete listing was folded since this process started; nothing is bought before. */
   listed: boolean;
-  /** The adapter cannot be opened or used: named, for the pool's condition. */
+  /** Why the adapter cannot be opened or used. */
   unavailable: string | null;
-  /** What is bought there does not come up, with why; `null` = nothing known. */
+  /** Why machines that are bought there do not come up; `null` = nothing known. */
   trouble: string | null;
   /** Its machines come with an agent: nothing is set up over SSH. */
   bringsAgent: boolean;
-  /** It can reboot a machine. */
   canReboot: boolean;
-  /** Dollars an hour by instance type, of the configured types whose price the provider tells. */
+  /** Dollars an hour by instance type, of the configured types with a known price. */
   prices: ReadonlyMap<string, number>;
 };
 
 export type Sight = {
   /** Wall milliseconds. */
   now: number;
-  /**
-   * Why the reconciler cannot trust what it sees; not empty = nothing destructive starts (law 9).
-   */
+  /** Why observations are unreliable; if not empty, nothing destructive starts (law 9). */
   blind: string[];
-  /** Milliseconds for which this process has looked without a pause: nobody is late for longer. */
+  /** Milliseconds without a pause of this process; no node is late for longer. */
   attentiveMs: number;
-  /** Work on the nodes that the plan may ask about (`decide/asked.ts`); absent = unknown. */
+  /** Work on the nodes that the plan may evaluate (`decide/asked.ts`); absent = unknown. */
   work: ReadonlyMap<NodeId, DrainSight>;
   /** GPU utilisation in percent, of the same nodes; absent = unknown. */
   utilization: ReadonlyMap<NodeId, number>;
   providers: ReadonlyMap<string, ProviderSight>;
-  /** A person froze everything, with why. */
+  /** Why a person froze the fleet; `null` = not frozen. */
   frozen: string | null;
   /** The Kubernetes cluster; `null` = there is none. */
   kube: KubeSight | null;
   /**
-   * Why the private key at a path cannot be used, `null` if it can be; absent while it is being
-   * read. Without the map keys are not checked, and every key counts as usable.
+   * Why the private key at a path cannot be used, `null` if it can; absent while it is being read.
+   * Without the map every key counts as usable.
    */
   keys: ReadonlyMap<string, string | null> | null;
-  /**
-   * What waits in the scheduler for each autoscaled pool, where sizes are evaluated now; absent =
-   * unknown, which is not zero.
-   */
+  /** Queues of autoscaled pools, while sizes are evaluated; absent = unknown, which is not zero. */
   queues: ReadonlyMap<PoolName, QueueSight>;
 };
 
-/** Work on one node, as the sight has it. */
 export function workOn(sight: Pick<Sight, "work">, node: NodeId): DrainSight {
   return sight.work.get(node) ?? { kind: "unknown", forMs: 0 };
 }
 
 export type KubeSight = {
-  /** Why its word cannot be had now; `null` while it is fresh. */
+  /** Why its state is unknown now; `null` = it is fresh. */
   dark: string | null;
-  /** Its objects were known once in this process's life: who is not among them is not in it. */
+  /** Its objects were listed since this process started: a missing object does not exist. */
   known: boolean;
-  /** It may not even be listed, and never could be in this process's life: as if it were not. */
+  /** Navarch was never permitted to list it since this process started. */
   forbidden: boolean;
   /** Cordons are written to the cluster. */
   mirrorsCordon: boolean;
-  /** Nodes that nobody can tell apart there, with why: nothing is done to them. */
+  /** Ambiguous nodes with the reason: nothing is done to them. */
   ambiguous: ReadonlyMap<NodeId, string>;
 };
 
-/** A pool's queue as its scheduler shows it now. */
+/** A pool's queue in its scheduler. */
 export type QueueSight = {
   pendingJobs: number;
   /** Waiting and running. */
   queueDepth: number;
-  /** The same two, counted in GPUs that they ask for. */
+  /** The same two in requested GPUs. */
   pendingGpus: number;
   gpuDepth: number;
   /** Jobs that ask for more than one GPU. */
   widePods?: number;
-  /** Wall milliseconds of the last word of the scheduler. */
+  /** Wall milliseconds of the scheduler's last answer. */
   observedAt: number;
   source: string;
 };
 
-/** Settings that judging time needs, taken from the configuration once. */
+/** Settings of the configuration that concern time. */
 export type Timing = {
   heartbeatTimeoutMs: number;
   checkIntervalMs: number;
   registrationTimeoutMs: number;
   retainTerminatedMs: number;
-  /** What a cluster must say of a node before it serves, and until when it may keep it waiting. */
+  /** What the cluster must show before a node serves, and how long that may take. */
   clusterReady: Config["kubernetes"]["ready"];
   clusterReadyTimeoutMs: number;
 };
@@ -149,17 +142,14 @@ export function desiredOf(pool: PoolConfig, state: PoolState | undefined): numbe
 }
 
 /**
- * A machine that runs an agent and that this fleet did not buy: no cloud can be asked about it, and
- * nothing can end it. Its pool is the one that its agent names, if that one is configured.
+ * An unmanaged machine: it runs an agent, and no cloud lists or terminates it. Its pool is the one
+ * that its agent names, if configured.
  */
 export function isUnbought({ slot, instance }: Pick<Node, "slot" | "instance">): boolean {
   return slot === null && instance === null;
 }
 
-/**
- * Whether the scheduler shows a person's cordon too, so that the product's mark is not lifted from
- * under it: only where the node has an object. Any other scheduler is never told of one.
- */
+/** Whether the scheduler shows a person's cordon, so that Navarch's mark there must stay. */
 export function showsPersonsCordon({ cordon, kube }: Pick<Node, "cordon" | "kube">): boolean {
   return cordon.human !== null && kube !== null;
 }
@@ -169,7 +159,7 @@ export function countsIn(node: Node, pool: Pick<PoolConfig, "adopt">): boolean {
   return pool.adopt || !isUnbought(node);
 }
 
-/** What people call the health of a node: silence counts as unhealthy, no news yet as unknown. */
+/** The node's health for people: a silent node is unhealthy. */
 export function verdictOfNode(node: Node): "unknown" | "healthy" | "degraded" | "unhealthy" {
   return node.health.silentSince === null ? node.health.verdict : "unhealthy";
 }

@@ -1,6 +1,6 @@
 /**
- * Abstract instance types: one name for the same hardware at several clouds. They resolve by the
- * provider's type, never by the name it has in the configuration.
+ * Abstract instance types: one name for the same hardware at several clouds, resolved by the type
+ * of the provider.
  */
 import type { ProviderType } from "../../schema/config.ts";
 
@@ -16,7 +16,7 @@ const ABSTRACT = new Map<string, Row>([
   ["l4-1x", { gcp: "g2-standard-4", aws: "g6.xlarge" }],
 ]);
 
-/** These sell no fixed catalogue: any name is taken as it stands. */
+/** Providers without a fixed catalogue accept any name. */
 const ANY_TYPE: readonly ProviderType[] = ["command", "fake", "docker", "static", "machine"];
 
 /** The type to ask the provider for, or `null` if an abstract name has no row for it. */
@@ -31,7 +31,7 @@ export function sellersOf(name: string): string[] {
   return Object.keys(ABSTRACT.get(name) ?? {});
 }
 
-/** EC2's types by their names' end, which says nothing of GPUs (AWS, instance type pages, 2026). */
+/** EC2's names do not contain the number of GPUs (AWS, instance type pages, 2026). */
 const EC2_GPUS: Readonly<Record<string, number>> = {
   "p3.2xlarge": 1,
   "p3.8xlarge": 4,
@@ -56,14 +56,11 @@ const EC2_GPUS: Readonly<Record<string, number>> = {
   "g6.48xlarge": 8,
 };
 
-/** Lambda writes the number first, GCP's accelerator-optimised types end with it. */
+/** Lambda's names begin with the number, GCP's accelerator-optimised types end with it. */
 const LAMBDA_GPUS = /^gpu_(\d{1,2})x_/;
 const GCP_GPUS = /^a\d+x?-(?:high|mega|ultra|edge)gpu-(\d{1,2})g(?:-|$)/;
 
-/**
- * GPUs of an instance type as its provider names it, abstract names included; `null` if not known.
- * Providers whose types are names of the operator's own promise nothing by them.
- */
+/** GPUs of a provider's instance type or of an abstract one; `null` if unknown. */
 export function gpusOfType(name: string, provider: string): number | null {
   const row = ABSTRACT.get(name);
   const sold = Object.entries(row ?? {}).find(([key]) => key === provider)?.[1];

@@ -1,6 +1,6 @@
 /**
- * Which events go to the webhook, and as what. Pure: rows of the outbox, written in the same
- * transaction as the event, so a notification is neither lost nor part of the transition.
+ * Webhook deliveries of events. Pure: rows of the outbox, written in the event's transaction, so a
+ * notification is neither lost nor blocks the change.
  */
 import type { NotifierConfig } from "../../schema/config.ts";
 import type { EventDraft } from "../../schema/event.ts";
@@ -8,7 +8,7 @@ import type { Change } from "./store.ts";
 
 export type HookKind = "cordon" | "uncordon" | "drain";
 
-/** Where a kind goes, or `null` when that event is not sent. */
+/** The URL of a kind, or `null` if it is not sent. */
 export function hookUrl(notifier: NotifierConfig, kind: HookKind): string | null {
   if (notifier.type === "noop") return null;
   if (kind === "cordon") return notifier.cordonUrl;

@@ -1,8 +1,7 @@
 /**
- * The port to a place where instances are bought. An adapter never retries and never decides: each
- * method is one call, and its answer says only what the provider *proved*
- * (docs/reference/providers.md#answers). The two questions that matter are "did it prove that it
- * did not accept?" and "may the next try differ?"; everything unknown is `ambiguous`.
+ * The port to a cloud. An adapter neither retries nor decides: each method is one call, and its
+ * answer contains only what the provider *proved* (docs/reference/providers.md#answers). Everything
+ * unknown is `ambiguous`.
  */
 import type { InstanceId } from "../../schema/id.ts";
 import type { ProviderType } from "../../schema/config.ts";
@@ -13,10 +12,7 @@ import type { ProviderType } from "../../schema/config.ts";
  */
 export type ProviderClass = "token" | "name" | "tag-only";
 
-/**
- * The frozen bytes of a create: written to the journal before the call and never changed while
- * asked.
- */
+/** A purchase: written to the journal before the call and never changed while it is open. */
 export type CreateRequest = {
   /** Idempotency token, deterministic, at most 64 ASCII characters. */
   token: string;
@@ -50,20 +46,20 @@ export type Instance = {
   externalIp: string | null;
   /** Wall milliseconds, by the provider's clock. */
   createdAtMs: number;
-  /** US dollars an hour, or `null` when the provider does not tell. Unknown is not free. */
+  /** US dollars an hour; `null` = unknown, which is not free. */
   pricePerHour: number | null;
-  /** Its SSH host keys in OpenSSH's form (`ssh-ed25519 AAAA…`), where the provider tells them. */
+  /** SSH host keys in OpenSSH's form (`ssh-ed25519 AAAA…`), if the provider reports them. */
   hostKeys?: readonly string[];
 };
 
-/** Definite no: the provider proved that it accepted nothing. */
+/** The provider proved that it accepted nothing. */
 export type RefusalClass =
   "bad_request" | "capacity" | "quota" | "rate_limit" | "auth" | "stale_fence";
 
 export type CreateAnswer =
   | { kind: "ok"; instance: Instance }
   | { kind: "refused"; class: RefusalClass; message: string; retryAfterMs: number | null }
-  /** Timeout, reset, 5xx without a code, unparsable: it may have been accepted. */
+  /** Timeout, reset, 5xx without a code, invalid body: it may have been accepted. */
   | { kind: "ambiguous"; message: string };
 
 export type TerminateAnswer =
@@ -78,37 +74,34 @@ export type RebootAnswer =
   /** The provider has no such call: nothing was done. */
   | { kind: "unsupported" };
 
-/** A partial page is not a list: `complete` instances of this fleet, or a failure. */
+/** All instances of this fleet, or a failure; never a partial list. */
 export type ListAnswer =
   | { kind: "ok"; instances: Instance[] }
   | { kind: "failed"; class: "auth" | "rate_limit" | "unavailable"; message: string };
 
-/**
- * Given with each mutating call: the target refuses a fence older than one it has seen for the same
- * node.
- */
+/** Part of each mutating call: the target refuses an older fence for the same node. */
 export type Fence = { nodeId: string; fence: number; sessionId: string | null };
 
 export type Provider = {
   readonly name: string;
   readonly type: ProviderType;
   readonly class: ProviderClass;
-  /** For tag-only: how long an accepted ask may stay invisible. Milliseconds. */
+  /** Tag-only: how long an accepted purchase may stay invisible. Milliseconds. */
   readonly settleMs: number;
-  /** Its machines come with an agent that holds its credential: none is set up over SSH. */
+  /** Its machines come with an agent and its credential: none is set up over SSH. */
   readonly bringsAgent: boolean;
-  /** Whether `reboot` is worth a place in a plan; without it, `reboot` answers `unsupported`. */
+  /** If false, plans contain no reboot, and `reboot` answers `unsupported`. */
   readonly canReboot: boolean;
-  /** Dollars an hour of an instance type, as last told by the provider; `null` = not known. */
+  /** Last known price of an instance type in dollars an hour; `null` = unknown. */
   pricePerHour(instanceType: string): number | null;
   /** Why accepted machines do not come up, as a sentence for people; `null` = nothing known. */
   trouble(): string | null;
-  /** Whether a process can be told what it will own before it is asked: the fake injects it. */
+  /** `credential` is for the machine's agent; only providers that bring one use it. */
   create(request: CreateRequest, fence: Fence, credential: string | null): Promise<CreateAnswer>;
   terminate(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer>;
   /**
-   * Restarts a machine, keeping its disk and its id. Accepted means asked: the agent's next boot
-   * id is the proof. A repeat is refused by its fence, or reboots once more.
+   * Restarts a machine, which keeps its disk and id. The agent's next boot id is the proof. A
+   * repeat is refused by its fence, or reboots once more.
    */
   reboot(instanceId: InstanceId, fence: Fence): Promise<RebootAnswer>;
   /** Every instance that carries this fleet's ownership tag, all pages. */

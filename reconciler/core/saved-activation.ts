@@ -1,7 +1,7 @@
 /**
- * Activations as a file keeps them, one JSON document a line: a header with the configuration, each
- * node document once, before the first activation that has it, the activations, and a last line
- * that tells that the file is whole. Pure.
+ * The file format of saved activations, one JSON document a line: a header with the configuration,
+ * each node once before the first activation that has it, the activations, and an end line that
+ * proves that the file is complete. Pure.
  */
 import * as v from "valibot";
 import { Config } from "../../schema/config.ts";
@@ -85,7 +85,7 @@ export const SavedHeader = v.object({
 export type SavedHeader = v.InferOutput<typeof SavedHeader>;
 
 const SavedRound = v.object({
-  /** As they were: what is compared is JSON, so a plan of an older release is a plan, too. */
+  /** Compared as JSON, so that plans of older releases are accepted. */
   actions: v.array(v.looseObject({ kind: text })),
   waits: v.array(v.looseObject({ reason: text })),
   broken: v.array(v.tuple([v.nullable(text), text])),
@@ -137,7 +137,7 @@ export function saveSight(sight: Sight): SavedSight {
   };
 }
 
-/** JSON has no infinity, which a simulated scheduler answers for "from now on". */
+/** JSON has no infinity, which a simulated scheduler returns. */
 function bounded(value: number): number {
   return Math.max(-INTEGER_MAX, Math.min(INTEGER_MAX, value));
 }

@@ -1,10 +1,10 @@
-/** The life cycle as upstream's two enums show it: one entity inside, two views outside. Pure. */
+/** A node's phase and health as the API's enumerations. Pure. */
 import type { HealthStatus, InstanceStateName, NodeStatus } from "../../schema/api.ts";
 import type { Node } from "../../schema/node.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { verdictOfNode } from "./fleet.ts";
 
-/** `threshold` is the pool's; without one the first unhealthy evaluation counts. */
+/** `threshold` is the pool's number of unhealthy evaluations. */
 export function statusOf(node: Node, threshold = 1): NodeStatus {
   const cordoned = node.cordon.product !== null || node.cordon.human !== null;
   switch (node.phase.kind) {

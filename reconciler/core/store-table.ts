@@ -1,6 +1,6 @@
 /**
- * The tables of the store that others than the loop write: join tokens, the audit and the lease.
- * Types only; `libsql.ts` opens them.
+ * Ports to the tables that the loop does not write: join tokens, audit and lease. `libsql.ts` opens
+ * them.
  */
 import type { AuditDraft, AuditQuery, AuditRow } from "../../schema/audit.ts";
 import type { Credential } from "../../schema/credential.ts";
@@ -19,7 +19,7 @@ export type JoinTable = {
   use(token: string, nonce: string): Promise<JoinUse | null>;
   /** Writes a new token, or a known one again. */
   save(token: JoinToken): Promise<void>;
-  /** All of it or nothing; rejects if this use was given already. */
+  /** One transaction; rejects if this use was given already. */
   give(from: {
     token: string;
     ordinal: number;
@@ -35,7 +35,7 @@ export type JoinTable = {
 export type AuditTable = {
   /** Resolves with the row's id once it is durable. */
   append(draft: AuditDraft): Promise<number>;
-  /** What each row stands for by now. */
+  /** Updates how many calls each row stands for. */
   count(rows: { id: number; count: number; until: number }[]): Promise<void>;
   /** Newest first. */
   read(query: AuditQuery): Promise<AuditRow[]>;
@@ -48,13 +48,13 @@ export type LeaseRow = {
   holder: string;
   epoch: number;
   renewal: number;
-  /** URL at which the holder takes what others forward. */
+  /** URL to which other replicas forward. */
   address: string;
-  /** Changes of the fleet so far: a copy made at another number is old. */
+  /** Changes of the fleet so far: a copy with another number is out of date. */
   writes: number;
 };
 
-/** Every call is one statement, so it happened as a whole or not at all. Each may reject. */
+/** Every call is one atomic statement and may reject. */
 export type LeaseTable = {
   read(): Promise<LeaseRow | null>;
   /**
@@ -64,9 +64,9 @@ export type LeaseTable = {
   take(seen: LeaseRow | null, mine: LeaseClaim): Promise<number | null>;
   /** False: another process has it. */
   renew(holder: string, epoch: number, expiresAt: number): Promise<boolean>;
-  /** Gives it back, so that the next one need not wait. */
+  /** Ends the lease, so that a standby need not wait. */
   release(holder: string, epoch: number): Promise<void>;
 };
 
-/** `expiresAt` is for people who look at the row. */
+/** `expiresAt` is only for people who read the row. */
 export type LeaseClaim = { holder: string; address: string; expiresAt: number };

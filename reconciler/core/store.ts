@@ -1,8 +1,6 @@
 /**
- * The port to durable state. Everything the reconciler may need after a crash goes through here,
- * and a change is one transaction: an outcome and the node it made true are never apart (law 4).
- * The only adapter that production uses is `libsql.ts`; `memory.ts` is the fake beside it, for
- * simulation.
+ * The port to durable state: everything that the reconciler needs after a crash. A change is one
+ * transaction, so that an outcome and its node are never apart (law 4). The adapter is `libsql.ts`.
  */
 import type { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import type { Command } from "../../schema/command.ts";
@@ -15,11 +13,10 @@ import type { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
-import type { AuditTable, LeaseTable } from "./store-table.ts";
-import type { JoinTable } from "./store-table.ts";
+import type { AuditTable, JoinTable, LeaseTable } from "./store-table.ts";
 import type { QuarantineSource } from "../../schema/quarantine.ts";
 
-/** The part of a report that must survive: what changed, without samples. */
+/** The durable part of a report: what changed, without samples. */
 export type InboxEntry = {
   node: NodeId;
   bootId: string;
@@ -31,11 +28,11 @@ export type InboxEntry = {
   findings: { seq: number; finding: Finding }[];
   gaps: { seq: number; reason: string; count: number; at: string }[];
   results: CommandResult[];
-  /** Where it came from; absent in letters of a version that did not look. */
+  /** Absent in entries of older versions. */
   origin?: Origin;
 };
 
-/** A letter in the inbox; `id` orders them. */
+/** An inbox entry; `id` orders them. */
 export type StoredEntry = { id: number; receivedAt: number; entry: InboxEntry };
 
 export type Cursor = { node: NodeId; stream: StreamId; seq: number };
@@ -50,7 +47,7 @@ export type Delivery = {
   notBefore: number;
 };
 
-/** What one transaction writes. Arrays may be empty; order inside one array does not matter. */
+/** What one transaction writes; order inside an array does not matter. */
 export type Change = {
   nodes: Node[];
   /** Purged after their retention. */
@@ -59,15 +56,15 @@ export type Change = {
   operations: Operation[];
   events: EventDraft[];
   commands: Command[];
-  /** Inbox rows that the fold has taken in. */
+  /** Ids of processed inbox rows. */
   foldedEntries: number[];
-  /** Findings for history: written by the fold together with the node they changed. */
+  /** Findings for history. */
   findings: { node: NodeId; stream: StreamId; seq: number; receivedAt: number; finding: Finding }[];
   deliveries: { kind: string; node: string; body: string; notBefore: number }[];
-  /** Written over the fact of the same key, and keys to forget. */
+  /** Each replaces the fact of the same key. */
   facts: Fact[];
   removedFacts: string[];
-  /** Rows that could not be read, to be set aside. */
+  /** Unreadable rows, to be quarantined. */
   quarantined: UnreadableRow[];
 };
 
@@ -102,7 +99,7 @@ export type Snapshot = {
   cursors: Cursor[];
   credentials: Credential[];
   facts: Fact[];
-  /** Rows that cannot be read: `../fold/unreadable.ts` says what that means. */
+  /** Rows that cannot be read (`fold/unreadable.ts`). */
   unreadable: UnreadableRow[];
 };
 
@@ -114,37 +111,30 @@ export type EventQuery = {
   limit: number;
 };
 
-/**
- * A write of a process that does not lead, or no longer does: none of it was written, and none of
- * it may be tried again by this process without reading the store again.
- */
+/** A write without the lead: nothing was written. Read the store before another write. */
 export class StaleEpoch extends Error {}
 
-/** Called once something is durable. A hook must not throw: what it is told of is written. */
+/** Called once a change is durable. A hook must not throw. */
 export type StoreHooks = {
-  /**
-   * Each batch of rows that was set aside. A reader that meets an unreadable row leaves it out; the
-   * leader then sets it aside.
-   */
+  /** Unreadable rows that the leader quarantined; readers leave them out. */
   quarantined(rows: readonly UnreadableRow[]): void;
   committed(change: Change): void;
 };
 
 export type Store = {
-  /** What every write carries; `null` = this is a standby's view, which refuses to write. */
+  /** Part of every write; `null` = a standby's view, which refuses to write. */
   readonly epoch: number | null;
   /**
-   * The same database as seen by a process that leads with this epoch: each write is refused as a
-   * whole with `StaleEpoch` once another has been given out. `stale` is then called, each time.
+   * The same database for the leader of this epoch. Once a newer epoch exists, each write is
+   * refused with `StaleEpoch`, and `stale` is called each time.
    */
   led(epoch: number, stale: () => void): Store;
   load(): Promise<Snapshot>;
   credentials(): Promise<Credential[]>;
-  /** Keeps the first value that anyone ever gives for the key, and resolves with it. */
+  /** Stores the first value of a key, and resolves with the stored one. */
   first(key: string, value: string): Promise<string>;
-  /** The lease's row, by a connection that no write of this process holds up. */
+  /** Uses a connection that no write of this process delays. */
   leaseTable(): LeaseTable;
-  /** Join tokens, and the audit: their writes are under the fence like all others. */
   joinTable(): JoinTable;
   auditTable(): AuditTable;
   /** Durable when it resolves. Returns the inbox ids, in the order given. */
@@ -155,33 +145,34 @@ export type Store = {
   commit(change: Change): Promise<void>;
   events(query: EventQuery): Promise<Event[]>;
   findings(node: NodeId, limit: number): Promise<{ receivedAt: number; finding: Finding }[]>;
-  /** Findings of all nodes in the order of their arrival, a page at a time. */
+  /** Findings of all nodes in order of arrival, by page. */
   pastFindings(query: PastQuery): Promise<PastRow[]>;
   operations(node: NodeId, limit: number): Promise<Operation[]>;
   command(id: string): Promise<Command | null>;
   commands(query: { node: string | null; limit: number }): Promise<Command[]>;
   saveCredential(credential: Credential): Promise<void>;
-  /** Written over the same attempt of the same node; what is more than fifty back goes. */
+  /** Replaces the same attempt of the node; the last fifty are kept. */
   saveBootstrap(attempt: BootstrapAttempt): Promise<void>;
   /** Newest first. */
   bootstraps(node: NodeId, limit: number): Promise<BootstrapAttempt[]>;
-  /** Due deliveries, oldest first; and what became of one. */
+  /** Due deliveries, oldest first. */
   deliveries(now: number, limit: number): Promise<Delivery[]>;
   settleDelivery(id: number, outcome: DeliveryOutcome): Promise<void>;
   /** Deletes history beyond its bounds, a batch at a time. */
   trim(now: number): Promise<void>;
-  on(hooks: Partial<StoreHooks>): void;
-  /** What was set aside, newest first. */
+  /** Replaces one hook; by default they do nothing. */
+  on<K extends keyof StoreHooks>(kind: K, hook: StoreHooks[K]): void;
+  /** Quarantined rows, newest first. */
   quarantine(limit: number): Promise<QuarantinedRow[]>;
-  /** Whether a write works now: for readiness. */
+  /** Whether a write works now, for readiness. */
   probe(): Promise<{ ok: true } | { ok: false; message: string }>;
   close(): Promise<void>;
 };
 
 export type PastQuery = {
-  /** Wall milliseconds: what was received before is left out. */
+  /** Wall milliseconds of the first receipt. */
   since: number;
-  /** Number of the last row seen; `null` begins at `since`. */
+  /** Id of the last row seen; `null` begins at `since`. */
   after: number | null;
   limit: number;
 };

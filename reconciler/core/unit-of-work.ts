@@ -1,7 +1,6 @@
 /**
- * One transaction in the making: what the folds and the plan change, on top of the committed fleet.
- * A finished unit of work is shown to the activation that made it, and to nobody outside the
- * process before the store has it.
+ * A unit of work: the changes of folds and plan on top of the committed fleet, for one transaction.
+ * Only the activation that made it sees it before it is stored.
  */
 import type { Command } from "../../schema/command.ts";
 import type { EventDraft } from "../../schema/event.ts";
@@ -16,11 +15,11 @@ export type Mirror = {
   nodes: Map<NodeId, Node>;
   pools: Map<PoolName, PoolState>;
   operations: Map<OperationId, Operation>;
-  /** Which node has which instance: `<provider>/<instance id>`. */
+  /** Nodes by `<provider>/<instance id>`. */
   byInstance: Map<string, NodeId>;
-  /** Nodes by their id in lower case: Kubernetes and DNS know no other. */
+  /** Nodes by their id in lower case, because Kubernetes and DNS ignore case. */
   byLowerCase: Map<string, NodeId>;
-  /** Which live node has which object in Kubernetes, by the object's name. */
+  /** Live nodes by the name of their Kubernetes object. */
   byObject: Map<string, NodeId>;
   facts: Map<string, Fact>;
 };
@@ -94,7 +93,7 @@ export class UnitOfWork {
     this.facts.set(key, null);
   }
 
-  /** What the safety machinery made of one look. */
+  /** Adds a result of the safety machinery. */
   take(step: { put: Fact[]; drop: string[]; pools: PoolState[]; events: EventDraft[] }): void {
     for (const fact of step.put) this.putFact(fact);
     for (const key of step.drop) this.dropFact(key);
@@ -110,7 +109,7 @@ export class UnitOfWork {
     this.change.events.push(...events);
   }
 
-  /** The change as it will be written; `null` when there is nothing to write. */
+  /** The change to write; `null` if it is empty. */
   finish(): Change | null {
     this.change.nodes = [...this.nodes.values()];
     this.change.pools = [...this.pools.values()];
@@ -123,7 +122,7 @@ export class UnitOfWork {
   }
 }
 
-/** Two changes, one after the other, as one: what is written twice is written as it ends. */
+/** Two successive changes as one; the last write of a key counts. */
 export function mergeChanges(first: Change, then: Change): Change {
   const nodes = lastOf([...first.nodes, ...then.nodes], (node) => node.id);
   const revived = new Set(then.nodes.map((node) => node.id));
@@ -148,14 +147,14 @@ export function mergeChanges(first: Change, then: Change): Change {
   };
 }
 
-/** The last of each key, at the place of its first: a claim is given up before it is taken. */
+/** The last item of each key, at the place of its first: a claim ends before another begins. */
 function lastOf<T, K>(items: readonly T[], keyOf: (item: T) => K): T[] {
   const found = new Map<K, T>();
   for (const item of items) found.set(keyOf(item), item);
   return [...found.values()];
 }
 
-/** The first of two that differ in case, until it is gone. */
+/** Of two ids that differ in case the first one counts, until it is gone. */
 function noteCase(mirror: Mirror, { id, phase }: Node): void {
   const lower = id.toLowerCase();
   const first = mirror.byLowerCase.get(lower);
@@ -163,7 +162,7 @@ function noteCase(mirror: Mirror, { id, phase }: Node): void {
   else if (first === id) mirror.byLowerCase.delete(lower);
 }
 
-/** Shows a change to the process. */
+/** Applies a change to the process's copy. */
 export function mirrorChange(mirror: Mirror, change: Change): void {
   for (const node of change.nodes) {
     const before = mirror.nodes.get(node.id)?.kube ?? null;

@@ -1,6 +1,6 @@
 /**
- * Audit rows in the database: appended, counted up while their minute lasts, trimmed by kind, so
- * that no flood of refusals pushes out what was done.
+ * Audit rows in the database: appended, counted within their minute, trimmed by kind, so that a
+ * flood of refusals does not displace completed calls.
  *
  * Adapter: database.
  */

@@ -1,6 +1,5 @@
 /**
- * Set-up attempts in the database: one row each, written over while it runs, the last fifty of a
- * node.
+ * Set-up attempts in the database: one row each, updated while it runs, the last fifty of a node.
  *
  * Adapter: database.
  */
@@ -12,7 +11,7 @@ import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { bootstrap as table } from "../../schema/table.ts";
 
-/** What writes an attempt, and drops those that are too far back. */
+/** Statements that write an attempt and delete old ones. */
 export function attemptItems(db: LibSQLDatabase, one: BootstrapAttempt): BatchItem<"sqlite">[] {
   const { node, attempt, startedAt } = one;
   const doc = JSON.stringify(one);

@@ -12,7 +12,7 @@ import { Fact, factKey } from "../../schema/safety.ts";
 import { quarantineStatements } from "./quarantine.ts";
 import type { Change } from "../core/store.ts";
 
-/** A document that could not be read back must fail its own transaction, not the next start. */
+/** An invalid document must fail its own transaction, not the next start. */
 export function checkDocuments(change: Change): void {
   for (const node of change.nodes) v.parse(Node, node);
   for (const pool of change.pools) v.parse(PoolState, pool);
@@ -25,9 +25,8 @@ type Cell = string | number | null;
 type Row = Cell[];
 
 /**
- * Half of a surrogate pair becomes three bytes that are not UTF-8 in SQLite (its json.c decodes
- * each escape by itself), and reading such a row makes the driver abort the process. A NUL would
- * truncate the text. Both come from agents and people, and from texts that were cut to a length.
+ * SQLite's json.c turns half of a surrogate pair into invalid UTF-8, on which the driver aborts the
+ * process; a NUL truncates the text. Both may come from agents, people and shortened texts.
  */
 export function storable<T extends Cell>(cell: T): T | string {
   return typeof cell === "string" ? cell.toWellFormed().replaceAll("\0", "\uFFFD") : cell;
@@ -87,7 +86,7 @@ function stateStatements({ nodes, removedNodes, pools, operations, commands }: C
   return out;
 }
 
-/** Facts live among the small facts about the store, under a prefix of their own. */
+/** Prefix of facts in the table `meta`. */
 export const FACT_PREFIX = "fact:";
 
 function factStatements({ facts, removedFacts }: Change): SQL[] {
@@ -104,7 +103,7 @@ function factStatements({ facts, removedFacts }: Change): SQL[] {
   return out;
 }
 
-/** What happened, and what is to be told: only ever appended, and the inbox that it empties. */
+/** History and deliveries, which are only appended, and processed inbox rows. */
 function historyStatements({ events, findings, deliveries, foldedEntries }: Change): SQL[] {
   const out: SQL[] = [];
   if (events.length > 0) {

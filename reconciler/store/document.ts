@@ -1,4 +1,4 @@
-/** A stored document as what it was: JSON text in, a checked value out. Pure. */
+/** Parses stored documents: JSON text to a validated value. Pure. */
 import * as v from "valibot";
 import { Fact } from "../../schema/safety.ts";
 
@@ -28,7 +28,7 @@ export function readJson(doc: string): ReadDoc<unknown> {
   }
 }
 
-/** For rows whose reader has nobody to set them aside for: throws when it cannot be read. */
+/** For rows that are not quarantined: throws if the document is unreadable. */
 export function parseDoc<S extends v.GenericSchema>(
   schema: S,
   doc: string,
@@ -41,7 +41,7 @@ export function parseDoc<S extends v.GenericSchema>(
 
 const KINDS = new Set<string>(Fact.options.map((option) => option.entries.kind.literal));
 
-/** None for a kind that a newer release wrote: it must not keep an older one from starting. */
+/** `null` for a kind of a newer release, which must not prevent a start. */
 export function readFact(doc: string): ReadDoc<Fact | null> {
   const kind = readDoc(v.looseObject({ kind: v.string() }), doc);
   if (!kind.ok) return kind;

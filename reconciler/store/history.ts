@@ -1,7 +1,6 @@
 /**
- * Keeps the rows of history (findings, events) within their bounds, fairly: a node that writes many
- * displaces its own oldest rows and never another's. Rows are deleted as they come, so that a flood
- * is answered at its own pace and no transaction is long.
+ * Keeps findings and events within their bounds: a node with many rows displaces its own oldest
+ * rows and never another's. Rows are deleted while new ones arrive, so that no transaction is long.
  */
 import { type SQL, sql } from "drizzle-orm";
 import { LIMIT } from "../../schema/limit.ts";
@@ -18,13 +17,13 @@ export const HISTORY_LIMITS: HistoryLimits = {
 type Table = "event" | "finding";
 const TABLES: readonly Table[] = ["finding", "event"];
 
-/** Rows written between two looks at the bounds. */
+/** Rows written between two checks of the bounds. */
 const LOOK_EACH = 500;
 /** Rows deleted by one transaction, during which nothing else is served: a few milliseconds. */
 const TRIM_ROWS = 250;
-/** Transactions of one look that was not caused by a write. */
+/** Transactions of one periodic trim. */
 const ROUNDS_MAX = 200;
-/** Once over its bound a table is brought this far below it, so that not every look deletes. */
+/** A table over its bound is trimmed this far below it, so that not every check deletes. */
 const SLACK = 0.05;
 /** Nodes trimmed by one transaction, those with the most to lose first. */
 const NODES_MAX = 100;
@@ -34,7 +33,7 @@ export type HistoryDb = {
   counts(query: SQL): Promise<{ node: string | null; rows: number }[]>;
   /** In one transaction. */
   remove(statements: readonly SQL[]): Promise<unknown>;
-  /** Between two transactions the process serves what arrived. */
+  /** Yields between two transactions. */
   turn: () => Promise<void>;
 };
 
@@ -54,22 +53,19 @@ export class History {
     this.limits = limits;
   }
 
-  /**
-   * Counts what was just written, and every few hundred rows deletes what is too much. Nothing is
-   * thrown: the rows are written, and the next look tries again.
-   */
+  /** Counts new rows and trims after every 500. Never throws: the next check tries again. */
   async noteCommitted({ findings, events }: Change): Promise<void> {
     for (const { node } of findings) this.add("finding", node);
     for (const { node } of events) this.add("event", node);
     this.added += findings.length + events.length;
     if (this.added < LOOK_EACH) return;
-    // More than were written meanwhile, so that it keeps up.
+    // Deletes more than was written, to keep up.
     const rounds = Math.ceil(this.added / TRIM_ROWS) + 1;
     this.added = 0;
     for (const table of TABLES) await this.trimTable(table, rounds).catch(() => undefined);
   }
 
-  /** Counts again, because a row that was there already is not written twice, and deletes. */
+  /** Counts again, because repeated rows were not written, and trims. */
   async trim(): Promise<void> {
     this.counts.clear();
     for (const table of TABLES) await this.trimTable(table, ROUNDS_MAX);
@@ -96,7 +92,7 @@ export class History {
     }
   }
 
-  /** One transaction; what is still to be deleted after it. */
+  /** One transaction; returns what is left to delete. */
   private async removeSome(table: Table, counts: Counts, excess: readonly Keep[]): Promise<Keep[]> {
     const statements: SQL[] = [];
     const left: Keep[] = [];
@@ -124,8 +120,8 @@ export class History {
 }
 
 /**
- * What each node keeps where there is too much: as if a level sank from the largest node's number
- * until the sum fits, so nobody below the level loses a row. Pure.
+ * What each node keeps if there are too many rows: the largest level at which all rows fit. A node
+ * below the level loses nothing. Pure.
  */
 export function excessOf(
   counts: ReadonlyMap<string | null, number>,
@@ -149,15 +145,15 @@ export function excessOf(
 function levelOf(descending: readonly number[], target: number): number {
   let below = descending.reduce((sum, rows) => sum + rows, 0);
   for (const [above, rows] of descending.entries()) {
-    // With the level at this node's number, each of the ones above it has as many. It never ends
-    // at the first one, above which are none: all together are too many.
+    // At this node's level, all nodes above it keep as many. It never returns at the first node,
+    // because all rows together are too many.
     if (below + above * rows <= target) return Math.floor((target - below) / above);
     below -= rows;
   }
   return Math.floor(target / Math.max(1, descending.length));
 }
 
-/** Deletes at most `rows` of the node's oldest beyond the `keep` newest, whatever was counted. */
+/** Deletes at most `rows` of the node's oldest rows and always keeps the `keep` newest. */
 function removeStatement(table: Table, node: string | null, keep: number, rows: number): SQL {
   const name = sql.raw(table);
   return sql`DELETE FROM ${name} WHERE id IN (

@@ -1,7 +1,4 @@
-/**
- * Inbox entries as stored. One unreadable finding must not take the others of its report with it:
- * what can be read is folded, and the whole text is kept aside.
- */
+/** Parses stored inbox entries. An unreadable finding does not invalidate the rest of its entry. */
 import * as v from "valibot";
 import { Gap, SpooledFinding } from "../../schema/finding.ts";
 import { NodeId, StreamId } from "../../schema/id.ts";

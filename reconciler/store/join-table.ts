@@ -1,7 +1,6 @@
 /**
- * Join tokens and their uses in the database. A use, its count and the numbers of the credential
- * that it gave are one transaction; that no use is given twice is the database's own rule
- * (`join_use_ordinal`), whatever the process believes.
+ * Join tokens and their uses in the database. A use, its count and its credential are one
+ * transaction; the database's index `join_use_ordinal` prevents a second use.
  *
  * Adapter: database.
  */
@@ -13,7 +12,7 @@ import * as table from "../../schema/table.ts";
 import { parseDoc, readDoc } from "./document.ts";
 import type { CountedToken, JoinTable } from "../core/store-table.ts";
 
-/** A token that cannot be read lets nobody join, and does not hide the others. */
+/** An unreadable token is invalid and does not hide the others. */
 function readable({ doc, uses }: { doc: string; uses: number }): CountedToken[] {
   const read = readDoc(JoinToken, doc);
   return read.ok ? [{ token: read.value, uses }] : [];

@@ -1,8 +1,8 @@
 /**
  * The store on libSQL through drizzle: an embedded file by default, a server by URL. One writer
- * behind a queue and a small reader: a second write transaction in the same process would freeze
- * the event loop (docs/reference/runtime.md#transactions). Each transaction first names the
- * leader's epoch; the database refuses all of it once a newer one exists.
+ * behind a queue, because a second write transaction in the process would block the event loop
+ * (docs/reference/runtime.md#transactions). Each transaction first writes the leader's epoch, and
+ * the database refuses all of it once a newer one exists.
  * Adapter: database.
  */
 import { createClient, type Client } from "@libsql/client";
@@ -35,20 +35,12 @@ import { readDeliveries, settleItem } from "./outbox.ts";
 import { readPast } from "./past.ts";
 import { History, type HistoryDb, type HistoryLimits } from "./history.ts";
 import { trimStatements } from "./trim.ts";
-import { callHooks, noHooks } from "./hook.ts";
 import { StaleEpoch } from "../core/store.ts";
 import type { Change, Cursor, Delivery, DeliveryOutcome, EventQuery } from "../core/store.ts";
-import type {
-  InboxEntry,
-  PastQuery,
-  PastRow,
-  QuarantinedRow,
-  Snapshot,
-  Store,
-} from "../core/store.ts";
-import type { StoreHooks } from "../core/store.ts";
+import type { InboxEntry, PastQuery, PastRow, QuarantinedRow } from "../core/store.ts";
+import type { Snapshot, Store, StoreHooks } from "../core/store.ts";
 
-/** Milliseconds SQLite may wait for another process; also the longest freeze that one can cause. */
+/** Milliseconds that SQLite waits for another process, which block the event loop. */
 const BUSY_MS = 5_000;
 
 /**
@@ -91,12 +83,13 @@ export async function openLibsqlStore(options: {
     clients?.reader ??
     createClient({ url: options.url, concurrency: 2, timeout: BUSY_MS, ...auth });
   const server = isServer(options.url);
-  // A client queues requests beyond its concurrency; reads of pages must not delay a renewal.
+  // A client queues requests beyond its concurrency, and reads must not delay a renewal.
   const lease =
     server && clients === undefined
       ? createClient({ url: options.url, concurrency: 2, ...auth })
       : reader;
-  const own = { server, history, turn, queue: serial(), hooks: noHooks() };
+  const hooks: StoreHooks = { quarantined: () => undefined, committed: () => undefined };
+  const own = { server, history, turn, queue: serial(), hooks };
   const epoch = server ? null : await nextEpoch(writer);
   return new LibsqlStore({ writer, reader, lease, ...own }, epoch, () => undefined);
 }
@@ -152,7 +145,7 @@ class LibsqlStore implements Store {
     }
   }
 
-  /** Notifies standbys of a server that their copies are stale; an embedded file has none. */
+  /** Marks the copies of standbys as stale; an embedded file has no standby. */
   private noteChange(): BatchItem<"sqlite">[] {
     if (!this.base.server) return [];
     return [this.writer.run(sql`UPDATE lease SET writes = writes + 1 WHERE name = 'leader'`)];
@@ -181,7 +174,7 @@ class LibsqlStore implements Store {
   }
 
   joinTable(): JoinTable {
-    // Standbys learn of a new credential when their copy changes.
+    // Standbys read a new credential when their copy is stale.
     const write = (items: BatchItem<"sqlite">[]) => this.write([...items, ...this.noteChange()]);
     return openJoinTable(this.reader, this.writer, write);
   }
@@ -217,10 +210,11 @@ class LibsqlStore implements Store {
     const items = statements.map((statement) => this.writer.run(statement));
     await this.write([...items, ...this.noteChange()]);
     await this.history.noteCommitted(change);
-    callHooks(this.base.hooks, change);
+    if (change.quarantined.length > 0) this.base.hooks.quarantined(change.quarantined);
+    this.base.hooks.committed(change);
   }
 
-  /** The values of rows that can be read. The leader sets the others aside. */
+  /** The values of readable rows. The leader quarantines the others. */
   private async readable<S extends v.GenericSchema, T>(
     schema: S,
     rows: T[],
@@ -243,8 +237,8 @@ class LibsqlStore implements Store {
     return good;
   }
 
-  on(hooks: Partial<StoreHooks>): void {
-    Object.assign(this.base.hooks, hooks);
+  on<K extends keyof StoreHooks>(kind: K, hook: StoreHooks[K]): void {
+    this.base.hooks[kind] = hook;
   }
 
   quarantine(limit: number): Promise<QuarantinedRow[]> {

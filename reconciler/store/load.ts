@@ -1,6 +1,6 @@
 /**
- * Reads everything that a starting process needs. A row that cannot be read is left out and
- * reported in `unreadable`; what it means for the fleet is decided by `../fold/unreadable.ts`.
+ * Reads everything that a starting process needs. Unreadable rows are listed in `unreadable`;
+ * `core/fold/unreadable.ts` decides what they mean for the fleet.
  *
  * Adapter: database.
  */
@@ -23,12 +23,12 @@ import type { Cursor, Snapshot, StoredEntry } from "../core/store.ts";
 
 export type RawRow = Pick<UnreadableRow, "source" | "key" | "doc"> & Partial<UnreadableRow>;
 
-/** A row as it is set aside. */
+/** A row for the quarantine. */
 export function unreadable(row: RawRow, reason: string): UnreadableRow {
   return { node: null, pool: null, columns: {}, stays: false, ...row, reason };
 }
 
-/** The readable documents of the rows; `keyOf` must give the row's own key again. */
+/** The readable documents; `keyOf` must return the row's own key. */
 function readEach<S extends v.GenericSchema>(
   schema: S,
   rows: RawRow[],
@@ -122,8 +122,8 @@ async function readEntries(db: LibSQLDatabase, bad: UnreadableRow[]): Promise<St
 }
 
 /**
- * The driver refuses an integer beyond 2^53, and with it the whole query. Such a place in a stream
- * is none: the agent sends its findings again, and those that are known are dropped by their key.
+ * Read as text, because the driver fails the whole query for an integer beyond 2^53. Without such a
+ * cursor the agent sends its findings again, and known ones are dropped by their key.
  */
 async function readCursors(db: LibSQLDatabase, bad: UnreadableRow[]): Promise<Cursor[]> {
   const { node, stream, seq: place } = table.cursor;

@@ -6,7 +6,7 @@
 import type { Client } from "@libsql/client";
 import { MIGRATIONS } from "../../schema/migration/list.ts";
 
-/** `now` is wall milliseconds, for the record. Rejects if a step cannot be done. */
+/** `now` is wall milliseconds, for the record. Rejects if a step fails. */
 export async function migrate(client: Client, now: number): Promise<void> {
   await client.execute(
     "CREATE TABLE IF NOT EXISTS migration (tag text PRIMARY KEY NOT NULL, at integer NOT NULL)",
@@ -20,7 +20,7 @@ export async function migrate(client: Client, now: number): Promise<void> {
     try {
       await client.migrate([...statements, note]);
     } catch (error) {
-      // Two replicas that start together do the same step: one of them finds it done.
+      // Another replica that started at the same time may have done the step.
       const again = await client.execute({
         sql: "SELECT tag FROM migration WHERE tag = ?",
         args: [step.tag],

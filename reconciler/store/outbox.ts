@@ -1,5 +1,5 @@
 /**
- * Web-hook deliveries in the database: which are due, and what became of one.
+ * Webhook deliveries in the database.
  *
  * Adapter: database.
  */
@@ -7,8 +7,7 @@ import { and, eq, lte, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import { outbox } from "../../schema/table.ts";
-import type { Delivery } from "../core/store.ts";
-import type { DeliveryOutcome } from "../core/store.ts";
+import type { Delivery, DeliveryOutcome } from "../core/store.ts";
 
 /** Oldest first. */
 export function readDeliveries(
@@ -16,8 +15,7 @@ export function readDeliveries(
   now: number,
   limit: number,
 ): Promise<Delivery[]> {
-  // Only the oldest row of each node: its later ones wait for it, so that a receiver sees them in
-  // order.
+  // Only the oldest row of each node, so that a receiver gets them in order.
   const oldest = sql`${outbox.id} IN (SELECT min(id) FROM outbox GROUP BY node)`;
   return db
     .select()

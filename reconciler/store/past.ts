@@ -1,7 +1,6 @@
 /**
- * The recorded findings of the whole fleet, in the order in which they were taken in, a page at a
- * time. Rows have no index by time; their numbers grow with it, so the first one of a time is found
- * by halving, and a page costs the same wherever it begins.
+ * The recorded findings of the whole fleet in order of arrival, by page. Rows have no index by
+ * time, but their ids grow with it, so the first row of a time is found by binary search.
  *
  * Adapter: database.
  */
@@ -14,10 +13,7 @@ import type { PastQuery, PastRow } from "../core/store.ts";
 
 type Stored = { id: number; node: string; receivedAt: number; doc: string };
 
-/**
- * `readable` leaves out rows that cannot be read. A page of nothing else is not the end, so the
- * next one is read.
- */
+/** `readable` omits unreadable rows; a page without any readable row is skipped. */
 export async function readPast(
   db: LibSQLDatabase,
   query: PastQuery,
@@ -52,7 +48,7 @@ function readRows(db: LibSQLDatabase, query: PastQuery & { after: number }): Pro
     .limit(query.limit);
 }
 
-/** The largest number with every row up to it older than `since`. */
+/** The largest id up to which every row is older than `since`. */
 async function lastBefore(db: LibSQLDatabase, since: number): Promise<number> {
   const [bounds] = await db.select({ first: min(table.id), last: max(table.id) }).from(table);
   // Both are `null` where there is no row, which counts as 0.
@@ -66,7 +62,6 @@ async function lastBefore(db: LibSQLDatabase, since: number): Promise<number> {
       .where(gt(table.id, middle))
       .orderBy(asc(table.id))
       .limit(1);
-    // The first row behind the middle is old: everything up to it is.
     if (row !== undefined && row.receivedAt < since) low = row.id;
     else high = middle;
   }

@@ -1,6 +1,5 @@
 /**
- * Rows that are set aside: the statements that move them, what remains in their place, and the list
- * for people.
+ * Quarantined rows: the statements that move them, what replaces them, and the list for people.
  *
  * Adapter: database.
  */
@@ -12,10 +11,7 @@ import type { QuarantineSource, UnreadableRow } from "../../schema/quarantine.ts
 import { quarantine } from "../../schema/table.ts";
 import type { QuarantinedRow } from "../core/store.ts";
 
-/**
- * Were an unreadable credential left out, a node's first credential, which needs no row, would be
- * valid again.
- */
+/** Replaces an unreadable row, or a node's first credential, which needs no row, would be valid. */
 export function revokedCredential(id: string, hash: string): Credential {
   const node = id.startsWith("node:") ? id.slice("node:".length) : null;
   return {
@@ -31,7 +27,7 @@ export function revokedCredential(id: string, hash: string): Credential {
   };
 }
 
-/** Where a row is deleted once it is set aside; a node and a pool are written over instead. */
+/** Where a quarantined row is deleted; nodes and pools are overwritten instead. */
 const PLACES: Partial<Record<QuarantineSource, string>> = {
   operation: "operation WHERE id",
   command: "command WHERE id",

@@ -1,16 +1,16 @@
 /**
- * What is deleted of finished work and of streams beyond their bounds, a batch at a time; findings
- * and events: `history.ts`. Pure.
+ * Deletes closed operations, orders and old streams beyond their bounds, a batch at a time; for
+ * findings and events see `history.ts`. Pure.
  */
 import { type SQL, sql } from "drizzle-orm";
 import { LIMIT } from "../../schema/limit.ts";
 
-/** Rows deleted by one trim, so that no transaction is long. */
+/** Rows deleted by one statement, so that no transaction is long. */
 const TRIM_ROWS = 2_000;
 
 /**
- * An agent without a disk begins a new stream at each start. What an old one said is known by
- * `finding_key`, too; a week is far beyond what an agent that is out of reach keeps of it.
+ * An agent without a disk begins a stream at each start. Findings of an old stream are also known
+ * by `finding_key`; a week is longer than an unreachable agent keeps them.
  */
 export const STREAMS_KEPT = 32;
 
@@ -22,7 +22,7 @@ export function trimStatements(): SQL[] {
   return [
     bound("operation", "rowid", LIMIT.operationsKeptMax, "AND state <> 'asked'"),
     bound("command", "rowid", LIMIT.operationsKeptMax, "AND state <> 'accepted'"),
-    // A week after its node was forgotten an agent's stream is history too.
+    // One week after its node was removed.
     sql`DELETE FROM cursor WHERE node NOT IN (SELECT id FROM node)
       AND at < (SELECT max(at) FROM cursor) - 604800000`,
     sql`DELETE FROM cursor WHERE rowid IN (SELECT row FROM (SELECT rowid AS row, row_number()

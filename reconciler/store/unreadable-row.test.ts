@@ -241,7 +241,7 @@ describe("a store with damaged rows", () => {
       ["bootstrap", "n1 1"],
     ];
     const told: unknown[] = [];
-    at.store.on({ quarantined: (rows) => void told.push(rows) });
+    at.store.on("quarantined", (rows) => void told.push(rows));
     const stays = [rowOf("inbox", "2", true), rowOf("operation", "o2", true)];
     const quarantined = [...keys.map(([source, key]) => rowOf(source, key)), ...stays];
     await at.store.commit({ ...emptyChange(), quarantined, events: [eventOf(77)] });
@@ -317,10 +317,8 @@ describe("a store with damaged rows", () => {
     await at.run("UPDATE event SET kind = 'of-2027' WHERE at = 1");
     await at.run("UPDATE bootstrap SET doc = '{' WHERE attempt = 1");
     const told: string[] = [];
-    at.store.on({
-      quarantined: (rows) => {
-        told.push(...rows.map(({ source, key, node }) => `${source} ${key} ${node}`));
-      },
+    at.store.on("quarantined", (rows) => {
+      told.push(...rows.map(({ source, key, node }) => `${source} ${key} ${node}`));
     });
     const standby = at.store.led(99, () => undefined);
     const node = nodeId("n1");

@@ -23,7 +23,7 @@ function listen(w: World): Line[] {
   const node = (id: NodeId) => w.reconciler.fleet().nodes.get(id);
   const { clock } = w;
   const story = new Story({ clock, node, log: (...line) => w.heard(...line) });
-  w.store?.on({ committed: (change) => story.change(change) });
+  w.store?.on("committed", (change) => story.change(change));
   return lines;
 }
 

@@ -100,7 +100,7 @@ export async function openLeader(
       metrics.quarantined.inc({ source });
     }
   };
-  store.on({ quarantined });
+  store.on("quarantined", quarantined);
   const snapshot = await store.load();
   for (const credential of snapshot.credentials) parts.authority.put(credential);
   const opened = await parts.openProviders();
@@ -113,7 +113,7 @@ export async function openLeader(
   const from = { dryRun, permit, bootstrapper, cursors: snapshot.cursors };
   const { reconciler, ingest } = await composeRole(parts, store, opened, from);
   const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
-  store.on({ committed: (change) => story.change(change) });
+  store.on("committed", (change) => story.change(change));
   metrics.leads = true;
   const notReady = openReadiness({ reconciler, ingest, store, clock });
   const quota = new Quota(clock, log);
