@@ -112,8 +112,10 @@ function columns(lines: readonly { left: string; right: string }[], least = 0): 
     .join("");
 }
 
+/** Lines of a paragraph flow together; indented lines and those after a colon start a line. */
 function paragraphs(text: string): string {
-  const lines = text.split("\n").flatMap((line) => wrap(line, COLUMNS));
+  const flowing = text.replace(/([^\n:])\n(?=[^\s])/g, "$1 ");
+  const lines = flowing.split("\n").flatMap((line) => wrap(line, COLUMNS));
   return `${lines.join("\n")}\n`;
 }
 

@@ -28,9 +28,9 @@ export const providerCheck: Command = {
     "navarch provider check mine --config navarch.yaml --buy h100-8x --yes",
   ],
   more:
-    "Without --buy it only lists. --buy costs money: it buys one instance under a fleet of\n" +
-    "its own, repeats the request, and terminates it. Exit 1 if a control plane could not\n" +
-    "rely on it.",
+    "Without --buy it only lists. --buy costs money: it buys one instance under a\n" +
+    "fleet of its own, repeats the request, and terminates it. Exit 1 if a control\n" +
+    "plane could not rely on it.",
   flags: [
     textsFlag("config", "F", "configuration; later ones override"),
     textFlag("buy", "TYPE", "buy and end one instance of this type"),
