@@ -30,7 +30,14 @@ export type CreateRequest = {
   sshKeys: string[];
 };
 
-export type InstanceState = "provisioning" | "running" | "stopped" | "terminating" | "terminated";
+export const INSTANCE_STATES = [
+  "provisioning",
+  "running",
+  "stopped",
+  "terminating",
+  "terminated",
+] as const;
+export type InstanceState = (typeof INSTANCE_STATES)[number];
 
 /** An instance as the provider lists it. */
 export type Instance = {
@@ -53,8 +60,15 @@ export type Instance = {
 };
 
 /** The provider proved that it accepted nothing. */
-export type RefusalClass =
-  "bad_request" | "capacity" | "quota" | "rate_limit" | "auth" | "stale_fence";
+export const REFUSAL_CLASSES = [
+  "bad_request",
+  "capacity",
+  "quota",
+  "rate_limit",
+  "auth",
+  "stale_fence",
+] as const;
+export type RefusalClass = (typeof REFUSAL_CLASSES)[number];
 
 export type CreateAnswer =
   | { kind: "ok"; instance: Instance }

@@ -5,26 +5,22 @@
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
 import { finite } from "../../../schema/number.ts";
-import type { CreateRequest, Fence, Instance, RefusalClass } from "../../core/provider.ts";
+import {
+  type CreateRequest,
+  type Fence,
+  type Instance,
+  INSTANCE_STATES,
+  REFUSAL_CLASSES,
+  type RefusalClass,
+} from "../../core/provider.ts";
 
 export const PROTOCOL_VERSION = 1;
 /** More than a cloud lists of one fleet: an answer this long is a mistake. */
 const INSTANCES_MAX = 100_000;
 
-const STATES = ["provisioning", "running", "stopped", "terminating", "terminated"] as const;
-
-/** Classes that prove that nothing was accepted. */
-const REFUSALS: readonly RefusalClass[] = [
-  "bad_request",
-  "capacity",
-  "quota",
-  "rate_limit",
-  "auth",
-  "stale_fence",
-];
 /** `unknown` = it may have been accepted: the only safe class for what is not understood. */
 const ERROR_CLASSES = [
-  ...REFUSALS,
+  ...REFUSAL_CLASSES,
   "not_found",
   "unsupported",
   "unavailable",
@@ -41,7 +37,7 @@ const ReplyInstance = v.pipe(
     id: InstanceId,
     name: text,
     token: place,
-    state: v.picklist(STATES),
+    state: v.picklist(INSTANCE_STATES),
     tags: words,
     region: place,
     zone: place,
@@ -151,5 +147,5 @@ export function quoted(output: string): string {
 
 /** The proof of a refusal; `null` where the class proves nothing. */
 export function refusalOf(cls: ErrorClass): RefusalClass | null {
-  return REFUSALS.find((one) => one === cls) ?? null;
+  return REFUSAL_CLASSES.find((one) => one === cls) ?? null;
 }

@@ -5,27 +5,15 @@
  */
 import * as v from "valibot";
 import type { CreateRequest, InstanceState, RefusalClass } from "../../core/provider.ts";
+import { INSTANCE_STATES, REFUSAL_CLASSES } from "../../core/provider.ts";
 import { amount, count, share } from "../../../schema/number.ts";
 
 /** A probability per call, or exactly the next `times` calls. */
 const Chance = v.union([share, v.strictObject({ times: count })]);
 type Chance = v.InferOutput<typeof Chance>;
 
-const RefusalName = v.picklist([
-  "bad_request",
-  "capacity",
-  "quota",
-  "rate_limit",
-  "auth",
-  "stale_fence",
-]) satisfies v.GenericSchema<RefusalClass>;
-const StateName = v.picklist([
-  "provisioning",
-  "running",
-  "stopped",
-  "terminating",
-  "terminated",
-]) satisfies v.GenericSchema<InstanceState>;
+const RefusalName = v.picklist(REFUSAL_CLASSES);
+const StateName = v.picklist(INSTANCE_STATES);
 const Lossy = v.strictObject({
   create: v.optional(Chance, 0),
   terminate: v.optional(Chance, 0),
