@@ -59,7 +59,7 @@ export type OnceParts = {
   labels: Record<string, string>;
 };
 
-/** `notes` are for stderr: what could not be judged, and why. */
+/** `notes` go to stderr: what could not be judged, and why. */
 export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; notes: string[] }> {
   const { clock, host, identity, nvml } = parts;
   const now = () => ({
@@ -157,7 +157,7 @@ async function judgeAll(
   let held: Parameters<typeof holdFinding>[0] = [];
   findings.forEach((finding, i) => {
     const judgement = judgements[i];
-    // After a clock was set back, an old line would lie in the future.
+    // After the clock was set back, an old line would be in the future.
     const atMs = Math.min(Date.parse(finding.at), nowMs);
     if (judgement) held = holdFinding(held, finding, judgement, atMs, bootId);
   });

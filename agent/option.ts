@@ -232,7 +232,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number) 
     joinTokenFile: text(values["join-token-file"]),
     podTokenFile: text(values["pod-token-file"]),
     caFingerprint,
-    /** Of the key that signs orders and releases. */
+    /** Fingerprint of the key that signs orders and releases. */
     keyFingerprint: readFingerprint(text(values["key-fingerprint"]), "--key-fingerprint"),
     caFile: text(values["ca-file"]),
     clientCertFile: text(values["client-cert-file"]),
@@ -241,7 +241,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number) 
     once: values.once,
     text: values.text,
     sinceMs: readSince(values.since, nowMs),
-    /** `null`: the default, or none on a simulated node. */
+    /** Default: `/dev/kmsg`; on a simulated node `null`, no kernel log. */
     kernelLog: text(values["kernel-log"]) ?? (fake ? null : "/dev/kmsg"),
     nvmlPath: readAbsolute(values["nvml-path"], "--nvml-path"),
     hostRoot: readAbsolute(values["host-root"], "--host-root"),

@@ -1,6 +1,6 @@
 /**
- * `npm run deb`: packs built binaries as Debian packages, without network or Debian; equal binaries
- * give equal bytes. Exit status 1 if one was not packed, 2 for wrong arguments.
+ * `npm run deb`: packs built binaries as Debian packages; needs no network and no Debian tools.
+ * Equal binaries give equal bytes. Exit status 1 if a package was not made, 2 for wrong arguments.
  */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";

@@ -1,15 +1,15 @@
 /**
  * Loads the native addon of a compiled binary from memory, memfd_create(2). The runtime (Bun 1.4.5)
- * would write 10 MB to `TMPDIR` for each user and version, leave it there, load a damaged file of
- * the right size, and fail where the folder is mounted `noexec`.
+ * would write 10 MB to `TMPDIR` for each user and version and leave it there. It would also load a
+ * damaged file of the right size, and fail where the folder is mounted `noexec`.
  *
- * Part of the binary only, by `static-libsql.ts`.
+ * Only in the binary, where `static-libsql.ts` puts it.
  * Adapter: native library, files.
  */
 import { dlopen } from "bun:ffi";
 import { closeSync, readFileSync, writeSync } from "node:fs";
 
-/** `<linux/memfd.h>`: the second (Linux 6.3) is for kernels that refuse memory for programs. */
+/** `<linux/memfd.h>`. Kernels that refuse executable memory files accept the second (Linux 6.3). */
 const MFD_CLOEXEC = 1;
 const MFD_NOEXEC_SEAL = 8;
 

@@ -1,6 +1,7 @@
 /**
- * The temporary folder of one run of the tests. All files of tests are in it and all processes
- * refer to it, so that a killed test leaves no folder, process or machine behind.
+ * Makes and clears the temporary folder of one test run. Every file that a test writes is in it,
+ * and every process that a test starts refers to it, so that whatever a killed test leaves is
+ * found.
  *
  * Adapter: files, processes.
  */
@@ -18,7 +19,7 @@ const GRACE_MS = 2_000;
 const GONE_MS_MAX = 5_000;
 const LOOK_MS = 20;
 
-/** Test beds of machines, also within a state folder; no deeper, because disk images are there. */
+/** Clean-up scripts of machine beds. Not searched deeper, because disk images are there. */
 const BEDS = ["*/clear.sh", "*/*/clear.sh", "*/*/*/clear.sh"] as const;
 
 /** A new folder, named after this process. */
@@ -26,7 +27,7 @@ export function openScratch(root: string = tmpdir()): string {
   return mkdtempSync(join(root, `navarch-test-${process.pid}-`));
 }
 
-/** Removes what killed runs of the tests left; a line for each thing. */
+/** Removes what killed test runs left; returns a line for each thing removed. */
 export async function clearStale(root: string = tmpdir()): Promise<string[]> {
   const left: string[] = [];
   for (const name of readdirSync(root)) {
@@ -48,9 +49,9 @@ export async function clearScratch(folder: string, graceMs: number = GRACE_MS): 
   const left = (await endProcesses(folder)).map((words) => `process ${words}`);
   const scripts = BEDS.flatMap((glob) => [...new Bun.Glob(glob).scanSync(folder)]);
   await Promise.all(scripts.map((script) => run(["sh", join(folder, script)])));
-  // The machines' own programs.
+  // What remains are the machines' own programs.
   await endProcesses(folder);
-  // Not into file systems that are still mounted there.
+  // One file system: a mount that is still there is not emptied.
   await run(["rm", "-rf", "--one-file-system", folder]);
   return left;
 }

@@ -6,13 +6,13 @@
 export type Tally = {
   /** Result lines so far, in case the run dies. */
   seen: Counts;
-  /** Counts of the block being read; Bun prints it just before its closing line. */
+  /** Counts of the summary block being read; Bun prints it just before its closing line. */
   block: Counts;
   /** The last complete block, or `null`. A nested run's block is overwritten by the outer one. */
   summary: Counts | null;
   /** The file whose tests run now, as Bun names it. */
   file: string;
-  /** The last lines printed, for a failure that may follow. */
+  /** The last lines printed, kept for the report of a failure. */
   said: readonly string[];
   /** Failures, each with its file and the lines before it. */
   failures: readonly string[];
@@ -96,7 +96,7 @@ export type Verdict = {
 
 /** More failures than this at once are not chance, even with three parallel lanes. */
 const AGAIN_MAX = 5;
-/** Tests that watch real processes by the clock. Other tests get no second run. */
+/** Tests that time real processes. Other tests get no second run. */
 const BY_THE_CLOCK = [
   /^test\/(?:agent|attack|bench|cli|docs|identity|install|real|systemd|upgrade)\//,
   /^bootstrap\/(?:run\/machine|ssh\/ssh)/,
@@ -110,7 +110,7 @@ export function filesToRepeat({ counts, why, failures }: Verdict): string[] {
   return isBad ? [] : files;
 }
 
-/** Failures of a repeated file count only if they repeat. */
+/** A repeated file's failures count only if the repeat fails too; else they are flaky. */
 export function judgeAgain(first: Verdict, file: string, second: Verdict): Verdict {
   if (second.why !== null || second.counts.failed > 0) return first;
   const flaky = first.failures.filter((failure) => fileOf(failure) === file);
@@ -129,7 +129,7 @@ export function judgeAgain(first: Verdict, file: string, second: Verdict): Verdi
 const isByTheClock = (file: string): boolean => BY_THE_CLOCK.some((one) => one.test(file));
 const fileOf = (failure: string): string => failure.slice(0, failure.indexOf(":\n"));
 
-/** A run that died, failed without a failed test, or ran no test has one more failure and `why`. */
+/** Adds one failure and `why` to a run that died, ran no test, or failed without a failed test. */
 export function judgeRun(tally: Tally, exitCode: number): Verdict {
   const { summary: counts, failures } = tally;
   if (counts === null) {

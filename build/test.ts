@@ -1,8 +1,9 @@
 /**
  * `npm test`: builds stale binaries, runs `bun test` with the given arguments, and ends its output
- * with the failures and `N passed, N failed`. With `CI=true` types are checked first, and clusters
- * and machines are built before any test, so that no build slows a test down. A failed type check
- * or build and a run that died count as one failure each. Nothing of a run is left behind.
+ * with the failures and `N passed, N failed`. With `CI=true` types are checked first, and the
+ * clusters and machines are built before any test, so that no build slows a test down. A failed
+ * type check, a failed build and a crashed run count as one failure each. A run leaves nothing
+ * behind.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -25,10 +26,10 @@ const TEST_MS = 60_000;
 /** Limit of one file of tests on machines; the longest takes a third of it. */
 const FILE_MS_MAX = 15 * 60_000;
 
-/** A child that a test left behind may hold the pipe open. */
+/** Time to read the last output: a child that a test left behind may hold the pipe open. */
 const DRAIN_MS_MAX = 5_000;
 
-/** Files listed as the slowest. */
+/** Number of slowest files to list. */
 const SLOWEST = 20;
 const stages: string[] = [];
 const fileMs = new Map<string, number>();
@@ -91,7 +92,7 @@ function readTimings(path: string): [file: string, ms: number][] {
 
 const minutes = (ms: number): string => `${(ms / 60_000).toFixed(1)} min`;
 
-/** Copies a stream to standard error, in CI file by file, and each of its lines to `take`. */
+/** Copies a stream to standard error (in CI one file at a time) and passes each line to `take`. */
 async function readLines(
   stream: ReadableStream<Uint8Array>,
   take: (line: string) => void,
@@ -118,10 +119,10 @@ async function readLines(
   flush();
 }
 
-/** Its programs take minutes to build on a new machine. */
+/** The programs of these tests take minutes to build on a new machine. */
 const KUBERNETES = "test/real/kubernetes";
 
-/** Builds what many tests need. It reports its own errors, and the tests without it fail. */
+/** Builds what many tests need. The build prints its errors; tests that need it then fail. */
 async function prepare(endMs: number, script: string, ...args: string[]): Promise<void> {
   const build = [process.execPath, "run", join(ROOT, script), "--build", ...args];
   const child = Bun.spawn(build, { cwd: ROOT, env: ENV, stdio: ["ignore", "inherit", "inherit"] });
@@ -133,7 +134,7 @@ async function prepare(endMs: number, script: string, ...args: string[]): Promis
   process.off("SIGINT", stop).off("SIGTERM", stop);
 }
 
-/** The files whose tests boot machines or load this one as much. */
+/** Test files that boot machines, or put as much load on this one. */
 function machineFiles(): string[] {
   const asks = /\b(?:missesBed|whyNoBed|isUnasked)\(/;
   const paths = ["bootstrap", "test"].flatMap((room) =>
@@ -206,5 +207,5 @@ for (const problem of why === null ? problems : [...problems, why]) {
 const total = { ...counts, failed: counts.failed + problems.length };
 console.log(formatCounts(total));
 process.exitCode = total.failed === 0 ? 0 : 1;
-// A leaked child may still hold our end of the pipe open; the verdict stands.
+// A leaked child may hold the pipe open and keep this process running; the counts are final.
 process.exit();

@@ -1,6 +1,6 @@
 /**
- * Leaves the native parts of `ssh2` out of a compiled binary: one built on this machine must not be
- * in a binary for another. The library works without them.
+ * Leaves the native parts of `ssh2` out of a compiled binary: parts built on this machine must not
+ * get into a binary for another. The library works without them.
  */
 import type { BunPlugin } from "bun";
 

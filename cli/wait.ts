@@ -8,7 +8,7 @@ export type Look = "reached" | "lost" | "open";
 
 const EVERY_MS = 1_000;
 
-/** `late` if `waitMs` passed. An unreachable server is polled again: it may be restarting. */
+/** `late` after `waitMs`. An unreachable server is polled again: it may be restarting. */
 export async function waitFor(
   world: World,
   waitMs: number,

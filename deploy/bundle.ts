@@ -1,4 +1,4 @@
-/** The plain manifests of this folder, embedded in the binary, in the order of their use. */
+/** The plain manifests of this folder, embedded in the binary, in the order to apply them. */
 import namespace from "./00-namespace.yaml" with { type: "text" };
 import account from "./10-account.yaml" with { type: "text" };
 import role from "./11-role.yaml" with { type: "text" };

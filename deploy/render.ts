@@ -1,6 +1,6 @@
 /**
- * Renders the plain manifests for another namespace, image version or several replicas. The text is
- * edited, so that its comments stay; a line that is not found is a bug and throws. Pure.
+ * Renders the plain manifests for another namespace, image version or several replicas. Edits
+ * the text, so that its comments stay. Throws if a line to edit is missing, which is a bug. Pure.
  */
 import { MANIFESTS, REPLICATED } from "./bundle.ts";
 import type { Manifest } from "./bundle.ts";
@@ -16,7 +16,7 @@ export type RenderOptions = {
 
 const NAMESPACE = "navarch";
 
-/** One stream of documents that `kubectl apply -f -` takes. */
+/** All documents as one stream for `kubectl apply -f -`. */
 export function renderManifests(options: RenderOptions): string {
   const { database } = options;
   const shared = MANIFESTS.filter(({ name }) => name !== "30-state.yaml");
@@ -28,7 +28,7 @@ export function renderManifests(options: RenderOptions): string {
   return `${texts.join("\n---\n")}\n`;
 }
 
-/** The default of `--ha`: a Service in the product's namespace. */
+/** Default database URL of `--ha`: a Service in the product's namespace. */
 export function databaseDefault(namespace: string | null): string {
   return `http://libsql.${namespace ?? NAMESPACE}.svc.cluster.local:8080`;
 }
@@ -53,7 +53,7 @@ function swap(text: string, pairs: readonly (readonly [string, string])[]): stri
   let swapped = text;
   for (const [from, to] of pairs) {
     if (swapped.split(from).length !== 2) throw new Error(`expected once in a manifest: ${from}`);
-    // A function, because a replacement text may hold `$`.
+    // A function, because `$` in a replacement string has a special meaning.
     swapped = swapped.replace(from, () => to);
   }
   return swapped;

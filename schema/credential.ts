@@ -7,19 +7,19 @@ export const ROLES = ["admin", "operator", "viewer", "node"] as const;
 export type Role = (typeof ROLES)[number];
 
 /**
- * The rotation of a node's credentials, which are derived (`security/auth.ts`). Number 0 is the one
- * that a provider or the set-up places; it has no row.
+ * The rotation of a node's credentials, which are derived and numbered (`security/auth.ts`). Number
+ * 0 is placed by a provider or the set-up; it has no row.
  */
 export const NodeKey = v.object({
-  /** The newest that was made. */
+  /** Number of the newest credential. */
   number: count,
-  /** Older numbers are refused: the newest that was used, or set by a join. */
+  /** The newest number that was used, or set by a join; older ones are refused. */
   floor: count,
   /** Wall milliseconds at which the newest was made. */
   at: instant,
   /** First use of the newest; until then (`null`) every reply offers it. */
   usedAt: v.nullable(instant),
-  /** From then on only the newest counts; `null` = an older one is valid until its first use. */
+  /** Older numbers expire then; `null` = when the newest is first used. */
   deadline: v.nullable(instant),
 });
 export type NodeKey = v.InferOutput<typeof NodeKey>;
@@ -36,9 +36,9 @@ export const Credential = v.object({
   createdBy: v.string(),
   expiresAt: v.nullable(instant),
   revokedAt: v.nullable(instant),
-  /** Only of a `node` credential, whose `hash` is its id and matches no token. */
+  /** Only for role `node`; the `hash` of such a credential is its id, which matches no token. */
   key: v.optional(NodeKey),
-  /** Given for a join token that named the node, by a person. */
+  /** The node joined with a token that a person made for this node id. */
   vouched: v.optional(v.boolean()),
   /** The pool of that join token: its agent may name no other. Absent in older rows. */
   pool: v.optional(PoolName),

@@ -35,11 +35,11 @@ export function formatJoinToken(secret: string, fingerprint: string | null): str
 
 export const JoinRequest = v.object({
   token: JoinSecret,
-  /** The agent's own id; the reply has the one to use. */
+  /** The id that the agent proposes; the reply has the id to use. */
   node_id: NodeId,
   /**
-   * Chosen by the agent and stored first: the same token and nonce is the same join, whose reply
-   * was lost. At least 128 bits, because token and nonce together give the credential.
+   * Chosen by the agent and stored before the request: a repeat with the same token and nonce is
+   * the same join. At least 128 bits, because token and nonce together give the credential.
    */
   nonce: v.pipe(
     v.string(),
@@ -65,7 +65,7 @@ export const JoinToken = v.object({
   id: v.string(),
   /** SHA-256 of the secret, hex. */
   hash: v.string(),
-  /** A machine that joins must be of this pool, or of none yet. */
+  /** Only a machine of this pool, or of no pool yet, may join with it. */
   pool: PoolName,
   /** The only node that may join with it; it may also come back after a revocation. */
   node: v.nullable(NodeId),

@@ -22,20 +22,20 @@ export const LIMIT = {
   agentPauseMsMax: 60_000,
   /** GPUs of one node. The largest shipping baseboard has 16. */
   gpusPerNodeMax: 64,
-  /** Beyond it the least severe, then oldest finding is merged into a count. */
+  /** Findings held for one node. Above it the least severe, then oldest one is only counted. */
   heldFindingsMax: 64,
-  /** Two names for each finding that was held or kept aside. */
+  /** Names of dropped findings: two for each one that was held or was in `aside`. */
   droppedMax: 256,
   /** Text of one finding: kernel records have at most about 1 KiB after unescaping. */
   messageCharsMax: 1_024,
   /** Measured values of one finding, and the characters of their names and texts together. */
   metricsMax: 64,
   metricsCharsMax: 2_048,
-  /** Keys of evidence in a waiver, and the length of one. */
+  /** Keys of evidence in a suppression (`evidenceKeyMax`: characters of one key). */
   evidenceMax: 64,
-  /** Boot ids of a node that are remembered after they are over. */
+  /** Former boot ids remembered for each node. */
   formerBootsMax: 8,
-  /** Keys of size changes that a pool remembers. */
+  /** Idempotency keys of size changes remembered for each pool. */
   askedMax: 64,
   evidenceKeyMax: 400,
   /** Nodes of one control plane (target M5 ships 10,000; the bound leaves room to 100,000). */

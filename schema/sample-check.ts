@@ -18,7 +18,7 @@ export function isSample(raw: unknown): raw is Sample {
   if (typeof at !== "string" || !isInstant(at)) return false;
   if (!isReadingOrNone(cpu) || !isReadingOrNone(memory)) return false;
   if (!Array.isArray(gpus) || gpus.length > LIMIT.gpusPerNodeMax) return false;
-  // `every` would skip the holes of a list.
+  // `every` skips the holes of a sparse array.
   for (let position = 0; position < gpus.length; position++) {
     if (!isGpu(gpus[position])) return false;
   }

@@ -5,7 +5,10 @@ import { instant } from "./number.ts";
 
 const text = v.string();
 
-/** The suppressed evidence has no effect until it has been absent once; new evidence has. */
+/**
+ * Suppressed evidence has no effect until it has disappeared once; if it then returns, it counts as
+ * new. Other evidence is not suppressed.
+ */
 export const Suppression = v.object({
   by: text,
   why: text,

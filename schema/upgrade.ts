@@ -14,9 +14,9 @@ export const UPGRADE_CAPABILITY = "upgrade:";
 
 export const CAMPAIGN_STATES = [
   "running",
-  /** Every node that can have the version has it, or its time is over. */
+  /** Every node that can be upgraded has the version or missed its deadline. */
   "done",
-  /** After a failure, or by a person. Ordered nodes may be rolling back. */
+  /** Stopped by a failure or by a person. Ordered nodes may be rolling back. */
   "stopped",
   /** Every ordered node has the old version again. */
   "rolled back",
@@ -54,7 +54,7 @@ export const UPGRADE_STEPS = [
   "upgraded",
   /** The agent refused; nothing changed. */
   "refused",
-  /** Stopped the campaign. */
+  /** The upgrade failed on this node, which stopped the campaign. */
   "failed",
   /** Ordered to roll back. */
   "returning",
@@ -74,15 +74,15 @@ export const UpgradingFact = v.object({
   campaign: text,
   step: v.picklist(UPGRADE_STEPS),
   since: instant,
-  /** The version before. */
+  /** The version before the upgrade. */
   from: text,
-  /** The verdict before: a worse one counts against the upgrade. */
+  /** The verdict before the upgrade; a worse one afterwards counts as a failure. */
   was: v.picklist(VERDICTS),
-  /** Its silence counts from then on. */
+  /** Deadline for the node's report; silence after it counts as a failure. */
   dueAt: instant,
   /** The new version has reported. */
   seen: v.boolean(),
-  /** The answer to the newest order, which is then not repeated. */
+  /** The agent's answer to the newest order; an answered order is not repeated. */
   answered: v.nullable(v.picklist(["succeeded", "failed", "rejected"])),
   why: v.nullable(text),
 });

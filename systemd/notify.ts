@@ -41,9 +41,9 @@ export type ManagerAnswer =
   /** The manager expects notifications that cannot be sent. */
   | { kind: "failed"; message: string };
 
-/** `sun_path` of unix(7); a path needs one of these bytes for its terminating zero. */
+/** Size of `sun_path` in unix(7), including the terminating zero of a path. */
 const PATH_BYTES_MAX = 108;
-/** Longer lines are cut off where they are shown. */
+/** `systemctl status` cuts off longer lines. */
 const STATUS_LENGTH_MAX = 240;
 
 /** glibc, then musl by architecture; the process has one of them loaded. */
@@ -55,10 +55,10 @@ const SIGNATURES = {
 /** `<bits/socket.h>` of x86-64 and arm64 Linux, which agree on all of these. */
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 0o2_000_002;
-/** No signal without a listener, and no waiting for a full queue. */
+/** No SIGPIPE if the manager is gone, and no wait if its queue is full. */
 const MSG_NOSIGNAL_DONTWAIT = 0x4040;
 
-/** The manager that started the process `pid`. */
+/** Opens the connection to the manager that started the process `pid`. */
 export function openServiceManager(env: ManagerEnv, pid: number): ManagerAnswer {
   const { NOTIFY_SOCKET: socket = "" } = env;
   if (socket === "") return { kind: "none" };
@@ -69,7 +69,7 @@ export function openServiceManager(env: ManagerEnv, pid: number): ManagerAnswer 
     const notify = (notice: Notice) => send(Buffer.from(formatNotice(notice)), address);
     return { kind: "manager", manager: { watchdogMs: readWatchdog(env, pid), notify } };
   } catch (cause) {
-    // Without the JIT or libc there are no foreign calls.
+    // Without the runtime's JIT, or without libc, no libc function can be called.
     return { kind: "failed", message: cause instanceof Error ? cause.message : String(cause) };
   }
 }

@@ -12,7 +12,7 @@ import { unreachable } from "../../schema/unreachable.ts";
 import type { KernelFact } from "./fact.ts";
 import { normalizePci } from "../pci.ts";
 
-/** This machine's GPUs by PCI address; empty = unknown, and no address is foreign. */
+/** This machine's GPUs by PCI address. If empty (unknown), no address counts as foreign. */
 export type GpuTable = readonly { index: number | null; uuid: string | null; pci: string }[];
 
 /** The GPUs that the driver lists, and those only on the bus. */
@@ -34,7 +34,7 @@ export type KernelMemory = {
   lost: Readonly<Record<string, number>>;
   /** Address → the identity that the driver printed in this boot. */
   learned: Readonly<Record<string, { uuid: string; serial: string | null }>>;
-  /** Address of the last identity line: the board serial follows it without one. */
+  /** Address of the last identity line; the next line, the board serial, has no address. */
   lastIdentity: string | null;
   /** `<reason>/<subject>` → boot clock of the last finding, and suppressed lines since. */
   reported: Readonly<Record<string, { usec: number; more: number }>>;
@@ -53,7 +53,7 @@ export const EMPTY_MEMORY: KernelMemory = {
 export type KernelStep = {
   memory: KernelMemory;
   finding: Finding | null;
-  /** An earlier finding with a further detail; it replaces `before` if that was not sent yet. */
+  /** An earlier finding with one more detail; `after` replaces `before` if that is still unsent. */
   amended: { before: Finding; after: Finding } | null;
 };
 
@@ -64,12 +64,12 @@ export type KernelStep = {
 const LOST_WINDOW_USEC = 180_000_000;
 /** Detail lines follow their event within milliseconds. */
 const DETAIL_WINDOW_USEC = 1_000_000;
-/** A failing disk or server prints many lines: one finding in this time counts the others. */
+/** A failing disk or server prints many lines: one finding per interval counts the rest. */
 const AGAIN_USEC = 300_000_000;
-/** Entries remembered, so that a hostile log cannot grow the agent: four times the largest node. */
+/** Bound on remembered entries, against a hostile log: four times the largest node's GPUs. */
 const REMEMBERED_MAX = 4 * LIMIT.gpusPerNodeMax;
 
-/** Severities only order a full spool; the policy judges codes. */
+/** The severity only decides what a full spool keeps; the policy judges codes. */
 const FATAL_XIDS = new Set([46, 48, 62, 64, 79, 95, 109, 119, 120, 136, 140, 143, 158]);
 const SERIOUS_XIDS = new Set([63, 74, 92, 94, 110, 121, 151, 154, 155, 156, 157, 159, 168]);
 /** The highest code in the driver's header (595); newer ones count as serious. */
@@ -171,7 +171,7 @@ function onSxid(
   const isFresh = last && Math.abs(origin.usec - last.usec) <= DETAIL_WINDOW_USEC;
   if (!fact.detail || !isFresh) {
     const event = sxidFinding(fact, baseOf(origin, fact.line));
-    // A detail without its event: that line was lost, and this finding replaces it.
+    // The event's own line was lost, so the detail line becomes the finding.
     const finding: Finding = fact.detail ? { ...event, reason: "detail" } : event;
     return { memory: keep(finding, origin.usec), finding, amended: null };
   }
@@ -185,7 +185,7 @@ function onSxid(
   };
 }
 
-/** XID 79 or an equivalent line: the first of a burst makes a finding, and 79 always does. */
+/** XID 79 or an equivalent line: the first of a burst becomes a finding; XID 79 always does. */
 function onLoss(
   pci: string,
   finding: Finding,

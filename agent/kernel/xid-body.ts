@@ -81,7 +81,7 @@ function verdicts(text: string, metrics: Metrics): void {
   metrics.d_rst = reset[2] === "Yes";
 }
 
-/** Reads what `code` is known to print; of 154 only the numbers. */
+/** Reads the values that the driver prints for `code`; for 154 only the numbers. */
 export function bodyMetrics(code: number, text: string): XidBody {
   const metrics: Metrics = {};
   let injected = false;

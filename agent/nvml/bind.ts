@@ -123,7 +123,10 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : null;
 }
 
-/** `Symbol "x" not found in "path"`, code ERR_INVALID_ARG_TYPE, which the JIT's refusal shares. */
+/**
+ * Tests the message, `Symbol "x" not found in "path"`: the code, ERR_INVALID_ARG_TYPE, is also
+ * that of an unavailable JIT.
+ */
 function isMissing(error: unknown): boolean {
   return error instanceof Error && /symbol .* not found/i.test(error.message);
 }

@@ -6,9 +6,9 @@
 import type { Clock, Nvml } from "../port.ts";
 import type { NvmlAnswer } from "../reading.ts";
 
-/** The longest pause between two calls into a responsive driver. */
+/** Pause between two calls into a driver that responds. */
 export const PULSE_MS = 5_000;
-/** With the pause, a hang is detected within nine seconds; ten are promised. */
+/** Pause and deadline together detect a hang within 9 s; the documented limit is 10 s. */
 export const PULSE_DEADLINE_MS = 4_000;
 
 export type PingNvml = Nvml & { ping(deadlineMs: number): Promise<NvmlAnswer<null>> };
@@ -16,7 +16,7 @@ export type PingNvml = Nvml & { ping(deadlineMs: number): Promise<NvmlAnswer<nul
 export function keepPulse(nvml: PingNvml, clock: Clock, onSilent: () => void): Nvml {
   let cancel = () => {};
   let silent: Exclude<NvmlAnswer<never>, { kind: "ok" | "failed" }> | null = null;
-  /** A ping that was interrupted by a closing is ignored. */
+  /** Number of calls to `close`. The answer to a ping that was open during one is ignored. */
   let closings = 0;
   const rest = () => cancel();
   const beat = async () => {
@@ -40,7 +40,7 @@ export function keepPulse(nvml: PingNvml, clock: Clock, onSilent: () => void): N
       return found;
     }
     const answer = await call();
-    // Pings follow answers only.
+    // Ping only after a successful reading.
     if (answer.kind === "ok") arm();
     return answer;
   };

@@ -57,7 +57,7 @@ export class GpuReader {
     return false;
   }
 
-  /** The value of the first supported way; a failure is recorded under the first name. */
+  /** The value of the first call that is supported; a failure is recorded under the first name. */
   number(...ways: readonly Way[]): number | null {
     let last = NOT_SUPPORTED;
     for (const way of ways) {
@@ -83,7 +83,7 @@ export class GpuReader {
     return value === null ? null : value !== 0;
   }
 
-  /** The length of a list: without room for entries, the call answers 7 and the count. */
+  /** The length of a list: called without a buffer, NVML returns 7 and writes the count. */
   count(name: Symbol): number | null {
     if (this.over) return null;
     words[0] = 0;

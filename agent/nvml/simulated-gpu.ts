@@ -30,7 +30,7 @@ function isListed({ missing, offBus, boundDriver }: GpuFault): boolean {
   return missing !== true && offBus !== true && boundDriver === undefined;
 }
 
-/** The PCI bus with the same GPUs. */
+/** The simulated PCI bus, with the same GPUs. */
 export function makeBus(options: SimulatedOptions, faults: SimulatedFaults): Bus {
   const gpus = indicesOf(options).flatMap((index) => {
     const fault = faults.gpus?.[index] ?? {};

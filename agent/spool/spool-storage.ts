@@ -1,6 +1,6 @@
 /**
- * Defines the spool's storage: numbered segments that only grow and are deleted whole. The storage
- * in memory serves simulations, and the spool when the disk refuses writes.
+ * Defines the spool's storage: numbered segments that only grow and are deleted whole. An
+ * in-memory storage serves simulations, and replaces the disk when that refuses writes.
  */
 
 export type WriteAnswer = { ok: true } | { ok: false; message: string };

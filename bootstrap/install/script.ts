@@ -11,12 +11,12 @@ export type InstallerValues = {
   server: string | null;
   /** The release key: SPKI, base64, one line. */
   key: string;
-  /** Version and SHA-256 (hex) of the `SHA256SUMS` that is newest here; `null` = no release. */
+  /** Version and SHA-256 (hex) of the newest local `SHA256SUMS`; `null` = no release here. */
   sums: { version: string; sha256: string } | null;
 };
 
 export const INSTALLER: string = text;
-/** The unit for machines whose release folder has none. */
+/** The systemd unit for a release folder that has none. */
 export const NODE_UNIT: string = unit;
 
 /** Scheme, then a name, an IPv4 address or an IPv6 address in brackets, then a port. */

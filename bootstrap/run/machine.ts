@@ -1,6 +1,6 @@
 /**
- * An inspected machine at the other end of a connection: runs our programs as root and turns their
- * failures into ends of the attempt.
+ * Runs the set-up's programs as root on a connected, inspected machine, and converts their failures
+ * to outcomes of the attempt.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { ExecAnswer, ExecOptions, Shell, StreamName } from "../shell.ts";
@@ -9,7 +9,7 @@ import type { FailureCause } from "./job.ts";
 import { seconds } from "./reach.ts";
 import { programLine, STALE_CODE, STALE_WORD } from "./script.ts";
 
-/** Output limit for our own programs, which print little. */
+/** Output limit for the set-up's own programs, which print little. */
 const TEXT_BYTES_MAX = 64 * 1_024;
 
 export type Collected = { answer: ExecAnswer; stdout: string; stderr: string };
@@ -60,7 +60,7 @@ export function isStale(machine: Machine, answer: ExecAnswer, stderr: string): b
 export const STALE_SENTENCE =
   "the machine follows a newer epoch or attempt: this control plane is not in charge any more";
 
-/** The end that an answer means; `null` for exit code 0. `what` begins the message. */
+/** The failure that an answer means; `null` for exit code 0. The message begins with `what`. */
 export function endOf(
   answer: ExecAnswer,
   what: string,

@@ -114,7 +114,7 @@ async function push(
   if (have.answer.kind === "exited" && have.answer.code === 0) return good("had");
   const form = FORMS.find(({ tool }) => tool === null || sight.tools.has(tool));
   if (form === undefined) throw new Error("cat is always there");
-  // An unreadable file ends the input early, and the machine refuses the incomplete file.
+  // If reading fails, the input ends early, and the machine refuses the incomplete file.
   let unreadable: string | null = null;
   const stdin = guard(ports.openBinary(path, form.compress), (message) => {
     unreadable = message;

@@ -8,12 +8,12 @@ import { ABORTED, type Answer, failed, good, refused, sentenceOf } from "./end.t
 import type { Clock, Job, Ports } from "./job.ts";
 import type { AttemptRecord, OpenStep } from "./record.ts";
 
-/** The default in ten steps, for a machine that is nearly up. */
+/** Pauses grow by this step to the maximum, so a machine that is nearly up is reached soon. */
 const RETRY_MS_MAX = 5_000;
 const RETRY_STEP_MS = 500;
 /**
- * In a row. cloud-init writes the key within seconds of sshd's start, so a minute of refusals means
- * that the key is the wrong one; waiting the whole time would hide that.
+ * Refusals in a row that end the attempt. cloud-init writes the key within seconds of sshd's start,
+ * so a minute of refusals means a wrong key; waiting until the deadline would hide that.
  */
 const DENIED_MAX = 16;
 

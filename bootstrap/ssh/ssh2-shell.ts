@@ -9,8 +9,8 @@ import type { Client, ClientChannel } from "ssh2";
 import type { ExecAnswer, ExecOptions, Shell, StreamName } from "../shell.ts";
 
 /**
- * From a command's exit to the end of its output: a second of silence, ten in all. What it wrote
- * may still be on its way, but a daemon that it left behind may hold the streams open for ever.
+ * After a command's exit, output is read until it is silent for 1 s, at most 10 s in all: the rest
+ * may still arrive, but a daemon that the command started may hold the streams open for ever.
  */
 const LINGER_MS = 1_000;
 const LINGER_PERIODS_MAX = 10;
@@ -115,7 +115,7 @@ function follow(
       before = heard;
     }, LINGER_MS);
   });
-  // Writing to a channel that the far side has closed is an error that its exit code explains.
+  // A write to a channel that the machine has closed fails; the exit code says why it closed.
   channel.on("error", () => undefined);
   channel.on("close", finish);
   void feed(channel, stdin ?? "", isEnded);

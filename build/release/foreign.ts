@@ -80,7 +80,7 @@ export function checkIntegrity(bytes: Uint8Array, integrity: string, name: strin
   }
 }
 
-/** npm names the registry in its messages, which no log of a release must carry. */
+/** Removes addresses from npm's messages: a release log must not show the registry. */
 function run(command: readonly string[]): void {
   const { exitCode, stderr } = Bun.spawnSync([...command], { cwd: ROOT, stdin: "ignore" });
   if (exitCode === 0) return;

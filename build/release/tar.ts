@@ -10,7 +10,7 @@ export type TarEntry = {
 
 const BLOCK = 512;
 const NAME_BYTES_MAX = 100;
-/** Eleven octal digits: what the size field of ustar holds. */
+/** The largest size that ustar's field holds: eleven octal digits. */
 const SIZE_MAX = 0o77777777777;
 
 /** `seconds` is the time of every entry. Throws if a name or a size does not fit. */

@@ -35,7 +35,7 @@ export const cleanupKubernetes: Command = {
     try {
       return await clear(context, ports);
     } finally {
-      // An open connection keeps the process alive.
+      // An open connection would keep the process running.
       ports.api.close();
     }
   },
@@ -91,7 +91,7 @@ async function open(
   const opened = await openTransport({ enabled: true, kubeconfig, context }, world.env);
   if (opened.kind !== "ok") {
     const why = opened.kind === "failed" ? opened.message : "no cluster is configured";
-    // The message is about the configuration of a control plane.
+    // The message names configuration keys; this command has flags.
     const found = why
       .replace(/^kubernetes\.\w+ is (true|set), but /, "")
       .replace("kubernetes.kubeconfig", "--kubeconfig");

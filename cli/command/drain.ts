@@ -12,7 +12,7 @@ import { DRY_RUN, FORCE, IDS_MAX, orderAll, REASON } from "../order.ts";
 import { waitFor } from "../wait.ts";
 
 const DRAIN_DEFAULT_MS = 30 * 60_000;
-/** Time for the control plane to notice the deadline. */
+/** Extra wait, so that the control plane has noticed the deadline. */
 const SLACK_MS = 30_000;
 
 export const drain: Command = {

@@ -11,7 +11,7 @@ import { formatTable, type Style } from "../table.ts";
 import { REPLAY_FLAGS, replay } from "./policy-replay.ts";
 import { formatHold } from "./policy-show.ts";
 
-/** A larger file is a log to be cut first. */
+/** A larger file is a whole log, which the user must shorten first. */
 const EVENTS_BYTES_MAX = 16 * 1024 * 1024;
 
 export const policyTest: Command = {

@@ -16,7 +16,10 @@ import { formatDiagnoses } from "./doctor.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { Purchase } from "../../reconciler/provider/check.ts";
 
-/** An end is confirmed by the cloud's list; ten minutes is the slowest known (docs/reference). */
+/**
+ * Time until the cloud's list confirms a termination; the slowest known cloud takes ten minutes
+ * (docs/reference).
+ */
 const END_MS = 600_000;
 
 export const providerCheck: Command = {
@@ -81,7 +84,7 @@ async function openOne(
     folder: () => folder,
     fleetId: CHECK_FLEET,
     clock: REAL_CLOCK,
-    // Only the fake cloud draws.
+    // Only the fake cloud uses random numbers.
     random: () => 0.5,
     serverUrl: () => "",
     agentTls: () => null,

@@ -9,11 +9,11 @@ export const NVLINK4_READINGS = [
   "ignore",
   /** Corrected errors passed their threshold; traffic continues. */
   "corrected",
-  /** A consequence of something else; worth a ticket only when alone. */
+  /** A consequence of another error; report it to the vendor only if it occurs alone. */
   "secondary",
-  /** Worth a ticket when it comes back. */
+  /** Report it to the vendor if it recurs. */
   "report",
-  /** Not in the table. */
+  /** The bit is not in the table. */
   "unlisted",
   /** ECC or parity; hardware when it happens more than twice on one link. */
   "ecc",

@@ -5,12 +5,13 @@
 import { RE2JS } from "re2js";
 
 /**
- * Steps of each of the two caches: some 20 MB (200 bytes a step, measured). A policy of 500 rules
- * with three patterns of 25 steps has 37,500; a smaller bound would compile each pattern for each
- * finding, at 200 times the cost. It bounds patterns that are built from data.
+ * Steps kept in each of the two caches: some 20 MB (200 bytes a step, measured). A policy of 500
+ * rules with three patterns of 25 steps needs 37,500; with a smaller cache each finding would
+ * compile each pattern again, at 200 times the cost. The bound is for patterns that are built from
+ * data.
  */
 const STEPS_KEPT_MAX = 100_000;
-/** Compiling costs memory in proportion. */
+/** Compiling takes memory in proportion to the length. */
 const PATTERN_CHARS_MAX = 1_024;
 
 /**
@@ -19,7 +20,7 @@ const PATTERN_CHARS_MAX = 1_024;
  */
 const PROGRAM_STEPS_MAX = 2_500;
 
-/** Used since the last turn-over, and before it; others are forgotten. */
+/** Patterns used since the caches last rotated, and before that; older ones are dropped. */
 let recent = new Map<string, RE2JS>();
 let former = new Map<string, RE2JS>();
 let recentSteps = 0;

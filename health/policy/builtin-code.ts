@@ -17,7 +17,7 @@ const INSPECT_CODES = [63, 92];
 const NOTICE_CODES = [121, 137];
 const APP_CODES = [43, 45];
 const CONTAINED = 94;
-/** Decoded by its registers; without any it is watched, not reset. */
+/** Decoded from its registers; without registers the link is watched, not reset. */
 const NVLINK4 = 74;
 
 const APART = new Set([...INSPECT_CODES, ...NOTICE_CODES, ...APP_CODES, CONTAINED, NVLINK4]);

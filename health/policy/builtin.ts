@@ -1,6 +1,6 @@
 /**
  * The built-in policy, as ordinary rules. An application fault never makes a node unhealthy. Other
- * policies take hold, action and class from these rules where they set none.
+ * policies inherit hold, action and class from these rules where they set none.
  */
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import { CODE_RULES } from "./builtin-code.ts";

@@ -22,7 +22,7 @@ export type DriverVerdict =
   | "drain_p2p"
   | "drain_reset"
   | "imex"
-  /** A number of a newer driver. */
+  /** A number that only newer drivers have. */
   | "unknown";
 
 /** Values of XID 154 and field 230 (docs/reference/xid.md#recovery-action). */
@@ -121,7 +121,7 @@ const FLOAT = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 const TRUE = new Set(["t", "T", "true", "TRUE", "True"]);
 const FALSE = new Set(["f", "F", "false", "FALSE", "False"]);
 
-/** A metric that came as text, typed as upstream's wire does. */
+/** Converts a metric from text to the type that upstream's wire format gives it. */
 export function readMetric(key: string, text: string): number | boolean | string {
   if (NAME_KEY.test(key)) return text;
   if (INTEGER.test(text) || FLOAT.test(text)) {
@@ -140,7 +140,7 @@ function typedMetrics(finding: Finding): Metrics {
   return typed;
 }
 
-/** `followed`: another XID explains the finding; the caller knows the findings around it. */
+/** `followed`: another XID explains the finding, as only the caller with all findings knows. */
 export function eventOf(finding: Finding, followed = false): PolicyEvent {
   const metrics = typedMetrics(finding);
   const [event_type, system] = typeOf(finding);

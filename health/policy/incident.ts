@@ -27,16 +27,16 @@ export type Incident = {
   /** The finding that explains the others. */
   root: JudgedFinding;
   result: Verdict;
-  /** The one action; followers start no second one. */
+  /** The only action of the incident: findings that follow the root start none. */
   action: RuleAction;
 };
 
-/** Events on one GPU with less silence between them belong together; vendor behaviour. */
+/** Findings on one GPU with shorter gaps are one incident; the vendor groups them the same way. */
 const SILENCE_MS = 180_000;
 
-/** Codes of a link, which both ends see. */
+/** XIDs of a link fault, which the GPUs at both ends report. */
 const LINK_CODES = new Set([74, 136, 144, 145, 146, 147, 148, 149, 150, 155]);
-/** Details of another code: 45 always, 63, 171 and 172 beside 48. */
+/** XIDs that are details of an XID 48, if there is one. */
 const DETAIL_OF_48 = new Set([63, 171, 172]);
 const PACKET_LOSS_UNIT = "RLW_SRC_TRACK";
 
@@ -48,7 +48,7 @@ function isLink({ finding }: JudgedFinding): boolean {
 function isFollower({ finding }: JudgedFinding, codes: ReadonlySet<number>): boolean {
   const { code } = finding;
   if (finding.kind !== "xid" || typeof code !== "number") return false;
-  // Cleanup and recovery action: effects of another fault.
+  // XID 45 (cleanup) and 154 (recovery action) always follow another fault.
   if (code === 45 || code === 154) return true;
   if (DETAIL_OF_48.has(code)) return codes.has(48);
   const isLoss = code === 145 && finding.metrics?.unit === PACKET_LOSS_UNIT;
@@ -66,7 +66,7 @@ function order(a: JudgedFinding, b: JudgedFinding): number {
   );
 }
 
-/** The strongest finding that no other explains; of equals the first. */
+/** The most severe finding that no other explains; among equals the first. */
 function rootOf(findings: readonly JudgedFinding[]): JudgedFinding | undefined {
   const xids = findings.filter((f) => f.finding.kind === "xid").map((f) => f.finding.code);
   const known = new Set(xids.filter((code) => typeof code === "number"));

@@ -42,7 +42,7 @@ export type Matched = {
   shadows: readonly CompiledRule[];
 };
 
-/** `followed`: other findings explain this one. */
+/** `followed` is true if other findings explain this one. */
 export function matchRules(
   finding: Finding,
   followed: boolean,

@@ -1,8 +1,8 @@
 /**
  * Judges held evidence again after a change of the rules: another policy, or a rule suspended or
- * resumed. Pure. `held` is the evidence of the deciding rules; `aside` is what shadow rules would
- * add and an older policy held. The same signs release both (`hold.ts`), so evidence that returns
- * from `aside` is still true.
+ * resumed. Pure. `held` is the evidence of the rules that decide; `aside` is evidence of shadow
+ * rules and of an older policy. The same signs of recovery release both (`hold.ts`), so evidence
+ * that moves from `aside` to `held` is still current.
  */
 import { LIMIT } from "../../schema/limit.ts";
 import type { HeldFinding } from "../../schema/held.ts";
@@ -78,7 +78,7 @@ export function worstShadow(shadows: readonly Judgement[]): Judgement | null {
   );
 }
 
-/** True if this rule made the judgement, which then stands: its counted findings may be gone. */
+/** True if this rule made the judgement, which is then kept: what it counted may be deleted. */
 function isBy(
   judgement: Judgement,
   rule: CompiledRule | null | undefined,

@@ -8,10 +8,10 @@ import { parseDuration } from "../../schema/duration.ts";
 import type { Problems } from "./problem.ts";
 import { findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.ts";
 
-/** A spelling, and the path of keys under which its value belongs. */
+/** An alternative spelling, and the path of canonical keys to which its value moves. */
 type Move = readonly [from: string, to: readonly string[]];
 
-/** The spellings of a mapping's own keys and, with `../`, of keys of a mapping inside it. */
+/** The moves of a mapping: of its own keys, and with `../` of keys of a mapping inside it. */
 function movesOf(table: Table): Move[] {
   return Object.entries(table).flatMap(([key, field]) => {
     const keys = innerOf(field);

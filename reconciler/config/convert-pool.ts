@@ -1,4 +1,4 @@
-/** Prints one pool: canonical keys in the list dialect, upstream's in the map dialect. */
+/** Converts one pool to a file's keys: canonical ones in the list format, upstream's in the map. */
 import type { Autoscaler, PoolConfig, ProviderConfig, ProviderRef } from "../../schema/config.ts";
 import { AUTOSCALER, WINDOW } from "../../schema/config/autoscaler.ts";
 import { BODY, BOOTSTRAP, REF, SCALING } from "../../schema/config/pool.ts";
@@ -9,7 +9,7 @@ import { type Plain, formatSection } from "./table.ts";
 
 const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-/** Everything but the name; keys that do not apply are `null`. */
+/** All keys except the name; a key that does not apply is `null`. */
 export function convertPool(
   pool: PoolConfig,
   types: ReadonlyMap<string, ProviderConfig["type"]>,
@@ -30,7 +30,7 @@ export function convertPool(
     ...formatSection(BODY, body, dialect, {
       ...refs,
       scaling: formatSection(SCALING, scaling, dialect, { autoscaler }),
-      // The implied ladder differs from the same one written out.
+      // The default ladder also reboots for fabric faults; written out it would not.
       repair: pool.repair.implied === true ? null : { ladder: pool.repair.ladder },
       setup_commands: bootstrap.setupCommands.length > 0 ? bootstrap.setupCommands : null,
     }),
@@ -38,7 +38,7 @@ export function convertPool(
   };
 }
 
-/** In the short form where it means the same. */
+/** Uses the short form (`provider`) where it means the same. */
 function formatRefs(
   pool: PoolConfig,
   types: ReadonlyMap<string, ProviderConfig["type"]>,

@@ -23,9 +23,12 @@ export type SourceText = { name: string; text: string };
 const TOKENS_MAX = LIMIT.configNodesMax * 20;
 /** Levels of nesting. A composite autoscaler of the allowed depth needs sixteen. */
 const PARSER_DEPTH_MAX = 100;
-/** One is read, empty ones are skipped; each costs as much as a small file. */
+/** One document is read and empty ones are skipped; parsing each costs as much as a small file. */
 const DOCUMENTS_MAX = 100;
-/** One scalar or comment: twice the longest setting, whose reader reports the length. */
+/**
+ * Characters of one scalar or comment: twice the longest setting, so that a setting that is too
+ * long is reported by its own reader.
+ */
 const TOKEN_CHARS_MAX = 128 * 1024;
 /** Syntax errors listed for one file; later ones mostly follow from the first. */
 const SYNTAX_ERRORS_MAX = 20;
@@ -34,7 +37,7 @@ type Parsed = { documents: Document.Parsed[]; lines: LineCounter };
 
 function parseBounded(file: SourceText, problems: Problems): Parsed | null {
   const lines = new LineCounter();
-  // The parser reports the start of the text only when it drives the lexer itself.
+  // The parser does not report the start of line 1 when the caller drives the lexer.
   lines.addNewLine(0);
   const parser = new Parser(lines.addNewLine);
   const composer = new Composer({ uniqueKeys: false, logLevel: "silent", prettyErrors: false });

@@ -1,6 +1,6 @@
 /**
- * Reads where a pool buys: `provider`, or `providers` with priorities and weights. Abstract types
- * become the provider's own here.
+ * Reads where a pool buys: `provider`, or `providers` with priorities and weights. Replaces
+ * abstract instance types by the provider's own.
  */
 import { parse } from "valibot";
 import { PROVIDER_TYPES, type ProviderRef } from "../../schema/config.ts";
@@ -14,12 +14,12 @@ import type { Section } from "./section.ts";
 import { readPart } from "./table.ts";
 import type { Entry } from "./tree.ts";
 
-/** The pool's values for all its providers. */
+/** The pool's values, which apply to all its providers. */
 export type PoolPlace = {
   instanceType: string | null;
   region: string | null;
   zones: string[];
-  /** The pool may have none. */
+  /** The pool may have no provider. */
   optional: boolean;
 };
 

@@ -1,6 +1,6 @@
 /**
- * Reads `providers`, and makes the providers that exist only because a pool names a known type.
- * Settings are one flat record: camel case, durations in milliseconds with `Ms` at the end.
+ * Reads `providers`, and adds a provider with default settings for a known type that a pool names
+ * but no entry defines. Settings are one flat record: camel case, durations as `…Ms`.
  */
 import type { ProviderConfig } from "../../schema/config.ts";
 import type { Field, Own, Table } from "../../schema/config/field.ts";
@@ -26,7 +26,7 @@ const keysOf = (type: ProviderType): string[] =>
     types === undefined || types.includes(type) ? [key] : [],
   );
 
-/** The field as this type of provider has it. */
+/** The field without its `unused` mark if this type of provider uses it. */
 function fieldOf(type: ProviderType, field: Field | Own): Field | Own {
   if (field.usedBy?.includes(type) !== true) return field;
   const { unused: _, ...used } = field;
@@ -55,12 +55,12 @@ function readLimit(section: Section): Settings {
   return Object.fromEntries(Object.entries(part).filter(([, value]) => value !== null)) as Settings;
 }
 
-/** What a provider's name means; `null` where its definition is wrong. */
+/** The provider that a name refers to; `null` where its definition is wrong. */
 export type Resolved = { type: ProviderType | null; config: ProviderConfig | null };
 
 /** The providers that pools may name. */
 export type Directory = {
-  /** What `name` means where `entry` of `section` has it; `null` if it is not defined. */
+  /** Resolves the `name` that `entry` of `section` holds; `null` if it is not defined. */
   resolve(section: Section, entry: Entry, name: string): Resolved | null;
   defined(): string[];
   all(): ProviderConfig[];
@@ -101,7 +101,7 @@ export function readProviders(root: Section): Directory {
 function readProvider(name: string, section: Section): Resolved {
   const type = readType(name, section);
   if (type === null) {
-    // Without a type the settings of every type are accepted; other keys are still wrong.
+    // The type is unknown, so the settings of every type are accepted; other keys are errors.
     for (const key of [...Object.keys(SETTINGS), "spend"]) section.look(key);
     section.finish();
     return { type: null, config: null };
@@ -118,7 +118,7 @@ function readProvider(name: string, section: Section): Resolved {
   return { type, config: { name: parse(PoolName, name), type, implied: false, spend, settings } };
 }
 
-/** A type without an adapter loads, because guides use it, but with a warning. */
+/** Warns about a type without an adapter; it is accepted, because guides use such types. */
 function warnAdapter({ problems }: Section, at: Place, path: string, type: ProviderType): void {
   const why = whyNoAdapter(type);
   if (why === null) return;

@@ -8,7 +8,7 @@ import type { Section } from "./section.ts";
 import { fillTable, readMapping, readPart } from "./table.ts";
 
 const LISTEN = ":50051";
-/** Two heartbeats may be lost and a third be late before a node counts as silent. */
+/** A node counts as silent after this many intervals: two lost heartbeats and a late third. */
 const HEARTBEATS_MISSED = 3;
 
 const RETRY_MAX_MS = 60_000;
@@ -16,7 +16,7 @@ const RETRY_MAX_MS = 60_000;
 export type ServerOptions = {
   /** Port 0 is allowed: the caller reports the real one. */
   portZero: boolean;
-  /** The caller knows an address that nodes can dial. */
+  /** The caller knows an address at which nodes reach the server. */
   externalAddress: boolean;
 };
 

@@ -10,11 +10,11 @@ export type Scalar = {
   path: string;
   at: Place;
   value: string | number | boolean | null;
-  /** Written without quotes, so that `yes` may have been meant as a boolean. */
+  /** Written without quotes, so `yes` may be meant as a boolean. */
   plain: boolean;
   /** As written, without quotes. */
   source: string;
-  /** Where line `line`, column `col` (from 1) of the text stands in the file. */
+  /** The file position of line `line`, column `col` (from 1) of this text. */
   inside(line: number, col: number): Place;
 };
 export type TreeMap = { kind: "map"; path: string; at: Place; entries: Entry[] };

@@ -1,6 +1,6 @@
 /**
- * The server itself: what a request may do, and which part of it answers. Faults are in front of
- * it, and the world is behind it.
+ * The simulated API server: authorises a request and passes it to the part that answers it. Faults
+ * are injected before a request arrives here; the objects are in `World`.
  */
 import type { KubeAnswer, KubeRequest } from "../../reconciler/kubernetes/api.ts";
 import { deleteObject } from "./delete.ts";
@@ -15,7 +15,7 @@ import type { Hand, World } from "./world.ts";
 import { createObject, patchObject } from "./write.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 
-/** Of a writer that names no field manager: the first word of its user agent. */
+/** Field manager of a writer that names none: the first word of its user agent. */
 const AGENT = "navarch";
 
 const NAMESPACES = resourceOf("namespaces");
@@ -33,10 +33,10 @@ export class Server {
     this.lists = new Lists(world);
   }
 
-  /** Counts the request; says no if the account may not. */
+  /** Counts the request; returns 403 if the account lacks the permission. */
   gate(verb: string, { resource, sub, name, namespace }: Target): say.Refused | null {
     const { kind, group } = resource;
-    // Events are served by two groups, and an account may lack one of them.
+    // Two API groups serve events, and an account may lack permission for one of them.
     const plural = kind === "Event" && group === "" ? "core/events" : resource.plural;
     const what = `${verb} ${plural}${sub === "" ? "" : `/${sub}`}`;
     this.asked.set(what, (this.asked.get(what) ?? 0) + 1);
@@ -45,7 +45,7 @@ export class Server {
     return say.forbidden(this.#world.user, verb, resource, sub, name, namespace);
   }
 
-  /** Answers at once but for the one case in which a server holds the request. */
+  /** Answers at once, except for an eviction in conflict, which a real server also delays. */
   handle(request: KubeRequest): Answer {
     if (request.path.split("?")[0] === "/version") return say.ok({ major: "1", minor: "37" });
     const target = parsePath(request.path);

@@ -1,7 +1,6 @@
 /**
- * A clock that only tests and simulations advance. Timers fire in order of time, and promises
- * started by each run before the next, so that a day passes in a second and always in the same
- * order.
+ * A clock that only tests and simulations advance. Timers fire in order of time, and the promises
+ * that one starts run before the next fires. So a day passes in a second, always in the same order.
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
 import { popDue, pushDue } from "../../reconciler/provider/fake/due.ts";
@@ -10,7 +9,7 @@ type Timer = { atMs: number; seq: number; work: () => void; cancelled: boolean }
 
 /** The time of a run, virtual or real. */
 export type Time = Clock & {
-  /** Lets this many milliseconds of the run pass; everything due happens on the way. */
+  /** Advances the run by this many milliseconds; timers that fall due fire. */
   pass(ms: number): Promise<void>;
 };
 
@@ -25,7 +24,7 @@ export class VirtualClock implements Time {
   }
 
   wallMs(): number {
-    // Whole milliseconds, as from every clock of the product; timers may be fractional.
+    // The product's clocks return whole milliseconds; the time of a timer may be fractional.
     return Math.round(this.wall);
   }
 
@@ -48,7 +47,7 @@ export class VirtualClock implements Time {
     return next === null ? null : Math.max(0, next.atMs - this.mono);
   }
 
-  /** Moves both clocks; every timer that falls due fires on the way. */
+  /** Advances both clocks; every timer that falls due fires. */
   async pass(ms: number): Promise<void> {
     const end = this.mono + ms;
     for (;;) {
@@ -63,14 +62,12 @@ export class VirtualClock implements Time {
     await settle();
   }
 
-  /**
-   * Time passes and nothing runs: a paused process. Timers that fell due fire at the next `pass`.
-   */
+  /** Advances both clocks without firing timers, as for a paused process; the next `pass` does. */
   sleepThrough(ms: number): void {
     this.move(ms);
   }
 
-  /** The wall clock is set, as by an operator or NTP; durations do not notice. */
+  /** Sets the wall clock, as an operator or NTP would; the monotonic clock is not changed. */
   setWall(byMs: number): void {
     this.wall += byMs;
   }
@@ -80,7 +77,7 @@ export class VirtualClock implements Time {
     this.wall += ms;
   }
 
-  /** The earliest timer that still counts; cancelled ones are dropped on the way. */
+  /** The earliest timer that is not cancelled; cancelled ones before it are removed. */
   private first(): Timer | null {
     for (;;) {
       const top = this.heap[0];
@@ -129,7 +126,7 @@ export class ProcessClock implements Clock {
     this.stopped = true;
   }
 
-  /** The process is dead. */
+  /** Ends the process: none of its timers fires again. */
   end(): void {
     this.ended = true;
     this.stop();
@@ -146,15 +143,15 @@ export class ProcessClock implements Clock {
 }
 
 /**
- * Lets every started promise run as far as it can without time passing. Promises that wait for
- * promises are all done before one turn of the event loop is; the second turn is for libraries that
- * put one in between. A turn costs under a microsecond (measured, Bun 1.4.5).
+ * Runs every started promise as far as it gets without time passing. One turn of the event loop
+ * completes chains of promises; the second is for libraries that wait for a turn themselves. A turn
+ * costs under a microsecond (measured, Bun 1.4.5).
  */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 2; i++) await turn();
 }
 
-/** One turn of the event loop: what takes any real time at all ends after it. */
+/** One turn of the event loop. Work that takes real time is not done after it. */
 export function turn(): Promise<void> {
   return new Promise<void>((resolve) => setImmediate(resolve));
 }

@@ -37,7 +37,7 @@ function bindingOf(value: InValue): Binding {
   return value instanceof ArrayBuffer ? new Uint8Array(value) : value;
 }
 
-/** Positional arguments as they are; named ones under every spelling that SQLite may use. */
+/** Positional arguments unchanged; named ones with each prefix that SQLite accepts. */
 function bindingsOf(args: InArgs | undefined): SQLQueryBindings[] {
   if (args === undefined) return [];
   if (Array.isArray(args)) return args.map(bindingOf);
@@ -51,7 +51,7 @@ function bindingsOf(args: InArgs | undefined): SQLQueryBindings[] {
 
 type Prepared = { statement: Statement; columns: string[]; rowProto: object };
 
-/** Rows are read by place through their prototype and by name through themselves. */
+/** Prototype of rows: reads a column by position; the row itself has the columns by name. */
 function protoOf(columns: string[]): object {
   const proto = {};
   Object.defineProperty(proto, "length", { value: columns.length });
@@ -72,7 +72,7 @@ function errorOf(error: unknown): unknown {
   return new LibsqlError(`${code}: ${error.message}`, code, extended, error.errno, error);
 }
 
-/** A database, and as many clients of it as are asked for. */
+/** A database with any number of clients. */
 export class MemoryDatabase {
   private db: Database;
   private prepared = new Map<string, Prepared>();
@@ -91,9 +91,9 @@ export class MemoryDatabase {
     return new MemoryDatabase(db);
   }
 
-  /** A database as it was when `snapshot` was taken; the snapshot may be opened many times. */
+  /** Opens a copy of the database that `snapshot` holds; may be called many times. */
   static open(snapshot: Uint8Array): MemoryDatabase {
-    // A database in which nothing was ever made has no page, and so no bytes.
+    // A database without any table has no page, and so no bytes.
     if (snapshot.length === 0) return MemoryDatabase.empty();
     return new MemoryDatabase(Database.deserialize(snapshot));
   }
@@ -107,7 +107,7 @@ export class MemoryDatabase {
     return this.prepare(sql).statement.values() as unknown[][];
   }
 
-  /** The statements as one transaction would leave them; each SQL text is prepared once. */
+  /** Runs one statement; each SQL text is prepared once. */
   run(stmt: InStatement, args?: InArgs): ResultSet {
     const sql = typeof stmt === "string" ? stmt : stmt.sql;
     const given = typeof stmt === "string" ? args : stmt.args;
@@ -192,7 +192,7 @@ export class MemoryDatabase {
     return new MemoryClient(this);
   }
 
-  /** Gives the memory back; a snapshot of it lives on. */
+  /** Frees the memory; snapshots stay valid. */
   close(): void {
     for (const { statement } of this.prepared.values()) statement.finalize();
     this.prepared.clear();

@@ -1,6 +1,6 @@
 /**
- * The kernel log of a simulated machine: records in a ring, read through the agent's own parser, so
- * that a line means in simulation what it means on a node.
+ * The kernel log of a simulated machine: a ring of records, read with the agent's own parser, so
+ * that a line has the same meaning as on a real node.
  */
 import { parseFacts } from "../../agent/kernel/fact.ts";
 import {
@@ -12,7 +12,7 @@ import {
 import type { KernelCursor, KernelLog, KernelRecordOut } from "../../agent/port.ts";
 import type { BootId } from "../../schema/id.ts";
 
-/** A real ring holds some thousand lines; what a scenario writes is far less. */
+/** A real ring holds some thousand lines; a scenario writes far fewer. */
 const RECORDS_MAX = 1_000;
 
 type Line = { seq: number; usec: number; text: string };

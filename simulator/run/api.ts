@@ -1,17 +1,17 @@
 /**
- * The control plane as the runner sees it: by its HTTP interface and its metrics, like any
- * operator. A control plane that does not answer is an answer.
+ * Reads the control plane as an operator does, by its HTTP API and its metrics. If it does not
+ * answer, the result is `null`, not an error.
  */
 import type { NodeView } from "../../schema/api.ts";
 import type { Plane } from "../stack/plane.ts";
 import { readGauge } from "./metric.ts";
 
-/** Pools come before nodes on the metrics page; more than this is read only for whole pages. */
+/** Maximum read for the pools' gauges, which precede the nodes on the metrics page. */
 const HEAD_BYTES_MAX = 8 * 1024 * 1024;
 
 export type Call = { status: number; body: unknown };
 
-/** What a moment's sample counts; nodes that registered and have not ended. */
+/** Node counts at one moment, of nodes that registered and have not ended. */
 export type Count = { total: number; healthy: number; unhealthy: number; degraded: number };
 
 export class Api {
@@ -33,14 +33,14 @@ export class Api {
     }
   }
 
-  /** Nodes that match, without those that ended unless `terminated`; `null` while unreachable. */
+  /** Matching nodes; `null` while unreachable. Ended ones only if the query says `terminated`. */
   async nodes(query = ""): Promise<NodeView[] | null> {
     const answer = await this.call("GET", `/v1/nodes${query}`);
     if (answer === null || answer.status !== 200) return null;
     return (answer.body as { nodes: NodeView[] }).nodes;
   }
 
-  /** `null`: unreachable, or unknown to the product. */
+  /** `null` if the control plane is unreachable or does not know the node. */
   async node(id: string): Promise<NodeView | null> {
     const answer = await this.call("GET", `/v1/nodes/${encodeURIComponent(id)}`);
     return answer?.status === 200 ? (answer.body as NodeView) : null;
@@ -51,7 +51,7 @@ export class Api {
     return answer === null ? null : answer.text();
   }
 
-  /** Read from the pools' gauges, and the degraded ones from the list. */
+  /** Reads the pools' gauges; degraded nodes are counted from the node list. */
   async count(): Promise<Count | null> {
     const head = await this.#metricsHead();
     if (head === null) return null;
@@ -61,7 +61,7 @@ export class Api {
     return { total, healthy, unhealthy: readGauge(head, "navarch_nodes_unhealthy"), degraded };
   }
 
-  /** The page up to the first series of a node: a large fleet's page is tens of megabytes. */
+  /** Reads the page only up to the first node: a large fleet's page is tens of megabytes. */
   async #metricsHead(): Promise<string | null> {
     const answer = await this.#plane.request("GET", "/metrics");
     if (answer === null || answer.body === null) return null;

@@ -1,4 +1,4 @@
-/** Lets the chaos of a scenario act on the machines of a run, at the very instants it chooses. */
+/** Applies the faults of a scenario's chaos engine to the machines of a run, when each is due. */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { ChaosEngine } from "../scenario/chaos.ts";
 import type { Fault } from "../scenario/fault.ts";
@@ -37,7 +37,7 @@ export class ChaosDriver {
     this.#arm();
   }
 
-  /** Nothing new fails, and nothing ends any more: the run is over. */
+  /** Ends the chaos with the run: no further fault starts or recovers. */
   stop(): void {
     this.#engine.stop();
     this.#cancel?.();

@@ -2,7 +2,7 @@
 import type { Report } from "./report.ts";
 import type { CloseFrom } from "./result.ts";
 
-/** `null`: nothing of the kind was measured, which no bound accepts. */
+/** `null` if the figure was not measured; every threshold on it then fails. */
 export function figuresOf(
   from: CloseFrom,
   report: Omit<Report, "wall">,

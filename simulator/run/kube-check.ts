@@ -1,6 +1,6 @@
 /**
- * Assertions on what the Kubernetes cluster of a run ended up with: its objects as they are, and
- * what the product took from it.
+ * Checks a scenario's assertions about the Kubernetes cluster at the end of a run: its objects, and
+ * what the product evicted or deleted.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import { type Assertion, type Bound, isWithin } from "../scenario/scenario.ts";

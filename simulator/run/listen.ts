@@ -1,6 +1,6 @@
 /**
- * The control plane of a run on a port of this machine, so that the ordinary command line and curl
- * work on it. Loopback only: its token is no secret.
+ * Serves the control plane of a run on a local port, for the ordinary command line and curl.
+ * Loopback only: its token is no secret.
  *
  * Adapter: network.
  */
@@ -11,7 +11,7 @@ const LOOPBACK = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\]):(\d{1,5})$
 export type ListenAnswer =
   { ok: true; address: string; close: () => Promise<void> } | { ok: false; message: string };
 
-/** Serves whatever life the plane has at the time of a request; a dead one answers 503. */
+/** Each request goes to the process that runs at that moment; without one the answer is 503. */
 export function listenOn(address: string, plane: Plane, refresh: () => void): ListenAnswer {
   const match = LOOPBACK.exec(address);
   const port = Number(match?.[2]);

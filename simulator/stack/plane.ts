@@ -23,9 +23,9 @@ import { FLEET_ID } from "./cloud.ts";
 
 export const ADMIN_TOKEN = "sim-admin";
 const SECRET = "sim";
-/** From the start of a process to its first activation. */
+/** Time from the start of the process to its first activation. */
 const START_MS = 1;
-/** Counters that exist from the start, so that an increase sees the first. */
+/** Codes whose counters start at 0, so that `increase()` counts the first XID too. */
 const XIDS = [13, 31, 43, 45, 48, 63, 64, 74, 79, 92, 94, 95, 119];
 
 export type PlaneWorld = {
@@ -33,12 +33,12 @@ export type PlaneWorld = {
   config: Config;
   policy: CompiledPolicy;
   providers: ReadonlyMap<string, Provider>;
-  /** The API server of the cluster that it looks after; `null` = there is none. */
+  /** API server of the cluster that it manages; `null` = none. */
   kube: { api: KubeApi; seed: number } | null;
-  /** CPU milliseconds charged for each activation: no simulated time passes while it works. */
+  /** CPU milliseconds charged for each activation; simulated time stands still during one. */
   workMs: number;
   committed(change: Change): void;
-  /** Just before the loop observes, and before the API is read. */
+  /** Called just before the loop observes and before an API read. */
   before(): void;
   log(level: string, message: string, fields?: Record<string, unknown>): void;
 };
@@ -70,7 +70,7 @@ export class Plane {
     this.#config = world.config;
   }
 
-  /** What the next life is started with. */
+  /** Sets the configuration of the next start. */
   configure(config: Config): void {
     this.#config = config;
   }
@@ -84,7 +84,7 @@ export class Plane {
     return this.#life !== null && !this.#paused;
   }
 
-  /** A process starts on what is durable. */
+  /** Starts a process on the stored state. */
   async start(): Promise<void> {
     if (this.#life !== null) return;
     const { clock, policy, providers, committed, log, kube, workMs } = this.#world;
@@ -145,13 +145,13 @@ export class Plane {
     const life = { process, metrics, authority, ports, app: openApp(ports) };
     this.#life = life;
     log("info", "control plane started");
-    // What the scenario orders at this instant happens before the first activation.
+    // Steps of the scenario at this instant run before the first activation.
     clock.after(START_MS, () => {
       if (this.#life === life) reconciler.start();
     });
   }
 
-  /** SIGSTOP: time passes without it. */
+  /** As SIGSTOP: time passes, and the process does nothing. */
   pause(): void {
     this.#paused = true;
     this.#life?.process.stop();
@@ -164,7 +164,7 @@ export class Plane {
     this.#world.log("warn", "control plane goes on");
   }
 
-  /** SIGKILL: what is not durable is lost. */
+  /** As SIGKILL: everything that is not stored is lost. */
   async kill(): Promise<void> {
     const life = this.#life;
     if (life === null) return;
@@ -174,7 +174,7 @@ export class Plane {
     this.#world.log("warn", "control plane killed");
   }
 
-  /** Its disk is lost; only while the process is dead. */
+  /** Loses the database. Call it only while the process is dead. */
   wipe(): void {
     this.#database.close();
     this.#database = MemoryDatabase.empty();
@@ -186,7 +186,7 @@ export class Plane {
     this.#database.close();
   }
 
-  /** One report of a node by its own credential, the way both transports go. */
+  /** Takes a node's report with the node's own credential, as both transports do. */
   async takeReport(nodeId: NodeId, report: unknown): Promise<ReportAnswer> {
     const life = this.#life;
     if (life === null) return { kind: "error", code: "unavailable", message: "dead" };
@@ -218,7 +218,7 @@ export class Plane {
   }
 }
 
-/** The server, with what the product writes there counted; `close` leaves the server open. */
+/** Counts the product's writes to the API server; `close` does not close that server. */
 function counting(api: KubeApi, metrics: Metrics): KubeApi {
   return {
     call: async (request) => {

@@ -1,6 +1,6 @@
 /**
- * What one node's flood of findings may do in one turn of the event loop, during which no other
- * node is answered. Counted, not timed: how long a piece takes is the machine's.
+ * Checks how much work one node's flood of findings causes in one turn of the event loop, in which
+ * no other node is answered. Work is counted, not timed: times depend on the machine.
  */
 import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -46,7 +46,7 @@ function reportOf(node: string, from: number, count: number): Report {
   } as Report;
 }
 
-/** The loop and the ingest on a real file and real time; `said` is what happened, in order. */
+/** Opens loop and ingest on a real file and the real clock; `said` logs the steps in order. */
 async function open(historyMax = 10_000) {
   const folder = mkdtempSync(join(tmpdir(), "navarch-turn-"));
   const said: string[] = [];
@@ -90,7 +90,7 @@ async function open(historyMax = 10_000) {
   return { ...life, said, store };
 }
 
-/** Notes each transaction by what it writes or deletes. */
+/** Logs what each transaction writes or deletes. */
 function watch(client: Client, said: string[]): Client {
   const batch = client.batch.bind(client);
   client.batch = async (statements, mode) => {
@@ -141,14 +141,14 @@ test("a flood is written and folded in parts, and no neighbour waits for all of 
   expect(writes).toBeGreaterThanOrEqual(flood.length / 2);
   expect(said.join(" ")).not.toContain("written written");
   said.length = 0;
-  // The first takes the neighbour's finding too, so one report needs an activation more.
+  // The first activation also takes the neighbour's finding, so one more is needed.
   for (let i = 0; i <= flood.length; i++) await reconciler.activate();
   const folded = countsOf(said, "folded");
   expect(Math.max(...folded)).toBeLessThanOrEqual(FULL + 1);
   expect(folded.reduce((sum, count) => sum + count, 0)).toBe(flood.length * FULL + 1);
 });
 
-/** `folded 200` among what was said. */
+/** The counts in log lines such as `folded 200`. */
 function countsOf(said: readonly string[], what: string): number[] {
   return said.flatMap((one) => {
     const [word, count] = one.split(" ");
@@ -189,7 +189,7 @@ test("what judging a full report costs grows with its findings, not with their s
   const history = Array.from({ length: 256 }, (_, n) => counted(n));
   const reads = (findings: number): number => {
     read = 0;
-    // Codes of no rule: a rule that counts repeats, or looks for a cause, reads the history itself.
+    // Codes without a rule: rules that count repeats or look for a cause read the history too.
     const many = Array.from({ length: findings }, (_, n) => ({ ...finding, code: 1_000 + n }));
     judgeReport(many, compiledBuiltin, node, history);
     return read;

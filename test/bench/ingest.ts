@@ -1,18 +1,18 @@
 /**
- * One control plane under the reports of a fleet (M5): agents with eight GPUs, each one connection,
- * one report every 10 s, a full check every 60 s, and one agent in a hundred with an application's
- * fault in the run. Latency is send → reply, seen by the agent, monotonic clock.
+ * Measures one control plane under a fleet's reports (M5): agents with eight GPUs and one
+ * connection each, a report every 10 s, a full check every 60 s; one agent in a hundred reports an
+ * application fault. Latency is from send to reply at the agent, on the monotonic clock.
  *
- * Budget at 10,000 agents: p99 ≤ 50 ms and RSS ≤ 256 MiB. It holds twice: with reports alone, and
- * ("read") while Prometheus reads the metrics page four times a minute and a person the list of
- * nodes, which take at most 300 and 200 ms at 5,000 nodes.
+ * Budget at 10,000 agents: p99 ≤ 50 ms and RSS ≤ 256 MiB. It is checked twice: with reports alone,
+ * and ("read") while Prometheus reads the metrics page four times a minute and a person the node
+ * list. At 5,000 nodes the page takes at most 300 ms, the list 200 ms.
  *
- * The sketch: 10,000 agents / 10 s = 1,000 reports/s of 5 KB. One costs about 20 µs to parse, 60 µs
- * to check, 20 µs to answer: 0.1 ms, so a tenth of a core and a queue that is empty nine times in
- * ten. What can make a reply late is work on the whole fleet in one piece: an activation that walks
- * 10,000 nodes in 20 ms is fine, a page of 40 MiB is not. Memory: runtime and libsql 80 MiB; a node
- * with inventory 4 KB; its last sample, parsed, 4 KB; a socket 2 KB: 100 MiB for 10,000. What the
- * collector leaves lying around before it comes is as much as lives, at worst: 70 MiB. Sum: 250.
+ * Estimate: 10,000 agents / 10 s = 1,000 reports/s of 5 KB. One takes about 20 µs to parse, 60 µs
+ * to check and 20 µs to answer: 0.1 ms, so a tenth of a core and a queue that is mostly empty.
+ * Replies are late only if one piece of work covers the whole fleet: an activation over 10,000
+ * nodes in 20 ms is short enough, a page of 40 MiB is not. Memory: runtime and libsql 80 MiB; per
+ * node 4 KB with inventory, 4 KB of parsed sample, 2 KB of socket: 100 MiB for 10,000. Garbage
+ * before collection, at worst as much as live objects: 70 MiB. Sum: 250 MiB.
  */
 import { type Bench, type BenchOptions, type Figure, held, shown, spreadOf } from "./bench.ts";
 import { Load, type LoadOrder, type LoadResult } from "./load.ts";
@@ -21,7 +21,7 @@ import { type Watched, watchTree } from "./process.ts";
 import { openScraper, type Scraped } from "./scrape.ts";
 
 const FLEETS = [1_000, 10_000] as const;
-/** POST is the way out for a few sites behind a proxy, not for a whole fleet. */
+/** POST is the fallback for a few sites behind a proxy, not for a whole fleet. */
 const POST_FLEET = 500;
 
 /** One agent in this many reports a finding during the window. */
@@ -32,7 +32,7 @@ type Size = Pick<LoadOrder, "transport" | "everyMs"> & {
   /** Reports before the measured window, then the window itself. */
   warmMs: number;
   measureMs: number;
-  /** How long the connections stay open and quiet afterwards, so that memory at rest is seen. */
+  /** Time afterwards with open, idle connections, to measure memory at rest. */
   restMs: number;
 };
 
@@ -43,7 +43,7 @@ function sizeOf(options: BenchOptions, transport: Size["transport"], agents: num
     return { transport, agents: 20, ...times };
   }
   const measureMs = (options.seconds ?? 60) * 1_000;
-  // The first tenth is discarded, at least one whole round of the fleet.
+  // The first tenth, and at least one report of each agent, is not measured.
   const warmMs = Math.max(10_000, measureMs / 10);
   return { transport, agents, everyMs: 10_000, warmMs, measureMs, restMs: 3_000 };
 }
@@ -56,7 +56,7 @@ type Measured = {
   resting: Watched;
 };
 
-/** `read`: whether the metrics page and the list of nodes are read meanwhile. */
+/** `read`: the metrics page and the node list are read at the same time. */
 async function measure(options: BenchOptions, size: Size, read: boolean): Promise<Figure[]> {
   const { agents, transport } = size;
   const name = `${agents} ${transport}${read ? ", read" : ""}`;
@@ -101,7 +101,7 @@ function figuresOf(of: (what: string) => string, measured: Measured): Figure[] {
   const { registeredMs, result, registering, window, resting } = measured;
   const latency = spreadOf(result.latencies);
   const lag = spreadOf(result.lags);
-  // The stated budget is for 10,000; a smaller fleet must keep it with ease.
+  // The budget is for 10,000 agents; a smaller fleet must meet it too.
   return [
     held(of("reply p99"), latency.p99, "ms", 50),
     shown(of("reply p50"), latency.p50, "ms"),
@@ -136,7 +136,7 @@ function scrapedFigures(
   agents: number,
   scraped: Scraped,
 ): Figure[] {
-  // Both grow with the fleet; below the size for which they are stated they get no less.
+  // Both limits grow with the fleet; a smaller fleet than 5,000 gets no smaller limit.
   const share = Math.max(1, agents / 5_000);
   return [
     held(of("metrics page max"), Math.max(...scraped.pageMs), "ms", 300 * share),
@@ -155,7 +155,7 @@ export const ingest: Bench = {
     for (const agents of fleets) {
       const size = sizeOf(options, "stream", agents);
       figures.push(...(await measure(options, size, false)));
-      // Only the largest is measured again under readers: they cost by the size of the fleet.
+      // Only the largest fleet is measured with readers, whose cost grows with its size.
       if (agents !== FLEETS[0]) figures.push(...(await measure(options, size, true)));
     }
     if (options.agents === null) {

@@ -1,16 +1,16 @@
 /**
- * From a fault to a decision (M8): a kernel-log line "Xid 79" is appended to an agent's log, and
- * the node's repair session is committed at the control plane. Real `navarch-node` processes with a
- * made-up GPU, each used for one trial, because a session stays open; a few processes at a time.
- * One monotonic clock: the bench writes the line, then asks for the node until it shows a session,
- * which it does only after the commit; asking adds a few milliseconds.
+ * Measures the time from a fault to a decision (M8): from a line "Xid 79" in an agent's kernel log
+ * to the commit of the node's repair session at the control plane. Real `navarch-node` processes
+ * with a simulated GPU, a few at a time; each serves one trial, because a session stays open. On
+ * one monotonic clock the bench writes the line, then polls the node until it shows a session,
+ * which it does only after the commit. Polling adds a few milliseconds.
  *
- * Budget: p99 ≤ 1 s (the issue's; the goal of M8, whose ship value is 5 s).
+ * Budget: p99 ≤ 1 s, the goal of M8, whose ship value is 5 s.
  *
- * The sketch: a log that is a file is looked at every 100 ms (the real device wakes the agent at
- * once, so this is the slow way): 50 ms in the middle. Spool with fsync 5 ms, the way over 1 ms,
- * batch and transaction 4 + 5 ms, two activations of the loop with a transaction each 10 ms. About
- * 75 ms in the middle, 130 ms late.
+ * Estimate: a log file is polled every 100 ms (the real device wakes the agent at once, so a file
+ * is slower): 50 ms at the median. Spool with fsync 5 ms, network 1 ms, batch and transaction 4 + 5
+ * ms, two activations of the loop with a transaction each 10 ms. About 75 ms at the median, 130 ms
+ * in the slow tail.
  */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import { commandOf, openFolder, openPlane, type Plane } from "./plane.ts";
 import { closeProcess, openProcess, waitFor } from "./process.ts";
 
 const TRIALS = 200;
-/** Agent processes alive at once, for the machine's sake. */
+/** Agent processes at once: bounds the load on this machine. */
 const AT_ONCE = 20;
 /** A trial that takes this long failed. */
 const TRIAL_MS_MAX = 10_000;
@@ -94,7 +94,7 @@ async function measure(options: BenchOptions, trials: number): Promise<number[]>
         const failed = opened.find((one) => one.status === "rejected");
         if (failed !== undefined) throw failed.reason;
         for (const [i, subject] of subjects.entries()) {
-          // Unequal pauses: in step with the agents' looks, every trial would wait alike.
+          // Unequal pauses: with equal ones each trial would meet the same phase of the polls.
           await Bun.sleep((i * 37) % 100);
           samples.push(await tryOne(plane, subject));
         }

@@ -18,7 +18,7 @@ test("a reply that is taken after the process had no core for a while is late", 
   await Bun.sleep(20);
   block(30);
   expect(lateness.isLate()).toBe(true);
-  // So are others that were waiting, and none that comes later.
+  // Other replies that were waiting are late too; later ones are not.
   expect(lateness.isLate()).toBe(true);
   for (let tries = 0; lateness.isLate() && tries < 1_000; tries++) await Bun.sleep(5);
   expect(lateness.isLate()).toBe(false);
@@ -29,7 +29,7 @@ test("a reply that is taken after the process computed for a while is not", asyn
   const compute = (): void => {
     for (const begun = performance.now(); performance.now() - begun < 15; );
   };
-  // Another process may take the core meanwhile, and then it is late.
+  // Tries again: if another process takes the core meanwhile, the reply is late.
   for (let tries = 0; tries < 1_000; tries++) {
     const lateness = new Lateness();
     await Bun.sleep(0);

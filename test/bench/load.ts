@@ -1,7 +1,7 @@
 /**
- * The load generator as benches and proofs see it: agents that register once, then report at a
- * fixed pace in windows. It is a process of its own, so that its work is not counted as the control
- * plane's. Adapter: child process.
+ * Starts and drives the load generator of the benches: agents that register once, then report at a
+ * fixed rate during windows. It is a process of its own, so that its work is not counted as the
+ * control plane's. Adapter: child process.
  */
 import { join } from "node:path";
 import * as v from "valibot";
@@ -11,16 +11,16 @@ import { closeProcess, openProcess } from "./process.ts";
 export const LoadOrder = v.object({
   url: v.string(),
   transport: v.picklist(["stream", "post"]),
-  /** Each agent reports this often; agents are spread evenly over it. */
+  /** Interval between an agent's reports; agents are spread evenly over it. */
   everyMs: amount,
-  /** Every how manieth report carries a full check. */
+  /** One report in this many carries a full check. */
   checkEvery: count,
-  /** One token an agent. */
+  /** One token per agent. */
   tokens: v.array(v.string()),
 });
 export type LoadOrder = v.InferOutput<typeof LoadOrder>;
 
-/** Reports go out for `forMs`, and one of `findingEvery` carries a finding; `null` = none. */
+/** Reports are sent for `forMs`; one in `findingEvery` carries a finding (`null` = none). */
 export const LoadWindow = v.object({ forMs: amount, findingEvery: v.nullable(count) });
 export type LoadWindow = v.InferOutput<typeof LoadWindow>;
 
@@ -50,7 +50,7 @@ export type LoadLine = v.InferOutput<typeof LoadLine>;
 
 /** A generator whose agents have registered. Between two windows they are connected and silent. */
 export class Load {
-  /** How long it took until all had registered. */
+  /** Milliseconds until all agents had registered. */
   readonly registeredMs: number;
   private readonly child: ReturnType<typeof openProcess>;
   private readonly lines: AsyncGenerator<string>;
@@ -61,9 +61,9 @@ export class Load {
     this.registeredMs = from.registeredMs;
   }
 
-  /** `before` are the words of a command that starts another, such as `taskset -c 0`. */
+  /** `before`: a command that runs the generator, such as `taskset -c 0`. */
   static async start(order: LoadOrder, folder: string, before: string[] = []): Promise<Load> {
-    // Ten thousand tokens do not fit into an argument.
+    // On standard input: ten thousand tokens do not fit into an argument.
     const path = join(folder, "order.json");
     await Bun.write(path, JSON.stringify(order));
     const command = [...before, process.execPath, join(import.meta.dir, "load-main.ts"), path];

@@ -1,7 +1,8 @@
 /**
- * Judges one cloud by its own journal, entry by entry: what the product made it do, never what the
- * product believes. Pure. It holds I2 (one live instance a slot, two under surge), "no double of
- * one ask" and I13 (hands off); every effect is also handed on, to be held against the store (I1).
+ * Checks invariants on the journal of one simulated cloud, entry by entry: what the product made it
+ * do, never what the product believes. Pure. It checks I2 (one live instance per slot, two under
+ * surge), that no purchase is made twice, and I13 (machines of others are not touched). Effects are
+ * also collected, to be compared with the store (I1).
  */
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
 import type { CreateRequest } from "../../reconciler/core/provider.ts";
@@ -24,7 +25,7 @@ export type Violation = {
   rule: Rule;
   cloud: string | null;
   atMs: number;
-  /** Whose journal entries and operation rows explain it. */
+  /** The node whose journal entries and operation rows explain it. */
   node: string | null;
   what: string;
 };
@@ -41,7 +42,7 @@ export type Effect = {
   instanceId: string | null;
 };
 
-/** What the harness puts into a cloud carries a token that begins so; the product's never does. */
+/** Prefix of the tokens of instances that the harness puts into a cloud; the product has others. */
 export const PLANTED = "planted-";
 
 type Made = {
@@ -50,9 +51,9 @@ type Made = {
   nodeId: string;
   acceptedAtMs: number;
   landedAtMs: number | null;
-  /** Somebody else ordered its end. */
+  /** Its termination was ordered outside the product. */
   deleted: boolean;
-  /** It came too late to be recognised as a repetition, for a reason that its class allows. */
+  /** It appeared too late to be matched to its request, for a reason that the class allows. */
   late: boolean;
 };
 
@@ -61,7 +62,7 @@ export type Held = { id: string; nodeId: string; planted: boolean; landedAtMs: n
 export class CloudJudge {
   readonly setting: Setting;
   readonly entries: Entry[] = [];
-  /** Surplus that a late landing explains; it must be ended like any orphan. */
+  /** Surplus instances that appeared late; they must be terminated like any orphan. */
   surplus = 0;
   readonly #fleetId: string;
   readonly #made = new Map<string, Made>();
@@ -93,12 +94,12 @@ export class CloudJudge {
     return [...this.#live.values()].filter((made) => this.#isOwn(made)).map(heldOf);
   }
 
-  /** Live instances of somebody else. */
+  /** Live instances without the fleet's tag. */
   foreign(): Held[] {
     return [...this.#live.values()].filter((made) => !this.#isOwn(made)).map(heldOf);
   }
 
-  /** Asks accepted, not landed and not dropped. */
+  /** Number of accepted purchases that have neither appeared nor been dropped. */
   pending(): number {
     return [...this.#made.values()].filter((made) => made.landedAtMs === null).length;
   }
@@ -179,7 +180,7 @@ export class CloudJudge {
     made.landedAtMs = atMs;
     const others = this.#sharers(made);
     this.#live.set(id, made);
-    // What was planted is nobody's ask; whether it is found and ended is told at the end (I3).
+    // The product did not request it; whether it is found and ended is checked at the end (I3).
     if (isPlanted(made.request) || !this.#isOwn(made)) return [];
     const found: Violation[] = [];
     const { token } = made.request;
@@ -214,8 +215,8 @@ export class CloudJudge {
   }
 
   /**
-   * Where no token is known, an open ask is sent again once nothing is found for it: also after a
-   * console deleted what it had made (docs/reference/providers.md#repeating-a-request).
+   * Without client tokens, an open request is sent again when the list shows no instance for it,
+   * even if a console deleted that instance (docs/reference/providers.md#repeating-a-request).
    */
   #mayRepeat(earlier: readonly Made[]): boolean {
     const deleted = earlier.every((one) => one.deleted && !this.#live.has(one.id));
@@ -223,9 +224,9 @@ export class CloudJudge {
   }
 
   /**
-   * Tag-only (I2): an acceptance that landed later than `settle` may make a surplus. Unique name:
-   * once a console has deleted the ask's instance its name is free, and an earlier sending of the
-   * same ask that lands after that finds nothing to be recognised by.
+   * Tag-only (I2): an instance that appears later than `settle` after its acceptance may be a
+   * surplus. Unique name: after a console deleted the instance its name is free, so a delayed copy
+   * of the same request makes a second one.
    */
   #isLate({ acceptedAtMs, landedAtMs }: Made, earlier: readonly Made[]): boolean {
     const lateMs = (landedAtMs ?? 0) - acceptedAtMs;

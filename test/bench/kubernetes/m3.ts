@@ -1,9 +1,8 @@
 /**
- * M3: 750 of 1,500 nodes fail within a second → all of them read back unschedulable, by a watch
- * that is neither the product's nor the generator's. Budgets and breaker are opened by
- * configuration; everything that follows a mark (drain, end, purchase) is on, and competes with the
- * marks. Then once more with a configuration that says nothing about safety, to show that it holds
- * the same burst back, and what it tells about those that wait.
+ * M3: time from the failure of 750 of 1,500 nodes within a second until an independent watch shows
+ * all of them unschedulable. Configuration lifts the budgets and the breaker. Drains, terminations
+ * and purchases run too, and compete with the marks. A second run with the default safety settings
+ * shows that they hold back the same burst, and that the plan explains each node that waits.
  */
 import { held, shown } from "../bench.ts";
 import { heldBackOf, formatHeldBack } from "./held-back.ts";
@@ -14,13 +13,13 @@ import { formatBound } from "./share.ts";
 import { World } from "./world.ts";
 
 const NODES = 1_500;
-/** For what the defaults let through to have gone through. */
+/** Time in which the default settings isolate as many nodes as they allow. */
 const DEFAULTS_MS = 30_000;
 const BURST_MS = 1_000;
-/** Isolation in the whole fleet (docs/reference/safety.md#budgets). */
+/** Default fleet-wide isolation budget (docs/reference/safety.md#budgets). */
 const ISOLATE_SHARE = 0.1;
 const LIMIT_MS = 180_000;
-/** Its own limit (`limiter.ts`). */
+/** The product's own rate limit (`limiter.ts`). */
 const MARKS = "150 nodes a second at most, after a burst of 50 to 150";
 
 type Burst = {
@@ -126,7 +125,7 @@ async function burst(
 
 type NodeList = { items: { metadata: { name: string }; spec: { unschedulable?: boolean } }[] };
 
-/** A list, as anybody else would read it; a Node that was removed in the meantime is no news. */
+/** Counts listed Nodes that are not unschedulable; Nodes removed meanwhile are not counted. */
 async function countUnread(world: World, names: ReadonlySet<string>): Promise<number> {
   const { items } = await world.cluster.json<NodeList>("/api/v1/nodes");
   const off = items.filter(({ spec }) => spec.unschedulable !== true);

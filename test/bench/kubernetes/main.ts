@@ -1,7 +1,7 @@
 /**
  * `bun run test/bench/kubernetes/main.ts m2|m3|m4|m8 [--tiny] [--runs N] [--nodes N] [--speed X]
- * [--xid N]`: one target of the cluster's side, from the compiled binary on a real API server. Ends
- * with 0 only if the ship values are reached and nothing is broken.
+ * [--xid N]`: measures one Kubernetes target with the compiled binary and a real API server. Exit
+ * status 0 only if the ship values are reached and nothing failed.
  */
 import { parseArgs } from "node:util";
 import { buildStale } from "../../fixture/plane/plane.ts";
@@ -37,7 +37,7 @@ if (missing !== null) throw new Error(missing);
 const { tiny } = values;
 const say = (line: string): void => console.error(line);
 await buildStale((product) => say(`building ${product}`));
-// Whatever is open is put away by those who opened it, as the process ends.
+// Handlers of the process's exit close everything that is open.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 const outcome = await bench.run({
   tiny,

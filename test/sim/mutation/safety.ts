@@ -1,6 +1,6 @@
 /**
- * Each safety mechanism taken out, and the story that must then go wrong: a mechanism that no test
- * misses is not there.
+ * Mutations that each remove one safety mechanism, with the test that must then fail. A mechanism
+ * that can be removed without a failing test does not count as tested.
  */
 import type { Mutation } from "./list.ts";
 
