@@ -16,10 +16,7 @@ import { formatDiagnoses } from "./doctor.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { Purchase } from "../../reconciler/provider/check.ts";
 
-/**
- * Time until the cloud's list confirms a termination; the slowest known cloud takes ten minutes
- * (docs/reference).
- */
+/** Time until the list confirms a termination; no known cloud takes longer. */
 const END_MS = 600_000;
 
 export const providerCheck: Command = {
