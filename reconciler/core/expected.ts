@@ -20,7 +20,7 @@ export function expectedOf(
   const name = node?.pool ?? reported?.pool;
   const pool = config.pools.find((one) => one.name === name);
   const own = pool?.gpus ?? null;
-  // The operator's number overrides a wrong table; 0 expects nothing.
+  // The operator's number overrides the table; 0 = nothing is expected.
   if (own !== null) return own === 0 ? null : { gpus: own, from: "pool" };
   if (simulated) return null;
   const bought = node?.instance ?? null;
@@ -33,7 +33,7 @@ export function expectedOf(
 /**
  * The report's check. It is inconclusive if the agent does not know the expected number yet and
  * sees fewer GPUs: the first check of a boot must not verify such a node. The next check reports
- * them.
+ * the missing GPUs.
  */
 export function provenCheck(
   node: Node | null,

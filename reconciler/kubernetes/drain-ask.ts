@@ -28,7 +28,7 @@ export type Ask = {
     /** Its deletion has begun, by any client. */
     | "begun";
   how: How | null;
-  /** Attempts of the same kind with the same kind of answer. */
+  /** Consecutive attempts of the same kind with the same kind of answer. */
   tries: number;
   /** Time of the last answer; the request may have been queued for long. */
   answeredMono: number;
@@ -36,7 +36,7 @@ export type Ask = {
   retryMono: number;
   /** The last answer; kept during the next attempt. */
   verdict: EvictionVerdict | null;
-  /** Why it is deleted and was not evicted. */
+  /** Why the pod is deleted instead of evicted. */
   cut: Cut | null;
   /** Since when its node no longer drains. */
   leftMono: number | null;
@@ -50,8 +50,8 @@ export type Ask = {
 const LATE_MS = 11_000;
 const GROWTH = 1.5;
 /**
- * A server that just started refuses everything for a second or two, until it has read the roles;
- * with a permission that is really missing the pauses grow.
+ * A server that has just started refuses everything for a second or two, until it has read the
+ * roles. If a permission is really missing, the pauses grow.
  */
 const FORBIDDEN_RETRY_MS = 3_000;
 /** A pod keeps its set's turn for this long after its node stopped draining. */
@@ -118,7 +118,7 @@ export class Asks {
     return this.refused.size > 0;
   }
 
-  /** The budget allows `allowed` evictions: the longest waiting pods retry. False: none waits. */
+  /** The budget allows `allowed` evictions: the longest waiting pods retry. False if none waits. */
   open(namespace: string, budget: string, allowed: number, mono: number): boolean {
     let left = allowed;
     for (const ask of this.refused.get(`${namespace}/${budget}`) ?? []) {
@@ -174,7 +174,7 @@ export class Asks {
       if (pod === undefined) this.forget(ask.uid);
       else if (pod.deletionAt !== null) this.put(ask, "begun");
       else if (ask.state === "checking") {
-        // Not done, but the server may still do it.
+        // Not evicted yet, but the server may still begin it.
         ask.retryMono = ask.lostMono + LATE_MS;
         this.put(ask, "idle");
       }

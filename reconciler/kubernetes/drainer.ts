@@ -1,7 +1,8 @@
 /**
  * Carries out the desired drains. It has no loop of its own: every activation calls `tend`, and
- * evictions are sent only for seconds after it, so a suspended process waits for the reconciler
- * first. All state is memory; after a restart fresh lists of the nodes' pods restore it.
+ * evictions are sent only within seconds of it, so a process that was suspended sends none before
+ * the next activation. All state is memory; after a restart fresh lists of the nodes' pods restore
+ * it.
  *
  * Fence (law 5): an eviction carries the pod's UID, so the server refuses another pod. It cannot
  * refuse a stale leader, so the age of the last `tend` is checked directly before the call, which
@@ -45,23 +46,23 @@ export type DrainPorts = DrainListener & {
   /** 0…1. */
   random: () => number;
   log: Log;
-  /** Called when what `left` returns has changed. */
+  /** Called when the result of `left` has changed. */
   wakeUp(): void;
-  /** How many evictions, sent or queued, the write limit has room for. */
+  /** How many evictions may be sent or queued at once under the write limit. */
   room(): number;
 };
 
-/** `tend` comes about once a second; a longer gap is a pause of the reconciler or the process. */
+/** `tend` is called about once a second; after a longer gap no eviction is sent. */
 const WORD_MS = 5_000;
-/** Failed lists make the progress unknown after this, so that one lost request does not. */
+/** Failed lists make the progress unknown only after this, so one lost request does not. */
 const DARK_MS = 15_000;
 const LIST_MS = 2_000;
 /** All drains together list 50 times a second at most. */
 const LIST_SHARE_MS = 20;
 const LISTS_MAX = 16;
 /**
- * Least time between looks at all drains, per drain: a look costs about 0.06 ms each. With a
- * thousand drains one look a second, with ten one per activation.
+ * Least time between two looks at all drains, times their number, because a look costs about
+ * 0.06 ms per drain: a thousand drains get one look a second, ten get one per activation.
  */
 const LOOK_SHARE_MS = 1;
 const BLOCKED_MAX = 50;
@@ -95,7 +96,7 @@ export class Drainers {
     });
   }
 
-  /** `desired`: all drains; others stop. */
+  /** `desired` is complete: a drain that is not in it stops. */
   tend(desired: readonly DesiredDrain[]): void {
     const mono = this.ports.clock.monoMs();
     this.tendedMono = mono;
@@ -173,7 +174,7 @@ export class Drainers {
     return { mono: clock.monoMs(), wall: clock.wallMs() };
   }
 
-  /** Evictions are sent only then. */
+  /** Whether `tend` was called recently; without that no eviction is sent. */
   private isWordRecent(mono: number): boolean {
     return mono - this.tendedMono <= WORD_MS;
   }
@@ -196,7 +197,7 @@ export class Drainers {
 
   /**
    * Queues the nodes whose list is due, longest waiting first. A list is soon too old to act on, so
-   * lists for evictions need room in the write limit: the longest draining nodes come first.
+   * one for evictions is requested only if the write limit has room, longest draining nodes first.
    */
   private queue(): void {
     const { drains, asks, everyMs } = this;
@@ -289,7 +290,7 @@ export class Drainers {
 
   /** What must still be detached; `null`: nothing to wait for. */
   private volumesOf(drain: NodeDrain): string | null {
-    // Without a kubelet nothing is unmounted, and a pod that stays keeps its volumes.
+    // No wait: without a kubelet nothing is unmounted, and a pod that stays keeps its volumes.
     const pods = [...(drain.listing?.pods.values() ?? [])];
     if (drain.desired.unreachable || pods.some(({ claims }) => claims)) return null;
     const attached = this.attachments.look(drain.desired.name, drain.emptyMono, () =>
@@ -325,7 +326,7 @@ export class Drainers {
     if (before !== undefined && before !== sight.kind) this.ports.wakeUp();
   }
 
-  /** Every draining node was listed: a pod of a StatefulSet might be leaving an unlisted one. */
+  /** Whether all draining nodes were listed: a StatefulSet's pod may leave an unlisted one. */
   private isComplete(): boolean {
     for (const { listing } of this.drains.values()) if (listing === null) return false;
     return true;

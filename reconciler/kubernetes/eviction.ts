@@ -23,7 +23,7 @@ export type EvictionVerdict =
       budget: string | null;
       needs: number | null;
       has: number | null;
-      /** At least; the caller doubles it up to `BUDGET_RETRY_MAX_MS`. */
+      /** The first wait; the caller raises it up to `BUDGET_RETRY_MAX_MS`. */
       retryMs: number;
     }
   /** Unrelated to this pod: the server is overloaded, or (`own`) our own limit did not send it. */

@@ -16,7 +16,7 @@ import { isLoopback } from "../../schema/loopback.ts";
 export type OwnWay = {
   /** URL, as in the kubeconfig. */
   server: string;
-  /** By the service account of a pod, whose server address only pods can reach. */
+  /** Uses a pod's service account, whose server address only pods can reach. */
   isInCluster: boolean;
   /** PEM; `null`: unknown. */
   ca: string | null;
@@ -58,7 +58,7 @@ const hindered = (message: string): Hindered => ({ kind: "hindered", message });
 
 type Info = { kind: "ok"; server: string | null; ca: string | null; why: string | null };
 
-/** What `cluster-info` contains; `why`: permanently unavailable. */
+/** What `cluster-info` contains; `why`: the reason if it is permanently unavailable. */
 async function readInfo(api: KubeApi): Promise<Info | Hindered> {
   const answer = await api.call({ verb: "get", path: INFO, timeoutMs: TIMEOUT_MS, lane: "read" });
   if (answer.kind === "lost") return hindered(`the API server is away: ${answer.message}`);

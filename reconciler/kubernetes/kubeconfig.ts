@@ -233,7 +233,7 @@ function impersonation(user: v.InferOutput<typeof UserEntry>, at: string) {
   const headers: Record<string, string> = {};
   if (user["as-uid"]) headers["impersonate-uid"] = user["as-uid"];
   const [group, ...more] = user["as-groups"] ?? [];
-  // Each group is a header of its own, and `fetch` would join them to one name.
+  // Each group needs its own header line, but `fetch` would join them into one name.
   if (more.length > 0) throw new Bad(`${at}.user.as-groups: expected one group at most`);
   if (group !== undefined) headers["impersonate-group"] = group;
   return headers;
@@ -241,7 +241,7 @@ function impersonation(user: v.InferOutput<typeof UserEntry>, at: string) {
 
 type Holder = Readonly<Record<string, unknown>>;
 
-/** Changes that prefer inline data to a file, as in client-go; `null`: neither is given. */
+/** Overrides that prefer inline data to a file, as in client-go; `null`: neither is given. */
 function material(holder: Holder, field: string, file: string, at: string): Holder | null {
   const data = holder[`${field}-data`];
   if (typeof data === "string" && data !== "") {
@@ -268,7 +268,7 @@ function check<S extends v.GenericSchema>(
   const [issue] = result.issues;
   const path = [under, v.getDotPath(issue) ?? ""].filter(Boolean).join(".");
   const place = path === "" ? at : under === "" ? `${at}: ${path}` : `${at}.${path}`;
-  // Never the content of what was found.
+  // Never quotes the value that was found.
   const found = issue.input === undefined ? "nothing" : kindOf(issue.input);
   throw new Bad(`${place}: expected ${expectedOf(issue)}, found ${found}`);
 }
@@ -283,7 +283,7 @@ const WORDS: Readonly<Record<string, string>> = {
 
 function expectedOf(issue: v.BaseIssue<unknown>): string {
   if (issue.type === "min_length") return "text";
-  // A missing key is expected by its name, which the place already contains.
+  // For a missing key valibot expects its quoted name, which the place already contains.
   const expected = issue.expected ?? "something else";
   return WORDS[expected] ?? (expected.startsWith('"') ? "a value" : expected);
 }

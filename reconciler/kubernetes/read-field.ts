@@ -35,7 +35,7 @@ export function readText(value: unknown, charsMax = TEXT_CHARS_MAX): string | nu
   return value.length > charsMax ? value.slice(0, charsMax) : value;
 }
 
-/** Labels or annotations whose key `isWanted`. Values that are not text are left out. */
+/** Labels or annotations whose keys pass `isWanted`. Values that are not text are omitted. */
 export function readTextMap(
   value: unknown,
   isWanted: (key: string) => boolean = () => true,

@@ -28,7 +28,7 @@ import {
 
 const GPU = "nvidia.com/gpu";
 const HOSTNAME_LABEL = "kubernetes.io/hostname";
-/** Owner of a cordon that `managedFields` do not name; they can be wiped. */
+/** Stands for the owner of a cordon if `managedFields` name none: they can be wiped. */
 export const UNKNOWN_MANAGER = "unknown";
 /** `fieldManager` is 128 characters at most (apimachinery, `FieldManagerMaxLength`). */
 const MANAGER_CHARS_MAX = 128;
@@ -75,8 +75,8 @@ const isOwnApply = ({ manager, operation }: Untrusted<Write>): boolean =>
   manager === MANAGER.cordon && operation === "Apply";
 
 /**
- * The owners of `spec.unschedulable`. Only our Apply is our share: no apply releases an Update
- * under our name, so it counts as another owner's.
+ * The owners of `spec.unschedulable`. Only our Apply counts as ours: an Apply cannot release an
+ * Update under our name, so that Update counts as another owner's.
  */
 function readOwnership(writes: Writes, unschedulable: boolean) {
   const owners = writes.filter(ownsCordon);
@@ -98,7 +98,7 @@ function readNoted(writes: Writes): Pick<KubeNode, "noted"> {
   return owns && !ownsCordon(entry) ? { noted: true } : {};
 }
 
-/** Components of Kubernetes that react to a cordon and its end, and decide neither. */
+/** Kubernetes components that react to a cordon or uncordon but do not decide it. */
 const REACTING = new Set(["kubelet", "kube-controller-manager", "kube-scheduler"]);
 const TOUCHED_MAX = 3;
 

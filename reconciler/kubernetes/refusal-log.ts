@@ -10,12 +10,12 @@ import type { KubeAnswer, KubeApi, KubeRequest, WatchEnd } from "./api.ts";
 import { accountIn, explainForbidden } from "./permission.ts";
 import { GRANT, PASS } from "../core/kubernetes/refusal-cause.ts";
 
-/** Until the second line; doubles. */
+/** Time until the second line; it then doubles. */
 const AGAIN_MS = 60_000;
 const AGAIN_MAX_MS = 3_600_000;
-/** A case without a refusal for this long is over, or no longer tried. */
+/** A case without a refusal for this long is forgotten. */
 const FORGET_MS = 1_800_000;
-/** Places (namespaces, or objects) of one case that must work again. */
+/** Most namespaces or objects of one case that must work again before it is over. */
 const PLACES_MAX = 64;
 const CASES_MAX = 200;
 
@@ -38,7 +38,7 @@ type Case = {
 
 type Ports = { clock: Pick<Clock, "monoMs">; log: Log; isOptional: boolean };
 
-/** The same API with its refusals logged. `isOptional`: a found cluster may grant us nothing. */
+/** The same API with its refusals logged. `isOptional`: `kubernetes.enabled` is `auto`. */
 export function heard(api: KubeApi, ports: Ports): KubeApi {
   const refusals = new RefusalLog(ports);
   return {
@@ -177,7 +177,7 @@ class RefusalLog {
 const PATH =
   /^\/(?:api|apis\/([^/]+))\/[^/]+\/(?:namespaces\/([^/]+)\/)?([^/]+)(?:\/([^/]+))?(?:\/([^/]+))?$/;
 
-/** `null`: a self-review, as by doctor, or not a resource. */
+/** `null`: a self-review, such as `doctor` sends, or no resource. */
 function readTarget(verb: string, path: string): Target | null {
   const found = PATH.exec(path);
   if (found === null) return null;

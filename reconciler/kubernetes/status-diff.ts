@@ -41,21 +41,21 @@ export type DesiredStatus = {
   /** Class of the fault; `null`: no taint. */
   unhealthyTaint: string | null;
   draining: boolean;
-  /** It serves: the taints that a kubelet registered with are removed. */
+  /** The node serves, so the taints that its kubelet registered with are removed. */
   verified: boolean;
   /**
    * This install: nothing is written on a Node that another one claims. `null`: we bought the
    * machine, so every claim of another install is ignored.
    */
   fleet: string | null;
-  /** A mark is being written: only conditions, which fence nothing, are written now. */
+  /** A mark is being written: only conditions, which need no version, are written now. */
   later: boolean;
-  /** What the configuration shows; everything else is removed. */
+  /** What the configuration lets us show; everything else is removed. */
   mirror: { condition: boolean; labels: boolean; taint: boolean };
 };
 
 export type StatusMemory = {
-  /** The set of the last apply of this process; `null`: none yet. */
+  /** All labels in this process's last apply; `null`: none yet. */
   labelsSent: Readonly<Record<string, string>> | null;
   /** Labels that another manager owns, with their current value; never written. */
   foreign: Map<string, string>;
@@ -72,7 +72,7 @@ export type ConditionPatch = Omit<NodeCondition, "keeps"> & { isTurn: boolean };
 
 const MESSAGE_BYTES_MAX = 1_024;
 
-/** Due steps in their order. `everything`: also what is in order already. */
+/** Due steps in their order. `everything`: also values that are already correct. */
 export function judgeStatus(
   desired: DesiredStatus,
   object: KubeNode,
@@ -111,7 +111,7 @@ type Judged = {
 
 /**
  * Conditions come first and do not depend on the rest: a webhook that refuses every change of the
- * Node has no say about its status, and a dead GPU must not read as healthy meanwhile.
+ * Node cannot refuse one of its status, and a dead GPU must not read as healthy meanwhile.
  */
 function stepsOf(object: KubeNode, memory: StatusMemory, judged: Judged): StatusStep[] {
   const { step, change, labels, everything } = judged;

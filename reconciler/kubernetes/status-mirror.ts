@@ -1,11 +1,11 @@
 /**
  * Shows on the Node object what we know about the node: conditions, labels of its pool, taints.
- * Level-triggered: each call of `tend` compares what is desired with the object as it is, and
- * writes what differs, once an hour everything. Marks that are no longer desired are removed,
- * because a stale condition is worse than none (docs/reference/kubernetes.md#conditions). Staleness
- * is bounded so: every write carries the UID, conditions and labels are keyed entries of ours
- * alone, taints are fenced by the version. Nothing here is needed for safety, so it goes last in
- * every queue.
+ * Level-triggered: each call of `tend` compares the desired state with the object and writes the
+ * differences; once an hour it writes everything. Marks that are no longer desired are removed,
+ * because a stale condition is worse than none (docs/reference/kubernetes.md#conditions). A late
+ * write does little harm: every write carries the UID, conditions and labels are keyed entries that
+ * only Navarch writes, and taints are fenced by the version. Safety does not depend on these
+ * writes, so they go last in every queue.
  */
 import type { Log } from "../core/clock.ts";
 import { InFlight } from "./in-flight.ts";
@@ -18,11 +18,11 @@ import { writeStatus } from "./status-write.ts";
 
 /** Concurrent writes: few enough never to delay a cordon at the server. */
 const IN_FLIGHT = 8;
-/** Everything is sent again after this, which bounds drift that no watch showed. */
+/** Everything is written again after this, to correct drift that no watch reported. */
 const RESYNC_MS = 3_600_000;
 /**
- * Renewal period of conditions, so that those of a stopped control plane look old; with many Nodes
- * ten writes a second, and at least hourly.
+ * Renewal period of conditions, so that those of a stopped control plane look old. With many Nodes
+ * it is longer, to limit writes to ten a second, but never over an hour.
  */
 const RENEW_MS = 300_000;
 const RENEW_EACH_MS = 100;
@@ -33,11 +33,11 @@ const BACKOFF_MAX_MS = 600_000;
 const UNDESIRED_MS = 60_000;
 /** Changes of wording alone, such as names of remaining pods, are written at most this often. */
 const TEXT_MS = 60_000;
-/** A mark takes 0.1 s; for this long nothing else is written on its Node. */
+/** How long other writes on a Node wait for a mark, which takes about 0.1 s. */
 const LATER_MS = 1_000;
 /** A removed value is written again at once, then after 2 s, 4 s, … up to ten minutes. */
 const PUT_BACK_MS = 1_000;
-/** Removals from which on they count as deliberate. */
+/** From this number on, removals count as deliberate. */
 const CONTESTED_MIN = 3;
 /** The count starts over after this long without a removal. */
 const CONTEST_MS = 1_800_000;
@@ -74,17 +74,17 @@ type Entry = StatusMemory & {
   desired: DesiredStatus | null;
   /** The newest version: from the cache, or the answer to our last write. */
   object: KubeNode;
-  /** The pair that last needed no step; saves comparing thousands of Nodes a second. */
+  /** The last pair that needed no step, so that it is not compared again every second. */
   clean: { desired: DesiredStatus; object: KubeNode } | null;
   undesiredAtMs: number | null;
   resyncAtMs: number;
-  /** When conditions were last written, or first found in order. */
+  /** When conditions were last written, or first found correct. */
   renewedAtMs: number;
   /** When a change of wording alone was last written. */
   wordsAtMs: number;
   /** Since when a mark is being written; `null`: none is. */
   laterSinceMs: number | null;
-  /** As of the last desired status. */
+  /** The fleet in the last desired status. */
   fleet: string | null;
   foreignTaints: ForeignTaints;
   /** One per kind of step: a webhook that refuses taints must not delay conditions. */
@@ -175,8 +175,8 @@ export class StatusMirror {
   }
 
   /**
-   * Concurrent writes of one object would collide, so a mark goes first, for `LATER_MS` at most: a
-   * webhook that delays the mark must not keep a fault from being shown.
+   * Concurrent writes of one object would collide, so other writes wait for the mark, but at most
+   * `LATER_MS`: a webhook that delays the mark must not hide a fault.
    */
   #seeLater(entry: Entry, isLater: boolean, now: number): void {
     if (!isLater) entry.laterSinceMs = null;
@@ -217,7 +217,7 @@ export class StatusMirror {
     if (entry.desired === null && now - (entry.undesiredAtMs ?? now) < UNDESIRED_MS) return false;
     const { desired, object, clean } = entry;
     const isResync = now >= entry.resyncAtMs && desired?.later !== true;
-    // Neither is changed in place, so a pair that was in order still is.
+    // Neither is changed in place, so a pair that needed no step still needs none.
     const isKnown = clean?.desired === desired && clean.object === object;
     const renews = this.#isRenewal(entry, now);
     if (!isResync && !renews && desired !== null && isKnown) return false;
@@ -248,7 +248,7 @@ export class StatusMirror {
       for (const line of written.lines) log("warn", line, aboutOf(entry));
       if (written.object !== null) this.#take(entry, written.object);
       if (written.kind === "gone") {
-        // Its successor is another entry.
+        // A new Node of the same name gets its own entry.
         this.#entries.delete(entry.uid);
         return;
       }
@@ -273,7 +273,7 @@ export class StatusMirror {
     if (desired === null && entry.desired === null) this.#entries.delete(entry.uid);
   }
 
-  /** Its conditions have not been written for a renewal period. */
+  /** Whether its conditions have not been written for a renewal period. */
   #isRenewal({ desired, renewedAtMs }: Entry, now: number): boolean {
     if (desired === null || desired.later) return false;
     const periodMs = Math.max(RENEW_MS, this.#entries.size * RENEW_EACH_MS);
@@ -281,8 +281,8 @@ export class StatusMirror {
   }
 
   /**
-   * Another client removed what was written. It is restored ever less often, and reported from the
-   * third time on.
+   * Counts a removal by another client. The values are restored at growing intervals, and removals
+   * are reported from the third on.
    */
   #countPutBack(entry: Entry, kind: StatusStep["kind"], pace: Pace): void {
     const { name, uid, pool } = entry;
@@ -310,7 +310,7 @@ export class StatusMirror {
   }
 }
 
-/** `node: null`: the Node belongs to no node now. */
+/** `node: null`: no node of the fleet is matched with this Node. */
 const aboutOf = ({ name, desired }: Entry) => ({ node: desired?.node ?? null, kube_node: name });
 
 function paceOf({ paces }: Entry, kind: StatusStep["kind"]): Pace {
@@ -324,7 +324,7 @@ function paceOf({ paces }: Entry, kind: StatusStep["kind"]): Pace {
   return pace;
 }
 
-/** It was written before, and the desired state has not changed since. */
+/** Whether it was written before and the desired state has not changed since. */
 function isSameAim({ desired, paces }: Entry, kind: StatusStep["kind"]): boolean {
   const aim = paces.get(kind)?.aim ?? null;
   return desired !== null && aim !== null && aim === aimOf(kind, desired);

@@ -1,7 +1,7 @@
 /**
- * Tries a provider the way a control plane uses it, and says what it could not rely on. Without a
- * purchase it only lists. With one it buys an instance under a fleet of its own, which no control
- * plane looks after, repeats the request, and ends it again.
+ * Tries a provider as a control plane uses it, and reports what does not work. Without a purchase
+ * it only lists instances. With one it buys an instance under its own fleet, which no control plane
+ * manages, repeats the request, and terminates the instance.
  *
  * Adapter: the provider, the clock.
  */
@@ -19,18 +19,18 @@ export type Purchase = {
   zone: string | null;
   /** Unique among all checks. */
   id: string;
-  /** How long the end may take until the list shows it, in ms. */
+  /** Milliseconds within which the list must show the termination. */
   endMs: number;
 };
 
 type Around = {
   clock: Clock;
   sleep(ms: number): Promise<void>;
-  /** Called as soon as an instance exists that costs money. */
+  /** Called as soon as an instance that costs money exists. */
   bought(instance: Instance): void;
 };
 
-/** Each trial as it is over; the first failure of a list or purchase is the last of them. */
+/** Yields each trial when it ends. A failed first list or purchase ends the check. */
 export async function* tryProvider(
   provider: Provider,
   purchase: Purchase | null,
@@ -119,7 +119,7 @@ async function* tryEnd(
   } else yield ok("ended", "no longer listed as running");
 }
 
-/** `null` if no complete list within the time shows it. */
+/** Lists until `find` returns a value; `null` if none does within `withinMs`. */
 async function waitFor<T>(
   provider: Provider,
   { clock, sleep }: Around,

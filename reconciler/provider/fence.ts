@@ -1,7 +1,7 @@
 /**
  * Refuses calls that carry an older fence than one already seen for the same node, for clouds that
- * cannot refuse them. Memory of one process: a call of an earlier leader that is already on its way
- * is bounded by that call's time limit. Pure.
+ * cannot refuse them. Each process knows only its own calls: one that an earlier leader has already
+ * sent is bounded by its time limit. Pure.
  */
 import type { Fence } from "../core/provider.ts";
 
@@ -18,7 +18,7 @@ export type StaleFence = {
 export class Fences {
   readonly #seen = new Map<string, number>();
 
-  /** `null` if the call may go out; its fence counts from then on. */
+  /** Returns `null` and records the fence if the call may be sent. */
   check({ nodeId, fence }: Fence): StaleFence | null {
     const newest = this.#seen.get(nodeId) ?? fence;
     if (fence < newest) {

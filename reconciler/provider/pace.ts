@@ -1,6 +1,6 @@
 /**
- * Spaces calls evenly, because clouds count them: a call gets its turn, or learns how long it would
- * have to wait. Pure but for its memory; time is a port.
+ * Spaces calls evenly, because clouds limit their rate: a call gets its turn, or the time that it
+ * would have to wait. Pure except for its memory; the caller passes the clock.
  */
 export class Pace {
   readonly #everyMs: number;
@@ -13,7 +13,7 @@ export class Pace {
     this.#monoMs = monoMs;
   }
 
-  /** Milliseconds until the turn that it takes; `null` and no turn if beyond `patienceMs`. */
+  /** Takes a turn and returns the milliseconds until it; `null` if it is past `patienceMs`. */
   take(patienceMs: number): number | null {
     const now = this.#monoMs();
     const at = Math.max(now, this.#nextMono);

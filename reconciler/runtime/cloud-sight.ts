@@ -74,7 +74,7 @@ export class CloudSight {
     return [...this.providers.keys()].every((name) => this.isKnown(name));
   }
 
-  /** Nothing is bought at a provider before what exists there is known. */
+  /** Whether it is known what exists at the provider; nothing is bought there before. */
   private isKnown(name: string): boolean {
     if (!this.listed.has(name)) return false;
     for (const { ignored } of this.sightings.get(name)?.values() ?? []) if (!ignored) return false;
@@ -94,7 +94,7 @@ export class CloudSight {
     return prices;
   }
 
-  /** For `decide`. */
+  /** The providers as `decide` sees them. */
   sight(): Map<string, ProviderSight> {
     const out = new Map<string, ProviderSight>();
     for (const [name, provider] of this.providers) {

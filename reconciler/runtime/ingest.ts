@@ -30,9 +30,9 @@ export type IngestTarget = {
   count(): number;
   /** `<provider>/<instance id>` of any configured provider → node. */
   nodeOfProviderId(id: string): NodeId[];
-  /** Nodes whose Kubernetes object has this name, by an identity stronger than the name. */
+  /** Nodes whose Kubernetes object has this name and was matched by more than the name. */
   nodeOfObject(name: string): NodeId[];
-  /** The node whose id differs from this one in case at most. */
+  /** The node with this id, compared without case. */
   nodeLike(id: NodeId): NodeId | null;
   takeEntries(entries: StoredEntry[]): void;
   /** The node's step in an upgrade of agents; `null` = none. */
@@ -131,7 +131,7 @@ export class Ingest {
     return { kind: "reply", reply };
   }
 
-  /** The reporting node: by its id, else by instance identity; two candidates match none. */
+  /** The reporting node: by its id, else by instance identity. Two candidates are denied. */
   private identify(
     report: Report,
     only: NodeId | null,
@@ -176,7 +176,7 @@ export class Ingest {
     return { kind: "ok", node: id };
   }
 
-  /** A node whose id differs in case only, which Kubernetes and DNS ignore; the first one wins. */
+  /** An earlier node whose id differs only in case, which Kubernetes and DNS ignore. */
   private likeOf(id: NodeId): NodeId | null {
     const lower = id.toLowerCase();
     const mono = this.clock.monoMs();
@@ -262,7 +262,7 @@ export class Ingest {
     const { signer } = this.target;
     const now = this.clock.wallMs();
     const ordered = word === null || answers ? [] : [word];
-    // The agent verifies the name under which it reports.
+    // Signed for the name under which the agent reports, because the agent verifies it.
     const commands: AgentCommand[] = ordered.map((one) => {
       return signer === null ? one : signer.sign(one, report.node_id);
     });
@@ -317,7 +317,7 @@ export class Ingest {
       this.target.takeEntries(entries.map((l, i) => ({ id: ids[i] ?? -1, ...l })));
       for (const one of batch) one.resolve(true);
     } catch (error) {
-      // A refused epoch has written nothing.
+      // A write that was refused for its epoch wrote nothing.
       this.unsure ||= !(error instanceof StaleEpoch);
       this.failure = error instanceof Error ? error.message : String(error);
       for (const one of batch) one.resolve(false);
@@ -344,7 +344,7 @@ export class Ingest {
     return { entries, marks };
   }
 
-  /** Folds entries of an append that failed and was written: later they would be out of date. */
+  /** Folds entries that a failed append wrote after all; later they would be out of date. */
   private async catchUp(): Promise<void> {
     const { entries, cursors } = await this.store.load();
     for (const { node, stream, seq } of cursors) {
@@ -355,7 +355,7 @@ export class Ingest {
   }
 }
 
-/** The agent refused orders since its last inventory, which contains the reason. */
+/** The agent refused orders since its last inventory; a new inventory gives the reason. */
 function hasRefused(report: Report, node: Node): boolean {
   return (report.refused_orders ?? 0) !== (node.agent?.inventory.trust?.refused ?? 0);
 }

@@ -1,8 +1,8 @@
 /**
- * The durable fleet in memory: one writer, one transaction at a time. During an activation it also
- * shows staged changes, so that the plan follows from the facts just folded and both are written in
- * one transaction, before any call starts. After a transaction with an unknown outcome the store is
- * read again.
+ * The copy of the durable fleet in memory: one writer, one transaction at a time. During an
+ * activation it includes staged changes, so that the plan uses the facts just folded, and both are
+ * written in one transaction before any call starts. After a transaction with an unknown outcome
+ * the store is read again.
  */
 import type { Command } from "../../schema/command.ts";
 import type { Config } from "../../schema/config.ts";
@@ -44,13 +44,13 @@ export class Ledger {
   /** Highest inbox id taken in: ids grow, and this process is the only writer. */
   private newestEntry = 0;
   private commands: Command[] = [];
-  /** Recently applied orders, so that one that a reload returned is not applied twice. */
+  /** Recently applied orders, so that none that a reload returns is applied twice. */
   private readonly settled = new Set<CommandId>();
   private readonly waiters = new Map<CommandId, (command: Command) => void>();
   private stale = true;
   /** Visible in memory, not written yet. */
   private staged: Change | null = null;
-  /** Runs one work at a time: a second would overwrite what the first has not committed. */
+  /** Runs one task at a time: a second would overwrite what the first has not committed. */
   readonly alone = serial();
 
   constructor(from: LedgerFrom) {
@@ -67,7 +67,7 @@ export class Ledger {
     return this.mirror.byInstance.get(key) ?? null;
   }
 
-  /** The live node whose id differs from this one in case at most. */
+  /** The live node with this id, compared without case. */
   nodeLike(id: NodeId): NodeId | null {
     return this.mirror.byLowerCase.get(id.toLowerCase()) ?? null;
   }
@@ -114,12 +114,12 @@ export class Ledger {
     return this.flush();
   }
 
-  /** The copy in memory may be wrong. */
+  /** Marks the copy in memory as possibly wrong. */
   doubt(): void {
     this.stale = true;
   }
 
-  /** Reads the store again after a doubt. Every open operation then counts as sent. */
+  /** Reads the store again after `doubt`. Every open operation then counts as sent. */
   async refresh(): Promise<void> {
     // Changes that were staged and never written are dropped.
     if (this.staged !== null) this.stale = true;

@@ -34,7 +34,7 @@ export class Load {
 
   /**
    * Mean utilisation of the GPUs of these nodes in percent; `null` if fewer than half of the nodes
-   * have a fresh reading, or after a start until all have reported or would be stale.
+   * have a fresh reading, or if one has not reported yet in the first `FRESH_MS` after a start.
    */
   mean(nodes: Iterable<{ id: NodeId }>, mono: number): number | null {
     const isNew = this.beganMono === null || mono - this.beganMono <= FRESH_MS;

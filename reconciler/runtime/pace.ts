@@ -1,6 +1,6 @@
 /**
  * Pauses of the loop. In the long run activations take at most a quarter of a core, so that a large
- * fleet is decided less often rather than served more slowly. Unused time is saved, so that the few
+ * fleet gets fewer activations rather than slower replies. Unused time is saved, so that the few
  * activations after a fault run at once. No effects.
  */
 import type { Plan } from "../../schema/plan.ts";
@@ -9,7 +9,7 @@ import type { Plan } from "../../schema/plan.ts";
 const SHARE = 1 / 4;
 /** Longest pause: the delay of a decision in a fleet of 100,000 nodes. Further debt is dropped. */
 const REST_MAX_MS = 250;
-/** Work without a pause: ten activations of 1,000 nodes, or one of 100,000. */
+/** CPU time before the first pause: ten activations of 1,000 nodes, or one of 100,000. */
 const SAVED_MAX_MS = 250;
 
 /** Milliseconds until the first of the plan's waits ends, at most `mostMs`. */

@@ -6,7 +6,7 @@
 import { GPU_FLAGS, GPU_READINGS, type GpuSample } from "../../schema/gpu.ts";
 import type { Sample } from "../../schema/report.ts";
 
-/** Columns of a GPU's row. A flag is 0 or 1; NaN, which no reading can be, means unknown. */
+/** Columns of a GPU's row. A flag is 0 or 1. NaN means unknown: no reading is NaN. */
 const COLUMNS = ["index", "processes", ...GPU_READINGS, ...GPU_FLAGS] as const;
 type Column = (typeof COLUMNS)[number];
 const NUMBERS = ["processes", ...GPU_READINGS] as const;
@@ -19,7 +19,7 @@ export class PackedSample {
   private cells = new Float64Array(0);
   private uuids: string[] = [];
 
-  /** Copies a sample; of the object only changed texts are kept. */
+  /** Copies a sample and keeps no reference to it, except to strings that have changed. */
   put(sample: Sample): void {
     const { gpus } = sample;
     this.at = sample.at;
@@ -31,7 +31,7 @@ export class PackedSample {
     const { cells, uuids } = this;
     let cell = 0;
     for (const [position, gpu] of gpus.entries()) {
-      // An equal text is not replaced: the old one has left the young generation.
+      // Keeps an equal string, because the garbage collector has already promoted the old one.
       if (uuids[position] !== gpu.uuid) uuids[position] = gpu.uuid;
       for (const column of COLUMNS) cells[cell++] = numberOf(gpu[column]);
     }

@@ -13,7 +13,7 @@ import { LineBudget } from "./line-budget.ts";
 import { adviceOf } from "../core/kubernetes/refusal-cause.ts";
 import type { Change } from "../core/store.ts";
 
-/** A repair is a dozen lines. Lines that need a person have their own budget. */
+/** A repair logs about a dozen lines. Lines that need a person have their own budget. */
 const EACH = { burst: 40, perSecond: 0.1 };
 const ALL = { burst: 5_000, perSecond: 50 };
 
@@ -41,7 +41,7 @@ export class Story {
   change({ events, nodes }: Change): void {
     if (events.length === 0) return;
     const changed = new Map(nodes.map((node) => [node.id, node]));
-    /** The last text of each node: the phase after a verdict has the same one. */
+    /** The last text of each node, because a verdict and the phase after it have the same. */
     const said = new Map<NodeId, string>();
     for (const event of events) {
       const { node: id, message } = event;
@@ -84,11 +84,11 @@ export class Story {
 type Level = "debug" | "info" | "warn" | "error";
 type Words = readonly [Level, string];
 
-/** The level and words of an event's line. `node` as the change leaves it; `null` = none. */
+/** The level and words of an event's line. `node`: its record after the change, if any. */
 export function wordsOf({ kind, actor, message }: EventDraft, node: Node | null): Words | null {
   const words: Words | null = EVENTS[kind];
   if (kind === "node.drained" && message !== EMPTIED) return ["warn", "drain incomplete"];
-  // A drain that has begun changes when work is first seen there, or with its purpose.
+  // Also sent during a drain: when work is first seen on the node, or the purpose changes.
   const drain = kind === "node.draining" && node?.phase.kind === "draining" ? node.phase : null;
   if (drain?.sawWork === true) return ["info", "drain in progress"];
   if (kind === "kube.uncordoned" && actor !== "navarch") return ["warn", "Node uncordoned by hand"];

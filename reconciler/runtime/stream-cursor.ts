@@ -1,6 +1,6 @@
 /**
- * The highest durable sequence number of each agent's streams, in memory: for each node the last
- * written streams, as many as the store keeps. An agent may start many streams.
+ * The highest durable sequence number of each agent's streams, in memory. An agent may start many
+ * streams, so each node has only the last written ones, as many as the store keeps.
  */
 import type { NodeId, StreamId } from "../../schema/id.ts";
 import type { Cursor } from "../core/store.ts";
@@ -17,7 +17,7 @@ export class StreamCursors {
   set({ node, stream, seq }: Cursor): void {
     const streams = this.byNode.get(node) ?? new Map<StreamId, number>();
     this.byNode.set(node, streams);
-    // The order of the map is the order of the last write.
+    // Deleted first, so that the map is ordered by the last write.
     streams.delete(stream);
     streams.set(stream, seq);
     for (const oldest of streams.keys()) {

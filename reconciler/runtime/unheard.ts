@@ -8,12 +8,12 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Check } from "../../schema/report.ts";
 
-/** A check may come before its finding, which waits in the spool. */
+/** A check may arrive before its finding, which is still in the agent's spool. */
 const WAIT_MS = 90_000;
-/** One reply may be lost. Bounded, because a finding that rules call healthy is never held. */
+/** Two, as one reply may be lost; not more, as a finding judged healthy is never held. */
 const ASKS = 2;
 const AGAIN_MS = 600_000;
-/** Between two agents, for a fleet that returns to an empty store. */
+/** Least time between two requests, for a fleet that reconnects to an empty store. */
 const PACE_MS = 40;
 
 type Listed = { dueMono: number; left: number };
@@ -22,7 +22,7 @@ export class Unheard {
   private readonly listed = new Map<NodeId, Map<string, Listed>>();
   private askedMono = -Infinity;
 
-  /** Whether the reply to this check asks; `node` is its record before the report. */
+  /** Whether the reply to this check asks again; `node` is the record before the report. */
   asks(id: NodeId, node: Node | null, check: Check | null | undefined, mono: number): boolean {
     if (node === null || check?.conclusive !== true) return false;
     const known = check.active.length === 0 ? new Set<string>() : knownOf(node);

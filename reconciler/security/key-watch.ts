@@ -1,16 +1,16 @@
 /**
- * Whether the private keys for set-ups can be used. An unreadable key is the operator's problem and
- * no machine's fault, so it is known before a machine is bought or an attempt is spent. It is
- * checked as long as it is asked for, and a result expires within seconds: a process that slept for
- * an hour does not act on an old one.
+ * Checks whether the private keys for set-ups can be used. An unreadable key is the operator's
+ * problem and no machine's fault, so it is detected before a machine is bought or an attempt is
+ * used up. A key is checked only while callers ask for it, and a result expires within seconds: a
+ * process that slept for an hour does not act on an old one.
  */
 import type { Clock } from "../core/clock.ts";
 
 /** Interval of checks: a person who fixes a key sees the result soon. */
 const LOOK_MS = 2_000;
-/** How long a result counts: several checks, one of which may be slow. */
+/** How long a result is valid: several intervals, because one check may be slow. */
 const FRESH_MS = 15_000;
-/** A file system that does not answer for this long is a problem too. */
+/** After this long without an answer, the file system is reported as the problem. */
 const HUNG_MS = 30_000;
 
 type Looked = {

@@ -1,7 +1,7 @@
 /**
  * The Ed25519 key that signs the releases and orders of this control plane. A signature proves that
- * the control plane chose these files, and not their author. A machine takes the public half from
- * the installer, or compares its fingerprint with one from a person. Made on first start.
+ * the control plane chose these files, not who wrote them. A machine takes the public half from the
+ * installer, or compares its fingerprint with the one that a person gives it. Made on first start.
  *
  * A rotation keeps old keys in `release-key.previous.pem` (PEM blocks, newest first). Each vouches
  * for the new one, so agents that know an old one follow; others must be enrolled again.
@@ -48,7 +48,7 @@ export function openReleaseKey(
 
 export const PREVIOUS_KEYS = "release-key.previous.pem";
 const previousPath = (path: string): string => join(dirname(path), PREVIOUS_KEYS);
-/** An agent reads no more of them. */
+/** An agent reads no more of them than this. */
 const VOUCHES_MAX = 4;
 
 /** Throws if an older key cannot be read. */

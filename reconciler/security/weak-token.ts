@@ -1,9 +1,9 @@
 /** Whether a shared token can be guessed; its holder is an administrator. Pure. */
 
-/** With 64 characters to choose from, 96 bits; `openssl rand -hex 32` gives 64 characters. */
+/** 96 bits, if each is one of 64 characters; `openssl rand -hex 32` gives 64 characters. */
 const LENGTH_MIN = 16;
 
-/** Letters only, in lower case: `REPLACE_ME` and `replace-me` are one. */
+/** Compared with the letters in lower case, so `REPLACE_ME` and `replace-me` are equal. */
 const PLACEHOLDERS: readonly RegExp[] = [
   /^(?:my|your)?(?:navarch|shared|auth|secret|admin|api|agent)*(?:token|secret|password|key)$/,
   /^(?:changeme(?:now|please)?|replaceme|example|placeholder|todo|test|admin|x+)$/,

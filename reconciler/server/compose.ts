@@ -1,6 +1,6 @@
 /**
  * Composes a control plane: the loop, and the ingest of reports. Production, the scenario runner,
- * the swarm and the crash worlds replace ports only, and all compose here.
+ * the swarm and the crash worlds all compose here and differ only in their ports.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Config } from "../../schema/config.ts";

@@ -1,6 +1,6 @@
 /**
  * Reports when the configuration or policy on disk differs from what this process loaded at its
- * start. Otherwise an edit that was never applied would be a surprise at the next restart.
+ * start. Otherwise an edit that was never applied would take effect unexpectedly at a restart.
  *
  * Adapter: reads files.
  */
@@ -10,7 +10,7 @@ import { LIMIT } from "../../schema/limit.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { readDisk } from "../config/open.ts";
 
-/** Soon after a person saves a file; the kubelet takes a minute to update a ConfigMap anyway. */
+/** A saved file is noticed soon; a kubelet takes a minute to update a ConfigMap anyway. */
 const LOOK_MS = 30_000;
 
 export type ConfigWatchPorts = {
@@ -22,7 +22,7 @@ export type ConfigWatchPorts = {
   stale: (isStale: boolean) => void;
 };
 
-/** One digest of all files. A file that cannot be read counts as one state; pipes are not read. */
+/** One digest of all files. An unreadable file counts as one fixed content; pipes are not read. */
 export async function digestOf(paths: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
   for (const path of paths) {

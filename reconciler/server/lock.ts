@@ -114,8 +114,8 @@ export async function lockState(
 }
 
 /**
- * Logs a signal and ends the process, until the returned function is called: a process that waits
- * for its folder is ended by its supervisor in time, and its log would say nothing.
+ * Until the returned function is called, logs a signal and ends the process. Otherwise a process
+ * that its supervisor ends while it waits for the folder would log nothing.
  */
 export function logEarlyEnd(log: Log): () => void {
   const on = (signal: string): void => {

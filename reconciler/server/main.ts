@@ -67,8 +67,8 @@ export type ControlPlaneOptions = {
 const SLEW = 0.1;
 
 /**
- * Wall time for records, slewed: it follows the system's clock by at most a tenth of the time that
- * passes, so setting the clock by an hour moves no deadline by an hour.
+ * Wall time for records, slewed: it approaches the system's clock by at most a tenth of the elapsed
+ * time, so that deadlines do not jump when that clock is set.
  */
 function openWall(): () => number {
   let atMono = performance.now();
@@ -210,7 +210,7 @@ async function backUp(file: string, state: string, identity: Identity): Promise<
   return out;
 }
 
-/** XIDs whose counters exist from the start, so that `increase()` sees the first. */
+/** XIDs whose counters exist from the start, so that `increase()` counts the first. */
 const XIDS = [
   13, 31, 43, 45, 46, 48, 61, 62, 63, 64, 68, 69, 74, 79, 92, 94, 95, 109, 110, 119, 120, 136, 140,
   143, 149, 154, 155, 156, 158,
@@ -355,7 +355,7 @@ async function serve(
   return { exitCode };
 }
 
-/** For the last lines of output; a supervisor waits ten times as long before it kills. */
+/** Time for the last output; a supervisor waits ten times as long before it kills. */
 const LINGER_MS = 1_000;
 
 /** Ends the process even if something still holds it, such as a child's socket. */

@@ -55,12 +55,12 @@ export function fillNotifier(
   );
   const { secretEnv } = notifier;
   const secret = secretEnv === null ? null : (env[secretEnv] ?? "");
-  // Without a secret, events are unsigned: refused, or indistinguishable from forged ones.
+  // Receivers refuse unsigned events, or cannot distinguish them from forged ones.
   if (secretEnv !== null && secret === "") unset(["secret_env"], secretEnv);
   return problems.length === 0 ? { ok: true, config, secret } : { ok: false, problems };
 }
 
-/** A value with a line break, with which files often end, would fail each delivery. */
+/** A line break, with which a value from a file often ends, would fail each delivery. */
 function isHeader(name: string, value: string): boolean {
   try {
     new Headers({ [name]: value });
@@ -70,7 +70,7 @@ function isHeader(name: string, value: string): boolean {
   }
 }
 
-/** `null` for `type: noop`; throws an `Error` for people if the notifier cannot be used. */
+/** `null` for `type: noop`; throws an `Error` that tells people why it cannot be used. */
 export function openNotifier(
   notifier: NotifierConfig,
   from: { store: Store; clock: Clock; log: Log; env: Record<string, string | undefined> },

@@ -9,7 +9,7 @@ import type { Log } from "../core/clock.ts";
 
 /** Least interval of keep-alives, as a share of the watchdog's time: each costs a system call. */
 const QUIET_SHARE = 1 / 4;
-/** Restarts are no more frequent: each interrupts reads and reports, which still work. */
+/** Least time between restarts: each interrupts reads and reports, which still work. */
 const TROUBLE_MS = 10 * 60_000;
 
 export type ServiceWatch = {
@@ -53,7 +53,7 @@ export function openServiceWatch(manager: ServiceManager, monoMs: () => number):
   const { watchdogMs } = manager;
   let fedMs = -Infinity;
   let wellMs = monoMs();
-  /** What the manager did not accept, sent again with the next activation. */
+  /** A notice that the manager did not accept, sent again with the next activation. */
   let owed: Notice | null = null;
   return {
     ready: (status) => {

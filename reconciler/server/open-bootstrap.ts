@@ -41,7 +41,7 @@ export type SetUpFrom = {
   /** The URL that nodes are given by configuration or environment; `null` = none. */
   external: string | null;
   config: Config;
-  /** Options of the start that hold tokens. */
+  /** Start options that contain tokens. */
   given: Pick<HeldFrom, "authToken" | "authTokenFile" | "env">;
   /** Where this process listens. */
   address: { host: string; port: number };

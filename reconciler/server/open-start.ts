@@ -24,7 +24,7 @@ import { whyUnfit } from "../security/tls/fit.ts";
 import { broughtTls } from "../security/tls/open.ts";
 import { openPort, type Port, type PortFrom } from "../http/port.ts";
 
-/** `by` names the flag or key that gave it. An empty host is every interface. */
+/** `by` names the flag or key that set it. An empty host means every interface. */
 export type Address = { host: string; port: number; by: string };
 
 /** Where to listen: the flag, else the configuration. */
@@ -64,7 +64,7 @@ type With = {
   clock: Clock;
   random(bytes: number): Uint8Array;
   log: Log;
-  /** This process, for the log of one that waits for the folder. */
+  /** Names this process in the log of another that waits for the folder. */
   own: { host: string; pid: number };
 };
 
@@ -156,7 +156,7 @@ export async function openShown(from: PortFrom): Promise<Port> {
   throw new UsageError(`server.tls ${tls?.certFile} with ${tls?.keyFile}: ${unfit}`);
 }
 
-/** Whether one of these is called without TLS; https without a certificate here is a proxy's. */
+/** Whether one of these is called without TLS. Given an https one, a proxy terminates TLS. */
 function isPlain(names: readonly (string | null | undefined)[]): boolean {
   const given = names.filter((name) => typeof name === "string");
   if (given.some((name) => name.startsWith("https:"))) return false;
@@ -164,7 +164,7 @@ function isPlain(names: readonly (string | null | undefined)[]): boolean {
   return given.some((name) => !own.test(name));
 }
 
-/** Configured token files must exist, or the wrong callers, or none, would be admitted. */
+/** Without a configured token file, the wrong callers, or none, would be admitted. */
 export function openTokens(
   given: Parameters<typeof openAuthority>[0],
   config: Config,

@@ -15,7 +15,7 @@ const ADDRESS_FILE = "address";
 
 type Listening = { host: string; port: number; isTls: boolean };
 
-/** Loopback for a wildcard. */
+/** The URL on this machine; a wildcard host becomes loopback. */
 function ownUrl({ host, port, isTls }: Listening): string {
   const wildcard: Record<string, string> = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1" };
   const reached = wildcard[host] ?? host;
@@ -78,7 +78,7 @@ export function external(config: Config, env: Env): string | null {
   return /^https?:\/\//.test(given) ? given : `${schemeOf(config)}://${given}`;
 }
 
-/** The URL for the fake cloud's agents: the nodes' one, else this process. */
+/** The URL for the fake cloud's agents: the one for nodes, else this process's own. */
 export function dialled(config: Config, env: Env, port: number): string {
   const own = port === 0 ? "" : `${schemeOf(config)}://127.0.0.1:${port}`;
   return external(config, env) ?? own;

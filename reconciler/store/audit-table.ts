@@ -1,6 +1,6 @@
 /**
- * Audit rows in the database: appended, counted within their minute, trimmed by kind, so that a
- * flood of refusals does not displace completed calls.
+ * Audit rows in the database. Equal refusals within a minute raise a count. Refused and completed
+ * calls are trimmed separately, so that a flood of refusals does not displace completed calls.
  *
  * Adapter: database.
  */

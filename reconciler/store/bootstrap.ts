@@ -1,5 +1,6 @@
 /**
- * Set-up attempts in the database: one row each, updated while it runs, the last fifty of a node.
+ * Set-up attempts in the database: one row each, updated while the attempt runs. The last fifty of
+ * each node are kept.
  *
  * Adapter: database.
  */

@@ -1,12 +1,12 @@
 /**
  * Keeps findings and events within their bounds: a node with many rows displaces its own oldest
- * rows and never another's. Rows are deleted while new ones arrive, so that no transaction is long.
+ * rows and never another's. Rows are deleted a few at a time, so that no transaction is long.
  */
 import { type SQL, sql } from "drizzle-orm";
 import { LIMIT } from "../../schema/limit.ts";
 import type { Change } from "../core/store.ts";
 
-/** Rows of all nodes, and of one. */
+/** Most rows of all nodes together, and of one node. */
 export type HistoryLimits = Record<Table, { all: number; node: number }>;
 
 export const HISTORY_LIMITS: HistoryLimits = {
@@ -21,7 +21,7 @@ const TABLES: readonly Table[] = ["finding", "event"];
 const LOOK_EACH = 500;
 /** Rows deleted by one transaction, during which nothing else is served: a few milliseconds. */
 const TRIM_ROWS = 250;
-/** Transactions of one periodic trim. */
+/** Most transactions of one periodic trim. */
 const ROUNDS_MAX = 200;
 /** A table over its bound is trimmed this far below it, so that not every check deletes. */
 const SLACK = 0.05;
@@ -37,7 +37,7 @@ export type HistoryDb = {
   turn: () => Promise<void>;
 };
 
-/** Rows by node; `null` is what concerns no node. */
+/** Row counts by node; `null`: rows that concern no node. */
 type Counts = Map<string | null, number>;
 /** A node, and how many of its newest rows stay. */
 export type Keep = [node: string | null, rows: number];
@@ -65,7 +65,7 @@ export class History {
     for (const table of TABLES) await this.trimTable(table, rounds).catch(() => undefined);
   }
 
-  /** Counts again, because repeated rows were not written, and trims. */
+  /** Counts again, because repeated rows were counted but not written, and trims. */
   async trim(): Promise<void> {
     this.counts.clear();
     for (const table of TABLES) await this.trimTable(table, ROUNDS_MAX);
@@ -120,8 +120,8 @@ export class History {
 }
 
 /**
- * What each node keeps if there are too many rows: the largest level at which all rows fit. A node
- * below the level loses nothing. Pure.
+ * The nodes that lose rows. If all rows are too many, every node keeps at most `level` rows: the
+ * largest number at which all fit. A node below the level loses nothing. Pure.
  */
 export function excessOf(
   counts: ReadonlyMap<string | null, number>,
@@ -141,12 +141,12 @@ export function excessOf(
   return excess;
 }
 
-/** The largest number of rows each may keep so that all together have at most `target`. */
+/** The largest number of rows per node at which all nodes have at most `target` rows. */
 function levelOf(descending: readonly number[], target: number): number {
   let below = descending.reduce((sum, rows) => sum + rows, 0);
   for (const [above, rows] of descending.entries()) {
-    // At this node's level, all nodes above it keep as many. It never returns at the first node,
-    // because all rows together are too many.
+    // The total if all larger nodes are cut to this node's rows. At the first node that is the sum
+    // of all rows, which is too many.
     if (below + above * rows <= target) return Math.floor((target - below) / above);
     below -= rows;
   }

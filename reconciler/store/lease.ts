@@ -1,6 +1,6 @@
 /**
- * The lease's row in the database: read, taken by compare-and-set, renewed, released. No clocks are
- * compared here; `server/lease/lease.ts` waits.
+ * The lease's row in the database: read, taken by compare-and-set, renewed, released. It
+ * compares no clocks: `server/lease/lease.ts` decides when the lease has expired.
  *
  * Adapter: database.
  */
@@ -58,7 +58,7 @@ export function openLeaseTable(client: Client): LeaseTable {
   };
 }
 
-/** The next epoch of an embedded database; the caller holds the operating system's lock. */
+/** Starts the next epoch of an embedded database; the caller holds the folder's lock. */
 export async function nextEpoch(client: Client): Promise<number> {
   const { rows } = await client.execute(
     `INSERT INTO lease (name, holder, epoch, renewal, expires_at, address, writes)
@@ -68,7 +68,7 @@ export async function nextEpoch(client: Client): Promise<number> {
   return Number(rows[0]?.[0]);
 }
 
-/** Whether an error or one of its causes is the trigger's (`0001_lease.sql`). */
+/** Whether the error or one of its causes came from the trigger in `0001_lease.sql`. */
 export function isStale(error: unknown): boolean {
   for (let one = error; one instanceof Error; one = one.cause) {
     if (one.message.includes("navarch: stale epoch")) return true;

@@ -40,7 +40,7 @@ import type { Change, Cursor, Delivery, DeliveryOutcome, EventQuery } from "../c
 import type { InboxEntry, PastQuery, PastRow, QuarantinedRow } from "../core/store.ts";
 import type { Snapshot, Store, StoreHooks } from "../core/store.ts";
 
-/** Milliseconds that SQLite waits for another process, which block the event loop. */
+/** Milliseconds that SQLite waits for another process; the wait blocks the event loop. */
 const BUSY_MS = 5_000;
 
 /**
@@ -159,7 +159,7 @@ class LibsqlStore implements Store {
     return readCredentials(this.reader, []);
   }
 
-  /** Not fenced: a second writer would write the same. */
+  /** Not fenced, because an existing value is never overwritten. */
   async first(key: string, value: string): Promise<string> {
     return this.queue(async () => {
       await this.writer.insert(table.meta).values({ key, value }).onConflictDoNothing();
@@ -299,7 +299,7 @@ class LibsqlStore implements Store {
       .where(eq(table.operation.node, node))
       .orderBy(desc(table.operation.askedAt))
       .limit(limit);
-    // The loop decides what an open one means for its node.
+    // An open one stays, because the loop decides what it means for its node.
     const read = await this.readable(Operation, rows, ({ id, state, doc }) => {
       return { source: "operation", key: id, node, doc, stays: state === "asked" };
     });

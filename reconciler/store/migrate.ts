@@ -1,5 +1,5 @@
 /**
- * Brings a database's schema up to date, one recorded step after another, each a transaction.
+ * Brings a database's schema up to date, in steps. Each is one transaction and is recorded.
  *
  * Adapter: database.
  */

@@ -1,6 +1,6 @@
 /**
  * The recorded findings of the whole fleet in order of arrival, by page. Rows have no index by
- * time, but their ids grow with it, so the first row of a time is found by binary search.
+ * time, but their ids increase with time, so a binary search finds the first row.
  *
  * Adapter: database.
  */
@@ -51,7 +51,7 @@ function readRows(db: LibSQLDatabase, query: PastQuery & { after: number }): Pro
 /** The largest id up to which every row is older than `since`. */
 async function lastBefore(db: LibSQLDatabase, since: number): Promise<number> {
   const [bounds] = await db.select({ first: min(table.id), last: max(table.id) }).from(table);
-  // Both are `null` where there is no row, which counts as 0.
+  // Both are `null` in an empty table, and `Number` makes them 0.
   let low = Number(bounds?.first) - 1;
   let high = Number(bounds?.last);
   while (low < high) {

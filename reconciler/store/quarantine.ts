@@ -11,7 +11,7 @@ import type { QuarantineSource, UnreadableRow } from "../../schema/quarantine.ts
 import { quarantine } from "../../schema/table.ts";
 import type { QuarantinedRow } from "../core/store.ts";
 
-/** Replaces an unreadable row, or a node's first credential, which needs no row, would be valid. */
+/** Replaces an unreadable row. Without a row, a node's first credential would be valid. */
 export function revokedCredential(id: string, hash: string): Credential {
   const node = id.startsWith("node:") ? id.slice("node:".length) : null;
   return {
@@ -27,7 +27,7 @@ export function revokedCredential(id: string, hash: string): Credential {
   };
 }
 
-/** Where a quarantined row is deleted; nodes and pools are overwritten instead. */
+/** Tables from which a quarantined row is deleted; nodes and pools are overwritten instead. */
 const PLACES: Partial<Record<QuarantineSource, string>> = {
   operation: "operation WHERE id",
   command: "command WHERE id",

@@ -1,6 +1,6 @@
-/** A queue of one: the writer's, whose driver must never have two transactions open. Pure. */
+/** Runs one task at a time: the store's driver must never have two transactions open. Pure. */
 
-/** Runs works one after another; a failed one does not stop the next. */
+/** Runs each `work` after the one before; a failed one does not stop the next. */
 export function serial(): <T>(work: () => Promise<T>) => Promise<T> {
   let tail: Promise<unknown> = Promise.resolve();
   return (work) => {

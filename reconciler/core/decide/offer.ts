@@ -1,7 +1,7 @@
 /**
  * Chooses the offer (provider, region, zone, instance type) for the next purchase of a pool. Pure.
- * A refused offer rests for its own stored time and is then tried again, so that exhausted capacity
- * never blocks a pool for good.
+ * A refused offer is retried after its own stored back-off, so that exhausted capacity never blocks
+ * a pool permanently.
  */
 import { createHash } from "node:crypto";
 import type { PoolConfig } from "../../../schema/config.ts";
@@ -39,7 +39,7 @@ export function offersOf(pool: PoolConfig): Offer[] {
   });
 }
 
-/** `trying`: guard keys with a node on its way up. */
+/** `trying`: guard keys that have a starting node. */
 export function nextOffer(
   pool: PoolConfig,
   state: PoolState,
@@ -131,8 +131,8 @@ function instanceName(nodeId: string, attempt: number): string {
 }
 
 /**
- * A node's id, before it has an instance: fleet, pool, slot and generation, as a DNS label. Pool
- * names that are too long or no label are shortened with a digest, so that ids stay unique.
+ * A node's id, before it has an instance: fleet, pool, slot and generation, as a DNS label. A pool
+ * name that is too long or no DNS label is shortened and gets a digest, so that ids stay unique.
  */
 export function nodeIdOf(fleetId: string, pool: string, slot: number, gen: number): string {
   const slug = pool

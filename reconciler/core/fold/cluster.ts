@@ -38,7 +38,7 @@ export type Known = {
   names: ReadonlyMap<NodeId, { name: string; by: KubeFact["by"]; proof: KubeProof }>;
   /** Agents' claims without a proof, with what is missing. */
   unproven: ReadonlyMap<NodeId, string>;
-  /** Those of them without an earlier proof: their faults are not shown in Kubernetes. */
+  /** The unproven claims without an earlier proof: faults are not shown in Kubernetes. */
   unbound: ReadonlyMap<NodeId, string>;
   doubted: ReadonlyMap<NodeId, string>;
   alarms: readonly string[];
@@ -72,7 +72,7 @@ export function foldCluster(
     const by = node.kube?.by ?? "provider_id";
     const seen: KubeSeen = pair ?? { object: isLost ? null : last, by };
     if (pair === undefined && node.kube?.proof !== undefined) seen.proof = node.kube.proof;
-    // An object that exists and belongs to no other node loses what Navarch wrote on it.
+    // Removes Navarch's marks from an object that exists and belongs to no other node.
     const ends = last !== undefined && seen.object?.uid !== last.uid && !taken.has(last.uid);
     if (ends) leave(node, now, work);
     put(work, foldKube(node, seen, cluster.onUncordon, now));
@@ -89,8 +89,9 @@ export function foldCluster(
 }
 
 /**
- * Claims to report. Not reported: an agent without a known address, whose new pod the API server
- * does not list yet or that has not reported since an upgrade, and a token under review.
+ * Unproven claims to report. Not reported: a claim whose token is under review, and that of an
+ * agent without a known address. The API server may not list the new pod of such an agent yet, or
+ * the agent has not reported since an upgrade.
  */
 function unboundOf(unproven: Known["unproven"], work: UnitOfWork): Known["unbound"] {
   const unbound = new Map<NodeId, string>();
@@ -106,9 +107,10 @@ function unboundOf(unproven: Known["unproven"], work: UnitOfWork): Known["unboun
 }
 
 /**
- * Whether the node keeps an object that no evidence names now, for example while its agent is
- * silent. A claim that the agent dropped or never proved ends; a claim from a version without
- * proofs lasts as long as its mark, so that an upgrade returns no broken machine to service.
+ * Whether the node stays matched with an object that no current evidence names, for example while
+ * its agent is silent. The match ends if the agent dropped its claim or never proved it. A match
+ * made by a version without proofs lasts while the Node is marked, so that an upgrade returns no
+ * broken machine to service.
  */
 function isStillIts(node: Node, object: KubeNode, { unproven }: Known): boolean {
   const { kube, agent } = node;
@@ -222,7 +224,7 @@ export function subjectOf(node: Node): MatchSubject {
     instanceId: instance?.id ?? null,
     region: instance?.region ?? inventory?.region ?? null,
     zone: instance?.zone ?? inventory?.zone ?? null,
-    // Never the address that the agent names; the one that it calls from is `origin`.
+    // Never the address that the agent reports; `origin` has the one that it calls from.
     internalIp: instance?.internalIp ?? null,
     externalIp: instance?.externalIp ?? null,
     agentHostname: inventory?.hostname ?? null,

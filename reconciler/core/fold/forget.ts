@@ -1,6 +1,6 @@
 /**
  * Whether a person may remove the record of a node. Pure. No cloud lists an unmanaged machine, so
- * only a person knows that it is gone; a machine whose agent reports is not.
+ * only a person knows that it is gone; a machine whose agent reports still exists.
  */
 import type { Node } from "../../../schema/node.ts";
 import { isUnbought } from "../fleet.ts";

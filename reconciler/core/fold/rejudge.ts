@@ -66,7 +66,7 @@ export function verdictEvents(node: Node, after: Health, at: number, prefix = ""
 /**
  * Drops findings of an agent version that was linked to a burst, once the node reports with another
  * version (docs/reference/safety.md#common-cause). Findings that are evident by themselves stay;
- * the next check repeats a condition that is true. `agents` are discredited versions.
+ * the next check reports each condition that still exists. `agents` are discredited versions.
  */
 export function discredit(
   node: Node,

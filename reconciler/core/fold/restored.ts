@@ -1,8 +1,8 @@
 /**
- * What a restored backup still proves. Decisions of people are kept: sizes, holds, cordons, tokens.
- * Facts about machines are not, because a node may have been replaced or repaired since. So every
- * machine without a person's cordon or hold is forgotten and adopted again, by its tags in the
- * cloud's list and by its first full check, as after the loss of the database. Pure.
+ * Selects what to keep of a restored backup. Decisions of people are kept: sizes, holds, cordons,
+ * tokens. Facts about machines are dropped, because a node may have been replaced or repaired
+ * since. So every machine without a person's cordon or hold is forgotten and adopted again, by its
+ * tags in the cloud's list and by its first full check, as after the loss of the database. Pure.
  */
 import { isUnbought } from "../fleet.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -38,15 +38,15 @@ export function foldRestored(snapshot: Snapshot, now: number): Change {
 }
 
 /**
- * Whether no decision of a person applies to the node. An open purchase is dropped too: its result
- * shows in the cloud's list, and its slot may have had other nodes since.
+ * Whether no decision of a person applies to the node. An open purchase is dropped too: the cloud's
+ * list shows its result, and other nodes may have used its slot since.
  */
 function isForgotten(node: Node): boolean {
   if (node.phase.kind === "gone" || isUnbought(node)) return false;
   return node.phase.kind !== "held" && node.cordon.human === null;
 }
 
-/** Nothing in progress continues, because an order may have been withdrawn since. */
+/** Stops what is in progress, because an order may have been withdrawn since the backup. */
 function putDown(node: Node, now: number): Node {
   const rest = { ...node, order: null, operation: null, fence: node.fence + 1 };
   const { kind } = node.phase;

@@ -52,7 +52,7 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
     const { silentSince } = node.health;
     const home = homeOf(node, pools);
     const stray = isUnbought(node);
-    // While its Node is marked, this record holds the reason.
+    // Kept while its Node is marked, because this record holds the reason.
     const marks = node.kube !== null && node.kube.isolatedUid === node.kube.uid;
     const isSilent = silentSince !== null && input.now - silentSince >= timing.retainTerminatedMs;
     if (stray && !marks && isSilent) {
@@ -92,8 +92,8 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
 }
 
 /**
- * The pool of an unmanaged machine is the one that its agent names, if it is configured. It gives
- * the node limits, drain settings and a place in the counts, but no replacement.
+ * The pool of an unmanaged machine is the one that its agent names, if that pool is configured. The
+ * pool's limits and drain settings apply and its counts include the node, but it is not replaced.
  */
 function homeOf(node: Node, pools: ReadonlyMap<string, PoolName>): Node["pool"] {
   return isUnbought(node) ? (pools.get(node.agent?.inventory.pool ?? "") ?? null) : node.pool;

@@ -1,9 +1,10 @@
 /**
- * What an unreadable row means for the fleet. Pure. Its machine may be at work, so it never counts
- * as absent: a node keeps its slot and instance and is held, also if its open operation or
- * credential is unreadable; a pool, or the pool of a node without a known slot, is put on hold; a
- * restraining fact freezes the fleet; any other row is only quarantined. Optional descriptions in a
- * node's evidence are emptied instead, and the node continues.
+ * Decides what an unreadable row means for the fleet. Pure. Its machine may be in use, so it never
+ * counts as absent. A node keeps its slot and instance and is held, also if the unreadable row is
+ * its open operation or its credential. A pool is put on hold, and so is the pool of a node whose
+ * slot is unknown. A fact that restrains the fleet freezes it. Any other row is only quarantined.
+ * If only optional descriptions in a node's evidence are unreadable, they are emptied instead, and
+ * the node continues.
  */
 import * as v from "valibot";
 import type { EventDraft } from "../../../schema/event.ts";
@@ -17,11 +18,11 @@ import { newPoolState } from "./new-pool.ts";
 
 /** Bounded, so that a forgotten hold ends. */
 const HOLD_MS = 365 * 24 * 3_600_000;
-/** Far more generations than a pool had: a node's name must never be used twice. */
+/** Far more generations than a pool has used, because no node name may be reused. */
 const GENERATIONS_SKIPPED = 1_000_000;
-/** Rounds that each empty one place. */
+/** Most rounds; each empties one unreadable field. */
 const EMPTIED_MAX = 64;
-/** Parts whose descriptions decide nothing. */
+/** Parts of a node whose descriptions affect no decision. */
 const EVIDENCE: readonly (readonly string[])[] = [
   ["health", "held"],
   ["health", "aside"],
@@ -142,17 +143,17 @@ function recoverNode(
     at: now,
     replaces: null,
   });
-  // Larger than any used before: targets refuse an older fence, session ids are never reused.
+  // Larger than any before: targets refuse an older fence, and no session id may be reused.
   const fresh = { ...base, fence: now, sessions: now, instance: instanceOf(row, now) };
   const fields: Record<string, unknown> = { ...fresh };
-  // The node's name proves slot and generation; the damaged document proves nothing.
+  // Slot and generation come from the node's name, not from the damaged document.
   const own = ["id", "pool", ...(base.slot === null ? [] : ["slot", "gen"])];
   for (const [name, schema] of Object.entries(Node.entries)) {
     if (own.includes(name) || raw === null) continue;
     const read = v.safeParse(schema, raw[name]);
     if (read.success) fields[name] = read.output;
   }
-  // The database enforces uniqueness on the row's own column.
+  // The row's own column decides, because the database enforces its uniqueness.
   const read = v.safeParse(Node.entries.instance, fields["instance"]);
   const claim = read.success && read.output !== null ? claimOf(read.output) : null;
   if (claim !== (row.columns.instance ?? null)) fields["instance"] = fresh.instance;
@@ -198,7 +199,7 @@ function emptyDescriptions(raw: Record<string, unknown> | null): Node | null {
   return null;
 }
 
-/** Empties the deepest place on the path, below `depth`, that may be `null`. */
+/** Sets the deepest field on the path that may be `null`, below `depth`, to `null`. */
 function emptyWithin(raw: object, path: (string | number)[], depth: number): boolean {
   for (let length = path.length; length > depth; length--) {
     const parent = path.slice(0, length - 1).reduce<unknown>(member, raw);
@@ -221,7 +222,7 @@ function emptyWithin(raw: object, path: (string | number)[], depth: number): boo
 
 const member = (value: unknown, key: string | number): unknown => Reflect.get(Object(value), key);
 
-/** A pool of its current size, with generations that no node had. */
+/** A pool with its current size, and with generations that no node has used. */
 function recoverPool(row: UnreadableRow, nodes: Iterable<Node>, now: number): PoolState | null {
   const name = v.safeParse(PoolName, row.key);
   if (!name.success) return null;

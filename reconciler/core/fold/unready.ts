@@ -3,7 +3,7 @@ import type { EventDraft } from "../../../schema/event.ts";
 import type { PoolState } from "../../../schema/node.ts";
 import { poolEvent } from "../event-draft.ts";
 
-/** `null` = nothing changes. A hindrance that is not `known` changes nothing. */
+/** `null` = no change. A hindrance with `known: false` changes nothing. */
 export function stepUnready(
   state: PoolState | undefined,
   hindrance: { message: string; known: boolean } | null,

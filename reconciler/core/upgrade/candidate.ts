@@ -1,6 +1,6 @@
 /**
- * Judges a node without an upgrade order: it is next, waits, or is left alone, with the reason.
- * Pure. Only a healthy serving node gets the order, so that a later fault came with the upgrade.
+ * Decides whether a node without an upgrade order is next, waits, or is left alone, and why. Pure.
+ * Only a healthy serving node gets the order, so that a later fault can be blamed on the upgrade.
  */
 import { UPGRADE_CAPABILITY, type CampaignFact } from "../../../schema/upgrade.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -10,12 +10,12 @@ import { isWell, verdictOfNode } from "../fleet.ts";
 type CandidateStatus =
   | { kind: "has it" }
   | { kind: "next" }
-  /** It gets the order once the reason has passed. */
+  /** It gets the order once the reason no longer applies. */
   | { kind: "waiting"; why: string }
   /** This campaign never orders it. */
   | { kind: "left alone"; why: string };
 
-/** Whether the node counts in a campaign: its agent has reported, and its machine is not ending. */
+/** Whether the node counts in a campaign: it has an agent, and is neither ending nor gone. */
 export function takesPart(node: Node): boolean {
   const { kind } = node.phase;
   return node.agent !== null && kind !== "gone" && kind !== "terminating";

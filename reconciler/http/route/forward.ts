@@ -24,7 +24,7 @@ const REQUESTS_MAX = 256;
 const QUESTIONS_MAX = 32;
 /**
  * Interval of lookups for an address whose unknown tokens the leader rate-limits. It also delays a
- * token that was just made there, unless the copy has it sooner.
+ * token that the leader has just made, unless this replica's copy has it sooner.
  */
 const ASK_AGAIN_MS = 1_000;
 /** Addresses remembered at once. */
@@ -37,7 +37,7 @@ const PROBE_MS = 1_000;
 
 /** Hop-by-hop headers. */
 const OWN_HEADERS = ["host", "connection", "keep-alive", "transfer-encoding", "upgrade"];
-/** What describes a body; removed where there is none, or where it was unpacked. */
+/** Headers that describe a body; removed if there is none or it was decompressed. */
 const BODY_HEADERS = ["content-length", "content-encoding", "expect"];
 
 /** An agent's socket and the one to the leader behind it. */
@@ -48,7 +48,7 @@ export class Forward {
     clock: Clock;
     /** The URL in the lease; `null` = no leader is known. */
     leader(): string | null;
-    /** What replicas trust, and what they show each other. */
+    /** What replicas trust and show each other in TLS. */
     peer(): PeerTls | null;
     /** Proves the caller's address to the leader. */
     sign: Sign;
@@ -168,7 +168,7 @@ export class Forward {
     this.deferred.set(address, this.from.clock.monoMs() + ASK_AGAIN_MS);
   }
 
-  /** The answer to a stream or request that is not forwarded at all. */
+  /** Refuses a stream or request that was already forwarded once; `null` = not refused. */
   refusal(request: Request): Response | null {
     if (request.headers.get(HOP) === null) return null;
     return away("the request was forwarded to this control plane, which is not the leader");
@@ -180,7 +180,7 @@ export class Forward {
       open: (socket) => this.connect(socket),
       message(socket, frame) {
         const waitMs = askToWait(ports, socket, frame.length);
-        // The leader asked the agent to wait; a frame sent anyway is dropped.
+        // The socket was closed, because the agent ignores requested pauses.
         if (waitMs === null) return;
         if (waitMs > 0) return socket.close(VIOLATION, "reports arrive too fast");
         const { upstream, waiting } = socket.data;

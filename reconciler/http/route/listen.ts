@@ -48,8 +48,8 @@ export class Front {
   private ended = false;
 
   /**
-   * `standby` is `null` for a leader; `refresh` updates a standby's copy, so that a caller sees
-   * there what it has changed through it.
+   * `standby` is `null` for a leader; `refresh` updates a standby's copy, so that a caller that
+   * changed something through the standby sees the change there.
    */
   constructor(
     ports: RoutePorts,
@@ -137,7 +137,7 @@ export class Front {
     return answer.status === 401 ? forward.request(request, remote) : answer;
   }
 
-  /** Refuses other sites' pages that would be admitted without a token; `null` = no objection. */
+  /** Refuses another site's page that would be admitted without a token; `null` = allowed. */
   private foreign(request: Request): Response | null {
     const { authority, clock, names, reconciler } = this.ports;
     if (!reconciler.activeConfig().server.auth.allowAnonymous) return null;
@@ -215,7 +215,7 @@ export class Front {
     for (const socket of this.sockets) socket.close(MOVED, "another control plane leads");
   }
 
-  /** A change waits for the loop; if the loop ends, the caller must not wait on. */
+  /** A change waits for the loop; if the loop ends, the caller must stop waiting. */
   private change(own: () => Response | Promise<Response>): Promise<Response> {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => resolve(away("leadership has moved: check the result"));
@@ -228,8 +228,8 @@ export class Front {
 }
 
 /**
- * Pings and pongs count as reports: 20 million a second, which fit into a gigabit, would take this
- * process's whole core. `terminate`, because a polite close still reads all that was sent.
+ * Counts pings and pongs as reports: a gigabit carries 20 million a second, which would occupy this
+ * process's whole core. Uses `terminate`, because `close` still reads all that was sent.
  */
 function countControl(socket: ServerWebSocket<Socket>, payload: Buffer): void {
   const { data } = socket;

@@ -48,7 +48,7 @@ export function listNodes(
 /** Sort key of a node, and content of a cursor: pool, then id. */
 const keyOf = (node: Node): string => `${node.pool ?? "~"}\u0000${node.id}`;
 
-/** The nodes after the cursor, sorted, filtered by all that does not need the view. */
+/** The nodes after the cursor, sorted, filtered by what can be checked without a view. */
 function orderedAfter(after: string, nodes: Iterable<Node>, filter: Filter): Node[] {
   const keyed: { key: string; node: Node }[] = [];
   for (const node of nodes) {
@@ -62,7 +62,7 @@ function orderedAfter(after: string, nodes: Iterable<Node>, filter: Filter): Nod
   return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map((one) => one.node);
 }
 
-/** One JSON text. `next` continues after the last node shown if one more would have been. */
+/** One JSON text. `next` is the cursor of the next page; `null` = no more nodes. */
 function* formatList(
   nodes: readonly Node[],
   limit: number,

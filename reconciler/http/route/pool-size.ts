@@ -1,7 +1,7 @@
 /**
  * The operations of an external autoscaler on a pool: set or change its size, remove named nodes,
- * read target and members. Each change is one transaction, judged inside it. Repeated under the
- * same `Idempotency-Key` it changes nothing and answers the pool's present state.
+ * read target and members. Each change is one transaction, judged inside it. A repeat with the
+ * same `Idempotency-Key` changes nothing and returns the pool's current state.
  */
 import type { Context } from "hono";
 import * as v from "valibot";
@@ -36,7 +36,7 @@ const clamp = v.optional(v.boolean(), false);
 
 const Size = v.strictObject({ nodes: size(0), reason, clamp });
 const Grow = v.strictObject({ by: size(1), reason, clamp });
-/** `by`, as cluster autoscalers send it, or `to`, which can be repeated without harm. */
+/** `by`, as cluster autoscalers send it, or `to`, which is safe to repeat. */
 const Shrink = v.pipe(
   v.strictObject({ by: v.optional(size(1)), to: v.optional(size(0)), reason }),
   v.check(({ by, to }) => (by === undefined) !== (to === undefined), "expected either by or to"),

@@ -1,11 +1,11 @@
-/** Readiness of a leader and of a standby: the reasons against it, in words. */
+/** Readiness of a leader and of a standby: lists the reasons why it is not ready. */
 import type { Clock } from "../../core/clock.ts";
 import type { Ingest } from "../../runtime/ingest.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
 import type { Store } from "../../core/store.ts";
 import type { Forward } from "./forward.ts";
 
-/** From then on a provider that cannot be listed no longer keeps the server from being ready. */
+/** After this time a provider that cannot be listed no longer prevents readiness. */
 const ADOPT_MS = 60_000;
 /** A probe of the store is a write, and callers are anonymous: at most one a second. */
 const PROBE_MS = 1_000;
@@ -38,7 +38,7 @@ export function openReadiness(from: {
   };
 }
 
-/** A copy that is older is not served as the fleet. */
+/** A standby with an older copy is not ready. */
 const COPY_MS = 10_000;
 
 /** A standby is ready while it can show the fleet and forward requests; not during a take-over. */

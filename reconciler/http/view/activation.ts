@@ -1,6 +1,6 @@
 /**
- * Recorded activations as the lines of a file, without secrets. Lazy, so that the file of a large
- * fleet is never in memory as a whole. Pure.
+ * Formats recorded activations as the lines of a file, without secrets. Lazy, so that the file of a
+ * large fleet is never in memory as a whole. Pure.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";

@@ -10,13 +10,13 @@ import { iso } from "./node.ts";
 
 export type MemberView = {
   node_id: string;
-  /** `creating`: wanted or coming up; `deleting`: will be gone; `running`: all between. */
+  /** `creating`: requested or starting; `deleting`: will end; `running`: all others. */
   state: "creating" | "running" | "deleting";
   phase: string;
   since: string;
-  /** As the machine registers at its cluster: `aws:///us-east-1a/i-0abc`; `null` = unknown. */
+  /** The id with which the machine registers: `aws:///us-east-1a/i-0abc`; `null` = unknown. */
   provider_id: string | null;
-  /** The cloud's id; `null` until something was bought. */
+  /** The cloud's id; `null` until an instance is bought. */
   instance_id: string | null;
   provider: string | null;
   kubernetes_node: string | null;

@@ -34,8 +34,8 @@ function viewKube(kube: Node["kube"], stays: string | null): KubeNodeView | null
 }
 
 /**
- * `heardAt` is the last report in this process's life, `labels` the pool's, `unready` why the
- * pool's machines cannot be set up now.
+ * `heardAt` is the time of the last report to this process, `labels` are the pool's, and `unready`
+ * is why the pool's machines cannot be set up now.
  */
 export function viewNode(
   node: Node,
@@ -101,7 +101,7 @@ export function viewNode(
   };
 }
 
-/** What blocks a node that is coming up, or why it was given up. */
+/** What blocks a starting node, or why its start failed. */
 function setUpReasons({ phase, bootstrap }: Node, unready: string | null): string[] {
   const { kind } = phase;
   const isComing = kind === "requested" || kind === "booting" || kind === "bootstrapping";

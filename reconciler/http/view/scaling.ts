@@ -1,6 +1,6 @@
 /**
- * The status of a pool's autoscaler: the queue as known and its source, the remaining cooldown, and
- * what is missing or odd. Pure.
+ * The status of a pool's autoscaler: the known queue and its source, the remaining cooldown, and
+ * problems and warnings. Pure.
  */
 import type { Config, PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
@@ -100,7 +100,7 @@ function cooldownOf(pool: PoolConfig, state: PoolState | undefined, now: number)
   return Math.ceil(Math.min(cooldownMs, Math.max(0, at + cooldownMs - now)) / 1_000);
 }
 
-/** 1 if demand is needed, or was reported once, and is unknown now; `null` if none is needed. */
+/** 1 if demand is unknown but needed or once reported, 0 if known; `null` if not needed. */
 export function staleness(
   pool: PoolConfig,
   state: PoolState | undefined,

@@ -28,7 +28,7 @@ export function viewUpgrade(fleet: Fleet, sight: Sight | null): UpgradeView {
     if (listed.has(node.id)) continue;
     const status = candidateStatusOf(node, campaign);
     const why = "why" in status ? status.why : null;
-    // A campaign that has ended reaches no further nodes.
+    // A campaign that has ended gives no more orders.
     const state = running || status.kind === "has it" ? status.kind : "left alone";
     nodes.push({ node_id: node.id, version, state, since: null, why });
   }

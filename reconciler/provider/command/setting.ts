@@ -1,10 +1,10 @@
-/** The settings of a `command` provider, with what their defaults depend on. Pure. */
+/** Reads the settings of a `command` provider and fills in their defaults. Pure. */
 import type { ValueOf } from "../../../schema/config/field.ts";
 import { SETTINGS } from "../../../schema/config/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { CommandProviderOptions } from "./command.ts";
 
-/** Longer than any delay that clouds without idempotency are known for (Lambda, RunPod). */
+/** Longer than any known delay of a cloud without idempotency (Lambda, RunPod). */
 const SETTLE_MS = 600_000;
 
 export function readCommandSettings(
@@ -21,7 +21,7 @@ export function readCommandSettings(
   };
 }
 
-/** Everything but the variables of the runtime and our own, which hold our credentials. */
+/** The command's environment: without the runtime's variables and ours, which hold secrets. */
 export function passedOn(
   env: Readonly<Record<string, string | undefined>>,
 ): Readonly<Record<string, string>> {

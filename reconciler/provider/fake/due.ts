@@ -7,7 +7,7 @@ import type { InstanceId } from "../../../schema/id.ts";
 type Ordered = { atMs: number; seq: number };
 
 export type DueKind = "land" | "run" | "end" | "vanish" | "forget";
-/** `token` is kept for `forget`, which comes after the instance itself is no longer known. */
+/** `token` is for `forget`, which comes when the instance itself is no longer known. */
 export type Due = Ordered & { kind: DueKind; id: InstanceId; token: string };
 
 function before(a: Ordered, b: Ordered): boolean {

@@ -1,5 +1,5 @@
 /**
- * Keeps exactly one agent for each running instance of the fake cloud and none for an ending one.
+ * Runs exactly one agent for each running instance of the fake cloud and none for an ending one.
  * It works under the journal's lock, so that two control planes over one cloud never both start an
  * agent, and journals what it starts and stops.
  */
@@ -43,7 +43,7 @@ export class Keeper {
   readonly #options: KeeperOptions;
   /** Instances to look at. */
   readonly #open = new Set<InstanceId>();
-  /** Not before this instant, by instance. */
+  /** Earliest instant of the agent's next start, by instance. */
   readonly #restartAtMs = new Map<InstanceId, number>();
   /** Agents whose exit this process is notified of. */
   readonly #own = new Set<number>();
@@ -156,7 +156,7 @@ export class Keeper {
         if (this.#rebooted.delete(id)) this.#options.runner.forgetBoot(id);
         return agent === null ? this.#start(scene, held) : this.#adopt(scene, held, agent);
       case "terminating":
-        // A shutdown lets the agent end in order.
+        // A shutdown lets the agent exit cleanly.
         if (agent !== null) this.#options.runner.stop(agent);
         return null;
       case "terminated":

@@ -1,5 +1,6 @@
 /**
- * Decides the fake cloud's lists: the fleet's instances as of a lag ago, changed by faults. Pure.
+ * Computes the fake cloud's lists: the fleet's instances as they were a lag ago, altered by faults.
+ * Pure.
  */
 import type { Instance, InstanceState, ListAnswer } from "../../core/provider.ts";
 import type { ListFate } from "./fault.ts";
@@ -35,7 +36,7 @@ export function decideList(
     const { instance } = held;
     instances.push(shown === instance.state ? instance : { ...instance, state: shown });
   }
-  // A partial list always omits the oldest, so that a run can be repeated.
+  // A partial list always omits the oldest, so that runs are reproducible.
   const kept = instances.slice(Math.floor(instances.length * fate.leftOut));
   return { kind: "ok", instances: fate.duplicate ? [...kept, ...kept] : kept };
 }

@@ -1,8 +1,8 @@
 /**
  * The fake cloud as a state machine: `apply` folds one entry into the world; `answer.ts` and
- * `time.ts` decide the entries. Without clock, random and files, the same entries always give the
- * same world, so the journal proves what exists. The world is changed in place, because a
- * simulation holds 100,000 instances.
+ * `time.ts` decide the entries. It uses no clock, randomness or files, so the same
+ * entries always give the same world, and the journal proves what exists. The world is changed in
+ * place, because a simulation holds 100,000 instances.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -34,7 +34,7 @@ export type Terms = {
   /** US dollars an hour by instance type; `pricePerHour` for the others. */
   prices: Record<string, number>;
   pricePerHour: number | null;
-  /** False: its machines come bare, as a cloud's do (only in memory). */
+  /** False: its machines start without an agent, as a real cloud's do (only in memory). */
   bringsAgent?: boolean;
 };
 
@@ -69,7 +69,7 @@ export type Held = {
   reboots: number;
 };
 
-/** Accepted, without effect yet. */
+/** A create that was accepted and has no effect yet. */
 export type Pending = {
   id: InstanceId;
   request: CreateRequest;
@@ -87,7 +87,7 @@ export type World = {
   /** Creates that reached the cloud, with any outcome. */
   asks: number;
   instances: Map<InstanceId, Held>;
-  /** Also of terminated instances, until forgotten: a spent token is not a free one. */
+  /** Also of terminated instances, until forgotten: a used token must not buy again. */
   tokens: Map<string, InstanceId>;
   /** Names in use; free again once the instance is terminated. */
   names: Map<string, InstanceId>;
@@ -113,7 +113,7 @@ export function emptyWorld(): World {
   };
 }
 
-/** Neither terminated nor gone: it costs money. */
+/** Whether it costs money: every state except terminated. */
 export function isLive(instance: Instance): boolean {
   return instance.state !== "terminated";
 }
@@ -185,7 +185,7 @@ function endProcess(held: Held | undefined, pid: number): void {
   if (held?.process?.pid === pid) held.process = null;
 }
 
-/** Folds one entry into the world. Throws if the entry cannot follow: a journal of two clouds. */
+/** Folds one entry into the world. Throws if it cannot follow, as in a journal of two clouds. */
 export function apply(world: World, entry: Entry): void {
   switch (entry.kind) {
     case "opened":

@@ -1,7 +1,7 @@
 /**
- * Lambda Cloud. It knows no client token and no unique name: class tag-only. Its list has no
- * creation time, so the time of the request is a tag. An older fence is refused in this process
- * (`fence.ts`); a request that is late elsewhere is bounded by the settle time.
+ * Lambda Cloud. It supports neither client tokens nor unique names, so its class is tag-only. Its
+ * list has no creation time, so a tag holds the time of the request. This process refuses an older
+ * fence (`fence.ts`); a late request of another process is bounded by the settle time.
  */
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
@@ -36,7 +36,7 @@ export type LambdaOptions = {
   key: string;
   endpoint: string;
   settleMs: number;
-  /** Between two requests, and between two launches. */
+  /** Least time between two requests, and between two launches. */
   requestMs: number;
   launchMs: number;
   fleetId: string;
@@ -110,7 +110,7 @@ class Lambda {
     if (name.length > NAME_MAX) return refused("bad_request", `name ${name} is over 64 characters`);
     const key = await this.#sshKey(request);
     if (typeof key !== "string") return key;
-    // Before the turn is taken nothing was sent.
+    // Refused here, because nothing has been sent yet.
     if (this.#launches.take(0) === null) {
       const message = "waiting for a turn: the account allows one launch in 12 seconds";
       return refused("rate_limit", message, this.#launches.waitMs());
@@ -145,13 +145,13 @@ class Lambda {
     return { kind: "ok", instance };
   }
 
-  /** Lambda takes exactly one; without a configured one, the account's only key is meant. */
+  /** Lambda takes exactly one; if none is configured, the account's only key is used. */
   async #sshKey({ sshKeys }: CreateRequest): Promise<string | CreateAnswer> {
     const [key, ...more] = sshKeys;
     if (more.length > 0) return refused("bad_request", "Lambda takes one ssh_keys entry");
     if (key !== undefined) return key;
     const answer = await this.#api.call("GET", "/ssh-keys", Keys);
-    // Nothing was bought yet, whatever came of this question.
+    // Always a refusal, because nothing has been bought yet.
     if (answer.kind === "failed") {
       const { message, retryAfterMs } = answer;
       return refused(answer.class === "auth" ? "auth" : "rate_limit", message, retryAfterMs);
@@ -194,7 +194,7 @@ class Lambda {
     return { kind: "ok", instances: own };
   }
 
-  /** A price that cannot be had is unknown, and no reason to fail. */
+  /** A price that cannot be read is unknown; the list does not fail. */
   async #learnPrices(): Promise<void> {
     const now = this.#options.clock.monoMs();
     if (now - this.#pricedMono < PRICES_MS) return;
@@ -207,7 +207,7 @@ class Lambda {
   }
 }
 
-/** Labels of a pool that Lambda cannot hold are left out: nothing is recognised by them. */
+/** Omits pool labels that Lambda does not accept, because nothing is identified by them. */
 function tagsOf({ tags }: CreateRequest): Record<string, string> {
   const fits = ([key, value]: [string, string]) => {
     return TAG_KEY.test(key) && value.length <= TAG_VALUE_MAX;
@@ -222,7 +222,7 @@ function instanceOf(body: v.InferOutput<typeof InstanceBody>): Instance {
     id: body.id,
     name: body.name ?? "",
     token: null,
-    // A state that is not known is never an end.
+    // An unknown state never counts as terminated.
     state: STATES[body.status] ?? "running",
     tags,
     region: body.region.name,

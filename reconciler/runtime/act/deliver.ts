@@ -1,6 +1,6 @@
 /**
- * Delivers the outbox to the webhook at least once, each delivery with its own id, with a stored
- * back-off up to the configured number of attempts.
+ * Delivers the outbox to the webhook at least once, each delivery with its own id. A failed one is
+ * retried with a stored back-off, up to the configured number of attempts.
  *
  * Adapter: network.
  */
@@ -118,7 +118,7 @@ export class Notifier {
         headers,
         body: delivery.body,
         signal: AbortSignal.timeout(this.from.config.timeoutMs),
-        // A signed body follows no redirect, and an error of `fetch` would quote the URL.
+        // A signed body must not follow a redirect; the message of "error" would quote the URL.
         redirect: "manual",
       });
       // The body is not used and may be endless.

@@ -2,14 +2,14 @@
  * Rate limit of failed authentications per address. Only failures count: tokens have 256 bits, so
  * guessing is no threat, and a fleet behind one address must not be locked out by one machine with
  * an old credential. The limit bounds the work, log and audit that a flood costs. Memory is bounded
- * too: quiet addresses are forgotten, and beyond the bound the one that failed longest ago.
+ * too: quiet addresses are forgotten, and, if there are too many, those with the oldest failures.
  */
 import { wordsOf } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
 
 /**
- * A burst, and a rate per second, of failures that are answered in full. A thousand agents of one
- * address that all lost their credential have learned so within a quarter of an hour.
+ * Failures that are answered in full: a burst, then a rate per second. If a thousand agents of one
+ * address lose their credential, each gets that answer within a quarter of an hour.
  */
 const BURST = 60;
 const PER_SECOND = 1;
@@ -26,7 +26,7 @@ export class Logins {
     this.clock = clock;
   }
 
-  /** Counts a failure. `null` = answer it as one; else seconds until the next full answer. */
+  /** Counts a failure. `null` = answer in full; else seconds until the next full answer. */
   failed(remote: string): number | null {
     const now = this.clock.monoMs();
     const key = blockOf(remote);

@@ -16,7 +16,7 @@ export type KeysFrom = {
   log: Log;
 };
 
-/** The row of a node without one. Its hash is not a digest, so that no token can match it. */
+/** The first row of a node. Its hash is not a digest, so that no token can match it. */
 export function nodeCredential(
   node: NodeId,
   from: { now: number; by: string; key: NodeKey },
@@ -83,7 +83,7 @@ export class Keys {
     return isDue(node, since, now, ROTATION_MS) ? rotateKey(key, now, null) : null;
   }
 
-  /** A person's rotation: the next report gets a new one, and older ones end within the grace. */
+  /** A rotation by a person: the next report gets a new key, older ones end after `GRACE_MS`. */
   async rotate(node: NodeId, by: string): Promise<Credential> {
     const now = this.from.clock.wallMs();
     return this.change(node, by, now, (own) => {

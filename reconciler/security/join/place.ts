@@ -1,9 +1,9 @@
 /**
- * Decides which node a joining machine is, and whether its token admits it. A place is taken by any
- * node that has reported or has a credential, and by every machine that we buy: that one got its
- * credential from us, at the purchase or over SSH. Nothing that a caller sends or shows proves it
- * to be ours: neighbours can read names and ids, and take addresses. So a bought machine joins only
- * with a token for exactly that node. Pure.
+ * Decides which node a joining machine is, and whether its token admits it. A place is taken if its
+ * node has reported or has a credential, or if it is of a machine that we buy: that machine got its
+ * credential from us, at the purchase or over SSH. Nothing that a caller sends proves that it is
+ * this machine: neighbours can read names and ids, and take over addresses. So a bought machine
+ * joins only with a token for exactly that node. Pure.
  */
 import type { Credential } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -15,9 +15,9 @@ export type Sight = {
   node(id: NodeId): Node | null;
   /** Nodes whose instance has this identity at any provider. */
   nodeOfProviderId(id: string): NodeId[];
-  /** Nodes whose Kubernetes object has this name: its bearer speaks for the machine. */
+  /** Nodes whose Kubernetes object has this name: a caller of that name acts for them. */
   nodeOfObject(name: string): NodeId[];
-  /** Whether a machine that this control plane buys could have this name, in any case. */
+  /** Whether a machine that is bought here could have this name, compared without case. */
   isOwnName(id: NodeId): boolean;
   /** The node whose id equals this one, apart from case. */
   nodeLike(id: NodeId): NodeId | null;
@@ -71,7 +71,7 @@ export function judgePlace(from: {
   if (node !== null && (node.instance !== null || node.pool !== null)) {
     return refuse("other", `node ${id} was bought here and has its own credential: ${hint}`);
   }
-  // Its credential would be that of a machine that is bought under this name later.
+  // A machine bought later under this name would share its credential.
   if (node === null && sight.isOwnName(id)) {
     return refuse("other", `${id} is a name for machines that are bought here: ${hint}`);
   }

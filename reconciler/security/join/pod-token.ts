@@ -165,8 +165,8 @@ export class PodTokens {
   }
 
   /**
-   * A token proves the Node of its own pod and nothing else: a node that sends the token of another
-   * node's pod changes neither.
+   * A token proves the Node of its own pod and nothing else: the token of another node's pod is
+   * refused, and changes nothing for that other node.
    */
   private settle(node: NodeId, name: string, review: PodReview): void {
     const sinceMono = this.ports.clock.monoMs();

@@ -1,7 +1,7 @@
 /**
  * Writes certificates of our own authority: X.509 version 3 with ECDSA keys on P-256 (RFC 5280, RFC
- * 5480), in DER (ITU-T X.690). By hand, because the libraries bring fifteen packages for a stable
- * format. Tests read the certificates with other parsers.
+ * 5480), in DER (ITU-T X.690). Done by hand, because a library would add fifteen packages for a
+ * stable format. Tests read the certificates with other parsers.
  *
  * Adapter: randomness.
  */
@@ -18,7 +18,7 @@ import {
 import { isIP } from "node:net";
 import { wordsOf } from "../../core/address.ts";
 
-/** PEM, both. */
+/** Both are PEM. */
 export type KeyPair = { certificate: string; key: string };
 
 export type CertificateRequest = {
@@ -46,7 +46,7 @@ const OID = {
   ecdsaWithSha256: [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2],
 } as const;
 
-/** A new self-signed authority. It may sign servers and clients, but no authority. */
+/** A new self-signed authority. It may sign server and client certificates only. */
 export function makeAuthority(request: Omit<CertificateRequest, "hosts">): KeyPair {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const signer = { name: request.name, privateKey, publicKey };
@@ -103,7 +103,7 @@ function extensions(
   const yes = tagged(0x01, Buffer.from([0xff]));
   const extension = (id: readonly number[], critical: boolean, value: Buffer): Buffer =>
     sequence(oid(id), ...(critical ? [yes] : []), octets(value));
-  // Path length 0: what it signs cannot sign.
+  // Path length 0: a certificate that it signs cannot sign others.
   const constraint = isAuthority ? sequence(yes, integer(Buffer.from([0]))) : sequence();
   // Bits of KeyUsage from the left: digitalSignature is 0, keyCertSign 5, cRLSign 6.
   const usage = tagged(0x03, Buffer.from(isAuthority ? [0x01, 0x06] : [0x07, 0x80]));

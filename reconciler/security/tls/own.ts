@@ -16,7 +16,7 @@ import { writeWhole } from "../identity.ts";
 import { fingerprintOf, issue, type KeyPair, makeAuthority } from "./certificate.ts";
 
 const DAY_MS = 24 * 3_600_000;
-/** As long as the fleet: a change means telling every agent. */
+/** As long as a fleet lives, because every agent must learn of a new one. */
 const AUTHORITY_MS = 3_650 * DAY_MS;
 /** Limits the value of a stolen server key. */
 const SERVER_MS = 90 * DAY_MS;
@@ -104,8 +104,8 @@ export function openServerTls(
 const CLIENT_MS = 365 * DAY_MS;
 
 /**
- * What this process, and the simulated machines that it runs, show to a control plane that requires
- * certificates. Kept in memory only.
+ * The client certificate with which this process and its simulated machines call a control plane
+ * that requires one. Kept in memory only.
  */
 export function openClientTls(authority: KeyPair, nowMs: number): KeyPair {
   const span = { fromMs: nowMs - BACKDATE_MS, untilMs: nowMs + CLIENT_MS };
@@ -113,8 +113,8 @@ export function openClientTls(authority: KeyPair, nowMs: number): KeyPair {
 }
 
 /**
- * A node's client certificate. It only admits to the port: the credential, which rotates and can be
- * revoked, says who the node is. It lasts as long as the authority, because a node whose
+ * A node's client certificate. It only opens the port: the credential, which rotates and can be
+ * revoked, identifies the node. It lasts as long as the authority, because a node whose
  * certificate has expired could no longer ask for another.
  */
 export function issueNodeTls(authority: KeyPair, name: string, nowMs: number): KeyPair {
@@ -122,7 +122,7 @@ export function issueNodeTls(authority: KeyPair, name: string, nowMs: number): K
   return issue(authority, { name, fromMs: nowMs - BACKDATE_MS, untilMs: Date.parse(validTo) });
 }
 
-/** When a stored server certificate ends; `null` if it is not good for these hosts. */
+/** When a stored server certificate ends; `null` if it is not valid for these hosts. */
 function endOf(pair: KeyPair, authority: KeyPair, hosts: readonly string[]): number | null {
   try {
     const leaf = new X509Certificate(pair.certificate);
@@ -145,8 +145,8 @@ function readPair(state: string, name: string): KeyPair | null {
 }
 
 /**
- * All names under which this machine may be called: given ones first, then its own. Link-local
- * addresses are left out, because they need a zone.
+ * All names and addresses at which this machine may be called: given ones first, then its own.
+ * Link-local addresses are left out, because they need a zone.
  */
 export function hostsOf(from: {
   /** Hosts of `server.address`, `external_address` and `--advertise`; empty ones are ignored. */

@@ -1,10 +1,10 @@
 /**
  * The lease that decides who leads when control planes share a database. A candidate takes over
  * only after it has seen the same holder, epoch and renewal for the whole expiry time, on its own
- * monotonic clock. A holder counts from before it sent its renewal, and stops a margin before the
- * expiry. So no two clocks are compared, and two holders act at once only if one is frozen and does
- * not check (docs/reference/safety.md#leadership); its writes are refused by the store, its calls
- * by `remainingMs`.
+ * monotonic clock. A holder counts from before it sent its last renewal, and stops a margin before
+ * the expiry. So no two clocks are compared, and two holders act at once only if one is frozen
+ * between its check and its act (docs/reference/safety.md#leadership). The store refuses the writes
+ * of such a holder, and `remainingMs` its next calls.
  */
 import type { Permit } from "../../runtime/act/run.ts";
 import type { Clock, Log } from "../../core/clock.ts";
@@ -90,7 +90,7 @@ export class Candidate {
     clock: Clock;
     log: Log;
     timing: LeaseTiming;
-    /** A random id of this process's life. */
+    /** A random id, new at each start of the process. */
     holder: string;
     /** Known once the port is bound. */
     address(): string;
@@ -184,7 +184,7 @@ export class Candidate {
       cancelEnd();
       lost.resolve(why);
     };
-    // A renewal only moves the end: a timer that fires at the old one is set again.
+    // A renewal only moves `untilMono`: a timer that fires at the old end is set again.
     const watch = (): void => {
       const restMs = untilMono - clock.monoMs();
       if (restMs <= 0) end("the lease was not renewed in time");
