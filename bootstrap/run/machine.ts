@@ -58,7 +58,7 @@ export function isStale(machine: Machine, answer: ExecAnswer, stderr: string): b
 }
 
 export const STALE_SENTENCE =
-  "the machine follows a newer epoch or attempt: this control plane is not in charge any more";
+  "the machine follows a newer epoch or attempt: this control plane is no longer the leader";
 
 /** The failure that an answer means; `null` for exit code 0. The message begins with `what`. */
 export function endOf(

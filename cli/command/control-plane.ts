@@ -82,7 +82,7 @@ export const controlPlane: Command = {
       world.err("warning: --auth-token is visible to every user of this machine; use a file\n");
     }
     if (flags.texts("config").length === 0) {
-      world.err("warning: no --config: starting empty, nodes are watched and none is created\n");
+      world.err("warning: no --config: nodes are watched, and none is created\n");
     }
     world.outlast?.();
     const { startControlPlane } = await import("../../reconciler/server/main.ts");

@@ -45,7 +45,9 @@ function readWindow(window: Section, poolMax: number | null): ScheduleWindow {
 function readDays(window: Section): number[] {
   if (!window.has("days")) return EVERY_DAY;
   const names = window.texts("days");
-  if (names?.length === 0) window.fail("days", "required", "names no day", "leave it out for all");
+  if (names?.length === 0) {
+    window.fail("days", "required", "needs at least one day", "omit it for all");
+  }
   const found = new Set<number>();
   for (const name of names ?? []) {
     const word = name.toLowerCase();

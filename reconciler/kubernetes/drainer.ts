@@ -257,7 +257,7 @@ export class Drainers {
     if (failure !== null && ageMs > DARK_MS) return `its pods cannot be listed: ${failure.message}`;
     if (listing === null) return "its pods have not been listed yet";
     if (ageMs > Math.max(STALE_MS, 2 * quietMs(this.everyMs)))
-      return "its pods were not listed for long";
+      return "its pods have not been listed for a while";
     if (!pods.synced()) return "the watch on pods is not complete";
     const staleMs = pods.ageMs();
     if (staleMs > STALE_MS)

@@ -42,7 +42,7 @@ export async function* tryProvider(
   const tookMs = Math.round(around.clock.monoMs() - began);
   yield ok("list", `answered in ${tookMs} ms`);
   for (const { id, name } of listed.instances) {
-    yield warn("left", `instance ${id} (${name}) is left of an earlier check: terminate it`);
+    yield warn("left", `instance ${id} (${name}) remains from an earlier check: terminate it`);
   }
   if (purchase === null) return;
   const request = requestOf(purchase);

@@ -59,7 +59,7 @@ export class CloudSight {
   /** Why listings are unreliable now (docs/reference/safety.md#blindness). */
   doubts(mono: number): string[] {
     const out = [...this.collapsed.keys()].map(
-      (name) => `the list of ${name} shrank beyond belief`,
+      (name) => `the list of ${name} shrank implausibly`,
     );
     const names = [...this.providers.keys()];
     const isCut = (name: string): boolean => mono - (this.failing.get(name) ?? mono) >= CUT_MS;

@@ -198,7 +198,7 @@ test("a list that collapses blinds everything, and sight comes back by itself", 
   const list = world.cloud.list.bind(world.cloud);
   world.cloud.list = async () => ({ kind: "ok", instances: [] });
   await world.advance(() => (world.reconciler.lastSight()?.blind.length ?? 0) > 0, 5 * 60_000);
-  expect(world.reconciler.lastSight()?.blind.join()).toContain("shrank beyond belief");
+  expect(world.reconciler.lastSight()?.blind.join()).toContain("shrank implausibly");
   const steps = watchSteps(world);
   const [sick = ""] = world.serving();
   world.xid(sick, 79);

@@ -55,7 +55,7 @@ describe("foldRestored()", () => {
         kind: "held",
         since: NOW,
         heldBy: "navarch",
-        why: "restored from a backup: what was under way then is for a person to decide",
+        why: "restored from a backup: a person decides what becomes of its unfinished operations",
       },
     });
   });

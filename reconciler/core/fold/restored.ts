@@ -52,6 +52,6 @@ function putDown(node: Node, now: number): Node {
   const { kind } = node.phase;
   const still = kind === "serving" || kind === "held" || kind === "suspect" || kind === "verifying";
   if (still) return rest;
-  const why = "restored from a backup: what was under way then is for a person to decide";
+  const why = "restored from a backup: a person decides what becomes of its unfinished operations";
   return { ...rest, phase: { kind: "held", since: now, heldBy: "navarch", why } };
 }

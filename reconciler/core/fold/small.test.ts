@@ -81,7 +81,7 @@ test("stepUnready() stores why no machine can be set up, and forgets it when it 
   expect(step(unready, "bad key")?.pool.unready).toEqual({ why: "bad key", since: 3 });
   expect(step(unready, null)).toEqual({
     pool: { ...state, unready: null },
-    events: [{ ...about, message: "machines can be set up again: no key is no more" }],
+    events: [{ ...about, message: "machines can be set up again; resolved: no key" }],
   });
 });
 

@@ -15,7 +15,7 @@ export function stepUnready(
   if (why === (before?.why ?? null)) return null;
   const message =
     why === null
-      ? `machines can be set up again: ${before?.why ?? ""} is no more`
+      ? `machines can be set up again; resolved: ${before?.why ?? ""}`
       : `no machine can be set up, so none is bought: ${why}`;
   return {
     pool: { ...state, unready: why === null ? null : { why, since: before?.since ?? now } },
