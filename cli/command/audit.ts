@@ -28,8 +28,8 @@ export const audit: Command = {
   async run(context, client) {
     const { flags } = context;
     const limit = flags.text("limit") ?? LIMIT_DEFAULT;
-    if (!/^[1-9]\d{0,3}$/.test(limit)) {
-      return usage(`--limit: expected a whole number from 1, found "${limit}"`);
+    if (!/^([1-9]\d{0,2}|1000)$/.test(limit)) {
+      return usage(`--limit: expected a whole number from 1 to 1000, found "${limit}"`);
     }
     const from = flags.text("since");
     const since = from === null ? null : await getSince(client, "since", from);

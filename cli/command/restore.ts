@@ -29,6 +29,7 @@ export const restore: Command = {
     const [file = ""] = words;
     const state = flags.text("state");
     if (state === null) return usage("restore needs --state DIR, the control plane's folder");
+    if (!existsSync(file)) return failure(EXIT.notFound, "not_found", `${file}: no such file`);
     mkdirSync(state, { recursive: true, mode: 0o700 });
     if (existsSync(join(state, "navarch.db")) && !flags.on("yes")) {
       const said = world.ask(`Replace the database in ${state} (the old one is kept)? [y/N]`);

@@ -306,3 +306,10 @@ test("navarch version has five lines, and the same as JSON", async () => {
   const keys = ["version", "commit", "build_date", "runtime", "platform"];
   expect(Object.keys(json(data.out) as object)).toEqual(keys);
 });
+
+test("navarch restore makes nothing for a backup that does not exist", async () => {
+  const state = join(folder, "restored");
+  const { code, err } = await navarch(["restore", join(folder, "none.backup"), "--state", state]);
+  expect([code, err]).toEqual([3, expect.stringContaining("no such file")]);
+  expect(existsSync(state)).toBe(false);
+});
