@@ -1,6 +1,6 @@
 /**
  * Lists a whole collection in pages, so that neither side holds 150,000 pods as one text. Items are
- * reduced to what is kept of them page by page.
+ * each page reduced at once to the fields that are used.
  */
 import type { KubeAnswer, KubeApi } from "./api.ts";
 import { readObject } from "./read-field.ts";
@@ -9,7 +9,7 @@ type ListOptions<T> = {
   /** Of one page. */
   timeoutMs: number;
   signal?: AbortSignal;
-  /** What is kept of an item; `null` leaves it out. */
+  /** The fields of an item that are used; `null` leaves the item out. */
   read: (item: unknown) => T | null;
 };
 

@@ -11,7 +11,7 @@ import { type Identity, readIdentity, readObject } from "./read-field.ts";
 export type Item = Identity & { namespace?: string };
 
 export type CollectionOptions<T extends Item> = {
-  /** What is kept of an object; `null`: it is ignored. */
+  /** The fields of an object that are used; `null`: the object is ignored. */
   read: (json: unknown) => T | null;
   /** Called after each change. `null`: the object did not, or does no longer, exist. */
   changed: (before: T | null, after: T | null) => void;

@@ -290,7 +290,7 @@ describe("StatusMirror", () => {
     expect(mirror.troubles()).toEqual([]);
   });
 
-  test("clears everything when nobody desired it for a minute", async () => {
+  test("removes every mark that has not been desired for a minute", async () => {
     const plain = live().labels;
     kube.person.label("nodes", "", NAME, { "example.test/own": "x" });
     await tend([desired(sick())]);

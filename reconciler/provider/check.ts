@@ -47,6 +47,10 @@ export async function* tryProvider(
   if (purchase === null) return;
   const request = requestOf(purchase);
   const made = await provider.create(request, fenceOf(request), null);
+  if (made.kind === "ambiguous") {
+    const message = `${whyNot(made)}; ${request.name} may exist and be billed: look for it`;
+    return yield fail("create", message);
+  }
   if (made.kind !== "ok") return yield fail("create", whyNot(made));
   const { instance } = made;
   around.bought(instance);
@@ -76,7 +80,8 @@ async function* tryInstance(
         `bought a second instance (${again.instance.id}): the class is not ` +
         `${provider.class}, write class: tag-only`;
       yield fail("repeat", message);
-      await provider.terminate(again.instance.id, fenceOf(request));
+      const ended = await provider.terminate(again.instance.id, fenceOf(request));
+      if (ended.kind !== "accepted") yield fail("terminate", unended(again.instance, ended));
     }
   }
   const settleMs = Math.max(provider.settleMs, 120_000);
@@ -103,7 +108,7 @@ async function* tryEnd(
 ): AsyncGenerator<Trial> {
   const ended = await provider.terminate(id, fenceOf(request));
   if (ended.kind !== "accepted") {
-    return yield fail("terminate", `${whyNot(ended)}; ${id} is billed: terminate it by hand`);
+    return yield fail("terminate", unended({ id }, ended));
   }
   yield ok("terminate", "accepted");
   const again = await provider.terminate(id, fenceOf(request));
@@ -149,6 +154,9 @@ function requestOf({ id, instanceType, region, zone }: Purchase): CreateRequest 
 }
 
 const fenceOf = ({ nodeId }: CreateRequest): Fence => ({ nodeId, fence: 1, sessionId: null });
+
+const unended = ({ id }: Pick<Instance, "id">, ended: Said): string =>
+  `${whyNot(ended)}; ${id} is billed: terminate it by hand`;
 
 type Said = { kind: string; class?: string; message?: string };
 const whyNot = ({ kind, class: cls, message }: Said): string =>

@@ -182,6 +182,14 @@ describe("openCommandProvider()", () => {
     expect(await provider.list()).toMatchObject({ kind: "failed", class: "unavailable" });
   });
 
+  test("a file that is not executable did nothing either", async () => {
+    const path = fresh("plain");
+    writeFileSync(path, "#!/bin/sh\n", { mode: 0o644 });
+    const answer = await openTest([path]).create(contractRequest("n1"), FENCE, null);
+    expect(answer).toMatchObject({ kind: "refused", class: "rate_limit" });
+    expect(answer.kind === "refused" && answer.message).toContain("could not be started (EACCES)");
+  });
+
   test("an instance of another purchase is not taken for this one", async () => {
     const other = { ...INSTANCE, tags: { ...INSTANCE.tags, "navarch-node": "n2" } };
     const provider = openTest([prints({ version: 1, instance: other })]);

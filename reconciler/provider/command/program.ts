@@ -25,7 +25,7 @@ export type Program = {
   clock: Pick<Clock, "after">;
 };
 
-/** Never rejects. The whole process group ends with the call. */
+/** Never rejects. A call that is over a limit ends with its whole process group. */
 export function runProgram(program: Program, input: string): Promise<Ran> {
   const { argv, env, timeoutMs, clock } = program;
   const [command = "", ...more] = argv;

@@ -207,6 +207,7 @@ describe("openLambda()", () => {
     ["unhealthy", "running"],
     ["preempted", "terminated"],
     ["never-heard-of", "running"],
+    ["constructor", "running"],
   ])("the status %s counts as %s", async (status, state) => {
     const { provider, standIn } = openTest();
     const asked = provider.list();

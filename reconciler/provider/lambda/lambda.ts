@@ -43,14 +43,14 @@ export type LambdaOptions = {
   clock: Clock;
 };
 
-const STATES: Readonly<Record<string, InstanceState>> = {
-  booting: "provisioning",
-  active: "running",
-  unhealthy: "running",
-  terminating: "terminating",
-  terminated: "terminated",
-  preempted: "terminated",
-};
+const STATES = new Map<string, InstanceState>([
+  ["booting", "provisioning"],
+  ["active", "running"],
+  ["unhealthy", "running"],
+  ["terminating", "terminating"],
+  ["terminated", "terminated"],
+  ["preempted", "terminated"],
+]);
 
 const text = v.string();
 const InstanceTypeBody = v.object({ name: text, price_cents_per_hour: finite });
@@ -223,7 +223,7 @@ function instanceOf(body: v.InferOutput<typeof InstanceBody>): Instance {
     name: body.name ?? "",
     token: null,
     // An unknown state never counts as terminated.
-    state: STATES[body.status] ?? "running",
+    state: STATES.get(body.status) ?? "running",
     tags,
     region: body.region.name,
     zone: null,
