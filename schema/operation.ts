@@ -10,6 +10,10 @@ import { count, finite, instant } from "./number.ts";
 
 const text = v.string();
 
+/** How an instance is paid for; `reserved` names a reservation or capacity block. */
+export const MARKETS = ["on-demand", "spot", "reserved"] as const;
+export type Market = (typeof MARKETS)[number];
+
 /** What is sent, as data: a repetition after a crash sends the same bytes. */
 export const Payload = v.variant("kind", [
   v.object({
@@ -27,6 +31,8 @@ export const Payload = v.variant("kind", [
       region: v.nullable(text),
       zone: v.nullable(text),
       instanceType: text,
+      market: v.nullish(v.picklist(MARKETS), "on-demand"),
+      reservation: v.nullish(text, null),
       tags: v.record(text, text),
       sshKeys: v.array(text),
     }),

@@ -5,6 +5,7 @@
  */
 import type { InstanceId } from "../../schema/id.ts";
 import type { ProviderType } from "../../schema/config.ts";
+import type { Market } from "../../schema/operation.ts";
 
 /**
  * How a repeated create is recognised (docs/reference/providers.md#classes): by a client token, by
@@ -12,16 +13,23 @@ import type { ProviderType } from "../../schema/config.ts";
  */
 export type ProviderClass = "token" | "name" | "tag-only";
 
+/** Where and what may be bought. */
+export type Place = {
+  region: string | null;
+  zone: string | null;
+  instanceType: string;
+  market: Market;
+  /** The reservation's or capacity block's id, only with `reserved`. */
+  reservation: string | null;
+};
+
 /** A purchase: written to the journal before the call and never changed while it is open. */
-export type CreateRequest = {
+export type CreateRequest = Place & {
   /** Idempotency token, deterministic, at most 64 ASCII characters. */
   token: string;
   /** Instance name, unique per attempt, a DNS label. */
   name: string;
   nodeId: string;
-  region: string | null;
-  zone: string | null;
-  instanceType: string;
   /**
    * Ownership: `navarch-fleet`, `navarch-pool`, `navarch-node`, `navarch-slot`, `navarch-gen`, and
    * the pool's labels.
@@ -55,8 +63,20 @@ export type Instance = {
   createdAtMs: number;
   /** US dollars an hour; `null` = unknown, which is not free. */
   pricePerHour: number | null;
-  /** SSH host keys in OpenSSH's form (`ssh-ed25519 AAAA…`), if the provider reports them. */
-  hostKeys?: readonly string[];
+  /** SSH host keys in OpenSSH's form (`ssh-ed25519 AAAA…`); `null` = the list has none. */
+  hostKeys: readonly string[] | null;
+  /** Why the cloud ended an accepted purchase that never ran, for example for want of capacity. */
+  failure: { class: RefusalClass; message: string } | null;
+  /** An interruption or planned maintenance that the cloud has announced. */
+  notice: Notice | null;
+};
+
+export type Notice = {
+  /** `preemption` ends the instance; `maintenance` interrupts it. */
+  kind: "preemption" | "maintenance";
+  /** Wall milliseconds, by the provider's clock; `null` = not announced. */
+  atMs: number | null;
+  message: string;
 };
 
 /** The provider proved that it accepted nothing. */
@@ -66,6 +86,8 @@ export const REFUSAL_CLASSES = [
   "quota",
   "rate_limit",
   "auth",
+  /** The account may not buy until its owner settles something with the cloud. */
+  "billing",
   "stale_fence",
 ] as const;
 export type RefusalClass = (typeof REFUSAL_CLASSES)[number];
@@ -88,10 +110,37 @@ export type RebootAnswer =
   /** The provider has no such call: nothing was done. */
   | { kind: "unsupported" };
 
+/** Nothing was learned. */
+export type Failed = {
+  kind: "failed";
+  class: "auth" | "rate_limit" | "unavailable";
+  message: string;
+};
+
 /** All instances of this fleet, or a failure; never a partial list. */
-export type ListAnswer =
-  | { kind: "ok"; instances: Instance[] }
-  | { kind: "failed"; class: "auth" | "rate_limit" | "unavailable"; message: string };
+export type ListAnswer = { kind: "ok"; instances: Instance[] } | Failed;
+
+/** The cloud has no such call. */
+type Unsupported = { kind: "unsupported" };
+
+/** A place with its present price (US dollars an hour) and capacity; `null` = unknown. */
+export type Offered = Place & { pricePerHour: number | null; available: boolean | null };
+export type OffersAnswer = { kind: "ok"; offers: Offered[] } | Unsupported | Failed;
+
+/** Keys in OpenSSH's form; empty = the machine has not reported them yet. */
+export type HostKeysAnswer = { kind: "ok"; hostKeys: string[] } | Unsupported | Failed;
+
+/** A limit of the account, in the cloud's own unit; `used: null` = not reported. */
+export type Quota = { name: string; region: string | null; limit: number; used: number | null };
+export type QuotaAnswer = { kind: "ok"; quotas: Quota[] } | Unsupported | Failed;
+
+/** One finding of a read-only check of credentials, permissions and names. */
+export type Inspection = {
+  /** `credentials`, `permission`, `region`, `instance type`, `image`, `ssh key`, … */
+  check: string;
+  outcome: "ok" | "warn" | "fail";
+  message: string;
+};
 
 /** Part of each mutating call: the target refuses an older fence for the same node. */
 export type Fence = { nodeId: string; fence: number; sessionId: string | null };
@@ -108,6 +157,14 @@ export type Provider = {
   readonly canReboot: boolean;
   /** Last known price of an instance type in dollars an hour; `null` = unknown. */
   pricePerHour(instanceType: string): number | null;
+  /** Price and capacity of each of these places, in their order. Reads only. */
+  offers(places: readonly Place[]): Promise<OffersAnswer>;
+  /** For the set-up over SSH, while the list has no keys. Reads only. */
+  hostKeys(instanceId: InstanceId): Promise<HostKeysAnswer>;
+  /** Reads only. */
+  quota(places: readonly Place[]): Promise<QuotaAnswer>;
+  /** What would prevent a purchase at these places, as far as reading or a dry run tells. */
+  inspect(places: readonly Place[]): Promise<Inspection[]>;
   /** Why accepted machines do not come up, as a sentence for people; `null` = nothing known. */
   trouble(): string | null;
   /** `credential` is for the machine's agent; only providers that bring one use it. */

@@ -30,5 +30,9 @@ test("aroundProvider() keeps every method and value, and is given every call", a
   expect(await around.reboot(id, fence)).toEqual({ kind: "not_found" });
   expect(await around.terminate(id, fence)).toEqual({ kind: "not_found" });
   expect(await around.list()).toEqual({ kind: "ok", instances: [] });
-  expect(ops).toEqual(["reboot", "terminate", "list"]);
+  expect(await around.offers([])).toEqual({ kind: "ok", offers: [] });
+  expect(await around.hostKeys(id)).toEqual({ kind: "unsupported" });
+  expect(await around.quota([])).toEqual({ kind: "unsupported" });
+  expect(await around.inspect([])).toEqual([]);
+  expect(ops).toEqual(["reboot", "terminate", "list", "offers", "host_keys", "quota"]);
 });

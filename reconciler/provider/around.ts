@@ -5,8 +5,11 @@ import type {
   CreateAnswer,
   CreateRequest,
   Fence,
+  HostKeysAnswer,
   ListAnswer,
+  OffersAnswer,
   Provider,
+  QuotaAnswer,
   RebootAnswer,
   TerminateAnswer,
 } from "../core/provider.ts";
@@ -15,9 +18,17 @@ import type { InstanceId } from "../../schema/id.ts";
 export type ProviderCall =
   | { op: "create"; fence: Fence; request: CreateRequest }
   | { op: "terminate" | "reboot"; fence: Fence; instanceId: InstanceId }
-  | { op: "list" };
+  | { op: "list" | "offers" | "quota" }
+  | { op: "host_keys"; instanceId: InstanceId };
 
-export type ProviderAnswer = CreateAnswer | TerminateAnswer | RebootAnswer | ListAnswer;
+export type ProviderAnswer =
+  | CreateAnswer
+  | TerminateAnswer
+  | RebootAnswer
+  | ListAnswer
+  | OffersAnswer
+  | HostKeysAnswer
+  | QuotaAnswer;
 
 export function aroundProvider(
   provider: Provider,
@@ -32,6 +43,11 @@ export function aroundProvider(
     canReboot: provider.canReboot,
     pricePerHour: (instanceType) => provider.pricePerHour(instanceType),
     trouble: () => provider.trouble(),
+    offers: (places) => around({ op: "offers" }, () => provider.offers(places)),
+    hostKeys: (instanceId) =>
+      around({ op: "host_keys", instanceId }, () => provider.hostKeys(instanceId)),
+    quota: (places) => around({ op: "quota" }, () => provider.quota(places)),
+    inspect: (places) => provider.inspect(places),
     create: (request, fence, credential) =>
       around({ op: "create", fence, request }, () => provider.create(request, fence, credential)),
     terminate: (instanceId, fence) =>

@@ -150,7 +150,8 @@ function requestOf({ id, instanceType, region, zone }: Purchase): CreateRequest 
     "navarch-slot": "0",
     "navarch-gen": "1",
   };
-  return { token: name, name, nodeId: name, region, zone, instanceType, tags, sshKeys: [] };
+  const place = { region, zone, instanceType, market: "on-demand", reservation: null } as const;
+  return { token: name, name, nodeId: name, ...place, tags, sshKeys: [] };
 }
 
 const fenceOf = ({ nodeId }: CreateRequest): Fence => ({ nodeId, fence: 1, sessionId: null });

@@ -113,6 +113,8 @@ export class SimCloud {
           ...of,
           "navarch-gen": "0",
         },
+        market: "on-demand",
+        reservation: null,
         sshKeys: [],
       },
       { nodeId: node.id, fence: 0, sessionId: null },

@@ -78,6 +78,8 @@ const REQUEST = {
   zone: null,
   instanceType: "h100-8x",
   tags: { "navarch-fleet": "fleet", "navarch-pool": "p", "navarch-slot": "0" },
+  market: "on-demand" as const,
+  reservation: null,
   sshKeys: [],
 };
 const create = (name = "n1"): Operation["payload"] => {

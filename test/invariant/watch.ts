@@ -168,8 +168,7 @@ export class Watch {
   /** Everything the product asks of the cloud passes here, and every list that it is given. */
   provider(provider: Provider): Provider {
     return aroundProvider(provider, async (call, next) => {
-      const { op } = call;
-      if (op !== "list") this.called(op, call.fence, { ...call, provider: provider.name });
+      if ("fence" in call) this.called(call.op, call.fence, { ...call, provider: provider.name });
       const answer = await next();
       if ("instances" in answer) this.listed(answer.instances);
       return answer;

@@ -40,6 +40,8 @@ export function contractRequest(node: string, change: Partial<CreateRequest> = {
     zone: null,
     instanceType: "h100x8",
     tags: { "navarch-fleet": FLEET, "navarch-pool": "train", "navarch-node": node },
+    market: "on-demand",
+    reservation: null,
     sshKeys: [],
     ...change,
   };

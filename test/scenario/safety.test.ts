@@ -288,6 +288,8 @@ test("machines that no slot wants are ended one in a sweep, behind the scheduler
         instanceType: "h100-8x",
         // Its slot has somebody already.
         tags: { ...made.tags, "navarch-node": `stray-${n}`, "navarch-gen": String(90 + n) },
+        market: "on-demand",
+        reservation: null,
         sshKeys: [],
       },
       { nodeId: `stray-${n}`, fence: 1, sessionId: null },

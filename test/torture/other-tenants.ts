@@ -55,6 +55,8 @@ export class OtherTenants {
       zone: null,
       instanceType: INSTANCE_TYPE,
       tags,
+      market: "on-demand" as const,
+      reservation: null,
       sshKeys: [],
     };
     const fence = { nodeId, fence: 1, sessionId: null };

@@ -39,6 +39,8 @@ function request({ node, slot, token, fleet = FLEET }: Ask): CreateRequest {
       "navarch-slot": String(slot),
       "navarch-gen": "1",
     },
+    market: "on-demand" as const,
+    reservation: null,
     sshKeys: [],
   };
 }
@@ -61,6 +63,9 @@ function bought(ask: Ask, lateMs = 0): Entry[] {
     internalIp: null,
     externalIp: null,
     createdAtMs: atMs + lateMs,
+    hostKeys: null,
+    failure: null,
+    notice: null,
     pricePerHour: null,
   };
   return [

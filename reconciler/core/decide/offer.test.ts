@@ -148,6 +148,8 @@ describe("createRequest()", () => {
         "navarch-slot": "3",
         "navarch-gen": "7",
       },
+      market: "on-demand",
+      reservation: null,
       sshKeys: ["k"],
     });
   });

@@ -112,6 +112,8 @@ export function createRequest(from: {
     region: offer.region,
     zone: offer.zone,
     instanceType: offer.instanceType,
+    market: "on-demand",
+    reservation: null,
     tags: {
       ...pool.labels,
       "navarch-fleet": fleetId,

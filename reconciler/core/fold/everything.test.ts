@@ -110,6 +110,9 @@ function fold(world: World) {
 const seen = (id: string, more: Partial<Instance> = {}): Instance => ({
   id: id as InstanceId,
   name: id,
+  hostKeys: null,
+  failure: null,
+  notice: null,
   token: null,
   state: "running",
   tags: {},

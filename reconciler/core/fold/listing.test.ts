@@ -31,7 +31,8 @@ const FAKE = "fake" as PoolName;
 function seen(id: string, more: Partial<Instance> = {}): Instance {
   const { state, region, zone, instanceType, internalIp, externalIp, pricePerHour } = instanceOf();
   const place = { state, region, zone, instanceType, internalIp, externalIp, pricePerHour };
-  return { ...place, id: id as InstanceId, name: id, token: null, tags: {}, createdAtMs: 1, ...more };
+  const bare = { hostKeys: null, failure: null, notice: null, token: null, tags: {}, createdAtMs: 1 };
+  return { ...place, ...bare, id: id as InstanceId, name: id, ...more };
 }
 
 type Case = {

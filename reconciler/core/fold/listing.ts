@@ -107,7 +107,7 @@ function foldInstance(
     pricePerHour: seen.pricePerHour ?? fact.pricePerHour,
     absentSince: null,
     absentListings: 0,
-    ...hostKeysOf(seen.hostKeys ?? fact.hostKeys),
+    ...hostKeysOf(seen.hostKeys ?? fact.hostKeys ?? null),
   };
   return JSON.stringify(next) === JSON.stringify(fact) ? null : next;
 }
@@ -229,8 +229,8 @@ function adoptedPhase(
 }
 
 /** A machine has one key of each kind. */
-function hostKeysOf(keys: readonly string[] | undefined): Pick<InstanceFact, "hostKeys"> {
-  return keys === undefined ? {} : { hostKeys: keys.slice(0, 16) };
+function hostKeysOf(keys: readonly string[] | null): Pick<InstanceFact, "hostKeys"> {
+  return keys === null ? {} : { hostKeys: keys.slice(0, 16) };
 }
 
 /** What a node records about its instance, as the provider lists it. */

@@ -180,6 +180,9 @@ describe("foldOutcome() of what is closed", () => {
 
 const MADE = {
   id: "i-7" as InstanceId,
+  hostKeys: null,
+  failure: null,
+  notice: null,
   name: "n",
   state: "provisioning",
   region: "r",

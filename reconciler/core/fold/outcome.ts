@@ -52,6 +52,7 @@ const OFFER_REST: Record<EndedClass, { firstMs: number; maxMs: number }> = {
   capacity: { firstMs: 30_000, maxMs: 15 * 60_000 },
   quota: { firstMs: 15 * 60_000, maxMs: 6 * 3_600_000 },
   auth: { firstMs: 60_000, maxMs: 60_000 },
+  billing: { firstMs: 15 * 60_000, maxMs: 15 * 60_000 },
   bad_request: { firstMs: 15 * 60_000, maxMs: 3_600_000 },
   stale_fence: { firstMs: 1_000, maxMs: 1_000 },
 };

@@ -71,7 +71,7 @@ describe("settle()", () => {
     } as unknown as Payload;
     const bought = asked(payload, { instance: null, phase: { kind: "requested" } as Phase });
     const { work } = world(bought.node, bought.operation);
-    const instance = { ...instanceOf(), name: "n", tags: {}, createdAtMs: 1 } as unknown as Instance;
+    const instance = { ...instanceOf(), name: "n", tags: {}, createdAtMs: 1, hostKeys: null } as unknown as Instance;
     settle(NOW, work, bought.operation.id, { kind: "done", instance, message: null });
     expect(work.finish()?.pools).toEqual([poolStateOf(1)]);
   });

@@ -31,6 +31,8 @@ const PAYLOADS: Record<string, Payload> = {
       zone: null,
       instanceType: "t",
       tags: {},
+      market: "on-demand",
+      reservation: null,
       sshKeys: [],
     },
   },

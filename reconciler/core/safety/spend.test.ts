@@ -134,6 +134,8 @@ test("bills() counts all that may be billed", () => {
       zone: null,
       instanceType: "t",
       tags: {},
+      market: "on-demand",
+      reservation: null,
       sshKeys: [],
     },
   });

@@ -19,6 +19,7 @@ import type {
   RebootAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
+import { readsNothing } from "../reads-nothing.ts";
 import { type Ran, runProgram } from "./program.ts";
 import {
   type CommandRequest,
@@ -69,6 +70,7 @@ export function openCommandProvider(options: CommandProviderOptions): Provider {
     canReboot,
     pricePerHour: (instanceType) => prices.get(instanceType) ?? null,
     trouble: () => null,
+    ...readsNothing,
     create: async (request, fence) =>
       answerCreate(request, await call(createRequest(request, fence))),
     async terminate(id, fence): Promise<TerminateAnswer> {

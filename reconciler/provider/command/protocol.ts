@@ -62,7 +62,9 @@ const ReplyInstance = v.pipe(
       externalIp: one.external_ip,
       createdAtMs: Date.parse(one.created_at),
       pricePerHour: one.price_per_hour,
-      ...(one.host_keys === null ? {} : { hostKeys: one.host_keys }),
+      hostKeys: one.host_keys,
+      failure: null,
+      notice: null,
     }),
   ),
 );

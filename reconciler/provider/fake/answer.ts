@@ -104,6 +104,9 @@ export function instanceOf(
     internalIp: null,
     externalIp: null,
     createdAtMs: landedAtMs,
+    hostKeys: null,
+    failure: null,
+    notice: null,
     pricePerHour: pending.pricePerHour,
   };
 }

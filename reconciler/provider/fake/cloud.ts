@@ -8,10 +8,13 @@ import type {
   CreateRequest,
   Fence,
   ListAnswer,
+  OffersAnswer,
+  Place,
   Provider,
   ProviderClass,
   TerminateAnswer,
 } from "../../core/provider.ts";
+import { readsNothing } from "../reads-nothing.ts";
 import { decideCreate, decideReboot, decideTerminate, terminateEntry } from "./answer.ts";
 import type { Decided } from "./answer.ts";
 import type { Entry } from "./entry.ts";
@@ -117,6 +120,17 @@ export class Cloud implements Provider, FakeControl {
   pricePerHour(instanceType: string): number | null {
     const { prices, pricePerHour } = this.#options.terms;
     return prices[instanceType] ?? pricePerHour;
+  }
+
+  readonly hostKeys = readsNothing.hostKeys;
+  readonly quota = readsNothing.quota;
+  readonly inspect = readsNothing.inspect;
+
+  offers(places: readonly Place[]): Promise<OffersAnswer> {
+    const offers = places.map((place) => {
+      return { ...place, pricePerHour: this.pricePerHour(place.instanceType), available: null };
+    });
+    return Promise.resolve({ kind: "ok", offers });
   }
 
   trouble(): string | null {

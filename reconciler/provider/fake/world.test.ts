@@ -92,6 +92,8 @@ function requestOf(nodeIndex: number, attemptIndex: number): CreateRequest {
     zone: null,
     instanceType: "h100x8",
     tags: { "navarch-fleet": contractFleetId, "navarch-node": nodeId },
+    market: "on-demand",
+    reservation: null,
     sshKeys: [],
   };
 }

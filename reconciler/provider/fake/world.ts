@@ -185,6 +185,9 @@ function endProcess(held: Held | undefined, pid: number): void {
   if (held?.process?.pid === pid) held.process = null;
 }
 
+/** What an instance of an old journal lacks. */
+const NOTHING_MORE = { hostKeys: null, failure: null, notice: null };
+
 /** Folds one entry into the world. Throws if it cannot follow, as in a journal of two clouds. */
 export function apply(world: World, entry: Entry): void {
   switch (entry.kind) {
@@ -216,7 +219,7 @@ export function apply(world: World, entry: Entry): void {
       }
       return;
     case "landed":
-      land(world, entry.instance, entry.runningAtMs);
+      land(world, { ...NOTHING_MORE, ...entry.instance }, entry.runningAtMs);
       return;
     case "dropped":
       world.pending.delete(entry.id);

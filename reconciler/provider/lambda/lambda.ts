@@ -20,6 +20,7 @@ import type {
 } from "../../core/provider.ts";
 import { Fences } from "../fence.ts";
 import { Pace } from "../pace.ts";
+import { readsNothing } from "../reads-nothing.ts";
 import { type Failed, LambdaApi } from "./api.ts";
 
 const ASKED_AT = "navarch-asked-at";
@@ -82,6 +83,7 @@ export function openLambda(options: LambdaOptions): Provider {
     canReboot: true,
     pricePerHour: (instanceType) => lambda.prices.get(instanceType) ?? null,
     trouble: () => null,
+    ...readsNothing,
     create: async (request, fence) => lambda.fences.check(fence) ?? (await lambda.create(request)),
     terminate: async (id, fence) => lambda.fences.check(fence) ?? (await lambda.terminate(id)),
     reboot: async (id, fence) => lambda.fences.check(fence) ?? (await lambda.reboot(id)),
@@ -140,6 +142,9 @@ class Lambda {
       internalIp: null,
       externalIp: null,
       createdAtMs: askedAtMs,
+      hostKeys: null,
+      failure: null,
+      notice: null,
       pricePerHour: this.prices.get(instanceType) ?? null,
     };
     return { kind: "ok", instance };
@@ -231,6 +236,9 @@ function instanceOf(body: v.InferOutput<typeof InstanceBody>): Instance {
     internalIp: body.private_ip,
     externalIp: body.ip,
     // Unknown counts as old: such an instance may have served.
+    hostKeys: null,
+    failure: null,
+    notice: null,
     createdAtMs: Number.isSafeInteger(askedAtMs) && askedAtMs > 0 ? askedAtMs : 0,
     pricePerHour: body.instance_type.price_cents_per_hour / 100,
   };

@@ -129,6 +129,8 @@ export class Bed {
       zone: null,
       instanceType: "machine",
       tags: { "navarch-fleet": BED_FLEET, "navarch-node": nodeId },
+      market: "on-demand",
+      reservation: null,
       sshKeys: [this.publicKey],
       ...change,
     };

@@ -21,7 +21,8 @@ if (why !== null) throw new Error(why);
 for (let n = 1; n <= Number(count); n += 1) {
   const nodeId = `m${n}`;
   const tags = { "navarch-fleet": BED_FLEET, "navarch-node": nodeId };
-  const place = { region: null, zone: null, instanceType: "machine" };
+  const paid = { market: "on-demand", reservation: null } as const;
+  const place = { region: null, zone: null, instanceType: "machine", ...paid };
   const request = { token: nodeId, name: nodeId, nodeId, ...place, tags, sshKeys: [] };
   const fence = { nodeId, fence: 1, sessionId: null };
   const answer = await opened.bed.provider.create(request, fence, null);

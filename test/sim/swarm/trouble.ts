@@ -162,6 +162,8 @@ export class Trouble {
       zone: null,
       instanceType: "h100-8x",
       tags: tags[mark] ?? {},
+      market: "on-demand" as const,
+      reservation: null,
       sshKeys: [],
     };
     await swarm.cloud.create(request, { nodeId: name, fence: 0, sessionId: null }, null);
