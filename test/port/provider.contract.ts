@@ -11,6 +11,7 @@ import type {
   CreateRequest,
   Fence,
   Instance,
+  Place,
   Provider,
   ProviderClass,
 } from "../../reconciler/core/provider.ts";
@@ -176,6 +177,48 @@ function commonContract(cls: ProviderClass, open: () => Promise<ContractSubject>
   });
 }
 
+/** What a cloud cannot do is an answer, and reading buys nothing. */
+function readContract(open: () => Promise<ContractSubject>): void {
+  const { region, zone, instanceType, market, reservation } = contractRequest("n1");
+  const place: Place = { region, zone, instanceType, market, reservation };
+
+  test("offers() answers the places that were asked, in their order", async () => {
+    const { provider } = await open();
+    const other: Place = { ...place, region: "r2" };
+    const answer = await provider.offers([place, other]);
+    expect(["ok", "unsupported"]).toContain(answer.kind);
+    if (answer.kind !== "ok") return;
+    expect(answer.offers).toMatchObject([place, other]);
+    for (const { pricePerHour } of answer.offers) {
+      expect(pricePerHour ?? 0).toBeGreaterThanOrEqual(0);
+      expect(Number.isFinite(pricePerHour ?? 0)).toBe(true);
+    }
+    expect(await provider.offers([])).toEqual({ kind: "ok", offers: [] });
+  });
+
+  test("reading changes nothing", async () => {
+    const { provider, reality, step } = await open();
+    const made = okOf(await provider.create(contractRequest("n1"), fence("n1"), null));
+    step(LONG_MS);
+    const before = reality();
+    await provider.offers([place]);
+    const quota = await provider.quota([place]);
+    if (quota.kind === "ok") {
+      for (const { limit, used } of quota.quotas) {
+        expect(limit).toBeGreaterThanOrEqual(0);
+        expect(used ?? 0).toBeGreaterThanOrEqual(0);
+      }
+    }
+    const keys = await provider.hostKeys(made.id);
+    if (keys.kind === "ok") {
+      for (const key of keys.hostKeys) expect(key).toMatch(/^(ssh|ecdsa)-\S+ [A-Za-z0-9+/=]+/);
+    }
+    const findings = await provider.inspect([place]);
+    expect(findings.filter(({ outcome }) => outcome === "fail")).toEqual([]);
+    expect(reality()).toEqual(before);
+  });
+}
+
 /** Classes that recognise a repeated ask: no double by repeating, whatever was lost. */
 function repeatContract(open: () => Promise<ContractSubject>): void {
   test("create() repeated gives the same instance", async () => {
@@ -306,6 +349,7 @@ export function providerContract(
         for (const subject of opened.splice(0)) await subject.close();
       });
       commonContract(cls, open);
+      readContract(open);
       if (cls !== "tag-only") repeatContract(open);
       if (cls === "token") tokenContract(open);
       if (cls === "name") nameContract(open);
