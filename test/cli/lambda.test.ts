@@ -93,6 +93,7 @@ pools:
     const said = await navarch(["instances", "-s", address, "--state", state, "-o", "json"]);
     const rows = json(said.out) as { instance_id: string }[];
     expect(rows.map((row) => row.instance_id).sort()).toEqual(live.map(({ id }) => id).sort());
+    expect(standIn.violations).toEqual([]);
   } finally {
     plane.kill("SIGTERM");
     await plane.exited;

@@ -135,6 +135,7 @@ describe("navarch provider check", () => {
       const wrong = await navarch(words, { LAMBDA_API_KEY: "wrong-key" });
       expect(wrong.out).toContain("auth: ");
       expect(wrong.out + wrong.err).not.toContain("wrong-key");
+      expect(standIn.violations).toEqual([]);
     } finally {
       await standIn.stop();
       await cloud.close();

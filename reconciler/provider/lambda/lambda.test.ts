@@ -35,6 +35,8 @@ function openTest(more: Partial<LambdaOptions> = {}) {
   const close = async () => {
     await standIn.stop();
     await cloud.close();
+    // Neither the adapter nor the stand-in leaves Lambda's document.
+    expect(standIn.violations).toEqual([]);
   };
   opened.push({ close });
   const provider = openLambda({
@@ -217,6 +219,37 @@ describe("openLambda()", () => {
     standIn.next = Response.json({ data: [one] });
     const answer = await asked;
     expect(answer.kind === "ok" && answer.instances[0]).toMatchObject({ state, createdAtMs: 0 });
+  });
+
+  test("an instance that Lambda took back counts as terminated", async () => {
+    const { provider, standIn, step } = openTest();
+    const made = await create(provider);
+    step(60_000);
+    if (made.kind === "ok") standIn.preempted.add(made.instance.id);
+    const answer = await provider.list();
+    expect(answer.kind === "ok" && answer.instances[0]?.state).toBe("terminated");
+  });
+
+  test("calls at the account's rate are never answered with 429", async () => {
+    const { provider, standIn, cloud, step } = openTest({ requestMs: 1_000, launchMs: 12_000 });
+    let nowMs = 0;
+    standIn.limits = { requestMs: 1_000, launchMs: 12_000, monoMs: () => nowMs };
+    const wait = (ms: number) => {
+      nowMs += ms;
+      step(ms);
+    };
+    for (let round = 0; round < 3; round += 1) {
+      expect((await create(provider, { sshKeys: ["ops"] })).kind).toBe("ok");
+      wait(1_000);
+      const held = await create(provider, { sshKeys: ["ops"] });
+      expect(held).toMatchObject({ class: "rate_limit", retryAfterMs: 11_000 });
+      wait(11_000);
+    }
+    expect(cloud.reality().live).toHaveLength(3);
+    standIn.limits = { ...standIn.limits, launchMs: 60_000 };
+    const answer = await create(provider, { sshKeys: ["ops"] });
+    expect(answer).toMatchObject({ kind: "refused", class: "rate_limit" });
+    expect(cloud.reality().live).toHaveLength(3);
   });
 
   test("a wrong key is an error of the account, and the key is in no message", async () => {
