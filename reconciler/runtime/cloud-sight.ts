@@ -2,7 +2,7 @@
  * Observations of the clouds by this process: complete listings, unclaimed instances and
  * implausible listings. Memory only, because a new process observes for itself.
  */
-import type { PoolConfig } from "../../schema/config.ts";
+import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { Fleet, ProviderSight } from "../core/fleet.ts";
 import type { Sighting } from "../core/fold/listing.ts";
@@ -21,28 +21,45 @@ const UNAVAILABLE: Omit<ProviderSight, "unavailable"> = {
   prices: new Map(),
 };
 
+type CloudSightFrom = {
+  providers: ReadonlyMap<string, Provider>;
+  /** Providers that could not be opened, with the reason. */
+  unavailable: ReadonlyMap<string, string>;
+  config: Pick<Config, "pools">;
+};
+
 export class CloudSight {
   sightings = new Map<string, Map<InstanceId, Sighting>>();
   collapsed = new Map<string, number>();
   private readonly listed = new Set<string>();
   /** Monotonic instant of the first failure since the last listing, by provider. */
   private readonly failing = new Map<string, number>();
-  private readonly providers: ReadonlyMap<string, Provider>;
-  private readonly unavailable: ReadonlyMap<string, string>;
+  private from: CloudSightFrom;
   /** Instance types that pools may buy, by provider. */
-  private readonly instanceTypes = new Map<string, Set<string>>();
+  private instanceTypes: ReadonlyMap<string, Set<string>>;
 
-  constructor(
-    providers: ReadonlyMap<string, Provider>,
-    unavailable: ReadonlyMap<string, string>,
-    pools: readonly PoolConfig[],
-  ) {
-    this.providers = providers;
-    this.unavailable = unavailable;
-    for (const { name, instanceType } of pools.flatMap((pool) => pool.providers)) {
-      const types = this.instanceTypes.get(name) ?? new Set();
-      this.instanceTypes.set(name, types.add(instanceType));
+  constructor(from: CloudSightFrom) {
+    this.from = from;
+    this.instanceTypes = typesOf(from.config.pools);
+  }
+
+  private get providers(): ReadonlyMap<string, Provider> {
+    return this.from.providers;
+  }
+
+  /** What exists at a provider that was opened again is unknown until it is listed. */
+  adopt(next: CloudSightFrom): void {
+    const names = new Set([...this.providers.keys(), ...this.listed, ...this.failing.keys()]);
+    for (const name of names) {
+      if (next.providers.get(name) === this.providers.get(name)) continue;
+      this.listed.delete(name);
+      this.failing.delete(name);
+      if (next.providers.has(name)) continue;
+      this.sightings.delete(name);
+      this.collapsed.delete(name);
     }
+    this.from = next;
+    this.instanceTypes = typesOf(next.config.pools);
   }
 
   /** A complete listing was folded. */
@@ -109,7 +126,7 @@ export class CloudSight {
         prices: this.pricesOf(provider),
       });
     }
-    for (const [name, why] of this.unavailable) {
+    for (const [name, why] of this.from.unavailable) {
       out.set(name, { ...UNAVAILABLE, unavailable: why });
     }
     return out;
@@ -130,4 +147,12 @@ export class CloudSight {
     for (const name of this.providers.keys()) if (!this.isKnown(name)) busy.add(name);
     return busy;
   }
+}
+
+function typesOf(pools: readonly PoolConfig[]): Map<string, Set<string>> {
+  const types = new Map<string, Set<string>>();
+  for (const { name, instanceType } of pools.flatMap((pool) => pool.providers)) {
+    types.set(name, (types.get(name) ?? new Set()).add(instanceType));
+  }
+  return types;
 }

@@ -31,7 +31,7 @@ const SETTLED_MAX = 1_000;
 type LedgerFrom = {
   store: Store;
   clock: Clock;
-  config: Config;
+  config(): Config;
   fleetId: string;
   committed: (change: Change) => void;
   informer: Pick<ClusterInformer, "told" | "doubt">;
@@ -88,7 +88,7 @@ export class Ledger {
     const change = work.finish();
     if (change === null) return;
     stampEpoch(change, this.from.store.epoch ?? 0);
-    change.deliveries = deliveriesOf(change.events, this.from.config.server.notifier);
+    change.deliveries = deliveriesOf(change.events, this.from.config().server.notifier);
     mirrorChange(this.mirror, change);
     this.staged = this.staged === null ? change : mergeChanges(this.staged, change);
   }
@@ -140,7 +140,7 @@ export class Ledger {
         ...(operation.payload.kind === "create" ? { askedAt: now, lookups: 0 } : {}),
       })),
     });
-    for (const { name, scaling } of this.from.config.pools) {
+    for (const { name, scaling } of this.from.config().pools) {
       if (mirror.pools.has(name)) continue;
       mirror.pools.set(name, newPoolState(name, scaling.minNodes, now));
     }
@@ -151,7 +151,7 @@ export class Ledger {
     this.commands = snapshot.openCommands;
     // A standby shows the recovered rows, and the leader writes them.
     if (this.from.store.epoch !== null && !isEmptyChange(change)) {
-      change.deliveries = deliveriesOf(change.events, this.from.config.server.notifier);
+      change.deliveries = deliveriesOf(change.events, this.from.config().server.notifier);
       this.staged = change;
     }
     // The cluster's last state may have been folded and not written.

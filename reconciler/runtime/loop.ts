@@ -28,16 +28,16 @@ import { foldEverything } from "../core/fold/everything.ts";
 import type { FoldInput, FoldResult, Judged } from "../core/fold/everything.ts";
 import { Ledger } from "./ledger.ts";
 import { boundsFor } from "./inbox.ts";
-import { Pace, troubleRestMs, untilNext } from "./pace.ts";
+import { Pace, Rest, troubleRestMs, untilNext } from "./pace.ts";
 import { Planner } from "./planner.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
-import type { Provider } from "../core/provider.ts";
 import type { Activation } from "./recorder.ts";
 import { mayCall } from "../core/safety/blind.ts";
 import { stepImpaired } from "../core/safety/impaired.ts";
 import { stepSafety } from "../core/safety/step.ts";
 import { desiredStateOf } from "../core/desired-state.ts";
 import { Observer } from "./sight.ts";
+import type { Settings } from "./settings.ts";
 import type { Change, Store, StoredEntry } from "../core/store.ts";
 import { CloudWatch } from "./watch-cloud.ts";
 
@@ -45,9 +45,6 @@ export type LoopPorts = {
   store: Store;
   clock: Clock;
   log: Log;
-  providers: ReadonlyMap<string, Provider>;
-  /** Providers that could not be opened, with the reason. */
-  unavailable: ReadonlyMap<string, string>;
   targets: Targets;
   /** Dry run: observe, fold and decide without effects. */
   dryRun: boolean;
@@ -75,8 +72,7 @@ const TROUBLE_REPORTED = 2;
 export class Reconciler {
   readonly presence: Presence;
   private readonly ports: LoopPorts;
-  private readonly config: Config;
-  private readonly policy: CompiledPolicy;
+  private settings: Settings;
   private readonly ledger: Ledger;
   private readonly cloud: CloudSight;
   private readonly runner: Runner;
@@ -88,7 +84,7 @@ export class Reconciler {
   /** Consecutive failed activations, and the last error. */
   private trouble = { count: 0, message: "" };
   private adopted = false;
-  private wake: (() => void) | null = null;
+  private readonly rest: Rest;
   /** Something arrived since the last activation began. */
   isWoken = false;
   private running: Promise<void> | null = null;
@@ -96,32 +92,28 @@ export class Reconciler {
   private trimmedMono = 0;
   private readonly informer: ClusterInformer;
 
-  private constructor(ports: LoopPorts, config: Config, policy: CompiledPolicy, fleetId: string) {
-    const { store, clock, providers, unavailable, committed, targets } = ports;
+  private constructor(ports: LoopPorts, settings: Settings, fleetId: string) {
+    const { store, clock, committed, targets } = ports;
     this.ports = ports;
-    this.config = config;
-    this.policy = policy;
+    this.settings = settings;
+    this.rest = new Rest(clock);
+    const config = (): Config => this.settings.config;
     this.presence = new Presence(clock.monoMs(), clock.wallMs());
     this.informer = new ClusterInformer(targets.scheduler.cluster, ports.log);
     const { informer } = this;
     this.ledger = new Ledger({ store, clock, config, fleetId, committed, informer });
     const acts = !ports.dryRun;
     this.planner = new Planner({ ledger: this.ledger, config, log: ports.log, acts });
-    this.cloud = new CloudSight(providers, unavailable, config.pools);
+    this.cloud = new CloudSight(settings);
     const { presence, cloud } = this;
     this.observer = new Observer({ config, presence, cloud, informer, targets });
     this.runner = new Runner(targets, clock, () => this.wakeUp(), ports.permit);
-    this.watch = new CloudWatch(providers.values(), clock, () => this.wakeUp());
+    this.watch = new CloudWatch(settings.providers.values(), clock, () => this.wakeUp());
   }
 
   /** Loads the durable fleet; every open operation counts as possibly sent. */
-  static async open(
-    ports: LoopPorts,
-    config: Config,
-    policy: CompiledPolicy,
-    fleetId: string,
-  ): Promise<Reconciler> {
-    const reconciler = new Reconciler(ports, config, policy, fleetId);
+  static async open(ports: LoopPorts, settings: Settings, fleetId: string): Promise<Reconciler> {
+    const reconciler = new Reconciler(ports, settings, fleetId);
     await reconciler.ledger.refresh();
     return reconciler;
   }
@@ -140,10 +132,10 @@ export class Reconciler {
     return this.sight;
   }
   activeConfig(): Config {
-    return this.config;
+    return this.settings.config;
   }
   activePolicy(): CompiledPolicy {
-    return this.policy;
+    return this.settings.policy;
   }
   nodeOfInstance(key: string): NodeId | null {
     return this.ledger.nodeOfInstance(key);
@@ -192,18 +184,31 @@ export class Reconciler {
   }
 
   /** A change made by a route (pool size, demand): one transaction, then a new plan. */
-  async change(edit: (work: UnitOfWork) => void): Promise<void> {
+  async change(edit: (work: UnitOfWork) => void, then = (): void => undefined): Promise<void> {
     await this.ledger.alone(async () => {
       await this.ledger.refresh();
       const work = this.ledger.work();
       edit(work);
       await this.ledger.commit(work);
+      then();
     });
     this.wakeUp();
   }
+  /** Replaces the settings between two activations, once `edit` is durable. */
+  adopt(next: Settings, edit: (work: UnitOfWork) => void, then: () => void): Promise<void> {
+    return this.change(edit, () => {
+      then();
+      const mono = this.ports.clock.monoMs();
+      this.presence.adopt(this.activeConfig().server, next.config.server, mono);
+      this.settings = next;
+      this.cloud.adopt(next);
+      this.watch.adopt(next.providers.values());
+      this.planner.forget();
+    });
+  }
   wakeUp(): void {
     this.isWoken = true;
-    this.wake?.();
+    this.rest.end();
   }
   /** One activation. Tests and the simulator call it; `start` repeats it. */
   activate(): Promise<void> {
@@ -223,12 +228,11 @@ export class Reconciler {
 
   private async activateAlone(): Promise<void> {
     this.isWoken = false;
-    const { clock, store } = this.ports;
-    const now = clock.wallMs();
-    const mono = clock.monoMs();
-    this.presence.pulse(mono, now, this.config.server.heartbeatTimeoutMs);
+    const { clock, store, dryRun } = this.ports;
+    const acts = !dryRun;
+    const [now, mono] = [clock.wallMs(), clock.monoMs()];
+    this.presence.pulse(mono, now, this.activeConfig().server.heartbeatTimeoutMs);
     await this.ledger.refresh();
-    const acts = !this.ports.dryRun;
     const folded = this.foldFacts(now, mono);
     let sight: Sight;
     try {
@@ -243,7 +247,8 @@ export class Reconciler {
       this.noteFolded(folded);
     }
     // Matches objects first, then makes the calls that need them.
-    const desired = () => desiredStateOf(this.fleet(), this.config, sight, this.planner.plan.waits);
+    const { waits } = this.planner.plan;
+    const desired = () => desiredStateOf(this.fleet(), this.activeConfig(), sight, waits);
     if (acts) this.informer.tend(desired, this.ports.permit);
     const may = (one: Operation): boolean => mayCall(one, this.fleet(), sight);
     if (acts) this.runner.start(this.fleet().operations.values(), now, may);
@@ -257,18 +262,19 @@ export class Reconciler {
   private guard(now: number): void {
     const work = this.ledger.work();
     const fleet = this.fleet();
-    work.take(stepSafety(fleet, this.config, this.policy, now));
-    work.take(stepImpaired(fleet, this.config, this.cloud.sight(), now));
+    work.take(stepSafety(fleet, this.activeConfig(), this.activePolicy(), now));
+    work.take(stepImpaired(fleet, this.activeConfig(), this.cloud.sight(), now));
     this.ledger.stage(work);
   }
 
   private see(now: number, mono: number): Sight {
-    const isSizing = this.scaler.isDue(this.config, mono);
+    const isSizing = this.scaler.isDue(this.activeConfig(), mono);
     return this.observer.look(this.fleet(), { now, mono, isSizing });
   }
 
   private foldFacts(now: number, mono: number): FoldResult {
-    const { presence, cloud, ledger, config } = this;
+    const { presence, cloud, ledger } = this;
+    const config = this.activeConfig();
     const work = ledger.work();
     const timeoutMs = config.server.heartbeatTimeoutMs;
     const input: FoldInput = {
@@ -277,7 +283,7 @@ export class Reconciler {
       now,
       answers: this.runner.take(),
       listings: this.watch.take(),
-      entries: ledger.takeEntries(boundsFor(this.policy.rules.length)),
+      entries: ledger.takeEntries(boundsFor(this.activePolicy().rules.length)),
       commands: ledger.takeCommands(),
       sightings: cloud.sightings,
       collapsed: cloud.collapsed,
@@ -286,7 +292,7 @@ export class Reconciler {
       blind: presence.doubtful() !== null,
       cluster: this.informer.news(config.kubernetes, this.fleet().fleetId),
     };
-    const folded = foldEverything(input, this.policy, work);
+    const folded = foldEverything(input, this.activePolicy(), work);
     cloud.sightings = folded.sightings;
     cloud.collapsed = folded.collapsed;
     for (const provider of folded.listed) cloud.note(provider);
@@ -314,10 +320,10 @@ export class Reconciler {
 
   /** Autoscalers change the wanted size, which the plan then uses. */
   private scale(sight: Sight, mono: number): void {
-    const { config, presence, ledger } = this;
-    const work = ledger.work();
-    this.scaler.evaluate({ fleet: this.fleet(), config, sight, presence, mono }, work);
-    ledger.stage(work);
+    const work = this.ledger.work();
+    const { presence, settings } = this;
+    this.scaler.evaluate({ ...settings, fleet: this.fleet(), sight, presence, mono }, work);
+    this.ledger.stage(work);
   }
 
   start(): void {
@@ -326,7 +332,8 @@ export class Reconciler {
     const { clock } = this.ports;
     const beat = (): void => {
       if (this.stopping) return;
-      this.presence.pulse(clock.monoMs(), clock.wallMs(), this.config.server.heartbeatTimeoutMs);
+      const { heartbeatTimeoutMs } = this.activeConfig().server;
+      this.presence.pulse(clock.monoMs(), clock.wallMs(), heartbeatTimeoutMs);
       clock.after(PULSE_MS / 2, beat);
     };
     beat();
@@ -362,10 +369,10 @@ export class Reconciler {
       const ok = await this.tryActivate();
       this.ports.turned(ok);
       if (!ok) continue;
-      await this.sleep(pace.restMs(begun, clock.monoMs(), this.ports.cpuMs() - used), false);
+      await this.rest.sleep(pace.restMs(begun, clock.monoMs(), this.ports.cpuMs() - used), false);
       const continues = this.planner.plan.actions.length > 0 && !this.ports.dryRun;
       const pause = continues ? 0 : this.pauseMs();
-      if (!this.isWoken && pause > 0) await this.sleep(pause, true);
+      if (!this.isWoken && pause > 0) await this.rest.sleep(pause, true);
     }
   }
 
@@ -380,16 +387,9 @@ export class Reconciler {
       this.ports.log("error", "activation failed", { error: stack ?? message });
       this.trouble = { count: this.trouble.count + 1, message };
       this.ledger.doubt();
-      await this.sleep(troubleRestMs(this.trouble.count), false);
+      await this.rest.sleep(troubleRestMs(this.trouble.count), false);
       return false;
     }
-  }
-
-  private sleep(ms: number, wakeable: boolean): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.ports.clock.after(ms, resolve);
-      this.wake = wakeable ? () => (cancel(), resolve()) : null;
-    });
   }
 
   /** Milliseconds until the next activation is due. */

@@ -1,9 +1,10 @@
 /**
  * Pauses of the loop. In the long run activations take at most a quarter of a core, so that a large
  * fleet gets fewer activations rather than slower replies. Unused time is saved, so that the few
- * activations after a fault run at once. No effects.
+ * activations after a fault run at once.
  */
 import type { Plan } from "../../schema/plan.ts";
+import type { Clock } from "../core/clock.ts";
 
 /** Share of one core, in the long run. */
 const SHARE = 1 / 4;
@@ -44,5 +45,23 @@ export class Pace {
     const savedMs = Math.min(SAVED_MAX_MS, this.savedMs + earnedMs) - usedMs;
     this.savedMs = Math.max(savedMs, -REST_MAX_MS * SHARE);
     return Math.max(0, -this.savedMs / SHARE);
+  }
+}
+
+/** One pause at a time, which `end` cuts short if it is wakeable. */
+export class Rest {
+  readonly #clock: Pick<Clock, "after">;
+  /** Ends the current pause. */
+  end: () => void = () => undefined;
+
+  constructor(clock: Pick<Clock, "after">) {
+    this.#clock = clock;
+  }
+
+  sleep(ms: number, wakeable: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(ms, resolve);
+      this.end = wakeable ? () => (cancel(), resolve()) : () => undefined;
+    });
   }
 }

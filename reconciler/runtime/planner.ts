@@ -12,7 +12,7 @@ import { WaitLog } from "./wait-log.ts";
 
 type PlannerOptions = {
   ledger: Ledger;
-  config: Config;
+  config(): Config;
   log: Log;
   /** `false`: the plan is only shown. */
   acts: boolean;
@@ -21,7 +21,7 @@ type PlannerOptions = {
 export class Planner {
   /** The last plan: the actions of all rounds, and the waits after them. */
   plan: Plan = { actions: [], waits: [] };
-  readonly recorder = new Recorder();
+  recorder = new Recorder();
   private broken: Broken = new Map();
   private readonly options: PlannerOptions;
   private readonly waits: WaitLog;
@@ -36,8 +36,14 @@ export class Planner {
     return [...this.broken.values()];
   }
 
+  /** Activations before a reload cannot be replayed with the new configuration. */
+  forget(): void {
+    this.recorder = new Recorder();
+  }
+
   decide(sight: Sight): void {
-    const { ledger, config, acts } = this.options;
+    const { ledger, acts } = this.options;
+    const config = this.options.config();
     const done = this.recorder.begin(ledger.fleet(), sight, acts);
     try {
       const rounds = decideActivation(ledger, config, sight, acts);
@@ -63,7 +69,8 @@ export class Planner {
 
   /** A standby's plan, which is only shown. */
   look(sight: Sight): void {
-    const { ledger, config } = this.options;
+    const { ledger } = this.options;
+    const config = this.options.config();
     const fleet = ledger.fleet();
     this.plan = soundPart(fleet, config, sight, decide(fleet, config, sight)).plan;
   }

@@ -3,6 +3,7 @@
  * it, because silence counts only while this process runs without a pause (law 9). Instants are
  * monotonic milliseconds of this process.
  */
+import type { ServerConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { Sample } from "../../schema/report.ts";
@@ -21,6 +22,8 @@ type Heard = {
   /** The sample as last returned, while a reader holds it. */
   view: WeakRef<Sample> | null;
 };
+
+type Heartbeat = Pick<ServerConfig, "heartbeatTimeoutMs" | "heartbeatIntervalMs">;
 
 export class Presence {
   private readonly heard = new Map<NodeId, Heard>();
@@ -75,6 +78,12 @@ export class Presence {
     if (this.doubt !== null && mono >= this.doubt.untilMono) this.doubt = null;
     this.lastPulseMono = mono;
     this.lastPulseWall = wall;
+  }
+
+  /** Agents learn a shorter interval with their next report, so silence counts from then. */
+  adopt(before: Heartbeat, next: Heartbeat, mono: number): void {
+    if (next.heartbeatTimeoutMs >= before.heartbeatTimeoutMs) return;
+    this.attentiveSince = mono + before.heartbeatIntervalMs;
   }
 
   /** Why observations are unreliable, or `null`. */

@@ -11,7 +11,7 @@ import type { ClusterInformer } from "./cluster-informer.ts";
 import type { Presence } from "./presence.ts";
 
 type ObserverPorts = {
-  config: Config;
+  config(): Config;
   presence: Presence;
   cloud: CloudSight;
   informer: Pick<ClusterInformer, "ambiguous">;
@@ -28,7 +28,8 @@ export class Observer {
 
   /** `isSizing`: autoscalers are evaluated before the plan is made. */
   look(fleet: Fleet, at: { now: number; mono: number; isSizing: boolean }): Sight {
-    const { config, presence, cloud, informer, targets } = this.#ports;
+    const { presence, cloud, informer, targets } = this.#ports;
+    const config = this.#ports.config();
     const { now, mono, isSizing } = at;
     const { keyProblem } = targets;
     const { cluster } = targets.scheduler;
@@ -56,7 +57,7 @@ export class Observer {
     if (cluster !== null && isMatched && !cluster.knows(node)) {
       return { kind: "dark", message: "its Node was only just matched" };
     }
-    const { sampleIntervalMs } = config.server;
+    const { sampleIntervalMs } = config().server;
     return targets.scheduler.left(node) ?? leftBySample(presence, node, mono, sampleIntervalMs);
   }
 
@@ -66,7 +67,7 @@ export class Observer {
     const dark = darkness(fleet.nodes.values());
     const own = presence.doubtful();
     const reasons = [...(dark === null ? [] : [dark]), ...cloud.doubts(mono)];
-    const blind = this.#blindness.look(reasons, mono, config.server.heartbeatIntervalMs);
+    const blind = this.#blindness.look(reasons, mono, config().server.heartbeatIntervalMs);
     return [...(own === null ? [] : [own]), ...blind];
   }
 }

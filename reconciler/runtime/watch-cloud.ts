@@ -17,21 +17,29 @@ const OWN: readonly string[] = ["fake", "machine"];
 
 const LIST_MS = 60_000;
 
+function watch(provider: Provider): Watched {
+  return { provider, inFlight: false, nextMono: 0, failures: 0 };
+}
+
 export class CloudWatch {
-  private readonly watched: Watched[];
+  private watched: Watched[];
   private readonly clock: Clock;
   private readonly wakeUp: () => void;
   private done: Listing[] = [];
 
   constructor(providers: Iterable<Provider>, clock: Clock, wakeUp: () => void) {
-    this.watched = [...providers].map((provider) => ({
-      provider,
-      inFlight: false,
-      nextMono: 0,
-      failures: 0,
-    }));
+    this.watched = [...providers].map(watch);
     this.clock = clock;
     this.wakeUp = wakeUp;
+  }
+
+  /** Listings of providers that were closed or opened again do not count. */
+  adopt(providers: Iterable<Provider>): void {
+    const known = new Map(this.watched.map((one) => [one.provider, one]));
+    this.watched = [...providers].map((provider) => known.get(provider) ?? watch(provider));
+    const kept = this.watched.filter(({ provider }) => known.has(provider));
+    const names = new Set(kept.map(({ provider }) => provider.name));
+    this.done = this.done.filter(({ provider }) => names.has(provider));
   }
 
   /** Starts the listings that are due. `busy` names providers with a change in flight. */
@@ -94,6 +102,7 @@ export class CloudWatch {
         message: error instanceof Error ? error.message : String(error),
       };
     }
+    if (!this.watched.includes(one)) return;
     one.inFlight = false;
     one.failures = answer.kind === "ok" ? 0 : one.failures + 1;
     one.nextMono = this.clock.monoMs() + this.pauseMs(one, busy.has(one.provider.name));

@@ -2,8 +2,6 @@
  * Composes a control plane: the loop, and the ingest of reports. Production, the scenario runner,
  * the swarm and the crash worlds all compose here and differ only in their ports.
  */
-import type { CompiledPolicy } from "../../health/policy/compile.ts";
-import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Provider } from "../core/provider.ts";
 import type { Scheduler } from "../core/scheduler.ts";
@@ -12,46 +10,60 @@ import { wordFor } from "../core/upgrade/word.ts";
 import type { Targets } from "../runtime/act/execute.ts";
 import { Ingest, type IngestTarget } from "../runtime/ingest.ts";
 import { type LoopPorts, Reconciler } from "../runtime/loop.ts";
+import type { Settings } from "../runtime/settings.ts";
+import type { UnitOfWork } from "../core/unit-of-work.ts";
 
 export type PlanePorts = Omit<LoopPorts, "targets"> &
+  Settings &
   Pick<Targets, "credential" | "bootstrap" | "keyProblem"> &
   Pick<IngestTarget, "signer"> & {
     scheduler: Scheduler;
-    config: Config;
-    policy: CompiledPolicy;
     fleetId: string;
     /** How far the agents' streams are durable; empty if no reports are taken. */
     cursors: readonly Cursor[];
   };
 
-export type ControlPlane = { reconciler: Reconciler; ingest: Ingest };
+export type ControlPlane = {
+  reconciler: Reconciler;
+  ingest: Ingest;
+  /** Runs with other settings from the next activation on, once `edit` is durable. */
+  adopt(next: Settings, edit: (work: UnitOfWork) => void): Promise<void>;
+};
 
 /** Reads the store; nothing acts before the loop is started or an activation is run. */
 export async function compose(ports: PlanePorts): Promise<ControlPlane> {
-  const { providers, scheduler, credential, bootstrap, keyProblem } = ports;
-  const provider = (name: string): Provider | null => providers.get(name) ?? null;
+  const { scheduler, credential, bootstrap, keyProblem } = ports;
+  let active: Settings = settingsOf(ports);
+  const provider = (name: string): Provider | null => active.providers.get(name) ?? null;
   const targets: Targets = { provider, scheduler, credential, bootstrap, keyProblem };
   const loop: LoopPorts = { ...ports, targets };
-  const reconciler = await Reconciler.open(loop, ports.config, ports.policy, ports.fleetId);
+  const reconciler = await Reconciler.open(loop, active, ports.fleetId);
   const target = targetOf(reconciler, ports);
-  return { reconciler, ingest: new Ingest(ports.store, ports.clock, target, ports.cursors) };
+  const ingest = new Ingest(ports.store, ports.clock, target, ports.cursors);
+  const adopt: ControlPlane["adopt"] = (next, edit) =>
+    reconciler.adopt(next, edit, () => (active = next));
+  return { reconciler, ingest, adopt };
+}
+
+function settingsOf({ config, policy, providers, unavailable }: Settings): Settings {
+  return { config, policy, providers, unavailable };
 }
 
 /** The fleet as reports need it, always the loop's current state. */
 function targetOf(reconciler: Reconciler, { signer, turn }: PlanePorts): IngestTarget {
-  const config = reconciler.activeConfig();
+  const config = () => reconciler.activeConfig();
   return {
     presence: reconciler.presence,
     node: (id: NodeId) => reconciler.fleet().nodes.get(id) ?? null,
     count: () => reconciler.fleet().nodes.size,
     nodeOfProviderId: (id) =>
-      config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
+      config().providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
     nodeOfObject: (name) => reconciler.nodeOfObject(name),
     nodeLike: (id) => reconciler.nodeLike(id),
     takeEntries: (entries) => reconciler.takeEntries(entries),
     upgrade: (id) => wordFor(reconciler.fleet(), id),
     signer,
     turn,
-    config: () => config,
+    config,
   };
 }
