@@ -41,7 +41,7 @@ export function isWildcard(host: string): boolean {
   return host === "" || /^0\.0\.0\.0$/.test(host) || /^[0:]+$/.test(host);
 }
 
-/** Returns an absolute URL or `host:port` as a URL without a trailing slash. */
+/** An absolute URL without a trailing slash, or `host:port` as it is. */
 export function parseExternal(text: string): Answer<string> {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text)?.[1]?.toLowerCase() ?? null;
   if (scheme !== null && scheme !== "http" && scheme !== "https") {
@@ -53,7 +53,7 @@ export function parseExternal(text: string): Answer<string> {
       const hint = "write for example navarch.example.net:50051";
       return bad(`${JSON.stringify(text)} is not a URL or host:port`, hint);
     }
-    return { ok: true, value: `http://${text}` };
+    return { ok: true, value: text };
   }
   return parseHttpUrl(text);
 }

@@ -179,6 +179,15 @@ providers: {fake: {type: fake, gpu_count: 8}}
     expect(formatConfig(list.config)).toBe(formatConfig(map.config));
     expect(list.config.server.externalAddress).toBe("http://nav.example.net:50051");
   });
+
+  test.each([
+    ["nav.example:1", "", "http://nav.example:1"],
+    ["nav.example:1", "tls: { own_ca: true },", "https://nav.example:1"],
+    ["http://proxy.example:1", "tls: { own_ca: true },", "http://proxy.example:1"],
+  ])("an external address %s with %p is dialled as the server serves", (address, tls, expected) => {
+    const found = config(`server: { ${tls} external_address: "${address}" }\n${pool("")}`);
+    expect(found.server.externalAddress).toBe(expected);
+  });
 });
 
 describe("readConfig() messages", () => {

@@ -40,14 +40,22 @@ export function readServer(
   const heartbeatTimeoutMs = config.heartbeatTimeoutMs ?? HEARTBEATS_MISSED * beat;
   if (known) checkHeartbeat(server, beat, heartbeatTimeoutMs);
   server.finish();
+  const isTls = tls.ownCa || (tls.certFile !== null && tls.keyFile !== null);
   return {
     ...listen,
     ...config,
+    externalAddress: withScheme(config.externalAddress, isTls),
     heartbeatTimeoutMs,
     notifier: notifierOf(notifier),
-    tls: tls.ownCa || (tls.certFile !== null && tls.keyFile !== null) ? tls : null,
+    tls: isTls ? tls : null,
     ...fillTable(MANAGER, readMapping(manager, MANAGER)),
   };
+}
+
+/** `host:port` is dialled as the control plane serves it. */
+function withScheme(address: string | null, isTls: boolean): string | null {
+  if (address === null || /^https?:/i.test(address)) return address;
+  return `${isTls ? "https" : "http"}://${address}`;
 }
 
 function readListen(server: Section, options: ServerOptions): { host: string; port: number } {

@@ -74,6 +74,9 @@ test("a command, a flag and a file that do not exist are noticed", () => {
 
 const RUN = process.env["CI"] === "true" || process.env["NAVARCH_DOCS"] === "1";
 
+/** Followed on throw-away machines (test/real/machine/first-pool.test.ts). */
+const ON_MACHINES = "docs/first-real-pool.md";
+
 /** Its first block starts a cluster. */
 const KUBERNETES = "docs/kubernetes.md";
 const missing = RUN ? await whyNoCluster() : null;
@@ -89,7 +92,8 @@ describe.skipIf(!RUN)("in a clean folder", () => {
   }, 120_000);
   afterAll(() => rmSync(repository, { recursive: true, force: true }));
 
-  const isRun = (path: string) => blocksAt(path).some(({ notRun }) => notRun === null);
+  const isRun = (path: string) =>
+    path !== ON_MACHINES && blocksAt(path).some(({ notRun }) => notRun === null);
   const toRun = withBlocks.filter((path) => isRun(path) && !(path === KUBERNETES && noCluster));
   test.each(toRun)("every block of %s runs, from the first to the last", async (path) => {
     const { code, output } = await runPage(repository, path);
