@@ -15,6 +15,7 @@ import { controlPlane } from "./command/control-plane.ts";
 import { cordon, uncordon } from "./command/cordon.ts";
 import { doctor } from "./command/doctor.ts";
 import { doctorKubernetes } from "./command/doctor-kubernetes.ts";
+import { doctorProviders } from "./command/doctor-providers.ts";
 import { doctorStore } from "./command/doctor-store.ts";
 import { drain } from "./command/drain.ts";
 import { events } from "./command/events.ts";
@@ -84,6 +85,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     restore,
     doctor,
     doctorKubernetes,
+    doctorProviders,
     doctorStore,
     providerCheck,
     supportDump,

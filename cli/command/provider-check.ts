@@ -7,8 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command, Context } from "../command.ts";
 import type { Diagnosis } from "../diagnosis-row.ts";
-import { EXIT, failure, type Failure, unknownName, usage } from "../failure.ts";
+import { EXIT, failure, type Failure, usage } from "../failure.ts";
 import { switchFlag, textFlag, textsFlag } from "../flag.ts";
+import { openConfigured } from "../open-configured.ts";
 import { confirmCost } from "../order.ts";
 import { show } from "../show.ts";
 import { plain } from "../table.ts";
@@ -47,55 +48,18 @@ export const providerCheck: Command = {
     if (files.length === 0) return usage("name the configuration: --config FILE");
     const folder = mkdtempSync(join(tmpdir(), "navarch-check-"));
     try {
-      const opened = await openOne(context, files, words[0] ?? "", folder);
+      const [name = ""] = words;
+      const opened = await openConfigured(context, files, name, folder);
       if ("exit" in opened) return opened;
-      return await tryOne(context, opened);
+      const provider = opened.providers.get(name);
+      if (provider !== undefined) return await tryOne(context, provider);
+      const why = opened.unavailable.get(name) ?? "it cannot be opened";
+      return failure(EXIT.failed, "unavailable", `provider ${name}: ${why}`);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
   },
 };
-
-async function openOne(
-  context: Context,
-  files: readonly string[],
-  name: string,
-  folder: string,
-): Promise<Provider | Failure> {
-  const { world } = context;
-  const { openConfig } = await import("../../reconciler/config/open.ts");
-  const { openProviders } = await import("../../reconciler/provider/open.ts");
-  const { REAL_CLOCK } = await import("../../reconciler/kubernetes/connect.ts");
-  const { CHECK_FLEET } = await import("../../reconciler/provider/check.ts");
-  const { config, problems } = await openConfig(files);
-  if (config === null) {
-    const first = problems.find(({ severity }) => severity === "error");
-    const more = "see `navarch config validate`";
-    return usage(`${first?.path ?? files[0]}: ${first?.message ?? "cannot be read"}; ${more}`);
-  }
-  const found = config.providers.find((one) => one.name === name);
-  if (found === undefined) {
-    return unknownName("provider", name, config.providers.map((one) => one.name));
-  }
-  const { providers, unavailable } = await openProviders([found], {
-    folder: () => folder,
-    fleetId: CHECK_FLEET,
-    clock: REAL_CLOCK,
-    // Only the fake cloud uses random numbers.
-    random: () => 0.5,
-    serverUrl: () => "",
-    agentTls: () => null,
-    agentKey: null,
-    agentCommand: null,
-    env: world.env,
-    problem: (message) => world.err(`${plain(message)}\n`),
-    count: () => undefined,
-  });
-  const provider = providers.get(found.name);
-  if (provider !== undefined) return provider;
-  const why = unavailable.get(found.name) ?? "it cannot be opened";
-  return failure(EXIT.failed, "unavailable", `provider ${name}: ${why}`);
-}
 
 async function tryOne(context: Context, provider: Provider): Promise<number | Failure> {
   const { world } = context;

@@ -19,7 +19,11 @@ function fail(kind, message) {
   process.exit(0);
 }
 
-function create({ name, tags, region, zone, instance_type }) {
+// What this cloud sells, and its price.
+const PRICES = { "h100-8x": 0 };
+
+function create({ name, tags, region, zone, instance_type, market }) {
+  if (market && market !== "on-demand") fail("bad_request", `${market} is not sold here`);
   const instance = {
     id: name,
     name,
@@ -63,8 +67,37 @@ function list() {
   reply({ instances: files.map((file) => load(file.slice(0, -5))) });
 }
 
+// The last three are optional: `navarch doctor providers` and offer strategies use them.
+function offers(places) {
+  // CLOUD: price and stock of each place, in this order; null = not known.
+  const answers = places.map(({ instance_type, market }) => ({
+    price_per_hour: PRICES[instance_type] ?? null,
+    available: instance_type in PRICES && market === "on-demand",
+  }));
+  reply({ offers: answers });
+}
+
+function quota() {
+  // CLOUD: the limits of the account.
+  reply({ quotas: [{ name: "instances", region: null, limit: 1000, used: null }] });
+}
+
+function inspect(places) {
+  // CLOUD: are the credentials valid and may they buy? A dry run where the cloud has one.
+  const findings = [{ check: "credentials", outcome: "ok", message: `${folder} is writable` }];
+  for (const { instance_type } of places) {
+    const known = instance_type in PRICES;
+    const message = known ? `${instance_type} is sold` : `${instance_type} is not sold here`;
+    findings.push({ check: "instance type", outcome: known ? "ok" : "fail", message });
+  }
+  reply({ findings });
+}
+
 if (asked.version !== 1) fail("bad_request", `version ${asked.version} is not supported`);
 if (asked.operation === "create") create(asked.request);
 else if (asked.operation === "terminate") terminate(asked.instance);
 else if (asked.operation === "list") list();
+else if (asked.operation === "offers") offers(asked.places);
+else if (asked.operation === "quota") quota();
+else if (asked.operation === "inspect") inspect(asked.places);
 else fail("unsupported", `${asked.operation} is not supported`);

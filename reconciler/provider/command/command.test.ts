@@ -122,6 +122,8 @@ describe("openCommandProvider()", () => {
         region: "r1",
         zone: null,
         instance_type: "h100x8",
+        market: "on-demand",
+        reservation: null,
         tags: contractRequest("n1").tags,
         ssh_keys: [],
       },
@@ -220,6 +222,74 @@ describe("openCommandProvider()", () => {
     expect(provider.pricePerHour("h100x8")).toBeNull();
     await provider.list();
     expect(provider.pricePerHour("h100x8")).toBe(31.2);
+  });
+
+  const PLACE = {
+    region: "r1",
+    zone: null,
+    instanceType: "h100x8",
+    market: "spot",
+    reservation: null,
+  } as const;
+
+  test("asks for offers, quota, findings and host keys, with places in the reply's words", async () => {
+    const seen = fresh("seen");
+    const told = { version: 1, offers: [{ price_per_hour: 12.5, available: true }, {}] };
+    const program = script(`cat >${seen}\ncat <<'END'\n${JSON.stringify(told)}\nEND`);
+    const other = { ...PLACE, region: "r2" };
+    expect(await openTest([program]).offers([PLACE, other])).toEqual({
+      kind: "ok",
+      offers: [
+        { ...PLACE, pricePerHour: 12.5, available: true },
+        { ...other, pricePerHour: null, available: null },
+      ],
+    });
+    expect(await Bun.file(seen).json()).toMatchObject({
+      operation: "offers",
+      places: [{ region: "r1", zone: null, instance_type: "h100x8", market: "spot" }, {}],
+    });
+    const quotas = [{ name: "gpus", region: "r1", limit: 16, used: 8 }];
+    const limits = openTest([prints({ version: 1, quotas })]);
+    expect(await limits.quota([PLACE])).toEqual({ kind: "ok", quotas });
+    const findings = [{ check: "permission", outcome: "fail" as const, message: "no" }];
+    const inspected = openTest([prints({ version: 1, findings })]);
+    expect(await inspected.inspect([PLACE])).toEqual(findings);
+    const keys = openTest([prints({ version: 1, host_keys: ["ssh-ed25519 AAAA"] })]);
+    const expected = { kind: "ok", hostKeys: ["ssh-ed25519 AAAA"] };
+    expect(await keys.hostKeys(ID)).toEqual(expected as never);
+  });
+
+  const odd: [string, string, string][] = [
+    ["has too few offers", `echo '{"version":1,"offers":[]}'`, "has 0 offers for 1 places"],
+    ["has a negative price", `echo '{"version":1,"offers":[{"price_per_hour":-1}]}'`, "offers[0]"],
+    ["dies", "echo boom >&2; exit 1", 'exit status 1: "boom"'],
+  ];
+  test.each(odd)("an answer to offers that %s is none", async (_what, body, message) => {
+    const answer = await openTest([script(body)]).offers([PLACE]);
+    expect(answer).toMatchObject({ kind: "failed", class: "unavailable" });
+    expect(answer.kind === "failed" && answer.message).toContain(message);
+  });
+
+  test("a program that does not know the new operations is not at fault", async () => {
+    const error = { class: "unsupported", message: "inspect is not supported" };
+    const provider = openTest([prints({ version: 1, error })]);
+    expect(await provider.offers([PLACE])).toEqual({ kind: "unsupported" });
+    expect(await provider.quota([PLACE])).toEqual({ kind: "unsupported" });
+    expect(await provider.hostKeys(ID)).toEqual({ kind: "unsupported" });
+    expect(await provider.inspect([PLACE])).toEqual([]);
+    const dead = openTest([script("exit 1")]);
+    expect(await dead.inspect([PLACE])).toMatchObject([{ check: "program", outcome: "fail" }]);
+  });
+
+  test("takes over why an accepted purchase died, and an announced interruption", async () => {
+    const failure = { class: "capacity", message: "none left" };
+    const notice = { kind: "preemption", at: "2026-11-23T02:00:00Z", message: "in two minutes" };
+    const ended = { ...INSTANCE, state: "terminated", failure };
+    const answer = await openTest([prints(listOf(ended, { ...INSTANCE, id: "i-2", notice }))]).list();
+    expect(answer.kind === "ok" && answer.instances).toMatchObject([
+      { failure, notice: null },
+      { failure: null, notice: { kind: "preemption", atMs: Date.parse(notice.at) } },
+    ]);
   });
 
   test("a command that cannot reboot is not asked to", async () => {

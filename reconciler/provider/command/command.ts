@@ -11,25 +11,31 @@ import type { Clock } from "../../core/clock.ts";
 import type {
   CreateAnswer,
   CreateRequest,
+  Failed,
   Fence,
+  Inspection,
   Instance,
   ListAnswer,
+  OffersAnswer,
+  Place,
   Provider,
   ProviderClass,
   RebootAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
-import { readsNothing } from "../reads-nothing.ts";
 import { type Ran, runProgram } from "./program.ts";
 import {
   type CommandRequest,
   createRequest,
   type ErrorClass,
   instanceRequest,
+  type Operation,
+  placesRequest,
   PROTOCOL_VERSION,
   quoted,
   readReply,
   refusalOf,
+  type Replied,
 } from "./protocol.ts";
 
 const FLEET_TAG = "navarch-fleet";
@@ -48,14 +54,14 @@ export type CommandProviderOptions = {
 };
 
 /** What a call came to, before the port's words for it. */
-type Called =
-  | { kind: "ok"; instances: Instance[] }
+type Called<O extends Operation> =
+  | { kind: "ok"; data: Replied<O> }
   | { kind: "error"; class: ErrorClass; message: string; retryAfterMs: number | null };
 
 export function openCommandProvider(options: CommandProviderOptions): Provider {
   const { name, class: cls, settleMs, canReboot, fleetId } = options;
   const prices = new Map<string, number>();
-  const call = (request: CommandRequest): Promise<Called> => callProgram(options, request);
+  const call = <O extends Operation>(request: CommandRequest<O>) => callProgram(options, request);
   const order = async (
     operation: "terminate" | "reboot",
     id: InstanceId,
@@ -70,7 +76,20 @@ export function openCommandProvider(options: CommandProviderOptions): Provider {
     canReboot,
     pricePerHour: (instanceType) => prices.get(instanceType) ?? null,
     trouble: () => null,
-    ...readsNothing,
+    async offers(places) {
+      if (places.length === 0) return { kind: "ok", offers: [] };
+      const called = await call(placesRequest("offers", places));
+      return answerRead(called, (data) => offersOf(places, data));
+    },
+    async quota(places) {
+      const called = await call(placesRequest("quota", places));
+      return answerRead(called, ({ quotas }) => ({ kind: "ok" as const, quotas }));
+    },
+    inspect: async (places) => inspectionsOf(await call(placesRequest("inspect", places))),
+    async hostKeys(id) {
+      const called = await call({ operation: "host_keys", instance: { id } });
+      return answerRead(called, ({ host_keys: hostKeys }) => ({ kind: "ok" as const, hostKeys }));
+    },
     create: async (request, fence) =>
       answerCreate(request, await call(createRequest(request, fence))),
     async terminate(id, fence): Promise<TerminateAnswer> {
@@ -97,10 +116,10 @@ function learnPrices(prices: Map<string, number>, instances: readonly Instance[]
   }
 }
 
-async function callProgram(
+async function callProgram<O extends Operation>(
   options: CommandProviderOptions,
-  request: CommandRequest,
-): Promise<Called> {
+  request: CommandRequest<O>,
+): Promise<Called<O>> {
   const { name, fleetId } = options;
   const input = { version: PROTOCOL_VERSION, provider: name, fleet: fleetId, ...request };
   const ran = await runProgram(options, `${JSON.stringify(input)}\n`);
@@ -110,8 +129,8 @@ async function callProgram(
   return { ...answer, message: `${where}: ${answer.message}` };
 }
 
-function readRun(request: CommandRequest, ran: Ran): Called {
-  const unknown = (message: string, cls: ErrorClass = "unknown"): Called => {
+function readRun<O extends Operation>(request: CommandRequest<O>, ran: Ran): Called<O> {
+  const unknown = (message: string, cls: ErrorClass = "unknown"): Called<O> => {
     return { kind: "error", class: cls, message, retryAfterMs: null };
   };
   // What did not start did nothing; the next try may find it repaired.
@@ -123,11 +142,11 @@ function readRun(request: CommandRequest, ran: Ran): Called {
   return unknown(`exit status ${ran.status}${last === "" ? "" : `: ${quoted(last)}`}`);
 }
 
-function answerCreate(request: CreateRequest, called: Called): CreateAnswer {
+function answerCreate(request: CreateRequest, called: Called<"create">): CreateAnswer {
   if (called.kind === "ok") {
-    const [instance] = called.instances;
-    if (instance !== undefined && isOf(instance, request)) return { kind: "ok", instance };
-    const message = `the answer names ${instance?.name ?? "nothing"}, not ${request.name}`;
+    const { instance } = called.data;
+    if (isOf(instance, request)) return { kind: "ok", instance };
+    const message = `the answer names ${instance.name}, not ${request.name}`;
     return { kind: "ambiguous", message };
   }
   const { message, retryAfterMs } = called;
@@ -143,7 +162,7 @@ function isOf({ tags }: Instance, request: CreateRequest): boolean {
   return same(FLEET_TAG) && same("navarch-node");
 }
 
-function answerOrder(called: Called): RebootAnswer {
+function answerOrder(called: Called<"terminate" | "reboot">): RebootAnswer {
   if (called.kind === "ok") return { kind: "accepted" };
   const { message, retryAfterMs } = called;
   if (called.class === "not_found") return { kind: "not_found" };
@@ -154,20 +173,52 @@ function answerOrder(called: Called): RebootAnswer {
     : { kind: "refused", class: cls, message, retryAfterMs };
 }
 
-function answerList(called: Called, fleetId: string): ListAnswer {
-  if (called.kind === "error") {
-    const { class: cls, message } = called;
-    const isNamed = cls === "auth" || (cls === "rate_limit" && called.retryAfterMs !== null);
-    return { kind: "failed", class: isNamed ? cls : "unavailable", message };
+function failedOf(called: Extract<Called<Operation>, { kind: "error" }>): Failed {
+  const { class: cls, message } = called;
+  // A program that could not be started has no time to name.
+  const isNamed = cls === "auth" || (cls === "rate_limit" && called.retryAfterMs !== null);
+  return { kind: "failed", class: isNamed ? cls : "unavailable", message };
+}
+
+/** A call that a program need not know. */
+function answerRead<O extends Operation, A>(
+  called: Called<O>,
+  read: (data: Replied<O>) => A,
+): A | Failed | { kind: "unsupported" } {
+  if (called.kind === "ok") return read(called.data);
+  return called.class === "unsupported" ? { kind: "unsupported" } : failedOf(called);
+}
+
+function offersOf(places: readonly Place[], { offers }: Replied<"offers">): OffersAnswer {
+  if (offers.length !== places.length) {
+    const message = `the answer has ${offers.length} offers for ${places.length} places`;
+    return { kind: "failed", class: "unavailable", message };
   }
+  const offered = places.map((place, i) => ({
+    ...place,
+    pricePerHour: offers[i]?.price_per_hour ?? null,
+    available: offers[i]?.available ?? null,
+  }));
+  return { kind: "ok", offers: offered };
+}
+
+function inspectionsOf(called: Called<"inspect">): Inspection[] {
+  if (called.kind === "ok") return called.data.findings;
+  if (called.class === "unsupported") return [];
+  return [{ check: "program", outcome: "fail", message: called.message }];
+}
+
+function answerList(called: Called<"list">, fleetId: string): ListAnswer {
+  if (called.kind === "error") return failedOf(called);
+  const { instances } = called.data;
   const ids = new Set<string>();
-  for (const { id } of called.instances) {
+  for (const { id } of instances) {
     if (ids.has(id)) {
       const message = `the list names instance ${id} twice`;
       return { kind: "failed", class: "unavailable", message };
     }
     ids.add(id);
   }
-  const own = called.instances.filter(({ tags }) => tags[FLEET_TAG] === fleetId);
+  const own = instances.filter(({ tags }) => tags[FLEET_TAG] === fleetId);
   return { kind: "ok", instances: own };
 }

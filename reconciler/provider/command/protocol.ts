@@ -4,12 +4,13 @@
  */
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
-import { finite } from "../../../schema/number.ts";
+import { amount, finite } from "../../../schema/number.ts";
 import {
   type CreateRequest,
   type Fence,
   type Instance,
   INSTANCE_STATES,
+  type Place,
   REFUSAL_CLASSES,
   type RefusalClass,
 } from "../../core/provider.ts";
@@ -31,6 +32,16 @@ export type ErrorClass = (typeof ERROR_CLASSES)[number];
 const text = v.pipe(v.string(), v.maxLength(1_024));
 const words = v.optional(v.record(v.pipe(v.string(), v.maxLength(256)), text), {});
 const place = v.nullish(text, null);
+const HostKeys = v.pipe(v.array(text), v.maxLength(16));
+/** A cloud has more limits than this only by mistake. */
+const ROWS_MAX = 10_000;
+
+const Trouble = v.object({ class: v.picklist(REFUSAL_CLASSES), message: text });
+const Notice = v.object({
+  kind: v.picklist(["preemption", "maintenance"]),
+  at: v.nullish(v.pipe(v.string(), v.isoTimestamp("must be an RFC 3339 time")), null),
+  message: text,
+});
 
 const ReplyInstance = v.pipe(
   v.object({
@@ -46,7 +57,9 @@ const ReplyInstance = v.pipe(
     external_ip: place,
     created_at: v.pipe(v.string(), v.isoTimestamp("must be an RFC 3339 time")),
     price_per_hour: v.nullish(v.pipe(finite, v.minValue(0, "must not be negative")), null),
-    host_keys: v.nullish(v.pipe(v.array(text), v.maxLength(16)), null),
+    host_keys: v.nullish(HostKeys, null),
+    failure: v.nullish(Trouble, null),
+    notice: v.nullish(Notice, null),
   }),
   v.transform(
     (one): Instance => ({
@@ -63,11 +76,31 @@ const ReplyInstance = v.pipe(
       createdAtMs: Date.parse(one.created_at),
       pricePerHour: one.price_per_hour,
       hostKeys: one.host_keys,
-      failure: null,
-      notice: null,
+      failure: one.failure,
+      notice: one.notice === null ? null : noticeOf(one.notice),
     }),
   ),
 );
+
+function noticeOf({ kind, at, message }: v.InferOutput<typeof Notice>): Instance["notice"] {
+  return { kind, atMs: at === null ? null : Date.parse(at), message };
+}
+
+const ReplyOffer = v.object({
+  price_per_hour: v.nullish(amount, null),
+  available: v.nullish(v.boolean(), null),
+});
+const ReplyQuota = v.object({
+  name: text,
+  region: place,
+  limit: amount,
+  used: v.nullish(amount, null),
+});
+const ReplyFinding = v.object({
+  check: text,
+  outcome: v.picklist(["ok", "warn", "fail"]),
+  message: v.pipe(v.string(), v.maxLength(4_096)),
+});
 
 const Failure = v.object({
   class: v.picklist(ERROR_CLASSES),
@@ -78,42 +111,62 @@ const Failure = v.object({
 const version = v.literal(PROTOCOL_VERSION, `must be ${PROTOCOL_VERSION}`);
 const Failed = v.object({ version, error: Failure });
 const all = v.pipe(v.array(ReplyInstance), v.maxLength(INSTANCES_MAX));
-const REPLIES = {
+/** What each operation may print; a program need not know the last four. */
+export const REPLIES = {
   create: v.object({ version, instance: ReplyInstance }),
   list: v.object({ version, instances: all }),
   terminate: v.object({ version, accepted: v.literal(true) }),
   reboot: v.object({ version, accepted: v.literal(true) }),
+  offers: v.object({ version, offers: v.pipe(v.array(ReplyOffer), v.maxLength(ROWS_MAX)) }),
+  quota: v.object({ version, quotas: v.pipe(v.array(ReplyQuota), v.maxLength(ROWS_MAX)) }),
+  inspect: v.object({ version, findings: v.pipe(v.array(ReplyFinding), v.maxLength(ROWS_MAX)) }),
+  host_keys: v.object({ version, host_keys: HostKeys }),
 };
 export type Operation = keyof typeof REPLIES;
 
-export type CommandRequest = { operation: Operation } & Record<string, unknown>;
+export type CommandRequest<O extends Operation = Operation> = { operation: O } & Record<
+  string,
+  unknown
+>;
 
 /** What the executable reads. Names are those of the reply. */
-export function createRequest(request: CreateRequest, fence: Fence): CommandRequest {
-  const { token, name, nodeId, region, zone, instanceType, tags, sshKeys } = request;
-  const asked = { token, name, node: nodeId, region, zone, instance_type: instanceType, tags };
-  return { operation: "create", ...fenceOf(fence), request: { ...asked, ssh_keys: sshKeys } };
+export function createRequest(request: CreateRequest, fence: Fence): CommandRequest<"create"> {
+  const { token, name, nodeId, tags, sshKeys } = request;
+  const asked = { token, name, node: nodeId, ...placeOf(request), tags, ssh_keys: sshKeys };
+  return { operation: "create", ...fenceOf(fence), request: asked };
 }
 
-export function instanceRequest(
-  operation: "terminate" | "reboot",
+export function instanceRequest<O extends "terminate" | "reboot">(
+  operation: O,
   id: InstanceId,
   fence: Fence,
-): CommandRequest {
+): CommandRequest<O> {
   return { operation, ...fenceOf(fence), instance: { id } };
+}
+
+export function placesRequest<O extends "offers" | "quota" | "inspect">(
+  operation: O,
+  places: readonly Place[],
+): CommandRequest<O> {
+  return { operation, places: places.map(placeOf) };
+}
+
+function placeOf({ region, zone, instanceType, market, reservation }: Place) {
+  return { region, zone, instance_type: instanceType, market, reservation };
 }
 
 function fenceOf({ nodeId, fence, sessionId }: Fence) {
   return { fence: { node: nodeId, number: fence, session: sessionId } };
 }
 
-export type Reply =
-  | { kind: "ok"; instances: Instance[] }
+export type Replied<O extends Operation> = v.InferOutput<(typeof REPLIES)[O]>;
+export type Reply<O extends Operation> =
+  | { kind: "ok"; data: Replied<O> }
   | { kind: "error"; class: ErrorClass; message: string; retryAfterMs: number | null }
   | { kind: "unreadable"; message: string };
 
 /** Reads what the executable printed. Whatever is not exactly a reply is `unreadable`. */
-export function readReply(operation: Operation, output: string): Reply {
+export function readReply<O extends Operation>(operation: O, output: string): Reply<O> {
   let value: unknown;
   try {
     value = JSON.parse(output);
@@ -128,11 +181,11 @@ export function readReply(operation: Operation, output: string): Reply {
     return { kind: "error", class: cls, message, retryAfterMs };
   }
   const isError = typeof value === "object" && value !== null && "error" in value;
-  const read = isError ? failed : v.safeParse(REPLIES[operation], value);
+  if (isError) return { kind: "unreadable", message: formatIssue(failed.issues[0]) };
+  const schema: v.GenericSchema<unknown, Replied<O>> = REPLIES[operation];
+  const read = v.safeParse(schema, value);
   if (!read.success) return { kind: "unreadable", message: formatIssue(read.issues[0]) };
-  const { output: reply } = read;
-  if ("instance" in reply) return { kind: "ok", instances: [reply.instance] };
-  return { kind: "ok", instances: "instances" in reply ? reply.instances : [] };
+  return { kind: "ok", data: read.output };
 }
 
 function formatIssue(issue: v.BaseIssue<unknown>): string {

@@ -20,6 +20,7 @@ export type FailureClass =
   | "quota"
   | "rate_limit"
   | "auth"
+  | "billing"
   | "conflict"
   | "not_found"
   /** It may have been accepted. */
@@ -53,8 +54,8 @@ const CODES: readonly (readonly [string, FailureClass])[] = [
   ["global/conflict", "conflict"],
   ["global/invalid-api-key", "auth"],
   ["global/forbidden", "auth"],
-  ["global/account-inactive", "auth"],
-  ["global/invalid-address", "auth"],
+  ["global/account-inactive", "billing"],
+  ["global/invalid-address", "billing"],
 ];
 
 export class LambdaApi {

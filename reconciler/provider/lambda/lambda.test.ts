@@ -15,6 +15,7 @@ import {
 } from "../../../test/port/provider.contract.ts";
 import { seeded } from "../../../simulator/engine/random.ts";
 import type { InstanceId } from "../../../schema/id.ts";
+import type { Place } from "../../core/provider.ts";
 import { openMemoryCloud } from "../fake/memory.ts";
 import { type LambdaOptions, openLambda } from "./lambda.ts";
 import { readLambdaSettings } from "./setting.ts";
@@ -99,8 +100,8 @@ describe("openLambda()", () => {
     [400, "global/object-does-not-exist", { kind: "refused", class: "bad_request" }],
     [404, "global/object-does-not-exist", { kind: "refused", class: "bad_request" }],
     [401, "global/invalid-api-key", { kind: "refused", class: "auth" }],
-    [403, "global/account-inactive", { kind: "refused", class: "auth" }],
-    [403, "global/invalid-address", { kind: "refused", class: "auth" }],
+    [403, "global/account-inactive", { kind: "refused", class: "billing" }],
+    [403, "global/invalid-address", { kind: "refused", class: "billing" }],
     [500, "global/internal-error", { kind: "ambiguous" }],
     [400, "provider/unknown", { kind: "ambiguous" }],
     [400, "some/new-code", { kind: "ambiguous" }],
@@ -250,6 +251,85 @@ describe("openLambda()", () => {
     const answer = await create(provider, { sshKeys: ["ops"] });
     expect(answer).toMatchObject({ kind: "refused", class: "rate_limit" });
     expect(cloud.reality().live).toHaveLength(3);
+  });
+
+  const place = (change: Partial<Place> = {}): Place => ({
+    region: "r1",
+    zone: null,
+    instanceType: "h100x8",
+    market: "on-demand",
+    reservation: null,
+    ...change,
+  });
+
+  test("offers say where a type can be bought now, and its price", async () => {
+    const { provider, standIn } = openTest();
+    const asked = [
+      place(),
+      place({ region: "us-east-1" }),
+      place({ market: "spot" }),
+      place({ instanceType: "gpu_9x" }),
+    ];
+    const of = async () => {
+      const answer = await provider.offers(asked);
+      return answer.kind === "ok" ? answer.offers.map((one) => one.available) : answer;
+    };
+    expect(await of()).toEqual([true, false, false, false]);
+    standIn.stock = ["us-east-1"];
+    expect(await of()).toEqual([false, true, false, false]);
+    const answer = await provider.offers(asked);
+    const price = PRICE_CENTS / 100;
+    const prices = answer.kind === "ok" ? answer.offers.map((one) => one.pricePerHour) : [];
+    expect(prices).toEqual([price, price, price, null]);
+    standIn.next = new Response("slow", { status: 429 });
+    expect(await provider.offers(asked)).toMatchObject({ kind: "failed", class: "rate_limit" });
+  });
+
+  const inspections: [string, Partial<Place>, string][] = [
+    ["a sound place", {}, ""],
+    ["no region", { region: null }, "fail region: not set: Lambda needs one, set region on"],
+    ["a region by a wrong name", { region: "us-west1" }, "did you mean us-west-1?"],
+    ["a type by a wrong name", { instanceType: "gpu_8x_h100_sxm" }, "did you mean gpu_8x_h100_sxm5?"],
+    ["spot", { market: "spot" }, "fail market: Lambda sells on-demand instances only"],
+  ];
+  test.each(inspections)("inspect(): %s", async (_what, change, expected) => {
+    const { provider } = openTest();
+    const rows = await provider.inspect([place(change), place(change)]);
+    const bad = rows.filter((row) => row.outcome !== "ok");
+    const said = bad.map(({ check, outcome, message }) => `${outcome} ${check}: ${message}`);
+    if (expected === "") {
+      expect(rows.map(({ check }) => check)).toEqual([
+        "credentials",
+        "region",
+        "instance type",
+        "ssh key",
+      ]);
+    }
+    expect(said.join("\n")).toContain(expected);
+    expect(said.filter((line) => line.includes(expected))).toHaveLength(expected === "" ? 0 : 1);
+  });
+
+  test("inspect() of a wrong key, an inactive account and an account without SSH keys", async () => {
+    const { provider, standIn } = openTest();
+    standIn.keys = [];
+    expect(await provider.inspect([place()])).toContainEqual({
+      check: "ssh key",
+      outcome: "fail",
+      message: "the account has none: add one at cloud.lambda.ai/ssh-keys",
+    });
+    standIn.next = json(403, "global/account-inactive");
+    const inactive = await provider.inspect([place()]);
+    expect(inactive.map(({ check, outcome }) => [check, outcome])).toEqual([["billing", "fail"]]);
+    const wrong = openTest({ key: "wrong-secret" });
+    const rows = await wrong.provider.inspect([place()]);
+    expect(rows).toMatchObject([{ check: "credentials", outcome: "fail" }]);
+    expect(JSON.stringify(rows)).not.toContain("wrong-secret");
+  });
+
+  test("a spot request is refused before anything is sent", async () => {
+    const { provider, standIn } = openTest();
+    expect(await create(provider, { market: "spot" })).toMatchObject({ class: "bad_request" });
+    expect(standIn.calls).toEqual([]);
   });
 
   test("a wrong key is an error of the account, and the key is in no message", async () => {

@@ -5,7 +5,6 @@
  */
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
-import { finite } from "../../../schema/number.ts";
 import type { Clock } from "../../core/clock.ts";
 import type {
   CreateAnswer,
@@ -22,6 +21,7 @@ import { Fences } from "../fence.ts";
 import { Pace } from "../pace.ts";
 import { readsNothing } from "../reads-nothing.ts";
 import { type Failed, LambdaApi } from "./api.ts";
+import { Catalog, failedAnswer, TypeBody } from "./catalog.ts";
 
 const ASKED_AT = "navarch-asked-at";
 const FLEET = "navarch-fleet";
@@ -29,9 +29,6 @@ const FLEET = "navarch-fleet";
 const TAG_KEY = /^[a-z][a-z0-9-:]{0,54}$/;
 const TAG_VALUE_MAX = 128;
 const NAME_MAX = 64;
-/** Prices change rarely. */
-const PRICES_MS = 3_600_000;
-
 export type LambdaOptions = {
   name: string;
   key: string;
@@ -54,7 +51,6 @@ const STATES = new Map<string, InstanceState>([
 ]);
 
 const text = v.string();
-const InstanceTypeBody = v.object({ name: text, price_cents_per_hour: finite });
 const InstanceBody = v.object({
   id: InstanceId,
   name: v.nullish(text, null),
@@ -62,14 +58,12 @@ const InstanceBody = v.object({
   private_ip: v.nullish(text, null),
   status: text,
   region: v.object({ name: text }),
-  instance_type: InstanceTypeBody,
+  instance_type: TypeBody,
   tags: v.nullish(v.array(v.object({ key: text, value: text })), null),
 });
 const Launched = v.object({ instance_ids: v.array(InstanceId) });
 const Ended = v.object({ terminated_instances: v.array(v.object({ id: text })) });
 const Restarted = v.object({ restarted_instances: v.array(v.object({ id: text })) });
-const Types = v.record(text, v.object({ instance_type: InstanceTypeBody }));
-const Keys = v.array(v.object({ name: text }));
 
 export function openLambda(options: LambdaOptions): Provider {
   const { name, settleMs } = options;
@@ -81,9 +75,11 @@ export function openLambda(options: LambdaOptions): Provider {
     settleMs,
     bringsAgent: false,
     canReboot: true,
-    pricePerHour: (instanceType) => lambda.prices.get(instanceType) ?? null,
+    pricePerHour: (instanceType) => lambda.catalog.prices.get(instanceType) ?? null,
     trouble: () => null,
     ...readsNothing,
+    offers: (places) => lambda.catalog.offers(places),
+    inspect: (places) => lambda.catalog.inspect(places),
     create: async (request, fence) => lambda.fences.check(fence) ?? (await lambda.create(request)),
     terminate: async (id, fence) => lambda.fences.check(fence) ?? (await lambda.terminate(id)),
     reboot: async (id, fence) => lambda.fences.check(fence) ?? (await lambda.reboot(id)),
@@ -93,21 +89,24 @@ export function openLambda(options: LambdaOptions): Provider {
 }
 
 class Lambda {
-  readonly prices = new Map<string, number>();
+  readonly catalog: Catalog;
   readonly fences = new Fences();
   readonly #options: LambdaOptions;
   readonly #api: LambdaApi;
   readonly #launches: Pace;
-  #pricedMono = Number.NEGATIVE_INFINITY;
 
   constructor(options: LambdaOptions) {
     this.#options = options;
     this.#api = new LambdaApi(options);
+    this.catalog = new Catalog(this.#api, options.clock);
     this.#launches = new Pace(options.launchMs, options.clock.monoMs);
   }
 
   async create(request: CreateRequest): Promise<CreateAnswer> {
-    const { name, region, instanceType } = request;
+    const { name, region, instanceType, market } = request;
+    if (market !== "on-demand") {
+      return refused("bad_request", `Lambda sells on-demand instances only, not ${market}`);
+    }
     if (region === null) return refused("bad_request", "Lambda needs a region: set it on the pool");
     if (name.length > NAME_MAX) return refused("bad_request", `name ${name} is over 64 characters`);
     const key = await this.#sshKey(request);
@@ -145,7 +144,7 @@ class Lambda {
       hostKeys: null,
       failure: null,
       notice: null,
-      pricePerHour: this.prices.get(instanceType) ?? null,
+      pricePerHour: this.catalog.prices.get(instanceType) ?? null,
     };
     return { kind: "ok", instance };
   }
@@ -155,11 +154,13 @@ class Lambda {
     const [key, ...more] = sshKeys;
     if (more.length > 0) return refused("bad_request", "Lambda takes one ssh_keys entry");
     if (key !== undefined) return key;
-    const answer = await this.#api.call("GET", "/ssh-keys", Keys);
+    const answer = await this.catalog.sshKeys();
     // Always a refusal, because nothing has been bought yet.
     if (answer.kind === "failed") {
       const { message, retryAfterMs } = answer;
-      return refused(answer.class === "auth" ? "auth" : "rate_limit", message, retryAfterMs);
+      const { class: cls } = answer;
+      const isAccount = cls === "auth" || cls === "billing";
+      return refused(isAccount ? cls : "rate_limit", message, retryAfterMs);
     }
     const names = answer.data.map((one) => one.name);
     const [only, ...others] = names;
@@ -186,29 +187,14 @@ class Lambda {
 
   async list(): Promise<ListAnswer> {
     const answer = await this.#api.call("GET", "/instances", v.array(InstanceBody));
-    if (answer.kind === "failed") {
-      const cls = answer.class === "auth" || answer.class === "rate_limit" ? answer.class : null;
-      return { kind: "failed", class: cls ?? "unavailable", message: answer.message };
-    }
-    await this.#learnPrices();
+    if (answer.kind === "failed") return failedAnswer(answer);
+    await this.catalog.learnPrices();
     const { fleetId } = this.#options;
     const own = answer.data.map(instanceOf).filter(({ tags }) => tags[FLEET] === fleetId);
     if (new Set(own.map(({ id }) => id)).size !== own.length) {
       return { kind: "failed", class: "unavailable", message: "the list names an instance twice" };
     }
     return { kind: "ok", instances: own };
-  }
-
-  /** A price that cannot be read is unknown; the list does not fail. */
-  async #learnPrices(): Promise<void> {
-    const now = this.#options.clock.monoMs();
-    if (now - this.#pricedMono < PRICES_MS) return;
-    const answer = await this.#api.call("GET", "/instance-types", Types);
-    if (answer.kind === "failed") return;
-    this.#pricedMono = now;
-    for (const { instance_type: type } of Object.values(answer.data)) {
-      this.prices.set(type.name, type.price_cents_per_hour / 100);
-    }
   }
 }
 
