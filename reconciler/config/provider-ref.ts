@@ -95,10 +95,10 @@ function readRef(
   const priority = part?.priority ?? position;
   const weight = part?.weight ?? REF.weight.default;
   const regions = part?.regions ?? (place.region === null ? [] : [place.region]);
-  const zones = part?.zones ?? place.zones;
   const wanted = part?.instanceType ?? place.instanceType;
   if (found === null) return null;
-  warnRegion(section, name, found, regions);
+  const zones = zonesOf(found, regions, part?.zones ?? place.zones);
+  warnPlace(section, name, found, regions, zones);
   const instanceType = concrete(section, name, found, wanted);
   return { name: parse(PoolName, name), priority, weight, regions, zones, instanceType };
 }
@@ -113,11 +113,30 @@ function concrete(section: Section, name: string, found: Resolved, wanted: strin
   return wanted;
 }
 
-/** Google Cloud needs a region or a zone, Lambda a region. */
-function warnRegion(section: Section, name: string, found: Resolved, regions: readonly string[]) {
-  if ((found.type !== "gcp" && found.type !== "lambda") || regions.length > 0) return;
+/**
+ * A purchase at Google Cloud is repeated by its name, which is unique in one zone only: the default
+ * zone becomes part of the frozen request.
+ */
+function zonesOf(found: Resolved, regions: readonly string[], zones: string[]): string[] {
   const zone = found.config?.settings["zone"];
-  if (zone !== undefined && zone !== null) return;
-  const message = `no region for provider ${quoteShort(name)}, so nothing can be created there`;
-  section.problems.warning(section.at, section.path, "region", message, "set region");
+  if (found.type !== "gcp" || zones.length > 0 || typeof zone !== "string") return zones;
+  const isInside = regions.length === 0 || regions.some((region) => zone.startsWith(`${region}-`));
+  return isInside ? [zone] : zones;
+}
+
+/** Google Cloud needs a zone, Lambda a region. */
+function warnPlace(
+  section: Section,
+  name: string,
+  found: Resolved,
+  regions: readonly string[],
+  zones: readonly string[],
+) {
+  const isZonal = found.type === "gcp";
+  const needed = isZonal ? zones : found.type === "lambda" ? regions : null;
+  if (needed === null || needed.length > 0) return;
+  const what = isZonal ? "zone" : "region";
+  const message = `no ${what} for provider ${quoteShort(name)}, so nothing can be created there`;
+  const hint = isZonal ? "set zones" : "set region";
+  section.problems.warning(section.at, section.path, what, message, hint);
 }

@@ -10,9 +10,9 @@ export function whyNoAdapter(type: ProviderType): string | null {
   switch (type) {
     case "command":
     case "fake":
+    case "gcp":
     case "lambda":
       return null;
-    case "gcp":
     case "aws":
     case "coreweave":
     case "docker":

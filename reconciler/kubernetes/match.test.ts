@@ -47,6 +47,7 @@ describe("matchNodes() by provider id", () => {
       { instanceId: "i-0123456789abcdef0", provider: "aws" },
     ],
     ["gce://proj/us-central1-a/gpu-17", { instanceId: "gpu-17", zone: "us-central1-a" }],
+    ["gce://proj/us-central1-a/gpu-17", { instanceId: "us-central1-a/gpu-17/42" }],
     ["gce://proj/us-central1-a/gpu-17", { instanceId: "gpu-17", provider: "gcp-eu" }],
     [
       "azure:///subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/GPU-1",
@@ -71,6 +72,11 @@ describe("matchNodes() by provider id", () => {
       { instanceId: "i-0123456789abcdef0", provider: "gcp" },
     ],
     ["gce://proj/us-central1-a/gpu-17", { instanceId: "gpu-17", zone: "us-central1-b" }],
+    [
+      "gce://proj/us-central1-a/gpu-17",
+      { instanceId: "us-central1-b/gpu-17/42", zone: "us-central1-b" },
+    ],
+    ["gce://proj/us-central1-a/gpu-17", { instanceId: "us-central1-a/gpu-18/42" }],
     ["navarch://lab/eu/a", { instanceId: "a", provider: "other" }],
     ["navarch://lab/eu/a", { instanceId: "a", region: "us" }],
     ["navarch://lab/eu/a", { instanceId: "A" }],

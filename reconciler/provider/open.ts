@@ -10,6 +10,8 @@ import { aroundProvider } from "./around.ts";
 import { openCommandProvider } from "./command/command.ts";
 import { passedOn, readCommandSettings } from "./command/setting.ts";
 import { openFakeProvider } from "./fake/fake.ts";
+import { openGcp } from "./gcp/gcp.ts";
+import { readGcpSettings } from "./gcp/setting.ts";
 import { openLambda } from "./lambda/lambda.ts";
 import { readLambdaSettings } from "./lambda/setting.ts";
 import type { Provider } from "../core/provider.ts";
@@ -43,6 +45,7 @@ export const ADAPTERS: Map<ProviderType, Adapter> = new Map([
   ["fake", openFake],
   ["command", openCommand],
   ["lambda", openLambdaCloud],
+  ["gcp", openGcpCloud],
 ]);
 
 function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Provider> {
@@ -77,6 +80,16 @@ function openLambdaCloud(config: ProviderConfig, from: ProviderPorts): Promise<P
     typeof settings === "string"
       ? settings
       : openLambda({ name: config.name, ...settings, fleetId, clock }),
+  );
+}
+
+function openGcpCloud(config: ProviderConfig, from: ProviderPorts): Promise<Provider | string> {
+  const { fleetId, clock, env } = from;
+  const settings = readGcpSettings(config.settings, env, clock);
+  return Promise.resolve(
+    typeof settings === "string"
+      ? settings
+      : openGcp({ name: config.name, ...settings, fleetId, clock }),
   );
 }
 

@@ -40,8 +40,11 @@ export const SETTINGS = {
     default: "LAMBDA_API_KEY",
   }),
   api_key_file: text("File with the key.", { types: lambda }),
-  project: text("Project.", { types: gcp }),
-  zone: text("Zone.", { types: gcp }),
+  project: text("Id of the project that buys.", {
+    types: gcp,
+    or: "the one of `credentials_file`",
+  }),
+  zone: text("Zone of pools that name none.", { types: gcp }),
   region: text("Region.", { types: ["aws"] }),
   kubeconfig: text("Kubeconfig file.", { types: coreweave }),
   namespace: text("Namespace.", { types: coreweave }),
@@ -87,6 +90,11 @@ export const SETTINGS = {
   network: text("First octets of the machines' private network, as `10.77`.", { types: imaged }),
   subnet: text("Subnet.", { types: bought }),
   disk_gb: integer("Size of the disk.", { types: bought, min: 1 }),
+  disk_type: text("Kind of the boot disk, for example `pd-ssd`.", {
+    types: gcp,
+    or: "`pd-balanced`, or `hyperdisk-balanced` where the machine needs it",
+  }),
+  external_ip: flag("Whether instances get a public address.", { types: gcp, or: "true" }),
   service_account: text("Service account of the instances.", { types: bought }),
   disk: text("`disk`, `tmpfs:SIZE` or `ext4:SIZE`.", { types: machine, or: "disk" }),
   command: text("Program that buys, and its arguments, separated by spaces; run without a shell.", {
@@ -110,19 +118,19 @@ export const SETTINGS = {
     types: calling,
     form: "url",
     unused: true,
-    usedBy: lambda,
+    usedBy: ["lambda", "gcp"],
     or: "the cloud's own",
   }),
   // Lambda's API takes one request a second, and one launch in twelve.
   rate_limit: own("Requests a second, or a mapping.", "number or mapping", {
     types: calling,
     unused: true,
-    usedBy: lambda,
+    usedBy: ["lambda", "gcp"],
     inner: () => RATE_LIMIT,
   }),
 };
 
 export const RATE_LIMIT = {
-  requests_per_second: number("Requests a second.", { min: 0.001, or: "1 (`lambda`)" }),
+  requests_per_second: number("Requests a second.", { min: 0.001, or: "1 (`lambda`), 20 (`gcp`)" }),
   launch_interval: duration("Pause between two purchases.", { or: "12s (`lambda`)" }),
 };

@@ -127,6 +127,11 @@ export function parseSystemUuid(text: string | null): string | null {
   return NO_UUIDS.has(id) ? null : id;
 }
 
+/** Compute Engine's `ZONE/NAME/NUMBER` is the name to Kubernetes; other ids stay as they are. */
+export function knownAs(instanceId: string): string {
+  return /^[a-z][a-z0-9-]*\/([a-z][a-z0-9-]*)\/[1-9][0-9]*$/.exec(instanceId)?.[1] ?? instanceId;
+}
+
 /** Two ids of different shapes can name the same machine; two of one shape cannot. */
 export function shapeOf(id: string): "ec2" | "uuid" | "number" | "name" {
   if (/^i-[0-9a-f]{8,17}$/.test(id)) return "ec2";

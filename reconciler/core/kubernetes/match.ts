@@ -9,7 +9,14 @@
 import type { NodeId } from "../../../schema/id.ts";
 import { KUBE_MATCHES, type KubeProof, type Origin } from "../../../schema/node.ts";
 import { openProofs, proofOf } from "./proof.ts";
-import { familyOf, identityOf, parseProviderId, parseSystemUuid, shapeOf } from "./identity.ts";
+import {
+  familyOf,
+  identityOf,
+  knownAs,
+  parseProviderId,
+  parseSystemUuid,
+  shapeOf,
+} from "./identity.ts";
 import type { ProviderClaim } from "./identity.ts";
 import type { KubeNode } from "./object.ts";
 
@@ -133,7 +140,7 @@ export function claims(ours: MatchSubject, object: KubeNode): boolean {
 
 const subjectOf = (subject: MatchSubject): Subject => ({
   ...subject,
-  own: subject.instanceId === null ? null : identityOf(subject.instanceId),
+  own: subject.instanceId === null ? null : identityOf(knownAs(subject.instanceId)),
   read: subject.providerIds.map(identityOf),
 });
 

@@ -1,0 +1,73 @@
+/**
+ * The settings of a `gcp` provider, and where its credential comes from.
+ *
+ * Adapter: reads the environment that it is given, and looks for files.
+ */
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { ValueOf } from "../../../schema/config/field.ts";
+import type { RATE_LIMIT, SETTINGS } from "../../../schema/config/provider.ts";
+import type { ProviderConfig } from "../../../schema/config.ts";
+import type { Clock } from "../../core/clock.ts";
+import { fileSource, metadataSource, projectOf } from "./credential.ts";
+import type { GcpOptions } from "./gcp.ts";
+import { isName } from "./name.ts";
+import { Tokens } from "./token.ts";
+
+const ENDPOINT = "https://compute.googleapis.com/compute/v1";
+const IAM_ENDPOINT = "https://cloudresourcemanager.googleapis.com/v3";
+/** 20 a second: 1 500 a minute are allowed to a project, which others use too. */
+const REQUEST_MS = 50;
+/** Stock-outs are reported within about 30 s; the caller gives up after 60. */
+const WAIT_MS = 30_000;
+const METADATA_HOST = "169.254.169.254";
+
+type Settings = Omit<GcpOptions, "name" | "fleetId" | "clock">;
+
+/** A text says what is missing. */
+export function readGcpSettings(
+  settings: ProviderConfig["settings"],
+  env: Readonly<Record<string, string | undefined>>,
+  clock: Clock,
+): Settings | string {
+  const given = settings as Partial<ValueOf<typeof SETTINGS> & ValueOf<typeof RATE_LIMIT>>;
+  const file = credentialFile(given.credentialsFile ?? null, env);
+  const project = given.project ?? (file === null ? null : projectOf(file));
+  if (project === null) return "no project: set project on the provider, then restart";
+  // Projects of an organisation's domain are written `example.com:name`.
+  if (!isName(project.slice(project.indexOf(":") + 1)) && !/^[0-9]{1,19}$/.test(project)) {
+    return `project ${project} is no project's id: write the id, not its display name`;
+  }
+  const { requestsPerSecond, endpoint } = given;
+  const host = env["GCE_METADATA_HOST"] || METADATA_HOST;
+  const source = file === null ? metadataSource(host) : fileSource(file, clock);
+  return {
+    project,
+    endpoint: (endpoint ?? ENDPOINT).replace(/\/+$/, ""),
+    // Whatever answers for the API answers for permissions too.
+    iamEndpoint: endpoint ? `${new URL(endpoint).origin}/v3` : IAM_ENDPOINT,
+    tokens: new Tokens(source, clock),
+    requestMs: typeof requestsPerSecond === "number" ? 1_000 / requestsPerSecond : REQUEST_MS,
+    waitMs: WAIT_MS,
+    image: given.image ?? null,
+    network: given.network ?? null,
+    subnet: given.subnet ?? null,
+    diskGb: given.diskGb ?? null,
+    diskType: given.diskType ?? null,
+    serviceAccount: given.serviceAccount ?? null,
+    externalIp: given.externalIp ?? true,
+  };
+}
+
+/** As Google's libraries look for it; `null` = the machine's own service account. */
+function credentialFile(
+  file: string | null,
+  env: Readonly<Record<string, string | undefined>>,
+): string | null {
+  const named = file ?? env["GOOGLE_APPLICATION_CREDENTIALS"] ?? "";
+  if (named !== "") return named.startsWith("~/") ? join(homedir(), named.slice(2)) : named;
+  const folder = env["CLOUDSDK_CONFIG"] ?? join(env["HOME"] ?? homedir(), ".config/gcloud");
+  const own = join(folder, "application_default_credentials.json");
+  return existsSync(own) ? own : null;
+}
