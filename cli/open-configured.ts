@@ -17,7 +17,7 @@ export async function openConfigured(
   name: string | null,
   folder: string,
 ): Promise<Configured | Failure> {
-  const { openConfig } = await import("../reconciler/config/open.ts");
+  const { inventoryOf, openConfig } = await import("../reconciler/config/open.ts");
   const { openProviders } = await import("../reconciler/provider/open.ts");
   const { REAL_CLOCK } = await import("../reconciler/kubernetes/connect.ts");
   const { CHECK_FLEET } = await import("../reconciler/provider/check.ts");
@@ -43,6 +43,8 @@ export async function openConfigured(
     agentCommand: null,
     env: world.env,
     problem: (message) => world.err(`${plain(message)}\n`),
+    claims: null,
+    inventory: inventoryOf,
     count: () => undefined,
   });
   return { ...opened, config };

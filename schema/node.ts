@@ -5,6 +5,7 @@
  * `Ms`.
  */
 import * as v from "valibot";
+import { OwnedHost } from "./claim.ts";
 import { FindingHistory, HeldFinding } from "./held.ts";
 import { BootId, InstanceId, NodeId, OperationId, PoolName, SessionId, StreamId } from "./id.ts";
 import { FormerNames, KubeRefusal, Uncordons } from "./kube-past.ts";
@@ -12,6 +13,7 @@ import { LIMIT } from "./limit.ts";
 import { amount, count, finite, instant } from "./number.ts";
 import { VERDICTS } from "./policy.ts";
 import { Inventory } from "./report.ts";
+import { RmaRecord } from "./rma.ts";
 import { Suppression } from "./suppression.ts";
 
 const text = v.string();
@@ -74,6 +76,10 @@ export const Phase = v.variant("kind", [
     rung: v.picklist(["gpu-reset", "reboot"]),
     /** The boot that was ended; its reports are history. */
     bootId: v.nullish(text, null),
+    /** Id of the agent's order; absent = the provider reboots it. */
+    order: v.optional(text),
+    /** Why the agent did not carry it out. */
+    refused: v.optional(text),
   }),
   /** `surge`: waits until its replacement is verified before it drains. */
   v.object({ kind: v.literal("replacing"), since: instant, replacement: NodeId }),
@@ -88,7 +94,14 @@ export const Phase = v.variant("kind", [
   /** The cloud confirmed it gone, or it never existed. */
   v.object({ kind: v.literal("gone"), since: instant, purpose: Purpose }),
   /** Waits for a person. Navarch may put a node here; only a person releases it. */
-  v.object({ kind: v.literal("held"), since: instant, heldBy: text, why: text }),
+  v.object({
+    kind: v.literal("held"),
+    since: instant,
+    heldBy: text,
+    why: text,
+    /** For the vendor, when broken hardware of the operator's own is held. */
+    rma: v.optional(RmaRecord),
+  }),
 ]);
 export type Phase = v.InferOutput<typeof Phase>;
 
@@ -114,6 +127,8 @@ export const InstanceFact = v.object({
   absentListings: v.nullish(count, 0),
   /** SSH host keys as the provider reports them, in OpenSSH's format; empty if unknown. */
   hostKeys: v.optional(v.pipe(v.array(text), v.maxLength(16))),
+  /** The operator owns the machine: it is never ended or replaced, only claimed and released. */
+  host: v.optional(OwnedHost),
   /** Adopted by its tags and older than this record: it may have served for long. */
   adopted: v.optional(v.boolean()),
 });

@@ -70,6 +70,8 @@ export const Payload = v.variant("kind", [
     provider: PoolName,
     instanceId: InstanceId,
     bootId: v.nullable(text),
+    /** The machine's agent carries it out, by a signed order; absent = the provider. */
+    by: v.optional(v.literal("agent")),
   }),
   /** Marks unschedulable. `mirror`: only in the scheduler. `again`: by `on_uncordon: enforce`. */
   v.object({

@@ -239,3 +239,26 @@ export const quarantine = sqliteTable(
   },
   (t) => [uniqueIndex("quarantine_row").on(t.source, t.key)],
 );
+
+/** Claims of machines that the operator owns (`reconciler/provider/ssh/`), open and released. */
+export const claim = sqliteTable(
+  "claim",
+  {
+    /** Of the request: a repeated one finds its claim. */
+    name: text("name").primaryKey(),
+    provider: text("provider").notNull(),
+    host: text("host").notNull(),
+    address: text("address").notNull(),
+    instance: text("instance").notNull(),
+    at: integer("at").notNull(),
+    releasedAt: integer("released_at"),
+    doc: text("doc").notNull(),
+  },
+  (t) => [
+    /** One open claim per machine: a second one fails. */
+    uniqueIndex("claim_host")
+      .on(t.provider, t.host)
+      .where(sql`${t.releasedAt} is null`),
+    uniqueIndex("claim_instance").on(t.instance),
+  ],
+);

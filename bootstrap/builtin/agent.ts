@@ -3,6 +3,7 @@
  * checksum comes over SSH, so the download need not be trusted; a pushed binary is not downloaded.
  * A repeated run changes only what differs, and restarts the agent only then.
  */
+import allowCommands from "../../systemd/allow-commands.conf" with { type: "text" };
 import unit from "../../systemd/navarch-node.service" with { type: "text" };
 
 const INSTALL = `set -eu
@@ -93,10 +94,22 @@ ${unit.trimEnd().replaceAll("{{", '{{"{{"}}')}
 ${UNIT_END}
 chmod 644 "$unit.tmp"
 mv -f "$unit.tmp" "$unit"
+drop=$unit.d/50-control-plane.conf
+{{- if .AllowCommands}}
+mkdir -p -m 755 "$unit.d"
+cat >"$drop.tmp" <<'${UNIT_END}'
+${allowCommands.trimEnd().replaceAll("{{", '{{"{{"}}')}
+${UNIT_END}
+chmod 644 "$drop.tmp"
+mv -f "$drop.tmp" "$drop"
+{{- else}}
+rm -f "$drop"
+{{- end}}
 systemctl daemon-reload
 systemctl enable --quiet navarch-node
 # What would be started: the file by its place and time, for reading all of it takes a while.
-run=$(stat -c '%i %s %Y %Z' /usr/local/bin/navarch-node; cat /etc/navarch-node/environment "$unit")
+run=$(stat -c '%i %s %Y %Z' /usr/local/bin/navarch-node
+  cat /etc/navarch-node/environment "$unit"; [ ! -f "$drop" ] || cat "$drop")
 run=$(echo "$run" | sha256sum)
 mark=/run/navarch-node.started
 if systemctl is-active --quiet navarch-node && [ "$(cat "$mark" 2>/dev/null)" = "$run" ]; then

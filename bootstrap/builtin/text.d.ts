@@ -3,3 +3,8 @@ declare module "*.service" {
   const text: string;
   export default text;
 }
+
+declare module "*.conf" {
+  const text: string;
+  export default text;
+}

@@ -19,6 +19,8 @@ export const TEMPLATE_VARIABLES = {
   InstanceType: "text",
   InstanceID: "text",
   IPAddress: "text",
+  /** Not empty: the agent may reboot the machine when the control plane orders it. */
+  AllowCommands: "text",
   /** Path of the node's credential on the node, never its value. */
   TokenFile: "text",
   /** URL and checksum of the matching agent. */

@@ -8,8 +8,11 @@ import { open } from "node:fs/promises";
 import { LIMIT } from "../../schema/limit.ts";
 import type { SourceText } from "./locate.ts";
 import type { Policy } from "../../schema/policy.ts";
-import type { Problem } from "../../schema/config.ts";
+import type { Problem, ProviderConfig } from "../../schema/config.ts";
+import type { InventoryAnswer } from "../core/inventory.ts";
+import { type InventoryRead, parseHost, readInventory } from "./inventory.ts";
 import { readPolicy } from "./policy.ts";
+import { formatProblem } from "./problem.ts";
 import { type ConfigAnswer, nowhere, readConfig } from "./read.ts";
 import type { ServerOptions } from "./server.ts";
 
@@ -84,6 +87,31 @@ export async function openConfig(
   const rest = files.flatMap((file) => readConfig([file], options).problems);
   const syntax = rest.filter((problem) => problem.code === "syntax");
   return { config: null, problems: [...unread, ...syntax], find: nowhere(paths[0] ?? "") };
+}
+
+/** Reads an inventory file. */
+export async function openInventory(
+  path: string,
+  readFile: ReadFile = readDisk,
+): Promise<InventoryRead> {
+  const { file, problem } = await openText(path, readFile);
+  if (file !== null) return readInventory(file);
+  return { hosts: null, problems: problem === null ? [] : [problem] };
+}
+
+/** The hosts of a provider: its setting `hosts`, else its `inventory` as it is now. */
+export async function inventoryOf(settings: ProviderConfig["settings"]): Promise<InventoryAnswer> {
+  const { hosts, inventory } = settings;
+  if (typeof inventory !== "string") {
+    const read = String(hosts ?? "").split(",").filter(Boolean).map(parseHost);
+    const bad = read.find((one) => typeof one === "string");
+    if (typeof bad === "string") return { ok: false, problem: `hosts: ${bad}` };
+    return { ok: true, hosts: read.filter((one) => typeof one !== "string") };
+  }
+  const read = await openInventory(inventory);
+  if (read.hosts !== null) return { ok: true, hosts: read.hosts };
+  const first = read.problems.find(({ severity }) => severity === "error");
+  return { ok: false, problem: first === undefined ? inventory : formatProblem(first) };
 }
 
 export type PolicyAnswer = { policy: Policy | null; problems: Problem[] };

@@ -2,6 +2,7 @@
 import { parse } from "valibot";
 import { type PoolConfig, type ProviderRef, type Rung, RUNGS } from "../../schema/config.ts";
 import type { PartOf, ValueOf } from "../../schema/config/field.ts";
+import { isOwnedType } from "../../schema/config/provider.ts";
 import { BODY, BOOTSTRAP, type DEFAULTS, DRAIN, SCALING } from "../../schema/config/pool.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
@@ -37,10 +38,13 @@ export function readPool(
   const place = { ...part, zones: part.zones ?? [], optional: part.adopt === true };
   const refs = readRefs(pool, tree.name, around.directory, place);
   const buys = pool.has("provider") || pool.has("providers") || part.adopt !== true;
+  const owned = isAllOwned(refs, around.directory);
   // A pool that buys nothing may have machines of any type.
-  if (buys && !pool.has("instance_type")) pool.missing("instance_type");
+  if (buys && !owned && !pool.has("instance_type")) pool.missing("instance_type");
   warnStrategy(pool, refs);
   const scaling = readScaling(pool, tree, around.defaults);
+  const repair = readRepair(pool, owned);
+  if (owned) checkOwned(pool, repair, scaling);
   const setupCommands = readCommands(pool);
   if (pool.has("setup_commands") && bootstrap.sshPrivateKeyPath === null) {
     const at = pool.look("setup_commands")?.at ?? pool.at;
@@ -56,13 +60,37 @@ export function readPool(
     instanceType: instanceType ?? "",
     ...(gpus === null ? {} : { gpus }),
     scaling,
-    repair: readRepair(pool),
+    repair,
     labels: mergeLabels(pool, tree.name, parts),
     drain: mergeDrain([...parts.map((one) => one.drain), around.drain]),
     bootstrap: { ...bootstrap, setupCommands },
   };
   pool.finish(undefined, POOL_SPELLINGS);
   return config;
+}
+
+/** Whether every machine of the pool belongs to the operator. */
+function isAllOwned(refs: readonly ProviderRef[], directory: Directory): boolean {
+  const all = directory.all();
+  const types = refs.map(({ name }) => all.find((one) => one.name === name)?.type);
+  return types.length > 0 && types.every((type) => type !== undefined && isOwnedType(type));
+}
+
+/** Nothing can be bought for such a pool, and only a person changes its size. */
+function checkOwned(
+  pool: Section,
+  repair: PoolConfig["repair"],
+  { autoscaler }: PoolConfig["scaling"],
+): void {
+  const why = "the pool's machines are owned, and nothing is bought for it";
+  if (repair.implied !== true && repair.ladder.includes("replace")) {
+    const hint = "write ladder: [reboot]; the next step is a person, with an RMA record";
+    pool.map("repair").fail("ladder", "owned", `replace is not possible: ${why}`, hint);
+  }
+  if (autoscaler !== null) {
+    const hint = "remove autoscaler; `navarch pool scale` sets the size";
+    pool.map("scaling").fail("autoscaler", "owned", `has no use here: ${why}`, hint);
+  }
 }
 
 /** A `drain.timeout` without a `fatal_timeout` applies to broken hardware too. */
@@ -75,11 +103,13 @@ function mergeDrain(parts: readonly DrainPart[]): ValueOf<typeof DRAIN> {
 }
 
 /** The pool's own ladder: known rungs, each once, mildest first. */
-function readRepair(pool: Section): PoolConfig["repair"] {
+function readRepair(pool: Section, owned: boolean): PoolConfig["repair"] {
   const repair = pool.map("repair");
   const given = repair.texts("ladder");
   repair.finish();
   if (!repair.given) return { ladder: ["replace"], implied: true };
+  // An owned machine may be held at once.
+  if (owned && given?.length === 0) return { ladder: [] };
   if (given === null || given.length === 0) {
     if (given !== null) repair.fail("ladder", "empty", "needs at least one rung");
     else repair.missing("ladder", `write ladder: [${RUNGS.join(", ")}]`);

@@ -5,6 +5,7 @@
 import type { ProviderConfig } from "../../schema/config.ts";
 import type { Field, Own, Table } from "../../schema/config/field.ts";
 import {
+  isOwnedType,
   PROVIDER_TYPES,
   type ProviderType,
   RATE_LIMIT,
@@ -14,6 +15,8 @@ import { SPEND } from "../../schema/config/safety.ts";
 import { POOL_NAME, PoolName } from "../../schema/id.ts";
 import { parse } from "valibot";
 import { whyNoAdapter } from "../core/adapter.ts";
+import { placeOfHost } from "../core/inventory.ts";
+import { parseHost } from "./inventory.ts";
 import type { Place } from "./problem.ts";
 import { readSection, type Section } from "./section.ts";
 import { fillTable, readMapping, readPart } from "./table.ts";
@@ -108,6 +111,7 @@ function readProvider(name: string, section: Section): Resolved {
   }
   warnAdapter(section, section.look("type")?.value.at ?? section.at, section.path, type);
   const settings = readSettings(section, type);
+  if (isOwnedType(type)) checkHosts(section);
   const spend = fillTable(SPEND, readMapping(section.map("spend"), SPEND));
   section.finish((key) => {
     const others = PROVIDER_TYPES.filter((other) => keysOf(other).includes(key));
@@ -127,6 +131,30 @@ function warnAdapter({ problems }: Section, at: Place, path: string, type: Provi
   problems.warning(at, path, "no_adapter", `nothing can be bought here: ${why}`, hint);
 }
 
+const HOSTS_HINT = "write inventory: FILE, or hosts: [10.0.0.7, 10.0.0.8]";
+
+/** Owned machines come from one list, and each of them once. */
+function checkHosts(section: Section): void {
+  if (section.has("hosts") && section.has("inventory")) {
+    section.fail("hosts", "conflict", "hosts and inventory exclude each other", "remove one");
+  } else if (!section.has("hosts") && !section.has("inventory")) {
+    section.missing("hosts", HOSTS_HINT);
+  }
+  const seen = new Set<string>();
+  const texts = section.texts("hosts");
+  if (texts?.length === 0) section.fail("hosts", "required", "names no host", HOSTS_HINT);
+  for (const text of texts ?? []) {
+    const host = parseHost(text);
+    if (typeof host === "string") {
+      section.fail("hosts", "host", host);
+      continue;
+    }
+    const place = placeOfHost(host);
+    if (seen.has(place)) section.fail("hosts", "duplicate_name", `${host.address} is listed twice`);
+    seen.add(place);
+  }
+}
+
 function readType(name: string, section: Section): ProviderType | null {
   const given = section.choice("type", PROVIDER_TYPES);
   if (given !== null || section.has("type")) return given;
@@ -140,5 +168,6 @@ function readType(name: string, section: Section): ProviderType | null {
 function impliedProvider(section: Section, type: ProviderType): ProviderConfig {
   const empty = readSection(section.problems, null, `providers.${type}`, section.at);
   const settings = readSettings(empty, type);
+  if (isOwnedType(type)) checkHosts(empty);
   return { name: parse(PoolName, type), type, implied: true, spend: fillTable(SPEND), settings };
 }

@@ -234,7 +234,7 @@ describe("readConfig() messages", () => {
       "a provider without a type",
       `providers: {gcp-us: {project: x}}\n${pool()}`,
       "1:13: providers.gcp-us.type: required unless the provider is named after its type " +
-        "(lambda, gcp, aws, coreweave, fake, docker, static, machine, command)",
+        "(lambda, gcp, aws, coreweave, fake, docker, ssh, static, machine, command)",
     ],
     [
       "no instance type",

@@ -12,11 +12,12 @@ export function whyNoAdapter(type: ProviderType): string | null {
     case "fake":
     case "gcp":
     case "lambda":
+    case "ssh":
+    case "static":
       return null;
     case "aws":
     case "coreweave":
     case "docker":
-    case "static":
     // Only the test program has this adapter (test/fixture/machine/main.ts).
     case "machine":
       return `providers of type ${type} have no adapter in this version`;

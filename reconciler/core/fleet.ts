@@ -149,6 +149,11 @@ export function isUnbought({ slot, instance }: Pick<Node, "slot" | "instance">):
   return slot === null && instance === null;
 }
 
+/** A claimed machine of the operator's: it is repaired or held, and never ended or replaced. */
+export function isOwned({ instance }: Pick<Node, "instance">): boolean {
+  return instance?.host !== undefined;
+}
+
 /** Whether the scheduler shows a person's cordon, so that Navarch's mark there must stay. */
 export function showsPersonsCordon({ cordon, kube }: Pick<Node, "cordon" | "kube">): boolean {
   return cordon.human !== null && kube !== null;

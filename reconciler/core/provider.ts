@@ -3,6 +3,7 @@
  * answer contains only what the provider *proved* (docs/reference/providers.md#answers). Everything
  * unknown is `ambiguous`.
  */
+import type { OwnedHost } from "../../schema/claim.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { ProviderType } from "../../schema/config.ts";
 import type { Market } from "../../schema/operation.ts";
@@ -69,6 +70,8 @@ export type Instance = {
   failure: { class: RefusalClass; message: string } | null;
   /** An interruption or planned maintenance that the cloud has announced. */
   notice: Notice | null;
+  /** A machine that the operator owns: never bought or ended. Absent if a cloud sells it. */
+  host?: OwnedHost;
 };
 
 export type Notice = {

@@ -1,9 +1,10 @@
 /**
- * Ports to the tables that the loop does not write: join tokens, audit and lease. `libsql.ts` opens
- * them.
+ * Ports to the tables that the loop does not write: join tokens, audit, lease and claims.
+ * `libsql.ts` opens them.
  */
 import type { AuditDraft, AuditQuery, AuditRow } from "../../schema/audit.ts";
 import type { Credential } from "../../schema/credential.ts";
+import type { Claim } from "../../schema/claim.ts";
 import type { JoinToken, JoinUse } from "../../schema/join.ts";
 
 /** A token and how often it was used. */
@@ -70,3 +71,16 @@ export type LeaseTable = {
 
 /** `expiresAt` is only for people who read the row. */
 export type LeaseClaim = { holder: string; address: string; expiresAt: number };
+
+/**
+ * Claims of owned machines by all providers. Every call is one transaction and may reject; then a
+ * write may have happened nevertheless, unless the error is `StaleEpoch`.
+ */
+export type ClaimTable = {
+  /** Open claims, and those released within the retention. */
+  read(): Promise<Claim[]>;
+  /** False: its machine is claimed already, by any provider, or the name is known. */
+  claim(claim: Claim): Promise<boolean>;
+  /** Nothing happens to a claim that is released already. */
+  release(instance: string, at: number): Promise<void>;
+};

@@ -13,7 +13,7 @@ import type { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
-import type { AuditTable, JoinTable, LeaseTable } from "./store-table.ts";
+import type { AuditTable, ClaimTable, JoinTable, LeaseTable } from "./store-table.ts";
 import type { QuarantineSource } from "../../schema/quarantine.ts";
 
 /** The durable part of a report: what changed, without samples. */
@@ -137,6 +137,7 @@ export type Store = {
   leaseTable(): LeaseTable;
   joinTable(): JoinTable;
   auditTable(): AuditTable;
+  claimTable(): ClaimTable;
   /** Durable when it resolves. Returns the inbox ids, in the order given. */
   appendEntries(
     entries: { entry: InboxEntry; receivedAt: number }[],

@@ -5,6 +5,7 @@
  *
  * Adapter: the provider, the clock.
  */
+import { isOwnedType } from "../../schema/config/provider.ts";
 import type { Clock } from "../core/clock.ts";
 import type { CreateRequest, Fence, Instance, Provider } from "../core/provider.ts";
 
@@ -44,6 +45,8 @@ export async function* tryProvider(
   for (const { id, name } of listed.instances) {
     yield warn("left", `instance ${id} (${name}) remains from an earlier check: terminate it`);
   }
+  // A cloud's account is examined by `doctor providers`; owned machines have none.
+  if (isOwnedType(provider.type)) yield* await provider.inspect([]);
   if (purchase === null) return;
   const request = requestOf(purchase);
   const made = await provider.create(request, fenceOf(request), null);

@@ -24,6 +24,8 @@ test("openProviders() keeps what an adapter can do, and counts each answered cal
         agentCommand: null,
         env: {},
         problem: () => undefined,
+        claims: null,
+        inventory: async () => ({ ok: true, hosts: [] }),
         count: (provider, op, outcome) => void counts.push(`${provider} ${op} ${outcome}`),
       },
     );

@@ -6,6 +6,8 @@ import type { ProviderConfig, ProviderType } from "../../schema/config.ts";
 import type { Clock } from "../core/clock.ts";
 import type { PeerTls } from "../security/tls/open.ts";
 import { unadapted } from "../core/adapter.ts";
+import type { InventoryAnswer } from "../core/inventory.ts";
+import type { ClaimTable } from "../core/store-table.ts";
 import { aroundProvider } from "./around.ts";
 import { openCommandProvider } from "./command/command.ts";
 import { passedOn, readCommandSettings } from "./command/setting.ts";
@@ -14,6 +16,10 @@ import { openGcp } from "./gcp/gcp.ts";
 import { readGcpSettings } from "./gcp/setting.ts";
 import { openLambda } from "./lambda/lambda.ts";
 import { readLambdaSettings } from "./lambda/setting.ts";
+import { reachHost } from "./ssh/reach.ts";
+import { readsNothing } from "./reads-nothing.ts";
+import { openMemoryClaims } from "./ssh/memory-claims.ts";
+import { openSsh } from "./ssh/ssh.ts";
 import type { Provider } from "../core/provider.ts";
 
 export type OpenProviders = { providers: Map<string, Provider>; unavailable: Map<string, string> };
@@ -33,6 +39,10 @@ export type ProviderPorts = {
   /** What programs that a provider starts inherit, but for our own variables. */
   env: Readonly<Record<string, string | undefined>>;
   problem(message: string): void;
+  /** Claims of owned machines; `null`: in memory, where no control plane runs. */
+  claims: ClaimTable | null;
+  /** The owned machines of a provider, as they are listed now. */
+  inventory(settings: ProviderConfig["settings"]): Promise<InventoryAnswer>;
   /** Called after each answered call, for metrics. */
   count(provider: string, op: string, outcome: string): void;
 };
@@ -46,6 +56,8 @@ export const ADAPTERS: Map<ProviderType, Adapter> = new Map([
   ["command", openCommand],
   ["lambda", openLambdaCloud],
   ["gcp", openGcpCloud],
+  ["ssh", openOwned],
+  ["static", openOwned],
 ]);
 
 function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Provider> {
@@ -91,6 +103,22 @@ function openGcpCloud(config: ProviderConfig, from: ProviderPorts): Promise<Prov
       ? settings
       : openGcp({ name: config.name, ...settings, fleetId, clock }),
   );
+}
+
+function openOwned(config: ProviderConfig, from: ProviderPorts): Promise<Provider> {
+  const { name, type, settings } = config;
+  const { fleetId, clock } = from;
+  const { inventory } = settings;
+  const provider = openSsh({
+    ...{ name, type, fleetId, clock },
+    source: typeof inventory === "string" ? inventory : `providers.${name}.hosts`,
+    claims: from.claims ?? openMemoryClaims(),
+    inventory: () => from.inventory(settings),
+    reach: reachHost,
+  });
+  // Which machines are claimed is known to a control plane only.
+  const { offers, quota } = readsNothing;
+  return Promise.resolve(from.claims === null ? { ...provider, offers, quota } : provider);
 }
 
 export async function openProviders(

@@ -18,6 +18,7 @@ import type { Presence } from "./presence.ts";
 import { StaleEpoch } from "../core/store.ts";
 import type { Cursor, InboxEntry, Store, StoredEntry } from "../core/store.ts";
 import type { OrderSigner } from "../security/order-signer.ts";
+import { rebootOrderFor } from "../core/reboot-order.ts";
 import type { UpgradeWord } from "../core/upgrade/word.ts";
 import { Unheard } from "./unheard.ts";
 import { StreamCursors } from "./stream-cursor.ts";
@@ -256,12 +257,15 @@ export class Ingest {
     wantInventory: boolean,
   ): ReportReply {
     const { server } = this.target.config();
-    const word = this.target.upgrade(id)?.command ?? null;
+    const given = [
+      this.target.upgrade(id)?.command ?? null,
+      rebootOrderFor(node, report.boot_id),
+    ].filter((one) => one !== null);
     // A command that this report answers is not sent again before the answer is folded.
-    const answers = report.results?.some((one) => one.command_id === word?.command_id) === true;
+    const answered = new Set(report.results?.map(({ command_id }) => command_id));
+    const ordered = given.filter(({ command_id }) => !answered.has(command_id));
     const { signer } = this.target;
     const now = this.clock.wallMs();
-    const ordered = word === null || answers ? [] : [word];
     // Signed for the name under which the agent reports, because the agent verifies it.
     const commands: AgentCommand[] = ordered.map((one) => {
       return signer === null ? one : signer.sign(one, report.node_id);

@@ -12,8 +12,8 @@ type Watched = { provider: Provider; inFlight: boolean; nextMono: number; failur
 /** Milliseconds between listings; a real cloud permits about one request a second. */
 const BUSY_MS = { own: 250, other: 10_000 };
 const IDLE_MS = { own: 5_000, other: 30_000 };
-/** Providers on this computer, whose listings cost nothing. */
-const OWN: readonly string[] = ["fake", "machine"];
+/** Providers whose listings cost nothing. */
+const OWN: readonly string[] = ["fake", "machine", "ssh", "static"];
 
 const LIST_MS = 60_000;
 

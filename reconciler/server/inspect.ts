@@ -10,7 +10,10 @@ import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
 import type { Config, PoolConfig, Problem, ProviderConfig } from "../../schema/config.ts";
 import { fillNotifier } from "./notifier.ts";
+import { inventoryOf, openInventory } from "../config/open.ts";
 import type { Finder } from "../config/place.ts";
+import { type InventoryHost, placeOfHost } from "../core/inventory.ts";
+import { isOwnedType } from "../../schema/config/provider.ts";
 import { checkKey } from "./open-bootstrap.ts";
 import { readLambdaSettings } from "../provider/lambda/setting.ts";
 import { openTransport } from "../kubernetes/connect.ts";
@@ -47,6 +50,7 @@ export async function inspect(
   };
   checkServer(config, around, say);
   for (const provider of config.providers) checkProvider(provider, around.env, say);
+  problems.push(...(await checkInventories(config, say)));
   for (const pool of config.pools) await checkPool(pool, config, say);
   const { env } = around;
   const cluster = await openTransport(config.kubernetes, { ...env });
@@ -112,6 +116,40 @@ function checkProvider(
   const [program] = String(settings["command"] ?? "").trim().split(/\s+/);
   const idle = program === undefined || program === "" ? null : whyNotRun(program);
   if (idle !== null) say("warning", null, [...at, "command"], `${program}: ${idle}`);
+}
+
+/**
+ * Inventories of owned machines: each can be read, no machine is in two of them, and no pool is
+ * larger than its own.
+ */
+async function checkInventories({ providers, pools }: Config, say: Say): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const first = new Map<string, string>();
+  const hostsOf = new Map<string, readonly InventoryHost[]>();
+  for (const { name, settings } of providers.filter((one) => isOwnedType(one.type))) {
+    const { inventory } = settings;
+    if (typeof inventory === "string") problems.push(...(await openInventory(inventory)).problems);
+    const read = await inventoryOf(settings);
+    if (!read.ok) continue;
+    hostsOf.set(name, read.hosts);
+    const key = typeof inventory === "string" ? "inventory" : "hosts";
+    for (const host of read.hosts) {
+      const other = first.get(placeOfHost(host));
+      first.set(placeOfHost(host), other ?? name);
+      if (other === undefined) continue;
+      const message = `host ${host.name} (${host.address}) is also in provider ${other}`;
+      say("error", null, ["providers", name, key], message, "remove it from one of the two");
+    }
+  }
+  for (const { name, providers: refs, scaling } of pools) {
+    const lists = refs.map((ref) => hostsOf.get(ref.name));
+    if (lists.length === 0 || lists.some((one) => one === undefined)) continue;
+    const hosts = lists.reduce((sum, one) => sum + (one?.length ?? 0), 0);
+    if (scaling.minNodes <= hosts) continue;
+    const message = `min_nodes ${scaling.minNodes} is above the ${hosts} hosts of its inventory`;
+    say("warning", name, ["scaling", "min_nodes"], message, "the other nodes wait for hosts");
+  }
+  return problems;
 }
 
 /** Warnings only: machines are not bought while they cannot be set up. */

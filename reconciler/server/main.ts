@@ -31,6 +31,7 @@ import {
   formatAt,
   serverOf,
 } from "./open-start.ts";
+import { inventoryOf } from "../config/open.ts";
 import { openProviders } from "../provider/open.ts";
 import { openKubernetes } from "../kubernetes/open.ts";
 import { openNoScheduler } from "../runtime/no-scheduler.ts";
@@ -259,7 +260,7 @@ function composeParts(made: Made): Parts {
     newId: () => randomBytes(9).toString("base64url").replace(/^[-_]/, "x"),
     newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,
     backup: shared ? null : () => backUp(databaseFile(config, state), state, identity),
-    openProviders: () =>
+    openProviders: (led) =>
       openProviders(config.providers, {
         folder: (name) => join(state, "cloud", name),
         fleetId: identity.fleetId,
@@ -271,6 +272,8 @@ function composeParts(made: Made): Parts {
         agentCommand: options.agentCommand ?? null,
         env: process.env,
         problem: (message) => log("warn", message),
+        claims: led.claimTable(),
+        inventory: inventoryOf,
         count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
       }),
     openNotifier: (notifier, led) =>

@@ -21,7 +21,8 @@ import type { UnreadableRow } from "../../schema/quarantine.ts";
 import * as table from "../../schema/table.ts";
 import { openAuditTable } from "./audit-table.ts";
 import { openJoinTable } from "./join-table.ts";
-import type { AuditTable, JoinTable, LeaseTable } from "../core/store-table.ts";
+import { openClaimTable } from "./claim-table.ts";
+import type { AuditTable, ClaimTable, JoinTable, LeaseTable } from "../core/store-table.ts";
 import { attemptItems, readAttempts } from "./bootstrap.ts";
 import { checkDocuments, changeStatements } from "./change.ts";
 import { readDoc } from "./document.ts";
@@ -181,6 +182,10 @@ class LibsqlStore implements Store {
 
   auditTable(): AuditTable {
     return openAuditTable(this.reader, this.writer, (items) => this.write(items));
+  }
+
+  claimTable(): ClaimTable {
+    return openClaimTable(this.reader, this.writer, (items) => this.write(items));
   }
 
   async appendEntries(

@@ -49,7 +49,8 @@ test("migrate() goes on behind the steps that an older version took", async () =
   const client = open();
   await migrate(client, 7);
   await client.execute("DROP TABLE quarantine");
-  await client.execute("DELETE FROM migration WHERE tag LIKE '%quarantine'");
+  await client.execute("DROP TABLE claim");
+  await client.execute("DELETE FROM migration WHERE tag >= '0004'");
   await migrate(client, 9);
   expect((await notesOf(client)).at(-1)).toEqual([TAGS.at(-1) ?? "", 9]);
   expect(await tablesOf(client)).toContain("quarantine");
@@ -78,5 +79,5 @@ test("migrate() that cannot take a step rejects and leaves nothing of it", async
   await client.execute("CREATE TABLE quarantine (mine text)");
   expect(migrate(client, 7)).rejects.toThrow(/quarantine already exists/);
   const done = (await notesOf(client)).map(([tag]) => tag);
-  expect(done).toEqual(TAGS.filter((tag) => !tag.includes("quarantine")));
+  expect(done).toEqual(TAGS.filter((tag) => tag < "0004"));
 });

@@ -9,6 +9,7 @@ export const PROVIDER_TYPES = [
   "coreweave",
   "fake",
   "docker",
+  "ssh",
   "static",
   "machine",
   "command",
@@ -23,9 +24,17 @@ const coreweave: Types = ["coreweave"];
 const fake: Types = ["fake"];
 const machine: Types = ["machine"];
 const command: Types = ["command"];
+const owned: Types = ["ssh", "static"];
 const simulated: Types = ["fake", "machine"];
 const imaged: Types = ["gcp", "aws", "docker", "machine"];
-const calling: Types = PROVIDER_TYPES.filter((type) => type !== "machine" && type !== "command");
+const calling: Types = PROVIDER_TYPES.filter(
+  (type) => type !== "machine" && type !== "command" && type !== "ssh",
+);
+
+/** Types whose machines belong to the operator: claimed and released, never bought or ended. */
+export function isOwnedType(type: ProviderType): boolean {
+  return owned.includes(type);
+}
 
 /** What every provider has beside its settings. */
 export const PROVIDER = {
@@ -109,7 +118,8 @@ export const SETTINGS = {
     default: 50_000,
   }),
   reboot: flag("Whether the program can reboot an instance.", { types: command, default: false }),
-  hosts: hosts("Addresses of the machines.", { types: ["static"] }),
+  hosts: hosts("The machines, each `[user@]host[:port]`.", { types: owned, or: "`inventory`" }),
+  inventory: text("File that lists the machines.", { types: owned, or: "`hosts`" }),
   tell_host_keys: flag("Whether the provider reports each machine's SSH host key.", {
     types: machine,
     or: "true",

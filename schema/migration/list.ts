@@ -6,6 +6,7 @@ import lease from "./0001_lease.sql" with { type: "text" };
 import identity from "./0002_identity.sql" with { type: "text" };
 import bootstrap from "./0003_bootstrap.sql" with { type: "text" };
 import quarantine from "./0004_quarantine.sql" with { type: "text" };
+import claim from "./0005_claim.sql" with { type: "text" };
 
 export type Migration = { tag: string; sql: string };
 
@@ -15,4 +16,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { tag: "0002_identity", sql: identity },
   { tag: "0003_bootstrap", sql: bootstrap },
   { tag: "0004_quarantine", sql: quarantine },
+  { tag: "0005_claim", sql: claim },
 ];

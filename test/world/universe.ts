@@ -4,7 +4,8 @@
 import type { Faults } from "../../reconciler/provider/fake/fault.ts";
 import type { CloudState } from "../../reconciler/provider/fake/memory.ts";
 import type { Terms } from "../../reconciler/provider/fake/world.ts";
-import type { ProviderClass } from "../../reconciler/core/provider.ts";
+import type { Provider, ProviderClass } from "../../reconciler/core/provider.ts";
+import type { ClaimTable } from "../../reconciler/core/store-table.ts";
 import type { Agent } from "./agent.ts";
 import type { ClusterOptions } from "./virtual-cluster.ts";
 import type { CrashInjector } from "./crash-injector.ts";
@@ -33,6 +34,8 @@ export type WorldOptions = {
   faults?: Faults;
   terms?: Partial<Terms>;
   settleMs?: number;
+  /** A provider of owned machines, over the claims in the newest life's store. */
+  owned?: (claims: ClaimTable) => Provider;
   /** A Kubernetes cluster that the machines join, in place of the scheduler in memory. */
   kubernetes?: ClusterOptions;
   /** Goes on where another world was captured; the caller starts the first life. */

@@ -19,6 +19,7 @@ import {
 import type { Log } from "../../reconciler/core/clock.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { Change, Store } from "../../reconciler/core/store.ts";
+import type { ClaimTable } from "../../reconciler/core/store-table.ts";
 import { Crash, type CrashInjector } from "./crash-injector.ts";
 import type { Config } from "../../schema/config.ts";
 import type { EventDraft } from "../../schema/event.ts";
@@ -71,10 +72,12 @@ export class World {
   /** Counts messages between agents and the control plane. */
   said = 0;
   private lives = 0;
+  private readonly owned: WorldOptions["owned"];
 
   private constructor(config: Config, options: WorldOptions) {
     const { from, beside } = options;
     this.config = config;
+    this.owned = options.owned;
     this.policy = policyOnce();
     this.clock = beside?.clock ?? new VirtualClock(from?.wallMs);
     this.scheduler = beside?.scheduler ?? openFakeScheduler(from?.scheduler);
@@ -142,13 +145,14 @@ export class World {
       const isBug = level === "error" && !this.tolerant && cluster === null;
       if (isBug) throw new Error(`${msg} ${JSON.stringify(fields)}`);
     };
+    let opened: Store | null = null;
     this.life = await Process.start({
       clock: this.clock,
       database: { url, clients },
       log,
       scheduler: cluster === null ? this.scheduler : { api: cluster.api, seed: ++this.lives },
       dryRun: this.dryRun,
-      providers: new Map([["fake", this.cloud]]),
+      providers: this.providers(() => opened),
       bootstrap: (operation, signal) => this.setUp(operation, signal),
       keyProblem: (path) => this.keyProblem(path),
       permit: this.permit,
@@ -160,6 +164,7 @@ export class World {
       policy: this.policy,
       fleetId: "fleet",
       between: {
+        store: (store) => (opened = store),
         client: (client) => injector?.client(client) ?? client,
         provider: (cloud) => injector?.provider(cloud) ?? cloud,
         scheduler: (scheduler) => injector?.scheduler(scheduler) ?? scheduler,
@@ -170,6 +175,22 @@ export class World {
     reconciler.cluster().cluster?.start(() => reconciler.wakeUp());
     // Agents notice that their connection broke and come back at once.
     this.reportAt = this.clock.monoMs();
+  }
+
+  private providers(store: () => Store | null): Map<string, Provider> {
+    const all = new Map<string, Provider>([["fake", this.cloud]]);
+    const table = (): ClaimTable => {
+      const claims = store()?.claimTable();
+      if (claims === undefined) throw new Error("no store is open");
+      return claims;
+    };
+    const owned = this.owned?.({
+      read: () => table().read(),
+      claim: (claim) => table().claim(claim),
+      release: (instance, at) => table().release(instance, at),
+    });
+    if (owned !== undefined) all.set(owned.name, owned);
+    return all;
   }
 
   get reconciler(): Reconciler {

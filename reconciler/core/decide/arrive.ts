@@ -5,7 +5,7 @@
 import { isLeaving, type Node, type Phase, type Purpose } from "../../../schema/node.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolName } from "../../../schema/id.ts";
-import { isWell, workOn } from "../fleet.ts";
+import { isOwned, isWell, workOn } from "../fleet.ts";
 import { REST_MAX_MS } from "../fold/bootstrap.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
@@ -115,7 +115,7 @@ export function decideBooting(
   const waitedMs = Math.min(sight.now - (doneAt ?? phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs) {
     const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
-    if (isRediscovered(node)) return keepInPlace(plan, why);
+    if (staysInPlace(node)) return keepInPlace(node, plan, why);
     return fail(node, scope, plan, `${why}${seenOf(node)}`, "failed");
   }
   plan.wait(
@@ -150,9 +150,11 @@ function decideSetUp(
   const { sight } = scope;
   const { instance } = node;
   const ended = node.bootstrap?.attempts ?? 0;
+  // An owned machine has no replacement: its set-up is tried until it succeeds.
+  const attempt = isOwned(node) ? `${ended + 1}` : `${ended + 1} of ${setUp.attempts}`;
   if (node.operation !== null) {
     const more = scope.fleet.operations.get(node.operation)?.message ?? "running";
-    return plan.wait("bootstrap", `set-up, attempt ${ended + 1} of ${setUp.attempts}: ${more}`);
+    return plan.wait("bootstrap", `set-up, attempt ${attempt}: ${more}`);
   }
   const address = addressOf(node);
   if (instance === null || instance.state !== "running" || address === null) {
@@ -166,7 +168,8 @@ function decideSetUp(
     const to: Phase = { kind: "bootstrapping", since: sight.now, attempt: 1 };
     return plan.advance(to, "node.bootstrapping", [`its set-up begins at ${address}`]);
   }
-  if (node.bootstrap?.final === true || ended >= setUp.attempts) {
+  const isOver = node.bootstrap?.final === true || ended >= setUp.attempts;
+  if (isOver && !isOwned(node)) {
     const times = ended === 1 ? "" : ` ${ended} times`;
     const why = `its set-up failed${times}: ${node.bootstrap?.error ?? "?"}`;
     return fail(node, scope, plan, why, "failed");
@@ -176,11 +179,12 @@ function decideSetUp(
   if (hindrance !== null) return plan.wait("bootstrap", `its set-up waits: ${hindrance.message}`);
   if (isResting(notBefore, sight.now, REST_MAX_MS)) {
     const last = node.bootstrap?.error ?? "?";
-    const message = `attempt ${ended + 1} of ${setUp.attempts} waits after: ${last}`;
-    return plan.wait("backoff", message, notBefore);
+    const { host } = instance;
+    const next = host === undefined ? "" : `; fix it on ${host.name} (${address})`;
+    return plan.wait("backoff", `attempt ${attempt} waits after: ${last}${next}`, notBefore);
   }
-  const payload = bootstrapPayload(node, instance, address, setUp);
-  const because = [`attempt ${payload.attempt} of ${setUp.attempts} at ${address}`];
+  const payload = bootstrapPayload(node, instance, address, setUp, scope.pool);
+  const because = [`attempt ${attempt} at ${address}`];
   plan.effect(payload, because);
 }
 
@@ -205,6 +209,7 @@ export function decideVerifying(
   const gpu = node.instance === null ? null : quarantinedIn(node, scope.fleet, sight.now);
   if (gpu !== null) {
     const before = `replaced ${new Date(gpu.lastAt).toISOString()} because of ${gpu.because}`;
+    if (isOwned(node)) return plan.wait("human", `it has ${gpu.uuid}, ${before}: repair it first`);
     return fail(node, scope, plan, `the cloud returned ${gpu.uuid}, ${before}`, "lemon");
   }
   const { health } = node;
@@ -218,7 +223,7 @@ export function decideVerifying(
   if (health.verdict === "unhealthy" && health.unhealthyRun >= threshold && isKnown) {
     const why =
       health.held.find((h) => h.judgement.result === "unhealthy")?.judgement.because ?? "unhealthy";
-    if (node.instance === null || isRediscovered(node)) {
+    if (node.instance === null || staysInPlace(node)) {
       return plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why], "open");
     }
     return fail(node, scope, plan, `unhealthy at its first check: ${why}`, "failed");
@@ -229,7 +234,8 @@ export function decideVerifying(
   const waitedMs = Math.min(sight.now - Math.max(since, phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
     const why = `not verified within ${Math.round(waitedMs / 1000)} s`;
-    return isRediscovered(node) ? keepInPlace(plan, why) : fail(node, scope, plan, why, "failed");
+    if (staysInPlace(node)) return keepInPlace(node, plan, why);
+    return fail(node, scope, plan, why, "failed");
   }
   plan.wait(
     "boot",
@@ -268,7 +274,15 @@ function isRediscovered({ instance }: Node): boolean {
   return instance?.adopted === true;
 }
 
-function keepInPlace(plan: PlanBuilder, why: string): void {
+/** An owned machine is not given up either: there is none to take its place. */
+const staysInPlace = (node: Node): boolean => isRediscovered(node) || isOwned(node);
+
+function keepInPlace(node: Node, plan: PlanBuilder, why: string): void {
+  const { host = null, externalIp } = node.instance ?? {};
+  if (host !== null && !isRediscovered(node)) {
+    const next = `see \`journalctl -u navarch-node\` on ${host.name} (${externalIp})`;
+    return plan.wait("human", `${why}${seenOf(node)}: ${next}`);
+  }
   const message = `${why}: it was found in the cloud's list and may be at work`;
   plan.wait("human", `${message}; it stays until a person ends it`);
 }

@@ -57,15 +57,16 @@ export function bootstrapPayload(
   instance: NonNullable<Node["instance"]>,
   address: string,
   setUp: SetUp,
+  pool: PoolConfig | null = null,
 ): Extract<Payload, { kind: "bootstrap" }> {
   return {
     kind: "bootstrap",
     attempt: (node.bootstrap?.attempts ?? 0) + 1,
     instanceId: instance.id,
     address,
-    port: setUp.sshPort,
-    user: setUp.sshUser,
-    keyPath: setUp.sshPrivateKeyPath,
+    port: instance.host?.port ?? setUp.sshPort,
+    user: instance.host?.user ?? setUp.sshUser,
+    keyPath: instance.host?.keyPath ?? setUp.sshPrivateKeyPath,
     hostKey: setUp.sshHostKey,
     hostKeys: hostKeysOf(node, instance),
     jump: setUp.sshJump,
@@ -81,11 +82,18 @@ export function bootstrapPayload(
       InstanceType: instance.instanceType,
       InstanceID: instance.id,
       IPAddress: address,
+      ...(mayReboot(instance, pool) ? { AllowCommands: "reboot" } : {}),
     },
     sshTimeoutMs: setUp.sshTimeoutMs,
     sshConnectTimeoutMs: setUp.sshConnectTimeoutMs,
     commandTimeoutMs: setUp.commandTimeoutMs,
   };
+}
+
+/** Only the agent of an owned machine reboots it, unless the pool's ladder leaves it out. */
+function mayReboot({ host }: NonNullable<Node["instance"]>, pool: PoolConfig | null): boolean {
+  if (host === undefined) return false;
+  return pool?.repair.implied === true || pool?.repair.ladder.includes("reboot") === true;
 }
 
 /** The host keys that the provider reports; else the key that was accepted at first use. */

@@ -111,7 +111,7 @@ function scopeOf(
     candidates: candidatesOf(counted, desired, sight, {
       sparesBusy: isSizedByQueue(pool, state),
       wantedAt: state?.desiredAt ?? 0,
-      // The configured minimum alone releases no unmanaged machine.
+      // The configured minimum alone releases no owned and no unmanaged machine.
       takesUnbought: (state?.desiredBy ?? "config") !== "config",
     }),
   };

@@ -5,12 +5,14 @@
  */
 import type { Rung } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
-import { isWell, verdictOfNode } from "../fleet.ts";
+import { isOwned, isWell, verdictOfNode } from "../fleet.ts";
+import { formatFaults, rmaOf } from "../rma.ts";
 import { lose } from "./arrive.ts";
 import type { Scope } from "./decide.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { decideOrder, type PhaseOf } from "./leave.ts";
 import { decideRecovery } from "./repair.ts";
+import { isResting } from "./rest.ts";
 
 const REBOOTS_MAX = 2;
 /** Without a configured ladder. */
@@ -50,11 +52,16 @@ export function nextRung(node: Node, scope: Scope): Climb {
 }
 
 /**
- * The pool's ladder. The default one has a reboot before replacement for NVLink and fabric faults
+ * The pool's ladder; an owned machine is rebooted once unless one is configured, and is never
+ * replaced. The default one has a reboot before replacement for NVLink and fabric faults
  * only: they are often cured by starting a service of the machine (the fabric manager).
  */
 function ladderOf(node: Node, { pool }: Scope): { ladder: readonly Rung[]; rebootsMax: number } {
   const { ladder = [], implied } = pool?.repair ?? {};
+  if (isOwned(node)) {
+    if (implied === true) return { ladder: ["reboot"], rebootsMax: REBOOTS_UNASKED_MAX };
+    return { ladder: ladder.filter((rung) => rung !== "replace"), rebootsMax: REBOOTS_MAX };
+  }
   const faults = node.health.held.filter(({ judgement }) => judgement.result === "unhealthy");
   const isFabric =
     faults.length > 0 &&
@@ -68,8 +75,13 @@ function ladderOf(node: Node, { pool }: Scope): { ladder: readonly Rung[]; reboo
 const RESET_IS_NO_USE = "agents of this version do not carry it out";
 
 function rebootIsNoUse(node: Node, { sight }: Scope, most: number): string | null {
-  const { instance, session, rebootedAt } = node;
-  if (instance === null || sight.providers.get(instance.provider)?.canReboot !== true) {
+  const { agent, instance, session, rebootedAt } = node;
+  const isMine = isOwned(node);
+  if (isMine && agent?.inventory.capabilities.includes("reboot") !== true) {
+    return "its agent runs without --allow-commands";
+  }
+  if (instance === null) return "it has no instance";
+  if (!isMine && sight.providers.get(instance.provider)?.canReboot !== true) {
     return "the provider does not reboot machines";
   }
   const beyond = node.health.held.find(
@@ -83,6 +95,26 @@ function rebootIsNoUse(node: Node, { sight }: Scope, most: number): string | nul
   if (tried > 0 || rebootedAt === null || session === null) return null;
   const relapsed = session.openedAt - rebootedAt < RELAPSE_MS;
   return relapsed ? "it was rebooted less than a day ago and is sick again" : null;
+}
+
+/** An owned machine that is drained: its agent reboots it, or a person repairs it. */
+export function decideOwnedRepair(node: Node, scope: Scope, plan: PlanBuilder): void {
+  const { rung, until, skipped } = nextRung(node, scope);
+  if (isResting(until, scope.sight.now)) {
+    return plan.wait("backoff", "the last reboot did not cure it; the next one waits", until);
+  }
+  const { instance } = node;
+  if (instance === null) return;
+  if (rung === "reboot") {
+    const { provider, id } = instance;
+    const bootId = node.agent?.bootId ?? null;
+    const by = { kind: "reboot", provider, instanceId: id, bootId, by: "agent" } as const;
+    return plan.effect(by, ["drained for its reboot"]);
+  }
+  const rma = rmaOf(node, skipped, scope.sight.now);
+  const why = `a person has to repair it: ${rma.because.join("; ")}`;
+  const held = { kind: "held", since: scope.sight.now, heldBy: "navarch", why, rma } as const;
+  plan.advance(held, "node.held", [why, formatFaults(rma)], "held");
 }
 
 /** After a reboot request, only another boot id and a full check under it count. */
@@ -102,10 +134,12 @@ export function decideRepairing(
     return lose(node, scope, plan, loss);
   }
   if (node.order !== null) return decideOrder(node, scope, plan);
+  const refused = phase.refused ?? null;
   const booted = node.agent !== null && node.agent.bootId !== phase.bootId;
   const check = node.health.lastCheckAt;
   const giveUp = (why: string): void =>
     plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why]);
+  if (refused !== null && !booted) return giveUp(`its agent did not ${phase.rung}: ${refused}`);
   if (booted && check !== null && check > phase.since) {
     if (isWell(node)) return decideRecovery(node, scope, plan);
     return giveUp(`still ${verdictOfNode(node)} after its ${phase.rung}`);

@@ -6,11 +6,12 @@
 import type { Node, Phase, Purpose } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
-import { type DrainSight, isWell, type Sight, verdictOfNode, workOn } from "../fleet.ts";
+import { type DrainSight, isOwned, isWell, type Sight, verdictOfNode, workOn } from "../fleet.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
 import { darkness, keptBy } from "./kube.ts";
 import { blindness, hasSuspendedFinding, pausedBy, type Veto } from "./admit.ts";
+import { decideOwnedRepair } from "./ladder.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
 import { SWEEP_MS } from "./sweep.ts";
@@ -201,6 +202,9 @@ function decideDrained(node: Node, phase: Draining, scope: Scope, plan: PlanBuil
     (node.order?.force === true ? null : blindness(sight));
   if (veto !== null) return plan.refuse(veto);
   if (node.instance === null) return decideEmptied(node, phase, scope, plan);
+  if (phase.purpose === "repair" && node.order === null && isOwned(node)) {
+    return decideOwnedRepair(node, scope, plan);
+  }
   if (phase.purpose === "repair" && node.order === null) {
     const { provider, id } = node.instance;
     const bootId = node.agent?.bootId ?? null;

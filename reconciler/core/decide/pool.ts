@@ -7,7 +7,7 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import { isLeaving, type Node } from "../../../schema/node.ts";
 import type { Plan, WaitReason } from "../../../schema/plan.ts";
-import { isUnbought, verdictOfNode, workOn, type Sight } from "../fleet.ts";
+import { isOwned, isUnbought, verdictOfNode, workOn, type Sight } from "../fleet.ts";
 import { impairmentOf } from "../safety/impaired.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import { frozen, heldPool } from "./admit.ts";
@@ -33,7 +33,7 @@ type CandidateOptions = {
   sparesBusy?: boolean;
   /** When the size was set; nodes that a person spared since then stay. */
   wantedAt?: number;
-  /** Unmanaged machines may leave as well, after bought ones. */
+  /** Owned and unmanaged machines may leave as well, after bought ones. */
   takesUnbought?: boolean;
 };
 
@@ -54,7 +54,7 @@ export function candidatesOf(
   const candidates = filling.filter(
     (node) =>
       (isSpare(node) || isReplaced(node)) &&
-      (takesUnbought || !isUnbought(node)) &&
+      (takesUnbought || isNamed(node) || !(isUnbought(node) || isOwned(node))) &&
       !(sparesBusy && !isNamed(node) && isBusy(node, sight)) &&
       !(node.sparedAt !== null && node.sparedAt >= wantedAt),
   );
@@ -127,7 +127,7 @@ function cost(node: Node, sight: Sight): number {
   if (isNamed(node)) return -20;
   if (isReplaced(node)) return -7;
   // Machines that cost money go first.
-  if (isUnbought(node)) return 5_000 + (isBusy(node, sight) ? 1_000 : 0);
+  if (isUnbought(node) || isOwned(node)) return 5_000 + (isBusy(node, sight) ? 1_000 : 0);
   if (node.phase.kind === "requested") return -5;
   const busy = isBusy(node, sight) ? 1_000 : 0;
   if (node.cordon.product?.why.startsWith(SCALE_DOWN) === true) return busy - 10;

@@ -8,7 +8,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
 import type { Suppression } from "../../../schema/suppression.ts";
-import { isUnbought, isWell, showsPersonsCordon, verdictOfNode } from "../fleet.ts";
+import { isOwned, isUnbought, isWell, showsPersonsCordon, verdictOfNode } from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
 import { missingNodeOf, sayMissing } from "../safety/missing-node.ts";
 import { relapseOf } from "../safety/relapse.ts";
@@ -134,17 +134,18 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
   }
   if (isUnbought(node)) return emptyUnbought(node, scope, plan);
   const { rung, until, skipped } = nextRung(node, scope);
-  const veto = vetoRepair(node, scope) ?? (rung === "reboot" ? null : vetoReplacement(node, scope));
+  // An owned machine is emptied for its reboot, or to be held.
+  const inPlace = rung === "reboot" || isOwned(node);
+  const veto = vetoRepair(node, scope) ?? (inPlace ? null : vetoReplacement(node, scope));
   if (veto !== null) return plan.refuse(veto);
   if (isResting(until, scope.sight.now)) {
     return plan.wait("backoff", "the last reboot did not cure it; the next one waits", until);
   }
-  const relapse = rung === "reboot" ? null : vetoRelapse(node, scope);
+  const relapse = inPlace ? null : vetoRelapse(node, scope);
   if (relapse !== null) return plan.refuse(relapse);
-  if (!mayTake(node, rung ?? "replace", scope, plan)) return;
-  const isReboot = rung === "reboot";
-  if (!isReboot && pool?.replacement === "surge") return startSurge(node, scope, plan, whole);
-  const payload = drainPayload(node, scope, isReboot ? "repair" : "replace", null);
+  if (!mayTake(node, inPlace ? "reboot" : "replace", scope, plan)) return;
+  if (!inPlace && pool?.replacement === "surge") return startSurge(node, scope, plan, whole);
+  const payload = drainPayload(node, scope, inPlace ? "repair" : "replace", null);
   plan.effect(payload, [...reasonsOf(node), ...skipped]);
 }
 

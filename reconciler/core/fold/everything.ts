@@ -26,6 +26,7 @@ import { unmanagedNode } from "./new-node.ts";
 import type { Outcome } from "./outcome.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 import { rejudgeNode } from "./rejudge.ts";
+import { foldRebootResults } from "../reboot-order.ts";
 import { foldUpgradeResults } from "../upgrade/word.ts";
 import type { Presences } from "./presence.ts";
 import { foldTime } from "./time.ts";
@@ -321,7 +322,7 @@ function foldOneEntry(
   const labels = input.config.pools.find((pool) => pool.name === known.pool)?.labels ?? {};
   const context = { policy, labels, quarantined: quarantineOf(input.fleet.facts) };
   const folded = foldEntry(known, entry, receivedAt, context);
-  work.putNode(folded.node);
+  work.putNode(foldRebootResults(folded.node, entry.results) ?? folded.node);
   work.tell(folded.events);
   foldUpgradeResults(entry.node, entry.results, work);
   result.judged.matches.push(...folded.matches);

@@ -108,6 +108,7 @@ function foldInstance(
     absentSince: null,
     absentListings: 0,
     ...hostKeysOf(seen.hostKeys ?? fact.hostKeys ?? null),
+    ...(seen.host === undefined ? {} : { host: seen.host }),
   };
   return JSON.stringify(next) === JSON.stringify(fact) ? null : next;
 }
@@ -249,6 +250,7 @@ export function bindInstance(provider: PoolName, instance: Instance, now: number
     absentSince: null,
     absentListings: 0,
     ...hostKeysOf(instance.hostKeys),
+    ...(instance.host === undefined ? {} : { host: instance.host }),
   };
 }
 

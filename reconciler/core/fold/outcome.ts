@@ -7,6 +7,7 @@
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
+import { orderIdOf } from "../reboot-order.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Instance, RefusalClass } from "../provider.ts";
 import { isSick } from "../safety/in-flight.ts";
@@ -203,8 +204,9 @@ function foldDone(
       return { operation, node: { ...node, phase }, pool: null, events };
     }
     case "reboot": {
-      tell("node.repairing", `${payload.provider} reboots instance ${payload.instanceId}`);
-      return { operation, pool: null, events, node: rebooting(node, payload.bootId, now) };
+      const who = payload.by === "agent" ? "its agent" : payload.provider;
+      tell("node.repairing", `${who} reboots instance ${payload.instanceId}`);
+      return { operation, pool: null, events, node: rebooting(node, operation, payload, now) };
     }
     case "bootstrap": {
       tell("node.bootstrapped", `set up at ${payload.address}, attempt ${payload.attempt}`);
@@ -255,14 +257,21 @@ function sells(pool: PoolState, offer: string): PoolState {
 }
 
 /** From now on only another boot id is a change. */
-function rebooting(node: Node, bootId: string | null, now: number): Node {
+function rebooting(
+  node: Node,
+  { id }: Operation,
+  { bootId, by }: Extract<Operation["payload"], { kind: "reboot" }>,
+  now: number,
+): Node {
+  // The operation's id is unique, so the agent recognises the order when it is repeated.
+  const order = by === "agent" ? { order: orderIdOf(id) } : {};
   const { session } = node;
   const attempts = { ...session?.attempts, reboot: (session?.attempts?.["reboot"] ?? 0) + 1 };
   return {
     ...node,
     rebootedAt: now,
     session: session === null ? null : { ...session, attempts },
-    phase: { kind: "repairing", since: now, rung: "reboot", bootId },
+    phase: { kind: "repairing", since: now, rung: "reboot", bootId, ...order },
   };
 }
 

@@ -97,6 +97,8 @@ async function call(
       return answer;
     }
     case "reboot": {
+      // The order goes with the replies to its reports (`core/reboot-order.ts`).
+      if (payload.by === "agent") return { kind: "done", instance: null, message: "ordered" };
       const provider = targets.provider(payload.provider);
       const unsupported = { kind: "unsupported" } as const;
       const answer = (await provider?.reboot(payload.instanceId, fence)) ?? unsupported;

@@ -61,7 +61,7 @@ export type Parts = {
   install: InstallPorts | null;
   /** See `RoutePorts`. */
   names: ReadonlySet<string>;
-  openProviders(): Promise<OpenProviders>;
+  openProviders(store: Store): Promise<OpenProviders>;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
   /** Sets machines up over SSH; `null` = not done here. */
   openBootstrapper(store: Store): Bootstrapper | null;
@@ -103,7 +103,7 @@ export async function openLeader(
   store.on("quarantined", quarantined);
   const snapshot = await store.load();
   for (const credential of snapshot.credentials) parts.authority.put(credential);
-  const opened = await parts.openProviders();
+  const opened = await parts.openProviders(store);
   for (const [provider, why] of opened.unavailable) {
     const pools = poolsOf(loaded.config, provider);
     log("error", "a provider cannot supply machines", { provider, why, pools });

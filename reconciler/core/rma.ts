@@ -1,0 +1,61 @@
+/** Makes the RMA record of an owned machine that no repair step cured. Pure. */
+import type { HeldFinding } from "../../schema/held.ts";
+import type { Node } from "../../schema/node.ts";
+import type { RmaRecord } from "../../schema/rma.ts";
+
+/** A machine has at most sixteen GPUs, each with a few faults. */
+const FAULTS_MAX = 64;
+
+/** `skipped` are the repair steps that were passed over, each with its reason. */
+export function rmaOf(node: Node, skipped: readonly string[], now: number): RmaRecord {
+  const { agent, instance, health, rebootedAt } = node;
+  const faults = health.held
+    .filter(({ judgement }) => judgement.result === "unhealthy")
+    .slice(0, FAULTS_MAX)
+    .map((held) => faultOf(held, node));
+  const { hostname = null, driver_version, kernel_version } = agent?.inventory ?? {};
+  const session = node.session?.reasons ?? [];
+  return {
+    at: now,
+    hostname,
+    host: instance?.host?.name ?? instance?.id ?? node.id,
+    address: instance?.externalIp ?? instance?.internalIp ?? null,
+    rack: instance?.host?.rack ?? null,
+    provider: instance?.provider ?? "",
+    driver: driver_version ?? null,
+    kernel: kernel_version ?? null,
+    because: [...session, ...skipped].slice(0, 8),
+    rebootedAt,
+    faults,
+  };
+}
+
+function faultOf(held: HeldFinding, { agent }: Node): RmaRecord["faults"][number] {
+  const { finding, count } = held;
+  const gpus = agent?.inventory.gpus ?? [];
+  const gpu =
+    gpus.find(({ uuid }) => uuid === finding.gpu_uuid) ??
+    gpus.find(({ index }) => finding.gpu_uuid === null && index === finding.gpu_index);
+  const { kind, code, reason } = finding;
+  return {
+    fault: code === null ? `${kind} ${reason ?? ""}`.trim() : `${kind.toUpperCase()} ${code}`,
+    gpu: finding.gpu_index ?? gpu?.index ?? null,
+    uuid: finding.gpu_uuid ?? gpu?.uuid ?? null,
+    serial: gpu?.serial ?? null,
+    model: gpu?.name ?? null,
+    pci: finding.pci ?? gpu?.pci_bus_id ?? null,
+    line: finding.message,
+    at: Date.parse(finding.at),
+    count,
+  };
+}
+
+/** The faults in one line, for the event. */
+export function formatFaults({ host, faults }: RmaRecord): string {
+  const each = faults.slice(0, 4).map(({ fault, uuid, serial, pci }) => {
+    const which = serial === null ? (uuid ?? pci) : `serial ${serial}`;
+    return which === null ? fault : `${fault} on ${which}`;
+  });
+  const more = faults.length > 4 ? ` and ${faults.length - 4} more` : "";
+  return `RMA record of ${host}: ${each.join(", ") || "no fault is held"}${more}`;
+}
