@@ -1,7 +1,7 @@
 /**
  * Formats one pool: sizes first, then what keeps it from scaling. Pure.
  */
-import type { QueueView } from "../reconciler/http/view/scaling.ts";
+import type { DecisionView, QueueView } from "../reconciler/http/view/scaling.ts";
 import type { MembersView } from "../reconciler/http/view/member.ts";
 import type { PoolStatusView } from "../schema/api.ts";
 import { formatAge, formatTime } from "./age.ts";
@@ -9,8 +9,12 @@ import { formatBreaker } from "./safety-view.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 import { formatHold } from "./veto.ts";
 
-/** Older control planes send neither. */
-type Status = PoolStatusView & { queue?: QueueView | null; cannot_scale_up?: string | null };
+/** Older control planes send none of them. */
+type Status = PoolStatusView & {
+  queue?: QueueView | null;
+  cannot_scale_up?: string | null;
+  decision?: DecisionView | null;
+};
 
 export function formatPoolStatus(status: Status, nowMs: number, style: Style): string {
   const optional: [string, number | null | undefined][] = [
@@ -37,6 +41,7 @@ export function formatPoolStatus(status: Status, nowMs: number, style: Style): s
       ...(typeof status.utilization === "number"
         ? [["Utilization", `${Math.round(status.utilization)} %`] as const]
         : []),
+      ...formatDecision(status.decision ?? null, nowMs),
     ],
     style,
   );
@@ -57,6 +62,12 @@ export function formatPoolStatus(status: Status, nowMs: number, style: Style): s
 function formatCan(can: boolean, whyNot: string | null): string {
   if (can) return "yes";
   return whyNot === null ? "no" : `no (${plain(whyNot)})`;
+}
+
+function formatDecision(decision: DecisionView | null, nowMs: number): [string, string][] {
+  if (decision === null) return [];
+  const { verdict, because, at } = decision;
+  return [["Autoscaler", `${plain(verdict)}: ${plain(because)} (${formatAge(at, nowMs)})`]];
 }
 
 /** The queue in GPUs if it counts GPUs, and its source. */

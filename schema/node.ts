@@ -379,6 +379,16 @@ export const PoolState = v.object({
   ),
   /** When the autoscaler last changed the size; its cooldown starts here. */
   lastScaleAt: v.nullish(instant, null),
+  /** The autoscaler's last decision that differs in kind from the one before. */
+  decision: v.optional(
+    v.nullable(
+      v.object({
+        verdict: v.picklist(["hold", "steady", "cooldown", "scaled"]),
+        because: text,
+        at: instant,
+      }),
+    ),
+  ),
   /** The queue as last reported from outside; `observedAt` is never ahead of our clock. */
   demand: v.nullish(
     v.object({ pendingJobs: count, queueDepth: count, observedAt: instant, by: text }),

@@ -1,4 +1,4 @@
-/** Reads `scaling.autoscaler`: five types, three of which nest. */
+/** Reads `scaling.autoscaler`: seven types, three of which nest. */
 import {
   AUTOSCALER,
   type Autoscaler,
@@ -7,8 +7,9 @@ import {
   TYPES,
 } from "../../schema/config/autoscaler.ts";
 import type { Table, ValueOf } from "../../schema/config/field.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import { readSchedule } from "./schedule.ts";
+import { readSchedule, warnOverlaps } from "./schedule.ts";
 import type { Section } from "./section.ts";
 import { fillTable, readPart } from "./table.ts";
 
@@ -55,9 +56,15 @@ function readType(
       return { type, ...readWhole(section, AUTOSCALER[type]) };
     case "queue":
       return { type, ...readWhole(section, AUTOSCALER[type]) };
+    case "idle":
+      return { type, ...readIdle(section, maxNodes) };
+    case "external":
+      return { type, ...readExternal(section) };
     case "scheduled": {
       const schedule = readSchedule(section, maxNodes);
-      return { type, schedule, ...readWhole(section, AUTOSCALER[type]), fallback: fallback() };
+      const whole = readWhole(section, AUTOSCALER[type]);
+      if (!section.problems.failed()) warnOverlaps(section, schedule, whole.timezone);
+      return { type, schedule, ...whole, fallback: fallback() };
     }
     case "predictive":
       return { type, ...readWhole(section, AUTOSCALER[type]), fallback: fallback() };
@@ -74,3 +81,55 @@ function readType(
 
 const readWhole = <T extends Table>(section: Section, table: T): ValueOf<T> =>
   fillTable(table, readPart(section, table));
+
+function readIdle(section: Section, maxNodes: number | null): ValueOf<typeof AUTOSCALER.idle> {
+  const value = readWhole(section, AUTOSCALER.idle);
+  const { minIdle, maxIdle, slotsPerNode } = value;
+  const nodes = Math.ceil(minIdle / slotsPerNode);
+  if (maxNodes !== null && nodes > maxNodes) {
+    section.warn("min_idle", "range", `${nodes} nodes are more than max_nodes ${maxNodes}`);
+  }
+  if (maxIdle !== null && maxIdle < minIdle) {
+    const least = minIdle + slotsPerNode - 1;
+    const message = `max_idle ${maxIdle} is below min_idle ${minIdle}: ${least} counts`;
+    section.warn("max_idle", "range", message);
+  }
+  return value;
+}
+
+type External = ValueOf<typeof AUTOSCALER.external>;
+
+/** Keys of each source, all of which it needs, and those of the request. */
+const NEEDED: Readonly<Record<External["source"], readonly string[]>> = {
+  prometheus: ["url", "query"],
+  http: ["url", "pointer"],
+  command: ["command"],
+};
+const REQUEST = ["token_env", "token_file", "username", "ca_file"];
+
+/** The keys of one source; those of another one are errors. */
+function readExternal(section: Section): External {
+  const value = readWhole(section, AUTOSCALER.external);
+  const { source } = value as { source: External["source"] | null };
+  if (source === null) return value;
+  for (const key of NEEDED[source]) if (!section.has(key)) section.missing(key);
+  const others = new Set([...Object.values(NEEDED).flat(), ...REQUEST]);
+  const own = [...NEEDED[source], ...(source === "command" ? [] : REQUEST)];
+  for (const key of own) others.delete(key);
+  for (const key of others) {
+    if (section.has(key)) section.fail(key, "misplaced", `is no key of source ${source}`);
+  }
+  if (section.has("token_env") && section.has("token_file")) {
+    section.fail("token_env", "conflict", "there are two tokens", "remove token_env or token_file");
+  }
+  if (section.has("username") && !section.has("token_env") && !section.has("token_file")) {
+    section.fail("username", "required", "has no password", "set token_file or token_env");
+  }
+  const { intervalMs, expiryMs } = value;
+  if (expiryMs !== null && expiryMs <= intervalMs) {
+    const interval = formatDuration(intervalMs);
+    const message = `a reading is unknown before the next: interval is ${interval}`;
+    section.warn("expiry", "range", message, "write at least twice the interval");
+  }
+  return value;
+}

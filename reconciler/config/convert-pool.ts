@@ -1,6 +1,6 @@
 /** Converts one pool to a file's keys: canonical ones in the list format, upstream's in the map. */
 import type { Autoscaler, PoolConfig, ProviderConfig, ProviderRef } from "../../schema/config.ts";
-import { AUTOSCALER, WINDOW } from "../../schema/config/autoscaler.ts";
+import { AUTOSCALER, type ScheduleWindow, WINDOW } from "../../schema/config/autoscaler.ts";
 import { BODY, BOOTSTRAP, REF, SCALING } from "../../schema/config/pool.ts";
 import { concreteType } from "../core/instance-type.ts";
 import { POOL_LABELS } from "./label.ts";
@@ -72,6 +72,14 @@ function formatMinute(minute: number): string {
   return `${two(Math.floor(minute / 60))}:${two(minute % 60)}`;
 }
 
+function formatHours({ days, startMinute, endMinute }: ScheduleWindow): Plain {
+  return {
+    days: days.map((day) => DAYS[day] ?? ""),
+    start_hour: formatMinute(startMinute),
+    end_hour: formatMinute(endMinute),
+  };
+}
+
 function formatAutoscaler(autoscaler: Autoscaler, dialect: Dialect): Plain {
   const inner = (one: Autoscaler | null) => one && formatAutoscaler(one, dialect);
   const { type } = autoscaler;
@@ -80,11 +88,7 @@ function formatAutoscaler(autoscaler: Autoscaler, dialect: Dialect): Plain {
   if (type === "composite") owns["autoscalers"] = autoscaler.autoscalers.map(inner);
   if (type === "scheduled") {
     owns["schedule"] = autoscaler.schedule.map((window) =>
-      formatSection(WINDOW, window, dialect, {
-        days: window.days.map((day) => DAYS[day] ?? ""),
-        start_hour: formatMinute(window.startMinute),
-        end_hour: formatMinute(window.endMinute),
-      }),
+      formatSection(WINDOW, window, dialect, window.cron === null ? formatHours(window) : {}),
     );
   }
   return { type, ...formatSection(AUTOSCALER[type], autoscaler, dialect, owns) };

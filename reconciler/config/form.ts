@@ -1,4 +1,5 @@
 /** Checks texts of the configuration by the form that their table names. Pure. */
+import { cronProblem } from "../core/scaling/cron.ts";
 import type { Form } from "../../schema/config/field.ts";
 import { serverOf } from "../core/address.ts";
 import { type Answer, parseExternal, parseHttpUrl } from "./address.ts";
@@ -51,6 +52,12 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     const message = `expected https://host:port without a path, found ${JSON.stringify(text)}`;
     return { ok: false, message, hint: 'write for example "https://10.0.0.1:6443"' };
   }),
+  cron: judge("cron", (text) => {
+    const why = cronProblem(text);
+    if (why === null) return { ok: true, value: text.trim() };
+    const message = `${JSON.stringify(text)} is no cron expression: ${why}`;
+    return { ok: false, message, hint: 'write for example "0 8 * * mon-fri"' };
+  }),
   /** Detects a literal secret; the message does not repeat it. */
   env: matches(
     "env",
@@ -71,6 +78,12 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     isLabelKey,
     () => "not a valid label key",
     "the default is navarch.dev/pool",
+  ),
+  pointer: matches(
+    "pointer",
+    /^(\/([^~]|~[01])*)?$/,
+    "not a JSON Pointer",
+    "write for example /queue/depth",
   ),
   program: matches(
     "path",

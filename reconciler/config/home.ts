@@ -27,8 +27,8 @@ const HOMES: readonly (readonly [home: string, table: Table])[] = [
 
 /** Keys with too general a name for a hint. */
 const VAGUE =
-  "class command count disk faults force hosts image namespace network reboot retention retry " +
-  "settle timeout zone";
+  "class command count cron disk duration expiry faults force hosts image interval namespace " +
+  "network pointer query reboot retention retry settle source timeout url username zone";
 
 /** `null` where a key has several homes, or none. */
 const HOME_OF = new Map<string, string | null>(VAGUE.split(" ").map((key) => [key, null]));

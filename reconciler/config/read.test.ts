@@ -365,7 +365,7 @@ describe("readConfig() messages", () => {
       "an unknown autoscaler",
       pool("    autoscaler: {type: magic}\n"),
       '6:24: pools[0].autoscaler.type: "magic" is not one of the allowed values ' +
-        "(allowed: reactive, queue, scheduled, predictive, composite)",
+        "(allowed: reactive, queue, scheduled, predictive, composite, idle, external)",
     ],
     [
       "an API server that kubeadm cannot dial",

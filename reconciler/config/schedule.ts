@@ -1,6 +1,8 @@
-/** Reads the windows of a scheduled autoscaler. A window may cross midnight. */
+/** Reads the windows of a scheduled autoscaler: days and hours, or a cron expression. */
 import { type ScheduleWindow, WINDOW } from "../../schema/config/autoscaler.ts";
 import { nearest } from "../../schema/nearest.ts";
+import { nextOf } from "../core/scaling/cron.ts";
+import { formatWindow, isOpenAt } from "../core/scaling/scheduled.ts";
 import type { Section } from "./section.ts";
 import { readPart } from "./table.ts";
 
@@ -15,16 +17,49 @@ export function readSchedule(section: Section, maxNodes: number | null): Schedul
   return windows.map((window) => readWindow(window, maxNodes));
 }
 
-function readWindow(window: Section, poolMax: number | null): ScheduleWindow {
-  const days = readDays(window);
-  const startMinute = readHour(window, "start_hour", 23);
-  const endMinute = readHour(window, "end_hour", 24);
-  const { minNodes, maxNodes } = readPart(window, WINDOW);
-  for (const key of ["start_hour", "end_hour", "min_nodes", "max_nodes"]) {
-    if (window.given && !window.has(key)) window.missing(key);
+/** Starts of each window that are compared, and windows beyond which none is. */
+const STARTS_MAX = 60;
+const COMPARED_MAX = 24;
+/** A Thursday; what is compared must not depend on the day of the check. */
+const SINCE = Date.UTC(2026, 0, 1);
+
+/** Windows with `cron` that are open together with an earlier one, which is the one that counts. */
+export function warnOverlaps(section: Section, windows: ScheduleWindow[], zone: string): void {
+  if (windows.length > COMPARED_MAX) return;
+  for (const [index, window] of windows.entries()) {
+    const earlier = windows.slice(0, index).find((one) => overlaps(window, one, zone));
+    if (earlier === undefined) continue;
+    const said = `${formatWindow(window)} overlaps ${formatWindow(earlier)}`;
+    section.warn("schedule", "overlap", `${said}: while both are open the earlier one counts`);
   }
-  if (startMinute !== null && startMinute === endMinute) {
-    window.fail("end_hour", "range", "is the same as start_hour", "write 0 to 24 for a whole day");
+}
+
+/** Two windows overlap if one is open when the other begins. */
+function overlaps(a: ScheduleWindow, b: ScheduleWindow, zone: string): boolean {
+  if (a.cron === null && b.cron === null) return false;
+  const opens = (one: ScheduleWindow, other: ScheduleWindow): boolean =>
+    startsOf(one, zone).some((at) => isOpenAt(other, zone, at));
+  return opens(a, b) || opens(b, a);
+}
+
+function startsOf({ cron: own, days, startMinute }: ScheduleWindow, zone: string): number[] {
+  const starts: number[] = [];
+  const hours = `${startMinute % 60} ${Math.floor(startMinute / 60)} * * ${days.join(",")}`;
+  const cron = own ?? hours;
+  let at: number | null = SINCE;
+  while (at !== null && starts.length < STARTS_MAX) {
+    at = nextOf(cron, zone, at);
+    if (at !== null) starts.push(at);
+  }
+  return starts;
+}
+
+function readWindow(window: Section, poolMax: number | null): ScheduleWindow {
+  const isCron = window.has("cron") || window.has("duration");
+  const hours = isCron ? refuseHours(window) : readHours(window);
+  const { minNodes, maxNodes, cron, durationMs } = readPart(window, WINDOW);
+  for (const key of [...(isCron ? ["cron", "duration"] : []), "min_nodes", "max_nodes"]) {
+    if (window.given && !window.has(key)) window.missing(key);
   }
   if (minNodes !== null && maxNodes !== null && minNodes > maxNodes) {
     window.fail("min_nodes", "range", `min_nodes ${minNodes} is above max_nodes ${maxNodes}`);
@@ -34,12 +69,37 @@ function readWindow(window: Section, poolMax: number | null): ScheduleWindow {
   }
   window.finish();
   return {
-    days,
-    startMinute: startMinute ?? 0,
-    endMinute: endMinute ?? 1_440,
+    ...hours,
+    cron,
+    durationMs,
     minNodes: minNodes ?? 0,
     maxNodes: maxNodes ?? 0,
   };
+}
+
+type Hours = Pick<ScheduleWindow, "days" | "startMinute" | "endMinute">;
+
+function readHours(window: Section): Hours {
+  const days = readDays(window);
+  const startMinute = readHour(window, "start_hour", 23);
+  const endMinute = readHour(window, "end_hour", 24);
+  for (const key of ["start_hour", "end_hour"]) {
+    if (window.given && !window.has(key)) window.missing(key);
+  }
+  if (startMinute !== null && startMinute === endMinute) {
+    window.fail("end_hour", "range", "is the same as start_hour", "write 0 to 24 for a whole day");
+  }
+  return { days, startMinute: startMinute ?? 0, endMinute: endMinute ?? 1_440 };
+}
+
+/** An expression says days and hours itself. */
+function refuseHours(window: Section): Hours {
+  for (const key of ["days", "start_hour", "end_hour"]) {
+    if (window.has(key)) {
+      window.fail(key, "conflict", "cron says when the window opens", `remove ${key} or cron`);
+    }
+  }
+  return { days: [], startMinute: 0, endMinute: 0 };
 }
 
 function readDays(window: Section): number[] {

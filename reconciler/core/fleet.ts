@@ -79,6 +79,20 @@ export type Sight = {
   keys: ReadonlyMap<string, string | null> | null;
   /** Queues of autoscaled pools, while sizes are evaluated; absent = unknown, which is not zero. */
   queues: ReadonlyMap<PoolName, QueueSight>;
+  /** Sources of `external` autoscalers, by `metricKey`; absent = not read yet. */
+  metrics: ReadonlyMap<string, MetricSight>;
+};
+
+/** What a metrics source said: the last number, and why the newest attempt failed. */
+export type MetricSight = {
+  reading: {
+    /** Finite and not negative. */
+    value: number;
+    /** Wall milliseconds of the begin of the request. */
+    at: number;
+  } | null;
+  /** `null` = the newest attempt succeeded. */
+  problem: string | null;
 };
 
 export function workOn(sight: Pick<Sight, "work">, node: NodeId): DrainSight {

@@ -59,6 +59,11 @@ const SavedQueue = v.object({
   source: text,
 });
 
+const SavedMetric = v.object({
+  reading: v.nullable(v.object({ value: finite, at: finite })),
+  problem: v.nullable(text),
+});
+
 /** Maps as lists of pairs, which keep their order whatever the keys look like. */
 export const SavedSight = v.object({
   now: count,
@@ -71,6 +76,7 @@ export const SavedSight = v.object({
   kube: v.nullable(SavedKube),
   keys: v.nullable(v.array(v.tuple([text, v.nullable(text)]))),
   queues: v.array(v.tuple([PoolName, SavedQueue])),
+  metrics: v.nullish(v.array(v.tuple([text, SavedMetric])), []),
 });
 type SavedSight = v.InferOutput<typeof SavedSight>;
 
@@ -134,6 +140,7 @@ export function saveSight(sight: Sight): SavedSight {
     kube: kube === null ? null : { ...kube, ambiguous: [...kube.ambiguous] },
     keys: keys === null ? null : [...keys],
     queues: [...sight.queues],
+    metrics: [...sight.metrics],
   };
 }
 
@@ -154,6 +161,7 @@ export function readSight(saved: SavedSight): Sight {
     kube: kube === null ? null : { ...kube, ambiguous: new Map(kube.ambiguous) },
     keys: keys === null ? null : new Map(keys),
     queues: new Map(saved.queues),
+    metrics: new Map(saved.metrics),
   };
 }
 

@@ -106,7 +106,7 @@ export class Reconciler {
     this.planner = new Planner({ ledger: this.ledger, config, log: ports.log, acts });
     this.cloud = new CloudSight(settings);
     const { presence, cloud } = this;
-    this.observer = new Observer({ config, presence, cloud, informer, targets });
+    this.observer = new Observer({ ...ports, config, presence, cloud, informer });
     this.runner = new Runner(targets, clock, () => this.wakeUp(), ports.permit);
     this.watch = new CloudWatch(settings.providers.values(), clock, () => this.wakeUp());
   }
@@ -182,7 +182,6 @@ export class Reconciler {
     this.wakeUp();
     return outcome;
   }
-
   /** A change made by a route (pool size, demand): one transaction, then a new plan. */
   async change(edit: (work: UnitOfWork) => void, then = (): void => undefined): Promise<void> {
     await this.ledger.alone(async () => {
@@ -252,6 +251,7 @@ export class Reconciler {
     if (acts) this.informer.tend(desired, this.ports.permit);
     const may = (one: Operation): boolean => mayCall(one, this.fleet(), sight);
     if (acts) this.runner.start(this.fleet().operations.values(), now, may);
+    if (acts) this.observer.readMetrics(this.fleet());
     this.watch.look(this.cloud.busy(this.fleet()));
     if (mono - this.trimmedMono < TRIM_MS) return;
     this.trimmedMono = mono;

@@ -11,8 +11,10 @@ import { countsIn, type Fleet, type Sight } from "../core/fleet.ts";
 import type { Presence } from "./presence.ts";
 import { demandProblem, knownQueue, type Heard } from "../core/scaling/demand.ts";
 import { Load } from "./load.ts";
+import { metricKey, readingOf } from "../core/scaling/external.ts";
+import { stepOf } from "../core/scaling/idle-size.ts";
 import { flatten, recommend } from "../core/scaling/recommend.ts";
-import { countNodes, type Snapshot } from "../core/scaling/snapshot.ts";
+import { countNodes, workerOf, type Snapshot } from "../core/scaling/snapshot.ts";
 import { poolEvent } from "../core/event-draft.ts";
 
 export type ScalerInput = {
@@ -31,7 +33,12 @@ export type ScalerStatus = {
   because: string;
   /** True if a signal that the autoscaler needs is missing. */
   lost: boolean;
+  /** Sources of `external` parts without a reading, with the reason. */
+  problems: string[];
 };
+
+/** `DECISION_CHARS` of a reason are stored. */
+const DECISION_CHARS = 500;
 
 /** State of a pool between evaluations; a restart may lose it. */
 type Memory = {
@@ -41,6 +48,9 @@ type Memory = {
   status: ScalerStatus | null;
   /** The queue was known at the last evaluation. */
   heard: boolean;
+  /** What was last reported of the sources of `external` parts; `null` = nothing yet. */
+  told: string | null;
+  surplusSince: Map<Autoscaler, number>;
 };
 
 /** One pool at one evaluation. */
@@ -89,7 +99,11 @@ export class Scaler {
       const nodes = (byPool.get(pool.name) ?? []).filter((node) => countsIn(node, pool));
       const turn: Turn = { pool, autoscaler, state, nodes, memory, input };
       tellDemand(turn, work);
-      memory.status = judge(turn, this.openSnapshot(turn), work);
+      const snapshot = this.openSnapshot(turn);
+      const problems = tellMetrics(turn, snapshot, work);
+      memory.status = { ...judge(turn, snapshot, work), problems };
+      memory.surplusSince = surplusOf(turn, snapshot, memory.status.verdict === "scaled");
+      keep(turn, memory.status, work);
     }
   }
 
@@ -99,7 +113,8 @@ export class Scaler {
     if (known !== undefined) return known;
     const { lastScaleAt } = state;
     const actedMono = lastScaleAt === null ? null : mono - Math.max(0, now - lastScaleAt);
-    const fresh: Memory = { history: [], actedMono, status: null, heard: false };
+    const told = { heard: false, told: null, surplusSince: new Map() };
+    const fresh: Memory = { history: [], actedMono, status: null, ...told };
     this.memory.set(name, fresh);
     return fresh;
   }
@@ -113,7 +128,9 @@ export class Scaler {
     else memory.history.push(utilization);
     memory.history.splice(0, memory.history.length - lookbackOf(autoscaler));
     const interval = config.server.autoscaleIntervalMs;
-    const queue = knownQueue(heardOf(pool.name, state, sight), sight.now, interval);
+    const heard = heardOf(pool.name, state, sight);
+    const queue = knownQueue(heard, sight.now, interval);
+    const isSilent = heard.pushed === null && heard.seen === null;
     return {
       desired: state.desired,
       registered: counts.registered.length,
@@ -123,14 +140,20 @@ export class Scaler {
       utilization,
       queueDepth: queue?.queueDepth ?? null,
       gpuDepth: queue?.gpuDepth ?? null,
+      waiting: queue?.pendingJobs ?? (isSilent ? 0 : null),
       history: memory.history,
+      intervalMs: interval,
+      workers: nodes.flatMap((node) => workerOf(node, sight) ?? []),
+      surplusSince: memory.surplusSince,
+      metrics: metricsOf(pool, autoscaler, sight),
       now: sight.now,
+      mono,
     };
   }
 }
 
 /** Evaluates one pool and writes its new size to the unit of work, if permitted now. */
-function judge(turn: Turn, from: Snapshot, work: UnitOfWork): ScalerStatus {
+function judge(turn: Turn, from: Snapshot, work: UnitOfWork): Omit<ScalerStatus, "problems"> {
   const { pool, autoscaler, state, memory, input } = turn;
   const { sight, mono } = input;
   const at = sight.now;
@@ -184,6 +207,58 @@ function tellDemand({ pool, autoscaler, state, memory, input }: Turn, work: Unit
   const depth = queue?.queueDepth ?? 0;
   const known = `demand: the queue is known, its depth is ${depth} (by ${queue?.source ?? ""})`;
   work.tell([poolEvent(pool.name, now, "pool.condition", problem ?? known)]);
+}
+
+/** What the sources of the autoscaler's `external` parts said. */
+function metricsOf(pool: PoolConfig, autoscaler: Autoscaler, sight: Sight): Snapshot["metrics"] {
+  const parts = flatten(autoscaler).map((part, index) => {
+    return [part, sight.metrics.get(metricKey(pool.name, index))] as const;
+  });
+  return new Map(parts.flatMap(([part, seen]) => (seen === undefined ? [] : [[part, seen]])));
+}
+
+/** Reports once when sources are lost and once when all are known again; returns the problems. */
+function tellMetrics(turn: Turn, from: Snapshot, work: UnitOfWork): string[] {
+  const { pool, autoscaler, memory } = turn;
+  let isRead = false;
+  const problems = flatten(autoscaler).flatMap((part) => {
+    if (part.type !== "external") return [];
+    const seen = from.metrics.get(part) ?? null;
+    isRead ||= seen !== null && (seen.reading !== null || seen.problem !== null);
+    const reading = readingOf(part, seen, from.now);
+    return "why" in reading ? [`metrics: unknown, not zero: ${reading.why}`] : [];
+  });
+  // Its words change with the age of a reading, so only the change of kind is told.
+  const kind = problems.length === 0 ? "metrics: known" : "metrics: lost";
+  if (!isRead || kind === memory.told) return problems;
+  memory.told = kind;
+  const message = problems[0] ?? "metrics: every source of the autoscaler is read";
+  work.tell([poolEvent(pool.name, from.now, "pool.condition", message)]);
+  return problems;
+}
+
+/** The timers of `idle` parts. One that fired goes on if nothing was removed now. */
+function surplusOf(turn: Turn, from: Snapshot, isScaled: boolean): Map<Autoscaler, number> {
+  const next = new Map<Autoscaler, number>();
+  for (const part of flatten(turn.autoscaler)) {
+    if (part.type !== "idle") continue;
+    const step = stepOf(part, from);
+    const fires = step !== null && step.remove.length > 0 && !isScaled;
+    const since = fires ? (from.surplusSince.get(part) ?? from.mono) : step?.surplusSince;
+    if (typeof since === "number") next.set(part, since);
+  }
+  return next;
+}
+
+/** Stores a decision that differs in kind: the figures in its words change all the time. */
+function keep({ pool }: Turn, status: ScalerStatus, work: UnitOfWork): void {
+  const state = work.pool(pool.name);
+  if (state === null) return;
+  const { verdict, at } = status;
+  const isNew = state.decision?.verdict !== verdict || verdict === "scaled";
+  if (!isNew) return;
+  const because = status.because.slice(0, DECISION_CHARS);
+  work.putPool({ ...state, decision: { verdict, because, at } });
 }
 
 /** Samples that the autoscaler's longest lookback window needs. */

@@ -1,6 +1,7 @@
 /** Gathers the observations for `decide` (law 9), of the nodes that a plan may ask about. */
 import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
+import type { Clock, Log } from "../core/clock.ts";
 import { askedOf } from "../core/decide/asked.ts";
 import type { DrainSight, Fleet, Sight } from "../core/fleet.ts";
 import { Blindness, darkness } from "../core/safety/blind.ts";
@@ -8,6 +9,7 @@ import { frozenBy } from "../core/safety/step.ts";
 import type { Targets } from "./act/execute.ts";
 import type { CloudSight } from "./cloud-sight.ts";
 import type { ClusterInformer } from "./cluster-informer.ts";
+import { MetricWatch } from "./metric-watch.ts";
 import type { Presence } from "./presence.ts";
 
 type ObserverPorts = {
@@ -15,15 +17,24 @@ type ObserverPorts = {
   presence: Presence;
   cloud: CloudSight;
   informer: Pick<ClusterInformer, "ambiguous">;
-  targets: Pick<Targets, "scheduler" | "keyProblem">;
+  targets: Pick<Targets, "scheduler" | "keyProblem" | "readMetric">;
+  clock: Clock;
+  log: Log;
 };
 
 export class Observer {
   readonly #ports: ObserverPorts;
   readonly #blindness = new Blindness();
+  readonly #metrics: MetricWatch;
 
   constructor(ports: ObserverPorts) {
     this.#ports = ports;
+    this.#metrics = new MetricWatch(ports.targets.readMetric, ports.clock, ports.log);
+  }
+
+  /** Starts the readings of metrics sources that are due. */
+  readMetrics(fleet: Fleet): void {
+    this.#metrics.look(this.#ports.config(), fleet);
   }
 
   /** `isSizing`: autoscalers are evaluated before the plan is made. */
@@ -46,6 +57,7 @@ export class Observer {
       kube: cluster?.sight(informer.ambiguous()) ?? null,
       keys: keyProblem === null ? null : known(asked.keys, keyProblem),
       queues: known(asked.queues, (pool) => cluster?.queue(pool) ?? undefined),
+      metrics: isSizing ? this.#metrics.sights() : new Map(),
     };
   }
 

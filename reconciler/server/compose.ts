@@ -15,7 +15,7 @@ import type { UnitOfWork } from "../core/unit-of-work.ts";
 
 export type PlanePorts = Omit<LoopPorts, "targets"> &
   Settings &
-  Pick<Targets, "credential" | "bootstrap" | "keyProblem"> &
+  Pick<Targets, "credential" | "bootstrap" | "keyProblem" | "readMetric"> &
   Pick<IngestTarget, "signer"> & {
     scheduler: Scheduler;
     fleetId: string;
@@ -32,10 +32,10 @@ export type ControlPlane = {
 
 /** Reads the store; nothing acts before the loop is started or an activation is run. */
 export async function compose(ports: PlanePorts): Promise<ControlPlane> {
-  const { scheduler, credential, bootstrap, keyProblem } = ports;
+  const { scheduler, credential, bootstrap, keyProblem, readMetric } = ports;
   let active: Settings = settingsOf(ports);
   const provider = (name: string): Provider | null => active.providers.get(name) ?? null;
-  const targets: Targets = { provider, scheduler, credential, bootstrap, keyProblem };
+  const targets = { provider, scheduler, credential, bootstrap, keyProblem, readMetric };
   const loop: LoopPorts = { ...ports, targets };
   const reconciler = await Reconciler.open(loop, active, ports.fleetId);
   const target = targetOf(reconciler, ports);

@@ -32,6 +32,7 @@ import {
   serverOf,
 } from "./open-start.ts";
 import { inventoryOf } from "../config/open.ts";
+import { openMetricReader } from "../metric/read.ts";
 import { openProviders } from "../provider/open.ts";
 import { openKubernetes } from "../kubernetes/open.ts";
 import { openNoScheduler } from "../runtime/no-scheduler.ts";
@@ -245,6 +246,7 @@ function composeParts(made: Made): Parts {
     names: made.names,
     openBootstrapper: made.setUp.bootstrapper,
     keyProblem: made.setUp.keyProblem,
+    readMetric: openMetricReader({ env: process.env, clock: CLOCK }),
     loaded,
     fleetId: identity.fleetId,
     clock: CLOCK,

@@ -2,20 +2,33 @@
 import * as v from "valibot";
 import { count } from "../number.ts";
 import { entriesOf } from "./check.ts";
-import { choice, integer, number, own, type Table, text, type ValueOf } from "./field.ts";
+import { choice, duration, integer, number, own, type Table, text } from "./field.ts";
+import type { ValueOf } from "./field.ts";
 
 export const WINDOW = {
   days: own("Days, `mon` or `monday`.", "list of text", { or: "every day" }),
-  start_hour: own('Hour 0 to 23, or `"HH:MM"`.', "hour", { or: "required", map: "start" }),
+  start_hour: own('Hour 0 to 23, or `"HH:MM"`.', "hour", {
+    or: "required without `cron`",
+    map: "start",
+  }),
   end_hour: own('Hour 0 to 24, or `"HH:MM"`; may be past midnight.', "hour", {
-    or: "required",
+    or: "required without `cron`",
     map: "end",
+  }),
+  cron: text("Instead of days and hours: when the window opens, in five fields.", { form: "cron" }),
+  duration: duration("How long a window with `cron` stays open.", {
+    min: 60_000,
+    max: 366 * 86_400_000,
+    or: "required with `cron`",
   }),
   min_nodes: integer("Fewest nodes in the window.", { min: 0, required: true }),
   max_nodes: integer("Most nodes in the window.", { min: 0, required: true }),
 };
 
 const percent = { min: 0, max: 100 } as const;
+
+/** Readings of an external source expire after this many intervals. */
+export const EXPIRY_INTERVALS = 3;
 
 export const AUTOSCALER = {
   reactive: {
@@ -45,6 +58,11 @@ export const AUTOSCALER = {
   predictive: {
     lookback_window: integer("Samples that make the trend.", { min: 2, max: 10_000, default: 10 }),
     growth_factor: number("Multiplier of the trend.", { above: 0, default: 1.2 }),
+    horizon: duration("How far ahead the trend is drawn: what a new node takes to serve.", {
+      min: 1_000,
+      max: 86_400_000,
+      or: "one evaluation",
+    }),
     fallback: own("Autoscaler inside it.", "mapping", { inner: () => AUTOSCALERS }),
   },
   composite: {
@@ -53,6 +71,48 @@ export const AUTOSCALER = {
       or: "required",
       also: ["strategies"],
       inner: () => AUTOSCALERS,
+    }),
+  },
+  idle: {
+    min_idle: integer("Free slots that are kept ready.", { min: 0, default: 1 }),
+    max_idle: integer("Free slots above which idle nodes leave.", {
+      min: 0,
+      or: "`min_idle` + `slots_per_node` - 1, which is also the least",
+    }),
+    slots_per_node: integer("Jobs that one node serves at once.", {
+      min: 1,
+      max: 1_000,
+      default: 1,
+    }),
+    idle_decay: duration("How long one node too many stays before it leaves.", { default: 60_000 }),
+  },
+  external: {
+    source: choice("Where the number comes from.", ["prometheus", "http", "command"], {
+      required: "one of prometheus, http, command",
+    }),
+    target_per_node: number("What one node serves; without it the number is the pool's size.", {
+      above: 0,
+    }),
+    url: text("Address of Prometheus, or of a JSON document.", { form: "url" }),
+    query: text("PromQL with one result (`prometheus`)."),
+    pointer: text("JSON Pointer to the number, as `/queue/depth` (`http`).", { form: "pointer" }),
+    command: text("Program and its arguments, separated by spaces; run without a shell.", {
+      form: "program",
+    }),
+    token_env: text("Environment variable with the bearer token.", { form: "env" }),
+    token_file: text("File with the bearer token, read again for each request."),
+    username: text("With it the token is sent as this user's password."),
+    ca_file: text("Certificates of the server's authority, PEM."),
+    timeout: duration("Time that one reading has.", { min: 100, max: 55_000, default: 10_000 }),
+    interval: duration("How often the source is read.", {
+      min: 1_000,
+      max: 86_400_000,
+      default: 30_000,
+    }),
+    expiry: duration("Age from which a reading is unknown.", {
+      min: 1_000,
+      max: 604_800_000,
+      or: `${EXPIRY_INTERVALS} × \`interval\``,
     }),
   },
 } satisfies Record<string, Table>;
@@ -76,6 +136,7 @@ const ScheduleWindow = v.object({
   /** Minutes after midnight, start inclusive, end exclusive; end < start crosses midnight. */
   startMinute: count,
   endMinute: count,
+  /** With `cron` the window opens at its instants for `durationMs`, and the hours are 0. */
   ...entriesOf(WINDOW),
 });
 export type ScheduleWindow = v.InferOutput<typeof ScheduleWindow>;
@@ -83,6 +144,8 @@ export type ScheduleWindow = v.InferOutput<typeof ScheduleWindow>;
 export type Autoscaler =
   | Plain<"reactive">
   | Plain<"queue">
+  | Plain<"idle">
+  | Plain<"external">
   | (Plain<"scheduled"> & { schedule: ScheduleWindow[]; fallback: Autoscaler | null })
   | (Plain<"predictive"> & { fallback: Autoscaler | null })
   | (Plain<"composite"> & { autoscalers: Autoscaler[] });

@@ -11,11 +11,13 @@ export type Share = { kind: "nodes"; nodes: number } | { kind: "percent"; percen
 export type Form =
   | "account"
   | "api-server"
+  | "cron"
   | "env"
   | "external"
   | "host-key"
   | "jump"
   | "label-key"
+  | "pointer"
   | "program"
   | "time-zone"
   | "url"

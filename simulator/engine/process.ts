@@ -139,6 +139,7 @@ export function aloneOn(clock: Clock): Omit<Solitary, "store" | "log" | "schedul
     credential: () => "",
     bootstrap: null,
     keyProblem: null,
+    readMetric: null,
     signer: null,
     committed: () => undefined,
     judged: () => undefined,

@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import { findPrometheus } from "../fixture/monitoring/prometheus.ts";
 import { poolYaml, World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { DEPLOY, parseDocuments, readObjects, runTool } from "./object.ts";
@@ -28,20 +29,6 @@ const dashboard = JSON.parse(
 
 const targets = dashboard.panels.flatMap((panel) => panel.targets ?? []);
 const expressions = [...groups.flatMap((one) => one.rules), ...targets].map(({ expr }) => expr);
-
-/** Debian has promtool; its superuser may install it, others are told. */
-function findPromtool(): string | null {
-  const found = Bun.which("promtool");
-  if (found !== null || process.getuid?.() !== 0 || Bun.which("apt-get") === null) return found;
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-  const install = ["apt-get", "install", "-y", "--no-install-recommends", "prometheus"];
-  for (const command of [install, ["apt-get", "update"], install]) {
-    Bun.spawnSync(command, { env, stdout: "ignore", stderr: "ignore" });
-    const now = Bun.which("promtool");
-    if (now !== null) return now;
-  }
-  return null;
-}
 
 describe("names and labels", () => {
   let world: World;
@@ -132,7 +119,7 @@ describe("the rules", () => {
   });
 });
 
-const promtool = findPromtool();
+const promtool = findPrometheus("promtool");
 if (promtool === null) console.error("SKIPPED: promtool is not here: apt-get install prometheus");
 
 test("promtool is here to judge expressions with", () => {

@@ -99,7 +99,10 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "reconciler/core": [],
   "reconciler/http": ["config", "core", "runtime", "security"],
   "reconciler/kubernetes": ["core"],
-  "reconciler/provider": ["core", "security"],
+  "reconciler/metric": ["core", "program"],
+  /** Runs the executables of operators: providers and metrics sources. */
+  "reconciler/program": ["core"],
+  "reconciler/provider": ["core", "program", "security"],
   "reconciler/runtime": ["core", "security", "store"],
   "reconciler/security": ["core"],
   /** Where a control plane is put together: what only it may import is every adapter. */
@@ -108,6 +111,8 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
     "core",
     "http",
     "kubernetes",
+    "metric",
+    "program",
     "provider",
     "runtime",
     "security",
@@ -134,6 +139,8 @@ const WHOLE: readonly string[] = ["reconciler", "simulator"];
 /** Parts of a room that have a law of their own, in place of the room's packages. */
 const PARTS: readonly { path: RegExp; packages: RegExp }[] = [
   { path: /^schema\/(table\.ts$|migration\/)/, packages: /^(valibot|drizzle-orm(\/.*)?)$/ },
+  // Computes dates from an expression; its timers are never started.
+  { path: /^reconciler\/core\/scaling\/cron\.ts$/, packages: /^croner$/ },
   // A digest is pure; what else node:crypto offers, randomness, is banned by its names.
   // So is telling what form an address has, all that is taken of node:net.
   {

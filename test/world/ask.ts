@@ -58,6 +58,7 @@ export function sightOf({ left, fake, ...over }: View = {}): Sight {
     kube: null,
     keys: null,
     queues: new Map(),
+    metrics: new Map(),
     ...over,
   };
 }

@@ -2,71 +2,24 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Autoscaler } from "../../../schema/config.ts";
-import { flatten, recommend, slopeOf } from "./recommend.ts";
+import {
+  composite,
+  external,
+  idle,
+  NOW,
+  type Of,
+  predictive,
+  queue,
+  reactive,
+  scheduled,
+  sizeOf,
+  snap,
+  window,
+} from "../../../test/world/autoscaler.ts";
+import { slopeOf } from "./forecast.ts";
+import { flatten, recommend } from "./recommend.ts";
 import { windowAt } from "./scheduled.ts";
 import type { Snapshot } from "./snapshot.ts";
-
-const NOW = Date.UTC(2026, 0, 7, 12); // A Wednesday.
-
-/** A pool of `desired` registered, idle nodes of which nothing is known. */
-function snap(desired: number, more: Partial<Snapshot> = {}): Snapshot {
-  return {
-    desired,
-    registered: desired,
-    spare: desired,
-    min: 1,
-    max: 50,
-    utilization: null,
-    queueDepth: null,
-    gpuDepth: null,
-    history: [],
-    now: NOW,
-    ...more,
-  };
-}
-
-/** The recommended size, or why it is held. */
-function sizeOf(autoscaler: Autoscaler, from: Snapshot): number | string {
-  const answer = recommend(autoscaler, from);
-  return answer.kind === "size" ? answer.nodes : `hold ${answer.cause}`;
-}
-
-type Of<T extends Autoscaler["type"]> = Extract<Autoscaler, { type: T }>;
-
-const reactive = (up = 80, down = 20, step = 1): Of<"reactive"> => ({
-  type: "reactive",
-  scaleUpThreshold: up,
-  scaleDownThreshold: down,
-  step,
-});
-const queue = (jobsPerNode = 10): Of<"queue"> => ({ type: "queue", jobsPerNode, count: "pods" });
-const predictive = (fallback: Autoscaler | null = null): Of<"predictive"> => ({
-  type: "predictive",
-  lookbackWindow: 3,
-  growthFactor: 1.2,
-  fallback,
-});
-const composite = (mode: "max" | "min" | "avg", ...autoscalers: Autoscaler[]): Of<"composite"> => ({
-  type: "composite",
-  mode,
-  autoscalers,
-});
-
-const EVERY_DAY = [0, 1, 2, 3, 4, 5, 6];
-type Window = Of<"scheduled">["schedule"][number];
-const window = (from: string, to: string, more: Partial<Window> = {}): Window => {
-  const minute = (text: string): number => {
-    const [hour = 0, rest = 0] = text.split(":").map(Number);
-    return hour * 60 + rest;
-  };
-  const hours = { startMinute: minute(from), endMinute: minute(to) };
-  return { days: EVERY_DAY, ...hours, minNodes: 4, maxNodes: 8, ...more };
-};
-const scheduled = (
-  schedule: Window[],
-  timezone = "UTC",
-  fallback: Autoscaler | null = null,
-): Of<"scheduled"> => ({ type: "scheduled", schedule, timezone, fallback });
 
 const ONE_OF_EACH: Autoscaler[] = [
   reactive(),
@@ -74,6 +27,8 @@ const ONE_OF_EACH: Autoscaler[] = [
   scheduled([window("0:00", "1:00")]),
   predictive(),
   composite("max", reactive(), queue()),
+  idle(),
+  external(),
 ];
 
 describe("recommend() brings a size outside the bounds back, in every type and without any signal", () => {
@@ -363,6 +318,7 @@ const leaf: fc.Arbitrary<Autoscaler> = fc.oneof(
     .map((t) => reactive(t.up, t.down)),
   fc.integer({ min: 1, max: 20 }).map(queue),
   fc.constant(predictive()),
+  fc.constant(external(8)),
   fc
     .record({ from: fc.integer({ min: 0, max: 23 }), hours: fc.integer({ min: 1, max: 23 }) })
     .map((w) =>

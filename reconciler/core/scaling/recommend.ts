@@ -4,8 +4,20 @@
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
+import { formatDuration } from "../../../schema/duration.ts";
+import { recommendExternal } from "./external.ts";
+import { forecast } from "./forecast.ts";
+import { recommendIdle } from "./idle-size.ts";
 import { formatWindow, windowAt } from "./scheduled.ts";
-import { clamp, enforce, hold, size, type Recommendation, type Snapshot } from "./snapshot.ts";
+import {
+  clamp,
+  enforce,
+  hold,
+  type Recommendation,
+  size,
+  sizeByLoad,
+  type Snapshot,
+} from "./snapshot.ts";
 
 type Of<T extends Autoscaler["type"]> = Extract<Autoscaler, { type: T }>;
 
@@ -33,6 +45,10 @@ function ask(autoscaler: Autoscaler, snapshot: Snapshot): Recommendation {
       return recommendPredictive(autoscaler, snapshot);
     case "composite":
       return recommendComposite(autoscaler, snapshot);
+    case "idle":
+      return recommendIdle(autoscaler, snapshot);
+    case "external":
+      return recommendExternal(autoscaler, snapshot);
     default:
       return unreachable(autoscaler);
   }
@@ -43,6 +59,8 @@ export function flatten(autoscaler: Autoscaler): Autoscaler[] {
   switch (autoscaler.type) {
     case "reactive":
     case "queue":
+    case "idle":
+    case "external":
       return [autoscaler];
     case "scheduled":
     case "predictive": {
@@ -91,17 +109,11 @@ function boundedGrowth(wanted: number, need: number, step: number, from: Snapsho
  * includes a running job, but not the node that it runs on.
  */
 function recommendQueue({ count, jobsPerNode }: Of<"queue">, snapshot: Snapshot): Recommendation {
-  const { queueDepth, gpuDepth, desired, spare, min } = snapshot;
+  const { queueDepth, gpuDepth } = snapshot;
   const depth = count === "gpus" ? gpuDepth : queueDepth;
   if (depth === null) return hold("queue depth is unknown", "unknown");
-  const needed = Math.ceil(depth / jobsPerNode);
   const because = `queue depth ${depth}${count === "gpus" ? " GPUs" : ""} at ${jobsPerNode} a node`;
-  const target = Math.max(needed, min);
-  const least = desired - spare;
-  if (target >= desired || least <= target) return size(target, because);
-  const verb = spare === 1 ? "is" : "are";
-  const idle = spare === 0 ? "no node is idle" : `only ${spare} of its nodes ${verb} idle`;
-  return size(least, `${because} needs ${target}, but ${idle}`);
+  return sizeByLoad(Math.ceil(depth / jobsPerNode), because, snapshot);
 }
 
 /** The first open window narrows the bounds of the fallback, never beyond those of the pool. */
@@ -127,38 +139,30 @@ function recommendScheduled(autoscaler: Of<"scheduled">, snapshot: Snapshot): Re
  * trend. It only recommends growth and leaves the rest to its fallback.
  */
 function recommendPredictive(autoscaler: Of<"predictive">, snapshot: Snapshot): Recommendation {
-  const { lookbackWindow, growthFactor, fallback } = autoscaler;
-  const { history, utilization, desired, registered } = snapshot;
-  const rest = (because: string, cause: "unknown" | "quiet" = "quiet"): Recommendation =>
-    fallback === null ? hold(because, cause) : recommend(fallback, snapshot);
+  const { lookbackWindow, growthFactor, horizonMs, fallback } = autoscaler;
+  const { history, utilization, desired, registered, intervalMs } = snapshot;
+  const rest = (because: string, cause: "unknown" | "quiet" = "quiet"): Recommendation => {
+    if (fallback === null) return hold(because, cause);
+    const answer = recommend(fallback, snapshot);
+    return { ...answer, because: `${because}: ${answer.because}` };
+  };
   if (utilization === null) return rest("GPU utilisation is unknown", "unknown");
   if (history.length < lookbackWindow) {
     return rest(`${history.length} of ${lookbackWindow} samples are there for a trend`);
   }
-  const predicted = utilization + slopeOf(history.slice(-lookbackWindow)) * growthFactor;
-  const seen = `predicted GPU utilisation ${formatPercent(predicted)}`;
+  const seen = { history: history.slice(-lookbackWindow), utilization, intervalMs };
+  const ahead = forecast(seen, horizonMs ?? intervalMs, growthFactor);
+  const { utilization: predicted, samples, confidence } = ahead;
+  const sure = `${samples} samples, confidence ${Math.round(confidence * 100)} %`;
+  const when = formatDuration(ahead.horizonMs);
+  const said = `predicted GPU utilisation ${formatPercent(predicted)} in ${when} (${sure})`;
   const max = PREDICTED_PERCENT_MAX;
-  if (predicted <= max) return rest(`${seen} is not above ${max} %`);
+  if (predicted <= max) return rest(`${said} is not above ${max} %`);
   const goal = PREDICTED_PERCENT_GOAL;
   const wanted = Math.max(Math.ceil((desired * predicted) / goal - EPSILON), desired + 1);
   const nodes = boundedGrowth(wanted, (registered * predicted) / goal, 1, snapshot);
-  if (nodes > desired) return size(nodes, `${seen} is above ${max} %`);
-  return size(desired, `${seen}, and the nodes bought for it are still starting`);
-}
-
-/** Slope of the least-squares line through equally spaced values, per sample. @internal */
-export function slopeOf(values: readonly number[]): number {
-  const n = values.length;
-  if (n < 2) return 0;
-  const middle = (n - 1) / 2;
-  const mean = values.reduce((sum, value) => sum + value, 0) / n;
-  let above = 0;
-  let below = 0;
-  for (const [index, value] of values.entries()) {
-    above += (index - middle) * (value - mean);
-    below += (index - middle) ** 2;
-  }
-  return above / below;
+  if (nodes > desired) return size(nodes, `${said} is above ${max} %`);
+  return size(desired, `${said}, and the nodes bought for it are still starting`);
 }
 
 /**

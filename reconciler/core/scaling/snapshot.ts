@@ -2,9 +2,11 @@
  * What an autoscaler reads and what it answers, as plain values: a recommendation is a pure
  * function of a snapshot. `null` always means "not known", never zero.
  */
+import type { Autoscaler } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { type Sight, workOn } from "../fleet.ts";
+import { type MetricSight, type Sight, workOn } from "../fleet.ts";
+import type { Worker } from "./idle.ts";
 
 export type Snapshot = {
   /** The stored wanted size, which rules use as the current one: all of it is owned or bought. */
@@ -20,11 +22,26 @@ export type Snapshot = {
   /** Pending and running jobs, and the GPUs that they request. */
   queueDepth: number | null;
   gpuDepth: number | null;
+  /** Jobs that wait; 0 where no queue was ever reported. */
+  waiting: number | null;
   /** Pool utilisation, one value an evaluation, oldest first. */
   history: readonly number[];
+  /** Between two evaluations. */
+  intervalMs: number;
+  /** The pool's nodes that are capacity, or will be. */
+  workers: readonly WorkerSight[];
+  /** Since when an `idle` autoscaler sees a node too many; monotonic milliseconds. */
+  surplusSince: ReadonlyMap<Autoscaler, number>;
+  /** What the sources of `external` autoscalers say; absent = not read yet. */
+  metrics: ReadonlyMap<Autoscaler, MetricSight>;
   /** Wall milliseconds. */
   now: number;
+  /** Monotonic milliseconds. */
+  mono: number;
 };
+
+/** A node as `idle` counts it, with the number of its jobs. */
+export type WorkerSight = Pick<Worker, "id" | "state"> & { busy: number };
 
 export type Recommendation =
   /**
@@ -61,6 +78,54 @@ export function clamp(answer: Recommendation, { min, max }: Snapshot): Recommend
   if (nodes === answer.nodes) return answer;
   const limit = nodes === max ? `at most ${max}` : `at least ${min}`;
   return { ...answer, nodes, because: `${answer.because}, ${limit}` };
+}
+
+/** `answer` for a size that is computed from the load; a smaller one takes idle nodes only. */
+export function sizeByLoad(needed: number, because: string, from: Snapshot): Recommendation {
+  const { desired, spare, min } = from;
+  const target = Math.max(needed, min);
+  const least = desired - spare;
+  if (target >= desired || least <= target) return size(target, because);
+  const verb = spare === 1 ? "is" : "are";
+  const idle = spare === 0 ? "no node is idle" : `only ${spare} of its nodes ${verb} idle`;
+  return size(least, `${because} needs ${target}, but ${idle}`);
+}
+
+/**
+ * A node as the `idle` autoscaler counts it; `null` = it leaves the pool. One that is repaired
+ * comes back or is replaced, so nothing is bought for it a second time.
+ */
+export function workerOf(node: Node, sight: Sight): WorkerSight | null {
+  const { id, phase } = node;
+  const work = workOn(sight, id);
+  const as = (state: Worker["state"], busy = 0): WorkerSight => ({ id, state, busy });
+  switch (phase.kind) {
+    case "requested":
+    case "booting":
+    case "bootstrapping":
+    case "suspect":
+    case "repairing":
+    case "replacing":
+      return as("pending");
+    case "verifying":
+      return work.kind === "busy" ? as("running", work.remaining) : as("pending");
+    case "serving":
+      if (work.kind === "empty") return node.cordon.human === null ? as("idle") : as("running");
+      return work.kind === "busy" ? as("running", work.remaining) : as("unknown");
+    case "held":
+      return as("running", Number.POSITIVE_INFINITY);
+    case "draining":
+    case "terminating":
+      return isGivenUp(phase.purpose) ? null : as("pending");
+    case "gone":
+      return null;
+    default:
+      return unreachable(phase);
+  }
+}
+
+function isGivenUp(purpose: string): boolean {
+  return purpose === "scale_down" || purpose === "surplus";
 }
 
 /**

@@ -6,7 +6,7 @@ import { InstantText } from "../../../schema/instant.ts";
 import type { Node } from "../../../schema/node.ts";
 import { whole } from "../../../schema/number.ts";
 import { expiryMs } from "../../core/scaling/demand.ts";
-import { sayQueue, viewScaling, type ScalingView } from "../view/scaling.ts";
+import { sayDecision, sayQueue, viewScaling, type ScalingView } from "../view/scaling.ts";
 import { explainPool } from "../view/explain.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
 import { viewPool, viewPoolStatus } from "../view/pool.ts";
@@ -33,7 +33,12 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
     const view = explainPool(pool, state, nodes, events, safetySource(ports));
     const scaling = scalingView(ports, pool);
     const queue = sayQueue(scaling);
-    const causes = [...view.causes, ...(queue === null ? [] : [{ at: null, text: queue }])];
+    const decision = sayDecision(scaling);
+    const causes = [
+      ...view.causes,
+      ...(queue === null ? [] : [{ at: null, text: queue }]),
+      ...(decision === null ? [] : [decision]),
+    ];
     return c.json({ ...view, causes, blockers: [...view.blockers, ...scaling.conditions] });
   });
   api.put("/pools/:pool/hold", needs("operator"), (c) => hold(c, ports));

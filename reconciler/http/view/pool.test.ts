@@ -9,6 +9,7 @@ const SCALING = {
   pending_jobs: null,
   queue_depth: null,
   queue: null,
+  decision: null,
   cooldown_remaining_s: null,
   conditions: [],
 };

@@ -125,7 +125,7 @@ function growthBarOf(pool: PoolConfig, providers: Providers): string | null {
 
 /** `cannot_scale_up`: the reason, where the bounds would allow growth. */
 export type StatusView = PoolStatusView &
-  Pick<ScalingView, "cooldown_remaining_s" | "queue"> & {
+  Pick<ScalingView, "cooldown_remaining_s" | "decision" | "queue"> & {
     cannot_scale_up: string | null;
     /** Of `total_nodes`, those that this fleet did not buy. */
     unmanaged_nodes: number;
@@ -167,6 +167,7 @@ export function viewPoolStatus(
     pending_jobs: from.scaling.pending_jobs,
     queue_depth: from.scaling.queue_depth,
     queue: from.scaling.queue,
+    decision: from.scaling.decision,
     cooldown_remaining_s: from.scaling.cooldown_remaining_s,
     last_scale_at:
       state === undefined || state.desiredBy === "config" ? null : isoOrNull(state.desiredAt),

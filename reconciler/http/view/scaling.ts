@@ -27,11 +27,16 @@ export type QueueView = {
   gpu_depth: number;
 };
 
+/** What the autoscaler decided, and why. */
+export type DecisionView = { verdict: string; because: string; at: string };
+
 export type ScalingView = {
   pending_jobs: number | null;
   queue_depth: number | null;
   /** `null` = unknown. */
   queue: QueueView | null;
+  /** The newest evaluation, or what is stored of one before this process started. */
+  decision: DecisionView | null;
   /** Whole seconds until the autoscaler may act again; `null` without an autoscaler. */
   cooldown_remaining_s: number | null;
   conditions: string[];
@@ -58,14 +63,16 @@ export function viewScaling(
   const problem = demandProblem(autoscaler, heard, now, interval);
   const warning = demandWarning(autoscaler, known);
   const conditions = [problem, warning].filter((one) => one !== null);
-  if (autoscaler !== null && status?.lost === true) {
-    conditions.push(`autoscaler: the size is held: ${status.because}`);
+  if (autoscaler !== null && status !== null) {
+    conditions.push(...status.problems);
+    if (status.lost) conditions.push(`autoscaler: the size is held: ${status.because}`);
   }
   const counts = wantsDemand(autoscaler) ? unitOf(autoscaler) : null;
   return {
     pending_jobs: known?.pendingJobs ?? null,
     queue_depth: known?.queueDepth ?? null,
     queue: known === null ? null : viewQueue(known, counts, now),
+    decision: decisionOf(pool, state, status),
     cooldown_remaining_s: cooldownOf(pool, state, now),
     conditions,
   };
@@ -90,6 +97,23 @@ export function sayQueue({ pending_jobs, queue_depth, queue }: ScalingView): str
   const who = `by ${queue.source} ${queue.age_s} s ago`;
   const unit = queue.counts === null ? "; no autoscaler looks at it" : `; counted: ${queue.counts}`;
   return `queue: depth ${queue_depth}, ${pending_jobs} waiting${gpus}, ${who}${unit}`;
+}
+
+function decisionOf(
+  { scaling }: PoolConfig,
+  state: PoolState | undefined,
+  status: ScalerStatus | null,
+): DecisionView | null {
+  const newest = status ?? state?.decision ?? null;
+  if (scaling.autoscaler === null || newest === null) return null;
+  const { verdict, because, at } = newest;
+  return { verdict, because, at: new Date(at).toISOString() };
+}
+
+/** The autoscaler's decision in one line, for the explanation of a pool. */
+export function sayDecision({ decision }: ScalingView): { at: string; text: string } | null {
+  if (decision === null) return null;
+  return { at: decision.at, text: `autoscaler: ${decision.verdict}: ${decision.because}` };
 }
 
 function cooldownOf(pool: PoolConfig, state: PoolState | undefined, now: number): number | null {

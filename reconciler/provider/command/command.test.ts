@@ -16,7 +16,8 @@ import { seeded } from "../../../simulator/engine/random.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { openMemoryCloud } from "../fake/memory.ts";
 import { type CommandProviderOptions, openCommandProvider } from "./command.ts";
-import { passedOn, readCommandSettings } from "./setting.ts";
+import { passedOn } from "../../program/program.ts";
+import { readCommandSettings } from "./setting.ts";
 
 const root = mkdtempSync(join(tmpdir(), "navarch-command-"));
 const CLIENT = join(import.meta.dir, "../../../test/fixture/cloud/command-client.ts");

@@ -23,7 +23,7 @@ import type {
   RebootAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
-import { type Ran, runProgram } from "./program.ts";
+import { type Ran, runProgram } from "../../program/program.ts";
 import {
   type CommandRequest,
   createRequest,

@@ -47,6 +47,7 @@ async function run(payload: Payload, answer: unknown, lacks: Partial<Record<stri
     credential: (id) => `credential of ${id}`,
     bootstrap: lacks["bootstrap"] === true ? null : note("bootstrap"),
     keyProblem: null,
+    readMetric: null,
   };
   const operation = operationOf(NODE, payload, { fence: 7 });
   return { outcome: await execute(operation, targets, signal), calls, operation };

@@ -6,6 +6,7 @@
 import type { Operation } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Outcome } from "../../core/fold/outcome.ts";
+import type { ReadMetric } from "../../core/metric.ts";
 import type { Fence, Provider } from "../../core/provider.ts";
 import type { Scheduler, SchedulerAnswer } from "../../core/scheduler.ts";
 
@@ -18,6 +19,8 @@ export type Targets = {
   bootstrap: ((operation: BootstrapOperation, signal: AbortSignal) => Promise<Outcome>) | null;
   /** See `Sight`; `null` = keys are not checked. */
   keyProblem: ((path: string) => string | null | undefined) | null;
+  /** Reads the sources of `external` autoscalers; `null` = they are not read. */
+  readMetric: ReadMetric | null;
 };
 
 export type BootstrapOperation = Operation & {

@@ -53,6 +53,7 @@ function world(cls: ProviderClass = "token", permit: Permit = ALWAYS) {
     credential: () => "secret",
     bootstrap: null,
     keyProblem: null,
+    readMetric: null,
   };
   const clock = new VirtualClock();
   const runner = new Runner(targets, clock, () => undefined, permit);
@@ -180,6 +181,7 @@ function lanes(permit: Permit = ALWAYS) {
     credential: () => "secret",
     bootstrap: ({ id }, signal) => hang(String(id), signal),
     keyProblem: null,
+    readMetric: null,
   };
   const clock = new VirtualClock();
   let hints = 0;

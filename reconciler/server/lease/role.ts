@@ -8,6 +8,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import type { Bootstrapper } from "../../runtime/act/bootstrap.ts";
 import type { openNotifier } from "../notifier.ts";
 import type { Authority } from "../../security/auth.ts";
+import type { ReadMetric } from "../../core/metric.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import { openAdmission } from "../../security/join/admission.ts";
 import { PodTokens } from "../../security/join/pod-token.ts";
@@ -67,6 +68,8 @@ export type Parts = {
   openBootstrapper(store: Store): Bootstrapper | null;
   /** See `Sight`. */
   keyProblem: ((path: string) => string | null | undefined) | null;
+  /** See `LoopPorts`. */
+  readMetric: ReadMetric | null;
 };
 
 /** A standby's limits in multiples of the leader's, which counts all requests. */
@@ -241,6 +244,7 @@ async function composeRole(
     credential: (node) => authority.issueNode(node),
     bootstrap: bootstrapper?.run.bind(bootstrapper) ?? null,
     keyProblem: parts.keyProblem,
+    readMetric: parts.readMetric,
     signer: install === null ? null : openOrderSigner(install.key, parts.systemMs),
     committed: metrics.committed.bind(metrics),
     judged: metrics.judged.bind(metrics),

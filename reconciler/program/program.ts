@@ -1,9 +1,10 @@
 /**
- * Runs the executable of a `command` provider once: input, output, time and size bounded. Without a
- * shell. Adapter: starts a process.
+ * Runs an operator's executable once: input, output, time and size bounded. Without a shell.
+ *
+ * Adapter: starts a process.
  */
 import { spawn } from "node:child_process";
-import type { Clock } from "../../core/clock.ts";
+import type { Clock } from "../core/clock.ts";
 
 /** A list of 100,000 instances fits. */
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
@@ -81,4 +82,20 @@ export function runProgram(program: Program, input: string): Promise<Ran> {
   child.on("close", finish);
   child.stdin.end(input);
   return promise;
+}
+
+/** The words of a command line, separated by spaces. */
+export function wordsOf(command: string): string[] {
+  return command.split(/\s+/).filter((word) => word !== "");
+}
+
+/** A program's environment: without the runtime's variables and ours, which hold secrets. */
+export function passedOn(
+  env: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  const passed: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && !/^(BUN_|NAVARCH_)/.test(name)) passed[name] = value;
+  }
+  return passed;
 }
