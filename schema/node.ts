@@ -15,6 +15,7 @@ import { VERDICTS } from "./policy.ts";
 import { Inventory } from "./report.ts";
 import { RmaRecord } from "./rma.ts";
 import { Suppression } from "./suppression.ts";
+import { ScalingDecision } from "./scaling.ts";
 
 const text = v.string();
 
@@ -380,15 +381,7 @@ export const PoolState = v.object({
   /** When the autoscaler last changed the size; its cooldown starts here. */
   lastScaleAt: v.nullish(instant, null),
   /** The autoscaler's last decision that differs in kind from the one before. */
-  decision: v.optional(
-    v.nullable(
-      v.object({
-        verdict: v.picklist(["hold", "steady", "cooldown", "scaled"]),
-        because: text,
-        at: instant,
-      }),
-    ),
-  ),
+  decision: v.optional(v.nullable(ScalingDecision)),
   /** The queue as last reported from outside; `observedAt` is never ahead of our clock. */
   demand: v.nullish(
     v.object({ pendingJobs: count, queueDepth: count, observedAt: instant, by: text }),
