@@ -15,6 +15,7 @@ import type { Finder } from "../config/place.ts";
 import { type InventoryHost, placeOfHost } from "../core/inventory.ts";
 import { isOwnedType } from "../../schema/config/provider.ts";
 import { checkKey } from "./open-bootstrap.ts";
+import { whyNoPurchase } from "../provider/gcp/setting.ts";
 import { readLambdaSettings } from "../provider/lambda/setting.ts";
 import { openTransport } from "../kubernetes/connect.ts";
 import { whyNoDatabase } from "../store/address.ts";
@@ -102,9 +103,8 @@ function checkProvider(
 ): void {
   const at = ["providers", name];
   const account = type === "lambda" ? readLambdaSettings(settings, env) : null;
-  if (typeof account === "string") {
-    say("warning", null, at, `nothing can be bought here: ${account}`);
-  }
+  const why = type === "gcp" ? whyNoPurchase(settings, env) : account;
+  if (typeof why === "string") say("warning", null, at, `nothing can be bought here: ${why}`);
   for (const [key, path] of [
     ["agent_path", settings["agentPath"]],
     ["api_key_file", settings["apiKeyFile"]],

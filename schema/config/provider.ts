@@ -95,8 +95,13 @@ export const SETTINGS = {
     or: "the one beside `navarch`",
   }),
   faults: text("File with faults of the simulated cloud.", { types: fake }),
-  image: text("Folder of the machines' root file system.", { types: imaged, or: "a built one" }),
-  network: text("First octets of the machines' private network, as `10.77`.", { types: imaged }),
+  image: text("Image of the instances; at `machine` the folder of a root file system.", {
+    types: imaged,
+    or: "a built one (`machine`)",
+  }),
+  network: text("Network; at `machine` the first octets of a private one, as `10.77`.", {
+    types: imaged,
+  }),
   subnet: text("Subnet.", { types: bought }),
   disk_gb: integer("Size of the disk.", { types: bought, min: 1 }),
   disk_type: text("Kind of the boot disk, for example `pd-ssd`.", {

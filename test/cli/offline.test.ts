@@ -2,6 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { whyNoAdapter } from "../../reconciler/core/adapter.ts";
+import { PROVIDER_TYPES } from "../../schema/config/provider.ts";
 import { json, navarch, startNavarch } from "./spawn.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "navarch-offline-"));
@@ -141,7 +143,7 @@ providers:
   cloud: { type: lambda }
 pools:
   - name: p
-    providers: [{ name: cloud }, { name: gcp }, { name: fake }]
+    providers: [{ name: cloud }, { name: docker }, { name: fake }]
     region: r
     instance_type: t
     min_nodes: 0
@@ -156,14 +158,15 @@ pools:
     const { code, out, err } = await navarch(["config", "validate", warned]);
     expect({ code, out }).toEqual({ code: 0, out: `${warned}: ok (1 pool, 3 providers)\n` });
     const lines = err.split("\n").filter((line) => line.includes(" warning: "));
-    const none = "have no adapter in this version (types with an adapter: lambda, fake, command)";
+    const types = PROVIDER_TYPES.filter((type) => whyNoAdapter(type) === null).join(", ");
+    const none = `have no adapter in this version (types with an adapter: ${types})`;
     expect(lines.map((line) => line.replace(`${warned}:`, ""))).toEqual([
       "3:23: server.health_policy_path: warning: health policy /none/policy.yaml is missing: " +
         "running on the built-in policy",
       "5:10: providers.cloud: warning: nothing can be bought here: no API key: set LAMBDA_API_KEY " +
         "or api_key_file, then restart",
       "8:42: pools[0].providers[1].name: warning: nothing can be bought here: " +
-        `providers of type gcp ${none}`,
+        `providers of type docker ${none}`,
       "14:27: pools[0].ssh_private_key_path: warning: /none/key cannot be read: ENOENT: no such file " +
         "or directory, open '/none/key' (no machine of the pool is bought before it can be used)",
       "15:19: pools[0].ssh_host_key: warning: /none/hosts: no such file or folder",

@@ -15,10 +15,10 @@ const YAML = `
 providers: { fake: {} }
 pools:
   - { name: a, provider: fake, instance_type: t, min_nodes: 1, max_nodes: 2 }
-  - { name: b, provider: gcp, instance_type: t, min_nodes: 0, max_nodes: 2 }
-  - { name: c, provider: aws, instance_type: t, min_nodes: 2, max_nodes: 2 }
+  - { name: b, provider: docker, instance_type: t, min_nodes: 0, max_nodes: 2 }
+  - { name: c, provider: machine, instance_type: t, min_nodes: 2, max_nodes: 2 }
 `;
-const NO_ADAPTER = "providers of type gcp have no adapter in this version";
+const NO_ADAPTER = "providers of type docker have no adapter in this version";
 
 describe("a provider at which nothing can be bought", () => {
   test("is a condition of its pools, also of one that wants nothing, and one event each", async () => {
@@ -30,16 +30,16 @@ describe("a provider at which nothing can be bought", () => {
     };
     expect(await conditions("a")).toEqual([]);
     const nothing = "nothing can be bought there";
-    expect(await conditions("b")).toEqual([`provider: provider gcp: ${nothing}: ${NO_ADAPTER}`]);
+    expect(await conditions("b")).toEqual([`provider: provider docker: ${nothing}: ${NO_ADAPTER}`]);
     expect(told(w, "pool.condition").map(({ pool, message }) => [pool, message])).toEqual([
-      ["b" as never, `provider gcp: ${nothing}: ${NO_ADAPTER}`],
-      ["c" as never, `provider aws: ${nothing}: ${NO_ADAPTER.replace("gcp", "aws")}`],
+      ["b" as never, `provider docker: ${nothing}: ${NO_ADAPTER}`],
+      ["c" as never, `provider machine: ${nothing}: ${NO_ADAPTER.replace("docker", "machine")}`],
     ]);
     const page = (await a.call("GET", "/metrics", undefined, null)).text;
     expect(page.split("\n").filter((line) => line.startsWith("navarch_provider_usable"))).toEqual([
       'navarch_provider_usable{provider="fake",type="fake"} 1',
-      'navarch_provider_usable{provider="gcp",type="gcp"} 0',
-      'navarch_provider_usable{provider="aws",type="aws"} 0',
+      'navarch_provider_usable{provider="docker",type="docker"} 0',
+      'navarch_provider_usable{provider="machine",type="machine"} 0',
     ]);
     await restart(w);
     await w.advance(() => false, 60_000);

@@ -25,6 +25,16 @@ const METADATA_HOST = "169.254.169.254";
 
 type Settings = Omit<GcpOptions, "name" | "fleetId" | "clock">;
 
+/** What prevents every purchase, as far as the settings tell; `null` = nothing. */
+export function whyNoPurchase(
+  settings: ProviderConfig["settings"],
+  env: Readonly<Record<string, string | undefined>>,
+): string | null {
+  const project = readProject(settings, env);
+  if ("why" in project) return project.why;
+  return settings["image"] ? null : "no image: set image on the provider";
+}
+
 /** A text says what is missing. */
 export function readGcpSettings(
   settings: ProviderConfig["settings"],
@@ -32,13 +42,9 @@ export function readGcpSettings(
   clock: Clock,
 ): Settings | string {
   const given = settings as Partial<ValueOf<typeof SETTINGS> & ValueOf<typeof RATE_LIMIT>>;
-  const file = credentialFile(given.credentialsFile ?? null, env);
-  const project = given.project ?? (file === null ? null : projectOf(file));
-  if (project === null) return "no project: set project on the provider, then restart";
-  // Projects of an organisation's domain are written `example.com:name`.
-  if (!isName(project.slice(project.indexOf(":") + 1)) && !/^[0-9]{1,19}$/.test(project)) {
-    return `project ${project} is no project's id: write the id, not its display name`;
-  }
+  const read = readProject(settings, env);
+  if ("why" in read) return read.why;
+  const { project, file } = read;
   const { requestsPerSecond, endpoint } = given;
   const host = env["GCE_METADATA_HOST"] || METADATA_HOST;
   const source = file === null ? metadataSource(host) : fileSource(file, clock);
@@ -58,6 +64,21 @@ export function readGcpSettings(
     serviceAccount: given.serviceAccount ?? null,
     externalIp: given.externalIp ?? true,
   };
+}
+
+function readProject(
+  settings: ProviderConfig["settings"],
+  env: Readonly<Record<string, string | undefined>>,
+): { project: string; file: string | null } | { why: string } {
+  const given = settings as Partial<ValueOf<typeof SETTINGS>>;
+  const file = credentialFile(given.credentialsFile ?? null, env);
+  const project = given.project ?? (file === null ? null : projectOf(file));
+  if (project === null) return { why: "no project: set project on the provider, then restart" };
+  // Projects of an organisation's domain are written `example.com:name`.
+  if (isName(project.slice(project.indexOf(":") + 1)) || /^[0-9]{1,19}$/.test(project)) {
+    return { project, file };
+  }
+  return { why: `project ${project} is no project's id: write the id, not its display name` };
 }
 
 /** As Google's libraries look for it; `null` = the machine's own service account. */
