@@ -64,7 +64,7 @@ function readAuto(section: Section, key: string): boolean | "auto" | null {
 function readHosts(section: Section, key: string): string | null {
   const hosts = section.texts(key);
   const isBad = hosts?.some((host) => /[\s,]/.test(host)) === true;
-  if (isBad) section.fail(key, "host", "a host must not contain spaces or commas");
+  if (isBad) section.fail(key, "host", "an entry must not contain spaces or commas");
   return hosts?.join(",") ?? null;
 }
 

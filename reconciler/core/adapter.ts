@@ -8,6 +8,7 @@ import { unreachable } from "../../schema/unreachable.ts";
 /** Why nothing can be bought at any provider of the type; `null` = there is an adapter. */
 export function whyNoAdapter(type: ProviderType): string | null {
   switch (type) {
+    case "aws":
     case "command":
     case "fake":
     case "gcp":
@@ -15,7 +16,6 @@ export function whyNoAdapter(type: ProviderType): string | null {
     case "ssh":
     case "static":
       return null;
-    case "aws":
     case "coreweave":
     case "docker":
     // Only the test program has this adapter (test/fixture/machine/main.ts).

@@ -9,6 +9,8 @@ import { unadapted } from "../core/adapter.ts";
 import type { InventoryAnswer } from "../core/inventory.ts";
 import type { ClaimTable } from "../core/store-table.ts";
 import { aroundProvider } from "./around.ts";
+import { openAws } from "./aws/aws.ts";
+import { readAwsSettings } from "./aws/setting.ts";
 import { openCommandProvider } from "./command/command.ts";
 import { passedOn } from "../program/program.ts";
 import { readCommandSettings } from "./command/setting.ts";
@@ -59,6 +61,7 @@ export const ADAPTERS: Map<ProviderType, Adapter> = new Map([
   ["gcp", openGcpCloud],
   ["ssh", openOwned],
   ["static", openOwned],
+  ["aws", openAwsCloud],
 ]);
 
 function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Provider> {
@@ -120,6 +123,16 @@ function openOwned(config: ProviderConfig, from: ProviderPorts): Promise<Provide
   // Which machines are claimed is known to a control plane only.
   const { offers, quota } = readsNothing;
   return Promise.resolve(from.claims === null ? { ...provider, offers, quota } : provider);
+}
+
+function openAwsCloud(config: ProviderConfig, from: ProviderPorts): Promise<Provider | string> {
+  const { fleetId, clock, env } = from;
+  const settings = readAwsSettings(config.settings, env);
+  return Promise.resolve(
+    typeof settings === "string"
+      ? settings
+      : openAws({ name: config.name, ...settings, fleetId, clock }),
+  );
 }
 
 export async function openProviders(

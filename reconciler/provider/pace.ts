@@ -1,29 +1,32 @@
 /**
- * Spaces calls evenly, because clouds limit their rate: a call gets its turn, or the time that it
- * would have to wait. Pure except for its memory; the caller passes the clock.
+ * Spaces calls, because clouds limit their rate: a call gets its turn, or the time that it would
+ * have to wait. `burst` calls may come at once (a token bucket of that size). Pure except for its
+ * memory; the caller passes the clock.
  */
 export class Pace {
   readonly #everyMs: number;
   readonly #monoMs: () => number;
-  #nextMono = 0;
+  readonly #leadMs: number;
+  /** When the bucket is full again. */
+  #fullMono = 0;
 
   /** `everyMs` = 0 is no limit. */
-  constructor(everyMs: number, monoMs: () => number) {
+  constructor(everyMs: number, monoMs: () => number, burst = 1) {
     this.#everyMs = everyMs;
     this.#monoMs = monoMs;
+    this.#leadMs = everyMs * (burst - 1);
   }
 
   /** Takes a turn and returns the milliseconds until it; `null` if it is past `patienceMs`. */
   take(patienceMs: number): number | null {
-    const now = this.#monoMs();
-    const at = Math.max(now, this.#nextMono);
-    if (at - now > patienceMs) return null;
-    this.#nextMono = at + this.#everyMs;
-    return at - now;
+    const waitMs = this.waitMs();
+    if (waitMs > patienceMs) return null;
+    this.#fullMono = Math.max(this.#monoMs(), this.#fullMono) + this.#everyMs;
+    return waitMs;
   }
 
   /** Milliseconds until the next free turn. */
   waitMs(): number {
-    return Math.max(0, this.#nextMono - this.#monoMs());
+    return Math.max(0, this.#fullMono - this.#leadMs - this.#monoMs());
   }
 }

@@ -15,6 +15,7 @@ import type { Finder } from "../config/place.ts";
 import { type InventoryHost, placeOfHost } from "../core/inventory.ts";
 import { isOwnedType } from "../../schema/config/provider.ts";
 import { checkKey } from "./open-bootstrap.ts";
+import { readAwsSettings } from "../provider/aws/setting.ts";
 import { whyNoPurchase } from "../provider/gcp/setting.ts";
 import { readLambdaSettings } from "../provider/lambda/setting.ts";
 import { openTransport } from "../kubernetes/connect.ts";
@@ -102,7 +103,12 @@ function checkProvider(
   say: Say,
 ): void {
   const at = ["providers", name];
-  const account = type === "lambda" ? readLambdaSettings(settings, env) : null;
+  const account =
+    type === "lambda"
+      ? readLambdaSettings(settings, env)
+      : type === "aws"
+        ? readAwsSettings(settings, env)
+        : null;
   const why = type === "gcp" ? whyNoPurchase(settings, env) : account;
   if (typeof why === "string") say("warning", null, at, `nothing can be bought here: ${why}`);
   for (const [key, path] of [

@@ -19,12 +19,15 @@ export type ProviderType = (typeof PROVIDER_TYPES)[number];
 type Types = readonly ProviderType[];
 const lambda: Types = ["lambda"];
 const gcp: Types = ["gcp"];
+const aws: Types = ["aws"];
 const bought: Types = ["gcp", "aws"];
 const coreweave: Types = ["coreweave"];
 const fake: Types = ["fake"];
 const machine: Types = ["machine"];
 const command: Types = ["command"];
 const owned: Types = ["ssh", "static"];
+/** Types whose API this version calls. */
+const calls: Types = ["lambda", "gcp", "aws"];
 const simulated: Types = ["fake", "machine"];
 const imaged: Types = ["gcp", "aws", "docker", "machine"];
 const calling: Types = PROVIDER_TYPES.filter(
@@ -54,7 +57,8 @@ export const SETTINGS = {
     or: "the one of `credentials_file`",
   }),
   zone: text("Zone of pools that name none.", { types: gcp }),
-  region: text("Region.", { types: ["aws"] }),
+  region: text("Region: a provider buys in one.", { types: aws, or: "AWS's own settings" }),
+  profile: text("Profile in AWS's shared files.", { types: aws, or: "see credentials" }),
   kubeconfig: text("Kubeconfig file.", { types: coreweave }),
   namespace: text("Namespace.", { types: coreweave }),
   credentials_file: text("File with credentials.", { types: bought }),
@@ -72,8 +76,8 @@ export const SETTINGS = {
   create_delay: duration("Simulated time of a purchase.", { types: fake, or: "0" }),
   terminate_delay: duration("Simulated time of a termination.", { types: fake, or: "1s" }),
   settle: duration("How long an accepted purchase may stay unlisted.", {
-    types: ["fake", "command", "lambda"],
-    or: "for `tag-only` 10s (`fake`) or 10m, else 0",
+    types: ["fake", "command", "lambda", "aws"],
+    or: "for `tag-only` 10s (`fake`) or 10m; 5m (`aws`); else 0",
   }),
   list_lag: duration("How old the simulated list is.", { types: fake, or: "0" }),
   retention: duration("How long ended instances stay listed.", { types: fake, or: "1h" }),
@@ -103,13 +107,21 @@ export const SETTINGS = {
     types: imaged,
   }),
   subnet: text("Subnet.", { types: bought }),
+  subnets: hosts("A subnet for each zone, as `us-east-1a=subnet-…`.", { types: aws }),
+  security_groups: hosts("Ids of security groups.", { types: aws, or: "the network's own" }),
+  instance_profile: text("IAM instance profile of the instances: name or ARN.", { types: aws }),
+  efa_interfaces: integer("Number of EFA interfaces.", { types: aws, min: 0, max: 32, default: 0 }),
+  user_data_file: text("File with user data for each instance, at most 16 KB.", { types: aws }),
   disk_gb: integer("Size of the disk.", { types: bought, min: 1 }),
   disk_type: text("Kind of the boot disk, for example `pd-ssd`.", {
     types: gcp,
     or: "`pd-balanced`, or `hyperdisk-balanced` where the machine needs it",
   }),
-  external_ip: flag("Whether instances get a public address.", { types: gcp, or: "true" }),
-  service_account: text("Service account of the instances.", { types: bought }),
+  external_ip: flag("Whether instances get a public address.", {
+    types: bought,
+    or: "true (`gcp`), the subnet's (`aws`)",
+  }),
+  service_account: text("Service account of the instances.", { types: gcp }),
   disk: text("`disk`, `tmpfs:SIZE` or `ext4:SIZE`.", { types: machine, or: "disk" }),
   command: text("Program that buys, and its arguments, separated by spaces; run without a shell.", {
     types: command,
@@ -133,19 +145,23 @@ export const SETTINGS = {
     types: calling,
     form: "url",
     unused: true,
-    usedBy: ["lambda", "gcp"],
+    usedBy: calls,
     or: "the cloud's own",
   }),
-  // Lambda's API takes one request a second, and one launch in twelve.
   rate_limit: own("Requests a second, or a mapping.", "number or mapping", {
     types: calling,
     unused: true,
-    usedBy: ["lambda", "gcp"],
+    usedBy: calls,
     inner: () => RATE_LIMIT,
   }),
 };
 
 export const RATE_LIMIT = {
-  requests_per_second: number("Requests a second.", { min: 0.001, or: "1 (`lambda`), 20 (`gcp`)" }),
-  launch_interval: duration("Pause between two purchases.", { or: "12s (`lambda`)" }),
+  requests_per_second: number("Requests a second.", {
+    min: 0.001,
+    or: "1 (`lambda`), 20 (`gcp`, `aws`)",
+  }),
+  launch_interval: duration("Pause between two purchases.", {
+    or: "12s (`lambda`), 500ms after five (`aws`)",
+  }),
 };

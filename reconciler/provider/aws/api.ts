@@ -1,0 +1,140 @@
+/**
+ * One call of EC2's query API (docs/reference/aws.md#requests): paced, signed, bounded, and its
+ * failure as one of the port's classes. Never retries.
+ *
+ * Adapter: network.
+ */
+import type { Clock } from "../../core/clock.ts";
+import { Pace } from "../pace.ts";
+import type { Credentials } from "./credential.ts";
+import { classOf, type Failed, failed, isStaleKey } from "./failure.ts";
+import { send } from "./http.ts";
+import { sign } from "./sign.ts";
+import { find, parseXml, textAt, type Xml } from "./xml.ts";
+
+const VERSION = "2016-11-15";
+const CALL_MS = 30_000;
+/** A call waits this long for its turn; beyond it the caller learns when to come back. */
+const PATIENCE_MS = 10_000;
+const SHOWN_CHARS = 200;
+const PAGES_MAX = 500;
+const PAGE_ROWS = 1_000;
+
+export type Param = string | number | boolean | null | Param[] | { [key: string]: Param };
+export type Params = { [key: string]: Param };
+export type Got<T = Xml> = { kind: "ok"; data: T } | Failed;
+
+/** Calls a second, and how many may come at once: EC2 counts these kinds apart. */
+export type Rate = { perSecond: number; burst: number };
+export type Rates = { launch: Rate; end: Rate; read: Rate };
+
+export type Ec2ApiOptions = {
+  endpoint: string;
+  region: string;
+  credentials: Credentials;
+  rates: Rates;
+  clock: Clock;
+};
+
+export class Ec2Api {
+  readonly #options: Ec2ApiOptions;
+  readonly #paces: Readonly<Record<keyof Rates, Pace>>;
+
+  constructor(options: Ec2ApiOptions) {
+    const { rates, clock } = options;
+    const pace = ({ perSecond, burst }: Rate) =>
+      new Pace(1_000 / perSecond, clock.monoMs, burst);
+    this.#options = options;
+    this.#paces = { launch: pace(rates.launch), end: pace(rates.end), read: pace(rates.read) };
+  }
+
+  /** The root of the reply. Rejects never. */
+  async call(action: string, params: Params, kind: keyof Rates = "read"): Promise<Got> {
+    const pace = this.#paces[kind];
+    // A purchase is refused rather than kept: its fence is checked when it is sent.
+    const turnMs = pace.take(kind === "launch" ? 0 : PATIENCE_MS);
+    if (turnMs === null) {
+      const why = `${action}: waiting for a turn: the account's rate for such calls is used up`;
+      return { ...failed("rate_limit", why), retryAfterMs: pace.waitMs() };
+    }
+    if (turnMs > 0) await this.#sleep(turnMs);
+    const { clock, credentials, endpoint, region } = this.#options;
+    const key = await credentials.get();
+    if (key.kind === "failed") return { ...key, message: `${action}: ${key.message}` };
+    const url = new URL(endpoint);
+    const body = formOf({ Action: action, Version: VERSION, ...params });
+    const form = "application/x-www-form-urlencoded; charset=utf-8";
+    const request = { method: "POST" as const, url, body, headers: { "content-type": form } };
+    const scope = { service: "ec2", region, atMs: clock.wallMs() };
+    const headers = sign(request, scope, key.key);
+    const reply = await send({ ...request, what: action, headers, limitMs: CALL_MS });
+    if (reply.kind === "failed") return reply;
+    const answer = readReply(action, reply.status, reply.text);
+    if (answer.kind === "ok" || !isStaleKey(answer)) return answer;
+    credentials.forget();
+    return { ...answer, message: `${answer.message} (credentials of ${key.source})` };
+  }
+
+  /** The entries of the list `path` on all pages. */
+  async pages(action: string, params: Params, path: string): Promise<Got<Xml[]>> {
+    const all: Xml[] = [];
+    const seen = new Set<string>();
+    let next: string | null = null;
+    for (let page = 0; page < PAGES_MAX; page++) {
+      const answer: Got = await this.call(action, {
+        MaxResults: PAGE_ROWS,
+        ...params,
+        NextToken: next,
+      });
+      if (answer.kind === "failed") return answer;
+      const list = find(answer.data, path);
+      // Also an empty list is there, as an empty element.
+      if (list === undefined) return failed("unknown", `${action}: the reply has no ${path}`);
+      all.push(...list.children);
+      next = textAt(answer.data, "nextToken");
+      if (next === null) return { kind: "ok", data: all };
+      if (seen.has(next)) break;
+      seen.add(next);
+    }
+    return failed("unknown", `${action}: its pages do not end`);
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#options.clock.after(ms, resolve));
+  }
+}
+
+/** Lists count from 1; `null` is left out. */
+export function formOf(params: Params): string {
+  const form = new URLSearchParams();
+  const put = (key: string, value: Param): void => {
+    if (value === null) return;
+    if (typeof value !== "object") return void form.append(key, String(value));
+    const below: [string, Param][] = Array.isArray(value)
+      ? value.map((one, index) => [String(index + 1), one])
+      : Object.entries(value);
+    for (const [name, one] of below) put(key === "" ? name : `${key}.${name}`, one);
+  };
+  put("", params);
+  return form.toString();
+}
+
+export function readReply(action: string, status: number, text: string): Got {
+  const root = parseXml(text);
+  const code = textAt(root ?? undefined, "Errors", "Error", "Code");
+  if (root !== null && code !== null) {
+    const said = textAt(root, "Errors", "Error", "Message") ?? "";
+    const hint = hintFor(action, code);
+    return failed(classOf(code), `${action}: ${code}: ${said.slice(0, SHOWN_CHARS)}${hint}`, code);
+  }
+  if (status < 200 || status >= 300) return failed("unknown", `${action}: HTTP ${status}`);
+  if (root?.name === `${action}Response`) return { kind: "ok", data: root };
+  return failed("unknown", `${action}: ${status} without a ${action}Response`);
+}
+
+function hintFor(action: string, code: string): string {
+  if (code === "UnauthorizedOperation") return `; allow ec2:${action} in the IAM policy`;
+  if (code === "RequestExpired") return "; check this machine's clock";
+  if (code === "OptInRequired") return "; subscribe the account to it";
+  return "";
+}

@@ -1,0 +1,265 @@
+/**
+ * Amazon EC2 in one region. RunInstances takes a client token, so the class is token: a repeated
+ * request finds its instance. EC2 knows no fence: this process refuses an older one (`fence.ts`); a
+ * late request of another process can still land, and its instance is listed by its token.
+ */
+import type { InstanceId } from "../../../schema/id.ts";
+import type {
+  CreateAnswer,
+  CreateRequest,
+  Instance,
+  ListAnswer,
+  Notice,
+  Provider,
+  RefusalClass,
+  TerminateAnswer,
+} from "../../core/provider.ts";
+import { Fences } from "../fence.ts";
+import { Ec2Api, type Ec2ApiOptions, type Got } from "./api.ts";
+import { type CredentialOptions, Credentials } from "./credential.ts";
+import type { Failed } from "./failure.ts";
+import { EVENT_CODES, instanceOf, noticesOf } from "./instance.ts";
+import { type LaunchFacts, launchParams, type LaunchSettings } from "./launch.ts";
+import { failedOf, inspectPlaces, type Planned, readHostKeys, readOffers } from "./read.ts";
+import { find, itemsAt, textAt } from "./xml.ts";
+
+const FLEET = "navarch-fleet";
+/** Planned events are announced days ahead. */
+const NOTICES_MS = 60_000;
+
+export type AwsOptions = Omit<Ec2ApiOptions, "credentials"> & {
+  credentials: Omit<CredentialOptions, "clock">;
+  name: string;
+  fleetId: string;
+  settleMs: number;
+  launch: LaunchSettings;
+};
+
+export function openAws(options: AwsOptions): Provider {
+  const aws = new Aws(options);
+  const { api, fences } = aws;
+  return {
+    name: options.name,
+    type: "aws",
+    class: "token",
+    settleMs: options.settleMs,
+    bringsAgent: false,
+    canReboot: true,
+    // EC2 tells spot prices only, and those by zone: `offers` has them.
+    pricePerHour: () => null,
+    trouble: () => null,
+    create: async (request, fence) => fences.check(fence) ?? (await aws.create(request)),
+    terminate: async (id, fence) =>
+      fences.check(fence) ?? (await aws.order("TerminateInstances", id)),
+    reboot: async (id, fence) => fences.check(fence) ?? (await aws.order("RebootInstances", id)),
+    list: () => aws.list(),
+    offers: (places) => readOffers(api, options, places),
+    hostKeys: (id) => readHostKeys(api, id),
+    quota: () => Promise.resolve({ kind: "unsupported" }),
+    inspect: (places) => inspectPlaces(api, options, places, (request) => aws.params(request)),
+    close: () => Promise.resolve(),
+  };
+}
+
+class Aws {
+  readonly fences = new Fences();
+  readonly api: Ec2Api;
+  readonly #options: AwsOptions;
+  /** Facts that never change: an image's root device, a reservation's kind. */
+  readonly #known = new Map<string, string>();
+  #notices = new Map<string, Notice>();
+  #noticedMono = Number.NEGATIVE_INFINITY;
+
+  constructor(options: AwsOptions) {
+    this.#options = options;
+    const credentials = new Credentials({ ...options.credentials, clock: options.clock });
+    this.api = new Ec2Api({ ...options, credentials });
+  }
+
+  async create(request: CreateRequest): Promise<CreateAnswer> {
+    const params = await this.params(request);
+    if ("kind" in params) return params;
+    const answer = await this.api.call("RunInstances", params.params, "launch");
+    if (answer.kind === "failed") return this.#refuse(request, answer);
+    const [item] = itemsAt(answer.data, "instancesSet");
+    const made = item === undefined ? null : instanceOf(item, this.#options.region);
+    if (made === null) {
+      return { kind: "ambiguous", message: "RunInstances: accepted without an instance id" };
+    }
+    return made.state === "terminated" ? spent(request, made.id) : { kind: "ok", instance: made };
+  }
+
+  /** A refusal, where it is one, because nothing has been bought yet. */
+  async params(request: CreateRequest): Promise<Planned> {
+    const { name, region, launch } = this.#options;
+    if (request.region !== null && request.region !== region) {
+      const remedy = `define another aws provider with region: ${request.region}`;
+      return refused("bad_request", `provider ${name} buys in ${region} only: ${remedy}`);
+    }
+    const facts = await this.#facts(request);
+    if ("kind" in facts) {
+      // The question failed, which says nothing about the purchase.
+      const { class: cls, message, retryAfterMs } = facts;
+      const isOurs = cls === "auth" || cls === "bad_request";
+      return refused(isOurs ? cls : "rate_limit", message, retryAfterMs);
+    }
+    const params = launchParams(request, launch, facts);
+    return typeof params === "string" ? refused("bad_request", params) : { params };
+  }
+
+  async #facts({ market, reservation }: CreateRequest): Promise<LaunchFacts | Failed> {
+    const { image, diskGb } = this.#options.launch;
+    const facts: LaunchFacts = { rootDevice: null, isCapacityBlock: false };
+    if (diskGb !== null) {
+      const device = await this.#ask("DescribeImages", { ImageId: [image] }, "imagesSet");
+      if (typeof device !== "string") return device;
+      facts.rootDevice = device;
+    }
+    if (market === "reserved" && reservation !== null) {
+      const asked = { CapacityReservationId: [reservation] };
+      const kind = await this.#ask("DescribeCapacityReservations", asked, "capacityReservationSet");
+      if (typeof kind !== "string") return kind;
+      facts.isCapacityBlock = kind === "capacity-block";
+    }
+    return facts;
+  }
+
+  async #ask(action: string, params: Record<string, string[]>, list: string) {
+    const key = `${action} ${JSON.stringify(params)}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const answer = await this.api.call(action, params);
+    if (answer.kind === "failed") return answer;
+    const [item] = itemsAt(answer.data, list);
+    const fact = textAt(item, "rootDeviceName") ?? textAt(item, "reservationType") ?? "default";
+    if (item !== undefined) this.#known.set(key, fact);
+    return fact;
+  }
+
+  async #refuse(request: CreateRequest, answer: Failed): Promise<CreateAnswer> {
+    const { message, retryAfterMs } = answer;
+    switch (answer.class) {
+      case "unknown":
+      case "dry_run":
+        return { kind: "ambiguous", message };
+      case "mismatch":
+        return this.#mismatched(request, message);
+      case "spent":
+        return spent(request, message);
+      case "not_found":
+        return refused("bad_request", message);
+      case "conflict":
+      case "unsent":
+        return refused("rate_limit", message, retryAfterMs);
+      default:
+        return refused(answer.class, message, retryAfterMs);
+    }
+  }
+
+  /**
+   * The token has been used: the provider's settings have changed since, and the instance is the
+   * one that was asked for, unless it differs in what the request itself says.
+   */
+  async #mismatched(request: CreateRequest, message: string): Promise<CreateAnswer> {
+    const { token, name, instanceType, zone } = request;
+    const found = await this.#describe([{ Name: "client-token", Value: [token] }]);
+    const made = found.kind === "ok" ? found.data.find((one) => one.token === token) : undefined;
+    // Not listed yet, or not to be asked: the list shows it later.
+    if (made === undefined) return { kind: "ambiguous", message };
+    if (made.state === "terminated") return spent(request, made.id);
+    const isAsked =
+      made.name === name &&
+      made.instanceType === instanceType &&
+      (zone === null || made.zone === zone);
+    if (isAsked) return { kind: "ok", instance: made };
+    const conflict = `token conflict: ${token} made ${made.id} (${made.instanceType})`;
+    return refused("bad_request", conflict);
+  }
+
+  async order(action: "TerminateInstances" | "RebootInstances", id: InstanceId) {
+    const answer = await this.api.call(action, { InstanceId: [id] }, "end");
+    if (answer.kind === "failed") return answerOrder(answer);
+    if (action === "RebootInstances") {
+      return textAt(answer.data, "return") === "true"
+        ? { kind: "accepted" as const }
+        : { kind: "ambiguous" as const, message: `${action}: not confirmed` };
+    }
+    const items = itemsAt(answer.data, "instancesSet");
+    return items.some((item) => textAt(item, "instanceId") === id)
+      ? { kind: "accepted" as const }
+      : { kind: "ambiguous" as const, message: `the reply does not name instance ${id}` };
+  }
+
+  async list(): Promise<ListAnswer> {
+    const { fleetId } = this.#options;
+    const answer = await this.#describe([{ Name: `tag:${FLEET}`, Value: [fleetId] }]);
+    if (answer.kind === "failed") return failedOf(answer);
+    const own = answer.data.filter(({ tags }) => tags[FLEET] === fleetId);
+    if (new Set(own.map(({ id }) => id)).size !== own.length) {
+      return { kind: "failed", class: "unavailable", message: "the list names an instance twice" };
+    }
+    if (own.some(({ state }) => state === "running")) await this.#learnNotices();
+    const instances = own.map((one) => ({
+      ...one,
+      notice: one.notice ?? this.#notices.get(one.id) ?? null,
+    }));
+    return { kind: "ok", instances };
+  }
+
+  async #describe(Filter: { Name: string; Value: string[] }[]): Promise<Got<Instance[]>> {
+    const { region } = this.#options;
+    const answer = await this.api.pages("DescribeInstances", { Filter }, "reservationSet");
+    if (answer.kind === "failed") return answer;
+    const all: Instance[] = [];
+    for (const reservation of answer.data) {
+      const items = find(reservation, "instancesSet")?.children ?? [];
+      for (const item of items) {
+        const instance = instanceOf(item, region);
+        if (instance === null) return nameless();
+        all.push(instance);
+      }
+    }
+    return { kind: "ok", data: all };
+  }
+
+  /** What cannot be read stays as it was; the list does not fail. */
+  async #learnNotices(): Promise<void> {
+    const now = this.#options.clock.monoMs();
+    if (now - this.#noticedMono < NOTICES_MS) return;
+    this.#noticedMono = now;
+    const Filter = [{ Name: "event.code", Value: [...EVENT_CODES] }];
+    const params = { Filter, IncludeAllInstances: true };
+    const answer = await this.api.pages("DescribeInstanceStatus", params, "instanceStatusSet");
+    if (answer.kind === "ok") this.#notices = noticesOf(answer.data);
+  }
+}
+
+function answerOrder({ class: cls, message, retryAfterMs }: Failed): TerminateAnswer {
+  switch (cls) {
+    case "unknown":
+    case "dry_run":
+    case "mismatch":
+    case "spent":
+      return { kind: "ambiguous", message };
+    case "not_found":
+      return { kind: "not_found" };
+    case "conflict":
+    case "unsent":
+      return refused("rate_limit", message, retryAfterMs);
+    default:
+      return refused(cls, message, retryAfterMs);
+  }
+}
+
+function refused(cls: RefusalClass, message: string, retryAfterMs: number | null = null) {
+  return { kind: "refused" as const, class: cls, message, retryAfterMs };
+}
+
+function spent({ token }: CreateRequest, what: string): CreateAnswer {
+  return refused("bad_request", `token spent: ${token}: its instance is terminated (${what})`);
+}
+
+function nameless(): Failed {
+  const message = "DescribeInstances: an instance without an id";
+  return { kind: "failed", class: "unknown", code: null, message, retryAfterMs: null };
+}

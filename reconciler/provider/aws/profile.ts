@@ -1,0 +1,33 @@
+/** Reads AWS's shared configuration files: sections in brackets, `key = value` below. Pure. */
+export type Profile = Readonly<Record<string, string>>;
+
+/** The profile `name` of a credentials file (`[name]`) and a config file (`[profile name]`). */
+export function profileIn(
+  files: { credentials: string; config: string },
+  name: string,
+): Profile | null {
+  const isConfig = (title: string) =>
+    title === `profile ${name}` || (name === "default" && title === name);
+  const config = sectionOf(files.config, isConfig);
+  const credentials = sectionOf(files.credentials, (title) => title === name);
+  return config === null && credentials === null ? null : { ...config, ...credentials };
+}
+
+function sectionOf(text: string, isWanted: (title: string) => boolean): Profile | null {
+  let found: Record<string, string> | null = null;
+  let isHere = false;
+  for (const line of text.split(/\r?\n/)) {
+    const title = /^\s*\[\s*(.+?)\s*\]/.exec(line)?.[1];
+    if (title !== undefined) {
+      isHere = isWanted(title.replace(/\s+/, " "));
+      if (isHere) found ??= Object.create(null) as Record<string, string>;
+      continue;
+    }
+    // An indented line belongs to a nested setting, which holds no credential.
+    const pair = /^([^\s#;=][^=]*?)\s*=\s*(.*?)\s*$/.exec(line);
+    if (isHere && found !== null && pair?.[1] !== undefined) {
+      found[pair[1].toLowerCase()] = pair[2] ?? "";
+    }
+  }
+  return found;
+}
