@@ -19,9 +19,13 @@ export class PackedSample {
   private cells = new Float64Array(0);
   private uuids: string[] = [];
 
-  /** Copies a sample and keeps no reference to it, except to strings that have changed. */
-  put(sample: Sample): void {
+  /**
+   * Copies a sample and keeps no reference to it, except to strings that have changed. The answer is
+   * whether it is another one: an agent whose sampler hangs repeats its last.
+   */
+  put(sample: Sample): boolean {
     const { gpus } = sample;
+    const isOther = this.at !== sample.at;
     this.at = sample.at;
     this.cpu = sample.cpu_percent ?? null;
     this.memory = sample.memory_percent ?? null;
@@ -35,6 +39,7 @@ export class PackedSample {
       if (uuids[position] !== gpu.uuid) uuids[position] = gpu.uuid;
       for (const column of COLUMNS) cells[cell++] = numberOf(gpu[column]);
     }
+    return isOther;
   }
 
   get gpuCount(): number {

@@ -77,10 +77,23 @@ test("utilization() and left() say what the sample said", () => {
       expect(presence.left(A, 5, 10).kind).toBe(
         processes.length > 0 && remaining > 0 ? "busy" : unknown ? "unknown" : "empty",
       );
-      expect(presence.left(A, 16, 10)).toEqual({ kind: "unknown", forMs: 11 });
+      const isRepeated = before.at === sample.at;
+      expect(presence.left(A, 16, 10)).toEqual({ kind: "unknown", forMs: isRepeated ? 16 : 11 });
     }),
     { numRuns: 200 },
   );
+});
+
+test("a sample that is repeated, because the agent's sampler hangs, is no newer evidence", () => {
+  const presence = new Presence(0, 0);
+  const gpus = [{ index: 0, uuid: "u", utilization_percent: 7, processes: 0 }];
+  const sample: Sample = { at: "2026-03-01T10:00:00Z", gpus };
+  for (let mono = 0; mono <= 60; mono += 10) presence.note(A, mono, mono, sample);
+  expect(presence.left(A, 30, 30)).toEqual({ kind: "empty", seenAt: 0 });
+  expect(presence.left(A, 60, 30)).toEqual({ kind: "unknown", forMs: 60 });
+  expect(presence.load(A)).toEqual({ sum: 7, count: 1, atMono: 0 });
+  presence.note(A, 70, 70, { at: "2026-03-01T10:00:01Z", gpus });
+  expect(presence.left(A, 70, 30)).toEqual({ kind: "empty", seenAt: 70 });
 });
 
 test("sample() is the same object until a newer sample comes, and an old one is not overwritten", () => {

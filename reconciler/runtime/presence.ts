@@ -50,10 +50,9 @@ export class Presence {
     heard.atMono = mono;
     heard.atWall = wall;
     if (sample === null) return;
-    heard.sampleMono = mono;
     heard.view = null;
     heard.sample ??= new PackedSample();
-    heard.sample.put(sample);
+    if (heard.sample.put(sample)) heard.sampleMono = mono;
   }
 
   forget(node: NodeId): void {
@@ -170,16 +169,24 @@ export class Presence {
 
   /** Mean GPU utilisation in percent, or `null`. */
   utilization(node: NodeId): number | null {
-    const sample = this.heard.get(node)?.sample ?? null;
+    const load = this.load(node);
+    return load === null || load.count === 0 ? null : load.sum / load.count;
+  }
+
+  /** Utilisation of the GPUs that show it, and when the sample came; `null` = there is none. */
+  load(node: NodeId): { sum: number; count: number; atMono: number } | null {
+    const heard = this.heard.get(node);
+    if (heard === undefined || heard.sample === null) return null;
+    const { sample, sampleMono: atMono } = heard;
     let sum = 0;
     let count = 0;
-    for (let gpu = 0; gpu < (sample?.gpuCount ?? 0); gpu++) {
-      const percent = sample?.reading(gpu, "utilization_percent") ?? null;
+    for (let gpu = 0; gpu < sample.gpuCount; gpu++) {
+      const percent = sample.reading(gpu, "utilization_percent");
       if (percent === null) continue;
       sum += percent;
       count++;
     }
-    return count === 0 ? null : sum / count;
+    return { sum, count, atMono };
   }
 }
 

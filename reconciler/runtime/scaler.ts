@@ -81,13 +81,13 @@ export class Scaler {
 
   /** Called by every activation, between fold and plan. */
   evaluate(input: ScalerInput, work: UnitOfWork): void {
-    const { config, fleet, presence, mono, sight } = input;
+    const { config, fleet, mono, sight } = input;
     const pools = config.pools.filter((pool) => pool.scaling.autoscaler !== null);
     for (const name of this.memory.keys()) {
       if (!pools.some((pool) => pool.name === name)) this.memory.delete(name);
     }
     if (pools.length === 0) return;
-    this.load.look(fleet.nodes.keys(), presence, mono);
+    this.load.begin(mono);
     if (!this.isDue(config, mono)) return;
     this.evaluatedMono = mono;
     const byPool = Map.groupBy(fleet.nodes.values(), (node) => node.pool);
@@ -120,9 +120,9 @@ export class Scaler {
   }
 
   private openSnapshot({ pool, autoscaler, state, nodes, memory, input }: Turn): Snapshot {
-    const { sight, mono, config } = input;
+    const { sight, mono, config, presence } = input;
     const counts = countNodes(nodes, sight);
-    const utilization = this.load.mean(counts.registered, mono);
+    const utilization = this.load.mean(counts.registered, presence, mono);
     // A gap in the series would change its slope, so the trend starts again.
     if (utilization === null) memory.history = [];
     else memory.history.push(utilization);

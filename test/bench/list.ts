@@ -4,5 +4,6 @@ import { beside } from "./beside.ts";
 import { footprint } from "./footprint.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
+import { scaling } from "./scaling.ts";
 
-export const BENCHES: readonly Bench[] = [ingest, latency, footprint, beside];
+export const BENCHES: readonly Bench[] = [ingest, latency, footprint, beside, scaling];

@@ -17,6 +17,7 @@ import {
   type Forkable,
 } from "../../reconciler/provider/fake/memory.ts";
 import type { Log } from "../../reconciler/core/clock.ts";
+import type { ReadMetric } from "../../reconciler/core/metric.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { Change, Store } from "../../reconciler/core/store.ts";
 import type { ClaimTable } from "../../reconciler/core/store-table.ts";
@@ -155,6 +156,7 @@ export class World {
       providers: this.providers(() => opened),
       bootstrap: (operation, signal) => this.setUp(operation, signal),
       keyProblem: (path) => this.keyProblem(path),
+      readMetric: (source, pool) => this.readMetric(source, pool),
       permit: this.permit,
       committed: (change: Change) => {
         this.events.push(...change.events);
@@ -220,6 +222,8 @@ export class World {
   tolerant = false;
   /** What is wrong with the private key that set-ups log in with; `undefined` = not known yet. */
   keyProblem: (path: string) => string | null | undefined = () => null;
+  /** What the sources of `external` autoscalers say. */
+  readMetric: ReadMetric = () => Promise.resolve({ kind: "failed", message: "no source" });
   /** Sets machines up over SSH, where the cloud's machines bring no agent. */
   setUp: NonNullable<Targets["bootstrap"]> = () => Promise.reject(new Error("no set-up"));
 
