@@ -39,7 +39,7 @@ const TYPES = [
 function configWith(pools: number): Config {
   const text = Array.from({ length: pools }, (_, index) => {
     const autoscaler = TYPES[index % TYPES.length] ?? "";
-    const scaling = `{ min_nodes: 1, max_nodes: 60, cooldown_period: 5m, autoscaler: ${autoscaler} }`;
+    const scaling = `{ min_nodes: 1, max_nodes: 60, autoscaler: ${autoscaler} }`;
     return `  - { name: p${index}, provider: fake, instance_type: h100-8x, scaling: ${scaling} }\n`;
   });
   return configOf(`providers: { fake: {} }\npools:\n${text.join("")}`);
@@ -72,7 +72,8 @@ class Fleet {
     );
     const states = config.pools.map(({ name }) => newPoolState(name, NODES_PER_POOL, WALL));
     mirrorChange(this.mirror, { ...emptyChange(), nodes, pools: states });
-    const clock = { wallMs: () => this.now, monoMs: () => this.mono, after: () => () => undefined };
+    const after = () => () => undefined;
+    const clock = { wallMs: () => this.now, monoMs: () => this.mono, after };
     const scheduler = openNoScheduler();
     this.observer = new Observer({
       config: () => config,
