@@ -20,8 +20,8 @@ export class PackedSample {
   private uuids: string[] = [];
 
   /**
-   * Copies a sample and keeps no reference to it, except to strings that have changed. The answer is
-   * whether it is another one: an agent whose sampler hangs repeats its last.
+   * Copies a sample and keeps no reference to it, except to strings that have changed. The answer
+   * is whether it is another one: an agent whose sampler hangs repeats its last.
    */
   put(sample: Sample): boolean {
     const { gpus } = sample;
