@@ -183,6 +183,7 @@ test("Bootstrapper stores and shows no secret that a machine says back", async (
       because: [],
     },
     new AbortController().signal,
+    async () => ({ kind: "unsupported" }),
   );
   const stored = await store.bootstraps("n" as NodeId, 10);
   await store.close();

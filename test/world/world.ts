@@ -154,7 +154,7 @@ export class World {
       scheduler: cluster === null ? this.scheduler : { api: cluster.api, seed: ++this.lives },
       dryRun: this.dryRun,
       providers: this.providers(() => opened),
-      bootstrap: (operation, signal) => this.setUp(operation, signal),
+      bootstrap: (...call) => this.setUp(...call),
       keyProblem: (path) => this.keyProblem(path),
       readMetric: (source, pool) => this.readMetric(source, pool),
       permit: this.permit,

@@ -6,6 +6,7 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import type { Sight } from "../fleet.ts";
+import { keyBodiesOf } from "../host-key.ts";
 import type { Scope } from "./decide.ts";
 
 type SetUp = PoolConfig["bootstrap"];
@@ -68,7 +69,7 @@ export function bootstrapPayload(
     user: instance.host?.user ?? setUp.sshUser,
     keyPath: instance.host?.keyPath ?? setUp.sshPrivateKeyPath,
     hostKey: setUp.sshHostKey,
-    hostKeys: hostKeysOf(node, instance),
+    hostKeys: hostKeysOf(node, instance, setUp.sshHostKey),
     jump: setUp.sshJump,
     become: setUp.become,
     pushAgent: setUp.pushAgent,
@@ -96,10 +97,17 @@ function mayReboot({ host }: NonNullable<Node["instance"]>, pool: PoolConfig | n
   return pool?.repair.implied === true || pool?.repair.ladder.includes("reboot") === true;
 }
 
-/** The host keys that the provider reports; else the key that was accepted at first use. */
-function hostKeysOf(node: Node, instance: NonNullable<Node["instance"]>): string[] {
-  const reported = (instance.hostKeys ?? []).map((line) => line.trim().split(/\s+/)[1] ?? line);
+/**
+ * The host keys that the provider's list has; else the key that an earlier attempt accepted. With
+ * policy `provider` that key may be one that was trusted at first use before: the keys are asked.
+ */
+function hostKeysOf(
+  node: Node,
+  instance: NonNullable<Node["instance"]>,
+  policy: string,
+): string[] {
+  const reported = keyBodiesOf(instance.hostKeys ?? []);
   if (reported.length > 0) return reported;
-  const seen = node.bootstrap?.hostKey ?? null;
+  const seen = policy === "provider" ? null : (node.bootstrap?.hostKey ?? null);
   return seen === null ? [] : [seen];
 }

@@ -7,6 +7,8 @@ import { Bootstrapper } from "./bootstrap.ts";
 import type { BootstrapOperation } from "./execute.ts";
 import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
 
+const noKeys = async () => ({ kind: "unsupported" }) as const;
+
 const never = (): never => {
   throw new Error("nothing is reached here");
 };
@@ -59,7 +61,7 @@ async function runWith(from: { commands: readonly string[]; join?: Join | null; 
     pool: "a100",
     payload: { ...payload, ...timeouts, values: {}, jump: null, commands: from.commands },
   } as unknown as BootstrapOperation;
-  const outcome = await bootstrapper.run(operation, stop.signal);
+  const outcome = await bootstrapper.run(operation, stop.signal, noKeys);
   // The operation is stored, and a token is not.
   expect(JSON.stringify([operation, outcome])).not.toContain(TOKEN);
   return { seen, outcome };

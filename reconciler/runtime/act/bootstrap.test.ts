@@ -7,6 +7,8 @@ import type { Outcome } from "../../core/fold/outcome.ts";
 import { Bootstrapper, type BootstrapPorts } from "./bootstrap.ts";
 import type { BootstrapOperation } from "./execute.ts";
 
+const noKeys = async () => ({ kind: "unsupported" }) as const;
+
 const PAYLOAD: BootstrapOperation["payload"] = {
   kind: "bootstrap",
   attempt: 1,
@@ -88,7 +90,7 @@ async function carry(
     ...more,
   });
   onOpen?.(bootstrapper);
-  const outcome = await bootstrapper.run(one, new AbortController().signal);
+  const outcome = await bootstrapper.run(one, new AbortController().signal, noKeys);
   return { job: jobs[0], outcome, known, live: bootstrapper.live(one.node) };
 }
 

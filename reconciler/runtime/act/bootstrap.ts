@@ -14,7 +14,8 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Outcome } from "../../core/fold/outcome.ts";
 import type { Join, JoinPass } from "../../core/scheduler.ts";
-import type { BootstrapOperation } from "./execute.ts";
+import type { AskHostKeys, BootstrapOperation } from "./execute.ts";
+import { HostKeyWait, KeysOverdue } from "./host-key-wait.ts";
 
 /** The agent's default path. */
 const TOKEN_FILE = "/etc/navarch-node/token";
@@ -54,9 +55,11 @@ export type BootstrapPorts = {
 export class Bootstrapper {
   readonly #ports: BootstrapPorts;
   readonly #live = new Map<NodeId, BootstrapAttempt>();
+  readonly #keyWait: HostKeyWait;
 
   constructor(ports: BootstrapPorts) {
     this.#ports = ports;
+    this.#keyWait = new HostKeyWait(ports.clock);
   }
 
   /** The attempt that runs here now, with its output so far. */
@@ -64,18 +67,23 @@ export class Bootstrapper {
     return this.#live.get(node) ?? null;
   }
 
-  async run(operation: BootstrapOperation, signal: AbortSignal): Promise<Outcome> {
+  async run(
+    operation: BootstrapOperation,
+    signal: AbortSignal,
+    askKeys: AskHostKeys,
+  ): Promise<Outcome> {
     const { clock, connect, openBinary, run } = this.#ports;
     let job: Job;
     let pass: JoinPass | null = null;
     try {
-      job = await this.#jobOf(operation);
+      job = await this.#jobOf(operation, askKeys);
       // Last, so that no other failure leaves a token behind.
       pass = await this.#pass(operation);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       // Keys, known hosts and the cluster are the operator's; the machine was not contacted yet.
-      return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, unspent: true };
+      const unspent = !(error instanceof KeysOverdue);
+      return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, unspent };
     }
     let saved = "";
     const record = async (attempt: BootstrapAttempt): Promise<void> => {
@@ -112,7 +120,10 @@ export class Bootstrapper {
     return pass;
   }
 
-  async #jobOf({ node, pool, payload }: BootstrapOperation): Promise<Job> {
+  async #jobOf(
+    { node, pool, payload }: BootstrapOperation,
+    askKeys: AskHostKeys,
+  ): Promise<Job> {
     const { keyPath, address, port, user, jump } = payload;
     if (keyPath === null) throw new Error("ssh_private_key_path is not set for the pool");
     const privateKey = await this.#ports.readKey(keyPath);
@@ -127,7 +138,7 @@ export class Bootstrapper {
       port,
       user,
       privateKey,
-      hostKey: await this.#hostKey(node, payload),
+      hostKey: await this.#hostKey(node, payload, askKeys),
       jump: jump === null ? null : await this.#jump(jump, payload.hostKey, user, privateKey),
       commands: payload.commands,
       values: { ...payload.values, TokenFile: TOKEN_FILE },
@@ -157,17 +168,24 @@ export class Bootstrapper {
     return { ...target, hostKey };
   }
 
-  async #hostKey(node: NodeId, payload: BootstrapOperation["payload"]): Promise<HostKeyCheck> {
-    const { hostKey, hostKeys, address, port } = payload;
+  async #hostKey(
+    node: NodeId,
+    payload: BootstrapOperation["payload"],
+    askKeys: AskHostKeys,
+  ): Promise<HostKeyCheck> {
+    const { hostKey, hostKeys, address, port, instanceId } = payload;
     if (hostKey === "insecure") return { kind: "insecure" };
     if (hostKey.startsWith("known_hosts:")) {
       return this.#ports.knownHosts(hostKey.slice(12), address, port);
     }
     if (hostKeys.length > 0) return { kind: "pinned", keys: hostKeys };
-    if (hostKey === "provider") throw new Error("the provider reports no host keys");
+    const isRequired = hostKey === "provider";
+    const keys = await this.#keyWait.keysOf(instanceId, askKeys, isRequired);
+    if (keys.length > 0) return { kind: "pinned", keys };
+    if (isRequired) throw new Error("the provider reports no host keys");
     // An earlier, interrupted attempt has accepted the machine's key.
     const before = await this.#ports.saved(node);
-    const seen = before?.instance === payload.instanceId ? before.hostKey : null;
+    const seen = before?.instance === instanceId ? before.hostKey : null;
     return seen === null ? { kind: "first-use" } : { kind: "pinned", keys: [seen] };
   }
 }

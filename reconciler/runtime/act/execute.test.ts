@@ -154,7 +154,7 @@ describe("execute() of a set-up", () => {
   test("is handed over, with what ends it", async () => {
     const { outcome, calls, operation } = await run(SET_UP, done());
     expect(outcome).toEqual(done());
-    expect(calls).toEqual([["bootstrap", operation, signal]]);
+    expect(calls).toEqual([["bootstrap", operation, signal, expect.any(Function)]]);
   });
 
   test("is given up where nobody can", async () => {

@@ -7,7 +7,7 @@ import type { Operation } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Outcome } from "../../core/fold/outcome.ts";
 import type { ReadMetric } from "../../core/metric.ts";
-import type { Fence, Provider } from "../../core/provider.ts";
+import type { Fence, HostKeysAnswer, Provider } from "../../core/provider.ts";
 import type { Scheduler, SchedulerAnswer } from "../../core/scheduler.ts";
 
 export type Targets = {
@@ -16,12 +16,20 @@ export type Targets = {
   /** The credential with which a node's agent reports for that node only. */
   credential(nodeId: string): string;
   /** Sets a machine up over SSH until it ends or the signal aborts; `null` = not available. */
-  bootstrap: ((operation: BootstrapOperation, signal: AbortSignal) => Promise<Outcome>) | null;
+  bootstrap: SetUp | null;
   /** See `Sight`; `null` = keys are not checked. */
   keyProblem: ((path: string) => string | null | undefined) | null;
   /** Reads the sources of `external` autoscalers; `null` = they are not read. */
   readMetric: ReadMetric | null;
 };
+
+/** What the machine's provider reports now; asked only while its list had no keys. */
+export type AskHostKeys = () => Promise<HostKeysAnswer>;
+type SetUp = (
+  operation: BootstrapOperation,
+  signal: AbortSignal,
+  hostKeys: AskHostKeys,
+) => Promise<Outcome>;
 
 export type BootstrapOperation = Operation & {
   payload: Extract<Operation["payload"], { kind: "bootstrap" }>;
@@ -117,8 +125,10 @@ async function call(
         : answer;
     }
     case "bootstrap": {
-      if (targets.bootstrap !== null)
-        return targets.bootstrap({ ...operation, payload }, signal);
+      if (targets.bootstrap !== null) {
+        const one = { ...operation, payload };
+        return targets.bootstrap(one, signal, hostKeysFrom(one, targets));
+      }
       const message = "this process sets up no machines over SSH";
       return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, final: true };
     }
@@ -134,6 +144,13 @@ async function call(
     default:
       return unreachable(payload);
   }
+}
+
+function hostKeysFrom({ payload }: BootstrapOperation, targets: Targets): AskHostKeys {
+  return async () => {
+    const provider = targets.provider(payload.values["Provider"] ?? "");
+    return (await provider?.hostKeys(payload.instanceId)) ?? { kind: "unsupported" };
+  };
 }
 
 function fromScheduler(answer: SchedulerAnswer): Outcome {
