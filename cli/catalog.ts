@@ -7,9 +7,12 @@ import { backup } from "./command/backup.ts";
 import { bootstrap } from "./command/bootstrap.ts";
 import { completionOf } from "./command/completion.ts";
 import { configConvert } from "./command/config-convert.ts";
+import { configDiff } from "./command/config-diff.ts";
 import { configExplain } from "./command/config-explain.ts";
 import { configInit } from "./command/config-init.ts";
+import { configReload } from "./command/config-reload.ts";
 import { configShow } from "./command/config-show.ts";
+import { configStatus } from "./command/config-status.ts";
 import { configValidate } from "./command/config-validate.ts";
 import { controlPlane } from "./command/control-plane.ts";
 import { cordon, uncordon } from "./command/cordon.ts";
@@ -80,6 +83,9 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     configExplain,
     configValidate,
     configShow,
+    configDiff,
+    configReload,
+    configStatus,
     configConvert,
     backup,
     restore,

@@ -3,12 +3,14 @@
  * pauses, each with advice.
  */
 import type { NodeView, SafetyView, VersionView } from "../schema/api.ts";
+import type { ConfigStatusView } from "../schema/api-config.ts";
 import type { TrustView } from "../schema/order.ts";
 import { VERSION } from "../schema/version.ts";
 import type { Client } from "./client.ts";
 import type { Context } from "./command.ts";
 import { EXIT, type Failure } from "./failure.ts";
 import { bad, type Diagnosis, ok } from "./diagnosis-row.ts";
+import { judgeConfig } from "./diagnosis-config.ts";
 import { judgeTrust } from "./diagnosis-trust.ts";
 import { formatBreaker } from "./safety-view.ts";
 import { fingerprintOf } from "./trust.ts";
@@ -90,9 +92,16 @@ async function checkAccess(client: Client): Promise<(Diagnosis | null)[]> {
       ? ok("store", "answers")
       : bad("fail", "store", events.message, "see the log of the control plane"),
     judgeNodes(nodes.value.nodes, nodes.nowMs),
+    ...(await checkConfig(client)),
     ...(await checkTrust(client)),
     ...(await checkSafety(client)),
   ];
+}
+
+async function checkConfig(client: Client): Promise<Diagnosis[]> {
+  const status = await client.get<ConfigStatusView>("/config/status", ["hash", "orphaned"]);
+  // An older control plane does not report it, and a simulated one has no files.
+  return status.ok ? judgeConfig(status.value) : [];
 }
 
 async function checkTrust(client: Client): Promise<Diagnosis[]> {
@@ -129,7 +138,7 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
 }
 
 /** For a provider that cannot be opened. */
-const PROVIDER_HINT = "fix the provider or choose another, then restart the control plane";
+const PROVIDER_HINT = "fix the provider or choose another; navarch config reload opens it again";
 /** For machines that do not come up. */
 const AGENT_HINT = "navarch events, and the log of the control plane, name each machine";
 

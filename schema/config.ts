@@ -38,7 +38,7 @@ const ProviderRef = v.object({
 });
 export type ProviderRef = v.InferOutput<typeof ProviderRef>;
 
-const PoolConfig = v.object({
+export const PoolConfig = v.object({
   ...entriesOf(BODY),
   name: PoolName,
   /** Empty only with `adopt`. */
@@ -57,7 +57,7 @@ const PoolConfig = v.object({
 export type PoolConfig = v.InferOutput<typeof PoolConfig>;
 
 /** Settings of one provider beyond its type. */
-const ProviderConfig = v.object({
+export const ProviderConfig = v.object({
   name: PoolName,
   type: v.picklist(PROVIDER_TYPES),
   /** Defined by a pool's reference only. */

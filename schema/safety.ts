@@ -104,6 +104,18 @@ export const Fact = v.variant("kind", [
     /** How often it was returned and refused. */
     refused: count,
   }),
+  /** The configuration that the leader last ran with. */
+  v.object({ kind: v.literal("config"), hash: text, policy: text, at: instant, by: text }),
+  /** A pool that a person removed from the configuration: its nodes are drained and terminated. */
+  v.object({
+    kind: v.literal("removed_pool"),
+    pool: text,
+    by: text,
+    at: instant,
+    /** Its last configuration, and those of the providers of its nodes; other versions read it. */
+    config: v.unknown(),
+    providers: v.array(v.unknown()),
+  }),
   CampaignFact,
   UpgradingFact,
 ]);
@@ -114,6 +126,8 @@ export type FactOf<K extends Fact["kind"]> = Extract<Fact, { kind: K }>;
 const KEY_FIELDS: { [K in Fact["kind"]]: readonly (keyof FactOf<K>)[] } = {
   freeze: [],
   rate: [],
+  config: [],
+  removed_pool: ["pool"],
   record: [],
   upgrade: [],
   upgrading: ["node"],

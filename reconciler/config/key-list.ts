@@ -12,6 +12,7 @@ type Leaf = Field | Own;
 export type Row = readonly [key: string, field: Leaf];
 
 const UNUSED = "No effect in this version.";
+const RESTART = "A change takes a restart.";
 const code = (text: string): string => `\`${text}\``;
 
 /** The keys of a table and of the mappings inside it, by their paths. */
@@ -34,8 +35,8 @@ export function cellsOf([key, field]: Row): [string, string, string, string] {
   return [code(key), typeOf(field), defaultOf(field), helpOf(field)];
 }
 
-function helpOf({ help, unused, usedBy = [] }: Leaf): string {
-  if (unused !== true) return help;
+function helpOf({ help, unused, restart, usedBy = [] }: Leaf): string {
+  if (unused !== true) return restart === true ? `${help} ${RESTART}` : help;
   const only = usedBy.map(code).join(", ");
   return `${help} ${only === "" ? UNUSED : `Read by ${only} only.`}`;
 }

@@ -85,6 +85,16 @@ export class UnitOfWork {
       : (this.mirror.facts.get(key) ?? null);
   }
 
+  /** All facts as they will be. */
+  allFacts(): Map<string, Fact> {
+    const all = new Map(this.mirror.facts);
+    for (const [key, fact] of this.facts) {
+      if (fact === null) all.delete(key);
+      else all.set(key, fact);
+    }
+    return all;
+  }
+
   putFact(fact: Fact): void {
     this.facts.set(factKey(fact), fact);
   }

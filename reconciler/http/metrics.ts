@@ -77,6 +77,7 @@ export class Metrics {
     "verb",
     "resource",
   );
+  private readonly reloads = this.counter("navarch_config_reloads_total", "outcome");
   private readonly reports = this.counter("navarch_reports_total", "outcome");
   private readonly ingest = this.histogram(
     "navarch_report_ingest_seconds",
@@ -121,6 +122,9 @@ export class Metrics {
 
   countReport(outcome: "accepted" | "refused" | "throttled"): void {
     this.reports.inc({ outcome });
+  }
+  countReload(outcome: string): void {
+    this.reloads.inc({ outcome });
   }
   countCommand(type: string): void {
     this.commands.inc({ type });

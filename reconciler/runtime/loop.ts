@@ -193,13 +193,13 @@ export class Reconciler {
     });
     this.wakeUp();
   }
-  /** Replaces the settings between two activations, once `edit` is durable. */
-  adopt(next: Settings, edit: (work: UnitOfWork) => void, then: () => void): Promise<void> {
-    return this.change(edit, () => {
-      then();
+  /** Replaces the settings between two activations, once the edit is durable. */
+  adopt(edit: (work: UnitOfWork) => Settings, then: (next: Settings) => void): Promise<void> {
+    let next = this.settings;
+    return this.change((work) => (next = edit(work)), () => {
       const mono = this.ports.clock.monoMs();
       this.presence.adopt(this.activeConfig().server, next.config.server, mono);
-      this.settings = next;
+      then((this.settings = next));
       this.cloud.adopt(next);
       this.watch.adopt(next.providers.values());
       this.planner.forget();

@@ -26,8 +26,8 @@ export type PlanePorts = Omit<LoopPorts, "targets"> &
 export type ControlPlane = {
   reconciler: Reconciler;
   ingest: Ingest;
-  /** Runs with other settings from the next activation on, once `edit` is durable. */
-  adopt(next: Settings, edit: (work: UnitOfWork) => void): Promise<void>;
+  /** Runs with other settings from the next activation on, once the edit is durable. */
+  adopt(edit: (work: UnitOfWork) => Settings): Promise<void>;
 };
 
 /** Reads the store; nothing acts before the loop is started or an activation is run. */
@@ -40,8 +40,7 @@ export async function compose(ports: PlanePorts): Promise<ControlPlane> {
   const reconciler = await Reconciler.open(loop, active, ports.fleetId);
   const target = targetOf(reconciler, ports);
   const ingest = new Ingest(ports.store, ports.clock, target, ports.cursors);
-  const adopt: ControlPlane["adopt"] = (next, edit) =>
-    reconciler.adopt(next, edit, () => (active = next));
+  const adopt: ControlPlane["adopt"] = (edit) => reconciler.adopt(edit, (next) => (active = next));
   return { reconciler, ingest, adopt };
 }
 

@@ -12,10 +12,8 @@ import { openConfig, openPolicy, readDisk } from "../config/open.ts";
 import type { Finder } from "../config/place.ts";
 import { formatProblem } from "../config/problem.ts";
 import { readConfig } from "../config/read.ts";
+import type { LoadAnswer } from "../core/reload.ts";
 import { inspect, type Surroundings } from "./inspect.ts";
-
-export type Loaded = { config: Config; policy: CompiledPolicy; warnings: string[] };
-export type LoadAnswer = { ok: true; loaded: Loaded } | { ok: false; lines: string[] };
 
 export type LoadOptions = {
   portZero: boolean;

@@ -11,11 +11,11 @@ import { VERSION } from "../../schema/version.ts";
 import { openNotifier } from "./notifier.ts";
 import type { Authority } from "../security/auth.ts";
 import type { Clock, Log } from "../core/clock.ts";
+import type { Loaded, Reloader } from "../core/reload.ts";
 import type { Identity } from "../security/identity.ts";
-import { openOwnLeadership, openSharedLeadership } from "./lease/leadership.ts";
+import { openLeadership } from "./lease/leadership.ts";
 import type { Parts } from "./lease/role.ts";
-import { digestOf, watchConfig } from "./config-watch.ts";
-import { load, type LoadAnswer, type Loaded } from "./load.ts";
+import { catchHangups, type Hangups, loadFiles, openReloads } from "./open-reload.ts";
 import { Metrics } from "../http/metrics.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
 import { logEarlyEnd } from "./lock.ts";
@@ -33,6 +33,7 @@ import {
 } from "./open-start.ts";
 import { inventoryOf } from "../config/open.ts";
 import { openMetricReader } from "../metric/read.ts";
+import { fingerprintOf } from "../provider/fingerprint.ts";
 import { openProviders } from "../provider/open.ts";
 import { openKubernetes } from "../kubernetes/open.ts";
 import { openNoScheduler } from "../runtime/no-scheduler.ts";
@@ -58,6 +59,8 @@ export type ControlPlaneOptions = {
   shutdownTimeoutMs: number;
   /** Observe, decide and show the plan, but do not act. */
   dryRun: boolean;
+  /** Pools with nodes may be removed by a start or a reload. */
+  removesPools?: boolean;
   /** File for the bound port, for tests with port 0. */
   testPortFile?: string;
   /** A shorter lease, for tests. */
@@ -131,11 +134,12 @@ export async function startControlPlane(
   options: ControlPlaneOptions,
 ): Promise<{ exitCode: Promise<number> }> {
   const log = openLog(options);
+  const hangups = catchHangups();
   try {
     const answer = await loadFiles(options);
     if (!answer.ok) throw new UsageError(answer.lines.join("\n"));
     for (const warning of answer.loaded.warnings) log("warn", warning);
-    return await serve(options, answer.loaded, log);
+    return await serve(options, answer.loaded, hangups, log);
   } catch (error) {
     const code = error instanceof UsageError ? 2 : 1;
     if (error instanceof UsageError) process.stderr.write(`${error.message}\n`);
@@ -144,38 +148,6 @@ export async function startControlPlane(
     leave(code);
     return { exitCode: Promise.resolve(code) };
   }
-}
-
-function loadFiles(options: ControlPlaneOptions): Promise<LoadAnswer> {
-  return load(options.configPaths, {
-    portZero: options.testPortFile !== undefined,
-    externalAddress: process.env["NAVARCH_EXTERNAL_ADDRESS"] !== undefined,
-    around: {
-      env: process.env,
-      serverGiven: serverOf(options.state) !== null,
-      tokenFileGiven: options.authTokenFile !== undefined,
-    },
-  });
-}
-
-/** Watches the files that were just loaded. */
-async function watchFiles(
-  options: ControlPlaneOptions,
-  { config }: Loaded,
-  metrics: Metrics,
-  log: Log,
-): Promise<void> {
-  const policy = config.server.healthPolicyPath;
-  const paths = [...options.configPaths, ...(policy === null ? [] : [policy])];
-  watchConfig(paths, await digestOf(paths), {
-    clock: CLOCK,
-    log,
-    check: async () => {
-      const answer = await loadFiles(options);
-      return answer.ok ? [] : answer.lines;
-    },
-    stale: (isStale) => (metrics.configStale = isStale),
-  });
 }
 
 /** The cluster that is configured or found, else a scheduler that knows of no work. */
@@ -234,6 +206,7 @@ type Made = {
   peer: Port["peer"];
   bound: { port: number };
   watch: ServiceWatch;
+  reloader(): Reloader | null;
 };
 
 function composeParts(made: Made): Parts {
@@ -262,8 +235,12 @@ function composeParts(made: Made): Parts {
     newId: () => randomBytes(9).toString("base64url").replace(/^[-_]/, "x"),
     newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,
     backup: shared ? null : () => backUp(databaseFile(config, state), state, identity),
-    openProviders: (led) =>
-      openProviders(config.providers, {
+    fingerprint: fingerprintOf,
+    host: hostname(),
+    removesPools: options.removesPools === true,
+    reloader: made.reloader,
+    openProviders: (configs, led) =>
+      openProviders(configs, {
         folder: (name) => join(state, "cloud", name),
         fleetId: identity.fleetId,
         clock: CLOCK,
@@ -296,6 +273,7 @@ function openState(options: ControlPlaneOptions, config: Config, log: Log): Prom
 async function serve(
   options: ControlPlaneOptions,
   loaded: Loaded,
+  hangups: Hangups,
   log: Log,
 ): Promise<{ exitCode: Promise<number> }> {
   const { config } = loaded;
@@ -307,12 +285,11 @@ async function serve(
   const port = await openShown(opened);
   const bound = { port: 0 };
   const metrics = new Metrics();
-  metrics.configWarnings = loaded.warnings.length;
-  await watchFiles(options, loaded, metrics, log);
   const tokens = { ...options, env: process.env, random: drawBytes };
   const by = { state, identity, shared, isOpen: !isLoopback(address.host), log };
   const authority = await openTokens(tokens, config, by);
   const scheduler = await openScheduler(config, identity.fleetId, metrics, log);
+  let reloader: Reloader | null = null;
   const setUp = openSetUp({
     clock: CLOCK,
     state,
@@ -323,6 +300,7 @@ async function serve(
     join: scheduler.cluster?.join ?? null,
     external: external(config, process.env),
     config,
+    running: () => reloader?.loaded().config ?? config,
     given: { ...options, env: process.env },
     address,
     port: () => bound.port,
@@ -333,11 +311,11 @@ async function serve(
   const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
   const known = namesOf([...names, config.server.externalAddress, hostname()]);
   const shown = { caPem: port.caPem, peer: port.peer, names: known };
-  const parts = composeParts({ ...from, ...shown, setUp, bound, watch });
+  const late = { setUp, bound, watch, reloader: () => reloader };
+  const parts = composeParts({ ...from, ...shown, ...late });
   const url = (): string => advertised(options.advertise, config, address.host, bound.port);
-  const leadership = shared
-    ? await openSharedLeadership(parts, store, { expiryMs: options.testLeaseExpiryMs, url })
-    : await openOwnLeadership(parts, store);
+  const turns = shared ? { expiryMs: options.testLeaseExpiryMs, url } : null;
+  const leadership = await openLeadership(parts, store, turns);
   const server = await stepOf(`cannot listen at ${formatAt(address)} (${address.by})`, () =>
     port.listen(() => leadership.front(), address),
   );
@@ -349,8 +327,11 @@ async function serve(
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   leadership.begin();
   watch.ready(`listening at ${at}`);
+  const reloads = openReloads(options, { parts, leadership, hangups });
+  reloader = reloads;
   const exitCode = untilSignal(log, async () => {
     watch.stopping();
+    reloads.stop();
     forget();
     await server.stop();
     await leadership.stop(options.shutdownTimeoutMs);

@@ -41,6 +41,8 @@ export type SetUpFrom = {
   /** The URL that nodes are given by configuration or environment; `null` = none. */
   external: string | null;
   config: Config;
+  /** What is in force now. */
+  running(): Config;
   /** Start options that contain tokens. */
   given: Pick<HeldFrom, "authToken" | "authTokenFile" | "env">;
   /** Where this process listens. */
@@ -112,7 +114,10 @@ function openBootstrapper(from: SetUpFrom, store: Store, install: InstallPorts):
     save: (attempt) => store.saveBootstrap(attempt),
     saved: async (node) => (await store.bootstraps(node, 1))[0] ?? null,
     epoch: () => store.epoch ?? 0,
-    masks: (keys) => [...heldSecrets({ ...from, ...from.given }), ...keys.flatMap(keyLines)],
+    masks: (keys) => {
+      const held = heldSecrets({ ...from, ...from.given, config: from.running() });
+      return [...held, ...keys.flatMap(keyLines)];
+    },
   });
 }
 

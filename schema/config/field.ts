@@ -80,6 +80,10 @@ export type More<T> = {
   unused?: true;
   /** Types of provider that read a setting which is `unused` elsewhere. */
   usedBy?: readonly string[];
+  /** Takes effect at the next start; a reload keeps the old value. */
+  restart?: true;
+  /** A file whose content the provider reads when it is opened: a change opens it again. */
+  opened?: true;
 };
 
 export type Field<T = unknown> = More<T> & {

@@ -4,12 +4,16 @@ import { auto, choice, duration, flag, integer, mapping, text } from "./field.ts
 export const KUBERNETES = {
   enabled: auto("`true`, `false`, or `auto`: on if credentials of a cluster are found.", {
     default: "auto",
+    restart: true,
   }),
-  kubeconfig: text("Kubeconfig file; `KUBECONFIG` or the pod's account otherwise."),
-  context: text("Context of the kubeconfig."),
+  kubeconfig: text("Kubeconfig file; `KUBECONFIG` or the pod's account otherwise.", {
+    restart: true,
+  }),
+  context: text("Context of the kubeconfig.", { restart: true }),
   pod_label: text("Label of the pods that are a pool's queue.", {
     form: "label-key",
     default: "navarch.dev/pool",
+    restart: true,
   }),
   on_uncordon: choice(
     "What `kubectl uncordon` of a node in repair means: `cancel` the repair, or `enforce` it.",
@@ -24,20 +28,28 @@ export const KUBERNETES = {
   agent_account: text("`NAMESPACE/NAME` of the agents' service account.", {
     form: "account",
     or: "the shipped one",
+    restart: true,
   }),
   join: mapping("How machines join the cluster.", {
     server: text("`https://host:port` that joining machines connect to.", {
       form: "api-server",
       or: "as the cluster says",
+      restart: true,
     }),
   }),
   mirror: mapping("What is written to the cluster.", {
-    cordon: flag("Cordon and uncordon Node objects.", { default: true }),
-    drain: flag("Evict pods.", { default: true }),
-    condition: flag("Write the conditions `GPUHealthy` and `NavarchManaged`.", { default: true }),
-    labels: flag("Write the pool's labels.", { default: true }),
-    delete_node: flag("Delete the Node object of an instance that is gone.", { default: true }),
-    taint: flag("Taint a cordoned Node as well.", { default: false }),
+    cordon: flag("Cordon and uncordon Node objects.", { default: true, restart: true }),
+    drain: flag("Evict pods.", { default: true, restart: true }),
+    condition: flag("Write the conditions `GPUHealthy` and `NavarchManaged`.", {
+      default: true,
+      restart: true,
+    }),
+    labels: flag("Write the pool's labels.", { default: true, restart: true }),
+    delete_node: flag("Delete the Node object of an instance that is gone.", {
+      default: true,
+      restart: true,
+    }),
+    taint: flag("Taint a cordoned Node as well.", { default: false, restart: true }),
   }),
   ready: choice(
     "Check before a node serves. `gpus`: Node is Ready and lists all GPUs; `node`: it is Ready.",
@@ -51,5 +63,6 @@ export const KUBERNETES = {
     min: 1,
     max: 10_000,
     default: 200,
+    restart: true,
   }),
 };

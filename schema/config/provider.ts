@@ -51,7 +51,7 @@ export const SETTINGS = {
     form: "env",
     default: "LAMBDA_API_KEY",
   }),
-  api_key_file: text("File with the key.", { types: lambda }),
+  api_key_file: text("File with the key.", { types: lambda, opened: true }),
   project: text("Id of the project that buys.", {
     types: gcp,
     or: "the one of `credentials_file`",
@@ -59,9 +59,9 @@ export const SETTINGS = {
   zone: text("Zone of pools that name none.", { types: gcp }),
   region: text("Region: a provider buys in one.", { types: aws, or: "AWS's own settings" }),
   profile: text("Profile in AWS's shared files.", { types: aws, or: "see credentials" }),
-  kubeconfig: text("Kubeconfig file.", { types: coreweave }),
+  kubeconfig: text("Kubeconfig file.", { types: coreweave, opened: true }),
   namespace: text("Namespace.", { types: coreweave }),
-  credentials_file: text("File with credentials.", { types: bought }),
+  credentials_file: text("File with credentials.", { types: bought, opened: true }),
   gpu_count: integer("GPUs of each simulated instance.", { types: simulated, min: 1, default: 8 }),
   gpu_type: text("Name of the simulated GPUs.", { types: fake }),
   class: choice(

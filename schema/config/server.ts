@@ -31,12 +31,14 @@ export const WEBHOOK = {
 export const TLS = {
   cert_file: text("Certificate chain, PEM; read again each minute.", {
     or: "required without `own_ca`",
+    restart: true,
   }),
-  key_file: text("Its private key, PEM.", { or: "required without `own_ca`" }),
+  key_file: text("Its private key, PEM.", { or: "required without `own_ca`", restart: true }),
   own_ca: flag("Create a CA for this fleet; agents pin its fingerprint.", {
     default: false,
+    restart: true,
   }),
-  client_ca_file: text("Require client certificates of this CA."),
+  client_ca_file: text("Require client certificates of this CA.", { restart: true }),
 };
 
 /**
@@ -46,9 +48,11 @@ export const TLS = {
 export const SERVER = {
   address: own("Where the control plane listens, `host:port`.", "text", {
     or: "`:50051`, every interface",
+    restart: true,
   }),
   external_address: text("Address for agents; default: the source address of the SSH connection.", {
     form: "external",
+    restart: true,
   }),
   heartbeat_interval: duration("How often agents report.", { min: 100, default: 30_000 }),
   heartbeat_timeout: duration("Silence after which a node counts as silent.", {
@@ -64,7 +68,10 @@ export const SERVER = {
     or: "the built-in policy",
     also: ["health_policy"],
   }),
-  state_path: text("Folder of the store, or the URL of a libSQL server.", { or: "see `--state`" }),
+  state_path: text("Folder of the store, or the URL of a libSQL server.", {
+    or: "see `--state`",
+    restart: true,
+  }),
   notifier: mapping("Notifications of cordons and drains.", {
     type: choice("Notifications of cordons and drains.", ["noop", "webhook"], { default: "noop" }),
     webhook: mapping("A web hook.", WEBHOOK),
@@ -74,13 +81,17 @@ export const SERVER = {
     token_env: text("Environment variable with the shared token.", {
       form: "env",
       default: "NAVARCH_AUTH_TOKEN",
+      restart: true,
     }),
-    token_file: text("File with the shared token."),
-    admin_token_file: text("File with the administrator's token, instead of a generated one."),
-    node_token_file: text("File with the nodes' token.", { unused: true }),
+    token_file: text("File with the shared token.", { restart: true }),
+    admin_token_file: text("File with the administrator's token, instead of a generated one.", {
+      restart: true,
+    }),
+    node_token_file: text("File with the nodes' token.", { unused: true, restart: true }),
     allow_anonymous: flag("Accept requests without a token. Dangerous.", {
       default: false,
       also: ["../allow_anonymous"],
+      restart: true,
     }),
     metrics_auth: flag("Require a viewer token for `/metrics`.", {
       default: false,

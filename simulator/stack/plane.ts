@@ -140,7 +140,8 @@ export class Plane {
       pods: null,
       caPem: null,
       names: new Set(),
-      live: () => null,
+      reloader: () => null,
+            live: () => null,
     };
     const life = { process, metrics, authority, ports, app: openApp(ports) };
     this.#life = life;

@@ -30,7 +30,7 @@ const NO_EXTRAS = {
   install: null,
   pods: null,
   names: new Set<string>(),
-  live: () => null,
+  reloader: () => null, live: () => null,
 };
 
 export function openWorldApp(world: World): WorldApp {

@@ -2,8 +2,8 @@
 export const HELP = {
   navarch_agent_streams: "Agents connected by WebSocket.",
   navarch_config_warnings: "Warnings about the active configuration.",
-  navarch_config_stale:
-    "1 if the configuration or policy files have changed since they were loaded.",
+  navarch_config_stale: "1 if the configuration or policy files differ from what is in force.",
+  navarch_config_reloads_total: "Reloads of the configuration by outcome.",
   navarch_leader: "1 if this process is the leader.",
   navarch_policy_info: "The active policy.",
   navarch_xid_errors_total: "GPU XID errors detected.",

@@ -1,5 +1,5 @@
 /**
- * The control plane itself: events, plan, configuration, policy, version, and, for administrators,
+ * The control plane itself: events, plan, policy, version, and, for administrators,
  * audit, quarantined rows, backup and support dump.
  *
  * Adapter: files.
@@ -13,7 +13,6 @@ import type { Event } from "../../../schema/event.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import type { QuarantineView } from "../../../schema/quarantine.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../../schema/version.ts";
-import { formatConfig } from "../../config/secret.ts";
 import type { QuarantinedRow } from "../../core/store.ts";
 import { ACTIVATIONS_MAX } from "../../runtime/recorder.ts";
 import type { Audit } from "../../security/audit/audit.ts";
@@ -58,11 +57,6 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
     const sight = ports.reconciler.lastSight();
     return c.json(viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], sight?.frozen ?? null));
   });
-  api.get("/config", needs("viewer"), (c) =>
-    c.body(formatConfig(ports.reconciler.activeConfig()), 200, {
-      "Content-Type": "application/json",
-    }),
-  );
   api.get("/policy", needs("viewer"), (c) => {
     const { policy } = ports.reconciler.activePolicy();
     const rules = policy.rules.map((rule) => ({

@@ -12,6 +12,7 @@ import { LIMIT } from "../../../schema/limit.ts";
 import { blockOf } from "../../security/audit/logins.ts";
 import type { Authority, Principal } from "../../security/auth.ts";
 import type { Clock, Log } from "../../core/clock.ts";
+import type { Reloader } from "../../core/reload.ts";
 import type { Ingest } from "../../runtime/ingest.ts";
 import type { Admission } from "../../security/join/admission.ts";
 import type { PodTokens } from "../../security/join/pod-token.ts";
@@ -20,6 +21,7 @@ import type { Metrics } from "../metrics.ts";
 import { StaleEpoch, type Store } from "../../core/store.ts";
 import { agentRoutes } from "./agent.ts";
 import { adminRoutes, auditRoutes } from "./admin.ts";
+import { configRoutes } from "./config.ts";
 import { auditCall, remoteOf, turnAway } from "./gate.ts";
 import { historyRoutes } from "./history.ts";
 import { type InstallPorts, installRoutes } from "./install.ts";
@@ -64,6 +66,8 @@ export type RoutePorts = {
   caPem: string | null;
   /** Why the server is not ready; empty = ready. */
   notReady(): Promise<string[]>;
+  /** Reloads of the configuration; `null` in simulations and before the process listens. */
+  reloader(): Reloader | null;
   /** Host names, besides addresses, that requests without a token may use. */
   names: ReadonlySet<string>;
 };
@@ -138,7 +142,7 @@ export function openApp(ports: RoutePorts): App {
   api.use("/agent/*", bodyLimit({ maxSize: LIMIT.reportBytesMax, onError: tooLarge }));
   api.use(bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
   const groups = [agentRoutes, nodeRoutes, poolRoutes, poolSizeRoutes, safetyRoutes, upgradeRoutes];
-  groups.push(adminRoutes, tokenRoutes, historyRoutes, kubernetesRoutes);
+  groups.push(adminRoutes, configRoutes, tokenRoutes, historyRoutes, kubernetesRoutes);
   for (const addRoutes of groups) addRoutes(api, ports);
   if (admission !== null) {
     joinTokenRoutes(api, ports, admission);

@@ -74,7 +74,10 @@ export class Notifier {
         (one) => !blocked.has(one.node),
       );
       if (due.length === 0) return;
-      for (const delivery of due) if (!(await this.deliver(delivery))) blocked.add(delivery.node);
+      for (const delivery of due) {
+        if (this.stopped) return;
+        if (!(await this.deliver(delivery))) blocked.add(delivery.node);
+      }
     }
   }
 

@@ -128,7 +128,7 @@ describe("openSharedLeadership()", () => {
     const { clock, table, parts, said, cloud, state } = all;
     const gate = Promise.withResolvers<void>();
     const { openProviders } = parts;
-    parts.openProviders = async (store) => (await gate.promise, openProviders(store));
+    parts.openProviders = async (configs, store) => (await gate.promise, openProviders(configs, store));
     const leadership = await all.shared();
     leadership.begin();
     await pass(clock, 200);
@@ -145,14 +145,14 @@ describe("openSharedLeadership()", () => {
     const { clock, parts, said, cloud, state } = all;
     const { openProviders } = parts;
     let slow = true;
-    parts.openProviders = async (store) => {
+    parts.openProviders = async (configs, store) => {
       if (slow) {
         slow = false;
         all.table.renew = () => Promise.reject(new Error("no route"));
         await all.client.execute("UPDATE lease SET epoch = 5, holder = 'z'");
         await new Promise<void>((resolve) => void clock.after(10_000, resolve));
       }
-      return openProviders(store);
+      return openProviders(configs, store);
     };
     const leadership = await all.shared();
     leadership.begin();

@@ -7,15 +7,29 @@ import type { Front } from "../../http/route/listen.ts";
 import type { Store } from "../../core/store.ts";
 import { Candidate, LEASE_EXPIRY_MS, leaseTiming, openLockTerm, unfencedMs } from "./lease.ts";
 import type { LeaseTiming, Term } from "./lease.ts";
+import type { Adopter } from "./adopt.ts";
 import { openLeader, openStandby } from "./role.ts";
 import type { Parts, Role, Standby, Unfit } from "./role.ts";
 
 export type Leadership = {
   /** What serves requests now. */
   front(): Front;
+  /** The configuration of the current role. */
+  config(): Adopter;
   begin(): void;
   stop(graceMs: number): Promise<void>;
 };
+
+/** `shared`: other processes use the same database. */
+export function openLeadership(
+  parts: Parts,
+  store: Store,
+  shared: Parameters<typeof openSharedLeadership>[2] | null,
+): Promise<Leadership> {
+  return shared === null
+    ? openOwnLeadership(parts, store)
+    : openSharedLeadership(parts, store, shared);
+}
 
 export async function openOwnLeadership(parts: Parts, store: Store): Promise<Leadership> {
   const term = openLockTerm(store.epoch ?? 0);
@@ -27,6 +41,7 @@ export async function openOwnLeadership(parts: Parts, store: Store): Promise<Lea
   });
   return {
     front: () => role.front,
+    config: () => role,
     begin: () => role.begin(),
     stop: (graceMs) => role.stop(graceMs),
   };
@@ -73,6 +88,10 @@ class SharedLeadership implements Leadership {
 
   front(): Front {
     return this.role.front;
+  }
+
+  config(): Adopter {
+    return this.role;
   }
 
   begin(): void {

@@ -3,8 +3,9 @@
  * and forwards everything else. Each is built from the store and carries nothing over; an earlier
  * leader's last writes and calls are refused by its epoch and its term.
  */
-import type { Config, NotifierConfig } from "../../../schema/config.ts";
+import type { Config, NotifierConfig, ProviderConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
+import { factKey } from "../../../schema/safety.ts";
 import type { Bootstrapper } from "../../runtime/act/bootstrap.ts";
 import type { openNotifier } from "../notifier.ts";
 import type { Authority } from "../../security/auth.ts";
@@ -12,10 +13,10 @@ import type { ReadMetric } from "../../core/metric.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import { openAdmission } from "../../security/join/admission.ts";
 import { PodTokens } from "../../security/join/pod-token.ts";
-import type { Loaded } from "../load.ts";
 import { ALWAYS } from "../../runtime/act/run.ts";
 import type { Metrics } from "../../http/metrics.ts";
-import { unadapted } from "../../core/adapter.ts";
+import type { Loaded, Reloader } from "../../core/reload.ts";
+import { withRemoved } from "../../core/removal.ts";
 import type { OpenProviders } from "../../provider/open.ts";
 import type { RoutePorts } from "../../http/route/app.ts";
 import { Forward } from "../../http/route/forward.ts";
@@ -27,14 +28,18 @@ import type { Scheduler } from "../../core/scheduler.ts";
 import type { LeaseRow } from "../../core/store-table.ts";
 import type { Store, StoreHooks } from "../../core/store.ts";
 import { openOrderSigner } from "../../security/order-signer.ts";
+import type { Settings } from "../../runtime/settings.ts";
 import { nextTurn } from "../../runtime/turn.ts";
 import { Story } from "../../runtime/story.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
 import { compose, type ControlPlane, type PlanePorts } from "../compose.ts";
+import { type Adopter, closedSettings, LeaderConfig, openStandbyConfig } from "./adopt.ts";
+import { Clouds } from "./clouds.ts";
 import { permitOf, type Term } from "./lease.ts";
 
 /** What both roles are made of; it lives as long as the process. */
 export type Parts = {
+  /** What a role begins with; a reload replaces it. */
   loaded: Loaded;
   fleetId: string;
   clock: Clock;
@@ -62,7 +67,15 @@ export type Parts = {
   install: InstallPorts | null;
   /** See `RoutePorts`. */
   names: ReadonlySet<string>;
-  openProviders(store: Store): Promise<OpenProviders>;
+  openProviders(configs: ProviderConfig[], store: Store): Promise<OpenProviders>;
+  /** See `CloudPorts`. */
+  fingerprint(config: ProviderConfig): string;
+  /** See `RoutePorts`. */
+  reloader(): Reloader | null;
+  /** Names this machine in events. */
+  host: string;
+  /** `--allow-pool-removal` at the start. */
+  removesPools: boolean;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
   /** Sets machines up over SSH; `null` = not done here. */
   openBootstrapper(store: Store): Bootstrapper | null;
@@ -75,7 +88,7 @@ export type Parts = {
 /** A standby's limits in multiples of the leader's, which counts all requests. */
 const PASSED_ON = 2;
 
-export type Role = {
+export type Role = Adopter & {
   front: Front;
   /** Begins to act; before that it only answers. */
   begin(): void;
@@ -106,7 +119,11 @@ export async function openLeader(
   store.on("quarantined", quarantined);
   const snapshot = await store.load();
   for (const credential of snapshot.credentials) parts.authority.put(credential);
-  const opened = await parts.openProviders(store);
+  const facts = new Map(snapshot.facts.map((fact) => [factKey(fact), fact]));
+  const config = withRemoved(loaded.config, facts);
+  const clouds = new Clouds(parts, store);
+  const opened = await clouds.prepare(config.providers);
+  opened.take(new Set(config.providers.map(({ name }) => name)));
   for (const [provider, why] of opened.unavailable) {
     const pools = poolsOf(loaded.config, provider);
     log("error", "a provider cannot supply machines", { provider, why, pools });
@@ -114,7 +131,10 @@ export async function openLeader(
   const permit = permitOf(term, callMs);
   const bootstrapper = parts.openBootstrapper(store);
   const from = { dryRun, permit, bootstrapper, cursors: snapshot.cursors };
-  const { reconciler, ingest } = await composeRole(parts, store, opened, from);
+  const { providers, unavailable } = opened;
+  const settings = { config, policy: loaded.policy, providers, unavailable };
+  const plane = await composeRole(parts, store, settings, from);
+  const { reconciler, ingest } = plane;
   const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
   store.on("committed", (change) => story.change(change));
   metrics.leads = true;
@@ -127,20 +147,23 @@ export async function openLeader(
     cluster === null ? null : new PodTokens({ review: cluster.review, agent, clock, log });
   const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live, pods });
   const front = new Front(ports, null);
-  const notifier = parts.openNotifier(loaded.config.server.notifier, store);
+  const own = new LeaderConfig({ parts, store, plane, loaded }, clouds);
   return {
     front,
+    loaded: () => own.loaded(),
+    adopt: (next, how) => own.adopt(next, how),
+    isUnsettled: () => own.isUnsettled(),
     begin() {
       reconciler.start();
-      notifier?.start();
+      own.begin();
     },
     async stop(graceMs) {
-      notifier?.stop();
+      own.end();
       front.end();
       await reconciler.stop(graceMs).catch((error: unknown) => {
         log("warn", "the loop did not end cleanly", { error: String(error) });
       });
-      for (const provider of opened.providers.values()) await provider.close();
+      await own.close();
     },
   };
 }
@@ -161,11 +184,9 @@ export async function openStandby(
 ): Promise<Standby> {
   const { store, lease } = from;
   const { clock, log, authority, metrics } = parts;
-  // Known without opening the providers.
-  const unavailable = unadapted(parts.loaded.config.providers);
-  const opened: OpenProviders = { providers: new Map(), unavailable };
   const idle = { dryRun: true, permit: ALWAYS, bootstrapper: null, cursors: [] };
-  const { reconciler, ingest } = await composeRole(parts, store, opened, idle);
+  const plane = await composeRole(parts, store, closedSettings(parts.loaded), idle);
+  const { reconciler, ingest } = plane;
   metrics.leads = false;
   let copied: LeaseRow | null = null;
   let freshMono = clock.monoMs();
@@ -207,6 +228,7 @@ export async function openStandby(
   return {
     front,
     begin: () => undefined,
+    ...openStandbyConfig(plane, parts.loaded, refresh),
     looked() {
       const row = lease();
       const same = copied?.writes === row?.writes && copied?.epoch === row?.epoch;
@@ -224,15 +246,14 @@ export async function openStandby(
 async function composeRole(
   parts: Parts,
   store: Store,
-  opened: OpenProviders,
+  settings: Settings,
   from: Pick<PlanePorts, "dryRun" | "permit" | "cursors"> & { bootstrapper: Bootstrapper | null },
 ): Promise<ControlPlane> {
   const { metrics, authority, clock, log, scheduler, fleetId, install } = parts;
   const { bootstrapper, ...role } = from;
   const plane = await compose({
-    ...parts.loaded,
     ...role,
-    ...opened,
+    ...settings,
     store,
     clock,
     log,
@@ -259,8 +280,8 @@ function portsOf(
   life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live" | "pods">,
 ): RoutePorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
-  const { install, names, caPem } = parts;
+  const { install, names, caPem, reloader } = parts;
   const admission = openAdmission({ store, authority, clock, log });
   const own = { authority, store, metrics, clock, log, newId, newSecret, backup };
-  return { ...life, ...own, install, names, caPem, admission };
+  return { ...life, ...own, install, names, caPem, reloader, admission };
 }

@@ -1,0 +1,75 @@
+/** The configuration: what is in force, what another one would do, and its reload. */
+import type { Context } from "hono";
+import * as v from "valibot";
+import type { ConfigDiffView, ReloadView } from "../../../schema/api-config.ts";
+import { Config } from "../../../schema/config.ts";
+import { formatConfig } from "../../config/secret.ts";
+import type { Loaded, Reloader } from "../../core/reload.ts";
+import { viewConfigDiff } from "../view/config-diff.ts";
+import { viewConfigStatus, viewReload } from "../view/config-status.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
+import { needs, readAsked, readBody, Refusal, sayIssue } from "./request.ts";
+
+const Ask = v.strictObject({ allow_pool_removal: v.optional(v.boolean()) });
+/** Without `config`: the control plane's own files. */
+const Compare = v.strictObject({ config: v.optional(v.unknown()) });
+
+export function configRoutes(api: App, ports: RoutePorts): void {
+  api.get("/config", needs("viewer"), (c) => {
+    const active = ports.reconciler.activeConfig();
+    const config = ports.reloader()?.loaded().config ?? active;
+    return c.body(formatConfig(config), 200, { "Content-Type": "application/json" });
+  });
+  api.get("/config/status", needs("viewer"), (c) =>
+    c.json(viewConfigStatus(reloaderOf(ports), ports.reconciler)),
+  );
+  api.post("/config/diff", needs("viewer"), async (c) => c.json(await compare(c, ports)));
+  api.post("/config/reload", needs("admin"), async (c) => {
+    const { body, by } = await readAsked(c, ports, Ask);
+    const reload = await reloaderOf(ports).reload(by, body.allow_pool_removal);
+    return c.json(answerOf(viewReload(reload, reloaderOf(ports))));
+  });
+}
+
+function reloaderOf({ reloader }: RoutePorts): Reloader {
+  const found = reloader();
+  if (found !== null) return found;
+  throw new Refusal("unavailable", "this control plane does not reload its configuration");
+}
+
+/** What is not in force is an error; its details are the same as the answer's. */
+function answerOf(view: ReloadView): ReloadView {
+  const { outcome, problems } = view;
+  if (outcome === "applied" || outcome === "unchanged") return view;
+  const code = { refused: "conflict", invalid: "invalid_argument", failed: "internal" } as const;
+  const first = problems[0] ?? "unknown reason";
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more problems)` : "";
+  throw new Refusal(code[outcome], `the running configuration stays: ${first}${more}`, view);
+}
+
+async function compare(c: Context<Env>, ports: RoutePorts): Promise<ConfigDiffView> {
+  const { config } = await readBody(c, Compare);
+  const reloader = ports.reloader();
+  const running = reloader?.loaded().config ?? ports.reconciler.activeConfig();
+  const fleet = ports.reconciler.fleet();
+  if (config !== undefined) {
+    const read = v.safeParse(Config, config);
+    if (read.success) return viewConfigDiff({ running, next: read.output, fleet });
+    const message = `config: ${sayIssue(read.issues[0])}: is navarch of another version?`;
+    throw new Refusal("invalid_argument", message);
+  }
+  const answer = await reloaderOf(ports).examine();
+  if (!answer.ok) {
+    const message = `the files of the control plane are wrong: ${answer.lines[0] ?? ""}`;
+    throw new Refusal("invalid_argument", message, { problems: answer.lines });
+  }
+  const diff = viewConfigDiff({ running, next: answer.loaded.config, fleet });
+  return { ...diff, policy: policyChange(reloaderOf(ports).loaded(), answer.loaded) };
+}
+
+function policyChange(running: Loaded, next: Loaded): ConfigDiffView["policy"] {
+  const [before, after] = [running.policy.policy.hash, next.policy.policy.hash];
+  const short = (hash: string): string => hash.slice(0, 12);
+  return before === after ? null : { before: short(before), after: short(after) };
+}
+

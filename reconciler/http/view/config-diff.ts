@@ -1,0 +1,144 @@
+/** What another configuration changes, does and leaves for a restart, in plain words. Pure. */
+import type { ConfigDiffView } from "../../../schema/api-config.ts";
+import type { Config, PoolConfig, ProviderConfig } from "../../../schema/config.ts";
+import { diffConfigs } from "../../config/diff.ts";
+import { hashConfig } from "../../config/hash.ts";
+import { keepFixed } from "../../config/restart.ts";
+import { fills } from "../../core/decide/pool.ts";
+import { countsIn, desiredOf, type Fleet } from "../../core/fleet.ts";
+import { refuseConfig } from "../../core/fold/config.ts";
+import { formatHolding, orphanedPools } from "../../core/removal.ts";
+
+type Effect = ConfigDiffView["effects"][number];
+
+/** `fleet` `null`: only the texts are compared. */
+export function viewConfigDiff(from: {
+  running: Config;
+  next: Config;
+  fleet: Fleet | null;
+}): ConfigDiffView {
+  const { running, fleet } = from;
+  const { config: next, kept } = keepFixed(running, from.next);
+  const refused =
+    fleet === null ? [] : refuseConfig(fleet, { running, next, removesPools: false });
+  return {
+    hash: hashConfig(running),
+    next: hashConfig(next),
+    policy: null,
+    changes: diffConfigs(running, from.next),
+    effects: [...poolEffects(running, next, fleet), ...otherEffects(running, next)],
+    restart: kept,
+    refused,
+  };
+}
+
+function poolEffects(running: Config, next: Config, fleet: Fleet | null): Effect[] {
+  const before = new Map(running.pools.map((pool) => [pool.name, pool]));
+  const after = new Set(next.pools.map(({ name }) => name));
+  const removed = running.pools.filter(({ name }) => !after.has(name));
+  return [
+    ...next.pools.flatMap((pool) => {
+      const was = before.get(pool.name) ?? null;
+      const messages = poolMessages(was, pool, fleet);
+      return messages.map((message) => ({ object: `pool ${pool.name}`, message }));
+    }),
+    ...removed.map(({ name }) => ({
+      object: `pool ${name}`,
+      message: removalMessage(name, next, fleet),
+    })),
+  ];
+}
+
+function removalMessage(name: string, next: Config, fleet: Fleet | null): string {
+  if (fleet === null) return "removed: its nodes are drained and terminated";
+  const holding = orphanedPools(fleet, next).find(({ pool }) => pool === name);
+  if (holding === undefined) return "removed: it has no nodes";
+  const what = formatHolding(holding).replace(/^pool [^:]+: /, "");
+  return `removed: ${what}, are drained and terminated; takes --allow-pool-removal`;
+}
+
+function poolMessages(was: PoolConfig | null, pool: PoolConfig, fleet: Fleet | null): string[] {
+  const size = sizeMessage(was, pool, fleet);
+  if (was === null) return [`added: ${size ?? "nothing is bought now"}`];
+  const out = size === null ? [] : [size];
+  if (!isSame(newNodePart(was), newNodePart(pool))) {
+    out.push("its new nodes are bought and set up differently; nodes that exist stay");
+  }
+  const scalers = [was.scaling.autoscaler, pool.scaling.autoscaler];
+  if (!isSame(scalers[0], scalers[1])) {
+    const [from, to] = scalers.map((one) => one?.type ?? "none");
+    out.push(
+      from === to ? `autoscaler ${to} decides by other values` : `autoscaler: ${from} → ${to}`,
+    );
+  }
+  return out;
+}
+
+const newNodePart = (pool: PoolConfig): unknown => [
+  pool.instanceType,
+  pool.providers,
+  pool.bootstrap,
+  pool.sshKeys,
+];
+
+/** Nodes that are bought or ended because of the pool's size; `null` = none. */
+function sizeMessage(
+  was: PoolConfig | null,
+  pool: PoolConfig,
+  fleet: Fleet | null,
+): string | null {
+  const { minNodes, maxNodes } = pool.scaling;
+  if (fleet === null) {
+    const bounds = `${minNodes} to ${maxNodes} nodes`;
+    return was === null || !isSame(sizesOf(was), sizesOf(pool)) ? `its size is ${bounds}` : null;
+  }
+  const state = fleet.pools.get(pool.name);
+  const wanted = desiredOf(pool, state);
+  const before = was === null ? 0 : desiredOf(was, state);
+  if (wanted === before) return null;
+  const own = fleet.nodes.values().filter((node) => {
+    return node.pool === pool.name && countsIn(node, pool) && fills(node);
+  });
+  const count = own.toArray().length;
+  const size = `wanted size ${before} → ${wanted}`;
+  if (count > wanted) {
+    return `${size}: ${count - wanted} of ${count} nodes are drained and terminated`;
+  }
+  if (count < wanted && pool.providers.length > 0) {
+    return `${size}: ${sayNodes(wanted - count)} bought`;
+  }
+  return size;
+}
+
+const sizesOf = ({ scaling: { minNodes, maxNodes } }: PoolConfig) => [minNodes, maxNodes];
+const sayNodes = (count: number): string => (count === 1 ? "1 node is" : `${count} nodes are`);
+
+function otherEffects(running: Config, next: Config): Effect[] {
+  const out: Effect[] = [];
+  const before = new Map(running.providers.map((one) => [one.name, one]));
+  const after = new Set(next.providers.map(({ name }) => name));
+  for (const provider of next.providers) {
+    const message = providerMessage(before.get(provider.name) ?? null, provider);
+    if (message !== null) out.push({ object: `provider ${provider.name}`, message });
+  }
+  for (const { name } of running.providers) {
+    if (!after.has(name)) out.push({ object: `provider ${name}`, message: "closed" });
+  }
+  if (!isSame(running.server.notifier, next.server.notifier)) {
+    out.push({ object: "notifications", message: "the next ones are sent by the new settings" });
+  }
+  if (running.server.heartbeatIntervalMs !== next.server.heartbeatIntervalMs) {
+    out.push({ object: "agents", message: "learn the interval with their next report" });
+  }
+  return out;
+}
+
+function providerMessage(was: ProviderConfig | null, next: ProviderConfig): string | null {
+  if (was === null) return "opened";
+  if (was.type === next.type && isSame(was.settings, next.settings)) return null;
+  return "opened again: calls in flight end first, and nothing is bought before it is listed";
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
