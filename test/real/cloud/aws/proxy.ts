@@ -210,6 +210,7 @@ export class Ec2Proxy {
     if (again !== null) return fate.replyLost ? this.loss : again;
     if (fate.refusal !== null) return refusalOf(fate.refusal.class, fate.refusal.message);
     const wire = await this.#buy(form);
+    if (fate.answerDelayMs > 0) await Bun.sleep(fate.answerDelayMs);
     return fate.replyLost ? this.loss : wire;
   }
 
