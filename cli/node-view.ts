@@ -90,6 +90,7 @@ export function formatNode(node: NodeView, nowMs: number, style: Style): string 
   if (node.fake) labels.push(["Simulated", "yes: its GPUs are not real"]);
   return [
     formatLabels(labels, style),
+    formatRma(node.rma),
     formatGpus(node),
     "Metadata:\n",
     indent([
@@ -104,6 +105,28 @@ export function formatNode(node: NodeView, nowMs: number, style: Style): string 
     ]),
     formatHealthEvents(node.health_events ?? []),
   ].join("");
+}
+
+/** Made to be copied into a vendor's form. */
+function formatRma(rma: NodeView["rma"]): string {
+  if (rma === undefined) return "";
+  const faults = rma.faults.flatMap((one): [string, string][] => [
+    ["Fault", `${one.fault}, ${one.count} times, ${formatTime(one.at)}`],
+    ["  GPU", [one.gpu_index, one.gpu_model].filter((part) => part !== null).join(" ")],
+    ["  Serial", one.gpu_serial ?? "not reported"],
+    ["  UUID", one.gpu_uuid ?? "not reported"],
+    ["  PCI", one.pci_bus_id ?? "not reported"],
+    ["  Log", one.line],
+  ]);
+  const head: [string, string][] = [
+    ["Host", [rma.host, rma.hostname, rma.address].filter((part) => part !== null).join(", ")],
+    ["Rack", rma.rack ?? "not in the inventory"],
+    ["Driver", rma.driver_version ?? "not reported"],
+    ["Kernel", rma.kernel_version ?? "not reported"],
+    ["Reboot", rma.rebooted_at === null ? "none" : formatTime(rma.rebooted_at)],
+    ["Because", rma.because.join("; ")],
+  ];
+  return `RMA record of ${formatTime(rma.at)}:\n${indent([...head, ...faults])}`;
 }
 
 function sayKube(kube: KubeNodeView): string {

@@ -2,6 +2,7 @@
  * Responses of the HTTP interface, shared by routes and commands: snake_case keys, full enum names,
  * RFC 3339 times. Node status and instance state are two projections of `Phase`.
  */
+import type { RmaView } from "./rma.ts";
 import type { WaitReason } from "./plan.ts";
 import type { BreakerState, Cause } from "./safety.ts";
 
@@ -119,6 +120,8 @@ export type NodeView = {
   created_at: string;
   instance: { id: string; state: InstanceStateName; provider: string } | null;
   agent_version: string | null;
+  /** For the vendor: a machine that the operator owns is held with broken hardware. */
+  rma?: RmaView;
   /** Only in the answer for one node. */
   health_events?: HealthEventView[];
 };

@@ -37,3 +37,30 @@ export const RmaRecord = v.object({
   faults: v.array(RmaFault),
 });
 export type RmaRecord = v.InferOutput<typeof RmaRecord>;
+
+/** The record in the HTTP API. */
+export type RmaView = {
+  at: string;
+  host: string;
+  hostname: string | null;
+  address: string | null;
+  rack: string | null;
+  provider: string;
+  driver_version: string | null;
+  kernel_version: string | null;
+  /** Why no repair step is left. */
+  because: string[];
+  rebooted_at: string | null;
+  faults: {
+    fault: string;
+    gpu_index: number | null;
+    gpu_uuid: string | null;
+    gpu_serial: string | null;
+    gpu_model: string | null;
+    pci_bus_id: string | null;
+    /** Line of the kernel log, or a probe's message. */
+    line: string;
+    at: string;
+    count: number;
+  }[];
+};

@@ -50,6 +50,30 @@ function faultOf(held: HeldFinding, { agent }: Node): RmaRecord["faults"][number
   };
 }
 
+/** One line for the machine, and one for each fault. */
+export function formatRma(rma: RmaRecord): string[] {
+  const words = (...pairs: [string, string | number | null][]): string =>
+    pairs.flatMap(([name, value]) => (value === null ? [] : [`${name} ${value}`])).join(", ");
+  const reboot = rma.rebootedAt === null ? null : new Date(rma.rebootedAt).toISOString();
+  const { host, hostname, address, rack, driver, kernel } = rma;
+  const machine = words(
+    ["host", host],
+    ["host name", hostname === host ? null : hostname],
+    ["address", address],
+    ["rack", rack],
+    ["driver", driver],
+    ["kernel", kernel],
+    ["last reboot", reboot],
+  );
+  const faults = rma.faults.map(({ fault, gpu, uuid, serial, model, pci, at, line, count }) => {
+    const which = words(["GPU", gpu], ["model", model], ["UUID", uuid], ["serial", serial]);
+    const times = count === 1 ? "" : ` (${count} times)`;
+    const when = new Date(at).toISOString();
+    return `${fault}${times} at ${when}: ${which}${pci === null ? "" : `, PCI ${pci}`}: ${line}`;
+  });
+  return [machine, ...faults];
+}
+
 /** The faults in one line, for the event. */
 export function formatFaults({ host, faults }: RmaRecord): string {
   const each = faults.slice(0, 4).map(({ fault, uuid, serial, pci }) => {

@@ -12,6 +12,10 @@ export type Stage = {
   plane: Plane;
   /** What is said of the nodes that were asked for. */
   what: string;
+  /** The fault comes as often as there are acts; each ends with this event of the sick node. */
+  acts: readonly string[];
+  /** What has become of the sick node at the end. */
+  ending: string;
   /** Puts XID 79 into the kernel log of an instance. */
   break(instance: string): Promise<void>;
   /** What is wrong with the world, besides what the control plane says of it. */
@@ -48,12 +52,16 @@ pools:
   return {
     plane,
     what: "three Debian machines, set up over SSH",
+    acts: ["node.replaced"],
+    ending: "healed",
     async break(instance) {
       (await bed.machine(instance)).xid(79);
     },
     async judge(dead) {
       const machines = await bed.machines();
       const problems: string[] = [];
+      const serving = (await plane.serving()).length;
+      if (serving !== size) problems.push(`${serving} nodes serve, wanted ${size}`);
       if (machines.length !== size)
         problems.push(`${machines.length} machines run, wanted ${size}`);
       if (machines.some(({ id }) => id === dead)) problems.push(`machine ${dead} still runs`);

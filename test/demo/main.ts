@@ -9,6 +9,7 @@ import type { EventView, NodeView } from "../../schema/api.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { buildStale, Plane, until } from "../fixture/plane/plane.ts";
 import { openMachineStage, type Stage } from "./machine.ts";
+import { openOwnedStage } from "./owned.ts";
 
 const SIZE = 3;
 /** The whole story takes about 25 s on two cores; this bounds a machine that is much slower. */
@@ -58,15 +59,19 @@ const WORDS: Record<string, string> = {
   "node.registered": "register",
   "node.verified": "serving",
   "node.replaced": "replaced",
+  "node.repairing": "reboot",
+  "node.uncordoned": "uncordon",
+  "node.recovered": "recovered",
+  "node.held": "held",
 };
 
-/** Prints the timeline from `cursor` on until the sick node is replaced. */
+/** Prints the timeline from `cursor` on until the sick node has this event; the next cursor. */
 async function follow(
   plane: Plane,
   cursor: number,
   faultAt: number,
-  sick: NodeView,
-): Promise<void> {
+  { sick, end }: { sick: NodeView; end: string },
+): Promise<number> {
   let after = cursor;
   await until("the fleet heals", LIMIT_MS, async () => {
     const page = await plane.get<{ events: EventView[]; next: number }>(`/events?after=${after}`);
@@ -77,10 +82,21 @@ async function follow(
       if (word === undefined) continue;
       const since = ((Date.parse(event.at) - faultAt) / 1_000).toFixed(2).padStart(6);
       say(`${since} s  ${word.padEnd(10)} ${(event.node_id ?? "").padEnd(20)} ${event.message}`);
-      if (event.kind === "node.replaced" && event.node_id === sick.node_id) healed = true;
+      if (event.kind === end && event.node_id === sick.node_id) healed = true;
     }
     return healed ? true : null;
   });
+  return after;
+}
+
+/** What a person copies into a vendor's form. */
+function sayRma({ rma }: NodeView): void {
+  if (rma === undefined) return;
+  say(`\nRMA record of ${rma.host} (${rma.address}), rack ${rma.rack}: ${rma.because.join("; ")}`);
+  for (const { fault, gpu_index, gpu_serial, gpu_uuid, line, at } of rma.faults) {
+    say(`  ${at}  ${fault} on GPU ${gpu_index}, serial ${gpu_serial}, ${gpu_uuid}`);
+    say(`  ${line}`);
+  }
 }
 
 /** The simulated machines, whose cloud keeps a journal. */
@@ -89,14 +105,18 @@ function openFakeStage(): Stage {
   return {
     plane,
     what: `${SIZE} nodes with 8 simulated GPUs`,
+    acts: ["node.replaced"],
+    ending: "healed",
     async break(instance) {
       injectXid(plane.cloudDir, instance as InstanceId, { xid: 79 });
     },
     async judge(dead) {
       const truth = plane.reality();
       const live = new Set(truth.live.map((instance) => instance.id as string));
-      const bare = (await plane.serving()).filter((node) => !live.has(node.instance_id ?? ""));
+      const nodes = await plane.serving();
+      const bare = nodes.filter((node) => !live.has(node.instance_id ?? ""));
       return [
+        ...(nodes.length === SIZE ? [] : [`${nodes.length} nodes serve, wanted ${SIZE}`]),
         ...(live.size === SIZE ? [] : [`the cloud has ${live.size} live instances, not ${SIZE}`]),
         ...bare.map((node) => `${node.node_id} serves without an instance`),
         ...(live.has(dead) ? [`instance ${dead} is still alive`] : []),
@@ -106,13 +126,6 @@ function openFakeStage(): Stage {
     },
     end: () => plane.destroy(),
   };
-}
-
-/** What is wrong with the world: by the control plane, and by whoever has the machines. */
-async function judgeWorld(stage: Stage, dead: string): Promise<string[]> {
-  const nodes = await stage.plane.serving();
-  const few = nodes.length === SIZE ? [] : [`${nodes.length} nodes serve, wanted ${SIZE}`];
-  return [...few, ...(await stage.judge(dead))];
 }
 
 async function tellStory(stage: Stage): Promise<{ dead: string; healedMs: number }> {
@@ -125,24 +138,32 @@ async function tellStory(stage: Stage): Promise<{ dead: string; healedMs: number
   const instance = sick?.instance_id;
   if (sick === undefined || instance === null || instance === undefined)
     throw new Error("no node to break");
-  const { next } = await plane.get<{ next: number }>("/events?limit=1000");
-  say(`${elapsed()}  XID 79 into the kernel log of ${sick.node_id}: GPU has fallen off the bus\n`);
+  const page = await plane.get<{ next: number }>("/events?limit=1000");
+  let next = page.next;
   const faultAt = Date.now();
-  await stage.break(instance);
-  await follow(plane, next, faultAt, sick);
-  return { dead: instance, healedMs: Date.now() - faultAt };
+  for (const [act, end] of stage.acts.entries()) {
+    const where = `the kernel log of ${sick.node_id}${act === 0 ? "" : " again"}`;
+    say(`${elapsed()}  XID 79 into ${where}: GPU has fallen off the bus\n`);
+    await stage.break(instance);
+    next = await follow(plane, next, faultAt, { sick, end });
+    say("");
+  }
+  const healedMs = Date.now() - faultAt;
+  sayRma((await plane.nodes()).find((one) => one.node_id === sick.node_id) ?? sick);
+  return { dead: instance, healedMs };
 }
 
-/** `--provider machine` for real machines; simulated ones otherwise. */
+/** `--provider machine` or `ssh` for real machines; simulated ones otherwise. */
 async function openStage(): Promise<Stage> {
   const at = process.argv.indexOf("--provider");
   const provider = at < 0 ? "fake" : (process.argv[at + 1] ?? "");
   if (provider === "fake") return openFakeStage();
-  if (provider === "machine" && process.argv.includes("--keep")) {
+  if (provider !== "fake" && process.argv.includes("--keep")) {
     throw new Error("--keep: these machines end with the demonstration; see `npm run machine`");
   }
-  if (provider !== "machine") throw new Error(`--provider ${provider}: expected fake or machine`);
-  return openMachineStage(SIZE, TIMING);
+  if (provider === "ssh") return openOwnedStage(SIZE, TIMING);
+  if (provider === "machine") return openMachineStage(SIZE, TIMING);
+  throw new Error(`--provider ${provider}: expected fake, machine or ssh`);
 }
 
 async function main(): Promise<number> {
@@ -154,13 +175,13 @@ async function main(): Promise<number> {
   try {
     const story = await tellStory(stage);
     healedMs = story.healedMs;
-    problems.push(...(await judgeWorld(stage, story.dead)));
+    problems.push(...(await stage.judge(story.dead)));
     if (process.argv.includes("--keep") && problems.length === 0) {
       const token = join(plane.state, "admin.token");
       say(`\nleft running at ${plane.url}, token file ${token}`);
       say(`  look:  dist/navarch list --server ${plane.url} --token-file ${token}`);
       say(`  end:   kill ${plane.pid}; pkill -f ${plane.state}`);
-      say(`demo: healed in ${(healedMs / 1_000).toFixed(1)} s`);
+      say(`demo: ${stage.ending} in ${(healedMs / 1_000).toFixed(1)} s`);
       return 0;
     }
   } catch (error) {
@@ -171,7 +192,7 @@ async function main(): Promise<number> {
   say("");
   for (const problem of problems) say(`wrong: ${problem}`);
   if (problems.length > 0) return 1;
-  say(`demo: healed in ${(healedMs / 1_000).toFixed(1)} s`);
+  say(`demo: ${stage.ending} in ${(healedMs / 1_000).toFixed(1)} s`);
   return 0;
 }
 

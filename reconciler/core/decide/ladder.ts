@@ -112,7 +112,8 @@ export function decideOwnedRepair(node: Node, scope: Scope, plan: PlanBuilder): 
     return plan.effect(by, ["drained for its reboot"]);
   }
   const rma = rmaOf(node, skipped, scope.sight.now);
-  const why = `a person has to repair it: ${rma.because.join("; ")}`;
+  const next = `after the repair: \`navarch uncordon ${node.id} --force --reason WHY\``;
+  const why = `a person has to repair ${rma.host} (${rma.because.join("; ")}); ${next}`;
   const held = { kind: "held", since: scope.sight.now, heldBy: "navarch", why, rma } as const;
   plan.advance(held, "node.held", [why, formatFaults(rma)], "held");
 }

@@ -17,6 +17,7 @@ import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../../core/fleet
 import { loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
 import { ruleKeyOf } from "../../core/safety/cause.ts";
+import { formatRma } from "../../core/rma.ts";
 import { formatHold } from "../../core/kubernetes/hold.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
 import { countPool, conditionsOf } from "./pool.ts";
@@ -38,6 +39,7 @@ export function sayAction(action: Action): string {
         case "terminate":
           return `terminate instance ${payload.instanceId} at ${payload.provider}`;
         case "reboot":
+          if (payload.by === "agent") return `order its agent to reboot ${payload.instanceId}`;
           return `reboot instance ${payload.instanceId} at ${payload.provider}`;
         case "cordon":
           return "cordon";
@@ -167,6 +169,12 @@ function sayQuarantined({ phase }: Node): { at: null; text: string }[] {
   return [{ at: null, text }];
 }
 
+/** The lines of a vendor's form, each to be copied. */
+function sayRma({ phase }: Node): { at: string; text: string }[] {
+  if (phase.kind !== "held" || phase.rma === undefined) return [];
+  return formatRma(phase.rma).map((text) => ({ at: iso(phase.since), text: `RMA: ${text}` }));
+}
+
 /** `stays`: why the Node of a machine that is gone is still in the cluster. */
 export function explainNode(
   node: Node,
@@ -212,6 +220,7 @@ export function explainNode(
       ...held,
       ...(node.health.aside ?? []).map(saySuspended),
       ...sayQuarantined(node),
+      ...sayRma(node),
     ],
     next:
       action !== undefined

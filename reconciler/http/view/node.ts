@@ -9,6 +9,7 @@ import type {
 import type { Finding } from "../../../schema/finding.ts";
 import type { Cordon, Node } from "../../../schema/node.ts";
 import { verdictOfNode } from "../../core/fleet.ts";
+import { viewRma } from "./rma.ts";
 import { healthStatusOf, instanceStateOf, statusOf } from "../../core/status.ts";
 
 export const iso = (at: number): string => new Date(at).toISOString();
@@ -98,7 +99,12 @@ export function viewNode(
         ? null
         : { id: node.instance.id, state: instanceStateOf(node), provider: node.instance.provider },
     agent_version: node.agent?.version ?? null,
+    ...rmaOf(node),
   };
+}
+
+function rmaOf({ phase }: Node): Pick<NodeView, "rma"> {
+  return phase.kind === "held" && phase.rma !== undefined ? { rma: viewRma(phase.rma) } : {};
 }
 
 /** What blocks a starting node, or why its start failed. */
