@@ -140,7 +140,7 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
 /** For a provider that cannot be opened. */
 const PROVIDER_HINT = "fix the provider or choose another; navarch config reload opens it again";
 /** For machines that do not come up. */
-const AGENT_HINT = "navarch events, and the log of the control plane, name each machine";
+const AGENT_HINT = "navarch doctor providers; navarch events and the log name each machine";
 
 /** Provider classes in words. */
 const KNOWN_BY: Readonly<Record<string, string>> = {

@@ -10,6 +10,8 @@ import type { Provider } from "../core/provider.ts";
 
 /** After this time without a listing of any cloud, the control plane's network is at fault. */
 const CUT_MS = 60_000;
+/** Failed listings in a row that count as trouble. */
+const FAILURES_MIN = 3;
 
 const UNAVAILABLE: Omit<ProviderSight, "unavailable"> = {
   class: "tag-only",
@@ -32,8 +34,8 @@ export class CloudSight {
   sightings = new Map<string, Map<InstanceId, Sighting>>();
   collapsed = new Map<string, number>();
   private readonly listed = new Set<string>();
-  /** Monotonic instant of the first failure since the last listing, by provider. */
-  private readonly failing = new Map<string, number>();
+  /** Failures since the last listing, by provider; `sinceMono` is the first one's instant. */
+  private readonly failing = new Map<string, { sinceMono: number; count: number; why: string }>();
   private from: CloudSightFrom;
   /** Instance types that pools may buy, by provider. */
   private instanceTypes: ReadonlyMap<string, Set<string>>;
@@ -69,8 +71,9 @@ export class CloudSight {
   }
 
   /** A provider could not be listed. */
-  noteFailure(provider: string, mono: number): void {
-    if (!this.failing.has(provider)) this.failing.set(provider, mono);
+  noteFailure(provider: string, why: string, mono: number): void {
+    const { sinceMono, count } = this.failing.get(provider) ?? { sinceMono: mono, count: 0 };
+    this.failing.set(provider, { sinceMono, count: count + 1, why });
   }
 
   /** Why listings are unreliable now (docs/reference/safety.md#blindness). */
@@ -79,7 +82,8 @@ export class CloudSight {
       (name) => `the list of ${name} shrank implausibly`,
     );
     const names = [...this.providers.keys()];
-    const isCut = (name: string): boolean => mono - (this.failing.get(name) ?? mono) >= CUT_MS;
+    const isCut = (name: string): boolean =>
+      mono - (this.failing.get(name)?.sinceMono ?? mono) >= CUT_MS;
     if (names.length > 0 && names.every(isCut)) {
       out.push(`no cloud can be reached: ${names.join(", ")}`);
     }
@@ -96,6 +100,14 @@ export class CloudSight {
     if (!this.listed.has(name)) return false;
     for (const { ignored } of this.sightings.get(name)?.values() ?? []) if (!ignored) return false;
     return true;
+  }
+
+  /** One failure of a cloud that was listed before says little. */
+  private unlistedWhy(name: string): string | null {
+    const failure = this.failing.get(name);
+    if (failure === undefined) return null;
+    if (this.listed.has(name) && failure.count < FAILURES_MIN) return null;
+    return `its instances cannot be listed: ${failure.why}`;
   }
 
   settleMs(): Map<string, number> {
@@ -120,7 +132,7 @@ export class CloudSight {
         settleMs: provider.settleMs,
         listed: this.isKnown(name),
         unavailable: null,
-        trouble: provider.trouble(),
+        trouble: this.unlistedWhy(name) ?? provider.trouble(),
         bringsAgent: provider.bringsAgent,
         canReboot: provider.canReboot,
         prices: this.pricesOf(provider),

@@ -296,7 +296,7 @@ export class Reconciler {
     cloud.sightings = folded.sightings;
     cloud.collapsed = folded.collapsed;
     for (const provider of folded.listed) cloud.note(provider);
-    for (const provider of folded.unlisted) cloud.noteFailure(provider, mono);
+    for (const { provider, why } of folded.unlisted) cloud.noteFailure(provider, why, mono);
     this.informer.note(folded.known);
     ledger.stage(work);
     return folded;

@@ -64,7 +64,7 @@ describe.each(["bash", ...(isMissing ? [] : ["zsh", "fish"])])(
       ["navarch pool ", ["hold", "list", "resume", "scale", "status"]],
       ["navarch -o json pool ", ["hold", "list", "resume", "scale", "status"]],
       ["navarch sim ", ["interactive", "list", "replay", "run", "validate"]],
-      ["navarch doctor ", ["kubernetes", "store"]],
+      ["navarch doctor ", ["kubernetes", "providers", "store"]],
       ["navarch completion ", ["bash", "fish", "zsh"]],
       ["navarch pool status ", ["training"]],
       ["navarch list --pool ", ["training"]],

@@ -216,7 +216,7 @@ pools:
 `);
     await w.advance(() => false, 10_000);
     const waits = () => w.reconciler.lastPlan().waits.map((wait) => wait.message);
-    const missing = "1 nodes are missing, and the pool names no provider to buy them at";
+    const missing = "1 node is missing, and the pool names no provider to buy them at";
     expect(waits()).toEqual([missing]);
     join(w, ["k1"], "q");
     await w.advance(() => w.serving().includes("k1"), 60_000);

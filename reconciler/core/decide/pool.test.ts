@@ -143,7 +143,7 @@ describe("nothing is admitted", () => {
     ]);
     expect(waits([], { desired: 1, pool: { providers }, sight: { providers: sights } })).toEqual([
       ["provider", "provider other: nothing can be bought there: no key", null],
-      ["provider", "1 nodes are missing, but what exists at the providers is not known: no key; not listed yet", null],
+      ["provider", "1 node is missing, but what exists at the providers is not known: no key; not listed yet", null],
     ]);
   });
 

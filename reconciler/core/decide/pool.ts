@@ -148,18 +148,20 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   if (hindrance?.known === true) {
     wait("bootstrap", `no machine can be set up: ${hindrance.message}`);
   }
-  for (const message of impairmentsOf(pool, sight)) wait("provider", message);
+  const impairments = impairmentsOf(pool, sight);
+  for (const message of impairments) wait("provider", message);
   const { filled, live, adopted } = occupancyOf(nodes);
   const missing = desired - filled.size - adopted;
   if (missing <= 0) return;
   const paused = frozen(sight) ?? heldPool(state, sight);
   if (paused !== null) return wait(paused.reason, paused.message, paused.until);
-  const missed = `${missing} nodes are missing`;
+  const missed = missing === 1 ? "1 node is missing" : `${missing} nodes are missing`;
   if (pool.providers.length === 0) {
     return wait("provider", `${missed}, and the pool names no provider to buy them at`);
   }
   const providers = pool.providers.map((ref) => sight.providers.get(ref.name));
   if (!providers.some((provider) => provider?.listed)) {
+    if (impairments.length === providers.length) return;
     const why = providers.map((provider) => provider?.unavailable ?? "not listed yet").join("; ");
     return wait("provider", `${missed}, but what exists at the providers is not known: ${why}`);
   }

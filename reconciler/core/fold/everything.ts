@@ -56,7 +56,7 @@ export type FoldResult = {
   collapsed: Map<string, number>;
   /** Providers whose complete listing was processed, and those whose listing failed. */
   listed: string[];
-  unlisted: string[];
+  unlisted: { provider: string; why: string }[];
   removed: NodeId[];
   commands: Command[];
   problems: { message: string; fields: Record<string, unknown> }[];
@@ -112,7 +112,7 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
       message: `cannot list ${provider}: ${answer.message}`,
       fields: { provider, class: answer.class },
     });
-    result.unlisted.push(provider);
+    result.unlisted.push({ provider, why: `${answer.class}: ${answer.message}` });
     // A provider whose listing collapsed and then failed must not stay blocked.
     const since = result.collapsed.get(provider);
     if (since !== undefined && input.now - since >= COLLAPSE_BELIEVED_MS) {

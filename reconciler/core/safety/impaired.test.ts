@@ -30,7 +30,7 @@ describe("a provider at which nothing can be bought", () => {
     };
     expect(await conditions("a")).toEqual([]);
     const nothing = "nothing can be bought there";
-    expect(await conditions("b")).toEqual([`provider: provider docker: ${nothing}: ${NO_ADAPTER}`]);
+    expect(await conditions("b")).toEqual([`provider docker: ${nothing}: ${NO_ADAPTER}`]);
     expect(told(w, "pool.condition").map(({ pool, message }) => [pool, message])).toEqual([
       ["b" as never, `provider docker: ${nothing}: ${NO_ADAPTER}`],
       ["c" as never, `provider machine: ${nothing}: ${NO_ADAPTER.replace("docker", "machine")}`],

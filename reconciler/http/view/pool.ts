@@ -68,7 +68,9 @@ export function conditionsOf(
 ): string[] {
   const out = plan.waits
     .filter((wait) => wait.pool === pool && wait.node === null)
-    .map((wait) => `${wait.reason}: ${wait.message}`);
+    .map(({ reason, message }) => {
+      return message.startsWith(`${reason} `) ? message : `${reason}: ${message}`;
+    });
   for (const [key, offer] of Object.entries(state?.offers ?? {})) {
     if (offer.notBefore <= now) continue;
     const until = new Date(offer.notBefore).toISOString();
