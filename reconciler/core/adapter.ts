@@ -10,13 +10,13 @@ export function whyNoAdapter(type: ProviderType): string | null {
   switch (type) {
     case "aws":
     case "command":
+    case "coreweave":
     case "fake":
     case "gcp":
     case "lambda":
     case "ssh":
     case "static":
       return null;
-    case "coreweave":
     case "docker":
     // Only the test program has this adapter (test/fixture/machine/main.ts).
     case "machine":

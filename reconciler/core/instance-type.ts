@@ -7,9 +7,25 @@ import type { ProviderType } from "../../schema/config.ts";
 type Row = Partial<Record<ProviderType, string>>;
 
 const ABSTRACT = new Map<string, Row>([
-  ["h100-8x", { lambda: "gpu_8x_h100_sxm5", gcp: "a3-highgpu-8g", aws: "p5.48xlarge" }],
+  [
+    "h100-8x",
+    {
+      lambda: "gpu_8x_h100_sxm5",
+      gcp: "a3-highgpu-8g",
+      aws: "p5.48xlarge",
+      coreweave: "gd-8xh100ib-i128",
+    },
+  ],
   ["h100-1x", { lambda: "gpu_1x_h100_pcie", gcp: "a3-highgpu-1g" }],
-  ["a100-8x", { lambda: "gpu_8x_a100", gcp: "a2-highgpu-8g", aws: "p4d.24xlarge" }],
+  [
+    "a100-8x",
+    {
+      lambda: "gpu_8x_a100",
+      gcp: "a2-highgpu-8g",
+      aws: "p4d.24xlarge",
+      coreweave: "gd-8xa100-i128",
+    },
+  ],
   ["a100-4x", { lambda: "gpu_4x_a100", gcp: "a2-highgpu-4g" }],
   ["a100-1x", { lambda: "gpu_1x_a100", gcp: "a2-highgpu-1g" }],
   ["a10-1x", { lambda: "gpu_1x_a10", aws: "g5.xlarge" }],
@@ -63,6 +79,22 @@ const EC2_GPUS: Readonly<Record<string, number>> = {
   "g6.48xlarge": 8,
 };
 
+/**
+ * GPUs of CoreWeave's types (kubernetes/autoscaler, cloudprovider/coreweave). Its `rdma/ib` counts
+ * shares, not ports, so no fabric is expected from it.
+ */
+const COREWEAVE_GPUS: Readonly<Record<string, number>> = {
+  "b200-8x": 8,
+  "b300-8x": 8,
+  "gd-1xgh200": 1,
+  "gd-8xa100-i128": 8,
+  "gd-8xh100ib-i128": 8,
+  "gd-8xh200ib-i128": 8,
+  "gd-8xl40-i128": 8,
+  "gd-8xl40s-i128": 8,
+  "rtxp6000-8x": 8,
+};
+
 /** Lambda's names begin with the number, GCP's accelerator-optimised types end with it. */
 const LAMBDA_GPUS = /^gpu_(\d{1,2})x_/;
 const GCP_GPUS = /^a\d+x?-(?:high|mega|ultra|edge)gpu-(\d{1,2})g(?:-|$)/;
@@ -80,10 +112,15 @@ export function gpusOfType(name: string, provider: string): number | null {
       return numberIn(GCP_GPUS, type);
     case "lambda":
       return numberIn(LAMBDA_GPUS, type);
+    case "coreweave":
+      return COREWEAVE_GPUS[type] ?? null;
     default:
       return null;
   }
 }
+
+/** CoreWeave's types that are known here, for hints: its API has no list. */
+export const coreweaveTypes = (): string[] => Object.keys(COREWEAVE_GPUS);
 
 function numberIn(pattern: RegExp, text: string): number | null {
   const digits = pattern.exec(text)?.[1];

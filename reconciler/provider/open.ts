@@ -14,6 +14,8 @@ import { readAwsSettings } from "./aws/setting.ts";
 import { openCommandProvider } from "./command/command.ts";
 import { passedOn } from "../program/program.ts";
 import { readCommandSettings } from "./command/setting.ts";
+import { openCoreweave } from "./coreweave/coreweave.ts";
+import { openCoreweaveCluster } from "./coreweave/setting.ts";
 import { openFakeProvider } from "./fake/fake.ts";
 import { openGcp } from "./gcp/gcp.ts";
 import { readGcpSettings } from "./gcp/setting.ts";
@@ -57,6 +59,7 @@ export type Adapter = (config: ProviderConfig, from: ProviderPorts) => Promise<P
 export const ADAPTERS: Map<ProviderType, Adapter> = new Map([
   ["fake", openFake],
   ["command", openCommand],
+  ["coreweave", openCoreweaveCloud],
   ["lambda", openLambdaCloud],
   ["gcp", openGcpCloud],
   ["ssh", openOwned],
@@ -87,6 +90,16 @@ function openCommand(config: ProviderConfig, from: ProviderPorts): Promise<Provi
   return Promise.resolve(
     openCommandProvider({ name: config.name, ...settings, fleetId, clock, env: passedOn(env) }),
   );
+}
+
+async function openCoreweaveCloud(
+  config: ProviderConfig,
+  from: ProviderPorts,
+): Promise<Provider | string> {
+  const { fleetId, clock, env } = from;
+  const transport = await openCoreweaveCluster(config.settings, env);
+  if (typeof transport === "string") return transport;
+  return openCoreweave({ name: config.name, fleetId, transport, clock });
 }
 
 function openLambdaCloud(config: ProviderConfig, from: ProviderPorts): Promise<Provider | string> {

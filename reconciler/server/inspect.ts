@@ -8,7 +8,13 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
-import type { Config, PoolConfig, Problem, ProviderConfig } from "../../schema/config.ts";
+import type {
+  Config,
+  PoolConfig,
+  Problem,
+  ProviderConfig,
+  ProviderType,
+} from "../../schema/config.ts";
 import { fillNotifier } from "./notifier.ts";
 import { inventoryOf, openInventory } from "../config/open.ts";
 import type { Finder } from "../config/place.ts";
@@ -115,6 +121,7 @@ function checkProvider(
     ["agent_path", settings["agentPath"]],
     ["api_key_file", settings["apiKeyFile"]],
     ["credentials_file", settings["credentialsFile"]],
+    ["kubeconfig", settings["kubeconfig"]],
   ] as const) {
     const unread = typeof path === "string" ? whyUnreadable(path) : null;
     if (unread !== null) say("warning", null, [...at, key], `${path}: ${unread}`);
@@ -158,11 +165,14 @@ async function checkInventories({ providers, pools }: Config, say: Say): Promise
   return problems;
 }
 
+/** Their machines come with an agent. */
+const WITH_AGENT: readonly ProviderType[] = ["coreweave", "fake"];
+
 /** Warnings only: machines are not bought while they cannot be set up. */
 async function checkPool(pool: PoolConfig, config: Config, say: Say): Promise<void> {
   const { sshPrivateKeyPath, sshHostKey, setupCommands, pushAgent } = pool.bootstrap;
   const types = pool.providers.map((ref) => config.providers.find((one) => one.name === ref.name));
-  const bare = types.some((one) => one !== undefined && one.type !== "fake");
+  const bare = types.some((one) => one !== undefined && !WITH_AGENT.includes(one.type));
   if (!bare || (setupCommands.length === 0 && !pushAgent)) return;
   const problem = sshPrivateKeyPath === null ? null : await checkKey(sshPrivateKeyPath);
   if (problem !== null) {

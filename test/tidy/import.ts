@@ -102,7 +102,8 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "reconciler/metric": ["core", "program"],
   /** Runs the executables of operators: providers and metrics sources. */
   "reconciler/program": ["core"],
-  "reconciler/provider": ["core", "program", "security"],
+  // CoreWeave's API is that of a Kubernetes cluster.
+  "reconciler/provider": ["core", "kubernetes", "program", "security"],
   "reconciler/runtime": ["core", "security", "store"],
   "reconciler/security": ["core"],
   /** Where a control plane is put together: what only it may import is every adapter. */

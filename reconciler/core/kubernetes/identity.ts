@@ -133,7 +133,9 @@ export function knownAs(instanceId: string): string {
 }
 
 /** Two ids of different shapes can name the same machine; two of one shape cannot. */
-export function shapeOf(id: string): "ec2" | "uuid" | "number" | "name" {
+export function shapeOf(id: string): "ec2" | "uuid" | "number" | "pool" | "name" {
+  // Names the order for a machine (reconciler/provider/coreweave/node-pool.ts), not the machine.
+  if (id.startsWith("nodepool/")) return "pool";
   if (/^i-[0-9a-f]{8,17}$/.test(id)) return "ec2";
   if (UUID.test(id)) return "uuid";
   return /^\d+$/.test(id) ? "number" : "name";

@@ -1,0 +1,214 @@
+/**
+ * CoreWeave: one NodePool of one Node for each purchase, through the cluster's API server
+ * (docs/reference/coreweave.md). Its name makes a repeated purchase the same one, and its UID an
+ * order that of this object. This process refuses an older fence (`fence.ts`); a late request of
+ * another one creates a pool of its own name, which the sweep ends.
+ *
+ * Adapter: network.
+ */
+import * as v from "valibot";
+import type { InstanceId } from "../../../schema/id.ts";
+import type { Clock } from "../../core/clock.ts";
+import type {
+  CreateAnswer,
+  CreateRequest,
+  Inspection,
+  ListAnswer,
+  Place,
+  Provider,
+  RefusalClass,
+  TerminateAnswer,
+} from "../../core/provider.ts";
+import { deleteOptions, type KubeAnswer, type KubeApi } from "../../kubernetes/api.ts";
+import { openClient } from "../../kubernetes/client.ts";
+import type { Transport } from "../../kubernetes/connect.ts";
+import { Fences } from "../fence.ts";
+import { readsNothing } from "../reads-nothing.ts";
+import { inspectCluster } from "./inspect.ts";
+import {
+  FLEET_LABEL,
+  instanceOf,
+  instancesOf,
+  isOf,
+  labelValue,
+  NodePool,
+  nodesOf,
+  nodePoolOf,
+  partsOf,
+  PoolEvent,
+  PoolNode,
+} from "./node-pool.ts";
+import { type Failed, failedOf, listAll, POOLS, pathOf, whyNotSold } from "./request.ts";
+
+const FLEET_TAG = "navarch-fleet";
+const CALL_MS = 30_000;
+
+export type CoreweaveOptions = {
+  name: string;
+  fleetId: string;
+  transport: Transport;
+  clock: Clock;
+  /** Longest wait for one answer. */
+  callMs?: number;
+};
+
+export function openCoreweave(options: CoreweaveOptions): Provider {
+  const ports = { clock: options.clock, count: () => undefined, userAgent: "navarch-provider" };
+  const api = openClient(options.transport, ports);
+  const coreweave = new Coreweave(api, options);
+  const { fences } = coreweave;
+  return {
+    ...readsNothing,
+    name: options.name,
+    type: "coreweave",
+    class: "name",
+    settleMs: 0,
+    // Agents come through the DaemonSet.
+    bringsAgent: true,
+    canReboot: false,
+    pricePerHour: () => null,
+    trouble: () => coreweave.trouble,
+    create: async (request, fence) => fences.check(fence) ?? (await coreweave.create(request)),
+    terminate: async (id, fence) => fences.check(fence) ?? (await coreweave.terminate(id)),
+    reboot: () => Promise.resolve({ kind: "unsupported" }),
+    list: () => coreweave.list(),
+    inspect: (places: readonly Place[]): Promise<Inspection[]> =>
+      inspectCluster(api, places, coreweave.callMs),
+    close: () => Promise.resolve(api.close()),
+  };
+}
+
+class Coreweave {
+  readonly fences = new Fences();
+  readonly callMs: number;
+  /** Why a Node of a purchase does not come, as of the last list. */
+  trouble: string | null = null;
+  readonly #api: KubeApi;
+  readonly #fleetId: string;
+
+  constructor(api: KubeApi, { callMs = CALL_MS, fleetId }: CoreweaveOptions) {
+    this.#api = api;
+    this.callMs = callMs;
+    this.#fleetId = fleetId;
+  }
+
+  async create(request: CreateRequest): Promise<CreateAnswer> {
+    const why = whyNotSold(request);
+    if (why !== null) return refused("bad_request", why);
+    const answer = await this.#api.call({
+      verb: "create",
+      path: POOLS,
+      body: nodePoolOf(request),
+      timeoutMs: this.callMs,
+      lane: "status",
+    });
+    if (answer.kind === "ok") return this.#made(answer.body);
+    if (answer.kind === "lost") return { kind: "ambiguous", message: answer.message };
+    if (answer.status === 409 && answer.reason === "AlreadyExists") return this.#existing(request);
+    return answerCreate(answer);
+  }
+
+  #made(body: unknown): CreateAnswer {
+    const read = v.safeParse(NodePool, body);
+    if (read.success) return { kind: "ok", instance: instanceOf(read.output, null, []) };
+    return { kind: "ambiguous", message: "the reply to the purchase is no NodePool" };
+  }
+
+  /** The name is taken: by this purchase, or by another's. */
+  async #existing(request: CreateRequest): Promise<CreateAnswer> {
+    const path = pathOf(request.name);
+    const answer = await this.#get(path);
+    if (answer.kind !== "ok") {
+      const message = `NodePool ${request.name} exists and cannot be read: ${answer.message}`;
+      return { kind: "ambiguous", message };
+    }
+    const read = v.safeParse(NodePool, answer.body);
+    if (!read.success) return { kind: "ambiguous", message: `${path}: the reply is no NodePool` };
+    if (!isOf(read.output, request)) {
+      const message = `name exists: NodePool ${request.name} is of another purchase`;
+      return refused("bad_request", message);
+    }
+    const query = { labelSelector: nodesOf(read.output) };
+    const nodes = await listAll(this.#api, "/api/v1/nodes", query, PoolNode, this.callMs);
+    const node = nodes.kind === "ok" ? (nodes.items[0] ?? null) : null;
+    return { kind: "ok", instance: instanceOf(read.output, node, []) };
+  }
+
+  async terminate(id: InstanceId): Promise<TerminateAnswer> {
+    const parts = partsOf(id);
+    if (parts === null) return { kind: "not_found" };
+    const answer = await this.#api.call({
+      verb: "delete",
+      path: pathOf(parts.name),
+      body: deleteOptions(parts.uid),
+      timeoutMs: this.callMs,
+      lane: "status",
+    });
+    if (answer.kind === "ok") return { kind: "accepted" };
+    if (answer.kind === "lost") return { kind: "ambiguous", message: answer.message };
+    // Another object of this name: ours is gone.
+    const isOther = answer.status === 409 && answer.reason === "Conflict";
+    if (answer.status === 404 || isOther) return { kind: "not_found" };
+    return answerOrder(answer);
+  }
+
+  async list(): Promise<ListAnswer> {
+    const query = { labelSelector: `${FLEET_LABEL}=${labelValue(this.#fleetId)}` };
+    const pools = await listAll(this.#api, POOLS, query, NodePool, this.callMs);
+    if (pools.kind === "failed") return pools;
+    // After the pools: a Node that joins in between is not left over.
+    const nodes = await listAll(this.#api, "/api/v1/nodes", query, PoolNode, this.callMs);
+    if (nodes.kind === "failed") return nodes;
+    const events = nodes.items.length < pools.items.length ? await this.#events() : [];
+    const all = instancesOf(pools.items, nodes.items, Array.isArray(events) ? events : []);
+    const instances = all.filter(({ tags }) => tags[FLEET_TAG] === this.#fleetId);
+    const stuck = instances.find(({ failure }) => failure !== null);
+    const unread = Array.isArray(events) ? null : `events cannot be read: ${events.message}`;
+    this.trouble = stuck ? `NodePool ${stuck.name}: ${stuck.failure?.message ?? ""}` : unread;
+    return { kind: "ok", instances };
+  }
+
+  /** They say why a Node does not come; without them nothing is known. */
+  async #events(): Promise<PoolEvent[] | Failed> {
+    const query = { fieldSelector: "involvedObject.kind=NodePool" };
+    const answer = await listAll(this.#api, "/api/v1/events", query, PoolEvent, this.callMs);
+    return answer.kind === "ok" ? answer.items : answer;
+  }
+
+  #get(path: string): Promise<KubeAnswer> {
+    return this.#api.call({ verb: "get", path, timeoutMs: this.callMs, lane: "read" });
+  }
+}
+
+type Refused = Extract<KubeAnswer, { kind: "refused" }>;
+
+function answerCreate(answer: Refused): CreateAnswer {
+  const cls = classOf(answer);
+  const { message, retryAfterMs } = answer;
+  if (cls === null) return { kind: "ambiguous", message };
+  if (answer.status !== 404) return refused(cls, message, retryAfterMs);
+  return refused("bad_request", "the cluster has no NodePool resource: is it CoreWeave's?");
+}
+
+function answerOrder(answer: Refused): TerminateAnswer {
+  const cls = classOf(answer);
+  const { message, retryAfterMs } = answer;
+  if (cls === null) return { kind: "ambiguous", message };
+  return refused(cls, message, retryAfterMs);
+}
+
+/** `null` = it may have been accepted: a server that failed after its write says 500 as well. */
+function classOf(answer: Refused): RefusalClass | null {
+  const { status, reason, message } = answer;
+  if (status === 429) return "rate_limit";
+  if (status === 401) return "auth";
+  // Only the text tells a ResourceQuota from a missing permission.
+  if (status === 403) return message.includes("exceeded quota") ? "quota" : "auth";
+  if (status >= 500) return null;
+  if (status === 409) return reason === "Conflict" ? "rate_limit" : null;
+  return failedOf(answer).class === "unavailable" ? "bad_request" : null;
+}
+
+function refused(cls: RefusalClass, message: string, retryAfterMs: number | null = null) {
+  return { kind: "refused" as const, class: cls, message, retryAfterMs };
+}
