@@ -2,8 +2,9 @@
 import type { Bench } from "./bench.ts";
 import { beside } from "./beside.ts";
 import { footprint } from "./footprint.ts";
+import { forecastBench } from "./forecast.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
 import { scaling } from "./scaling.ts";
 
-export const BENCHES: readonly Bench[] = [ingest, latency, footprint, beside, scaling];
+export const BENCHES: readonly Bench[] = [ingest, latency, footprint, beside, scaling, forecastBench];
