@@ -156,10 +156,11 @@ async function main(files: readonly string[]): Promise<void> {
     const hours = (trace.demand.length * trace.step_s) / 3_600;
     const total = (trace.demand.reduce((a, b) => a + b, 0) * trace.step_s) / 3_600;
     const peak = Math.max(...trace.demand).toFixed(1);
-    console.log(`\n${trace.name}: ${hours.toFixed(1)} h, ${total.toFixed(0)} node-hours, peak ${peak}`);
+    const head = `${hours.toFixed(1)} h, ${total.toFixed(0)} node-hours, peak ${peak}`;
+    console.log(`\n${trace.name}: ${head}`);
     for (const { policy, unmet, paid, changes } of compare(trace)) {
-      const share = ((100 * unmet) / total).toFixed(2);
-      console.log(`| ${policy} | ${unmet.toFixed(1)} (${share} %) | ${paid.toFixed(0)} | ${changes} |`);
+      const share = `${unmet.toFixed(1)} (${((100 * unmet) / total).toFixed(2)} %)`;
+      console.log(`| ${policy} | ${share} | ${paid.toFixed(0)} | ${changes} |`);
     }
   }
 }

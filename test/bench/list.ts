@@ -7,4 +7,11 @@ import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
 import { scaling } from "./scaling.ts";
 
-export const BENCHES: readonly Bench[] = [ingest, latency, footprint, beside, scaling, forecastBench];
+export const BENCHES: readonly Bench[] = [
+  ingest,
+  latency,
+  footprint,
+  beside,
+  scaling,
+  forecastBench,
+];
