@@ -141,7 +141,7 @@ const raw = fc.record({
     notifier: maybe(notifier),
   }),
   providers: fc.constant({
-    east: { type: "aws", region: "e" },
+    east: { type: "aws", region: "e", subnets: ["a=subnet-1"], prices: ["x=1.5", "y=2"] },
     fake: { boot_delay: "3s", rate_limit: 2 },
     static: { hosts: ["a", "root@b:22"] },
   }),

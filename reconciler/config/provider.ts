@@ -112,6 +112,7 @@ function readProvider(name: string, section: Section): Resolved {
   warnAdapter(section, section.look("type")?.value.at ?? section.at, section.path, type);
   const settings = readSettings(section, type);
   if (isOwnedType(type)) checkHosts(section);
+  checkPrices(section);
   const spend = fillTable(SPEND, readMapping(section.map("spend"), SPEND));
   section.finish((key) => {
     const others = PROVIDER_TYPES.filter((other) => keysOf(other).includes(key));
@@ -153,6 +154,13 @@ function checkHosts(section: Section): void {
     if (seen.has(place)) section.fail("hosts", "duplicate_name", `${host.address} is listed twice`);
     seen.add(place);
   }
+}
+
+function checkPrices(section: Section): void {
+  const odd = section.texts("prices")?.find((text) => !/^[^=\s,]+=\d+(\.\d+)?$/.test(text));
+  if (odd === undefined) return;
+  const message = `expected TYPE=DOLLARS an hour, found ${JSON.stringify(odd)}`;
+  section.fail("prices", "price", message, "write for example p5.48xlarge=55.04");
 }
 
 function readType(name: string, section: Section): ProviderType | null {

@@ -22,6 +22,7 @@ import { readGcpSettings } from "./gcp/setting.ts";
 import { openLambda } from "./lambda/lambda.ts";
 import { readLambdaSettings } from "./lambda/setting.ts";
 import { reachHost } from "./ssh/reach.ts";
+import { pricesOf, withPrices } from "./price.ts";
 import { readsNothing } from "./reads-nothing.ts";
 import { openMemoryClaims } from "./ssh/memory-claims.ts";
 import { openSsh } from "./ssh/ssh.ts";
@@ -160,7 +161,9 @@ export async function openProviders(
       out.unavailable.set(config.name, opened);
     } else {
       out.unavailable.delete(config.name);
-      out.providers.set(config.name, counted(opened, from.count));
+      const { prices } = config.settings;
+      const priced = typeof prices === "string" ? withPrices(opened, pricesOf(prices)) : opened;
+      out.providers.set(config.name, counted(priced, from.count));
     }
   }
   return out;

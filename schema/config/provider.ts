@@ -94,6 +94,10 @@ export const SETTINGS = {
     min: 0,
     or: "unknown",
   }),
+  prices: hosts("Prices of instance types, as `p5.48xlarge=55.04`, US dollars an hour.", {
+    types: ["gcp", "aws", "coreweave"],
+    or: "unknown where the cloud tells none",
+  }),
   state_dir: text("Folder of the simulated cloud or the machines.", {
     types: simulated,
     or: "below `--state`",

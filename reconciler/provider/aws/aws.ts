@@ -20,12 +20,20 @@ import { type CredentialOptions, Credentials } from "./credential.ts";
 import type { Failed } from "./failure.ts";
 import { EVENT_CODES, instanceOf, noticesOf } from "./instance.ts";
 import { type LaunchFacts, launchParams, type LaunchSettings } from "./launch.ts";
-import { failedOf, inspectPlaces, type Planned, readHostKeys, readOffers } from "./read.ts";
+import {
+  failedOf,
+  inspectPlaces,
+  type Planned,
+  readHostKeys,
+  readOffers,
+  spotPrices,
+} from "./read.ts";
 import { find, itemsAt, textAt } from "./xml.ts";
 
 const FLEET = "navarch-fleet";
 /** Planned events are announced days ahead. */
 const NOTICES_MS = 60_000;
+const SPOT_PRICES_MS = 3_600_000;
 
 export type AwsOptions = Omit<Ec2ApiOptions, "credentials"> & {
   credentials: Omit<CredentialOptions, "clock">;
@@ -61,6 +69,8 @@ export function openAws(options: AwsOptions): Provider {
   };
 }
 
+type Described = Instance & { isSpot: boolean };
+
 class Aws {
   readonly fences = new Fences();
   readonly api: Ec2Api;
@@ -69,6 +79,10 @@ class Aws {
   readonly #known = new Map<string, string>();
   #notices = new Map<string, Notice>();
   #noticedMono = Number.NEGATIVE_INFINITY;
+  /** By type and zone. */
+  #spot = new Map<string, number>();
+  #pricedTypes = new Set<string>();
+  #pricedMono = Number.NEGATIVE_INFINITY;
 
   constructor(options: AwsOptions) {
     this.#options = options;
@@ -166,12 +180,13 @@ class Aws {
     const made = found.kind === "ok" ? found.data.find((one) => one.token === token) : undefined;
     // Not listed yet, or not to be asked: the list shows it later.
     if (made === undefined) return { kind: "ambiguous", message };
+    const { isSpot: _, ...instance } = made;
     if (made.state === "terminated") return spent(request, made.id);
     const isAsked =
       made.name === name &&
       made.instanceType === instanceType &&
       (zone === null || made.zone === zone);
-    if (isAsked) return { kind: "ok", instance: made };
+    if (isAsked) return { kind: "ok", instance };
     const conflict = `token conflict: ${token} made ${made.id} (${made.instanceType})`;
     return refused("bad_request", conflict);
   }
@@ -195,31 +210,47 @@ class Aws {
     const answer = await this.#describe([{ Name: `tag:${FLEET}`, Value: [fleetId] }]);
     if (answer.kind === "failed") return failedOf(answer);
     const own = answer.data.filter(({ tags }) => tags[FLEET] === fleetId);
+    const spot = own.filter((one) => one.isSpot).map((one) => one.instanceType);
+    if (spot.length > 0) await this.#learnSpotPrices([...new Set(spot)]);
     if (new Set(own.map(({ id }) => id)).size !== own.length) {
       return { kind: "failed", class: "unavailable", message: "the list names an instance twice" };
     }
     if (own.some(({ state }) => state === "running")) await this.#learnNotices();
-    const instances = own.map((one) => ({
+    const instances = own.map(({ isSpot, ...one }) => ({
       ...one,
+      pricePerHour: isSpot ? (this.#spot.get(`${one.instanceType} ${one.zone}`) ?? null) : null,
       notice: one.notice ?? this.#notices.get(one.id) ?? null,
     }));
     return { kind: "ok", instances };
   }
 
-  async #describe(Filter: { Name: string; Value: string[] }[]): Promise<Got<Instance[]>> {
+  async #describe(Filter: { Name: string; Value: string[] }[]): Promise<Got<Described[]>> {
     const { region } = this.#options;
     const answer = await this.api.pages("DescribeInstances", { Filter }, "reservationSet");
     if (answer.kind === "failed") return answer;
-    const all: Instance[] = [];
+    const all: Described[] = [];
     for (const reservation of answer.data) {
       const items = find(reservation, "instancesSet")?.children ?? [];
       for (const item of items) {
         const instance = instanceOf(item, region);
         if (instance === null) return nameless();
-        all.push(instance);
+        all.push({ ...instance, isSpot: textAt(item, "instanceLifecycle") === "spot" });
       }
     }
     return { kind: "ok", data: all };
+  }
+
+  /** As the notices. */
+  async #learnSpotPrices(types: string[]): Promise<void> {
+    const { clock } = this.#options;
+    const isFresh = clock.monoMs() - this.#pricedMono < SPOT_PRICES_MS;
+    if (isFresh && types.every((type) => this.#pricedTypes.has(type))) return;
+    const answer = await spotPrices(this.api, types, clock.wallMs());
+    if (answer.kind === "failed") return;
+    this.#pricedMono = clock.monoMs();
+    this.#pricedTypes = new Set(types);
+    const rows = answer.data.map(([type, zone, dollars]) => [`${type} ${zone}`, dollars] as const);
+    this.#spot = new Map(rows);
   }
 
   /** What cannot be read stays as it was; the list does not fail. */

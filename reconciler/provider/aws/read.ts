@@ -81,7 +81,7 @@ async function offeredZones(api: Ec2Api, types: string[]): Promise<Got<[string, 
 }
 
 /** The latest price of each type and zone. */
-async function spotPrices(
+export async function spotPrices(
   api: Ec2Api,
   types: string[],
   nowMs: number,

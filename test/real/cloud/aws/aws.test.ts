@@ -229,6 +229,12 @@ describe.skipIf(moto === null)("openAws()", () => {
       [undefined, "cr-1"],
       ["capacity-block", "cr-2"],
     ]);
+    const prices = (await listed(provider)).map((one) => [one.name, one.pricePerHour]);
+    // moto calls a machine of a capacity block a Spot one, too.
+    expect(prices.sort().slice(0, 2)).toEqual([
+      ["f-train-n1-1", 0.000_01],
+      ["f-train-n2-1", null],
+    ]);
     const offers = await provider.offers(
       ["cr-1", "cr-2"].map((reservation) => place({ market: "reserved", reservation })),
     );

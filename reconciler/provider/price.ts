@@ -1,0 +1,36 @@
+/**
+ * Fills in the prices that a cloud does not tell, from the provider's setting `prices`: what the
+ * operator pays, which may also differ from the list price. Pure.
+ */
+import type { Provider } from "../core/provider.ts";
+import { aroundProvider } from "./around.ts";
+
+/** As the configuration has checked it: `TYPE=DOLLARS`, joined by commas. */
+export function pricesOf(text: string): Map<string, number> {
+  return new Map(
+    text.split(",").flatMap((pair) => {
+      const [type = "", dollars = ""] = pair.split("=");
+      return type === "" ? [] : [[type, Number(dollars)] as const];
+    }),
+  );
+}
+
+/** A price that the cloud tells stays. Spot machines cost no more than these. */
+export function withPrices(provider: Provider, prices: ReadonlyMap<string, number>): Provider {
+  const priced = <T extends { instanceType: string; pricePerHour: number | null }>(one: T): T => ({
+    ...one,
+    pricePerHour: one.pricePerHour ?? prices.get(one.instanceType) ?? null,
+  });
+  return {
+    ...aroundProvider(provider, (_call, next) => next()),
+    pricePerHour: (type) => provider.pricePerHour(type) ?? prices.get(type) ?? null,
+    async list() {
+      const answer = await provider.list();
+      return answer.kind === "ok" ? { ...answer, instances: answer.instances.map(priced) } : answer;
+    },
+    async offers(places) {
+      const answer = await provider.offers(places);
+      return answer.kind === "ok" ? { ...answer, offers: answer.offers.map(priced) } : answer;
+    },
+  };
+}
