@@ -16,6 +16,7 @@ import { configStatus } from "./command/config-status.ts";
 import { configValidate } from "./command/config-validate.ts";
 import { controlPlane } from "./command/control-plane.ts";
 import { cordon, uncordon } from "./command/cordon.ts";
+import { cost } from "./command/cost.ts";
 import { doctor } from "./command/doctor.ts";
 import { doctorKubernetes } from "./command/doctor-kubernetes.ts";
 import { doctorProviders } from "./command/doctor-providers.ts";
@@ -76,7 +77,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     forgive,
   ],
   Pools: [poolList, poolStatus, poolScale, poolHold, poolResume],
-  Safety: [plan, safety, freeze, unfreeze, audit],
+  Safety: [plan, safety, cost, freeze, unfreeze, audit],
   "Control plane": [
     controlPlane,
     configInit,

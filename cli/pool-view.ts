@@ -5,6 +5,7 @@ import type { DecisionView, QueueView } from "../reconciler/http/view/scaling.ts
 import type { MembersView } from "../reconciler/http/view/member.ts";
 import type { PoolStatusView } from "../schema/api.ts";
 import { formatAge, formatTime } from "./age.ts";
+import { formatPoolCost } from "./cost-view.ts";
 import { formatBreaker } from "./safety-view.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 import { formatHold } from "./veto.ts";
@@ -42,6 +43,7 @@ export function formatPoolStatus(status: Status, nowMs: number, style: Style): s
         ? [["Utilization", `${Math.round(status.utilization)} %`] as const]
         : []),
       ...formatDecision(status.decision ?? null, nowMs),
+      ...(status.cost === undefined ? [] : [["Cost", formatPoolCost(status.cost)] as const]),
     ],
     style,
   );

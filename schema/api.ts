@@ -3,6 +3,7 @@
  * RFC 3339 times. Node status and instance state are two projections of `Phase`.
  */
 import type { RmaView } from "./rma.ts";
+import type { PoolCostView } from "./cost-view.ts";
 import type { WaitReason } from "./plan.ts";
 import type { BreakerState, Cause } from "./safety.ts";
 
@@ -167,6 +168,9 @@ export type BillView = {
   scope: string;
   per_hour: number;
   per_hour_max: number | null;
+  /** Since the first of the month (UTC), open purchases included. Absent in older versions. */
+  month?: number;
+  month_max?: number | null;
   instances: number;
   instances_max: number | null;
   /** Instances whose price is unknown. */
@@ -247,6 +251,8 @@ export type PoolStatusView = {
   breakers: BreakerView[];
   suspects: SuspectView[];
   conditions: string[];
+  /** Absent in older versions. */
+  cost?: PoolCostView;
 };
 
 export type CommandView = {

@@ -6,6 +6,7 @@
  */
 import * as v from "valibot";
 import { OwnedHost } from "./claim.ts";
+import { InstanceCost } from "./cost.ts";
 import { FindingHistory, HeldFinding } from "./held.ts";
 import { BootId, InstanceId, NodeId, OperationId, PoolName, SessionId, StreamId } from "./id.ts";
 import { FormerNames, KubeRefusal, Uncordons } from "./kube-past.ts";
@@ -132,6 +133,8 @@ export const InstanceFact = v.object({
   host: v.optional(OwnedHost),
   /** Adopted by its tags and older than this record: it may have served for long. */
   adopted: v.optional(v.boolean()),
+  /** Absent in older rows: billed from `boundAt`. */
+  cost: v.optional(InstanceCost),
 });
 export type InstanceFact = v.InferOutput<typeof InstanceFact>;
 

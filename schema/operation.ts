@@ -122,6 +122,8 @@ export const Operation = v.object({
   payload: Payload,
   state: v.picklist(OPERATION_STATES),
   askedAt: instant,
+  /** Purchases whose call is repeated move `askedAt`; this is the first. Absent = the same. */
+  firstAskedAt: v.optional(instant),
   /** Not called before this: the stored back-off. */
   notBefore: instant,
   /** Calls made, or possibly made. */

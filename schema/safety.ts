@@ -4,6 +4,7 @@
  * (docs/reference/safety.md#sessions). Instants are wall milliseconds.
  */
 import * as v from "valibot";
+import { CostFact } from "./cost.ts";
 import { amount, count, instant } from "./number.ts";
 import { CampaignFact, UpgradingFact } from "./upgrade.ts";
 
@@ -118,6 +119,7 @@ export const Fact = v.variant("kind", [
   }),
   CampaignFact,
   UpgradingFact,
+  CostFact,
 ]);
 export type Fact = v.InferOutput<typeof Fact>;
 export type FactOf<K extends Fact["kind"]> = Extract<Fact, { kind: K }>;
@@ -140,6 +142,7 @@ const KEY_FIELDS: { [K in Fact["kind"]]: readonly (keyof FactOf<K>)[] } = {
   discredited: ["agent"],
   trusted: ["rule"],
   lemon: ["uuid"],
+  cost: ["provider", "pool", "month"],
 };
 
 /** The row's key: at most one fact has it. */

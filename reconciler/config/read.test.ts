@@ -94,7 +94,7 @@ describe("readConfig() on the guide", () => {
         name: "lambda",
         type: "lambda",
         implied: true,
-        spend: { perHourMax: null, instancesMax: null },
+        spend: { perHourMax: null, perMonthMax: null, instancesMax: null },
         settings: { apiKeyEnv: "LAMBDA_API_KEY" },
       } as never,
     ]);

@@ -11,6 +11,7 @@ import { LIMIT } from "../../schema/limit.ts";
 import { QUARANTINE_SOURCES } from "../../schema/quarantine.ts";
 import type { Reconciler } from "../runtime/loop.ts";
 import type { Judged } from "../core/fold/everything.ts";
+import { CostPeaks, formatCost } from "./metrics/cost.ts";
 import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
 import { formatNodes } from "./metrics/node.ts";
 import { formatPools } from "./metrics/pool.ts";
@@ -46,6 +47,7 @@ export class Metrics {
   private streams = 0;
   private readonly lastStep = new Map<string, { at: number }>();
   private readonly gpuXids = new GpuXids();
+  private readonly costPeaks = new CostPeaks();
   private readonly xidLabels = new LabelValues(LIMIT.xidLabelsMax);
   private readonly matchCounts = new Map<string, number>();
 
@@ -225,6 +227,7 @@ export class Metrics {
     if (reconciler === null) return;
     yield* formatPools(reconciler);
     yield* formatSafety(reconciler);
+    yield* formatCost(reconciler, this.costPeaks);
     yield* formatTrust(reconciler, this.key);
     yield* formatNodes(reconciler);
     yield* this.formatRest(reconciler);

@@ -7,6 +7,10 @@ export const SPEND = {
     min: 0,
     as: "perHourMax",
   }),
+  max_per_month: number(
+    "Maximum cost of a calendar month (UTC), in US dollars: stops growth, ends nothing.",
+    { min: 0, as: "perMonthMax" },
+  ),
   max_instances: integer("Maximum number of instances.", { min: 0, as: "instancesMax" }),
 };
 

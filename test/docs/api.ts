@@ -38,6 +38,7 @@ const MEANING: Readonly<Record<string, string>> = {
   "PUT /v1/pools/:pool/demand": "report a queue: body `pending_jobs`, `queue_depth`, `observed_at`",
   "PUT /v1/pools/:pool/hold": "hold a pool: body `reason`, and `for` or `until`",
   "DELETE /v1/pools/:pool/hold": "lift the hold",
+  "GET /v1/cost": "what the fleet costs; `month` (YYYY-MM) or `since` (YYYY-MM-DD), UTC",
   "GET /v1/safety": "what is held back, budgets, spend, quarantined GPUs",
   "PUT /v1/safety/freeze": "freeze the fleet: body `reason`, and `for` or `until`",
   "DELETE /v1/safety/freeze": "lift the freeze",

@@ -34,7 +34,7 @@ pools:
 `);
   const [pool] = config.pools as [PoolConfig];
   const fleet = fleetOf([]);
-  const spendBudget = openSpendBudget(fleet, config);
+  const spendBudget = openSpendBudget(fleet, config, 0);
   const scope = { fleet, sight: sightOf(), spendBudget, prices: new Map() } as unknown as Scope;
   return ceilingFor(nodeOf("n"), pool, scope);
 }

@@ -121,7 +121,8 @@ export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): string |
       ? { instances: 0, perHour: 0, provider }
       : { instances: 1, perHour: pricePerHour ?? 0, provider };
   const refusals = offersOf(pool).map((offer) => {
-    const ask = { pool: pool.name, provider: offer.provider, price: priceOf(offer, scope) };
+    const price = priceOf(offer, scope);
+    const ask = { pool: pool.name, provider: offer.provider, price, replaces: true };
     return scope.spendBudget.refusal(ask, freed);
   });
   return refusals.some((why) => why === null) ? null : (refusals[0] ?? null);

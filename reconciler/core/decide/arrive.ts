@@ -54,7 +54,8 @@ export function decideRequested(
   }
   const { offer } = answer;
   const price = priceOf(offer, scope);
-  const ceiling = scope.spendBudget.take({ pool: pool.name, provider: offer.provider, price });
+  const ask = { pool: pool.name, provider: offer.provider, price };
+  const ceiling = scope.spendBudget.take({ ...ask, replaces: node.replaces !== null });
   if (ceiling !== null) return plan.wait("spend", ceiling);
   const guard = guardKey(pool, offer.key);
   if (isSuspect(guardOf(state, guard))) trying.add(guard);

@@ -110,12 +110,12 @@ describe("requested", () => {
       message: "fake///h100-8x rests after capacity: none left",
       until: NOW + 7,
     });
-    const spend = { perHourMax: null, instancesMax: 0 };
+    const spend = { perHourMax: null, perMonthMax: null, instancesMax: 0 };
     expect(waitOf(asked(), { pool: { spend } })).toBe("spend: pool:p has 0 of at most 0 instances");
   });
 
   test("spends what it asks for, so that two of one plan do not overdraw", () => {
-    const spend = { perHourMax: null, instancesMax: 1 };
+    const spend = { perHourMax: null, perMonthMax: null, instancesMax: 1 };
     const second = { ...asked(), id: "o" as NodeId, slot: 1 };
     const setting = { pool: { spend }, others: [second] };
     expect(stepOf(asked(), setting)).toBe("create");

@@ -54,7 +54,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
     sight,
     timing: timingOf(config),
     budgets: openBudgets(fleet, config, sight.now),
-    spendBudget: openSpendBudget(fleet, config),
+    spendBudget: openSpendBudget(fleet, config, sight.now),
     breaks: config.safety.breaker.enabled,
     sweep: openSweep(fleet.nodes.values(), sight.now),
     prices: new Map<string, number | null>(),

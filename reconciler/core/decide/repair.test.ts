@@ -327,7 +327,7 @@ describe("marked and sick", () => {
     [
       "a ceiling",
       marked({ instance: instanceOf({ pricePerHour: 1 }) }),
-      { pool: { spend: { perHourMax: 1, instancesMax: null } }, sight: { fake: { prices: alike(2) } } },
+      { pool: { spend: { perHourMax: 1, perMonthMax: null, instancesMax: null } }, sight: { fake: { prices: alike(2) } } },
       "spend: pool:p would cost $0.00/h + $2.00/h, above $1.00/h",
     ],
     [
@@ -345,7 +345,7 @@ describe("marked and sick", () => {
 
   test("a ceiling counts the place that the node frees, unless the new one comes first", () => {
     const setting = (replacement: "surge" | "drain-first", instancesMax = 1): Setting => ({
-      pool: { spend: { perHourMax: null, instancesMax }, replacement: replacement as never },
+      pool: { spend: { perHourMax: null, perMonthMax: null, instancesMax }, replacement: replacement as never },
     });
     expect(stepOf(marked(), setting("drain-first"))).toBe("drain replace");
     expect(waitOf(marked(), setting("surge"))).toBe("spend: pool:p has 1 of at most 1 instances");
@@ -461,7 +461,7 @@ describe("a ladder with a reboot", () => {
   });
 
   test("needs no room for a replacement, and ends without one", () => {
-    const spend = { perHourMax: null, instancesMax: 0 };
+    const spend = { perHourMax: null, perMonthMax: null, instancesMax: 0 };
     expect(stepOf(marked(), { pool: { ...bottom.pool, spend } })).toBe("drain repair");
     expect(waitOf(marked(), { ...bottom, sight: { fake: { canReboot: false } } })).toBe(
       "human: the ladder of pool p ends without replacement (reboot skipped: the provider does not reboot machines)",

@@ -16,6 +16,7 @@ import type { Instance, Listing } from "../provider.ts";
 import { discreditedIn, quarantineOf } from "../safety/step.ts";
 import type { StoredEntry } from "../store.ts";
 import { foldCommand } from "./command.ts";
+import { foldCost } from "../cost/charge.ts";
 import { discredit } from "./rejudge.ts";
 import { type Cluster, foldCluster, type Known } from "./cluster.ts";
 import { foldLeaving, foldRemoved } from "./leaving.ts";
@@ -100,6 +101,7 @@ export function foldEverything(
   for (const entry of input.entries) foldOrSetAside(input, policy, work, entry, result);
   foldRules(input, policy, work);
   for (const command of input.commands) foldOneCommand(input, work, command, result);
+  foldCost(input.fleet, input.now, work);
   result.removed.push(...foldTime(input, work));
   foldRemoved(work.change.removedNodes, input.now, work);
   return result;

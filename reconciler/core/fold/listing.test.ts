@@ -95,6 +95,8 @@ describe("foldListing() of a machine that it shows", () => {
           externalIp: "192.0.2.1",
           pricePerHour: 4,
           hostKeys: ["A"],
+          // The price until now, which the row did not record apart.
+          cost: { to: 0, pricePerHour: 1, endedAt: null },
         },
       },
     ]);
@@ -383,6 +385,7 @@ test("bindInstance() keeps the provider's own words, and sixteen host keys", () 
   expect(bindInstance(FAKE, seen("i-5", { hostKeys }), NOW)).toEqual({
     ...instanceOf({ id: "i-5" as InstanceId, boundAt: NOW }),
     hostKeys: hostKeys.slice(0, 16),
+    cost: { to: 1, pricePerHour: 1, endedAt: null },
   });
   expect("hostKeys" in bindInstance(FAKE, seen("i-5"), NOW)).toBe(false);
 });

@@ -109,6 +109,7 @@ function foldInstance(
     absentListings: 0,
     ...hostKeysOf(seen.hostKeys ?? fact.hostKeys ?? null),
     ...(seen.host === undefined ? {} : { host: seen.host }),
+    ...pinnedCost(fact, seen),
   };
   return JSON.stringify(next) === JSON.stringify(fact) ? null : next;
 }
@@ -182,9 +183,12 @@ export function adoptInstance(
     gen: Number.isInteger(gen) ? Math.max(0, gen) : 0,
   };
   const base = stray ? { ...met, ...from } : newNode({ ...from, at: now, replaces: null });
+  const bound = bindInstance(provider, instance, now);
+  const { cost } = bound;
+  const to = Math.max(cost?.to ?? now, chargedTo(fleet, provider, instance));
   const node: Node = {
     ...base,
-    instance: { ...bindInstance(provider, instance, now), ...ageOf(fleet, instance) },
+    instance: { ...bound, ...(cost && { cost: { ...cost, to } }), ...ageOf(fleet, instance) },
     ...adoptedPhase(base, instance, now, wanted),
   };
   const message =
@@ -229,6 +233,13 @@ function adoptedPhase(
   };
 }
 
+/** Of a row older than this field: the price until now must outlive a new one. */
+function pinnedCost(fact: InstanceFact, seen: Instance): Pick<InstanceFact, "cost"> {
+  const { cost, boundAt, pricePerHour } = fact;
+  if (cost !== undefined || (seen.pricePerHour ?? pricePerHour) === pricePerHour) return {};
+  return { cost: { to: boundAt, pricePerHour, endedAt: null } };
+}
+
 /** A machine has one key of each kind. */
 function hostKeysOf(keys: readonly string[] | null): Pick<InstanceFact, "hostKeys"> {
   return keys === null ? {} : { hostKeys: keys.slice(0, 16) };
@@ -251,7 +262,27 @@ export function bindInstance(provider: PoolName, instance: Instance, now: number
     absentListings: 0,
     ...hostKeysOf(instance.hostKeys),
     ...(instance.host === undefined ? {} : { host: instance.host }),
+    cost: { to: billedFrom(instance, now), pricePerHour: instance.pricePerHour, endedAt: null },
   };
+}
+
+/** An older creation time is a clock that is wrong, or no machine of this fleet. */
+const AGE_MAX_MS = 400 * 86_400_000;
+
+/** Since its creation by the provider's clock, where that is plausible; else since now. */
+function billedFrom({ createdAtMs }: Instance, now: number): number {
+  const isPlausible = createdAtMs <= now && createdAtMs > now - AGE_MAX_MS;
+  return isPlausible ? Math.max(0, Math.floor(createdAtMs)) : now;
+}
+
+/** The record of a node that is gone may have charged this instance already. */
+function chargedTo({ nodes }: Fleet, provider: PoolName, { id }: Instance): number {
+  let to = 0;
+  for (const { instance, phase } of nodes.values()) {
+    if (phase.kind !== "gone" || instance?.id !== id || instance.provider !== provider) continue;
+    to = Math.max(to, instance.cost?.to ?? phase.since);
+  }
+  return to;
 }
 
 /** Listings without an instance that make it absent (docs/reference/safety.md, I2). */

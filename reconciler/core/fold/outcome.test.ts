@@ -206,7 +206,11 @@ describe("foldOutcome() of a purchase", () => {
     expect(bought.folded.node).toEqual({
       ...node,
       operation: null,
-      instance: { ...bindInstance(POOL, MADE, NOW), pricePerHour: 30 },
+      instance: {
+        ...bindInstance(POOL, MADE, NOW),
+        pricePerHour: 30,
+        cost: { to: MADE.createdAtMs, pricePerHour: 30, endedAt: null },
+      },
       offer: `${OFFER}#set-up`,
       phase: { kind: "booting", since: NOW },
     });

@@ -104,7 +104,9 @@ export function foldOutcome(
     const asked = outcome.kind === "refused" ? outcome.retryAfterMs : null;
     const notBefore = now + (patience(asked, OPEN_MAX_MS) ?? backoffMs(attempts, 1_000, 60_000));
     // The settle time of a tag-only provider runs from the latest call, not from the first.
-    const again = operation.payload.kind === "create" ? { askedAt: now, lookups: 0 } : {};
+    const firstAskedAt = operation.firstAskedAt ?? operation.askedAt;
+    const isPurchase = operation.payload.kind === "create";
+    const again = isPurchase ? { askedAt: now, firstAskedAt, lookups: 0 } : {};
     const open = { ...operation, ...again, attempts, notBefore, message: outcome.message };
     return { operation: open, node: null, pool: null, events: [] };
   }
@@ -241,9 +243,12 @@ function bought(
   now: number,
 ): Node {
   const pricePerHour = instance.pricePerHour ?? payload.pricePerHour ?? null;
+  const bound = bindInstance(payload.provider, instance, now);
+  // A machine is never older than its node, whatever the provider's clock says.
+  const to = Math.max(bound.cost?.to ?? now, Math.min(node.createdAt, now));
   return {
     ...node,
-    instance: { ...bindInstance(payload.provider, instance, now), pricePerHour },
+    instance: { ...bound, pricePerHour, cost: { to, pricePerHour, endedAt: null } },
     offer: payload.guard ?? null,
     phase: { kind: "booting", since: now },
   };

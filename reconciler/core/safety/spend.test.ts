@@ -5,7 +5,7 @@ import type { InstanceFact, Node, Phase } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import { configOf } from "../../../test/world/world.ts";
 import { fleetOf, instanceOf, nodeOf, operationOf } from "../../../test/world/part.ts";
-import { openSpendBudget } from "./spend.ts";
+import { type Ask, openSpendBudget } from "./spend.ts";
 
 /** A pool that has moved to `second`, which may have one machine; one is at each cloud. */
 const CONFIG = configOf(`
@@ -25,11 +25,11 @@ const at = (slot: number, provider: string, over: Partial<InstanceFact> = {}): N
     slot,
     instance: instanceOf({ id: `i-${slot}` as InstanceId, provider: provider as PoolName, ...over }),
   });
-const ask = { pool: "p", provider: "second", price: 1 };
+const ask = { pool: "p", provider: "second", price: 1, replaces: false };
 const nothing = { instances: 0, perHour: 0, provider: null };
 
 test("what an end frees at one cloud is no room at another", () => {
-  const spendBudget = openSpendBudget(fleetOf([at(0, "first"), at(1, "second")]), CONFIG);
+  const spendBudget = openSpendBudget(fleetOf([at(0, "first"), at(1, "second")]), CONFIG, 0);
   const freed = { instances: 1, perHour: 1 };
   expect(spendBudget.refusal(ask, { ...freed, provider: "second" })).toBeNull();
   const why = "provider:second has 1 of at most 1 instances";
@@ -47,7 +47,7 @@ pools:
 ${where === "pool" ? `    spend: ${spend}` : ""}
 ${where === "fleet" ? `safety: { spend: ${spend} }` : ""}
 `);
-const first = { pool: "p", provider: "first", price: 2.5 };
+const first: Ask = { pool: "p", provider: "first", price: 2.5, replaces: false };
 
 describe.each([
   ["fleet", "fleet"],
@@ -57,11 +57,11 @@ describe.each([
   test("in machines is reached by the last that fits", () => {
     const config = limited(where, "{ max_instances: 2 }");
     const why = (count: number) =>
-      openSpendBudget(fleetOf(Array.from({ length: count }, (_, i) => at(i, "first"))), config).take(first);
+      openSpendBudget(fleetOf(Array.from({ length: count }, (_, i) => at(i, "first"))), config, 0).take(first);
     expect(why(0)).toBeNull();
     expect(why(1)).toBeNull();
     expect(why(2)).toBe(`${scope} has 2 of at most 2 instances`);
-    expect(openSpendBudget(fleetOf([]), limited(where, "{ max_instances: 0 }")).take(first)).toBe(
+    expect(openSpendBudget(fleetOf([]), limited(where, "{ max_instances: 0 }"), 0).take(first)).toBe(
       `${scope} has 0 of at most 0 instances`,
     );
   });
@@ -69,35 +69,42 @@ describe.each([
   test("in dollars is reached to the cent", () => {
     const config = limited(where, "{ max_per_hour: 10 }");
     const why = (price: number) =>
-      openSpendBudget(fleetOf([at(0, "first", { pricePerHour: price })]), config).take(first);
+      openSpendBudget(fleetOf([at(0, "first", { pricePerHour: price })]), config, 0).take(first);
     expect(why(7.5)).toBeNull();
     expect(why(7.51)).toBe(`${scope} would cost $7.51/h + $2.50/h, above $10.00/h`);
   });
 
   test("in dollars buys nothing blindly", () => {
     const config = limited(where, "{ max_per_hour: 10 }");
-    expect(openSpendBudget(fleetOf([]), config).take({ ...first, price: null })).toBe(
+    expect(openSpendBudget(fleetOf([]), config, 0).take({ ...first, price: null })).toBe(
       `${scope} has a ceiling in dollars, and the price is not known`,
     );
     const unknown = fleetOf([at(0, "first", { pricePerHour: null })]);
-    expect(openSpendBudget(unknown, config).take(first)).toBe(
+    expect(openSpendBudget(unknown, config, 0).take(first)).toBe(
       `${scope} has a ceiling in dollars and 1 of unknown price`,
     );
-    expect(openSpendBudget(unknown, limited(where, "{ max_instances: 2 }")).take(first)).toBeNull();
+    expect(openSpendBudget(unknown, limited(where, "{ max_instances: 2 }"), 0).take(first)).toBeNull();
   });
 });
 
+test("an owned machine has no price that would have to be known", () => {
+  const host = { name: "gpu-1", rack: null, port: null, user: null, keyPath: null };
+  const owned = at(0, "first", { pricePerHour: null, host });
+  const config = limited("fleet", "{ max_per_hour: 10, max_per_month: 10 }");
+  expect(openSpendBudget(fleetOf([owned]), config, 0).take(first)).toBeNull();
+});
+
 test("without ceilings everything is bought", () => {
-  expect(openSpendBudget(fleetOf([at(0, "first")]), limited("fleet", "{}")).take({ ...first, price: null })).toBeNull();
+  expect(openSpendBudget(fleetOf([at(0, "first")]), limited("fleet", "{}"), 0).take({ ...first, price: null })).toBeNull();
 });
 
 test("what is freed makes room in machines and in dollars", () => {
   const nodes = [at(0, "first", { pricePerHour: 8 })];
   const freed = { instances: 1, perHour: 8, provider: "first" };
-  const machines = openSpendBudget(fleetOf(nodes), limited("fleet", "{ max_instances: 1 }"));
+  const machines = openSpendBudget(fleetOf(nodes), limited("fleet", "{ max_instances: 1 }"), 0);
   expect(machines.refusal(first, freed)).toBeNull();
   expect(machines.refusal(first, nothing)).toBe("fleet has 1 of at most 1 instances");
-  const dollars = openSpendBudget(fleetOf(nodes), limited("fleet", "{ max_per_hour: 10 }"));
+  const dollars = openSpendBudget(fleetOf(nodes), limited("fleet", "{ max_per_hour: 10 }"), 0);
   expect(dollars.refusal(first, freed)).toBeNull();
   expect(dollars.refusal(first, nothing)).toContain("$8.00/h + $2.50/h");
   expect(dollars.refusal({ ...first, price: 10.01 }, freed)).toBe(
@@ -105,8 +112,42 @@ test("what is freed makes room in machines and in dollars", () => {
   );
 });
 
+describe("a ceiling of the month", () => {
+  const NOON = Date.UTC(2026, 10, 10, 12);
+  const HOUR_MS = 3_600_000;
+  const since = (hours: number, price: number | null = 10) =>
+    at(0, "first", { pricePerHour: price, boundAt: NOON - hours * HOUR_MS });
+  const why = (nodes: Node[], more: Partial<typeof first> = {}, now = NOON) =>
+    openSpendBudget(fleetOf(nodes), limited("pool", "{ max_per_month: 100 }"), now).take({
+      ...first,
+      ...more,
+    });
+
+  test("counts what was spent, and one hour of all that would run", () => {
+    expect(why([since(8.75)])).toBeNull();
+    expect(why([since(8.76)])).toBe(
+      "pool:p has cost $87.60 this month (UTC) and with it the next hour costs $12.50, " +
+        "above $100.00 a month",
+    );
+  });
+
+  test("begins again with the month, for the machines that go on", () => {
+    const long = since(10 * 24);
+    expect(why([long])).toContain("has cost $2280.00 this month");
+    expect(why([long], {}, Date.UTC(2026, 11, 1, 1))).toBeNull();
+  });
+
+  test("lets a machine take the place of another, and buys no growth blindly", () => {
+    const rich = since(200);
+    expect(why([rich], { replaces: true })).toBeNull();
+    expect(why([rich], { replaces: true, price: null })).toBeNull();
+    expect(why([], { price: null })).toContain("the price is not known");
+    expect(why([since(1, null)])).toContain("1 of unknown price");
+  });
+});
+
 test("take() spends what it allows, and nothing when it refuses", () => {
-  const spendBudget = openSpendBudget(fleetOf([]), limited("pool", "{ max_instances: 2, max_per_hour: 6 }"));
+  const spendBudget = openSpendBudget(fleetOf([]), limited("pool", "{ max_instances: 2, max_per_hour: 6 }"), 0);
   expect(spendBudget.take(first)).toBeNull();
   expect(spendBudget.take({ ...first, price: 4 })).toContain("$2.50/h + $4.00/h");
   expect(spendBudget.take(first)).toBeNull();
@@ -154,7 +195,7 @@ test("bills() counts all that may be billed", () => {
     operationOf(wanted(6), create(null)),
     operationOf(at(0, "first"), ended),
   ];
-  const bills = openSpendBudget(fleetOf(nodes, [], [], operations), CONFIG).bills();
+  const bills = openSpendBudget(fleetOf(nodes, [], [], operations), CONFIG, 0).bills();
   expect(bills.map(({ scope, instances, perHour, unknown }) => [scope, instances, perHour, unknown])).toEqual([
     ["fleet", 5, 9, 2],
     ["pool:p", 4, 5, 2],

@@ -1,9 +1,10 @@
 /**
- * The spend breaker (docs/reference/safety.md#spend): hard ceilings in instances and dollars an
- * hour, for the fleet, each pool and each provider. Pure. Whatever may be billed counts: live
- * instances, open purchases, and terminations that are not confirmed.
+ * The spend breaker (docs/reference/safety.md#spend): hard ceilings in instances, dollars an hour
+ * and dollars a month, for the fleet, each pool and each provider. Pure. Whatever may be billed
+ * counts: live instances, open purchases, and terminations that are not confirmed.
  */
 import type { Config, Spend } from "../../../schema/config.ts";
+import { type Account, accountsIn, possibleCost, spanToDate } from "../cost/sum.ts";
 import type { Fleet } from "../fleet.ts";
 import { FLEET } from "./scope.ts";
 
@@ -13,10 +14,13 @@ export type Bill = {
   perHour: number;
   instances: number;
   unknown: number;
+  /** Dollars since the first of the month (UTC), open purchases included. */
+  month: number;
   ceiling: Spend;
 };
 
-export type Ask = { pool: string; provider: string; price: number | null };
+/** `replaces`: it takes the place of a machine, so the fleet costs no more an hour than before. */
+export type Ask = { pool: string; provider: string; price: number | null; replaces: boolean };
 
 /** What a termination frees in the pool and the fleet, and at its own provider only. */
 export type Freed = { instances: number; perHour: number; provider: string | null };
@@ -31,10 +35,10 @@ export type SpendBudget = {
   bills(): Bill[];
 };
 
-/** Counts lazily. */
-export function openSpendBudget(fleet: Fleet, config: Config): SpendBudget {
+/** Counts lazily. `now` is wall milliseconds. */
+export function openSpendBudget(fleet: Fleet, config: Config, now: number): SpendBudget {
   let counted: SpendBudget | null = null;
-  const open = (): SpendBudget => (counted ??= countSpendBudget(fleet, config));
+  const open = (): SpendBudget => (counted ??= countSpendBudget(fleet, config, now));
   return {
     refusal: (ask, freed) => open().refusal(ask, freed),
     take: (ask) => open().take(ask),
@@ -42,10 +46,10 @@ export function openSpendBudget(fleet: Fleet, config: Config): SpendBudget {
   };
 }
 
-function countSpendBudget(fleet: Fleet, config: Config): SpendBudget {
+function countSpendBudget(fleet: Fleet, config: Config, now: number): SpendBudget {
   const bills = new Map<string, Bill>();
   const open = (scope: string, ceiling: Spend): void =>
-    void bills.set(scope, { scope, perHour: 0, instances: 0, unknown: 0, ceiling });
+    void bills.set(scope, { scope, perHour: 0, instances: 0, unknown: 0, month: 0, ceiling });
   open(FLEET, config.safety.spend);
   for (const pool of config.pools) open(`pool:${pool.name}`, pool.spend);
   for (const { name, spend } of config.providers) open(`provider:${name}`, spend);
@@ -62,21 +66,27 @@ function countSpendBudget(fleet: Fleet, config: Config): SpendBudget {
 
   for (const { pool, instance, phase } of fleet.nodes.values()) {
     if (instance === null || phase.kind === "gone" || instance.state === "terminated") continue;
-    count(pool, instance.provider, instance.pricePerHour);
+    // The operator's own machine has no price to know.
+    count(pool, instance.provider, instance.host === undefined ? instance.pricePerHour : 0);
   }
   for (const { payload, pool } of fleet.operations.values()) {
     if (payload.kind === "create") count(pool, payload.provider, payload.pricePerHour ?? null);
   }
+  for (const { pool, provider, dollars: spent } of monthToDate(fleet, now)) {
+    for (const bill of scopesFor(pool, provider)) bill.month += spent;
+  }
 
-  const refusal: SpendBudget["refusal"] = ({ pool, provider, price }, goes) => {
+  const refusal: SpendBudget["refusal"] = ({ pool, provider, price, replaces }, goes) => {
     for (const bill of scopesFor(pool, provider)) {
-      const { perHourMax, instancesMax } = bill.ceiling;
+      const { perHourMax, perMonthMax, instancesMax } = bill.ceiling;
       const elsewhere = bill.scope === `provider:${provider}` && provider !== goes.provider;
       const freed = elsewhere ? NOTHING : goes;
       if (instancesMax !== null && bill.instances - freed.instances + 1 > instancesMax) {
         return `${bill.scope} has ${bill.instances} of at most ${instancesMax} instances`;
       }
-      if (perHourMax === null) continue;
+      // A machine that takes another's place does not change what the month will cost.
+      const isGrowth = perMonthMax !== null && !replaces;
+      if (perHourMax === null && !isGrowth) continue;
       if (bill.unknown > 0) {
         return `${bill.scope} has a ceiling in dollars and ${bill.unknown} of unknown price`;
       }
@@ -84,9 +94,13 @@ function countSpendBudget(fleet: Fleet, config: Config): SpendBudget {
         return `${bill.scope} has a ceiling in dollars, and the price is not known`;
       }
       const left = bill.perHour - freed.perHour;
-      if (left + price > perHourMax) {
+      if (perHourMax !== null && left + price > perHourMax) {
         const sum = `${dollars(left)} + ${dollars(price)}`;
         return `${bill.scope} would cost ${sum}, above ${dollars(perHourMax)}`;
+      }
+      // One hour ahead, so that the machine can do an hour of work below the ceiling.
+      if (isGrowth && bill.month + left + price > perMonthMax) {
+        return tellMonth(bill, left + price, perMonthMax);
       }
     }
     return null;
@@ -101,6 +115,18 @@ function countSpendBudget(fleet: Fleet, config: Config): SpendBudget {
     },
     bills: () => [...bills.values()],
   };
+}
+
+function tellMonth({ scope, month }: Bill, nextHour: number, max: number): string {
+  const cost = `has cost $${month.toFixed(2)} this month (UTC)`;
+  const hour = `with it the next hour costs $${nextHour.toFixed(2)}`;
+  return `${scope} ${cost} and ${hour}, above $${max.toFixed(2)} a month`;
+}
+
+/** An open purchase counts as if the cloud had accepted it. */
+function monthToDate(fleet: Fleet, now: number): Account[] {
+  const month = spanToDate(now);
+  return [...accountsIn(fleet, month, now), ...possibleCost(fleet, month, now)];
 }
 
 function dollars(perHour: number): string {

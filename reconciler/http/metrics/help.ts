@@ -55,10 +55,16 @@ export const HELP = {
   navarch_safety_breaker_state: "1 for the state the breaker is in.",
   navarch_spend_dollars_per_hour: "Current cost of instances of known price.",
   navarch_spend_ceiling_dollars_per_hour: "Maximum cost; no series without a limit.",
+  navarch_spend_ceiling_dollars_per_month:
+    "Maximum cost of a calendar month (UTC); no series without a limit.",
   navarch_spend_instances: "Instances that may be billed.",
   navarch_spend_ceiling_instances: "Maximum number of instances; no series without a limit.",
   navarch_spend_unknown_prices:
     "Instances of unknown price, not included in navarch_spend_dollars_per_hour.",
+  navarch_cost_dollars_per_hour: "Current cost of billed instances of known price, by state.",
+  navarch_cost_unknown_prices: "Billed instances of unknown price, by state.",
+  navarch_cost_month_dollars_total:
+    "Cost since the first of the month (UTC); begins again at 0 with each month.",
   navarch_instances_still_billing: "Terminating instances that the cloud has not confirmed gone.",
   navarch_instances_still_billing_seconds: "Time since the oldest of these terminations.",
   navarch_provider_offer_backoff_seconds:

@@ -95,15 +95,19 @@ function formatSpend(reconciler: Reconciler): Series[] {
   const instances = new Series("navarch_spend_instances");
   const most = new Series("navarch_spend_ceiling_instances");
   const unknown = new Series("navarch_spend_unknown_prices");
-  for (const bill of openSpendBudget(reconciler.fleet(), reconciler.activeConfig()).bills()) {
+  const month = new Series("navarch_spend_ceiling_dollars_per_month");
+  const now = reconciler.lastSight()?.now ?? 0;
+  const budget = openSpendBudget(reconciler.fleet(), reconciler.activeConfig(), now);
+  for (const bill of budget.bills()) {
     const { scope } = bill;
     dollars.add({ scope }, bill.perHour);
     instances.add({ scope }, bill.instances);
     unknown.add({ scope }, bill.unknown);
     if (bill.ceiling.perHourMax !== null) ceiling.add({ scope }, bill.ceiling.perHourMax);
+    if (bill.ceiling.perMonthMax !== null) month.add({ scope }, bill.ceiling.perMonthMax);
     if (bill.ceiling.instancesMax !== null) most.add({ scope }, bill.ceiling.instancesMax);
   }
-  return [dollars, ceiling, instances, most, unknown];
+  return [dollars, ceiling, month, instances, most, unknown];
 }
 
 /** Instances whose termination is not confirmed are paid for (docs/reference/safety.md#spend). */

@@ -22,6 +22,7 @@ import { StaleEpoch, type Store } from "../../core/store.ts";
 import { agentRoutes } from "./agent.ts";
 import { adminRoutes, auditRoutes } from "./admin.ts";
 import { configRoutes } from "./config.ts";
+import { costRoutes } from "./cost.ts";
 import { auditCall, remoteOf, turnAway } from "./gate.ts";
 import { historyRoutes } from "./history.ts";
 import { type InstallPorts, installRoutes } from "./install.ts";
@@ -142,7 +143,7 @@ export function openApp(ports: RoutePorts): App {
   api.use("/agent/*", bodyLimit({ maxSize: LIMIT.reportBytesMax, onError: tooLarge }));
   api.use(bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
   const groups = [agentRoutes, nodeRoutes, poolRoutes, poolSizeRoutes, safetyRoutes, upgradeRoutes];
-  groups.push(adminRoutes, configRoutes, tokenRoutes, historyRoutes, kubernetesRoutes);
+  groups.push(adminRoutes, configRoutes, tokenRoutes, historyRoutes, kubernetesRoutes, costRoutes);
   for (const addRoutes of groups) addRoutes(api, ports);
   if (admission !== null) {
     joinTokenRoutes(api, ports, admission);

@@ -9,6 +9,7 @@ import { expiryMs } from "../../core/scaling/demand.ts";
 import { sayDecision, sayQueue, viewScaling, type ScalingView } from "../view/scaling.ts";
 import { explainPool } from "../view/explain.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
+import { viewPoolCost } from "../view/cost.ts";
 import { viewPool, viewPoolStatus } from "../view/pool.ts";
 import { holdOf } from "../view/safety.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
@@ -93,6 +94,7 @@ export function statusView(ports: RoutePorts, pool: PoolConfig): ReturnType<type
     scaling: scalingView(ports, pool),
     facts: reconciler.fleet().facts,
     providers: reconciler.lastSight()?.providers ?? null,
+    cost: viewPoolCost({ fleet: reconciler.fleet(), now: clock.wallMs() }, pool.name),
   });
 }
 

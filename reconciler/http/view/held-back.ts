@@ -94,11 +94,11 @@ export function limitsOf(
     .map(({ scope, rung, used, max }) => `${rung} in ${scope}: ${used} of at most ${max}`);
   const payers = new Set([FLEET, `pool:${pool.name}`]);
   for (const ref of pool.providers) payers.add(`provider:${ref.name}`);
-  const bills = openSpendBudget(from.fleet, from.config)
+  const bills = openSpendBudget(from.fleet, from.config, from.now)
     .bills()
     .filter(({ scope }) => payers.has(scope))
-    .flatMap(({ scope, perHour, instances, unknown, ceiling }) => {
-      const { perHourMax, instancesMax } = ceiling;
+    .flatMap(({ scope, perHour, instances, unknown, month, ceiling }) => {
+      const { perHourMax, perMonthMax, instancesMax } = ceiling;
       const lines: string[] = [];
       if (instancesMax !== null) {
         lines.push(`instances of ${scope}: ${instances} of at most ${instancesMax}`);
@@ -107,6 +107,10 @@ export function limitsOf(
         const more = unknown === 0 ? "" : `, and ${unknown} of unknown price`;
         const most = `$${perHourMax.toFixed(2)}`;
         lines.push(`spend of ${scope}: $${perHour.toFixed(2)}/h of at most ${most}/h${more}`);
+      }
+      if (perMonthMax !== null) {
+        const most = `at most $${perMonthMax.toFixed(2)} a month`;
+        lines.push(`cost of ${scope} this month (UTC): $${month.toFixed(2)} of ${most}`);
       }
       return lines;
     });

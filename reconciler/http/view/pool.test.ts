@@ -38,6 +38,7 @@ pools:
     utilization: null,
     scaling: SCALING,
     facts: new Map(),
+    cost: { per_hour: 0, unknown_prices: 0, today: 0, month: 0 },
     providers: providers === null ? null : new Map(seen),
   });
   return { can, why };

@@ -1,5 +1,6 @@
 /** Pools as the HTTP API and the metrics count them. Pure. */
 import type { PoolStatusView, PoolView } from "../../../schema/api.ts";
+import type { PoolCostView } from "../../../schema/cost-view.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
@@ -67,7 +68,8 @@ export function conditionsOf(
   now: number,
 ): string[] {
   const out = plan.waits
-    .filter((wait) => wait.pool === pool && wait.node === null)
+    // A ceiling stops the pool, although each missing node waits for itself.
+    .filter((wait) => wait.pool === pool && (wait.node === null || wait.reason === "spend"))
     .map(({ reason, message }) => {
       return message.startsWith(`${reason} `) ? message : `${reason}: ${message}`;
     });
@@ -144,6 +146,7 @@ export function viewPoolStatus(
     scaling: ScalingView;
     facts: ReadonlyMap<string, Fact>;
     providers: Providers;
+    cost: Omit<PoolCostView, "month_max">;
   },
 ): StatusView {
   const count = countPool(nodes);
@@ -180,5 +183,6 @@ export function viewPoolStatus(
       ...conditionsOf(pool.name, state, from.plan, from.now),
       ...from.scaling.conditions,
     ],
+    cost: { ...from.cost, month_max: pool.spend.perMonthMax },
   };
 }

@@ -68,12 +68,14 @@ export function viewSafety(from: SafetySource): SafetyView {
     }),
     suspects: config.pools.flatMap((pool) => suspectsOf(pool, fleet.pools.get(pool.name), now)),
     budgets: roomsOf(from),
-    bills: openSpendBudget(fleet, config)
+    bills: openSpendBudget(fleet, config, now)
       .bills()
       .map((bill) => ({
         scope: bill.scope,
         per_hour: cents(bill.perHour),
         per_hour_max: bill.ceiling.perHourMax,
+        month: cents(bill.month),
+        month_max: bill.ceiling.perMonthMax,
         instances: bill.instances,
         instances_max: bill.ceiling.instancesMax,
         unknown_prices: bill.unknown,
