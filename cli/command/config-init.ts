@@ -79,6 +79,33 @@ const CLOUDS = {
   lambda:`,
     place: "instance_type: h100-8x\n    region: us-west-2",
   },
+  aws: {
+    entry: `  # Credentials and permissions: docs/provider-aws.md. Try it first:
+  # navarch doctor providers --config FILE
+  aws:
+    region: us-east-1
+    # With NVIDIA's driver, for example a Deep Learning AMI. Replace it:
+    image: ami-0123456789abcdef0
+    # A subnet for each zone, and a group that lets the control plane in at TCP port 22:
+    # subnets: [us-east-1a=subnet-0123456789abcdef0]
+    # security_groups: [sg-0123456789abcdef0]`,
+    place: `instance_type: h100-8x
+    zones: [us-east-1a]
+    # Name of an EC2 key pair. Replace it:
+    ssh_keys: [ops]`,
+  },
+  gcp: {
+    entry: `  # Credentials: credentials_file, or the service account of this machine. Try it first:
+  # navarch doctor providers --config FILE
+  gcp:
+    project: my-project
+    # With NVIDIA's driver. Replace it:
+    image: projects/my-project/global/images/family/gpu-ubuntu`,
+    place: `instance_type: h100-8x
+    zones: [us-central1-a]
+    # USER:KEY, with the public half of ssh_private_key_path. Replace it:
+    ssh_keys: ["ubuntu:ssh-ed25519 AAAA"]`,
+  },
 };
 
 /** A cloud that costs money: one machine, ceilings, and set-up over SSH. */
@@ -111,7 +138,7 @@ pools:
 `;
 }
 
-const PROVIDERS = ["none", "fake", "command", "lambda"] as const;
+const PROVIDERS = ["none", "fake", "command", "lambda", "aws", "gcp"] as const;
 const POOL_DEFAULT = "training";
 const FILE_DEFAULT = "navarch.yaml";
 

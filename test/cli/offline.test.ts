@@ -59,7 +59,13 @@ describe("navarch config init", () => {
   });
 });
 
-describe.each(["command", "lambda"])("navarch config init --provider %s", (provider) => {
+const LACKS: [string, string][] = [
+  ["command", "/etc/navarch/provider"],
+  ["lambda", "no API key: set LAMBDA_API_KEY"],
+  ["aws", "ssh_private_key_path"],
+  ["gcp", "ssh_private_key_path"],
+];
+describe.each(LACKS)("navarch config init --provider %s", (provider, lacks) => {
   test("writes what is valid, and warns of what this machine lacks alone", async () => {
     const out = join(folder, `${provider}-init.yaml`);
     expect((await navarch(["config", "init", "--provider", provider, "--out", out])).code).toBe(0);
@@ -67,7 +73,6 @@ describe.each(["command", "lambda"])("navarch config init --provider %s", (provi
     expect(text).toEqual({ code: 0, out: `${out}: ok (1 pool, 1 provider)\n`, err: "" });
     const here = await navarch(["config", "validate", out]);
     expect(here.code).toBe(0);
-    const lacks = provider === "lambda" ? "no API key: set LAMBDA_API_KEY" : "/etc/navarch/provider";
     expect(here.err).toContain(lacks);
   });
 });
@@ -101,7 +106,8 @@ describe("navarch config init --provider fake", () => {
   test("refuses a provider that it does not know", async () => {
     const { code, err } = await navarch(["config", "init", "--provider", "fale"]);
     expect(code).toBe(2);
-    expect(err).toContain('unknown provider "fale" (none, fake, command, lambda): did you mean "fake"?');
+    expect(err).toContain('unknown provider "fale" (none, fake, command, lambda');
+    expect(err).toContain('did you mean "fake"?');
   });
 });
 
