@@ -121,9 +121,11 @@ export function formOf(params: Params): string {
 
 export function readReply(action: string, status: number, text: string): Got {
   const root = parseXml(text);
-  const code = textAt(root ?? undefined, "Errors", "Error", "Code");
-  if (root !== null && code !== null) {
-    const said = textAt(root, "Errors", "Error", "Message") ?? "";
+  // Gateways before the service answer in the form of AWS's other APIs.
+  const error = find(root ?? undefined, "Errors", "Error") ?? find(root ?? undefined, "Error");
+  const code = textAt(error, "Code");
+  if (code !== null) {
+    const said = textAt(error, "Message") ?? "";
     const hint = hintFor(action, code);
     return failed(classOf(code), `${action}: ${code}: ${said.slice(0, SHOWN_CHARS)}${hint}`, code);
   }
@@ -135,6 +137,7 @@ export function readReply(action: string, status: number, text: string): Got {
 function hintFor(action: string, code: string): string {
   if (code === "UnauthorizedOperation") return `; allow ec2:${action} in the IAM policy`;
   if (code === "RequestExpired") return "; check this machine's clock";
+  if (classOf(code) === "quota") return "; raise it in Service Quotas, or choose another type";
   if (code === "OptInRequired") return "; subscribe the account to it";
   return "";
 }

@@ -128,6 +128,8 @@ test("a container is given its key by the endpoint it names, over TLS or on this
   expect(await openTest(at(`${url}/creds`)).get()).toContain("HTTP 401");
   expect(await openTest({ ...at("http://10.0.0.1/creds"), ...token }).get()).toContain("needs https");
   expect(await openTest(at("nonsense")).get()).toContain("is not a URL");
+  const odd = { AWS_EC2_METADATA_SERVICE_ENDPOINT: "nonsense" };
+  expect(await openTest(odd).get()).toContain("is not a URL");
 });
 
 test("a role is taken with the keys of its source profile, or with a token", async () => {
@@ -160,7 +162,7 @@ test("no message holds a secret, and an unprintable key is not sent", async () =
   expect(said).toContain("not printable ASCII");
   expect(said).not.toContain("AKIA");
   const none = await openTest(NOWHERE).get();
-  expect(none).toContain("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, profile");
+  expect(none).toContain("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or profile");
 });
 
 test("profileIn() reads both files, and neither another profile nor nested settings", () => {
@@ -175,6 +177,7 @@ test.each([
   [{}, {}, "no region: set region"],
   [{ region: "somewhere" }, {}, "region somewhere is not"],
   [{ region: "us-east-1" }, {}, "image: set it"],
+  [{ region: "us-east-1", image: "ami-1" }, { AWS_ENDPOINT_URL: "x" }, "is not a URL"],
   [{ region: "us-east-1", image: "ubuntu" }, {}, "image: set it"],
   [{ region: "us-east-1", image: "ami-1", subnets: "a" }, {}, "ZONE=SUBNET"],
   [{ region: "us-east-1", image: "ami-1", userDataFile: "/no/such" }, {}, "cannot be read"],

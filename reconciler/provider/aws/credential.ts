@@ -94,8 +94,8 @@ async function findKey(from: CredentialOptions): Promise<Answer> {
     const machine = await instanceKey(env);
     if (machine !== null) return machine;
   }
-  const ways = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, profile, credentials_file";
-  return failed("auth", `no AWS credentials: set ${ways}, or use an instance role`);
+  const ways = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or profile or credentials_file";
+  return failed("auth", `no AWS credentials: ${ways}, or run on a machine with a role`);
 }
 
 function fromEnvironment(env: CredentialOptions["env"]): Answer | null {

@@ -63,6 +63,7 @@ test.each([
   [{ subnets: [{ zone: "a", id: "subnet-1" }] }, {}, "names no zone"],
   [{ subnets: [{ zone: "a", id: "subnet-1" }] }, { zone: "b" }, "no subnet for zone b"],
   [{}, { sshKeys: ["a", "b"] }, "one ssh_keys entry"],
+  [{}, { market: "reserved" }, "needs reservation"],
 ])("launchParams() says what does not fit", (settings, change, message) => {
   expect(launched(settings, change)).toContain(message);
 });

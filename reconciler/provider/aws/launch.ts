@@ -34,6 +34,10 @@ export function launchParams(
   const { zone, instanceType, sshKeys, token } = request;
   const [key, ...more] = sshKeys;
   if (more.length > 0) return "EC2 takes one ssh_keys entry, the name of a key pair";
+  // Without its id EC2 would sell an ordinary machine.
+  if (request.market === "reserved" && request.reservation === null) {
+    return "market: reserved needs reservation, the id of a capacity reservation (cr-…)";
+  }
   const subnet = subnetFor(zone, settings.subnets);
   if (subnet !== null && "why" in subnet) return subnet.why;
   const { image, diskGb, instanceProfile, userData, securityGroups } = settings;

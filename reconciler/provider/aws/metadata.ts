@@ -30,6 +30,9 @@ const Given = v.object({
 /** `null`: there is no metadata service here, or the machine has no role. */
 export async function instanceKey(env: Env): Promise<Found | Failed | null> {
   const base = (env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] || IMDS).replace(/\/+$/, "");
+  if (!URL.canParse(base)) {
+    return failed("auth", "AWS_EC2_METADATA_SERVICE_ENDPOINT is not a URL");
+  }
   const ask = (method: "GET" | "PUT", path: string, headers: Record<string, string>) =>
     ask1({ method, url: new URL(`${base}/latest/${path}`), headers });
   const begun = await ask("PUT", "api/token", { "x-aws-ec2-metadata-token-ttl-seconds": "300" });

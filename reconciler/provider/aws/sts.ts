@@ -48,7 +48,9 @@ async function call(
   { region, endpoint, atMs }: StsFrom,
 ): Promise<Found | Failed> {
   const domain = region.startsWith("cn-") ? "amazonaws.com.cn" : "amazonaws.com";
-  const url = new URL(endpoint ?? `https://sts.${region}.${domain}`);
+  const address = endpoint ?? `https://sts.${region}.${domain}`;
+  if (!URL.canParse(address)) return failed("auth", "AWS_ENDPOINT_URL_STS is not a URL");
+  const url = new URL(address);
   const body = new URLSearchParams({ Action: action, Version: VERSION, ...fields }).toString();
   const form = { "content-type": "application/x-www-form-urlencoded; charset=utf-8" };
   const request = { method: "POST" as const, url, body, headers: form };
