@@ -36,7 +36,8 @@ export function heldSecrets(from: HeldFrom): string[] {
     ...[authTokenFile ?? null, env["NAVARCH_AUTH_TOKEN_FILE"] ?? null, auth.tokenFile],
     ...[auth.adminTokenFile, auth.nodeTokenFile, tls?.keyFile ?? null],
     ...OWN.map((name) => join(state, name)),
-  ];
+    ...config.providers.map(({ settings }) => settings["apiKeyFile"]),
+  ].filter((path) => typeof path === "string");
   const clouds = config.providers.flatMap(({ settings }) =>
     Object.entries(settings).flatMap(([key, value]) => {
       return key.endsWith("Env") && typeof value === "string" ? [value] : [];
@@ -52,7 +53,7 @@ export function heldSecrets(from: HeldFrom): string[] {
   const all = [
     ...[secret, authToken ?? ""],
     ...names.map((name) => env[name] ?? ""),
-    ...files.flatMap((path) => (path === null ? [] : secretsOf(path))),
+    ...files.flatMap(secretsOf),
     ...headers.flatMap(wordsIn),
   ];
   return [...new Set(all)].filter((one) => one !== "");

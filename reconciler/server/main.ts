@@ -59,7 +59,7 @@ export type ControlPlaneOptions = {
   shutdownTimeoutMs: number;
   /** Observe, decide and show the plan, but do not act. */
   dryRun: boolean;
-  /** Pools with nodes may be removed by a start or a reload. */
+  /** Pools with nodes may be removed by a reload, or by a start after a while. */
   removesPools?: boolean;
   /** File for the bound port, for tests with port 0. */
   testPortFile?: string;
@@ -237,7 +237,6 @@ function composeParts(made: Made): Parts {
     backup: shared ? null : () => backUp(databaseFile(config, state), state, identity),
     fingerprint: fingerprintOf,
     host: hostname(),
-    removesPools: options.removesPools === true,
     reloader: made.reloader,
     openProviders: (configs, led) =>
       openProviders(configs, {

@@ -28,7 +28,7 @@ const yamlOf = (nodes: number, more = ""): string =>
   `scaling: { min_nodes: 0, max_nodes: ${nodes} } }\n`;
 
 /** The production reload of real files, with a role that only records. */
-async function openStory(given: { refuse?: () => string[] } = {}) {
+async function openStory(given: { refuse?: () => string[]; removesPools?: boolean } = {}) {
   writeFileSync(path, yamlOf(1));
   writeFileSync(policy, policyOf("first"));
   const clock = new VirtualClock();
@@ -59,14 +59,15 @@ async function openStory(given: { refuse?: () => string[] } = {}) {
     adopter: () => adopter,
     applied: () => undefined,
     seen: (_reload, isStale) => stale.push(isStale),
-    removesPools: false,
+    removesPools: given.removesPools === true,
   });
   await reloads.start();
   /** `ms` on the reload's clock, with the files read in between. */
   const pass = async (ms: number): Promise<void> => {
     for (let i = 0; i < ms; i += 500) {
       await clock.pass(500);
-      for (let turn = 0; turn < 12; turn += 1) await Bun.sleep(1);
+      // Looks come each two seconds; the others have nothing to wait for.
+      for (let turn = 0; turn < (i % 2_000 === 0 ? 12 : 2); turn += 1) await Bun.sleep(1);
     }
   };
   const max = (): number | undefined => loaded.config.pools[0]?.scaling.maxNodes;
@@ -109,7 +110,7 @@ describe("Reloads", () => {
     expect(config().policy.policy.name).toBe("fourth");
   });
 
-  test("keeps what runs while a file is wrong, says it once, and goes on when it is fixed", async () => {
+  test("keeps what runs while a file is wrong, says it once, and goes on once fixed", async () => {
     const { pass, max, told, reloads, asked } = await openStory();
     writeFileSync(path, `${yamlOf(3)}x: 1\n`);
     await pass(70_000);
@@ -156,7 +157,8 @@ describe("Reloads", () => {
     const { pass, config, told, reloads, max } = await openStory();
     writeFileSync(path, yamlOf(2, ", address: ':9', tls: { own_ca: true }"));
     await pass(6_000);
-    expect([config().config.server.port, config().config.server.tls, max()]).toEqual([50_051, null, 2]);
+    const { port, tls } = config().config.server;
+    expect([port, tls, max()]).toEqual([50_051, null, 2]);
     expect(reloads.last()?.restart).toEqual(["server.address", "server.tls"]);
     expect(reloads.isStale()).toBe(true);
     await pass(40_000);
@@ -181,6 +183,25 @@ describe("Reloads", () => {
     await pass(35_000);
     expect(max()).toBe(2);
   });
+
+  test("the permission of the start counts for files that stay the same for two minutes", async () => {
+    const { pass, asked, reloads } = await openStory({ removesPools: true });
+    const permits = () => asked.splice(0).map(({ removesPools }) => removesPools);
+    await pass(100_000);
+    expect(permits()).toEqual([]);
+    await pass(60_000);
+    expect(permits()).toEqual([true]);
+    await pass(120_000);
+    expect(permits()).toEqual([]);
+    writeFileSync(path, yamlOf(2));
+    await pass(60_000);
+    expect(permits()).toEqual([false]);
+    await pass(100_000);
+    expect(permits()).toEqual([true]);
+    await reloads.reload("SIGHUP");
+    await reloads.reload("admin", false);
+    expect(permits()).toEqual([true, false]);
+  }, 60_000);
 
   test("a pipe is read once only: a signal says so and changes nothing", async () => {
     const { reloads, asked } = await openStory();

@@ -29,6 +29,11 @@ const FULL_MS = 30_000;
 const READS_MAX = 10;
 const READ_PAUSE_MS = 100;
 const PROBLEMS_LOGGED_MAX = 5;
+/**
+ * The permission of the start waits: files reach replicas a minute apart, so a new leader's may be
+ * older than those that its predecessor had. A signal or a person's order does not wait.
+ */
+const PERMIT_MS = 120_000;
 
 export type ReloadPorts = {
   clock: Clock;
@@ -84,6 +89,8 @@ export class Reloads implements Reloader {
   #candidate: string | null = null;
   #signature = "";
   #fullMono = 0;
+  /** Since when this role has had these files; whether they were loaded with the permission. */
+  #steady = { role: null as Adopter | null, digest: "", sinceMono: 0, permitted: false };
   #stopped = false;
   #cancel = (): void => undefined;
 
@@ -244,6 +251,14 @@ export class Reloads implements Reloader {
     this.#cancel();
   }
 
+  /** Whether the permission of the start counts for these files now. */
+  #permits(role: Adopter, digest: string, mono: number): boolean {
+    if (this.#steady.role !== role || this.#steady.digest !== digest) {
+      this.#steady = { role, digest, sinceMono: mono, permitted: false };
+    }
+    return this.#ports.removesPools && mono - this.#steady.sinceMono >= PERMIT_MS;
+  }
+
   #next(): void {
     if (this.#stopped) return;
     this.#cancel = this.#ports.clock.after(LOOK_MS, () => {
@@ -271,11 +286,14 @@ export class Reloads implements Reloader {
     if (isQuiet && !isFull && !isBehind) return;
     if (isFull) this.#fullMono = mono;
     const digest = await digestOf(this.paths());
+    const permits = this.#permits(role, digest, mono);
     if (digest !== this.#judged && digest !== this.#candidate) this.#candidate = digest;
-    else if (digest !== this.#judged) await this.reload("a change of the files");
+    else if (digest !== this.#judged) await this.reload("a change of the files", permits);
     else {
       this.#candidate = null;
-      if (isBehind || (isFull && !this.#isSettled())) await this.reload("another look");
+      const isDue = isBehind || (permits && !this.#steady.permitted);
+      if (isDue || (isFull && !this.#isSettled())) await this.reload("another look", permits);
+      this.#steady.permitted = permits;
     }
     seen(null, this.isStale());
   }

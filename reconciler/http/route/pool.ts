@@ -5,6 +5,7 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import { InstantText } from "../../../schema/instant.ts";
 import type { Node } from "../../../schema/node.ts";
 import { whole } from "../../../schema/number.ts";
+import type { Reloader } from "../../core/reload.ts";
 import { expiryMs } from "../../core/scaling/demand.ts";
 import { sayDecision, sayQueue, viewScaling, type ScalingView } from "../view/scaling.ts";
 import { explainPool } from "../view/explain.ts";
@@ -64,12 +65,20 @@ export function nodesOf(ports: RoutePorts, pool: string): Node[] {
 function scalingView(ports: RoutePorts, pool: PoolConfig): ScalingView {
   const { reconciler, clock } = ports;
   const { server } = reconciler.activeConfig();
-  return viewScaling(pool, reconciler.fleet().pools.get(pool.name), {
+  const view = viewScaling(pool, reconciler.fleet().pools.get(pool.name), {
     server,
     status: reconciler.status(pool.name),
     now: clock.wallMs(),
     seen: reconciler.queueOf(pool.name),
   });
+  const kept = sayKept(ports.reloader());
+  return kept === null ? view : { ...view, conditions: [...view.conditions, kept] };
+}
+
+/** Why the configuration on disk is not in force; `null` = it is. */
+function sayKept(reloader: Reloader | null): string | null {
+  const [first] = reloader?.last()?.problems ?? [];
+  return first === undefined ? null : `configuration: the files are not in force: ${first}`;
 }
 
 function poolView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof viewPool> {

@@ -59,7 +59,10 @@ function removalMessage(name: string, next: Config, fleet: Fleet | null): string
 
 function poolMessages(was: PoolConfig | null, pool: PoolConfig, fleet: Fleet | null): string[] {
   const size = sizeMessage(was, pool, fleet);
-  if (was === null) return [`added: ${size ?? "nothing is bought now"}`];
+  if (was === null) {
+    const bought = size?.replace(/^wanted size [^:]*: /, "") ?? "nothing is bought now";
+    return [`added: ${bought}`];
+  }
   const out = size === null ? [] : [size];
   if (!isSame(newNodePart(was), newNodePart(pool))) {
     out.push("its new nodes are bought and set up differently; nodes that exist stay");

@@ -13,6 +13,7 @@ import { foldConfig, isEmptied, refuseConfig } from "../../core/fold/config.ts";
 import { formatHolding, orphanedPools, withRemoved } from "../../core/removal.ts";
 import type { Loaded } from "../../core/reload.ts";
 import type { Store } from "../../core/store.ts";
+import { serial } from "../../store/serial.ts";
 import type { UnitOfWork } from "../../core/unit-of-work.ts";
 import type { Settings } from "../../runtime/settings.ts";
 import type { ControlPlane } from "../compose.ts";
@@ -54,6 +55,7 @@ export class LeaderConfig implements Adopter {
   readonly #from: From;
   readonly #clouds: Clouds;
   #loaded: Loaded;
+  readonly #alone = serial();
   #notifier: ReturnType<Parts["openNotifier"]> = null;
   #stopped = false;
 
@@ -82,8 +84,9 @@ export class LeaderConfig implements Adopter {
   begin(): void {
     const { parts, plane } = this.#from;
     this.#notifier?.start();
-    const { host, removesPools, log } = parts;
-    this.adopt(this.#loaded, { by: `start of ${host}`, removesPools })
+    const { host, log } = parts;
+    // A start removes no pool: a replica may take over with files that are not up to date.
+    this.adopt(this.#loaded, { by: `start of ${host}`, removesPools: false })
       .then(() => this.#tellOrphans(plane))
       .catch((error: unknown) => {
         if (this.#stopped) return;
@@ -107,7 +110,13 @@ export class LeaderConfig implements Adopter {
     });
   }
 
-  async adopt(next: Loaded, how: How): Promise<string[]> {
+  /** A dry run stores no permission, because the next process would end the nodes. */
+  adopt(next: Loaded, how: How): Promise<string[]> {
+    const removesPools = how.removesPools && !this.#from.parts.dryRun;
+    return this.#alone(() => this.#adopt(next, { ...how, removesPools }));
+  }
+
+  async #adopt(next: Loaded, how: How): Promise<string[]> {
     const { parts, plane } = this.#from;
     const { reconciler } = plane;
     const running = reconciler.activeConfig();

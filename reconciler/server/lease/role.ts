@@ -74,8 +74,6 @@ export type Parts = {
   reloader(): Reloader | null;
   /** Names this machine in events. */
   host: string;
-  /** `--allow-pool-removal` at the start. */
-  removesPools: boolean;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
   /** Sets machines up over SSH; `null` = not done here. */
   openBootstrapper(store: Store): Bootstrapper | null;
