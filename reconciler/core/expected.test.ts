@@ -3,6 +3,7 @@ import * as v from "valibot";
 import type { Node } from "../../schema/node.ts";
 import { Inventory, type Report } from "../../schema/report.ts";
 import { configOf } from "../../test/world/setting.ts";
+import { gpusOfType } from "./instance-type.ts";
 import { expectedOf, provenCheck } from "./expected.ts";
 
 const yaml = (pool: string) =>
@@ -23,6 +24,13 @@ function told(change: Partial<v.InferInput<typeof Inventory>>) {
 }
 
 describe("expectedOf()", () => {
+  test("knows CoreWeave's types, and no name of another cloud", () => {
+    const of = (type: string) => gpusOfType(type, "coreweave");
+    expect(of("gd-8xh100ib-i128")).toBe(8);
+    expect(of("h100-8x")).toBe(8);
+    expect([of("gpu_8x_h100_sxm5"), of("p5.48xlarge"), of("toString")]).toEqual([null, null, null]);
+  });
+
   test.each([
     ["a3-highgpu-8g", 8],
     ["a3-edgegpu-8g", 8],
@@ -30,9 +38,12 @@ describe("expectedOf()", () => {
     ["a4x-highgpu-4g", 4],
     ["h100-8x", 8],
     ["a2-ultragpu-2g", 2],
+    ["a2-megagpu-16g", 16],
+    ["g2-standard-24", 2],
+    ["g2-standard-32", 1],
     ["n2-standard-8", null],
     ["custom-8g", null],
-  ])("knows the GPUs of %s", (type, gpus) => {
+  ])("knows the GPUs of GCP's %s", (type, gpus) => {
     const expected = gpus === null ? null : { gpus, from: "instance_type" as const };
     expect(expectedOf(bought(type), REAL, plain)).toEqual(expected);
   });

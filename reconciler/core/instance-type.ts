@@ -54,46 +54,68 @@ export function sellersOf(name: string): string[] {
   return Object.keys(ABSTRACT.get(name) ?? {});
 }
 
-/** EC2's names do not contain the number of GPUs (AWS, instance type pages, 2026). */
-const EC2_GPUS: Readonly<Record<string, number>> = {
-  "p3.2xlarge": 1,
-  "p3.8xlarge": 4,
-  "p3.16xlarge": 8,
-  "p3dn.24xlarge": 8,
-  "p4d.24xlarge": 8,
-  "p4de.24xlarge": 8,
-  "p5.4xlarge": 1,
-  "p5.48xlarge": 8,
-  "p5e.48xlarge": 8,
-  "p5en.48xlarge": 8,
-  "p6-b200.48xlarge": 8,
-  "g4dn.12xlarge": 4,
-  "g4dn.metal": 8,
-  "g5.xlarge": 1,
-  "g5.12xlarge": 4,
-  "g5.24xlarge": 4,
-  "g5.48xlarge": 8,
-  "g6.xlarge": 1,
-  "g6.12xlarge": 4,
-  "g6.24xlarge": 4,
-  "g6.48xlarge": 8,
+/**
+ * EC2's names do not contain the number of GPUs: whole families, then what differs (EC2's own
+ * DescribeInstanceTypes, November 2026). Shares of a GPU (`g6f`) are left out.
+ */
+const EC2_FAMILIES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  g4dn: { "12xlarge": 4, metal: 8, ...ofOne("", "2", "4", "8", "16") },
+  g5: { "12xlarge": 4, "24xlarge": 4, "48xlarge": 8, ...ofOne("", "2", "4", "8", "16") },
+  g5g: { "16xlarge": 2, metal: 2, ...ofOne("", "2", "4", "8") },
+  g6: { "12xlarge": 4, "24xlarge": 4, "48xlarge": 8, ...ofOne("", "2", "4", "8", "16") },
+  g6e: { "12xlarge": 4, "24xlarge": 4, "48xlarge": 8, ...ofOne("", "2", "4", "8", "16") },
+  g7: { "12xlarge": 2, "24xlarge": 4, "48xlarge": 8, ...ofOne("2", "4", "8") },
+  g7e: { "12xlarge": 2, "24xlarge": 4, "48xlarge": 8, ...ofOne("2", "4", "8") },
+  gr6: ofOne("4", "8"),
+  p3: { "2xlarge": 1, "8xlarge": 4, "16xlarge": 8 },
+  p3dn: { "24xlarge": 8 },
+  p4d: { "24xlarge": 8 },
+  p4de: { "24xlarge": 8 },
+  p5: { "4xlarge": 1, "48xlarge": 8 },
+  p5e: { "48xlarge": 8 },
+  p5en: { "48xlarge": 8 },
+  "p6-b200": { "48xlarge": 8 },
+  "p6-b300": { "48xlarge": 8 },
 };
+
+/** Sizes with a single GPU: `""` is `xlarge`, `"2"` is `2xlarge`. */
+function ofOne(...sizes: string[]): Record<string, number> {
+  return Object.fromEntries(sizes.map((size) => [`${size}xlarge`, 1]));
+}
+
+const EC2_GPUS: ReadonlyMap<string, number> = new Map(
+  Object.entries(EC2_FAMILIES).flatMap(([family, sizes]) =>
+    Object.entries(sizes).map(([size, gpus]) => [`${family}.${size}`, gpus] as const),
+  ),
+);
+
+/** GCP's L4 machines are named by their vCPUs (Compute Engine, "GPU machine types", 2026). */
+const G2_GPUS = new Map([
+  ["g2-standard-4", 1],
+  ["g2-standard-8", 1],
+  ["g2-standard-12", 1],
+  ["g2-standard-16", 1],
+  ["g2-standard-24", 2],
+  ["g2-standard-32", 1],
+  ["g2-standard-48", 4],
+  ["g2-standard-96", 8],
+]);
 
 /**
  * GPUs of CoreWeave's types (kubernetes/autoscaler, cloudprovider/coreweave). Its `rdma/ib` counts
  * shares, not ports, so no fabric is expected from it.
  */
-const COREWEAVE_GPUS: Readonly<Record<string, number>> = {
-  "b200-8x": 8,
-  "b300-8x": 8,
-  "gd-1xgh200": 1,
-  "gd-8xa100-i128": 8,
-  "gd-8xh100ib-i128": 8,
-  "gd-8xh200ib-i128": 8,
-  "gd-8xl40-i128": 8,
-  "gd-8xl40s-i128": 8,
-  "rtxp6000-8x": 8,
-};
+const COREWEAVE_GPUS = new Map([
+  ["b200-8x", 8],
+  ["b300-8x", 8],
+  ["gd-1xgh200", 1],
+  ["gd-8xa100-i128", 8],
+  ["gd-8xh100ib-i128", 8],
+  ["gd-8xh200ib-i128", 8],
+  ["gd-8xl40-i128", 8],
+  ["gd-8xl40s-i128", 8],
+  ["rtxp6000-8x", 8],
+]);
 
 /** Lambda's names begin with the number, GCP's accelerator-optimised types end with it. */
 const LAMBDA_GPUS = /^gpu_(\d{1,2})x_/;
@@ -107,20 +129,20 @@ export function gpusOfType(name: string, provider: string): number | null {
   if (type === undefined) return null;
   switch (provider) {
     case "aws":
-      return EC2_GPUS[type] ?? null;
+      return EC2_GPUS.get(type) ?? null;
     case "gcp":
-      return numberIn(GCP_GPUS, type);
+      return G2_GPUS.get(type) ?? numberIn(GCP_GPUS, type);
     case "lambda":
       return numberIn(LAMBDA_GPUS, type);
     case "coreweave":
-      return COREWEAVE_GPUS[type] ?? null;
+      return COREWEAVE_GPUS.get(type) ?? null;
     default:
       return null;
   }
 }
 
 /** CoreWeave's types that are known here, for hints: its API has no list. */
-export const coreweaveTypes = (): string[] => Object.keys(COREWEAVE_GPUS);
+export const coreweaveTypes = (): string[] => [...COREWEAVE_GPUS.keys()];
 
 function numberIn(pattern: RegExp, text: string): number | null {
   const digits = pattern.exec(text)?.[1];
