@@ -12,6 +12,7 @@ import type { Presence } from "./presence.ts";
 import { demandProblem, knownQueue, type Heard } from "../core/scaling/demand.ts";
 import { Load } from "./load.ts";
 import { metricKey, readingOf } from "../core/scaling/external.ts";
+import { FULL_PERCENT } from "../core/scaling/forecast.ts";
 import { stepOf } from "../core/scaling/idle-size.ts";
 import { flatten, recommend } from "../core/scaling/recommend.ts";
 import { countNodes, workerOf, type Snapshot } from "../core/scaling/snapshot.ts";
@@ -42,7 +43,8 @@ const DECISION_CHARS = 500;
 
 /** State of a pool between evaluations; a restart may lose it. */
 type Memory = {
-  history: number[];
+  /** Load of the pool in percent of one node, one value an evaluation; see `Snapshot`. */
+  history: (number | null)[];
   /** Monotonic instant of the newest autoscaler action; `null` = none known. */
   actedMono: number | null;
   status: ScalerStatus | null;
@@ -125,7 +127,10 @@ export class Scaler {
     const utilization = this.load.mean(counts.registered, presence, mono);
     // A gap in the series would change its slope, so the trend starts again.
     if (utilization === null) memory.history = [];
-    else memory.history.push(utilization);
+    else {
+      const isFull = utilization >= FULL_PERCENT;
+      memory.history.push(isFull ? null : utilization * counts.registered.length);
+    }
     memory.history.splice(0, memory.history.length - lookbackOf(autoscaler));
     const interval = config.server.autoscaleIntervalMs;
     const heard = heardOf(pool.name, state, sight);
@@ -141,7 +146,7 @@ export class Scaler {
       queueDepth: queue?.queueDepth ?? null,
       gpuDepth: queue?.gpuDepth ?? null,
       waiting: queue?.pendingJobs ?? (isSilent ? 0 : null),
-      history: memory.history,
+      history: memory.history.map((load) => load && load / counts.registered.length),
       intervalMs: interval,
       workers: nodes.flatMap((node) => workerOf(node, sight) ?? []),
       surplusSince: memory.surplusSince,

@@ -4,6 +4,7 @@
  * `{"name": …, "step_s": …, "demand": [nodes' worth of work, …]}`.
  */
 import type { Autoscaler } from "../../schema/config.ts";
+import { FULL_PERCENT } from "../../reconciler/core/scaling/forecast.ts";
 import { recommend } from "../../reconciler/core/scaling/recommend.ts";
 import type { Snapshot } from "../../reconciler/core/scaling/snapshot.ts";
 import { seeded } from "../../simulator/engine/random.ts";
@@ -56,14 +57,16 @@ export function follow({ step_s, demand }: Trace, policy: string, by: Autoscaler
   let serving = desired;
   let booting: number[] = [];
   let actedAt = Number.NEGATIVE_INFINITY;
-  let history: number[] = [];
+  let loads: (number | null)[] = [];
   const sum = { unmet: 0, paid: 0, changes: 0 };
   for (let at = 0; at < step_s * (demand.length - 1); at += INTERVAL_S) {
     serving += booting.filter((ready) => ready <= at).length;
     booting = booting.filter((ready) => ready > at);
     const work = demandAt(demand, at / step_s);
     const utilization = Math.min(100, (100 * work) / serving);
-    history = [...history, utilization].slice(-LOOKBACK_MAX);
+    const load = utilization >= FULL_PERCENT ? null : utilization * serving;
+    loads = [...loads, load].slice(-LOOKBACK_MAX);
+    const history = loads.map((one) => one && one / serving);
     sum.unmet += (Math.max(0, work - serving) * INTERVAL_S) / 3_600;
     sum.paid += ((serving + booting.length) * INTERVAL_S) / 3_600;
     const from = snapshotOf({ ...bounds, desired, serving, utilization, history, at });

@@ -6,7 +6,7 @@ import { fitOf, forecast, slopeOf } from "./forecast.ts";
 import { recommend } from "./recommend.ts";
 
 const MINUTE = 60_000;
-const seen = (history: number[], utilization = history.at(-1) ?? 0) => ({
+const seen = (history: (number | null)[], utilization = history.at(-1) ?? 0) => ({
   history,
   utilization,
   intervalMs: 30_000,
@@ -21,6 +21,7 @@ describe("forecast()", () => {
     ["never below 0", [50, 30, 10], 5 * MINUTE, 0, 1],
     ["a flat line is certain", [60, 60, 60], 15 * MINUTE, 60, 1],
     // Covariance 0: the line explains nothing, and counts as flat.
+    ["full nodes show no trend", [null, 60, 80], 15 * MINUTE, 80, 0],
     ["noise has no trend", [60, 70, 60, 70, 60], 15 * MINUTE, 60, 0],
   ])("%s", (_, history, horizonMs, utilization, confidence) => {
     const said = forecast(seen(history), horizonMs, 1.2);

@@ -16,19 +16,24 @@ export type Forecast = {
   confidence: number;
 };
 
-type Seen = { history: readonly number[]; utilization: number; intervalMs: number };
+/** Utilisation in percent from which nodes count as full. */
+export const FULL_PERCENT = 98;
+
+type Seen = { history: readonly (number | null)[]; utilization: number; intervalMs: number };
 
 /**
  * The utilisation at the horizon, if the line through the samples goes on, its slope multiplied by
- * `growth`. A line that explains less than half of the variation is noise, and counts as flat.
+ * `growth`. A line that explains less than half of the variation is noise, and counts as flat; so
+ * does one through nodes that were full.
  */
 export function forecast(
   { history, utilization, intervalMs }: Seen,
   horizonMs: number,
   growth: number,
 ): Forecast {
-  const confidence = fitOf(history);
-  const slope = confidence < CONFIDENCE_MIN ? 0 : slopeOf(history);
+  const known = history.filter((one) => one !== null);
+  const confidence = known.length < history.length ? 0 : fitOf(known);
+  const slope = confidence < CONFIDENCE_MIN ? 0 : slopeOf(known);
   const ahead = utilization + slope * (horizonMs / intervalMs) * growth;
   const bounded = Math.min(100, Math.max(0, ahead));
   return { utilization: bounded, horizonMs, samples: history.length, confidence };

@@ -66,8 +66,9 @@ describe("recommend() reactive", () => {
   test("a step down never leaves so few that their load asks for more at once", () => {
     expect(sizeOf(reactive(60, 30, 9), snap(5, { utilization: 29 }))).toBe(3);
     expect(sizeOf(reactive(80, 20, 10), snap(11, { utilization: 10 }))).toBe(2);
-    // One goes in any case: this is what the lower threshold says.
-    expect(sizeOf(reactive(60, 50, 1), snap(2, { utilization: 49 }))).toBe(1);
+    // One of two at 49 % would be at 98 %, and above 60 % a second one is bought.
+    expect(sizeOf(reactive(60, 50, 1), snap(2, { utilization: 49 }))).toBe(2);
+    expect(sizeOf(reactive(60, 50, 1), snap(2, { utilization: 27 }))).toBe(1);
   });
 
   test("buys for the load of those that carry it, however long the rest boots", () => {

@@ -25,6 +25,9 @@ type Of<T extends Autoscaler["type"]> = Extract<Autoscaler, { type: T }>;
 const PREDICTED_PERCENT_MAX = 80;
 const PREDICTED_PERCENT_GOAL = 70;
 
+/** Share of the upper threshold that the load of fewer nodes may reach: noise must not buy again. */
+const TOLERATED = 0.9;
+
 /** Keeps the rounding error of a floating-point sum from adding a node. */
 const EPSILON = 1e-9;
 
@@ -80,16 +83,19 @@ function recommendReactive(autoscaler: Of<"reactive">, snapshot: Snapshot): Reco
   const { desired, utilization, registered } = snapshot;
   if (utilization === null) return hold("GPU utilisation is unknown", "unknown");
   const seen = `GPU utilisation ${formatPercent(utilization)}`;
-  if (utilization > up) {
+  if (utilization > up + EPSILON) {
     const nodes = boundedGrowth(desired + step, (registered * utilization) / up, step, snapshot);
     const because = `${seen} is above ${formatPercent(up)}`;
     if (nodes > desired) return size(nodes, because);
     return size(desired, `${because}, and the nodes bought for it are still starting`);
   }
   if (utilization < down) {
-    // Never so few that their load would exceed the upper threshold at once.
-    const least = Math.min(desired - 1, Math.ceil((registered * utilization) / up - EPSILON));
-    return size(Math.max(0, least, desired - step), `${seen} is below ${formatPercent(down)}`);
+    // Never so few that their load would buy a node again at once: the pool would flap for ever.
+    const least = Math.ceil((registered * utilization) / (TOLERATED * up) - EPSILON);
+    const nodes = Math.min(desired, Math.max(0, least, desired - step));
+    const because = `${seen} is below ${formatPercent(down)}`;
+    if (nodes < desired) return size(nodes, because);
+    return size(desired, `${because}, but fewer nodes would be close to ${formatPercent(up)}`);
   }
   return size(desired, `${seen} is within ${formatPercent(down)} and ${formatPercent(up)}`);
 }
@@ -141,14 +147,16 @@ function recommendScheduled(autoscaler: Of<"scheduled">, snapshot: Snapshot): Re
 function recommendPredictive(autoscaler: Of<"predictive">, snapshot: Snapshot): Recommendation {
   const { lookbackWindow, growthFactor, horizonMs, fallback } = autoscaler;
   const { history, utilization, desired, registered, intervalMs } = snapshot;
-  const rest = (because: string, cause: "unknown" | "quiet" = "quiet"): Recommendation => {
+  const rest = (because: string, cause: "unknown" | "quiet", least = 0): Recommendation => {
     if (fallback === null) return hold(because, cause);
     const answer = recommend(fallback, snapshot);
-    return { ...answer, because: `${because}: ${answer.because}` };
+    const said = { ...answer, because: `${because}: ${answer.because}` };
+    const isBoughtBack = said.kind === "size" && said.cause === "signal" && said.nodes < least;
+    return isBoughtBack ? { ...said, nodes: Math.min(least, desired) } : said;
   };
   if (utilization === null) return rest("GPU utilisation is unknown", "unknown");
   if (history.length < lookbackWindow) {
-    return rest(`${history.length} of ${lookbackWindow} samples are there for a trend`);
+    return rest(`${history.length} of ${lookbackWindow} samples are there for a trend`, "quiet");
   }
   const seen = { history: history.slice(-lookbackWindow), utilization, intervalMs };
   const ahead = forecast(seen, horizonMs ?? intervalMs, growthFactor);
@@ -157,7 +165,12 @@ function recommendPredictive(autoscaler: Of<"predictive">, snapshot: Snapshot): 
   const when = formatDuration(ahead.horizonMs);
   const said = `predicted GPU utilisation ${formatPercent(predicted)} in ${when} (${sure})`;
   const max = PREDICTED_PERCENT_MAX;
-  if (predicted <= max) return rest(`${said} is not above ${max} %`);
+  if (predicted <= max) {
+    // What the prediction would buy again is not given up.
+    const most = TOLERATED * max;
+    const least = Math.ceil((registered * Math.max(predicted, utilization)) / most - EPSILON);
+    return rest(`${said} is not above ${max} %`, "quiet", least);
+  }
   const goal = PREDICTED_PERCENT_GOAL;
   const wanted = Math.max(Math.ceil((desired * predicted) / goal - EPSILON), desired + 1);
   const nodes = boundedGrowth(wanted, (registered * predicted) / goal, 1, snapshot);

@@ -24,8 +24,12 @@ export type Snapshot = {
   gpuDepth: number | null;
   /** Jobs that wait; 0 where no queue was ever reported. */
   waiting: number | null;
-  /** Pool utilisation, one value an evaluation, oldest first. */
-  history: readonly number[];
+  /**
+   * What the load of each evaluation would be on the nodes that are registered now, in percent,
+   * oldest first: a change of size would otherwise be a trend. `null` = the nodes were full, so
+   * that nothing is known of how much more there was.
+   */
+  history: readonly (number | null)[];
   /** Between two evaluations. */
   intervalMs: number;
   /** The pool's nodes that are capacity, or will be. */
