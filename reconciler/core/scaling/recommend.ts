@@ -25,7 +25,7 @@ type Of<T extends Autoscaler["type"]> = Extract<Autoscaler, { type: T }>;
 const PREDICTED_PERCENT_MAX = 80;
 const PREDICTED_PERCENT_GOAL = 70;
 
-/** Share of the upper threshold that the load of fewer nodes may reach: noise must not buy again. */
+/** Share of the upper threshold that fewer nodes may reach, so that noise buys none again. */
 const TOLERATED = 0.9;
 
 /** Keeps the rounding error of a floating-point sum from adding a node. */
