@@ -1,6 +1,7 @@
 /**
  * Formats one pool: sizes first, then what keeps it from scaling. Pure.
  */
+import type { PlaceView } from "../reconciler/http/view/place.ts";
 import type { DecisionView, QueueView } from "../reconciler/http/view/scaling.ts";
 import type { MembersView } from "../reconciler/http/view/member.ts";
 import type { PoolStatusView } from "../schema/api.ts";
@@ -15,7 +16,11 @@ type Status = PoolStatusView & {
   queue?: QueueView | null;
   cannot_scale_up?: string | null;
   decision?: DecisionView | null;
+  places?: readonly PlaceView[];
 };
+
+/** More are in `-o json`. */
+const PLACES_SHOWN = 24;
 
 export function formatPoolStatus(status: Status, nowMs: number, style: Style): string {
   const optional: [string, number | null | undefined][] = [
@@ -57,8 +62,29 @@ export function formatPoolStatus(status: Status, nowMs: number, style: Style): s
     ...suspects,
   ].join("");
   const conditions = status.conditions ?? [];
-  if (conditions.length === 0) return `${labels}${stops}`;
-  return `${labels}${stops}Conditions:\n${conditions.map((text) => `  ${plain(text)}\n`).join("")}`;
+  const head = `${labels}${stops}${formatPlaces(status.places ?? [], nowMs, style)}`;
+  if (conditions.length === 0) return head;
+  return `${head}Conditions:\n${conditions.map((text) => `  ${plain(text)}\n`).join("")}`;
+}
+
+/** A pool with one place that sells needs no table. */
+function formatPlaces(places: readonly PlaceView[], nowMs: number, style: Style): string {
+  const isPlain = places.length <= 1 && places.every(({ why }) => why === null);
+  if (isPlain) return "";
+  const shown = places.slice(0, PLACES_SHOWN);
+  const rows = shown.map(({ place, nodes, price_per_hour: price, ...one }) => [
+    plain(place),
+    String(nodes),
+    price === null ? "unknown" : `$${price.toFixed(2)}/h`,
+    one.available === null ? "" : one.available ? "yes" : "none",
+    formatAge(one.seen_at, nowMs),
+    one.rest_until === null ? "" : formatTime(one.rest_until),
+    one.why === null ? "" : plain(one.why),
+  ]);
+  const head = ["Place", "Nodes", "Price", "Capacity", "Read", "Rests Until", "Last Refusal"];
+  const more = places.length - shown.length;
+  const rest = more === 0 ? "" : `${more} more places: -o json\n`;
+  return `${formatTable(head, rows, style)}${rest}`;
 }
 
 function formatCan(can: boolean, whyNot: string | null): string {

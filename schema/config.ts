@@ -27,9 +27,19 @@ export type SafetyConfig = ValueOf<typeof SAFETY>;
 export type Spend = ValueOf<typeof SPEND>;
 export type KubernetesConfig = ValueOf<typeof KUBERNETES>;
 
-/** One place an instance may be bought. */
+/** Terms of a purchase; absent in configurations that older releases saved. */
+const TERMS = {
+  market: v.nullish(v.picklist(["on-demand", "spot", "reserved"]), "on-demand"),
+  reservation: v.nullish(text, null),
+  maxPrice: v.nullish(amount, null),
+};
+
+/** Where and on which terms instances may be bought. */
 const ProviderRef = v.object({
   ...entriesOf(REF),
+  ...TERMS,
+  /** Types besides `instanceType` that may be bought, in order. */
+  instanceTypes: v.nullish(v.array(text), []),
   name: PoolName,
   priority: count,
   regions: v.array(text),
@@ -40,6 +50,7 @@ export type ProviderRef = v.InferOutput<typeof ProviderRef>;
 
 export const PoolConfig = v.object({
   ...entriesOf(BODY),
+  ...TERMS,
   name: PoolName,
   /** Empty only with `adopt`. */
   providers: v.array(ProviderRef),

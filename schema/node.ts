@@ -390,10 +390,10 @@ export const PoolState = v.object({
     v.object({ pendingJobs: count, queueDepth: count, observedAt: instant, by: text }),
     null,
   ),
-  /** Back-off per offer `<provider>/<region>/<zone>/<type>`. */
-  offers: v.record(
-    text,
-    v.object({ failures: count, notBefore: instant, class: text, message: text }),
+  /** Back-off as older releases kept it; now a fact that all pools share. */
+  offers: v.nullish(
+    v.record(text, v.object({ failures: count, notBefore: instant, class: text, message: text })),
+    {},
   ),
 });
 export type PoolState = v.InferOutput<typeof PoolState>;

@@ -85,6 +85,21 @@ export const Fact = v.variant("kind", [
     pool: v.nullable(text),
     at: instant,
   }),
+  /** A place, a quota's scope or a provider at which purchases were refused; all pools share it. */
+  v.object({
+    kind: v.literal("rest"),
+    /** A place's key, `quota:…` or `provider:…` (`reconciler/core/safety/rest.ts`). */
+    scope: text,
+    /** Refusals since a node of the place was last verified; a burst counts once. */
+    failures: count,
+    notBefore: instant,
+    /** Class, message and time of the last refusal. */
+    class: text,
+    message: text,
+    at: instant,
+    /** A purchase was accepted since: any number may follow. */
+    isOpen: v.boolean(),
+  }),
   /** An instance billed long after its termination was requested: the alarm was raised. */
   v.object({ kind: v.literal("billed"), instance: text, at: instant }),
   /** Hardware that failed and may come back under another instance id. */
@@ -138,6 +153,7 @@ const KEY_FIELDS: { [K in Fact["kind"]]: readonly (keyof FactOf<K>)[] } = {
   impaired: ["provider"],
   quarantine: ["rule"],
   leaving: ["uid"],
+  rest: ["scope"],
   billed: ["instance"],
   discredited: ["agent"],
   trusted: ["rule"],

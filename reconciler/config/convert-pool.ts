@@ -48,7 +48,12 @@ function formatRefs(
   if (only !== undefined && second === undefined && isShort(pool, only, types)) {
     return { provider: only.name };
   }
-  return { providers: pool.providers.map((ref) => formatSection(REF, ref, dialect)) };
+  const providers = pool.providers.map((ref) => {
+    const types = ref.instanceTypes.length === 0 ? null : [ref.instanceType, ...ref.instanceTypes];
+    const instanceType = types === null ? ref.instanceType : null;
+    return formatSection(REF, { ...ref, instanceType, instanceTypes: types }, dialect);
+  });
+  return { providers };
 }
 
 function isShort(
@@ -62,6 +67,10 @@ function isShort(
     type !== undefined &&
     ref.priority === 1 &&
     ref.weight === 1 &&
+    ref.instanceTypes.length === 0 &&
+    ref.market === pool.market &&
+    ref.reservation === pool.reservation &&
+    ref.maxPrice === pool.maxPrice &&
     ref.instanceType === concreteType(pool.instanceType, type) &&
     JSON.stringify([ref.regions, ref.zones]) === JSON.stringify([regions, pool.zones])
   );

@@ -35,7 +35,13 @@ export function readPool(
   const pool = readSection(problems, tree.map, tree.map.path, tree.at);
   const part = readPart(pool, BODY);
   const bootstrap = fillTable(BOOTSTRAP, readPart(pool, BOOTSTRAP), ...around.defaults);
-  const place = { ...part, zones: part.zones ?? [], optional: part.adopt === true };
+  const { market, zones } = part;
+  const place = {
+    ...part,
+    zones: zones ?? [],
+    market: market ?? BODY.market.default,
+    optional: part.adopt === true,
+  };
   const refs = readRefs(pool, tree.name, around.directory, place);
   const buys = pool.has("provider") || pool.has("providers") || part.adopt !== true;
   const owned = isAllOwned(refs, around.directory);
@@ -135,10 +141,12 @@ function readRepair(pool: Section, owned: boolean): PoolConfig["repair"] {
 
 function warnStrategy(pool: Section, refs: readonly ProviderRef[]): void {
   const entry = pool.look("strategy");
-  const isPriority = entry?.value.kind === "scalar" && entry.value.value === "priority";
-  if (entry === null || (refs.length !== 1 && isPriority)) return;
-  const why = refs.length === 1 ? "with a single provider" : "in this version: priority decides";
-  pool.problems.warning(entry.at, entry.path, "strategy", `has no effect ${why}`);
+  const [only, second] = refs;
+  if (entry === null || only === undefined || second !== undefined) return;
+  const { regions, zones, instanceTypes } = only;
+  if (regions.length > 1 || zones.length > 1 || instanceTypes.length > 0) return;
+  const message = "has no effect with a single place to buy";
+  pool.problems.warning(entry.at, entry.path, "strategy", message);
 }
 
 function readScaling(

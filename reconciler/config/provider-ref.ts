@@ -4,6 +4,7 @@
  */
 import { parse } from "valibot";
 import { PROVIDER_TYPES, type ProviderRef } from "../../schema/config.ts";
+import type { PartOf } from "../../schema/config/field.ts";
 import { REF } from "../../schema/config/pool.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
@@ -19,11 +20,15 @@ export type PoolPlace = {
   instanceType: string | null;
   region: string | null;
   zones: string[];
+  market: ProviderRef["market"];
+  reservation: string | null;
+  maxPrice: number | null;
   /** The pool may have no provider. */
   optional: boolean;
 };
 
 const REFS_MAX = 32;
+const TYPES_MAX = 16;
 
 export function readRefs(
   pool: Section,
@@ -95,12 +100,54 @@ function readRef(
   const priority = part?.priority ?? position;
   const weight = part?.weight ?? REF.weight.default;
   const regions = part?.regions ?? (place.region === null ? [] : [place.region]);
-  const wanted = part?.instanceType ?? place.instanceType;
+  const terms = readTerms(section, part, place);
+  const wanted = readTypes(section, part) ?? [part?.instanceType ?? place.instanceType];
   if (found === null) return null;
   const zones = zonesOf(found, regions, part?.zones ?? place.zones);
   warnPlace(section, name, found, regions, zones);
-  const instanceType = concrete(section, name, found, wanted);
-  return { name: parse(PoolName, name), priority, weight, regions, zones, instanceType };
+  const types = wanted.map((one) => concrete(section, name, found, one));
+  const [instanceType = "", ...instanceTypes] = new Set(types);
+  return {
+    ...{ name: parse(PoolName, name), priority, weight, regions, zones },
+    ...{ instanceType, instanceTypes, ...terms },
+  };
+}
+
+/** `null` = not written. */
+function readTypes(section: Section, part: PartOf<typeof REF> | null): string[] | null {
+  const types = part?.instanceTypes ?? null;
+  if (types === null) return null;
+  if (part?.instanceType !== null) {
+    const message = "instance_type and instance_types exclude each other";
+    section.fail("instance_types", "instance_type", message);
+  }
+  if (types.length === 0) section.fail("instance_types", "empty", "needs at least one type");
+  if (types.length > TYPES_MAX) {
+    const message = `has ${types.length} types, and at most ${TYPES_MAX} are tried`;
+    section.fail("instance_types", "limit", message);
+  }
+  return types;
+}
+
+/** Each market has its own capacity and price, and only `reserved` names a reservation. */
+function readTerms(
+  section: Section,
+  part: PartOf<typeof REF> | null,
+  place: PoolPlace,
+): Pick<ProviderRef, "market" | "reservation" | "maxPrice"> {
+  const market = part?.market ?? place.market;
+  const named = part?.reservation ?? null;
+  const reservation = named ?? (market === "reserved" ? place.reservation : null);
+  const maxPrice = part?.maxPrice ?? place.maxPrice;
+  const isOwn = named !== null || part === null;
+  if (market === "reserved" && reservation === null) {
+    section.missing("reservation", "market: reserved takes instances from a reservation: name it");
+  }
+  if (market !== "reserved" && isOwn && (named ?? place.reservation) !== null) {
+    const message = `a reservation has no effect with market: ${market}`;
+    section.fail("reservation", "reservation", message, "write market: reserved");
+  }
+  return { market, reservation: market === "reserved" ? reservation : null, maxPrice };
 }
 
 function concrete(section: Section, name: string, found: Resolved, wanted: string | null): string {

@@ -52,8 +52,20 @@ export type ProviderSight = {
   /** Its machines come with an agent: nothing is set up over SSH. */
   bringsAgent: boolean;
   canReboot: boolean;
-  /** Dollars an hour by instance type, of the configured types with a known price. */
-  prices: ReadonlyMap<string, number>;
+  /** What it says of the places that pools name, by key; `null` = not read yet. */
+  offers: ReadonlyMap<string, OfferSight> | null;
+};
+
+/** A place as its provider last described it. */
+export type OfferSight = {
+  /** Dollars an hour; `null` = unknown. */
+  pricePerHour: number | null;
+  /** Whether it has capacity; `null` = unknown. */
+  available: boolean | null;
+  /** Since when it has capacity, as seen by this process; `null` = unknown, or it has none. */
+  availableSince: number | null;
+  /** Wall milliseconds of the answer. */
+  seenAt: number;
 };
 
 export type Sight = {

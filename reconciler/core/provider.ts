@@ -158,8 +158,6 @@ export type Provider = {
   readonly bringsAgent: boolean;
   /** If false, plans contain no reboot, and `reboot` answers `unsupported`. */
   readonly canReboot: boolean;
-  /** Last known price of an instance type in dollars an hour; `null` = unknown. */
-  pricePerHour(instanceType: string): number | null;
   /** Price and capacity of each of these places, in their order. Reads only. */
   offers(places: readonly Place[]): Promise<OffersAnswer>;
   /** For the set-up over SSH, while the list has no keys. Reads only. */

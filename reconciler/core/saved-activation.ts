@@ -30,6 +30,13 @@ const SavedWork = v.variant("kind", [
   v.object({ kind: v.literal("dark"), message: text }),
 ]);
 
+const SavedOffer = v.object({
+  pricePerHour: v.nullable(finite),
+  available: v.nullable(v.boolean()),
+  availableSince: v.nullable(finite),
+  seenAt: finite,
+});
+
 const SavedProvider = v.object({
   class: v.picklist(["token", "name", "tag-only"]),
   settleMs: amount,
@@ -38,7 +45,8 @@ const SavedProvider = v.object({
   trouble: v.nullable(text),
   bringsAgent: v.boolean(),
   canReboot: v.boolean(),
-  prices: v.array(v.tuple([text, finite])),
+  /** Absent in files of older releases. */
+  offers: v.nullish(v.array(v.tuple([text, SavedOffer])), null),
 });
 
 const SavedKube = v.object({
@@ -134,7 +142,7 @@ export function saveSight(sight: Sight): SavedSight {
     utilization: [...sight.utilization],
     providers: [...sight.providers].map(([name, provider]) => [
       name,
-      { ...provider, prices: [...provider.prices] },
+      { ...provider, offers: provider.offers && [...provider.offers] },
     ]),
     frozen: sight.frozen,
     kube: kube === null ? null : { ...kube, ambiguous: [...kube.ambiguous] },
@@ -156,7 +164,10 @@ export function readSight(saved: SavedSight): Sight {
     work: new Map(saved.work),
     utilization: new Map(saved.utilization),
     providers: new Map(
-      saved.providers.map(([name, one]) => [name, { ...one, prices: new Map(one.prices) }]),
+      saved.providers.map(([name, { offers, ...one }]) => [
+        name,
+        { ...one, offers: offers && new Map(offers) },
+      ]),
     ),
     kube: kube === null ? null : { ...kube, ambiguous: new Map(kube.ambiguous) },
     keys: keys === null ? null : new Map(keys),

@@ -23,7 +23,6 @@ test("aroundProvider() keeps every method and value, and is given every call", a
     bringsAgent: true,
     canReboot: true,
   });
-  expect(around.pricePerHour("any")).toBe(31);
   expect(around.trouble()).toBeNull();
   const fence = { nodeId: "n", fence: 1, sessionId: null };
   const id = "none" as InstanceId;

@@ -41,7 +41,6 @@ export function aroundProvider(
     settleMs: provider.settleMs,
     bringsAgent: provider.bringsAgent,
     canReboot: provider.canReboot,
-    pricePerHour: (instanceType) => provider.pricePerHour(instanceType),
     trouble: () => provider.trouble(),
     offers: (places) => around({ op: "offers" }, () => provider.offers(places)),
     hostKeys: (instanceId) =>

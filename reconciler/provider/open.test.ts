@@ -30,10 +30,10 @@ test("openProviders() keeps what an adapter can do, and counts each answered cal
       },
     );
     const fake = providers.get("fake");
-    expect(fake?.pricePerHour("any")).toBe(31);
+    expect(await fake?.offers([])).toEqual({ kind: "ok", offers: [] });
     const fence = { nodeId: "n", fence: 1, sessionId: null };
     expect(await fake?.reboot("none" as InstanceId, fence)).toEqual({ kind: "not_found" });
-    expect(counts).toEqual(["fake reboot not_found"]);
+    expect(counts).toEqual(["fake offers ok", "fake reboot not_found"]);
     expect([...unavailable.keys()]).toEqual(["lambda"]);
     await fake?.close();
   } finally {

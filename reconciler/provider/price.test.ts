@@ -4,6 +4,7 @@ import { contractRequest } from "../../test/port/provider.contract.ts";
 import { readConfig } from "../config/read.ts";
 import { openMemoryCloud } from "./fake/memory.ts";
 import { pricesOf, withPrices } from "./price.ts";
+import { readsNothing } from "./reads-nothing.ts";
 
 test.each([
   [null, [["b", 55.04], ["c", null]]],
@@ -14,7 +15,6 @@ test.each([
   const cloud = openMemoryCloud({ ...from, terms: { pricePerHour } });
   const provider = withPrices(cloud, pricesOf("a=7,b=55.04"));
   const types = ["b", "c"];
-  expect(types.map((type) => [type, provider.pricePerHour(type)])).toEqual(expected);
   for (const instanceType of types) {
     const request = contractRequest(instanceType, { instanceType });
     const fence = { nodeId: instanceType, fence: 1, sessionId: null };
@@ -27,6 +27,9 @@ test.each([
   expect(rows.map((one) => [one.instanceType, one.pricePerHour]).sort()).toEqual(expected);
   const offers = offered.kind === "ok" ? offered.offers : [];
   expect(offers.map((one) => [one.instanceType, one.pricePerHour])).toEqual(expected);
+  const silent = withPrices({ ...provider, offers: readsNothing.offers }, pricesOf("a=7,b=55.04"));
+  const [known] = places.map((one) => ({ ...one, pricePerHour: 55.04, available: null }));
+  expect(await silent.offers(places.slice(0, 1))).toEqual({ kind: "ok", offers: [known] } as never);
 });
 
 test.each(["p5.48xlarge", "p5.48xlarge=cheap", "p5.48xlarge=-1", "=1", "p5.48xlarge=1e3"])(

@@ -23,14 +23,16 @@ export function withPrices(provider: Provider, prices: ReadonlyMap<string, numbe
   });
   return {
     ...aroundProvider(provider, (_call, next) => next()),
-    pricePerHour: (type) => provider.pricePerHour(type) ?? prices.get(type) ?? null,
     async list() {
       const answer = await provider.list();
       return answer.kind === "ok" ? { ...answer, instances: answer.instances.map(priced) } : answer;
     },
     async offers(places) {
       const answer = await provider.offers(places);
-      return answer.kind === "ok" ? { ...answer, offers: answer.offers.map(priced) } : answer;
+      if (answer.kind === "failed") return answer;
+      if (answer.kind === "ok") return { ...answer, offers: answer.offers.map(priced) };
+      const unknown = { pricePerHour: null, available: null };
+      return { kind: "ok", offers: places.map((one) => priced({ ...one, ...unknown })) };
     },
   };
 }

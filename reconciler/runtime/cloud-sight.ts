@@ -2,11 +2,13 @@
  * Observations of the clouds by this process: complete listings, unclaimed instances and
  * implausible listings. Memory only, because a new process observes for itself.
  */
-import type { Config, PoolConfig } from "../../schema/config.ts";
+import type { Config } from "../../schema/config.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { Fleet, ProviderSight } from "../core/fleet.ts";
 import type { Sighting } from "../core/fold/listing.ts";
 import type { Provider } from "../core/provider.ts";
+import { restingProviders } from "../core/safety/rest.ts";
+import type { OfferWatch } from "./watch-offers.ts";
 
 /** After this time without a listing of any cloud, the control plane's network is at fault. */
 const CUT_MS = 60_000;
@@ -20,7 +22,7 @@ const UNAVAILABLE: Omit<ProviderSight, "unavailable"> = {
   trouble: null,
   bringsAgent: false,
   canReboot: false,
-  prices: new Map(),
+  offers: null,
 };
 
 type CloudSightFrom = {
@@ -37,12 +39,11 @@ export class CloudSight {
   /** Failures since the last listing, by provider; `sinceMono` is the first one's instant. */
   private readonly failing = new Map<string, { sinceMono: number; count: number; why: string }>();
   private from: CloudSightFrom;
-  /** Instance types that pools may buy, by provider. */
-  private instanceTypes: ReadonlyMap<string, Set<string>>;
+  private readonly offers: OfferWatch;
 
-  constructor(from: CloudSightFrom) {
+  constructor(from: CloudSightFrom, offers: OfferWatch) {
     this.from = from;
-    this.instanceTypes = typesOf(from.config.pools);
+    this.offers = offers;
   }
 
   private get providers(): ReadonlyMap<string, Provider> {
@@ -61,7 +62,7 @@ export class CloudSight {
       this.collapsed.delete(name);
     }
     this.from = next;
-    this.instanceTypes = typesOf(next.config.pools);
+    this.offers.adopt(next);
   }
 
   /** A complete listing was folded. */
@@ -114,13 +115,9 @@ export class CloudSight {
     return new Map([...this.providers].map(([name, { settleMs }]) => [name, settleMs]));
   }
 
-  private pricesOf(provider: Provider): Map<string, number> {
-    const prices = new Map<string, number>();
-    for (const type of this.instanceTypes.get(provider.name) ?? []) {
-      const price = provider.pricePerHour(type);
-      if (price !== null) prices.set(type, price);
-    }
-    return prices;
+  /** Reads prices and capacity where it is due. */
+  readOffers({ facts }: Fleet, now: number): void {
+    this.offers.look(restingProviders(facts, now));
   }
 
   /** The providers as `decide` sees them. */
@@ -135,7 +132,7 @@ export class CloudSight {
         trouble: this.unlistedWhy(name) ?? provider.trouble(),
         bringsAgent: provider.bringsAgent,
         canReboot: provider.canReboot,
-        prices: this.pricesOf(provider),
+        offers: this.offers.seen(name),
       });
     }
     for (const [name, why] of this.from.unavailable) {
@@ -159,12 +156,4 @@ export class CloudSight {
     for (const name of this.providers.keys()) if (!this.isKnown(name)) busy.add(name);
     return busy;
   }
-}
-
-function typesOf(pools: readonly PoolConfig[]): Map<string, Set<string>> {
-  const types = new Map<string, Set<string>>();
-  for (const { name, instanceType } of pools.flatMap((pool) => pool.providers)) {
-    types.set(name, (types.get(name) ?? new Set()).add(instanceType));
-  }
-  return types;
 }

@@ -34,12 +34,14 @@ import { Presence, PULSE_MS } from "./presence.ts";
 import type { Activation } from "./recorder.ts";
 import { mayCall } from "../core/safety/blind.ts";
 import { stepImpaired } from "../core/safety/impaired.ts";
+import { stepRests } from "../core/safety/rest.ts";
 import { stepSafety } from "../core/safety/step.ts";
 import { desiredStateOf } from "../core/desired-state.ts";
 import { Observer } from "./sight.ts";
 import type { Settings } from "./settings.ts";
 import type { Change, Store, StoredEntry } from "../core/store.ts";
 import { CloudWatch } from "./watch-cloud.ts";
+import { OfferWatch } from "./watch-offers.ts";
 
 export type LoopPorts = {
   store: Store;
@@ -104,11 +106,12 @@ export class Reconciler {
     this.ledger = new Ledger({ store, clock, config, fleetId, committed, informer });
     const acts = !ports.dryRun;
     this.planner = new Planner({ ledger: this.ledger, config, log: ports.log, acts });
-    this.cloud = new CloudSight(settings);
+    const wakeUp = (): void => this.wakeUp();
+    this.cloud = new CloudSight(settings, new OfferWatch(settings, clock, wakeUp));
     const { presence, cloud } = this;
     this.observer = new Observer({ ...ports, config, presence, cloud, informer });
-    this.runner = new Runner(targets, clock, () => this.wakeUp(), ports.permit);
-    this.watch = new CloudWatch(settings.providers.values(), clock, () => this.wakeUp());
+    this.runner = new Runner(targets, clock, wakeUp, ports.permit);
+    this.watch = new CloudWatch(settings.providers.values(), clock, wakeUp);
   }
 
   /** Loads the durable fleet; every open operation counts as possibly sent. */
@@ -137,20 +140,14 @@ export class Reconciler {
   activePolicy(): CompiledPolicy {
     return this.settings.policy;
   }
-  nodeOfInstance(key: string): NodeId | null {
-    return this.ledger.nodeOfInstance(key);
-  }
-  nodeLike(id: NodeId): NodeId | null {
-    return this.ledger.nodeLike(id);
-  }
+  nodeOfInstance = (key: string): NodeId | null => this.ledger.nodeOfInstance(key);
+  nodeLike = (id: NodeId): NodeId | null => this.ledger.nodeLike(id);
   /** Nodes whose Kubernetes object has this name, by an identity that is not the name. */
   nodeOfObject(name: string): NodeId[] {
     return this.ledger.nodesOfObject(name);
   }
   /** The autoscaler's last result for a pool; `null` without one, or before its first run. */
-  status(pool: PoolName): ScalerStatus | null {
-    return this.scaler.status(pool);
-  }
+  status = (pool: PoolName): ScalerStatus | null => this.scaler.status(pool);
   /** The work left on a node. */
   workOn(node: NodeId): DrainSight {
     return this.observer.workOn(this.fleet(), node, this.ports.clock.monoMs());
@@ -253,6 +250,7 @@ export class Reconciler {
     if (acts) this.runner.start(this.fleet().operations.values(), now, may);
     if (acts) this.observer.readMetrics(this.fleet());
     this.watch.look(this.cloud.busy(this.fleet()));
+    this.cloud.readOffers(this.fleet(), now);
     if (mono - this.trimmedMono < TRIM_MS) return;
     this.trimmedMono = mono;
     await store.trim(now);
@@ -263,6 +261,7 @@ export class Reconciler {
     const work = this.ledger.work();
     const fleet = this.fleet();
     work.take(stepSafety(fleet, this.activeConfig(), this.activePolicy(), now));
+    work.take(stepRests(fleet, now));
     work.take(stepImpaired(fleet, this.activeConfig(), this.cloud.sight(), now));
     this.ledger.stage(work);
   }

@@ -9,6 +9,7 @@ import {
   integer,
   labels,
   mapping,
+  number,
   own,
   share,
   text,
@@ -114,14 +115,30 @@ export const SCALING = {
   }),
 };
 
+const MARKETS = ["on-demand", "spot", "reserved"] as const;
+const MARKET = "How instances are paid for.";
+const RESERVATION = "Reservation or capacity block that `reserved` takes instances from.";
+const MAX_PRICE = "Most US dollars an hour for one instance; an unknown price is too high.";
+
 /** One place where a pool's instances may be bought. */
 export const REF = {
   name: text("Provider.", { required: true }),
   priority: integer("Lower is tried first.", { min: 0, or: "position in the list" }),
-  weight: integer("Share of the purchases.", { min: 1, max: 1_000, default: 1, unused: true }),
+  weight: integer("Share of the purchases with `round-robin` and `weighted`.", {
+    min: 1,
+    max: 1_000,
+    default: 1,
+    or: "1",
+  }),
   regions: texts("Regions, in order.", { or: "the pool's" }),
   zones: texts("Zones, in order.", { or: "the pool's" }),
   instance_type: text("Instance type as this provider calls it.", { or: "the pool's" }),
+  instance_types: texts("Types that do the same work, most wanted first; replaces the one above.", {
+    or: "`instance_type` alone",
+  }),
+  market: choice(MARKET, MARKETS, { or: "the pool's" }),
+  reservation: text(RESERVATION, { or: "the pool's" }),
+  max_price: number(MAX_PRICE, { min: 0, or: "the pool's" }),
 };
 
 /** What stands in a pool beside what concerns the set-up. */
@@ -142,9 +159,12 @@ export const BODY = {
   }),
   region: text("Region for a single provider."),
   zones: texts("Zones for a single provider.", { default: [] }),
+  market: choice(MARKET, MARKETS, { default: "on-demand" }),
+  reservation: text(RESERVATION),
+  max_price: number(MAX_PRICE, { min: 0, or: "no limit" }),
   strategy: choice(
-    "In this version always by `priority`, lowest first.",
-    ["priority", "cost", "availability", "round-robin"],
+    "Which place is tried first, see `docs/buying.md`.",
+    ["priority", "cost", "availability", "round-robin", "weighted"],
     { default: "priority" },
   ),
   adopt: flag("Existing machines that join count towards the pool's size.", { default: false }),

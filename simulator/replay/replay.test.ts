@@ -61,7 +61,10 @@ const WHOLE: View = {
     ["/k", null],
     ["/bad", "/bad: no"],
   ]),
-  fake: { prices: new Map([["h100-8x", 2.5]]), trouble: "no capacity" },
+  fake: {
+    offers: new Map([["fake///h100-8x", { pricePerHour: 2.5, available: true, availableSince: 7, seenAt: 9 }]]),
+    trouble: "no capacity",
+  },
 };
 
 describe("value → file → value", () => {

@@ -7,6 +7,7 @@ import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Sample } from "../../schema/report.ts";
 import { CloudSight } from "../../reconciler/runtime/cloud-sight.ts";
+import { OfferWatch } from "../../reconciler/runtime/watch-offers.ts";
 import { openNoScheduler } from "../../reconciler/runtime/no-scheduler.ts";
 import { Presence } from "../../reconciler/runtime/presence.ts";
 import { Scaler } from "../../reconciler/runtime/scaler.ts";
@@ -75,10 +76,11 @@ class Fleet {
     const after = () => () => undefined;
     const clock = { wallMs: () => this.now, monoMs: () => this.mono, after };
     const scheduler = openNoScheduler();
+    const clouds = { providers: new Map(), unavailable: new Map(), config };
     this.observer = new Observer({
       config: () => config,
       presence: this.presence,
-      cloud: new CloudSight({ providers: new Map(), unavailable: new Map(), config }),
+      cloud: new CloudSight(clouds, new OfferWatch(clouds, clock, () => undefined)),
       informer: { ambiguous: () => new Map() },
       targets: { scheduler, keyProblem: null, readMetric: null },
       clock,

@@ -5,20 +5,12 @@
 import { afterEach, expect, test } from "bun:test";
 import type { CreateAnswer, TerminateAnswer } from "../../reconciler/core/provider.ts";
 import { counts, closeWorlds, fleet, resize } from "../world/story.ts";
-import type { PoolState } from "../../schema/node.ts";
-import type { World } from "../world/world.ts";
 
 afterEach(closeWorlds);
 
 const DAY_MS = 86_400_000;
 const slow = (retryAfterMs: number) =>
   ({ kind: "refused", class: "rate_limit", message: "slow down", retryAfterMs }) as const;
-
-const poolOf = (w: World): PoolState => {
-  const [pool] = w.reconciler.fleet().pools.values();
-  if (pool === undefined) throw new Error("no pool");
-  return pool;
-};
 
 test("an ask that is told to wait for an hour is not repeated each second", async () => {
   const w = await fleet(1, "", { store: "memory" });
@@ -45,8 +37,10 @@ test("a place that backs off until next month, by a clock that was set back, is 
   const w = await fleet(1, "", { store: "memory" });
   const notBefore = w.clock.wallMs() + 30 * DAY_MS;
   const rest = { failures: 1, notBefore, class: "capacity", message: "none left" };
-  const offers = { "fake///h100-8x": rest };
-  await w.reconciler.change((draft) => draft.putPool({ ...poolOf(w), offers }));
+  await w.reconciler.change((draft) => {
+    const at = w.clock.wallMs();
+    draft.putFact({ kind: "rest", scope: "fake///h100-8x", ...rest, at, isOpen: false });
+  });
   await resize(w, 2);
   await w.until(() => w.serving().length === 2, 60);
   expect(counts(w).asks).toBe(2);

@@ -9,7 +9,13 @@ import type { Operation } from "../../schema/operation.ts";
 import type { Plan, Wait } from "../../schema/plan.ts";
 import type { Fact } from "../../schema/safety.ts";
 import { decide } from "../../reconciler/core/decide/decide.ts";
-import type { DrainSight, KubeSight, ProviderSight, Sight } from "../../reconciler/core/fleet.ts";
+import type {
+  DrainSight,
+  KubeSight,
+  OfferSight,
+  ProviderSight,
+  Sight,
+} from "../../reconciler/core/fleet.ts";
 import { configOnce, poolYaml } from "./setting.ts";
 import { alike } from "./alike.ts";
 import { fleetOf, poolStateOf } from "./part.ts";
@@ -26,10 +32,20 @@ export function providerSightOf(over: Partial<ProviderSight> = {}): ProviderSigh
     bringsAgent: true,
     canReboot: true,
     trouble: null,
-    prices: new Map(),
+    offers: new Map(),
     ...over,
   };
 }
+
+/** Every place of the provider at this price. */
+export const priced = (pricePerHour: number) => ({
+  offers: alike<string, OfferSight>({
+    pricePerHour,
+    available: null,
+    availableSince: null,
+    seenAt: NOW,
+  }),
+});
 
 export const kubeSightOf = (over: Partial<KubeSight> = {}): KubeSight => ({
   dark: null,

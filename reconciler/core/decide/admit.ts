@@ -11,7 +11,8 @@ import { ruleKeyOf } from "../safety/cause.ts";
 import type { Scope } from "./decide.ts";
 import { keptBy } from "./kube.ts";
 import type { PlanBuilder } from "./node.ts";
-import { type Offer, offersOf } from "./offer.ts";
+import { priceOf, tryingKeys } from "./buy.ts";
+import { offersOf, priceBar } from "./offer.ts";
 import { isResting } from "./rest.ts";
 
 /** Why an action may not start now. `until`: the next look; `null` = with the next report. */
@@ -74,23 +75,6 @@ export function mayTake(
   return true;
 }
 
-export const ARRIVING: readonly string[] = ["booting", "bootstrapping", "verifying"];
-
-/** Guard keys with a node on its way up. */
-export function tryingKeys(scope: Scope): Set<string> {
-  if (scope.trying !== null) return scope.trying;
-  const keys = new Set<string>();
-  scope.trying = keys;
-  for (const nodes of scope.bySlot.values()) {
-    for (const { phase, offer, operation } of nodes) {
-      if (offer !== null && ARRIVING.includes(phase.kind)) keys.add(offer);
-      const payload = operation === null ? null : scope.fleet.operations.get(operation)?.payload;
-      if (payload?.kind === "create" && payload.guard !== null) keys.add(payload.guard);
-    }
-  }
-  return keys;
-}
-
 /**
  * Refuses to give up a healthy node while, at every offer of its pool, new nodes do not come up and
  * the one allowed attempt is running or not due (docs/reference/safety.md).
@@ -111,8 +95,8 @@ export function guardOfPool(pool: PoolConfig, state: PoolState, scope: Scope): V
 }
 
 /**
- * The spending ceiling that would refuse the node's replacement, or `null`. It is checked before
- * the drain; a node that is drained first frees its own place.
+ * The ceiling or `max_price` that would refuse the node's replacement, or `null`. It is checked
+ * before the drain; a node that is drained first frees its own place.
  */
 export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): string | null {
   const { pricePerHour = null, provider = null } = node.instance ?? {};
@@ -123,30 +107,9 @@ export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): string |
   const refusals = offersOf(pool).map((offer) => {
     const price = priceOf(offer, scope);
     const ask = { pool: pool.name, provider: offer.provider, price, replaces: true };
-    return scope.spendBudget.refusal(ask, freed);
+    return priceBar(offer, price)?.why ?? scope.spendBudget.refusal(ask, freed);
   });
   return refusals.some((why) => why === null) ? null : (refusals[0] ?? null);
-}
-
-/** The offer's hourly price: as its provider reports it, else as of the last instance bought. */
-export function priceOf(offer: Offer, scope: Scope): number | null {
-  const known = scope.prices.get(offer.key);
-  if (known !== undefined) return known;
-  const price = readPrice(offer, scope);
-  scope.prices.set(offer.key, price);
-  return price;
-}
-
-function readPrice({ provider, region, instanceType }: Offer, { sight, fleet }: Scope) {
-  const reported = sight.providers.get(provider)?.prices.get(instanceType) ?? null;
-  if (reported !== null) return reported;
-  for (const { instance } of fleet.nodes.values()) {
-    if (instance?.provider !== provider || instance.region !== region) continue;
-    if (instance.instanceType === instanceType && instance.pricePerHour !== null) {
-      return instance.pricePerHour;
-    }
-  }
-  return null;
 }
 
 /** Whether the node recovered only because the rule of its finding is suspended. */

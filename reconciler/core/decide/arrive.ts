@@ -16,7 +16,8 @@ import { darkness, unreadyIn } from "./kube.ts";
 import { decideOrder, drainPayload, type PhaseOf, terminating } from "./leave.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
-import { blindness, mayTake, pausedBy, priceOf, tryingKeys, type Veto, vetoIf } from "./admit.ts";
+import { blindness, mayTake, pausedBy, type Veto, vetoIf } from "./admit.ts";
+import { buyerOf, noteBought, priceOf, tryingKeys } from "./buy.ts";
 import { createRequest, nextOffer } from "./offer.ts";
 
 export function decideRequested(
@@ -44,10 +45,9 @@ export function decideRequested(
     return plan.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
   if (isOccupied(node, scope))
     return plan.wait("replacement", `slot ${node.slot} still has a live instance`);
-  const trying = tryingKeys(scope);
   const hindrance = hindranceOf(pool, sight);
   const usable = hindrance === null ? sight.providers : onlyComplete(sight);
-  const answer = nextOffer(pool, state, usable, sight.now, trying);
+  const answer = nextOffer(pool, state, buyerOf(scope, usable));
   if (answer.kind === "wait") {
     if (hindrance === null) return plan.wait(answer.reason, answer.message, answer.until);
     return plan.wait("bootstrap", `nothing is bought: ${hindrance.message}`, answer.until);
@@ -58,7 +58,8 @@ export function decideRequested(
   const ceiling = scope.spendBudget.take({ ...ask, replaces: node.replaces !== null });
   if (ceiling !== null) return plan.wait("spend", ceiling);
   const guard = guardKey(pool, offer.key);
-  if (isSuspect(guardOf(state, guard))) trying.add(guard);
+  if (isSuspect(guardOf(state, guard))) tryingKeys(scope).add(guard);
+  noteBought(offer, scope);
   const request = createRequest({
     fleetId: fleet.fleetId,
     pool,

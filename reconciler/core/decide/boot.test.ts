@@ -14,6 +14,7 @@ import {
   orderOf,
   OURS,
   poolOf,
+  priced,
   providerSightOf,
   type Setting,
   THEIRS,
@@ -50,7 +51,7 @@ const found = { instance: instanceOf({ adopted: true }) };
 
 describe("requested", () => {
   test("is bought, with all that the ask must say frozen", () => {
-    const { action } = ask(asked({ gen: 3 }, { attempt: 2 }), { sight: { fake: { prices: alike(2.5) } } });
+    const { action } = ask(asked({ gen: 3 }, { attempt: 2 }), { sight: { fake: priced(2.5) } });
     expect(action).toMatchObject({
       kind: "effect",
       node: "n",
@@ -104,8 +105,9 @@ describe("requested", () => {
   });
 
   test("waits where nothing can be bought, and says for how long", () => {
-    const rest = { failures: 1, notBefore: NOW + 7, class: "capacity", message: "none left" };
-    expect(ask(asked(), { state: { offers: { "fake///h100-8x": rest } } }).wait).toEqual({
+    const rest = { failures: 1, notBefore: NOW + 7, class: "capacity", message: "none left", at: 1, isOpen: false };
+    const facts: Fact[] = [{ kind: "rest", scope: "fake///h100-8x", ...rest }];
+    expect(ask(asked(), { facts }).wait).toEqual({
       reason: "backoff",
       message: "fake///h100-8x rests after capacity: none left",
       until: NOW + 7,

@@ -11,12 +11,11 @@ import {
 import { sightOf as clearSight } from "../../../test/world/ask.ts";
 import type { DrainSight, Sight } from "../fleet.ts";
 import { newNode } from "../fold/new-node.ts";
-import { newPoolState } from "../fold/new-pool.ts";
 import { isOut, openBudget } from "./budget.ts";
 import { shareOf } from "../safety/budget.ts";
 import { decide } from "./decide.ts";
 import { lintPlan } from "./lint.ts";
-import { createRequest, nextOffer, nodeIdOf, offersOf } from "./offer.ts";
+import { createRequest, nodeIdOf, offersOf } from "./offer.ts";
 
 const NOW = AROUND;
 
@@ -242,22 +241,4 @@ test("nodeIdOf() is a DNS label and unique for pools that shorten alike", () => 
   ];
   expect(new Set(ids).size).toBe(4);
   for (const id of ids) expect(id).toMatch(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
-});
-
-test("nextOffer() skips what rests and says when to look again", () => {
-  const pool = config.pools[0];
-  if (pool === undefined) throw new Error("no pool");
-  const state = newPoolState("p" as never, 1, 1);
-  const { providers } = sightOf([], "empty");
-  expect(nextOffer(pool, state, providers, NOW, new Set()).kind).toBe("offer");
-  const key = offersOf(pool)[0]?.key ?? "";
-  const resting = {
-    ...state,
-    offers: { [key]: { failures: 1, notBefore: NOW + 5, class: "capacity", message: "none" } },
-  };
-  expect(nextOffer(pool, resting, providers, NOW, new Set())).toMatchObject({
-    kind: "wait",
-    until: NOW + 5,
-  });
-  expect(nextOffer(pool, resting, providers, NOW + 5, new Set()).kind).toBe("offer");
 });

@@ -12,6 +12,7 @@ import { countsIn, desiredOf, type Fleet, type Sight, type Timing, timingOf } fr
 import { type Budgets, openBudgets } from "../safety/budget.ts";
 import { vacantSlots } from "../safety/in-flight.ts";
 import { openSpendBudget, type SpendBudget } from "../safety/spend.ts";
+import { askingOf } from "./buy.ts";
 import { type Budget, isMuted, isOut, openBudget } from "./budget.ts";
 import { decideNode } from "./node.ts";
 import { decidePool, candidatesOf } from "./pool.ts";
@@ -38,6 +39,10 @@ export type Scope = {
    * first used.
    */
   trying: Set<string> | null;
+  /** Scopes of places with a purchase that is not answered yet, of all pools. */
+  asking: Set<string>;
+  /** Nodes and open purchases of this pool by place; `null` until first used. */
+  held: Map<string, number> | null;
   sweep: Sweep;
   /** Hourly cost of each offer, computed on demand. */
   prices: Map<string, number | null>;
@@ -58,6 +63,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
     breaks: config.safety.breaker.enabled,
     sweep: openSweep(fleet.nodes.values(), sight.now),
     prices: new Map<string, number | null>(),
+    asking: askingOf(fleet),
   };
   const all = [...fleet.nodes.values()];
   const gone = Map.groupBy(all.filter(isGone), ({ pool }) => pool as string | null);
@@ -71,7 +77,8 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
     const pool = name === null ? null : (configured.get(name) ?? null);
     const own =
       pool === null ? NO_POOL : scopeOf(pool, nodes, gone.get(name) ?? [], fleet, sight);
-    const scope: Scope = { ...shared, ...own, trying: null, bySlot: slotsOf(nodes) };
+    const lazy = { trying: null, held: null, bySlot: slotsOf(nodes) };
+    const scope: Scope = { ...shared, ...own, ...lazy };
     for (const node of worstFirst(nodes)) decideNode(node, scope, plan);
     if (pool !== null) decidePool(nodes.filter((node) => countsIn(node, pool)), scope, pool, plan);
   }

@@ -12,7 +12,7 @@ import { countsIn, desiredOf, type Fleet, isUnbought, type Sight } from "../flee
 import { shareOf } from "../safety/budget.ts";
 import { isEvident } from "../safety/evident.ts";
 import { slotKeyOf } from "../safety/scope.ts";
-import { ARRIVING } from "./admit.ts";
+import { ARRIVING } from "./buy.ts";
 import { isOut } from "./budget.ts";
 
 /** `pool: null` = nodes of no pool. */

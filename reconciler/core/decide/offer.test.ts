@@ -5,7 +5,8 @@ import { NOW, poolOf, providerSightOf } from "../../../test/world/ask.ts";
 import { poolStateOf } from "../../../test/world/part.ts";
 import type { ProviderSight } from "../fleet.ts";
 import { guardKey } from "../safety/guard.ts";
-import { createRequest, nextOffer, nodeIdOf, offersOf } from "./offer.ts";
+import type { Rest } from "../safety/rest.ts";
+import { type Buyer, createRequest, nextOffer, nodeIdOf, offersOf } from "./offer.ts";
 
 const [ref] = poolOf().providers;
 if (ref === undefined) throw new Error("no provider");
@@ -20,6 +21,18 @@ describe("offersOf()", () => {
     expect(keys(found)).toEqual(["d///h100-8x", "b///h100-8x", "c///h100-8x", "a///h100-8x"]);
   });
 
+  test("is every type everywhere before the next type, and each market is a place of its own", () => {
+    const types = at("a", { instanceType: "h", instanceTypes: ["g"], regions: ["r", "s"], weight: 8 });
+    expect(offersOf(pool([types])).map(({ key, weight }) => [key, weight])).toEqual([
+      ["a/r//h", 2],
+      ["a/s//h", 2],
+      ["a/r//g", 2],
+      ["a/s//g", 2],
+    ]);
+    const terms = [at("a"), at("a", { market: "spot" }), at("a", { market: "reserved", reservation: "cr-1" })];
+    expect(keys(pool(terms))).toEqual(["a///h100-8x", "a///h100-8x/spot", "a///h100-8x/reserved:cr-1"]);
+  });
+
   test("is every region with every zone, the provider's before the pool's", () => {
     const own = at("a", { regions: ["r1", "r2"], zones: ["z1", "z2"] });
     expect(keys(pool([own], { region: "r", zones: ["z"] }))).toEqual([
@@ -30,7 +43,10 @@ describe("offersOf()", () => {
     ]);
     expect(keys(pool([at("a")], { region: "r", zones: ["z", "y"] }))).toEqual(["a/r/z/h100-8x", "a/r/y/h100-8x"]);
     expect(offersOf(pool([at("a", { instanceType: "t" })], { region: "r" }))).toEqual([
-      { key: "a/r//t", provider: "a", region: "r", zone: null, instanceType: "t" },
+      {
+        ...{ key: "a/r//t", provider: "a", region: "r", zone: null, instanceType: "t" },
+        ...{ market: "on-demand", reservation: null, weight: 1, maxPrice: null },
+      },
     ]);
     expect(keys(pool([]))).toEqual([]);
   });
@@ -47,39 +63,125 @@ describe("nextOffer()", () => {
       ),
     );
   type Over = Parameters<typeof poolStateOf>[1];
-  const next = (sights = seen(), state: Over = {}, trying: string[] = [], of = two) =>
-    nextOffer(of, poolStateOf(1, state), sights, NOW, new Set(trying));
+  const buyer = (over: Partial<Buyer> = {}): Buyer => ({
+    providers: seen(),
+    now: NOW,
+    facts: new Map(),
+    trying: new Set(),
+    asking: new Set(),
+    held: new Map(),
+    priceOf: () => null,
+    ...over,
+  });
+  const next = (over: Partial<Buyer> = {}, state: Over = {}, of = two) =>
+    nextOffer(of, poolStateOf(1, state), buyer(over));
   const key = (answer: ReturnType<typeof next>) => (answer.kind === "offer" ? answer.offer.key : answer);
-  const rest = (notBefore: number) => ({ failures: 1, notBefore, class: "capacity", message: "none" });
+  const rest = (scope: string, notBefore: number, more: Partial<Rest> = {}): Rest => ({
+    kind: "rest",
+    scope,
+    failures: 1,
+    notBefore,
+    class: "capacity",
+    message: "none",
+    at: NOW - 60_000,
+    isOpen: false,
+    ...more,
+  });
+  const facts = (...rests: Rest[]) => ({ facts: new Map(rests.map((one) => [`rest:${one.scope}`, one])) });
   const guard = (offer: string, notBefore = 0, failures = 3) => ({
-    [guardKey(two, offer)]: { failures, outcomes: [], notBefore, at: 0 },
+    guards: { [guardKey(two, offer)]: { failures, outcomes: [], notBefore, at: 0 } },
   });
 
   test("is the first that can be asked", () => {
     expect(key(next())).toBe(A);
-    expect(key(next(seen({ a: null })))).toBe(B);
-    expect(key(next(seen({ a: { unavailable: "no key" } })))).toBe(B);
-    expect(key(next(seen({ a: { listed: false } })))).toBe(B);
-    expect(key(next(seen(), { offers: { [A]: rest(NOW + 1) } }))).toBe(B);
-    expect(key(next(seen(), { offers: { [A]: rest(NOW) } }))).toBe(A);
-    expect(key(next(seen(), { guards: guard(A, NOW + 1) }))).toBe(B);
-    expect(key(next(seen(), { guards: guard(A) }))).toBe(A);
-    expect(key(next(seen(), { guards: guard(A) }, [guardKey(two, A)]))).toBe(B);
-    expect(key(next(seen(), { guards: guard(A, NOW + 1, 0) }, [guardKey(two, A)]))).toBe(A);
+    expect(key(next({ providers: seen({ a: null }) }))).toBe(B);
+    expect(key(next({ providers: seen({ a: { unavailable: "no key" } }) }))).toBe(B);
+    expect(key(next({ providers: seen({ a: { listed: false } }) }))).toBe(B);
+    expect(key(next(facts(rest(A, NOW + 1))))).toBe(B);
+    expect(key(next(facts(rest(A, NOW))))).toBe(A);
+    expect(key(next({}, guard(A, NOW + 1)))).toBe(B);
+    expect(key(next({}, guard(A)))).toBe(A);
+    expect(key(next({ trying: new Set([guardKey(two, A)]) }, guard(A)))).toBe(B);
+    expect(key(next({ trying: new Set([guardKey(two, A)]) }, guard(A, NOW + 1, 0)))).toBe(A);
+  });
+
+  test("passes over what a quota or the provider itself refuses", () => {
+    const quota = "quota:a//h100-8x/on-demand";
+    expect(key(next(facts(rest(quota, NOW + 1, { class: "quota" }))))).toBe(B);
+    expect(key(next(facts(rest("provider:a", NOW + 1, { class: "auth" }))))).toBe(B);
+    expect(key(next(facts(rest("provider:b", NOW + 1, { class: "auth" }))))).toBe(A);
+  });
+
+  test("after a rest tries one purchase first, and any number once one was accepted", () => {
+    const asking = new Set([A]);
+    expect(key(next({ ...facts(rest(A, NOW - 1)), asking }))).toBe(B);
+    expect(key(next({ ...facts(rest(A, 0, { isOpen: true })), asking }))).toBe(A);
+    expect(key(next({ asking }))).toBe(A);
+    const alone = next({ ...facts(rest(A, NOW - 1)), asking, providers: seen({ b: null }) });
+    expect(alone).toMatchObject({
+      reason: "provider",
+      message: `${A}: one purchase is tried first after capacity: none; b: no such provider`,
+    });
+  });
+
+  test("is tried early where the cloud shows capacity that it did not show at the refusal", () => {
+    const offers = (availableSince: number | null) => {
+      const sight = { pricePerHour: 1, available: availableSince !== null, availableSince, seenAt: NOW };
+      return { providers: seen({ a: { offers: new Map([[A, sight]]) } }) };
+    };
+    const resting = facts(rest(A, NOW + 600_000));
+    expect(key(next({ ...resting, ...offers(NOW - 1) }))).toBe(A);
+    expect(key(next({ ...resting, ...offers(NOW - 1), asking: new Set([A]) }))).toBe(B);
+    expect(key(next({ ...resting, ...offers(NOW - 60_001) }))).toBe(B);
+    expect(key(next({ ...resting, ...offers(null) }))).toBe(B);
+    const quota = facts(rest(A, NOW + 600_000, { class: "bad_request" }));
+    expect(key(next({ ...quota, ...offers(NOW - 1) }))).toBe(B);
+    // Shown as empty: one purchase at a time, although it never refused.
+    expect(key(next(offers(null)))).toBe(A);
+    expect(key(next({ ...offers(null), asking: new Set([A]) }))).toBe(B);
+  });
+
+  test("waits some seconds for a throttled provider, not longer", () => {
+    const throttled = (ms: number) => facts(rest("provider:a", NOW + ms, { class: "rate_limit" }));
+    expect(next(throttled(30_000))).toMatchObject({ kind: "wait", reason: "backoff", until: NOW + 30_000 });
+    expect(key(next(throttled(30_001)))).toBe(B);
+    expect(key(next({ ...throttled(0), asking: new Set(["provider:a"]) }))).toBe(A);
+  });
+
+  test("buys nothing above max_price, nor at an unknown price", () => {
+    const capped = pool([at("a", { maxPrice: 2 }), at("b", { maxPrice: 3 })]);
+    const prices = (price: number | null) => next({ priceOf: () => price }, {}, capped);
+    expect(key(prices(2))).toBe(A);
+    expect(key(prices(2.5))).toBe(B);
+    expect(prices(3.5)).toMatchObject({
+      reason: "provider",
+      message: `${A}: it costs $3.50/h, and max_price is $2.00/h; ${B}: it costs $3.50/h, and max_price is $3.00/h`,
+    });
+    expect(prices(null)).toMatchObject({ kind: "wait" });
+  });
+
+  test("waits for the first answer about prices where the order or a limit depends on it", () => {
+    const unread = { providers: seen({ a: { offers: null } }) };
+    expect(key(next(unread))).toBe(A);
+    const wait = { kind: "wait", reason: "provider", message: "a: its prices and capacity are being read" };
+    expect(next(unread, {}, pool([at("a"), at("b")], { strategy: "cost" }))).toMatchObject(wait);
+    expect(next(unread, {}, pool([at("a", { maxPrice: 1 })]))).toMatchObject(wait);
+    const gone = { providers: seen({ a: { offers: null, listed: false } }) };
+    expect(key(next(gone, {}, pool([at("a"), at("b")], { strategy: "availability" })))).toBe(B);
   });
 
   test("says of each place why not", () => {
-    expect(next(seen({ a: null, b: { unavailable: "no key" } }))).toEqual({
+    expect(next({ providers: seen({ a: null, b: { unavailable: "no key" } }) })).toEqual({
       kind: "wait",
       reason: "provider",
       until: null,
       message: "a: no such provider; b: no key",
     });
-    expect(next(seen({ a: { listed: false }, b: null }))).toMatchObject({
+    expect(next({ providers: seen({ a: { listed: false }, b: null }) })).toMatchObject({
       reason: "provider",
       message: "a: not listed yet, so what exists there is not known; b: no such provider",
     });
-    expect(next(seen(), {}, [], pool([]))).toEqual({
+    expect(next({}, {}, pool([]))).toEqual({
       kind: "wait",
       reason: "provider",
       until: null,
@@ -88,7 +190,7 @@ describe("nextOffer()", () => {
   });
 
   test("waits until the earliest rest ends", () => {
-    const both = (a: number, b: number) => next(seen(), { offers: { [A]: rest(a), [B]: rest(b) } });
+    const both = (a: number, b: number) => next(facts(rest(A, a), rest(B, b)));
     expect(both(NOW + 9, NOW + 5)).toEqual({
       kind: "wait",
       reason: "backoff",
@@ -99,21 +201,21 @@ describe("nextOffer()", () => {
   });
 
   test("says that new machines do not come up", () => {
-    expect(next(seen({ b: null }), { guards: guard(A, NOW + 7) })).toEqual({
+    const alone = { providers: seen({ b: null }) };
+    expect(next(alone, guard(A, NOW + 7))).toEqual({
       kind: "wait",
       reason: "bootstrap_guard",
       until: NOW + 7,
       message: `${A}: 3 nodes in a row did not come up; the next is tried later; b: no such provider`,
     });
-    const trying = next(seen({ b: null }), { guards: guard(A) }, [guardKey(two, A)]);
-    expect(trying).toMatchObject({
+    expect(next({ ...alone, trying: new Set([guardKey(two, A)]) }, guard(A))).toMatchObject({
       reason: "bootstrap_guard",
       until: null,
       message: `${A}: 3 nodes in a row did not come up; one is tried first; b: no such provider`,
     });
-    const mixed = next(seen(), { guards: { ...guard(A, NOW + 7), ...guard(B, NOW + 3) } });
-    expect(mixed).toMatchObject({ until: NOW + 3 });
-    const rested = next(seen(), { guards: guard(B, NOW + 7), offers: { [A]: rest(NOW + 3) } });
+    const both = { guards: { ...guard(A, NOW + 7).guards, ...guard(B, NOW + 3).guards } };
+    expect(next({}, both)).toMatchObject({ until: NOW + 3 });
+    const rested = next(facts(rest(A, NOW + 3)), guard(B, NOW + 7));
     expect(rested).toMatchObject({ reason: "bootstrap_guard", until: NOW + 3 });
   });
 });

@@ -1,91 +1,160 @@
 /**
- * Chooses the offer (provider, region, zone, instance type) for the next purchase of a pool. Pure.
- * A refused offer is retried after its own stored back-off, so that exhausted capacity never blocks
- * a pool permanently.
+ * Chooses the place (provider, region, zone, type, market) of a pool's next purchase
+ * (docs/buying.md). Pure. A place that refused is tried again after its stored back-off, by one
+ * purchase first, so that exhausted capacity never blocks a pool for ever.
  */
 import { createHash } from "node:crypto";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
+import type { Fact } from "../../../schema/safety.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
+import { type PlaceAt, placeKey, type Rest, restsOf } from "../safety/rest.ts";
 import type { CreateRequest } from "../provider.ts";
 import type { Veto } from "./admit.ts";
 import type { ProviderSight } from "../fleet.ts";
+import { rankOffers } from "./rank.ts";
 import { isResting } from "./rest.ts";
 
-export type Offer = {
+export type Offer = PlaceAt & {
   key: string;
-  provider: string;
-  region: string | null;
-  zone: string | null;
-  instanceType: string;
+  /** Of its provider's entry, shared by the places of the entry. */
+  weight: number;
+  /** Dollars an hour; `null` = no limit. */
+  maxPrice: number | null;
 };
 
 type OfferAnswer = { kind: "offer"; offer: Offer } | ({ kind: "wait" } & Veto);
 
-/** Every place the pool may buy, most preferred first (strategy `priority`; ties by list order). */
+/** Every place the pool may buy, by priority; ties by list order, then the most wanted type. */
 export function offersOf(pool: PoolConfig): Offer[] {
   return pool.providers.toSorted((a, b) => a.priority - b.priority).flatMap((ref) => {
     const regions = ref.regions.length > 0 ? ref.regions : [pool.region];
     const zones = ref.zones.length > 0 ? ref.zones : pool.zones.length > 0 ? pool.zones : [null];
-    return regions.flatMap((region) =>
-      zones.map((zone) => ({
-        key: `${ref.name}/${region ?? ""}/${zone ?? ""}/${ref.instanceType}`,
-        provider: ref.name,
-        region,
-        zone,
-        instanceType: ref.instanceType,
-      })),
+    const types = [ref.instanceType, ...ref.instanceTypes];
+    const weight = ref.weight / (regions.length * zones.length * types.length);
+    const { market, reservation, maxPrice } = ref;
+    return types.flatMap((instanceType) =>
+      regions.flatMap((region) =>
+        zones.map((zone) => {
+          const place = { provider: ref.name, region, zone, instanceType, market, reservation };
+          return { key: placeKey(place), ...place, weight, maxPrice };
+        }),
+      ),
     );
   });
 }
 
-/** `trying`: guard keys that have a starting node. */
-export function nextOffer(
-  pool: PoolConfig,
-  state: PoolState,
-  providers: ReadonlyMap<string, ProviderSight>,
-  now: number,
-  trying: ReadonlySet<string>,
-): OfferAnswer {
-  let until: number | null = null;
-  let guarded = false;
-  const why: string[] = [];
-  for (const offer of offersOf(pool)) {
-    const sight = providers.get(offer.provider);
-    if (sight === undefined || sight.unavailable !== null) {
-      why.push(`${offer.provider}: ${sight?.unavailable ?? "no such provider"}`);
-      continue;
-    }
-    if (!sight.listed) {
-      why.push(`${offer.provider}: not listed yet, so what exists there is not known`);
-      continue;
-    }
-    const rest = state.offers[offer.key];
-    if (rest !== undefined && isResting(rest.notBefore, now)) {
-      until = Math.min(until ?? Infinity, rest.notBefore);
-      why.push(`${offer.key} rests after ${rest.class}: ${rest.message}`);
-      continue;
-    }
-    const key = guardKey(pool, offer.key);
-    const guard = guardOf(state, key);
-    if (guard !== null && isSuspect(guard)) {
-      const resting = isResting(guard.notBefore, now);
-      if (resting) until = Math.min(until ?? Infinity, guard.notBefore);
-      if (resting || trying.has(key)) {
-        guarded = true;
-        const next = resting ? "the next is tried later" : "one is tried first";
-        why.push(`${offer.key}: ${guard.failures} nodes in a row did not come up; ${next}`);
-        continue;
-      }
-    }
-    return { kind: "offer", offer };
+/** What the choice of a place depends on. */
+export type Buyer = {
+  providers: ReadonlyMap<string, ProviderSight>;
+  now: number;
+  facts: ReadonlyMap<string, Fact>;
+  /** Guard keys that have a starting node. */
+  trying: ReadonlySet<string>;
+  /** Scopes (`safety/rest.ts`) with a purchase that is not answered yet. */
+  asking: ReadonlySet<string>;
+  /** Nodes of the pool and its open purchases, by place. */
+  held: ReadonlyMap<string, number>;
+  priceOf(offer: Offer): number | null;
+};
+
+/** Why nothing is bought at a place now. `isBrief`: worth the wait, before any later place. */
+type Bar = { why: string; until: number | null; isGuard?: true; isBrief?: true };
+
+/** A throttled provider is waited for: a later place costs more than these seconds. */
+const THROTTLE_MS = 30_000;
+
+export function nextOffer(pool: PoolConfig, state: PoolState, buyer: Buyer): OfferAnswer {
+  const unread = unreadOf(pool, buyer);
+  if (unread !== null) {
+    const message = `${unread}: its prices and capacity are being read`;
+    return { kind: "wait", reason: "provider", until: null, message };
   }
+  const bars: Bar[] = [];
+  for (const offer of rankOffers(pool, offersOf(pool), buyer)) {
+    const bar =
+      providerBar(offer, buyer) ??
+      priceBar(offer, buyer.priceOf(offer)) ??
+      restBar(offer, buyer) ??
+      guardBar(pool, state, offer, buyer);
+    if (bar === null) return { kind: "offer", offer };
+    bars.push(bar);
+    if (bar.isBrief === true) break;
+  }
+  const untils = bars.flatMap(({ until }) => until ?? []);
+  const until = untils.length === 0 ? null : Math.min(...untils);
+  const isGuarded = bars.some(({ isGuard }) => isGuard === true);
+  const why = [...new Set(bars.map((bar) => bar.why))];
   return {
     kind: "wait",
-    reason: guarded ? "bootstrap_guard" : until === null ? "provider" : "backoff",
+    reason: isGuarded ? "bootstrap_guard" : until === null ? "provider" : "backoff",
     until,
     message: why.length === 0 ? "the pool names no place to buy" : why.join("; "),
   };
+}
+
+/** A provider that must be read before the pool can compare places or prices. */
+function unreadOf(pool: PoolConfig, { providers }: Buyer): string | null {
+  const compares = pool.strategy === "cost" || pool.strategy === "availability";
+  const unread = pool.providers.find(({ name, maxPrice }) => {
+    const sight = providers.get(name);
+    return (compares || maxPrice !== null) && sight?.listed === true && sight.offers === null;
+  });
+  return unread?.name ?? null;
+}
+
+function providerBar({ provider }: Offer, { providers }: Buyer): Bar | null {
+  const sight = providers.get(provider);
+  if (sight === undefined || sight.unavailable !== null) {
+    return { why: `${provider}: ${sight?.unavailable ?? "no such provider"}`, until: null };
+  }
+  if (sight.listed) return null;
+  return { why: `${provider}: not listed yet, so what exists there is not known`, until: null };
+}
+
+/** Why the place is too expensive; an unknown price may be any. */
+export function priceBar({ key, maxPrice }: Offer, price: number | null): Bar | null {
+  if (maxPrice === null || (price !== null && price <= maxPrice)) return null;
+  const cap = `max_price is $${maxPrice.toFixed(2)}/h`;
+  const why = price === null ? "its price is unknown" : `it costs $${price.toFixed(2)}/h`;
+  return { why: `${key}: ${why}, and ${cap}`, until: null };
+}
+
+/** The place rests, or one purchase must show first that the rest is over. */
+function restBar(offer: Offer, buyer: Buyer): Bar | null {
+  const { key } = offer;
+  const sight = buyer.providers.get(offer.provider)?.offers?.get(key);
+  for (const rest of restsOf(buyer.facts, offer)) {
+    if (rest.isOpen) continue;
+    const { notBefore, scope, message } = rest;
+    const isBack = isCapacityBack(rest, sight?.availableSince ?? null);
+    if (isResting(notBefore, buyer.now) && !isBack) {
+      const bar: Bar = { why: `${key} rests after ${rest.class}: ${message}`, until: notBefore };
+      const isBrief = rest.class === "rate_limit" && notBefore - buyer.now <= THROTTLE_MS;
+      return isBrief ? { ...bar, isBrief } : bar;
+    }
+    if (rest.class === "rate_limit" || !buyer.asking.has(scope)) continue;
+    const why = `${key}: one purchase is tried first after ${rest.class}: ${message}`;
+    return { why, until: null };
+  }
+  if (sight?.available !== false || !buyer.asking.has(key)) return null;
+  return { why: `${key}: shows no capacity, so one purchase is tried first`, until: null };
+}
+
+/** The cloud shows capacity that it did not show at the refusal: worth one early purchase. */
+export function isCapacityBack(rest: Rest, availableSince: number | null): boolean {
+  return rest.class === "capacity" && availableSince !== null && availableSince > rest.at;
+}
+
+function guardBar(pool: PoolConfig, state: PoolState, offer: Offer, buyer: Buyer): Bar | null {
+  const key = guardKey(pool, offer.key);
+  const guard = guardOf(state, key);
+  if (guard === null || !isSuspect(guard)) return null;
+  const resting = isResting(guard.notBefore, buyer.now);
+  if (!resting && !buyer.trying.has(key)) return null;
+  const next = resting ? "the next is tried later" : "one is tried first";
+  const why = `${offer.key}: ${guard.failures} nodes in a row did not come up; ${next}`;
+  return { why, until: resting ? guard.notBefore : null, isGuard: true };
 }
 
 /**
@@ -112,8 +181,8 @@ export function createRequest(from: {
     region: offer.region,
     zone: offer.zone,
     instanceType: offer.instanceType,
-    market: "on-demand",
-    reservation: null,
+    market: offer.market,
+    reservation: offer.reservation,
     tags: {
       ...pool.labels,
       "navarch-fleet": fleetId,

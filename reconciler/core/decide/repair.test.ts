@@ -16,6 +16,7 @@ import {
   OURS,
   planOf,
   poolOf,
+  priced,
   type Setting,
   settingOf,
   THEIRS,
@@ -327,7 +328,7 @@ describe("marked and sick", () => {
     [
       "a ceiling",
       marked({ instance: instanceOf({ pricePerHour: 1 }) }),
-      { pool: { spend: { perHourMax: 1, perMonthMax: null, instancesMax: null } }, sight: { fake: { prices: alike(2) } } },
+      { pool: { spend: { perHourMax: 1, perMonthMax: null, instancesMax: null } }, sight: { fake: priced(2) } },
       "spend: pool:p would cost $0.00/h + $2.00/h, above $1.00/h",
     ],
     [

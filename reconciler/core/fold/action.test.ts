@@ -228,16 +228,14 @@ const failedOnce = { failures: 1, outcomes: [false], notBefore: 0, at: NOW };
 describe("applyAction() of a node that is verified", () => {
   const verifying = (more: Partial<Node> = {}) =>
     nodeOf("n", { phase: phase("verifying"), offer: GUARD, ...more });
-  const lemon = { failures: 2, notBefore: 9, class: "lemon", message: "x" };
-  const before = poolStateOf(1, { failures: 2, offers: { [OFFER]: lemon, other: lemon } });
+  const before = poolStateOf(1, { failures: 2 });
 
-  test("clears the pool, and the rest of the place that sold it", () => {
+  test("clears the pool, and the guard of the place that sold it", () => {
     const guards = { [GUARD]: failedOnce };
     const { pool } = advance(verifying(), phase("serving"), {}, { ...before, guards });
     expect(pool).toEqual({
       ...before,
       failures: 0,
-      offers: { other: lemon },
       guards: { [GUARD]: { failures: 0, outcomes: [false, true], notBefore: 0, at: NOW } },
     });
   });
@@ -251,8 +249,6 @@ describe("applyAction() of a node that is verified", () => {
     const once = { ...before, failures: 1 };
     const { pool } = advance(verifying({ offer: null }), phase("serving"), {}, once);
     expect(pool).toEqual({ ...once, failures: 0 });
-    const bare = advance(verifying({ offer: OFFER }), phase("serving"), {}, before).pool;
-    expect(bare?.offers).toEqual({ other: lemon });
   });
 
   test("tells the end of the story of the one that it replaces", () => {
@@ -292,25 +288,9 @@ describe("applyAction() of a node that ends", () => {
     expect(end("failed", null)).toEqual(poolStateOf(1, { failures: 2 }));
   });
 
-  test("rests the place that handed back bad hardware, longer each time, up to 15 minutes", () => {
-    let pool = poolStateOf(1, { failures: 1 });
-    const rests: number[] = [];
-    for (let i = 0; i < 7; i++) {
-      pool = end("lemon", GUARD, pool) ?? pool;
-      rests.push((pool.offers[OFFER]?.notBefore ?? 0) - NOW);
-    }
-    expect(rests).toEqual([30_000, 60_000, 120_000, 240_000, 480_000, 900_000, 900_000]);
-    expect(pool.failures).toBe(1);
-    expect(pool.offers).toEqual({
-      [OFFER]: { failures: 7, notBefore: NOW + 900_000, class: "lemon", message: "a; b" },
-    });
-    expect(pool.guards?.[GUARD]?.failures).toBe(7);
-  });
-
-  test("keeps how other places rest", () => {
-    const offers = { other: { failures: 1, notBefore: 3, class: "capacity", message: "x" } };
-    const rested = end("lemon", OFFER, poolStateOf(1, { offers }));
-    expect(Object.keys(rested?.offers ?? {})).toEqual(["other", OFFER]);
+  test("guards the place that handed back bad hardware, and counts no pool's failure", () => {
+    const pool = end("lemon", GUARD);
+    expect([pool?.failures, pool?.guards?.[GUARD]?.failures]).toEqual([1, 1]);
     expect(end("lemon", null)).toBeNull();
   });
 

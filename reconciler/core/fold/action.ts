@@ -11,7 +11,6 @@ import type { Operation, Payload } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { countFailed, countVerified } from "../safety/guard.ts";
 import { newNode } from "./new-node.ts";
-import { backoffMs } from "./backoff.ts";
 import { nodeEvent } from "../event-draft.ts";
 
 export type Applied = {
@@ -104,7 +103,7 @@ function applyAdvance(
   if (state !== null && action.to.kind === "serving" && node.phase.kind === "verifying") {
     // One verified node clears the guard (docs/reference/safety.md#bootstrap-guard).
     if (state.failures > 0) state = { ...state, failures: 0 };
-    if (node.offer !== null) state = proveOffer(state, node.offer, now);
+    if (node.offer !== null) state = countVerified(state, node.offer, now);
     if (node.replaces !== null) {
       events.push({
         at: now,
@@ -121,7 +120,7 @@ function applyAdvance(
     if (action.to.purpose === "failed") state = countFailure(state, node.offer, now);
     if (action.to.purpose === "lemon" && node.offer !== null) {
       // A place with nothing but bad hardware is tried as slowly as one where no node comes up.
-      state = countFailed(restOffer(state, node.offer, action.because, now), node.offer, now);
+      state = countFailed(state, node.offer, now);
     }
   }
   return { node: next, operation: null, pool: state === pool ? null : state, events };
@@ -177,27 +176,6 @@ function countFailure(pool: PoolState, offer: string | null, now: number): PoolS
   const counted = { ...pool, failures: pool.failures + 1 };
   return offer === null ? counted : countFailed(counted, offer, now);
 }
-
-/** Pauses purchases at a place that returned quarantined hardware. */
-function restOffer(pool: PoolState, guard: string, because: string[], now: number): PoolState {
-  const key = guard.split("#")[0] ?? guard;
-  const failures = (pool.offers[key]?.failures ?? 0) + 1;
-  const notBefore = now + backoffMs(failures, LEMON_REST_MS, LEMON_REST_MAX_MS);
-  const offer = { failures, notBefore, class: "lemon", message: because.join("; ") };
-  return { ...pool, offers: { ...pool.offers, [key]: offer } };
-}
-
-/** Ends the pause: a node of the place was verified. */
-function proveOffer(pool: PoolState, guard: string, now: number): PoolState {
-  const key = guard.split("#")[0] ?? guard;
-  const { [key]: _, ...offers } = pool.offers;
-  const rested = key in pool.offers ? { ...pool, offers } : pool;
-  return countVerified(rested, guard, now);
-}
-
-/** The same pauses as after a stock-out. */
-const LEMON_REST_MS = 30_000;
-const LEMON_REST_MAX_MS = 15 * 60_000;
 
 /** The last part of an operation's id. A mirrored mark is not counted by budgets. */
 function wordOf(payload: Payload): string {

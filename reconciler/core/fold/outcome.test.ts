@@ -1,7 +1,7 @@
 /** What each answer to an operation makes of it, of its node and of its pool. */
 import { describe, expect, test } from "bun:test";
 import type { InstanceId, OperationId } from "../../../schema/id.ts";
-import type { KubeFact, Node, Phase, PoolState } from "../../../schema/node.ts";
+import type { KubeFact, Node, Phase } from "../../../schema/node.ts";
 import type { Operation, Payload } from "../../../schema/operation.ts";
 import {
   instanceOf,
@@ -9,19 +9,22 @@ import {
   nodeOf,
   operationOf,
   POOL,
-  poolStateOf,
   sessionOf,
   sickOf,
 } from "../../../test/world/part.ts";
+import { type Fact, factKey } from "../../../schema/safety.ts";
 import type { Instance, RefusalClass } from "../provider.ts";
+import type { Rest } from "../safety/rest.ts";
 import { backoffMs } from "./backoff.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
 import { bindInstance } from "./listing.ts";
 
 const NOW = 1_000_000;
+const NONE = () => null;
+const NO_RESTS = { put: [], drop: [] };
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-const OFFER = "fake/r/z/h100";
+const OFFER = "p/r/z/h100";
 const MACHINE = "i-n" as InstanceId;
 
 const CREATE = {
@@ -30,7 +33,7 @@ const CREATE = {
   offer: OFFER,
   guard: `${OFFER}#set-up`,
   pricePerHour: 30,
-  request: { name: "n" },
+  request: { name: "n", region: "r", zone: "z", instanceType: "h100", market: "on-demand", reservation: null },
 } as unknown as Extract<Payload, { kind: "create" }>;
 const TERMINATE: Payload = { kind: "terminate", provider: POOL, instanceId: MACHINE };
 const REBOOT: Payload = { kind: "reboot", provider: POOL, instanceId: MACHINE, bootId: "boot-1" };
@@ -54,14 +57,14 @@ const terminating: Phase = {
   notBefore: 0,
 };
 
-type Case = { node?: Partial<Node>; over?: Partial<Operation>; pool?: PoolState | null };
+type Case = { node?: Partial<Node>; over?: Partial<Operation>; facts?: readonly Fact[] };
 
 function ask(payload: Payload, outcome: Outcome, more: Case = {}) {
   const id = `n.4.${payload.kind}` as OperationId;
   const node = nodeOf("n", { fence: 4, operation: id, ...more.node });
   const operation = operationOf(node, payload, { id, because: ["XID 79"], ...more.over });
-  const pool = more.pool === undefined ? poolStateOf(1) : more.pool;
-  return { node, operation, folded: foldOutcome(operation, node, pool, outcome, NOW) };
+  const facts = (key: string) => more.facts?.find((fact) => factKey(fact) === key) ?? null;
+  return { node, operation, folded: foldOutcome(operation, node, facts, outcome, NOW) };
 }
 
 const done = (more: Partial<Extract<Outcome, { kind: "done" }>> = {}): Outcome => ({
@@ -108,7 +111,7 @@ describe("foldOutcome() of what stays open", () => {
     const { folded } = ask(payload, outcome, { over: { attempts } });
     expect(folded.operation.state === "asked").toBe(isOpen);
     expect(folded.operation.attempts).toBe(attempts + 1);
-    if (isOpen) expect(folded).toMatchObject({ node: null, pool: null, events: [] });
+    if (isOpen) expect(folded).toMatchObject({ node: null, rests: NO_RESTS, events: [] });
   });
 
   test("is asked again later, with the same payload", () => {
@@ -156,11 +159,11 @@ describe("foldOutcome() of what is closed", () => {
   test("changes no node that is at something else, or is no more", () => {
     const id = "n.4.cordon" as OperationId;
     const other = ask(CORDON, done(), { node: { operation: "n.5.drain" as OperationId } });
-    expect(other.folded).toMatchObject({ node: null, pool: null, events: [] });
+    expect(other.folded).toMatchObject({ node: null, rests: NO_RESTS, events: [] });
     expect(other.folded.operation.state).toBe("done");
     const operation = operationOf(nodeOf("n"), CORDON, { id });
-    const folded = foldOutcome(operation, null, null, done(), NOW);
-    expect(folded).toMatchObject({ node: null, pool: null, events: [] });
+    const folded = foldOutcome(operation, null, NONE, done(), NOW);
+    expect(folded).toMatchObject({ node: null, rests: NO_RESTS, events: [] });
     expect(folded.operation.state).toBe("done");
   });
 
@@ -173,7 +176,7 @@ describe("foldOutcome() of what is closed", () => {
     if (isOvertaken) {
       expect(folded.node).toEqual({ ...node, operation: null });
       expect(folded.events).toEqual([]);
-      expect(folded.pool).toBeNull();
+      expect(folded.rests).toEqual(NO_RESTS);
     } else expect(folded.events).toHaveLength(1);
   });
 });
@@ -197,8 +200,8 @@ const MADE = {
 
 describe("foldOutcome() of a purchase", () => {
   const phase = requested;
-  const buy = (instance: Instance | null, payload: Payload = CREATE, pool?: PoolState | null) =>
-    ask(payload, done({ instance }), { node: { instance: null, phase }, ...(pool === undefined ? {} : { pool }) });
+  const buy = (instance: Instance | null, payload: Payload = CREATE, facts: readonly Fact[] = []) =>
+    ask(payload, done({ instance }), { node: { instance: null, phase }, facts });
 
   test("binds the machine, at the price that was known", () => {
     const bought = buy(MADE);
@@ -234,43 +237,88 @@ describe("foldOutcome() of a purchase", () => {
     });
   });
 
-  test("ends the rest of the place that sold it, unless it sells lemons", () => {
-    const rest = { failures: 2, notBefore: 9, class: "capacity", message: "x" };
-    const offers = { [OFFER]: rest, other: rest };
-    const sold = buy(MADE, CREATE, poolStateOf(1, { offers })).folded.pool;
-    expect(sold).toEqual(poolStateOf(1, { offers: { other: rest } }));
-    const lemons = { [OFFER]: { ...rest, class: "lemon" } };
-    expect(buy(MADE, CREATE, poolStateOf(1, { offers: lemons })).folded.pool?.offers).toEqual(lemons);
-    expect(buy(MADE, CREATE, null).folded.pool).toBeNull();
+  const rest = (more: Partial<Rest> = {}): Rest => ({
+    ...{ kind: "rest", scope: OFFER, failures: 2, notBefore: 9, class: "capacity", message: "x", at: 1 },
+    ...{ isOpen: false, ...more },
+  });
+  const lately = (facts: Rest[], askedAt = 5) =>
+    ask(CREATE, done({ instance: MADE }), { node: { instance: null, phase }, facts, over: { askedAt } }).folded.rests;
+
+  test("opens the place that sold it, and ends the rests around it", () => {
+    const quota = rest({ scope: "quota:p/r/h100/on-demand", class: "quota" });
+    const account = rest({ scope: "provider:p", class: "auth" });
+    expect(lately([rest(), quota, account, rest({ scope: "p/r/y/h100" })])).toEqual({
+      put: [rest({ isOpen: true, notBefore: 0 })],
+      drop: [factKey(quota), factKey(account)],
+    });
+    expect(lately([rest({ isOpen: true })])).toEqual(NO_RESTS);
+    expect(lately([rest({ class: "lemon" })])).toEqual(NO_RESTS);
+    // The place refused another purchase since this one was asked for.
+    expect(lately([rest({ at: 6 })])).toEqual(NO_RESTS);
+  });
+
+  test("that the cloud ended before it ran is a refusal that came late", () => {
+    const failure = { class: "capacity", message: "no H100 left" } as const;
+    const dead = { ...MADE, state: "terminated", failure } as Instance;
+    const one = buy(dead);
+    expect(one.folded.operation.state).toBe("refused");
+    expect(one.folded.node).toMatchObject({ instance: null, phase: { kind: "requested", attempt: 2 } });
+    expect(one.folded.rests.put).toMatchObject([{ scope: OFFER, class: "capacity", failures: 1 }]);
+    expect(said(one)).toEqual([
+      ["provider.error", "create refused (capacity): instance i-7 was accepted and never ran: no H100 left"],
+    ]);
+    const throttled = { ...dead, failure: { class: "rate_limit", message: "x" } } as Instance;
+    expect(buy(throttled).folded.rests.put).toMatchObject([{ scope: OFFER, class: "capacity" }]);
+    // Only its end proves that it will not run.
+    expect(buy({ ...dead, state: "provisioning" }).folded.operation.state).toBe("done");
+  });
+
+  test("that is throttled rests the whole provider, and stays open", () => {
+    const one = ask(CREATE, refused("rate_limit", { retryAfterMs: 12_000 }), { node: { instance: null, phase } });
+    expect(one.folded.operation.state).toBe("asked");
+    expect(one.folded.rests).toEqual({
+      put: [rest({ scope: "provider:p", class: "rate_limit", failures: 1, notBefore: NOW + 12_000, message: "no", at: NOW })],
+      drop: [],
+    });
+    expect(ask(TERMINATE, refused("rate_limit")).folded.rests).toEqual(NO_RESTS);
   });
 
   test("without a machine is a fault of the adapter", () => {
     expect(() => buy(null)).toThrow("n.4.create: created without an instance");
   });
 
-  const rests: [RefusalClass, number, number, number][] = [
-    ["capacity", 30_000, 60_000, 15 * MINUTE_MS],
-    ["quota", 15 * MINUTE_MS, 30 * MINUTE_MS, 6 * HOUR_MS],
-    ["auth", MINUTE_MS, MINUTE_MS, MINUTE_MS],
-    ["bad_request", 15 * MINUTE_MS, 30 * MINUTE_MS, HOUR_MS],
-    ["stale_fence", 1_000, 1_000, 1_000],
+  const rests: [RefusalClass, number, number, number, string][] = [
+    ["capacity", 30_000, 60_000, 15 * MINUTE_MS, OFFER],
+    ["quota", 15 * MINUTE_MS, 30 * MINUTE_MS, 6 * HOUR_MS, "quota:p/r/h100/on-demand"],
+    ["auth", MINUTE_MS, MINUTE_MS, MINUTE_MS, "provider:p"],
+    ["billing", 15 * MINUTE_MS, 15 * MINUTE_MS, 15 * MINUTE_MS, "provider:p"],
+    ["bad_request", 15 * MINUTE_MS, 30 * MINUTE_MS, HOUR_MS, OFFER],
+    ["stale_fence", 1_000, 1_000, 1_000, OFFER],
   ];
-  test.each(rests)("that is refused (%s) lets the place rest", (cls, first, second, most) => {
-    let pool = poolStateOf(1);
+  test.each(rests)("that is refused (%s) lets it rest", (cls, first, second, most, scope) => {
+    let facts: Rest[] = [];
     const seen: number[] = [];
     for (let i = 0; i < 12; i++) {
-      const { folded } = ask(CREATE, refused(cls), { node: { instance: null, phase }, pool });
-      pool = folded.pool ?? pool;
-      seen.push((pool.offers[OFFER]?.notBefore ?? 0) - NOW);
+      const over = { askedAt: NOW };
+      const { folded } = ask(CREATE, refused(cls), { node: { instance: null, phase }, facts, over });
+      facts = folded.rests.put;
+      seen.push((facts[0]?.notBefore ?? 0) - NOW);
     }
     expect([seen[0], seen[1], seen[11]]).toEqual([first, second, most]);
-    expect(pool.offers[OFFER]).toMatchObject({ failures: 12, class: cls, message: "no" });
+    expect(facts).toMatchObject([{ scope, failures: 12, class: cls, message: "no", isOpen: false }]);
+  });
+
+  test("counts refusals of one burst once", () => {
+    const before = rest({ at: 6 });
+    const of = (askedAt: number) =>
+      ask(CREATE, refused("capacity"), { node: { instance: null, phase }, facts: [before], over: { askedAt } });
+    expect(of(5).folded.rests.put).toMatchObject([{ failures: 2 }]);
+    expect(of(6).folded.rests.put).toMatchObject([{ failures: 3, notBefore: NOW + 120_000 }]);
   });
 
   test("that is refused is counted, said, and tried again", () => {
     const one = ask(CREATE, refused("capacity", { retryAfterMs: 5_000 }), {
       node: { instance: null, phase },
-      pool: poolStateOf(1, { offers: { other: { failures: 1, notBefore: 1, class: "x", message: "" } } }),
     });
     expect(one.folded.node).toEqual({
       ...one.node,
@@ -278,17 +326,12 @@ describe("foldOutcome() of a purchase", () => {
       fence: 5,
       phase: { ...requested, attempt: 2, refusal: "capacity: no" },
     });
-    expect(one.folded.pool?.offers).toEqual({
-      other: { failures: 1, notBefore: 1, class: "x", message: "" },
-      [OFFER]: { failures: 1, notBefore: NOW + 5_000, class: "capacity", message: "no" },
-    });
+    expect(one.folded.rests.put).toMatchObject([{ notBefore: NOW + 5_000, message: "no" }]);
     expect(said(one)).toEqual([["provider.error", "create refused (capacity): no"]]);
-    const stray = ask(CREATE, refused("capacity"), { node: { instance: null, phase }, pool: null });
-    expect(stray.folded.pool).toBeNull();
     const week = ask(CREATE, refused("quota", { retryAfterMs: 168 * HOUR_MS }), {
       node: { instance: null, phase },
     });
-    expect(week.folded.pool?.offers[OFFER]?.notBefore).toBe(NOW + 6 * HOUR_MS);
+    expect(week.folded.rests.put[0]?.notBefore).toBe(NOW + 6 * HOUR_MS);
   });
 
   test.each<[string, Payload, Phase, Outcome]>([
@@ -298,7 +341,7 @@ describe("foldOutcome() of a purchase", () => {
     ["that was none", TERMINATE, requested, refused("capacity")],
   ])("%s rests the node alone", (_what, payload, at, outcome) => {
     const { folded, node } = ask(payload, outcome, { node: { phase: at } });
-    expect(folded.pool).toBeNull();
+    expect(folded.rests).toEqual(NO_RESTS);
     expect(folded.node).toEqual({ ...node, operation: null, fence: 5, restUntil: NOW + 10_000 });
   });
 });
@@ -421,7 +464,7 @@ describe("foldOutcome() of a mark", () => {
     const id = "n.4.cordon" as OperationId;
     const sick = sickOf("n", { fence: 4, operation: id });
     const operation = operationOf(sick, CORDON, { id });
-    expect(foldOutcome(operation, sick, null, done(), NOW).node?.isolatedAt).toBe(NOW);
+    expect(foldOutcome(operation, sick, NONE, done(), NOW).node?.isolatedAt).toBe(NOW);
     expect(ask(CORDON, done(), { node: { isolatedAt: 5 } }).folded.node?.isolatedAt).toBe(5);
   });
 
@@ -535,7 +578,7 @@ describe("foldOutcome() of a mark that is only mirrored", () => {
     expect(said(one)).toEqual([
       ["kube.refused", `Kubernetes does not ${payload.kind} Node k: ${message}`],
     ]);
-    expect(one.folded.pool).toBeNull();
+    expect(one.folded.rests).toEqual(NO_RESTS);
   });
 
   test.each([
@@ -562,7 +605,7 @@ describe("foldOutcome() of a mark that is only mirrored", () => {
     const bare = ask(MIRROR, lost);
     expect(bare.folded).toMatchObject({ node: { operation: null, kube: null }, events: [] });
     const operation = operationOf(nodeOf("n"), MIRROR);
-    expect(foldOutcome(operation, null, null, lost, NOW).node).toBeNull();
+    expect(foldOutcome(operation, null, NONE, lost, NOW).node).toBeNull();
   });
 });
 

@@ -5,15 +5,18 @@
  * (docs/reference/providers.md#answers).
  */
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
-import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { orderIdOf } from "../reboot-order.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Instance, RefusalClass } from "../provider.ts";
 import { isSick } from "../safety/in-flight.ts";
+import { restAfter, restsAfterSale, scopeOf } from "../safety/rest.ts";
+import type { Lookup, RestChange } from "../safety/rest.ts";
 import { foldBootstrap } from "./bootstrap.ts";
 import { bindInstance } from "./listing.ts";
 import { formatRefusal, isNewRefusal, markedOn, mayBeMarked, refuseMark } from "./mark.ts";
+import { type Create, deadOnArrival, NO_RESTS, placeOf, throttled } from "./purchase.ts";
 import { backoffMs, OPEN_MAX_MS, patience } from "./backoff.ts";
 import { nodeEvent } from "../event-draft.ts";
 
@@ -43,20 +46,10 @@ export type Outcome =
 export type OutcomeFold = {
   operation: Operation;
   node: Node | null;
-  pool: PoolState | null;
+  rests: RestChange;
   events: EventDraft[];
 };
 
-/** How long an offer rests after a refusal of each class: first and longest. */
-type EndedClass = Exclude<RefusalClass, "rate_limit">;
-const OFFER_REST: Record<EndedClass, { firstMs: number; maxMs: number }> = {
-  capacity: { firstMs: 30_000, maxMs: 15 * 60_000 },
-  quota: { firstMs: 15 * 60_000, maxMs: 6 * 3_600_000 },
-  auth: { firstMs: 60_000, maxMs: 60_000 },
-  billing: { firstMs: 15 * 60_000, maxMs: 15 * 60_000 },
-  bad_request: { firstMs: 15 * 60_000, maxMs: 3_600_000 },
-  stale_fence: { firstMs: 1_000, maxMs: 1_000 },
-};
 
 /** A person cancelled the drain or reboot during the call: the late answer must not start it. */
 function isOvertaken(operation: Operation, node: Node): boolean {
@@ -87,15 +80,16 @@ const REST_MS = 10_000;
 export function foldOutcome(
   operation: Operation,
   node: Node | null,
-  pool: PoolState | null,
-  outcome: Outcome,
+  facts: Lookup,
+  given: Outcome,
   now: number,
 ): OutcomeFold {
+  const outcome = deadOnArrival(operation, given) ?? given;
   const attempts = operation.attempts + 1;
   if (operation.payload.kind === "reboot" && outcome.kind === "ambiguous") {
     // The boot id shows whether the machine rebooted; a second reboot would only interrupt it.
     const message = `${outcome.message}: its boot id will show it`;
-    return foldOutcome(operation, node, pool, { kind: "done", instance: null, message }, now);
+    return foldOutcome(operation, node, facts, { kind: "done", instance: null, message }, now);
   }
   if (isMirror(operation.payload) && (outcome.kind !== "done" || isUnmarked(operation, outcome))) {
     return foldUnmirrored(operation, node, outcome.message ?? "it was not marked", now);
@@ -108,7 +102,8 @@ export function foldOutcome(
     const isPurchase = operation.payload.kind === "create";
     const again = isPurchase ? { askedAt: now, firstAskedAt, lookups: 0 } : {};
     const open = { ...operation, ...again, attempts, notBefore, message: outcome.message };
-    return { operation: open, node: null, pool: null, events: [] };
+    const rests = throttled(open, outcome, facts, now);
+    return { operation: open, node: null, rests, events: [] };
   }
   const closed: Operation = {
     ...operation,
@@ -118,9 +113,9 @@ export function foldOutcome(
     message: outcome.message,
   };
   if (node === null || node.operation !== operation.id)
-    return { operation: closed, node: null, pool: null, events: [] };
+    return { operation: closed, node: null, rests: NO_RESTS, events: [] };
   if (isOvertaken(operation, node)) {
-    return { operation: closed, node: { ...node, operation: null }, pool: null, events: [] };
+    return { operation: closed, node: { ...node, operation: null }, rests: NO_RESTS, events: [] };
   }
   const free: Node = {
     ...node,
@@ -128,8 +123,8 @@ export function foldOutcome(
     fence: node.fence + (outcome.kind === "refused" ? 1 : 0),
   };
   return outcome.kind === "done"
-    ? foldDone(closed, free, pool, outcome, now)
-    : foldRefused(closed, free, pool, outcome, now);
+    ? foldDone(closed, free, facts, outcome, now)
+    : foldRefused(closed, free, facts, outcome, now);
 }
 
 function isMirror(payload: Operation["payload"]): boolean {
@@ -156,7 +151,7 @@ function foldUnmirrored(
 ): OutcomeFold {
   const attempts = operation.attempts + 1;
   const closed: Operation = { ...operation, attempts, state: "refused", closedAt: now, message };
-  const nothing = { operation: closed, node: null, pool: null, events: [] };
+  const nothing = { operation: closed, node: null, rests: NO_RESTS, events: [] };
   if (node === null || node.operation !== operation.id) return nothing;
   const { kube } = node;
   if (kube === null) return { ...nothing, node: { ...node, operation: null } };
@@ -180,7 +175,7 @@ function teller(node: Node, now: number, events: EventDraft[]): Tell {
 function foldDone(
   operation: Operation,
   node: Node,
-  pool: PoolState | null,
+  facts: Lookup,
   outcome: Extract<Outcome, { kind: "done" }>,
   now: number,
 ): OutcomeFold {
@@ -193,8 +188,8 @@ function foldDone(
     case "create": {
       if (instance === null) throw new Error(`${operation.id}: created without an instance`);
       tell("node.booting", `instance ${instance.id} at ${payload.provider} is starting`);
-      const sold = pool === null ? null : sells(pool, payload.offer);
-      return { operation, node: bought(node, payload, instance, now), pool: sold, events };
+      const rests = restsAfterSale(facts, placeOf(payload), operation.askedAt);
+      return { operation, node: bought(node, payload, instance, now), rests, events };
     }
     case "terminate": {
       const phase =
@@ -203,21 +198,23 @@ function foldDone(
         "node.terminating",
         `${payload.provider} accepted the end of instance ${payload.instanceId}`,
       );
-      return { operation, node: { ...node, phase }, pool: null, events };
+      return { operation, node: { ...node, phase }, rests: NO_RESTS, events };
     }
     case "reboot": {
       const who = payload.by === "agent" ? "its agent" : payload.provider;
       tell("node.repairing", `${who} reboots instance ${payload.instanceId}`);
-      return { operation, pool: null, events, node: rebooting(node, operation, payload, now) };
+      const next = rebooting(node, operation, payload, now);
+      return { operation, rests: NO_RESTS, events, node: next };
     }
     case "bootstrap": {
       tell("node.bootstrapped", `set up at ${payload.address}, attempt ${payload.attempt}`);
-      return { operation, pool: null, events, node: foldBootstrap(node, payload, outcome, now) };
+      const set = foldBootstrap(node, payload, outcome, now);
+      return { operation, rests: NO_RESTS, events, node: set };
     }
     case "cordon":
     case "uncordon": {
       const marked = foldMark(node, payload, outcome, tell, now);
-      return { operation, pool: null, events, node: marked };
+      return { operation, rests: NO_RESTS, events, node: marked };
     }
     case "drain": {
       tell("node.draining", why === "" ? "asked to drain" : why);
@@ -229,7 +226,7 @@ function foldDone(
         sawWork: false,
         purpose: payload.purpose,
       };
-      return { operation, pool: null, events, node: { ...node, phase } };
+      return { operation, rests: NO_RESTS, events, node: { ...node, phase } };
     }
     default:
       return unreachable(payload);
@@ -238,7 +235,7 @@ function foldDone(
 
 function bought(
   node: Node,
-  payload: Extract<Operation["payload"], { kind: "create" }>,
+  payload: Create,
   instance: Instance,
   now: number,
 ): Node {
@@ -252,13 +249,6 @@ function bought(
     offer: payload.guard ?? null,
     phase: { kind: "booting", since: now },
   };
-}
-
-/** A purchase ends the offer's pause, except after quarantined hardware (see `proveOffer`). */
-function sells(pool: PoolState, offer: string): PoolState {
-  if (pool.offers[offer]?.class === "lemon") return pool;
-  const { [offer]: _, ...offers } = pool.offers;
-  return { ...pool, offers };
 }
 
 /** From now on only another boot id is a change. */
@@ -317,7 +307,7 @@ function foldMark(
 function foldRefused(
   operation: Operation,
   node: Node,
-  pool: PoolState | null,
+  facts: Lookup,
   refusal: Extract<Outcome, { kind: "refused" }>,
   now: number,
 ): OutcomeFold {
@@ -329,7 +319,7 @@ function foldRefused(
     // An attempt that waits for a person is repeated often: its reason is reported once.
     if (refusal.unspent !== true || node.bootstrap?.error !== refusal.message)
       tell("node.bootstrapping", `attempt ${payload.attempt} ${what}: ${refusal.message}`);
-    return { operation, pool: null, events, node: foldBootstrap(node, payload, refusal, now) };
+    return { operation, rests: NO_RESTS, events, node: foldBootstrap(node, payload, refusal, now) };
   }
   // The scheduler refuses only marks, never a drain.
   const marked = refusal.class === "scheduler" ? node.kube : null;
@@ -350,18 +340,11 @@ function foldRefused(
       attempt: node.phase.attempt + 1,
       refusal: `${refusal.class}: ${refusal.message}`,
     };
-    const before = pool?.offers[payload.offer];
-    const failures = (before?.failures ?? 0) + 1;
-    const rest = OFFER_REST[refusal.class];
-    const notBefore =
-      now + (patience(refusal.retryAfterMs) ?? backoffMs(failures, rest.firstMs, rest.maxMs));
-    const offer = { failures, notBefore, class: refusal.class, message: refusal.message };
-    return {
-      operation,
-      events,
-      node: { ...node, phase },
-      pool: pool === null ? null : { ...pool, offers: { ...pool.offers, [payload.offer]: offer } },
-    };
+    const { class: cls, message, retryAfterMs } = refusal;
+    const scope = scopeOf(cls, placeOf(payload));
+    const { askedAt } = operation;
+    const rest = restAfter(facts, { scope, class: cls, message, retryAfterMs, askedAt }, now);
+    return { operation, events, node: { ...node, phase }, rests: { put: [rest], drop: [] } };
   }
   if (payload.kind === "terminate" && node.phase.kind === "terminating") {
     // Retried without end: an instance that is not confirmed gone may be billed
@@ -369,7 +352,7 @@ function foldRefused(
     const rest = patience(refusal.retryAfterMs) ?? backoffMs(node.fence, 1_000, 5 * 60_000);
     return {
       operation,
-      pool: null,
+      rests: NO_RESTS,
       events,
       node: { ...node, phase: { ...node.phase, notBefore: now + rest } },
     };
@@ -378,7 +361,7 @@ function foldRefused(
     marked === null ? node.kube : refuseMark(marked, payload.kind, refusal.message, now);
   return {
     operation,
-    pool: null,
+    rests: NO_RESTS,
     events,
     node: { ...node, kube, restUntil: now + (patience(refusal.retryAfterMs) ?? REST_MS) },
   };

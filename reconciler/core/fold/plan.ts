@@ -2,6 +2,7 @@
  * Applies a plan to a unit of work. Pure except for that. Facts that one action records count for
  * the next.
  */
+import type { Action } from "../../../schema/action.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
@@ -9,6 +10,7 @@ import { factKey } from "../../../schema/safety.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import type { Fleet } from "../fleet.ts";
 import { factsAfter } from "../safety/record.ts";
+import { type Lookup, restsAfterProof } from "../safety/rest.ts";
 import { applyAction } from "./action.ts";
 
 /** Cancels an open set-up of the node, because an action on the node replaces it. */
@@ -18,6 +20,13 @@ function withoutSetUp(node: Node | null, now: number, work: UnitOfWork): Node | 
   const message = "cancelled: its node leaves";
   work.putOperation({ ...open, state: "abandoned", closedAt: now, message });
   return { ...node, operation: null, fence: node.fence + 1 };
+}
+
+/** Back-offs that end because a node of the place was verified. */
+function provenBy(action: Action, node: Node | null, facts: Lookup): string[] {
+  const isVerified = action.kind === "advance" && action.to.kind === "serving";
+  if (!isVerified || node?.phase.kind !== "verifying" || node.offer === null) return [];
+  return restsAfterProof(facts, node.offer);
 }
 
 export function applyPlan(
@@ -35,6 +44,10 @@ export function applyPlan(
     for (const fact of factsAfter(action, node, { ...fleet, facts }, config, now)) {
       facts.set(factKey(fact), fact);
       work.putFact(fact);
+    }
+    for (const key of provenBy(action, node, (one) => facts.get(one) ?? null)) {
+      facts.delete(key);
+      work.dropFact(key);
     }
     work.putNode(applied.node);
     if (applied.operation !== null) work.putOperation(applied.operation);

@@ -12,7 +12,6 @@ import {
   POOL,
   poolStateOf,
 } from "../../../test/world/part.ts";
-import type { Instance } from "../provider.ts";
 import { UnitOfWork, newMirror } from "../unit-of-work.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 
@@ -62,18 +61,17 @@ describe("settle()", () => {
     expect(work.change.events).toHaveLength(1);
   });
 
-  test("writes the pool of what was bought", () => {
-    const payload = {
-      kind: "create",
-      provider: POOL,
-      offer: "o",
-      request: { name: "n" },
-    } as unknown as Payload;
-    const bought = asked(payload, { instance: null, phase: { kind: "requested" } as Phase });
+  test("writes how the place of a purchase rests", () => {
+    const place = { region: null, zone: null, instanceType: "t", market: "on-demand", reservation: null };
+    const payload = { kind: "create", provider: POOL, offer: "o", request: { name: "n", ...place } };
+    const wanted = { instance: null, phase: { kind: "requested" } as Phase };
+    const bought = asked(payload as unknown as Payload, wanted);
     const { work } = world(bought.node, bought.operation);
-    const instance = { ...instanceOf(), name: "n", tags: {}, createdAtMs: 1, hostKeys: null } as unknown as Instance;
-    settle(NOW, work, bought.operation.id, { kind: "done", instance, message: null });
-    expect(work.finish()?.pools).toEqual([poolStateOf(1)]);
+    const no = { kind: "refused", message: "none", retryAfterMs: null } as const;
+    settle(NOW, work, bought.operation.id, { ...no, class: "capacity" });
+    const scope = `${POOL}///t`;
+    expect(work.fact(`rest:${scope}`)).toMatchObject({ scope, failures: 1, notBefore: NOW + 30_000 });
+    expect(work.finish()?.facts).toHaveLength(1);
   });
 
   test("closes what belongs to no node any more, and knows no other", () => {

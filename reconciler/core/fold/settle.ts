@@ -9,10 +9,11 @@ export function settle(now: number, work: UnitOfWork, id: OperationId, outcome: 
   const operation = work.operation(id);
   if (operation === null || operation.state !== "asked") return;
   const node = work.node(operation.node);
-  const folded = foldOutcome(operation, node, work.pool(operation.pool), outcome, now);
+  const folded = foldOutcome(operation, node, (key) => work.fact(key), outcome, now);
   work.putOperation(folded.operation);
   if (folded.node !== null) work.putNode(folded.node);
-  if (folded.pool !== null) work.putPool(folded.pool);
+  for (const rest of folded.rests.put) work.putFact(rest);
+  for (const key of folded.rests.drop) work.dropFact(key);
   work.tell(folded.events);
 }
 

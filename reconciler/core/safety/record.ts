@@ -10,6 +10,7 @@ import type { Fact } from "../../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 import { quarantinedIn, quarantinedOf, refusedAgain } from "./quarantined-hardware.ts";
 import { countFailure } from "./rate.ts";
+import { placeOfGuard, restAfter } from "./rest.ts";
 import { FLEET, sizesOf } from "./scope.ts";
 
 /** `node` as it was before the action; `fleet.facts` with the plan's earlier facts. */
@@ -23,7 +24,8 @@ export function factsAfter(
   if (action.kind !== "advance" || node === null) return [];
   if (action.to.kind === "terminating" && action.to.purpose === "lemon") {
     const lemon = quarantinedIn(node, fleet, now);
-    return lemon === null ? [] : [refusedAgain(lemon, node)];
+    const again = lemon === null ? [] : [refusedAgain(lemon, node)];
+    return [...again, ...restOf(node, action.because, fleet.facts, now)];
   }
   // The session ends with this action, also if a smaller pool no longer needs the slot.
   const ends =
@@ -36,4 +38,14 @@ export function factsAfter(
   const rate = stored?.kind === "rate" ? stored : null;
   const counted = countFailure(rate, config.safety.breaker, nodes, now);
   return [counted, ...quarantinedOf(node, fleet, now)];
+}
+
+/** A place that returned quarantined hardware rests as after a stock-out. */
+function restOf(node: Node, because: string[], facts: Fleet["facts"], now: number): Fact[] {
+  const { offer, createdAt } = node;
+  if (offer === null) return [];
+  const message = because.join("; ");
+  const about = { scope: placeOfGuard(offer), askedAt: createdAt, message };
+  const refusal = { ...about, class: "lemon", retryAfterMs: null } as const;
+  return [restAfter((key) => facts.get(key) ?? null, refusal, now)];
 }

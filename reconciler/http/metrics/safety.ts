@@ -6,7 +6,9 @@
 import { WAIT_REASONS } from "../../../schema/plan.ts";
 import { BREAKER_STATES, factsOf } from "../../../schema/safety.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
+import { offersOf } from "../../core/decide/offer.ts";
 import { impairmentOf } from "../../core/safety/impaired.ts";
+import { restsOf } from "../../core/safety/rest.ts";
 import { openSpendBudget } from "../../core/safety/spend.ts";
 import { countWaits, freezeOf, holdOf, roomsOf, stillBilled } from "../view/safety.ts";
 import { Series, single } from "./series.ts";
@@ -132,21 +134,22 @@ function formatBilled(reconciler: Reconciler): Series[] {
   return [count, oldest];
 }
 
-/** The longest back-off among pools and zones; no series for an offer that was never refused. */
+/** The longest back-off of each place's scopes; no series for a place that was never refused. */
 function formatOffers(reconciler: Reconciler): Series[] {
-  const rest = new Series("navarch_provider_offer_backoff_seconds");
+  const series = new Series("navarch_provider_offer_backoff_seconds");
   const now = reconciler.lastSight()?.now;
-  if (now === undefined) return [rest];
+  if (now === undefined) return [series];
+  const { facts } = reconciler.fleet();
   const longest = new Map<string, { labels: Record<string, string>; ms: number }>();
-  for (const { offers } of reconciler.fleet().pools.values()) {
-    for (const [key, { notBefore }] of Object.entries(offers)) {
-      const [provider = "", region = "", , ...type] = key.split("/");
-      const labels = { provider, region, type: type.join("/") };
-      const name = JSON.stringify(labels);
+  for (const offer of reconciler.activeConfig().pools.flatMap(offersOf)) {
+    const { provider, region, instanceType } = offer;
+    const labels = { provider, region: region ?? "", type: instanceType };
+    const name = JSON.stringify(labels);
+    for (const { notBefore } of restsOf(facts, offer)) {
       const ms = Math.max(0, notBefore - now, longest.get(name)?.ms ?? 0);
       longest.set(name, { labels, ms });
     }
   }
-  for (const { labels, ms } of longest.values()) rest.add(labels, ms / 1_000);
-  return [rest];
+  for (const { labels, ms } of longest.values()) series.add(labels, ms / 1_000);
+  return [series];
 }

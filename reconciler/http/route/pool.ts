@@ -88,6 +88,7 @@ function poolView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof viewPo
     plan: reconciler.lastPlan(),
     now: clock.wallMs(),
     scaling: scalingView(ports, pool),
+    facts: reconciler.fleet().facts,
   });
 }
 

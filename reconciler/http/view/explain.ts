@@ -280,7 +280,7 @@ export function explainPool(
     blockers: [
       ...stopsOf(pool, state, nodes, from),
       ...sayWaits(own, true),
-      ...conditionsOf(pool.name, state, { actions: [], waits: [] }, from.now),
+      ...conditionsOf(pool, from.fleet.facts, { actions: [], waits: [] }, from.now),
     ],
     limits: limitsOf(pool, nodes, from),
   };

@@ -8,7 +8,11 @@ import type { Fact } from "../../../schema/safety.ts";
 import type { ScalingView } from "./scaling.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode, type Sight } from "../../core/fleet.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
-import { isoOrNull } from "./node.ts";
+import { isResting } from "../../core/decide/rest.ts";
+import { offersOf } from "../../core/decide/offer.ts";
+import { restsOf } from "../../core/safety/rest.ts";
+import { iso, isoOrNull } from "./node.ts";
+import { type PlaceView, viewPlaces } from "./place.ts";
 import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
 
 export type PoolCount = {
@@ -60,32 +64,33 @@ export function countPool(nodes: Iterable<Node>): PoolCount {
   return count;
 }
 
-/** What blocks the pool: its own waits, not those of single nodes. */
+/** What blocks the pool: its own waits, not those of single nodes, and places that rest. */
 export function conditionsOf(
-  pool: string,
-  state: PoolState | undefined,
+  pool: PoolConfig,
+  facts: ReadonlyMap<string, Fact>,
   plan: Plan,
   now: number,
 ): string[] {
-  const out = plan.waits
+  const waits = plan.waits
     // A ceiling stops the pool, although each missing node waits for itself.
-    .filter((wait) => wait.pool === pool && (wait.node === null || wait.reason === "spend"))
+    .filter((wait) => wait.pool === pool.name && (wait.node === null || wait.reason === "spend"))
     .map(({ reason, message }) => {
       return message.startsWith(`${reason} `) ? message : `${reason}: ${message}`;
     });
-  for (const [key, offer] of Object.entries(state?.offers ?? {})) {
-    if (offer.notBefore <= now) continue;
-    const until = new Date(offer.notBefore).toISOString();
-    out.push(`offer ${key} backs off until ${until} (${offer.class}: ${offer.message})`);
-  }
-  return [...new Set(out)];
+  const rests = offersOf(pool).flatMap((offer) => restsOf(facts, offer));
+  const resting = rests
+    .filter(({ notBefore }) => isResting(notBefore, now))
+    .map(({ scope, notBefore, class: cls, message }) => {
+      return `nothing is bought at ${scope} until ${iso(notBefore)} (${cls}: ${message})`;
+    });
+  return [...new Set([...waits, ...resting])];
 }
 
 export function viewPool(
   pool: PoolConfig,
   state: PoolState | undefined,
   nodes: Node[],
-  from: { plan: Plan; now: number; scaling: ScalingView },
+  from: { plan: Plan; now: number; scaling: ScalingView; facts: ReadonlyMap<string, Fact> },
 ): PoolView {
   const count = countPool(nodes.filter((node) => countsIn(node, pool)));
   return {
@@ -98,7 +103,7 @@ export function viewPool(
     providers: pool.providers.map((ref) => ref.name),
     strategy: pool.strategy,
     conditions: [
-      ...conditionsOf(pool.name, state, from.plan, from.now),
+      ...conditionsOf(pool, from.facts, from.plan, from.now),
       ...from.scaling.conditions,
       ...sayMissingNodes(nodes),
     ],
@@ -131,6 +136,7 @@ function growthBarOf(pool: PoolConfig, providers: Providers): string | null {
 export type StatusView = PoolStatusView &
   Pick<ScalingView, "cooldown_remaining_s" | "decision" | "queue"> & {
     cannot_scale_up: string | null;
+    places: PlaceView[];
     /** Of `total_nodes`, those that this fleet did not buy. */
     unmanaged_nodes: number;
   };
@@ -179,8 +185,9 @@ export function viewPoolStatus(
     hold: holdOf(state, from.now),
     breakers: breakersAround(pool.name, nodes, from.facts),
     suspects: suspectsOf(pool, state, from.now),
+    places: viewPlaces(pool, nodes, from),
     conditions: [
-      ...conditionsOf(pool.name, state, from.plan, from.now),
+      ...conditionsOf(pool, from.facts, from.plan, from.now),
       ...from.scaling.conditions,
     ],
     cost: { ...from.cost, month_max: pool.spend.perMonthMax },

@@ -5,6 +5,7 @@ import type { Fact } from "../../../schema/safety.ts";
 import { closeWorlds, fleet, phaseOf, threshold, told } from "../../../test/world/story.ts";
 import { openWorldApp, type WorldApp } from "../../../test/world/app.ts";
 import type { World } from "../../../test/world/world.ts";
+import { offersOf } from "../../core/decide/offer.ts";
 import { sayWaits } from "./held-back.ts";
 
 afterEach(closeWorlds);
@@ -202,22 +203,19 @@ describe("viewSafety()", () => {
 test("a place that refused has a back-off on the page, by provider, region and type", async () => {
   const w = await fleet(2);
   const a = openWorldApp(w);
+  const [at] = w.reconciler.activeConfig().pools.flatMap(offersOf);
+  if (at === undefined) throw new Error("no place");
   await w.reconciler.change((draft) => {
-    const [state] = w.reconciler.fleet().pools.values();
-    if (state === undefined) throw new Error("no pool");
-    const rest = (ms: number) => ({
-      failures: 1,
-      notBefore: w.clock.wallMs() + ms,
-      class: "capacity",
-      message: "none left",
-    });
-    const offers = { "fake/r/a/h100": rest(60_000), "fake/r/b/h100": rest(90_000) };
-    draft.putPool({ ...state, offers });
+    for (const [scope, ms] of [[at.key, 60_000], [`provider:${at.provider}`, 90_000]] as const) {
+      const rest = { scope, failures: 1, notBefore: w.clock.wallMs() + ms, class: "capacity" } as const;
+      draft.putFact({ kind: "rest", ...rest, message: "none left", at: w.clock.wallMs(), isOpen: false });
+    }
   });
   await w.turn();
   const [line = "", ...more] = await metric(a, "navarch_provider_offer_backoff_seconds");
   expect(more).toEqual([]);
-  const head = 'navarch_provider_offer_backoff_seconds{provider="fake",region="r",type="h100"}';
+  const type = `type="${at.instanceType}"`;
+  const head = `navarch_provider_offer_backoff_seconds{provider="fake",region="",${type}}`;
   expect(line).toStartWith(head);
   expect(Number(line.split(" ")[1])).toBeWithin(80, 91);
 });

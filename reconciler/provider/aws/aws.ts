@@ -53,8 +53,6 @@ export function openAws(options: AwsOptions): Provider {
     settleMs: options.settleMs,
     bringsAgent: false,
     canReboot: true,
-    // EC2 tells spot prices only, and those by zone: `offers` has them.
-    pricePerHour: () => null,
     trouble: () => null,
     create: async (request, fence) => fences.check(fence) ?? (await aws.create(request)),
     terminate: async (id, fence) =>

@@ -218,13 +218,6 @@ describe("openCommandProvider()", () => {
     expect(answer.kind === "failed" && answer.message).toContain("names instance i-1 twice");
   });
 
-  test("learns prices from the list", async () => {
-    const provider = openTest([prints(listOf({ ...INSTANCE, price_per_hour: 31.2 }))]);
-    expect(provider.pricePerHour("h100x8")).toBeNull();
-    await provider.list();
-    expect(provider.pricePerHour("h100x8")).toBe(31.2);
-  });
-
   const PLACE = {
     region: "r1",
     zone: null,

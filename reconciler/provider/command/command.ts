@@ -60,7 +60,6 @@ type Called<O extends Operation> =
 
 export function openCommandProvider(options: CommandProviderOptions): Provider {
   const { name, class: cls, settleMs, canReboot, fleetId } = options;
-  const prices = new Map<string, number>();
   const call = <O extends Operation>(request: CommandRequest<O>) => callProgram(options, request);
   const order = async (
     operation: "terminate" | "reboot",
@@ -74,7 +73,6 @@ export function openCommandProvider(options: CommandProviderOptions): Provider {
     settleMs,
     bringsAgent: false,
     canReboot,
-    pricePerHour: (instanceType) => prices.get(instanceType) ?? null,
     trouble: () => null,
     async offers(places) {
       if (places.length === 0) return { kind: "ok", offers: [] };
@@ -100,20 +98,9 @@ export function openCommandProvider(options: CommandProviderOptions): Provider {
     },
     reboot: (id, fence) =>
       canReboot ? order("reboot", id, fence) : Promise.resolve({ kind: "unsupported" }),
-    async list() {
-      const answer = answerList(await call({ operation: "list" }), fleetId);
-      if (answer.kind === "ok") learnPrices(prices, answer.instances);
-      return answer;
-    },
+    list: async () => answerList(await call({ operation: "list" }), fleetId),
     close: () => Promise.resolve(),
   };
-}
-
-/** Prices are what the newest list says of each type. */
-function learnPrices(prices: Map<string, number>, instances: readonly Instance[]): void {
-  for (const { instanceType, pricePerHour } of instances) {
-    if (pricePerHour !== null) prices.set(instanceType, pricePerHour);
-  }
 }
 
 async function callProgram<O extends Operation>(

@@ -66,7 +66,6 @@ export function openCoreweave(options: CoreweaveOptions): Provider {
     // Agents come through the DaemonSet.
     bringsAgent: true,
     canReboot: false,
-    pricePerHour: () => null,
     trouble: () => coreweave.trouble,
     create: async (request, fence) => fences.check(fence) ?? (await coreweave.create(request)),
     terminate: async (id, fence) => fences.check(fence) ?? (await coreweave.terminate(id)),

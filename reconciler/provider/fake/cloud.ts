@@ -116,19 +116,16 @@ export class Cloud implements Provider, FakeControl {
     this.#book = new FaultBook(options.faults, options.random, options.faultsLeft);
   }
 
-  /** List price; a price changed by a fault shows on the instance. */
-  pricePerHour(instanceType: string): number | null {
-    const { prices, pricePerHour } = this.#options.terms;
-    return prices[instanceType] ?? pricePerHour;
-  }
-
   readonly hostKeys = readsNothing.hostKeys;
   readonly quota = readsNothing.quota;
   readonly inspect = readsNothing.inspect;
 
+  /** List prices; a price changed by a fault shows on the instance. */
   offers(places: readonly Place[]): Promise<OffersAnswer> {
+    const { prices, pricePerHour } = this.#options.terms;
     const offers = places.map((place) => {
-      return { ...place, pricePerHour: this.pricePerHour(place.instanceType), available: null };
+      const price = prices[place.instanceType] ?? pricePerHour;
+      return { ...place, pricePerHour: price, available: null };
     });
     return Promise.resolve({ kind: "ok", offers });
   }

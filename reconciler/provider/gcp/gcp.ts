@@ -64,7 +64,6 @@ export function openGcp(options: GcpOptions): Provider {
     bringsAgent: false,
     canReboot: true,
     // Prices are in another API, by part and not by machine.
-    pricePerHour: () => null,
     offers: (places) => inspector.offers(places),
     quota: (places) => inspector.quota(places),
     inspect: (places) => inspector.inspect(places),

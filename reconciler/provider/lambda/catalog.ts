@@ -5,7 +5,6 @@
 import * as v from "valibot";
 import { nearest } from "../../../schema/nearest.ts";
 import { amount } from "../../../schema/number.ts";
-import type { Clock } from "../../core/clock.ts";
 import type {
   Failed as FailedAnswer,
   Inspection,
@@ -15,8 +14,6 @@ import type {
 } from "../../core/provider.ts";
 import type { Failed, LambdaApi } from "./api.ts";
 
-/** Prices change rarely. */
-const PRICES_MS = 3_600_000;
 
 const text = v.string();
 const Named = v.object({ name: text });
@@ -28,19 +25,12 @@ const Types = v.record(
 type Types = v.InferOutput<typeof Types>;
 
 export class Catalog {
+  /** By instance type, as last read. */
   readonly prices = new Map<string, number>();
   readonly #api: LambdaApi;
-  readonly #clock: Clock;
-  #pricedMono = Number.NEGATIVE_INFINITY;
 
-  constructor(api: LambdaApi, clock: Clock) {
+  constructor(api: LambdaApi) {
     this.#api = api;
-    this.#clock = clock;
-  }
-
-  /** A price that cannot be read is unknown; the caller does not fail. */
-  async learnPrices(): Promise<void> {
-    if (this.#clock.monoMs() - this.#pricedMono >= PRICES_MS) await this.#types();
   }
 
   async offers(places: readonly Place[]): Promise<OffersAnswer> {
@@ -98,7 +88,6 @@ export class Catalog {
   async #types() {
     const answer = await this.#api.call("GET", "/instance-types", Types);
     if (answer.kind === "failed") return answer;
-    this.#pricedMono = this.#clock.monoMs();
     for (const { instance_type: type } of Object.values(answer.data)) {
       this.prices.set(type.name, type.price_cents_per_hour / 100);
     }

@@ -75,7 +75,6 @@ export function openLambda(options: LambdaOptions): Provider {
     settleMs,
     bringsAgent: false,
     canReboot: true,
-    pricePerHour: (instanceType) => lambda.catalog.prices.get(instanceType) ?? null,
     trouble: () => null,
     ...readsNothing,
     offers: (places) => lambda.catalog.offers(places),
@@ -98,7 +97,7 @@ class Lambda {
   constructor(options: LambdaOptions) {
     this.#options = options;
     this.#api = new LambdaApi(options);
-    this.catalog = new Catalog(this.#api, options.clock);
+    this.catalog = new Catalog(this.#api);
     this.#launches = new Pace(options.launchMs, options.clock.monoMs);
   }
 
@@ -188,7 +187,6 @@ class Lambda {
   async list(): Promise<ListAnswer> {
     const answer = await this.#api.call("GET", "/instances", v.array(InstanceBody));
     if (answer.kind === "failed") return failedAnswer(answer);
-    await this.catalog.learnPrices();
     const { fleetId } = this.#options;
     const own = answer.data.map(instanceOf).filter(({ tags }) => tags[FLEET] === fleetId);
     if (new Set(own.map(({ id }) => id)).size !== own.length) {

@@ -58,7 +58,6 @@ export function openSsh(options: SshOptions): Provider {
     bringsAgent: false,
     // Its agent reboots it, by a signed order (`core/reboot-order.ts`).
     canReboot: false,
-    pricePerHour: () => 0,
     trouble: () => seen.trouble(),
     async create(request, fence) {
       const stale = fences.check(fence);

@@ -1,0 +1,49 @@
+/** What the answer to a purchase says about its place. Pure. */
+import type { Operation } from "../../../schema/operation.ts";
+import type { RefusalClass } from "../provider.ts";
+import { type Lookup, type PlaceAt, restAfter, type RestChange, scopeOf } from "../safety/rest.ts";
+import type { Outcome } from "./outcome.ts";
+
+export type Create = Extract<Operation["payload"], { kind: "create" }>;
+
+export const NO_RESTS: RestChange = { put: [], drop: [] };
+
+export function placeOf({ provider, request }: Create): PlaceAt {
+  return { provider, ...request };
+}
+
+/**
+ * An instance that the cloud accepted and ended before it ran is a refusal that came late. Nothing
+ * else is waited for: a rate limit that ended it is a place that cannot sell now.
+ */
+export function deadOnArrival({ payload }: Operation, outcome: Outcome): Outcome | null {
+  if (payload.kind !== "create" || outcome.kind !== "done") return null;
+  const { instance } = outcome;
+  if (instance === null || instance.state !== "terminated") return null;
+  if (instance.failure === null) return null;
+  const { class: cls, message } = instance.failure;
+  const ended = `instance ${instance.id} was accepted and never ran: ${message}`;
+  return { kind: "refused", class: lateClass(cls), message: ended, retryAfterMs: null };
+}
+
+/** The class of a late refusal; the call itself was neither throttled nor fenced. */
+export function lateClass(cls: RefusalClass): RefusalClass {
+  return cls === "rate_limit" || cls === "stale_fence" ? "capacity" : cls;
+}
+
+/** A throttled purchase stays open; the provider gets no new ones meanwhile. */
+export function throttled(
+  open: Operation,
+  outcome: Outcome,
+  facts: Lookup,
+  now: number,
+): RestChange {
+  const { payload, askedAt, notBefore } = open;
+  if (outcome.kind !== "refused" || outcome.class !== "rate_limit") return NO_RESTS;
+  if (payload.kind !== "create") return NO_RESTS;
+  const scope = scopeOf("rate_limit", placeOf(payload));
+  const { message } = outcome;
+  const retryAfterMs = notBefore - now;
+  const refusal = { scope, class: "rate_limit", message, retryAfterMs, askedAt } as const;
+  return { put: [restAfter(facts, refusal, now)], drop: [] };
+}
