@@ -47,6 +47,16 @@ async function runSettings(values: TemplateValues, folder: string): Promise<stri
 }
 
 describe("template agent", () => {
+  test("lets the agent reboot the machine only if it is told to, and takes that back", () => {
+    const [, , start = ""] = AGENT_COMMANDS;
+    const allowed = print(start, { AllowCommands: "reboot" });
+    expect(allowed).toContain("ExecStart=navarch-node --allow-commands $NAVARCH_NODE_FLAGS");
+    expect(allowed).not.toContain('rm -f "$drop"');
+    const plain = print(start, {});
+    expect(plain).not.toContain("--allow-commands");
+    expect(plain).toContain('rm -f "$drop"');
+  });
+
   test("writes the settings once, and only what systemd reads the same way", async () => {
     const folder = mkdtempSync(join(tmpdir(), "navarch-builtin-"));
     const values = {

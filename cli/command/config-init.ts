@@ -138,7 +138,39 @@ pools:
 `;
 }
 
-const PROVIDERS = ["none", "fake", "command", "lambda", "aws", "gcp"] as const;
+/** Machines that the reader has: nothing is bought, and a broken one waits for a person. */
+function ownedSample(pool: string): string {
+  return `# Written by navarch config init --provider ssh. After a change:
+# navarch config validate FILE
+server:
+  address: 0.0.0.0:50051
+  # What the machines dial. Replace it:
+  external_address: navarch.example:50051
+  # A certificate authority of its own; machines set up over SSH are given it.
+  tls: { own_ca: true }
+
+# Your machines, see docs/provider-ssh.md. Try them first; nothing is changed on them:
+# navarch provider check ssh --config FILE
+providers:
+  ssh:
+    # Or a file with names, racks and host keys:
+    # inventory: /etc/navarch/hosts.yaml
+    hosts: [10.0.0.7, 10.0.0.8, 10.0.0.9]
+
+pools:
+  - name: ${pool}
+    provider: ssh
+    scaling: { min_nodes: 3, max_nodes: 3 }
+    # A broken machine is drained, rebooted once, then held for you with an RMA record; without
+    # reboots: repair: { ladder: [] }
+    # A machine becomes a node over SSH.
+    ssh_user: ubuntu
+    ssh_private_key_path: ~/.ssh/id_ed25519
+    setup_templates: [agent]
+`;
+}
+
+const PROVIDERS = ["none", "fake", "command", "lambda", "aws", "gcp", "ssh"] as const;
 const POOL_DEFAULT = "training";
 const FILE_DEFAULT = "navarch.yaml";
 
@@ -189,6 +221,7 @@ export const configInit: Command = {
 
 function sampleOf(provider: (typeof PROVIDERS)[number], pool: string): string {
   if (provider === "none") return CONFIG_SAMPLE;
+  if (provider === "ssh") return ownedSample(pool);
   return provider === "fake" ? fakeSample(pool) : cloudSample(provider, pool);
 }
 

@@ -79,7 +79,7 @@ export type LeaseClaim = { holder: string; address: string; expiresAt: number };
 export type ClaimTable = {
   /** Open claims, and those released within the retention. */
   read(): Promise<Claim[]>;
-  /** False: its machine is claimed already, by any provider, or the name is known. */
+  /** False: its machine or its node has a claim already, of any provider, or the name is known. */
   claim(claim: Claim): Promise<boolean>;
   /** Nothing happens to a claim that is released already. */
   release(instance: string, at: number): Promise<void>;

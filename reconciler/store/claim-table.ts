@@ -30,7 +30,7 @@ export function openClaimTable(
       });
     },
     async claim(claim) {
-      const { at, name, provider, host, instance } = claim;
+      const { at, name, node, provider, host, instance } = claim;
       const address = placeOf(claim);
       const doc = JSON.stringify(claim);
       const old = and(isNotNull(table.releasedAt), lt(table.releasedAt, at - RETENTION_MS));
@@ -40,7 +40,8 @@ export function openClaimTable(
           INSERT INTO claim (name, provider, host, address, instance, at, released_at, doc)
           SELECT ${name}, ${provider}, ${host}, ${address}, ${instance}, ${at}, NULL, ${doc}
           WHERE NOT EXISTS (SELECT 1 FROM claim
-            WHERE address = ${address} AND provider <> ${provider} AND released_at IS NULL)
+            WHERE released_at IS NULL AND (json_extract(doc, '$.node') = ${node}
+              OR (address = ${address} AND provider <> ${provider})))
           ON CONFLICT DO NOTHING RETURNING name`),
       ]);
       return (made as unknown[]).length === 1;

@@ -12,7 +12,7 @@ export function openMemoryClaims(): ClaimTable {
         row.provider === claim.provider
           ? row.host === claim.host
           : placeOfHost(row) === placeOfHost(claim);
-      return isSame && row.releasedAt === null;
+      return (isSame || row.node === claim.node) && row.releasedAt === null;
     });
   return {
     read: () => Promise.resolve(rows.map((row) => ({ ...row }))),

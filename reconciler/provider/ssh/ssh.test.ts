@@ -6,7 +6,12 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { Claim } from "../../../schema/claim.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
-import { contractFleetId, contractRequest } from "../../../test/port/provider.contract.ts";
+import {
+  contractFleetId,
+  contractRequest,
+  providerContract,
+} from "../../../test/port/provider.contract.ts";
+import type { Faults } from "../fake/fault.ts";
 import type { InventoryAnswer, InventoryHost } from "../../core/inventory.ts";
 import type { ClaimTable } from "../../core/store-table.ts";
 import type { Store } from "../../core/store.ts";
@@ -76,6 +81,94 @@ function openTest(claims: ClaimTable, hosts: InventoryHost[], name = "dc") {
     },
   };
 }
+
+/** The number of calls that a fault still meets. */
+function countdown(chance: unknown): () => boolean {
+  let left =
+    typeof chance === "object" && chance !== null && "times" in chance ? Number(chance.times) : 0;
+  return () => left-- > 0;
+}
+
+providerContract(
+  "openSsh()",
+  async () => {
+    const table = (await openStore()).claimTable();
+    const hosts = ["a", "b", "c"].map((name) => hostOf(name, { region: "r1" }));
+    const late: (() => Promise<void>)[] = [];
+    const [never, lost] = [() => false, "the connection was lost"];
+    let faults = { reply: never, ask: never, end: never, late: never, list: never, refuse: "" };
+    let [asks, isListing] = [0, false];
+    const at = openTest(
+      {
+        async read() {
+          if (isListing && faults.list()) throw new Error(lost);
+          return table.read();
+        },
+        async claim(claim) {
+          if (faults.ask()) throw new Error(lost);
+          if (faults.late()) {
+            late.push(async () => void (await table.claim(claim)));
+            throw new Error(lost);
+          }
+          return table.claim(claim);
+        },
+        async release(instance, now) {
+          await table.release(instance, now);
+          if (faults.end()) throw new Error(lost);
+        },
+      },
+      hosts,
+    );
+    const { provider } = at;
+    return {
+      provider: {
+        ...provider,
+        async create(...given) {
+          asks += 1;
+          const answer = await provider.create(...given);
+          return faults.reply() ? { kind: "ambiguous", message: lost } : answer;
+        },
+        async list() {
+          isListing = true;
+          return provider.list().finally(() => (isListing = false));
+        },
+      },
+      async step(ms) {
+        at.step(ms);
+        for (const land of late.splice(0)) await land();
+      },
+      setFaults({ loseReply, loseAsk, lateLanding, stockOut, refuse, listFails }: Faults) {
+        faults = {
+          reply: countdown(loseReply?.create),
+          ask: countdown(loseAsk?.create),
+          end: countdown(loseReply?.terminate),
+          late: countdown(lateLanding),
+          list: countdown({ times: listFails ?? 0 }),
+          refuse: "",
+        };
+        if (refuse?.class === "bad_request") at.list({ ok: false, problem: "hosts.yaml: no" });
+        else at.list({ ok: true, hosts: stockOut === true || refuse ? [] : hosts });
+      },
+      async reality() {
+        const rows = await listAll(table);
+        const live = rows.filter(({ open }) => open).map(({ id }) => ({ id, state: "running" }));
+        const ended = rows.filter(({ open }) => !open).map(({ id }) => ({ id }));
+        const pending = late.length;
+        const none = { pending, doubles: [], overlaps: [] };
+        return { live, terminated: ended, asks, ...none } as never;
+      },
+      close: async () => undefined,
+      isConsistent: true,
+      hasNoAccount: true,
+    };
+  },
+  ["name"],
+);
+
+const listAll = async (table: ClaimTable) =>
+  (await table.read()).map(({ instance, releasedAt }) => {
+    return { id: instance, open: releasedAt === null };
+  });
 
 const three = () => ["a", "b", "c"].map((name) => hostOf(name));
 

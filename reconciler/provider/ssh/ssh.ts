@@ -44,12 +44,11 @@ export type SshOptions = {
 };
 
 export function openSsh(options: SshOptions): Provider {
-  const { name, type, claims, fleetId, source, clock } = options;
+  const { name, type, claims, fleetId, clock } = options;
   const fences = new Fences();
   const seen = new Inventory(options);
   const own = async (): Promise<Claim[]> =>
     (await claims.read()).filter(({ provider }) => provider === name);
-  const free = async (): Promise<InventoryHost[]> => freeIn(await seen.look(), await claims.read());
   return {
     name,
     type,
@@ -61,13 +60,15 @@ export function openSsh(options: SshOptions): Provider {
     trouble: () => seen.trouble(),
     async create(request, fence) {
       const stale = fences.check(fence);
-      return stale ?? create(request, options, await seen.look(), seen.problem());
+      if (stale !== null) return stale;
+      return attempt(async () => create(request, options, await seen.look(), seen.problem()));
     },
     async terminate(id, fence) {
       const stale = fences.check(fence);
       if (stale !== null) return stale;
-      if (!(await own()).some(({ instance }) => instance === id)) return { kind: "not_found" };
       return attempt(async () => {
+        const isKnown = (await own()).some(({ instance }) => instance === id);
+        if (!isKnown) return { kind: "not_found" } as const;
         await claims.release(id, clock.wallMs());
         return { kind: "accepted" } as const;
       });
@@ -75,14 +76,28 @@ export function openSsh(options: SshOptions): Provider {
     reboot: () => Promise.resolve({ kind: "unsupported" }),
     async list() {
       const hosts = await seen.look();
-      const all = (await own()).filter(({ tags }) => tags[FLEET_TAG] === fleetId);
+      const read = await attempt(own);
+      if ("kind" in read) return { kind: "failed", class: "unavailable", message: read.message };
+      const all = read.filter(({ tags }) => tags[FLEET_TAG] === fleetId);
       seen.compare(all.filter(isOpen));
       const since = clock.wallMs() - SHOWN_MS;
       const shown = all.filter(({ releasedAt }) => releasedAt === null || releasedAt > since);
       return { kind: "ok", instances: shown.map((claim) => instanceOf(claim, hosts)) };
     },
+    ...readingsOf(options, seen, own),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** The calls that only read. */
+function readingsOf(
+  { claims, source, reach }: SshOptions,
+  seen: Inventory,
+  own: () => Promise<Claim[]>,
+): Pick<Provider, "offers" | "hostKeys" | "quota" | "inspect"> {
+  return {
     async offers(places) {
-      const hosts = await free();
+      const hosts = freeIn(await seen.look(), await claims.read());
       return {
         kind: "ok",
         offers: places.map((place) => {
@@ -106,10 +121,9 @@ export function openSsh(options: SshOptions): Provider {
       const why = seen.problem();
       if (why !== null) return [{ check: "inventory", outcome: "fail", message: why }];
       const message = `${source}: ${hosts.length} host${hosts.length === 1 ? "" : "s"}`;
-      const found = await Promise.all(hosts.map((host) => options.reach(host)));
+      const found = await Promise.all(hosts.map((host) => reach(host)));
       return [{ check: "inventory", outcome: "ok", message }, ...found];
     },
-    close: () => Promise.resolve(),
   };
 }
 
@@ -166,14 +180,16 @@ async function create(
     const all = await claims.read();
     const known = all.find((claim) => claim.name === request.name);
     if (known !== undefined) return answerKnown(known, request, name, hosts);
+    const other = all.find((claim) => isOpen(claim) && claim.node === request.nodeId);
+    if (other !== undefined) {
+      return refuse("bad_request", `node ${other.node} has host ${other.host} already`);
+    }
     if (problem !== null) return refuse("bad_request", `the inventory is not used: ${problem}`);
     const free = freeIn(hosts, all);
     const host = free.find((one) => whyUnfit(one, request) === null);
     if (host === undefined) return refuse("capacity", whyNone(source, hosts, free, request));
     const claim = claimOf(request, host, options);
-    const made = await attempt(async () => (await claims.claim(claim)) ? CLAIMED : TAKEN);
-    if (made.kind === "ambiguous") return made;
-    if (made === CLAIMED) return { kind: "ok", instance: instanceOf(claim, hosts) };
+    if (await claims.claim(claim)) return { kind: "ok", instance: instanceOf(claim, hosts) };
   }
   return refuse("capacity", `every host of ${source} was claimed in the meantime`);
 }
@@ -196,9 +212,6 @@ function answerKnown(
 const refuse = (cls: "bad_request" | "capacity", message: string): CreateAnswer => {
   return { kind: "refused", class: cls, message, retryAfterMs: RETRY_MS };
 };
-
-const CLAIMED = { kind: "claimed" } as const;
-const TAKEN = { kind: "taken" } as const;
 
 type Ambiguous = { kind: "ambiguous"; message: string };
 

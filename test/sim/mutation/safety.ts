@@ -9,6 +9,7 @@ const STORM = "test/scenario/storm.test.ts";
 const VETO = "test/scenario/veto.test.ts";
 const REPLACE = "test/scenario/replace.test.ts";
 const LADDER = "test/scenario/ladder.test.ts";
+const OWNED = "test/scenario/owned.test.ts";
 const TIME = "test/scenario/trouble-time.test.ts";
 
 const one = (
@@ -269,5 +270,37 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
       to: "if (lives >= 0) return null;",
     },
     { file: "test/scenario/relapse.test.ts", name: "again and again" },
+  ),
+  one(
+    "an owned machine is replaced",
+    {
+      file: decide("repair.ts"),
+      from: 'const inPlace = rung === "reboot" || isOwned(node);',
+      to: 'const inPlace = rung === "reboot";',
+    },
+    { file: OWNED, name: "XID 79 leads to one reboot" },
+  ),
+  one(
+    "the configured minimum releases owned machines",
+    {
+      file: decide("pool.ts"),
+      from: "!(isUnbought(node) || isOwned(node))",
+      to: "!isUnbought(node)",
+    },
+    { file: OWNED, name: "only a person's smaller size" },
+  ),
+  one(
+    "an owned machine that is off is given up",
+    { file: decide("arrive.ts"), from: "if (isOver && !isOwned(node)) {", to: "if (isOver) {" },
+    { file: OWNED, name: "a pool reaches its size" },
+  ),
+  one(
+    "a machine that has rebooted is ordered to reboot again",
+    {
+      file: "reconciler/core/reboot-order.ts",
+      from: "before !== bootId) return null;",
+      to: "before === null) return null;",
+    },
+    { file: OWNED, name: "no order reaches the next boot" },
   ),
 ];
