@@ -4,6 +4,7 @@
  *
  * Adapter: network.
  */
+import * as v from "valibot";
 import type { Clock } from "../../core/clock.ts";
 import { Pace } from "../pace.ts";
 import type { Credentials } from "./credential.ts";
@@ -28,6 +29,8 @@ export type Got<T = Xml> = { kind: "ok"; data: T } | Failed;
 export type Rate = { perSecond: number; burst: number };
 export type Rates = { launch: Rate; end: Rate; read: Rate };
 
+type Sent = { service: string; endpoint: string; headers: Record<string, string>; body: string };
+
 export type Ec2ApiOptions = {
   endpoint: string;
   region: string;
@@ -50,6 +53,28 @@ export class Ec2Api {
 
   /** The root of the reply. Rejects never. */
   async call(action: string, params: Params, kind: keyof Rates = "read"): Promise<Got> {
+    const type = "application/x-www-form-urlencoded; charset=utf-8";
+    const body = formOf({ Action: action, Version: VERSION, ...params });
+    const { endpoint } = this.#options;
+    const to = { service: "ec2", endpoint, headers: { "content-type": type }, body };
+    return this.#send(action, to, kind, (status, text) => readReply(action, status, text));
+  }
+
+  /** The same of AWS's APIs that speak JSON; `prefix` is the API's version. */
+  callJson(to: { service: string; endpoint: string; prefix: string }, action: string, ask: object) {
+    const { service, endpoint, prefix } = to;
+    const type = { "content-type": "application/x-amz-json-1.1" };
+    const headers = { ...type, "x-amz-target": `${prefix}.${action}` };
+    const sent = { service, endpoint, headers, body: JSON.stringify(ask) };
+    return this.#send(action, sent, "read", (status, text) => readJson(action, status, text));
+  }
+
+  async #send<T>(
+    action: string,
+    { service, endpoint, headers, body }: Sent,
+    kind: keyof Rates,
+    read: (status: number, text: string) => Got<T>,
+  ): Promise<Got<T>> {
     const pace = this.#paces[kind];
     // A purchase is refused rather than kept: its fence is checked when it is sent.
     const turnMs = pace.take(kind === "launch" ? 0 : PATIENCE_MS);
@@ -58,18 +83,14 @@ export class Ec2Api {
       return { ...failed("rate_limit", why), retryAfterMs: pace.waitMs() };
     }
     if (turnMs > 0) await this.#sleep(turnMs);
-    const { clock, credentials, endpoint, region } = this.#options;
+    const { clock, credentials, region } = this.#options;
     const key = await credentials.get();
     if (key.kind === "failed") return { ...key, message: `${action}: ${key.message}` };
-    const url = new URL(endpoint);
-    const body = formOf({ Action: action, Version: VERSION, ...params });
-    const form = "application/x-www-form-urlencoded; charset=utf-8";
-    const request = { method: "POST" as const, url, body, headers: { "content-type": form } };
-    const scope = { service: "ec2", region, atMs: clock.wallMs() };
-    const headers = sign(request, scope, key.key);
-    const reply = await send({ ...request, what: action, headers, limitMs: CALL_MS });
+    const request = { method: "POST" as const, url: new URL(endpoint), body, headers };
+    const signed = sign(request, { service, region, atMs: clock.wallMs() }, key.key);
+    const reply = await send({ ...request, what: action, headers: signed, limitMs: CALL_MS });
     if (reply.kind === "failed") return reply;
-    const answer = readReply(action, reply.status, reply.text);
+    const answer = read(reply.status, reply.text);
     if (answer.kind === "ok" || !isStaleKey(answer)) return answer;
     credentials.forget();
     return { ...answer, message: `${answer.message} (credentials of ${key.source})` };
@@ -132,6 +153,22 @@ export function readReply(action: string, status: number, text: string): Got {
   if (status < 200 || status >= 300) return failed("unknown", `${action}: HTTP ${status}`);
   if (root?.name === `${action}Response`) return { kind: "ok", data: root };
   return failed("unknown", `${action}: ${status} without a ${action}Response`);
+}
+
+const JsonError = v.object({
+  __type: v.string(),
+  message: v.nullish(v.string(), ""),
+});
+
+function readJson(action: string, status: number, text: string): Got<unknown> {
+  const read = v.safeParse(v.pipe(v.string(), v.parseJson()), text);
+  if (!read.success) return failed("unknown", `${action}: HTTP ${status} without JSON`);
+  if (status >= 200 && status < 300) return { kind: "ok", data: read.output };
+  const error = v.safeParse(JsonError, read.output);
+  if (!error.success) return failed("unknown", `${action}: HTTP ${status}`);
+  const code = error.output.__type.replace(/^.*#/, "");
+  const said = (error.output.message ?? "").slice(0, SHOWN_CHARS);
+  return failed(classOf(code), `${action}: ${code}: ${said}`, code);
 }
 
 function hintFor(action: string, code: string): string {

@@ -20,6 +20,7 @@ import { type CredentialOptions, Credentials } from "./credential.ts";
 import type { Failed } from "./failure.ts";
 import { EVENT_CODES, instanceOf, noticesOf } from "./instance.ts";
 import { type LaunchFacts, launchParams, type LaunchSettings } from "./launch.ts";
+import { readQuotas } from "./quota.ts";
 import {
   failedOf,
   inspectPlaces,
@@ -40,6 +41,8 @@ export type AwsOptions = Omit<Ec2ApiOptions, "credentials"> & {
   name: string;
   fleetId: string;
   settleMs: number;
+  /** Of Service Quotas. */
+  quotaEndpoint: string;
   launch: LaunchSettings;
 };
 
@@ -61,7 +64,7 @@ export function openAws(options: AwsOptions): Provider {
     list: () => aws.list(),
     offers: (places) => readOffers(api, options, places),
     hostKeys: (id) => readHostKeys(api, id),
-    quota: () => Promise.resolve({ kind: "unsupported" }),
+    quota: (places) => readQuotas(api, options, places),
     inspect: (places) => inspectPlaces(api, options, places, (request) => aws.params(request)),
     close: () => Promise.resolve(),
   };

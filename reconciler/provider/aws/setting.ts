@@ -37,10 +37,14 @@ export function readAwsSettings(
   if (typeof launch === "string") return launch;
   const domain = region.startsWith("cn-") ? "amazonaws.com.cn" : "amazonaws.com";
   const other = given.endpoint ?? (env["AWS_ENDPOINT_URL_EC2"] || env["AWS_ENDPOINT_URL"] || null);
-  if (other !== null && !URL.canParse(other)) return "AWS_ENDPOINT_URL is not a URL";
+  const quotas = (env["AWS_ENDPOINT_URL_SERVICE_QUOTAS"] || null) ?? other;
+  for (const url of [other, quotas]) {
+    if (url !== null && !URL.canParse(url)) return "AWS_ENDPOINT_URL is not a URL";
+  }
   return {
     region,
     endpoint: other ?? `https://ec2.${region}.${domain}`,
+    quotaEndpoint: quotas ?? `https://servicequotas.${region}.${domain}`,
     credentials: { ...from, region },
     settleMs: given.settleMs ?? SETTLE_MS,
     rates: ratesOf(given),

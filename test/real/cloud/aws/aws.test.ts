@@ -287,6 +287,25 @@ describe.skipIf(moto === null)("openAws()", () => {
     expect(proxy.reality()).toMatchObject({ live: [], asks: 0 });
   });
 
+  test("quotas are read once for each family and market", async () => {
+    const { provider, proxy } = await open();
+    proxy.quotas.set("L-417A185B", 0).set("L-C4BD4855", 192);
+    const places = [
+      place(),
+      place({ zone: "us-east-1a" }),
+      place({ market: "spot" }),
+      place({ instanceType: "g6.xlarge" }),
+      place({ instanceType: "m5.large" }),
+      place({ market: "reserved", reservation: "cr-1" }),
+    ];
+    const answer = await provider.quota(places);
+    const found = answer.kind === "ok" ? answer.quotas : [];
+    expect(found.map(({ name, limit }) => [name, limit])).toEqual([
+      ["Running P instances (vCPUs, L-417A185B)", 0],
+      ["Running P instances (vCPUs, L-C4BD4855)", 192],
+    ]);
+  });
+
   test("a wrong key is an error of the account that names its source and no secret", async () => {
     const { provider } = await open(({ credentials }) => ({
       credentials: {
@@ -313,50 +332,6 @@ describe.skipIf(moto === null)("openAws()", () => {
     await step(500);
     await bought(provider, {}, "n3");
     expect(proxy.reality()).toMatchObject({ asks: 3, doubles: [] });
-  });
-
-  test("a role is taken with a workload's token, at moto's STS", async () => {
-    if (moto === null) return;
-    const { mkdtempSync, rmSync, writeFileSync } = await import("node:fs");
-    const folder = mkdtempSync("/tmp/navarch-aws-");
-    writeFileSync(`${folder}/token`, "header.payload.signature\n");
-    const { url } = moto;
-    const env = {
-      AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/navarch",
-      AWS_WEB_IDENTITY_TOKEN_FILE: `${folder}/token`,
-      AWS_ENDPOINT_URL_STS: url,
-    };
-    const { Credentials } = await import("../../../../reconciler/provider/aws/credential.ts");
-    const clock = { wallMs: () => Date.now(), monoMs: () => 0, after: () => () => undefined };
-    const from = { env, home: folder, region: "us-east-1", profile: null, file: null, clock };
-    const found = await new Credentials(from).get();
-    rmSync(folder, { recursive: true });
-    expect(found).toMatchObject({ kind: "ok", source: `role ${env.AWS_ROLE_ARN}` });
-    if (found.kind !== "ok") return;
-    expect(found.key.sessionToken).not.toBeNull();
-    expect(found.expiresAtMs).toBeGreaterThan(Date.now());
-  });
-
-  test("botocore refuses what EC2 would not understand", async () => {
-    if (moto === null) return;
-    const good = "Action=RunInstances&Version=2016-11-15&MinCount=1&MaxCount=1";
-    const judge = async (body: string) => {
-      const headers = { authorization: "none" };
-      const said = await moto.judge({ kind: "request", url: "http://x/", body, headers, secrets: {} });
-      return said.filter((one) => one !== "no signature").join("; ");
-    };
-    expect(await judge(good)).toBe("");
-    expect(await judge(`${good}&InstanceID=i-1`)).toContain("unknown parameter InstanceID");
-    expect(await judge(`${good}&EbsOptimized=yes`)).toContain("is no boolean");
-    expect(await judge(`${good}&InstanceType=p9.never`)).toContain("is none of");
-    expect(await judge("Action=RunInstances&Version=2016-11-15")).toContain("MinCount");
-    expect(await judge(`${good}&SecurityGroupId.2=sg-1`)).toContain("unknown parameter");
-    const reply = (body: string) =>
-      moto.judge({ kind: "reply", action: "DescribeInstances", status: 200, body });
-    const named = (inner: string) => `<DescribeInstancesResponse>${inner}</DescribeInstancesResponse>`;
-    expect(await reply(named("<reservationSet/>"))).toEqual([]);
-    expect(await reply(named("<reservations/>"))).not.toEqual([]);
-    expect(await reply("<DescribeInstancesResponse>")).not.toEqual([]);
   });
 });
 

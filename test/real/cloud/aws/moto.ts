@@ -12,7 +12,8 @@ const REQUIREMENTS = join(import.meta.dir, "requirements.txt");
 const ORACLE = join(import.meta.dir, "oracle.py");
 const TAIL_CHARS = 1_500;
 
-export type Judged = { kind: "request" | "reply" } & Record<string, unknown>;
+type Kind = "request" | "reply" | "quota" | "quota_reply";
+export type Judged = { kind: Kind } & Record<string, unknown>;
 
 export type Moto = {
   /** Of moto itself, without a proxy. */

@@ -29,6 +29,9 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 MODEL = botocore.model.ServiceModel(
     botocore.loaders.Loader().load_service_model("ec2", "service-2"), "ec2"
 )
+QUOTAS = botocore.model.ServiceModel(
+    botocore.loaders.Loader().load_service_model("service-quotas", "service-2"), "service-quotas"
+)
 SERIALIZER = botocore.serialize.create_serializer("ec2", include_validation=True)
 PARSER = botocore.parsers.create_parser("ec2")
 
@@ -125,9 +128,41 @@ def judge_request(ask):
     return errors + judge_signature(ask)
 
 
-def judge_signature(ask):
+def judge_quota(ask):
+    """A request of Service Quotas, which speaks JSON."""
+    operation = QUOTAS.operation_model(ask["headers"]["x-amz-target"].split(".")[-1])
+    params = json.loads(ask["body"])
+    serializer = botocore.serialize.create_serializer("json", include_validation=True)
+    made = serializer.serialize_to_request(params, operation)
+    names = ("X-Amz-Target", "Content-Type")
+    errors = [
+        f"{name}: botocore sends {made['headers'][name]}"
+        for name in names
+        if made["headers"][name] != ask["headers"].get(name.lower())
+    ]
+    if json.loads(made["body"]) != params:
+        errors.append("botocore would send another body")
+    return errors + judge_signature(ask, "servicequotas")
+
+
+def judge_quota_reply(ask):
+    operation = QUOTAS.operation_model("GetServiceQuota")
+    parser = botocore.parsers.create_parser("json")
+    headers = {"content-type": "application/x-amz-json-1.1"}
+    response = {"body": ask["body"].encode(), "status_code": ask["status"], "headers": headers}
+    parsed = parser.parse(response, operation.output_shape)
+    if ask["status"] >= 300:
+        code = parsed["Error"]["Code"]
+        known = [shape.name for shape in operation.error_shapes]
+        return [] if code in known else [f"{code} is none of {known}"]
+    sent = json.loads(ask["body"])
+    seen = {key: value for key, value in parsed.items() if key != "ResponseMetadata"}
+    return [] if seen == sent else [f"botocore reads {seen}"]
+
+
+def judge_signature(ask, service="ec2"):
     headers = ask["headers"]
-    shape = r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/ec2/aws4_request, "
+    shape = r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/" + service + "/aws4_request, "
     shape += r"SignedHeaders=([\w;-]+), Signature=([0-9a-f]{64})"
     found = re.fullmatch(shape, headers.get("authorization", ""))
     if found is None:
@@ -142,7 +177,7 @@ def judge_signature(ask):
     credentials = botocore.credentials.Credentials(
         key, secret, headers.get("x-amz-security-token")
     )
-    signer = botocore.auth.SigV4Auth(credentials, "ec2", region)
+    signer = botocore.auth.SigV4Auth(credentials, service, region)
     signed = {name: headers[name] for name in names.split(";")}
     request = botocore.awsrequest.AWSRequest("POST", ask["url"], signed, ask["body"])
     request.context["timestamp"] = headers["x-amz-date"]
@@ -218,7 +253,12 @@ def main():
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(json.dumps({"port": server.server_port}), flush=True)
-    judges = {"request": judge_request, "reply": judge_reply}
+    judges = {
+        "request": judge_request,
+        "reply": judge_reply,
+        "quota": judge_quota,
+        "quota_reply": judge_quota_reply,
+    }
     for line in sys.stdin:
         ask = json.loads(line)
         try:

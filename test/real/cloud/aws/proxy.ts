@@ -16,6 +16,7 @@ import { FaultBook, type Faults } from "../../../../reconciler/provider/fake/fau
 import type { Reality } from "../../../../reconciler/provider/fake/reality.ts";
 import { lose, type Loss } from "./loss.ts";
 import type { Moto } from "./moto.ts";
+import { answerQuota } from "./quota.ts";
 import {
   errorOf,
   formatXml,
@@ -53,6 +54,8 @@ export class Ec2Proxy {
   readonly consoles = new Map<string, string>();
   /** Instances left of each reservation, and whether it is a capacity block. */
   readonly reservations = new Map<string, { left: number; isBlock: boolean }>();
+  /** Of Service Quotas, by code; absent = the account has the default. */
+  readonly quotas = new Map<string, number>();
   readonly violations: string[] = [];
   readonly #moto: Moto;
   readonly #wallMs: () => number;
@@ -137,9 +140,13 @@ export class Ec2Proxy {
 
   async #answer(request: Request): Promise<Response> {
     const body = await request.text();
+    const headers = Object.fromEntries(request.headers);
+    if (headers["x-amz-target"] !== undefined) {
+      const asked = { url: request.url, headers, body, secrets: { [EC2_KEY]: EC2_SECRET } };
+      return answerQuota(this.#moto, asked, this.quotas, this.violations);
+    }
     const form = new URLSearchParams(body);
     const action = form.get("Action") ?? "";
-    const headers = Object.fromEntries(request.headers);
     this.calls.push({ action, form: Object.fromEntries(form), host: headers["host"] ?? "" });
     const secrets = { [EC2_KEY]: EC2_SECRET };
     const found = { kind: "request" as const, url: request.url, body, headers, secrets };

@@ -32,6 +32,7 @@ export function awsOptions(endpoint: string, clock: AwsOptions["clock"]): AwsOpt
   return {
     name: "aws",
     endpoint,
+    quotaEndpoint: endpoint,
     region: "us-east-1",
     credentials: { ...from, region: "us-east-1" },
     fleetId: contractFleetId,
