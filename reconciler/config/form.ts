@@ -58,6 +58,11 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     const message = `${JSON.stringify(text)} is no cron expression: ${why}`;
     return { ok: false, message, hint: 'write for example "0 8 * * mon-fri"' };
   }),
+  /** A slash at its end is part of its name. */
+  document: judge("url", (text) => {
+    const answer = parseHttpUrl(text);
+    return answer.ok ? { ok: true, value: text } : answer;
+  }),
   /** Detects a literal secret; the message does not repeat it. */
   env: matches(
     "env",

@@ -5,6 +5,7 @@
  * Adapter: network; reads the files of the token and of the authority.
  */
 import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
 import type { External } from "../core/scaling/external.ts";
 
 const BODY_BYTES_MAX = 1024 * 1024;
@@ -73,11 +74,12 @@ async function readText(response: Response): Promise<string | null> {
 
 type Own = { text: string } | { why: string };
 
-async function readOwn(key: string, path: string): Promise<Own> {
+async function readOwn(key: string, given: string): Promise<Own> {
+  const path = given.startsWith("~/") ? `${homedir()}${given.slice(1)}` : given;
   try {
     return { text: await readFile(path, "utf8") };
   } catch {
-    return { why: `${key} ${path} cannot be read` };
+    return { why: `${key} ${given} cannot be read` };
   }
 }
 

@@ -24,6 +24,8 @@ import { checkKey } from "./open-bootstrap.ts";
 import { readAwsSettings } from "../provider/aws/setting.ts";
 import { whyNoPurchase } from "../provider/gcp/setting.ts";
 import { readLambdaSettings } from "../provider/lambda/setting.ts";
+import { flatten } from "../core/scaling/recommend.ts";
+import { wordsOf } from "../program/program.ts";
 import { openTransport } from "../kubernetes/connect.ts";
 import { whyNoDatabase } from "../store/address.ts";
 import { whyUnfit } from "../security/tls/fit.ts";
@@ -59,7 +61,10 @@ export async function inspect(
   checkServer(config, around, say);
   for (const provider of config.providers) checkProvider(provider, around.env, say);
   problems.push(...(await checkInventories(config, say)));
-  for (const pool of config.pools) await checkPool(pool, config, say);
+  for (const pool of config.pools) {
+    await checkPool(pool, config, say);
+    checkSources(pool, around.env, say);
+  }
   const { env } = around;
   const cluster = await openTransport(config.kubernetes, { ...env });
   if (cluster.kind === "failed") {
@@ -183,6 +188,27 @@ async function checkPool(pool: PoolConfig, config: Config, say: Say): Promise<vo
   const known = /^known_hosts:(.+)$/.exec(sshHostKey)?.[1];
   const why = known === undefined ? null : whyUnreadable(known);
   if (why !== null) say("warning", pool.name, ["ssh_host_key"], `${known}: ${why}`);
+}
+
+/** Warnings only: a source that cannot be read holds the pool's size. */
+function checkSources({ name, scaling }: PoolConfig, env: Surroundings["env"], say: Say): void {
+  const parts = scaling.autoscaler === null ? [] : flatten(scaling.autoscaler);
+  for (const part of parts) {
+    if (part.type !== "external") continue;
+    const [program = null] = part.command === null ? [] : wordsOf(part.command);
+    const missing = part.tokenEnv === null || (env[part.tokenEnv] ?? "") !== "" ? null : "not set";
+    const problems: [string, string | null, string | null][] = [
+      ["token_env", part.tokenEnv, missing],
+      ["token_file", part.tokenFile, part.tokenFile && whyUnreadable(part.tokenFile)],
+      ["ca_file", part.caFile, part.caFile && whyUnreadable(part.caFile)],
+      ["command", program, program && whyNotRun(program)],
+    ];
+    for (const [key, what, why] of problems) {
+      const hint = "the size is held while the source cannot be read";
+      const at = ["scaling", "autoscaler", key];
+      if (why !== null) say("warning", name, at, `${what}: ${why}`, hint);
+    }
+  }
 }
 
 /** Why the program of a `command` provider cannot be started; `null` if it can. */

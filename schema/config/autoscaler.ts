@@ -93,7 +93,7 @@ export const AUTOSCALER = {
     target_per_node: number("What one node serves; without it the number is the pool's size.", {
       above: 0,
     }),
-    url: text("Address of Prometheus, or of a JSON document.", { form: "url" }),
+    url: text("Address of Prometheus, or of a JSON document.", { form: "document" }),
     query: text("PromQL with one result (`prometheus`)."),
     pointer: text("JSON Pointer to the number, as `/queue/depth` (`http`).", { form: "pointer" }),
     command: text("Program and its arguments, separated by spaces; run without a shell.", {

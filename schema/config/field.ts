@@ -12,6 +12,7 @@ export type Form =
   | "account"
   | "api-server"
   | "cron"
+  | "document"
   | "env"
   | "external"
   | "host-key"

@@ -64,8 +64,9 @@ export function viewScaling(
   const warning = demandWarning(autoscaler, known);
   const conditions = [problem, warning].filter((one) => one !== null);
   if (autoscaler !== null && status !== null) {
-    conditions.push(...status.problems);
-    if (status.lost) conditions.push(`autoscaler: the size is held: ${status.because}`);
+    const { lost, because, problems } = status;
+    conditions.push(...problems.filter((one) => !lost || !one.endsWith(because)));
+    if (lost) conditions.push(`autoscaler: the size is held: ${because}`);
   }
   const counts = wantsDemand(autoscaler) ? unitOf(autoscaler) : null;
   return {
