@@ -33,12 +33,21 @@ import {
   labelValue,
   NodePool,
   nodesOf,
+  POOL_UID,
   nodePoolOf,
   partsOf,
   PoolEvent,
   PoolNode,
 } from "./node-pool.ts";
-import { type Failed, failedOf, listAll, POOLS, pathOf, whyNotSold } from "./request.ts";
+import {
+  type Failed,
+  failedOf,
+  listAll,
+  NO_RESOURCE,
+  pathOf,
+  POOLS,
+  whyNotSold,
+} from "./request.ts";
 
 const FLEET_TAG = "navarch-fleet";
 const CALL_MS = 30_000;
@@ -128,7 +137,7 @@ class Coreweave {
       return refused("bad_request", message);
     }
     const query = { labelSelector: nodesOf(read.output) };
-    const nodes = await listAll(this.#api, "/api/v1/nodes", query, PoolNode, this.callMs);
+    const nodes = await this.#nodes(query);
     const node = nodes.kind === "ok" ? (nodes.items[0] ?? null) : null;
     return { kind: "ok", instance: instanceOf(read.output, node, []) };
   }
@@ -155,16 +164,23 @@ class Coreweave {
     const query = { labelSelector: `${FLEET_LABEL}=${labelValue(this.#fleetId)}` };
     const pools = await listAll(this.#api, POOLS, query, NodePool, this.callMs);
     if (pools.kind === "failed") return pools;
-    // After the pools: a Node that joins in between is not left over.
-    const nodes = await listAll(this.#api, "/api/v1/nodes", query, PoolNode, this.callMs);
+    // After the pools: a Node that joins in between is not left over. By CoreWeave's label, because
+    // a Node that is not found never comes into service.
+    const nodes = await this.#nodes({ labelSelector: POOL_UID });
     if (nodes.kind === "failed") return nodes;
-    const events = nodes.items.length < pools.items.length ? await this.#events() : [];
+    const joined = new Set(nodes.items.map(({ metadata }) => metadata.labels[POOL_UID]));
+    const isWaiting = pools.items.some(({ metadata }) => !joined.has(metadata.uid));
+    const events = isWaiting ? await this.#events() : [];
     const all = instancesOf(pools.items, nodes.items, Array.isArray(events) ? events : []);
     const instances = all.filter(({ tags }) => tags[FLEET_TAG] === this.#fleetId);
     const stuck = instances.find(({ failure }) => failure !== null);
     const unread = Array.isArray(events) ? null : `events cannot be read: ${events.message}`;
     this.trouble = stuck ? `NodePool ${stuck.name}: ${stuck.failure?.message ?? ""}` : unread;
     return { kind: "ok", instances };
+  }
+
+  #nodes(query: { labelSelector: string }) {
+    return listAll(this.#api, "/api/v1/nodes", query, PoolNode, this.callMs);
   }
 
   /** They say why a Node does not come; without them nothing is known. */
@@ -186,7 +202,7 @@ function answerCreate(answer: Refused): CreateAnswer {
   const { message, retryAfterMs } = answer;
   if (cls === null) return { kind: "ambiguous", message };
   if (answer.status !== 404) return refused(cls, message, retryAfterMs);
-  return refused("bad_request", "the cluster has no NodePool resource: is it CoreWeave's?");
+  return refused("bad_request", NO_RESOURCE);
 }
 
 function answerOrder(answer: Refused): TerminateAnswer {

@@ -10,7 +10,7 @@ import { coreweaveTypes, gpusOfType } from "../../core/instance-type.ts";
 import type { Inspection, Place } from "../../core/provider.ts";
 import type { KubeApi } from "../../kubernetes/api.ts";
 import { nodePoolOf } from "./node-pool.ts";
-import { failedOf, POOLS, whyNotSold } from "./request.ts";
+import { failedOf, NO_RESOURCE, POOLS, whyNotSold } from "./request.ts";
 
 const REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const Review = v.object({ status: v.object({ allowed: v.boolean() }) });
@@ -35,13 +35,13 @@ export async function inspectCluster(
   const read = { path: POOLS, query, timeoutMs, lane: "read" } as const;
   const listed = await api.call({ verb: "list", ...read });
   if (listed.kind === "refused" && listed.status === 404) {
-    return [row("fail", "resource", "the cluster has no NodePool resource: is it CoreWeave's?")];
+    return [row("fail", "resource", NO_RESOURCE)];
   }
   if (listed.kind !== "ok" && failedOf(listed).class !== "auth") {
     return [row("warn", "credentials", `not checked: ${listed.message}`)];
   }
   if (listed.kind === "refused" && listed.status === 401) {
-    return [row("fail", "credentials", "the API server does not know the kubeconfig's account")];
+    return [row("fail", "credentials", failedOf(listed).message)];
   }
   const rows = [row("ok", "credentials", "the API server knows the account")];
   for (const right of RIGHTS) rows.push(await inspectRight(api, right, timeoutMs));

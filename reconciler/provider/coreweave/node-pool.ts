@@ -13,7 +13,7 @@ const TAGS = "navarch.dev/tags";
 const PLACE = "navarch.dev/place";
 /** Set by CoreWeave on each Node (kubernetes/autoscaler, cloudprovider/coreweave). */
 const POOL_NAME = "compute.coreweave.com/node-pool";
-const POOL_UID = "compute.coreweave.com/node-pool-uid";
+export const POOL_UID = "compute.coreweave.com/node-pool-uid";
 const SHOWN_CHARS = 300;
 
 const text = v.string();

@@ -9,6 +9,10 @@ import type { KubeAnswer, KubeApi } from "../../kubernetes/api.ts";
 export type { Failed };
 
 export const POOLS = "/apis/compute.coreweave.com/v1alpha1/nodepools";
+const REMEDY = "check kubeconfig of the provider";
+export const NO_RESOURCE =
+  `the cluster has no NodePool resource, so it is not CoreWeave's: ${REMEDY}`;
+
 export const pathOf = (name: string): string => `${POOLS}/${encodeURIComponent(name)}`;
 
 /** More than one control plane has nodes; a list that does not end is a mistake. */
@@ -56,8 +60,9 @@ const unavailable = (message: string): Failed => {
 export function failedOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Failed {
   if (answer.kind === "lost") return unavailable(answer.message);
   const { status, message } = answer;
-  const isAuth = status === 401 || status === 403;
-  const cls = isAuth ? "auth" : status === 429 ? "rate_limit" : "unavailable";
+  if (status === 404) return unavailable(NO_RESOURCE);
+  if (status === 401) return { kind: "failed", class: "auth", message: `${message}: ${REMEDY}` };
+  const cls = status === 403 ? "auth" : status === 429 ? "rate_limit" : "unavailable";
   return { kind: "failed", class: cls, message };
 }
 

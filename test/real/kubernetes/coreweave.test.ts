@@ -17,6 +17,7 @@ import {
   type ContractSubject,
   providerContract,
 } from "../../port/provider.contract.ts";
+import { json, navarch } from "../../cli/spawn.ts";
 import { PRODUCT_RULES } from "./access.ts";
 import { whyNoCluster } from "./binary.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
@@ -393,16 +394,38 @@ if (missing === null) {
       expect(await cloud.pools()).toEqual([]);
     });
 
+    test("navarch doctor providers asks the real resource, and stores nothing", async () => {
+      const config = join(cluster.folder, "doctor.yaml");
+      const kubeconfig = cluster.kubeconfig("product");
+      const pool = "name: p, provider: cw, instance_type: h100-8x";
+      writeFileSync(
+        config,
+        `providers: { cw: { type: coreweave, kubeconfig: ${kubeconfig} } }
+pools: [{ ${pool}, scaling: { min_nodes: 0, max_nodes: 1 } }]
+`,
+      );
+      const words = ["doctor", "providers", "--config", config, "-o", "json"];
+      const { code, out } = await navarch(words);
+      expect(code).toBe(0);
+      const rows = json(out) as { outcome: string; check: string; message: string }[];
+      expect(rows.every(({ outcome }) => outcome === "ok")).toBe(true);
+      expect(rows.at(-1)?.message).toBe("gd-8xh100ib-i128 is taken");
+      expect(await cloud.pools()).toEqual([]);
+    });
+
     test("inspect() of a wrong credential, and of a cluster without NodePools", async () => {
       const behind = await openProvider(proxy.kubeconfig(cluster.kubeconfig("product")));
       proxy.set(() => status(401, "Unauthorized", "Unauthorized"));
       expect(await bad(behind, "gd-8xh100ib-i128")).toEqual([
-        "fail credentials: the API server does not know the kubeconfig's account",
+        "fail credentials: Unauthorized: check kubeconfig of the provider",
       ]);
       proxy.set(() => status(404, "NotFound", "the server could not find the resource"));
       expect(await bad(behind, "gd-8xh100ib-i128")).toEqual([
-        "fail resource: the cluster has no NodePool resource: is it CoreWeave's?",
+        expect.stringContaining("fail resource: the cluster has no NodePool resource, so it is not"),
       ]);
+      const unlisted = await behind.list();
+      expect(unlisted).toMatchObject({ kind: "failed", class: "unavailable" });
+      expect(unlisted.kind === "failed" && unlisted.message).toContain("check kubeconfig");
       proxy.set(() => ({ kind: "cut" }));
       expect((await bad(behind, "x"))[0]).toContain("warn credentials: not checked");
       proxy.set(calm);
