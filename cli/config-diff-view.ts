@@ -40,7 +40,8 @@ function cut(value: string | null): string {
 
 export function formatReload(view: ReloadView): string {
   const { outcome, hash, changed, restart, warnings } = view;
-  const keys = changed === 1 ? "1 key changed" : `${changed} keys changed`;
+  const count = changed === 1 ? "1 key changed" : `${changed} keys changed`;
+  const keys = changed === 0 ? "another health policy" : count;
   const head =
     outcome === "applied"
       ? `Configuration ${hash} is in force (${keys})`

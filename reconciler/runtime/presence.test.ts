@@ -159,3 +159,21 @@ test("silentMs() gives it as long after a pause of this process", () => {
   expect(presence.silentMs(A, 375_000, 15_000)).toBe(15_000);
   expect(presence.silentMs(A, 376_000, 15_000)).toBe(16_000);
 });
+
+test("silentMs() waits for the next report by the old interval after a shorter one was ordered", () => {
+  const presence = new Presence(0, 0);
+  const slow = { heartbeatIntervalMs: 100_000, heartbeatTimeoutMs: 300_000 };
+  const fast = { heartbeatIntervalMs: 5_000, heartbeatTimeoutMs: 15_000 };
+  presence.note(A, 1_000, 1_000, null);
+  presence.adopt(slow, fast, 90_000);
+  // It reports at 101 s, and is told then.
+  expect(presence.silentMs(A, 100_000, 15_000)).toBe(0);
+  expect(presence.attentiveMs(100_000)).toBe(0);
+  expect(presence.silentMs(A, 204_000, 15_000)).toBe(0);
+  expect(presence.silentMs(A, 270_000, 15_000)).toBeGreaterThan(15_000);
+  presence.note(A, 271_000, 271_000, null);
+  expect(presence.silentMs(A, 280_000, 15_000)).toBe(9_000);
+  // A longer timeout changes nothing.
+  presence.adopt(fast, slow, 281_000);
+  expect(presence.silentMs(A, 285_000, 300_000)).toBe(14_000);
+});

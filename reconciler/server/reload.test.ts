@@ -110,6 +110,18 @@ describe("Reloads", () => {
     expect(config().policy.policy.name).toBe("fourth");
   });
 
+  test("keeps the running policy while its file is missing", async () => {
+    const { pass, config, reloads } = await openStory();
+    const { hash } = config().policy.policy;
+    rmSync(policy);
+    await pass(6_000);
+    expect([config().policy.policy.hash, reloads.last()?.outcome]).toEqual([hash, "invalid"]);
+    expect(reloads.last()?.problems).toEqual([expect.stringContaining("the running one stays")]);
+    writeFileSync(policy, policyOf("second"));
+    await pass(6_000);
+    expect(config().policy.policy.name).toBe("second");
+  });
+
   test("keeps what runs while a file is wrong, says it once, and goes on once fixed", async () => {
     const { pass, max, told, reloads, asked } = await openStory();
     writeFileSync(path, `${yamlOf(3)}x: 1\n`);

@@ -75,6 +75,17 @@ async function signatureOf(paths: readonly string[]): Promise<string> {
     .join(" ");
 }
 
+/** A start without its policy file runs on the built-in one; a running policy is not given up. */
+async function lostPolicy(running: Loaded, next: Loaded): Promise<string | null> {
+  const path = next.config.server.healthPolicyPath;
+  if (path === null || running.policy.policy.hash === next.policy.policy.hash) return null;
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  return isThere ? null : `health policy ${path} is missing: the running one stays`;
+}
+
 export class Reloads implements Reloader {
   readonly #ports: ReloadPorts;
   readonly #alone = serial();
@@ -167,6 +178,8 @@ export class Reloads implements Reloader {
     if (!answer.ok) return { ...begun, outcome: "invalid", problems: answer.lines };
     const role = adopter();
     const running = role.loaded();
+    const lost = await lostPolicy(running, answer.loaded);
+    if (lost !== null) return { ...begun, outcome: "invalid", problems: [lost] };
     const { config, kept } = keepFixed(running.config, answer.loaded.config);
     const isSame =
       hashConfig(running.config) === hashConfig(config) &&

@@ -4,13 +4,16 @@
  * as a crash injector are passed in `between`.
  */
 import type { Client } from "@libsql/client";
+import type { Config } from "../../schema/config.ts";
 import { unadapted } from "../../reconciler/core/adapter.ts";
 import type { Clock } from "../../reconciler/core/clock.ts";
+import { foldConfig } from "../../reconciler/core/fold/config.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { Scheduler } from "../../reconciler/core/scheduler.ts";
 import type { Snapshot, Store } from "../../reconciler/core/store.ts";
 import { ALWAYS } from "../../reconciler/runtime/act/run.ts";
 import { openNoScheduler } from "../../reconciler/runtime/no-scheduler.ts";
+import type { Settings } from "../../reconciler/runtime/settings.ts";
 import { compose, type ControlPlane, type PlanePorts } from "../../reconciler/server/compose.ts";
 import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
 import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
@@ -52,12 +55,21 @@ export class Process {
   readonly ingest: ControlPlane["ingest"];
   readonly #clock: ProcessClock;
   readonly #line: Line | null;
+  readonly #plane: ControlPlane;
+  readonly #open: (config: Config) => Pick<Settings, "providers" | "unavailable">;
 
   private constructor(
-    from: { store: Store; snapshot: Snapshot; clock: ProcessClock },
+    from: {
+      store: Store;
+      snapshot: Snapshot;
+      clock: ProcessClock;
+      open: (config: Config) => Pick<Settings, "providers" | "unavailable">;
+    },
     hands: Hands,
     plane: ControlPlane,
   ) {
+    this.#plane = plane;
+    this.#open = from.open;
     this.store = from.store;
     this.snapshot = from.snapshot;
     this.#clock = from.clock;
@@ -82,6 +94,12 @@ export class Process {
     try {
       const snapshot = await store.load();
       const around = (provider: Provider) => between.provider?.(provider) ?? provider;
+      const open = (config: Config) => ({
+        providers: new Map([...providers].map(([name, one]) => [name, around(one)])),
+        unavailable: new Map(
+          [...unadapted(config.providers)].filter(([name]) => !providers.has(name)),
+        ),
+      });
       const plane = await compose({
         ...aloneOn(clock),
         ...ports,
@@ -90,17 +108,26 @@ export class Process {
         clock,
         store,
         scheduler: hands.scheduler,
-        providers: new Map([...providers].map(([name, one]) => [name, around(one)])),
-        unavailable: new Map(
-          [...unadapted(config.providers)].filter(([name]) => !providers.has(name)),
-        ),
+        ...open(config),
         cursors: snapshot.cursors,
       });
-      return new Process({ store, snapshot, clock }, hands, plane);
+      return new Process({ store, snapshot, clock, open }, hands, plane);
     } catch (error) {
       await end(clock, hands.line, store);
       throw error;
     }
+  }
+
+  /** Runs with another configuration, its providers opened again. */
+  reload(next: Config): Promise<void> {
+    const { reconciler } = this;
+    return this.#plane.adopt((work) => {
+      const by = { by: "reload", hash: "", policy: "", now: this.#clock.wallMs() };
+      const none = { removesPools: false, defaultPool: () => null };
+      const running = reconciler.activeConfig();
+      foldConfig(reconciler.fleet(), { running, next, ...by, ...none }, work);
+      return { config: next, policy: reconciler.activePolicy(), ...this.#open(next) };
+    });
   }
 
   /** SIGSTOP: no timer of it fires, and what it is sent waits. */

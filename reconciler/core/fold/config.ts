@@ -79,7 +79,8 @@ export function foldConfig(fleet: Fleet, from: NextConfig, work: UnitOfWork): vo
     for (const holding of removalsIn(fleet, next)) removePool(fleet, holding, from, work);
   }
   const before = factsOf(fleet.facts, "config")[0] ?? null;
-  work.putFact({ kind: "config", hash, policy, at: now, by });
+  const isSame = before?.hash === hash && before.policy === policy;
+  if (!isSame) work.putFact({ kind: "config", hash, policy, at: now, by });
   if (before?.hash !== hash) {
     const was = before === null ? "" : `, was ${before.hash} since ${iso(before.at)}`;
     const message = `configuration ${hash} is in force, by ${by}${was}`;

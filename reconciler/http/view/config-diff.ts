@@ -5,7 +5,7 @@ import { diffConfigs } from "../../config/diff.ts";
 import { hashConfig } from "../../config/hash.ts";
 import { keepFixed } from "../../config/restart.ts";
 import { fills } from "../../core/decide/pool.ts";
-import { countsIn, desiredOf, type Fleet } from "../../core/fleet.ts";
+import { countsIn, desiredOf, type Fleet, isUnbought } from "../../core/fleet.ts";
 import { refuseConfig } from "../../core/fold/config.ts";
 import { formatHolding, orphanedPools } from "../../core/removal.ts";
 
@@ -52,6 +52,14 @@ function poolEffects(running: Config, next: Config, fleet: Fleet | null): Effect
 function removalMessage(name: string, next: Config, fleet: Fleet | null): string {
   if (fleet === null) return "removed: its nodes are drained and terminated";
   const holding = orphanedPools(fleet, next).find(({ pool }) => pool === name);
+  const adopted = fleet.nodes.values().filter((node) => {
+    return node.pool === name && isUnbought(node) && node.phase.kind !== "gone";
+  });
+  const count = adopted.toArray().length;
+  if (holding === undefined && count > 0) {
+    const machines = count === 1 ? "1 machine" : `${count} machines`;
+    return `removed: ${machines} that joined it stay, watched and not repaired`;
+  }
   if (holding === undefined) return "removed: it has no nodes";
   const what = formatHolding(holding).replace(/^pool [^:]+: /, "");
   return `removed: ${what}, are drained and terminated; takes --allow-pool-removal`;

@@ -38,7 +38,7 @@ export type What =
   | { kind: "scheduler"; answers: ("refused" | "ambiguous")[] }
   | { kind: "human"; act: HumanAct; who: number; force: boolean; undoMs: number }
   | { kind: "scale"; pool: number; by: number }
-  /** The configuration is edited and the process restarted on it. */
+  /** The configuration is edited, and the process reloads it or is restarted on it, in turns. */
   | { kind: "config" };
 
 export type HumanAct = "cordon" | "uncordon" | "drain" | "terminate" | "replace";

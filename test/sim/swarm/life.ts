@@ -84,6 +84,14 @@ export class Life {
     this.injector = injector;
   }
 
+  /** The process, if there is one, goes on with another configuration; a crash may come first. */
+  async reload(config: Config): Promise<void> {
+    const { running, injector } = this;
+    await running?.reload(config).catch((error: unknown) => {
+      if (!injector.dead) throw error;
+    });
+  }
+
   /** The process is gone on the spot. */
   async kill(): Promise<void> {
     const { process } = this;

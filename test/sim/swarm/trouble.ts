@@ -80,7 +80,9 @@ export class Trouble {
       case "config":
         swarm.edits++;
         swarm.config = swarm.readConfig();
-        return swarm.fall(swarm.shape.stepMs);
+        return swarm.edits % 2 === 0
+          ? swarm.fall(swarm.shape.stepMs)
+          : swarm.life.reload(swarm.config);
       default:
         return unreachable(what);
     }
