@@ -122,6 +122,22 @@ describe("15-minute boots and a 5-minute cool-down buy what is needed", () => {
   }, 60_000);
 });
 
+test("idle gives back what is too much, one node with work never, and buys none again", async () => {
+  const story = await Story.open("{ type: idle, min_idle: 1, max_idle: 2 }", 3_000);
+  story.demand = 3.2;
+  await story.minutes(30);
+  expect(story.desired).toBe(5);
+  const bought = story.bought;
+  story.demand = 1.2;
+  // Three of five are free: one leaves at once, the second after the decay and the cool-down.
+  await story.minutes(30);
+  expect([story.desired, story.w.serving().length, story.bought]).toEqual([3, 3, bought]);
+  const sizes = story.w.events.filter((one) => one.kind === "pool.size").slice(-2);
+  expect(sizes.map((one) => /\d → \d/.exec(one.message)?.[0])).toEqual(["5 → 4", "4 → 3"]);
+  const [first, second] = sizes.map((one) => one.at);
+  expect((second ?? 0) - (first ?? 0)).toBeGreaterThanOrEqual(300_000);
+}, 60_000);
+
 describe("a source from outside", () => {
   const SIZE = "{ type: external, source: command, command: /d, interval: 30s }";
 

@@ -72,6 +72,19 @@ describe("recommend() predictive says what it predicts", () => {
     expect(sizeOf(both, snap(3, { history: [1], utilization: 90 }))).toBe(4);
   });
 
+  test("more load on the same trend never means fewer nodes", () => {
+    const load = fc.double({ min: 0, max: 100, noNaN: true });
+    const three = fc.array(load, { minLength: 3, maxLength: 3 });
+    const both = { ...ahead, fallback: reactive() };
+    fc.assert(
+      fc.property(three, load, load, fc.nat(20), (history, a, b, n) => {
+        const sizeAt = (utilization: number) =>
+          Number(sizeOf(both, snap(n + 1, { history, utilization })));
+        expect(sizeAt(Math.max(a, b))).toBeGreaterThanOrEqual(sizeAt(Math.min(a, b)));
+      }),
+    );
+  });
+
   test("it never shrinks, whatever the trend", () => {
     const load = fc.double({ min: 0, max: 100, noNaN: true });
     fc.assert(
