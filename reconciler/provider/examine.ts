@@ -14,9 +14,8 @@ export function placesOf(config: Pick<Config, "pools">, provider: string): Place
   for (const pool of config.pools) {
     for (const offer of offersOf(pool)) {
       if (offer.provider !== provider) continue;
-      const { region, zone, instanceType } = offer;
-      const paid = { market: "on-demand", reservation: null } as const;
-      places.set(offer.key, { region, zone, instanceType, ...paid });
+      const { region, zone, instanceType, market, reservation } = offer;
+      places.set(offer.key, { region, zone, instanceType, market, reservation });
     }
   }
   return [...places.values()];
