@@ -56,6 +56,7 @@ describe.skipIf(isMissing)("docs/first-real-pool.md", () => {
     await buildStale();
     bed = await openBed();
     const standIn = serveLambda(accountOf(bed));
+    standIn.stock = ["us-west-2"];
     const port = String(await freePort());
     mkdirSync(join(home, ".ssh"), { mode: 0o700 });
     const key = join(home, ".ssh", "lambda");
