@@ -19,6 +19,11 @@ const LATE_MS = 36_000;
 const folder = mkdtempSync(join(tmpdir(), "navarch-gcp-plane-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const settings = (endpoint: string, image = "projects/d/global/images/family/debian-12") => `
+providers:
+  gcp: { project: p1, image: ${image}, endpoint: "${endpoint}" }
+`;
+
 async function until<T>(what: string, look: () => Promise<T | null> | T | null): Promise<T> {
   const endMono = performance.now() + 90_000;
   while (performance.now() < endMono) {
@@ -29,7 +34,7 @@ async function until<T>(what: string, look: () => Promise<T | null> | T | null):
   throw new Error(`${what}: not within 90 s`);
 }
 
-test("buys what the pool wants, over early and late stock-outs, a kill and lost tokens", async () => {
+test("buys what the pool wants, over stock-outs, a kill and lost tokens", async () => {
   const wallMs = () => Date.now();
   const desk = serveTokens({ wallMs });
   desk.lifeS = 8;
@@ -46,11 +51,7 @@ test("buys what the pool wants, over early and late stock-outs, a kill and lost 
   writeFileSync(
     config,
     `server: { address: "127.0.0.1:0" }
-providers:
-  gcp:
-    project: p1
-    image: projects/debian-cloud/global/images/family/debian-12
-    endpoint: "${standIn.endpoint}"
+${settings(standIn.endpoint)}
 pools:
   - { name: p, provider: gcp, zones: [z1-a, z1-b], instance_type: a3-highgpu-8g,
       scaling: { min_nodes: 3, max_nodes: 3 } }
@@ -134,3 +135,39 @@ pools:
     await desk.stop();
   }
 }, 240_000);
+
+test("doctor providers reads, and provider check buys one and ends it", async () => {
+  const wallMs = () => Date.now();
+  const desk = serveTokens({ wallMs });
+  const standIn = serveGce({ wallMs, isValid: desk.isValid });
+  standIn.service.zones = ["z1-a"];
+  Object.assign(standIn.cloud.knobs, { operationMs: 300, bootMs: 300, endMs: 300 });
+  const write = (name: string, image?: string) => {
+    const what = "provider: gcp, zones: [z1-a], instance_type: a3-highgpu-8g";
+    const pool = `{ name: p, ${what}, min_nodes: 0, max_nodes: 1 }`;
+    const path = join(folder, name);
+    writeFileSync(path, `${settings(standIn.endpoint, image)}pools:\n  - ${pool}\n`);
+    return path;
+  };
+  const env = { HOME: folder, GCE_METADATA_HOST: desk.host };
+  const good = write("good.yaml");
+  const doctor = await navarch(["doctor", "providers", "--config", good, "-o", "json"], env);
+  expect(doctor.code).toBe(0);
+  const found = json(doctor.out) as { outcome: string; check: string }[];
+  expect(found.filter(({ outcome }) => outcome !== "ok")).toEqual([]);
+  expect(found.map(({ check }) => check)).toContain("permission");
+  expect(standIn.cloud.asks).toBe(0);
+  const bad = await navarch(
+    ["doctor", "providers", "--config", write("bad.yaml", "no-such-image")],
+    env,
+  );
+  expect(bad.code).not.toBe(0);
+  expect(bad.out).toContain("projects/p1/global/images/no-such-image does not exist");
+  const buy = ["--buy", "e2-small", "--zone", "z1-a", "--yes"];
+  const check = await navarch(["provider", "check", "gcp", "--config", good, ...buy], env);
+  expect(check.out).toContain("the same instance");
+  expect(check.code).toBe(0);
+  expect(standIn.reality()).toMatchObject({ live: [], doubles: [], terminated: [{}] });
+  await standIn.stop();
+  await desk.stop();
+}, 60_000);

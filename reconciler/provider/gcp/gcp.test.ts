@@ -341,6 +341,7 @@ describe("openGcp(): lists and orders", () => {
     step(5_000);
     expect(await provider.hostKeys(id)).toEqual({ kind: "ok", hostKeys: [] });
     step(60_000);
+    standIn.cloud.guestItems.push({ key: "ssh-rsa", value: "AAAA\nssh-rsa BBBB" });
     const hostKeys = [expect.stringMatching(/^ssh-ed25519 [\w+/=]+$/)];
     expect(await provider.hostKeys(id)).toEqual({ kind: "ok", hostKeys });
   });

@@ -45,7 +45,7 @@ export type GcpOptions = MachineOptions & {
   tokens: Tokens;
   /** Least time between two requests. */
   requestMs: number;
-  /** How long a create waits for its operation. */
+  /** How long a create waits for its operation, from its beginning. */
   waitMs: number;
   fleetId: string;
   clock: Clock;
@@ -77,6 +77,7 @@ export function openGcp(options: GcpOptions): Provider {
   };
 }
 
+const HOST_KEY = /^(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}$/;
 const GuestAttributes = v.object({
   queryValue: v.nullish(
     v.object({ items: v.nullish(v.array(v.object({ key: v.string(), value: v.string() })), []) }),
@@ -105,7 +106,8 @@ class Gcp {
     const { zone } = request;
     const wrong = whyNot(request, this.#options);
     if (wrong !== null || zone === null) return refused("bad_request", wrong ?? "no zone");
-    const { fleetId } = this.#options;
+    const { fleetId, clock, waitMs } = this.#options;
+    const endMono = clock.monoMs() + waitMs;
     const answer = await this.#api.call({
       method: "POST",
       path: `/zones/${zone}/instances`,
@@ -113,18 +115,23 @@ class Gcp {
       body: insertBody(request, zone, this.#options),
       schema: Operation,
     });
-    if (answer.kind === "ok") return this.#settle(answer.data, request, zone);
+    if (answer.kind === "ok") return this.#settle(answer.data, request, zone, endMono);
     if (answer.class === "exists") return this.#existing(request, zone);
     return answerCreate(answer);
   }
 
   /** Waits a while, because a stock-out is reported after some seconds. */
-  async #settle(accepted: Operation, request: CreateRequest, zone: string): Promise<CreateAnswer> {
+  async #settle(
+    accepted: Operation,
+    request: CreateRequest,
+    zone: string,
+    endMono: number,
+  ): Promise<CreateAnswer> {
     if (!/^[1-9][0-9]{0,19}$/.test(accepted.targetId)) {
       return { kind: "ambiguous", message: "accepted without an instance id" };
     }
     const instance = expected(accepted, request, zone);
-    const operation = await this.#awaitEnd(accepted, zone);
+    const operation = await this.#awaitEnd(accepted, zone, endMono);
     if (operation.status !== "DONE") {
       this.#pendings.add({ operation: accepted.name, zone, instance, isKnown: true });
       return { kind: "ok", instance };
@@ -139,9 +146,8 @@ class Gcp {
     return refused(endedClass(failure.class), failure.message);
   }
 
-  async #awaitEnd(accepted: Operation, zone: string): Promise<Operation> {
-    const { clock, waitMs } = this.#options;
-    const endMono = clock.monoMs() + waitMs;
+  async #awaitEnd(accepted: Operation, zone: string, endMono: number): Promise<Operation> {
+    const { clock } = this.#options;
     let last = accepted;
     for (let pauseMs = FIRST_LOOK_MS; last.status !== "DONE"; pauseMs *= 2) {
       const restMs = endMono - clock.monoMs();
@@ -214,7 +220,9 @@ class Gcp {
       return answer.class === "not_found" ? { kind: "ok", hostKeys: [] } : failedOf(answer);
     }
     const items = answer.data.queryValue?.items ?? [];
-    return { kind: "ok", hostKeys: items.map(({ key, value }) => `${key} ${value.trim()}`) };
+    const lines = items.map(({ key, value }) => `${key} ${value.trim()}`);
+    // Every program of the machine may write guest attributes.
+    return { kind: "ok", hostKeys: lines.filter((line) => HOST_KEY.test(line)) };
   }
 }
 

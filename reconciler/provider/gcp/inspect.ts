@@ -6,6 +6,7 @@
  */
 import * as v from "valibot";
 import { finite } from "../../../schema/number.ts";
+import type { Clock } from "../../core/clock.ts";
 import type {
   Inspection,
   Offered,
@@ -37,6 +38,8 @@ export const PERMISSIONS = [
 ] as const;
 const EXTERNAL_IP = "compute.subnetworks.useExternalIp";
 
+/** Types come and go rarely. */
+const TYPES_MS = 3_600_000;
 /** Limits that purchases of machines meet; a region has a hundred others. */
 const METRIC = /_GPUS$|CPUS(_ALL_REGIONS)?$|^GPUS_ALL_REGIONS$|^INSTANCES$|_TOTAL_GB$|^IN_USE_ADDR/;
 
@@ -54,12 +57,14 @@ const Quotas = v.object({
 });
 const Granted = v.object({ permissions: v.nullish(v.array(v.string()), []) });
 
-type InspectOptions = MachineOptions & { endpoint: string; iamEndpoint: string };
+type InspectOptions = MachineOptions & { endpoint: string; iamEndpoint: string; clock: Clock };
 type Found = "there" | "missing" | Failed;
 
 export class Inspector {
   readonly #options: InspectOptions;
   readonly #api: GceApi;
+  /** By zone and type; as many as the pools name. */
+  readonly #types = new Map<string, { isMissing: boolean; untilMono: number }>();
 
   constructor(options: InspectOptions, api: GceApi) {
     this.#options = options;
@@ -67,21 +72,26 @@ export class Inspector {
   }
 
   async offers(places: readonly Place[]): Promise<OffersAnswer> {
-    const known = new Map<string, boolean | null>();
     const offers: Offered[] = [];
     for (const place of places) {
-      const key = `${place.zone ?? ""}/${place.instanceType}`;
-      let available = known.get(key);
-      if (available === undefined) {
-        const found = place.zone === null ? "missing" : await this.#machineType(place);
-        if (typeof found !== "string") return failedOf(found);
-        // That a type exists does not mean that there is one.
-        available = found === "there" ? null : false;
-        known.set(key, available);
-      }
-      offers.push({ ...place, pricePerHour: null, available });
+      const isMissing = place.zone === null || (await this.#isMissing(place));
+      // That a type exists does not mean that there is one.
+      offers.push({ ...place, pricePerHour: null, available: isMissing ? false : null });
     }
     return { kind: "ok", offers };
+  }
+
+  /** What cannot be read is not missing. */
+  async #isMissing(place: Place): Promise<boolean> {
+    const key = `${place.zone}/${place.instanceType}`;
+    const now = this.#options.clock.monoMs();
+    const known = this.#types.get(key);
+    if (known !== undefined && now < known.untilMono) return known.isMissing;
+    const found = await this.#machineType(place);
+    if (typeof found !== "string") return false;
+    const isMissing = found === "missing";
+    this.#types.set(key, { isMissing, untilMono: now + TYPES_MS });
+    return isMissing;
   }
 
   async quota(places: readonly Place[]): Promise<QuotaAnswer> {
