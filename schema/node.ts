@@ -80,8 +80,6 @@ export const Phase = v.variant("kind", [
     bootId: v.nullish(text, null),
     /** Id of the agent's order; absent = the provider reboots it. */
     order: v.optional(text),
-    /** Why the agent did not carry it out. */
-    refused: v.optional(text),
   }),
   /** `surge`: waits until its replacement is verified before it drains. */
   v.object({ kind: v.literal("replacing"), since: instant, replacement: NodeId }),
@@ -218,6 +216,8 @@ export const Session = v.object({
   reasons: v.array(text),
   /** How often each step was tried in this repair. */
   attempts: v.nullish(v.record(text, count), {}),
+  /** Why the agent did not carry out the order to reboot. */
+  refused: v.optional(text),
   /** Evidence of a permanent fault: isolation skips the threshold. */
   definitive: v.boolean(),
   /** The leader's epoch when it was opened; 0 in rows older than epochs and before its commit. */

@@ -4,9 +4,11 @@
  * again, and the agent carries out one id once. The next boot id is the proof.
  */
 import { createHash } from "node:crypto";
-import type { CommandId, OperationId } from "../../schema/id.ts";
+import type { CommandId, NodeId, OperationId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { AgentCommand, CommandResult } from "../../schema/report.ts";
+import type { Fleet } from "./fleet.ts";
+import { frozenBy } from "./safety/step.ts";
 
 /** The operation's id may be longer than an order's. */
 export function orderIdOf(operation: OperationId): CommandId {
@@ -14,11 +16,23 @@ export function orderIdOf(operation: OperationId): CommandId {
   return `reboot-${digest.slice(0, 32)}` as CommandId;
 }
 
-/** `bootId` is the one of the report that is answered: a later boot gets no order. */
-export function rebootOrderFor(node: Node | null, bootId: string): AgentCommand | null {
-  if (node === null || node.phase.kind !== "repairing") return null;
-  const { order, refused, bootId: before } = node.phase;
-  if (order === undefined || refused !== undefined || before !== bootId) return null;
+/**
+ * `bootId` is the one of the report that is answered: a later boot gets no order. A freeze or a
+ * hold of the pool that came after the decision holds the order back.
+ */
+export function rebootOrderFor(
+  { nodes, pools, facts }: Fleet,
+  id: NodeId,
+  bootId: string,
+  now: number,
+): AgentCommand | null {
+  const node = nodes.get(id);
+  if (node === undefined || node.phase.kind !== "repairing") return null;
+  const { order, bootId: before } = node.phase;
+  if (order === undefined || node.session?.refused !== undefined) return null;
+  if (before !== bootId) return null;
+  const hold = node.pool === null ? null : (pools.get(node.pool)?.hold ?? null);
+  if (frozenBy(facts, now) !== null || (hold !== null && hold.until > now)) return null;
   return { command_id: order as CommandId, type: "reboot", parameters: {}, fence: node.fence };
 }
 
@@ -26,11 +40,12 @@ const WHY_CHARS_MAX = 200;
 
 /** The node with the agent's refusal, or `null` if nothing changed. */
 export function foldRebootResults(node: Node, results: readonly CommandResult[]): Node | null {
-  const { phase } = node;
-  if (phase.kind !== "repairing" || phase.order === undefined) return null;
-  if (phase.refused !== undefined) return null;
+  const { phase, session } = node;
+  if (phase.kind !== "repairing" || phase.order === undefined || session === null) return null;
   const result = results.find(({ command_id: id }) => id === phase.order);
   if (result === undefined || result.outcome === "succeeded") return null;
   const output = (result.output ?? "").slice(0, WHY_CHARS_MAX);
-  return { ...node, phase: { ...phase, refused: output === "" ? result.outcome : output } };
+  const refused = output === "" ? result.outcome : output;
+  // It was not rebooted, so a later fault is no relapse.
+  return { ...node, rebootedAt: null, session: { ...session, refused } };
 }

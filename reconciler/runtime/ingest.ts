@@ -18,7 +18,6 @@ import type { Presence } from "./presence.ts";
 import { StaleEpoch } from "../core/store.ts";
 import type { Cursor, InboxEntry, Store, StoredEntry } from "../core/store.ts";
 import type { OrderSigner } from "../security/order-signer.ts";
-import { rebootOrderFor } from "../core/reboot-order.ts";
 import type { UpgradeWord } from "../core/upgrade/word.ts";
 import { Unheard } from "./unheard.ts";
 import { StreamCursors } from "./stream-cursor.ts";
@@ -38,6 +37,8 @@ export type IngestTarget = {
   takeEntries(entries: StoredEntry[]): void;
   /** The node's step in an upgrade of agents; `null` = none. */
   upgrade(id: NodeId): UpgradeWord | null;
+  /** The order to reboot for the agent of this boot; `null` = none. */
+  reboot(id: NodeId, bootId: string): AgentCommand | null;
   /** Signs orders; `null` = they are sent unsigned, and current agents refuse them. */
   signer: OrderSigner | null;
   config(): Config;
@@ -259,7 +260,7 @@ export class Ingest {
     const { server } = this.target.config();
     const given = [
       this.target.upgrade(id)?.command ?? null,
-      rebootOrderFor(node, report.boot_id),
+      this.target.reboot(id, report.boot_id),
     ].filter((one) => one !== null);
     // A command that this report answers is not sent again before the answer is folded.
     const answered = new Set(report.results?.map(({ command_id }) => command_id));

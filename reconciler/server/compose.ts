@@ -6,6 +6,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Provider } from "../core/provider.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import type { Cursor } from "../core/store.ts";
+import { rebootOrderFor } from "../core/reboot-order.ts";
 import { wordFor } from "../core/upgrade/word.ts";
 import type { Targets } from "../runtime/act/execute.ts";
 import { Ingest, type IngestTarget } from "../runtime/ingest.ts";
@@ -49,7 +50,10 @@ function settingsOf({ config, policy, providers, unavailable }: Settings): Setti
 }
 
 /** The fleet as reports need it, always the loop's current state. */
-function targetOf(reconciler: Reconciler, { signer, turn }: PlanePorts): IngestTarget {
+function targetOf(
+  reconciler: Reconciler,
+  { clock, dryRun, signer, turn }: PlanePorts,
+): IngestTarget {
   const config = () => reconciler.activeConfig();
   return {
     presence: reconciler.presence,
@@ -61,6 +65,8 @@ function targetOf(reconciler: Reconciler, { signer, turn }: PlanePorts): IngestT
     nodeLike: (id) => reconciler.nodeLike(id),
     takeEntries: (entries) => reconciler.takeEntries(entries),
     upgrade: (id) => wordFor(reconciler.fleet(), id),
+    reboot: (id, bootId) =>
+      dryRun ? null : rebootOrderFor(reconciler.fleet(), id, bootId, clock.wallMs()),
     signer,
     turn,
     config,

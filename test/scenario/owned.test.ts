@@ -7,9 +7,10 @@ import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
 import type { InventoryHost } from "../../reconciler/core/inventory.ts";
 import { openSsh } from "../../reconciler/provider/ssh/ssh.ts";
 import type { NodeId } from "../../schema/id.ts";
-import type { AgentCommand } from "../../schema/report.ts";
+import type { AgentCommand, CommandResult } from "../../schema/report.ts";
 import { reportOf } from "../world/agent.ts";
 import { Crash, CrashInjector } from "../world/crash-injector.ts";
+import { freeze } from "../world/cluster.ts";
 import { BASE } from "../world/setting.ts";
 import { closeWorlds, open, order, resize, storeOf, told } from "../world/story.ts";
 import type { World, WorldOptions } from "../world/world.ts";
@@ -57,6 +58,10 @@ type Lab = {
   capabilities: string[];
   /** Orders that the agents carried out; theirs outlive the control plane. */
   carried: Set<string>;
+  /** Nodes whose agents cannot reboot. */
+  refusing: Set<string>;
+  /** What each agent answers from now on. */
+  results: Map<string, CommandResult[]>;
   hosts: InventoryHost[];
 };
 
@@ -69,6 +74,8 @@ async function openLab(options: Partial<WorldOptions> = {}, yaml = YAML): Promis
     broken: new Set(),
     capabilities: ["reboot"],
     carried: new Set(),
+    refusing: new Set(),
+    results: new Map(),
     hosts: ["a", "b", "c", "d"].map(hostOf),
   };
   const owned: WorldOptions["owned"] = (claims) =>
@@ -99,10 +106,12 @@ async function openLab(options: Partial<WorldOptions> = {}, yaml = YAML): Promis
 }
 
 /** The agent reports, and carries out each order once. */
-async function say({ world, capabilities, carried, reboots, broken }: Lab, id: string): Promise<void> {
+async function say(lab: Lab, id: string): Promise<void> {
+  const { world, capabilities, carried, reboots, broken, results } = lab;
   const agent = world.agent(id);
   if (agent.quiet) return;
   const report = reportOf(id, agent, world.clock.wallMs());
+  report.results = results.get(id) ?? [];
   if (report.inventory) report.inventory = { ...report.inventory, capabilities };
   const pending = world.ingest.accept(report, id as NodeId);
   await world.clock.pass(5);
@@ -116,6 +125,11 @@ async function say({ world, capabilities, carried, reboots, broken }: Lab, id: s
     const key = `${id} ${command_id}`;
     if (type !== "reboot" || carried.has(key)) return;
     carried.add(key);
+    if (lab.refusing.has(id)) {
+      const output = "systemctl is not installed";
+      results.set(id, [{ command_id, outcome: "failed", exit_code: null, output }]);
+      return;
+    }
     reboots.set(id, (reboots.get(id) ?? 0) + 1);
     agent.boot += 1;
     agent.registered = false;
@@ -229,6 +243,40 @@ test.each([
   expect(await world.advance(() => world.node(sick).phase.kind === "held", HOUR_MS)).toBe(true);
   expect(reboots.size).toBe(0);
   expect(told(world, "node.held").map(({ message }) => message).join()).toContain(why);
+});
+
+test("an agent that refuses the order is believed: no reboot is counted, and it is held", async () => {
+  const lab = await openLab();
+  const { world, refusing, reboots } = lab;
+  const [sick = ""] = await serving(lab);
+  refusing.add(sick);
+  world.xid(sick, 79);
+  expect(await world.advance(() => world.node(sick).phase.kind === "held", HOUR_MS)).toBe(true);
+  expect(reboots.size).toBe(0);
+  const { phase, rebootedAt } = world.node(sick);
+  const because = phase.kind === "held" ? phase.rma?.because.join("; ") : "";
+  expect(because).toContain("its agent did not reboot it: systemctl is not installed");
+  expect(rebootedAt).toBeNull();
+});
+
+test("a freeze holds the order back, however long, and a person's uncordon ends it", async () => {
+  const lab = await openLab();
+  const { world, reboots } = lab;
+  const [sick = ""] = await serving(lab);
+  const say = world.say;
+  // Its reports do not arrive between the decision and the freeze.
+  world.say = async (id) => {
+    if (id !== sick || world.node(id).phase.kind !== "repairing") await say(id);
+  };
+  world.xid(sick, 79);
+  await world.advance(() => world.node(sick).phase.kind === "repairing", HOUR_MS);
+  await freeze(world);
+  world.say = say;
+  await world.advance(() => false, HOUR_MS);
+  expect(world.node(sick).phase.kind).toBe("repairing");
+  expect((await order(world, sick, "uncordon", { force: true })).state).toBe("applied");
+  await world.advance(() => false, HOUR_MS / 10);
+  expect(reboots.size).toBe(0);
 });
 
 test("only a person's smaller size releases a machine, which is claimed again later", async () => {

@@ -9,6 +9,7 @@ import { isOwned, isWell, verdictOfNode } from "../fleet.ts";
 import { formatFaults, rmaOf } from "../rma.ts";
 import { lose } from "./arrive.ts";
 import type { Scope } from "./decide.ts";
+import { pausedBy } from "./admit.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { decideOrder, type PhaseOf } from "./leave.ts";
 import { decideRecovery } from "./repair.ts";
@@ -80,6 +81,7 @@ function rebootIsNoUse(node: Node, { sight }: Scope, most: number): string | nul
   if (isMine && agent?.inventory.capabilities.includes("reboot") !== true) {
     return "its agent runs without --allow-commands";
   }
+  if (session?.refused !== undefined) return `its agent did not reboot it: ${session.refused}`;
   if (instance === null) return "it has no instance";
   if (!isMine && sight.providers.get(instance.provider)?.canReboot !== true) {
     return "the provider does not reboot machines";
@@ -135,12 +137,15 @@ export function decideRepairing(
     return lose(node, scope, plan, loss);
   }
   if (node.order !== null) return decideOrder(node, scope, plan);
-  const refused = phase.refused ?? null;
+  const refused = node.session?.refused ?? null;
+  // Its order is held back too (`core/reboot-order.ts`), and it is not late meanwhile.
+  const paused = phase.order === undefined ? null : pausedBy(node, scope);
   const booted = node.agent !== null && node.agent.bootId !== phase.bootId;
   const check = node.health.lastCheckAt;
   const giveUp = (why: string): void =>
     plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why]);
   if (refused !== null && !booted) return giveUp(`its agent did not ${phase.rung}: ${refused}`);
+  if (paused !== null && !booted) return plan.refuse(paused);
   if (booted && check !== null && check > phase.since) {
     if (isWell(node)) return decideRecovery(node, scope, plan);
     return giveUp(`still ${verdictOfNode(node)} after its ${phase.rung}`);

@@ -252,8 +252,11 @@ export function decideTerminating(
       node.session === null ? null : "replaced",
     );
   if (instance === null) return gone("nothing was bought for it");
-  if (instance.state === "terminated")
-    return gone(`the cloud confirms the end of instance ${instance.id}`);
+  if (instance.state === "terminated") {
+    const { host, id } = instance;
+    if (host !== undefined) return gone(`host ${host.name} is released and runs on`);
+    return gone(`the cloud confirms the end of instance ${id}`);
+  }
   const loss = lossOf(node, scope);
   // Absence counts only after the termination was requested: a listing may be wrong, and an
   // instance forgotten by mistake is billed for ever.

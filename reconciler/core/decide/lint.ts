@@ -8,7 +8,7 @@ import { isDestructive, type Action } from "../../../schema/action.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
-import { countsIn, desiredOf, type Fleet, isUnbought, type Sight } from "../fleet.ts";
+import { countsIn, desiredOf, type Fleet, isOwned, isUnbought, type Sight } from "../fleet.ts";
 import { shareOf } from "../safety/budget.ts";
 import { isEvident } from "../safety/evident.ts";
 import { slotKeyOf } from "../safety/scope.ts";
@@ -131,6 +131,10 @@ function lintOrder(node: Node, action: Action, breach: Say): void {
   if (action.kind === "effect") lintEffect(node, action.payload, breach);
   if (action.kind !== "advance" || action.to.kind !== "terminating") return;
   const { purpose } = action.to;
+  const byItself = purpose === "failed" || purpose === "lemon" || purpose === "replace";
+  if (isOwned(node) && byItself && node.order === null && node.phase.kind !== "terminating") {
+    breach(`release of ${node.id} (${purpose}), a machine that its operator owns`);
+  }
   const { kind } = node.phase;
   const arriving = ARRIVING.includes(kind);
   const drained = node.phase.kind === "draining" && node.phase.drainedAt !== null;

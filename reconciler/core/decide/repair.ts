@@ -153,6 +153,11 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
 function waitUnheard(node: Node, plan: PlanBuilder): void {
   const { silentSince } = node.health;
   const silent = `silent since ${new Date(silentSince ?? 0).toISOString()}`;
+  const { host } = node.instance ?? {};
+  if (host !== undefined) {
+    const where = `${host.name} (${node.instance?.externalIp})`;
+    return plan.wait("human", `${silent}: is ${where} on, and does navarch-node run there?`);
+  }
   if (!isUnbought(node)) {
     const message = `${silent}, but the cloud shows its instance running`;
     return plan.wait("second_witness", message);

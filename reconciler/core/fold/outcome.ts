@@ -194,10 +194,9 @@ function foldDone(
     case "terminate": {
       const phase =
         node.phase.kind === "terminating" ? { ...node.phase, accepted: now } : node.phase;
-      tell(
-        "node.terminating",
-        `${payload.provider} accepted the end of instance ${payload.instanceId}`,
-      );
+      const { host } = node.instance ?? {};
+      const ended = `${payload.provider} accepted the end of instance ${payload.instanceId}`;
+      tell("node.terminating", host === undefined ? ended : `host ${host.name} is released`);
       return { operation, node: { ...node, phase }, rests: NO_RESTS, events };
     }
     case "reboot": {

@@ -298,9 +298,18 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     "a machine that has rebooted is ordered to reboot again",
     {
       file: "reconciler/core/reboot-order.ts",
-      from: "before !== bootId) return null;",
-      to: "before === null) return null;",
+      from: "if (before !== bootId) return null;",
+      to: "",
     },
     { file: OWNED, name: "no order reaches the next boot" },
+  ),
+  one(
+    "a freeze does not hold an agent's order back",
+    {
+      file: "reconciler/core/reboot-order.ts",
+      from: "if (frozenBy(facts, now) !== null || (hold",
+      to: "if ((hold",
+    },
+    { file: OWNED, name: "a freeze holds the order back" },
   ),
 ];
