@@ -10,8 +10,8 @@ import { answerOf, type MetricAnswer, type MetricPool, type ReadMetric } from ".
 import { type External, metricKey } from "../core/scaling/external.ts";
 import { flatten } from "../core/scaling/recommend.ts";
 
-/** Readings at once; the others wait for their turn. */
-const IN_FLIGHT_MAX = 16;
+/** Readings at once; the others wait for their turn. A process costs more than a request. */
+const IN_FLIGHT_MAX = { command: 16, http: 128, prometheus: 128 } as const;
 /** After the source's own timeout, for an adapter that hangs. */
 const LATE_MS = 10_000;
 const SHOWN_CHARS = 300;
@@ -29,7 +29,7 @@ export class MetricWatch {
   readonly #clock: Clock;
   readonly #log: Log;
   #watched = new Map<string, Watched>();
-  #inFlight = 0;
+  readonly #inFlight = { command: 0, http: 0, prometheus: 0 };
 
   constructor(read: ReadMetric | null, clock: Clock, log: Log) {
     this.#read = read;
@@ -45,7 +45,8 @@ export class MetricWatch {
     const due = [...this.#watched.values()].filter((one) => !one.inFlight && one.nextMono <= mono);
     due.sort((a, b) => a.nextMono - b.nextMono);
     for (const one of due) {
-      if (this.#inFlight >= IN_FLIGHT_MAX) break;
+      const { source } = one.source;
+      if (this.#inFlight[source] >= IN_FLIGHT_MAX[source]) continue;
       one.nextMono = mono + one.source.intervalMs;
       void this.#readOne(one, this.#read);
     }
@@ -78,19 +79,20 @@ export class MetricWatch {
   }
 
   async #readOne(one: Watched, read: ReadMetric): Promise<void> {
+    const { source } = one.source;
     one.inFlight = true;
-    this.#inFlight += 1;
+    this.#inFlight[source] += 1;
     const at = this.#clock.wallMs();
     const answer = await this.#inTime(one, read);
     one.inFlight = false;
-    this.#inFlight -= 1;
+    this.#inFlight[source] -= 1;
     if (answer.kind === "value") {
       one.sight = { reading: { value: answer.value, at }, problem: null };
       return;
     }
     const problem = answer.message.slice(0, SHOWN_CHARS);
     if (one.sight.problem === null) {
-      const about = { pool: one.pool.name, source: one.source.source, problem };
+      const about = { pool: one.pool.name, source, problem };
       this.#log("warn", "metrics source failed", about);
     }
     one.sight = { ...one.sight, problem };
