@@ -78,6 +78,8 @@ class Aws {
   readonly #options: AwsOptions;
   /** Facts that never change: an image's root device, a reservation's kind. */
   readonly #known = new Map<string, string>();
+  /** When a token that no instance shows was first refused as used: monotonic milliseconds. */
+  readonly #unshown = new Map<string, number>();
   #notices = new Map<string, Notice>();
   #noticedMono = Number.NEGATIVE_INFINITY;
   /** By type and zone. */
@@ -179,8 +181,10 @@ class Aws {
     const { token, name, instanceType, zone } = request;
     const found = await this.#describe([{ Name: "client-token", Value: [token] }]);
     const made = found.kind === "ok" ? found.data.find((one) => one.token === token) : undefined;
-    // Not listed yet, or not to be asked: the list shows it later.
+    if (found.kind === "ok" && made === undefined) return this.#unfound(request, message);
+    // Not to be asked: the list shows it later.
     if (made === undefined) return { kind: "ambiguous", message };
+    this.#unshown.delete(token);
     const { isSpot: _, ...instance } = made;
     if (made.state === "terminated") return spent(request, made.id);
     const isAsked =
@@ -190,6 +194,16 @@ class Aws {
     if (isAsked) return { kind: "ok", instance };
     const conflict = `token conflict: ${token} made ${made.id} (${made.instanceType})`;
     return refused("bad_request", conflict);
+  }
+
+  /** Not described yet, or ended so long ago that it is not described any more. */
+  #unfound(request: CreateRequest, message: string): CreateAnswer {
+    const { clock, settleMs } = this.#options;
+    const sinceMono = this.#unshown.get(request.token) ?? clock.monoMs();
+    this.#unshown.set(request.token, sinceMono);
+    if (clock.monoMs() - sinceMono < settleMs) return { kind: "ambiguous", message };
+    this.#unshown.delete(request.token);
+    return spent(request, "no longer described");
   }
 
   async order(action: "TerminateInstances" | "RebootInstances", id: InstanceId) {

@@ -4,7 +4,7 @@ import { contractRequest } from "../../../port/provider.contract.ts";
 import { type Change, openMoto, openSubject, START_MS, type Subject } from "./subject.ts";
 import { LOSSES } from "./loss.ts";
 import { EC2_SECRET } from "./proxy.ts";
-import { errorOf } from "./wire.ts";
+import { errorOf, leaf, node, reply } from "./wire.ts";
 import { classOf } from "../../../../reconciler/provider/aws/failure.ts";
 import type { CreateRequest, Place, Provider } from "../../../../reconciler/core/provider.ts";
 import { find, itemsAt, parseXml, textAt } from "../../../../reconciler/provider/aws/xml.ts";
@@ -109,6 +109,21 @@ describe.skipIf(moto === null)("openAws()", () => {
     expect(proxy.reality().live).toEqual([]);
   });
 
+  test("a 200 that names no instance is not believed", async () => {
+    const { provider, proxy } = await open();
+    const nameless = node("instancesSet", [node("item", [leaf("instanceType", TYPE)])]);
+    for (const children of [[], [node("instancesSet", [])], [nameless]]) {
+      proxy.next = reply("RunInstances", children);
+      expect((await buy(provider)).kind).toBe("ambiguous");
+    }
+    const { id } = await bought(provider);
+    proxy.next = reply("TerminateInstances", []);
+    expect((await provider.terminate(id, FENCE)).kind).toBe("ambiguous");
+    proxy.next = reply("DescribeInstances", []);
+    expect((await provider.list()).kind).toBe("failed");
+    expect(await provider.reboot(id, FENCE)).toEqual({ kind: "accepted" });
+  });
+
   test("what is not there proves that nothing was sent", async () => {
     const { provider } = await open(() => ({ endpoint: "http://127.0.0.1:1" }));
     const answer = await buy(provider);
@@ -122,13 +137,19 @@ describe.skipIf(moto === null)("openAws()", () => {
     if (moto === null) return;
     const { openAws } = await import("../../../../reconciler/provider/aws/aws.ts");
     const { awsOptions } = await import("./subject.ts");
-    const clock = { wallMs: () => START_MS, monoMs: () => START_MS, after: () => () => undefined };
+    let monoMs = 0;
+    const clock = { wallMs: () => START_MS, monoMs: () => monoMs, after: () => () => undefined };
     const options = awsOptions(first.proxy.url, clock);
     const launch = { ...options.launch, image: "ami-1e749f67" };
     const second = openAws({ ...options, launch });
     expect(await buy(second)).toMatchObject({ kind: "ok", instance: { id: made.id } });
     first.proxy.setFaults({ emptyList: true });
-    expect((await buy(second)).kind).toBe("ambiguous");
+    for (monoMs of [0, 299_999]) expect((await buy(second)).kind).toBe("ambiguous");
+    // A token whose instance is not described for five minutes holds none.
+    monoMs = 300_000;
+    const answer = await buy(second);
+    expect(answer).toMatchObject({ kind: "refused", class: "bad_request" });
+    expect(answer.kind === "refused" && answer.message).toContain("token spent");
     expect(first.proxy.reality()).toMatchObject({ live: [{ id: made.id }], doubles: [] });
   });
 
