@@ -95,7 +95,7 @@ const CLOUDS = {
     ssh_keys: [ops]`,
   },
   gcp: {
-    entry: `  # Credentials: credentials_file, or the service account of this machine. Try it first:
+    entry: `  # Credentials and roles: docs/provider-gcp.md. Try it first:
   # navarch doctor providers --config FILE
   gcp:
     project: my-project
@@ -170,7 +170,47 @@ pools:
 `;
 }
 
-const PROVIDERS = ["none", "fake", "command", "lambda", "aws", "gcp", "ssh"] as const;
+/** Nodes of a Kubernetes cluster: the DaemonSet brings the agent. */
+function coreweaveSample(pool: string): string {
+  return `# Written by navarch config init --provider coreweave. After a change:
+# navarch config validate FILE
+server:
+  address: 0.0.0.0:50051
+  # What the agents dial. Replace it:
+  external_address: navarch.example:50051
+  # A certificate authority of its own.
+  tls: { own_ca: true }
+
+# See docs/provider-coreweave.md. Try it first:
+# navarch doctor providers --config FILE
+providers:
+  coreweave:
+    kubeconfig: /etc/navarch/coreweave.kubeconfig
+    # Nothing is bought beyond these.
+    spend: { max_instances: 2 }
+
+# The same cluster.
+kubernetes: { enabled: true, kubeconfig: /etc/navarch/coreweave.kubeconfig }
+
+pools:
+  - name: ${pool}
+    provider: coreweave
+    instance_type: h100-8x
+    scaling: { min_nodes: 1, max_nodes: 2 }
+    health: { auto_replace: true }
+`;
+}
+
+const PROVIDERS = [
+  "none",
+  "fake",
+  "command",
+  "lambda",
+  "aws",
+  "gcp",
+  "coreweave",
+  "ssh",
+] as const;
 const POOL_DEFAULT = "training";
 const FILE_DEFAULT = "navarch.yaml";
 
@@ -222,6 +262,7 @@ export const configInit: Command = {
 function sampleOf(provider: (typeof PROVIDERS)[number], pool: string): string {
   if (provider === "none") return CONFIG_SAMPLE;
   if (provider === "ssh") return ownedSample(pool);
+  if (provider === "coreweave") return coreweaveSample(pool);
   return provider === "fake" ? fakeSample(pool) : cloudSample(provider, pool);
 }
 
