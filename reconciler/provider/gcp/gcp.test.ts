@@ -1,61 +1,20 @@
 /** Compute Engine: the port's contract over its API, then what only this API does. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { type GceServerOptions, serveGce } from "../../../test/fixture/cloud/gce-server.ts";
-import {
-  contractFleetId,
-  contractRequest,
-  providerContract,
-} from "../../../test/port/provider.contract.ts";
+import { inZone, openGceSubject } from "../../../test/fixture/cloud/gce-subject.ts";
+import { contractRequest, providerContract } from "../../../test/port/provider.contract.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { CreateRequest, Place, Provider } from "../../core/provider.ts";
-import { type GcpOptions, openGcp } from "./gcp.ts";
-import { Tokens } from "./token.ts";
+import type { GcpOptions } from "./gcp.ts";
 
-const opened: { close(): Promise<void> }[] = [];
+const opened: { stop(): Promise<void> }[] = [];
 afterEach(async () => {
-  for (const one of opened.splice(0)) await one.close();
+  for (const one of opened.splice(0)) await one.stop();
 });
 
-function openTest(more: Partial<GcpOptions> = {}, server: Partial<GceServerOptions> = {}) {
-  let nowMs = 1_000_000;
-  const after = (ms: number, work: () => void) => {
-    nowMs += ms;
-    queueMicrotask(work);
-    return () => undefined;
-  };
-  const clock = { wallMs: () => nowMs, monoMs: () => nowMs, after };
-  const standIn = serveGce({ wallMs: () => nowMs, ...server });
-  opened.push({ close: () => standIn.stop() });
-  const provider = openGcp({
-    name: "gcp",
-    project: standIn.cloud.project,
-    endpoint: standIn.endpoint,
-    iamEndpoint: `${standIn.url}/v3`,
-    tokens: new Tokens(() => Promise.resolve({ token: "t", lastsMs: 3_600_000 }), clock),
-    requestMs: 0,
-    waitMs: 30_000,
-    image: "projects/debian-cloud/global/images/family/debian-12",
-    network: null,
-    subnet: null,
-    diskGb: null,
-    diskType: null,
-    serviceAccount: null,
-    externalIp: true,
-    fleetId: contractFleetId,
-    clock,
-    ...more,
-  });
-  return { provider, standIn, clock, step: (ms: number) => void (nowMs += ms) };
-}
-
-/** The contract's requests name no zone, which only Compute Engine needs. */
-function inZone(provider: Provider, zone: string): Provider {
-  const at = <T extends Place>(place: T): T => ({ ...place, zone: place.zone ?? zone });
-  return {
-    ...provider,
-    create: (request, ...rest) => provider.create(at(request), ...rest),
-    inspect: (places) => provider.inspect(places.map(at)),
-  };
+function openTest(...options: Parameters<typeof openGceSubject>) {
+  const subject = openGceSubject(...options);
+  opened.push(subject.standIn);
+  return subject;
 }
 
 providerContract(
@@ -316,6 +275,33 @@ describe("openGcp(): lists and orders", () => {
     ]);
     step(60_000);
     expect(await listOf(provider)).toEqual([]);
+  });
+
+  test("a Spot VM that Navarch ends announces nothing", async () => {
+    const { provider, step } = openTest();
+    const made = await buy(provider, { market: "spot" });
+    step(60_000);
+    const { id } = made.kind === "ok" ? made.instance : { id: "" as InstanceId };
+    expect(await provider.terminate(id, FENCE)).toEqual({ kind: "accepted" });
+    expect(await listOf(provider)).toMatchObject([{ id, state: "terminating", notice: null }]);
+  });
+
+  test("a stopped machine is listed; the rate limit and the quota refuse", async () => {
+    const { provider, standIn, step } = openTest();
+    await buy(provider);
+    step(60_000);
+    const [vm] = standIn.cloud.vms;
+    if (vm !== undefined) standIn.cloud.stop(vm);
+    expect(await listOf(provider)).toMatchObject([{ state: "stopped" }]);
+    standIn.perMinute = 1;
+    const limited = { class: "rate_limit" };
+    expect(await provider.list()).toMatchObject({ kind: "failed", ...limited });
+    const next = { token: "next", name: "next" };
+    expect(await buy(provider, next)).toMatchObject({ kind: "refused", ...limited });
+    step(61_000);
+    standIn.cloud.knobs.instancesMax = 1;
+    expect(await buy(provider, next)).toMatchObject({ kind: "refused", class: "quota" });
+    expect(standIn.reality().live).toHaveLength(1);
   });
 
   test("an order reaches its instance only, also when the name is used again", async () => {

@@ -188,7 +188,9 @@ class Gcp {
   }
 
   async terminate(id: InstanceId): Promise<TerminateAnswer> {
-    return this.#order("DELETE", id, "");
+    const answer = await this.#order("DELETE", id, "");
+    if (answer.kind === "accepted") this.#listing.ended(id);
+    return answer;
   }
 
   async reboot(id: InstanceId): Promise<RebootAnswer> {

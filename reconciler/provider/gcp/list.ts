@@ -47,6 +47,8 @@ export class Listing {
   readonly #pendings: Pendings;
   /** Own instances that were starting at the last listing; `null` = none was made. */
   #starting: Set<InstanceId> | null = null;
+  /** Instances that this process ended: that they stop is no news. */
+  readonly #ended = new Set<InstanceId>();
 
   constructor(options: ListingOptions, api: GceApi, pendings: Pendings) {
     this.#options = options;
@@ -54,12 +56,18 @@ export class Listing {
     this.#pendings = pendings;
   }
 
+  ended(id: InstanceId): void {
+    this.#ended.add(id);
+  }
+
   async list(): Promise<ListAnswer> {
     const { fleetId } = this.#options;
     const found = await this.#instances();
     if (found.kind === "failed") return failedOf(found);
-    const own = found.data.map(instanceOf).filter(({ tags }) => tags[FLEET] === fleetId);
+    const all = found.data.map(instanceOf).filter(({ tags }) => tags[FLEET] === fleetId);
+    const own = all.map((one) => (this.#ended.has(one.id) ? { ...one, notice: null } : one));
     const ids = new Set(own.map(({ id }) => id));
+    for (const id of this.#ended) if (!ids.has(id)) this.#ended.delete(id);
     if (ids.size !== own.length) {
       return { kind: "failed", class: "unavailable", message: "the list names an instance twice" };
     }

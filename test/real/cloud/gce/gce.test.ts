@@ -5,14 +5,9 @@
  */
 import { describe, expect, test } from "bun:test";
 import type { CreateRequest, Place } from "../../../../reconciler/core/provider.ts";
-import { openGcp } from "../../../../reconciler/provider/gcp/gcp.ts";
-import { Tokens } from "../../../../reconciler/provider/gcp/token.ts";
-import { type Exchange, serveGce } from "../../../fixture/cloud/gce-server.ts";
-import {
-  contractFleetId,
-  contractRequest,
-  providerContract,
-} from "../../../port/provider.contract.ts";
+import type { Exchange } from "../../../fixture/cloud/gce-server.ts";
+import { inZone, openGceSubject } from "../../../fixture/cloud/gce-subject.ts";
+import { contractRequest, providerContract } from "../../../port/provider.contract.ts";
 import { documentsOrSkip, Judge } from "./discovery.ts";
 
 const documents = documentsOrSkip();
@@ -26,37 +21,16 @@ function observe(exchange: Exchange): void {
   for (const problem of verdict.problems) problems.add(problem);
 }
 
-function open() {
-  let nowMs = 1_800_000_000_000;
-  const after = (ms: number, work: () => void) => {
-    nowMs += ms;
-    queueMicrotask(work);
-    return () => undefined;
-  };
-  const clock = { wallMs: () => nowMs, monoMs: () => nowMs, after };
-  const standIn = serveGce({ wallMs: () => nowMs, observe });
-  const provider = openGcp({
-    name: "gcp",
-    project: standIn.cloud.project,
-    endpoint: standIn.endpoint,
-    iamEndpoint: `${standIn.url}/v3`,
-    tokens: new Tokens(() => Promise.resolve({ token: "t", lastsMs: 3_600_000 }), clock),
-    requestMs: 0,
-    waitMs: 30_000,
-    image: "projects/debian-cloud/global/images/family/debian-12",
-    network: "gpu-net",
-    subnet: "gpu",
-    diskGb: 200,
-    diskType: null,
-    serviceAccount: "node@p1.iam.gserviceaccount.com",
-    externalIp: true,
-    fleetId: contractFleetId,
-    clock,
-  });
-  return { provider, standIn, step: (ms: number) => void (nowMs += ms) };
-}
-
-const at = <T extends Place>(place: T): T => ({ ...place, zone: place.zone ?? "r1-a" });
+const open = () =>
+  openGceSubject(
+    {
+      network: "gpu-net",
+      subnet: "gpu",
+      diskGb: 200,
+      serviceAccount: "node@p1.iam.gserviceaccount.com",
+    },
+    { observe },
+  );
 
 if (documents !== null) {
   providerContract(
@@ -64,11 +38,7 @@ if (documents !== null) {
     async () => {
       const { provider, standIn, step } = open();
       return {
-        provider: {
-          ...provider,
-          create: (request, ...rest) => provider.create(at(request), ...rest),
-          inspect: (places) => provider.inspect(places.map(at)),
-        },
+        provider: inZone(provider, "r1-a"),
         step,
         setFaults: standIn.setFaults,
         reality: standIn.reality,
@@ -105,7 +75,7 @@ describe.if(documents !== null)("Google's discovery document", () => {
     step(60_000);
     const [machine, spot] = standIn.cloud.vms;
     if (machine === undefined || spot === undefined) throw new Error("nothing was bought");
-    machine.maintenanceMs = 1_800_000_600_000;
+    machine.maintenanceMs = 2_000_000;
     standIn.cloud.preempt(spot);
     const answer = await provider.list();
     const listed = answer.kind === "ok" ? answer.instances : [];
@@ -116,7 +86,8 @@ describe.if(documents !== null)("Google's discovery document", () => {
     expect(await provider.hostKeys(running.id)).toMatchObject({ kind: "ok" });
     expect(await provider.reboot(running.id, fence)).toEqual({ kind: "accepted" });
     expect(await provider.terminate(running.id, fence)).toEqual({ kind: "accepted" });
-    const places = orders.map((order) => at(contractRequest("n1", order)));
+    const zone = "r1-a";
+    const places: Place[] = orders.map((order) => contractRequest("n1", { zone, ...order }));
     const failed = (await provider.inspect(places)).filter(({ outcome }) => outcome === "fail");
     // The stand-in has no reservations.
     expect(failed.map(({ check }) => check)).toEqual(["reservation"]);
