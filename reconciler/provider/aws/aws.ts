@@ -210,9 +210,10 @@ class Aws {
     const answer = await this.api.call(action, { InstanceId: [id] }, "end");
     if (answer.kind === "failed") return answerOrder(answer);
     if (action === "RebootInstances") {
-      return textAt(answer.data, "return") === "true"
-        ? { kind: "accepted" as const }
-        : { kind: "ambiguous" as const, message: `${action}: not confirmed` };
+      // The operation has no output; some answers hold `return`, which botocore's model omits.
+      return textAt(answer.data, "return") === "false"
+        ? { kind: "ambiguous" as const, message: `${action}: not confirmed` }
+        : { kind: "accepted" as const };
     }
     const items = itemsAt(answer.data, "instancesSet");
     return items.some((item) => textAt(item, "instanceId") === id)
