@@ -37,6 +37,17 @@ test.each([
   expect(domainsOf(node)).toEqual(domains);
 });
 
+test("domainsOf() takes the rack of the inventory, unless the agent names one", () => {
+  const host = { name: "a", rack: "r4", port: null, user: null, keyPath: null };
+  const ownedIn = (labels: Record<string, string>): readonly string[] => {
+    const node = nodeOf("n", placed("z1", labels));
+    if (node.instance === null) throw new Error("no instance");
+    return domainsOf({ ...node, instance: { ...node.instance, host } });
+  };
+  expect(ownedIn({}).at(-1)).toBe("rack:r4");
+  expect(ownedIn({ "navarch.dev/rack": "r17" }).at(-1)).toBe("rack:r17");
+});
+
 test("domainsOf() is nothing before there is an instance, and does without an agent", () => {
   const agent = agentOf({ labels: { rack: "r" } });
   expect(domainsOf(nodeOf("n", { instance: null, agent }))).toEqual([]);

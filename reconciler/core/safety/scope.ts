@@ -35,8 +35,10 @@ function readDomains({ instance, agent }: Node): string[] {
   const out = [`provider:${instance.provider}`];
   if (instance.zone !== null) out.push(`zone:${instance.provider}/${instance.zone}`);
   const labels = agent?.inventory.labels ?? {};
-  const rack = RACK_LABELS.map((name) => labels[name]).find((value) => value !== undefined);
-  if (rack !== undefined && rack !== "") out.push(`rack:${rack}`);
+  const labelled = RACK_LABELS.map((name) => labels[name]).find((value) => value !== undefined);
+  // The inventory of owned machines may have it too.
+  const rack = labelled ?? instance.host?.rack ?? "";
+  if (rack !== "") out.push(`rack:${rack}`);
   return out;
 }
 
