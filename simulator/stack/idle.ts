@@ -77,9 +77,15 @@ export class IdleMachines {
     if (life === null || periods < 1) return;
     suspended.atMono += periods * this.#periodMs;
     const wall = this.#clock.wallMs() - (now - suspended.atMono);
+    suspended.sample = later(suspended.sample, periods * this.#periodMs);
     life.process.reconciler.presence.note(id, suspended.atMono, wall, suspended.sample);
     for (let i = 0; i < periods; i++) life.metrics.countReport("accepted");
   }
+}
+
+/** What the machine would have read since: the same, and newer. */
+function later(sample: Sample | null, ms: number): Sample | null {
+  return sample && { ...sample, at: new Date(Date.parse(sample.at) + ms).toISOString() };
 }
 
 /** The ingest's test for ignoring a clean check (`reconciler/runtime/ingest.ts`). */
