@@ -36,6 +36,7 @@ export const EVENTS = {
   "node.held": ["error", "node held for a person"],
   "node.gap": ["warn", "findings lost"],
   "node.forgotten": ["info", "node forgotten"],
+  "instance.notice": ["warn", "interruption announced"],
   "instance.adopted": ["info", "machine adopted"],
   "instance.lost": ["warn", "machine lost"],
   "instance.surplus": ["warn", "surplus machine"],

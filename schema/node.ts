@@ -13,6 +13,7 @@ import { FormerNames, KubeRefusal, Uncordons } from "./kube-past.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite, instant } from "./number.ts";
 import { VERDICTS } from "./policy.ts";
+import { FailedPurchase, Guards, Notice } from "./purchase.ts";
 import { Inventory } from "./report.ts";
 import { RmaRecord } from "./rma.ts";
 import { Suppression } from "./suppression.ts";
@@ -38,6 +39,8 @@ export const PURPOSES = [
   "surplus",
   /** The instance was removed outside Navarch: the slot gets a new node. */
   "lost",
+  /** The cloud announced its end: another node is bought at once, in another slot. */
+  "preempted",
 ] as const;
 export type Purpose = (typeof PURPOSES)[number];
 const Purpose = v.picklist(PURPOSES);
@@ -129,6 +132,10 @@ export const InstanceFact = v.object({
   hostKeys: v.optional(v.pipe(v.array(text), v.maxLength(16))),
   /** The operator owns the machine: it is never ended or replaced, only claimed and released. */
   host: v.optional(OwnedHost),
+  /** Why the cloud ended the purchase before it ran; absent if it did not. */
+  failure: v.optional(FailedPurchase),
+  /** What the cloud announced. */
+  notice: v.optional(Notice),
   /** Adopted by its tags and older than this record: it may have served for long. */
   adopted: v.optional(v.boolean()),
   /** Absent in older rows: billed from `boundAt`. */
@@ -363,19 +370,8 @@ export const PoolState = v.object({
   unready: v.optional(v.nullable(v.object({ why: text, since: instant }))),
   /** Consecutive nodes that never came up, at any offer. */
   failures: count,
-  /** Whether nodes come up, by offer and set-up; outcomes: true = verified. */
-  guards: v.nullish(
-    v.record(
-      text,
-      v.object({
-        failures: count,
-        outcomes: v.array(v.boolean()),
-        notBefore: instant,
-        at: instant,
-      }),
-    ),
-    {},
-  ),
+  /** Whether nodes come up, by offer and set-up. */
+  guards: v.nullish(Guards, {}),
   /** Size changes with a key; a repeated key changes nothing. */
   asked: v.nullish(
     v.pipe(v.array(v.object({ key: text, what: text, at: instant })), v.maxLength(LIMIT.askedMax)),

@@ -29,6 +29,7 @@ export const MEANING: Readonly<Record<EventKind, string>> = {
   "node.gap": "Findings were lost on their way; the message has the count and the reason.",
   "node.forgotten": "A person removed the record of a node with `navarch forget`.",
   "instance.adopted": "An instance that the provider lists was matched to its node.",
+  "instance.notice": "The provider announced the end or a maintenance of a node's instance.",
   "instance.lost": "The provider no longer lists the instance of a node.",
   "instance.surplus": "The provider lists an instance of this fleet that no node needs; it ends.",
   "pool.size": "The wanted size of a pool changed, by a person or by its autoscaler.",

@@ -36,6 +36,8 @@ export type WorldOptions = {
   settleMs?: number;
   /** A provider of owned machines, over the claims in the newest life's store. */
   owned?: (claims: ClaimTable) => Provider;
+  /** More clouds, as providers of these names; their machines run agents too. */
+  others?: readonly string[];
   /** A Kubernetes cluster that the machines join, in place of the scheduler in memory. */
   kubernetes?: ClusterOptions;
   /** Goes on where another world was captured; the caller starts the first life. */

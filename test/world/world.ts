@@ -74,6 +74,8 @@ export class World {
   said = 0;
   private lives = 0;
   private readonly owned: WorldOptions["owned"];
+  /** More clouds, by the name of their provider. */
+  readonly others = new Map<string, Provider & FakeControl & Forkable>();
 
   private constructor(config: Config, options: WorldOptions) {
     const { from, beside } = options;
@@ -96,6 +98,11 @@ export class World {
         ...(options.settleMs === undefined ? {} : { settleMs: options.settleMs }),
         ...(from === undefined ? {} : { from: from.cloud }),
       });
+    for (const name of options.others ?? []) {
+      const terms = { bootMs: 3_000, terminateMs: 2_000, name };
+      const from = { clock: this.clock, random: seeded(1), fleetId: "fleet" };
+      this.others.set(name, openMemoryCloud({ ...from, name, class: "token", terms }));
+    }
     const { kubernetes: joins } = options;
     const made = joins === undefined ? null : new VirtualCluster(this.clock, this.cloud, joins);
     this.cluster = beside?.cluster ?? made;
@@ -180,7 +187,7 @@ export class World {
   }
 
   private providers(store: () => Store | null): Map<string, Provider> {
-    const all = new Map<string, Provider>([["fake", this.cloud]]);
+    const all = new Map<string, Provider>([["fake", this.cloud], ...this.others]);
     const table = (): ClaimTable => {
       const claims = store()?.claimTable();
       if (claims === undefined) throw new Error("no store is open");
@@ -277,12 +284,12 @@ export class World {
 
   /** Every running instance's agent reports. */
   async report(): Promise<void> {
-    const list = await this.cloud.list();
-    if (list.kind !== "ok") return;
-    for (const instance of list.instances) {
-      if (instance.state !== "running") continue;
-      const id = instance.tags["navarch-node"] ?? "";
-      await this.say(id);
+    for (const cloud of [this.cloud, ...this.others.values()]) {
+      const list = await cloud.list();
+      if (list.kind !== "ok") continue;
+      for (const instance of list.instances) {
+        if (instance.state === "running") await this.say(instance.tags["navarch-node"] ?? "");
+      }
     }
   }
 

@@ -104,6 +104,12 @@ export function decideBooting(
     return fail(node, scope, plan, node.order.why, "operator", node.order.force);
   if (scope.candidates.has(node.id))
     return fail(node, scope, plan, "its pool became smaller", "scale_down");
+  const failure = node.instance?.failure ?? null;
+  if (failure !== null && node.agent === null && node.instance?.state === "provisioning") {
+    // The cloud may deliver it later; another place is tried now, so this one is given up.
+    const why = `the cloud cannot deliver it (${failure.class}): ${failure.message}`;
+    return plan.advance(terminating(sight, "lost"), "instance.lost", [why]);
+  }
   const setUp = setUpOf(node, scope);
   const doneAt = node.bootstrap?.doneAt ?? null;
   const isBare = setUp !== null && doneAt === null && !isRediscovered(node);

@@ -163,6 +163,8 @@ function decideUnknown(
 
 /** Whether the node ends at its drain's deadline although work is left on it. */
 export function endsAtDeadline(node: Node, pool: PoolConfig | null): boolean {
+  // The cloud ends it then, whatever runs on it.
+  if (node.phase.kind === "draining" && node.phase.purpose === "preempted") return true;
   const rule = pool?.drain.onTimeout ?? DRAIN_DEFAULT.onTimeout;
   return rule === "terminate" || (rule === "auto" && verdictOfNode(node) === "unhealthy");
 }

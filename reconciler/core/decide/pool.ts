@@ -5,7 +5,7 @@
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
-import { isLeaving, type Node } from "../../../schema/node.ts";
+import { isLeaving, type Node, type Purpose } from "../../../schema/node.ts";
 import type { Plan, WaitReason } from "../../../schema/plan.ts";
 import { isOwned, isUnbought, verdictOfNode, workOn, type Sight } from "../fleet.ts";
 import { impairmentOf } from "../safety/impaired.ts";
@@ -19,11 +19,14 @@ import { nextGenOf, REMOVED_BY_NAME, SCALE_DOWN } from "./repair.ts";
 /** Nodes admitted by one plan for one pool: a large pool grows in steps. */
 const ADMIT_MAX = 50;
 
+/** Purposes of an end after which the slot is not waited for. */
+const GIVEN_UP: readonly Purpose[] = ["scale_down", "surplus", "preempted"];
+
 /** Whether a node counts for its pool's size: one whose slot is being given up does not. */
 export function fills({ phase }: Node): boolean {
   if (phase.kind === "gone") return false;
   if (phase.kind === "draining" || phase.kind === "terminating") {
-    return phase.purpose !== "scale_down" && phase.purpose !== "surplus";
+    return !GIVEN_UP.includes(phase.purpose);
   }
   return true;
 }

@@ -32,6 +32,7 @@ import { lossOf, type PlanBuilder } from "./node.ts";
 import { sayCalledOff, sayResume } from "../fold/uncordon.ts";
 import { isSuppressed } from "../fold/suppression.ts";
 import { darkness, keptBy } from "./kube.ts";
+import { decidePreempted, preemptionOf } from "./preempted.ts";
 import { isResting } from "./rest.ts";
 import { nodeIdOf } from "./offer.ts";
 
@@ -45,6 +46,8 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
   const loss = lossOf(node, scope);
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
   if (node.order !== null) return decideOrder(node, scope, plan);
+  const notice = preemptionOf(node);
+  if (notice !== null) return decidePreempted(node, notice, scope, plan);
   const verdict = verdictOfNode(node);
   if (verdict === "unhealthy" && !isSuppressed(node)) {
     const because = reasonsOf(node);
@@ -114,6 +117,10 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
   if (node.order !== null) return decideOrder(node, scope, plan);
   if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
+  const notice = preemptionOf(node);
+  if (notice !== null && node.cordon.product !== null) {
+    return decidePreempted(node, notice, scope, plan);
+  }
   if (isWell(node)) return decideRecovery(node, scope, plan);
   const proof = node.health.held.some(
     ({ judgement }) => judgement.definitive && judgement.result === "unhealthy",

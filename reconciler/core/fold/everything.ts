@@ -26,6 +26,7 @@ import type { Adoption, Sighting } from "./listing.ts";
 import { unmanagedNode } from "./new-node.ts";
 import type { Outcome } from "./outcome.ts";
 import { foldOvertaken, settle } from "./settle.ts";
+import { restOfFailure } from "./purchase.ts";
 import { rejudgeNode } from "./rejudge.ts";
 import { foldRebootResults } from "../reboot-order.ts";
 import { foldUpgradeResults } from "../upgrade/word.ts";
@@ -143,6 +144,10 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
     },
   );
   for (const node of folded.nodes) work.putNode(node);
+  work.tell(folded.news);
+  for (const failed of folded.failed) {
+    work.putFact(restOfFailure(failed, (key) => work.fact(key), input.now));
+  }
   for (const operation of folded.operations) work.putOperation(operation);
   for (const { operation, instance } of folded.answers) {
     settle(input.now, work, operation.id, {

@@ -12,6 +12,7 @@ import { nodeEvent } from "../event-draft.ts";
 import { type Fleet, isUnbought } from "../fleet.ts";
 import type { Instance } from "../provider.ts";
 import { newNode } from "./new-node.ts";
+import { type FailedPurchase, newsOf, troubleOf } from "./trouble.ts";
 import { presenceOf, type Presences } from "./presence.ts";
 
 /** An instance of this fleet that no node claims. Kept in memory only. */
@@ -24,6 +25,10 @@ export type Sighting = {
 
 export type ListingFold = {
   nodes: Node[];
+  /** What the cloud says for the first time: purchases that it gave up, interruptions. */
+  news: EventDraft[];
+  /** Nodes whose purchase the cloud gave up. */
+  failed: FailedPurchase[];
   /** Open creates that this listing does not show, with their count of lookups. */
   operations: Operation[];
   /** Open operations whose effect the listing shows, however their call ended. */
@@ -46,6 +51,8 @@ export function foldListing(
 ): ListingFold {
   const out: ListingFold = {
     nodes: [],
+    news: [],
+    failed: [],
     operations: [],
     answers: [],
     sightings: new Map(),
@@ -67,7 +74,11 @@ export function foldListing(
       heard,
       node,
     );
-    if (next !== null) out.nodes.push({ ...node, instance: next });
+    if (next === null) continue;
+    out.nodes.push({ ...node, instance: next });
+    const news = newsOf(node, next, context.now);
+    out.news.push(...news.events);
+    if (news.failed !== null) out.failed.push(news.failed);
   }
   foldAsks(fleet, provider, listing, context, out);
   for (const instance of listing.instances) {
@@ -110,7 +121,10 @@ function foldInstance(
     ...hostKeysOf(seen.hostKeys ?? fact.hostKeys ?? null),
     ...(seen.host === undefined ? {} : { host: seen.host }),
     ...pinnedCost(fact, seen),
+    ...troubleOf(seen),
   };
+  // A notice may be withdrawn.
+  if (seen.notice === null) delete next.notice;
   return JSON.stringify(next) === JSON.stringify(fact) ? null : next;
 }
 
@@ -146,7 +160,11 @@ function foldAsks(
     const found = listing.instances.find(
       (i) => i.name === payload.request.name && i.state !== "terminated",
     );
-    if (found !== undefined) out.answers.push({ operation, instance: found });
+    const dead = listing.instances.find(
+      (i) => i.name === payload.request.name && i.state === "terminated" && i.failure !== null,
+    );
+    const answer = found ?? dead;
+    if (answer !== undefined) out.answers.push({ operation, instance: answer });
     else if (listing.startedAt >= operation.askedAt + context.settleMs) {
       out.operations.push({ ...operation, lookups: operation.lookups + 1 });
     }
@@ -262,6 +280,7 @@ export function bindInstance(provider: PoolName, instance: Instance, now: number
     absentListings: 0,
     ...hostKeysOf(instance.hostKeys),
     ...(instance.host === undefined ? {} : { host: instance.host }),
+    ...troubleOf(instance),
     cost: { to: billedFrom(instance, now), pricePerHour: instance.pricePerHour, endedAt: null },
   };
 }

@@ -299,7 +299,7 @@ describe("foldOutcome() of a purchase", () => {
     let facts: Rest[] = [];
     const seen: number[] = [];
     for (let i = 0; i < 12; i++) {
-      const over = { askedAt: NOW };
+      const over = { askedAt: NOW + 1 };
       const { folded } = ask(CREATE, refused(cls), { node: { instance: null, phase }, facts, over });
       facts = folded.rests.put;
       seen.push((facts[0]?.notBefore ?? 0) - NOW);
@@ -312,8 +312,8 @@ describe("foldOutcome() of a purchase", () => {
     const before = rest({ at: 6 });
     const of = (askedAt: number) =>
       ask(CREATE, refused("capacity"), { node: { instance: null, phase }, facts: [before], over: { askedAt } });
-    expect(of(5).folded.rests.put).toMatchObject([{ failures: 2 }]);
-    expect(of(6).folded.rests.put).toMatchObject([{ failures: 3, notBefore: NOW + 120_000 }]);
+    expect(of(6).folded.rests.put).toMatchObject([{ failures: 2 }]);
+    expect(of(7).folded.rests.put).toMatchObject([{ failures: 3, notBefore: NOW + 120_000 }]);
   });
 
   test("that is refused is counted, said, and tried again", () => {

@@ -1,8 +1,19 @@
 /** What the answer to a purchase says about its place. Pure. */
 import type { Operation } from "../../../schema/operation.ts";
 import type { RefusalClass } from "../provider.ts";
-import { type Lookup, type PlaceAt, restAfter, type RestChange, scopeOf } from "../safety/rest.ts";
+import {
+  type Lookup,
+  type PlaceAt,
+  placeOfGuard,
+  placeOfNode,
+  type Rest,
+  restAfter,
+  type RestChange,
+  scopeOf,
+  termsOf,
+} from "../safety/rest.ts";
 import type { Outcome } from "./outcome.ts";
+import type { FailedPurchase } from "./trouble.ts";
 
 export type Create = Extract<Operation["payload"], { kind: "create" }>;
 
@@ -27,7 +38,7 @@ export function deadOnArrival({ payload }: Operation, outcome: Outcome): Outcome
 }
 
 /** The class of a late refusal; the call itself was neither throttled nor fenced. */
-export function lateClass(cls: RefusalClass): RefusalClass {
+function lateClass(cls: RefusalClass): RefusalClass {
   return cls === "rate_limit" || cls === "stale_fence" ? "capacity" : cls;
 }
 
@@ -46,4 +57,18 @@ export function throttled(
   const retryAfterMs = notBefore - now;
   const refusal = { scope, class: "rate_limit", message, retryAfterMs, askedAt } as const;
   return { put: [restAfter(facts, refusal, now)], drop: [] };
+}
+
+/** How a place rests whose cloud accepted a purchase and gave it up before it ran. */
+export function restOfFailure(failed: FailedPurchase, facts: Lookup, now: number): Rest {
+  const { instance, offer, failure } = failed;
+  const cls = lateClass(failure.class);
+  const terms = termsOf(placeOfNode({ offer, instance }));
+  const { message } = failure;
+  const askedAt = instance.boundAt;
+  const isPlace = cls === "capacity" || cls === "bad_request";
+  // The pool's own place has no zone where the cloud chose one.
+  const asked = offer !== null && isPlace ? placeOfGuard(offer) : null;
+  const scope = asked ?? scopeOf(cls, { ...instance, ...terms });
+  return restAfter(facts, { scope, class: cls, message, retryAfterMs: null, askedAt }, now);
 }

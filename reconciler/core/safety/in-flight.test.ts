@@ -65,6 +65,7 @@ const GAPS: Record<Purpose, [boolean, boolean]> = {
   scale_down: [false, false],
   operator: [false, false],
   surplus: [false, false],
+    preempted: [false, false],
 };
 
 test.each([...PURPOSES])("what leaves for %s leaves a gap or not", (purpose) => {

@@ -55,6 +55,14 @@ export function placeOfNode({ offer, instance }: Pick<Node, "offer" | "instance"
   return instance === null ? null : placeKey({ ...instance, ...ON_DEMAND });
 }
 
+/** The market that a place's key names. */
+export function termsOf(key: string | null): Pick<Place, "market" | "reservation"> {
+  const found = /\/(?:(spot)|reserved:(.*))$/.exec(key ?? "");
+  if (found === null) return ON_DEMAND;
+  const reservation = found[2] ?? null;
+  return { market: reservation === null ? "spot" : "reserved", reservation };
+}
+
 const ON_DEMAND = { market: "on-demand", reservation: null } as const;
 
 /** Clouds count quotas by region, family and market, and by no zone. */
@@ -103,7 +111,7 @@ type Refusal = {
 /** The record after a refusal. Refusals of one burst count once. */
 export function restAfter(facts: Lookup, refusal: Refusal, now: number): Rest {
   const before = restIn(facts, refusal.scope);
-  const isBurst = before !== null && refusal.askedAt < before.at && before.at <= now;
+  const isBurst = before !== null && refusal.askedAt <= before.at && before.at <= now;
   const failures = (before?.failures ?? 0) + (isBurst ? 0 : 1);
   const { firstMs, maxMs } = REST_LIMITS[refusal.class];
   const restMs = patience(refusal.retryAfterMs) ?? backoffMs(failures, firstMs, maxMs);
@@ -144,7 +152,7 @@ export function restsAfterSale(facts: Lookup, place: PlaceAt, askedAt: number): 
   const change: RestChange = { put: [], drop: [] };
   for (const scope of scopesOf(place)) {
     const rest = restIn(facts, scope);
-    if (rest === null || rest.class === "lemon" || askedAt < rest.at) continue;
+    if (rest === null || rest.class === "lemon" || askedAt <= rest.at) continue;
     if (scope !== placeKey(place)) change.drop.push(factKey(rest));
     else if (!rest.isOpen) change.put.push({ ...rest, isOpen: true, notBefore: 0 });
   }

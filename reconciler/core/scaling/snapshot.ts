@@ -129,7 +129,7 @@ export function workerOf(node: Node, sight: Sight): WorkerSight | null {
 }
 
 function isGivenUp(purpose: string): boolean {
-  return purpose === "scale_down" || purpose === "surplus";
+  return purpose === "scale_down" || purpose === "surplus" || purpose === "preempted";
 }
 
 /**

@@ -15,6 +15,7 @@ import { refusalOf } from "../../core/decide/kube.ts";
 import { sayCalledOff } from "../../core/fold/uncordon.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../../core/fleet.ts";
 import { loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
+import { sayNotice } from "../../core/fold/trouble.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
 import { ruleKeyOf } from "../../core/safety/cause.ts";
 import { formatRma } from "../../core/rma.ts";
@@ -115,6 +116,12 @@ function saySession(node: Node): string[] {
   return [`its last repair ended ${iso(lastSession.closedAt)}: ${lastSession.how}`];
 }
 
+/** An interruption that the cloud has announced. */
+function sayNoticeOf({ instance }: Node): string[] {
+  const notice = instance?.notice ?? null;
+  return instance === null || notice === null ? [] : [sayNotice(instance.provider, notice)];
+}
+
 /** Evidence of a suspended or shadow rule. */
 function saySuspended({ judgement, firstAt }: HeldFinding): { at: string; text: string } {
   const rule = ruleKeyOf(judgement);
@@ -210,6 +217,7 @@ export function explainNode(
       ...cordons,
       ...sayKube(node, now, unproven),
       ...saySession(node),
+      ...sayNoticeOf(node),
     ].join("; "),
     since: iso(node.phase.since),
     causes: [

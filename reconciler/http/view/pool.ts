@@ -7,6 +7,7 @@ import type { Plan } from "../../../schema/plan.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import type { ScalingView } from "./scaling.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode, type Sight } from "../../core/fleet.ts";
+import { sayNotice } from "../../core/fold/trouble.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
 import { isResting } from "../../core/decide/rest.ts";
 import { offersOf } from "../../core/decide/offer.ts";
@@ -106,8 +107,18 @@ export function viewPool(
       ...conditionsOf(pool, from.facts, from.plan, from.now),
       ...from.scaling.conditions,
       ...sayMissingNodes(nodes),
+      ...sayNotices(nodes),
     ],
   };
+}
+
+/** Interruptions that the clouds have announced. */
+function sayNotices(nodes: Node[]): string[] {
+  return nodes.flatMap(({ id, phase, instance }) => {
+    const notice = instance?.notice ?? null;
+    if (notice === null || instance === null || phase.kind === "gone") return [];
+    return [`${id}: ${sayNotice(instance.provider, notice)}`];
+  });
 }
 
 /** Nodes without a Node object count towards the size, so nothing is bought in their place. */
@@ -189,6 +200,7 @@ export function viewPoolStatus(
     conditions: [
       ...conditionsOf(pool, from.facts, from.plan, from.now),
       ...from.scaling.conditions,
+      ...sayNotices(nodes),
     ],
     cost: { ...from.cost, month_max: pool.spend.perMonthMax },
   };

@@ -1,0 +1,48 @@
+/**
+ * A node whose cloud announced its end (docs/buying.md#interruptions): cordoned and drained until
+ * then. Its end is certain, so no budget applies, and its pool buys another node at once. Pure.
+ */
+import type { InstanceFact, Node } from "../../../schema/node.ts";
+import { sayNotice } from "../fold/trouble.ts";
+import { blindness, pausedBy, vetoIf } from "./admit.ts";
+import type { Scope } from "./decide.ts";
+import { darkness } from "./kube.ts";
+import { cordonedBy, drainPayload } from "./leave.ts";
+import type { PlanBuilder } from "./node.ts";
+
+type Notice = NonNullable<InstanceFact["notice"]>;
+
+/** The announced end of the node's instance. A maintenance is shown, and nothing is done. */
+export function preemptionOf({ instance }: Node): Notice | null {
+  const notice = instance?.notice ?? null;
+  return notice?.kind === "preemption" ? notice : null;
+}
+
+/** Time to end the pods and the machine before the cloud does. */
+const MARGIN_MS = 10_000;
+
+export function decidePreempted(
+  node: Node,
+  notice: Notice,
+  scope: Scope,
+  plan: PlanBuilder,
+): void {
+  const { sight } = scope;
+  const veto =
+    blindness(sight) ??
+    vetoIf("blind", darkness(node, scope)) ??
+    pausedBy(node, scope) ??
+    cordonedBy(node);
+  if (veto !== null) return plan.refuse(veto);
+  const why = sayNotice(node.instance?.provider ?? "the cloud", notice);
+  if (node.cordon.product === null) return plan.effect({ kind: "cordon", why }, [why]);
+  const drain = drainPayload(node, scope, "preempted", null);
+  if (notice.atMs === null) return plan.effect(drain, [why]);
+  const leftMs = Math.max(1_000, notice.atMs - sight.now - MARGIN_MS);
+  const gracePeriodMs = drain.gracePeriodMs < 0 ? -1 : Math.min(drain.gracePeriodMs, leftMs);
+  const deadlineAt = sight.now + leftMs;
+  const isShort = gracePeriodMs !== drain.gracePeriodMs;
+  const seconds = Math.round(leftMs / 1_000);
+  const cut = `work that needs longer than ${seconds} s is cut off`;
+  plan.effect({ ...drain, deadlineAt, gracePeriodMs }, isShort ? [why, cut] : [why]);
+}

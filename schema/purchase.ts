@@ -1,0 +1,35 @@
+/** What is stored about purchases: whether they come up, and what the cloud says of them. */
+import * as v from "valibot";
+import { count, instant } from "./number.ts";
+
+/** Why the cloud gave up an accepted purchase, by the classes of a refused call. */
+export const FailedPurchase = v.object({
+  class: v.picklist([
+    "bad_request",
+    "capacity",
+    "quota",
+    "rate_limit",
+    "auth",
+    "billing",
+    "stale_fence",
+  ]),
+  message: v.string(),
+});
+
+/** An announced interruption; `atMs` by the provider's clock, `null` = not announced. */
+export const Notice = v.object({
+  kind: v.picklist(["preemption", "maintenance"]),
+  atMs: v.nullable(instant),
+  message: v.string(),
+});
+
+/** By offer and set-up; outcomes: true = verified. */
+export const Guards = v.record(
+  v.string(),
+  v.object({
+    failures: count,
+    outcomes: v.array(v.boolean()),
+    notBefore: instant,
+    at: instant,
+  }),
+);
