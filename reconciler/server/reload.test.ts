@@ -110,6 +110,15 @@ describe("Reloads", () => {
     expect(config().policy.policy.name).toBe("fourth");
   });
 
+  test("quotes no secret of a wrong file", async () => {
+    const { reloads, told } = await openStory();
+    const secret = `Bearer ${"s3cr3t".repeat(4)}`;
+    writeFileSync(path, yamlOf(1).replace("min_nodes: 0", `min_nodes: "${secret}"`));
+    const { outcome, problems } = await reloads.reload("SIGHUP");
+    expect([outcome, problems.length]).toEqual(["invalid", 1]);
+    expect(JSON.stringify([problems, told])).not.toContain("s3cr3t");
+  });
+
   test("keeps the running policy while its file is missing", async () => {
     const { pass, config, reloads } = await openStory();
     const { hash } = config().policy.policy;

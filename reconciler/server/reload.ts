@@ -15,6 +15,7 @@ import { diffConfigs } from "../config/diff.ts";
 import { hashConfig } from "../config/hash.ts";
 import { readDisk } from "../config/open.ts";
 import { keepFixed } from "../config/restart.ts";
+import { hideSecrets } from "../config/secret.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { LoadAnswer, Loaded, Reload, Reloader } from "../core/reload.ts";
 import { filesOf } from "../provider/fingerprint.ts";
@@ -217,8 +218,10 @@ export class Reloads implements Reloader {
     }
   }
 
-  #note(reload: Reload): Reload {
+  #note(given: Reload): Reload {
     const { log } = this.#ports;
+    // A problem may quote a value that is a secret in the wrong place.
+    const reload = { ...given, problems: given.problems.map(hideSecrets) };
     const { outcome, by, problems, restart, changed } = reload;
     const isNew = JSON.stringify(problems) !== JSON.stringify(this.#last?.problems ?? []);
     const hash = hashConfig(this.#applied.config);

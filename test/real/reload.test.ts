@@ -235,4 +235,5 @@ test("navarch config diff, reload and status: what they print at 80 columns, and
   expect((await run("config", "reload")).code).toBe(0);
   const audit = await run("audit", "-o", "json");
   expect(audit.out).toContain("/v1/config/reload");
+  expect(audit.out).toContain('"target": "pool removal"');
 }, 60_000);

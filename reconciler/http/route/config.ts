@@ -23,9 +23,11 @@ export function configRoutes(api: App, ports: RoutePorts): void {
   api.get("/config/status", needs("viewer"), (c) =>
     c.json(viewConfigStatus(reloaderOf(ports), ports.reconciler)),
   );
-  api.post("/config/diff", needs("viewer"), async (c) => c.json(await compare(c, ports)));
+  // Not for viewers: an equal value is told from another one, also where it is a secret.
+  api.post("/config/diff", needs("operator"), async (c) => c.json(await compare(c, ports)));
   api.post("/config/reload", needs("admin"), async (c) => {
     const { body, by } = await readAsked(c, ports, Ask);
+    if (body.allow_pool_removal === true) c.set("target", "pool removal");
     const reload = await reloaderOf(ports).reload(by, body.allow_pool_removal);
     return c.json(answerOf(viewReload(reload, reloaderOf(ports))));
   });
