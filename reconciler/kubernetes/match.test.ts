@@ -3,7 +3,7 @@ import { objectOf } from "../../test/world/part.ts";
 import fc from "fast-check";
 import type { NodeId } from "../../schema/id.ts";
 import { identityOf, parseProviderId, parseSystemUuid } from "../core/kubernetes/identity.ts";
-import { matchNodes } from "../core/kubernetes/match.ts";
+import { claims, matchNodes, speaksAgainst } from "../core/kubernetes/match.ts";
 import type { MatchSubject } from "../core/kubernetes/match.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 
@@ -60,6 +60,10 @@ describe("matchNodes() by provider id", () => {
     ],
     ["k3s://box-1", { instanceId: "box-1" }],
     ["navarch://lab/eu/a/b", { instanceId: "a/b", provider: "lab", region: "eu" }],
+    [
+      "navarch://gcp/us-central1/us-central1-a/gpu-17/42",
+      { instanceId: "us-central1-a/gpu-17/42", provider: "gcp", region: "us-central1" },
+    ],
     [`openstack:///${UUID}`, { instanceId: SWAPPED }],
   ])("pairs %s with %j", (providerId, part) => {
     expect(told([subject("n", part)], [object("k", { providerId })])).toEqual(["n=k provider_id"]);
@@ -88,6 +92,22 @@ describe("matchNodes() by provider id", () => {
     expect(pairs.size).toBe(0);
     expect(unmatched).toEqual(["k"]);
     expect(ambiguous).toEqual([]);
+  });
+
+  test.each([
+    "navarch://gcp/us-central1/us-central1-a/gpu-17/42",
+    "gce://proj/us-central1-a/gpu-17",
+  ])("a machine of Compute Engine stays the one of %s", (providerId) => {
+    const place = { provider: "gcp", region: "us-central1", zone: "us-central1-a" };
+    const ours = subject("n", { ...place, instanceId: "us-central1-a/gpu-17/42", agentName: "k" });
+    const node = object("k", { providerId });
+    expect(claims(ours, node)).toBe(true);
+    for (const by of ["provider_id", "token", "metadata", "agent_name"] as const) {
+      expect(speaksAgainst(ours, node, by)).toBe(false);
+    }
+    const other = subject("m", { ...place, instanceId: "us-central1-a/gpu-18/43" });
+    expect(claims(other, node)).toBe(false);
+    expect(speaksAgainst(other, node, "agent_name")).toBe(true);
   });
 
   test.each([

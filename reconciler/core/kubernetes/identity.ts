@@ -59,7 +59,7 @@ export function parseProviderId(text: string): ProviderClaim | null {
   switch (scheme) {
     case "navarch":
       // An instance id may contain slashes: it is everything after the region.
-      claim.id = identityOf(path.slice(1).join("/"));
+      claim.id = identityOf(knownAs(path.slice(1).join("/")));
       claim.provider = authority;
       claim.region = path[0] ?? null;
       return claim.id === "" ? null : claim;
