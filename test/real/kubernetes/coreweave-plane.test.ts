@@ -133,4 +133,32 @@ describe.skipIf(missing !== null)("a pool of CoreWeave's", () => {
       return nodes.some(({ node_id }) => node_id === pool) ? null : true;
     });
   }, 240_000);
+
+  test("that cannot be delivered is ended, and says why", async () => {
+    cloud.shortage = "CWInsufficientCapacity";
+    const starved = new Plane(formatConfig(cluster.kubeconfig("product")));
+    const own = async () => {
+      const pools = await cloud.pools();
+      return pools.filter(({ metadata }) => metadata.name.startsWith(`${fleet}-`));
+    };
+    let fleet = "";
+    try {
+      await starved.start();
+      const identity = readFileSync(join(starved.state, "identity.json"), "utf8");
+      fleet = (JSON.parse(identity) as { fleetId: string }).fleetId;
+      const [asked] = await until("a pool is asked for", 60_000, async () => {
+        const pools = await own();
+        return pools.length > 0 ? pools : null;
+      });
+      await until("it is ended", 90_000, async () => {
+        const pools = await own();
+        return pools.some(({ metadata }) => metadata.uid === asked?.metadata.uid) ? null : true;
+      });
+      const said = (await starved.events()).map(({ message }) => message).join("\n");
+      expect(said).toContain("CWInsufficientCapacity: no Node for");
+    } finally {
+      cloud.shortage = null;
+      await starved.stop();
+    }
+  }, 200_000);
 });
