@@ -22,7 +22,12 @@ const Note = v.object({
   /** The control plane has accepted the result; absent in notes of older releases. */
   delivered: v.optional(v.boolean(), true),
 });
-const Notes = v.object({ fence: count, notes: v.array(Note) });
+const Notes = v.object({
+  fence: count,
+  notes: v.array(Note),
+  /** The node that the orders were for; absent in notes of older releases. */
+  node: v.optional(v.string()),
+});
 type Note = v.InferOutput<typeof Note>;
 type Notes = v.InferOutput<typeof Notes>;
 
@@ -39,9 +44,15 @@ export class Orders {
   readonly #save: (text: string) => void;
   readonly #running = new Set<string>();
 
-  /** `stored` is the last text of `save`, or `null`. Commands are idempotent at their target. */
-  constructor(stored: string | null, boot: BootId, save: (text: string) => void) {
-    this.#notes = parseNote(Notes, stored) ?? { fence: 0, notes: [] };
+  /**
+   * `stored` is the last text of `save`, or `null`. Commands are idempotent at their target. A
+   * machine that became another `node` has a fence of its own: the old one would refuse its orders.
+   */
+  constructor(stored: string | null, boot: BootId, save: (text: string) => void, node?: string) {
+    const known = parseNote(Notes, stored) ?? { fence: 0, notes: [] };
+    const isOther = node !== undefined && known.node !== undefined && known.node !== node;
+    const own = isOther ? { fence: 0, notes: [] } : known;
+    this.#notes = node === undefined ? own : { ...own, node };
     this.#boot = boot;
     this.#save = save;
   }

@@ -50,6 +50,21 @@ test.each(doings)(
   },
 );
 
+test("an order for a machine that became another node is not older than its own fence", () => {
+  let stored = "";
+  const save = (text: string): void => void (stored = text);
+  const boot = "boot-1" as BootId;
+  const order = (id: string, fence: number): AgentCommand => {
+    return { command_id: id as CommandId, type: "reboot", parameters: {}, fence };
+  };
+  expect(new Orders(null, boot, save, "n1").admit(order("a", 9)).kind).toBe("run");
+  expect(new Orders(stored, boot, save, "n1").admit(order("b", 3))).toMatchObject({
+    kind: "answer",
+    result: { outcome: "rejected", output: "fence 3 is older than 9" },
+  });
+  expect(new Orders(stored, boot, save, "n2").admit(order("b", 3)).kind).toBe("run");
+});
+
 test("carryOut() leaves no trace of an order that proves nothing, and answers it once", async () => {
   const saved: string[] = [];
   const answers: CommandResult[] = [];

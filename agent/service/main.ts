@@ -135,9 +135,7 @@ async function serve(options: Options): Promise<void> {
     kernelPollMs: pollMsOf(options.kernelLog),
     sender: progress.followSender(renewal.trial.follow(way.sender)),
     spool,
-    orders: new Orders(files.load("command.json"), identity.bootId, (text) => {
-      save("command.json", text);
-    }),
+    orders: openOrders(files.load("command.json"), identity, save),
     guard: way.keys,
     identity,
     promises: new Promises(options.expectedGpus),
@@ -168,6 +166,14 @@ async function serve(options: Options): Promise<void> {
   if (fake) log("warn", "the GPUs of this node are simulated", { gpus: fake.count });
   agent.start();
   shrinkRegularly(clock, SHRINK_MS.first);
+}
+
+function openOrders(
+  stored: string | null,
+  { bootId, nodeId }: Identity,
+  save: (name: string, text: string) => void,
+): Orders {
+  return new Orders(stored, bootId, (text) => save("command.json", text), nodeId);
 }
 
 /** Commands that change the machine; the agent releases the GPUs for a reset. */

@@ -37,6 +37,41 @@ describe.skipIf(isMissing)("a pool of machines that the operator owns", () => {
     return on;
   }
 
+  test(
+    "a machine that is released and claimed again serves, and its agent takes orders",
+    async () => {
+      const from = await open();
+      const [first] = await from.waitServing(SIZE);
+      const address = first?.metadata.external_ip ?? null;
+      const machine = machines.find((one) => one.address === address);
+      if (first === undefined || machine === undefined) throw new Error("no node");
+      // Raises the fence that the agent has seen: the next node begins with a lower one.
+      for (let i = 0; i < 4; i++) {
+        await from.cli("cordon", first.node_id, "--reason", "test");
+        await from.cli("uncordon", first.node_id);
+      }
+      machine.xid(79);
+      await machine.waitReboot(await machine.bootId());
+      await from.waitServing(SIZE, LIMIT_MS);
+      const left = await from.cli("terminate", first.node_id, "--reason", "test", "--yes");
+      expect(left.code).toBe(0);
+      const again = await from.told(() =>
+        until("the machine is claimed again", LIMIT_MS, async () => {
+          const nodes = await from.plane.serving();
+          const here = nodes.find(({ metadata }) => metadata.external_ip === address);
+          return here === undefined || here.node_id === first.node_id ? null : here;
+        }),
+      );
+      expect(machine.state).toBe("up");
+      const before = await machine.bootId();
+      machine.xid(79);
+      expect(await machine.waitReboot(before)).not.toBe(before);
+      const nodes = await from.waitServing(SIZE, LIMIT_MS);
+      expect(nodes.map(({ node_id }) => node_id)).toContain(again.node_id);
+    },
+    4 * LIMIT_MS,
+  );
+
   const phaseIs = (from: BedPlane, id: string, phase: string): Promise<NodeView> =>
     from.told(() =>
       until(`${id} is ${phase}`, LIMIT_MS, async () => {
