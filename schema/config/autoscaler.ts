@@ -53,7 +53,7 @@ export const AUTOSCALER = {
   scheduled: {
     schedule: own("List of windows.", "list of mappings", { or: "required", inner: () => WINDOW }),
     timezone: text("IANA name, for example `Europe/Oslo`.", { form: "time-zone", default: "UTC" }),
-    fallback: own("Autoscaler outside every window.", "mapping", { inner: () => AUTOSCALERS }),
+    fallback: own("Autoscaler that decides within the bounds.", "mapping", { inner: () => AUTOSCALERS }),
   },
   predictive: {
     lookback_window: integer("Samples that make the trend.", { min: 2, max: 10_000, default: 10 }),
@@ -63,7 +63,9 @@ export const AUTOSCALER = {
       max: 86_400_000,
       or: "one evaluation",
     }),
-    fallback: own("Autoscaler inside it.", "mapping", { inner: () => AUTOSCALERS }),
+    fallback: own("Autoscaler that decides where the trend buys nothing.", "mapping", {
+      inner: () => AUTOSCALERS,
+    }),
   },
   composite: {
     mode: choice("Which of the answers counts.", ["max", "min", "avg"], { default: "max" }),
