@@ -53,7 +53,9 @@ export const AUTOSCALER = {
   scheduled: {
     schedule: own("List of windows.", "list of mappings", { or: "required", inner: () => WINDOW }),
     timezone: text("IANA name, for example `Europe/Oslo`.", { form: "time-zone", default: "UTC" }),
-    fallback: own("Autoscaler that decides within the bounds.", "mapping", { inner: () => AUTOSCALERS }),
+    fallback: own("Autoscaler that decides within the bounds.", "mapping", {
+      inner: () => AUTOSCALERS,
+    }),
   },
   predictive: {
     lookback_window: integer("Samples that make the trend.", { min: 2, max: 10_000, default: 10 }),
