@@ -6,6 +6,7 @@ import { forecastBench } from "./forecast.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
 import { scaling } from "./scaling.ts";
+import { scarce } from "./scarce.ts";
 
 export const BENCHES: readonly Bench[] = [
   ingest,
@@ -14,4 +15,5 @@ export const BENCHES: readonly Bench[] = [
   beside,
   scaling,
   forecastBench,
+  scarce,
 ];
