@@ -49,6 +49,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "20 bare machines one by one, then ten at once five times: SSH to agent, and what it costs",
     "test/bench/machine/main.ts",
   ),
+  day: proof(
+    "a day of the guide's complete example against two clouds with trouble, as a chart",
+    "test/day/main.ts",
+  ),
   mutations: proof("every mechanism taken out is missed", "test/sim/mutation/main.ts"),
   mutants: proof(
     "800 generated faults in what decides, keeps, proves and sees: how many a test notices",

@@ -283,6 +283,20 @@ describe("foldOutcome() of a purchase", () => {
     expect(ask(TERMINATE, refused("rate_limit")).folded.rests).toEqual(NO_RESTS);
   });
 
+  test("that is throttled before anything was sent needs no look for an instance before its repeat", () => {
+    const throttled = (attempts: number, askedAt: number) =>
+      ask(CREATE, refused("rate_limit"), { over: { attempts, askedAt }, node: { instance: null, phase } })
+        .folded.operation;
+    // `attempts: 0` lets a tag-only provider be asked again without settled listings (`mayCall`).
+    expect(throttled(0, NOW - 10_000)).toMatchObject({ attempts: 0, notBefore: NOW + 5_000 });
+    expect(throttled(0, NOW)).toMatchObject({ attempts: 0, notBefore: NOW + 1_000 });
+    expect(throttled(0, NOW - 10 * MINUTE_MS)).toMatchObject({ notBefore: NOW + MINUTE_MS });
+    // After a call of unknown outcome it proves nothing about that call.
+    // But what lists have shown since then stays shown.
+    expect(throttled(1, NOW - 10_000)).toMatchObject({ attempts: 2, askedAt: NOW - 10_000 });
+    expect(ask(CREATE, lost, { node: { instance: null, phase } }).folded.operation.attempts).toBe(1);
+  });
+
   test("without a machine is a fault of the adapter", () => {
     expect(() => buy(null)).toThrow("n.4.create: created without an instance");
   });

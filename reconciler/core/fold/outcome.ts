@@ -96,13 +96,26 @@ export function foldOutcome(
   }
   if (outcome.kind === "ambiguous" || !isProof(operation, outcome)) {
     const asked = outcome.kind === "refused" ? outcome.retryAfterMs : null;
-    const notBefore = now + (patience(asked, OPEN_MAX_MS) ?? backoffMs(attempts, 1_000, 60_000));
-    // The settle time of a tag-only provider runs from the latest call, not from the first.
     const firstAskedAt = operation.firstAskedAt ?? operation.askedAt;
     const isPurchase = operation.payload.kind === "create";
-    const again = isPurchase ? { askedAt: now, firstAskedAt, lookups: 0 } : {};
-    const open = { ...operation, ...again, attempts, notBefore, message: outcome.message };
-    const rests = throttled(open, outcome, facts, now);
+    // Nothing was sent yet that could have been accepted: its repeat need not look for an instance.
+    const isUnsent = isPurchase && operation.attempts === 0 && outcome.kind === "refused";
+    const pauseMs = isUnsent
+      ? Math.min(60_000, Math.max(1_000, (now - firstAskedAt) / 2))
+      : backoffMs(attempts, 1_000, 60_000);
+    const notBefore = now + (patience(asked, OPEN_MAX_MS) ?? Math.round(pauseMs));
+    // The settle time of a tag-only provider runs from the latest call that may have bought.
+    const unknown = outcome.kind === "ambiguous" ? { askedAt: now, lookups: 0 } : {};
+    const again = isPurchase ? { ...unknown, firstAskedAt } : {};
+    const calls = isUnsent ? 0 : attempts;
+    const open: Operation = {
+      ...operation,
+      ...again,
+      attempts: calls,
+      notBefore,
+      message: outcome.message,
+    };
+    const rests = throttled({ ...open, askedAt: now }, outcome, facts, now);
     return { operation: open, node: null, rests, events: [] };
   }
   const closed: Operation = {
