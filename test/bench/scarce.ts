@@ -1,7 +1,8 @@
 /**
  * Filling a pool while GPUs are scarce, in virtual time: the product over eight places beside a
  * script that asks one place every 12 seconds, which is the rate that Lambda's API permits for
- * launches. The traces of capacity are made: no published one with its parameters was at hand.
+ * launches. The traces of capacity are made; run by path it reads recorded ones from files, one for
+ * each place, in the format of SkyPilot's spot traces ("Can't Be Late", NSDI 2024).
  */
 import type { CreateAnswer, OffersAnswer, Place } from "../../reconciler/core/provider.ts";
 import { seeded } from "../../simulator/engine/random.ts";
@@ -129,14 +130,19 @@ pools:
   }
 }
 
-export type Compared = { seed: number; one: number; product: Filled };
+/** Of one place: mean and best. */
+export type Compared = { seed: number; one: number; best: number; product: Filled };
 
 /** One place: the mean over all that the script might have been given. */
-export async function compare(seed: number, strategy: string): Promise<Compared> {
-  const trace = madeTraces(seed);
+export function compare(seed: number, strategy: string): Promise<Compared> {
+  return compareOn(madeTraces(seed), seed, strategy);
+}
+
+async function compareOn(trace: Trace, seed: number, strategy: string): Promise<Compared> {
   const each = trace.map((_, place) => pollOne(trace, place));
   const one = each.reduce((a, b) => a + b, 0) / each.length;
-  return { seed, one, product: await fillPool(trace, strategy) };
+  const best = Math.min(...each);
+  return { seed, one, best, product: await fillPool(trace, strategy) };
 }
 
 export const scarce: Bench = {
@@ -160,3 +166,35 @@ export const scarce: Bench = {
     ];
   },
 };
+
+/** `data`: how many instances could be had at each step. */
+type Recorded = { metadata: { gap_seconds: number }; data: number[] };
+
+/** When the place sells, from the given day on. */
+function windowsOf({ metadata, data }: Recorded, day: number): Window[] {
+  const stepMs = metadata.gap_seconds * SECOND;
+  const windows: Window[] = [];
+  for (const [i, count] of data.slice(Math.floor((day * 86_400_000) / stepMs)).entries()) {
+    const from = i * stepMs;
+    const last = windows.at(-1);
+    if (count === 0) continue;
+    if (last !== undefined && last.to === from) last.to = from + stepMs;
+    else windows.push({ from, to: from + stepMs });
+  }
+  return windows;
+}
+
+/** Five stretches of recorded traces, for docs/benchmarks.md. */
+async function main(files: readonly string[]): Promise<void> {
+  const all: Recorded[] = [];
+  for (const file of files) all.push((await Bun.file(file).json()) as Recorded);
+  for (const day of [0, 5, 10, 15, 20]) {
+    const trace = all.map((one) => windowsOf(one, day));
+    const { one, best, product } = await compareOn(trace, day, "availability");
+    const hours = (ms: number): string => (ms / 3_600_000).toFixed(2);
+    const single = `one place: mean ${hours(one)} h, best ${hours(best)} h`;
+    console.log(`day ${day}: ${hours(product.ms)} h, ${product.launches} launches; ${single}`);
+  }
+}
+
+if (import.meta.main) await main(process.argv.slice(2));
