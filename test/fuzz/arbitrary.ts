@@ -78,6 +78,8 @@ function likely(schema: Schema): fc.Arbitrary<unknown> {
       return number;
     case "boolean":
       return fc.boolean();
+    case "unknown":
+      return fc.jsonValue({ maxDepth: 2 });
     case "null":
       return fc.constant(null);
     case "literal":

@@ -4,6 +4,7 @@ import { Metrics } from "../../reconciler/http/metrics.ts";
 import { type Admission, openAdmission } from "../../reconciler/security/join/admission.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/http/route/app.ts";
+import type { Loaded, Reloader } from "../../reconciler/core/reload.ts";
 import type { World } from "./world.ts";
 
 /** Whatever JSON came back; tests look at what they expect in it. */
@@ -30,8 +31,26 @@ const NO_EXTRAS = {
   install: null,
   pods: null,
   names: new Set<string>(),
-  reloader: () => null, live: () => null,
+  live: () => null,
 };
+
+/** A world has no files: a reload finds what is in force. */
+function unchanging({ reconciler, clock }: World): Reloader {
+  const loaded = (): Loaded => {
+    return { config: reconciler.activeConfig(), policy: reconciler.activePolicy(), warnings: [] };
+  };
+  const nothing = { restart: [], problems: [], warnings: [], changed: 0 };
+  return {
+    files: () => [],
+    loaded,
+    loadedAt: () => 0,
+    last: () => null,
+    isStale: () => false,
+    examine: () => Promise.resolve({ ok: true, loaded: loaded() }),
+    reload: (by) =>
+      Promise.resolve({ ...nothing, outcome: "unchanged", at: clock.wallMs(), by }),
+  };
+}
 
 export function openWorldApp(world: World): WorldApp {
   const { store } = world;
@@ -64,6 +83,7 @@ export function openWorldApp(world: World): WorldApp {
     newSecret: () => `nvt.${String(++serial).padStart(43, "s")}`,
     notReady: async () => [],
     ...NO_EXTRAS,
+    reloader: () => unchanging(world),
   };
   const app = openApp(ports);
   return {
