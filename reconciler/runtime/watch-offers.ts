@@ -67,8 +67,8 @@ export class OfferWatch {
   look(resting: ReadonlySet<string>): void {
     const mono = this.#clock.monoMs();
     for (const [name, one] of this.#watched) {
-      const next = Math.min(one.nextMono, mono + pauseMs(one, resting.has(name)));
-      if (one.inFlight || next > mono || one.places.size === 0) continue;
+      one.nextMono = Math.min(one.nextMono, mono + pauseMs(one, resting.has(name)));
+      if (one.inFlight || one.nextMono > mono || one.places.size === 0) continue;
       one.inFlight = true;
       void this.#read(one);
     }
