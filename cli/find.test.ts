@@ -34,7 +34,7 @@ describe("findCommand()", () => {
     ["--version", "version"],
     ["terminate gpu-1 --yes --version", "version"],
     ["lsit", 'refused: unknown command "lsit": did you mean "list"?'],
-    ["status", 'refused: unknown command "status": did you mean "pool status" or "upgrade status"?'],
+    ["status", 'refused: unknown command "status": did you mean "pool status" or "config status" or "upgrade status"?'],
     ["frob", 'refused: unknown command "frob" (see navarch help)'],
   ])("reads %p as %s", (line, found) => {
     expect(find(line)).toBe(found);

@@ -160,15 +160,28 @@ function concrete(section: Section, name: string, found: Resolved, wanted: strin
   return wanted;
 }
 
+/** Regions of Compute Engine whose zones are not a, b and c (docs/reference/gce.md). */
+const GCE_ZONES: Readonly<Record<string, string>> = {
+  "europe-west1": "bcd",
+  "us-central1": "abcf",
+  "us-east1": "bcd",
+};
+
 /**
- * A purchase at Google Cloud is repeated by its name, which is unique in one zone only: the default
- * zone becomes part of the frozen request.
+ * A purchase at Google Cloud is repeated by its name, which is unique in one zone only. So the zone
+ * is part of the frozen request, and may not be left to the cloud: without one, the provider's own
+ * counts, else all zones of the regions.
  */
 function zonesOf(found: Resolved, regions: readonly string[], zones: string[]): string[] {
+  if (found.type !== "gcp" || zones.length > 0) return zones;
   const zone = found.config?.settings["zone"];
-  if (found.type !== "gcp" || zones.length > 0 || typeof zone !== "string") return zones;
-  const isInside = regions.length === 0 || regions.some((region) => zone.startsWith(`${region}-`));
-  return isInside ? [zone] : zones;
+  const isInside = (own: string): boolean =>
+    regions.length === 0 || regions.some((region) => own.startsWith(`${region}-`));
+  if (typeof zone === "string" && isInside(zone)) return [zone];
+  return regions.flatMap((region) => {
+    const letters = Object.hasOwn(GCE_ZONES, region) ? GCE_ZONES[region] : "abc";
+    return [...(letters ?? "")].map((letter) => `${region}-${letter}`);
+  });
 }
 
 /** Google Cloud needs a zone, Lambda a region. */

@@ -128,7 +128,7 @@ function openGceCloud(clock: Clock, own: Clock, fleetId: string, watch: Watch): 
   const standIn = serveGce({ wallMs: () => clock.wallMs() });
   const { knobs } = standIn.cloud;
   Object.assign(knobs, { operationMs: 15_000, bootMs: BOOT_MS.gcp, endMs: MINUTE_MS });
-  standIn.service.zones = ["us-central1-a", "us-central1-b"];
+  standIn.service.zones = ["us-central1-a", "us-central1-b", "us-central1-c", "us-central1-f"];
   // Compute Engine's own rate limit for a project's calls of one kind, 1,500 a minute.
   standIn.perMinute = 1_500;
   const proxy = serveWeather(standIn.url);

@@ -50,6 +50,16 @@ describe("offersOf()", () => {
     ]);
     expect(keys(pool([]))).toEqual([]);
   });
+
+  test("tries a zone in its own region only", () => {
+    const zones = ["us-east1-b", "us-east10-b", "us-west1-a"];
+    const own = at("a", { regions: ["us-east1", "us-east10", "us-west1"], zones });
+    expect(keys(pool([own]))).toEqual([
+      "a/us-east1/us-east1-b/h100-8x",
+      "a/us-east10/us-east10-b/h100-8x",
+      "a/us-west1/us-west1-a/h100-8x",
+    ]);
+  });
 });
 
 describe("nextOffer()", () => {

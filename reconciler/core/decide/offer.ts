@@ -31,17 +31,29 @@ export function offersOf(pool: PoolConfig): Offer[] {
     const regions = ref.regions.length > 0 ? ref.regions : [pool.region];
     const zones = ref.zones.length > 0 ? ref.zones : pool.zones.length > 0 ? pool.zones : [null];
     const types = [ref.instanceType, ...ref.instanceTypes];
-    const weight = ref.weight / (regions.length * zones.length * types.length);
+    const pairs = regions.flatMap((region) =>
+      zones.filter((zone) => isIn(zone, region, regions)).map((zone) => ({ region, zone })),
+    );
+    const weight = ref.weight / (pairs.length * types.length);
     const { market, reservation, maxPrice } = ref;
     return types.flatMap((instanceType) =>
-      regions.flatMap((region) =>
-        zones.map((zone) => {
-          const place = { provider: ref.name, region, zone, instanceType, market, reservation };
-          return { key: placeKey(place), ...place, weight, maxPrice };
-        }),
-      ),
+      pairs.map((pair) => {
+        const place = { provider: ref.name, ...pair, instanceType, market, reservation };
+        return { key: placeKey(place), ...place, weight, maxPrice };
+      }),
     );
   });
+}
+
+/** Clouds name a zone after its region; a zone of one region is not tried in another. */
+function isIn(
+  zone: string | null,
+  region: string | null,
+  regions: readonly (string | null)[],
+): boolean {
+  const homes = regions.filter((one) => one !== null && zone?.startsWith(one) === true);
+  const home = homes.toSorted((a, b) => (b?.length ?? 0) - (a?.length ?? 0))[0];
+  return home === undefined || home === region;
 }
 
 /** What the choice of a place depends on. */
