@@ -167,9 +167,9 @@ export const SETTINGS = {
 export const RATE_LIMIT = {
   requests_per_second: number("Requests a second.", {
     min: 0.001,
-    or: "1 (`lambda`), 20 (`gcp`, `aws`)",
+    or: "0.9 (`lambda`), 20 (`gcp`, `aws`)",
   }),
   launch_interval: duration("Pause between two purchases.", {
-    or: "12s (`lambda`), 500ms after five (`aws`)",
+    or: "12.5s (`lambda`), 500ms after five (`aws`)",
   }),
 };

@@ -4,6 +4,8 @@
  *
  * Adapter: waits for real calls while the virtual clock stands.
  */
+import { passAwake } from "../world/drive.ts";
+import type { Process } from "../../simulator/engine/process.ts";
 import { openLambda } from "../../reconciler/provider/lambda/lambda.ts";
 import { openGcp } from "../../reconciler/provider/gcp/gcp.ts";
 import { Tokens } from "../../reconciler/provider/gcp/token.ts";
@@ -32,7 +34,15 @@ export type Cloud = {
   /** Purchases of one request that became two machines. */
   doubles(): number;
 };
-export type Clouds = { lambda: Cloud; gcp: Cloud; quiet(): Promise<void>; close(): Promise<void> };
+export type Clouds = {
+  lambda: Cloud;
+  gcp: Cloud;
+  /** Until every call waits for the virtual clock, or none is left. */
+  quiet(): Promise<void>;
+  /** A call waits for its turn: it must be sent when that comes, and not when the clock stops. */
+  isWaiting(): boolean;
+  close(): Promise<void>;
+};
 
 export async function openClouds(clock: VirtualClock, fleetId: string): Promise<Clouds> {
   const busy = { calls: 0, waits: 0 };
@@ -53,10 +63,27 @@ export async function openClouds(clock: VirtualClock, fleetId: string): Promise<
         await new Promise((resolve) => setImmediate(resolve));
       }
     },
+    isWaiting: () => busy.waits > 0,
     async close() {
       await Promise.all([lambda.close(), gcp.close()]);
     },
   };
+}
+
+/** Shorter than the time between two requests at Lambda. */
+const WAITING_STEP_MS = 100;
+
+/** Lets time pass for the control plane, in small steps while a call waits for its turn. */
+export async function passBy(
+  ms: number,
+  { clock, clouds, process }: { clock: VirtualClock; clouds: Clouds; process: Process },
+): Promise<void> {
+  for (let left = ms; left > 0; ) {
+    const step = clouds.isWaiting() ? Math.min(left, WAITING_STEP_MS) : left;
+    await passAwake(clock, step, process.reconciler);
+    await clouds.quiet();
+    left -= step;
+  }
 }
 
 function waitingClock(clock: Clock, busy: { waits: number }): Clock {

@@ -16,10 +16,10 @@ import { MemoryDatabase } from "../../simulator/engine/sql.ts";
 import { type Agent, logXid, newAgent, reportOf } from "../world/agent.ts";
 import { configOfDay } from "./setting.ts";
 import { differenceOf, longestShort, orphansIn } from "./judge.ts";
-import { passAwake, rest } from "../world/drive.ts";
+import { rest } from "../world/drive.ts";
 import { openFakeScheduler } from "../world/fake-scheduler.ts";
 import { policyOnce } from "../world/setting.ts";
-import { type Cloud, type Clouds, LAMBDA_PRICE, openClouds } from "./clouds.ts";
+import { type Cloud, type Clouds, LAMBDA_PRICE, openClouds, passBy } from "./clouds.ts";
 import {
   DAY_HOURS,
   FAULTS,
@@ -137,7 +137,7 @@ class Life {
   }
 
   async run(tell: (hour: number) => void): Promise<void> {
-    const { clock, clouds, process, hours } = this.parts;
+    const { clock, hours } = this.parts;
     const end = hours * HOUR_MS;
     let [minute, report, told] = [0, 0, 0];
     while (clock.monoMs() < end) {
@@ -154,8 +154,7 @@ class Life {
       }
       if (this.hour() >= told) tell(told++);
       this.tally();
-      await passAwake(clock, STEP_MS, process.reconciler);
-      await clouds.quiet();
+      await passBy(STEP_MS, this.parts);
     }
   }
 

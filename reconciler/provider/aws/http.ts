@@ -4,6 +4,7 @@
  *
  * Adapter: network.
  */
+import { readText, whyUnanswered } from "../reply.ts";
 import { type Failed, failed } from "./failure.ts";
 
 const BODY_BYTES_MAX = 32 * 1024 * 1024;
@@ -36,26 +37,11 @@ export async function send(request: HttpRequest): Promise<Reply | Failed> {
     if (status >= 300 && status < 400) {
       return failed("bad_request", `${what}: redirected to another address; check endpoint`);
     }
-    const text = await readText(response);
+    const text = await readText(response, BODY_BYTES_MAX);
     if (text === null) return failed("unknown", `${what}: the reply is longer than 32 MiB`);
     return { kind: "ok", status, text };
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const isUnsent = ["ConnectionRefused", "ECONNREFUSED", "ENOTFOUND"].includes(code);
-    const name = error instanceof Error ? error.name : "error";
-    const late = `no answer within ${limitMs / 1_000} s`;
-    const why = name === "TimeoutError" ? late : code || name;
+    const { isUnsent, why } = whyUnanswered(error, limitMs);
     return failed(isUnsent ? "unsent" : "unknown", `${what}: ${why} (${url.host})`);
   }
-}
-
-async function readText(response: Response): Promise<string | null> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
 }

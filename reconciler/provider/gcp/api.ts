@@ -8,6 +8,7 @@
 import * as v from "valibot";
 import type { Clock } from "../../core/clock.ts";
 import { Pace } from "../pace.ts";
+import { readText, whyUnanswered } from "../reply.ts";
 import { type FailureClass, readRefusal } from "./error.ts";
 import type { Tokens } from "./token.ts";
 
@@ -139,26 +140,16 @@ function classOf(status: number, cls: FailureClass, hasCode: boolean): FailureCl
 
 /** `undefined` for a body that is no JSON or too long. */
 async function readJson(response: Response): Promise<unknown> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) return undefined;
-    chunks.push(chunk);
-  }
+  const text = await readText(response, BODY_BYTES_MAX);
   try {
-    return JSON.parse(Buffer.concat(chunks).toString());
+    return JSON.parse(text ?? "");
   } catch {
     return undefined;
   }
 }
 
-/** A refused connection and a name that does not resolve prove that nothing was sent. */
 function unanswered(where: string, error: unknown): Failed {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const isUnsent = ["ConnectionRefused", "ECONNREFUSED", "ENOTFOUND"].includes(code);
-  const name = error instanceof Error ? error.name : "error";
-  const why = name === "TimeoutError" ? `no answer within ${CALL_MS / 1_000} s` : code || name;
+  const { isUnsent, why } = whyUnanswered(error, CALL_MS);
   return failed(isUnsent ? "rate_limit" : "unknown", `${where}: ${why}`);
 }
 

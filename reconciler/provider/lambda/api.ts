@@ -7,6 +7,7 @@
 import * as v from "valibot";
 import type { Clock } from "../../core/clock.ts";
 import { Pace } from "../pace.ts";
+import { readText, whyUnanswered } from "../reply.ts";
 
 const CALL_MS = 30_000;
 const BODY_BYTES_MAX = 32 * 1024 * 1024;
@@ -121,7 +122,7 @@ async function readResponse(where: string, response: Response): Promise<Got<unkn
   if (status >= 300 && status < 400) {
     return failed("bad_request", `${where}: redirected to another address; check endpoint`);
   }
-  const text = await readText(response);
+  const text = await readText(response, BODY_BYTES_MAX);
   if (text === null) return failed("unknown", `${where}: the reply is longer than 32 MiB`);
   let value: unknown;
   try {
@@ -151,23 +152,8 @@ function byStatus(status: number): FailureClass {
   return "unknown";
 }
 
-async function readText(response: Response): Promise<string | null> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
-}
-
-/** A refused connection and a name that does not resolve prove that nothing was sent. */
 function unanswered(where: string, error: unknown): Failed {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const isUnsent = ["ConnectionRefused", "ECONNREFUSED", "ENOTFOUND"].includes(code);
-  const name = error instanceof Error ? error.name : "error";
-  const why = name === "TimeoutError" ? `no answer within ${CALL_MS / 1_000} s` : code || name;
+  const { isUnsent, why } = whyUnanswered(error, CALL_MS);
   return failed(isUnsent ? "rate_limit" : "unknown", `${where}: ${why}`);
 }
 
