@@ -116,6 +116,14 @@ export const CommandResult = v.object({
 });
 export type CommandResult = v.InferOutput<typeof CommandResult>;
 
+/** What the cloud announced to the machine itself; `at` by the cloud's clock, `null` = unknown. */
+export const AgentNotice = v.object({
+  kind: v.picklist(["preemption", "maintenance"]),
+  at: v.nullish(at, null),
+  message: short(256),
+});
+export type AgentNotice = v.InferOutput<typeof AgentNotice>;
+
 export const Report = v.object({
   version: v.literal(REPORT_VERSION, `report version must be ${REPORT_VERSION}`),
   node_id: NodeId,
@@ -139,6 +147,8 @@ export const Report = v.object({
   results: v.nullish(v.pipe(v.array(CommandResult), v.maxLength(32)), []),
   /** As `AgentTrust.refused`, in every report. */
   refused_orders: v.nullish(count),
+  /** In every report while it holds. A malformed one is dropped, as `pod_token` is. */
+  notice: v.fallback(v.optional(AgentNotice), undefined),
 });
 export type Report = v.InferOutput<typeof Report>;
 

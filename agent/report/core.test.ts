@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Finding } from "../../schema/finding.ts";
 import type { BootId, CommandId, NodeId, StreamId } from "../../schema/id.ts";
-import type { AgentCommand, Report, ReportReply } from "../../schema/report.ts";
+import type { AgentCommand, AgentNotice, Report, ReportReply } from "../../schema/report.ts";
 import * as v from "valibot";
 import { Report as ReportSchema } from "../../schema/report.ts";
 import { Orders } from "../command/order.ts";
@@ -243,6 +243,7 @@ function build(
     upgrade: null,
     host: null,
     podToken: () => null,
+    notice: () => null,
     random: () => 0.5,
     log: (_, message) => void logs.push(message),
     ...change,
@@ -358,6 +359,28 @@ describe("Agent", () => {
       await next.clock.pass(60_000);
       expect(next.plane.seen).toHaveLength(told);
     }
+  });
+
+  test("a notice is sent at once, also while a report is under way, and in each one after", async () => {
+    let notice: AgentNotice | null = null;
+    const { agent, clock, plane } = build({ notice: () => notice });
+    const send = plane.send.bind(plane);
+    plane.send = async (report) => {
+      await new Promise<void>((done) => void clock.after(200, done));
+      return send(report);
+    };
+    const sent = () => plane.reports.map(({ report }) => report.notice?.message);
+    agent.start();
+    await clock.pass(100);
+    notice = { kind: "preemption", at: null, message: "soon" };
+    agent.noticed();
+    await clock.pass(500);
+    expect(sent()).toEqual([undefined, "soon"]);
+    await clock.pass(60_000);
+    expect(sent().slice(2)).toEqual(["soon", "soon"]);
+    notice = null;
+    await clock.pass(30_000);
+    expect(sent().at(-1)).toBeUndefined();
   });
 
   test("a pod's token goes with the inventory alone, as the file has it then", async () => {

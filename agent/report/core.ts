@@ -4,8 +4,7 @@
  * day in a second.
  */
 import type { Finding } from "../../schema/finding.ts";
-import type { AgentConfig, Check } from "../../schema/report.ts";
-import type { ReportReply, REPORT_VERSION } from "../../schema/report.ts";
+import type { AgentConfig, Check, ReportReply, REPORT_VERSION } from "../../schema/report.ts";
 import { boundCadence, CADENCE, EXTRA_CHECK_MS, FIRST_GRACE_MS, GRACE_MS } from "./cadence.ts";
 import { EVENT_MS, READ_DEADLINE_MS, SAVE_MS, WAKE_MS } from "./cadence.ts";
 import { formatCheck, makeFound } from "../check.ts";
@@ -72,6 +71,7 @@ export class Agent {
       log: parts.log,
       envelope: () => this.#envelope(),
       podToken: parts.podToken,
+      notice: parts.notice,
       heard: (reply) => this.#obey(reply),
       delivered: (results) => parts.orders.delivered(results),
     });
@@ -110,6 +110,11 @@ export class Agent {
   /** The driver stopped answering between two readings. */
   sampleNow(): void {
     if (!this.#stopped) void this.#sample();
+  }
+
+  /** The cloud announces the end of this machine. */
+  noticed(): void {
+    if (!this.#stopped) this.#delivery.pump();
   }
 
   view(): AgentView {
@@ -251,11 +256,8 @@ export class Agent {
   async #sample(): Promise<void> {
     const answer = await this.#parts.nvml.sample(READ_DEADLINE_MS);
     if (this.#stopped) return;
-    if (answer.kind !== "ok") {
-      // The finding that the next check would report.
-      this.#conclude(answer);
-      return;
-    }
+    // The finding that the next check would report.
+    if (answer.kind !== "ok") return void this.#conclude(answer);
     this.#noticeDriver(answer);
     const surprising = this.#readings.sample(answer.value, this.#parts.clock.wallMs());
     const blind = this.#round?.active.some((key) => key.startsWith("driver/")) ?? false;

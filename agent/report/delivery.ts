@@ -3,7 +3,8 @@
  * until acknowledged; a failed delivery is retried without end, with exponential back-off and
  * jitter.
  */
-import type { Check, CommandResult, Report, ReportReply } from "../../schema/report.ts";
+import type { AgentNotice, Check, CommandResult, Report } from "../../schema/report.ts";
+import type { ReportReply } from "../../schema/report.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock, SendAnswer, Sender } from "../port.ts";
@@ -23,7 +24,7 @@ const RESULTS_MAX = 32;
 
 type Envelope = Omit<
   Report,
-  "stream" | "check" | "findings" | "gaps" | "results" | "pod_token"
+  "stream" | "check" | "findings" | "gaps" | "results" | "pod_token" | "notice"
 >;
 
 export type DeliveryParts = {
@@ -36,6 +37,8 @@ export type DeliveryParts = {
   envelope: () => Envelope;
   /** Sent with the inventory: see `pod_token` of `Report`. */
   podToken: () => string | null;
+  /** In every report while it holds; a new one is sent at once. */
+  notice: () => AgentNotice | null;
   heard: (reply: ReportReply) => void;
   /** The control plane has accepted these results. */
   delivered: (results: readonly CommandResult[]) => void;
@@ -49,6 +52,8 @@ export class Delivery {
   #results: CommandResult[] = [];
   /** The inventory that the control plane has, as text; a different one is sent. */
   #known = "";
+  /** The notice that the control plane has. */
+  #told: AgentNotice | null = null;
   #underway: Promise<void> | null = null;
   #failures = 0;
   #notBeforeMs = 0;
@@ -127,9 +132,10 @@ export class Delivery {
   }
 
   #wanted(): boolean {
-    const { spool } = this.#parts;
+    const { notice, spool } = this.#parts;
     const findings = spool.agreed && spool.stats().depth > 0;
-    return this.#due || findings || this.#results.length > 0;
+    const isAnnounced = notice() !== null && notice() !== this.#told;
+    return this.#due || isAnnounced || findings || this.#results.length > 0;
   }
 
   async #deliver(): Promise<void> {
@@ -141,6 +147,7 @@ export class Delivery {
     const check = this.#bare ? null : this.#check;
     const results = this.#bare ? [] : this.#results;
     const podToken = news && text !== "" ? this.#parts.podToken() : null;
+    const notice = this.#parts.notice();
     if (check) this.#check = null;
     const answer = await sender.send({
       ...envelope,
@@ -152,6 +159,7 @@ export class Delivery {
       findings: batch.findings,
       gaps: batch.gaps,
       results,
+      ...(notice === null ? {} : { notice }),
     });
     if (answer.kind !== "reply") {
       this.#check ??= check;
@@ -166,6 +174,7 @@ export class Delivery {
     this.#results = this.#results.filter((result) => !results.includes(result));
     if (results.length > 0) this.#parts.delivered(results);
     if (news) this.#known = text;
+    this.#told = notice;
     this.#accept(answer.reply, batch, news && text !== "");
   }
 

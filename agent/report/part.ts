@@ -5,7 +5,7 @@
 import type { GpuIdentity } from "../../schema/gpu.ts";
 import type { BootId, NodeId } from "../../schema/id.ts";
 import type { AgentTrust, ShownKey } from "../../schema/order.ts";
-import type { AgentCommand, CommandResult, Inventory } from "../../schema/report.ts";
+import type { AgentCommand, AgentNotice, CommandResult, Inventory } from "../../schema/report.ts";
 import type { Orders } from "../command/order.ts";
 import type { HostWatch } from "../host/watch.ts";
 import type { OpenKernelLog } from "./listen.ts";
@@ -59,6 +59,8 @@ export type AgentParts = {
   inventory: (gpus: GpuIdentity[]) => Inventory;
   /** The pod's current service-account token, or `null`. */
   podToken: () => string | null;
+  /** The announced end of this machine, or `null`; `Agent.noticed` when there is one. */
+  notice: () => AgentNotice | null;
   load: () => Load;
   /** Stores the agent's own credential and uses it from then on. */
   adopt: (credential: string) => void;

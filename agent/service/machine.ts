@@ -7,6 +7,7 @@ import { existsSync, statSync } from "node:fs";
 import { openBus } from "../bus.ts";
 import { hostRoots, openHost } from "../host/read.ts";
 import { EMPTY_HOST_MEMORY } from "../host/probe.ts";
+import { NoticeWatch } from "../host/notice.ts";
 import { HostWatch } from "../host/watch.ts";
 import { type KernelLogStats, openKernelLog } from "../kernel/read.ts";
 import { PROBE_COMMAND } from "../nvml/message.ts";
@@ -16,8 +17,8 @@ import { type ReleasableNvml, releasableNvml } from "../nvml/release.ts";
 import type { Options } from "../option.ts";
 import type { Bus, Clock } from "../port.ts";
 import type { OpenKernelLog } from "../report/listen.ts";
-import type { Identity } from "../report/part.ts";
-import { loadMemory, type StateFiles } from "../state-file.ts";
+import type { Identity, Log } from "../report/part.ts";
+import { loadMemory, readText, type StateFiles } from "../state-file.ts";
 
 /** The probe child inherits none of the agent's environment but the variables named here. */
 function childEnvironment(): Record<string, string> {
@@ -66,6 +67,46 @@ export async function openGpus(
   const root = hostSys ?? (existsSync("/host/sys/bus/pci/devices") ? "/host/sys" : "/sys");
   const readBus = openBus(root, process.env["NVIDIA_VISIBLE_DEVICES"]);
   return { ...releasableNvml(keepPulse(nvml, clock, onSilent)), readBus };
+}
+
+/** Which cloud made this machine, by its firmware. */
+function cloudOf(sys: string): "aws" | "gcp" | null {
+  const dmi = (name: string) => readText(`${sys}/class/dmi/id/${name}`)?.trim();
+  if (["sys_vendor", "board_vendor"].some((name) => dmi(name) === "Amazon EC2")) return "aws";
+  return dmi("product_name") === "Google Compute Engine" ? "gcp" : null;
+}
+
+/** The address in the variable that the cloud's own tools read, or the link-local one. */
+function metadataBase(name: string, given: (value: string) => string): URL {
+  const value = process.env[name]?.trim() ?? "";
+  return new URL(value === "" ? "http://169.254.169.254" : given(value));
+}
+
+/**
+ * `null` where no cloud announces ends to the machine itself, on a simulated node, and where
+ * `AWS_EC2_METADATA_DISABLED` or `NO_GCE_CHECK` is true, which the clouds' own tools obey too.
+ */
+export async function openNoticeWatch(
+  { fake, hostSys, hostRoot, hostProc }: Options,
+  clock: Clock,
+  log: Log,
+): Promise<NoticeWatch | null> {
+  const proc = hostProc ?? "/proc";
+  const cloud = fake ? null : cloudOf(hostRoots({ proc, hostSys, hostRoot }).sys);
+  if (cloud === null) return null;
+  const off = cloud === "aws" ? "AWS_EC2_METADATA_DISABLED" : "NO_GCE_CHECK";
+  if (/^(true|1)$/i.test(process.env[off] ?? "")) return null;
+  const { openEc2Notice, openGceNotice } = await import("../host/metadata.ts");
+  try {
+    const ask =
+      cloud === "aws"
+        ? openEc2Notice(metadataBase("AWS_EC2_METADATA_SERVICE_ENDPOINT", (url) => url), clock)
+        : openGceNotice(metadataBase("GCE_METADATA_HOST", (host) => `http://${host}`), clock);
+    return new NoticeWatch({ ask, clock, log });
+  } catch {
+    log("warn", "interruption notices are not read: the metadata address is no URL");
+    return null;
+  }
 }
 
 const HOST_FILE = "host.json";

@@ -23,7 +23,7 @@ import { Spool } from "../spool/spool.ts";
 import { openPodToken } from "../report/pod-token.ts";
 import { loadMemory, openStateFiles } from "../state-file.ts";
 import { Promises } from "../report/promise.ts";
-import { createLogOpener, openGpus, openHostWatch, pollMsOf } from "./machine.ts";
+import { createLogOpener, openGpus, openHostWatch, openNoticeWatch, pollMsOf } from "./machine.ts";
 import { Progress } from "./progress.ts";
 import type { KeyTrust } from "../report/key-trust.ts";
 import { openRenewal } from "./upgrade.ts";
@@ -128,6 +128,7 @@ async function serve(options: Options): Promise<void> {
   const way = openWay({ options, clock, files, directory, forgetful, log, ...own });
   guard = way.keys;
   const gpus = await openGpus(options, clock, () => sampleNow(), () => wake());
+  const notices = await openNoticeWatch(options, clock, log);
   const agent = new Agent({
     clock,
     nvml: progress.followNvml(gpus.nvml),
@@ -145,6 +146,7 @@ async function serve(options: Options): Promise<void> {
     saveMemory: (memory) => save("probe.json", JSON.stringify(memory)),
     inventory: createInventory(options, machine, hostname(), renewal.capabilities),
     podToken: openPodToken(options.podTokenFile, log),
+    notice: () => notices?.notice ?? null,
     load: createLoadReader(proc),
     adopt: way.adopt,
     runCommand: options.allowCommands ? await openCommands(gpus) : null,
@@ -161,11 +163,15 @@ async function serve(options: Options): Promise<void> {
   };
   stopOnSignal(agent, close);
   leave = () => goodbye(agent, close, RENEWED.status);
-  const { fake, nodeId, server } = options;
-  log("info", "started", { node_id: nodeId, server, version: VERSION, boot_id: identity.bootId });
-  if (fake) log("warn", "the GPUs of this node are simulated", { gpus: fake.count });
+  logStart(options, identity);
   agent.start();
+  void notices?.start(() => agent.noticed());
   shrinkRegularly(clock, SHRINK_MS.first);
+}
+
+function logStart({ fake, nodeId, server }: Options, { bootId }: Identity): void {
+  log("info", "started", { node_id: nodeId, server, version: VERSION, boot_id: bootId });
+  if (fake) log("warn", "the GPUs of this node are simulated", { gpus: fake.count });
 }
 
 function openOrders(

@@ -12,7 +12,7 @@ import type { Node, Origin, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
 import type { Fact } from "../../schema/safety.ts";
-import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
+import type { AgentNotice, Check, CommandResult, Inventory } from "../../schema/report.ts";
 import type { AuditTable, ClaimTable, JoinTable, LeaseTable } from "./store-table.ts";
 import type { QuarantineSource } from "../../schema/quarantine.ts";
 
@@ -30,6 +30,7 @@ export type InboxEntry = {
   results: CommandResult[];
   /** Absent in entries of older versions. */
   origin?: Origin;
+  notice?: AgentNotice | undefined;
 };
 
 /** An inbox entry; `id` orders them. */

@@ -81,6 +81,7 @@ export class Metrics {
   );
   private readonly reloads = this.counter("navarch_config_reloads_total", "outcome");
   private readonly reports = this.counter("navarch_reports_total", "outcome");
+  private readonly notices = this.counter("navarch_ignored_notices_total", "reason");
   private readonly ingest = this.histogram(
     "navarch_report_ingest_seconds",
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
@@ -124,6 +125,9 @@ export class Metrics {
 
   countReport(outcome: "accepted" | "refused" | "throttled"): void {
     this.reports.inc({ outcome });
+  }
+  countIgnoredNotice(reason: "past" | "future"): void {
+    this.notices.inc({ reason });
   }
   countReload(outcome: string): void {
     this.reloads.inc({ outcome });

@@ -13,6 +13,7 @@ import { AskAgain, Paced } from "./ask-again.ts";
 import type { Clock } from "../core/clock.ts";
 import { expectedOf, provenCheck } from "../core/expected.ts";
 import { isUnbought, verdictOfNode } from "../core/fleet.ts";
+import { tellsNotice } from "../core/fold/notice.ts";
 import { takeFairly } from "./inbox.ts";
 import type { Presence } from "./presence.ts";
 import { StaleEpoch } from "../core/store.ts";
@@ -230,7 +231,8 @@ export class Ingest {
     const check = provenCheck(node, report, this.target.config());
     const rebooted = node?.agent !== null && node?.agent?.bootId !== report.boot_id;
     const hasRows = findings.length + gaps.length + results.length > 0;
-    const news = hasRows || inventory !== null || origin !== null || rebooted;
+    const isTold = tellsNotice(node, report, this.clock.wallMs());
+    const news = hasRows || inventory !== null || origin !== null || rebooted || isTold;
     // A clean check is stored if an upgrade waits for it.
     const awaited = this.target.upgrade(id);
     const quiet = awaited === null && check !== null && isQuiet(check, node, this.clock.wallMs());
@@ -247,6 +249,7 @@ export class Ingest {
       gaps,
       results,
       ...(origin === null ? {} : { origin }),
+      ...(report.notice === undefined ? {} : { notice: report.notice }),
     };
   }
 

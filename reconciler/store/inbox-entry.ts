@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { Gap, SpooledFinding } from "../../schema/finding.ts";
 import { NodeId, StreamId } from "../../schema/id.ts";
-import { Check, CommandResult, Inventory } from "../../schema/report.ts";
+import { AgentNotice, Check, CommandResult, Inventory } from "../../schema/report.ts";
 import { readDoc, readJson } from "./document.ts";
 import type { InboxEntry } from "../core/store.ts";
 
@@ -17,6 +17,7 @@ const Whole = v.object({
   findings: v.array(SpooledFinding),
   gaps: v.array(Gap),
   results: v.array(CommandResult),
+  notice: v.optional(AgentNotice),
 }) satisfies v.GenericSchema<unknown, InboxEntry>;
 
 const Head = v.object({
@@ -47,6 +48,7 @@ export function readEntry(doc: string): ReadEntry {
     findings: each(SpooledFinding, body["findings"]),
     gaps: each(Gap, body["gaps"]),
     results: each(CommandResult, body["results"]),
+    notice: one(AgentNotice, body["notice"]) ?? undefined,
   };
   return { kind: "part", entry, reason };
 }

@@ -97,6 +97,7 @@ export function startAgent(world: AgentWorld): Process {
     inventory: (gpus) => inventoryOf(world, gpus),
     load: () => ({ cpuPercent: null, memoryPercent: null }),
     podToken: () => null,
+    notice: () => null,
     adopt: () => undefined,
     runCommand: null,
     upgrade: null,

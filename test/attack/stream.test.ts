@@ -242,6 +242,7 @@ for (const way of ["stream", "post"] as const) {
       }),
       delivered: () => undefined,
       podToken: () => null,
+      notice: () => null,
       heard: ({ stream, ack_seq }) => void spool.acknowledge(stream, ack_seq),
     });
     closing.push(() => sender.close());

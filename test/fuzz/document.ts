@@ -79,6 +79,7 @@ export const fullReport = (node: string, code = 31): Record<string, unknown> => 
   findings: [finding(code, 1), finding(13, 2)],
   gaps: [{ seq: 3, reason: "kernel_ring", count: 2, at }],
   results: [{ command_id: "c1", outcome: "succeeded", exit_code: 0, output: "done" }],
+  notice: { kind: "preemption", at, message: "EC2 Spot interruption: terminate" },
 });
 
 /** A reply with one of everything. */

@@ -3,7 +3,7 @@ import type { Clock } from "../../reconciler/core/clock.ts";
 import type { DrainSight } from "../../reconciler/core/fleet.ts";
 import type { Finding } from "../../schema/finding.ts";
 import type { BootId, NodeId, StreamId } from "../../schema/id.ts";
-import type { Report } from "../../schema/report.ts";
+import type { AgentNotice, Report } from "../../schema/report.ts";
 
 /** State of one simulated agent. */
 export type Speaker = {
@@ -20,6 +20,8 @@ export type Speaker = {
   pool?: string;
   /** Its GPUs, which no other machine has. */
   uuids: string[];
+  /** The announced end of its machine. */
+  notice?: AgentNotice;
 };
 
 export type Agent = Speaker & { quiet: boolean };
@@ -111,6 +113,7 @@ export function reportOf(id: string, agent: Speaker, wallMs: number, isSampled =
     findings: agent.spool.slice(0, 64),
     gaps: [],
     results: [],
+    ...(agent.notice === undefined ? {} : { notice: agent.notice }),
   };
 }
 

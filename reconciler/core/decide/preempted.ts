@@ -3,6 +3,8 @@
  * then. Its end is certain, so no budget applies, and its pool buys another node at once. Pure.
  */
 import type { InstanceFact, Node } from "../../../schema/node.ts";
+import { isOwned } from "../fleet.ts";
+import { noticeOf } from "../fold/notice.ts";
 import { sayNotice } from "../fold/trouble.ts";
 import { blindness, pausedBy, vetoIf } from "./admit.ts";
 import type { Scope } from "./decide.ts";
@@ -12,9 +14,13 @@ import type { PlanBuilder } from "./node.ts";
 
 type Notice = NonNullable<InstanceFact["notice"]>;
 
-/** The announced end of the node's instance. A maintenance is shown, and nothing is done. */
-export function preemptionOf({ instance }: Node): Notice | null {
-  const notice = instance?.notice ?? null;
+/**
+ * The announced end of the node's instance. A maintenance is shown, and nothing is done; nor is it
+ * for a machine that no cloud of this fleet sold, because nothing could replace it.
+ */
+export function preemptionOf(node: Node, now: number): Notice | null {
+  if (node.instance === null || isOwned(node)) return null;
+  const notice = noticeOf(node, now);
   return notice?.kind === "preemption" ? notice : null;
 }
 

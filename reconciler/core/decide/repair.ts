@@ -46,7 +46,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
   const loss = lossOf(node, scope);
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
   if (node.order !== null) return decideOrder(node, scope, plan);
-  const notice = preemptionOf(node);
+  const notice = preemptionOf(node, sight.now);
   if (notice !== null) return decidePreempted(node, notice, scope, plan);
   const verdict = verdictOfNode(node);
   if (verdict === "unhealthy" && !isSuppressed(node)) {
@@ -117,7 +117,7 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
   if (node.order !== null) return decideOrder(node, scope, plan);
   if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
-  const notice = preemptionOf(node);
+  const notice = preemptionOf(node, scope.sight.now);
   if (notice !== null && node.cordon.product !== null) {
     return decidePreempted(node, notice, scope, plan);
   }

@@ -15,7 +15,9 @@ import type { AgentFact, Health, Node } from "../../../schema/node.ts";
 import type { Verdict } from "../../../schema/policy.ts";
 import type { InboxEntry } from "../store.ts";
 import { formerBoots, isFirstReturn, isFormerBoot } from "./former-boot.ts";
+import { foldNotice, isAnnounced, noticeOf } from "./notice.ts";
 import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
+import { sayNotice } from "./trouble.ts";
 import { nodeEvent } from "../event-draft.ts";
 
 /** Evaluations closer together than this count once. */
@@ -45,13 +47,18 @@ export function foldEntry(
   const tell = (kind: EventKind, message: string): void => {
     events.push(nodeEvent(node, receivedAt, kind, message));
   };
-  const agent = foldAgent(node.agent, entry, receivedAt);
+  const agent: AgentFact = {
+    ...foldAgent(node.agent, entry, receivedAt),
+    ...foldNotice(node, entry, receivedAt),
+  };
   const disputed = isFormerBoot(node.agent, entry.bootId);
   const rebooted = node.agent !== null && node.agent.bootId !== entry.bootId && !disputed;
   const arrival = arrivalOf(node.agent, entry, rebooted);
   if (arrival !== null) tell("node.registered", arrival);
   const refusal = refusalIn(node.agent, agent);
   if (refusal !== null) tell("command.finished", refusal);
+  const announced = announcedIn(node, { ...node, agent }, receivedAt);
+  if (announced !== null) tell("instance.notice", announced);
   for (const gap of entry.gaps)
     tell("node.gap", `${gap.count} findings were lost (${gap.reason})`);
 
@@ -219,6 +226,14 @@ const TWO_SENDERS =
 function originOf(before: AgentFact | null, entry: InboxEntry): Pick<AgentFact, "origin"> {
   const origin = entry.origin ?? before?.origin;
   return origin === undefined ? {} : { origin };
+}
+
+/** A sentence about the end that the agent tells first; `null` = nothing new. */
+function announcedIn(before: Node, now: Node, at: number): string | null {
+  const notice = isAnnounced(before, now, at) ? noticeOf(now, at) : null;
+  if (notice === null) return null;
+  const provider = now.instance?.provider ?? now.agent?.inventory.provider ?? "the cloud";
+  return sayNotice(provider, notice);
 }
 
 /** A sentence about orders that the agent refused since its last inventory; `null` = none. */

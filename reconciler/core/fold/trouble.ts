@@ -6,6 +6,7 @@ import type { EventDraft } from "../../../schema/event.ts";
 import type { InstanceFact, Node } from "../../../schema/node.ts";
 import { nodeEvent } from "../event-draft.ts";
 import type { Instance } from "../provider.ts";
+import { isAnnounced } from "./notice.ts";
 
 export type FailedPurchase = {
   instance: InstanceFact;
@@ -38,7 +39,10 @@ export function newsOf(
     const what = `instance ${next.id} never ran (${failure.class}): ${failure.message}`;
     events.push(nodeEvent(node, now, "provider.error", what));
   }
-  if (notice !== undefined && JSON.stringify(before?.notice) !== JSON.stringify(notice)) {
+  const isNew = JSON.stringify(before?.notice) !== JSON.stringify(notice);
+  const wasTold = node.agent?.notice !== undefined;
+  const isSaid = wasTold && !isAnnounced(node, { ...node, instance: next }, now);
+  if (notice !== undefined && isNew && !isSaid) {
     events.push(nodeEvent(node, now, "instance.notice", sayNotice(next.provider, notice)));
   }
   return { events, failed: isFailed ? { instance: next, offer: node.offer, failure } : null };

@@ -17,6 +17,8 @@ export const HELP = {
   navarch_provider_requests_total: "Calls to providers by answer.",
   navarch_kube_writes_total: "Write requests to the Kubernetes API server.",
   navarch_reports_total: "Agent reports accepted, refused, or deferred by a rate limit.",
+  navarch_ignored_notices_total:
+    "Reports with an interruption notice whose time is long past or far ahead; ignored.",
   navarch_report_ingest_seconds: "From a report's arrival to its acknowledgement.",
   navarch_policy_matches_total: "Findings by the rule that decided them.",
   navarch_policy_rule_shadow_matches_total:

@@ -11,6 +11,7 @@ import type { ReportReply } from "../../../schema/report.ts";
 import { isSample } from "../../../schema/sample-check.ts";
 import type { Principal } from "../../security/auth.ts";
 import { plainAddress } from "../../core/address.ts";
+import { doubtOf } from "../../core/fold/notice.ts";
 import { refuse, type App, type RoutePorts } from "./app.ts";
 import { auditReport, remoteOf } from "./gate.ts";
 import { parseJson, sayIssue } from "./request.ts";
@@ -49,7 +50,7 @@ export async function takeReport(
   if (ports.authority.isRevoked(parsed.output.node_id)) {
     return denied(`the credentials of ${parsed.output.node_id} are revoked`);
   }
-  const { findings, gaps, results, inventory } = parsed.output;
+  const { findings, gaps, results, inventory, notice } = parsed.output;
   // A join token is for one pool, so its machine cannot name another.
   const joined = principal.node === null ? null : ports.authority.poolOf(principal.node);
   if (inventory?.pool && joined !== null) inventory.pool = joined;
@@ -72,6 +73,8 @@ export async function takeReport(
     return { kind: "error", code: "unavailable", message: answer.message };
   }
   ports.metrics.countReport("accepted");
+  const doubt = notice === undefined ? null : doubtOf(notice, ports.clock.wallMs());
+  if (doubt !== null) ports.metrics.countIgnoredNotice(doubt);
   const { reply } = answer;
   // An agent that is asked for what it has just sent would pause.
   if (!inventory && ports.pods?.wants(reply.node_id)) reply.want_inventory = true;

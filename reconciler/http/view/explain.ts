@@ -15,6 +15,7 @@ import { refusalOf } from "../../core/decide/kube.ts";
 import { sayCalledOff } from "../../core/fold/uncordon.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../../core/fleet.ts";
 import { loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
+import { noticeOf } from "../../core/fold/notice.ts";
 import { sayNotice } from "../../core/fold/trouble.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
 import { ruleKeyOf } from "../../core/safety/cause.ts";
@@ -117,9 +118,9 @@ function saySession(node: Node): string[] {
 }
 
 /** An interruption that the cloud has announced. */
-function sayNoticeOf({ instance }: Node): string[] {
-  const notice = instance?.notice ?? null;
-  return instance === null || notice === null ? [] : [sayNotice(instance.provider, notice)];
+function sayNoticeOf(node: Node, now: number): string[] {
+  const notice = noticeOf(node, now);
+  return notice === null ? [] : [sayNotice(node.instance?.provider ?? "the cloud", notice)];
 }
 
 /** Evidence of a suspended or shadow rule. */
@@ -217,7 +218,7 @@ export function explainNode(
       ...cordons,
       ...sayKube(node, now, unproven),
       ...saySession(node),
-      ...sayNoticeOf(node),
+      ...sayNoticeOf(node, now),
     ].join("; "),
     since: iso(node.phase.since),
     causes: [

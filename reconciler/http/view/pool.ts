@@ -7,6 +7,7 @@ import type { Plan } from "../../../schema/plan.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import type { ScalingView } from "./scaling.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode, type Sight } from "../../core/fleet.ts";
+import { noticeOf } from "../../core/fold/notice.ts";
 import { sayNotice } from "../../core/fold/trouble.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
 import { isResting } from "../../core/decide/rest.ts";
@@ -107,17 +108,17 @@ export function viewPool(
       ...conditionsOf(pool, from.facts, from.plan, from.now),
       ...from.scaling.conditions,
       ...sayMissingNodes(nodes),
-      ...sayNotices(nodes),
+      ...sayNotices(nodes, from.now),
     ],
   };
 }
 
 /** Interruptions that the clouds have announced. */
-function sayNotices(nodes: Node[]): string[] {
-  return nodes.flatMap(({ id, phase, instance }) => {
-    const notice = instance?.notice ?? null;
-    if (notice === null || instance === null || phase.kind === "gone") return [];
-    return [`${id}: ${sayNotice(instance.provider, notice)}`];
+function sayNotices(nodes: Node[], now: number): string[] {
+  return nodes.flatMap((node) => {
+    const notice = noticeOf(node, now);
+    if (notice === null || node.phase.kind === "gone") return [];
+    return [`${node.id}: ${sayNotice(node.instance?.provider ?? "the cloud", notice)}`];
   });
 }
 
@@ -200,7 +201,7 @@ export function viewPoolStatus(
     conditions: [
       ...conditionsOf(pool, from.facts, from.plan, from.now),
       ...from.scaling.conditions,
-      ...sayNotices(nodes),
+      ...sayNotices(nodes, from.now),
     ],
     cost: { ...from.cost, month_max: pool.spend.perMonthMax },
   };
