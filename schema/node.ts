@@ -13,7 +13,7 @@ import { FormerNames, KubeRefusal, Uncordons } from "./kube-past.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite, instant } from "./number.ts";
 import { VERDICTS } from "./policy.ts";
-import { FailedPurchase, Guards, Notice } from "./purchase.ts";
+import { FailedPurchase, Guards, MARKETS, Notice } from "./purchase.ts";
 import { Inventory } from "./report.ts";
 import { RmaRecord } from "./rma.ts";
 import { Suppression } from "./suppression.ts";
@@ -130,6 +130,8 @@ export const InstanceFact = v.object({
   absentListings: v.nullish(count, 0),
   /** SSH host keys as the provider reports them, in OpenSSH's format; empty if unknown. */
   hostKeys: v.optional(v.pipe(v.array(text), v.maxLength(16))),
+  /** As it was bought; absent if this store has no record of the purchase. */
+  market: v.optional(v.picklist(MARKETS)),
   /** The operator owns the machine: it is never ended or replaced, only claimed and released. */
   host: v.optional(OwnedHost),
   /** Why the cloud ended the purchase before it ran; absent if it did not. */

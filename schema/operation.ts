@@ -7,12 +7,9 @@ import * as v from "valibot";
 import { InstanceId, NodeId, OperationId, PoolName, SessionId } from "./id.ts";
 import { PURPOSES } from "./node.ts";
 import { count, finite, instant } from "./number.ts";
+import { MARKETS } from "./purchase.ts";
 
 const text = v.string();
-
-/** How an instance is paid for; `reserved` names a reservation or capacity block. */
-export const MARKETS = ["on-demand", "spot", "reserved"] as const;
-export type Market = (typeof MARKETS)[number];
 
 /** What is sent, as data: a repetition after a crash sends the same bytes. */
 export const Payload = v.variant("kind", [

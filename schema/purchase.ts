@@ -2,6 +2,10 @@
 import * as v from "valibot";
 import { count, instant } from "./number.ts";
 
+/** How an instance is paid for; `reserved` names a reservation or capacity block. */
+export const MARKETS = ["on-demand", "spot", "reserved"] as const;
+export type Market = (typeof MARKETS)[number];
+
 /** Why the cloud gave up an accepted purchase, by the classes of a refused call. */
 export const FailedPurchase = v.object({
   class: v.picklist([

@@ -6,7 +6,7 @@
 import type { OwnedHost } from "../../schema/claim.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { ProviderType } from "../../schema/config.ts";
-import type { Market } from "../../schema/operation.ts";
+import type { Market } from "../../schema/purchase.ts";
 
 /**
  * How a repeated create is recognised (docs/reference/providers.md#classes): by a client token, by

@@ -1,5 +1,6 @@
 /** Keys of a pool, of `defaults` and of `drain`. */
 import { LIMIT } from "../limit.ts";
+import { MARKETS } from "../purchase.ts";
 import { AUTOSCALERS } from "./autoscaler.ts";
 import {
   choice,
@@ -115,7 +116,6 @@ export const SCALING = {
   }),
 };
 
-const MARKETS = ["on-demand", "spot", "reserved"] as const;
 const MARKET = "How instances are paid for.";
 const RESERVATION = "Reservation or capacity block that `reserved` takes instances from.";
 const MAX_PRICE = "Most US dollars an hour for one instance; an unknown price is too high.";

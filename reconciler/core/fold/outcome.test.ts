@@ -211,6 +211,7 @@ describe("foldOutcome() of a purchase", () => {
       operation: null,
       instance: {
         ...bindInstance(POOL, MADE, NOW),
+        market: "on-demand",
         pricePerHour: 30,
         cost: { to: MADE.createdAtMs, pricePerHour: 30, endedAt: null },
       },

@@ -257,7 +257,12 @@ function bought(
   const to = Math.max(bound.cost?.to ?? now, Math.min(node.createdAt, now));
   return {
     ...node,
-    instance: { ...bound, pricePerHour, cost: { to, pricePerHour, endedAt: null } },
+    instance: {
+      ...bound,
+      market: payload.request.market,
+      pricePerHour,
+      cost: { to, pricePerHour, endedAt: null },
+    },
     offer: payload.guard ?? null,
     phase: { kind: "booting", since: now },
   };
