@@ -6,6 +6,7 @@ import { parse } from "valibot";
 import { PROVIDER_TYPES, type ProviderRef } from "../../schema/config.ts";
 import type { PartOf } from "../../schema/config/field.ts";
 import { REF } from "../../schema/config/pool.ts";
+import { SETTINGS } from "../../schema/config/provider.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Directory, Resolved } from "./provider.ts";
@@ -106,6 +107,7 @@ function readRef(
   const zones = zonesOf(found, regions, part?.zones ?? place.zones);
   warnPlace(section, name, found, regions, zones);
   const types = wanted.map((one) => concrete(section, name, found, one));
+  warnPrice(section, name, found, types, terms);
   const [instanceType = "", ...instanceTypes] = new Set(types);
   return {
     ...{ name: parse(PoolName, name), priority, weight, regions, zones },
@@ -148,6 +150,28 @@ function readTerms(
     section.fail("reservation", "reservation", message, "write market: reserved");
   }
   return { market, reservation: market === "reserved" ? reservation : null, maxPrice };
+}
+
+/** Of these types only AWS tells prices, for spot; an unknown price is above each `max_price`. */
+function warnPrice(
+  section: Section,
+  name: string,
+  { config }: Resolved,
+  types: readonly string[],
+  { market, maxPrice }: Pick<ProviderRef, "market" | "maxPrice">,
+) {
+  if (config === null || maxPrice === null || !SETTINGS.prices.types?.includes(config.type)) return;
+  if (config.type === "aws" && market === "spot") return;
+  const { prices } = config.settings;
+  const told = typeof prices === "string" ? prices.split(",") : [];
+  const unknown = types.filter((type) => !told.some((pair) => pair.startsWith(`${type}=`)));
+  if (unknown.length === 0) return;
+  const what = `${unknown.join(", ")} (${market})`;
+  const message = `provider ${quoteShort(name)} tells no price of ${what}, and with max_price ` +
+    "nothing is bought at an unknown price";
+  const pairs = unknown.map((type) => `${type}=DOLLARS`).join(", ");
+  const hint = `write prices: [${pairs}] at the provider, or remove max_price`;
+  section.problems.warning(section.at, section.path, "price", message, hint);
 }
 
 function concrete(section: Section, name: string, found: Resolved, wanted: string | null): string {

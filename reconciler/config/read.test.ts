@@ -446,6 +446,31 @@ describe("readConfig() messages", () => {
     const codes = readConfig([{ name: "f", text }]).problems.map((problem) => problem.code);
     expect(codes).toEqual(["wildcard", "implied_provider", "strategy", "zero_unavailable"]);
   });
+
+  test("warns of a max_price over a price that neither the cloud nor the file tells", () => {
+    const told = (type: string, ref: string, prices = "") =>
+      readConfig([{
+        name: "f",
+        text: `providers: { c: { type: ${type}${prices} } }
+pools:
+  - name: p
+    instance_type: t
+    providers: [{ name: c, max_price: 40${ref} }]
+    scaling: { min_nodes: 0, max_nodes: 1 }
+`,
+      }]).problems.filter(({ code }) => code === "price").map(({ message }) => message);
+    const unknown = (types: string, market = "on-demand") =>
+      `provider "c" tells no price of ${types} (${market}), and with max_price nothing is ` +
+      "bought at an unknown price";
+    const reserved = ", market: reserved, reservation: cr-1";
+    expect(told("aws", reserved)).toEqual([unknown("t", "reserved")]);
+    expect(told("aws", reserved, ", prices: [t=31]")).toEqual([]);
+    expect(told("aws", ", market: spot")).toEqual([]);
+    expect(told("gcp", ", market: spot")).toEqual([unknown("t", "spot")]);
+    const two = ", instance_types: [t, tt, u]";
+    expect(told("coreweave", two, ", prices: [tt=31]")).toEqual([unknown("t, u")]);
+    expect(told("lambda", "")).toEqual([]);
+  });
 });
 
 describe("readConfig() precedence", () => {

@@ -1,6 +1,13 @@
 /** Where machines are bought when clouds refuse, give up a purchase, or announce its end. */
 import { afterEach, expect, test } from "bun:test";
-import type { CreateAnswer, Instance, Provider, RefusalClass } from "../../reconciler/core/provider.ts";
+import type {
+  CreateAnswer,
+  Instance,
+  OffersAnswer,
+  Provider,
+  RefusalClass,
+} from "../../reconciler/core/provider.ts";
+import { conditionsOf } from "../../reconciler/http/view/pool.ts";
 import { BASE } from "../world/setting.ts";
 import { closeWorlds, counts, fleet, lie, nodeOf, open, phaseOf, told, wrongs } from "../world/story.ts";
 import { World } from "../world/world.ts";
@@ -27,6 +34,14 @@ function guard(
     return Promise.resolve({ kind: "refused", class: cls, message: "no", retryAfterMs: null });
   };
   return asks;
+}
+
+/** The conditions of the pool about places that rest. */
+function says(w: World): string[] {
+  const { facts } = w.reconciler.fleet();
+  const providers = w.reconciler.lastSight()?.providers ?? null;
+  const from = { facts, plan: { actions: [], waits: [] }, now: w.clock.wallMs(), providers };
+  return w.config.pools.flatMap((one) => conditionsOf(one, from));
 }
 
 const pool = (size: number, refs: string, more = "") => `${BASE}
@@ -77,6 +92,49 @@ test("after a rest one purchase is tried for all pools, and a refusal doubles th
   for (const [i, gap] of gaps.entries()) expect(gap).toBeWithin(30 * 2 ** i - 2, 30 * 2 ** i + 12);
   isOver = true;
   await w.until(() => w.serving().length === 6, 1_200);
+  expect(wrongs(w)).toEqual([]);
+});
+
+test("while a place rests its cloud is asked every 15 s, and what it shows then is bought at once", async () => {
+  const w = await open(pool(1, "{ name: fake }"));
+  Object.assign(w.cloud, { type: "command" });
+  const read: number[] = [];
+  let available = false;
+  w.cloud.offers = (places): Promise<OffersAnswer> => {
+    read.push(w.clock.wallMs());
+    return Promise.resolve({ kind: "ok", offers: places.map((one) => ({ ...one, pricePerHour: 1, available })) });
+  };
+  const asks = guard(w, w.cloud, () => (available ? null : "capacity"));
+  await w.until(() => asks.length === 5, 600);
+  const begin = w.clock.wallMs();
+  await w.live(2 * 60);
+  const gaps = read.slice(1).map((at, i) => at - (read[i] ?? 0));
+  expect(read.filter((at) => at > begin).length).toBeWithin(7, 9);
+  expect(Math.max(...gaps)).toBeLessThan(18_000);
+  const rested = says(w);
+  expect(rested.join()).toMatch(/nothing is bought at fake\/h100-8x until \S+:\d\dZ \(capacity: no\)/);
+  available = true;
+  const shown = read.length;
+  await w.until(() => read.length > shown, 20);
+  await w.live(1);
+  expect(asks.length).toBe(6);
+  expect(says(w)).toEqual([]);
+  await w.until(() => w.serving().length === 1, 60);
+});
+
+test("a refusal after an accepted purchase rests its place for the first time again", async () => {
+  const w = await open(pool(2, "{ name: fake }"), { terms: { bootMs: 20 * MINUTE_MS } });
+  let sells = 0;
+  const asks = guard(w, w.cloud, () => (asks.length > 4 && sells-- > 0 ? null : "capacity"));
+  await w.until(() => asks.length === 4, 600);
+  sells = 1;
+  await w.until(() => asks.length >= 6, 600);
+  const refused = w.clock.wallMs();
+  await w.live(5);
+  expect(w.reconciler.fleet().facts.get("rest:fake///h100-8x")).toMatchObject({ failures: 1 });
+  const before = asks.length;
+  await w.until(() => asks.length > before, 60);
+  expect((asks.at(-1)?.at ?? 0) - refused).toBeWithin(25_000, 40_000);
   expect(wrongs(w)).toEqual([]);
 });
 

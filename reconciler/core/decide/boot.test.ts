@@ -109,7 +109,7 @@ describe("requested", () => {
     const facts: Fact[] = [{ kind: "rest", scope: "fake///h100-8x", ...rest }];
     expect(ask(asked(), { facts }).wait).toEqual({
       reason: "backoff",
-      message: "fake///h100-8x rests after capacity: none left",
+      message: "fake/h100-8x rests after capacity: none left",
       until: NOW + 7,
     });
     const spend = { perHourMax: null, perMonthMax: null, instancesMax: 0 };

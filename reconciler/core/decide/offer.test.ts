@@ -130,7 +130,7 @@ describe("nextOffer()", () => {
     const alone = next({ ...facts(rest(A, NOW - 1)), asking, providers: seen({ b: null }) });
     expect(alone).toMatchObject({
       reason: "provider",
-      message: `${A}: one purchase is tried first after capacity: none; b: no such provider`,
+      message: "a/h100-8x: one purchase is tried first after capacity: none; b: no such provider",
     });
   });
 
@@ -165,7 +165,7 @@ describe("nextOffer()", () => {
     expect(key(prices(2.5))).toBe(B);
     expect(prices(3.5)).toMatchObject({
       reason: "provider",
-      message: `${A}: it costs $3.50/h, and max_price is $2.00/h; ${B}: it costs $3.50/h, and max_price is $3.00/h`,
+      message: "a/h100-8x: it costs $3.50/h, and max_price is $2.00/h; b/h100-8x: it costs $3.50/h, and max_price is $3.00/h",
     });
     expect(prices(null)).toMatchObject({ kind: "wait" });
   });
@@ -205,7 +205,7 @@ describe("nextOffer()", () => {
       kind: "wait",
       reason: "backoff",
       until: NOW + 5,
-      message: `${A} rests after capacity: none; ${B} rests after capacity: none`,
+      message: "a/h100-8x rests after capacity: none; b/h100-8x rests after capacity: none",
     });
     expect(both(NOW + 5, NOW + 9)).toMatchObject({ until: NOW + 5 });
   });

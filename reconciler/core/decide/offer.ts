@@ -8,7 +8,7 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
-import { type PlaceAt, placeKey, type Rest, restsOf } from "../safety/rest.ts";
+import { type PlaceAt, placeKey, type Rest, restsOf, sayScope } from "../safety/rest.ts";
 import type { CreateRequest } from "../provider.ts";
 import type { Veto } from "./admit.ts";
 import type { ProviderSight } from "../fleet.ts";
@@ -129,32 +129,37 @@ export function priceBar({ key, maxPrice }: Offer, price: number | null): Bar | 
   if (maxPrice === null || (price !== null && price <= maxPrice)) return null;
   const cap = `max_price is $${maxPrice.toFixed(2)}/h`;
   const why = price === null ? "its price is unknown" : `it costs $${price.toFixed(2)}/h`;
-  return { why: `${key}: ${why}, and ${cap}`, until: null };
+  return { why: `${sayScope(key)}: ${why}, and ${cap}`, until: null };
 }
 
 /** The place rests, or one purchase must show first that the rest is over. */
 function restBar(offer: Offer, buyer: Buyer): Bar | null {
   const { key } = offer;
+  const place = sayScope(key);
   const sight = buyer.providers.get(offer.provider)?.offers?.get(key);
   for (const rest of restsOf(buyer.facts, offer)) {
     if (rest.isOpen) continue;
     const { notBefore, scope, message } = rest;
-    const isBack = isCapacityBack(rest, sight?.availableSince ?? null);
-    if (isResting(notBefore, buyer.now) && !isBack) {
-      const bar: Bar = { why: `${key} rests after ${rest.class}: ${message}`, until: notBefore };
+    if (holds(rest, sight?.availableSince ?? null, buyer.now)) {
+      const bar: Bar = { why: `${place} rests after ${rest.class}: ${message}`, until: notBefore };
       const isBrief = rest.class === "rate_limit" && notBefore - buyer.now <= THROTTLE_MS;
       return isBrief ? { ...bar, isBrief } : bar;
     }
     if (rest.class === "rate_limit" || !buyer.asking.has(scope)) continue;
-    const why = `${key}: one purchase is tried first after ${rest.class}: ${message}`;
+    const why = `${place}: one purchase is tried first after ${rest.class}: ${message}`;
     return { why, until: null };
   }
   if (sight?.available !== false || !buyer.asking.has(key)) return null;
-  return { why: `${key}: shows no capacity, so one purchase is tried first`, until: null };
+  return { why: `${place}: shows no capacity, so one purchase is tried first`, until: null };
+}
+
+/** Whether a rest still keeps purchases away. `availableSince` is its place's. */
+export function holds(rest: Rest, availableSince: number | null, now: number): boolean {
+  return isResting(rest.notBefore, now) && !isCapacityBack(rest, availableSince);
 }
 
 /** The cloud shows capacity that it did not show at the refusal: worth one early purchase. */
-export function isCapacityBack(rest: Rest, availableSince: number | null): boolean {
+function isCapacityBack(rest: Rest, availableSince: number | null): boolean {
   return rest.class === "capacity" && availableSince !== null && availableSince > rest.at;
 }
 

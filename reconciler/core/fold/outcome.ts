@@ -360,7 +360,8 @@ function foldRefused(
     const { class: cls, message, retryAfterMs } = refusal;
     const scope = scopeOf(cls, placeOf(payload));
     const { askedAt } = operation;
-    const rest = restAfter(facts, { scope, class: cls, message, retryAfterMs, askedAt }, now);
+    const late = { askedAt, isLate: false };
+    const rest = restAfter(facts, { scope, class: cls, message, retryAfterMs, ...late }, now);
     return { operation, events, node: { ...node, phase }, rests: { put: [rest], drop: [] } };
   }
   if (payload.kind === "terminate" && node.phase.kind === "terminating") {

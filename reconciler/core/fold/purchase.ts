@@ -56,7 +56,7 @@ export function throttled(
   const { message } = outcome;
   const retryAfterMs = notBefore - now;
   const refusal = { scope, class: "rate_limit", message, retryAfterMs, askedAt } as const;
-  return { put: [restAfter(facts, refusal, now)], drop: [] };
+  return { put: [restAfter(facts, { ...refusal, isLate: false }, now)], drop: [] };
 }
 
 /** How a place rests whose cloud accepted a purchase and gave it up before it ran. */
@@ -70,5 +70,6 @@ export function restOfFailure(failed: FailedPurchase, facts: Lookup, now: number
   // The pool's own place has no zone where the cloud chose one.
   const asked = offer !== null && isPlace ? placeOfGuard(offer) : null;
   const scope = asked ?? scopeOf(cls, { ...instance, ...terms });
-  return restAfter(facts, { scope, class: cls, message, retryAfterMs: null, askedAt }, now);
+  const late = { retryAfterMs: null, askedAt, isLate: true };
+  return restAfter(facts, { scope, class: cls, message, ...late }, now);
 }

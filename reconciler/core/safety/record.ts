@@ -46,6 +46,6 @@ function restOf(node: Node, because: string[], facts: Fleet["facts"], now: numbe
   if (offer === null) return [];
   const message = because.join("; ");
   const about = { scope: placeOfGuard(offer), askedAt: createdAt, message };
-  const refusal = { ...about, class: "lemon", retryAfterMs: null } as const;
+  const refusal = { ...about, class: "lemon", retryAfterMs: null, isLate: true } as const;
   return [restAfter((key) => facts.get(key) ?? null, refusal, now)];
 }

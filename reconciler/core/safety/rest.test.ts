@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { fleetOf, nodeOf, poolStateOf } from "../../../test/world/part.ts";
 import { PoolState } from "../../../schema/node.ts";
 import { Fact } from "../../../schema/safety.ts";
-import { placeKey, type Rest, restingProviders, restsAfterProof, scopesOf, stepRests, termsOf } from "./rest.ts";
+import { placeKey, type Rest, restAfter, restingProviders, restsAfterProof, sayScope, scopesOf, stepRests, termsOf } from "./rest.ts";
 
 const NOW = 1_000_000_000_000;
 const HOUR_MS = 3_600_000;
@@ -56,4 +56,22 @@ test("restingProviders() names the provider of each scope that rests", () => {
   const scopes = ["a/r//t", "quota:b/r/t/spot", "provider:c"];
   const facts = fleetOf([], [...scopes.map((scope) => rest({ scope })), rest({ scope: "d/r//t", notBefore: NOW })]).facts;
   expect([...restingProviders(facts, NOW)]).toEqual(["a", "b", "c"]);
+});
+
+test("an accepted purchase ends the doubling, unless it is that purchase which failed", () => {
+  const refusal = { scope: "a/r//t", class: "capacity", message: "none", retryAfterMs: null } as const;
+  const after = (before: Partial<Rest>, isLate: boolean, askedAt = NOW) => {
+    const { failures, notBefore, isOpen } = restAfter(() => rest({ failures: 3, ...before }), { ...refusal, askedAt, isLate }, NOW + 5);
+    return [failures, notBefore - NOW - 5, isOpen];
+  };
+  expect(after({}, false)).toEqual([4, 240_000, false]);
+  expect(after({ isOpen: true, notBefore: 0 }, false)).toEqual([1, 30_000, false]);
+  expect(after({ isOpen: true, notBefore: 0 }, true)).toEqual([4, 240_000, false]);
+  // Asked for before the last refusal, so it says nothing that the refusal did not.
+  expect(after({ isOpen: true, notBefore: 0 }, false, NOW - 1)).toEqual([3, 120_000, false]);
+});
+
+test("sayScope() leaves out the kind and empty parts", () => {
+  const keys = [...scopesOf(place), placeKey({ ...place, region: null, zone: "z", market: "spot" })];
+  expect(keys.map(sayScope)).toEqual(["a/r/t", "a/r/t/on-demand", "a", "a/z/t/spot"]);
 });

@@ -55,6 +55,12 @@ export function placeOfNode({ offer, instance }: Pick<Node, "offer" | "instance"
   return instance === null ? null : placeKey({ ...instance, ...ON_DEMAND });
 }
 
+/** The place or scope of a key for people: without its kind and without empty parts. */
+export function sayScope(scope: string): string {
+  const parts = scope.replace(/^(?:quota|provider):/, "").split("/");
+  return parts.filter((part) => part !== "").join("/");
+}
+
 /** The market that a place's key names. */
 export function termsOf(key: string | null): Pick<Place, "market" | "reservation"> {
   const found = /\/(?:(spot)|reserved:(.*))$/.exec(key ?? "");
@@ -106,13 +112,20 @@ type Refusal = {
   retryAfterMs: number | null;
   /** When the purchase was asked for. */
   askedAt: number;
+  /** The purchase had been accepted: its instance never ran, or had bad hardware. */
+  isLate: boolean;
 };
 
-/** The record after a refusal. Refusals of one burst count once. */
+/**
+ * The record after a refusal. Refusals of one burst count once. After an accepted purchase the
+ * count begins again, unless the cloud gave up that purchase: it would be asked every 30 seconds
+ * for ever.
+ */
 export function restAfter(facts: Lookup, refusal: Refusal, now: number): Rest {
   const before = restIn(facts, refusal.scope);
   const isBurst = before !== null && refusal.askedAt <= before.at && before.at <= now;
-  const failures = (before?.failures ?? 0) + (isBurst ? 0 : 1);
+  const isFirst = before === null || (before.isOpen && !refusal.isLate && !isBurst);
+  const failures = isFirst ? 1 : before.failures + (isBurst ? 0 : 1);
   const { firstMs, maxMs } = REST_LIMITS[refusal.class];
   const restMs = patience(refusal.retryAfterMs) ?? backoffMs(failures, firstMs, maxMs);
   return {
@@ -145,8 +158,8 @@ export type RestChange = { put: Rest[]; drop: string[] };
 
 /**
  * After an accepted purchase: others may follow, unless the place refused one since it was asked
- * for. The place keeps its count until a node of it is verified, because a cloud may accept a
- * purchase and end it at once.
+ * for. The place keeps its count until a node of it is verified, for the case that the cloud gives
+ * the purchase up (`restAfter`).
  */
 export function restsAfterSale(facts: Lookup, place: PlaceAt, askedAt: number): RestChange {
   const change: RestChange = { put: [], drop: [] };

@@ -89,6 +89,7 @@ function poolView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof viewPo
     now: clock.wallMs(),
     scaling: scalingView(ports, pool),
     facts: reconciler.fleet().facts,
+    providers: reconciler.lastSight()?.providers ?? null,
   });
 }
 

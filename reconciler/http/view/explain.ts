@@ -289,7 +289,12 @@ export function explainPool(
     blockers: [
       ...stopsOf(pool, state, nodes, from),
       ...sayWaits(own, true),
-      ...conditionsOf(pool, from.fleet.facts, { actions: [], waits: [] }, from.now),
+      ...conditionsOf(pool, {
+        facts: from.fleet.facts,
+        plan: { actions: [], waits: [] },
+        now: from.now,
+        providers: from.sight?.providers ?? null,
+      }),
     ],
     limits: limitsOf(pool, nodes, from),
   };

@@ -2,8 +2,7 @@
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Fact } from "../../../schema/safety.ts";
-import { isCapacityBack, offersOf } from "../../core/decide/offer.ts";
-import { isResting } from "../../core/decide/rest.ts";
+import { holds, offersOf } from "../../core/decide/offer.ts";
 import type { Sight } from "../../core/fleet.ts";
 import { placeOfNode, type Rest, restsOf } from "../../core/safety/rest.ts";
 import { isoOrNull } from "./node.ts";
@@ -20,7 +19,7 @@ export type PlaceView = {
   seen_at: string | null;
   /** Nodes of the pool that were bought there. */
   nodes: number;
-  /** Refusals since a node of the place was last verified. */
+  /** Refusals since a node of the place was last verified, or since a purchase was accepted. */
   failures: number;
   /** Nothing is bought there before; `null` = it does not rest. */
   rest_until: string | null;
@@ -36,7 +35,7 @@ export function viewPlaces(pool: PoolConfig, nodes: readonly Node[], from: From)
   return offersOf(pool).map((offer) => {
     const seen = from.providers?.get(offer.provider)?.offers?.get(offer.key) ?? null;
     const rests = restsOf(from.facts, offer);
-    const resting = rests.filter((rest) => restsNow(rest, seen?.availableSince ?? null, from.now));
+    const resting = rests.filter((rest) => holds(rest, seen?.availableSince ?? null, from.now));
     const last = latest(resting) ?? latest(rests);
     return {
       place: offer.key,
@@ -50,10 +49,6 @@ export function viewPlaces(pool: PoolConfig, nodes: readonly Node[], from: From)
       why: last === null ? null : `${last.class}: ${last.message}`,
     };
   });
-}
-
-function restsNow(rest: Rest, availableSince: number | null, now: number): boolean {
-  return isResting(rest.notBefore, now) && !isCapacityBack(rest, availableSince);
 }
 
 /** The one that lasts longest. */

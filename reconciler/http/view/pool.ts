@@ -10,9 +10,8 @@ import { countsIn, desiredOf, isUnbought, verdictOfNode, type Sight } from "../.
 import { noticeOf } from "../../core/fold/notice.ts";
 import { sayNotice } from "../../core/fold/trouble.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
-import { isResting } from "../../core/decide/rest.ts";
-import { offersOf } from "../../core/decide/offer.ts";
-import { restsOf } from "../../core/safety/rest.ts";
+import { holds, offersOf } from "../../core/decide/offer.ts";
+import { restsOf, sayScope } from "../../core/safety/rest.ts";
 import { iso, isoOrNull } from "./node.ts";
 import { type PlaceView, viewPlaces } from "./place.ts";
 import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
@@ -69,22 +68,24 @@ export function countPool(nodes: Iterable<Node>): PoolCount {
 /** What blocks the pool: its own waits, not those of single nodes, and places that rest. */
 export function conditionsOf(
   pool: PoolConfig,
-  facts: ReadonlyMap<string, Fact>,
-  plan: Plan,
-  now: number,
+  from: { facts: ReadonlyMap<string, Fact>; plan: Plan; now: number; providers: Providers },
 ): string[] {
+  const { facts, plan, now, providers } = from;
   const waits = plan.waits
     // A ceiling stops the pool, although each missing node waits for itself.
     .filter((wait) => wait.pool === pool.name && (wait.node === null || wait.reason === "spend"))
     .map(({ reason, message }) => {
       return message.startsWith(`${reason} `) ? message : `${reason}: ${message}`;
     });
-  const rests = offersOf(pool).flatMap((offer) => restsOf(facts, offer));
-  const resting = rests
-    .filter(({ notBefore }) => isResting(notBefore, now))
-    .map(({ scope, notBefore, class: cls, message }) => {
-      return `nothing is bought at ${scope} until ${iso(notBefore)} (${cls}: ${message})`;
-    });
+  const resting = offersOf(pool).flatMap((offer) => {
+    const seen = providers?.get(offer.provider)?.offers?.get(offer.key) ?? null;
+    return restsOf(facts, offer)
+      .filter((rest) => holds(rest, seen?.availableSince ?? null, now))
+      .map(({ scope, notBefore, class: cls, message }) => {
+        const until = `${iso(Math.ceil(notBefore / 1_000) * 1_000).slice(0, 19)}Z`;
+        return `nothing is bought at ${sayScope(scope)} until ${until} (${cls}: ${message})`;
+      });
+  });
   return [...new Set([...waits, ...resting])];
 }
 
@@ -92,7 +93,13 @@ export function viewPool(
   pool: PoolConfig,
   state: PoolState | undefined,
   nodes: Node[],
-  from: { plan: Plan; now: number; scaling: ScalingView; facts: ReadonlyMap<string, Fact> },
+  from: {
+    plan: Plan;
+    now: number;
+    scaling: ScalingView;
+    facts: ReadonlyMap<string, Fact>;
+    providers: Providers;
+  },
 ): PoolView {
   const count = countPool(nodes.filter((node) => countsIn(node, pool)));
   return {
@@ -105,7 +112,7 @@ export function viewPool(
     providers: pool.providers.map((ref) => ref.name),
     strategy: pool.strategy,
     conditions: [
-      ...conditionsOf(pool, from.facts, from.plan, from.now),
+      ...conditionsOf(pool, from),
       ...from.scaling.conditions,
       ...sayMissingNodes(nodes),
       ...sayNotices(nodes, from.now),
@@ -199,7 +206,7 @@ export function viewPoolStatus(
     suspects: suspectsOf(pool, state, from.now),
     places: viewPlaces(pool, nodes, from),
     conditions: [
-      ...conditionsOf(pool, from.facts, from.plan, from.now),
+      ...conditionsOf(pool, from),
       ...from.scaling.conditions,
       ...sayNotices(nodes, from.now),
     ],
