@@ -120,7 +120,6 @@ export function openGceNotice(base: URL, clock: Clock): AskNotice {
     guarded(async () => {
       const reply = await exchange(base, { method: "GET", path, headers }, clock);
       const { flavor, status, text } = reply;
-      if (status === 404) return { kind: "nothing" };
       if (status !== 200) return silent(`the metadata service answers ${status}`);
       if (flavor !== "Google") return silent("the answer is not Google's metadata service's");
       const word = text.trim();
