@@ -11,12 +11,12 @@ const PORT = 50051;
 export type Address = { ok: true; url: string; loopback: boolean; secure: boolean };
 
 /** Reads `host`, `host:port`, `:port`, `[v6]:port` or a URL, with a path before the API if any. */
-export function parseServer(text: string): Address | Failure {
+export function parseServer(text: string, source = "--server"): Address | Failure {
   const given = text.trim();
   // The address may hold a password: do not repeat it.
   const shown = given.includes("@") ? "with an @" : `"${text}"`;
   const refused = usage(
-    `--server ${shown} is not an address (write host:port, http://host:port or https://host)`,
+    `${source} ${shown} is not an address (write host:port, http://host:port or https://host)`,
   );
   if (given === "" || /[\s?#]/.test(given)) return refused;
   const schemed = /^[a-z][a-z0-9+.-]*:\/\//i.test(given);
@@ -24,7 +24,7 @@ export function parseServer(text: string): Address | Failure {
   const url = URL.parse(schemed ? given : `http://${withHost(given)}`);
   if (url === null || url.hostname === "") return refused;
   if (url.username !== "" || url.password !== "") {
-    return usage("--server: the address holds a user or password (use --token-file)");
+    return usage(`${source}: the address holds a user or password (use --token-file)`);
   }
   if (!schemed && url.port === "" && !/:80(\/|$)/.test(given)) url.port = String(PORT);
   return {

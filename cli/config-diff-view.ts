@@ -6,7 +6,8 @@ import { formatTable, plain, type Style } from "./table.ts";
 const VALUE_CHARS_MAX = 60;
 
 export function formatDiff(view: ConfigDiffView, style: Style): string {
-  const { changes, effects, restart, refused, policy } = view;
+  // Older control planes do not tell them apart.
+  const { changes, effects, restart, refused, refused_always: always = [], policy } = view;
   const isSame = changes.length === 0 && policy === null;
   if (isSame) return "No difference\n";
   const rows = changes.map(({ key, before, after, restart: waits }) => [
@@ -22,7 +23,11 @@ export function formatDiff(view: ConfigDiffView, style: Style): string {
     table,
     ...section("A reload does", [...done, ...(rules === null ? [] : [rules])]),
     ...section("After the next restart", restart),
-    ...section("Refused without --allow-pool-removal", refused),
+    ...section("Refused", always),
+    ...section(
+      "Refused without --allow-pool-removal",
+      refused.filter((why) => !always.includes(why)),
+    ),
   ].join("");
 }
 

@@ -45,6 +45,8 @@ export type Flags = {
   on(name: string): boolean;
   /** The source of the value; `null` if not given. */
   from(name: string): "flag" | "env" | null;
+  /** That source by its name, for messages: `--token` or `NAVARCH_TOKEN`. */
+  source(name: string): string;
   /** Arguments that are not flags, in order. */
   rest: readonly string[];
 };
@@ -82,6 +84,11 @@ export function readFlags(
         const value = look(name);
         if (parsed.given.has(name)) return "flag";
         return typeof value === "string" || value === true ? "env" : null;
+      },
+      source(name) {
+        const variables = list.find((flag) => flag.name === name)?.env ?? [];
+        const set = variables.find((variable) => (env[variable] ?? "") !== "");
+        return parsed.given.has(name) ? `--${name}` : (set ?? `--${name}`);
       },
       rest: parsed.rest,
     },

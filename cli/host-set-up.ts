@@ -35,6 +35,7 @@ import { type HostScript, readHostScript } from "./host-script.ts";
 import { INTERRUPTS } from "./interrupt.ts";
 import { readPrivateKey } from "./private-key.ts";
 import { show } from "./show.ts";
+import { stateAuthority } from "./state-folder.ts";
 import { openTrust } from "./trust.ts";
 
 export async function setUpHost(context: Context): Promise<number | Failure> {
@@ -117,7 +118,7 @@ function openServer(
 
 /** The CA that was given for the control plane: the node must trust it too. */
 async function readAuthority(context: Context, client: Client): Promise<string | null | Failure> {
-  const trust = openTrust(context.flags, client.address);
+  const trust = openTrust(context.flags, client.address, stateAuthority(context.flags));
   if (!("tls" in trust)) return trust;
   const tls = await trust.tls(context.timeoutMs);
   if (tls !== null && "ok" in tls) return tls;

@@ -37,7 +37,7 @@ export function formatPoolStatus(status: Status, nowMs: number, style: Style): s
       ["Cordoned", String(status.cordoned_nodes)],
       ["Provisioning", String(status.provisioning)],
       ["Draining", String(status.draining)],
-      ["Can Scale Up", formatCan(status.can_scale_up, status.cannot_scale_up ?? null)],
+      ["Can Scale Up", formatCanGrow(status)],
       ["Can Scale Down", status.can_scale_down ? "yes" : "no"],
       ["Last Scale", formatAge(status.last_scale_at, nowMs)],
       ...optional.flatMap(([label, value]): [string, string][] =>
@@ -87,9 +87,11 @@ function formatPlaces(places: readonly PlaceView[], nowMs: number, style: Style)
   return `${formatTable(head, rows, style)}${rest}`;
 }
 
-function formatCan(can: boolean, whyNot: string | null): string {
+function formatCanGrow(status: Status): string {
+  const { can_scale_up: can, cannot_scale_up: whyNot = null, desired, max_nodes: max } = status;
   if (can) return "yes";
-  return whyNot === null ? "no" : `no (${plain(whyNot)})`;
+  if (whyNot !== null) return `no (${plain(whyNot)})`;
+  return desired < max ? "no" : `no (at its maximum of ${max === 1 ? "1 node" : `${max} nodes`})`;
 }
 
 function formatDecision(decision: DecisionView | null, nowMs: number): [string, string][] {

@@ -13,7 +13,7 @@ import { findCommand, flagsOf } from "./find.ts";
 import { TIMEOUT_DEFAULT } from "./global-flag.ts";
 import { formatGroup, formatHelp, formatOverview } from "./help.ts";
 import { type Format, FORMATS, sayFailure, show } from "./show.ts";
-import { stateAddress, stateAuthority } from "./state-folder.ts";
+import { stateAddress, stateAuthority, stateGiven } from "./state-folder.ts";
 import type { Style } from "./table.ts";
 import { terminalSafe } from "../schema/terminal.ts";
 import { readToken } from "./token.ts";
@@ -146,11 +146,12 @@ function readStyle(world: World, flags: Flags): Style {
 
 function connect(world: World, flags: Flags, timeoutMs: number, each: boolean): Client | Failure {
   const own = stateAddress(flags);
-  const address = parseServer(own ?? flags.text("server") ?? SERVER_DEFAULT);
+  const source = own === null ? flags.source("server") : `--state ${stateGiven(flags)}`;
+  const address = parseServer(own ?? flags.text("server") ?? SERVER_DEFAULT, source);
   if (!address.ok) return address;
   const token = readToken(world, flags, address.loopback || own !== null);
   if (!token.ok) return token;
-  const trust = openTrust(flags, address, own === null ? null : stateAuthority(flags));
+  const trust = openTrust(flags, address, stateAuthority(flags));
   if (!("tls" in trust)) return trust;
   return openClient(world, {
     address,

@@ -23,8 +23,7 @@ export function stateDefault(world: World): string {
 
 /**
  * The URL in the folder of `--state`. Overrides NAVARCH_SERVER, which may name another fleet, but
- * not
- * `--server`; `null` if an older version wrote none.
+ * not `--server`; `null` if an older version wrote none.
  */
 export function stateAddress(flags: Flags): string | null {
   const folder = stateGiven(flags);
@@ -36,8 +35,9 @@ export function stateAddress(flags: Flags): string | null {
   }
 }
 
-/** The CA file in the folder of `--state`. */
-export function stateAuthority(flags: Flags): string | null {
+/** The CA file in the folder of `--state`; `null` if the address is not from there. */
+export function stateAuthority(flags: Flags): { authority: string | null } | null {
+  if (stateAddress(flags) === null) return null;
   const path = join(stateGiven(flags) ?? "", "ca.pem");
-  return existsSync(path) ? path : null;
+  return { authority: existsSync(path) ? path : null };
 }

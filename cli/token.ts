@@ -1,6 +1,6 @@
 /**
- * Finds the token: flag or environment, token file, then the control plane's own admin token, which
- * is used only for an unnamed server on this machine, so that it never leaves it.
+ * Finds the token: flags, the folder of `--state`, environment, the user's token file, then the
+ * admin token of the default state folder. An admin token never leaves this machine.
  *
  * Adapter: reads token files.
  */
@@ -16,27 +16,37 @@ export type Token = { ok: true; token: string | null; from: string | null };
 
 /** `isOwn` = the server is on this machine. */
 export function readToken(world: World, flags: Flags, isOwn: boolean): Token | Failure {
-  const given = flags.text("token");
-  if (given !== null && given !== "") {
-    return soundToken(given, flags.from("token") === "flag" ? "--token" : "NAVARCH_AUTH_TOKEN");
-  }
-  const file = flags.text("token-file");
-  if (file !== null && file !== "") {
-    const answer = readText(file);
-    if (answer.ok) return soundToken(answer.text, file);
-    return usage(`--token-file ${file}: ${answer.message}`);
-  }
+  const flagged = readGiven(flags, "flag");
+  if (flagged !== null) return flagged;
+  const folder = stateGiven(flags);
+  const named = isOwn && folder !== null ? join(folder, "admin.token") : null;
+  const admin = named === null ? null : readText(named);
+  // The environment may hold the token of another fleet, so the folder that was named goes first.
+  if (named !== null && admin?.ok === true) return soundToken(admin.text, named);
+  const exported = readGiven(flags, "env");
+  if (exported !== null) return exported;
   const own = join(world.home, ".config", "navarch", "token");
   const kept = readText(own);
   if (kept.ok) return soundToken(kept.text, own);
-  const folder = stateGiven(flags);
-  if (isOwn && (flags.from("server") === null || folder !== null)) {
-    const path = join(folder ?? stateDefault(world), "admin.token");
-    const admin = readText(path);
-    if (admin.ok) return soundToken(admin.text, path);
-    if (folder !== null) return usage(`--state ${folder}: ${path}: ${admin.message}`);
+  if (admin?.ok === false) return usage(`--state ${folder}: ${named}: ${admin.message}`);
+  if (isOwn && flags.from("server") === null) {
+    const path = join(stateDefault(world), "admin.token");
+    const answer = readText(path);
+    if (answer.ok) return soundToken(answer.text, path);
   }
   return { ok: true, token: null, from: null };
+}
+
+/** The token that flags, or else environment variables, give or name a file of. */
+function readGiven(flags: Flags, by: "flag" | "env"): Token | Failure | null {
+  const token = flags.from("token") === by ? (flags.text("token") ?? "") : "";
+  if (token !== "") return soundToken(token, flags.source("token"));
+  const file = flags.from("token-file") === by ? (flags.text("token-file") ?? "") : "";
+  if (file === "") return null;
+  const answer = readText(file);
+  const source = flags.source("token-file");
+  if (!answer.ok) return usage(`${source} ${file}: ${answer.message}`);
+  return soundToken(answer.text, by === "flag" ? file : `${file}, of ${source}`);
 }
 
 /** The token is sent in a header, which must not hold white space. */

@@ -20,22 +20,29 @@ export type Trust = { ok: true; tls(timeoutMs: number): Promise<Tls | null | Fai
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** `authority` = PEM file to trust if no flag names another. */
+/**
+ * `own` = the address is of a state folder, whose PEM file is trusted if no flag names another. The
+ * environment counts only where the folder leaves it open: TLS with a certificate from elsewhere.
+ */
 export function openTrust(
   flags: Flags,
   address: Address,
-  authority: string | null = null,
+  own: { authority: string | null } | null = null,
 ): Trust | Failure {
-  const given = flags.text("ca-fingerprint") ?? "";
+  const authority = own?.authority ?? null;
+  const isSettled = own !== null && (authority !== null || !address.secure);
+  const textOf = (name: string): string =>
+    isSettled && flags.from(name) === "env" ? "" : (flags.text(name) ?? "");
+  const given = textOf("ca-fingerprint");
   const hex = given
     .replace(/^sha256[:=]/i, "")
     .replaceAll(":", "")
     .toLowerCase();
   if (given !== "" && !/^[0-9a-f]{64}$/.test(hex)) {
-    return usage("--ca-fingerprint: expected sha256: and 64 hex digits");
+    return usage(`${flags.source("ca-fingerprint")}: expected sha256: and 64 hex digits`);
   }
   if (given !== "" && !address.secure) {
-    return usage("--ca-fingerprint needs a --server with https://");
+    return usage(`${flags.source("ca-fingerprint")} needs a --server with https://`);
   }
   const read: Tls = flags.on("insecure") ? { rejectUnauthorized: false } : {};
   const files = [
@@ -45,12 +52,13 @@ export function openTrust(
   ] as const;
   for (const [flag, key] of files) {
     const known = flag === "ca-file" && address.secure && given === "" ? authority : null;
-    const path = flags.text(flag) ?? known ?? "";
+    const path = textOf(flag) || (known ?? "");
     if (path === "") continue;
     try {
       read[key] = readFileSync(path, "utf8");
     } catch (error) {
-      return usage(`--${flag} ${path}: ${error instanceof Error ? error.message : String(error)}`);
+      const why = error instanceof Error ? error.message : String(error);
+      return usage(`${flags.source(flag)} ${path}: ${why}`);
     }
   }
   const plain = Object.keys(read).length === 0 ? null : read;

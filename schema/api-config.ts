@@ -39,4 +39,6 @@ export type ConfigDiffView = {
   restart: string[];
   /** Why a reload without --allow-pool-removal would be refused. */
   refused: string[];
+  /** Those that stay with --allow-pool-removal. */
+  refused_always: string[];
 };

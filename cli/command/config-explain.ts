@@ -5,17 +5,30 @@
 import { cellsOf, defaultText, listKeys, type Row } from "../../reconciler/config/key-list.ts";
 import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
 import { PROVIDER, SETTINGS } from "../../schema/config/provider.ts";
+import { own } from "../../schema/config/field.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Command } from "../command.ts";
 import { didYouMean, EXIT, failure } from "../failure.ts";
 import { formatLabels, formatTable, type Style } from "../table.ts";
 
+const PROVIDER_KEYS = { ...PROVIDER, ...SETTINGS };
+
+/** The reader takes the names itself, so that no table has them. */
+const NAMES: Row[] = [
+  ["pools.name", own("Name of the pool; in a mapping the pool's key.", "text", { or: "required" })],
+  ["providers.NAME", own("Settings of the provider NAME.", "mapping")],
+];
+
 const NO_HINT = " (navarch config explain lists all)";
 
 /** `pools[0].name`, `pools[].name` and `pools.name` are one key; so is a provider of any name. */
 function pathOf(given: string): string {
-  return given.replace(/\[\d*\]/g, "").replace(/^providers\.[^.]+/, "providers.NAME");
+  const path = given.replace(/\[\d*\]/g, "");
+  const [, word = ""] = /^providers\.([^.]+)$/.exec(path) ?? [];
+  // `providers.prices` asks for a key; a provider may have that name, but says less.
+  if (Object.hasOwn(PROVIDER_KEYS, word)) return `providers.NAME.${word}`;
+  return path.replace(/^providers\.[^.]+/, "providers.NAME");
 }
 
 export const configExplain: Command = {
@@ -31,9 +44,10 @@ export const configExplain: Command = {
     const all: Row[] = [
       ...listKeys(ROOT),
       ...listKeys(AUTOSCALERS, "pools.scaling.autoscaler."),
-      ...listKeys({ ...PROVIDER, ...SETTINGS }, "providers.NAME."),
+      ...listKeys(PROVIDER_KEYS, "providers.NAME."),
+      ...NAMES,
     ];
-    const rows = all.map(([path, field]) => explain([pathOf(path), field]));
+    const rows = all.map(explain);
     const [given = ""] = words;
     const wanted = pathOf(given);
     const one = rows.find(({ key }) => key === wanted);
@@ -60,20 +74,23 @@ export const configExplain: Command = {
   },
 };
 
-function explain([key, field]: Row) {
+function explain([path, field]: Row) {
+  const key = pathOf(path);
   const [, type, fallback, meaning] = cellsOf([key, field]).map((cell) => cell.replaceAll("`", ""));
   const value = defaultText(field) ?? (field.kind === "choice" ? field.of?.[0] : null);
-  const example = formatExample(key.split("."), value ?? "…");
+  const example = formatExample(path.replace(/^pools\./, "pools[].").split("."), value ?? "…");
   return { key, type: type ?? "", default: fallback ?? "", meaning: meaning ?? "", example };
 }
 
-/** The key in its place of a file, in YAML. */
+/** The key in its place of a file, in YAML; the name of a list ends in `[]`. */
 function formatExample(names: readonly string[], value: string): string {
-  const lines = names.map((name, i) => {
-    const isInPool = names[0] === "pools" && i > 0;
-    const indent = "  ".repeat(isInPool ? i + 1 : i);
-    const lead = isInPool && i === 1 ? "  - " : indent;
-    return `${lead}${name}:`;
+  let column = 0;
+  let isItem = false;
+  const lines = names.map((name) => {
+    const line = `${" ".repeat(column)}${isItem ? "- " : ""}${name.replace("[]", "")}:`;
+    column += isItem ? 4 : 2;
+    isItem = name.endsWith("[]");
+    return line;
   });
   const inline = value.includes("\n") ? value.replaceAll(/\s*\n\s*/g, " ") : value;
   return `${lines.join("\n")} ${inline}\n`;

@@ -61,9 +61,11 @@ async function guess(client: Client, id: string): Promise<Answer<ExplainView> | 
   if (node.ok || node.code !== "not_found") return node;
   for (const kind of ["instance", "pool"] as const) {
     const answer = await ask(client, kind, id);
-    if (answer.ok) return answer;
+    if (answer.ok || answer.code !== "not_found") return answer;
   }
-  return suggestNode(client, id, node);
+  const none = { ...node, message: `no node, instance or pool ${id}` };
+  const close = await suggestNode(client, id, none);
+  return close === none ? suggestPool(client, id, none) : close;
 }
 
 function formatExplain(view: ExplainView, nowMs: number): string {

@@ -1,6 +1,7 @@
 /**
  * `navarch pool scale`: changes a pool's size; `--wait` waits until the pool has it.
  */
+import type { MembersView } from "../../reconciler/http/view/member.ts";
 import type { PoolStatusView } from "../../schema/api.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import type { Client } from "../client.ts";
@@ -15,6 +16,9 @@ import { waitFor } from "../wait.ts";
 
 /** The slowest clouds take 15 minutes for a machine; a second try may be needed. */
 const WAIT_DEFAULT_MS = 30 * 60_000;
+
+/** Machines that a message names; navarch pool status --members lists all. */
+const LEAVING_SHOWN = 8;
 
 /** Exactly one of these is required. */
 const WAYS: readonly Flag[] = [
@@ -45,7 +49,7 @@ export const poolScale: Command = {
   flags: [
     ...WAYS,
     switchFlag("clamp", "with --nodes or --add: use the nearest bound instead of failing"),
-    switchFlag("wait", "wait until the pool has that size; exit 7 if it fails"),
+    switchFlag("wait", "wait for that size, and the end of removed machines; exit 7 if it fails"),
     REASON,
   ],
   words: { min: 1, max: 1 + IDS_MAX },
@@ -72,7 +76,9 @@ export const poolScale: Command = {
     for (const line of sayMore(answer.value)) world.err(`${plain(line)}\n`);
     let last: Sized = answer;
     if (flags.on("wait")) {
-      const waited = await waitSize(context, client, name, desired);
+      // Also if an earlier command asked for this size: its machines may still be billed.
+      const awaitsEnds = request.verb !== "grow" && answer.value.total_nodes >= desired;
+      const waited = await waitSize(context, client, { name, nodes: desired, awaitsEnds });
       if (!waited.ok) return waited;
       last = waited;
     }
@@ -135,35 +141,57 @@ function sayMore({ removed, already_leaving: leaving, warnings }: Resized): stri
 
 type Sized = { ok: true; value: PoolStatusView; nowMs: number };
 
+/** `awaitsEnds`: also wait until the cloud confirms the end of each instance that leaves. */
+type Goal = { name: string; nodes: number; awaitsEnds: boolean };
+
 /** Waits for exactly `nodes` verified nodes, with none being created or drained. */
 async function waitSize(
   { world, timeoutGiven, timeoutMs }: Context,
   client: Client,
-  name: string,
-  nodes: number,
+  goal: Goal,
 ): Promise<Sized | Failure> {
+  const { name, nodes, awaitsEnds } = goal;
   const waitMs = timeoutGiven ? timeoutMs : WAIT_DEFAULT_MS;
   let last: Sized | null = null;
+  let leaving: MembersView["members"] = [];
   const answer = await waitFor(world, waitMs, async () => {
     const seen = await client.get<PoolStatusView>(`${poolPath(name)}/status`, ["total_nodes"]);
     if (!seen.ok) return seen;
     last = seen;
     const { value } = seen;
     if (value.desired !== nodes) return "lost";
-    const moving = value.provisioning + value.draining;
+    // Read after the status: a node that the status no longer counts is listed until it is gone.
+    if (awaitsEnds) {
+      const read = await client.get<MembersView>(`${poolPath(name)}/members`, ["members"]);
+      if (!read.ok) return read;
+      leaving = read.value.members.filter(({ state }) => state === "deleting");
+    }
+    const moving = value.provisioning + value.draining + leaving.length;
     const there = value.total_nodes === nodes && value.healthy_nodes === nodes;
     return there && moving === 0 ? "reached" : "open";
   });
   if (typeof answer !== "string") return answer;
   const status = last as Sized | null;
   if (answer === "reached" && status !== null) return status;
+  const still = sayLeaving(leaving);
   if (answer === "lost") {
     const wanted = status?.value.desired ?? "another";
-    const message = `pool ${name}: the wanted size was changed to ${wanted}`;
+    const message = `pool ${name}: the wanted size was changed to ${wanted}${still}`;
     return failure(EXIT.notReached, "not_reached", message);
   }
   const have = status === null ? "" : `: ${status.value.healthy_nodes} of ${nodes} are healthy`;
   const after = formatDuration(waitMs);
-  const message = `pool ${name} did not reach ${nodes} nodes within ${after}${have}`;
+  const message = `pool ${name} did not reach ${nodes} nodes within ${after}${have}${still}`;
   return failure(EXIT.notReached, "not_reached", `${message} (see navarch explain pool ${name})`);
+}
+
+/** `; still there: gpu-3 (terminating, instance i-1 at lambda)`. */
+function sayLeaving(leaving: MembersView["members"]): string {
+  if (leaving.length === 0) return "";
+  const shown = leaving.slice(0, LEAVING_SHOWN).map(({ node_id: id, phase, ...one }) => {
+    if (one.instance_id === null) return `${id} (${phase})`;
+    return `${id} (${phase}, instance ${one.instance_id} at ${one.provider ?? "a provider"})`;
+  });
+  const more = leaving.length - shown.length;
+  return `; still there: ${shown.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
 }

@@ -1,4 +1,5 @@
 /** Reads `scaling.autoscaler`: seven types, three of which nest. */
+import { withArticle } from "../../schema/article.ts";
 import {
   AUTOSCALER,
   type Autoscaler,
@@ -38,7 +39,7 @@ export function readAutoscaler(
   section.finish((key) => {
     const others = TYPES.filter((other) => Object.hasOwn(AUTOSCALER[other], key));
     if (others.length === 0) return null;
-    const message = `is not a field of a ${type} autoscaler`;
+    const message = `is not a field of ${withArticle(type)} autoscaler`;
     return { message, hint: `it belongs to ${others.join(", ")}` };
   });
   return autoscaler;

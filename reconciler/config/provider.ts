@@ -2,6 +2,7 @@
  * Reads `providers`, and adds a provider with default settings for a known type that a pool names
  * but no entry defines. Settings are one flat record: camel case, durations as `…Ms`.
  */
+import { withArticle } from "../../schema/article.ts";
 import type { ProviderConfig } from "../../schema/config.ts";
 import type { Field, Own, Table } from "../../schema/config/field.ts";
 import {
@@ -117,7 +118,7 @@ function readProvider(name: string, section: Section): Resolved {
   section.finish((key) => {
     const others = PROVIDER_TYPES.filter((other) => keysOf(other).includes(key));
     if (others.length === 0) return null;
-    const message = `is not a setting of a ${type} provider`;
+    const message = `is not a setting of ${withArticle(type)} provider`;
     return { message, hint: `it belongs to ${others.join(", ")}` };
   });
   return { type, config: { name: parse(PoolName, name), type, implied: false, spend, settings } };

@@ -308,7 +308,9 @@ export class Reloads implements Reloader {
     else {
       this.#candidate = null;
       const isDue = isBehind || (permits && !this.#steady.permitted);
-      if (isDue || (isFull && !this.#isSettled())) await this.reload("another look", permits);
+      if (isDue || (isFull && !this.#isSettled())) {
+        await this.reload("the check of the files", permits);
+      }
       this.#steady.permitted = permits;
     }
     seen(null, this.isStale());

@@ -33,3 +33,18 @@ test.each([
   const { code, err } = await navarch(["config", "explain", key]);
   expect({ code, err }).toEqual({ code: 3, err: `error: no configuration key "${key}"${hint}\n` });
 });
+
+test.each([
+  ["pools.providers.weight", "pools:\n  - providers:\n      - weight: 1\n"],
+  [
+    "pools.scaling.autoscaler.schedule.cron",
+    "pools:\n  - scaling:\n      autoscaler:\n        schedule:\n          - cron: …\n",
+  ],
+  ["server.heartbeat_interval", "server:\n  heartbeat_interval: 30s\n"],
+  ["pools.name", "pools:\n  - name: …\n"],
+  ["providers.prices", "providers:\n  NAME:\n    prices: …\n"],
+])("the example of %s is in the form of the file", async (key, example) => {
+  const { code, out } = await navarch(["config", "explain", key, "-o", "json"]);
+  expect(code).toBe(0);
+  expect(json(out)).toMatchObject({ example });
+});

@@ -229,8 +229,9 @@ describe("the token", () => {
       list(["--token-file", file]),
       list([], { NAVARCH_AUTH_TOKEN_FILE: file }),
       list([], { HOME: home }),
+      list(["--token-file", file], { NAVARCH_TOKEN: "wrong" }),
     ]);
-    expect(answers.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(answers.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0, 0, 0]);
   });
 
   test("of the control plane on this machine is used only where it was meant", async () => {

@@ -7,7 +7,12 @@ import { readConfig } from "../../reconciler/config/read.ts";
 import { openStub, TOKEN } from "./stub.ts";
 
 const stub = openStub();
-const fresh = { nodes: stub.nodes, pool: { ...stub.pool }, events: [...stub.events] };
+const fresh = {
+  nodes: stub.nodes,
+  pool: { ...stub.pool },
+  members: stub.members,
+  events: [...stub.events],
+};
 const env = { NAVARCH_SERVER: stub.url, NAVARCH_AUTH_TOKEN: TOKEN };
 const run = (...args: string[]) => navarch(args, env);
 
@@ -263,6 +268,35 @@ describe("--wait", () => {
     expect(out).toContain("Healthy:         3");
     const late = await run("pool", "scale", "training", "--nodes", "4", "--wait", "--timeout=1ms");
     expect(late).toMatchObject({ code: 7, err: expect.stringContaining("3 of 4 are healthy") });
+    // Growth does not wait for machines that leave for another reason.
+    expect(stub.seen.filter(({ path }) => path.endsWith("/members"))).toEqual([]);
+  });
+
+  test.each([
+    ["--nodes", "1"],
+    ["--remove", "gpu-2"],
+  ])("follows %s %s until the clouds have ended the machines", async (flag, value) => {
+    // The status no longer counts a machine that is to be terminated, and the cloud still bills it.
+    const counts = { total_nodes: 1, healthy_nodes: 1, unhealthy_nodes: 0, provisioning: 0 };
+    const shrunk = () => Object.assign(stub.pool, { desired: 2, draining: 0, ...counts });
+    shrunk();
+    const [one] = stub.members.members;
+    if (one === undefined) throw new Error("no member");
+    const leaving = { ...one, node_id: "gpu-3", state: "deleting", phase: "terminating" } as const;
+    stub.members = { ...stub.members, members: [one, leaving] };
+    const words = ["pool", "scale", "training", flag, value, "--wait"];
+    const late = await run(...words, "--timeout", "50ms");
+    const { instance_id: id, provider } = one;
+    const still = `still there: gpu-3 (terminating, instance ${id} at ${provider})`;
+    expect(late).toMatchObject({ code: 7, err: expect.stringContaining(still) });
+    const asked = () => stub.seen.filter(({ path }) => path.endsWith("/members")).length;
+    const before = asked();
+    shrunk();
+    const ended = run(...words);
+    await until(() => asked() > before);
+    stub.members = { ...stub.members, members: [one] };
+    expect(await ended).toMatchObject({ code: 0 });
+    expect(asked()).toBeGreaterThan(before + 1);
   });
 });
 
@@ -284,6 +318,19 @@ describe("navarch pool scale", () => {
     const { code, err } = await run("pool", "scale", "training", "--remove", "gpu-2", "nope");
     expect({ code, err }).toEqual({ code: 3, err: "error: no node nope; nothing was removed\n" });
   });
+});
+
+test("navarch pool status says that a pool is at its maximum", async () => {
+  const full = { can_scale_up: false, cannot_scale_up: null, desired: 4, max_nodes: 4 };
+  Object.assign(stub.pool, full);
+  const { out } = await run("pool", "status", "training");
+  expect(out).toMatch(/^Can Scale Up: +no \(at its maximum of 4 nodes\)$/m);
+});
+
+test("navarch explain of an unknown id names all that it looked for", async () => {
+  const { code, err } = await run("explain", "nope");
+  expect({ code, err }).toEqual({ code: 3, err: "error: no node, instance or pool nope\n" });
+  expect((await run("explain", "trainin")).err).toContain('pool trainin: did you mean "training"?');
 });
 
 describe("navarch events", () => {

@@ -15,6 +15,7 @@ import type {
   VersionView,
 } from "../../schema/api.ts";
 import type { QuarantineView } from "../../schema/quarantine.ts";
+import type { MembersView } from "../../reconciler/http/view/member.ts";
 import { formatConfig } from "../../reconciler/config/secret.ts";
 import { configOf, poolYaml } from "../world/setting.ts";
 import {
@@ -45,6 +46,7 @@ export type Stub = {
   seen: Seen[];
   nodes: NodeView[];
   pool: PoolStatusView;
+  members: MembersView;
   events: EventView[];
   /** Conditions that keep it from being ready. */
   missing: string[];
@@ -106,6 +108,7 @@ export function openStub(options: { token?: string | null; port?: number } = {})
     seen: [],
     nodes: nodesOfStub(),
     pool: { ...POOL },
+    members: MEMBERS,
     events: [...EVENTS],
     missing: [],
     broken: null,
@@ -265,7 +268,7 @@ function routePool(stub: Stub, method: string, id: string, verb: string, body: u
   if (verb === "explain") return answer({ ...EXPLAIN, kind: "pool", subject: id });
   if (verb === "hold" && method === "PUT") return answer({ ...stub.pool, hold: holdOf(body) });
   if (verb === "hold") return answer({ ...stub.pool, hold: null, was_held: true });
-  if (verb === "members") return answer(MEMBERS);
+  if (verb === "members") return answer(stub.members);
   if (verb === "remove") {
     const { nodes: removed } = body as { nodes: string[] };
     const unknown = removed.find((one) => !stub.nodes.some((node) => node.node_id === one));

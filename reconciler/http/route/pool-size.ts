@@ -5,6 +5,7 @@
  */
 import type { Context } from "hono";
 import * as v from "valibot";
+import { withArticle } from "../../../schema/article.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -131,7 +132,7 @@ function sizeWarnings({ name, scaling }: PoolConfig): string[] {
   if (autoscaler === null) return [];
   const by = wantsDemand(autoscaler) ? ` (by its queue, in ${unitOf(autoscaler)})` : "";
   const type = `${autoscaler.type} autoscaler${by}`;
-  return [`pool ${name} has a ${type}: it continues from this size, and may change it`];
+  return [`pool ${name} has ${withArticle(type)}: it continues from this size, and may change it`];
 }
 
 function idsOf(nodes: readonly Node[]): string[] {

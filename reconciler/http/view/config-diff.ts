@@ -2,12 +2,13 @@
 import type { ConfigDiffView } from "../../../schema/api-config.ts";
 import type { Config, PoolConfig, ProviderConfig } from "../../../schema/config.ts";
 import { diffConfigs } from "../../config/diff.ts";
+import type { Node } from "../../../schema/node.ts";
 import { hashConfig } from "../../config/hash.ts";
 import { keepFixed } from "../../config/restart.ts";
 import { fills } from "../../core/decide/pool.ts";
 import { countsIn, desiredOf, type Fleet, isUnbought } from "../../core/fleet.ts";
 import { refuseConfig } from "../../core/fold/config.ts";
-import { formatHolding, orphanedPools } from "../../core/removal.ts";
+import { formatHolding, isHeld, orphanedPools } from "../../core/removal.ts";
 
 type Effect = ConfigDiffView["effects"][number];
 
@@ -19,8 +20,8 @@ export function viewConfigDiff(from: {
 }): ConfigDiffView {
   const { running, fleet } = from;
   const { config: next, kept } = keepFixed(running, from.next);
-  const refused =
-    fleet === null ? [] : refuseConfig(fleet, { running, next, removesPools: false });
+  const refusals = (removesPools: boolean): string[] =>
+    fleet === null ? [] : refuseConfig(fleet, { running, next, removesPools });
   return {
     hash: hashConfig(running),
     next: hashConfig(next),
@@ -28,7 +29,8 @@ export function viewConfigDiff(from: {
     changes: diffConfigs(running, from.next),
     effects: [...poolEffects(running, next, fleet), ...otherEffects(running, next)],
     restart: kept,
-    refused,
+    refused: refusals(false),
+    refused_always: refusals(true),
   };
 }
 
@@ -107,18 +109,32 @@ function sizeMessage(
   const wanted = desiredOf(pool, state);
   const before = was === null ? 0 : desiredOf(was, state);
   if (wanted === before) return null;
-  const own = fleet.nodes.values().filter((node) => {
+  const own = [...fleet.nodes.values()].filter((node) => {
     return node.pool === pool.name && countsIn(node, pool) && fills(node);
   });
-  const count = own.toArray().length;
+  const count = own.length;
   const size = `wanted size ${before} → ${wanted}`;
   if (count > wanted) {
-    return `${size}: ${count - wanted} of ${count} nodes are drained and terminated`;
+    return `${size}: ${sayEnds(own.filter(hasMachine).length, count, wanted)}`;
   }
   if (count < wanted && pool.providers.length > 0) {
     return `${size}: ${sayNodes(wanted - count)} bought`;
   }
   return size;
+}
+
+/** Whether a machine exists, or a call for one may have been sent. */
+const hasMachine = (node: Node): boolean => isHeld(node) || isUnbought(node);
+
+/** Nodes without a machine are given up first, because nothing is lost with them. */
+function sayEnds(machines: number, count: number, wanted: number): string {
+  const ends = Math.max(0, machines - wanted);
+  const dropped = count - wanted - ends;
+  const some = `${ends} of ${machines} nodes are drained and terminated`;
+  if (dropped === 0) return some;
+  const [nodes, are] = dropped === 1 ? ["1 node", "is"] : [`${dropped} nodes`, "are"];
+  const rest = `${nodes} that ${are} not bought yet ${are} given up`;
+  return ends === 0 ? rest : `${some}, ${rest}`;
 }
 
 const sizesOf = ({ scaling: { minNodes, maxNodes } }: PoolConfig) => [minNodes, maxNodes];

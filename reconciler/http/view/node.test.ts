@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
 import { newNode } from "../../core/fold/new-node.ts";
-import { viewNode } from "./node.ts";
+import { instanceOf } from "../../../test/world/part.ts";
+import { viewInstance, viewNode } from "./node.ts";
 
 const BORN = newNode({
   id: "n" as NodeId,
@@ -39,4 +40,12 @@ describe("viewNode().reasons", () => {
     expect(reasons({ kind: "gone", since: 0, purpose: "operator" }, failed, null)).toEqual([]);
     expect(reasons({ kind: "serving", since: 0 }, failed, GONE)).toEqual([]);
   });
+});
+
+test("viewInstance() tells the age of the machine, not of the request for it", () => {
+  const instance = instanceOf({ boundAt: 7_200_000 });
+  const bought = viewInstance({ ...BORN, instance });
+  expect(bought?.created_at).toBe("1970-01-01T02:00:00.000Z");
+  const phase = { kind: "requested", since: 0, refusal: null, notBefore: 0 } as Node["phase"];
+  expect(viewInstance({ ...BORN, phase })?.created_at).toBe("1970-01-01T00:00:00.000Z");
 });

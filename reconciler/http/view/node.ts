@@ -159,7 +159,8 @@ export function viewInstance(node: Node): InstanceView | null {
     state: instanceStateOf(node),
     pool: node.pool,
     node_id: node.id,
-    created_at: iso(node.createdAt),
+    // The request of the node is older than the machine, which may be bought hours later.
+    created_at: iso(fact?.boundAt ?? node.createdAt),
     status_message: node.phase.kind === "requested" ? node.phase.refusal : (fact?.state ?? null),
     price_per_hour: fact?.pricePerHour ?? null,
     ending_since: isoOrNull(endingSince(node)),
