@@ -173,7 +173,7 @@ test("a purchase that the cloud accepts and gives up is made elsewhere at once",
 });
 
 test("a node whose end is announced is drained by then, and another is bought at once", async () => {
-  const w = await fleet(2);
+  const w = await fleet(2, "    market: spot\n");
   const [lost = ""] = w.serving();
   w.agent(lost).processes = 1;
   const atMs = w.clock.wallMs() + 2 * MINUTE_MS;

@@ -11,6 +11,7 @@ import type { World } from "../world/world.ts";
 afterEach(closeWorlds);
 
 const MINUTE_MS = 60_000;
+const SPOT = "    market: spot\n";
 
 /** The machine is told of its end in `ms`, with work on it. */
 function announce(w: World, id: string, ms: number | null = 2 * MINUTE_MS): number {
@@ -23,7 +24,7 @@ function announce(w: World, id: string, ms: number | null = 2 * MINUTE_MS): numb
 }
 
 test("a node whose agent reads its end is drained by then, and another is bought at once", async () => {
-  const w = await fleet(2);
+  const w = await fleet(2, SPOT);
   const [lost = ""] = w.serving();
   const atMs = announce(w, lost);
   await w.until(() => phaseOf(w, lost) === "draining", 20);
@@ -41,7 +42,7 @@ test("a node whose agent reads its end is drained by then, and another is bought
 });
 
 test.each(["the agent", "the cloud's list"])("%s tells first: one event, one drain", async (first) => {
-  const w = await fleet(2);
+  const w = await fleet(2, SPOT);
   const [lost = ""] = w.serving();
   let isListed = false;
   w.agent(lost).processes = 1;
@@ -65,7 +66,7 @@ test.each(["the agent", "the cloud's list"])("%s tells first: one event, one dra
 });
 
 test("a notice without a time drains with the pool's own limits", async () => {
-  const w = await fleet(2);
+  const w = await fleet(2, SPOT);
   const [lost = ""] = w.serving();
   announce(w, lost, null);
   await w.until(() => phaseOf(w, lost) === "draining", 20);
@@ -77,7 +78,7 @@ test("a notice without a time drains with the pool's own limits", async () => {
 });
 
 test("a notice that is durable and not yet folded survives the end of the process", async () => {
-  const w = await fleet(2);
+  const w = await fleet(2, SPOT);
   const [lost = ""] = w.serving();
   announce(w, lost);
   const pending = w.ingest.accept(reportOf(lost, w.agent(lost), w.clock.wallMs()), lost as NodeId);
@@ -102,7 +103,7 @@ test.each([
   ["a year ahead", 365 * 24 * 60 * MINUTE_MS],
   ["an hour ago", -60 * MINUTE_MS],
 ])("an end %s is not believed", async (_, ms) => {
-  const w = await fleet(2);
+  const w = await fleet(2, SPOT);
   const [one = ""] = w.serving();
   announce(w, one, ms);
   await w.live(60);
@@ -111,7 +112,7 @@ test.each([
 });
 
 test("a report with a notice that is not believed, or malformed, is taken without it", async () => {
-  const w = await fleet(1);
+  const w = await fleet(1, SPOT);
   const [one = ""] = w.serving();
   const { call } = openWorldApp(w);
   const say = async (notice: unknown): Promise<unknown> => {
@@ -134,7 +135,7 @@ test("a report with a notice that is not believed, or malformed, is taken withou
 });
 
 test("an end that never came does nothing later", async () => {
-  const w = await fleet(2);
+  const w = await fleet(2, SPOT);
   const [one = ""] = w.serving();
   const { pools } = w.reconciler.fleet();
   const pool = [...pools.values()][0];
@@ -151,7 +152,7 @@ test("an end that never came does nothing later", async () => {
 });
 
 test("an unmanaged machine is told of and not touched", async () => {
-  const w = await fleet(1);
+  const w = await fleet(1, SPOT);
   announce(w, "stray");
   await w.say("stray");
   await w.say("stray");
@@ -159,4 +160,13 @@ test("an unmanaged machine is told of and not touched", async () => {
   expect(told(w, "instance.notice").map(({ node }) => node as string)).toEqual(["stray"]);
   expect([phaseOf(w, "stray"), w.node("stray").cordon.product]).toEqual(["serving", null]);
   expect(counts(w).asks).toBe(1);
+});
+
+test("a machine that was bought on demand is not drained for a preemption", async () => {
+  const w = await fleet(2);
+  const [lost = ""] = w.serving();
+  announce(w, lost);
+  await w.live(60);
+  expect(told(w, "instance.notice")).toHaveLength(1);
+  expect([phaseOf(w, lost), w.node(lost).cordon.product, counts(w).asks]).toEqual(["serving", null, 2]);
 });

@@ -16,10 +16,12 @@ type Notice = NonNullable<InstanceFact["notice"]>;
 
 /**
  * The announced end of the node's instance. A maintenance is shown, and nothing is done; nor is it
- * for a machine that no cloud of this fleet sold, because nothing could replace it.
+ * for a machine that no cloud of this fleet sold, because nothing could replace it, or that was
+ * bought on demand: clouds end no such machine, so a wrong list must not drain a fleet.
  */
 export function preemptionOf(node: Node, now: number): Notice | null {
-  if (node.instance === null || isOwned(node)) return null;
+  if (node.instance === null || node.instance.market === "on-demand") return null;
+  if (isOwned(node)) return null;
   const notice = noticeOf(node, now);
   return notice?.kind === "preemption" ? notice : null;
 }
