@@ -347,7 +347,7 @@ describe("readLambdaSettings()", () => {
     const found = (settings: Record<string, string>, env = {}) => readLambdaSettings(settings, env);
     expect(found({}, { LAMBDA_API_KEY: " k1 " })).toMatchObject({ key: "k1", launchMs: 12_500 });
     expect(found({ apiKeyEnv: "MINE" }, { MINE: "k2" })).toMatchObject({ key: "k2" });
-    expect(found({ apiKeyFile: file })).toMatchObject({ key: "from-file", requestMs: 1_000 });
+    expect(found({ apiKeyFile: file })).toMatchObject({ key: "from-file", requestMs: 1_100 });
     rmSync(folder, { recursive: true });
   });
 
