@@ -97,7 +97,7 @@ export const Fact = v.variant("kind", [
     class: text,
     message: text,
     at: instant,
-    /** A purchase was accepted since: any number may follow. */
+    /** A purchase was accepted since, so purchases are no longer tried one at a time. */
     isOpen: v.boolean(),
   }),
   /** An instance billed long after its termination was requested: the alarm was raised. */

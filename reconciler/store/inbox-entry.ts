@@ -2,10 +2,12 @@
 import * as v from "valibot";
 import { Gap, SpooledFinding } from "../../schema/finding.ts";
 import { NodeId, StreamId } from "../../schema/id.ts";
+import { Origin } from "../../schema/node.ts";
 import { AgentNotice, Check, CommandResult, Inventory } from "../../schema/report.ts";
 import { readDoc, readJson } from "./document.ts";
 import type { InboxEntry } from "../core/store.ts";
 
+/** Every key of an entry, optional ones too: a key that is missing here is lost over a restart. */
 const Whole = v.object({
   node: NodeId,
   bootId: v.string(),
@@ -17,8 +19,12 @@ const Whole = v.object({
   findings: v.array(SpooledFinding),
   gaps: v.array(Gap),
   results: v.array(CommandResult),
+  origin: v.exactOptional(Origin),
   notice: v.optional(AgentNotice),
-}) satisfies v.GenericSchema<unknown, InboxEntry>;
+} satisfies Record<keyof InboxEntry, v.GenericSchema>) satisfies v.GenericSchema<
+  unknown,
+  InboxEntry
+>;
 
 const Head = v.object({
   node: Whole.entries.node,
@@ -41,6 +47,7 @@ export function readEntry(doc: string): ReadEntry {
   const raw = readJson(doc);
   if (!head.ok || !raw.ok) return { kind: "none", reason };
   const body = raw.value as Record<string, unknown>;
+  const origin = one(Origin, body["origin"]);
   const entry: InboxEntry = {
     ...head.value,
     inventory: one(Inventory, body["inventory"]),
@@ -49,6 +56,7 @@ export function readEntry(doc: string): ReadEntry {
     gaps: each(Gap, body["gaps"]),
     results: each(CommandResult, body["results"]),
     notice: one(AgentNotice, body["notice"]) ?? undefined,
+    ...(origin === null ? {} : { origin }),
   };
   return { kind: "part", entry, reason };
 }

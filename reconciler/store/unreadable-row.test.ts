@@ -74,6 +74,18 @@ describe("readEntry()", () => {
     expect(readEntry(raw({}))).toEqual({ kind: "whole", entry });
   });
 
+  test("reads where it came from and what the cloud announced, also beside damage", () => {
+    const origin = { address: "192.0.2.7", vouched: true, pod: { node: "k1", uid: null } };
+    const notice = { kind: "preemption", at: gap.at, message: "in two minutes" } as const;
+    const whole = { ...entry, origin, notice };
+    expect(readEntry(JSON.stringify(whole))).toEqual({ kind: "whole", entry: whole });
+    const part = readEntry(raw({ origin, notice, check: 7 }));
+    expect(part).toMatchObject({ kind: "part", entry: whole });
+    const damaged = readEntry(raw({ origin: { address: 7 }, notice: 7 }));
+    expect(damaged).toMatchObject({ kind: "part", entry });
+    expect(damaged.kind === "part" && "origin" in damaged.entry).toBe(false);
+  });
+
   test("loses of a damaged one only what is damaged", () => {
     const findings = [{ seq: 9, finding: { mig: 1 } }, finding];
     expect(readEntry(raw({ findings, check: 7 }))).toEqual({

@@ -19,7 +19,7 @@ import { Event } from "../../schema/event.ts";
 import { Finding } from "../../schema/finding.ts";
 import type { NodeId, StreamId } from "../../schema/id.ts";
 import { JoinToken } from "../../schema/join.ts";
-import { Node, PoolState } from "../../schema/node.ts";
+import { Node, Origin, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
 import { Report } from "../../schema/report.ts";
 import { Fact } from "../../schema/safety.ts";
@@ -177,9 +177,9 @@ test.each(Object.keys(KINDS))("every %s that its schema accepts is read as it wa
 
 test("every report is kept, read and folded into a node that can be kept", async () => {
   await fc.assert(
-    fc.asyncProperty(accepted(Report), async (report) => {
+    fc.asyncProperty(accepted(Report), accepted(Origin), async (report, origin) => {
       const node = id() as NodeId;
-      const entry: InboxEntry = {
+      const entry: Required<InboxEntry> = {
         node,
         bootId: report.boot_id,
         stream: report.stream,
@@ -190,6 +190,8 @@ test("every report is kept, read and folded into a node that can be kept", async
         findings: report.findings ?? [],
         gaps: report.gaps ?? [],
         results: report.results ?? [],
+        origin,
+        notice: report.notice,
       };
       const top = Math.max(0, ...entry.findings.map((one) => one.seq));
       const mark = { node, stream: report.stream, seq: top };
