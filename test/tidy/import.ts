@@ -132,6 +132,8 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "simulator/run": ["cluster", "engine", "machine", "scenario", "stack"],
   "simulator/scenario": ["bundle", "engine"],
   "simulator/stack": ["cluster", "engine", "machine", "scenario"],
+  /** Ordered tasks against a Kubernetes API: the rehearsal of an operator. */
+  "simulator/workflow": [],
 };
 
 /** Rooms in which no file lies beside the inner rooms. */

@@ -1,0 +1,10 @@
+/** Every task type, by the name that workflow files write. */
+import type { TaskType } from "./task.ts";
+import { pause } from "./task/pause.ts";
+import { sleep } from "./task/sleep.ts";
+
+const ALL: readonly TaskType[] = [sleep, pause];
+
+export const TASK_TYPES: ReadonlyMap<string, TaskType> = new Map(
+  ALL.map((type) => [type.name, type]),
+);

@@ -1,0 +1,90 @@
+/**
+ * What later tasks refer to by task id: registered templates, submitted objects, hurt nodes. One
+ * for all files of an invocation, and for all posts to a server.
+ */
+import { TaskError } from "./task.ts";
+
+/** A resource of the API, as discovery tells it. */
+export type Resource = {
+  group: string;
+  version: string;
+  /** Plural: `jobs`. */
+  resource: string;
+  kind: string;
+  isNamespaced: boolean;
+};
+
+/** One block of a template file. */
+export type Block = { resource: Resource; body: string };
+
+/** What `RegisterObj` keeps. */
+export type Registered = {
+  template: string;
+  blocks: readonly Block[];
+  nameFormat: string | null;
+  podNameFormat: string | null;
+  podCount: string | null;
+};
+
+/** One object that `SubmitObj` created or found. */
+export type Submitted = { resource: Resource; namespace: string | null; name: string };
+
+/** What `SubmitObj` keeps. */
+export type Submission = {
+  objects: readonly Submitted[];
+  /** Regular expressions of pod names, and how many pods are expected; empty without pods. */
+  podNames: readonly string[];
+  podCount: number;
+  podNamespaces: readonly string[];
+};
+
+export class State {
+  readonly #registered = new Map<string, Registered>();
+  readonly #submitted = new Map<string, Submission>();
+  readonly #nodes = new Map<string, readonly string[]>();
+  #count = 0;
+
+  /** The next `_ENUM_`: 1, 2, … for the life of the process. */
+  nextEnum(): number {
+    this.#count += 1;
+    return this.#count;
+  }
+
+  /** An identical template may be registered again: a server gets the same file twice. */
+  register(id: string, value: Registered, isServer: boolean): void {
+    const before = this.#registered.get(id);
+    const isSame = before !== undefined && JSON.stringify(before) === JSON.stringify(value);
+    if (before !== undefined && !(isServer && isSame)) {
+      throw new TaskError(`SetObjType: duplicate task ID ${id}`);
+    }
+    this.#registered.set(id, value);
+  }
+
+  registered(id: string): Registered {
+    const found = this.#registered.get(id);
+    if (found === undefined) throw new TaskError(`unreferenced task ID ${id}`);
+    return found;
+  }
+
+  submit(id: string, value: Submission): void {
+    if (this.#submitted.has(id)) throw new TaskError(`SetObjInfo: duplicate taskID ${id}`);
+    this.#submitted.set(id, value);
+  }
+
+  submitted(id: string): Submission {
+    const found = this.#submitted.get(id);
+    if (found === undefined) throw new TaskError(`unreferenced task ID ${id}`);
+    return found;
+  }
+
+  /** The names of the Nodes that `InjectFault` picked, for `CheckNode`. */
+  keepNodes(id: string, names: readonly string[]): void {
+    this.#nodes.set(id, names);
+  }
+
+  nodes(id: string): readonly string[] {
+    const found = this.#nodes.get(id);
+    if (found === undefined) throw new TaskError(`unreferenced task ID ${id}`);
+    return found;
+  }
+}
