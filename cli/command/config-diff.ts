@@ -5,7 +5,7 @@
 import type { ConfigDiffView } from "../../schema/api-config.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Command, Context } from "../command.ts";
-import { EXIT, type Failure } from "../failure.ts";
+import { EXIT, type Failure, usage } from "../failure.ts";
 import { formatDiff } from "../config-diff-view.ts";
 import { switchFlag, textsFlag } from "../flag.ts";
 import { show } from "../show.ts";
@@ -36,7 +36,7 @@ export const configDiff: Command = {
     if (typeof view === "number" || "ok" in view) return view;
     await show(context, {
       data: view,
-      names: view.changes.map(({ key }) => key),
+      names: namesOf(view),
       human: (_wide, style) => formatDiff(view, style),
     });
     if (!flags.on("exit-code")) return EXIT.done;
@@ -45,14 +45,23 @@ export const configDiff: Command = {
   },
 };
 
+/** The file of a health policy may say something else while its key is the same. */
+function namesOf({ changes, policy }: ConfigDiffView): string[] {
+  const keys = changes.map(({ key }) => key);
+  return [...new Set(policy === null ? keys : [...keys, "server.health_policy_path"])];
+}
+
 async function compare(context: Context): Promise<ConfigDiffView | number | Failure> {
   const { words, flags } = context;
+  const from = flags.texts("from");
+  if (from.length > 0 && words.length === 0) {
+    return usage("config diff --from needs <file>…, what is new (see navarch help config diff)");
+  }
   const config = words.length === 0 ? undefined : await read(context, words);
   if (config === null) return EXIT.usage;
-  const from = flags.texts("from");
-  if (from.length > 0) {
+  if (from.length > 0 && config !== undefined) {
     const running = await read(context, from);
-    if (running === null || config === undefined) return EXIT.usage;
+    if (running === null) return EXIT.usage;
     const { viewConfigDiff } = await import("../../reconciler/http/view/config-diff.ts");
     return viewConfigDiff({ running, next: config, fleet: null });
   }
