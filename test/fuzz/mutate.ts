@@ -80,13 +80,29 @@ function sitesOf(value: unknown, found: Site[] = []): Site[] {
   return found;
 }
 
+/**
+ * Characters of JSON that one step may grow a value to: beyond what any input may have (4 MiB), and
+ * four steps together can still be written as one text.
+ */
+const GROWN_CHARS_MAX = 5_000_000;
+
+/** How often the value may be repeated: `most`, or less for a large one. */
+function timesOf(value: unknown, most: number): number {
+  const size = JSON.stringify(value)?.length ?? 0;
+  return Math.min(most, Math.max(1, Math.floor(GROWN_CHARS_MAX / (size + 1))));
+}
+
 function grown(value: unknown): unknown {
-  if (typeof value === "string") return value.repeat(400);
+  if (typeof value === "string") return value.repeat(timesOf(value, 400));
   if (typeof value === "number") return value * 1e15;
-  if (Array.isArray(value)) return Array.from({ length: 300 }, (_, i) => value[i % value.length]);
+  if (Array.isArray(value)) {
+    const length = Math.min(300, Math.max(1, value.length) * timesOf(value, 300));
+    return Array.from({ length }, (_, i) => value[i % value.length]);
+  }
   if (typeof value !== "object" || value === null) return [value, value];
+  const [first] = Object.values(value);
   return Object.fromEntries(
-    Array.from({ length: 300 }, (_, i) => [`key${i}`, Object.values(value)[0]]),
+    Array.from({ length: timesOf(first, 300) }, (_, i) => [`key${i}`, first]),
   );
 }
 
