@@ -121,6 +121,8 @@ async function readLines(
 
 /** The programs of these tests take minutes to build on a new machine. */
 const KUBERNETES = "test/real/kubernetes";
+/** Clusters too; they run after the machines, whose lane is the shortest. */
+const WORKFLOW = "test/real/workflow";
 
 /** Builds what many tests need. The build prints its errors; tests that need it then fail. */
 async function prepare(endMs: number, script: string, ...args: string[]): Promise<void> {
@@ -145,8 +147,8 @@ function machineFiles(): string[] {
 
 /**
  * Runs everything, or `args`. Tests of clusters and machines mostly wait, so in CI three lanes run
- * side by side: ordinary, Kubernetes, machines. Each file of machines is a run of its own. In CI a
- * few failed files are run again; those that then pass are reported as flaky.
+ * side by side: ordinary, Kubernetes, machines with workflows. Each file of machines is a run of
+ * its own. In CI a few failed files are run again; those that then pass are reported as flaky.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
@@ -156,7 +158,7 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
   if (IS_CI) await prepare(endMs, `${KUBERNETES}/main.ts`, "all");
   await prepare(endMs, "test/real/machine/main.ts", "all");
   const machines = machineFiles();
-  const others = IS_CI ? [...machines, `${KUBERNETES}/**`] : machines;
+  const others = IS_CI ? [...machines, `${KUBERNETES}/**`, `${WORKFLOW}/**`] : machines;
   const runFile = (path: string): Promise<Verdict> =>
     runTests(path, [`./${path}`], Math.min(FILE_MS_MAX, endMs - performance.now()));
   const runMachines = async (): Promise<Verdict[]> => {
@@ -164,7 +166,7 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
     const verdicts: Verdict[] = [];
     for (const path of machines) verdicts.push(await runFile(path));
     stages.push(`machines, ${machines.length} files: ${minutes(performance.now() - startMs)}`);
-    return verdicts;
+    return IS_CI ? [...verdicts, await run("workflows", WORKFLOW)] : verdicts;
   };
   const ordinary = run("ordinary", ...others.map((path) => `--path-ignore-patterns=${path}`));
   if (!IS_CI) await ordinary;
