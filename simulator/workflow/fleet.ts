@@ -2,11 +2,10 @@
  * The port of fleet tasks to a control plane: faults of simulated machines, nodes and metrics. A
  * run that names no control plane gets one that answers every call with the reason.
  */
-
-/** A fault of a simulated machine. */
-export type SimFault =
-  | { kind: "xid"; code: number; gpu: number | null }
-  | { kind: "ecc" | "thermal" | "nvlink" | "lost"; gpu: number | null };
+/** A fault of a simulated machine. `lost`: the GPU falls off the PCI bus. */
+export type MachineFault =
+  | { kind: "xid"; code: number; gpu: number }
+  | { kind: "ecc" | "thermal" | "nvlink" | "lost"; gpu: number };
 
 export type FleetNode = {
   /** Navarch's node id. */
@@ -22,12 +21,23 @@ export type FleetNode = {
 /** A failure's message says what to do next. */
 export type FleetAnswer<T> = { ok: true; value: T } | { ok: false; message: string };
 
+/** A wait of the newest plan. */
+export type FleetWait = { node: string | null; pool: string | null; reason: string };
+
 export type Fleet = {
+  /** Every node that is not gone. */
   nodes(): Promise<FleetAnswer<FleetNode[]>>;
   /** `fault: null` clears every injected fault of the node. */
-  inject(node: string, fault: SimFault | null): Promise<FleetAnswer<null>>;
-  /** Nodes replaced in the pool since `sinceMs` (wall milliseconds). */
-  replaced(pool: string, sinceMs: number): Promise<FleetAnswer<number>>;
+  inject(node: string, fault: MachineFault | null): Promise<FleetAnswer<null>>;
+  /** Nodes of the pool that were replaced within the last `ms`. */
+  replaced(pool: string, ms: number): Promise<FleetAnswer<number>>;
+  waits(): Promise<FleetAnswer<FleetWait[]>>;
   /** The metrics page of the control plane. */
   metrics(): Promise<FleetAnswer<string>>;
 };
+
+/** A fleet that cannot be asked, and why. */
+export function noFleet(message: string): Fleet {
+  const none = () => Promise.resolve({ ok: false as const, message });
+  return { nodes: none, inject: none, replaced: none, waits: none, metrics: none };
+}

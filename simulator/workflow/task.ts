@@ -51,6 +51,8 @@ export type Run = {
   fleet: Fleet;
   source: Source;
   clock: Clock;
+  /** Monotonic time at which the workflow began: what fleet tasks count starts there. */
+  startedMonoMs: number;
   /** Aborted by a signal; every wait ends with it. */
   signal: AbortSignal;
   say: Say;
