@@ -1,6 +1,6 @@
 /**
  * Stories that once failed, and must not again; and the bugs that are known and still open, with
- * what they look like, so that a fresh seed does not fail for a reason that is written down.
+ * what they look like, so that a drawn seed does not fail for a reason that is written down.
  */
 export type Case = { seed: number; nodes: number; days: number; troubles: number; why: string };
 

@@ -6,6 +6,7 @@
 import { seeded } from "../../../simulator/engine/random.ts";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { buildStale, until } from "../../fixture/plane/plane.ts";
+import { drawSeed } from "../../seed.ts";
 import { whyNoCluster } from "./binary.ts";
 import { calm, type Fault, type Faults, GONE, INTERNAL, openProxy } from "./proxy.ts";
 import { type Proxy, THROTTLED } from "./proxy.ts";
@@ -80,7 +81,7 @@ async function playStorm({ name, faults, size, replicas }: Story): Promise<void>
 
 describe.skipIf(missing !== null)("storms between the product and its API server", () => {
   test("throttling, errors, expired watches, cut lines and lost answers", async () => {
-    const seed = Date.now() % 1_000_000;
+    const seed = drawSeed();
     console.log(`seed ${seed}`);
     const faults = stormOf(seeded(seed));
     await playStorm({ name: "storm", faults, size: 3, replicas: 12 });
