@@ -208,6 +208,10 @@ export const audit = sqliteTable(
     /** Equal refusals within a minute share a row. */
     count: integer("count").notNull(),
     until: integer("until").notNull(),
+    verb: text("verb"),
+    kind: text("kind"),
+    namespace: text("namespace"),
+    detail: text("detail"),
   },
   (t) => [index("audit_refused").on(t.refused, t.id), index("audit_who").on(t.who, t.id)],
 );

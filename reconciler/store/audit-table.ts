@@ -4,7 +4,7 @@
  *
  * Adapter: database.
  */
-import { and, desc, eq, gte, sql } from "drizzle-orm";
+import { and, desc, eq, gte, isNull, lt, lte, or, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import * as table from "../../schema/table.ts";
@@ -12,6 +12,17 @@ import type { AuditTable } from "../core/store-table.ts";
 
 /** Rows deleted at once, so that no transaction is long. */
 const TRIM_ROWS = 2_000;
+
+/** In the four ways in which an object is named. */
+function isObject(object: string) {
+  const { kind, namespace, target } = table.audit;
+  return or(
+    eq(target, object),
+    eq(sql`${kind} || '/' || ${target}`, object),
+    eq(sql`${namespace} || '/' || ${target}`, object),
+    eq(sql`${kind} || '/' || ${namespace} || '/' || ${target}`, object),
+  );
+}
 
 /** `write` is one transaction under the leader's fence. */
 export function openAuditTable(
@@ -37,10 +48,16 @@ export function openAuditTable(
         ),
       );
     },
-    async read({ who, since, refused, limit }) {
+    async read({ who, since, until, before, verb, object, refused, limit }) {
+      // Rows of older releases have no verb; the caller judges those.
+      const isOld = isNull(audit.verb);
       const where = [
         who === null ? undefined : eq(audit.who, who),
         since === null ? undefined : gte(audit.until, since),
+        until === null ? undefined : lte(audit.at, until),
+        before === null ? undefined : lt(audit.id, before),
+        verb === null ? undefined : or(isOld, eq(audit.verb, verb)),
+        object === null ? undefined : or(isOld, isObject(object)),
         refused === null ? undefined : eq(audit.refused, refused ? 1 : 0),
       ];
       const rows = await reader

@@ -68,6 +68,9 @@ const MEANING: Readonly<Record<string, string>> = {
   "POST /v1/join-tokens": "create a join token: body `pool`, `node`, `uses`, `ttl`, `label`",
   "DELETE /v1/join-tokens/:id": "revoke a join token",
   "GET /v1/audit": "audit rows; filters `since`, `by`, `refused`; `limit`",
+  "GET /api/admin/audit":
+    "the same for the console; filters `actor`, `verb`, `object`, `since`, `until`; " +
+    "`limit`, `cursor`; the next page is in `Link`; only from internal networks",
   "POST /v1/admin/backup": "a copy of the embedded database",
   "POST /v1/admin/activations": "the `last` activations, for support",
   "POST /v1/agent/join": "a machine becomes a node",
@@ -101,7 +104,7 @@ async function readRoutes(): Promise<ReadonlyMap<string, string>> {
     const found = new Map<string, string>();
     for (const { method, path, handler } of routes) {
       const name = `${method} ${path}`;
-      if (method === "ALL" || path.startsWith("/api/")) continue;
+      if (method === "ALL" || path.startsWith("/api/v1/")) continue;
       if ("role" in handler) found.set(name, code(String(handler.role)));
       else if (!found.has(name)) found.set(name, accessOf(name));
     }

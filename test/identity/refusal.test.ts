@@ -173,6 +173,10 @@ test("refusals of many kinds in one minute share the last row", async () => {
     code: "unauthenticated",
     status: 401,
     request: "",
+    verb: "get",
+    kind: "node",
+    namespace: null,
+    detail: null,
   };
   for (let i = 0; i < KEYS_MAX * 3; i++) {
     const at = p.w.clock.wallMs();

@@ -7,7 +7,7 @@
 import { closeSync, openSync, readSync, rmSync, statSync } from "node:fs";
 import * as v from "valibot";
 import type { EventView } from "../../../schema/api.ts";
-import type { AuditRow, AuditView } from "../../../schema/audit.ts";
+import { ANY_ROW, type AuditRow, type AuditView } from "../../../schema/audit.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
 import type { Event } from "../../../schema/event.ts";
 import { LIMIT } from "../../../schema/limit.ts";
@@ -105,7 +105,7 @@ const AuditQuery = v.object({
   by: v.optional(v.string()),
 });
 
-function viewAudit({ request, ...row }: AuditRow): AuditView {
+function viewAudit({ request, verb, kind, namespace, detail, ...row }: AuditRow): AuditView {
   return { ...row, at: iso(row.at), until: iso(row.until), request_id: request };
 }
 
@@ -113,6 +113,7 @@ export function auditRoutes(api: App, audit: Audit): void {
   api.get("/audit", needs("admin"), async (c) => {
     const { limit = 100, since = null, by = null, refused } = readQuery(c, AuditQuery);
     const rows = await audit.read({
+      ...ANY_ROW,
       who: by,
       since,
       refused: refused === undefined ? null : refused === "true",

@@ -22,8 +22,9 @@ import { StaleEpoch, type Store } from "../../core/store.ts";
 import { agentRoutes } from "./agent.ts";
 import { adminRoutes, auditRoutes } from "./admin.ts";
 import { configRoutes } from "./config.ts";
+import { openConsole } from "./console.ts";
 import { costRoutes } from "./cost.ts";
-import { auditCall, remoteOf, turnAway } from "./gate.ts";
+import { auditCall, authenticate, remoteOf } from "./gate.ts";
 import { historyRoutes } from "./history.ts";
 import { type InstallPorts, installRoutes } from "./install.ts";
 import { joinRoute, joinTokenRoutes } from "./join.ts";
@@ -83,9 +84,15 @@ export type Env = {
     code: ErrorCode;
     who: string;
     target: string;
+    /** For the audit: the Kubernetes namespace of the target, and why the call was refused. */
+    namespace: string;
+    detail: string;
   };
 };
 export type App = Hono<Env>;
+
+/** The console's API, whose errors are flat. */
+const CONSOLE = /^\/api\/admin(?:\/|$)/;
 
 /** An error answer. `retryS` is `Retry-After` in seconds, for errors that pass. */
 export function refuse(
@@ -96,13 +103,14 @@ export function refuse(
   retryS = 1,
 ): Response {
   c.set("code", code);
+  // What is wrong with a body is told by quoting it, and the audit keeps no body.
+  if (code !== "invalid_argument") c.set("detail", message);
   if (code === "unauthenticated") c.header("WWW-Authenticate", 'Bearer realm="navarch"');
   const passing = code === "unavailable" || code === "not_leader" || code === "rate_limited";
   if (passing) c.header("Retry-After", String(retryS));
-  return c.json(
-    { error: { code, message, details, request_id: c.get("requestId") ?? "" } },
-    ERROR_STATUS[code],
-  );
+  const error = { code, message, details, request_id: c.get("requestId") ?? "" };
+  const body = CONSOLE.test(c.req.path) ? { error: message, code } : { error };
+  return c.json(body, ERROR_STATUS[code]);
 }
 
 export function openApp(ports: RoutePorts): App {
@@ -130,16 +138,7 @@ export function openApp(ports: RoutePorts): App {
     api.use("/agent/join", bodyLimit({ maxSize: LIMIT.joinBytesMax, onError: tooLarge }));
     joinRoute(api, ports, admission);
   }
-  api.use(async (c, next) => {
-    const given = c.req.header("Authorization") ?? null;
-    const judged = ports.authority.judge(given, ports.clock.wallMs());
-    if (judged.kind === "rejected") {
-      const why = given !== null && judged.why === "absent" ? "unknown" : judged.why;
-      return turnAway(c, ports, why, judged.name);
-    }
-    c.set("principal", judged.principal);
-    return next();
-  });
+  api.use((c, next) => authenticate(c, next, ports));
   api.use("/agent/*", bodyLimit({ maxSize: LIMIT.reportBytesMax, onError: tooLarge }));
   api.use(bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
   const groups = [agentRoutes, nodeRoutes, poolRoutes, poolSizeRoutes, safetyRoutes, upgradeRoutes];
@@ -149,6 +148,7 @@ export function openApp(ports: RoutePorts): App {
     joinTokenRoutes(api, ports, admission);
     auditRoutes(api, admission.audit);
   }
+  app.route("/api/admin", openConsole(ports));
   app.route("/api/v1", api);
   app.route("/v1", api);
   app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));

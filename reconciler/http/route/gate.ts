@@ -4,9 +4,10 @@
  */
 import type { Context } from "hono";
 import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
-import type { AuditDraft } from "../../../schema/audit.ts";
+import type { AuditAct, AuditDraft } from "../../../schema/audit.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
+import { actOf } from "../../security/audit/act.ts";
 import type { Judgement, Principal, Rejection } from "../../security/auth.ts";
 import { refuse, refuseUpgrade, type Env, type RoutePorts } from "./app.ts";
 
@@ -17,6 +18,7 @@ const JOIN = /\/v1\/agent\/join$/;
 /** Accepted reports are the product's own traffic and are not audited; refused ones are. */
 const REPORT = /\/v1\/agent\/report$/;
 const PATH_CHARS_MAX = 200;
+const DETAIL_CHARS_MAX = 400;
 
 /** The address of the socket's other end; empty without a socket. */
 export function remoteOf(c: Context<Env>): string {
@@ -57,6 +59,9 @@ export async function auditCall(
     status,
     remote: remoteOf(c),
     request: c.get("requestId") ?? "",
+    ...actOf(method, path),
+    namespace: c.get("namespace") ?? null,
+    detail: c.get("detail")?.slice(0, DETAIL_CHARS_MAX) ?? null,
   };
   const isRepeated = status === 200 && JOIN.test(path);
   await (refused || isRepeated ? admission.audit.share(draft) : admission.audit.done(draft));
@@ -109,6 +114,22 @@ export function turnAway(
   return refuse(c, "rate_limited", TOO_MANY, {}, wait);
 }
 
+/** Lets a caller with a valid token through, as `principal`. */
+export async function authenticate(
+  c: Context<Env>,
+  next: () => Promise<void>,
+  ports: RoutePorts,
+): Promise<Response | void> {
+  const given = c.req.header("Authorization") ?? null;
+  const judged = ports.authority.judge(given, ports.clock.wallMs());
+  if (judged.kind === "rejected") {
+    const why = given !== null && judged.why === "absent" ? "unknown" : judged.why;
+    return turnAway(c, ports, why, judged.name);
+  }
+  c.set("principal", judged.principal);
+  return next();
+}
+
 /** Answers a refused upgrade, or a frame of a stream, which do not reach the application. */
 export function refuseStranger(
   ports: RoutePorts,
@@ -140,8 +161,11 @@ export async function auditReport(
 
 async function auditRefused(
   { admission, clock }: RoutePorts,
-  call: Omit<AuditDraft, "at" | "refused" | "status" | "code"> & { code: ErrorCode },
+  call: Omit<AuditDraft, "at" | "refused" | "status" | "code" | keyof AuditAct> & {
+    code: ErrorCode;
+  },
 ): Promise<void> {
   const outcome = { at: clock.wallMs(), refused: true, status: ERROR_STATUS[call.code] };
-  await admission?.audit.share({ ...call, ...outcome });
+  const act = { ...actOf(call.method, call.path), namespace: null, detail: null };
+  await admission?.audit.share({ ...call, ...outcome, ...act });
 }

@@ -24,7 +24,7 @@ const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
 /** Reads that only the leader can answer well; a standby answers itself if the leader does not. */
 const LEADERS_VIEW = /^(\/api)?\/v1\/(plan|(nodes|instances|pools)\/[^/]+\/explain)$/;
 const REPORT = /^(\/api)?\/v1\/agent\/report$/;
-const API = /^(\/api)?\/v1\//;
+const API = /^(?:(?:\/api)?\/v1|\/api\/admin)\//;
 
 /** WebSocket close codes (RFC 6455): "service restart" and "try again later". */
 const MOVED = 1012;
@@ -134,7 +134,11 @@ export class Front {
     }
     const answer = await own();
     // The leader may have made this token after the last copy.
-    return answer.status === 401 ? forward.request(request, remote) : answer;
+    if (answer.status === 401) return forward.request(request, remote);
+    if (answer.status !== 403) return answer;
+    // Only the leader can write the audit row of a refusal.
+    const refused = await forward.request(request, remote);
+    return refused.status === 503 ? answer : refused;
   }
 
   /** Refuses another site's page that would be admitted without a token; `null` = allowed. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { AuditDraft } from "../../../schema/audit.ts";
+import { ANY_ROW, type AuditDraft } from "../../../schema/audit.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { VirtualClock } from "../../../simulator/engine/clock.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
@@ -20,8 +20,12 @@ const draft: AuditDraft = {
   status: 200,
   remote: "10.0.0.1",
   request: "r",
+  verb: "cordon",
+  kind: "node",
+  namespace: null,
+  detail: null,
 };
-const all = { who: null, since: null, refused: null, limit: 1_000 };
+const all = { ...ANY_ROW, limit: 1_000 };
 
 async function open() {
   const database = MemoryDatabase.empty();

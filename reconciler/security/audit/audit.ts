@@ -9,13 +9,22 @@ import { LIMIT } from "../../../schema/limit.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import { StaleEpoch } from "../../core/store.ts";
 import type { AuditTable } from "../../core/store-table.ts";
+import { isObject, withAct } from "./act.ts";
 
 /** Equal refusals and repetitions within it share a row. */
 export const WINDOW_MS = 60_000;
 /** Rows of one window for different refusals and repetitions. */
 export const KEYS_MAX = 64;
+/** Rows read at once for a page with a filter. */
+const BATCH_ROWS = 1_000;
 /** Appends between two trims. */
 const TRIM_EACH = 500;
+
+/** A row for more different refusals than a window has room for. */
+const SEVERAL = { verb: "several", kind: null, namespace: null, detail: null } as const;
+
+/** Rows of older releases get the verb that their call stands for. */
+export type ActedRow = AuditRow & { verb: string };
 
 type Group = { id: Promise<number | null>; count: number; written: number; until: number };
 
@@ -41,8 +50,10 @@ export class Audit {
    * when its row, or its place in one, is durable.
    */
   async share(draft: AuditDraft): Promise<void> {
-    const { who, code, method, target, remote } = draft;
-    const own = JSON.stringify([who, code, method, who === "anonymous" ? null : target, remote]);
+    const { who, code, method, target, verb, remote } = draft;
+    // A stranger chooses names and paths; rows by them would take the room of others.
+    const what = who === "anonymous" ? null : [target, verb];
+    const own = JSON.stringify([who, code, method, what, remote]);
     const full = this.groups.size >= KEYS_MAX && !this.groups.has(own);
     // Refused and repeated calls are kept and trimmed separately.
     const key = full ? `several ${draft.refused}` : own;
@@ -52,7 +63,8 @@ export class Audit {
       known.until = draft.at;
       return;
     }
-    const row = full ? { ...draft, who: "several", role: null, target: null, remote: "" } : draft;
+    const nobody = { who: "several", role: null, target: null, remote: "" };
+    const row = full ? { ...draft, ...nobody, ...SEVERAL } : draft;
     const id = this.append(row);
     this.groups.set(key, { id, count: 1, written: 1, until: draft.at });
     this.closing ??= this.from.clock.after(WINDOW_MS, () => void this.close());
@@ -80,6 +92,28 @@ export class Audit {
   async read(query: AuditQuery): Promise<AuditRow[]> {
     await this.flush();
     return this.from.table.read(query);
+  }
+
+  /**
+   * The newest matching rows below `query.before`, at most `query.limit`. Rows that are added
+   * meanwhile have larger ids, so pages neither repeat nor skip a row. `next` is the next page's
+   * `before`; `null` = this is the last one.
+   */
+  async page(query: AuditQuery): Promise<{ rows: ActedRow[]; next: number | null }> {
+    await this.flush();
+    const rows: ActedRow[] = [];
+    let { before } = query;
+    for (;;) {
+      const batch = await this.from.table.read({ ...query, before, limit: BATCH_ROWS });
+      for (const row of batch.map(withAct)) {
+        if (query.verb !== null && row.verb !== query.verb) continue;
+        if (query.object !== null && !isObject(row, query.object)) continue;
+        if (rows.length === query.limit) return { rows, next: rows.at(-1)?.id ?? null };
+        rows.push(row);
+      }
+      if (batch.length < BATCH_ROWS) return { rows, next: null };
+      before = batch.at(-1)?.id ?? null;
+    }
   }
 
   /** Ends the window. */

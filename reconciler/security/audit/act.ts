@@ -1,0 +1,94 @@
+/**
+ * What a call of the HTTP API does, in the words of the audit: a verb, and the kind of its object.
+ * Pure.
+ */
+import type { AuditRow } from "../../../schema/audit.ts";
+
+/** Every route that changes something, without its prefix; a test compares them. */
+const ACTS: Readonly<Record<string, readonly [verb: string, kind: string]>> = {
+  "POST /nodes/:id/cordon": ["cordon", "node"],
+  "POST /nodes/:id/uncordon": ["uncordon", "node"],
+  "POST /nodes/:id/drain": ["drain", "node"],
+  "POST /nodes/:id/replace": ["replace", "node"],
+  "POST /nodes/:id/terminate": ["terminate", "node"],
+  "DELETE /nodes/:id": ["forget", "node"],
+  "PUT /pools/:pool/size": ["resize", "pool"],
+  "POST /pools/:pool/grow": ["grow", "pool"],
+  "POST /pools/:pool/shrink-target": ["shrink", "pool"],
+  "POST /pools/:pool/remove": ["remove", "pool"],
+  "PUT /pools/:pool/demand": ["demand", "pool"],
+  "PUT /pools/:pool/hold": ["hold", "pool"],
+  "DELETE /pools/:pool/hold": ["resume", "pool"],
+  "PUT /safety/freeze": ["freeze", "fleet"],
+  "DELETE /safety/freeze": ["unfreeze", "fleet"],
+  "PUT /safety/trusted/:rule": ["trust", "rule"],
+  "DELETE /safety/lemons/:uuid": ["forgive", "gpu"],
+  "POST /config/diff": ["diff", "configuration"],
+  "POST /config/reload": ["reload", "configuration"],
+  "POST /upgrade": ["start", "upgrade"],
+  "DELETE /upgrade": ["stop", "upgrade"],
+  "POST /tokens": ["create", "token"],
+  "DELETE /tokens/:id": ["revoke", "token"],
+  "POST /tokens/:id/rotate": ["rotate", "token"],
+  "POST /join-tokens": ["create", "join_token"],
+  "DELETE /join-tokens/:id": ["revoke", "join_token"],
+  "POST /admin/backup": ["backup", "database"],
+  "POST /admin/activations": ["dump", "database"],
+  "POST /agent/join": ["join", "node"],
+  "POST /agent/report": ["report", "node"],
+};
+
+type Act = { verb: string; kind: string | null };
+type Pattern = Act & { method: string; path: RegExp };
+
+const PATTERNS: readonly Pattern[] = Object.entries(ACTS).map(([route, [verb, kind]]) => {
+  const [method = "", path = ""] = route.split(" ");
+  return { method, path: new RegExp(`^${path.replace(/:\w+/g, "[^/]+")}$`), verb, kind };
+});
+
+/** What a call without an entry does: a read that was refused, or a route that does not exist. */
+const VERB_OF: Readonly<Record<string, string>> = {
+  POST: "create",
+  PUT: "update",
+  PATCH: "update",
+  DELETE: "delete",
+  UPGRADE: "connect",
+  REPORT: "report",
+};
+
+/** Kinds by the first part of a path, for calls without an entry. */
+const KIND_OF: Readonly<Record<string, string>> = {
+  nodes: "node",
+  pools: "pool",
+  tokens: "token",
+  "join-tokens": "join_token",
+  instances: "instance",
+  commands: "command",
+  agent: "node",
+  audit: "audit",
+};
+
+const PREFIX = /^(?:(?:\/api)?\/v1|\/api\/admin)(?=\/)/;
+
+export function actOf(method: string, path: string): Act {
+  const own = path.replace(PREFIX, "");
+  const known = PATTERNS.find((one) => one.method === method && one.path.test(own));
+  if (known !== undefined) return { verb: known.verb, kind: known.kind };
+  const kind = KIND_OF[own.split("/")[1] ?? ""] ?? null;
+  return { verb: VERB_OF[method] ?? "get", kind };
+}
+
+/** `row` with the verb and kind that rows of older releases lack. */
+export function withAct(row: AuditRow): AuditRow & { verb: string } {
+  const { verb } = row;
+  return verb === null ? { ...row, ...actOf(row.method, row.path) } : { ...row, verb };
+}
+
+/** As `AuditQuery.object` names it. */
+export function isObject({ kind, namespace, target }: AuditRow, object: string): boolean {
+  if (target === null) return false;
+  const names = [target, ...(kind === null ? [] : [`${kind}/${target}`])];
+  if (namespace !== null) names.push(`${namespace}/${target}`);
+  if (namespace !== null && kind !== null) names.push(`${kind}/${namespace}/${target}`);
+  return names.includes(object);
+}
