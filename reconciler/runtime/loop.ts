@@ -31,6 +31,7 @@ import { boundsFor } from "./inbox.ts";
 import { Pace, Rest, troubleRestMs, untilNext } from "./pace.ts";
 import { Planner } from "./planner.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
+import { ProblemLog } from "./problem-log.ts";
 import type { Activation } from "./recorder.ts";
 import { mayCall } from "../core/safety/blind.ts";
 import { stepImpaired } from "../core/safety/impaired.ts";
@@ -93,22 +94,22 @@ export class Reconciler {
   private stopping = false;
   private trimmedMono = 0;
   private readonly informer: ClusterInformer;
+  private readonly problems: ProblemLog;
 
   private constructor(ports: LoopPorts, settings: Settings, fleetId: string) {
-    const { store, clock, committed, targets } = ports;
+    const { store, clock, committed, targets, log, dryRun } = ports;
     this.ports = ports;
     this.settings = settings;
     this.rest = new Rest(clock);
     const config = (): Config => this.settings.config;
     this.presence = new Presence(clock.monoMs(), clock.wallMs());
-    this.informer = new ClusterInformer(targets.scheduler.cluster, ports.log);
-    const { informer } = this;
-    this.ledger = new Ledger({ store, clock, config, fleetId, committed, informer });
-    const acts = !ports.dryRun;
-    this.planner = new Planner({ ledger: this.ledger, config, log: ports.log, acts });
+    this.informer = new ClusterInformer(targets.scheduler.cluster, log);
+    this.problems = new ProblemLog(log, clock);
     const wakeUp = (): void => this.wakeUp();
     this.cloud = new CloudSight(settings, new OfferWatch(settings, clock, wakeUp));
-    const { presence, cloud } = this;
+    const { presence, cloud, informer } = this;
+    this.ledger = new Ledger({ store, clock, config, fleetId, committed, informer });
+    this.planner = new Planner({ ledger: this.ledger, config, log, acts: !dryRun });
     this.observer = new Observer({ ...ports, config, presence, cloud, informer });
     this.runner = new Runner(targets, clock, wakeUp, ports.permit);
     this.watch = new CloudWatch(settings.providers.values(), clock, wakeUp);
@@ -304,7 +305,7 @@ export class Reconciler {
   /** Called once the folded facts are durable. */
   private noteFolded(folded: FoldResult): void {
     this.ports.judged(folded.judged);
-    for (const { message, fields } of folded.problems) this.ports.log("warn", message, fields);
+    this.problems.say(folded.problems);
     for (const id of folded.removed) this.presence.forget(id);
     for (const command of folded.commands) this.ledger.settle(command);
     this.adopted ||= this.cloud.isComplete();
