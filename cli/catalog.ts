@@ -49,6 +49,7 @@ import { simulateList } from "./command/simulate-list.ts";
 import { simulateReplay } from "./command/simulate-replay.ts";
 import { simulateRun } from "./command/simulate-run.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
+import { simulateWorkflow } from "./command/simulate-workflow.ts";
 import { supportDump } from "./command/support-dump.ts";
 import { tokenCreate, tokenList, tokenRevoke, tokenRotate } from "./command/token.ts";
 import { forget } from "./command/forget.ts";
@@ -109,7 +110,14 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     joinTokenRevoke,
   ],
   Kubernetes: [manifestsKubernetes, cleanupKubernetes],
-  Simulation: [simulateRun, simulateValidate, simulateInteractive, simulateList, simulateReplay],
+  Simulation: [
+    simulateRun,
+    simulateValidate,
+    simulateInteractive,
+    simulateList,
+    simulateReplay,
+    simulateWorkflow,
+  ],
   Other: [version],
 };
 

@@ -6,6 +6,7 @@ import type { Flag, Flags } from "./flag.ts";
 import type { Client } from "./client.ts";
 import type { Failure } from "./failure.ts";
 import type { Screen, Shown } from "./show.ts";
+import type { World } from "./world.ts";
 
 export type Context = Screen & {
   flags: Flags;
@@ -45,6 +46,15 @@ type Base = {
   watches?: boolean;
 };
 
-export type Command =
+/** Its flags and words are read for it. */
+export type ParsedCommand =
   | (Base & { reach: "online"; run(context: Context, client: Client): Outcome })
   | (Base & { reach: "offline"; run(context: Context): Outcome });
+
+/** Reads what follows its name itself (`go-flag.ts`), and prints its own failure. */
+export type RawCommand = Base & {
+  reach: "raw";
+  run(world: World, argv: readonly string[]): Promise<number>;
+};
+
+export type Command = ParsedCommand | RawCommand;

@@ -3,9 +3,9 @@
  * their values, from the command table. One file for each shell turns it into a script. Pure.
  */
 import type { Command } from "./command.ts";
-import { GROUP_ALIAS } from "./find.ts";
+import { flagsOf, GROUP_ALIAS } from "./find.ts";
 import type { Flag } from "./flag.ts";
-import { GLOBAL_FLAGS, withGlobal } from "./global-flag.ts";
+import { GLOBAL_FLAGS } from "./global-flag.ts";
 
 /** Where values come from: a fixed list, files, or the names that a command prints. */
 export type Source =
@@ -42,7 +42,7 @@ export function tableOf(commands: readonly Command[]): Table {
     path: command.name.join(" "),
     paths: pathsOf(command, groups),
     summary: command.summary,
-    flags: withGlobal(command.flags).filter((flag) => flag.hidden !== true),
+    flags: flagsOf(command).filter((flag) => flag.hidden !== true),
     words: wordsOf(command, commands),
   }));
   const firsts = [...new Set(commands.map(({ name }) => name[0] ?? ""))];
@@ -92,8 +92,8 @@ function wordsOf({ name, usage }: Command, commands: readonly Command[]): Source
 }
 
 /** `--flag` and `-f`. */
-export function formsOf({ name, short }: Flag): string[] {
-  return [`--${name}`, ...(short === undefined ? [] : [`-${short}`])];
+export function formsOf({ name, short, isGo }: Flag): string[] {
+  return [`${isGo === true ? "-" : "--"}${name}`, ...(short === undefined ? [] : [`-${short}`])];
 }
 
 /** Single quotes for bash and zsh; fish reads them alike, since no text holds a backslash. */

@@ -26,6 +26,8 @@ export function findCommand(
   argv: readonly string[],
 ): Found {
   const first = readFlags(allFlags(commands), argv, {});
+  const raw = findRaw(commands, program, argv, first.ok ? first.flags.rest : []);
+  if (raw !== null) return raw;
   if (!first.ok) return usage(first.message);
   const words = first.flags.rest;
   const version = commands.find((command) => command.name[0] === "version");
@@ -45,6 +47,48 @@ export function findCommand(
     return { kind: "overview" };
   }
   return findByWords(commands, words);
+}
+
+/** Programs of the workflow guide, by the command that each name stands for. */
+const PROGRAMS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["knavigator", ["simulate", "workflow"]],
+  ["klient", ["simulate", "submit"]],
+  ["node-resource-exporter", ["exporter"]],
+]);
+
+/**
+ * A command that reads its own line: named by the program's name or by the first words, before any
+ * flag. `sim` with flags and no verb runs a workflow; `words` are those of the first pass.
+ */
+function findRaw(
+  commands: readonly Command[],
+  program: string,
+  argv: readonly string[],
+  words: readonly string[],
+): Found | null {
+  const of = (name: readonly string[], rest: readonly string[]): Found | null => {
+    const command = commands.find((one) => one.name.join(" ") === name.join(" "));
+    return command?.reach === "raw" ? { kind: "command", command, words: rest } : null;
+  };
+  const own = PROGRAMS.get(program.replace(/\.exe$/, ""));
+  if (own !== undefined) return of(own, argv);
+  const [head = "", second = ""] = argv;
+  const named = [GROUP_ALIAS.get(head) ?? head, second];
+  const found = of(named, argv.slice(2)) ?? of([head], argv.slice(1));
+  if (found !== null || named[0] !== "simulate") return found;
+  const isBare = head === "sim" && argv.length === 1;
+  return isBare || isWorkflowLine(head, argv, words)
+    ? of(["simulate", "workflow"], argv.slice(1))
+    : null;
+}
+
+/** `sim --seed 7 run FILE` is a scenario's: its first word is a verb. */
+function isWorkflowLine(head: string, argv: readonly string[], words: readonly string[]): boolean {
+  const [, second = ""] = argv;
+  if (!second.startsWith("-")) return false;
+  if (argv.some((word) => /^--?(workflow|port)(=|$)/.test(word))) return true;
+  const isHelp = /^--?h(elp)?$/.test(second);
+  return head === "sim" && (isHelp || words.length < 2);
 }
 
 /** Flags alone start the control plane if one is its own (entry point of the image). */
@@ -104,13 +148,16 @@ export function namesOf(commands: readonly Command[]): string[] {
 
 function allFlags(commands: readonly Command[]): Flag[] {
   const byName = new Map<string, Flag>();
-  for (const flag of [...GLOBAL_FLAGS, ...commands.flatMap((command) => command.flags)]) {
+  for (const flag of [...GLOBAL_FLAGS, ...commands.flatMap(parsedFlags)]) {
     if (!byName.has(flag.name)) byName.set(flag.name, flag);
   }
   return [...byName.values()];
 }
 
-/** Own and global flags of a command. */
+const parsedFlags = (command: Command): readonly Flag[] =>
+  command.reach === "raw" ? [] : command.flags;
+
+/** Own and global flags of a command; one that reads its own line has no global ones. */
 export function flagsOf(command: Command): Flag[] {
-  return withGlobal(command.flags);
+  return command.reach === "raw" ? [...command.flags] : withGlobal(command.flags);
 }

@@ -22,6 +22,8 @@ export type Flag = {
   values?: readonly string[];
   /** Left out of the help. */
   hidden?: boolean;
+  /** Written `-name`: a flag of a command that reads its line as Go does (`go-flag.ts`). */
+  isGo?: boolean;
 };
 
 export function textFlag(name: string, value: string, help: string): Flag {

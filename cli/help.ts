@@ -52,7 +52,8 @@ export function formatGroup(name: string, commands: readonly Command[]): string 
 
 /** One command with its flags and examples. */
 export function formatHelp(command: Command): string {
-  const line = ["navarch", ...command.name, command.usage, "[flags]"].filter((word) => word !== "");
+  const words = ["navarch", ...command.name, command.usage, "[flags]"];
+  const line = words.filter((word) => word !== "");
   const own = command.flags.filter((flag) => flag.hidden !== true);
   const examples = command.examples ?? [];
   return [
@@ -61,7 +62,7 @@ export function formatHelp(command: Command): string {
     command.more === undefined ? "" : `\n${paragraphs(command.more)}`,
     own.length === 0 ? "" : `\nFlags:\n${flagLines(own)}`,
     examples.length === 0 ? "" : `\nExamples:\n${examples.map((one) => `  ${one}\n`).join("")}`,
-    SEE_FLAGS,
+    command.reach === "raw" ? "" : SEE_FLAGS,
   ].join("");
 }
 
@@ -82,7 +83,7 @@ function nameOf(command: Command): string {
 /** `-s, --server ADDRESS`. */
 export function flagUsage(flag: Flag): string {
   const short = flag.short === undefined ? "" : `-${flag.short}, `;
-  return `${short}--${flag.name}${flag.kind === "switch" ? "" : ` ${flag.value ?? "V"}`}`;
+  return `${short}${flag.isGo === true ? "-" : "--"}${flag.name}${flag.kind === "switch" ? "" : ` ${flag.value ?? "V"}`}`;
 }
 
 /** What it does, whether it may be repeated, and its environment variables. */

@@ -9,14 +9,20 @@
 export const INTERRUPTS = { SIGINT: 130, SIGTERM: 143 } as const;
 export type Interrupt = keyof typeof INTERRUPTS;
 
-/** The returned function removes the handlers. */
-export function watchInterrupts(onInterrupt: (interrupt: Interrupt) => void): () => void {
+/** The returned function removes the handlers. `onAgain` is called just before the end. */
+export function watchInterrupts(
+  onInterrupt: (interrupt: Interrupt) => void,
+  onAgain?: (interrupt: Interrupt) => void,
+): () => void {
   let count = 0;
   const names = Object.keys(INTERRUPTS) as Interrupt[];
   const watched = names.map((name) => {
     const on = (): void => {
       count += 1;
-      if (count > 1) process.exit(INTERRUPTS[name]);
+      if (count > 1) {
+        onAgain?.(name);
+        process.exit(INTERRUPTS[name]);
+      }
       onInterrupt(name);
     };
     process.on(name, on);

@@ -7,7 +7,7 @@ import { type Flags, readFlags, readSpan } from "./flag.ts";
 import { parseServer, SERVER_DEFAULT } from "./address.ts";
 import { unexpected } from "./answer.ts";
 import { type Client, openClient } from "./client.ts";
-import type { Command, Context, Outcome } from "./command.ts";
+import type { Command, Context, Outcome, ParsedCommand } from "./command.ts";
 import { EXIT, type Failure, unknownName, usage } from "./failure.ts";
 import { findCommand, flagsOf } from "./find.ts";
 import { TIMEOUT_DEFAULT } from "./global-flag.ts";
@@ -57,6 +57,7 @@ export async function runCommandLine(commands: readonly Command[], given: World)
     return asked ? EXIT.done : EXIT.usage;
   }
   const { command, words } = found;
+  if (command.reach === "raw") return command.run(world, words);
   const parsed = readFlags(flagsOf(command), world.argv, world.env);
   if (!parsed.ok) {
     return fail(world, guessFormat(world.argv), usage(withHelp(command, parsed.message)));
@@ -75,7 +76,7 @@ export async function runCommandLine(commands: readonly Command[], given: World)
  * Answers are checked for their identifying keys only, so one of another version may lack a field:
  * that is reported without a stack. Before any request the same error is a bug, and is thrown.
  */
-async function runOne(command: Command, given: Context): Promise<number | Failure> {
+async function runOne(command: ParsedCommand, given: Context): Promise<number | Failure> {
   let url: string | null = null;
   const connect = (): Client | Failure => {
     const client = given.connect();
@@ -105,7 +106,7 @@ async function showOutcome(context: Context, running: Outcome): Promise<number |
 
 function prepare(
   world: World,
-  command: Command,
+  command: ParsedCommand,
   flags: Flags,
   words: readonly string[],
 ): Context | Failure {
@@ -133,7 +134,7 @@ function prepare(
   };
 }
 
-function isWatched(command: Command, flags: Flags): boolean {
+function isWatched(command: ParsedCommand, flags: Flags): boolean {
   if (command.watches === true) return true;
   return command.flags.includes(WATCH_FLAG) && flags.on(WATCH_FLAG.name);
 }
@@ -163,13 +164,13 @@ function connect(world: World, flags: Flags, timeoutMs: number, each: boolean): 
   });
 }
 
-function formatCount(command: Command, words: readonly string[]): string {
+function formatCount(command: ParsedCommand, words: readonly string[]): string {
   const name = command.name.join(" ");
   if (words.length < command.words.min) return `${name} needs ${command.usage}`;
   return `${name}: unexpected ${JSON.stringify(words[command.words.max] ?? "")}`;
 }
 
-function withHelp(command: Command, message: string): string {
+function withHelp(command: ParsedCommand, message: string): string {
   return `${message} (see navarch help ${command.name.join(" ")})`;
 }
 

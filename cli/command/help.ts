@@ -3,7 +3,7 @@
  */
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
-import { findCommand } from "../find.ts";
+import { findCommand, GROUP_ALIAS } from "../find.ts";
 import { formatFlagsPage, formatGroup, formatHelp, formatOverview } from "../help.ts";
 
 /** `commands` are all others; the help lists itself too. */
@@ -23,7 +23,9 @@ export function helpOf(commands: readonly Command[]): Command {
         world.out(formatFlagsPage());
         return EXIT.done;
       }
-      const found = words.length === 0 ? null : findCommand(all, "navarch", words);
+      const [first = "", ...others] = words;
+      const asked = [GROUP_ALIAS.get(first) ?? first, ...others];
+      const found = words.length === 0 ? null : findCommand(all, "navarch", asked);
       if (found === null) world.out(formatOverview(all));
       else if ("ok" in found) return found;
       else if (found.kind === "group") world.out(formatGroup(found.name, found.commands));

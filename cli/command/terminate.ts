@@ -3,7 +3,7 @@
  * ones, as after a hardware fault.
  */
 import type { Client } from "../client.ts";
-import type { Command, Context, Outcome } from "../command.ts";
+import type { Context, Outcome, ParsedCommand } from "../command.ts";
 import { switchFlag } from "../flag.ts";
 import { confirm, DRY_RUN, FORCE, IDS_MAX, type Order, orderAll, REASON } from "../order.ts";
 
@@ -16,7 +16,7 @@ const FLAGS = [
 
 const NODES = { words: { min: 1, max: IDS_MAX }, flags: FLAGS, reach: "online" } as const;
 
-export const terminate: Command = {
+export const terminate: ParsedCommand = {
   ...NODES,
   name: ["terminate"],
   usage: "<id>…",
@@ -26,7 +26,7 @@ export const terminate: Command = {
   run: (context, client) => orderEnd(context, client, { type: "terminate", done: "terminating" }),
 };
 
-export const replace: Command = {
+export const replace: ParsedCommand = {
   ...NODES,
   name: ["replace"],
   usage: "<id>…",

@@ -34,6 +34,8 @@ export type TransportSettings = {
   enabled: boolean | "auto";
   kubeconfig: string | null;
   context: string | null;
+  /** True: `KUBECONFIG` wins over the service account of our pod. */
+  isEnvironmentFirst?: boolean;
 };
 
 export type OpenedTransport =
@@ -69,9 +71,12 @@ export async function openTransport(
   };
   const { kubeconfig, context } = settings;
   if (kubeconfig !== null) return openKubeconfig([expand(kubeconfig, ports)], settings, env, ports);
-  // A service account has no contexts, so a named context means a file.
-  if (context === null && (await isInCluster(env, ports))) return openInCluster(env, ports);
   const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
+  const isNamed = settings.isEnvironmentFirst === true && listed.length > 0;
+  // A service account has no contexts, so a named context means a file.
+  if (!isNamed && context === null && (await isInCluster(env, ports))) {
+    return openInCluster(env, ports);
+  }
   if (listed.length > 0) return openKubeconfig(listed, settings, env, ports);
   const home = join(ports.homeFolder, ".kube", "config");
   if (settings.enabled === true && (await isFile(home))) {

@@ -35,6 +35,10 @@ export class Made {
     this.#objects.delete(path);
   }
 
+  has(path: MadePath): boolean {
+    return this.#objects.has(path);
+  }
+
   /** Latest first. */
   all(): MadeObject[] {
     return [...this.#objects.values()].reverse();

@@ -33,6 +33,8 @@ export type TaskType = {
   read(task: TaskDocument): Task;
   /** False: messages carry no prefix. */
   isPrefixed: boolean;
+  /** It runs in a dry run too, and writes nothing there. Others are read alone. */
+  runsDry?: boolean;
 };
 
 /** The workflow file that is running, for paths in it. */

@@ -4,6 +4,7 @@ import { COMMANDS } from "../../cli/catalog.ts";
 import type { Command } from "../../cli/command.ts";
 import type { Flag } from "../../cli/flag.ts";
 import { GLOBAL_FLAGS } from "../../cli/global-flag.ts";
+import { flagUsage } from "../../cli/help.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
 export function formatCli(): string {
@@ -36,11 +37,9 @@ function formatFlags(flags: readonly Flag[]): string {
   const rows = flags
     .filter((flag) => flag.hidden !== true)
     .map((flag) => {
-      const short = flag.short === undefined ? "" : `-${flag.short}, `;
-      const value = flag.kind === "switch" ? "" : ` ${flag.value ?? "V"}`;
       const many = flag.kind === "texts" ? ", may be repeated" : "";
       const env = flag.env?.map(code).join(", ") ?? "";
-      return [code(`${short}--${flag.name}${value}`), `${flag.help}${many}`, env];
+      return [code(flagUsage(flag)), `${flag.help}${many}`, env];
     });
   return formatTable(["flag", "meaning", "environment"], rows);
 }

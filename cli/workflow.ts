@@ -1,0 +1,157 @@
+/**
+ * Runs workflows for `navarch sim workflow`: reads all files, runs their tasks, and cleans up once
+ * at the end, also after a failure or an interrupt.
+ */
+import { randomBytes } from "node:crypto";
+import type { KubeApi } from "../reconciler/kubernetes/api.ts";
+import { REAL_CLOCK } from "../reconciler/kubernetes/connect.ts";
+import { formatDuration } from "../schema/duration.ts";
+import { seeded } from "../simulator/engine/random.ts";
+import { cleanUp } from "../simulator/workflow/cleanup.ts";
+import { expandList } from "../simulator/workflow/file-list.ts";
+import { noFleet } from "../simulator/workflow/fleet.ts";
+import { guarded } from "../simulator/workflow/guard.ts";
+import { Made } from "../simulator/workflow/made.ts";
+import { readWorkflow, type Workflow } from "../simulator/workflow/read.ts";
+import { type RunResult, runWorkflows } from "../simulator/workflow/run.ts";
+import { State } from "../simulator/workflow/state.ts";
+import { type Say, TaskError } from "../simulator/workflow/task.ts";
+import { EXIT } from "./failure.ts";
+import type { GoFlags } from "./go-flag.ts";
+import { type Interrupt, INTERRUPTS, watchInterrupts } from "./interrupt.ts";
+import { openKube } from "./kube.ts";
+import { FileError, InputLines, listFiles, readTemplate, readText } from "./workflow-file.ts";
+import type { World } from "./world.ts";
+
+/** A run cannot begin; the message is the last line. */
+class Unready extends Error {}
+
+/** Exit status: 0 done, 1 failed, 130 or 143 interrupted. */
+export async function runWorkflowFiles(world: World, flags: GoFlags): Promise<number> {
+  const fail = (message: string): number => {
+    world.err(`error: ${message}\n`);
+    return EXIT.failed;
+  };
+  try {
+    const workflows = await readFiles(flags.text("workflow"));
+    const kube = await openKube(world, flags);
+    if (!kube.ok) return fail(kube.message);
+    for (const warning of kube.warnings) world.err(`warning: ${warning}\n`);
+    try {
+      return await perform(world, flags, kube.api, workflows);
+    } finally {
+      // An open connection would keep the process running.
+      kube.api.close();
+    }
+  } catch (cause) {
+    if (cause instanceof Unready || cause instanceof FileError) return fail(cause.message);
+    throw cause;
+  }
+}
+
+async function readFiles(list: string): Promise<Workflow[]> {
+  const expanded = expandList(list);
+  if (!expanded.ok) throw new Unready(expanded.message);
+  const workflows: Workflow[] = [];
+  for (const path of await listFiles(expanded.items)) {
+    const read = readWorkflow(await readText(path), path);
+    if (!read.ok) throw new Unready(`${path}: ${read.message}`);
+    workflows.push(read.workflow);
+  }
+  return workflows;
+}
+
+/** The log goes to standard error, as that of the Go program. */
+export function openSay(world: World, verbosity: number): Say {
+  return (level, line) => {
+    if (level === "detail" && verbosity < 4) return;
+    world.err(`${level === "warning" ? "warning: " : ""}${line.replace(/\s*\n\s*/g, "; ")}\n`);
+  };
+}
+
+/** Unlike any other run's, also with the same seed: cleanup tells by it what is ours. */
+export const drawFieldManager = (): string => `navarch-sim-${randomBytes(8).toString("hex")}`;
+
+export const openRandom = (flags: GoFlags): (() => number) =>
+  seeded(flags.isGiven("seed") ? flags.number("seed") : randomBytes(4).readUInt32LE());
+
+async function perform(
+  world: World,
+  flags: GoFlags,
+  api: KubeApi,
+  workflows: readonly Workflow[],
+): Promise<number> {
+  const say = openSay(world, flags.number("v"));
+  const [made, input, stop] = [new Made(), new InputLines(), new AbortController()];
+  const fieldManager = drawFieldManager();
+  const interrupts: Interrupt[] = [];
+  const isCleaning = flags.on("cleanup");
+  const endWatch = watchInterrupts(
+    (interrupt) => {
+      interrupts.push(interrupt);
+      const next = isCleaning ? "cleaning up; a second signal ends at once" : "ending";
+      say("info", `${interrupt}: ${next}`);
+      stop.abort();
+    },
+    () => world.err(`error: interrupted again; left behind: ${namesOf(made)}\n`),
+  );
+  try {
+    const isDryRun = flags.on("dry-run");
+    const result = await runWorkflows(workflows, {
+      api: guarded(api, { signal: stop.signal, isDryRun }),
+      state: new State(),
+      made,
+      fleet: noFleet(NO_FLEET),
+      clock: REAL_CLOCK,
+      signal: stop.signal,
+      say,
+      random: openRandom(flags),
+      fieldManager,
+      isStrict: flags.on("strict"),
+      isDryRun,
+      taints: flags.on("taint"),
+      readText: readTemplate,
+      pause: openPause(world, input, stop.signal),
+    });
+    if (isCleaning) {
+      const keepsNodes = !flags.on("cleanup.nodes");
+      const timeoutMs = flags.number("cleanup.timeout");
+      const clock = REAL_CLOCK;
+      await cleanUp({ api, made, clock, say, fieldManager, timeoutMs, keepsNodes });
+    }
+    return finish(world, result, interrupts[0] ?? null);
+  } finally {
+    endWatch();
+    input.close();
+  }
+}
+
+function openPause(world: World, input: InputLines, signal: AbortSignal) {
+  return async (prompt: string): Promise<void> => {
+    world.out(`${prompt}\n`);
+    await input.next(signal);
+    if (signal.aborted) throw new TaskError("interrupted");
+  };
+}
+
+function finish(world: World, result: RunResult, interrupt: Interrupt | null): number {
+  const tasks = result.workflows.flatMap((workflow) => workflow.tasks);
+  if (result.message !== null) world.err(`error: ${result.message}\n`);
+  if (interrupt !== null) return INTERRUPTS[interrupt];
+  if (result.status !== "passed") return EXIT.failed;
+  const ms = result.workflows.reduce((sum, workflow) => sum + workflow.ms, 0);
+  const count = `${tasks.length} ${tasks.length === 1 ? "task" : "tasks"}`;
+  world.err(`${count} completed in ${formatDuration(Math.round(ms))}\n`);
+  return EXIT.done;
+}
+
+const NO_FLEET = "fleet tasks need a control plane, and none is named";
+const NAMES_MAX = 10;
+
+function namesOf(made: Made): string {
+  const names = made.all().map(({ name }) => name);
+  if (names.length === 0) return "nothing";
+  const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : "";
+  return `${names.slice(0, NAMES_MAX).join(", ")}${more}`;
+}
+

@@ -1,0 +1,243 @@
+/**
+ * Removes what an invocation created and nothing else. An object goes if the server has confirmed
+ * that we made it, or if its `managedFields` name our writer; a deletion carries its UID, so that
+ * another object of the same name stays.
+ */
+import { formatDuration } from "../../schema/duration.ts";
+import type { Clock } from "../../reconciler/core/clock.ts";
+import { deleteOptions, type KubeAnswer, type KubeApi } from "../../reconciler/kubernetes/api.ts";
+import { readObject } from "../../reconciler/kubernetes/read-field.ts";
+import type { Made, MadeObject } from "./made.ts";
+import type { Say } from "./task.ts";
+
+export type CleanupOptions = {
+  /** Not that of the run, which is closed after an interrupt. */
+  api: KubeApi;
+  made: Made;
+  clock: Clock;
+  say: Say;
+  /** The writer's name in `managedFields`. */
+  fieldManager: string;
+  timeoutMs: number;
+  /** `-cleanup.nodes=false`: virtual nodes stay. */
+  keepsNodes: boolean;
+};
+
+const CALL_MS = 10_000;
+const PARALLEL = 32;
+/** Between looks at an object that is being deleted, or that a lost request may still make. */
+const LOOK_MS = 500;
+/** A request whose answer was lost may be executed this much later. */
+const LATE_MS = 2_000;
+/** Pods leave their virtual nodes before these go, or they wait for the pod collector. */
+const PODS_MS = 10_000;
+
+/** Returns what is left, with a warning for each. Never rejects. */
+export async function cleanUp(options: CleanupOptions): Promise<MadeObject[]> {
+  const { clock, made, say, timeoutMs } = options;
+  const startedMs = clock.monoMs();
+  const sweep = new Sweep(options, startedMs + timeoutMs);
+  const wanted = made.all().filter(({ isNode }) => !(isNode && options.keepsNodes));
+  if (wanted.length === 0) return [];
+  say("info", `Cleanup: ${count(wanted.length)} to remove`);
+  for (const group of groupsOf(wanted)) {
+    if (group[0]?.isNode === true) await sweep.awaitPods(group);
+    await inParallel(group, (object) => sweep.remove(object));
+  }
+  await sweep.settle();
+  const left = wanted.filter(({ path }) => made.has(path));
+  for (const object of left) {
+    say("warning", `cleanup: ${object.name} is not removed: ${sweep.whyLeft(object)}`);
+  }
+  const took = formatDuration(Math.round(clock.monoMs() - startedMs));
+  say("info", `Cleanup: ${count(wanted.length - left.length)} removed in ${took}`);
+  return left;
+}
+
+const count = (n: number): string => `${n} ${n === 1 ? "object" : "objects"}`;
+
+/** Neighbours of one kind and namespace go together; kinds in the reverse order of creation. */
+function groupsOf(objects: readonly MadeObject[]): MadeObject[][] {
+  const groups: MadeObject[][] = [];
+  let last = "";
+  for (const object of objects) {
+    const collection = object.path.slice(0, object.path.lastIndexOf("/"));
+    if (collection !== last) groups.push([]);
+    groups.at(-1)?.push(object);
+    last = collection;
+  }
+  return groups;
+}
+
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items];
+  const worker = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(PARALLEL, items.length) }, worker));
+}
+
+class Sweep {
+  readonly #options: CleanupOptions;
+  readonly #deadlineMs: number;
+  readonly #why = new Map<string, string>();
+  /** Asked for and never seen: a lost request may still make them. */
+  readonly #unseen: MadeObject[] = [];
+  /** Deleted, and not gone yet: a finalizer or a namespace takes its time. */
+  readonly #ending: MadeObject[] = [];
+
+  constructor(options: CleanupOptions, deadlineMs: number) {
+    this.#options = options;
+    this.#deadlineMs = deadlineMs;
+  }
+
+  whyLeft({ path }: MadeObject): string {
+    return this.#why.get(path) ?? `no time was left (-cleanup.timeout)`;
+  }
+
+  /** Repeats lost requests until the time is over. */
+  async remove(object: MadeObject): Promise<void> {
+    const uid = object.uid ?? (await this.#ownUid(object));
+    if (uid === null) return;
+    for (;;) {
+      const answer = await this.#call("delete", object.path, {
+        ...deleteOptions(uid),
+        propagationPolicy: "Background",
+      });
+      if (answer === null) return;
+      if (answer.kind === "ok") {
+        const { metadata } = readObject<{ metadata: { deletionTimestamp?: string } }>(answer.body);
+        const isEnding = readObject<{ deletionTimestamp: string }>(metadata).deletionTimestamp;
+        if (isEnding === undefined) this.#gone(object);
+        else this.#ending.push({ ...object, uid });
+        return;
+      }
+      if (answer.kind === "refused") {
+        // 409: another object has the name now, and ours is gone.
+        if (answer.status === 404 || answer.status === 409) this.#gone(object);
+        else if (!isBusy(answer)) {
+          this.#why.set(object.path, answer.message);
+          return;
+        }
+      }
+      if (answer.kind === "lost") this.#why.set(object.path, answer.message);
+      await this.#pass(LOOK_MS);
+    }
+  }
+
+  /** Until what is ending is gone, and what no answer told of has not appeared. */
+  async settle(): Promise<void> {
+    if (this.#unseen.length > 0) {
+      await this.#pass(LATE_MS);
+      const late = this.#unseen.splice(0);
+      await inParallel(late, (object) => this.remove(object));
+      for (const object of this.#unseen.splice(0)) this.#gone(object);
+    }
+    let pending = this.#ending.splice(0);
+    while (pending.length > 0 && this.#leftMs() > 0) {
+      const still: MadeObject[] = [];
+      await inParallel(pending, async (object) => {
+        const answer = await this.#call("get", object.path);
+        if (answer?.kind === "refused" && answer.status === 404) this.#gone(object);
+        else if (answer?.kind === "ok" && uidOf(answer.body) !== object.uid) this.#gone(object);
+        else {
+          this.#why.set(object.path, "it is being deleted, and a finalizer holds it");
+          still.push(object);
+        }
+      });
+      pending = still;
+      if (pending.length > 0) await this.#pass(LOOK_MS);
+    }
+  }
+
+  /** Gives the pods of these nodes time to end; without the right to list pods it is skipped. */
+  async awaitPods(nodes: readonly MadeObject[]): Promise<void> {
+    const names = new Set(nodes.map(({ path }) => decodeURIComponent(path.split("/").at(-1) ?? "")));
+    const endMs = Math.min(this.#deadlineMs, this.#options.clock.monoMs() + PODS_MS);
+    while (this.#options.clock.monoMs() < endMs) {
+      const answer = await this.#call("list", "/api/v1/pods");
+      if (answer?.kind !== "ok") return;
+      const { items } = readObject<{ items: unknown[] }>(answer.body);
+      const isOn = (pod: unknown): boolean => {
+        const { spec } = readObject<{ spec: { nodeName?: string } }>(pod);
+        return names.has(String(readObject<{ nodeName: string }>(spec).nodeName ?? ""));
+      };
+      if (!Array.isArray(items) || !items.some(isOn)) return;
+      await this.#pass(LOOK_MS);
+    }
+  }
+
+  /** The UID of an object of ours whose creation has no answer; `null`: there is none. */
+  async #ownUid(object: MadeObject): Promise<string | null> {
+    for (;;) {
+      const answer = await this.#call("get", object.path);
+      if (answer === null) return null;
+      if (answer.kind === "refused" && answer.status === 404) {
+        this.#unseen.push(object);
+        return null;
+      }
+      if (answer.kind === "ok") {
+        if (isWrittenBy(answer.body, this.#options.fieldManager)) return uidOf(answer.body);
+        this.#gone(object);
+        return null;
+      }
+      this.#why.set(object.path, answer.message);
+      if (answer.kind === "refused" && !isBusy(answer)) return null;
+      await this.#pass(LOOK_MS);
+    }
+  }
+
+  #gone(object: MadeObject): void {
+    this.#options.say("detail", `removed ${object.name}`);
+    this.#options.made.drop(object.path);
+  }
+
+  #leftMs(): number {
+    return this.#deadlineMs - this.#options.clock.monoMs();
+  }
+
+  /** `null`: the time is over. */
+  async #call(
+    verb: "get" | "list" | "delete",
+    path: string,
+    body?: unknown,
+  ): Promise<KubeAnswer | null> {
+    const leftMs = this.#leftMs();
+    if (leftMs <= 0) return null;
+    const timeoutMs = Math.ceil(Math.min(CALL_MS, leftMs));
+    const lane = verb === "delete" ? "status" : "read";
+    return this.#options.api.call({
+      verb,
+      path,
+      timeoutMs,
+      lane,
+      ...(body === undefined ? {} : { body }),
+    });
+  }
+
+  #pass(ms: number): Promise<void> {
+    const { clock } = this.#options;
+    return new Promise((resolve) => {
+      clock.after(Math.max(0, Math.min(ms, this.#leftMs())), resolve);
+    });
+  }
+}
+
+/** The server has no time now: the same call later may succeed. */
+const isBusy = ({ status }: { status: number }): boolean => status === 429 || status >= 500;
+
+function uidOf(body: unknown): string | null {
+  const { metadata } = readObject<{ metadata: unknown }>(body);
+  const { uid } = readObject<{ uid: string }>(metadata);
+  return typeof uid === "string" && uid !== "" ? uid : null;
+}
+
+/** The answer to our request was lost, but the server keeps the writer's name with the object. */
+export function isWrittenBy(body: unknown, fieldManager: string): boolean {
+  const { metadata } = readObject<{ metadata: unknown }>(body);
+  const { managedFields } = readObject<{ managedFields: unknown[] }>(metadata);
+  if (!Array.isArray(managedFields)) return false;
+  return managedFields.some(
+    (entry) => readObject<{ manager: string }>(entry).manager === fieldManager,
+  );
+}

@@ -1,0 +1,105 @@
+/**
+ * Runs workflows: their tasks in order, up to the first that fails. Reports what each task took.
+ */
+import { formatDuration } from "../../schema/duration.ts";
+import { messageOf, type ReadTask, type Workflow } from "./read.ts";
+import { type Run, TaskError } from "./task.ts";
+
+export type TaskResult = {
+  id: string;
+  type: string;
+  description: string;
+  /** `skipped`: an earlier task failed, or the task does nothing in a dry run. */
+  status: "passed" | "failed" | "interrupted" | "skipped";
+  ms: number;
+  /** Why it failed, with its type and id; `null` otherwise. */
+  message: string | null;
+};
+
+export type WorkflowResult = {
+  path: string | null;
+  name: string;
+  description: string;
+  tasks: readonly TaskResult[];
+  ms: number;
+};
+
+export type RunResult = {
+  status: "passed" | "failed" | "interrupted";
+  workflows: readonly WorkflowResult[];
+  /** File, task and cause of the task that failed; `null` if none did. */
+  message: string | null;
+};
+
+/** The world of all workflows of an invocation: what one makes, the next knows. */
+export type RunWorld = Omit<Run, "source" | "startedMonoMs" | "readText"> & {
+  /** `source`: the workflow file, beside which a relative path is looked for too. */
+  readText(path: string, source: string | null): Promise<string>;
+};
+
+export async function runWorkflows(
+  workflows: readonly Workflow[],
+  given: RunWorld,
+): Promise<RunResult> {
+  const results: WorkflowResult[] = [];
+  let stopped: TaskResult | null = null;
+  let message: string | null = null;
+  for (const workflow of workflows) {
+    const { path: source } = workflow;
+    const readText = (path: string): Promise<string> => given.readText(path, source);
+    const startedMs = given.clock.monoMs();
+    const run: Run = { ...given, source: { path: source }, startedMonoMs: startedMs, readText };
+    if (stopped === null) given.say("info", `Starting workflow ${titleOf(workflow)}`);
+    const tasks: TaskResult[] = [];
+    for (const task of workflow.tasks) {
+      const result: TaskResult = stopped === null ? await runTask(task, run) : skipped(task);
+      tasks.push(result);
+      if (stopped !== null || result.message === null) continue;
+      stopped = result;
+      message = workflow.path === null ? result.message : `${workflow.path}: ${result.message}`;
+    }
+    const { path, name, description } = workflow;
+    results.push({ path, name, description, tasks, ms: given.clock.monoMs() - startedMs });
+  }
+  const ended = stopped?.status === "interrupted" ? "interrupted" : "failed";
+  return { status: stopped === null ? "passed" : ended, workflows: results, message };
+}
+
+const titleOf = ({ name, path }: Workflow): string =>
+  [JSON.stringify(name), ...(path === null ? [] : [`(${path})`])].join(" ");
+
+async function runTask(task: ReadTask, run: Run): Promise<TaskResult> {
+  const { document, type, perform } = task;
+  const { id } = document;
+  const title = `${type.name}/${id}`;
+  if (run.isDryRun && type.runsDry !== true) return skipped(task);
+  const startedMs = run.clock.monoMs();
+  run.say("info", `Starting task ${title}`);
+  const result = { id, type: type.name, description: document.description };
+  const spent = (): number => Math.round(run.clock.monoMs() - startedMs);
+  try {
+    if (run.signal.aborted) throw new TaskError("interrupted");
+    await perform(run);
+    const ms = spent();
+    run.say("info", `Task ${title} completed in ${formatDuration(ms)}`);
+    return { ...result, status: "passed", ms, message: null };
+  } catch (cause) {
+    const ms = spent();
+    run.say("info", `Task ${title} failed after ${formatDuration(ms)}`);
+    const isInterrupted = run.signal.aborted;
+    const why = isInterrupted ? "interrupted" : explain(cause);
+    const message = messageOf(type, document, why);
+    return { ...result, status: isInterrupted ? "interrupted" : "failed", ms, message };
+  }
+}
+
+/** An error that is no `TaskError` is a bug: it fails the task, so that cleanup still runs. */
+function explain(cause: unknown): string {
+  if (cause instanceof TaskError) return cause.message.replace(/\s*\n\s*/g, "; ").trim();
+  return `internal error: ${cause instanceof Error ? cause.message : String(cause)}`;
+}
+
+function skipped({ document, type }: ReadTask): TaskResult {
+  const { id, description } = document;
+  return { id, type: type.name, description, status: "skipped", ms: 0, message: null };
+}
