@@ -5,6 +5,7 @@
 import type { Flag, Flags } from "./flag.ts";
 import type { Client } from "./client.ts";
 import type { Failure } from "./failure.ts";
+import type { GoFlag } from "./go-flag.ts";
 import type { Screen, Shown } from "./show.ts";
 import type { World } from "./world.ts";
 
@@ -54,6 +55,8 @@ export type ParsedCommand =
 /** Reads what follows its name itself (`go-flag.ts`), and prints its own failure. */
 export type RawCommand = Base & {
   reach: "raw";
+  /** What `flags` lists for the help, made with `asFlags`. */
+  goFlags: readonly GoFlag[];
   run(world: World, argv: readonly string[]): Promise<number>;
 };
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { COMMANDS } from "./catalog.ts";
 import { findCommand, flagsOf } from "./find.ts";
 import { readFlags } from "./flag.ts";
+import { readGoFlags } from "./go-flag.ts";
 import { GLOBAL_FLAGS } from "./global-flag.ts";
 
 function find(line: string, program = "navarch"): string {
@@ -45,6 +46,30 @@ describe("findCommand()", () => {
     expect(find("simulate validate fleet.yaml", "simulator")).toBe("simulate validate <fleet.yaml>");
   });
 
+  test.each([
+    ["sim", "simulate workflow"],
+    ["sim -h", "simulate workflow <-h>"],
+    ["sim -workflow w.yml -v 4", "simulate workflow <-workflow> <w.yml> <-v> <4>"],
+    ["simulate -port 80", "simulate workflow <-port> <80>"],
+    ["sim workflow -cleanup -- x", "simulate workflow <-cleanup> <--> <x>"],
+    ["sim -bogus", "simulate workflow <-bogus>"],
+    ["sim --seed 7 run fleet.yaml", "simulate run <fleet.yaml>"],
+    ["sim run fleet.yaml", "simulate run <fleet.yaml>"],
+    ["sim fleet.yaml", "simulate run <fleet.yaml>"],
+    ["simulate", "simulate run"],
+    ["simulate --help", "simulate run"],
+  ])("W2: reads %p as %s", (line, found) => {
+    expect(find(line)).toBe(found);
+  });
+
+  test("W1: knavigator runs workflows, whatever its words are", () => {
+    expect(find("-workflow w.yml -v 4 -cleanup", "knavigator")).toBe(
+      "simulate workflow <-workflow> <w.yml> <-v> <4> <-cleanup>",
+    );
+    expect(find("", "knavigator")).toBe("simulate workflow");
+    expect(find("list", "knavigator")).toBe("simulate workflow <list>");
+  });
+
   test.each(["control-plane", "navarch-control-plane"])("starts the server as %s", (program) => {
     expect(find("", program)).toBe("control-plane");
     expect(find("--config c.yaml", program)).toBe("control-plane");
@@ -54,7 +79,7 @@ describe("findCommand()", () => {
 
 test("COMMANDS give a flag's name one kind, and no flag or command twice", () => {
   const takesValue = new Map<string, boolean>();
-  for (const command of COMMANDS) {
+  for (const command of COMMANDS.filter(({ reach }) => reach !== "raw")) {
     const names = command.flags.map((flag) => flag.name);
     expect(names).toEqual([...new Set(names)]);
     for (const { name, kind } of [...GLOBAL_FLAGS, ...command.flags]) {
@@ -77,6 +102,10 @@ test("every command stands in a group, and each of its examples is a line that i
       const found = findCommand(COMMANDS, "navarch", argv);
       if ("ok" in found || found.kind !== "command") throw new Error(`${example}: not a command`);
       expect([example, found.command.name]).toEqual([example, name]);
+      if (command.reach === "raw") {
+        expect([example, readGoFlags(command.goFlags, found.words).kind]).toEqual([example, "ok"]);
+        continue;
+      }
       expect([example, readFlags(flagsOf(command), argv, {}).ok]).toEqual([example, true]);
       const count = found.words.length;
       expect([example, count >= bounds.min && count <= bounds.max]).toEqual([example, true]);

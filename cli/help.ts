@@ -83,7 +83,9 @@ function nameOf(command: Command): string {
 /** `-s, --server ADDRESS`. */
 export function flagUsage(flag: Flag): string {
   const short = flag.short === undefined ? "" : `-${flag.short}, `;
-  return `${short}${flag.isGo === true ? "-" : "--"}${flag.name}${flag.kind === "switch" ? "" : ` ${flag.value ?? "V"}`}`;
+  const dashes = flag.isGo === true ? "-" : "--";
+  const value = flag.kind === "switch" ? "" : ` ${flag.value ?? "V"}`;
+  return `${short}${dashes}${flag.name}${value}`;
 }
 
 /** What it does, whether it may be repeated, and its environment variables. */

@@ -1,8 +1,10 @@
 /**
- * Files of a workflow run: workflows, templates, the report. Also the lines of standard input.
+ * What a workflow run needs of the machine: workflow files, templates, the report's file, the lines
+ * of standard input, and randomness.
  *
- * Adapter: files, standard input.
+ * Adapter: files, standard input, randomness.
  */
+import { randomBytes } from "node:crypto";
 import { access, constants, open, readdir, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { createInterface, type Interface } from "node:readline";
@@ -91,6 +93,12 @@ function fail(path: string, cause: unknown): never {
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
   throw new FileError(`${path}: ${WHY[code] ?? code}`);
 }
+
+/** Unlike any other run's, also with the same seed: cleanup tells by it what is ours. */
+export const drawFieldManager = (): string => `navarch-sim-${randomBytes(8).toString("hex")}`;
+
+/** A whole number below 2^32. */
+export const drawSeed = (): number => randomBytes(4).readUInt32LE();
 
 /** Lines of standard input, one for each call; all calls resolve once it is closed. */
 export class InputLines {

@@ -56,6 +56,6 @@ export const WORKFLOW_FLAGS: readonly GoFlag[] = [
 /** `program` is the name that the operator typed. */
 export function formatWorkflowUsage(program: string): string {
   const head = `Usage of ${program}: ${program} -workflow LIST [flags]\n`;
-  const more = program === "navarch sim" ? "\nScenario commands: navarch help simulate\n" : "";
+  const more = program === "navarch sim" ? "\nScenarios: navarch help simulate run\n" : "";
   return `${formatGoUsage(head, WORKFLOW_FLAGS)}${more}`;
 }

@@ -2,7 +2,7 @@
  * Runs workflows for `navarch sim workflow`: reads all files, runs their tasks, and cleans up once
  * at the end, also after a failure or an interrupt.
  */
-import { randomBytes } from "node:crypto";
+import { extname } from "node:path";
 import type { KubeApi } from "../reconciler/kubernetes/api.ts";
 import { REAL_CLOCK } from "../reconciler/kubernetes/connect.ts";
 import { formatDuration } from "../schema/duration.ts";
@@ -13,6 +13,7 @@ import { noFleet } from "../simulator/workflow/fleet.ts";
 import { guarded } from "../simulator/workflow/guard.ts";
 import { Made } from "../simulator/workflow/made.ts";
 import { readWorkflow, type Workflow } from "../simulator/workflow/read.ts";
+import { REPORTS, type RunReport } from "../simulator/workflow/report.ts";
 import { type RunResult, runWorkflows } from "../simulator/workflow/run.ts";
 import { State } from "../simulator/workflow/state.ts";
 import { type Say, TaskError } from "../simulator/workflow/task.ts";
@@ -20,7 +21,17 @@ import { EXIT } from "./failure.ts";
 import type { GoFlags } from "./go-flag.ts";
 import { type Interrupt, INTERRUPTS, watchInterrupts } from "./interrupt.ts";
 import { openKube } from "./kube.ts";
-import { FileError, InputLines, listFiles, readTemplate, readText } from "./workflow-file.ts";
+import {
+  drawFieldManager,
+  drawSeed,
+  FileError,
+  InputLines,
+  listFiles,
+  readTemplate,
+  readText,
+  wantWritable,
+  writeReport,
+} from "./workflow-file.ts";
 import type { World } from "./world.ts";
 
 /** A run cannot begin; the message is the last line. */
@@ -33,12 +44,14 @@ export async function runWorkflowFiles(world: World, flags: GoFlags): Promise<nu
     return EXIT.failed;
   };
   try {
+    await wantReport(flags.text("report"));
     const workflows = await readFiles(flags.text("workflow"));
     const kube = await openKube(world, flags);
     if (!kube.ok) return fail(kube.message);
     for (const warning of kube.warnings) world.err(`warning: ${warning}\n`);
     try {
-      return await perform(world, flags, kube.api, workflows);
+      const say = openSay(world, flags.number("v"));
+      return await perform({ world, flags, api: kube.api, say }, workflows);
     } finally {
       // An open connection would keep the process running.
       kube.api.close();
@@ -62,30 +75,24 @@ async function readFiles(list: string): Promise<Workflow[]> {
 }
 
 /** The log goes to standard error, as that of the Go program. */
-export function openSay(world: World, verbosity: number): Say {
+function openSay(world: World, verbosity: number): Say {
   return (level, line) => {
     if (level === "detail" && verbosity < 4) return;
     world.err(`${level === "warning" ? "warning: " : ""}${line.replace(/\s*\n\s*/g, "; ")}\n`);
   };
 }
 
-/** Unlike any other run's, also with the same seed: cleanup tells by it what is ours. */
-export const drawFieldManager = (): string => `navarch-sim-${randomBytes(8).toString("hex")}`;
+const openRandom = (flags: GoFlags): (() => number) =>
+  seeded(flags.isGiven("seed") ? flags.number("seed") : drawSeed());
 
-export const openRandom = (flags: GoFlags): (() => number) =>
-  seeded(flags.isGiven("seed") ? flags.number("seed") : randomBytes(4).readUInt32LE());
+type Setting = { world: World; flags: GoFlags; api: KubeApi; say: Say };
 
-async function perform(
-  world: World,
-  flags: GoFlags,
-  api: KubeApi,
-  workflows: readonly Workflow[],
-): Promise<number> {
-  const say = openSay(world, flags.number("v"));
+async function perform(setting: Setting, workflows: readonly Workflow[]): Promise<number> {
+  const { world, flags, api, say } = setting;
   const [made, input, stop] = [new Made(), new InputLines(), new AbortController()];
   const fieldManager = drawFieldManager();
-  const interrupts: Interrupt[] = [];
   const isCleaning = flags.on("cleanup");
+  const interrupts: Interrupt[] = [];
   const endWatch = watchInterrupts(
     (interrupt) => {
       interrupts.push(interrupt);
@@ -96,34 +103,68 @@ async function perform(
     () => world.err(`error: interrupted again; left behind: ${namesOf(made)}\n`),
   );
   try {
-    const isDryRun = flags.on("dry-run");
+    const startedAt = new Date(world.wallMs()).toISOString();
+    const startedMs = world.monoMs();
     const result = await runWorkflows(workflows, {
-      api: guarded(api, { signal: stop.signal, isDryRun }),
+      ...optionsOf(flags),
+      api: guarded(api, { signal: stop.signal, isDryRun: flags.on("dry-run") }),
       state: new State(),
       made,
       fleet: noFleet(NO_FLEET),
       clock: REAL_CLOCK,
       signal: stop.signal,
       say,
-      random: openRandom(flags),
       fieldManager,
-      isStrict: flags.on("strict"),
-      isDryRun,
-      taints: flags.on("taint"),
       readText: readTemplate,
       pause: openPause(world, input, stop.signal),
     });
-    if (isCleaning) {
-      const keepsNodes = !flags.on("cleanup.nodes");
-      const timeoutMs = flags.number("cleanup.timeout");
-      const clock = REAL_CLOCK;
-      await cleanUp({ api, made, clock, say, fieldManager, timeoutMs, keepsNodes });
-    }
-    return finish(world, result, interrupts[0] ?? null);
+    const left = isCleaning ? await sweep(setting, made, fieldManager) : null;
+    const ms = Math.round(world.monoMs() - startedMs);
+    const written = await report(flags.text("report"), { ...result, startedAt, ms, left });
+    return finish(world, result, interrupts[0] ?? null, written);
   } finally {
     endWatch();
     input.close();
   }
+}
+
+function optionsOf(flags: GoFlags) {
+  return {
+    random: openRandom(flags),
+    isStrict: flags.on("strict"),
+    isDryRun: flags.on("dry-run"),
+    taints: flags.on("taint"),
+  };
+}
+
+/** The names of what is left. */
+async function sweep({ flags, api, say }: Setting, made: Made, fieldManager: string) {
+  const keepsNodes = !flags.on("cleanup.nodes");
+  const timeoutMs = flags.number("cleanup.timeout");
+  const clock = REAL_CLOCK;
+  const left = await cleanUp({ api, made, clock, say, fieldManager, timeoutMs, keepsNodes });
+  return left.map(({ name }) => name);
+}
+
+/** Why the report could not be written, or `null`. */
+async function report(path: string, content: RunReport): Promise<string | null> {
+  if (path === "") return null;
+  try {
+    await writeReport(path, REPORTS.get(extname(path))?.(content) ?? "");
+    return null;
+  } catch (cause) {
+    if (cause instanceof FileError) return cause.message;
+    throw cause;
+  }
+}
+
+async function wantReport(path: string): Promise<void> {
+  if (path === "") return;
+  if (!REPORTS.has(extname(path))) {
+    const known = [...REPORTS.keys()].join(" or ");
+    throw new Unready(`-report ${path}: expected a file that ends with ${known}`);
+  }
+  await wantWritable(path);
 }
 
 function openPause(world: World, input: InputLines, signal: AbortSignal) {
@@ -134,11 +175,18 @@ function openPause(world: World, input: InputLines, signal: AbortSignal) {
   };
 }
 
-function finish(world: World, result: RunResult, interrupt: Interrupt | null): number {
-  const tasks = result.workflows.flatMap((workflow) => workflow.tasks);
+/** The last line is the error: that of a task, or of the report. */
+function finish(
+  world: World,
+  result: RunResult,
+  interrupt: Interrupt | null,
+  unwritten: string | null,
+): number {
+  if (unwritten !== null) world.err(`error: the report is not written: ${unwritten}\n`);
   if (result.message !== null) world.err(`error: ${result.message}\n`);
   if (interrupt !== null) return INTERRUPTS[interrupt];
-  if (result.status !== "passed") return EXIT.failed;
+  if (result.status !== "passed" || unwritten !== null) return EXIT.failed;
+  const tasks = result.workflows.flatMap((workflow) => workflow.tasks);
   const ms = result.workflows.reduce((sum, workflow) => sum + workflow.ms, 0);
   const count = `${tasks.length} ${tasks.length === 1 ? "task" : "tasks"}`;
   world.err(`${count} completed in ${formatDuration(Math.round(ms))}\n`);

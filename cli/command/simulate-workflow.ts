@@ -11,7 +11,7 @@ export const simulateWorkflow: RawCommand = {
   usage: "",
   summary: "run workflow files against a Kubernetes API",
   examples: [
-    "navarch sim workflow -workflow resources/workflows/k8s/test-job.yml -v 4 -cleanup",
+    "navarch sim workflow -workflow test-job.yml -v 4 -cleanup",
     "navarch sim -workflow 'w/{config-nodes,run-test}.yaml' -report report.xml",
   ],
   more:
@@ -19,6 +19,7 @@ export const simulateWorkflow: RawCommand = {
     "Flags are read as Go programs do: one or two dashes, up to the first other word.\n" +
     "Exit 0 done, 1 failed, 2 wrong flag, 130 or 143 interrupted.",
   flags: asFlags(WORKFLOW_FLAGS),
+  goFlags: WORKFLOW_FLAGS,
   words: { min: 0, max: 0 },
   reach: "raw",
   async run(world, argv) {

@@ -152,7 +152,8 @@ class Sweep {
 
   /** Gives the pods of these nodes time to end; without the right to list pods it is skipped. */
   async awaitPods(nodes: readonly MadeObject[]): Promise<void> {
-    const names = new Set(nodes.map(({ path }) => decodeURIComponent(path.split("/").at(-1) ?? "")));
+    const lastOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
+    const names = new Set(nodes.map(({ path }) => decodeURIComponent(lastOf(path))));
     const endMs = Math.min(this.#deadlineMs, this.#options.clock.monoMs() + PODS_MS);
     while (this.#options.clock.monoMs() < endMs) {
       const answer = await this.#call("list", "/api/v1/pods");

@@ -21,7 +21,9 @@ export const duration = v.pipe(
 
 /** Parameters that are absent are an empty map. */
 export function readParams<T>(schema: v.GenericSchema<unknown, T>, params: unknown): T {
-  const read = v.safeParse(schema, params ?? {});
+  const given = params ?? {};
+  if (!isMap(given)) throw new TaskError("failed to parse parameters: expected a map");
+  const read = v.safeParse(schema, given);
   if (read.success) return read.output;
   const [issue] = read.issues;
   throw new TaskError(`failed to parse parameters: ${explain(schema, issue)}`);
@@ -73,7 +75,7 @@ function entriesAt(schema: unknown, path: readonly string[]): Record<string, Wal
   const { entries, item, value, wrapped, pipe } = schema as Walked;
   if (wrapped !== undefined) return entriesAt(wrapped, path);
   const [key, ...rest] = path;
-  if (key === undefined) return entries ?? (pipe?.[0] === undefined ? null : pipe[0].entries ?? null);
+  if (key === undefined) return entries ?? pipe?.[0]?.entries ?? null;
   const next = entries?.[key] ?? item ?? value;
   return next === undefined ? null : entriesAt(next, rest);
 }

@@ -59,7 +59,8 @@ export async function runWorkflows(
       message = workflow.path === null ? result.message : `${workflow.path}: ${result.message}`;
     }
     const { path, name, description } = workflow;
-    results.push({ path, name, description, tasks, ms: given.clock.monoMs() - startedMs });
+    const ms = Math.round(given.clock.monoMs() - startedMs);
+    results.push({ path, name, description, tasks, ms });
   }
   const ended = stopped?.status === "interrupted" ? "interrupted" : "failed";
   return { status: stopped === null ? "passed" : ended, workflows: results, message };

@@ -1,10 +1,9 @@
 /**
  * YAML text → plain values, as a workflow file holds them. Keeps how each scalar of a map was
- * written, so that `1.10` or `0x10` can be read as text; integers beyond 2^53 become `bigint`, which
- * loses no digits. Size, depth and aliases are limited. Pure.
+ * written, so that `1.10` or `0x10` can be read as text; integers beyond 2^53 become `bigint` and
+ * lose no digits. Size, depth and aliases are limited. Pure.
  */
 import {
-  type Document,
   isAlias,
   isMap,
   isScalar,
@@ -12,6 +11,7 @@ import {
   LineCounter,
   parseDocument,
   type ParsedNode,
+  type Range,
 } from "yaml";
 
 export type YamlAnswer = { ok: true; value: unknown } | { ok: false; message: string };
@@ -23,15 +23,22 @@ const DEPTH_MAX = 64;
 
 const WRITTEN = Symbol("written");
 
+/** The parser looks for a repeated key, and for an alias' anchor, in time that grows squared. */
+const OPTIONS = {
+  intAsBigInt: true,
+  prettyErrors: false,
+  uniqueKeys: false,
+  logLevel: "error",
+} as const;
+
 class Unreadable extends Error {}
 
 export function readYaml(given: string): YamlAnswer {
   if (given.length > CHARS_MAX) return { ok: false, message: "longer than 4 MiB" };
   const text = given.replace(/^\uFEFF/, "");
   const lines = new LineCounter();
-  const options = { intAsBigInt: true, lineCounter: lines, prettyErrors: false } as const;
   try {
-    const document = parseDocument(text, { ...options, logLevel: "silent" });
+    const document = parseDocument(text, { ...OPTIONS, lineCounter: lines });
     const [error] = document.errors;
     if (error !== undefined) {
       const [first = ""] = error.message.split("\n");
@@ -39,7 +46,7 @@ export function readYaml(given: string): YamlAnswer {
       const why = error.code === "MULTIPLE_DOCS" ? "expected one document" : first;
       return { ok: false, message: `line ${line}: ${why.slice(0, 200)}` };
     }
-    return { ok: true, value: new Growth(document, lines).grow(document.contents, 0) };
+    return { ok: true, value: new Growth(lines).grow(document.contents, 0) };
   } catch (cause) {
     if (cause instanceof Unreadable) return { ok: false, message: cause.message };
     // The parser recurses: text that is nested very deeply ends its stack.
@@ -56,11 +63,10 @@ export function writtenAs(map: object, key: string): string | null {
 
 class Growth {
   #values = 0;
-  readonly #document: Document.Parsed;
+  readonly #anchors = new Map<string, ParsedNode>();
   readonly #lines: LineCounter;
 
-  constructor(document: Document.Parsed, lines: LineCounter) {
-    this.#document = document;
+  constructor(lines: LineCounter) {
     this.#lines = lines;
   }
 
@@ -70,11 +76,11 @@ class Growth {
     if (depth > DEPTH_MAX) throw this.#fail(node, `nested more than ${DEPTH_MAX} levels deep`);
     if (node === null) return null;
     if (isAlias(node)) {
-      const target = node.resolve(this.#document);
+      const target = this.#anchors.get(node.source);
       if (target === undefined) throw this.#fail(node, `unknown alias "${node.source}"`);
-      // The parser's types lose that a parsed document has parsed nodes alone.
-      return this.grow(target as ParsedNode, depth + 1);
+      return this.grow(target, depth + 1);
     }
+    if (node.anchor !== undefined) this.#anchors.set(node.anchor, node);
     if (isScalar(node)) return plain(node.value);
     if (isSeq(node)) return node.items.map((item) => this.grow(item, depth + 1));
     if (!isMap(node)) throw this.#fail(node, "expected a value");
@@ -84,13 +90,17 @@ class Growth {
   #growMap(node: ParsedNode, depth: number): Record<string, unknown> {
     const map: Record<string, unknown> = {};
     const written = new Map<string, string>();
+    const own = new Set<string>();
     for (const { key, value } of isMap(node) ? node.items : []) {
       if (!isScalar(key)) throw this.#fail(node, "expected a name as key");
       const name = key.source ?? String(key.value);
       if (name === "__proto__") throw this.#fail(node, '"__proto__" is no usable key');
+      // The parser's types lose that a parsed document has parsed nodes alone.
       const child = value as ParsedNode | null;
       if (name === "<<" && key.type === "PLAIN") this.#merge(map, written, child, depth);
       else {
+        if (own.has(name)) throw this.#fail(key, `the key "${name}" occurs twice`);
+        own.add(name);
         map[name] = this.grow(child, depth + 1);
         if (isScalar(child) && child.value !== null) written.set(name, sourceOf(child));
         else written.delete(name);
@@ -121,8 +131,8 @@ class Growth {
     }
   }
 
-  #fail(node: ParsedNode | null, message: string): Unreadable {
-    const offset = node?.range[0] ?? 0;
+  #fail(node: { range?: Range | null } | null, message: string): Unreadable {
+    const offset = node?.range?.[0] ?? 0;
     return new Unreadable(`line ${this.#lines.linePos(offset).line}: ${message}`);
   }
 }

@@ -63,7 +63,7 @@ describe.each(["bash", ...(isMissing ? [] : ["zsh", "fish"])])(
     test.each([
       ["navarch pool ", ["hold", "list", "resume", "scale", "status"]],
       ["navarch -o json pool ", ["hold", "list", "resume", "scale", "status"]],
-      ["navarch sim ", ["interactive", "list", "replay", "run", "validate"]],
+      ["navarch sim ", ["interactive", "list", "replay", "run", "validate", "workflow"]],
       ["navarch doctor ", ["kubernetes", "providers", "store"]],
       ["navarch completion ", ["bash", "fish", "zsh"]],
       ["navarch pool status ", ["training"]],

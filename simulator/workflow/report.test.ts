@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { REPORTS, type RunReport } from "./report.ts";
+
+const REPORT: RunReport = {
+  status: "failed",
+  message: 'w.yml: Sleep/b: a "<&>" \u0007 cause',
+  startedAt: "2026-11-23T08:00:00.000Z",
+  ms: 1_500,
+  left: [],
+  workflows: [
+    {
+      path: "w.yml",
+      name: "first",
+      description: "",
+      ms: 1_500,
+      tasks: [
+        { id: "a", type: "Sleep", description: "", status: "passed", ms: 20, message: null },
+        {
+          id: "b",
+          type: "Sleep",
+          description: "",
+          status: "failed",
+          ms: 1_480,
+          message: 'Sleep/b: a "<&>" \u0007 cause',
+        },
+        { id: "c", type: "Pause", description: "", status: "skipped", ms: 0, message: null },
+      ],
+    },
+  ],
+};
+
+test("W15: a JUnit report counts tasks and holds the time of each", () => {
+  expect(REPORTS.get(".xml")?.(REPORT)).toBe(`<?xml version="1.0" encoding="UTF-8"?>
+<testsuites tests="3" failures="1" errors="0" skipped="1" time="1.500">
+  <testsuite name="first" tests="3" failures="1" errors="0" skipped="1" time="1.500" timestamp="2026-11-23T08:00:00.000Z" file="w.yml">
+    <testcase name="Sleep/a" classname="first" time="0.020"/>
+    <testcase name="Sleep/b" classname="first" time="1.480"><failure message="Sleep/b: a &quot;&lt;&amp;&gt;&quot; \uFFFD cause"/></testcase>
+    <testcase name="Pause/c" classname="first" time="0.000"><skipped/></testcase>
+  </testsuite>
+</testsuites>
+`);
+});
+
+test("W15: a JSON report is the run as it was", () => {
+  expect(JSON.parse(REPORTS.get(".json")?.(REPORT) ?? "")).toEqual(REPORT);
+});
