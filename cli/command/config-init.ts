@@ -201,9 +201,42 @@ pools:
 `;
 }
 
+/** Virtual nodes of a cluster that the reader has: nothing is bought. */
+function kwokSample(pool: string): string {
+  return `# Written by navarch config init --provider kwok. After a change:
+# navarch config validate FILE
+# Start it with KUBECONFIG set:
+# navarch control-plane --config FILE
+server:
+  # Only this machine: virtual nodes are for rehearsals.
+  address: 127.0.0.1:50051
+
+# Each machine is a virtual Node that KWOK keeps alive, with a simulated agent. It costs nothing.
+# See docs/provider-kwok.md. Try it first:
+# navarch doctor providers --config FILE
+providers:
+  kwok:
+    # Without it: the pod's service account, else KUBECONFIG, else ~/.kube/config
+    # kubeconfig: /etc/navarch/test.kubeconfig
+
+# The same cluster.
+kubernetes: { enabled: true }
+
+pools:
+  - name: ${pool}
+    provider: kwok
+    instance_type: dgxh100.80g
+    # The control plane keeps the size within these bounds.
+    scaling: { min_nodes: 4, max_nodes: 8 }
+    # A node with a GPU fault is drained and replaced, within the safety budgets.
+    health: { auto_replace: true }
+`;
+}
+
 const PROVIDERS = [
   "none",
   "fake",
+  "kwok",
   "command",
   "lambda",
   "aws",
@@ -263,6 +296,7 @@ function sampleOf(provider: (typeof PROVIDERS)[number], pool: string): string {
   if (provider === "none") return CONFIG_SAMPLE;
   if (provider === "ssh") return ownedSample(pool);
   if (provider === "coreweave") return coreweaveSample(pool);
+  if (provider === "kwok") return kwokSample(pool);
   return provider === "fake" ? fakeSample(pool) : cloudSample(provider, pool);
 }
 

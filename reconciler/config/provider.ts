@@ -14,6 +14,7 @@ import {
 } from "../../schema/config/provider.ts";
 import { SPEND } from "../../schema/config/safety.ts";
 import { POOL_NAME, PoolName } from "../../schema/id.ts";
+import { LIMIT } from "../../schema/limit.ts";
 import { parse } from "valibot";
 import { whyNoAdapter } from "../core/adapter.ts";
 import { placeOfHost } from "../core/inventory.ts";
@@ -114,6 +115,7 @@ function readProvider(name: string, section: Section): Resolved {
   const settings = readSettings(section, type);
   if (isOwnedType(type)) checkHosts(section);
   checkPrices(section);
+  checkTypes(section);
   const spend = fillTable(SPEND, readMapping(section.map("spend"), SPEND));
   section.finish((key) => {
     const others = PROVIDER_TYPES.filter((other) => keysOf(other).includes(key));
@@ -162,6 +164,18 @@ function checkPrices(section: Section): void {
   if (odd === undefined) return;
   const message = `expected TYPE=DOLLARS an hour, found ${JSON.stringify(odd)}`;
   section.fail("prices", "price", message, "write for example p5.48xlarge=55.04");
+}
+
+function checkTypes(section: Section): void {
+  const { gpusPerNodeMax } = LIMIT;
+  const isGood = (text: string): boolean => {
+    const gpus = Number(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}=(\d{1,3})$/.exec(text)?.[1] ?? "0");
+    return gpus >= 1 && gpus <= gpusPerNodeMax;
+  };
+  const odd = section.texts("types")?.find((text) => !isGood(text));
+  if (odd === undefined) return;
+  const message = `expected NAME=GPUS, from 1 to ${gpusPerNodeMax}, found ${JSON.stringify(odd)}`;
+  section.fail("types", "type", message, "write for example gd-8xh100ib-i128=8");
 }
 
 function readType(name: string, section: Section): ProviderType | null {

@@ -233,7 +233,7 @@ describe("readConfig() messages", () => {
       "a provider without a type",
       `providers: {gcp-us: {project: x}}\n${pool()}`,
       "1:13: providers.gcp-us.type: required unless the provider is named after its type " +
-        "(lambda, gcp, aws, coreweave, fake, docker, ssh, static, machine, command)",
+        "(lambda, gcp, aws, coreweave, kwok, fake, docker, ssh, static, machine, command)",
     ],
     [
       "no instance type",
@@ -470,6 +470,17 @@ pools:
     const two = ", instance_types: [t, tt, u]";
     expect(told("coreweave", two, ", prices: [tt=31]")).toEqual([unknown("t, u")]);
     expect(told("lambda", "")).toEqual([]);
+  });
+
+  test("W41: takes further types of virtual nodes as NAME=GPUS alone", () => {
+    const told = (types: string) =>
+      readConfig([{ name: "f", text: `providers: { kwok: { types: [${types}] } }\n` }]).problems
+        .filter(({ path }) => path.includes("types"))
+        .map(({ message }) => message);
+    expect(told("gd-8xh100ib-i128=8, gb200-4x=4")).toEqual([]);
+    for (const odd of ["a", "a=0", "a=65", "=8", "a=8.5"]) {
+      expect(told(odd)).toEqual([`expected NAME=GPUS, from 1 to 64, found "${odd}"`]);
+    }
   });
 });
 

@@ -13,6 +13,7 @@ export function whyNoAdapter(type: ProviderType): string | null {
     case "coreweave":
     case "fake":
     case "gcp":
+    case "kwok":
     case "lambda":
     case "ssh":
     case "static":

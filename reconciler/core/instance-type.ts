@@ -14,6 +14,7 @@ const ABSTRACT = new Map<string, Row>([
       gcp: "a3-highgpu-8g",
       aws: "p5.48xlarge",
       coreweave: "gd-8xh100ib-i128",
+      kwok: "dgxh100.80g",
     },
   ],
   ["h100-1x", { lambda: "gpu_1x_h100_pcie", gcp: "a3-highgpu-1g" }],
@@ -24,6 +25,7 @@ const ABSTRACT = new Map<string, Row>([
       gcp: "a2-highgpu-8g",
       aws: "p4d.24xlarge",
       coreweave: "gd-8xa100-i128",
+      kwok: "dgxa100.80g",
     },
   ],
   ["a100-4x", { lambda: "gpu_4x_a100", gcp: "a2-highgpu-4g" }],
@@ -117,6 +119,13 @@ const COREWEAVE_GPUS = new Map([
   ["rtxp6000-8x", 8],
 ]);
 
+/** GPUs of virtual nodes, as in their catalogue (reconciler/provider/kwok/catalog.ts). */
+const KWOK_GPUS = new Map([
+  ["dgxa100.40g", 8],
+  ["dgxa100.80g", 8],
+  ["dgxh100.80g", 8],
+]);
+
 /** Lambda's names begin with the number, GCP's accelerator-optimised types end with it. */
 const LAMBDA_GPUS = /^gpu_(\d{1,2})x_/;
 const GCP_GPUS = /^a\d+x?-(?:high|mega|ultra|edge)gpu-(\d{1,2})g(?:-|$)/;
@@ -136,6 +145,8 @@ export function gpusOfType(name: string, provider: string): number | null {
       return numberIn(LAMBDA_GPUS, type);
     case "coreweave":
       return COREWEAVE_GPUS.get(type) ?? null;
+    case "kwok":
+      return KWOK_GPUS.get(type) ?? null;
     default:
       return null;
   }

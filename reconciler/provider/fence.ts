@@ -15,16 +15,21 @@ export type StaleFence = {
   retryAfterMs: null;
 };
 
+export function staleFence(
+  { nodeId, fence }: Pick<Fence, "nodeId" | "fence">,
+  newest: number,
+): StaleFence {
+  const message = `fence ${fence} of ${nodeId} is older than ${newest}`;
+  return { kind: "refused", class: "stale_fence", message, retryAfterMs: null };
+}
+
 export class Fences {
   readonly #seen = new Map<string, number>();
 
   /** Returns `null` and records the fence if the call may be sent. */
   check({ nodeId, fence }: Fence): StaleFence | null {
     const newest = this.#seen.get(nodeId) ?? fence;
-    if (fence < newest) {
-      const message = `fence ${fence} of ${nodeId} is older than ${newest}`;
-      return { kind: "refused", class: "stale_fence", message, retryAfterMs: null };
-    }
+    if (fence < newest) return staleFence({ nodeId, fence }, newest);
     this.#seen.delete(nodeId);
     this.#seen.set(nodeId, fence);
     const [oldest] = this.#seen.keys();

@@ -8,6 +8,7 @@ import type { PeerTls } from "../security/tls/open.ts";
 import { unadapted } from "../core/adapter.ts";
 import type { InventoryAnswer } from "../core/inventory.ts";
 import type { ClaimTable } from "../core/store-table.ts";
+import { openClient } from "../kubernetes/client.ts";
 import { aroundProvider } from "./around.ts";
 import { openAws } from "./aws/aws.ts";
 import { readAwsSettings } from "./aws/setting.ts";
@@ -19,6 +20,9 @@ import { openCoreweaveCluster } from "./coreweave/setting.ts";
 import { openFakeProvider } from "./fake/fake.ts";
 import { openGcp } from "./gcp/gcp.ts";
 import { readGcpSettings } from "./gcp/setting.ts";
+import { openAgentHost } from "./kwok/agent-host.ts";
+import { openKwok } from "./kwok/kwok.ts";
+import { readKwokSettings } from "./kwok/setting.ts";
 import { openLambda } from "./lambda/lambda.ts";
 import { readLambdaSettings } from "./lambda/setting.ts";
 import { reachHost } from "./ssh/reach.ts";
@@ -61,6 +65,7 @@ export const ADAPTERS: Map<ProviderType, Adapter> = new Map([
   ["fake", openFake],
   ["command", openCommand],
   ["coreweave", openCoreweaveCloud],
+  ["kwok", openKwokCloud],
   ["lambda", openLambdaCloud],
   ["gcp", openGcpCloud],
   ["ssh", openOwned],
@@ -101,6 +106,31 @@ async function openCoreweaveCloud(
   const transport = await openCoreweaveCluster(config.settings, env);
   if (typeof transport === "string") return transport;
   return openCoreweave({ name: config.name, fleetId, transport, clock });
+}
+
+async function openKwokCloud(
+  config: ProviderConfig,
+  from: ProviderPorts,
+): Promise<Provider | string> {
+  const { fleetId, clock, env } = from;
+  const { name } = config;
+  const settings = await readKwokSettings(config.settings, env);
+  if (typeof settings === "string") return settings;
+  const { transport, kubeconfig, context, types, isTainted } = settings;
+  const agents = openAgentHost({
+    ...{ name, clock, env: passedOn(env) },
+    stateDir: settings.stateDir ?? from.folder(name),
+    setting: { provider: name, fleet_id: fleetId, kubeconfig, context },
+    serverUrl: from.serverUrl,
+    tls: from.agentTls,
+    // Commands that only look, which have no claims, start nothing.
+    runs: settings.runsAgents && from.claims !== null,
+    problem: from.problem,
+  });
+  const api = openClient(transport, {
+    ...{ clock, count: () => undefined, userAgent: "navarch-provider" },
+  });
+  return openKwok({ name, fleetId, api, clock, types, isTainted, agents });
 }
 
 function openLambdaCloud(config: ProviderConfig, from: ProviderPorts): Promise<Provider | string> {

@@ -171,7 +171,7 @@ async function checkInventories({ providers, pools }: Config, say: Say): Promise
 }
 
 /** Their machines come with an agent. */
-const WITH_AGENT: readonly ProviderType[] = ["coreweave", "fake"];
+const WITH_AGENT: readonly ProviderType[] = ["coreweave", "fake", "kwok"];
 
 /** Warnings only: machines are not bought while they cannot be set up. */
 async function checkPool(pool: PoolConfig, config: Config, say: Say): Promise<void> {

@@ -7,6 +7,7 @@ export const PROVIDER_TYPES = [
   "gcp",
   "aws",
   "coreweave",
+  "kwok",
   "fake",
   "docker",
   "ssh",
@@ -22,6 +23,7 @@ const gcp: Types = ["gcp"];
 const aws: Types = ["aws"];
 const bought: Types = ["gcp", "aws"];
 const coreweave: Types = ["coreweave"];
+const kwok: Types = ["kwok"];
 const fake: Types = ["fake"];
 const machine: Types = ["machine"];
 const command: Types = ["command"];
@@ -31,7 +33,7 @@ const calls: Types = ["lambda", "gcp", "aws"];
 const simulated: Types = ["fake", "machine"];
 const imaged: Types = ["gcp", "aws", "docker", "machine"];
 const calling: Types = PROVIDER_TYPES.filter(
-  (type) => type !== "machine" && type !== "command" && type !== "ssh",
+  (type) => type !== "machine" && type !== "command" && type !== "ssh" && type !== "kwok",
 );
 
 /** Types whose machines belong to the operator: claimed and released, never bought or ended. */
@@ -60,10 +62,11 @@ export const SETTINGS = {
   region: text("Region: a provider buys in one.", { types: aws, or: "AWS's own settings" }),
   profile: text("Profile in AWS's shared files.", { types: aws, or: "see credentials" }),
   kubeconfig: text("Kubeconfig file of the cluster.", {
-    types: coreweave,
+    types: ["coreweave", "kwok"],
     opened: true,
     or: "the pod's service account, else `KUBECONFIG`, else `~/.kube/config`",
   }),
+  context: text("Context of the kubeconfig.", { types: kwok, or: "the current one" }),
   namespace: text("Nothing: NodePools have no namespace.", { types: coreweave, unused: true }),
   credentials_file: text("File with credentials.", { types: bought, opened: true }),
   gpu_count: integer("GPUs of each simulated instance.", { types: simulated, min: 1, default: 8 }),
@@ -95,11 +98,23 @@ export const SETTINGS = {
     or: "unknown",
   }),
   prices: hosts("Prices of instance types, as `p5.48xlarge=55.04`, US dollars an hour.", {
-    types: ["gcp", "aws", "coreweave"],
+    types: ["gcp", "aws", "coreweave", "kwok"],
     or: "unknown where the cloud tells none",
   }),
-  state_dir: text("Folder of the simulated cloud or the machines.", {
-    types: simulated,
+  types: hosts("Further instance types and their GPUs, as `gd-8xh100ib-i128=8`.", {
+    types: kwok,
+    or: "the catalogue alone",
+  }),
+  taint: flag("Whether virtual Nodes repel pods that do not tolerate `kwok.x-k8s.io/node`.", {
+    types: kwok,
+    default: false,
+  }),
+  run_agents: flag("Whether the control plane runs the simulated agents.", {
+    types: kwok,
+    default: true,
+  }),
+  state_dir: text("Folder of the simulated cloud, the agents or the machines.", {
+    types: ["fake", "kwok", "machine"],
     or: "below `--state`",
   }),
   agent_path: text("Agent that simulated instances run.", {

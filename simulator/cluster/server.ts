@@ -70,13 +70,13 @@ export class Server {
       case "delete":
         return deleteObject(this.#world, target, request.body, query, hand);
       case "create":
-        return this.#create(target, request.body, hand);
+        return this.#create(target, request.body, hand, query["dryRun"] === "All");
       default:
         return unreachable(request.verb);
     }
   }
 
-  #create(target: Target, body: unknown, hand: Hand): Answer {
+  #create(target: Target, body: unknown, hand: Hand, isDry: boolean): Answer {
     const { resource, namespace, name, sub } = target;
     if (resource.kind === "SelfSubjectAccessReview") return this.#review(body);
     if (resource.kind === "TokenReview") return reviewToken(this.#world, body);
@@ -90,7 +90,7 @@ export class Server {
       }
     }
     if (sub === "eviction") return this.#evict(target, body, hand);
-    return createObject(this.#world, target, body, hand);
+    return createObject(this.#world, target, body, hand, isDry);
   }
 
   #evict(target: Target, body: unknown, hand: Hand): Answer {

@@ -32,6 +32,7 @@ export function createObject(
   { resource, namespace }: Target,
   body: unknown,
   hand: Hand,
+  isDry: boolean,
 ): KubeAnswer {
   const desired = objectOf(body);
   const prefix = textOf(metaOf(desired)["generateName"]);
@@ -45,6 +46,7 @@ export function createObject(
   const fault = judgeObject(resource, named);
   if (fault !== null) return fault;
   const owned = ownUpdate({}, cleanObject(clone(named)), writerOf(world, resource, "", hand));
+  if (isDry) return say.ok(owned, 201);
   const stored = world.store.add(resource, withMeta(owned, { uid: undefined }));
   note(world, hand, "create", resource, "", stored);
   return say.ok(stored, 201);

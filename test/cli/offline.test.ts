@@ -108,7 +108,7 @@ describe("navarch config init --provider fake", () => {
   test("refuses a provider that it does not know", async () => {
     const { code, err } = await navarch(["config", "init", "--provider", "fale"]);
     expect(code).toBe(2);
-    expect(err).toContain('unknown provider "fale" (none, fake, command, lambda');
+    expect(err).toContain('unknown provider "fale" (none, fake, kwok, command, lambda');
     expect(err).toContain('did you mean "fake"?');
   });
 });

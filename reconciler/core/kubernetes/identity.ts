@@ -127,8 +127,15 @@ export function parseSystemUuid(text: string | null): string | null {
   return NO_UUIDS.has(id) ? null : id;
 }
 
-/** Compute Engine's `ZONE/NAME/NUMBER` is the name to Kubernetes; other ids stay as they are. */
+const VIRTUAL = /^virtual\/([^/]+)\/[^/]+$/;
+
+/**
+ * Compute Engine's `ZONE/NAME/NUMBER` and the `virtual/NAME/UID` of a virtual node are the name to
+ * Kubernetes; other ids stay as they are.
+ */
 export function knownAs(instanceId: string): string {
+  const virtual = VIRTUAL.exec(instanceId)?.[1];
+  if (virtual !== undefined) return virtual;
   return /^[a-z][a-z0-9-]*\/([a-z][a-z0-9-]*)\/[1-9][0-9]*$/.exec(instanceId)?.[1] ?? instanceId;
 }
 

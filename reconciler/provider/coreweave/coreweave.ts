@@ -12,16 +12,17 @@ import type { Clock } from "../../core/clock.ts";
 import type {
   CreateAnswer,
   CreateRequest,
+  Failed,
   Inspection,
   ListAnswer,
   Place,
   Provider,
-  RefusalClass,
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { deleteOptions, type KubeAnswer, type KubeApi } from "../../kubernetes/api.ts";
 import { openClient } from "../../kubernetes/client.ts";
 import type { Transport } from "../../kubernetes/connect.ts";
+import { answerOrder, listAll, refused } from "../cluster-call.ts";
 import { Fences } from "../fence.ts";
 import { readsNothing } from "../reads-nothing.ts";
 import { inspectCluster } from "./inspect.ts";
@@ -39,15 +40,7 @@ import {
   PoolEvent,
   PoolNode,
 } from "./node-pool.ts";
-import {
-  type Failed,
-  failedOf,
-  listAll,
-  NO_RESOURCE,
-  pathOf,
-  POOLS,
-  whyNotSold,
-} from "./request.ts";
+import { NO_RESOURCE, pathOf, POOLS, whyNotSold } from "./request.ts";
 
 const FLEET_TAG = "navarch-fleet";
 const CALL_MS = 30_000;
@@ -162,7 +155,7 @@ class Coreweave {
 
   async list(): Promise<ListAnswer> {
     const query = { labelSelector: `${FLEET_LABEL}=${labelValue(this.#fleetId)}` };
-    const pools = await listAll(this.#api, POOLS, query, NodePool, this.callMs);
+    const pools = await this.#all(POOLS, query, NodePool);
     if (pools.kind === "failed") return pools;
     // After the pools: a Node that joins in between is not left over. By CoreWeave's label, because
     // a Node that is not found never comes into service.
@@ -180,14 +173,23 @@ class Coreweave {
   }
 
   #nodes(query: { labelSelector: string }) {
-    return listAll(this.#api, "/api/v1/nodes", query, PoolNode, this.callMs);
+    return this.#all("/api/v1/nodes", query, PoolNode);
   }
 
   /** They say why a Node does not come; without them nothing is known. */
   async #events(): Promise<PoolEvent[] | Failed> {
     const query = { fieldSelector: "involvedObject.kind=NodePool" };
-    const answer = await listAll(this.#api, "/api/v1/events", query, PoolEvent, this.callMs);
+    const answer = await this.#all("/api/v1/events", query, PoolEvent);
     return answer.kind === "ok" ? answer.items : answer;
+  }
+
+  #all<T>(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    schema: v.GenericSchema<unknown, T>,
+  ) {
+    const timeoutMs = this.callMs;
+    return listAll(this.#api, { path, query, schema, timeoutMs, lacks: NO_RESOURCE });
   }
 
   #get(path: string): Promise<KubeAnswer> {
@@ -195,35 +197,6 @@ class Coreweave {
   }
 }
 
-type Refused = Extract<KubeAnswer, { kind: "refused" }>;
-
-function answerCreate(answer: Refused): CreateAnswer {
-  const cls = classOf(answer);
-  const { message, retryAfterMs } = answer;
-  if (cls === null) return { kind: "ambiguous", message };
-  if (answer.status !== 404) return refused(cls, message, retryAfterMs);
-  return refused("bad_request", NO_RESOURCE);
-}
-
-function answerOrder(answer: Refused): TerminateAnswer {
-  const cls = classOf(answer);
-  const { message, retryAfterMs } = answer;
-  if (cls === null) return { kind: "ambiguous", message };
-  return refused(cls, message, retryAfterMs);
-}
-
-/** `null` = it may have been accepted: a server that failed after its write says 500 as well. */
-function classOf(answer: Refused): RefusalClass | null {
-  const { status, reason, message } = answer;
-  if (status === 429) return "rate_limit";
-  if (status === 401) return "auth";
-  // Only the text tells a ResourceQuota from a missing permission.
-  if (status === 403) return message.includes("exceeded quota") ? "quota" : "auth";
-  if (status >= 500) return null;
-  if (status === 409) return reason === "Conflict" ? "rate_limit" : null;
-  return failedOf(answer).class === "unavailable" ? "bad_request" : null;
-}
-
-function refused(cls: RefusalClass, message: string, retryAfterMs: number | null = null) {
-  return { kind: "refused" as const, class: cls, message, retryAfterMs };
+function answerCreate(answer: Extract<KubeAnswer, { kind: "refused" }>): CreateAnswer {
+  return answer.status === 404 ? refused("bad_request", NO_RESOURCE) : answerOrder(answer);
 }

@@ -4,16 +4,14 @@
  *
  * Adapter: network.
  */
-import * as v from "valibot";
 import { nearest } from "../../../schema/nearest.ts";
 import { coreweaveTypes, gpusOfType } from "../../core/instance-type.ts";
 import type { Inspection, Place } from "../../core/provider.ts";
 import type { KubeApi } from "../../kubernetes/api.ts";
 import { nodePoolOf } from "./node-pool.ts";
-import { failedOf, NO_RESOURCE, POOLS, whyNotSold } from "./request.ts";
-
-const REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-const Review = v.object({ status: v.object({ allowed: v.boolean() }) });
+import { failedOf } from "../cluster-call.ts";
+import { inspectRight, row } from "../cluster-inspect.ts";
+import { NO_RESOURCE, POOLS, whyNotSold } from "./request.ts";
 
 const POOL = { group: "compute.coreweave.com", resource: "nodepools" };
 /** What each call needs; without the last, a stock-out is not told from a slow boot. */
@@ -44,31 +42,16 @@ export async function inspectCluster(
     return [row("fail", "credentials", failedOf(listed).message)];
   }
   const rows = [row("ok", "credentials", "the API server knows the account")];
-  for (const right of RIGHTS) rows.push(await inspectRight(api, right, timeoutMs));
+  for (const right of RIGHTS) {
+    const isNeeded = right.resource !== "events";
+    rows.push(await inspectRight(api, right, { isNeeded, timeoutMs }));
+  }
   const types = [...new Map(places.map((place) => [typeKey(place), place])).values()];
   for (const place of types) rows.push(...(await inspectType(api, place, timeoutMs)));
   return rows;
 }
 
 const typeKey = ({ instanceType, market }: Place) => `${instanceType} ${market}`;
-
-async function inspectRight(
-  api: KubeApi,
-  right: (typeof RIGHTS)[number],
-  timeoutMs: number,
-): Promise<Inspection> {
-  const spec = { resourceAttributes: right };
-  const body = { apiVersion: "authorization.k8s.io/v1", kind: "SelfSubjectAccessReview", spec };
-  const path = REVIEWS;
-  const answer = await api.call({ verb: "create", path, body, timeoutMs, lane: "status" });
-  const what = `${right.verb} ${right.resource}`;
-  if (answer.kind !== "ok") return row("warn", "permission", `${what}: ${answer.message}`);
-  const read = v.safeParse(Review, answer.body);
-  if (read.success && read.output.status.allowed) return row("ok", "permission", what);
-  const isNeeded = right.resource !== "events";
-  const message = `${what} is not allowed: grant it to the kubeconfig's account`;
-  return row(isNeeded ? "fail" : "warn", "permission", message);
-}
 
 async function inspectType(
   api: KubeApi,
@@ -102,9 +85,3 @@ async function inspectType(
   const hint = close === null ? "" : `: did you mean ${close}?`;
   return [row("warn", "instance type", `${instanceType} is not known to Navarch${hint}`)];
 }
-
-const row = (outcome: Inspection["outcome"], check: string, message: string): Inspection => ({
-  check,
-  outcome,
-  message,
-});

@@ -5,7 +5,8 @@ import { contractRequest } from "../../../test/port/provider.contract.ts";
 import type { KubeAnswer, KubeApi, KubeRequest } from "../../kubernetes/api.ts";
 import { idOf, instanceOf, instancesOf, labelValue, nodePoolOf, partsOf } from "./node-pool.ts";
 import { NodePool, PoolEvent, PoolNode } from "./node-pool.ts";
-import { listAll, whyNotSold } from "./request.ts";
+import { listAll } from "../cluster-call.ts";
+import { whyNotSold } from "./request.ts";
 
 const META = { name: "p1", uid: "u1", creationTimestamp: "2026-11-23T01:00:00Z" };
 const SPEC = { instanceType: "gd-8xh100ib-i128" };
@@ -85,7 +86,9 @@ describe("listAll()", () => {
     status: 200,
     body: { items: names, metadata: { continue: next } },
   });
-  const all = (from: KubeApi) => listAll(from, "/x", { a: "b" }, v.string(), 1_000);
+  const query = { a: "b" };
+  const all = (from: KubeApi) =>
+    listAll(from, { path: "/x", query, schema: v.string(), timeoutMs: 1_000 });
 
   test("gives every page, or none", async () => {
     const asked: KubeRequest[] = [];

@@ -75,7 +75,7 @@ export function instanceFolder(stateDir: string, id: InstanceId): string {
 /**
  * State letter and start time (fields 3 and 22 of `/proc/PID/stat`), or `null` without a process.
  */
-function statOf(pid: number): { state: string; startTicks: string } | null {
+export function statOf(pid: number): { state: string; startTicks: string } | null {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/stat`, "utf8");
