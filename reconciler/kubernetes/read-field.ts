@@ -92,11 +92,8 @@ const SCALE: Readonly<Record<string, number>> = {
 
 const QUANTITY = /^\+?(\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE]([+-]?\d{1,3})|([A-Za-z]{0,2}))$/;
 
-/**
- * A whole count from a quantity: `"8"`, `"8k"`, `"1e3"` or `8`. Fractions are rounded up, as by the
- * server's `Value()`. `null` if it is not a quantity, negative, or beyond exact integers.
- */
-export function readCount(value: unknown): number | null {
+/** The value of a quantity: `"8"`, `"8k"`, `"1e3"`, `"500m"` or `8`; `null` if it is none. */
+export function readQuantity(value: unknown): number | null {
   const text = typeof value === "number" ? String(value) : value;
   const match = typeof text === "string" ? QUANTITY.exec(text.trim()) : null;
   if (match === null) return null;
@@ -104,7 +101,15 @@ export function readCount(value: unknown): number | null {
   // `hasOwn`, because the suffix is untrusted and objects inherit members.
   const suffixScale = Object.hasOwn(SCALE, suffix) ? SCALE[suffix] : undefined;
   const scale = exponent === undefined ? suffixScale : 10 ** Number(exponent);
-  if (scale === undefined) return null;
-  const count = Math.ceil(Number(digits) * scale);
+  return scale === undefined ? null : Number(digits) * scale;
+}
+
+/**
+ * A whole count from a quantity. Fractions are rounded up, as by the server's `Value()`. `null` if
+ * it is not a quantity, negative, or beyond exact integers.
+ */
+export function readCount(value: unknown): number | null {
+  const quantity = readQuantity(value);
+  const count = quantity === null ? Number.NaN : Math.ceil(quantity);
   return Number.isSafeInteger(count) ? count : null;
 }

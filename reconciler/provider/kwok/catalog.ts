@@ -2,6 +2,7 @@
  * Which types of virtual nodes are known, and what capacity a Node of a type has. Pure; workflows,
  * `navarch sim nodes` and the provider `kwok` read the same table.
  */
+import { readCount } from "../../kubernetes/read-field.ts";
 
 /** Quantities as the operator wrote them: `pods: 110` stays a number, `memory: 2Ti` text. */
 export type Resources = Readonly<Record<string, string | number>>;
@@ -47,8 +48,7 @@ export function capacityOf(type: string, resources: Resources = {}): CapacityAns
   return { kind: "ok", capacity: { ...preset, ...resources }, isBaseline: false };
 }
 
-/** GPUs of a capacity; 0 where the quantity is no plain count. */
+/** GPUs of a capacity. */
 export function gpuCountOf(capacity: Resources): number {
-  const count = Number(capacity[GPU_RESOURCE] ?? 0);
-  return Number.isSafeInteger(count) && count > 0 ? count : 0;
+  return readCount(capacity[GPU_RESOURCE]) ?? 0;
 }

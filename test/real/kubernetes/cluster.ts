@@ -20,12 +20,18 @@ import { freePorts, isAlive, Processes } from "./part.ts";
 import type { Part } from "./part.ts";
 import { AUDIT_POLICY, commandOf } from "./server.ts";
 import type { Layout } from "./server.ts";
+import { applyStages, STAGE_FLAGS } from "./stage.ts";
 
 export type ClusterOptions = {
   /** All on unless told otherwise; etcd and API server always run. */
   parts?: { controllers?: boolean; scheduler?: boolean; kwok?: boolean };
   /** Further flags of a part, after its own: `{apiserver: ["--watch-cache=false"]}`. */
   flags?: Partial<Record<Part, readonly string[]>>;
+  /**
+   * Stages of KWOK: `shipped` are the product's own, as objects of the API that may be changed.
+   * `test`, the default, obeys `POD_ACT` and `podEndMs`.
+   */
+  stages?: "test" | "shipped";
   /** How long a deleted pod takes to end; `null`: its whole grace period. 200 unless told. */
   podEndMs?: number | null;
   /** Rules of the product's account; `null` makes no account. Default: the shipped role's. */
@@ -106,13 +112,14 @@ export class Cluster {
     chmodSync(this.folder, 0o700);
     const [apiserver = 0, etcd = 0, peer = 0] = freePorts(3);
     const hasControllers = parts.controllers ?? true;
+    const isShipped = options.stages === "shipped";
     this.layout = {
       folder: this.folder,
       ports: { apiserver, etcd, peer },
       hasControllers,
       hasServiceAccounts: options.enableServiceAccount ?? hasControllers,
       isSynced: options.isSynced ?? false,
-      flags,
+      flags: isShipped ? { ...flags, kwok: [...STAGE_FLAGS, ...(flags.kwok ?? [])] } : flags,
     };
     this.url = `https://127.0.0.1:${apiserver}`;
     const authority = openAuthority("navarch-test", Date.now());
@@ -126,7 +133,7 @@ export class Cluster {
     this.write("token.pub", token.publicKey);
     this.write("audit-policy.yaml", AUDIT_POLICY);
     const { podEndMs = POD_END_MS } = options;
-    this.write("kwok.yaml", formatKwokConfig(podEndMs));
+    this.write("kwok.yaml", formatKwokConfig(isShipped ? "none" : podEndMs));
     this.access = new Access(this.folder, this.url, authority);
     this.processes = new Processes(this.folder);
   }
@@ -141,7 +148,10 @@ export class Cluster {
     const { controllers = true, scheduler = true, kwok = true } = this.options.parts ?? {};
     if (controllers) this.launch("controllers");
     if (scheduler) this.launch("scheduler");
-    if (kwok) this.launch("kwok");
+    if (kwok) {
+      if (this.options.stages === "shipped") await applyStages(this.access);
+      this.launch("kwok");
+    }
     const { productRules = PRODUCT_RULES } = this.options;
     if (productRules !== null) {
       await this.timed("users", () => grantAccess(this.access, productRules));

@@ -38,23 +38,11 @@ const STATUS_MS = 300_000;
 /** Requests of KWOK at once; its own 4 make two thousand pods run in 17 s. */
 const PARALLEL = 32;
 
-/** The configuration file, JSON being YAML. `podEndMs` of `null` uses the whole grace period. */
-export function formatKwokConfig(podEndMs: number | null): string {
-  const alive: Match = { key: DELETED, operator: "DoesNotExist" };
-  // A deletion that leaves no time is said once more before the end: that is its own echo.
-  const deleted: Match = { key: LEAVING, operator: "Exists" };
-  const pending = [alive, has(PHASE, "In", "Pending"), is("pending", "NotIn")];
-  const running = [alive, has(PHASE, "In", "Running")];
-  const end = stage("pod-end", "Pod", [deleted, is("lingers", "NotIn")], { delete: true });
-  end.spec["delay"] = endDelay(podEndMs);
-  const stages = [
-    nodeStage("node-ready", "NotIn", 0),
-    nodeStage("node-report", "In", STATUS_MS),
-    podStage("pod-ready", [...pending, is("unready", "NotIn")], ran("True")),
-    podStage("pod-unready", [...pending, is("unready", "In")], ran("False")),
-    podStage("pod-complete", [...running, is("completes", "In")], COMPLETE),
-    end,
-  ];
+/**
+ * The configuration file, JSON being YAML. `podEndMs` of `null` uses the whole grace period; `none`
+ * leaves the stages to objects of the API.
+ */
+export function formatKwokConfig(podEndMs: number | null | "none"): string {
   const options = {
     podPlayStageParallelism: PARALLEL,
     nodePlayStageParallelism: PARALLEL,
@@ -62,7 +50,26 @@ export function formatKwokConfig(podEndMs: number | null): string {
     podsOnNodeSyncParallelism: PARALLEL,
   };
   const own = { apiVersion: "config.kwok.x-k8s.io/v1alpha1", kind: "KwokConfiguration", options };
+  const stages = podEndMs === "none" ? [] : testStages(podEndMs);
   return [own, ...stages].map((each) => JSON.stringify(each)).join("\n---\n");
+}
+
+function testStages(podEndMs: number | null): Stage[] {
+  const alive: Match = { key: DELETED, operator: "DoesNotExist" };
+  // A deletion that leaves no time is said once more before the end: that is its own echo.
+  const deleted: Match = { key: LEAVING, operator: "Exists" };
+  const pending = [alive, has(PHASE, "In", "Pending"), is("pending", "NotIn")];
+  const running = [alive, has(PHASE, "In", "Running")];
+  const end = stage("pod-end", "Pod", [deleted, is("lingers", "NotIn")], { delete: true });
+  end.spec["delay"] = endDelay(podEndMs);
+  return [
+    nodeStage("node-ready", "NotIn", 0),
+    nodeStage("node-report", "In", STATUS_MS),
+    podStage("pod-ready", [...pending, is("unready", "NotIn")], ran("True")),
+    podStage("pod-unready", [...pending, is("unready", "In")], ran("False")),
+    podStage("pod-complete", [...running, is("completes", "In")], COMPLETE),
+    end,
+  ];
 }
 
 /** The deletion timestamp already lies the grace period ahead. */

@@ -43,7 +43,7 @@ async function serve(nodes: number): Promise<void> {
   const stopped = new Promise<void>((resolve) => {
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => resolve());
   });
-  const cluster = await openCluster();
+  const cluster = await openCluster({ stages: "shipped" });
   try {
     await cluster.addNodes(nodes);
     console.log(`A Kubernetes cluster with ${nodes} nodes serves on ${cluster.url}
