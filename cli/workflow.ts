@@ -10,7 +10,6 @@ import { seeded } from "../simulator/engine/random.ts";
 import { cleanUp } from "../simulator/workflow/cleanup.ts";
 import { expandList } from "../simulator/workflow/file-list.ts";
 import { noFleet } from "../simulator/workflow/fleet.ts";
-import { guarded } from "../simulator/workflow/guard.ts";
 import { Made } from "../simulator/workflow/made.ts";
 import { readWorkflow, type Workflow } from "../simulator/workflow/read.ts";
 import { REPORTS, type RunReport } from "../simulator/workflow/report.ts";
@@ -107,7 +106,7 @@ async function perform(setting: Setting, workflows: readonly Workflow[]): Promis
     const startedMs = world.monoMs();
     const result = await runWorkflows(workflows, {
       ...optionsOf(flags),
-      api: guarded(api, { signal: stop.signal, isDryRun: flags.on("dry-run") }),
+      api,
       state: new State(),
       made,
       fleet: noFleet(NO_FLEET),

@@ -29,6 +29,8 @@ const PARALLEL = 32;
 const LOOK_MS = 500;
 /** A request whose answer was lost may be executed this much later. */
 const LATE_MS = 2_000;
+/** Looks before the log says what is waited for. */
+const ROUNDS_SILENT = 6;
 /** Pods leave their virtual nodes before these go, or they wait for the pod collector. */
 const PODS_MS = 10_000;
 
@@ -85,6 +87,7 @@ class Sweep {
   readonly #unseen: MadeObject[] = [];
   /** Deleted, and not gone yet: a finalizer or a namespace takes its time. */
   readonly #ending: MadeObject[] = [];
+  #isAway = false;
 
   constructor(options: CleanupOptions, deadlineMs: number) {
     this.#options = options;
@@ -100,27 +103,19 @@ class Sweep {
     const uid = object.uid ?? (await this.#ownUid(object));
     if (uid === null) return;
     for (;;) {
-      const answer = await this.#call("delete", object.path, {
-        ...deleteOptions(uid),
-        propagationPolicy: "Background",
-      });
+      const body = { ...deleteOptions(uid), propagationPolicy: "Background" };
+      const answer = await this.#call("delete", object.path, body);
       if (answer === null) return;
       if (answer.kind === "ok") {
-        const { metadata } = readObject<{ metadata: { deletionTimestamp?: string } }>(answer.body);
-        const isEnding = readObject<{ deletionTimestamp: string }>(metadata).deletionTimestamp;
-        if (isEnding === undefined) this.#gone(object);
-        else this.#ending.push({ ...object, uid });
+        if (isEnding(answer.body)) this.#ending.push({ ...object, uid });
+        else this.#gone(object);
         return;
       }
-      if (answer.kind === "refused") {
-        // 409: another object has the name now, and ours is gone.
-        if (answer.status === 404 || answer.status === 409) this.#gone(object);
-        else if (!isBusy(answer)) {
-          this.#why.set(object.path, answer.message);
-          return;
-        }
-      }
-      if (answer.kind === "lost") this.#why.set(object.path, answer.message);
+      if (answer.kind === "refused" && answer.status === 404) return this.#gone(object);
+      // Another object has the name now, or ours is being deleted already.
+      const isTaken = answer.kind === "refused" && answer.status === 409;
+      if (isTaken) return void this.#ending.push({ ...object, uid });
+      if (this.#isFinal(object, answer)) return;
       await this.#pass(LOOK_MS);
     }
   }
@@ -129,25 +124,31 @@ class Sweep {
   async settle(): Promise<void> {
     if (this.#unseen.length > 0) {
       await this.#pass(LATE_MS);
-      const late = this.#unseen.splice(0);
-      await inParallel(late, (object) => this.remove(object));
+      await inParallel(this.#unseen.splice(0), (object) => this.remove(object));
       for (const object of this.#unseen.splice(0)) this.#gone(object);
     }
-    let pending = this.#ending.splice(0);
-    while (pending.length > 0 && this.#leftMs() > 0) {
-      const still: MadeObject[] = [];
-      await inParallel(pending, async (object) => {
-        const answer = await this.#call("get", object.path);
-        if (answer?.kind === "refused" && answer.status === 404) this.#gone(object);
-        else if (answer?.kind === "ok" && uidOf(answer.body) !== object.uid) this.#gone(object);
-        else {
-          this.#why.set(object.path, "it is being deleted, and a finalizer holds it");
-          still.push(object);
-        }
-      });
-      pending = still;
-      if (pending.length > 0) await this.#pass(LOOK_MS);
+    for (let round = 0; this.#ending.length > 0 && this.#leftMs() > 0; round++) {
+      if (round === ROUNDS_SILENT) this.#options.say("info", this.#waiting());
+      await inParallel(this.#ending.splice(0), (object) => this.#look(object));
+      if (this.#ending.length > 0) await this.#pass(LOOK_MS);
     }
+  }
+
+  async #look(object: MadeObject): Promise<void> {
+    const answer = await this.#call("get", object.path);
+    if (answer?.kind === "refused" && answer.status === 404) return this.#gone(object);
+    if (answer?.kind === "ok") {
+      if (uidOf(answer.body) !== object.uid) return this.#gone(object);
+      if (!isEnding(answer.body)) return this.remove(object);
+      this.#why.set(object.path, "it is being deleted; a finalizer may hold it");
+    }
+    this.#ending.push(object);
+  }
+
+  #waiting(): string {
+    const [first] = this.#ending;
+    const more = this.#ending.length > 1 ? ` and ${this.#ending.length - 1} more` : "";
+    return `Cleanup: waiting until ${first?.name ?? ""}${more} is gone`;
   }
 
   /** Gives the pods of these nodes time to end; without the right to list pods it is skipped. */
@@ -182,10 +183,24 @@ class Sweep {
         this.#gone(object);
         return null;
       }
-      this.#why.set(object.path, answer.message);
-      if (answer.kind === "refused" && !isBusy(answer)) return null;
+      if (this.#isFinal(object, answer)) return null;
       await this.#pass(LOOK_MS);
     }
+  }
+
+  /** False: the same call may succeed later. */
+  #isFinal({ path }: MadeObject, answer: Exclude<KubeAnswer, { kind: "ok" }>): boolean {
+    this.#why.set(path, answer.message);
+    // 429 and 5xx: the server has no time now.
+    const isRefusal = answer.kind === "refused" && answer.status !== 429 && answer.status < 500;
+    if (isRefusal || this.#isAway) return isRefusal;
+    this.#isAway = true;
+    const left = formatDuration(Math.max(1_000, Math.ceil(this.#leftMs() / 1_000) * 1_000));
+    this.#options.say(
+      "warning",
+      `cleanup: the API server does not serve (${answer.message}); trying for ${left}`,
+    );
+    return false;
   }
 
   #gone(object: MadeObject): void {
@@ -224,8 +239,10 @@ class Sweep {
   }
 }
 
-/** The server has no time now: the same call later may succeed. */
-const isBusy = ({ status }: { status: number }): boolean => status === 429 || status >= 500;
+function isEnding(body: unknown): boolean {
+  const { metadata } = readObject<{ metadata: unknown }>(body);
+  return readObject<{ deletionTimestamp: string }>(metadata).deletionTimestamp !== undefined;
+}
 
 function uidOf(body: unknown): string | null {
   const { metadata } = readObject<{ metadata: unknown }>(body);

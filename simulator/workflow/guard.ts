@@ -1,40 +1,58 @@
 /**
- * The API server as the tasks of one run see it: after an interrupt nothing more is sent, reads and
- * watches end at once, and a write that is on its way is waited for, since its answer says what was
- * made. In a dry run no write is sent unless the server is asked to try it alone.
+ * The API server as the tasks of one run see it. After an interrupt nothing more is sent, and reads
+ * and watches end at once; a write that is on its way is waited for, since its answer says what was
+ * made. After the run nothing is sent at all. In a dry run no write is sent unless the server is
+ * asked to try it alone.
  */
 import type { KubeApi, KubeAnswer, KubeRequest } from "../../reconciler/kubernetes/api.ts";
 import { unsent } from "../../reconciler/kubernetes/limiter.ts";
 
 export type GuardOptions = { signal: AbortSignal; isDryRun: boolean };
 
-export function guarded(api: KubeApi, { signal, isDryRun }: GuardOptions): KubeApi {
+export type Guard = {
+  api: KubeApi;
+  /** Refuses what comes now, and waits for the writes that are on their way. */
+  end(): Promise<void>;
+};
+
+export function openGuard(api: KubeApi, { signal, isDryRun }: GuardOptions): Guard {
+  const writes = new Set<Promise<KubeAnswer>>();
+  let isOver = false;
+  const isRefused = (): boolean => isOver || signal.aborted;
   return {
-    async call(request) {
-      if (signal.aborted) return interrupted();
-      const isRead = request.verb === "get" || request.verb === "list";
-      if (!isRead && isDryRun && request.query?.["dryRun"] !== "All") {
-        return unsent("NotWanted", "this is a dry run");
-      }
-      const isWanted = (): boolean => !signal.aborted && request.isWanted?.() !== false;
-      const sent = api.call({ ...request, isWanted } satisfies KubeRequest);
-      return isRead ? untilAborted(sent, signal) : sent;
+    api: {
+      async call(request) {
+        if (isRefused()) return refused();
+        const isRead = request.verb === "get" || request.verb === "list";
+        if (!isRead && isDryRun && request.query?.["dryRun"] !== "All") {
+          return unsent("NotWanted", "this is a dry run");
+        }
+        const isWanted = (): boolean => !isRefused() && request.isWanted?.() !== false;
+        const sent = api.call({ ...request, isWanted } satisfies KubeRequest);
+        if (isRead) return untilAborted(sent, signal);
+        writes.add(sent);
+        return sent.finally(() => writes.delete(sent));
+      },
+      async watch(path, query, take, options) {
+        const both = AbortSignal.any([signal, options.signal]);
+        if (isOver || both.aborted) return { kind: "ended" };
+        return api.watch(path, query, take, { ...options, signal: both });
+      },
+      // The run does not own the client: cleanup needs it after the run.
+      close: () => undefined,
     },
-    async watch(path, query, take, options) {
-      const both = AbortSignal.any([signal, options.signal]);
-      if (both.aborted) return { kind: "ended" };
-      return api.watch(path, query, take, { ...options, signal: both });
+    async end() {
+      isOver = true;
+      await Promise.all(writes);
     },
-    // The run does not own the client: cleanup needs it after the run.
-    close: () => undefined,
   };
 }
 
-const interrupted = (): KubeAnswer => unsent("NotWanted", "the run was interrupted");
+const refused = (): KubeAnswer => unsent("NotWanted", "the run is over");
 
 async function untilAborted(sent: Promise<KubeAnswer>, signal: AbortSignal): Promise<KubeAnswer> {
   const aborted = Promise.withResolvers<KubeAnswer>();
-  const onAbort = (): void => aborted.resolve(interrupted());
+  const onAbort = (): void => aborted.resolve(refused());
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     return await Promise.race([sent, aborted.promise]);

@@ -2,6 +2,7 @@
  * Runs workflows: their tasks in order, up to the first that fails. Reports what each task took.
  */
 import { formatDuration } from "../../schema/duration.ts";
+import { openGuard } from "./guard.ts";
 import { messageOf, type ReadTask, type Workflow } from "./read.ts";
 import { type Run, TaskError } from "./task.ts";
 
@@ -31,16 +32,28 @@ export type RunResult = {
   message: string | null;
 };
 
-/** The world of all workflows of an invocation: what one makes, the next knows. */
+/** The world of all workflows of an invocation: what one makes, the next knows. `api` is bare. */
 export type RunWorld = Omit<Run, "source" | "startedMonoMs" | "readText"> & {
   /** `source`: the workflow file, beside which a relative path is looked for too. */
   readText(path: string, source: string | null): Promise<string>;
 };
 
+/** Once it resolves, no task sends anything more: cleanup may begin. Never rejects. */
 export async function runWorkflows(
   workflows: readonly Workflow[],
   given: RunWorld,
 ): Promise<RunResult> {
+  const guard = openGuard(given.api, given);
+  try {
+    return await runAll(workflows, { ...given, api: guard.api });
+  } finally {
+    await guard.end();
+    // A task that did not wait for its writes notes their answers now.
+    await new Promise<void>((resolve) => void given.clock.after(0, resolve));
+  }
+}
+
+async function runAll(workflows: readonly Workflow[], given: RunWorld): Promise<RunResult> {
   const results: WorkflowResult[] = [];
   let stopped: TaskResult | null = null;
   let message: string | null = null;
