@@ -45,7 +45,9 @@ import { replace, terminate } from "./command/terminate.ts";
 import { restore } from "./command/restore.ts";
 import { safety } from "./command/safety.ts";
 import { simulateInteractive } from "./command/simulate-interactive.ts";
+import { simulateInject } from "./command/simulate-inject.ts";
 import { simulateList } from "./command/simulate-list.ts";
+import { simulateProviderFail } from "./command/simulate-provider-fail.ts";
 import { simulateReplay } from "./command/simulate-replay.ts";
 import { simulateRun } from "./command/simulate-run.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
@@ -117,6 +119,8 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     simulateList,
     simulateReplay,
     simulateWorkflow,
+    simulateInject,
+    simulateProviderFail,
   ],
   Other: [version],
 };

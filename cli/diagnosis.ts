@@ -12,7 +12,7 @@ import { EXIT, type Failure } from "./failure.ts";
 import { bad, type Diagnosis, ok } from "./diagnosis-row.ts";
 import { judgeConfig } from "./diagnosis-config.ts";
 import { judgeTrust } from "./diagnosis-trust.ts";
-import { formatBreaker } from "./safety-view.ts";
+import { formatBreaker, formatFailure } from "./safety-view.ts";
 import { fingerprintOf } from "./trust.ts";
 import { formatHold } from "./veto.ts";
 
@@ -115,7 +115,7 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   const safety = await client.get<SafetyView>("/safety", ["providers"]);
   // An older control plane does not report it.
   if (!safety.ok) return [];
-  const { frozen, blind, breakers, still_billed: billed } = safety.value;
+  const { frozen, blind, breakers, still_billed: billed, simulation } = safety.value;
   const out = safety.value.providers.map((one) => {
     const text =
       `${one.guarantee}: repeated requests are recognised by ${KNOWN_BY[one.class] ?? one.class}`;
@@ -124,6 +124,13 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
     const advice = one.unavailable === null ? AGENT_HINT : PROVIDER_HINT;
     return bad("fail", `provider ${one.name}`, why, advice);
   });
+  if (simulation !== undefined) {
+    const failing = simulation.map((one) => {
+      return `; provider ${one.provider} fails ${formatFailure(one.failure)}`;
+    });
+    const message = `enabled: faults may be on purpose${failing.join("")}`;
+    out.push(bad("warn", "simulation", message, SIMULATION_HINT));
+  }
   const stops = [
     ...(frozen === null ? [] : [`frozen ${formatHold(frozen)}`]),
     ...blind.map((why) => `blind: ${why}`),
@@ -139,6 +146,7 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
 
 /** For a provider that cannot be opened. */
 const PROVIDER_HINT = "fix the provider or choose another; navarch config reload opens it again";
+const SIMULATION_HINT = "for a fleet that people rely on, set simulation.enabled: false and reload";
 /** For machines that do not come up. */
 const AGENT_HINT = "navarch doctor providers; navarch events and the log name each machine";
 

@@ -46,6 +46,7 @@ export async function openConfigured(
     claims: null,
     inventory: inventoryOf,
     count: () => undefined,
+    simulation: null,
   });
   return { ...opened, config };
 }

@@ -2,6 +2,8 @@
  * Formats the safety status: active pauses first, then how much of each limit is used. Pure.
  */
 import type { BillView, BreakerView, RoomView, SafetyView } from "../schema/api.ts";
+import type { FailureView } from "../schema/api-simulation.ts";
+import { FAILURE_CLASSES } from "../schema/provider-failure.ts";
 import { formatSpan, formatTime } from "./age.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 import { formatHold } from "./veto.ts";
@@ -15,6 +17,9 @@ export function formatStops(view: SafetyView): string {
     ...(view.blind ?? []).map((why) => `Blind: ${plain(why)}\n`),
     ...(view.holds ?? []).map((hold) => `Held: pool ${hold.pool} ${formatHold(hold)}\n`),
     ...(view.breakers ?? []).map((one) => `Breaker: ${formatBreaker(one)}\n`),
+    ...(view.simulation ?? []).map(({ provider, failure }) => {
+      return `On purpose: provider ${provider} fails ${formatFailure(failure)}\n`;
+    }),
     ...quarantined.map(({ rule, why }) => `Quarantined: rule ${rule}: ${plain(why)}\n`),
   ].join("");
 }
@@ -22,6 +27,12 @@ export function formatStops(view: SafetyView): string {
 /** `pool:p is restrained since 2026-03-01T12:00:00Z: why`. */
 export function formatBreaker({ scope, state, since, why }: BreakerView): string {
   return plain(`${scope} is ${state} since ${formatTime(since)}: ${why}`);
+}
+
+/** `(capacity: purchases refused: no capacity) until 2026-03-01T12:00:00Z`. */
+export function formatFailure({ class: cls, until, calls_left: left }: FailureView): string {
+  const calls = left === null ? "" : ` or for ${left} more calls`;
+  return plain(`(${cls}: ${FAILURE_CLASSES[cls] ?? "unknown"}) until ${formatTime(until)}${calls}`);
 }
 
 export function formatSafety(view: SafetyView, nowMs: number, style: Style): string {
@@ -39,6 +50,7 @@ export function formatSafety(view: SafetyView, nowMs: number, style: Style): str
     style,
   );
   return [
+    view.simulation === undefined ? "" : "Simulation is enabled: faults may be on purpose\n",
     stops === "" ? "Nothing is stopped or slowed\n" : stops,
     `\n${labels}`,
     section(["Scope", "Rung", "Used", "At Most"], (view.budgets ?? []).map(roomRow), style),

@@ -2,6 +2,7 @@
  * Responses of the HTTP interface, shared by routes and commands: snake_case keys, full enum names,
  * RFC 3339 times. Node status and instance state are two projections of `Phase`.
  */
+import type { FailureView } from "./api-simulation.ts";
 import type { RmaView } from "./rma.ts";
 import type { PoolCostView } from "./cost-view.ts";
 import type { WaitReason } from "./plan.ts";
@@ -227,6 +228,8 @@ export type SafetyView = {
     /** Why bought machines do not come up. */
     trouble?: string | null;
   }[];
+  /** Present while faults may be injected: the providers that fail on purpose. */
+  simulation?: { provider: string; failure: FailureView }[];
 };
 
 export type PoolStatusView = {

@@ -10,6 +10,7 @@ import { KUBERNETES } from "./config/kubernetes.ts";
 import { BODY, BOOTSTRAP, REF, SCALING } from "./config/pool.ts";
 import { PROVIDER_TYPES } from "./config/provider.ts";
 import { SAFETY, SPEND } from "./config/safety.ts";
+import { SIMULATION } from "./config/simulation.ts";
 import { MANAGER, RETRY, SERVER, TLS, WEBHOOK } from "./config/server.ts";
 import { PoolName } from "./id.ts";
 import { LIMIT } from "./limit.ts";
@@ -107,6 +108,8 @@ export const Config = v.object({
   providers: v.array(ProviderConfig),
   pools: v.array(PoolConfig),
   kubernetes: v.object(entriesOf(KUBERNETES)),
+  /** Absent in configurations that older releases saved. */
+  simulation: v.nullish(v.object(entriesOf(SIMULATION)), { enabled: false }),
 });
 export type Config = v.InferOutput<typeof Config>;
 

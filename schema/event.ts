@@ -67,6 +67,8 @@ export const EVENTS = {
   "kube.uncordon_loop": ["error", "node uncordoned repeatedly"],
   "credential.created": ["info", "credential created"],
   "credential.revoked": ["info", "credential revoked"],
+  "simulation.fault": ["warn", "fault injected or cleared"],
+  "simulation.provider": ["warn", "provider broken or healed on purpose"],
   "store.quarantined": null,
 } as const satisfies Record<string, readonly [Level, string] | null>;
 export type EventKind = keyof typeof EVENTS;

@@ -13,6 +13,7 @@ import { type Field, nameOf, type Own } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { PROVIDER, RATE_LIMIT, SETTINGS } from "../../schema/config/provider.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
+import { SIMULATION } from "../../schema/config/simulation.ts";
 import { MANAGER, SERVER } from "../../schema/config/server.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
@@ -37,6 +38,7 @@ export function configFile(config: Config, dialect: Dialect): unknown {
     providers: Object.fromEntries(defined.map((one) => [one.name, formatProvider(one, dialect)])),
     safety: formatSection(SAFETY, config.safety, dialect),
     kubernetes: formatSection(KUBERNETES, config.kubernetes, dialect),
+    simulation: formatSection(SIMULATION, config.simulation, dialect),
     pools:
       dialect === "map"
         ? Object.fromEntries(pools)

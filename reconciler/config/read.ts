@@ -8,6 +8,7 @@ import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { DEFAULTS, DRAIN } from "../../schema/config/pool.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
+import { SIMULATION } from "../../schema/config/simulation.ts";
 import { type Layer, mergeLayers, readLayer } from "./layer.ts";
 import { locate, type SourceText } from "./locate.ts";
 import { type Finder, finderOf } from "./place.ts";
@@ -17,6 +18,7 @@ import { readProviders } from "./provider.ts";
 import { warnSecrets } from "./secret.ts";
 import { readSection } from "./section.ts";
 import { readServer, type ServerOptions } from "./server.ts";
+import { refuseReal } from "./simulation.ts";
 import { fillTable, readMapping } from "./table.ts";
 
 /** `find` gives the place of a setting; without a readable file, the start of the first file. */
@@ -71,11 +73,14 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   const server = readServer(root.map("server"), root.map("instance_manager"), agent, options);
   const safety = fillTable(SAFETY, whole("safety", SAFETY));
   const kubernetes = fillTable(KUBERNETES, whole("kubernetes", KUBERNETES));
+  const simulation = fillTable(SIMULATION, whole("simulation", SIMULATION));
   root.finish();
   if (layer.pools.length === 0) {
     const message = "no pools: nodes that report are watched, and none is ever created";
     problems.warning(layer.root.at, "pools", "no_pools", message);
   }
   const pools = layer.pools.map((pool) => readPool(problems, pool, around));
-  return { server, safety, providers: around.directory.all(), pools, kubernetes };
+  const providers = around.directory.all();
+  if (simulation.enabled) refuseReal(problems, layer, { pools, providers });
+  return { server, safety, providers, pools, kubernetes, simulation };
 }

@@ -27,6 +27,11 @@ export function whyNoAdapter(type: ProviderType): string | null {
   }
 }
 
+/** Machines and clouds of these exist only in this product; every other type counts as real. */
+const SIMULATED: ReadonlySet<ProviderType> = new Set<ProviderType>(["fake"]);
+
+export const isSimulated = (type: ProviderType): boolean => SIMULATED.has(type);
+
 /** Providers without an adapter, with the reason. */
 export function unadapted(configs: readonly ProviderConfig[]): Map<string, string> {
   return new Map(

@@ -80,6 +80,7 @@ export class Metrics {
     "resource",
   );
   private readonly reloads = this.counter("navarch_config_reloads_total", "outcome");
+  private readonly faults = this.counter("navarch_simulation_faults_total", "kind");
   private readonly reports = this.counter("navarch_reports_total", "outcome");
   private readonly notices = this.counter("navarch_ignored_notices_total", "reason");
   private readonly ingest = this.histogram(
@@ -128,6 +129,9 @@ export class Metrics {
   }
   countIgnoredNotice(reason: "past" | "future"): void {
     this.notices.inc({ reason });
+  }
+  countFault(kind: string): void {
+    this.faults.inc({ kind });
   }
   countReload(outcome: string): void {
     this.reloads.inc({ outcome });
@@ -245,6 +249,7 @@ export class Metrics {
       single("navarch_agent_streams", this.streams),
       single("navarch_config_warnings", this.configWarnings),
       single("navarch_config_stale", this.configStale ? 1 : 0),
+      single("navarch_simulation_enabled", reconciler.activeConfig().simulation.enabled ? 1 : 0),
       single("navarch_leader", this.leads ? 1 : 0),
       single("navarch_policy_info", 1, { name, hash }),
     ];

@@ -26,6 +26,7 @@ test("openProviders() keeps what an adapter can do, and counts each answered cal
         problem: () => undefined,
         claims: null,
         inventory: async () => ({ ok: true, hosts: [] }),
+        simulation: null,
         count: (provider, op, outcome) => void counts.push(`${provider} ${op} ${outcome}`),
       },
     );

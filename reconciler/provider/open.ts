@@ -3,9 +3,11 @@
  * not prevent the start.
  */
 import type { ProviderConfig, ProviderType } from "../../schema/config.ts";
+import type { ProviderFailure } from "../../schema/provider-failure.ts";
 import type { Clock } from "../core/clock.ts";
+import type { FaultInjector } from "../core/fault-injector.ts";
 import type { PeerTls } from "../security/tls/open.ts";
-import { unadapted } from "../core/adapter.ts";
+import { isSimulated, unadapted } from "../core/adapter.ts";
 import type { InventoryAnswer } from "../core/inventory.ts";
 import type { ClaimTable } from "../core/store-table.ts";
 import { openClient } from "../kubernetes/client.ts";
@@ -17,7 +19,9 @@ import { passedOn } from "../program/program.ts";
 import { readCommandSettings } from "./command/setting.ts";
 import { openCoreweave } from "./coreweave/coreweave.ts";
 import { openCoreweaveCluster } from "./coreweave/setting.ts";
+import { failing } from "./failing.ts";
 import { openFakeProvider } from "./fake/fake.ts";
+import { openFakeFaults } from "./fake/machine-fault.ts";
 import { openGcp } from "./gcp/gcp.ts";
 import { readGcpSettings } from "./gcp/setting.ts";
 import { openAgentHost } from "./kwok/agent-host.ts";
@@ -55,13 +59,27 @@ export type ProviderPorts = {
   inventory(settings: ProviderConfig["settings"]): Promise<InventoryAnswer>;
   /** Called after each answered call, for metrics. */
   count(provider: string, op: string, outcome: string): void;
+  /** What people break on purpose; `null` where no control plane runs. */
+  simulation: SimulationPort | null;
 };
 
+export type SimulationPort = {
+  opened(provider: string, injector: FaultInjector): void;
+  /** How this call of a simulated provider fails; `null` = as usual. */
+  take(provider: string, op: string): ProviderFailure | null;
+};
+
+/** A simulated provider, and what hurts its machines. */
+export type Simulated = { provider: Provider; faults: FaultInjector };
+
 /** Opens a provider of one type; a text is the reason why nothing can be bought there. */
-export type Adapter = (config: ProviderConfig, from: ProviderPorts) => Promise<Provider | string>;
+export type Adapter = (
+  config: ProviderConfig,
+  from: ProviderPorts,
+) => Promise<Provider | Simulated | string>;
 
 /** By type. Test programs add their own before they start a control plane. */
-export const ADAPTERS: Map<ProviderType, Adapter> = new Map([
+export const ADAPTERS: Map<ProviderType, Adapter> = new Map<ProviderType, Adapter>([
   ["fake", openFake],
   ["command", openCommand],
   ["coreweave", openCoreweaveCloud],
@@ -73,11 +91,12 @@ export const ADAPTERS: Map<ProviderType, Adapter> = new Map([
   ["aws", openAwsCloud],
 ]);
 
-function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Provider> {
-  const { stateDir } = config.settings;
-  return openFakeProvider({
+async function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Simulated> {
+  const { stateDir: given } = config.settings;
+  const stateDir = typeof given === "string" ? given : from.folder(config.name);
+  const provider = await openFakeProvider({
     name: config.name,
-    stateDir: typeof stateDir === "string" ? stateDir : from.folder(config.name),
+    stateDir,
     settings: config.settings,
     clock: from.clock,
     random: from.random,
@@ -88,6 +107,7 @@ function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Provider
     problem: from.problem,
     ...(from.agentCommand === null ? {} : { agentCommand: from.agentCommand }),
   });
+  return { provider, faults: openFakeFaults(stateDir) };
 }
 
 function openCommand(config: ProviderConfig, from: ProviderPorts): Promise<Provider> {
@@ -192,11 +212,24 @@ export async function openProviders(
     } else {
       out.unavailable.delete(config.name);
       const { prices } = config.settings;
-      const priced = typeof prices === "string" ? withPrices(opened, pricesOf(prices)) : opened;
+      const own = "faults" in opened ? breakable(config, opened, from) : opened;
+      const priced = typeof prices === "string" ? withPrices(own, pricesOf(prices)) : own;
       out.providers.set(config.name, counted(priced, from.count));
     }
   }
   return out;
+}
+
+/** Only a type that is known to be simulated can be broken, whatever its adapter returns. */
+function breakable(
+  { name, type }: ProviderConfig,
+  opened: Simulated,
+  { simulation, clock }: ProviderPorts,
+): Provider {
+  const { provider, faults } = opened;
+  if (simulation === null || !isSimulated(type)) return provider;
+  simulation.opened(name, faults);
+  return failing(provider, clock, (op) => simulation.take(name, op));
 }
 
 /** The same provider, with its answers counted by class. */

@@ -15,7 +15,13 @@ import type { Loaded, Reloader } from "../core/reload.ts";
 import type { Identity } from "../security/identity.ts";
 import { openLeadership } from "./lease/leadership.ts";
 import type { Parts } from "./lease/role.ts";
-import { catchHangups, type Hangups, loadFiles, openReloads } from "./open-reload.ts";
+import {
+  catchHangups,
+  type Hangups,
+  loadFiles,
+  logSimulation,
+  openReloads,
+} from "./open-reload.ts";
 import { Metrics } from "../http/metrics.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
 import { logEarlyEnd } from "./lock.ts";
@@ -37,6 +43,7 @@ import { fingerprintOf } from "../provider/fingerprint.ts";
 import { openProviders } from "../provider/open.ts";
 import { openKubernetes } from "../kubernetes/open.ts";
 import { openNoScheduler } from "../runtime/no-scheduler.ts";
+import { Simulation } from "../runtime/simulation.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import { stepOf, failureFields, UsageError } from "./start-failure.ts";
 import { writeBackup } from "./backup.ts";
@@ -212,7 +219,11 @@ type Made = {
 function composeParts(made: Made): Parts {
   const { options, loaded, log, state, identity, shared, authority, metrics, bound } = made;
   const { config } = loaded;
+  const running = (): Config => made.reloader()?.loaded().config ?? config;
+  const simulation = new Simulation(CLOCK, () => running().simulation.enabled);
+  logSimulation(log, config.simulation.enabled, null);
   return {
+    simulation,
     caPem: made.caPem,
     peerTls: made.peer,
     install: made.setUp.install,
@@ -253,6 +264,7 @@ function composeParts(made: Made): Parts {
         claims: led.claimTable(),
         inventory: inventoryOf,
         count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
+        simulation,
       }),
     openNotifier: (notifier, led) =>
       openNotifier(notifier, { store: led, clock: CLOCK, log, env: process.env }),

@@ -3,6 +3,7 @@
  *
  * Adapter: signals, environment.
  */
+import type { Log } from "../core/clock.ts";
 import type { LoadAnswer } from "../core/reload.ts";
 import type { Leadership } from "./lease/leadership.ts";
 import type { Parts } from "./lease/role.ts";
@@ -21,6 +22,13 @@ export function loadFiles(options: ControlPlaneOptions): Promise<LoadAnswer> {
       tokenFileGiven: options.authTokenFile !== undefined,
     },
   });
+}
+
+/** Anyone who reads the log of a control plane must know that its faults may be on purpose. */
+export function logSimulation(log: Log, is: boolean, was: boolean | null): void {
+  if (is && was !== true) {
+    log("warn", "simulation is enabled: operators may inject faults into machines and providers");
+  } else if (!is && was === true) log("info", "simulation is off: no fault can be injected");
 }
 
 /** SIGHUP ends a process by default: one that comes during the start is carried out after it. */
@@ -52,7 +60,11 @@ export function openReloads(
     loaded,
     load: () => loadFiles(options),
     adopter: () => leadership.config(),
-    applied: (next) => void (parts.loaded = next),
+    applied(next) {
+      const was = parts.loaded.config.simulation.enabled;
+      parts.loaded = next;
+      logSimulation(log, next.config.simulation.enabled, was);
+    },
     removesPools: options.removesPools === true,
     seen(reload, isStale) {
       metrics.configStale = isStale;

@@ -140,6 +140,7 @@ export class Plane {
       pods: null,
       caPem: null,
       names: new Set(),
+      simulation: null,
       reloader: () => null,
             live: () => null,
     };

@@ -2,10 +2,7 @@
  * The port of fleet tasks to a control plane: faults of simulated machines, nodes and metrics. A
  * run that names no control plane gets one that answers every call with the reason.
  */
-/** A fault of a simulated machine. `lost`: the GPU falls off the PCI bus. */
-export type MachineFault =
-  | { kind: "xid"; code: number; gpu: number }
-  | { kind: "ecc" | "thermal" | "nvlink" | "lost"; gpu: number };
+import type { MachineFault } from "../../schema/machine-fault.ts";
 
 export type FleetNode = {
   /** Navarch's node id. */

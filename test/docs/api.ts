@@ -44,6 +44,14 @@ const MEANING: Readonly<Record<string, string>> = {
   "DELETE /v1/safety/freeze": "lift the freeze",
   "PUT /v1/safety/trusted/:rule": "re-enable a suspended rule: body `reason`",
   "DELETE /v1/safety/lemons/:uuid": "forgive a quarantined GPU: body `reason`",
+  "GET /v1/simulation": "whether faults may be injected, and which providers fail on purpose",
+  "GET /v1/nodes/:id/faults": "faults injected into a simulated machine and not cleared",
+  "POST /v1/nodes/:id/faults":
+    "inject a fault: body `kind` (`xid` with `code`, `ecc`, `thermal`, `nvlink`, `lost`), `gpu`",
+  "DELETE /v1/nodes/:id/faults": "clear every injected fault of a machine",
+  "PUT /v1/providers/:name/failure":
+    "let a simulated provider fail: body `class`, `for`, `calls`, `delay`",
+  "DELETE /v1/providers/:name/failure": "end that",
   "GET /v1/plan": "pending actions and waits",
   "GET /v1/events": "events; filters `node`, `pool`, `since`; pass `next` as `after`; `limit`",
   "GET /v1/findings": "recorded findings; `since`; pass `next` as `after`; `limit`",

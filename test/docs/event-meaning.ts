@@ -59,5 +59,7 @@ export const MEANING: Readonly<Record<EventKind, string>> = {
   "kube.uncordon_loop": "The Node object is uncordoned again and again, probably by a program.",
   "credential.created": "A token or a node's credential was created.",
   "credential.revoked": "A token or a node's credential was revoked.",
+  "simulation.fault": "A person injected faults into a simulated machine, or cleared them.",
+  "simulation.provider": "A person made a simulated provider fail, or ended that.",
   "store.quarantined": "A stored row could not be read and was set aside.",
 };

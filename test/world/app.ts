@@ -2,6 +2,7 @@
 import { Authority } from "../../reconciler/security/auth.ts";
 import { Metrics } from "../../reconciler/http/metrics.ts";
 import { type Admission, openAdmission } from "../../reconciler/security/join/admission.ts";
+import { Simulation } from "../../reconciler/runtime/simulation.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/http/route/app.ts";
 import type { Loaded, Reloader } from "../../reconciler/core/reload.ts";
@@ -34,6 +35,8 @@ const NO_EXTRAS = {
   live: () => null,
 };
 
+const log = (): void => undefined;
+
 /** A world has no files: a reload finds what is in force. */
 function unchanging({ reconciler, clock }: World): Reloader {
   const loaded = (): Loaded => {
@@ -52,6 +55,8 @@ function unchanging({ reconciler, clock }: World): Reloader {
   };
 }
 
+const enabledIn = (world: World): boolean => world.reconciler.activeConfig().simulation.enabled;
+
 export function openWorldApp(world: World): WorldApp {
   const { store } = world;
   if (store === null) throw new Error("the world has no store");
@@ -66,7 +71,6 @@ export function openWorldApp(world: World): WorldApp {
     anonymous: false,
   });
   let serial = 0;
-  const log = (): void => undefined;
   const admission = openAdmission({ store, authority, clock: world.clock, log });
   const ports: RoutePorts = {
     admission,
@@ -76,6 +80,7 @@ export function openWorldApp(world: World): WorldApp {
     authority,
     store,
     metrics,
+    simulation: new Simulation(world.clock, () => enabledIn(world)),
     quota: new Quota(world.clock, log),
     clock: world.clock,
     log,

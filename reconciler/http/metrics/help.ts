@@ -4,6 +4,8 @@ export const HELP = {
   navarch_config_warnings: "Warnings about the active configuration.",
   navarch_config_stale: "1 if the configuration or policy files differ from what is in force.",
   navarch_config_reloads_total: "Reloads of the configuration by outcome.",
+  navarch_simulation_enabled: "1 while people may inject faults (`simulation.enabled`).",
+  navarch_simulation_faults_total: "Faults injected into simulated machines.",
   navarch_leader: "1 if this process is the leader.",
   navarch_policy_info: "The active policy.",
   navarch_xid_errors_total: "GPU XID errors detected.",

@@ -17,6 +17,7 @@ import type { Ingest } from "../../runtime/ingest.ts";
 import type { Admission } from "../../security/join/admission.ts";
 import type { PodTokens } from "../../security/join/pod-token.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
+import type { Simulation } from "../../runtime/simulation.ts";
 import type { Metrics } from "../metrics.ts";
 import { StaleEpoch, type Store } from "../../core/store.ts";
 import { agentRoutes } from "./agent.ts";
@@ -36,6 +37,7 @@ import { poolSizeRoutes } from "./pool-size.ts";
 import type { Quota } from "./quota.ts";
 import { Refusal } from "./request.ts";
 import { safetyRoutes } from "./safety.ts";
+import { simulationRoutes } from "./simulation.ts";
 import { openSliced } from "./sliced.ts";
 import { tokenRoutes } from "./token.ts";
 import { upgradeRoutes } from "./upgrade.ts";
@@ -70,6 +72,8 @@ export type RoutePorts = {
   notReady(): Promise<string[]>;
   /** Reloads of the configuration; `null` in simulations and before the process listens. */
   reloader(): Reloader | null;
+  /** What people broke on purpose; `null` in virtual time. */
+  simulation: Simulation | null;
   /** Host names, besides addresses, that requests without a token may use. */
   names: ReadonlySet<string>;
 };
@@ -143,6 +147,7 @@ export function openApp(ports: RoutePorts): App {
   api.use(bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
   const groups = [agentRoutes, nodeRoutes, poolRoutes, poolSizeRoutes, safetyRoutes, upgradeRoutes];
   groups.push(adminRoutes, configRoutes, tokenRoutes, historyRoutes, kubernetesRoutes, costRoutes);
+  groups.push(simulationRoutes);
   for (const addRoutes of groups) addRoutes(api, ports);
   if (admission !== null) {
     joinTokenRoutes(api, ports, admission);

@@ -9,6 +9,7 @@ import { factsOf } from "../../../schema/safety.ts";
 import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewTrust } from "../view/trust.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
+import { viewBroken } from "./simulation.ts";
 import { durationOf, eventBy, invalid, needs } from "./request.ts";
 import { readAsked, reasonOrNone, Refusal, sayNear, sayReason } from "./request.ts";
 
@@ -65,7 +66,9 @@ export function safetyRoutes(api: App, ports: RoutePorts): void {
     const key = ports.install?.key.fingerprint ?? null;
     return c.json(viewTrust(reconciler.fleet().nodes.values(), { key, tls: tls !== null }));
   });
-  api.get("/safety", needs("viewer"), (c) => c.json(viewSafety(safetySource(ports))));
+  api.get("/safety", needs("viewer"), (c) => {
+    return c.json({ ...viewSafety(safetySource(ports)), ...viewBroken(ports) });
+  });
   api.put("/safety/freeze", needs("operator"), (c) => freeze(c, ports));
   api.delete("/safety/freeze", needs("operator"), (c) => unfreeze(c, ports));
   api.put("/safety/trusted/:rule", needs("operator"), (c) => trust(c, ports));

@@ -29,6 +29,7 @@ import type { LeaseRow } from "../../core/store-table.ts";
 import type { Store, StoreHooks } from "../../core/store.ts";
 import { openOrderSigner } from "../../security/order-signer.ts";
 import type { Settings } from "../../runtime/settings.ts";
+import type { Simulation } from "../../runtime/simulation.ts";
 import { nextTurn } from "../../runtime/turn.ts";
 import { Story } from "../../runtime/story.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
@@ -72,6 +73,8 @@ export type Parts = {
   fingerprint(config: ProviderConfig): string;
   /** See `RoutePorts`. */
   reloader(): Reloader | null;
+  /** See `RoutePorts`. */
+  simulation: Simulation;
   /** Names this machine in events. */
   host: string;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
@@ -116,6 +119,8 @@ export async function openLeader(
   };
   store.on("quarantined", quarantined);
   const snapshot = await store.load();
+  // What an earlier term broke on purpose does not survive it.
+  parts.simulation.clear();
   for (const credential of snapshot.credentials) parts.authority.put(credential);
   const facts = new Map(snapshot.facts.map((fact) => [factKey(fact), fact]));
   const config = withRemoved(loaded.config, facts);
@@ -278,8 +283,8 @@ function portsOf(
   life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live" | "pods">,
 ): RoutePorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
-  const { install, names, caPem, reloader } = parts;
+  const { install, names, caPem, reloader, simulation } = parts;
   const admission = openAdmission({ store, authority, clock, log });
   const own = { authority, store, metrics, clock, log, newId, newSecret, backup };
-  return { ...life, ...own, install, names, caPem, reloader, admission };
+  return { ...life, ...own, install, names, caPem, reloader, simulation, admission };
 }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { sign } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { simulatedPci } from "../../fixture/cloud/inject.ts";
+import { simulatedPci } from "../../../reconciler/provider/fake/kernel-log.ts";
 import type { ExplainView, KubernetesView } from "../../../schema/api.ts";
 import { buildStale, cleanEnv, NAVARCH_NODE, Plane, until } from "../../fixture/plane/plane.ts";
 import { PRODUCT, PRODUCT_RULES, type Rule } from "./access.ts";
