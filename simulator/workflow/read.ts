@@ -44,9 +44,10 @@ export function readWorkflow(
   return { ok: true, workflow: { path, name, description, tasks } };
 }
 
-/** As the operator sees it: with the task, unless the type names it itself. */
+/** As the operator sees it: with the task, unless the message of such a type names it. */
 export function messageOf(type: TaskType, { id }: TaskDocument, message: string): string {
-  return type.isPrefixed ? `${type.name}/${id}: ${message}` : message;
+  const isNamed = !type.isPrefixed && message.includes(`${type.name} task ${id}`);
+  return isNamed ? message : `${type.name}/${id}: ${message}`;
 }
 
 const schema = (message: string): WorkflowAnswer => ({ ok: false, kind: "schema", message });

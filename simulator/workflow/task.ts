@@ -31,7 +31,7 @@ export type TaskType = {
   name: string;
   /** Throws `TaskError`. Reads no file and sends nothing. */
   read(task: TaskDocument): Task;
-  /** False: messages carry no prefix. */
+  /** False: a message that names the task itself carries no prefix. */
   isPrefixed: boolean;
   /** It runs in a dry run too, and writes nothing there. Others are read alone. */
   runsDry?: boolean;
