@@ -9,12 +9,18 @@ export type Piece =
   | { kind: "action"; words: Word[]; offset: number; source: string };
 
 export type Word =
-  | { kind: "field"; name: string; root: boolean; offset: number }
+  /** `.a.b`; directly after `)`, fields of what is in the brackets. */
+  | { kind: "field"; path: readonly string[]; isChained: boolean; offset: number }
+  /** `$`, `$x` or `$x.a.b`; the name is without its `$`. */
+  | { kind: "variable"; name: string; path: readonly string[]; offset: number }
   | { kind: "dot"; offset: number }
   | { kind: "name"; name: string; offset: number }
   | { kind: "string"; value: string; offset: number }
-  | { kind: "number"; value: number; offset: number }
-  | { kind: "mark"; mark: "(" | ")"; offset: number };
+  /** `bigint`: an integer. */
+  | { kind: "number"; value: number | bigint; offset: number }
+  | { kind: "mark"; mark: Mark; offset: number };
+
+export type Mark = "(" | ")" | "|" | "," | ":=" | "=";
 
 /** White space that trim markers remove, as in Go's text/template. */
 const SPACE = /[ \t\r\n]/;
@@ -102,9 +108,15 @@ function closing(text: string, at: number): { end: number; trimAfter: boolean } 
   return null;
 }
 
-const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
-const NUMBER = /-?\d+(?:\.\d+)?/y;
-const FIELD = /(\$?)\.([A-Za-z_][A-Za-z0-9_]*)/y;
+const NAME = /[\p{L}_][\p{L}\p{Nd}_]*/uy;
+const FIELDS = /(?:\.[\p{L}_][\p{L}\p{Nd}_]*)+/uy;
+const VARIABLE = /\$([\p{L}\p{Nd}_]*)((?:\.[\p{L}_][\p{L}\p{Nd}_]*)*)/uy;
+const NUMBER = /[-+]?(?:0[xX][\da-fA-F_]+|(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)/y;
+const MARK = /:=|[()|,=]/y;
+const MARKS: readonly string[] = ["(", ")", "|", ",", ":=", "="] satisfies Mark[];
+const isMark = (text: string): text is Mark => MARKS.includes(text);
+
+const namesOf = (fields: string): string[] => fields.split(".").slice(1);
 
 function readWord(text: string, at: number): [Word, number] {
   const char = text[at] ?? "";
@@ -112,46 +124,82 @@ function readWord(text: string, at: number): [Word, number] {
     pattern.lastIndex = at;
     return pattern.exec(text);
   };
-  if (char === "(" || char === ")") return [{ kind: "mark", mark: char, offset: at }, at + 1];
   if (char === '"' || char === "`") return readString(text, at, char);
-  const field = match(FIELD);
-  if (field !== null) {
-    const end = at + field[0].length;
-    if (text[end] === ".") {
-      throw new TemplateFault(`${field[0]} has no fields of its own`, at, "the values are text");
-    }
-    return [{ kind: "field", name: field[2] ?? "", root: field[1] === "$", offset: at }, end];
-  }
-  if (char === ".") return [{ kind: "dot", offset: at }, at + 1];
   const number = match(NUMBER);
   if (number !== null) {
-    return [{ kind: "number", value: Number(number[0]), offset: at }, at + number[0].length];
+    const end = at + number[0].length;
+    return [{ kind: "number", value: readNumber(number[0], at), offset: at }, end];
   }
+  const fields = match(FIELDS);
+  if (fields !== null) {
+    const isChained = text[at - 1] === ")";
+    const path = namesOf(fields[0]);
+    return [{ kind: "field", path, isChained, offset: at }, at + fields[0].length];
+  }
+  const variable = match(VARIABLE);
+  if (variable !== null) {
+    const [all, name = "", under = ""] = variable;
+    return [{ kind: "variable", name, path: namesOf(under), offset: at }, at + all.length];
+  }
+  if (char === ".") return [{ kind: "dot", offset: at }, at + 1];
+  const mark = match(MARK)?.[0] ?? "";
+  if (isMark(mark)) return [{ kind: "mark", mark, offset: at }, at + mark.length];
   const name = match(NAME);
   if (name !== null) return [{ kind: "name", name: name[0], offset: at }, at + name[0].length];
-  const what = char === "|" ? "pipes are not supported" : `unexpected ${JSON.stringify(char)}`;
-  const hint = "supported: fields, if, else, end, range, eq, ne, and, or, not, printf";
-  throw new TemplateFault(what, at, hint);
+  const hint = "supported: fields, variables, functions, text and numbers";
+  throw new TemplateFault(`unexpected ${JSON.stringify(char)}`, at, hint);
 }
+
+const INT64_LEAST = -(2n ** 63n);
+const INT64_MOST = 2n ** 63n - 1n;
+
+/** As Go reads constants: `010` is octal, and an integer has 64 bits. */
+function readNumber(given: string, at: number): number | bigint {
+  const text = given.replaceAll("_", "");
+  const isHex = /^[-+]?0[xX]/.test(text);
+  if (!isHex && /[.eE]/.test(text)) return Number(text);
+  const digits = text.replace(/^[-+]/, "");
+  const isOctal = /^0\d/.test(digits);
+  if (isOctal && /[89]/.test(digits)) throw new TemplateFault(`bad number ${given}`, at);
+  const most = BigInt(isOctal ? `0o${digits.slice(1)}` : digits);
+  const value = text.startsWith("-") ? -most : most;
+  if (value >= INT64_LEAST && value <= INT64_MOST) return value;
+  throw new TemplateFault(`${given} is too large`, at, "an integer has 64 bits");
+}
+
+const ESCAPE = /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{3})|(.))/gs;
+const ESCAPED = new Map(Object.entries({
+  a: "\x07", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v", "\\": "\\", '"': '"',
+}));
 
 function readString(text: string, at: number, quote: string): [Word, number] {
   const unclosed = () => new TemplateFault("the text is not closed", at, `add ${quote}`);
   if (quote === "`") {
     const close = text.indexOf("`", at + 1);
     if (close < 0) throw unclosed();
-    return [{ kind: "string", value: text.slice(at + 1, close), offset: at }, close + 1];
+    const value = text.slice(at + 1, close).replaceAll("\r", "");
+    return [{ kind: "string", value, offset: at }, close + 1];
   }
   let end = at + 1;
   while (text[end] !== '"') {
     if (end >= text.length || text[end] === "\n") throw unclosed();
     end += text[end] === "\\" ? 2 : 1;
   }
-  try {
-    // Go's and JSON's escapes agree on the ones a command needs: \" \\ \n \t \uXXXX.
-    const value: unknown = JSON.parse(text.slice(at, end + 1).replaceAll("\t", "\\t"));
-    return [{ kind: "string", value: String(value), offset: at }, end + 1];
-  } catch {
-    const hint = 'allowed: \\" \\\\ \\n \\t \\u1234';
-    throw new TemplateFault("the text has an unknown escape", at, hint);
-  }
+  return [{ kind: "string", value: unescape(text.slice(at + 1, end), at), offset: at }, end + 1];
+}
+
+/** Go's escapes. Bytes above 127 cannot be written alone: the text is Unicode. */
+function unescape(text: string, at: number): string {
+  return text.replace(ESCAPE, (all, byte, short, long, octal, char) => {
+    const code = byte ?? short ?? long;
+    const point = code === undefined ? Number.parseInt(octal ?? "x", 8) : Number.parseInt(code, 16);
+    const pointMax = byte !== undefined || octal !== undefined ? 0x7f : 0x10ffff;
+    if (point <= pointMax && !(point >= 0xd800 && point < 0xe000)) {
+      return String.fromCodePoint(point);
+    }
+    const plain = ESCAPED.get(char ?? "");
+    if (plain !== undefined) return plain;
+    const hint = 'allowed: \\" \\\\ \\n \\t \\x41 \\u1234';
+    throw new TemplateFault(`the text has an unknown escape ${all}`, at, hint);
+  });
 }

@@ -1,0 +1,3 @@
+module navarch.test/oracle
+
+go 1.24
