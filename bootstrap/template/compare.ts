@@ -1,4 +1,4 @@
-/** The comparisons of templates: `eq`, `ne`, `lt`, `le`, `gt`, `ge`, as Go's text/template has them. */
+/** The comparisons of templates, `eq` to `ge`, as Go's text/template has them. */
 import { TemplateFault } from "./template.ts";
 import { typeOf, type Value } from "./value.ts";
 

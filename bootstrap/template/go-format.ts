@@ -49,8 +49,11 @@ function readDirective(
 ): Directive {
   const wide = { width: Number(width), precision: precision === undefined ? null : +precision };
   const isPlain = verb !== "v" || !/[+#]/.test(flags);
-  const isKnown = VERBS.includes(verb) && isPlain && !(flags.includes("0") && "sqtv".includes(verb));
-  if (!isKnown) throw new TemplateFault(`printf cannot do ${all}`, at, `verbs: %${[...VERBS].join(" %")}`);
+  const isZeroed = flags.includes("0") && "sqtv".includes(verb);
+  if (!VERBS.includes(verb) || !isPlain || isZeroed) {
+    const hint = `verbs: %${[...VERBS].join(" %")}`;
+    throw new TemplateFault(`printf cannot do ${all}`, at, hint);
+  }
   if (wide.width > WIDTH_MAX || (wide.precision ?? 0) > WIDTH_MAX) {
     throw new TemplateFault(`printf cannot do ${all}`, at, `a width is at most ${WIDTH_MAX}`);
   }
@@ -153,16 +156,17 @@ function formatInteger(value: bigint, directive: Directive): string {
   const digits = size.toString(isHex ? 16 : 10).padStart(precision ?? 0, "0");
   const shown = verb === "X" ? digits.toUpperCase() : digits;
   const prefix = isHex && flags.includes("#") ? `0${verb}` : "";
-  const isZeroed = flags.includes("0") && precision === null;
-  return number(value < 0n, `${prefix}${shown}`, { ...directive, flags: isZeroed ? flags : flags.replaceAll("0", "") });
+  const own = precision === null ? flags : flags.replaceAll("0", "");
+  return number(value < 0n, `${prefix}${shown}`, { ...directive, flags: own });
 }
 
 function formatReal(value: number, directive: Directive): string {
   const { verb, precision } = directive;
   const size = Math.abs(value);
-  if (verb === "f") return number(value < 0, size.toFixed(Math.min(precision ?? 6, 100)), directive);
+  const digitsMax = Math.min(precision ?? 6, 100);
+  if (verb === "f") return number(value < 0, size.toFixed(digitsMax), directive);
   if (verb === "e") {
-    const [digits = "", power = "0"] = size.toExponential(Math.min(precision ?? 6, 100)).split("e");
+    const [digits = "", power = "0"] = size.toExponential(digitsMax).split("e");
     return number(value < 0, `${digits}e${goExponent(Number(power))}`, directive);
   }
   if (precision !== null) return misfit({ kind: "plain", value }, directive);

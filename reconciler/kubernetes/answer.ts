@@ -56,6 +56,17 @@ export function readRetryAfter(header: string | null, wallMs: number): number | 
   return Number.isNaN(at) ? null : Math.max(0, at - wallMs);
 }
 
+/** A server notes each unknown field of an object. */
+const WARNINGS_MAX = 32;
+
+/** The texts of a `Warning` header: `299 - "unknown field \"spec.x\""`, several after commas. */
+export function readWarnings(header: string | null): string[] {
+  const text = (header ?? "").slice(0, WARNINGS_MAX * MESSAGE_MAX);
+  const found = text.matchAll(/\b299 \S+ "((?:[^"\\]|\\.)*)"/g);
+  const texts = [...found].slice(0, WARNINGS_MAX).map(([, one = ""]) => one);
+  return texts.map((one) => one.replace(/\\(.)/g, "$1").slice(0, MESSAGE_MAX));
+}
+
 /**
  * The server timed out waiting for its storage, a webhook or another server; the request may still
  * take effect (`StatusReasonTimeout`, `StatusReasonServerTimeout` of apimachinery meta/v1).

@@ -53,7 +53,8 @@ export type KubeRequest = {
 export type Cause = { reason: string; message: string; field: string };
 
 export type KubeAnswer =
-  | { kind: "ok"; status: number; body: unknown }
+  /** `warnings`: what the server notes about the request, such as unknown fields; mostly absent. */
+  | { kind: "ok"; status: number; body: unknown; warnings?: readonly string[] }
   /** The server answered and did nothing, as its Status says. */
   | {
       kind: "refused";

@@ -10,7 +10,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, KubeVerb, WatchEnd, WatchEvent } from "./api.ts";
 import type { Transport } from "./connect.ts";
-import { judgeAnswer, readRetryAfter } from "./answer.ts";
+import { judgeAnswer, readRetryAfter, readWarnings } from "./answer.ts";
 import { notWanted, unsent } from "./limiter.ts";
 import { LineSplitter, parseWatchLine, refusedWatch } from "./watch-stream.ts";
 
@@ -127,7 +127,9 @@ class Client implements KubeApi {
         return { kind: "lost", message: `HTTP ${response.status} with more than 64 MiB` };
       }
       const head = { status: response.status, retryAfter: response.headers.get("retry-after") };
-      return judgeAnswer(head, parseBody(text), this.#ports.clock.wallMs());
+      const answer = judgeAnswer(head, parseBody(text), this.#ports.clock.wallMs());
+      const warnings = readWarnings(response.headers.get("warning"));
+      return answer.kind === "ok" && warnings.length > 0 ? { ...answer, warnings } : answer;
     } catch (cause) {
       return { kind: "lost", message: explain(cause) };
     }

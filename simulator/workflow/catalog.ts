@@ -1,11 +1,22 @@
 /** Every task type, by the name that workflow files write. */
 import type { TaskType } from "./task.ts";
 import { configure } from "./task/configure.ts";
+import { deleteSubmitted } from "./task/delete-object.ts";
 import { pause } from "./task/pause.ts";
+import { registerObject } from "./task/register-object.ts";
 import { sleep } from "./task/sleep.ts";
+import { submitObject } from "./task/submit-object.ts";
 import { updateNodes } from "./task/update-nodes.ts";
 
-const ALL: readonly TaskType[] = [sleep, pause, configure, updateNodes];
+const ALL: readonly TaskType[] = [
+  registerObject,
+  submitObject,
+  deleteSubmitted,
+  sleep,
+  pause,
+  configure,
+  updateNodes,
+];
 
 export const TASK_TYPES: ReadonlyMap<string, TaskType> = new Map(
   ALL.map((type) => [type.name, type]),

@@ -12,10 +12,12 @@ export type Resource = {
   resource: string;
   kind: string;
   isNamespaced: boolean;
+  /** Its status is written through a path of its own. */
+  hasStatus: boolean;
 };
 
-/** One block of a template file. */
-export type Block = { resource: Resource; body: string };
+/** One block of a template file. `line`: where it begins in the file, from 1. */
+export type Block = { resource: Resource; body: string; line: number };
 
 /** What `RegisterObj` keeps. */
 export type Registered = {
@@ -27,22 +29,39 @@ export type Registered = {
 };
 
 /** One object that `SubmitObj` created or found. */
-export type Submitted = { resource: Resource; namespace: string | null; name: string };
+export type Submitted = {
+  resource: Resource;
+  namespace: string | null;
+  name: string;
+  /** Position of its block in the template file, from 0. */
+  block: number;
+  /** `null` in a dry run. */
+  uid: string | null;
+};
 
 /** What `SubmitObj` keeps. */
 export type Submission = {
   objects: readonly Submitted[];
+  /** Blocks of the template file. */
+  blocks: number;
   /** Regular expressions of pod names, and how many pods are expected; empty without pods. */
   podNames: readonly string[];
   podCount: number;
+  /** Empty: in all namespaces, as the objects are in none. */
   podNamespaces: readonly string[];
 };
 
 export class State {
+  readonly #isServer: boolean;
   readonly #registered = new Map<string, Registered>();
   readonly #submitted = new Map<string, Submission>();
   readonly #nodes = new Map<string, readonly string[]>();
   #count = 0;
+
+  /** A server gets the same file twice: it accepts an identical template again. */
+  constructor({ isServer = false }: { isServer?: boolean } = {}) {
+    this.#isServer = isServer;
+  }
 
   /** The next `_ENUM_`: 1, 2, … for the life of the process. */
   nextEnum(): number {
@@ -50,11 +69,10 @@ export class State {
     return this.#count;
   }
 
-  /** An identical template may be registered again: a server gets the same file twice. */
-  register(id: string, value: Registered, isServer: boolean): void {
+  register(id: string, value: Registered): void {
     const before = this.#registered.get(id);
     const isSame = before !== undefined && JSON.stringify(before) === JSON.stringify(value);
-    if (before !== undefined && !(isServer && isSame)) {
+    if (before !== undefined && !(this.#isServer && isSame)) {
       throw new TaskError(`SetObjType: duplicate task ID ${id}`);
     }
     this.#registered.set(id, value);
@@ -66,8 +84,13 @@ export class State {
     return found;
   }
 
-  submit(id: string, value: Submission): void {
+  /** Throws if the id is taken: asked before anything is created. */
+  checkSubmit(id: string): void {
     if (this.#submitted.has(id)) throw new TaskError(`SetObjInfo: duplicate taskID ${id}`);
+  }
+
+  submit(id: string, value: Submission): void {
+    this.checkSubmit(id);
     this.#submitted.set(id, value);
   }
 

@@ -1,6 +1,6 @@
 /**
- * Go's text/template as the judge of ours: a small program, built once with the installed Go and
- * kept under a name that says what it was made of.
+ * Go's text/template and the YAML reader of Kubernetes' tools as the judges of ours: a small
+ * program, built once with the installed Go and kept under a name that says what it was made of.
  *
  * Adapter: processes, files, the environment.
  */
@@ -11,17 +11,18 @@ import { join } from "node:path";
 
 const FOLDER = join(import.meta.dir, "oracle");
 
-export type Asked = { text: string; data: unknown };
+export type Asked = { text: string; data: unknown } | { yaml: string };
 export type Judged = { out: string; err: string };
 export type Oracle = (asked: readonly Asked[]) => Promise<Judged[]>;
 
 /** The judge, or why there is none: without Go it cannot be built. */
 export async function openOracle(): Promise<Oracle | string> {
-  const go = Bun.which("go") ?? (existsSync("/usr/local/go/bin/go") ? "/usr/local/go/bin/go" : null);
+  const usual = "/usr/local/go/bin/go";
+  const go = Bun.which("go") ?? (existsSync(usual) ? usual : null);
   if (go === null) return "Go is not installed";
   const version = await new Response(Bun.spawn([go, "version"]).stdout).text();
   const hash = createHash("sha256").update(version);
-  for (const file of ["main.go", "go.mod"]) hash.update(readFileSync(join(FOLDER, file)));
+  for (const file of ["main.go", "go.mod", "go.sum"]) hash.update(readFileSync(join(FOLDER, file)));
   const cache = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
   const home = join(cache, "navarch-test");
   const path = join(home, `go-template-${hash.digest("hex").slice(0, 12)}`);
@@ -30,7 +31,7 @@ export async function openOracle(): Promise<Oracle | string> {
     const made = join(mkdtempSync(join(home, "making-")), "oracle");
     const build = Bun.spawn([go, "build", "-o", made, "."], {
       cwd: FOLDER,
-      env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=mod", GOTOOLCHAIN: "local" },
+      env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly", GOTOOLCHAIN: "local" },
       stderr: "pipe",
     });
     const why = await new Response(build.stderr).text();

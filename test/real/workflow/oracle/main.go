@@ -1,5 +1,6 @@
-// Prints templates with Go's own text/template: one JSON object {text, data} a line in, one
-// {out, err} a line out. Whole numbers become int, as YAML gives them to a template.
+// Prints templates with Go's own text/template, and turns manifests into JSON with the reader of
+// Kubernetes' tools: one JSON object {text, data} or {yaml} a line in, one {out, err} a line out.
+// Whole numbers become int, as YAML gives them to a template.
 package main
 
 import (
@@ -8,11 +9,14 @@ import (
 	"os"
 	"strings"
 	"text/template"
+
+	"sigs.k8s.io/yaml"
 )
 
 type given struct {
 	Text string `json:"text"`
 	Data any    `json:"data"`
+	YAML string `json:"yaml"`
 }
 
 type answer struct {
@@ -41,6 +45,13 @@ func native(value any) any {
 }
 
 func fill(in given) answer {
+	if in.YAML != "" {
+		out, err := yaml.YAMLToJSON([]byte(in.YAML))
+		if err != nil {
+			return answer{Err: "yaml: " + err.Error()}
+		}
+		return answer{Out: string(out)}
+	}
 	parsed, err := template.New("t").Parse(in.Text)
 	if err != nil {
 		return answer{Err: "parse: " + err.Error()}
