@@ -138,7 +138,8 @@ function formatPlain(value: Value & { kind: "plain" }, directive: Directive): st
     return "vt".includes(verb) ? pad(String(value.value), directive) : misfit(value, directive);
   }
   if (typeof value.value === "bigint") {
-    return "vdxXq".includes(verb) ? formatInteger(value.value, directive) : misfit(value, directive);
+    if (!"vdxXq".includes(verb)) return misfit(value, directive);
+    return formatInteger(value.value, directive);
   }
   return "vgfe".includes(verb) ? formatReal(value.value, directive) : misfit(value, directive);
 }

@@ -4,7 +4,7 @@
  */
 import { nearest } from "../../schema/nearest.ts";
 import { readObject } from "../../reconciler/kubernetes/read-field.ts";
-import { explain, send } from "./object-call.ts";
+import { patience, readAt } from "./object-call.ts";
 import type { Resource } from "./state.ts";
 import { TaskError, type Run } from "./task.ts";
 import { formatKind, type GroupVersionKind } from "./template-file.ts";
@@ -18,11 +18,11 @@ export async function findResource(run: Run, gvk: GroupVersionKind): Promise<Res
     new TaskError(`failed to find resource for ${formatKind(gvk)}: ${why}`);
   const root = group === "" ? "/api" : `/apis/${encodeURIComponent(group)}`;
   const path = `${root}/${encodeURIComponent(version)}`;
-  const answer = await send(run, { verb: "get", path }).catch((cause: unknown) => {
+  const answer = await readAt(run, path, patience(run)).catch((cause: unknown) => {
     throw cause instanceof TaskError && !run.signal.aborted ? fail(cause.message) : cause;
   });
   if (answer.kind === "refused") {
-    if (answer.status !== 404) throw fail(explain(answer));
+    if (answer.status !== 404) throw fail(answer.message);
     throw fail(await whyNoVersion(run, gvk));
   }
   const listed = readListed(answer.body);
@@ -63,7 +63,7 @@ async function whyNoVersion(run: Run, gvk: GroupVersionKind): Promise<string> {
   const { group, version } = gvk;
   if (group === "") return `the cluster does not serve version ${version} of the core group`;
   const path = `/apis/${encodeURIComponent(group)}`;
-  const answer = await send(run, { verb: "get", path });
+  const answer = await readAt(run, path, patience(run));
   if (answer.kind === "refused") {
     return `the cluster has no API group ${group}; ${advice(gvk)}`;
   }

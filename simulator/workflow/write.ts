@@ -93,7 +93,7 @@ export type NewObject = {
 };
 
 export type Created =
-  | { kind: "created"; object: Fields }
+  | { kind: "created"; object: Fields; warnings: readonly string[] }
   /** It was there before this invocation. */
   | { kind: "exists"; object: Fields }
   | { kind: "refused"; message: string };
@@ -110,12 +110,17 @@ export async function createObject(
   const doing = `creating ${what}`;
   if (isNoted) made.intend(path, what, isNode);
   let last = "";
+  let isDoubtful = false;
   for (let attempt = 0; ; attempt += 1) {
     const request = { verb: "create", path: collection, query, body, lane: "status" } as const;
     const answer = await once(writer, doing, request, deadlineMs, last);
     if (answer.kind === "ok") {
       made.confirm(path, uidOf(answer.body));
-      return { kind: "created", object: readObject(answer.body) };
+      return {
+        kind: "created",
+        object: readObject(answer.body),
+        warnings: answer.warnings ?? [],
+      };
     }
     last = answer.message;
     const isThere = answer.kind === "refused" && answer.reason === "AlreadyExists";
@@ -124,8 +129,10 @@ export async function createObject(
       if (found !== null) return found;
     }
     const pauseMs = isThere ? PAUSE_MS_LEAST : pauseOf(answer, attempt);
+    isDoubtful ||= answer.kind === "lost";
     if (pauseMs === null) {
-      made.drop(path);
+      // A request whose reply was lost may still be done: cleanup looks.
+      if (!isDoubtful) made.drop(path);
       return { kind: "refused", message: last };
     }
     await pause(writer, doing, pauseMs, deadlineMs, last);
@@ -148,7 +155,7 @@ async function look(
   const object = readObject(answer.body);
   if (isWrittenBy(object, writer.fieldManager)) {
     writer.made.confirm(path, uidOf(object));
-    return { kind: "created", object };
+    return { kind: "created", object, warnings: [] };
   }
   writer.made.drop(path);
   return { kind: "exists", object };

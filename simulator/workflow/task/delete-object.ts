@@ -1,9 +1,10 @@
 /** Task `DeleteObj`: deletes what a `SubmitObj` task recorded, in the background. */
 import * as v from "valibot";
-import { deleteObject, formatPlace, inParallel, objectPath } from "../object-call.ts";
+import { formatPlace, objectPath, patience } from "../object-call.ts";
 import { readParams } from "../param.ts";
 import type { Submitted } from "../state.ts";
 import { TaskError, type Run, type TaskType } from "../task.ts";
+import { deleteObject, forEach } from "../write.ts";
 
 const Params = v.strictObject({
   refTaskId: v.nullish(v.string("expected a task id"), ""),
@@ -20,17 +21,16 @@ export const deleteSubmitted: TaskType = {
     return async (run) => {
       const { objects } = run.state.submitted(refTaskId);
       if (run.isDryRun) return;
-      await inParallel(objects, PARALLEL, (object) => remove(run, object));
+      await forEach(objects, PARALLEL, (object) => remove(run, object));
     };
   },
 };
 
+/** Another object that has the name by now stays. */
 async function remove(run: Run, object: Submitted): Promise<void> {
   const { uid } = object;
   if (uid === null) return;
-  const answer = await deleteObject(run, { ...object, uid });
-  run.made.drop(objectPath(object));
-  const name = formatPlace(object);
-  if (answer === "replaced") run.say("warning", `${name} is another object by now, and stays`);
-  else run.say("detail", answer === "deleted" ? `${name} deleted` : `${name} is gone already`);
+  const what = formatPlace(object);
+  await deleteObject(run, { path: objectPath(object), uid, what }, patience(run));
+  run.say("detail", `${what} deleted`);
 }

@@ -62,7 +62,8 @@ describe("RegisterObj", () => {
     expect(await world.perform("RegisterObj", "reg", { template: "job.yml" })).toBeNull();
     world.files.set("m.yml", "apiVersion: metrics.k8s.io/v1beta1\nkind: PodMetrics\n");
     expect(await world.perform("RegisterObj", "m", { template: "m.yml" })).toContain(
-      "failed to find resource for metrics.k8s.io/v1beta1, Kind=PodMetrics: no endpoints",
+      "failed to find resource for metrics.k8s.io/v1beta1, Kind=PodMetrics: context " +
+        "deadline exceeded: reading /apis/metrics.k8s.io/v1beta1: no endpoints",
     );
   });
 
@@ -205,7 +206,7 @@ status: {phase: New}
     world.server.fault = () => ({ kind: "lost", message: "ECONNREFUSED" });
     expect(await world.perform("SubmitObj", "a", { refTaskId: "reg" })).toBe(
       "SubmitObj/a: failed to create resource batch/v1, Resource=jobs job1: " +
-        "the API server does not answer: ECONNREFUSED",
+        "context deadline exceeded: reading job default/job1: ECONNREFUSED",
     );
   });
 });

@@ -1,20 +1,22 @@
 /** Task `SubmitObj`: creates objects from a registered template, whole manifests as rendered. */
 import * as v from "valibot";
 import { whole } from "../../../schema/number.ts";
-import { isMap } from "../manifest.ts";
+import { isMap, type Manifest } from "../manifest.ts";
 import {
-  createObject,
+  collectionPath,
   formatPlace,
   formatResource,
-  inParallel,
-  readObjectAt,
-  uidOf,
+  objectPath,
+  patience,
+  type Place,
+  readPlace,
 } from "../object-call.ts";
 import { readParams } from "../param.ts";
 import type { Submitted } from "../state.ts";
 import { drawName, renderSubmission, type Wanted } from "../submission.ts";
 import { TaskError, type Run, type TaskType } from "../task.ts";
 import type { Params as TemplateParams } from "../template-file.ts";
+import { createObject, forEach, uidOf } from "../write.ts";
 
 const COUNT_MAX = 100_000;
 const COUNT = "expected a whole number";
@@ -47,10 +49,9 @@ export const submitObject: TaskType = {
         throw new TaskError(what);
       }
       const rendered = renderSubmission(run, registered, { count, params });
-      const created = await inParallel(rendered.objects, PARALLEL, async (blocks) => {
-        const made: Submitted[] = [];
-        for (const wanted of blocks) made.push(await create(run, wanted, canExist));
-        return made;
+      const created: Submitted[][] = rendered.objects.map(() => []);
+      await forEach(rendered.objects.entries(), PARALLEL, async ([at, blocks]) => {
+        for (const wanted of blocks) created[at]?.push(await create(run, wanted, canExist));
       });
       const objects = created.flat();
       const namespaces = objects.flatMap(({ namespace }) => namespace ?? []);
@@ -68,36 +69,52 @@ export const submitObject: TaskType = {
 async function create(run: Run, wanted: Wanted, canExist: boolean): Promise<Submitted> {
   const { block, resource, namespace, generateName } = wanted;
   let { name, manifest } = wanted;
-  const submitted = (uid: string | null): Submitted => {
-    return { resource, namespace, name, block, uid };
-  };
-  if (run.isDryRun) return submitted(null);
   for (let draw = 1; ; draw += 1) {
     const place = { resource, namespace, name };
-    try {
-      const held = canExist ? await readObjectAt(run, place) : null;
-      if (held !== null) {
-        run.say("detail", `${formatPlace(place)} exists`);
-        return submitted(uidOf(held));
-      }
-      const answer = await createObject(run, place, manifest);
-      if (answer.kind === "made" || canExist) {
-        const verb = answer.kind === "made" ? "created" : "exists";
-        run.say("detail", `${formatPlace(place)} ${verb}`);
-        return submitted(answer.uid);
-      }
-      if (generateName === null || draw === DRAWS_MAX) {
-        const { group, resource: plural } = resource;
-        const full = group === "" ? plural : `${plural}.${group}`;
-        throw new TaskError(`${full} "${name}" already exists`);
-      }
-    } catch (cause) {
-      if (!(cause instanceof TaskError) || run.signal.aborted) throw cause;
-      const what = `${formatResource(resource)} ${name}`;
-      throw new TaskError(`failed to create resource ${what}: ${cause.message}`);
+    if (run.isDryRun) return { ...place, block, uid: null };
+    const uid = await createOnce(run, place, manifest, canExist);
+    if (uid !== null) return { ...place, block, uid };
+    if (generateName === null || draw === DRAWS_MAX) {
+      const { group, resource: plural } = resource;
+      const full = group === "" ? plural : `${plural}.${group}`;
+      throw failed(place, `${full} "${name}" already exists`);
     }
     name = drawName(generateName, run.random);
     const metadata = isMap(manifest["metadata"]) ? manifest["metadata"] : {};
     manifest = { ...manifest, metadata: { ...metadata, name } };
+  }
+}
+
+const failed = ({ resource, name }: Place, why: string): TaskError =>
+  new TaskError(`failed to create resource ${formatResource(resource)} ${name}: ${why}`);
+
+/** The UID; `null`: the name is taken. */
+async function createOnce(
+  run: Run,
+  place: Place,
+  body: Manifest,
+  canExist: boolean,
+): Promise<string | null> {
+  const { resource, namespace, name } = place;
+  const what = formatPlace(place);
+  try {
+    // What this run made before is no reply that was lost.
+    const isLooked = canExist || run.made.has(objectPath(place));
+    const held = isLooked ? await readPlace(run, place) : null;
+    if (held !== null) {
+      if (canExist) run.say("detail", `${what} exists`);
+      return canExist ? uidOf(held) : null;
+    }
+    const collection = collectionPath(resource, namespace);
+    const object = { collection, name, what, body, isNode: resource.kind === "Node" };
+    const answer = await createObject(run, object, patience(run));
+    if (answer.kind === "refused") throw new TaskError(answer.message);
+    const isMade = answer.kind === "created";
+    run.say("detail", `${what} ${isMade ? "created" : "exists"}`);
+    for (const one of isMade ? answer.warnings : []) run.say("detail", `${what}: ${one}`);
+    return isMade || canExist ? uidOf(answer.object) : null;
+  } catch (cause) {
+    if (!(cause instanceof TaskError) || run.signal.aborted) throw cause;
+    throw failed(place, cause.message);
   }
 }
