@@ -1,4 +1,5 @@
 /** Durations as people write them: `30s`, `1m30s`, `1.5h`. Pure. */
+import { cutText } from "./cut-text.ts";
 
 /** Milliseconds of one unit. */
 const UNIT: Record<string, number> = {
@@ -29,12 +30,13 @@ export function parseDuration(text: string | number): DurationAnswer {
   }
   const given = text.trim();
   if (given === "0") return { ok: true, ms: 0 };
-  if (/^-/.test(given)) return bad(`${given} is negative`);
-  if (/^\d+(\.\d+)?$/.test(given)) return bad(`${given} has no unit`, `write ${given}s`);
+  const shown = cutText(given);
+  if (/^-/.test(given)) return bad(`${shown} is negative`);
+  if (/^\d+(\.\d+)?$/.test(given)) return bad(`${shown} has no unit`, `write ${shown}s`);
   const long = /^(\d+(?:\.\d+)?)([dw])$/.exec(given);
   if (long) {
     const hours = Number(long[1]) * (long[2] === "d" ? 24 : 168);
-    return bad(`${given} uses the unit ${long[2]}, which varies`, `write ${hours}h`);
+    return bad(`${shown} uses the unit ${long[2]}, which varies`, `write ${hours}h`);
   }
   const body = given.replace(/^\+/, "");
   let ms = 0;
@@ -42,12 +44,12 @@ export function parseDuration(text: string | number): DurationAnswer {
   while (at < body.length) {
     PART.lastIndex = at;
     const part = PART.exec(body);
-    if (!part) return bad(`"${given}" is not a duration`, "write for example 30s, 5m or 1h30m");
+    if (!part) return bad(`"${shown}" is not a duration`, "write for example 30s, 5m or 1h30m");
     ms += Number(part[1]) * (UNIT[part[2] ?? ""] ?? 0);
     at = PART.lastIndex;
   }
   if (body === "") return bad("empty duration", "write for example 30s");
-  if (!(ms <= DURATION_MS_MAX)) return bad(`${given.slice(0, 40)} is too long`);
+  if (!(ms <= DURATION_MS_MAX)) return bad(`${shown} is too long`);
   // Whole milliseconds, as instants are.
   return { ok: true, ms: Math.round(ms) };
 }

@@ -1,4 +1,6 @@
 /** Parses addresses: where the control plane listens, and where nodes and web hooks are. Pure. */
+import { cutText } from "../../schema/cut-text.ts";
+import { quoteShort } from "./problem.ts";
 
 export type Answer<T> =
   { ok: true; value: T } | { ok: false; message: string; hint: string | null };
@@ -13,13 +15,13 @@ export function parseListen(text: string): Answer<{ host: string; port: number }
   const match = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   if (match === null) {
     const alone = /^\d{1,5}$/.test(text) ? `write ":${text}"` : 'write for example "0.0.0.0:50051"';
-    return bad(`${JSON.stringify(text)} is not an address with a port`, alone);
+    return bad(`${quoteShort(text)} is not an address with a port`, alone);
   }
   const [, v6, name = "", digits] = match;
   const port = Number(digits);
   if (port > 65_535) return bad(`port ${port} is too large`, "1 to 65535");
   if (v6 !== undefined) return checkV6(v6, port);
-  if (name !== "" && !HOST.test(name)) return bad(`${JSON.stringify(name)} is not a host`, null);
+  if (name !== "" && !HOST.test(name)) return bad(`${quoteShort(name)} is not a host`, null);
   if (/^[\d.]+$/.test(name) && !isV4(name)) return bad(`${name} is not an IPv4 address`, null);
   return { ok: true, value: { host: name, port } };
 }
@@ -32,7 +34,7 @@ function isV4(text: string): boolean {
 
 function checkV6(host: string, port: number): Answer<{ host: string; port: number }> {
   const sound = URL.canParse(`http://[${host.replace(/%.*$/, "")}]/`);
-  if (!sound) return bad(`[${host}] is not an IPv6 address`, null);
+  if (!sound) return bad(`[${cutText(host)}] is not an IPv6 address`, null);
   return { ok: true, value: { host, port } };
 }
 
@@ -45,13 +47,13 @@ export function isWildcard(host: string): boolean {
 export function parseExternal(text: string): Answer<string> {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text)?.[1]?.toLowerCase() ?? null;
   if (scheme !== null && scheme !== "http" && scheme !== "https") {
-    return bad(`${scheme}:// is not supported`, "http:// or https://");
+    return bad(`${cutText(scheme)}:// is not supported`, "http:// or https://");
   }
   if (scheme === null) {
     const listen = parseListen(text);
     if (!listen.ok || listen.value.host === "" || listen.value.port === 0) {
       const hint = "write for example navarch.example.net:50051";
-      return bad(`${JSON.stringify(text)} is not a URL or host:port`, hint);
+      return bad(`${quoteShort(text)} is not a URL or host:port`, hint);
     }
     return { ok: true, value: text };
   }

@@ -4,6 +4,7 @@ import type { Form } from "../../schema/config/field.ts";
 import { serverOf } from "../core/address.ts";
 import { type Answer, parseExternal, parseHttpUrl } from "./address.ts";
 import { isLabelKey } from "./label.ts";
+import { quoteShort } from "./problem.ts";
 
 type Check = (text: string) => { code: string; answer: Answer<string> };
 
@@ -42,20 +43,20 @@ export const FORMS: Readonly<Record<Form, Check>> = {
   account: fits(
     "account",
     (text) => ACCOUNT.test(text),
-    (text) => `expected NAMESPACE/NAME of a service account, found ${JSON.stringify(text)}`,
+    (text) => `expected NAMESPACE/NAME of a service account, found ${quoteShort(text)}`,
     "for example navarch/navarch-node-agent",
   ),
   /** As kubeadm dials it, always with its port. */
   "api-server": judge("address", (text) => {
     const value = serverOf(text);
     if (value !== null) return { ok: true, value };
-    const message = `expected https://host:port without a path, found ${JSON.stringify(text)}`;
+    const message = `expected https://host:port without a path, found ${quoteShort(text)}`;
     return { ok: false, message, hint: 'write for example "https://10.0.0.1:6443"' };
   }),
   cron: judge("cron", (text) => {
     const why = cronProblem(text);
     if (why === null) return { ok: true, value: text.trim() };
-    const message = `${JSON.stringify(text)} is no cron expression: ${why}`;
+    const message = `${quoteShort(text)} is no cron expression: ${why}`;
     return { ok: false, message, hint: 'write for example "0 8 * * mon-fri"' };
   }),
   /** A slash at its end is part of its name. */
@@ -99,7 +100,7 @@ export const FORMS: Readonly<Record<Form, Check>> = {
   "time-zone": fits(
     "timezone",
     isTimeZone,
-    (text) => `unknown time zone ${JSON.stringify(text)}`,
+    (text) => `unknown time zone ${quoteShort(text)}`,
     "write an IANA name, for example Europe/Oslo",
   ),
   url: judge("url", parseHttpUrl),

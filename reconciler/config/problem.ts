@@ -3,6 +3,7 @@
  * the text. Never throws: bad input is a value.
  */
 import type { Problem } from "../../schema/config.ts";
+import { cutText } from "../../schema/cut-text.ts";
 
 /** A position in a file, both numbers from 1. */
 export type Place = { file: string; line: number; col: number };
@@ -31,6 +32,8 @@ export type Problems = {
 
 /** Without a bound a file of ten thousand wrong keys would return megabytes. */
 const PROBLEMS_MAX = 500;
+/** A message that repeats the value says what it is in fewer. */
+const MESSAGE_CHARS_MAX = 2_000;
 
 /** Starts an empty collection; `files` fixes the order in which their problems are listed. */
 export function collectProblems(files: readonly string[]): Problems {
@@ -39,8 +42,10 @@ export function collectProblems(files: readonly string[]): Problems {
   let failed = false;
   const say =
     (severity: Problem["severity"]): Say =>
-    (at, path, code, message, hint = null) => {
+    (at, path, code, said, advice = null) => {
       if (severity === "error") failed = true;
+      const message = cutText(said, MESSAGE_CHARS_MAX);
+      const hint = advice === null ? null : cutText(advice, MESSAGE_CHARS_MAX);
       if (found.length >= PROBLEMS_MAX) dropped += 1;
       else found.push({ ...at, path, code, message, hint, severity });
       return null;
@@ -78,6 +83,5 @@ export function formatProblem(problem: Problem): string {
 
 /** Quotes text for a message: cut, and without line breaks. */
 export function quoteShort(text: string, max = 60): string {
-  const cut = text.length > max ? `${text.slice(0, max)}…` : text;
-  return JSON.stringify(cut);
+  return JSON.stringify(cutText(text, max));
 }

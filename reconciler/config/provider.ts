@@ -19,7 +19,7 @@ import { parse } from "valibot";
 import { whyNoAdapter } from "../core/adapter.ts";
 import { placeOfHost } from "../core/inventory.ts";
 import { parseHost } from "./inventory.ts";
-import type { Place } from "./problem.ts";
+import { type Place, quoteShort } from "./problem.ts";
 import { readSection, type Section } from "./section.ts";
 import { fillTable, readMapping, readPart } from "./table.ts";
 import type { Entry } from "./tree.ts";
@@ -162,7 +162,7 @@ function checkHosts(section: Section): void {
 function checkPrices(section: Section): void {
   const odd = section.texts("prices")?.find((text) => !/^[^=\s,]+=\d+(\.\d+)?$/.test(text));
   if (odd === undefined) return;
-  const message = `expected TYPE=DOLLARS an hour, found ${JSON.stringify(odd)}`;
+  const message = `expected TYPE=DOLLARS an hour, found ${quoteShort(odd)}`;
   section.fail("prices", "price", message, "write for example p5.48xlarge=55.04");
 }
 

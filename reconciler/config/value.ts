@@ -2,6 +2,7 @@
  * Reads single values of the tree. Each reader returns the value, or `null` after it reported what
  * was expected, what was found and what to write.
  */
+import { cutText } from "../../schema/cut-text.ts";
 import { parseDuration, formatDuration } from "../../schema/duration.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Bounds, Problems } from "./problem.ts";
@@ -79,7 +80,8 @@ export function readInteger(problems: Problems, tree: Tree, bounds?: Bounds): nu
 
 function dropQuotes(tree: Tree): string | null {
   if (tree.kind !== "scalar" || typeof tree.value !== "string") return null;
-  return /^[+-]?\d+(\.\d+)?$/.test(tree.value) ? `write ${tree.value} without quotes` : null;
+  const given = tree.value;
+  return /^[+-]?\d+(\.\d+)?$/.test(given) ? `write ${cutText(given)} without quotes` : null;
 }
 
 export function readDuration(problems: Problems, tree: Tree, bounds: Bounds = {}): number | null {

@@ -53,6 +53,19 @@ test("readConfig() answers the example with anything in any place", () => {
   expect(taken).toBeGreaterThan(5);
 }, PATIENCE_MS);
 
+test.each(["x", "9", "1h", "-", "a: ", "https://x/", "1 ", "[::"])(
+  "readConfig() names a long value of %s by its beginning, whatever its key",
+  (part) => {
+    const value = part.repeat(5_000).slice(0, 5_000);
+    const text = JSON.stringify(CANONICAL, (_, one) => (typeof one === "object" ? one : value));
+    const { problems } = readConfig([{ name: "c.yaml", text }]);
+    expect(problems.length).toBeGreaterThan(20);
+    const long = problems.filter(({ message, hint }) => `${message} ${hint}`.length > 1_000);
+    expect(long.map(({ path, message }) => `${path}: ${message.slice(0, 200)}`)).toEqual([]);
+  },
+  PATIENCE_MS,
+);
+
 test("readConfig() answers two layers that disagree about the type of everything", () => {
   fc.assert(
     fc.property(mutations, mutations, (one, other) => {

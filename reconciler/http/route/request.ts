@@ -6,11 +6,15 @@ import type { Context } from "hono";
 import * as v from "valibot";
 import type { ErrorCode } from "../../../schema/api.ts";
 import { roleIncludes, type Role } from "../../../schema/credential.ts";
+import { cutText } from "../../../schema/cut-text.ts";
 import { parseDuration } from "../../../schema/duration.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import { CommandId } from "../../../schema/id.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import type { Env, RoutePorts } from "./app.ts";
+
+/** A message may name what was sent, and that may be as long as a body. */
+const MESSAGE_CHARS_MAX = 2_000;
 
 /** Thrown for an answer that is an error. */
 export class Refusal extends Error {
@@ -18,7 +22,7 @@ export class Refusal extends Error {
   readonly details: Record<string, unknown>;
 
   constructor(code: ErrorCode, message: string, details: Record<string, unknown> = {}) {
-    super(message);
+    super(cutText(message, MESSAGE_CHARS_MAX));
     this.code = code;
     this.details = details;
   }

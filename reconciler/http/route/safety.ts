@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import type { Context } from "hono";
+import { cutText } from "../../../schema/cut-text.ts";
 import { factsOf } from "../../../schema/safety.ts";
 import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewTrust } from "../view/trust.ts";
@@ -42,10 +43,11 @@ export function endOf(given: v.InferOutput<typeof Veto>, now: number): number | 
   }
   const [name, text] = given.for === null ? ["until", given.until] : ["for", given.for];
   if (text === null) return null;
+  const shown = cutText(text);
   const until = name === "for" ? now + durationOf("for", text) : Date.parse(text);
-  if (Number.isNaN(until)) return invalid(`${name}: ${text} is not a time`);
-  if (until <= now) return invalid(`${name}: ${text} ends before it begins`);
-  return until - now <= VETO_MS_MAX ? until : invalid(`${name}: ${text} is longer than 2160h`);
+  if (Number.isNaN(until)) return invalid(`${name}: ${shown} is not a time`);
+  if (until <= now) return invalid(`${name}: ${shown} ends before it begins`);
+  return until - now <= VETO_MS_MAX ? until : invalid(`${name}: ${shown} is longer than 2160h`);
 }
 
 export function safetySource({ reconciler, clock }: RoutePorts): SafetySource {
