@@ -48,6 +48,7 @@ import { simulateInteractive } from "./command/simulate-interactive.ts";
 import { simulateInject } from "./command/simulate-inject.ts";
 import { simulateList } from "./command/simulate-list.ts";
 import { simulateProviderFail } from "./command/simulate-provider-fail.ts";
+import { simulateNodes } from "./command/simulate-nodes.ts";
 import { simulateReplay } from "./command/simulate-replay.ts";
 import { simulateRun } from "./command/simulate-run.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
@@ -121,6 +122,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     simulateWorkflow,
     simulateInject,
     simulateProviderFail,
+    simulateNodes,
   ],
   Other: [version],
 };

@@ -56,7 +56,12 @@ async function once(
   if (signal.aborted) throw new TaskError("interrupted");
   const leftMs = deadlineMs - clock.monoMs();
   if (leftMs <= 0) throw expired(what, last);
-  return api.call({ ...request, timeoutMs: Math.min(CALL_MS, leftMs) });
+  const answer = await api.call({ ...request, timeoutMs: Math.min(CALL_MS, leftMs) });
+  // Not sent: what an earlier request may have made stays noted.
+  if (signal.aborted && answer.kind === "refused" && answer.reason === "NotWanted") {
+    throw new TaskError("interrupted");
+  }
+  return answer;
 }
 
 /** `null`: the answer is final. */

@@ -6,6 +6,7 @@ import { formatDecisions } from "./decisions.ts";
 import { formatEvents } from "./events.ts";
 import { formatMetrics } from "./metrics.ts";
 import { formatScenario } from "./scenario.ts";
+import { formatNodeFile } from "./virtual-nodes.ts";
 
 export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/configuration.md": formatConfiguration,
@@ -15,4 +16,5 @@ export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/events.md": formatEvents,
   "docs/api.md": formatApi,
   "docs/decisions/README.md": formatDecisions,
+  "deploy/helm/virtual-nodes/files/node.json": formatNodeFile,
 };

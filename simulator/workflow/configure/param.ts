@@ -1,8 +1,8 @@
 /** Reads the parameters of `Configure`. Messages are those that workflow authors know. */
 import * as v from "valibot";
 import { whole } from "../../../schema/number.ts";
-import { type NodeList, readNodeList, readTexts, ShapeError } from "../node-set/entry.ts";
-import { duration, readParams } from "../param.ts";
+import { type NodeList, readNodeList, ShapeError } from "../node-set/entry.ts";
+import { duration, readParams, textMap } from "../param.ts";
 import { TaskError } from "../task.ts";
 
 export type Op = "create" | "delete";
@@ -38,7 +38,7 @@ const Params = v.strictObject({
   nodes: v.nullish(v.array(v.unknown(), "expected a list of node entries"), null),
   namespaces: list(v.strictObject({ name: text, op: text })),
   configmaps: list(
-    v.strictObject({ name: text, namespace: text, data: v.nullish(v.unknown(), {}), op: text }),
+    v.strictObject({ name: text, namespace: text, data: v.nullish(textMap, {}), op: text }),
   ),
   priorityClasses: list(
     v.strictObject({
@@ -48,7 +48,7 @@ const Params = v.strictObject({
     }),
   ),
   deploymentRestarts: list(
-    v.strictObject({ namespace: text, name: text, labels: v.nullish(v.unknown(), {}) }),
+    v.strictObject({ namespace: text, name: text, labels: v.nullish(textMap, {}) }),
   ),
   timeout: v.nullish(duration, null),
 });
@@ -67,8 +67,7 @@ export function readConfigure(params: unknown): ConfigureParams {
       if (name === "" || namespace === "") {
         throw new TaskError(`${path}: must specify name and namespace`);
       }
-      const texts = shaped(() => readTexts(data, `${path}.data`));
-      return { name, namespace, data: texts, op: readOp(op, "configmap") };
+      return { name, namespace, data, op: readOp(op, "configmap") };
     }),
     priorityClasses: read.priorityClasses.map(({ name: given, value, op: how }, index) => {
       const name = named(given, `priorityClasses[${index}]`);
@@ -77,22 +76,17 @@ export function readConfigure(params: unknown): ConfigureParams {
       if (value === null) throw new TaskError("must provide value when creating PriorityClass");
       return { name, op, value };
     }),
-    restarts: read.deploymentRestarts.map(({ namespace, name, labels }, index) => {
-      const path = `deploymentRestarts[${index}].labels`;
-      return readRestart(namespace, name, shaped(() => readTexts(labels, path)));
-    }),
+    restarts: read.deploymentRestarts.map(({ namespace, name, labels }) =>
+      readRestart(namespace, name, labels),
+    ),
     timeoutMs,
   };
 }
 
+/** A value of the wrong type is reported as one of a parameter. */
 export function readNodes(nodes: readonly unknown[], taints: boolean): NodeList {
-  return shaped(() => readNodeList(nodes, "nodes", taints));
-}
-
-/** A value of the wrong type is told as one of a parameter. */
-export function shaped<T>(read: () => T): T {
   try {
-    return read();
+    return readNodeList(nodes, "nodes", taints);
   } catch (error) {
     if (!(error instanceof ShapeError)) throw error;
     throw new TaskError(`failed to parse parameters: ${error.message}`);

@@ -14,6 +14,7 @@ import {
   STANDARD_CONDITIONS,
 } from "../../../reconciler/provider/kwok/virtual-node.ts";
 import { TaskError } from "../task.ts";
+import { writtenAs } from "../yaml.ts";
 import { SET_LABEL } from "./name.ts";
 
 /** One entry, complete: what its nodes are like and how many there are. */
@@ -148,7 +149,7 @@ const STATUSES = ["True", "False", "Unknown"];
 
 function readCondition(item: unknown, path: string): NodeCondition {
   const fields = readMap(item, path, CONDITION_KEYS);
-  const text = (key: string) => readScalar(fields[key], `${path}.${key}`);
+  const text = (key: string) => readScalar(fields, key, `${path}.${key}`);
   const type = text("type");
   if (type === "") throw new TaskError(`${path}: must specify type`);
   // YAML reads an unquoted False as a boolean, and its text is `false`.
@@ -160,18 +161,20 @@ function readCondition(item: unknown, path: string): NodeCondition {
   return { type, status, reason: text("reason"), message: text("message") };
 }
 
-/** Labels, annotations, configmap values: scalars, taken as text. */
-export function readTexts(value: unknown, path: string): Record<string, string> {
+/** Labels and annotations: scalars, as they were written. */
+function readTexts(value: unknown, path: string): Record<string, string> {
   if (value === undefined || value === null) return {};
-  const pairs = Object.entries(readMap(value, path, null));
-  return Object.fromEntries(pairs.map(([key, one]) => [key, readScalar(one, `${path}.${key}`)]));
+  const map = readMap(value, path, null);
+  const keys = Object.keys(map);
+  return Object.fromEntries(keys.map((key) => [key, readScalar(map, key, `${path}.${key}`)]));
 }
 
 /** Nothing is the empty text, as in Kubernetes' own readers. */
-function readScalar(value: unknown, path: string): string {
+function readScalar(map: object, key: string, path: string): string {
+  const value: unknown = Reflect.get(map, key);
   if (value === undefined || value === null) return "";
   const isScalar = ["string", "number", "boolean", "bigint"].includes(typeof value);
-  if (isScalar) return String(value);
+  if (isScalar) return writtenAs(map, key) ?? String(value);
   throw new ShapeError(`${path}: expected text, found ${show(value)}`);
 }
 
@@ -190,7 +193,7 @@ function readMap(
     const hint = close === null ? "" : `; did you mean ${close}?`;
     throw new ShapeError(`${path}: unknown key ${show(unknown)}${hint}`);
   }
-  return { ...value };
+  return value as Record<string, unknown>;
 }
 
 const SHOWN_MAX = 60;

@@ -5,16 +5,14 @@
 import * as v from "valibot";
 import { PATCH } from "../../../reconciler/kubernetes/api.ts";
 import { readObject } from "../../../reconciler/kubernetes/read-field.ts";
-import { shaped } from "../configure/param.ts";
 import { formatSelector } from "../configure/restart.ts";
-import { readTexts, ShapeError } from "../node-set/entry.ts";
-import { readParams } from "../param.ts";
+import { readParams, textMap, withTextLabels } from "../param.ts";
 import { type Run, TaskError, type TaskType } from "../task.ts";
 import { forEach, listObjects, settle } from "../write.ts";
 
 const map = v.record(v.string(), v.unknown(), "expected a map");
 const Params = v.strictObject({
-  selectors: v.nullish(v.array(v.unknown(), "expected a list of label maps"), []),
+  selectors: v.nullish(v.array(textMap, "expected a list of label maps"), []),
   state: v.nullish(
     v.strictObject({
       metadata: v.optional(map),
@@ -44,8 +42,8 @@ export const updateNodes: TaskType = {
     if (Object.keys(state).length === 0) {
       throw new TaskError(`missing state parameters in UpdateNodes task ${id}`);
     }
-    const selectors = shaped(() => given.map(readSelector));
-    const patches = shaped(() => patchesOf(state));
+    const selectors = given.map(readSelector);
+    const patches = patchesOf(state);
     return async (run) => {
       if (run.isDryRun) return;
       const deadlineMs = run.clock.monoMs() + UPDATE_MS;
@@ -59,11 +57,9 @@ export const updateNodes: TaskType = {
 };
 
 /** An empty map would match every Node of the cluster, real ones too. */
-function readSelector(value: unknown, index: number): string {
-  const path = `selectors[${index}]`;
-  const labels = readTexts(value, path);
-  if (Object.keys(labels).length === 0) throw new ShapeError(`${path}: expected a label or more`);
-  return formatSelector(labels);
+function readSelector(labels: Readonly<Record<string, string>>, index: number): string {
+  if (Object.keys(labels).length > 0) return formatSelector(labels);
+  throw new TaskError(`failed to parse parameters: selectors[${index}]: expected a label or more`);
 }
 
 type NodePatch = {
@@ -74,7 +70,7 @@ type NodePatch = {
 
 function patchesOf({ metadata, spec, status }: State): NodePatch[] {
   const own = {
-    ...(metadata === undefined ? {} : { metadata: withTexts(metadata) }),
+    ...(metadata === undefined ? {} : withTextLabels({ metadata })),
     ...(spec === undefined ? {} : { spec }),
   };
   const node = { path: "", contentType: PATCH.merge, body: own } as const;
@@ -83,17 +79,6 @@ function patchesOf({ metadata, spec, status }: State): NodePatch[] {
     ...(Object.keys(own).length === 0 ? [] : [node]),
     ...(status === undefined ? [] : [rest]),
   ];
-}
-
-/** Labels and annotations may be written as numbers and booleans; `null` deletes one. */
-function withTexts(metadata: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const parts = ["labels", "annotations"].filter((key) => metadata[key] instanceof Object);
-  const read = (key: string) => {
-    const all = Object.entries(metadata[key] as Record<string, unknown>);
-    const texts = readTexts(Object.fromEntries(all), `state.metadata.${key}`);
-    return Object.fromEntries(all.map(([one, value]) => [one, value === null ? null : texts[one]]));
-  };
-  return { ...metadata, ...Object.fromEntries(parts.map((key) => [key, read(key)])) };
 }
 
 /** Every Node that one selector matches or several, once. */

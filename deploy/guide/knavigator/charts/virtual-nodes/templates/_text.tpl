@@ -1,0 +1,1 @@
+../../../../../helm/virtual-nodes/templates/_text.tpl
