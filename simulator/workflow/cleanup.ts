@@ -9,6 +9,7 @@ import { deleteOptions, type KubeAnswer, type KubeApi } from "../../reconciler/k
 import { readObject } from "../../reconciler/kubernetes/read-field.ts";
 import type { Made, MadeObject } from "./made.ts";
 import type { Say } from "./task.ts";
+import { isWrittenBy, uidOf } from "./write.ts";
 
 export type CleanupOptions = {
   /** Not that of the run, which is closed after an interrupt. */
@@ -179,7 +180,9 @@ class Sweep {
         return null;
       }
       if (answer.kind === "ok") {
-        if (isWrittenBy(answer.body, this.#options.fieldManager)) return uidOf(answer.body);
+        if (isWrittenBy(readObject(answer.body), this.#options.fieldManager)) {
+          return uidOf(answer.body);
+        }
         this.#gone(object);
         return null;
       }
@@ -242,20 +245,4 @@ class Sweep {
 function isEnding(body: unknown): boolean {
   const { metadata } = readObject<{ metadata: unknown }>(body);
   return readObject<{ deletionTimestamp: string }>(metadata).deletionTimestamp !== undefined;
-}
-
-function uidOf(body: unknown): string | null {
-  const { metadata } = readObject<{ metadata: unknown }>(body);
-  const { uid } = readObject<{ uid: string }>(metadata);
-  return typeof uid === "string" && uid !== "" ? uid : null;
-}
-
-/** The answer to our request was lost, but the server keeps the writer's name with the object. */
-export function isWrittenBy(body: unknown, fieldManager: string): boolean {
-  const { metadata } = readObject<{ metadata: unknown }>(body);
-  const { managedFields } = readObject<{ managedFields: unknown[] }>(metadata);
-  if (!Array.isArray(managedFields)) return false;
-  return managedFields.some(
-    (entry) => readObject<{ manager: string }>(entry).manager === fieldManager,
-  );
 }

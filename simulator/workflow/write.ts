@@ -167,7 +167,7 @@ async function look(
 }
 
 /** The name is this invocation's alone, and only creates carry it: a patch proves no creation. */
-function isWrittenBy(object: Fields, manager: string): boolean {
+export function isWrittenBy(object: Fields, manager: string): boolean {
   const { managedFields } = readObject(object["metadata"]);
   const entries: unknown[] = Array.isArray(managedFields) ? managedFields : [];
   return entries.some((entry) => readObject(entry)["manager"] === manager);

@@ -25,6 +25,7 @@ const BLOCKS_MAX = 1_000;
 export const registerObject: TaskType = {
   name: "RegisterObj",
   isPrefixed: true,
+  runsDry: true,
   read({ id, params }) {
     const { template, nameFormat, podNameFormat, podCount } = readParams(Params, params);
     if (template === "") throw new TaskError("must specify template");

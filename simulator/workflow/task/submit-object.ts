@@ -36,6 +36,7 @@ const DRAWS_MAX = 8;
 export const submitObject: TaskType = {
   name: "SubmitObj",
   isPrefixed: true,
+  runsDry: true,
   read({ id, params: given }) {
     const { refTaskId, count, canExist, params } = readParams(Params, given);
     if (refTaskId === "") throw new TaskError("must specify refTaskId");

@@ -3,12 +3,16 @@
  * leave nothing that the run created and everything that was there before.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { TASK_TYPES } from "../../../simulator/workflow/catalog.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
 import { type Cluster, openCluster } from "../kubernetes/cluster.ts";
 import { difference, startSim, takeStock, writeWorkflow } from "./process.ts";
 
 const missing = await whyNoCluster();
 if (missing !== null) console.error(`SKIPPED: interrupted workflows on a cluster: ${missing}`);
+
+const WORKFLOWS = `${import.meta.dir}/../../workflows`;
+const TEMPLATES = `${WORKFLOWS}/template`;
 
 /** The controllers put a configmap into each namespace. */
 const ROOT_CA = 1;
@@ -31,7 +35,39 @@ type Case = {
   qps?: number;
 };
 
+const register = (id: string, file: string, more = ""): string =>
+  `{id: ${id}, type: RegisterObj, params: {template: ${TEMPLATES}/${file}, nameFormat: "${id}-{{._ENUM_}}"${more}}}`;
+const submit = (id: string, of: string, count: number, params: string): string =>
+  `{id: ${id}, type: SubmitObj, params: {refTaskId: ${of}, count: ${count}, params: ${params}}}`;
+/** Configmaps that are there while the task runs. */
+const CONFIGMAPS = [register("cm", "configmap.yml"), submit("cms", "cm", 5, "{sim: x}")];
+
 const CASES: Case[] = [
+  {
+    type: "RegisterObj",
+    tasks: [...CONFIGMAPS, register("r", "many-kinds.yml")],
+    at: "Starting task RegisterObj/r",
+    ms: 200,
+    qps: 3,
+  },
+  {
+    type: "SubmitObj",
+    tasks: [register("cm", "configmap.yml"), submit("cms", "cm", 200, "{sim: x}")],
+    at: "Starting task SubmitObj/cms",
+    ms: 1_000,
+    qps: 60,
+  },
+  {
+    type: "DeleteObj",
+    tasks: [
+      register("cm", "configmap.yml"),
+      submit("cms", "cm", 100, "{sim: x}"),
+      "{id: d, type: DeleteObj, params: {refTaskId: cms}}",
+    ],
+    at: "Starting task DeleteObj/d",
+    ms: 600,
+    qps: 60,
+  },
   {
     type: "Sleep",
     tasks: [configured(5), "{id: s, type: Sleep, params: {timeout: 1h}}"],
@@ -101,6 +137,26 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
     120_000,
   );
 
+  test.skipIf(!TASK_TYPES.has("CheckPod"))("A8: files of one run share what they register, and are cleaned up after once", async () => {
+    const files = "{config-nodes.yaml,config-job.yaml,run-test.yaml}";
+    const sim = startSim(cluster, ["-cleanup", "-workflow", `${WORKFLOWS}/multi/${files}`]);
+    const { code, err } = await sim.ended();
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("Cleanup: 6 objects") });
+    expect(err.match(/Cleanup: .* removed/g)).toHaveLength(1);
+    expect(await difference(cluster, before)).toEqual([]);
+  }, 90_000);
+
+  test("A9: an interrupt removes the configmaps, and the status is 130", async () => {
+    const sim = startSim(cluster, ["-cleanup", "-workflow", `${WORKFLOWS}/submit-then-sleep.yml`]);
+    await sim.until("Starting task Sleep/sleep");
+    const label = ["get", "cm", "-n", "default", "-l", "sim=interrupt", "--no-headers"];
+    expect((await cluster.kubectl(...label)).out.trim().split("\n")).toHaveLength(3);
+    sim.kill("SIGINT");
+    expect((await sim.ended()).code).toBe(130);
+    expect((await cluster.kubectl(...label)).out).toBe("");
+    expect(await difference(cluster, before)).toEqual([]);
+  }, 60_000);
+
   const SEVEN = [
     configured(5),
     ...[2, 3, 4, 5, 6].map((i) => `{id: t${i}, type: Sleep, params: {timeout: 1ms}}`),
@@ -145,6 +201,16 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
     await cluster.kubectl("delete", "node", "-l", "type=kwok");
     expect(await difference(cluster, before)).toEqual([]);
   }, 90_000);
+
+  test("W8: a dry run reads templates and kinds, and writes nothing", async () => {
+    const good = [configured(3), register("r", "many-kinds.yml"), submit("s", "r", 2, "{}")];
+    const dry = (name: string, tasks: string[]) =>
+      startSim(cluster, ["-dry-run", "-workflow", writeWorkflow(name, tasks)]).ended();
+    expect(await dry("dry", good)).toMatchObject({ code: 0 });
+    const bad = await dry("dry-bad", [...good, submit("t", "x", 1, "{}")]);
+    expect([bad.code, bad.last]).toEqual([1, expect.stringContaining("unreferenced task ID x")]);
+    expect(await takeStock(cluster)).toEqual(before);
+  }, 60_000);
 
   test("W9: a second signal ends at once and names what is left", async () => {
     const path = writeWorkflow("twice", [configured(40), "{id: s, type: Sleep, params: {timeout: 1h}}"]);
