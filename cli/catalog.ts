@@ -24,6 +24,7 @@ import { doctorStore } from "./command/doctor-store.ts";
 import { drain } from "./command/drain.ts";
 import { events } from "./command/events.ts";
 import { explain } from "./command/explain.ts";
+import { exporter } from "./command/exporter.ts";
 import { freeze, unfreeze } from "./command/freeze.ts";
 import { get } from "./command/get.ts";
 import { helpOf } from "./command/help.ts";
@@ -112,7 +113,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     joinTokenList,
     joinTokenRevoke,
   ],
-  Kubernetes: [manifestsKubernetes, cleanupKubernetes],
+  Kubernetes: [manifestsKubernetes, cleanupKubernetes, exporter],
   Simulation: [
     simulateRun,
     simulateValidate,

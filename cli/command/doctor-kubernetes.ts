@@ -1,13 +1,16 @@
 /**
  * `navarch doctor kubernetes`: checks the control plane's access to its cluster, and lists missing
- * permissions as the rules that grant them.
+ * permissions as the rules that grant them; or the client path of this machine (`kube-path.ts`).
  */
 import type { KubernetesView, PermissionsView, RefusalCause } from "../../schema/api.ts";
 import type { Client } from "../client.ts";
 import type { Command } from "../command.ts";
 import type { Diagnosis } from "../diagnosis-row.ts";
 import { EXIT, type Failure } from "../failure.ts";
+import { textFlag } from "../flag.ts";
+import { checkPath } from "../kube-path.ts";
 import { show } from "../show.ts";
+import { stateGiven } from "../state-folder.ts";
 import { formatDiagnoses } from "./doctor.ts";
 
 const GRANT = "kubectl apply -f deploy/ has every rule; or add this one to its role";
@@ -31,15 +34,34 @@ export const doctorKubernetes: Command = {
   name: ["doctor", "kubernetes"],
   alias: ["doctor kube"],
   usage: "",
-  summary: "check the control plane's access to Kubernetes",
-  examples: ["navarch doctor kubernetes"],
-  more: "Exit 1 if anything failed; warnings do not count.",
-  flags: [],
+  summary: "check access to a Kubernetes cluster",
+  examples: ["navarch doctor kubernetes", "navarch doctor kube --kubeconfig FILE"],
+  more:
+    "With --kubeconfig or --context it asks no control plane: this program connects to the API\n" +
+    "server, prints PASS or FAIL for each part of the client path, and removes what it made.\n" +
+    "So it does without a control plane at the default address if KUBECONFIG is set.\n" +
+    "Exit 1 if anything failed; warnings do not count.",
+  flags: [
+    textFlag("kubeconfig", "FILE", "kubeconfig (default: as kubectl finds it)"),
+    textFlag("context", "NAME", "kubeconfig context to use"),
+    textFlag("namespace", "NAME", "namespace of the throw-away objects (default default)"),
+  ],
   words: { min: 0, max: 0 },
-  reach: "online",
-  async run(context, client) {
-    const found = await examine(client);
-    if ("exit" in found) return found;
+  reach: "offline",
+  async run(context) {
+    const { flags, world } = context;
+    if (flags.from("kubeconfig") !== null || flags.from("context") !== null) {
+      return checkPath(context);
+    }
+    const client = context.connect();
+    const found = "ok" in client ? client : await examine(client);
+    if ("exit" in found) {
+      const isNamed = flags.from("server") !== null || stateGiven(flags) !== null;
+      const isAway = found.exit === EXIT.unreachable && !isNamed;
+      if (!isAway || !world.env["KUBECONFIG"]) return found;
+      world.err("note: no control plane answers here; checking this machine's own access\n");
+      return checkPath(context);
+    }
     await show(context, {
       data: found,
       names: found.map((one) => `${one.check}: ${one.outcome}`),

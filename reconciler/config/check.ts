@@ -1,10 +1,13 @@
 /** Checks between the keys of one section, by its table. */
 import { AUTOSCALER } from "../../schema/config/autoscaler.ts";
 import type { PartOf, Table } from "../../schema/config/field.ts";
+import { NODE_RESOURCES } from "../../schema/config/kubernetes.ts";
 import { DRAIN } from "../../schema/config/pool.ts";
 import { BREAKER } from "../../schema/config/safety.ts";
 import { RETRY, TLS } from "../../schema/config/server.ts";
 import { formatDuration } from "../../schema/duration.ts";
+import { nameLabels, NAMES_MAX } from "../core/kubernetes/node-resource.ts";
+import { isLabelKey } from "./label.ts";
 import type { Section } from "./section.ts";
 
 type Check<T extends Table> = (section: Section, part: PartOf<T>) => void;
@@ -26,6 +29,7 @@ const CHECKS: ReadonlyMap<Table, Check<Table>> = new Map([
     }
   }),
   rule(AUTOSCALER.reactive, checkThresholds),
+  rule(NODE_RESOURCES, checkNames),
 ]);
 
 export function checkSection(section: Section, table: Table, part: PartOf<Table>): void {
@@ -76,4 +80,19 @@ function warnFraction(section: Section, key: string, value: number | null): void
   const percent = Math.round(value * 100_000) / 1_000;
   const hint = `write ${percent} if ${percent} percent is meant`;
   section.warn(key, "fraction", message, hint);
+}
+
+function checkNames(section: Section, part: PartOf<typeof NODE_RESOURCES>): void {
+  const { resources, labels } = part;
+  for (const [key, names] of Object.entries({ resources, labels })) {
+    const bad = names?.find((name) => !isLabelKey(name));
+    if (bad !== undefined) {
+      section.fail(key, "name", `${JSON.stringify(bad)} is no name of Kubernetes`);
+    }
+    if ((names?.length ?? 0) > NAMES_MAX) {
+      section.fail(key, "limit", `has more than ${NAMES_MAX} entries`);
+    }
+  }
+  const named = nameLabels(labels ?? []);
+  if (!named.ok) section.fail("labels", "conflict", named.message);
 }

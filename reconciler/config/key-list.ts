@@ -74,6 +74,8 @@ export function defaultText(field: Leaf): string | null {
   const { unused: _, map: _map, ...plain } = field;
   const printed = formatSection({ key: { ...plain, as: "key" } }, { key: field.default }, "list");
   const isText = typeof printed["key"] === "string" && /%$/.test(printed["key"]);
+  // A list fits one line of a table.
+  if (Array.isArray(printed["key"])) return `[${printed["key"].join(", ")}]`;
   return isText ? JSON.stringify(printed["key"]) : stringify(printed["key"]).trim();
 }
 

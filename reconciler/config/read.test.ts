@@ -379,6 +379,16 @@ describe("readConfig() messages", () => {
         '"navarch-node-agent" (for example navarch/navarch-node-agent)',
     ],
     [
+      "two labels with one name in Prometheus",
+      `kubernetes: {node_resources: {labels: [a.b/c, a.b.c]}}\n${pool()}`,
+      "1:39: kubernetes.node_resources.labels: labels a.b/c and a.b.c are both a_b_c in Prometheus",
+    ],
+    [
+      "a resource that cannot exist",
+      `kubernetes: {node_resources: {resources: [cpu, "gpu count"]}}\n${pool()}`,
+      '1:42: kubernetes.node_resources.resources: "gpu count" is no name of Kubernetes',
+    ],
+    [
       "days in their length",
       `server: {metrics_retention: 2d}\n${pool()}`,
       "1:29: server.metrics_retention: 2d uses the unit d, which varies (write 48h)",

@@ -8,6 +8,7 @@ import type { KubeSight, QueueSight } from "./fleet.ts";
 import type { Fence } from "./provider.ts";
 import type { Change } from "./store.ts";
 import type { DrainPlan } from "./kubernetes/drain-plan.ts";
+import type { NodeResources } from "./kubernetes/node-resource.ts";
 import type { KubeNode } from "./kubernetes/object.ts";
 import type { DesiredState } from "./desired-state.ts";
 
@@ -57,6 +58,8 @@ export type SchedulerCluster = {
   dark(): string | null;
   sight(ambiguous: KubeSight["ambiguous"]): KubeSight;
   queue(pool: PoolName): QueueSight | null;
+  /** Requests by Node for the metrics; `null` unless they are enabled and it looks. */
+  resources(): NodeResources | null;
   /** Whether what is left on the node is told by its object: it was in the last `tend`. */
   knows(node: NodeId): boolean;
   /** Why the object with this UID is still there though its machine is gone; `null` = unknown. */

@@ -14,6 +14,7 @@ import type { Judged } from "../core/fold/everything.ts";
 import { CostPeaks, formatCost } from "./metrics/cost.ts";
 import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
 import { formatNodes } from "./metrics/node.ts";
+import { formatNodeResources } from "./metrics/node-resource.ts";
 import { formatPools } from "./metrics/pool.ts";
 import { formatSafety } from "./metrics/safety.ts";
 import { HELP, type MetricName } from "./metrics/help.ts";
@@ -240,6 +241,8 @@ export class Metrics {
     yield* formatNodes(reconciler);
     yield* this.formatRest(reconciler);
     yield* this.gpuXids.print();
+    const resources = reconciler.cluster().cluster?.resources() ?? null;
+    if (resources !== null) yield* formatNodeResources(resources);
   }
 
   /** The gauges of the whole control plane. */

@@ -22,6 +22,7 @@ import { ClusterEvents } from "./cluster-event.ts";
 import { Leaving, leavingOf } from "./leaving.ts";
 import { type Limiter, roomOf } from "./limiter.ts";
 import { briefly } from "./node-call.ts";
+import { nameLabels, type NodeResources } from "../core/kubernetes/node-resource.ts";
 import type { KubeNode, KubePod } from "../core/kubernetes/object.ts";
 import { leftOver, leftPods, orphanedNames, withFormer } from "./orphaned.ts";
 import { missingRules } from "./permission.ts";
@@ -30,7 +31,9 @@ import { PodHosts, PodIndex } from "./pod-index.ts";
 import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
 import { readNode } from "./read-node.ts";
 import { isWorkload, readPod } from "./read-pod.ts";
+import { withAllocatable, withUses } from "./read-use.ts";
 import { darkCopy, Reflector, STALE_MS } from "./reflector.ts";
+import { viewResources } from "./resource-watch.ts";
 import { StatusMirror } from "./status-mirror.ts";
 import type { DesiredStatus } from "./status-diff.ts";
 import { desiredStatusOf } from "./desired-status.ts";
@@ -87,12 +90,16 @@ export class Kubernetes implements Scheduler {
   #list: { version: number; nodes: readonly KubeNode[] } = { version: -1, nodes: [] };
   #queues: { version: number; byPool: Map<string, PoolQueue> } | null = null;
   #wakeUp: () => void = () => undefined;
+  /** Only the leader does: a standby would show an old copy. */
+  #looks = false;
 
   constructor(ports: KubernetesPorts) {
     this.#ports = ports;
     const { api, clock, random, log } = ports;
+    const { nodeResources } = ports.config;
     this.#nodes = new Reflector<KubeNode>({
-      ...{ api, clock, random, log, path: "/api/v1/nodes", query: {}, read: readNode },
+      ...{ api, clock, random, log, path: "/api/v1/nodes", query: {} },
+      read: withAllocatable(readNode, nodeResources),
       changed: (before, after) => {
         if (isOther(before, after)) this.#identity += 1;
         if (!isNews(before, after)) return;
@@ -101,7 +108,8 @@ export class Kubernetes implements Scheduler {
       },
     });
     this.#pods = new Reflector<KubePod>({
-      ...{ api, clock, random, log, path: "/api/v1/pods", query: {}, read: readPod },
+      ...{ api, clock, random, log, path: "/api/v1/pods", query: {} },
+      read: withUses(readPod, nodeResources),
       changed: (before, after) => this.#podChanged(before, after),
     });
     this.#hands = this.#openHands();
@@ -242,6 +250,7 @@ export class Kubernetes implements Scheduler {
         ambiguous,
       }),
       queue: (pool) => this.#queue(pool),
+      resources: () => this.#resources(),
       knows: (node) =>
         !this.#ports.config.mirror.drain || this.#bound.has(node) || this.#orphaned.has(node),
       stays: (uid) => this.#stays(uid),
@@ -249,12 +258,14 @@ export class Kubernetes implements Scheduler {
       tell: (change) => this.#hands.events.change(change),
       start: (wakeUp) => {
         this.#wakeUp = wakeUp;
+        this.#looks = true;
         this.#hands = this.#openHands();
         this.#nodes.start();
         this.#pods.start();
       },
       stop: () => {
         this.#wakeUp = () => undefined;
+        this.#looks = false;
         this.#nodes.stop();
         this.#pods.stop();
         this.#hands.drainers.tend([]);
@@ -306,6 +317,14 @@ export class Kubernetes implements Scheduler {
     const isOpen = this.#pods.problem === null && ageMs <= STALE_MS;
     const observedAt = this.#ports.clock.wallMs() - (isOpen ? 0 : ageMs);
     return showQueue(this.#queues.byPool.get(pool), observedAt);
+  }
+
+  #resources(): NodeResources | null {
+    const { enabled, resources, labels } = this.#ports.config.nodeResources;
+    if (!enabled || !this.#looks) return null;
+    const named = nameLabels(labels);
+    const copies = { nodes: this.#nodes, pods: this.#pods, podsOn: this.#podsOn };
+    return viewResources({ ...copies, resources, labels: named.ok ? named.labels : [] });
   }
 
   #tend(desired: DesiredState): void {

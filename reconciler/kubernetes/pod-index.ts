@@ -4,14 +4,14 @@
  */
 import type { KubePod } from "../core/kubernetes/object.ts";
 
-const NONE: ReadonlyMap<string, KubePod> = new Map();
+const NONE: ReadonlyMap<string, never> = new Map<string, never>();
 
 /** Pods by Node. */
-export class PodIndex {
-  private readonly nodes = new Map<string, Map<string, KubePod>>();
+export class PodIndex<T extends Pick<KubePod, "uid" | "node"> = KubePod> {
+  private readonly nodes = new Map<string, Map<string, T>>();
 
   /** One pod before and after a change; `null`: it did not, or does not, exist. */
-  note(before: KubePod | null, after: KubePod | null): void {
+  note(before: T | null, after: T | null): void {
     if (before !== null && (before.uid !== after?.uid || before.node !== after.node)) {
       const pods = this.nodes.get(before.node);
       pods?.delete(before.uid);
@@ -24,7 +24,7 @@ export class PodIndex {
   }
 
   /** Pods bound to the node, by UID. */
-  on(node: string): ReadonlyMap<string, KubePod> {
+  on(node: string): ReadonlyMap<string, T> {
     return this.nodes.get(node) ?? NONE;
   }
 }

@@ -1,5 +1,21 @@
 /** Keys of `kubernetes`: how the fleet is mirrored into a cluster. */
-import { auto, choice, duration, flag, integer, mapping, text } from "./field.ts";
+import { auto, choice, duration, flag, integer, mapping, text, texts } from "./field.ts";
+
+/** Off: three series for each node of the cluster and resource, managed or not. */
+export const NODE_RESOURCES = {
+  enabled: flag("Serve `node_resource_requests`, `_limits` and `_occupancy` of each Node.", {
+    default: false,
+    restart: true,
+  }),
+  resources: texts("Resources to sum over the running pods.", {
+    default: ["cpu", "memory", "nvidia.com/gpu"],
+    restart: true,
+  }),
+  labels: texts("Labels of Nodes that become labels of the series.", {
+    default: [],
+    restart: true,
+  }),
+};
 
 export const KUBERNETES = {
   enabled: auto("`true`, `false`, or `auto`: on if credentials of a cluster are found.", {
@@ -51,6 +67,7 @@ export const KUBERNETES = {
     }),
     taint: flag("Taint a cordoned Node as well.", { default: false, restart: true }),
   }),
+  node_resources: mapping("Requests of pods as metrics.", NODE_RESOURCES),
   ready: choice(
     "Check before a node serves. `gpus`: Node is Ready and lists all GPUs; `node`: it is Ready.",
     ["gpus", "node", "off"],

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { COUNTER, DCGM } from "../../agent/report/metrics.ts";
 import { ROOT } from "../../build/product.ts";
+import { formatNodeResources } from "../../reconciler/http/metrics/node-resource.ts";
 import { poolYaml, World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
@@ -32,10 +33,21 @@ async function formatPage(): Promise<string> {
   try {
     const app = openWorldApp(world);
     await world.until(() => world.serving().length === 2, 600);
-    return (await app.call("GET", "/metrics", undefined, null)).text;
+    const page = (await app.call("GET", "/metrics", undefined, null)).text;
+    return page + formatShares();
   } finally {
     await world.close();
   }
+}
+
+/** What a cluster adds, and `navarch exporter` serves alone. */
+function formatShares(): string {
+  const node = { name: "n", labels: {}, allocatable: ["8"], uses: () => [] };
+  const labels = [{ key: "a", name: "a" }];
+  const view = { resources: ["cpu"], labels, stale: null, nodes: () => [node] };
+  return [...formatNodeResources(view)]
+    .map((bytes) => Buffer.from(bytes).toString().replaceAll(/(?<=,)a=/g, "LABEL="))
+    .join("");
 }
 
 function metricsOf(page: string): Metric[] {

@@ -3,6 +3,7 @@
  * are a few hundred bytes each. They are read leniently: a field that is missing or of another type
  * counts as absent, and an object without name and UID is `null`.
  */
+import type { ResourceUse } from "./node-resource.ts";
 
 /** The prefix of every key that Navarch writes on an object. */
 export const DOMAIN = "navarch.dev";
@@ -56,6 +57,8 @@ export type KubeNode = {
   deletion?: { at: number; finalizers: string[] };
   /** `status.allocatable["nvidia.com/gpu"]`; `null` = not reported by the device plugin. */
   gpus: number | null;
+  /** Quantities of `kubernetes.node_resources.resources`, if it is enabled. */
+  allocatable?: readonly (string | null)[];
 };
 
 export type KubePod = {
@@ -82,6 +85,8 @@ export type KubePod = {
   graceMs: number;
   /** Sum of the containers' requests (limits where no request) of `nvidia.com/gpu`. */
   gpus: number;
+  /** Of a running pod and `kubernetes.node_resources.resources`, if it is enabled. */
+  uses?: readonly ResourceUse[];
   /** `system-node-critical`, `system-cluster-critical`, or a priority of 2,000,000,000 or more. */
   critical: boolean;
   tolerations: Toleration[];

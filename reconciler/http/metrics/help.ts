@@ -1,4 +1,4 @@
-/** The help text of every metric of the control plane. */
+/** The help text of every metric of the control plane and of `navarch exporter`. */
 export const HELP = {
   navarch_agent_streams: "Agents connected by WebSocket.",
   navarch_config_warnings: "Warnings about the active configuration.",
@@ -91,6 +91,11 @@ export const HELP = {
     "Agents that trust a different key and refuse this control plane's orders.",
   navarch_agent_orders_refused:
     "Orders that current agents refused because of an invalid signature.",
+  node_resource_requests: "What running pods request of the node: cores, bytes or devices.",
+  node_resource_limits: "The limits of running pods on the node: cores, bytes or devices.",
+  node_resource_occupancy: "Requests in percent of what the node has to allocate.",
+  node_resource_stale:
+    "1 while the node_resource gauges may be outdated: the API server cannot be read.",
 } as const;
 
 export type MetricName = keyof typeof HELP;

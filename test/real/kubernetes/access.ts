@@ -84,13 +84,14 @@ export class Access {
 
   set(user: User | PartUser, identity: Identity): void {
     this.identities.set(user, identity);
-    writeFileSync(
-      this.kubeconfig(user),
-      formatKubeconfig(this.url, this.authority, user, identity),
-      {
-        mode: 0o600,
-      },
-    );
+    this.write(user, identity);
+  }
+
+  /** A kubeconfig that trusts `ca`; returns its path. */
+  write(name: string, identity: Identity, ca = this.authority): string {
+    const path = join(this.folder, `${name}.kubeconfig`);
+    writeFileSync(path, formatKubeconfig(this.url, ca, name, identity), { mode: 0o600 });
+    return path;
   }
 
   identity(user: User): Identity {

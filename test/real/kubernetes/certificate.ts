@@ -6,7 +6,10 @@ import type { KeyPair, CertificateRequest } from "../../../reconciler/security/t
 /** Kubernetes reads the common name as the user. */
 export type Subject = Pick<CertificateRequest, "name" | "groups" | "hosts">;
 
-export type Authority = { certificate: string; issue(subject: Subject): KeyPair };
+/** From and until which wall milliseconds a certificate is valid. */
+export type Life = { fromMs: number; untilMs: number };
+
+export type Authority = { certificate: string; issue(subject: Subject, life?: Life): KeyPair };
 
 /** Long enough for any test, short enough that a forgotten key is worthless soon. */
 const LIFE_MS = 7 * 24 * 3_600_000;
@@ -20,7 +23,7 @@ export function openAuthority(name: string, nowMs: number): Authority {
   const own = makeAuthority({ name, ...life });
   return {
     certificate: own.certificate,
-    issue: (subject) => issue(own, { ...subject, ...life }),
+    issue: (subject, given = life) => issue(own, { ...subject, ...given }),
   };
 }
 

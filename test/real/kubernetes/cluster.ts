@@ -13,6 +13,7 @@ import { Access, grantAccess, PRODUCT_RULES, requestToken } from "./access.ts";
 import type { Ask, Identity, Rule, User } from "./access.ts";
 import { binaryPath } from "./binary.ts";
 import { openAuthority, openTokenKey } from "./certificate.ts";
+import type { Authority, Life, Subject } from "./certificate.ts";
 import { addNodes, addPods, markRunning, reviveNode, silenceNode, stopPulse } from "./fleet.ts";
 import type { Made, NodeTemplate, PodTemplate } from "./fleet.ts";
 import { formatKwokConfig } from "./kwok.ts";
@@ -100,6 +101,7 @@ export class Cluster {
   private readonly layout: Layout;
   private readonly processes: Processes;
   private readonly access: Access;
+  private readonly signer: Authority;
   private readonly options: ClusterOptions;
   /** `kubectl`, while it runs. */
   private readonly running = new Set<Bun.Subprocess>();
@@ -123,6 +125,7 @@ export class Cluster {
     };
     this.url = `https://127.0.0.1:${apiserver}`;
     const authority = openAuthority("navarch-test", Date.now());
+    this.signer = authority;
     const hosts = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
     const server = authority.issue({ name: "kube-apiserver", hosts });
     const token = openTokenKey();
@@ -210,6 +213,13 @@ export class Cluster {
   /** The authority's certificate, PEM. */
   get authority(): string {
     return this.access.authority;
+  }
+
+  /** Writes a kubeconfig of a user without rights, and returns its path. */
+  issue(name: string, life?: Life, ca = this.authority): string {
+    const subject: Subject = { name };
+    const { certificate, key } = this.signer.issue(subject, life);
+    return this.access.write(name, { certificate, key }, ca);
   }
 
   /** A new token of the product's account; 600 seconds is the least that the server grants. */

@@ -1,0 +1,147 @@
+/**
+ * `navarch exporter`: serves what pods request of each Node, under the flags of the seed's
+ * node-resource exporter.
+ */
+import type { NodeLabel } from "../../reconciler/core/kubernetes/node-resource.ts";
+import type { RawCommand } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { asFlags, formatGoUsage, type GoFlag, type GoFlags, readGoFlags } from "../go-flag.ts";
+import { KUBE_FLAGS, openKube } from "../kube.ts";
+import type { World } from "../world.ts";
+
+const FLAGS: readonly GoFlag[] = [
+  { name: "p", kind: "int", value: "PORT", default: "8080", help: "port to listen on" },
+  { name: "n", kind: "string", value: "NAMESPACE", help: "count pods of this namespace only" },
+  {
+    name: "r",
+    kind: "string",
+    value: "NAME,…",
+    default: "cpu,memory,nvidia.com/gpu",
+    help: "resources; empty is none",
+  },
+  {
+    name: "l",
+    kind: "string",
+    value: "KEY,…",
+    help: "labels of Nodes that become labels of the series",
+  },
+  ...KUBE_FLAGS,
+  // Flags of the logger of the program that it stands in for.
+  { name: "v", kind: "int", help: "ignored", hidden: true },
+  { name: "vmodule", kind: "string", help: "ignored", hidden: true },
+  { name: "logtostderr", kind: "bool", help: "ignored", hidden: true },
+  { name: "alsologtostderr", kind: "bool", help: "ignored", hidden: true },
+  { name: "log_dir", kind: "string", help: "ignored", hidden: true },
+];
+const USAGE = "usage: navarch exporter [-p PORT] [-n NAMESPACE] [-r NAME,…] [-l KEY,…]";
+
+export const exporter: RawCommand = {
+  name: ["exporter"],
+  usage: "",
+  summary: "serve what pods request of each node, for Prometheus",
+  examples: ["navarch exporter -p 8080 -r cpu,memory,nvidia.com/gpu -l nodeInstance,nodeType"],
+  more:
+    "Serves /metrics with node_resource_requests, _limits and _occupancy, by node and resource.\n" +
+    "Flags are Go's. Its pods and nodes come from one cluster: get, list and watch on both.",
+  flags: asFlags(FLAGS),
+  goFlags: FLAGS,
+  words: { min: 0, max: 0 },
+  reach: "raw",
+  async run(world, argv) {
+    const read = readGoFlags(FLAGS, argv);
+    if (read.kind === "help") {
+      world.out(formatGoUsage(USAGE, FLAGS));
+      return EXIT.done;
+    }
+    if (read.kind === "bad") {
+      world.err(`${formatGoUsage(USAGE, FLAGS)}${read.message}\n`);
+      return EXIT.usage;
+    }
+    const asked = await readAsked(read.flags);
+    if (!asked.ok) return refuse(world, asked.message);
+    const kube = await openKube(world, read.flags);
+    if (!kube.ok) return fail(world, kube.message);
+    for (const warning of kube.warnings) world.err(`warning: ${warning}\n`);
+    const { openExporter } = await import("../../reconciler/server/exporter.ts");
+    const { REAL_CLOCK } = await import("../../reconciler/kubernetes/connect.ts");
+    try {
+      const opened = openExporter({
+        ...{ ...asked, api: kube.api, clock: REAL_CLOCK },
+        say: (line) => world.err(`exporter: ${line}\n`),
+      });
+      world.outlast?.();
+      world.err(`exporter: serving :${opened.port}/metrics from ${kube.server}\n`);
+    } catch (cause) {
+      kube.api.close();
+      return fail(world, `cannot listen on port ${asked.port}: ${whyOf(cause)}`);
+    }
+    return new Promise<number>(() => undefined);
+  },
+};
+
+type Asked =
+  | {
+      ok: true;
+      port: number;
+      namespace: string | null;
+      resources: string[];
+      labels: readonly NodeLabel[];
+    }
+  | { ok: false; message: string };
+
+/** An RFC 1123 label, as Kubernetes requires for namespaces. */
+const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+async function readAsked(flags: GoFlags): Promise<Asked> {
+  const { nameLabels, NAMES_MAX } = await import(
+    "../../reconciler/core/kubernetes/node-resource.ts"
+  );
+  const { isLabelKey } = await import("../../reconciler/config/label.ts");
+  const [word] = flags.rest;
+  if (word !== undefined) return { ok: false, message: `unexpected ${JSON.stringify(word)}` };
+  const port = flags.number("p");
+  if (port < 0 || port > 65_535) {
+    return { ok: false, message: `-p ${port}: expected a port from 0 to 65535` };
+  }
+  const namespace = flags.text("n");
+  if (namespace !== "" && !NAMESPACE.test(namespace)) {
+    const expected = "expected lower-case letters, digits and dashes";
+    return { ok: false, message: `-n ${namespace}: ${expected}` };
+  }
+  const lists = new Map<string, string[]>();
+  for (const flag of ["r", "l"]) {
+    const names = listOf(flags.text(flag));
+    const bad = names.find((name) => !isLabelKey(name));
+    if (bad !== undefined) {
+      const hint = "expected NAME or DOMAIN/NAME, separated by commas";
+      return { ok: false, message: `-${flag}: ${JSON.stringify(bad)}: ${hint}` };
+    }
+    if (names.length > NAMES_MAX) {
+      return { ok: false, message: `-${flag}: more than ${NAMES_MAX} names` };
+    }
+    lists.set(flag, names);
+  }
+  const named = nameLabels(lists.get("l") ?? []);
+  if (!named.ok) return { ok: false, message: `-l: ${named.message}` };
+  const resources = lists.get("r") ?? [];
+  return { ok: true, port, namespace: namespace || null, resources, labels: named.labels };
+}
+
+const listOf = (text: string): string[] => [
+  ...new Set(text.split(",").map((one) => one.trim()).filter((one) => one !== "")),
+];
+
+function refuse(world: World, message: string): number {
+  world.err(`error: ${message}\n`);
+  return EXIT.usage;
+}
+
+function fail(world: World, message: string): number {
+  world.err(`error: ${message}\n`);
+  return EXIT.failed;
+}
+
+function whyOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  return "code" in cause && cause.code === "EADDRINUSE" ? "it is in use" : cause.message;
+}
