@@ -2,8 +2,8 @@
  * Whatever a schema of a stored document accepts survives the way into the real database and back.
  * A document that does not would be a row that nothing can read (`scenario/unreadable.test.ts`).
  */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -22,20 +22,21 @@ import { JoinToken } from "../../schema/join.ts";
 import { Node, Origin, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
 import { Report } from "../../schema/report.ts";
-import { Fact } from "../../schema/safety.ts";
+import { Fact, factKey } from "../../schema/safety.ts";
 import { policyOnce } from "../world/setting.ts";
 import { arbitraryOf } from "./arbitrary.ts";
 import { PATIENCE_MS, runs } from "./runs.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "navarch-survive-"));
+let folder: string;
 let store: Store;
 let serial = 0;
 
-beforeAll(async () => {
-  mkdirSync(folder, { recursive: true });
+/** One for each kind: `load()` reads everything, and a search leaves thousands of rows behind. */
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "navarch-survive-"));
   store = await openLibsqlStore({ url: `file:${join(folder, "navarch.db")}`, now: 1 });
 });
-afterAll(async () => {
+afterEach(async () => {
   await store.close();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -105,7 +106,9 @@ const KINDS: Record<string, { schema: v.GenericSchema; keep(one: never): Promise
       const command = { ...one, state: "accepted" as const };
       await store.commit(change({ commands: [command] }));
       expect((await store.load()).unreadable).toEqual([]);
-      return [command, await store.command(command.id)];
+      const read = await store.command(command.id);
+      await store.commit(change({ commands: [{ ...command, state: "applied" }] }));
+      return [command, read];
     },
   },
   fact: {
@@ -114,6 +117,7 @@ const KINDS: Record<string, { schema: v.GenericSchema; keep(one: never): Promise
       await store.commit(change({ facts: [fact] }));
       const { facts, unreadable } = await store.load();
       expect(unreadable).toEqual([]);
+      await store.commit(change({ removedFacts: [factKey(fact)] }));
       return [fact, facts.find((other) => Bun.deepEquals(plain(other), plain(fact)))];
     },
   },
