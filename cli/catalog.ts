@@ -52,6 +52,7 @@ import { simulateProviderFail } from "./command/simulate-provider-fail.ts";
 import { simulateNodes } from "./command/simulate-nodes.ts";
 import { simulateReplay } from "./command/simulate-replay.ts";
 import { simulateRun } from "./command/simulate-run.ts";
+import { simulateSubmit } from "./command/simulate-submit.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
 import { simulateWorkflow } from "./command/simulate-workflow.ts";
 import { supportDump } from "./command/support-dump.ts";
@@ -124,6 +125,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     simulateInject,
     simulateProviderFail,
     simulateNodes,
+    simulateSubmit,
   ],
   Other: [version],
 };

@@ -4,20 +4,17 @@
  * status (docs/cli.md#exit-status).
  */
 import { type Flags, readFlags, readSpan } from "./flag.ts";
-import { parseServer, SERVER_DEFAULT } from "./address.ts";
 import { unexpected } from "./answer.ts";
-import { type Client, openClient } from "./client.ts";
+import type { Client } from "./client.ts";
 import type { Command, Context, Outcome, ParsedCommand } from "./command.ts";
+import { connect } from "./connect.ts";
 import { EXIT, type Failure, unknownName, usage } from "./failure.ts";
 import { findCommand, flagsOf } from "./find.ts";
 import { TIMEOUT_DEFAULT } from "./global-flag.ts";
 import { formatGroup, formatHelp, formatOverview } from "./help.ts";
 import { type Format, FORMATS, sayFailure, show } from "./show.ts";
-import { stateAddress, stateAuthority, stateGiven } from "./state-folder.ts";
 import type { Style } from "./table.ts";
 import { terminalSafe } from "../schema/terminal.ts";
-import { readToken } from "./token.ts";
-import { openTrust } from "./trust.ts";
 import { watch, WATCH_FLAG } from "./watch.ts";
 import type { World } from "./world.ts";
 
@@ -143,25 +140,6 @@ function readStyle(world: World, flags: Flags): Style {
   const { env, tty } = world;
   const plain = flags.on("no-color") || (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb";
   return { color: tty && !plain, columns: tty ? world.columns : null };
-}
-
-function connect(world: World, flags: Flags, timeoutMs: number, each: boolean): Client | Failure {
-  const own = stateAddress(flags);
-  const source = own === null ? flags.source("server") : `--state ${stateGiven(flags)}`;
-  const address = parseServer(own ?? flags.text("server") ?? SERVER_DEFAULT, source);
-  if (!address.ok) return address;
-  const token = readToken(world, flags, address.loopback || own !== null);
-  if (!token.ok) return token;
-  const trust = openTrust(flags, address, stateAuthority(flags));
-  if (!("tls" in trust)) return trust;
-  return openClient(world, {
-    address,
-    token,
-    trust,
-    verbose: flags.on("verbose"),
-    timeoutMs,
-    each,
-  });
 }
 
 function formatCount(command: ParsedCommand, words: readonly string[]): string {

@@ -10,6 +10,13 @@ export const WORKFLOW_FLAGS: readonly GoFlag[] = [
     help: "comma list of workflow files and folders; braces expand: 'a/{x,y}.yaml'",
   },
   { name: "port", kind: "int", value: "N", help: "serve POST /workflow on this port instead" },
+  {
+    name: "host",
+    kind: "string",
+    value: "ADDRESS",
+    default: "127.0.0.1",
+    help: "with -port: the address to listen at; there is no login",
+  },
   { name: "cleanup", kind: "bool", help: "remove what this run created, also after a failure" },
   {
     name: "cleanup.timeout",

@@ -74,7 +74,7 @@ async function readFiles(list: string): Promise<Workflow[]> {
 }
 
 /** The log goes to standard error, as that of the Go program. */
-function openSay(world: World, verbosity: number): Say {
+export function openSay(world: World, verbosity: number): Say {
   return (level, line) => {
     if (level === "detail" && verbosity < 4) return;
     world.err(`${level === "warning" ? "warning: " : ""}${line.replace(/\s*\n\s*/g, "; ")}\n`);
@@ -127,7 +127,7 @@ async function perform(setting: Setting, workflows: readonly Workflow[]): Promis
   }
 }
 
-function optionsOf(flags: GoFlags) {
+export function optionsOf(flags: GoFlags) {
   return {
     random: openRandom(flags),
     isStrict: flags.on("strict"),
@@ -137,7 +137,7 @@ function optionsOf(flags: GoFlags) {
 }
 
 /** The names of what is left. */
-async function sweep({ flags, api, say }: Setting, made: Made, fieldManager: string) {
+export async function sweep({ flags, api, say }: Setting, made: Made, fieldManager: string) {
   const keepsNodes = !flags.on("cleanup.nodes");
   const timeoutMs = flags.number("cleanup.timeout");
   const clock = REAL_CLOCK;
@@ -192,10 +192,10 @@ function finish(
   return EXIT.done;
 }
 
-const NO_FLEET = "fleet tasks need a control plane, and none is named";
+export const NO_FLEET = "fleet tasks need a control plane, and none is named";
 const NAMES_MAX = 10;
 
-function namesOf(made: Made): string {
+export function namesOf(made: Made): string {
   const names = made.all().map(({ name }) => name);
   if (names.length === 0) return "nothing";
   const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : "";

@@ -87,7 +87,9 @@ export const controlPlane: Command = {
     }
     world.outlast?.();
     const { startControlPlane } = await import("../../reconciler/server/main.ts");
+    const { openPlaneWorkflows } = await import("../../simulator/workflow/control-plane.ts");
     const started = await startControlPlane({
+      openWorkflows: openPlaneWorkflows,
       configPaths: flags.texts("config"),
       ...(text("auth-token") === "" ? {} : { authToken: text("auth-token") }),
       ...(text("auth-token-file") === "" ? {} : { authTokenFile: text("auth-token-file") }),

@@ -47,6 +47,10 @@ export const simulateWorkflow: RawCommand = {
       const first = JSON.stringify(flags.rest[0]);
       world.err(`warning: flags end at ${first}; it and what follows it are not read\n`);
     }
+    if (port !== 0) {
+      const { serveWorkflowPosts } = await import("../workflow-serve.ts");
+      return serveWorkflowPosts(world, flags);
+    }
     const { runWorkflowFiles } = await import("../workflow.ts");
     return runWorkflowFiles(world, flags);
   },

@@ -7,6 +7,7 @@ import type { KubernetesConfig } from "../../schema/config.ts";
 import { VERSION } from "../../schema/version.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { Scheduler } from "../core/scheduler.ts";
+import type { KubeApi } from "./api.ts";
 import { openClient } from "./client.ts";
 import { IN_CLUSTER, openTransport, ownNamespace } from "./connect.ts";
 import { openJoin } from "./join-token.ts";
@@ -20,7 +21,8 @@ export type OpenedKubernetes =
   | { kind: "none" }
   /** A cluster is configured but unusable: an error in its configuration. */
   | { kind: "failed"; message: string }
-  | { kind: "ok"; scheduler: Scheduler; server: string };
+  /** `api` is the same connection without the limit on writes of marks and evictions. */
+  | { kind: "ok"; scheduler: Scheduler; server: string; api: KubeApi };
 
 export async function openKubernetes(
   config: KubernetesConfig,
@@ -79,5 +81,5 @@ export async function openKubernetes(
     log,
     marked,
   });
-  return { kind: "ok", scheduler, server: transport.server };
+  return { kind: "ok", scheduler, server: transport.server, api: client };
 }

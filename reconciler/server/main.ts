@@ -41,10 +41,12 @@ import { inventoryOf } from "../config/open.ts";
 import { openMetricReader } from "../metric/read.ts";
 import { fingerprintOf } from "../provider/fingerprint.ts";
 import { openProviders } from "../provider/open.ts";
+import type { KubeApi } from "../kubernetes/api.ts";
 import { openKubernetes } from "../kubernetes/open.ts";
 import { openNoScheduler } from "../runtime/no-scheduler.ts";
 import { Simulation } from "../runtime/simulation.ts";
 import type { Scheduler } from "../core/scheduler.ts";
+import { openNoWorkflows, type WorkflowRunner } from "../core/workflow.ts";
 import { stepOf, failureFields, UsageError } from "./start-failure.ts";
 import { writeBackup } from "./backup.ts";
 import { namesOf } from "../http/route/anonymous.ts";
@@ -70,6 +72,8 @@ export type ControlPlaneOptions = {
   removesPools?: boolean;
   /** File for the bound port, for tests with port 0. */
   testPortFile?: string;
+  /** Runs workflows against the cluster; `api` is `null` without one. */
+  openWorkflows(from: { api: KubeApi | null; clock: Clock; random: () => number }): WorkflowRunner;
   /** A shorter lease, for tests. */
   testLeaseExpiryMs?: number;
   /** How the fake provider starts agents; default: the one beside this binary, or from source. */
@@ -163,7 +167,7 @@ async function openScheduler(
   fleet: string,
   metrics: Metrics,
   log: Log,
-): Promise<Scheduler> {
+): Promise<{ scheduler: Scheduler; api: KubeApi | null }> {
   const opened = await openKubernetes(config.kubernetes, {
     env: process.env,
     clock: CLOCK,
@@ -179,9 +183,9 @@ async function openScheduler(
     },
   });
   if (opened.kind === "failed") throw new UsageError(`kubernetes: ${opened.message}`);
-  if (opened.kind === "none") return openNoScheduler();
+  if (opened.kind === "none") return { scheduler: openNoScheduler(), api: null };
   log("info", "kubernetes", { server: opened.server });
-  return opened.scheduler;
+  return opened;
 }
 
 /** A copy beside the database, so no other disk needs room; the caller removes it. */
@@ -207,6 +211,7 @@ type Made = {
   authority: Authority;
   metrics: Metrics;
   scheduler: Scheduler;
+  api: KubeApi | null;
   setUp: SetUp;
   caPem: string | null;
   names: ReadonlySet<string>;
@@ -248,6 +253,9 @@ function composeParts(made: Made): Parts {
     backup: shared ? null : () => backUp(databaseFile(config, state), state, identity),
     fingerprint: fingerprintOf,
     host: hostname(),
+    workflows: options.dryRun
+      ? openNoWorkflows("this control plane runs with --dry-run and changes nothing")
+      : options.openWorkflows({ api: made.api, clock: CLOCK, random: () => Math.random() }),
     reloader: made.reloader,
     openProviders: (configs, led) =>
       openProviders(configs, {
@@ -299,7 +307,7 @@ async function serve(
   const tokens = { ...options, env: process.env, random: drawBytes };
   const by = { state, identity, shared, isOpen: !isLoopback(address.host), log };
   const authority = await openTokens(tokens, config, by);
-  const scheduler = await openScheduler(config, identity.fleetId, metrics, log);
+  const cluster = await openScheduler(config, identity.fleetId, metrics, log);
   let reloader: Reloader | null = null;
   const setUp = openSetUp({
     clock: CLOCK,
@@ -308,7 +316,7 @@ async function serve(
     credential: (node) => authority.issueNode(node),
     caPem: port.caPem,
     clientFor: port.clientFor,
-    join: scheduler.cluster?.join ?? null,
+    join: cluster.scheduler.cluster?.join ?? null,
     external: external(config, process.env),
     config,
     running: () => reloader?.loaded().config ?? config,
@@ -318,7 +326,7 @@ async function serve(
   });
   log("info", "release key", { fingerprint: setUp.install.key.fingerprint });
   metrics.key = setUp.install.key.fingerprint;
-  const from = { options, loaded, log, state, identity, shared, authority, metrics, scheduler };
+  const from = { options, loaded, log, state, identity, shared, authority, metrics, ...cluster };
   const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
   const known = namesOf([...names, config.server.externalAddress, hostname()]);
   const shown = { caPem: port.caPem, peer: port.peer, names: known };

@@ -15,6 +15,8 @@ import { openReadiness } from "../../reconciler/http/route/ready.ts";
 import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
 import { resourceOf } from "../../reconciler/kubernetes/client.ts";
 import type { Change } from "../../reconciler/core/store.ts";
+import { openNoWorkflows } from "../../reconciler/core/workflow.ts";
+import { WorkflowRuns } from "../../reconciler/runtime/workflow/runs.ts";
 import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { Process } from "../engine/process.ts";
@@ -50,6 +52,15 @@ type Life = {
   ports: RoutePorts;
   app: App;
 };
+
+const openNoRuns = (clock: Clock): WorkflowRuns =>
+  new WorkflowRuns({
+    runner: openNoWorkflows("a simulated control plane runs no workflows"),
+    clock,
+    log: () => undefined,
+    newId: () => "none",
+    record: async () => true,
+  });
 
 export class Plane {
   readonly #world: PlaneWorld;
@@ -142,7 +153,8 @@ export class Plane {
       names: new Set(),
       simulation: null,
       reloader: () => null,
-            live: () => null,
+      workflows: openNoRuns(clock),
+      live: () => null,
     };
     const life = { process, metrics, authority, ports, app: openApp(ports) };
     this.#life = life;

@@ -55,6 +55,8 @@ export class State {
   readonly #isServer: boolean;
   readonly #registered = new Map<string, Registered>();
   readonly #submitted = new Map<string, Submission>();
+  /** Ids submitted since `beginPost`. */
+  readonly #own = new Set<string>();
   readonly #nodes = new Map<string, readonly string[]>();
   #count = 0;
 
@@ -84,13 +86,22 @@ export class State {
     return found;
   }
 
+  /**
+   * Before each post to a server: ids that an earlier post submitted may be submitted again, and
+   * then name the new objects.
+   */
+  beginPost(): void {
+    this.#own.clear();
+  }
+
   /** Throws if the id is taken: asked before anything is created. */
   checkSubmit(id: string): void {
-    if (this.#submitted.has(id)) throw new TaskError(`SetObjInfo: duplicate taskID ${id}`);
+    if (this.#own.has(id)) throw new TaskError(`SetObjInfo: duplicate taskID ${id}`);
   }
 
   submit(id: string, value: Submission): void {
     this.checkSubmit(id);
+    this.#own.add(id);
     this.#submitted.set(id, value);
   }
 

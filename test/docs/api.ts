@@ -79,6 +79,14 @@ const MEANING: Readonly<Record<string, string>> = {
   "GET /api/admin/audit":
     "the same for the console; filters `actor`, `verb`, `object`, `since`, `until`; " +
     "`limit`, `cursor`; the next page is in `Link`; only from internal networks",
+  "POST /v1/workflows":
+    "run a workflow; the body is its YAML, or JSON with `workflow` and `templates`; " +
+    "`cleanup=true`; 202; refused without `simulation.enabled` and a cluster",
+  "GET /v1/workflows": "runs of workflows, newest first",
+  "GET /v1/workflows/:id": "a run with its tasks; `lost` if its control plane ended first",
+  "GET /v1/workflows/:id/events":
+    "what a run tells: server-sent events, or pages as JSON; `after`, `wait_ms`",
+  "POST /v1/workflows/:id/cancel": "end a run; one that waits never begins",
   "POST /v1/admin/backup": "a copy of the embedded database",
   "POST /v1/admin/activations": "the `last` activations, for support",
   "POST /v1/agent/join": "a machine becomes a node",

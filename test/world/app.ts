@@ -6,6 +6,8 @@ import { Simulation } from "../../reconciler/runtime/simulation.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/http/route/app.ts";
 import type { Loaded, Reloader } from "../../reconciler/core/reload.ts";
+import { openNoWorkflows, type WorkflowRunner } from "../../reconciler/core/workflow.ts";
+import { openRuns } from "../../reconciler/server/open-runs.ts";
 import type { World } from "./world.ts";
 
 /** Whatever JSON came back; tests look at what they expect in it. */
@@ -57,7 +59,10 @@ function unchanging({ reconciler, clock }: World): Reloader {
 
 const enabledIn = (world: World): boolean => world.reconciler.activeConfig().simulation.enabled;
 
-export function openWorldApp(world: World): WorldApp {
+export function openWorldApp(
+  world: World,
+  runner: WorkflowRunner = openNoWorkflows("a world has no cluster to rehearse on"),
+): WorldApp {
   const { store } = world;
   if (store === null) throw new Error("the world has no store");
   const metrics = new Metrics();
@@ -72,8 +77,16 @@ export function openWorldApp(world: World): WorldApp {
   });
   let serial = 0;
   const admission = openAdmission({ store, authority, clock: world.clock, log });
+  const workflows = openRuns({
+    runner,
+    audit: admission.audit,
+    clock: world.clock,
+    log,
+    newId: () => `w${++serial}`,
+  });
   const ports: RoutePorts = {
     admission,
+    workflows,
     caPem: "-----BEGIN CERTIFICATE-----\n",
     reconciler: world.reconciler,
     ingest: world.ingest,
@@ -97,33 +110,37 @@ export function openWorldApp(world: World): WorldApp {
     ports,
     authority,
     metrics,
-    async call(method, path, body, token = "root", more = {}) {
-      const headers: Record<string, string> = {
-        ...more,
-        ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
-      };
-      const init = {
-        method,
-        headers,
-        ...(body === undefined
-          ? {}
-          : { body: typeof body === "string" ? body : JSON.stringify(body) }),
-      };
-      const pending = Promise.resolve(app.request(path, init));
-      // An order waits for the loop, so the loop has to run while it waits.
-      let done = false;
-      void pending.then(() => (done = true));
-      for (let i = 0; i < 10 && !done; i++) await world.turn();
-      for (let i = 0; i < 5 && !done; i++) await world.clock.pass(1_000);
-      const answer = await pending;
-      const text = await answer.text();
-      let parsed: unknown = null;
-      try {
-        parsed = JSON.parse(text);
-      } catch {
-        parsed = null;
-      }
-      return { status: answer.status, body: parsed as Json, text, headers: answer.headers };
-    },
+    call: openCall(world, app),
+  };
+}
+
+function openCall(world: World, app: App): WorldApp["call"] {
+  return async (method, path, body, token = "root", more = {}) => {
+    const headers: Record<string, string> = {
+      ...more,
+      ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
+    };
+    const init = {
+      method,
+      headers,
+      ...(body === undefined
+        ? {}
+        : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    };
+    const pending = Promise.resolve(app.request(path, init));
+    // An order waits for the loop, so the loop has to run while it waits.
+    let done = false;
+    void pending.then(() => (done = true));
+    for (let i = 0; i < 10 && !done; i++) await world.turn();
+    for (let i = 0; i < 5 && !done; i++) await world.clock.pass(1_000);
+    const answer = await pending;
+    const text = await answer.text();
+    let parsed: unknown = null;
+    try {
+      parsed = JSON.parse(text);
+    } catch {
+      parsed = null;
+    }
+    return { status: answer.status, body: parsed as Json, text, headers: answer.headers };
   };
 }

@@ -18,6 +18,7 @@ import type { Admission } from "../../security/join/admission.ts";
 import type { PodTokens } from "../../security/join/pod-token.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
 import type { Simulation } from "../../runtime/simulation.ts";
+import type { WorkflowRuns } from "../../runtime/workflow/runs.ts";
 import type { Metrics } from "../metrics.ts";
 import { StaleEpoch, type Store } from "../../core/store.ts";
 import { agentRoutes } from "./agent.ts";
@@ -41,6 +42,7 @@ import { simulationRoutes } from "./simulation.ts";
 import { openSliced } from "./sliced.ts";
 import { tokenRoutes } from "./token.ts";
 import { upgradeRoutes } from "./upgrade.ts";
+import { workflowRoutes } from "./workflow.ts";
 
 export type RoutePorts = {
   reconciler: Reconciler;
@@ -74,6 +76,8 @@ export type RoutePorts = {
   reloader(): Reloader | null;
   /** What people broke on purpose; `null` in virtual time. */
   simulation: Simulation | null;
+  /** Workflows that this process runs as leader. */
+  workflows: WorkflowRuns;
   /** Host names, besides addresses, that requests without a token may use. */
   names: ReadonlySet<string>;
 };
@@ -148,6 +152,7 @@ export function openApp(ports: RoutePorts): App {
   const groups = [agentRoutes, nodeRoutes, poolRoutes, poolSizeRoutes, safetyRoutes, upgradeRoutes];
   groups.push(adminRoutes, configRoutes, tokenRoutes, historyRoutes, kubernetesRoutes, costRoutes);
   groups.push(simulationRoutes);
+  groups.push(workflowRoutes);
   for (const addRoutes of groups) addRoutes(api, ports);
   if (admission !== null) {
     joinTokenRoutes(api, ports, admission);

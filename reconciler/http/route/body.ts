@@ -11,6 +11,7 @@ import type { ErrorCode } from "../../../schema/api.ts";
 import { blockOf } from "../../security/audit/logins.ts";
 import type { Principal } from "../../security/auth.ts";
 import { refuseUpgrade } from "./app.ts";
+import { readAll } from "./read-all.ts";
 
 /** The sender of a body, and its limits. */
 export type Caller = {
@@ -52,8 +53,6 @@ export type BodyAnswer =
 export type BodyLimits = { deadlineMs: number; bytesMax: number };
 
 const LIMITS: BodyLimits = { deadlineMs: LIMIT.bodyMsMax, bytesMax: LIMIT.bodiesBytesMax };
-/** First buffer of a body of undeclared length; it doubles as needed. */
-const FIRST_BYTES = 4 * 1_024;
 /** Strangers may use this part of the sum, so that they never displace known callers. */
 const STRANGERS_SHARE = 1 / 4;
 
@@ -124,45 +123,6 @@ export class Bodies {
       held = false;
     };
   }
-}
-
-type Read =
-  { kind: "bytes"; bytes: Uint8Array<ArrayBuffer> } | { kind: "large" | "late" | "broken" };
-
-/** One buffer: a body that is sent a byte at a time must not cost a hundred times its size. */
-async function readAll(request: Request, bytesMax: number, deadlineMs: number): Promise<Read> {
-  const reader = request.body?.getReader();
-  if (reader === undefined) return { kind: "bytes", bytes: new Uint8Array(0) };
-  const late = Promise.withResolvers<"late">();
-  const timer = setTimeout(() => late.resolve("late"), deadlineMs);
-  let buffer = new Uint8Array(Math.min(bytesMax, FIRST_BYTES));
-  let length = 0;
-  try {
-    for (;;) {
-      const next = await Promise.race([reader.read(), late.promise]);
-      if (next === "late") return giveUp(reader, "late");
-      if (next.done) return { kind: "bytes", bytes: buffer.subarray(0, length) };
-      const { value } = next;
-      const needed = length + value.length;
-      if (needed > bytesMax) return giveUp(reader, "large");
-      if (needed > buffer.length) {
-        const larger = new Uint8Array(Math.min(bytesMax, 2 * needed));
-        larger.set(buffer.subarray(0, length));
-        buffer = larger;
-      }
-      buffer.set(value, length);
-      length = needed;
-    }
-  } catch {
-    return { kind: "broken" };
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function giveUp<K extends "large" | "late">(reader: { cancel(): Promise<void> }, kind: K) {
-  void reader.cancel().catch(() => undefined);
-  return { kind };
 }
 
 function tooLarge(bytesMax: number): BodyAnswer {

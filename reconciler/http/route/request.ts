@@ -98,7 +98,7 @@ export const queryNumber = (message: string, least = 0) =>
   );
 
 /** Only the first issue is reported, so parsing stops there. */
-function parse<S extends v.GenericSchema>(schema: S, raw: unknown): v.InferOutput<S> {
+export function parse<S extends v.GenericSchema>(schema: S, raw: unknown): v.InferOutput<S> {
   const parsed = v.safeParse(schema, raw, { abortEarly: true });
   return parsed.success ? parsed.output : invalid(sayIssue(parsed.issues[0]));
 }

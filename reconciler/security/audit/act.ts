@@ -12,6 +12,10 @@ const ACTS: Readonly<Record<string, readonly [verb: string, kind: string]>> = {
   "POST /nodes/:id/replace": ["replace", "node"],
   "POST /nodes/:id/terminate": ["terminate", "node"],
   "DELETE /nodes/:id": ["forget", "node"],
+  "POST /nodes/:id/faults": ["inject", "node"],
+  "DELETE /nodes/:id/faults": ["clear", "node"],
+  "PUT /providers/:name/failure": ["fail", "provider"],
+  "DELETE /providers/:name/failure": ["heal", "provider"],
   "PUT /pools/:pool/size": ["resize", "pool"],
   "POST /pools/:pool/grow": ["grow", "pool"],
   "POST /pools/:pool/shrink-target": ["shrink", "pool"],
@@ -34,6 +38,8 @@ const ACTS: Readonly<Record<string, readonly [verb: string, kind: string]>> = {
   "DELETE /join-tokens/:id": ["revoke", "join_token"],
   "POST /admin/backup": ["backup", "database"],
   "POST /admin/activations": ["dump", "database"],
+  "POST /workflows": ["submit", "workflow"],
+  "POST /workflows/:id/cancel": ["cancel", "workflow"],
   "POST /agent/join": ["join", "node"],
   "POST /agent/report": ["report", "node"],
 };
@@ -66,6 +72,7 @@ const KIND_OF: Readonly<Record<string, string>> = {
   commands: "command",
   agent: "node",
   audit: "audit",
+  workflows: "workflow",
 };
 
 const PREFIX = /^(?:(?:\/api)?\/v1|\/api\/admin)(?=\/)/;

@@ -40,9 +40,12 @@ export class Audit {
     this.from = from;
   }
 
-  /** A call that changed something, or tried to. A row that cannot be written is logged. */
-  async done(draft: AuditDraft): Promise<void> {
-    await this.append(draft);
+  /**
+   * A call that changed something, or tried to. False: its row could not be written, which is
+   * logged.
+   */
+  async done(draft: AuditDraft): Promise<boolean> {
+    return (await this.append(draft)) !== null;
   }
 
   /**

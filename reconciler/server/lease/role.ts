@@ -17,6 +17,7 @@ import { ALWAYS } from "../../runtime/act/run.ts";
 import type { Metrics } from "../../http/metrics.ts";
 import type { Loaded, Reloader } from "../../core/reload.ts";
 import { withRemoved } from "../../core/removal.ts";
+import { openNoWorkflows, type WorkflowRunner } from "../../core/workflow.ts";
 import type { OpenProviders } from "../../provider/open.ts";
 import type { RoutePorts } from "../../http/route/app.ts";
 import { Forward } from "../../http/route/forward.ts";
@@ -34,6 +35,7 @@ import { nextTurn } from "../../runtime/turn.ts";
 import { Story } from "../../runtime/story.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
 import { compose, type ControlPlane, type PlanePorts } from "../compose.ts";
+import { openRuns } from "../open-runs.ts";
 import { type Adopter, closedSettings, LeaderConfig, openStandbyConfig } from "./adopt.ts";
 import { Clouds } from "./clouds.ts";
 import { permitOf, type Term } from "./lease.ts";
@@ -75,6 +77,8 @@ export type Parts = {
   reloader(): Reloader | null;
   /** See `RoutePorts`. */
   simulation: Simulation;
+  /** Runs workflows while this process leads. */
+  workflows: WorkflowRunner;
   /** Names this machine in events. */
   host: string;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
@@ -107,17 +111,7 @@ export async function openLeader(
 ): Promise<Role> {
   const { store, term, callMs } = kept;
   const { metrics, loaded, clock, log, dryRun } = parts;
-  const quarantined: StoreHooks["quarantined"] = (rows) => {
-    for (const { source, key, node, reason } of rows) {
-      log(
-        "error",
-        "a stored row cannot be read and was quarantined",
-        { source, key, node, reason },
-      );
-      metrics.quarantined.inc({ source });
-    }
-  };
-  store.on("quarantined", quarantined);
+  store.on("quarantined", noteQuarantined(parts));
   const snapshot = await store.load();
   // What an earlier term broke on purpose does not survive it.
   parts.simulation.clear();
@@ -148,7 +142,8 @@ export async function openLeader(
   const agent = (node: NodeId) => reconciler.fleet().nodes.get(node)?.agent ?? null;
   const pods =
     cluster === null ? null : new PodTokens({ review: cluster.review, agent, clock, log });
-  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live, pods });
+  const runner = parts.workflows;
+  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live, pods, runner });
   const front = new Front(ports, null);
   const own = new LeaderConfig({ parts, store, plane, loaded }, clouds);
   return {
@@ -163,11 +158,23 @@ export async function openLeader(
     async stop(graceMs) {
       own.end();
       front.end();
+      const ended = ports.workflows.close(graceMs);
       await reconciler.stop(graceMs).catch((error: unknown) => {
         log("warn", "the loop did not end cleanly", { error: String(error) });
       });
+      await ended;
       await own.close();
     },
+  };
+}
+
+function noteQuarantined({ log, metrics }: Parts): StoreHooks["quarantined"] {
+  const message = "a stored row cannot be read and was quarantined";
+  return (rows) => {
+    for (const { source, key, node, reason } of rows) {
+      log("error", message, { source, key, node, reason });
+      metrics.quarantined.inc({ source });
+    }
   };
 }
 
@@ -220,7 +227,8 @@ export async function openStandby(
   const unfit = (): string | null => from.unfit.why;
   const notReady = openStandbyReadiness({ forward, copyAgeMs, unfit });
   const quota = new Quota(clock, log, PASSED_ON);
-  const life = { reconciler, ingest, quota, notReady, live: () => null, pods: null };
+  const runner = openNoWorkflows("this replica does not lead; the leader runs workflows");
+  const life = { reconciler, ingest, quota, notReady, live: () => null, pods: null, runner };
   const ports = portsOf(parts, store, life);
   // A forwarded change is in the leader's store, but a refresh may have begun before it.
   const again = async (): Promise<void> => {
@@ -280,11 +288,16 @@ async function composeRole(
 function portsOf(
   parts: Parts,
   store: Store,
-  life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live" | "pods">,
+  life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live" | "pods"> & {
+    runner: WorkflowRunner;
+  },
 ): RoutePorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
   const { install, names, caPem, reloader, simulation } = parts;
   const admission = openAdmission({ store, authority, clock, log });
+  const { audit } = admission;
+  const workflows = openRuns({ runner: life.runner, audit, clock, log, newId });
   const own = { authority, store, metrics, clock, log, newId, newSecret, backup };
-  return { ...life, ...own, install, names, caPem, reloader, simulation, admission };
+  const shown = { install, names, caPem, reloader, simulation };
+  return { ...life, ...own, ...shown, admission, workflows };
 }
