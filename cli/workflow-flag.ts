@@ -36,7 +36,7 @@ export const WORKFLOW_FLAGS: readonly GoFlag[] = [
     name: "report",
     kind: "string",
     value: "FILE",
-    help: "write a report: JUnit for .xml, JSON for .json",
+    help: "write a report: JUnit for .xml, JSON for .json, a page for .html",
   },
   { name: "dry-run", kind: "bool", help: "check files and templates, write nothing" },
   { name: "strict", kind: "bool", help: "a template key without a value is an error" },

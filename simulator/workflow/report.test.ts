@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { REPORTS, type RunReport } from "./report.ts";
+import { REPORTS } from "./report.ts";
+import type { RunReport } from "./run.ts";
 
 const REPORT: RunReport = {
   status: "failed",
@@ -7,6 +8,7 @@ const REPORT: RunReport = {
   startedAt: "2026-11-23T08:00:00.000Z",
   ms: 1_500,
   left: [],
+  fleet: [],
   workflows: [
     {
       path: "w.yml",
@@ -43,4 +45,22 @@ test("W15: a JUnit report counts tasks and holds the time of each", () => {
 
 test("W15: a JSON report is the run as it was", () => {
   expect(JSON.parse(REPORTS.get(".json")?.(REPORT) ?? "")).toEqual(REPORT);
+});
+
+test("an HTML report shows the tasks, and the fleet over time", () => {
+  const point = { nodes: 4, cordoned: 0, leaving: 0, replaced: 0 };
+  const fleet = [
+    { ...point, ms: 0, healthy: 4 },
+    { ...point, ms: 1_000, healthy: 3, cordoned: 1 },
+    { ...point, ms: 1_400, healthy: 4, replaced: 1 },
+  ];
+  const page = REPORTS.get(".html")?.({ ...REPORT, fleet }) ?? "";
+  expect(page).toContain("<h1>first: failed</h1>");
+  expect(page).toContain("Sleep/b: a &quot;&lt;&amp;&gt;&quot;");
+  expect(page).toContain("cordoned 0</text>");
+  expect(page).toContain("replaced 1</text>");
+  // Four lines of three points each: a step to the side and one up or down.
+  expect(page.match(/<path d="M/g)?.length).toBe(4);
+  expect(page).not.toContain("NaN");
+  expect(REPORTS.get(".html")?.(REPORT)).not.toContain("<svg");
 });

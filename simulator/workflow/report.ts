@@ -1,16 +1,9 @@
 /**
- * Formats what a run did for `-report FILE`: JUnit for a CI server, JSON for a program; the file's
- * extension says which. Pure.
+ * Formats what a run did for `-report FILE`: JUnit for a CI server, JSON for a program, HTML for a
+ * person; the file's extension says which. Pure.
  */
-import type { RunResult, TaskResult, WorkflowResult } from "./run.ts";
-
-export type RunReport = RunResult & {
-  /** RFC 3339. */
-  startedAt: string;
-  ms: number;
-  /** Objects of the run that the cleanup could not remove; `null` without a cleanup. */
-  left: readonly string[] | null;
-};
+import { formatHtml } from "./picture.ts";
+import type { RunReport, TaskResult, WorkflowResult } from "./run.ts";
 
 type Formatter = (report: RunReport) => string;
 
@@ -18,6 +11,7 @@ type Formatter = (report: RunReport) => string;
 export const REPORTS: ReadonlyMap<string, Formatter> = new Map<string, Formatter>([
   [".xml", formatJUnit],
   [".json", formatJson],
+  [".html", formatHtml],
 ]);
 
 function formatJson(report: RunReport): string {

@@ -5,6 +5,7 @@ import { formatDuration } from "../../schema/duration.ts";
 import { openGuard } from "./guard.ts";
 import { messageOf, type ReadTask, type Workflow } from "./read.ts";
 import { type Run, TaskError } from "./task.ts";
+import { type FleetPoint, formatTimeline, watchFleet } from "./timeline.ts";
 
 export type TaskResult = {
   id: string;
@@ -30,6 +31,17 @@ export type RunResult = {
   workflows: readonly WorkflowResult[];
   /** File, task and cause of the task that failed; `null` if none did. */
   message: string | null;
+  /** The control plane's fleet over time; empty without a task that hurts or checks it. */
+  fleet: readonly FleetPoint[];
+};
+
+/** What `-report` writes. */
+export type RunReport = RunResult & {
+  /** RFC 3339. */
+  startedAt: string;
+  ms: number;
+  /** Objects of the run that the cleanup could not remove; `null` without a cleanup. */
+  left: readonly string[] | null;
 };
 
 /** The world of all workflows of an invocation: what one makes, the next knows. `api` is bare. */
@@ -38,14 +50,22 @@ export type RunWorld = Omit<Run, "source" | "startedMonoMs" | "readText"> & {
   readText(path: string, source: string | null): Promise<string>;
 };
 
+/** With one of these the fleet is watched while the workflows run. */
+const FLEET_TASKS: ReadonlySet<string> = new Set(["InjectFault", "CheckFleet"]);
+
 /** Once it resolves, no task sends anything more: cleanup may begin. Never rejects. */
 export async function runWorkflows(
   workflows: readonly Workflow[],
   given: RunWorld,
 ): Promise<RunResult> {
   const guard = openGuard(given.api, given);
+  const isWatched = !given.isDryRun && workflows.some(({ tasks }) => tasks.some(isOfFleet));
+  const watch = isWatched ? watchFleet(given.fleet, given.clock) : null;
   try {
-    return await runAll(workflows, { ...given, api: guard.api });
+    const result = await runAll(workflows, { ...given, api: guard.api });
+    const fleet = (await watch?.end()) ?? [];
+    for (const line of formatTimeline(fleet)) given.say("info", line);
+    return { ...result, fleet };
   } finally {
     await guard.end();
     // A task that did not wait for its writes notes their answers now.
@@ -53,7 +73,12 @@ export async function runWorkflows(
   }
 }
 
-async function runAll(workflows: readonly Workflow[], given: RunWorld): Promise<RunResult> {
+const isOfFleet = ({ type }: ReadTask): boolean => FLEET_TASKS.has(type.name);
+
+async function runAll(
+  workflows: readonly Workflow[],
+  given: RunWorld,
+): Promise<Omit<RunResult, "fleet">> {
   const results: WorkflowResult[] = [];
   let stopped: TaskResult | null = null;
   let message: string | null = null;
