@@ -73,5 +73,8 @@ process.stdout.on("error", (error: Error & { code?: string }) => {
   process.exit(EXIT.failed);
 });
 
+// A log that is not read is no failure of the command, and has no place to be reported.
+process.stderr.on("error", () => undefined);
+
 process.exitCode = await runCommandLine(COMMANDS, world);
 wipe();

@@ -2,6 +2,10 @@
 import { formatGoUsage, type GoFlag } from "./go-flag.ts";
 import { KUBE_FLAGS } from "./kube.ts";
 
+/** Flags of the Go program's log library (klog): its log goes to standard error alone here. */
+const ignored = (kind: GoFlag["kind"], ...names: readonly string[]): GoFlag[] =>
+  names.map((name) => ({ name, kind, help: "ignored", hidden: true }));
+
 export const WORKFLOW_FLAGS: readonly GoFlag[] = [
   {
     name: "workflow",
@@ -54,10 +58,10 @@ export const WORKFLOW_FLAGS: readonly GoFlag[] = [
     default: "0",
     help: "detail of the log; from 4 on rendered names, matched pods and API writes",
   },
-  { name: "vmodule", kind: "string", help: "ignored", hidden: true },
-  { name: "logtostderr", kind: "bool", help: "ignored", hidden: true },
-  { name: "alsologtostderr", kind: "bool", help: "ignored", hidden: true },
-  { name: "log_dir", kind: "string", help: "ignored", hidden: true },
+  ...ignored("string", "vmodule", "log_dir", "log_file", "log_backtrace_at"),
+  ...ignored("bool", "logtostderr", "alsologtostderr", "one_output", "add_dir_header"),
+  ...ignored("bool", "skip_headers", "skip_log_headers"),
+  ...ignored("string", "stderrthreshold", "log_file_max_size"),
 ];
 
 /** `program` is the name that the operator typed. */

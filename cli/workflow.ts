@@ -101,6 +101,8 @@ async function perform(setting: Setting, workflows: readonly Workflow[]): Promis
     },
     () => world.err(`error: interrupted again; left behind: ${namesOf(made)}\n`),
   );
+  // `2>&1 | head` must not end a run before its cleanup.
+  world.outlast?.();
   try {
     const startedAt = new Date(world.wallMs()).toISOString();
     const startedMs = world.monoMs();

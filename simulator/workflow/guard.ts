@@ -6,8 +6,9 @@
  */
 import type { KubeApi, KubeAnswer, KubeRequest } from "../../reconciler/kubernetes/api.ts";
 import { unsent } from "../../reconciler/kubernetes/limiter.ts";
+import type { Say } from "./task.ts";
 
-export type GuardOptions = { signal: AbortSignal; isDryRun: boolean };
+export type GuardOptions = { signal: AbortSignal; isDryRun: boolean; say: Say };
 
 export type Guard = {
   api: KubeApi;
@@ -15,7 +16,7 @@ export type Guard = {
   end(): Promise<void>;
 };
 
-export function openGuard(api: KubeApi, { signal, isDryRun }: GuardOptions): Guard {
+export function openGuard(api: KubeApi, { signal, isDryRun, say }: GuardOptions): Guard {
   const writes = new Set<Promise<KubeAnswer>>();
   let isOver = false;
   const isRefused = (): boolean => isOver || signal.aborted;
@@ -31,7 +32,10 @@ export function openGuard(api: KubeApi, { signal, isDryRun }: GuardOptions): Gua
         const sent = api.call({ ...request, isWanted } satisfies KubeRequest);
         if (isRead) return untilAborted(sent, signal);
         writes.add(sent);
-        return sent.finally(() => writes.delete(sent));
+        const answer = await sent;
+        writes.delete(sent);
+        say("detail", `${METHOD[request.verb]} ${request.path}: ${outcomeOf(answer)}`);
+        return answer;
       },
       async watch(path, query, take, options) {
         const both = AbortSignal.any([signal, options.signal]);
@@ -46,6 +50,13 @@ export function openGuard(api: KubeApi, { signal, isDryRun }: GuardOptions): Gua
       await Promise.all(writes);
     },
   };
+}
+
+const METHOD = { get: "GET", list: "GET", create: "POST", patch: "PATCH", delete: "DELETE" };
+
+function outcomeOf(answer: KubeAnswer): string {
+  if (answer.kind === "lost") return answer.message;
+  return answer.kind === "ok" ? String(answer.status) : `${answer.status} ${answer.reason}`.trim();
 }
 
 const refused = (): KubeAnswer => unsent("NotWanted", "the run is over");

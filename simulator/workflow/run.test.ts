@@ -109,7 +109,7 @@ test("W13: what one file keeps, the next knows", async () => {
   expect(ground.lines).toContain("detail n");
 });
 
-test("W15: the first error stops the run, and each task's time is reported", async () => {
+test("W7, W15: each API write is a detail, the first error stops the run, and each task's time is reported", async () => {
   const ground = new Ground();
   ground.kube.before = async ({ verb }) => {
     if (verb === "create") await new Promise<void>((go) => void ground.clock.after(100, go));
@@ -125,6 +125,7 @@ test("W15: the first error stops the run, and each task's time is reported", asy
   expect(ground.lines).toEqual([
     'info Starting workflow "a" (a.yml)',
     "info Starting task Three/x",
+    ...Array.from({ length: 3 }, () => `detail POST ${CM}: 201`),
     "info Task Three/x completed in 300ms",
     "info Starting task Use/u",
     "info Task Use/u failed after 0s",

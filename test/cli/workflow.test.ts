@@ -134,6 +134,22 @@ describe("navarch sim -workflow", () => {
     expect(out).toBe("-> Press 'Return' key to continue.\n".repeat(3));
   });
 
+  test.each(["2>&1 |", "2>&1 >/dev/null |"])("W9: %s head -1 does not end a run early", (pipe) => {
+    const three = write(
+      "three.yml",
+      "name: t\ntasks: [{id: a, type: Sleep, params: {timeout: 300ms}}, {id: b, type: Pause}, {id: c, type: Sleep, params: {timeout: 100ms}}]",
+    );
+    const path = join(folder, "piped.json");
+    const main = join(import.meta.dir, "..", "..", "cli", "main.ts");
+    const line = `"${process.execPath}" ${main} sim -workflow ${three} -report ${path} </dev/null`;
+    const script = `{ ${line}; echo $? >${folder}/status; } ${pipe} head -1`;
+    const env = { PATH: process.env["PATH"] ?? "", HOME: folder, KUBECONFIG };
+    rmSync(path, { force: true });
+    Bun.spawnSync(["sh", "-c", script], { env });
+    expect(readFileSync(join(folder, "status"), "utf8")).toBe("0\n");
+    expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({ status: "passed" });
+  });
+
   test.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],

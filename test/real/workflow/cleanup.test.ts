@@ -212,6 +212,26 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
     expect(await takeStock(cluster)).toEqual(before);
   }, 60_000);
 
+  test("W3: -seed repeats the names that a run draws", async () => {
+    const drawn = `{id: r, type: RegisterObj, params: {template: ${TEMPLATES}/drawn.yml}}`;
+    const path = writeWorkflow("drawn", [drawn, "{id: s, type: SubmitObj, params: {refTaskId: r}}"]);
+    const names = async (...seed: string[]) => {
+      const args = ["-workflow", path, "-cleanup", "-v", "4", ...seed];
+      const { code, err } = await startSim(cluster, args).ended();
+      expect(code).toBe(0);
+      return err.match(/configmap default\/drawn-\w+ created/g);
+    };
+    const [first, again, other, random] = [
+      await names("-seed", "7"),
+      await names("-seed=7"),
+      await names("-seed=8"),
+      await names(),
+    ];
+    expect(first).toEqual(again);
+    expect(new Set([first, other, random].map(String)).size).toBe(3);
+    expect(await difference(cluster, before)).toEqual([]);
+  }, 60_000);
+
   test("W9: a second signal ends at once and names what is left", async () => {
     const path = writeWorkflow("twice", [configured(40), "{id: s, type: Sleep, params: {timeout: 1h}}"]);
     const sim = startSim(cluster, ["-workflow", path, "-cleanup", "-kube-api-qps=20", "-kube-api-burst=1"]);
