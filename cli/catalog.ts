@@ -50,6 +50,7 @@ import { simulateInject } from "./command/simulate-inject.ts";
 import { simulateList } from "./command/simulate-list.ts";
 import { simulateProviderFail } from "./command/simulate-provider-fail.ts";
 import { simulateNodes } from "./command/simulate-nodes.ts";
+import { simulateAgents } from "./command/simulate-agents.ts";
 import { simulateReplay } from "./command/simulate-replay.ts";
 import { simulateRun } from "./command/simulate-run.ts";
 import { simulateSubmit } from "./command/simulate-submit.ts";
@@ -121,6 +122,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     simulateInteractive,
     simulateList,
     simulateReplay,
+    simulateAgents,
     simulateWorkflow,
     simulateInject,
     simulateProviderFail,

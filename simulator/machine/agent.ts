@@ -39,10 +39,14 @@ export type AgentWorld = {
   nodeId: NodeId;
   node: SimNode;
   instanceId: string;
+  /** Name of its Kubernetes Node. */
+  hostname: string;
   boot: { id: BootId; wallMs: number };
   /** 0 ≤ x < 1, of this machine alone. */
   random: () => number;
   newStream: () => string;
+  /** Stores a credential that a reply carries. */
+  adopt: (credential: string) => void;
   log: (line: string) => void;
 };
 
@@ -98,7 +102,7 @@ export function startAgent(world: AgentWorld): Process {
     load: () => ({ cpuPercent: null, memoryPercent: null }),
     podToken: () => null,
     notice: () => null,
-    adopt: () => undefined,
+    adopt: world.adopt,
     runCommand: null,
     upgrade: null,
     random: world.random,
@@ -115,12 +119,12 @@ export function startAgent(world: AgentWorld): Process {
   };
 }
 
-function inventoryOf({ node, nodeId, instanceId }: AgentWorld, gpus: GpuIdentity[]): Inventory {
+function inventoryOf({ node, hostname, instanceId }: AgentWorld, gpus: GpuIdentity[]): Inventory {
   return {
-    hostname: nodeId,
+    hostname,
     provider: node.provider,
-    region: node.region,
-    zone: node.zone,
+    region: node.region || null,
+    zone: node.zone || null,
     instance_type: node.instanceType,
     provider_ids: [instanceId],
     pool: node.pool,

@@ -77,7 +77,7 @@ export class MachineClock implements Clock {
   }
 
   #arm(timer: Timer): void {
-    timer.cancel = this.#world.after(timer.at - this.monoMs(), () => {
+    timer.cancel = this.#world.after(Math.max(0, timer.at - this.monoMs()), () => {
       this.#timers.delete(timer);
       timer.work();
     });

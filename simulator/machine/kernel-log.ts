@@ -20,18 +20,29 @@ type Line = { seq: number; usec: number; text: string };
 export class KernelRing {
   readonly #bootId: BootId;
   readonly #bootWallMs: number;
+  readonly #isRewritten: boolean;
   #next = 0;
+  /** The newest record that fell out of the ring. */
+  #fallen = -1;
   #lines: Line[] = [];
 
-  constructor(bootId: BootId, bootWallMs: number) {
+  /**
+   * `isRewritten`: another process wrote the same lines before, and perhaps others. Their numbers
+   * then come from their time, so that a line of this boot never gets another line's number.
+   */
+  constructor(bootId: BootId, bootWallMs: number, isRewritten = false) {
     this.#bootId = bootId;
     this.#bootWallMs = bootWallMs;
+    this.#isRewritten = isRewritten;
   }
 
   write(text: string, wallMs: number): void {
-    const usec = Math.max(0, wallMs - this.#bootWallMs) * 1_000;
-    this.#lines.push({ seq: this.#next++, usec, text });
-    if (this.#lines.length > RECORDS_MAX) this.#lines.shift();
+    const sinceMs = Math.max(0, wallMs - this.#bootWallMs);
+    const seq = this.#isRewritten ? Math.max(this.#next, Math.floor(sinceMs)) : this.#next;
+    this.#lines.push({ seq, usec: sinceMs * 1_000, text });
+    this.#next = seq + 1;
+    if (this.#lines.length <= RECORDS_MAX) return;
+    this.#fallen = this.#lines.shift()?.seq ?? this.#fallen;
   }
 
   /** A reader that continues after `cursor`; a cursor of another boot is ignored. */
@@ -40,13 +51,13 @@ export class KernelRing {
     let memory: KernelMemory = EMPTY_MEMORY;
     const read = (recordsMax: number) => {
       const out: KernelRecordOut[] = [];
-      const first = this.#lines[0]?.seq ?? this.#next;
-      if (first > last + 1) {
-        const count = first - last - 1;
+      if (this.#fallen > last) {
+        const count = this.#fallen - last;
         out.push({ kind: "gap", reason: "kernel_ring", count, atMs: wallMs() });
-        last = first - 1;
+        last = this.#fallen;
       }
-      const lines = this.#lines.slice(last + 1 - first, last + 1 - first + recordsMax);
+      const unread = this.#lines.filter(({ seq }) => seq > last);
+      const lines = unread.slice(0, recordsMax);
       for (const { seq, usec, text } of lines) {
         last = seq;
         for (const fact of parseFacts(text)) {
@@ -57,7 +68,7 @@ export class KernelRing {
         }
       }
       const at = last < 0 ? null : { bootId: this.#bootId, seq: last };
-      return { out, cursor: at, more: last + 1 < this.#next };
+      return { out, cursor: at, more: lines.length < unread.length };
     };
     return { read, close: () => undefined };
   }

@@ -22,6 +22,13 @@ export type MachineWorld = {
   clock: ConstructorParameters<typeof MachineClock>[0];
   /** Brings a report to the control plane; the answer comes by the caller's own deadline. */
   deliver: (machine: Machine, report: Report) => Promise<SendAnswer>;
+  /** Opens the connection of one life of its agent; without it, reports go by `deliver`. */
+  openSender?: (machine: Machine, clock: MachineClock) => Sender;
+  /** Stores a credential that the control plane sent. */
+  adopt?: (machine: Machine, credential: string) => void;
+  /** The machine would boot again by itself: the caller boots it, by `bootAs`. */
+  reboots?: (machine: Machine) => void;
+  newStream?: () => string;
   random: () => number;
   /** Something on it changed: a suspended machine must resume. */
   stirred: (machine: Machine) => void;
@@ -35,8 +42,10 @@ export type MachineIdentity = {
   nodeId: NodeId;
   instanceId: string;
   node: SimNode;
-  /** Tells its GPUs from all others of the run. */
+  /** Tells its GPUs from all others of the run. Below 2^48. */
   ordinal: number;
+  /** Of its Kubernetes Node; absent = as the product calls it. */
+  hostname?: string;
 };
 
 /** A reboot of such a machine takes minutes in truth; scenarios are shorter than that. */
@@ -100,6 +109,18 @@ export class Machine {
     });
   }
 
+  /**
+   * Boots at once as this boot, which began at `wallMs`. Its faults must be injected again; lines
+   * of the kernel log that were written before this process get the same numbers.
+   */
+  bootAs(boot: { id: BootId; wallMs: number }): void {
+    this.powerOff();
+    this.#failures.clear();
+    this.#boot = boot;
+    this.#ring = new KernelRing(boot.id, boot.wallMs, true);
+    this.#begin();
+  }
+
   /** Power off: the agent sends nothing any more. */
   powerOff(): void {
     this.#cancelBoot?.();
@@ -131,18 +152,18 @@ export class Machine {
     this.#clock?.end();
   }
 
-  /** `said`: the kernel message, if the scenario sets it. */
-  inject(failure: Failure, said: string | null = null): void {
+  /** `said`: the kernel message, if the scenario sets it; `atMs`: the time of its line. */
+  inject(failure: Failure, said: string | null = null, atMs = this.#wall()): void {
     this.#failures.set(failure.id, failure);
     this.#reading = null;
     this.#stir();
     this.#log(`inject ${failure.type}${failure.xidCode === null ? "" : ` ${failure.xidCode}`}`);
     switch (failure.type) {
       case "xid_error":
-        this.#tellXid(failure, said);
+        this.#tellXid(failure, said, atMs);
         break;
       case "nvlink_error":
-        this.#ring?.write(formatXidLine(74, Math.max(0, failure.gpuIndex), said), this.#wall());
+        this.#ring?.write(formatXidLine(74, Math.max(0, failure.gpuIndex), said), atMs);
         break;
       case "memory_error":
         break;
@@ -180,7 +201,8 @@ export class Machine {
     }
     // A card that fell off the bus comes back with the next boot and not before.
     if (failure.type === "xid_error" && lastingOf(failure.xidCode ?? 0) === "lost") {
-      this.#reboot(REBOOT_MS);
+      if (this.#world.reboots === undefined) this.#reboot(REBOOT_MS);
+      else this.#world.reboots(this);
     }
     return true;
   }
@@ -225,15 +247,15 @@ export class Machine {
     this.#world.stirred(this);
   }
 
-  #tellXid(failure: Failure, said: string | null): void {
+  #tellXid(failure: Failure, said: string | null, atMs: number): void {
     const code = failure.xidCode ?? 0;
     const check = this.#read();
     const gpus = check.kind === "ok" ? check.value.gpus : [];
     for (const gpu of gpus) {
       if (failure.gpuIndex !== WHOLE_NODE && failure.gpuIndex !== gpu.index) continue;
-      this.#ring?.write(formatXidLine(code, gpu.index, said), this.#wall());
+      this.#ring?.write(formatXidLine(code, gpu.index, said), atMs);
       this.#events.push({
-        atMs: this.#wall(),
+        atMs,
         uuid: gpu.uuid,
         type: XID_EVENT,
         data: code,
@@ -279,14 +301,17 @@ export class Machine {
       clock,
       nvml: this.#nvml(),
       openKernelLog: (cursor, gpus) => ring.open(cursor, gpus, () => clock.wallMs()),
-      sender: this.#sender(clock),
+      sender: this.#world.openSender?.(this, clock) ?? this.#sender(clock),
       disk: this.#disk,
       nodeId: identity.nodeId,
       node: identity.node,
       instanceId: identity.instanceId,
       boot,
       random: this.#world.random,
-      newStream: () => `${identity.instanceId}-stream${++this.#streams}`,
+      hostname: identity.hostname ?? identity.nodeId,
+      newStream:
+        this.#world.newStream ?? (() => `${identity.instanceId}-stream${++this.#streams}`),
+      adopt: (credential) => this.#world.adopt?.(this, credential),
       log: (line) => this.#log(`agent ${line}`),
     });
   }

@@ -75,11 +75,12 @@ function broken(
 }
 
 function baseline(node: SimNode, ordinal: number, index: number, load: Load): NvmlGpuCheck {
-  const machine = ordinal.toString(16).padStart(8, "0");
+  const machine = ordinal.toString(16).padStart(12, "0");
+  const head = `${machine.slice(4)}-${machine.slice(0, 4)}`;
   return healthyGpu(index, {
     ...BASE,
-    uuid: `GPU-${machine}-0000-4000-8000-${index.toString(16).padStart(12, "0")}`,
-    serial: `${machine}${index}`,
+    uuid: `GPU-${head}-4000-8000-${index.toString(16).padStart(12, "0")}`,
+    serial: `${machine.replace(/^0{1,4}/, "")}${index}`,
     name: node.gpuType,
     utilizationPercent: load.utilization,
     // Work fills the GPUs from the first one on.

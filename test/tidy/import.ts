@@ -59,7 +59,9 @@ const ROOMS: Readonly<Record<string, Room>> = {
   simulator: {
     rooms: ["schema", "health", "bootstrap", "reconciler"],
     files: new RegExp(
-      "^agent/(port|reading|report/(part|core|listen|promise)|spool/spool(-storage)?" +
+      "^agent/(port|reading|trust|spool/spool(-storage)?" +
+        // A simulated agent in real time reports over the network, as a real one does.
+        "|report/(part|core|listen|promise|address|send|token)" +
         "|command/order|probe/probe|nvml/healthy|kernel/(fact|finding))\\.ts$",
     ),
   },
@@ -123,6 +125,8 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   /** The tables of configuration keys: data only. */
   "schema/config": [],
   "schema/migration": [],
+  /** One process for the agents of thousands of virtual Nodes, in real time. */
+  "simulator/agent": ["machine", "scenario"],
   "simulator/bundle": [],
   "simulator/cluster": ["engine"],
   "simulator/engine": [],
