@@ -70,7 +70,7 @@ export function wantedOf(json: unknown, provider: string, fleetId: string): Want
       ordinal: Number.parseInt(digest(`${uid}/gpus`).slice(0, 12), 16),
       node: {
         ...{ id: name, provider, region: region ?? "", zone: zone ?? "", rack: "", instanceType },
-        gpuCount: Number.isSafeInteger(gpus) ? Math.min(Math.max(0, gpus), LIMIT.gpusPerNodeMax) : 0,
+        gpuCount: Math.min(Math.max(0, Math.floor(gpus) || 0), LIMIT.gpusPerNodeMax),
         gpuType: gpuTypeOf(instanceType),
         labels: {},
         pool: instance.tags["navarch-pool"] ?? "",
