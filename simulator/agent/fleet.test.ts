@@ -40,6 +40,7 @@ function wanted(name: string, change: Change = {}): Wanted {
   return read;
 }
 
+let streams = 0;
 let clock: VirtualClock;
 let fleet: SimFleet;
 let reports: Report[];
@@ -70,6 +71,7 @@ const sender = (): Sender => ({
 function openFleet(): SimFleet {
   return new SimFleet({
     ...{ clock, random: () => 0.5, openSender: sender, adopt: () => undefined },
+    newStream: () => `stream-${++streams}`,
     hasCredential: (folder) => credentials.has(folder),
     unplug: (machine) => void unplugged.push(machine.identity.name),
     reboots: ({ name }) => void rebooted.push(name),

@@ -11,6 +11,8 @@ import type { Wanted } from "./machine-of.ts";
 export type FleetParts = {
   clock: Clock;
   random: () => number;
+  /** Unique: findings are numbered in their stream, which a restart of this process loses. */
+  newStream: () => string;
   openSender: NonNullable<MachineWorld["openSender"]>;
   /** Whether the agent's credential is here: it is not where another host runs the agents. */
   hasCredential(folder: string): boolean;
@@ -154,11 +156,11 @@ export class SimFleet {
   }
 
   #world(): MachineWorld {
-    const { clock, random, openSender, adopt, reboots, log } = this.#parts;
+    const { clock, random, newStream, openSender, adopt, reboots, log } = this.#parts;
     return {
       ...{ clock, random, openSender, adopt },
       deliver: () => Promise.resolve({ kind: "unreachable", message: "no connection" }),
-      newStream: () => crypto.randomUUID(),
+      newStream,
       reboots: (machine) => {
         const wanted = this.wantedOf(machine);
         if (wanted !== null) reboots(wanted);

@@ -139,6 +139,7 @@ class Run {
     const fleet: SimFleet = new SimFleet({
       clock: REAL_CLOCK,
       random: Math.random,
+      newStream: () => crypto.randomUUID(),
       openSender: (machine, clock) => senders.open(machine, clock),
       hasCredential: (folder) => senders.hasCredential(folder),
       adopt: (machine, credential) => senders.adopt(machine, credential),
