@@ -6,7 +6,24 @@
  */
 import type { KubeApi, KubeAnswer, KubeRequest } from "../../reconciler/kubernetes/api.ts";
 import { unsent } from "../../reconciler/kubernetes/limiter.ts";
-import type { Say } from "./task.ts";
+import { type Say, TaskError } from "./task.ts";
+
+const UNBROKEN = Symbol("unbroken");
+type Section = <T>(work: (api: KubeApi) => Promise<T>) => Promise<T>;
+type GuardedApi = KubeApi & { [UNBROKEN]: Section };
+
+/**
+ * Work that an interrupt must not cut in two, such as a deletion and the creation of what takes its
+ * place. Its own deadline bounds it, and the end of the run waits for it.
+ */
+export function unbroken<W extends { api: KubeApi; signal: AbortSignal }, T>(
+  writer: W,
+  work: (writer: W) => Promise<T>,
+): Promise<T> {
+  const section = (writer.api as Partial<GuardedApi>)[UNBROKEN];
+  if (section === undefined) return work(writer);
+  return section((api) => work({ ...writer, api, signal: new AbortController().signal }));
+}
 
 export type GuardOptions = { signal: AbortSignal; isDryRun: boolean; say: Say };
 
@@ -16,41 +33,59 @@ export type Guard = {
   end(): Promise<void>;
 };
 
-export function openGuard(api: KubeApi, { signal, isDryRun, say }: GuardOptions): Guard {
-  const writes = new Set<Promise<KubeAnswer>>();
+export function openGuard(bare: KubeApi, { signal, isDryRun, say }: GuardOptions): Guard {
+  const pending = new Set<Promise<unknown>>();
+  const track = async <T>(work: Promise<T>): Promise<T> => {
+    pending.add(work);
+    try {
+      return await work;
+    } finally {
+      pending.delete(work);
+    }
+  };
   let isOver = false;
   const isRefused = (): boolean => isOver || signal.aborted;
-  return {
-    api: {
-      async call(request) {
-        if (isRefused()) return refused();
-        const isRead = request.verb === "get" || request.verb === "list";
-        if (!isRead && isDryRun && request.query?.["dryRun"] !== "All") {
-          return unsent("NotWanted", "this is a dry run");
-        }
-        const isWanted = (): boolean => !isRefused() && request.isWanted?.() !== false;
-        const sent = api.call({ ...request, isWanted } satisfies KubeRequest);
-        if (isRead) return untilAborted(sent, signal);
-        writes.add(sent);
-        const answer = await sent;
-        writes.delete(sent);
-        say("detail", `${METHOD[request.verb]} ${request.path}: ${outcomeOf(answer)}`);
-        return answer;
-      },
-      async watch(path, query, take, options) {
-        const both = AbortSignal.any([signal, options.signal]);
-        if (isOver || both.aborted) return { kind: "ended" };
-        return api.watch(path, query, take, { ...options, signal: both });
-      },
-      // The run does not own the client: cleanup needs it after the run.
-      close: () => undefined,
+  const write = async (request: KubeRequest): Promise<KubeAnswer> => {
+    if (isDryRun && request.query?.["dryRun"] !== "All") {
+      return unsent("NotWanted", "this is a dry run");
+    }
+    const answer = await track(bare.call(request));
+    say("detail", `${METHOD[request.verb]} ${request.path}: ${outcomeOf(answer)}`);
+    return answer;
+  };
+  const through: KubeApi = {
+    call: (request) => (isRead(request) ? bare.call(request) : write(request)),
+    watch: (...given) => bare.watch(...given),
+    close: () => undefined,
+  };
+  const api: GuardedApi = {
+    async call(request) {
+      if (isRefused()) return refused();
+      if (isRead(request)) return untilAborted(bare.call(request), signal);
+      return write({ ...request, isWanted: () => !isRefused() && request.isWanted?.() !== false });
     },
+    async watch(path, query, take, options) {
+      const both = AbortSignal.any([signal, options.signal]);
+      if (isOver || both.aborted) return { kind: "ended" };
+      return bare.watch(path, query, take, { ...options, signal: both });
+    },
+    // The run does not own the client: cleanup needs it after the run.
+    close: () => undefined,
+    async [UNBROKEN](work) {
+      if (isRefused()) throw new TaskError("interrupted");
+      return track(work(through));
+    },
+  };
+  return {
+    api,
     async end() {
       isOver = true;
-      await Promise.all(writes);
+      while (pending.size > 0) await Promise.allSettled(pending);
     },
   };
 }
+
+const isRead = ({ verb }: KubeRequest): boolean => verb === "get" || verb === "list";
 
 const METHOD = { get: "GET", list: "GET", create: "POST", patch: "PATCH", delete: "DELETE" };
 

@@ -3,6 +3,7 @@ import { SmallKube } from "../../test/world/small-kube.ts";
 import { VirtualClock } from "../engine/clock.ts";
 import { cleanUp } from "./cleanup.ts";
 import { noFleet } from "./fleet.ts";
+import { unbroken } from "./guard.ts";
 import { Made } from "./made.ts";
 import { readWorkflow, type Workflow } from "./read.ts";
 import { type RunResult, runWorkflows, type RunWorld } from "./run.ts";
@@ -37,6 +38,13 @@ const TYPES = new Map(
     act("Leaky", async (run, id) => {
       void createAll(run, id, 3).catch(() => undefined);
       throw new TaskError("failed beside its\n  writes");
+    }),
+    act("Swap", async (run) => {
+      const rest = { timeoutMs: 1_000, lane: "status" } as const;
+      await unbroken(run, async ({ api }) => {
+        await api.call({ verb: "delete", path: `${CM}/before`, ...rest });
+        await api.call({ verb: "create", path: CM, body: { metadata: { name: "before" } }, ...rest });
+      });
     }),
     act("Keep", async (run, id) => run.state.keepNodes(id, ["n"])),
     act("Use", async (run) => run.say("detail", run.state.nodes("kept").join())),
@@ -153,6 +161,19 @@ test("W9: after an interrupt no task sends anything more, and cleanup finds all"
   expect([...ground.kube.objects.keys()]).toEqual([`${CM}/x-0`, `${CM}/x-1`]);
   expect(await ground.clean()).toEqual([]);
   expect(ground.kube.objects.size).toBe(0);
+});
+
+test("W9: an interrupt does not come between a deletion and what takes its place", async () => {
+  const ground = new Ground();
+  ground.kube.put(`${CM}/before`);
+  ground.kube.before = async ({ verb }) => {
+    if (verb === "delete") ground.stop.abort();
+    await new Promise<void>((go) => void ground.clock.after(100, go));
+    return null;
+  };
+  const result = await ground.run([workflow("a", "Swap/s", "Swap/t")]);
+  expect(statuses(result)).toEqual(["s passed", "t interrupted"]);
+  expect([...ground.kube.objects.keys()]).toEqual([`${CM}/before`]);
 });
 
 test("W9: writes that a failed task left behind end before the cleanup begins", async () => {

@@ -4,6 +4,7 @@
  */
 import { PATCH } from "../../../reconciler/kubernetes/api.ts";
 import { type Fields, readObject } from "../../../reconciler/kubernetes/read-field.ts";
+import { unbroken } from "../guard.ts";
 import { TaskError } from "../task.ts";
 import { wait } from "../wait.ts";
 import { createObject, deleteObject, expired, settle, uidOf, type Writer } from "../write.ts";
@@ -104,7 +105,11 @@ export async function configurePriorityClass(
       const was = `${what} had the value ${String(value)}`;
       writer.say("warning", `${was}: it is replaced by one with ${item.value}, which stays`);
     }
-    await deleteObject(writer, { path, uid: uidOf(object), what }, deadlineMs);
+    // An interrupt between the two would leave the cluster without a class that it had.
+    await unbroken(writer, async (inner) => {
+      await deleteObject(inner, { path, uid: uidOf(object), what }, deadlineMs);
+      await createObject(inner, { ...fresh, body, isNoted }, deadlineMs);
+    });
   }
 }
 

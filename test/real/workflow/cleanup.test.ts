@@ -212,6 +212,21 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
     expect(await takeStock(cluster)).toEqual(before);
   }, 60_000);
 
+  test("W9: an interrupt in the middle of a new value leaves a priority class", async () => {
+    const task = "{id: c, type: Configure, params: {timeout: 1m, priorityClasses: [{name: sim-before, value: VALUE, op: create}]}}";
+    const set = (value: number) => writeWorkflow(`value-${value}`, [task.replace("VALUE", String(value))]);
+    const slow = ["-cleanup", "-v", "4", "-kube-api-qps=2", "-kube-api-burst=1"];
+    const sim = startSim(cluster, ["-workflow", set(9), ...slow]);
+    await sim.until("DELETE /apis/scheduling.k8s.io/v1/priorityclasses/sim-before: 200");
+    sim.kill("SIGINT");
+    expect((await sim.ended()).code).toBe(130);
+    const now = await cluster.kubectl("get", "priorityclass", "sim-before", "-o", "jsonpath={.value}");
+    expect(now).toMatchObject({ code: 0, out: "9" });
+    // Back to what the other tests compare with; its UID is another.
+    await startSim(cluster, ["-workflow", set(5)]).ended();
+    before = await takeStock(cluster);
+  }, 60_000);
+
   test("W3: -seed repeats the names that a run draws", async () => {
     const drawn = `{id: r, type: RegisterObj, params: {template: ${TEMPLATES}/drawn.yml}}`;
     const path = writeWorkflow("drawn", [drawn, "{id: s, type: SubmitObj, params: {refTaskId: r}}"]);
