@@ -32,6 +32,9 @@ export type WorkflowRunView = {
   tasks: TaskView[];
 };
 
+/** In the list of runs. */
+export type WorkflowRunSummary = Omit<WorkflowRunView, "tasks">;
+
 /** One thing that happened in a run, numbered from 1 on. */
 export type WorkflowEvent =
   | { seq: number; kind: "line"; level: "info" | "detail" | "warning"; text: string }

@@ -1,9 +1,8 @@
 import { afterEach, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { WorkflowRuns, QUEUE_MAX } from "../../reconciler/runtime/workflow/runs.ts";
-import { REAL_CLOCK } from "../../reconciler/kubernetes/connect.ts";
+import { QUEUE_MAX, type WorkflowRuns } from "../../reconciler/runtime/workflow/runs.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import { openHandRunner } from "../../test/world/rehearsal.ts";
+import { openHandRunner, openNoRecord } from "../../test/world/rehearsal.ts";
 import { type Serving, serveWorkflows } from "./serve.ts";
 
 const open: { serving: Serving; runs: WorkflowRuns }[] = [];
@@ -16,14 +15,7 @@ afterEach(async () => {
 
 function setUp() {
   const runner = openHandRunner();
-  let serial = 0;
-  const runs = new WorkflowRuns({
-    runner,
-    clock: REAL_CLOCK,
-    log: () => undefined,
-    newId: () => `w${++serial}`,
-    record: async () => true,
-  });
+  const runs = openNoRecord(runner);
   const serving = serveWorkflows({ host: "127.0.0.1", port: 0, runs });
   open.push({ serving, runs });
   const url = `http://127.0.0.1:${serving.port}/workflow`;

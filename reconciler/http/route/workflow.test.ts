@@ -47,7 +47,8 @@ test("W54: 202 with an id, then the state, its tasks, and audit rows from submis
   expect(ended).toMatchObject({ state: "passed", error: null });
   expect(ended.tasks[0]).toMatchObject({ id: "a", type: "Sleep", state: "passed" });
   const listed = await get<{ workflows: WorkflowRunView[] }>("/v1/workflows");
-  expect(listed.workflows).toEqual([ended]);
+  const { tasks: _, ...summary } = ended;
+  expect(listed.workflows as unknown).toEqual([summary]);
   const rows = await audit();
   expect(rows.map(({ verb, name, result }) => [verb, name, result])).toEqual([
     ["start", run.id, "ok"],

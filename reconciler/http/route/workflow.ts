@@ -48,9 +48,12 @@ const Bundle = v.strictObject({
   ),
 });
 
+/** Changes the number of callers that follow a run, and returns it. */
+type Follow = (change: 1 | 0 | -1) => number;
+
 export function workflowRoutes(api: App, ports: RoutePorts): void {
   let followers = 0;
-  const follow = (change: 1 | -1): number => (followers += change);
+  const follow: Follow = (change) => (followers += change);
   api.post("/workflows", needs("admin"), (c) => submit(c, ports));
   api.get("/workflows", needs("viewer"), (c) => c.json({ workflows: ports.workflows.list() }));
   api.get("/workflows/:id", needs("viewer"), async (c: Context<Env>) => {
@@ -137,7 +140,7 @@ async function readPast({ admission }: RoutePorts, id: string): Promise<Workflow
 async function events(
   c: Context<Env>,
   ports: RoutePorts,
-  follow: (change: 1 | -1) => number,
+  follow: Follow,
 ): Promise<Response> {
   const id = c.req.param("id") ?? "";
   const found = ports.workflows.get(id);
@@ -145,12 +148,12 @@ async function events(
   const { after = 0, wait_ms: waitMs = 0 } = readQuery(c, EventsQuery);
   const isForwarded = c.req.header(HOP) !== undefined;
   const isStream = /\btext\/event-stream\b/.test(c.req.header("Accept") ?? "");
-  if (follow(1) > FOLLOWERS_MAX) {
-    follow(-1);
+  if (follow(0) >= FOLLOWERS_MAX) {
     throw new Refusal("rate_limited", `${FOLLOWERS_MAX} callers follow workflows already`);
   }
   if (!isStream) {
     const most = isForwarded ? FORWARDED_MS : WAIT_MS_MAX;
+    follow(1);
     await found.log.wait(after, Math.min(waitMs, most)).finally(() => follow(-1));
     return c.json(found.log.page(after));
   }
@@ -163,10 +166,12 @@ async function events(
   return c.body(body, 200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
 }
 
+/** Counts from the first slice: nothing reads the body of an answer to HEAD. */
 async function* counted(
   slices: AsyncIterable<string>,
-  follow: (change: 1 | -1) => number,
+  follow: Follow,
 ): AsyncGenerator<string> {
+  follow(1);
   try {
     yield* slices;
   } finally {

@@ -5,7 +5,12 @@
  */
 import type { Role } from "../../../schema/credential.ts";
 import type { CommandId } from "../../../schema/id.ts";
-import type { RunState, TaskView, WorkflowRunView } from "../../../schema/workflow.ts";
+import type {
+  RunState,
+  TaskView,
+  WorkflowRunSummary,
+  WorkflowRunView,
+} from "../../../schema/workflow.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import type {
   WorkflowEnd,
@@ -48,7 +53,9 @@ export type RunsFrom = {
 type Run = {
   id: string;
   key: CommandId | null;
-  plan: WorkflowPlan;
+  name: string;
+  /** `null` when it has ended: the text and its tasks may be large. */
+  plan: WorkflowPlan | null;
   by: Submitter;
   cleanup: boolean;
   submittedAt: number;
@@ -110,9 +117,10 @@ export class WorkflowRuns {
     return { kind: "ok", run: viewRun(run) };
   }
 
-  /** Newest first. */
-  list(): WorkflowRunView[] {
-    return [...this.#runs.values()].reverse().map(viewRun);
+  /** Newest first, without their tasks. */
+  list(): WorkflowRunSummary[] {
+    const views = [...this.#runs.values()].reverse().map(viewRun);
+    return views.map(({ tasks: _, ...summary }) => summary);
   }
 
   get(id: string): { run: WorkflowRunView; log: RunLog } | null {
@@ -160,6 +168,7 @@ export class WorkflowRuns {
     return {
       id: newId(),
       key,
+      name: plan.name,
       plan,
       by,
       cleanup,
@@ -194,7 +203,7 @@ export class WorkflowRuns {
     run.state = "running";
     run.startedAt = clock.wallMs();
     run.log.tell({ kind: "run", state: "running", error: null });
-    const detail = `${JSON.stringify(run.plan.name)}, field manager ${managerOf(run.id)}`;
+    const detail = `${JSON.stringify(run.name)}, field manager ${managerOf(run.id)}`;
     const isRecorded = await this.#record(run, { verb: "start", code: "ok", detail });
     const cancel = clock.after(RUN_MS_MAX, () => run.abort.abort());
     const end: WorkflowEnd = isRecorded ? await this.#perform(run) : UNRECORDED;
@@ -209,6 +218,7 @@ export class WorkflowRuns {
 
   async #perform(run: Run): Promise<WorkflowEnd> {
     try {
+      if (run.plan === null) throw new Error("the run has ended already");
       return await run.plan.run({
         fieldManager: managerOf(run.id),
         cleanup: run.cleanup,
@@ -229,6 +239,7 @@ export class WorkflowRuns {
     run.state = state;
     run.error = error;
     run.endedAt = this.#from.clock.wallMs();
+    run.plan = null;
     run.log.tell({ kind: "run", state, error });
     run.log.end();
     run.end.resolve();
@@ -273,7 +284,7 @@ const isoOf = (at: number | null): string | null =>
 function viewRun(run: Run): WorkflowRunView {
   return {
     id: run.id,
-    name: run.plan.name,
+    name: run.name,
     state: run.state,
     submitted_by: run.by.name,
     submitted_at: new Date(run.submittedAt).toISOString(),
