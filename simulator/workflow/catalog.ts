@@ -1,5 +1,8 @@
 /** Every task type, by the name that workflow files write. */
 import type { TaskType } from "./task.ts";
+import { checkConfigmap } from "./task/check-configmap.ts";
+import { checkObject } from "./task/check-object.ts";
+import { checkPod } from "./task/check-pod.ts";
 import { configure } from "./task/configure.ts";
 import { deleteSubmitted } from "./task/delete-object.ts";
 import { pause } from "./task/pause.ts";
@@ -7,10 +10,15 @@ import { registerObject } from "./task/register-object.ts";
 import { sleep } from "./task/sleep.ts";
 import { submitObject } from "./task/submit-object.ts";
 import { updateNodes } from "./task/update-nodes.ts";
+import { updateObject } from "./task/update-object.ts";
 
 const ALL: readonly TaskType[] = [
   registerObject,
   submitObject,
+  updateObject,
+  checkObject,
+  checkPod,
+  checkConfigmap,
   deleteSubmitted,
   sleep,
   pause,

@@ -20,7 +20,8 @@ export function evaluateCount(text: string): number {
   const rest = words[cursor.at];
   if (rest !== undefined) throw new TaskError(`unexpected "${rest}"`);
   if (value < 0) throw new TaskError(`${value} is negative`);
-  return value;
+  // Not -0.
+  return value + 0;
 }
 
 function sum(cursor: Cursor): number {

@@ -4,6 +4,7 @@
  */
 import { evaluateCount } from "./count.ts";
 import { isMap, type Manifest, readManifest } from "./manifest.ts";
+import { withTextLabels } from "./param.ts";
 import type { Block, Registered } from "./state.ts";
 import { TaskError, type Run } from "./task.ts";
 import { type Fill, formatKind, type Params, prepare } from "./template-file.ts";
@@ -107,7 +108,8 @@ function readObject(run: Run, text: string, block: Block, index: number): Wanted
   const { resource } = block;
   const fail = (why: string) =>
     new TaskError(`failed to read ${formatKind(resource)} of the template: ${why}`);
-  const manifest = read(text, fail);
+  // Values of labels and annotations need no quotes.
+  const manifest = withTextLabels(read(text, fail));
   const apiVersion = `${resource.group === "" ? "" : `${resource.group}/`}${resource.version}`;
   if (manifest["apiVersion"] !== apiVersion || manifest["kind"] !== resource.kind) {
     const found = `${String(manifest["apiVersion"])} ${String(manifest["kind"])}`;
@@ -123,9 +125,6 @@ function readObject(run: Run, text: string, block: Block, index: number): Wanted
   // As kubectl does without a namespace in the file or the context.
   const place = resource.isNamespaced ? textOf(namespace) || "default" : null;
   const placed = place === null ? {} : { namespace: place };
-  for (const key of ["labels", "annotations"]) {
-    if (isMap(others[key])) others[key] = asTexts(others[key]);
-  }
   return {
     block: index,
     resource,
@@ -147,10 +146,3 @@ function read(text: string, fail: (why: string) => TaskError): Manifest {
 /** A name of digits alone is a number in YAML. */
 const textOf = (value: unknown): string =>
   typeof value === "string" || typeof value === "number" ? String(value) : "";
-
-/** Values of labels need no quotes. */
-function asTexts(map: Manifest): Manifest {
-  const text = (value: unknown) =>
-    typeof value === "number" || typeof value === "boolean" ? String(value) : value;
-  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, text(value)]));
-}

@@ -51,3 +51,47 @@ test("W27: any two values compare without a crash, and a value has itself", () =
     }),
   );
 });
+
+test.each([
+  [{ a: 1, b: 2 }, { a: 1 }, true],
+  [{ a: 1 }, { a: 1.0 }, true],
+  [{ a: 3 }, { a: 3n }, true],
+  [{ a: 9_007_199_254_740_992 }, { a: 9_007_199_254_740_993n }, true],
+  [{ a: 1.5 }, { a: 1 }, false],
+  [{ a: "1" }, { a: 1 }, false],
+  [{ a: 1 }, { a: "1" }, false],
+  [{ a: true }, { a: "true" }, false],
+  [{ a: 1 }, { a: true }, false],
+  [{}, { a: null }, true],
+  [{ a: null }, { a: null }, true],
+  [{ a: 0 }, { a: null }, false],
+  [{ a: "" }, { a: null }, false],
+  [{}, { a: { b: null } }, true],
+  [{}, { a: { b: 1 } }, false],
+  [{}, { a: {} }, false],
+  [{ a: {} }, { a: {} }, true],
+  [{ a: [] }, { a: {} }, false],
+  [{ a: {} }, { a: [] }, false],
+  [{ a: "x" }, { a: { length: 1 } }, false],
+  [{ a: [1] }, { a: [2, 3] }, true],
+  [{ a: null }, { a: [2] }, false],
+  [{}, { constructor: null }, true],
+  [{}, { toString: {} }, false],
+  ["text", { a: 1 }, false],
+  [null, { a: 1 }, false],
+])("W27: %p has the state %p: %p", (live, wanted, expected) => {
+  expect(mismatches(live, wanted).length === 0).toBe(expected);
+});
+
+test("W27: a key that is taken out of an object no longer matches its state", () => {
+  const map = fc.dictionary(fc.string({ minLength: 1 }), fc.integer(), { minKeys: 1 });
+  fc.assert(
+    fc.property(map, (wanted) => {
+      const [key = ""] = Object.keys(wanted);
+      const { [key]: _, ...rest } = wanted;
+      expect(mismatches({ more: 1, ...wanted }, wanted)).toEqual([]);
+      expect(mismatches(rest, wanted)).toHaveLength(1);
+      expect(mismatches(rest, { [key]: null })).toEqual([]);
+    }),
+  );
+});

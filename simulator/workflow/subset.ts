@@ -19,9 +19,11 @@ export function mismatches(
   }
   if (Array.isArray(wanted)) return ofLists(live, wanted, lists, path);
   if (isMap(wanted)) {
-    if (!isMap(live)) return [say(path, "a map", live)];
+    // The API server drops a map whose last key is removed.
+    const held = isAbsent(live) && wantsNothing(wanted) ? {} : live;
+    if (!isMap(held)) return [say(path, "a map", live)];
     return Object.entries(wanted).flatMap(([key, value]) => {
-      const own = Object.hasOwn(live, key) ? live[key] : undefined;
+      const own = Object.hasOwn(held, key) ? held[key] : undefined;
       return mismatches(own, value, lists, join(path, key));
     });
   }
@@ -49,12 +51,18 @@ function ofLists(
   });
 }
 
-/** A YAML integer above 2^53 is a bigint. */
+/** A YAML integer above 2^53 is a bigint; of the live object it was rounded when it was read. */
 function isEqual(live: unknown, wanted: unknown): boolean {
   if (typeof live === typeof wanted) return live === wanted;
   const isNumber = (one: unknown) => typeof one === "number" || typeof one === "bigint";
-  // Beyond 2^53 a number and a bigint differ, unless their digits are the same.
-  return isNumber(live) && isNumber(wanted) && String(live) === String(wanted);
+  return isNumber(live) && isNumber(wanted) && Number(live) === Number(wanted);
+}
+
+/** Every value in it, and there is one, is `null`. */
+function wantsNothing(wanted: Readonly<Record<string, unknown>>): boolean {
+  const values = Object.values(wanted);
+  const isNothing = (one: unknown) => isAbsent(one) || (isMap(one) && wantsNothing(one));
+  return values.length > 0 && values.every(isNothing);
 }
 
 const isAbsent = (value: unknown): boolean => value === null || value === undefined;

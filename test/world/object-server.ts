@@ -51,16 +51,19 @@ export class ObjectServer implements KubeApi {
   /** Decides about a request before it is done; `after` it is done, and its answer is lost. */
   fault: (request: KubeRequest) => KubeAnswer | "after" | null = () => null;
   readonly #watchers = new Set<Watcher>();
+  readonly #history: { version: number; path: string; event: WatchEvent }[] = [];
   #version = 100;
 
   put(path: string, object: Fields): Held {
     this.#version += 1;
     const { metadata, ...rest } = object;
     const before = this.objects.get(path);
+    const [, namespace] = /\/namespaces\/([^/]+)\//.exec(path) ?? [];
     const held: Held = {
       ...rest,
       metadata: {
         name: path.split("/").at(-1) ?? "",
+        ...(namespace === undefined ? {} : { namespace }),
         uid: before?.metadata.uid ?? `uid-${this.#version}`,
         managedFields: before?.metadata.managedFields ?? [],
         ...(metadata as Fields),
@@ -107,7 +110,13 @@ export class ObjectServer implements KubeApi {
     const watcher = { prefix: path, take, end: resolve };
     const fault = this.fault({ verb: "get", path, query, timeoutMs: 0, lane: "read" });
     if (fault !== null && fault !== "after" && fault.kind === "lost") resolve(fault);
-    else this.#watchers.add(watcher);
+    else {
+      const since = Number(query["resourceVersion"] ?? this.#version);
+      for (const { version, path: at, event } of this.#history) {
+        if (version > since && isUnder(at, path)) take(event);
+      }
+      this.#watchers.add(watcher);
+    }
     signal.addEventListener("abort", () => resolve({ kind: "ended" }), { once: true });
     return promise.finally(() => this.#watchers.delete(watcher));
   }
@@ -117,8 +126,10 @@ export class ObjectServer implements KubeApi {
   }
 
   #tell(path: string, type: WatchEvent["type"], object: Held): void {
+    const event = { type, object: structuredClone(object) };
+    this.#history.push({ version: this.#version, path, event });
     for (const { prefix, take } of this.#watchers) {
-      if (isUnder(path, prefix)) take({ type, object: structuredClone(object) });
+      if (isUnder(path, prefix)) take(event);
     }
   }
 

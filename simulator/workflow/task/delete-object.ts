@@ -20,7 +20,6 @@ export const deleteSubmitted: TaskType = {
     if (refTaskId === "") throw new TaskError("missing parameter 'refTaskId'");
     return async (run) => {
       const { objects } = run.state.submitted(refTaskId);
-      if (run.isDryRun) return;
       await forEach(objects, PARALLEL, (object) => remove(run, object));
     };
   },
