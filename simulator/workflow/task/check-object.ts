@@ -2,7 +2,11 @@
  * Task `CheckObj`: submitted objects have a state, at one look or within a time-out. With one, each
  * object counts once it has had the state: states of a job pass by.
  */
-import { type Identity, readIdentity, readObject } from "../../../reconciler/kubernetes/read-field.ts";
+import {
+  type Identity,
+  readIdentity,
+  readObject,
+} from "../../../reconciler/kubernetes/read-field.ts";
 import { follow } from "../follow.ts";
 import { collectionPath, readPlace } from "../object-call.ts";
 import { objectsOf, readStateParams, type StateParams } from "../object-state.ts";

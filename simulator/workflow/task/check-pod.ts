@@ -161,7 +161,7 @@ class Check {
     return this.#verified.size >= this.#submission.podCount;
   }
 
-  /** Throws `TaskError` if the pod's node has other labels. A pod without a node has none to check. */
+  /** Throws `TaskError` if the pod's node has other labels. Without a node nothing is checked. */
   async #verifyNode({ name, node }: Pod, deadlineMs: number): Promise<void> {
     const wanted = Object.entries(this.#wanted.nodeLabels);
     if (wanted.length === 0 || node === null) return;
