@@ -45,7 +45,9 @@ chmodSync(locked, 0o000);
 const NOT_BEGUN = new Set(["control-plane", "simulate", "restore", "doctor"]);
 const commands: Command[] = COMMANDS.map((command) => {
   if (!NOT_BEGUN.has(command.name[0] ?? "") || command.name[1] === "validate") return command;
-  return { ...command, reach: "offline", run: async () => EXIT.done };
+  // One that reads its own line keeps its flags to itself.
+  const run = async () => EXIT.done;
+  return command.reach === "raw" ? { ...command, run } : { ...command, reach: "offline", run };
 });
 
 const SECRET = "hunter2hunter2";
