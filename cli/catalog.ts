@@ -33,6 +33,7 @@ import { joinTokenCreate, joinTokenList, joinTokenRevoke } from "./command/join-
 import { list } from "./command/list.ts";
 import { cleanupKubernetes } from "./command/cleanup-kubernetes.ts";
 import { manifestsKubernetes } from "./command/manifests.ts";
+import { manifestsWorkflows } from "./command/manifests-workflows.ts";
 import { plan } from "./command/plan.ts";
 import { policyShow } from "./command/policy-show.ts";
 import { policyTest } from "./command/policy-test.ts";
@@ -115,7 +116,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     joinTokenList,
     joinTokenRevoke,
   ],
-  Kubernetes: [manifestsKubernetes, cleanupKubernetes, exporter],
+  Kubernetes: [manifestsKubernetes, manifestsWorkflows, cleanupKubernetes, exporter],
   Simulation: [
     simulateRun,
     simulateValidate,

@@ -8,15 +8,13 @@ import type { ClientCheck } from "../reconciler/kubernetes/client-check.ts";
 import { VERSION } from "../schema/version.ts";
 import type { Context } from "./command.ts";
 import { EXIT, type Failure, usage } from "./failure.ts";
+import { isNamespace } from "./manifest.ts";
 import { show } from "./show.ts";
-
-/** An RFC 1123 label, as Kubernetes requires for namespaces. */
-const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export async function checkPath(context: Context): Promise<number | Failure> {
   const { flags } = context;
   const namespace = flags.text("namespace") ?? "default";
-  if (!NAMESPACE.test(namespace)) {
+  if (!isNamespace(namespace)) {
     return usage(`--namespace ${namespace}: expected lower-case letters, digits and dashes`);
   }
   const checks = await examine(context, namespace);

@@ -7,6 +7,7 @@ import type { RawCommand } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { asFlags, formatGoUsage, type GoFlag, type GoFlags, readGoFlags } from "../go-flag.ts";
 import { KUBE_FLAGS, openKube } from "../kube.ts";
+import { isNamespace } from "../manifest.ts";
 import type { World } from "../world.ts";
 
 const FLAGS: readonly GoFlag[] = [
@@ -89,9 +90,6 @@ type Asked =
     }
   | { ok: false; message: string };
 
-/** An RFC 1123 label, as Kubernetes requires for namespaces. */
-const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-
 async function readAsked(flags: GoFlags): Promise<Asked> {
   const { nameLabels, NAMES_MAX } = await import(
     "../../reconciler/core/kubernetes/node-resource.ts"
@@ -104,7 +102,7 @@ async function readAsked(flags: GoFlags): Promise<Asked> {
     return { ok: false, message: `-p ${port}: expected a port from 0 to 65535` };
   }
   const namespace = flags.text("n");
-  if (namespace !== "" && !NAMESPACE.test(namespace)) {
+  if (namespace !== "" && !isNamespace(namespace)) {
     const expected = "expected lower-case letters, digits and dashes";
     return { ok: false, message: `-n ${namespace}: ${expected}` };
   }

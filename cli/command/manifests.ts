@@ -4,12 +4,10 @@
  */
 import { databaseDefault, renderManifests } from "../../deploy/render.ts";
 import type { Command } from "../command.ts";
-import { EXIT, usage } from "../failure.ts";
+import { usage } from "../failure.ts";
 import { switchFlag, textFlag } from "../flag.ts";
-import { show } from "../show.ts";
+import { isNamespace, showManifests } from "../manifest.ts";
 
-/** An RFC 1123 label, as Kubernetes requires for namespaces. */
-const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const TAG = /^\w[\w.-]{0,127}$/;
 const DATABASE = /^(libsql|https?|wss?):\/\/[^\s"'#]+$/;
 
@@ -36,7 +34,7 @@ export const manifestsKubernetes: Command = {
   async run(context) {
     const { flags, world } = context;
     const namespace = flags.text("namespace");
-    if (namespace !== null && !NAMESPACE.test(namespace)) {
+    if (namespace !== null && !isNamespace(namespace)) {
       return usage(`--namespace ${namespace}: expected lower-case letters, digits and dashes`);
     }
     const imageTag = flags.text("image-tag");
@@ -52,25 +50,6 @@ export const manifestsKubernetes: Command = {
     if (database !== null && given === null) {
       world.err(`note: --ha expects a libSQL server at ${database}; --database names another\n`);
     }
-    const text = renderManifests({ namespace, imageTag, database });
-    const { parseAllDocuments } = await import("yaml");
-    const items = parseAllDocuments(text).map((document): unknown => document.toJS());
-    // The YAML text keeps its comments, which explain what to change.
-    const format = context.format === "yaml" ? "table" : context.format;
-    await show(
-      { ...context, format },
-      {
-        data: format === "jsonl" ? items : { apiVersion: "v1", kind: "List", items },
-        names: items.map(nameOf),
-        human: () => text,
-      },
-    );
-    return EXIT.done;
+    return showManifests(context, renderManifests({ namespace, imageTag, database }));
   },
 };
-
-/** `Deployment/navarch-control-plane`. */
-function nameOf(item: unknown): string {
-  const { kind, metadata } = item as { kind: string; metadata: { name: string } };
-  return `${kind}/${metadata.name}`;
-}

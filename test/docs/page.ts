@@ -1,4 +1,5 @@
 /** The generated pages: where each lies, and what makes it. */
+import { renderWorkflow, type WorkflowPart } from "../../deploy/workflow.ts";
 import { formatApi } from "./api.ts";
 import { formatCli } from "./cli.ts";
 import { formatConfiguration } from "./configuration.ts";
@@ -8,6 +9,14 @@ import { formatMetrics } from "./metrics.ts";
 import { formatScenario } from "./scenario.ts";
 import { formatNodeFile } from "./virtual-nodes.ts";
 
+/** The guide's manifests, whose Job submits a Job. */
+function formatExample(part: WorkflowPart): string {
+  const allowed = [{ group: "batch", resource: "jobs" }];
+  const options = { namespace: null, image: null, allowed, isAdmin: false };
+  const command = `navarch manifests workflows --part ${part} --allow batch/jobs`;
+  return `# ${command}\n${renderWorkflow({ ...options, parts: [part] })}`;
+}
+
 export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/configuration.md": formatConfiguration,
   "docs/scenario.md": formatScenario,
@@ -16,5 +25,7 @@ export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/events.md": formatEvents,
   "docs/api.md": formatApi,
   "docs/decisions/README.md": formatDecisions,
+  "deploy/workflow/example/rbac.yaml": () => formatExample("rbac"),
+  "deploy/workflow/example/test-job.yaml": () => formatExample("job"),
   "deploy/helm/virtual-nodes/files/node.json": formatNodeFile,
 };
