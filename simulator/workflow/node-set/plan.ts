@@ -84,13 +84,15 @@ function take(
 ): SetNode[] {
   if (count <= 0) return [];
   const own = [...names].flatMap((name) => pool.get(name) ?? []).filter(fits);
-  const rest = own.length >= count ? [] : [...pool.values()].filter(fits).sort(byName);
+  const rest = own.length >= count ? [] : [...pool.values()].filter(fits).sort(byWorth);
   const chosen = [...new Set([...own, ...rest])].slice(0, count);
   for (const { name } of chosen) pool.delete(name);
   return chosen;
 }
 
-const byName = (a: SetNode, b: SetNode): number => (a.name < b.name ? -1 : 1);
+/** Schedulable nodes first: what an earlier workflow cordoned goes before what it did not. */
+const byWorth = (a: SetNode, b: SetNode): number =>
+  Number(a.isCordoned) - Number(b.isCordoned) || (a.name < b.name ? -1 : 1);
 
 /** New nodes have the first names of the entry that no Node of the set has. */
 function newNodes({ entry, index, nodes }: Filled, used: ReadonlySet<string>): VirtualNode[] {
