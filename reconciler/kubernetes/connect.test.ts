@@ -172,6 +172,21 @@ describe("openTransport() finds the cluster", () => {
     });
   });
 
+  test("W5: for workflows KUBECONFIG wins over the pod's account, which wins over the home", async () => {
+    const { env, ports } = inCluster();
+    const path = kubeconfig({ token: "x" });
+    const homeFolder = join(folder, "home-of-pod");
+    mkdirSync(join(homeFolder, ".kube"), { recursive: true });
+    writeFileSync(join(homeFolder, ".kube", "config"), readFileSync(path));
+    const settings = { enabled: true, isEnvironmentFirst: true };
+    const inPod = { ...ports, homeFolder };
+    expect(await open(settings, { ...env, ...envFor(path) }, inPod)).toMatchObject({
+      transport: { name: "test" },
+    });
+    expect(await open(settings, env, inPod)).toMatchObject({ transport: { name: "in-cluster" } });
+    expect(await open(settings, {}, { homeFolder })).toMatchObject({ transport: { name: "test" } });
+  });
+
   test("talks as the pod's account, also after its token rotated", async () => {
     clock = openClock();
     const { env, ports, account } = inCluster();
