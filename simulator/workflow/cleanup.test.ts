@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { refuse, SmallKube } from "../../test/world/small-kube.ts";
 import { VirtualClock } from "../engine/clock.ts";
 import { type CleanupOptions, cleanUp } from "./cleanup.ts";
+import { type Fleet, type FleetNode, noFleet, notingFaults } from "./fleet.ts";
 import { Made } from "./made.ts";
 
 const OURS = { managedFields: [{ manager: "navarch-sim-1" }] };
@@ -137,6 +138,32 @@ test("W8: what a finalizer holds is waited for, up to the limit", async () => {
   expect(stuck.lines.at(-2)).toBe(
     `warning cleanup: ${CM}/a is not removed: it is being deleted; a finalizer may hold it`,
   );
+});
+
+test("W8: injected faults are cleared, latest first, while their machine is there", async () => {
+  const ground = new Ground();
+  const asked: string[] = [];
+  const there = ["a", "b"].map((id) => ({ id }) as FleetNode);
+  const fleet: Fleet = {
+    ...noFleet("none"),
+    nodes: async () => ({ ok: true, value: there }),
+    async inject(node, fault) {
+      asked.push(`${node} ${fault?.kind ?? "clear"}`);
+      const isRefused = node === "b" && fault === null;
+      return isRefused ? { ok: false, message: "no answer" } : { ok: true, value: null };
+    },
+  };
+  const noted = notingFaults(fleet, ground.made);
+  for (const id of ["a", "b", "replaced", "cleared"]) await noted.inject(id, { kind: "lost", gpu: 0 });
+  await noted.inject("cleared", null);
+  asked.length = 0;
+  expect(await ground.clean()).toEqual([]);
+  expect(asked).toEqual(["b clear", "a clear"]);
+  expect(ground.lines).toEqual([
+    "info Cleanup: fault of replaced cleared",
+    "warning cleanup: the fault of b is not cleared: no answer",
+    "info Cleanup: fault of a cleared",
+  ]);
 });
 
 test("W8: virtual nodes go once their pods have ended", async () => {

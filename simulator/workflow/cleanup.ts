@@ -26,6 +26,8 @@ export type CleanupOptions = {
 
 const CALL_MS = 10_000;
 const PARALLEL = 32;
+/** A control plane that is alive clears a fault at once. */
+const UNDO_MS = 30_000;
 /** Between looks at an object that is being deleted, or that a lost request may still make. */
 const LOOK_MS = 500;
 /** A request whose answer was lost may be executed this much later. */
@@ -40,6 +42,7 @@ export async function cleanUp(options: CleanupOptions): Promise<MadeObject[]> {
   const { clock, made, say, timeoutMs } = options;
   const startedMs = clock.monoMs();
   const sweep = new Sweep(options, startedMs + timeoutMs);
+  await undoAll(options);
   const wanted = made.all().filter(({ isNode }) => !(isNode && options.keepsNodes));
   if (wanted.length === 0) return [];
   say("info", `Cleanup: ${count(wanted.length)} to remove`);
@@ -55,6 +58,19 @@ export async function cleanUp(options: CleanupOptions): Promise<MadeObject[]> {
   const took = formatDuration(Math.round(clock.monoMs() - startedMs));
   say("info", `Cleanup: ${count(wanted.length - left.length)} removed in ${took}`);
   return left;
+}
+
+/** Before the objects go: a fault of a machine is cleared while there is one. */
+async function undoAll({ made, clock, say, timeoutMs }: CleanupOptions): Promise<void> {
+  const late = Promise.withResolvers<string>();
+  const cancel = clock.after(Math.min(timeoutMs, UNDO_MS), () => late.resolve("no answer in time"));
+  for (const [name, undo] of made.undos()) {
+    const why = await Promise.race([undo(), late.promise]);
+    if (why === null) made.dropUndo(name);
+    if (why === null) say("info", `Cleanup: ${name} cleared`);
+    else say("warning", `cleanup: the ${name} is not cleared: ${why}`);
+  }
+  cancel();
 }
 
 const count = (n: number): string => `${n} ${n === 1 ? "object" : "objects"}`;

@@ -2,6 +2,7 @@
  * The port of fleet tasks to a control plane: faults of simulated machines, nodes and metrics. A
  * run that names no control plane gets one that answers every call with the reason.
  */
+import type { Made } from "./made.ts";
 import type { MachineFault } from "../../schema/machine-fault.ts";
 
 export type FleetNode = {
@@ -37,4 +38,29 @@ export type Fleet = {
 export function noFleet(message: string): Fleet {
   const none = () => Promise.resolve({ ok: false as const, message });
   return { nodes: none, inject: none, replaced: none, waits: none, metrics: none };
+}
+
+/** The same fleet; what it injects is noted in `made`, with the clearing that undoes it. */
+export function notingFaults(fleet: Fleet, made: Made): Fleet {
+  return {
+    nodes: () => fleet.nodes(),
+    replaced: (pool, ms) => fleet.replaced(pool, ms),
+    waits: () => fleet.waits(),
+    metrics: () => fleet.metrics(),
+    async inject(node, fault) {
+      const name = `fault of ${node}`;
+      if (fault !== null) made.noteUndo(name, () => clear(fleet, node));
+      const answer = await fleet.inject(node, fault);
+      if (fault === null && answer.ok) made.dropUndo(name);
+      return answer;
+    },
+  };
+}
+
+/** A machine that was replaced took its fault with it. */
+async function clear(fleet: Fleet, node: string): Promise<string | null> {
+  const nodes = await fleet.nodes();
+  if (nodes.ok && !nodes.value.some(({ id }) => id === node)) return null;
+  const answer = await fleet.inject(node, null);
+  return answer.ok ? null : answer.message;
 }

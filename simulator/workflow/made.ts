@@ -1,6 +1,7 @@
 /**
  * What an invocation created, so that `-cleanup` removes it and nothing else. An object is noted
- * before it is asked for: if the reply is lost, `managedFields` tells whether it is ours.
+ * before it is asked for: if the reply is lost, `managedFields` tells whether it is ours. Effects
+ * that are no objects, such as an injected fault, are noted with what undoes them.
  */
 
 /** An API path of one object (`/api/v1/nodes/virtual-a`), percent-encoded. */
@@ -16,7 +17,11 @@ export type MadeObject = {
   uid: string | null;
 };
 
+/** Resolves with why it failed, or `null`. */
+export type Undo = () => Promise<string | null>;
+
 export class Made {
+  readonly #undos = new Map<string, Undo>();
   readonly #objects = new Map<MadePath, MadeObject>();
 
   /** Before the request. */
@@ -33,6 +38,20 @@ export class Made {
   /** It was there before, was refused, or is deleted. */
   drop(path: MadePath): void {
     this.#objects.delete(path);
+  }
+
+  /** Before the effect. `name` is for people: `fault of gpu-1`. */
+  noteUndo(name: string, undo: Undo): void {
+    this.#undos.set(name, undo);
+  }
+
+  dropUndo(name: string): void {
+    this.#undos.delete(name);
+  }
+
+  /** Latest first. */
+  undos(): [name: string, undo: Undo][] {
+    return [...this.#undos].reverse();
   }
 
   has(path: MadePath): boolean {

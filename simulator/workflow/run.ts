@@ -2,6 +2,7 @@
  * Runs workflows: their tasks in order, up to the first that fails. Reports what each task took.
  */
 import { formatDuration } from "../../schema/duration.ts";
+import { notingFaults } from "./fleet.ts";
 import { openGuard } from "./guard.ts";
 import { messageOf, type ReadTask, type Workflow } from "./read.ts";
 import { type Run, TaskError } from "./task.ts";
@@ -62,7 +63,8 @@ export async function runWorkflows(
   const isWatched = !given.isDryRun && workflows.some(({ tasks }) => tasks.some(isOfFleet));
   const watch = isWatched ? watchFleet(given.fleet, given.clock) : null;
   try {
-    const result = await runAll(workflows, { ...given, api: guard.api });
+    const noting = notingFaults(given.fleet, given.made);
+    const result = await runAll(workflows, { ...given, api: guard.api, fleet: noting });
     const fleet = (await watch?.end()) ?? [];
     for (const line of formatTimeline(fleet)) given.say("info", line);
     return { ...result, fleet };
