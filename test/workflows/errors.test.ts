@@ -6,7 +6,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { TASK_TYPES } from "../../simulator/workflow/catalog.ts";
 import { HOME, navarch } from "../cli/spawn.ts";
 import { whyNoCluster } from "../real/kubernetes/binary.ts";
 import { type Cluster, openCluster } from "../real/kubernetes/cluster.ts";
@@ -20,10 +19,6 @@ const CASES = readdirSync(FOLDER)
     const [first = ""] = readFileSync(path, "utf8").split("\n");
     const [, when, message = ""] = /^# error( at run)?: (.*)$/.exec(first) ?? [];
     return { name, path, isAtRun: when !== undefined, message };
-  })
-  .filter(({ path }) => {
-    const types = [...readFileSync(path, "utf8").matchAll(/^ {2}type: (\w+)$/gm)];
-    return types.every(([, type = ""]) => TASK_TYPES.has(type) || type === "Configrue");
   });
 
 /** The command line ends with 1, and its last line is the error. */

@@ -3,7 +3,6 @@
  * leave nothing that the run created and everything that was there before.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { TASK_TYPES } from "../../../simulator/workflow/catalog.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
 import { type Cluster, openCluster } from "../kubernetes/cluster.ts";
 import { difference, startSim, takeStock, writeWorkflow } from "./process.ts";
@@ -56,6 +55,47 @@ const CASES: Case[] = [
     at: "Starting task SubmitObj/cms",
     ms: 1_000,
     qps: 60,
+  },
+  {
+    type: "UpdateObj",
+    tasks: [
+      register("cm", "configmap.yml"),
+      submit("cms", "cm", 100, "{sim: x}"),
+      "{id: u, type: UpdateObj, params: {refTaskId: cms, state: {metadata: {labels: {sim: y}}}}}",
+    ],
+    at: "Starting task UpdateObj/u",
+    ms: 600,
+    qps: 60,
+  },
+  {
+    type: "CheckObj",
+    tasks: [
+      ...CONFIGMAPS,
+      "{id: c, type: CheckObj, params: {refTaskId: cms, state: {metadata: {labels: {sim: never}}}, timeout: 1h}}",
+    ],
+    at: "Starting task CheckObj/c",
+  },
+  {
+    type: "CheckPod",
+    tasks: [
+      configured(2),
+      register("jobs", "job.yml", `, podNameFormat: "{{._NAME_}}-[0-9]-.*", podCount: "{{.workers}}"`),
+      submit("job", "jobs", 2, "{namespace: sim-own, workers: 2}"),
+      // Two of four fit on two nodes of eight GPUs.
+      "{id: p, type: CheckPod, params: {refTaskId: job, status: Running, timeout: 1h}}",
+    ],
+    at: "Starting task CheckPod/p",
+    ms: 3_000,
+  },
+  {
+    type: "CheckConfigmap",
+    tasks: [
+      ...CONFIGMAPS,
+      "{id: c, type: CheckConfigmap, params: {name: before, namespace: sim-before, data: {a: 1}, op: equal}}",
+    ],
+    at: "Starting task CheckConfigmap/c",
+    ms: 50,
+    qps: 3,
   },
   {
     type: "DeleteObj",
@@ -137,7 +177,7 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
     120_000,
   );
 
-  test.skipIf(!TASK_TYPES.has("CheckPod"))("A8: files of one run share what they register, and are cleaned up after once", async () => {
+  test("A8: files of one run share what they register, and are cleaned up after once", async () => {
     const files = "{config-nodes.yaml,config-job.yaml,run-test.yaml}";
     const sim = startSim(cluster, ["-cleanup", "-workflow", `${WORKFLOWS}/multi/${files}`]);
     const { code, err } = await sim.ended();
