@@ -1,4 +1,5 @@
 /** The flags of `navarch sim workflow`, which is also `knavigator`. */
+import { CONNECT_FLAGS } from "./connect.ts";
 import { formatGoUsage, type GoFlag } from "./go-flag.ts";
 import { KUBE_FLAGS } from "./kube.ts";
 
@@ -36,6 +37,7 @@ export const WORKFLOW_FLAGS: readonly GoFlag[] = [
     help: "with =false the cleanup keeps virtual nodes",
   },
   ...KUBE_FLAGS,
+  ...CONNECT_FLAGS,
   {
     name: "report",
     kind: "string",

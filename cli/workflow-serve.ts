@@ -5,7 +5,6 @@ import type { WorkflowRunner } from "../reconciler/core/workflow.ts";
 import { REAL_CLOCK } from "../reconciler/kubernetes/connect.ts";
 import { WorkflowRuns } from "../reconciler/runtime/workflow/runs.ts";
 import { isLoopback } from "../schema/loopback.ts";
-import { noFleet } from "../simulator/workflow/fleet.ts";
 import { Made } from "../simulator/workflow/made.ts";
 import { openWorkflowRunner } from "../simulator/workflow/runner.ts";
 import { type Serving, serveWorkflows } from "../simulator/workflow/serve.ts";
@@ -15,7 +14,8 @@ import { EXIT } from "./failure.ts";
 import type { GoFlags } from "./go-flag.ts";
 import { type Interrupt, INTERRUPTS, watchInterrupts } from "./interrupt.ts";
 import { openKube } from "./kube.ts";
-import { namesOf, NO_FLEET, openSay, optionsOf, sweep } from "./workflow.ts";
+import { openFleet } from "./plane-fleet.ts";
+import { namesOf, openSay, optionsOf, sweep } from "./workflow.ts";
 import { drawFieldManager, readTemplate } from "./workflow-file.ts";
 import type { World } from "./world.ts";
 
@@ -42,7 +42,7 @@ export async function serveWorkflowPosts(world: World, flags: GoFlags): Promise<
     api,
     clock: REAL_CLOCK,
     state: new State({ isServer: true }),
-    fleet: noFleet(NO_FLEET),
+    fleet: openFleet(world, flags),
     ...optionsOf(flags),
     readText: (path) => readTemplate(path, null),
     // Without a cleanup nothing reads the notes, and a server would collect them for ever.

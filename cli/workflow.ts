@@ -9,7 +9,6 @@ import { formatDuration } from "../schema/duration.ts";
 import { seeded } from "../simulator/engine/random.ts";
 import { cleanUp } from "../simulator/workflow/cleanup.ts";
 import { expandList } from "../simulator/workflow/file-list.ts";
-import { noFleet } from "../simulator/workflow/fleet.ts";
 import { Made } from "../simulator/workflow/made.ts";
 import { readWorkflow, type Workflow } from "../simulator/workflow/read.ts";
 import { REPORTS } from "../simulator/workflow/report.ts";
@@ -31,6 +30,7 @@ import {
   wantWritable,
   writeReport,
 } from "./workflow-file.ts";
+import { openFleet } from "./plane-fleet.ts";
 import type { World } from "./world.ts";
 
 /** A run cannot begin; the message is the last line. */
@@ -111,7 +111,7 @@ async function perform(setting: Setting, workflows: readonly Workflow[]): Promis
       api,
       state: new State(),
       made,
-      fleet: noFleet(NO_FLEET),
+      fleet: openFleet(world, flags),
       clock: REAL_CLOCK,
       signal: stop.signal,
       say,
@@ -194,7 +194,6 @@ function finish(
   return EXIT.done;
 }
 
-export const NO_FLEET = "fleet tasks need a control plane, and none is named";
 const NAMES_MAX = 10;
 
 export function namesOf(made: Made): string {

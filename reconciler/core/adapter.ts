@@ -28,7 +28,7 @@ export function whyNoAdapter(type: ProviderType): string | null {
 }
 
 /** Machines and clouds of these exist only in this product; every other type counts as real. */
-const SIMULATED: ReadonlySet<ProviderType> = new Set<ProviderType>(["fake"]);
+const SIMULATED: ReadonlySet<ProviderType> = new Set<ProviderType>(["fake", "kwok"]);
 
 export const isSimulated = (type: ProviderType): boolean => SIMULATED.has(type);
 

@@ -25,6 +25,7 @@ import { openFakeFaults } from "./fake/machine-fault.ts";
 import { openGcp } from "./gcp/gcp.ts";
 import { readGcpSettings } from "./gcp/setting.ts";
 import { openAgentHost } from "./kwok/agent-host.ts";
+import { openKwokFaults } from "./kwok/inject.ts";
 import { openKwok } from "./kwok/kwok.ts";
 import { readKwokSettings } from "./kwok/setting.ts";
 import { openLambda } from "./lambda/lambda.ts";
@@ -131,7 +132,7 @@ async function openCoreweaveCloud(
 async function openKwokCloud(
   config: ProviderConfig,
   from: ProviderPorts,
-): Promise<Provider | string> {
+): Promise<Simulated | string> {
   const { fleetId, clock, env } = from;
   const { name } = config;
   const settings = await readKwokSettings(config.settings, env);
@@ -150,7 +151,8 @@ async function openKwokCloud(
   const api = openClient(transport, {
     ...{ clock, count: () => undefined, userAgent: "navarch-provider" },
   });
-  return openKwok({ name, fleetId, api, clock, types, isTainted, agents });
+  const provider = openKwok({ name, fleetId, api, clock, types, isTainted, agents });
+  return { provider, faults: openKwokFaults(api) };
 }
 
 function openLambdaCloud(config: ProviderConfig, from: ProviderPorts): Promise<Provider | string> {

@@ -3,8 +3,12 @@ import type { TaskType } from "./task.ts";
 import { checkConfigmap } from "./task/check-configmap.ts";
 import { checkObject } from "./task/check-object.ts";
 import { checkPod } from "./task/check-pod.ts";
+import { checkFleet } from "./task/check-fleet.ts";
+import { checkMetric } from "./task/check-metric.ts";
+import { checkNode } from "./task/check-node.ts";
 import { configure } from "./task/configure.ts";
 import { deleteSubmitted } from "./task/delete-object.ts";
+import { injectFault } from "./task/inject-fault.ts";
 import { pause } from "./task/pause.ts";
 import { registerObject } from "./task/register-object.ts";
 import { sleep } from "./task/sleep.ts";
@@ -24,6 +28,10 @@ const ALL: readonly TaskType[] = [
   pause,
   configure,
   updateNodes,
+  injectFault,
+  checkNode,
+  checkMetric,
+  checkFleet,
 ];
 
 export const TASK_TYPES: ReadonlyMap<string, TaskType> = new Map(
