@@ -23,7 +23,8 @@ import { EARLY_MAX, openStreams, STREAM_LIMITS, type Streams } from "./stream.ts
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
 /** Reads that only the leader can answer well; a standby answers itself if the leader does not. */
 const LEADERS_VIEW = new RegExp(
-  "^(/api)?/v1/(plan|simulation|workflows(/.+)?|nodes/[^/]+/faults|" +
+  "^/api/admin/audit$|" +
+    "^(/api)?/v1/(audit|plan|simulation|workflows(/.+)?|nodes/[^/]+/faults|" +
     "(nodes|instances|pools)/[^/]+/explain)$",
 );
 const REPORT = /^(\/api)?\/v1\/agent\/report$/;
