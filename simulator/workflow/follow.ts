@@ -35,7 +35,9 @@ export async function follow<T extends Item>(run: Run, ask: Following<T>): Promi
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   let wake = Promise.withResolvers<"changed">();
-  const reflectors = ask.paths.map((path) => open(run, ask, path, () => wake.resolve("changed")));
+  let isOver = false;
+  const changed = () => wake.resolve("changed");
+  const reflectors = ask.paths.map((path) => open(run, ask, path, changed, () => isOver));
   try {
     for (const reflector of reflectors) reflector.start();
     for (;;) {
@@ -54,6 +56,7 @@ export async function follow<T extends Item>(run: Run, ask: Following<T>): Promi
       if (end === "late") return lateness(run, reflectors);
     }
   } finally {
+    isOver = true;
     cancel();
     signal.removeEventListener("abort", onAbort);
     for (const reflector of reflectors) reflector.stop();
@@ -66,13 +69,19 @@ function lateness<T extends Item>(run: Run, reflectors: readonly Reflector<T>[])
   return { kind: "late", problem: problem ?? null };
 }
 
+/** Failures after which the reflector would rest longer than `RETRY_MS`. */
+const FAILURES = 3;
+/** A task waits for seconds: what a fleet's informer rests for is too long. */
+const RETRY_MS = 2_000;
+
 function open<T extends Item>(
   run: Run,
   ask: Following<T>,
   path: string,
   wake: () => void,
+  isOver: () => boolean,
 ): Reflector<T> {
-  return new Reflector<T>({
+  const reflector = new Reflector<T>({
     api: run.api,
     path,
     query: ask.query,
@@ -80,6 +89,7 @@ function open<T extends Item>(
     random: run.random,
     log: (_, message, fields) => {
       run.say("detail", `${message}: ${JSON.stringify(fields ?? {})}`);
+      if (Number(fields?.["times"]) >= FAILURES) run.clock.after(RETRY_MS, again);
       wake();
     },
     read: ask.read,
@@ -88,4 +98,10 @@ function open<T extends Item>(
       wake();
     },
   });
+  const again = () => {
+    if (isOver() || reflector.problem === null) return;
+    reflector.stop();
+    reflector.start();
+  };
+  return reflector;
 }
