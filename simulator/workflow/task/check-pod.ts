@@ -2,12 +2,14 @@
  * Task `CheckPod`: the pods of submitted objects have a phase and run on nodes with labels, at one
  * look or within a time-out. With one, each pod counts once it has come so far.
  */
+import type { V1PodSpec } from "@kubernetes/client-node";
 import * as v from "valibot";
 import {
   type Identity,
   readIdentity,
   readObject,
   readText,
+  type Untrusted,
 } from "../../../reconciler/kubernetes/read-field.ts";
 import { follow } from "../follow.ts";
 import { collectionPath, patience, readAt } from "../object-call.ts";
@@ -129,7 +131,7 @@ class Check {
       ...(typeof namespace === "string" ? { namespace } : {}),
       phase: readText(phase) ?? "Unknown",
       node: readText(readObject(spec)["nodeName"]),
-      unscheduled: readUnscheduled(conditions),
+      unscheduled: readUnscheduled(conditions) ?? unseenBy(readObject<V1PodSpec>(spec)),
     };
   }
 
@@ -207,6 +209,13 @@ class Check {
 
 const keyOf = ({ namespace = "", name }: { namespace?: string; name: string }): string =>
   `${namespace}/${name}`;
+
+/** The scheduler that the pod waits for, unless it is Kubernetes' own or has placed the pod. */
+function unseenBy({ nodeName, schedulerName }: Untrusted<V1PodSpec>): string | null {
+  const name = readText(schedulerName);
+  if (name === null || name === "default-scheduler" || readText(nodeName) !== null) return null;
+  return `scheduler ${name} has not placed it`;
+}
 
 function readUnscheduled(conditions: unknown): string | null {
   if (!Array.isArray(conditions)) return null;

@@ -209,10 +209,12 @@ describe("CheckPod", () => {
     putPod(world, "job1-a", "Running", "n1");
     putPod(world, "job1-b", "Pending");
     putPod(world, "job2-a", "Failed", "n1");
+    const foreign = { spec: { schedulerName: "volcano" }, status: { phase: "Pending" } };
+    world.server.put(`${PODS}/job2-b`, foreign);
     expect(await world.perform("CheckPod", "p", { ...running, timeout: "2s" })).toBe(
       "CheckPod/p: context deadline exceeded: 1 of 4 pods reached Running; " +
         "pod job1-b is Pending (Unschedulable: 0/3 nodes); pod job2-a is Failed; " +
-        "1 pod does not exist",
+        "pod job2-b is Pending (scheduler volcano has not placed it)",
     );
   });
 
