@@ -60,9 +60,11 @@ export function nameLabels(keys: readonly string[]): NamedLabels {
 export function sumUses(resources: readonly string[], node: ResourceNode): ResourceUse[] {
   const sums = resources.map(() => ({ requests: 0n, limits: 0n }));
   for (const uses of node.uses()) {
-    for (const [index, sum] of sums.entries()) {
-      sum.requests += uses[index]?.requests ?? 0n;
-      sum.limits += uses[index]?.limits ?? 0n;
+    for (let index = 0; index < sums.length; index++) {
+      const [sum, use] = [sums[index], uses[index]];
+      if (sum === undefined || use === undefined) continue;
+      sum.requests += use.requests;
+      sum.limits += use.limits;
     }
   }
   return sums;

@@ -122,6 +122,21 @@ test("W48: labels of Nodes follow node and resource; empty lists are valid", asy
   expect(seriesOf(pageOf(none.view()))).toEqual(["node_resource_stale 0"]);
 });
 
+test("W46: a page of many nodes is made in slices, each metric with one head", () => {
+  const nodes = Array.from({ length: 120 }, (_, i) => {
+    return { name: `n${i}`, labels: {}, allocatable: ["8"], uses: () => [] };
+  });
+  const view = { resources: [GPU], labels: [], stale: null, nodes: () => nodes };
+  expect([...formatNodeResources(view)].length).toBeGreaterThan(12);
+  const page = pageOf(view);
+  for (const name of ["requests", "limits", "occupancy"]) {
+    const [before = "", after = ""] = page.split(`# TYPE node_resource_${name} gauge\n`);
+    expect([name, before.includes(`node_resource_${name}{`)]).toEqual([name, false]);
+    const own = after.split("# HELP")[0]?.trimEnd().split("\n") ?? [];
+    expect([name, new Set(own).size, own.length]).toEqual([name, 120, 120]);
+  }
+});
+
 test("W48: the series of a deleted node are gone within one refresh", async () => {
   const stage = new Stage();
   fill(stage);

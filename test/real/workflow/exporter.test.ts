@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findPrometheus } from "../../fixture/monitoring/prometheus.ts";
-import { buildStale, cleanEnv, NAVARCH, until } from "../../fixture/plane/plane.ts";
+import { buildStale, cleanEnv, NAVARCH, Plane, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
 import { type Cluster, openCluster, type Ran } from "../kubernetes/cluster.ts";
 import { freePorts } from "../kubernetes/part.ts";
@@ -144,6 +144,31 @@ describe.skipIf(missing !== null)("navarch exporter", () => {
     expect(linesOf(await pageOf(exporter), "node_resource")).toEqual(["node_resource_stale 1"]);
     await exporter.end();
   });
+
+  test("W47: the control plane serves the same gauges where its configuration asks", async () => {
+    const lines = [
+      "server: { address: 127.0.0.1:0 }",
+      "pools: []",
+      `kubernetes: { enabled: true, kubeconfig: ${cluster.kubeconfig("product")}, NODES }`,
+    ].join("\n");
+    const asked = `node_resources: { enabled: true, labels: [nvidia.com/gpu.count] }`;
+    const plane = new Plane(lines.replace("NODES", asked));
+    const exporter = await run(["-l", "nvidia.com/gpu.count"]);
+    try {
+      await plane.start();
+      const shares = (page: string): string[] => linesOf(page, "node_resource_").sort();
+      await isFresh(exporter);
+      const known = shares(await pageOf(exporter));
+      expect(known.length).toBe(19);
+      await until("the same page", 30_000, async () => {
+        const page = await (await fetch(`${plane.url}/metrics`)).text();
+        return Bun.deepEquals(shares(page), known) ? true : null;
+      });
+    } finally {
+      expect(await plane.destroy()).toEqual([]);
+      await exporter.end();
+    }
+  }, 120_000);
 
   test("A12: Prometheus reads 50 % of two nodes, and the series go with their nodes", async () => {
     const exporter = await run(["-r", GPU, "-l", "nvidia.com/gpu.count"]);
