@@ -114,7 +114,8 @@ describe("the shipped objects keep what the guide's say", () => {
     const monitor = readObjects("monitoring/service-monitor.yaml");
     expect(missingOf(parseObjects(read("v9"))[0], monitor[0])).toEqual([]);
     const job = readObjects("example/training-job.yaml");
-    expect(job).toEqual(parseObjects(read("v8")));
+    expect(missingOf(parseObjects(read("v8"))[0], job[0])).toEqual([]);
+    expect(job.length).toBe(1);
   });
 
   test("of the alert rules, both as they are written", () => {
