@@ -47,9 +47,9 @@ type Place = {
   left: { steps: number; chars: number };
 };
 
-/** Rounds of nested ranges multiply: a template of a megabyte takes a hundredth of this. */
-const STEPS_MAX = 1_000_000;
-/** The API server takes three MiB a request. */
+/** Rounds of nested ranges multiply. This many take a tenth of a second. */
+const STEPS_MAX = 200_000;
+/** Printed or formed on the way: text doubles in few rounds. The API server takes three MiB. */
 const CHARS_MAX = 4 * 1024 * 1024;
 
 export function formatTemplate(template: Template, given: TemplateValues): string {
@@ -89,10 +89,7 @@ function formatParts(parts: readonly Part[], place: Place, dot: Value, out: stri
 }
 
 function formatPart(part: Part, place: Place, dot: Value, out: string[]): Jump {
-  place.left.steps -= 1;
-  if (place.left.steps < 0) {
-    throw new TemplateFault(`the template takes more than ${STEPS_MAX} steps`, 0);
-  }
+  takeSteps(1, place);
   switch (part.kind) {
     case "text":
       write(part.text, place, out, 0);
@@ -121,11 +118,20 @@ function formatPart(part: Part, place: Place, dot: Value, out: string[]): Jump {
   }
 }
 
+function takeSteps(count: number, { left }: Place): void {
+  left.steps -= count;
+  if (left.steps >= 0) return;
+  throw new TemplateFault(`the template takes more than ${STEPS_MAX} steps`, 0);
+}
+
+function takeChars(text: string, { left }: Place, offset: number): void {
+  left.chars -= text.length;
+  if (left.chars >= 0) return;
+  throw new TemplateFault(`the template prints more than ${CHARS_MAX} characters`, offset);
+}
+
 function write(text: string, place: Place, out: string[], offset: number): void {
-  place.left.chars -= text.length;
-  if (place.left.chars < 0) {
-    throw new TemplateFault(`the template prints more than ${CHARS_MAX} characters`, offset);
-  }
+  takeChars(text, place, offset);
   out.push(text);
 }
 
@@ -171,6 +177,7 @@ function formatRange(
   out: string[],
 ): Jump {
   const rounds = roundsOf(value, place, part.value.offset);
+  takeSteps(rounds.length, place);
   if (value.kind === "plain" && part.naming?.names.length === 2) {
     throw new TemplateFault("range over a number has one variable", part.value.offset);
   }
@@ -322,18 +329,23 @@ function apply(
       return given.slice(1).reduce((held, key) => indexOf(held, key, place, offset), a);
     case "print":
     case "println": {
-      const write = wanted === "print" ? print : println;
-      return { kind: "text", raw: write(given, "raw"), shown: write(given, "shown") };
+      const form = wanted === "print" ? print : println;
+      return formed((how) => form(given, how), place, offset);
     }
     case "printf": {
       if (a.kind !== "text") throw new TemplateFault("printf needs a format", offset);
       const rest = given.slice(1);
-      const raw = printf(a.raw, rest, "raw", offset);
-      return { kind: "text", raw, shown: printf(a.raw, rest, "shown", offset) };
+      return formed((how) => printf(a.raw, rest, how, offset), place, offset);
     }
     default:
       return unreachable(wanted);
   }
+}
+
+function formed(form: (how: "raw" | "shown") => string, place: Place, offset: number): Value {
+  const raw = form("raw");
+  takeChars(raw, place, offset);
+  return { kind: "text", raw, shown: place.dialect === "open" ? raw : form("shown") };
 }
 
 /** The variables of a command are text: numbers compare with them by how they are written. */

@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { $ } from "bun";
 import fc from "fast-check";
-import { parseTemplate } from "./parse.ts";
-import { formatTemplate, type TemplateValues } from "./print.ts";
+import { parseOpenTemplate, parseTemplate } from "./parse.ts";
+import { fillTemplate, formatTemplate, type TemplateValues } from "./print.ts";
 import { quoteShell } from "./quote.ts";
 import { TEMPLATE_VARIABLES, variableEnv } from "./variable.ts";
 
@@ -158,5 +158,64 @@ describe("variableEnv()", () => {
     expect(variableEnv("KubernetesCAHash")).toBe("NAVARCH_KUBERNETES_CA_HASH");
     expect(variableEnv("AgentSHA256")).toBe("NAVARCH_AGENT_SHA256");
     expect(variableEnv("IPAddress")).toBe("NAVARCH_IP_ADDRESS");
+  });
+});
+
+describe("fillTemplate()", () => {
+  const fill = (text: string, data: unknown): string => {
+    const parsed = parseOpenTemplate(text);
+    if (!parsed.ok) return `refused: ${parsed.message}`;
+    const filled = fillTemplate(parsed.template, data);
+    return filled.ok ? filled.text : `failed: ${filled.message}`;
+  };
+
+  test("W19: tells which keys had no value, and only those that were printed", () => {
+    const parsed = parseOpenTemplate("{{.a}}{{.b.c}}{{if .d}}{{.e}}{{end}}{{or .f 1}}{{.g}}");
+    if (!parsed.ok) throw new Error(parsed.message);
+    expect(fillTemplate(parsed.template, { g: null, a: 1 })).toEqual({
+      ok: true,
+      text: "1<no value>1<no value>",
+      missing: ["b.c", "g"],
+    });
+  });
+
+  test("W20: integers keep their digits, and values are not quoted", () => {
+    const data = { big: 9_007_199_254_740_993n, text: "a b; rm -rf /", l: [1.5, true, null] };
+    expect(fill("{{.big}} {{.text}} {{.l}}", data)).toBe(
+      "9007199254740993 a b; rm -rf / [1.5 true <nil>]",
+    );
+  });
+
+  test("reads own keys alone", () => {
+    const text = "{{.constructor}}{{.toString}}{{.__proto__}}{{index . \"constructor\"}}";
+    expect(fill(text, {})).toBe("<no value>".repeat(4));
+    expect(fill("{{.a.length}}", { a: "text" })).toBe("failed: cannot read a.length: .a is string");
+  });
+
+  test("W18: stops what multiplies", () => {
+    const many = Array.from({ length: 1_000 }, (_, at) => at);
+    const nested = "{{range $.l}}".repeat(10) + "x" + "{{end}}".repeat(10);
+    expect(fill(nested, { l: many })).toStartWith("failed: the template takes more than");
+    expect(fill("{{range 9000000000}}{{end}}", {})).toStartWith("failed: range over");
+    const doubled = '{{$x := "ab"}}{{range 60}}{{$x = print $x $x}}{{end}}';
+    expect(fill(doubled, {})).toStartWith("failed: the template prints more than");
+    expect(fill('{{printf "%999999999d" 1}}', {})).toStartWith("failed: printf cannot do");
+    const wide = `{{range $.l}}{{range $.m}}{{break}}{{end}}{{end}}`;
+    const map = Object.fromEntries(many.map((at) => [`k${at}`, at]));
+    expect(fill(wide, { l: many, m: map })).toStartWith("failed: the template takes more than");
+  });
+
+  test("answers any template and any data", () => {
+    const piece = fc.constantFrom(
+      ..."{{ }} if else end range with .a.b $ $x := = . ( ) | , \" ` - index len print 3".split(" "),
+      " ",
+    );
+    const text = fc.array(piece, { maxLength: 30 }).map((parts) => parts.join(""));
+    fc.assert(
+      fc.property(text, fc.anything({ withBigInt: true, withDate: true }), (given, data) => {
+        expect(typeof fill(given, data)).toBe("string");
+      }),
+      { numRuns: 3_000 },
+    );
   });
 });

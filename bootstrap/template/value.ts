@@ -32,7 +32,8 @@ export function outside(value: unknown, path: string, quote: Quote): Value {
   if (Array.isArray(value)) return { kind: "list", items: value };
   if (value instanceof Date) return text(value.toISOString());
   if (typeof value !== "object" || value === null) return { kind: "nil", isAbsent: false, path };
-  return { kind: "map", entries: Object.fromEntries(Object.entries(value)) };
+  // Read by own keys alone; a copy would cost its size at each use.
+  return { kind: "map", entries: value as Readonly<Record<string, unknown>> };
 }
 
 /** An entry of a map, own properties only. */
@@ -51,6 +52,11 @@ export function sortedKeys(entries: Readonly<Record<string, unknown>>): string[]
   return Object.keys(entries).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
+function isEmpty(entries: Readonly<Record<string, unknown>>): boolean {
+  for (const key in entries) if (Object.hasOwn(entries, key)) return false;
+  return true;
+}
+
 export function isTrue(value: Value): boolean {
   switch (value.kind) {
     case "text":
@@ -60,7 +66,7 @@ export function isTrue(value: Value): boolean {
     case "list":
       return value.items.length > 0;
     case "map":
-      return Object.keys(value.entries).length > 0;
+      return !isEmpty(value.entries);
     case "nil":
       return false;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { judgeAnswer, readRetryAfter, readStatus } from "./answer.ts";
+import { judgeAnswer, readRetryAfter, readStatus, readWarnings } from "./answer.ts";
 
 const NOW = Date.parse("2026-11-21T12:00:00Z");
 const judge = (status: number, body: unknown, retryAfter: string | null = null) =>
@@ -130,4 +130,10 @@ describe("readStatus()", () => {
     expect(status?.causes).toHaveLength(32);
     expect(status?.causes[0]?.message.length).toBe(2_000);
   });
+});
+
+test("readWarnings() gives the texts of a Warning header", () => {
+  const header = '299 - "unknown field \\"spec.x\\"", 299 kube "old, and deprecated"';
+  expect(readWarnings(header)).toEqual(['unknown field "spec.x"', "old, and deprecated"]);
+  expect([readWarnings(null), readWarnings("110 anything")]).toEqual([[], []]);
 });

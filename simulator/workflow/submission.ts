@@ -8,6 +8,7 @@ import { withTextLabels } from "./param.ts";
 import type { Block, Registered } from "./state.ts";
 import { TaskError, type Run } from "./task.ts";
 import { type Fill, formatKind, type Params, prepare } from "./template-file.ts";
+import { wait } from "./wait.ts";
 
 export type Wanted = {
   block: number;
@@ -29,18 +30,23 @@ type Fills = {
   podCount: Fill | null;
 };
 
+/** Objects between two looks at what else the process has to do: some milliseconds. */
+const AT_ONCE = 20;
+
 /** Throws `TaskError`. */
-export function renderSubmission(
+export async function renderSubmission(
   run: Run,
   registered: Registered,
   { count, params }: { count: number; params: Params },
-): Rendered {
+): Promise<Rendered> {
   const fills = prepareAll(run, registered);
   const rendered: Rendered = { objects: [], podNames: [], podCount: 0 };
   const isCounted = registered.nameFormat !== null || usesCounter(registered);
   for (let done = 0; done < count; done += 1) {
     const own: Params = isCounted ? { ...params, _ENUM_: run.state.nextEnum() } : params;
     renderOne(run, fills, own, rendered);
+    // The same process may be a control plane, and a signal ends it.
+    if (done % AT_ONCE === AT_ONCE - 1) await wait(run, 0);
   }
   return rendered;
 }

@@ -1,6 +1,7 @@
 /** RegisterObj, SubmitObj and DeleteObj against an API server in memory. */
 import { describe, expect, test } from "bun:test";
 import { openTaskRun, type TaskRun } from "../../../test/world/task-run.ts";
+import { State } from "../state.ts";
 import { refused } from "../../../test/world/object-server.ts";
 
 const JOB = `apiVersion: batch/v1
@@ -71,6 +72,13 @@ describe("RegisterObj", () => {
     const world = await jobs();
     const again = () => world.perform("RegisterObj", "reg", { template: "job.yml" });
     expect(await again()).toBe("RegisterObj/reg: SetObjType: duplicate task ID reg");
+    const server = openTaskRun({ state: new State({ isServer: true }) });
+    const post = async (text: string) => {
+      server.files.set("job.yml", text);
+      return server.perform("RegisterObj", "reg", { template: "job.yml" });
+    };
+    expect([await post(JOB), await post(JOB)]).toEqual([null, null]);
+    expect(await post(`${JOB}# changed`)).toContain("duplicate task ID reg");
   });
 });
 
@@ -199,6 +207,27 @@ status: {phase: New}
         'jobs.batch "job2" already exists',
     );
     expect(world.run.made.all().map(({ name }) => name)).toEqual(["job default/job1"]);
+  });
+
+  test("W8: an object whose creation is in doubt stays noted, though a repeat is refused", async () => {
+    const world = await jobs();
+    const answers = [
+      { kind: "lost", message: "connection reset" } as const,
+      refused(403, "Forbidden", "exceeded quota"),
+    ];
+    world.server.fault = ({ verb }) => (verb === "create" ? (answers.shift() ?? null) : null);
+    expect(await world.perform("SubmitObj", "a", { refTaskId: "reg" })).toContain("exceeded quota");
+    expect(world.run.made.all()).toMatchObject([{ name: "job default/job1", uid: null }]);
+  });
+
+  test("an interrupt ends the rendering of many objects", async () => {
+    const world = await jobs();
+    world.clock.after(0, () => world.stop.abort());
+    const many = { refTaskId: "reg", count: 100_000 };
+    const startMs = performance.now();
+    expect(await world.perform("SubmitObj", "a", many)).toBe("SubmitObj/a: interrupted");
+    expect(performance.now() - startMs).toBeLessThan(2_000);
+    expect(world.server.objects.size).toBe(0);
   });
 
   test("W25: an API server that stays away is one line", async () => {

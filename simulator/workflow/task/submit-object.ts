@@ -49,7 +49,7 @@ export const submitObject: TaskType = {
         const what = "multi-instance objects must specify 'nameFormat' during object registration";
         throw new TaskError(what);
       }
-      const rendered = renderSubmission(run, registered, { count, params });
+      const rendered = await renderSubmission(run, registered, { count, params });
       const created: Submitted[][] = rendered.objects.map(() => []);
       await forEach(rendered.objects.entries(), PARALLEL, async ([at, blocks]) => {
         for (const wanted of blocks) created[at]?.push(await create(run, wanted, canExist));
