@@ -39,11 +39,14 @@ class Unready extends Error {}
 /** Exit status: 0 done, 1 failed, 130 or 143 interrupted. */
 export async function runWorkflowFiles(world: World, flags: GoFlags): Promise<number> {
   const fail = (message: string): number => {
-    world.err(`error: ${message}\n`);
+    world.err(`error: ${oneLine(message)}\n`);
     return EXIT.failed;
   };
   try {
     await wantReport(flags.text("report"));
+    if (flags.number("cleanup.timeout") === 0) {
+      throw new Unready("'cleanup.timeout' must be above 0");
+    }
     const workflows = await readFiles(flags.text("workflow"));
     const kube = await openKube(world, flags);
     if (!kube.ok) return fail(kube.message);
@@ -73,11 +76,14 @@ async function readFiles(list: string): Promise<Workflow[]> {
   return workflows;
 }
 
+/** A task's id or a server's message may have several. */
+const oneLine = (text: string): string => text.replace(/\s*[\r\n]\s*/g, "; ").trim();
+
 /** The log goes to standard error, as that of the Go program. */
 export function openSay(world: World, verbosity: number): Say {
   return (level, line) => {
     if (level === "detail" && verbosity < 4) return;
-    world.err(`${level === "warning" ? "warning: " : ""}${line.replace(/\s*\n\s*/g, "; ")}\n`);
+    world.err(`${level === "warning" ? "warning: " : ""}${oneLine(line)}\n`);
   };
 }
 
@@ -162,8 +168,8 @@ async function report(path: string, content: RunReport): Promise<string | null> 
 async function wantReport(path: string): Promise<void> {
   if (path === "") return;
   if (!REPORTS.has(extname(path))) {
-    const known = [...REPORTS.keys()].join(" or ");
-    throw new Unready(`-report ${path}: expected a file that ends with ${known}`);
+    const known = [...REPORTS.keys()].join(", ");
+    throw new Unready(`-report ${path}: expected the ending ${known}`);
   }
   await wantWritable(path);
 }
@@ -184,7 +190,7 @@ function finish(
   unwritten: string | null,
 ): number {
   if (unwritten !== null) world.err(`error: the report is not written: ${unwritten}\n`);
-  if (result.message !== null) world.err(`error: ${result.message}\n`);
+  if (result.message !== null) world.err(`error: ${oneLine(result.message)}\n`);
   if (interrupt !== null) return INTERRUPTS[interrupt];
   if (result.status !== "passed" || unwritten !== null) return EXIT.failed;
   const tasks = result.workflows.flatMap((workflow) => workflow.tasks);

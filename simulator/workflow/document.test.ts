@@ -62,6 +62,7 @@ test.each([
   ["a: *b", "not valid YAML: line 1: "],
   [`a: &a [1,1]\nb: &b [*a,*a]\nc: [${"*b,".repeat(50_000)}]`, "not valid YAML: line 2: more than 200000 values"],
   [`a: ${"[".repeat(3_000)}${"]".repeat(3_000)}`, "not valid YAML: "],
+  [`a: ${"[".repeat(300_000)}`, "not valid YAML: line 1: nested too deeply"],
 ])("a file that cannot be read says where: %#", (text, message) => {
   expect(problem(text)).toStartWith(message);
 });

@@ -21,6 +21,10 @@ const CHARS_MAX = 4 * 1024 * 1024;
 const VALUES_MAX = 200_000;
 const DEPTH_MAX = 64;
 
+const TOO_DEEP = "nested too deeply";
+/** In place of the parser's own words, by its code. */
+const WHY: Readonly<Record<string, string>> = { MULTIPLE_DOCS: "expected one document" };
+
 const WRITTEN = Symbol("written");
 
 /** The parser looks for a repeated key, and for an alias' anchor, in time that grows squared. */
@@ -43,14 +47,14 @@ export function readYaml(given: string): YamlAnswer {
     if (error !== undefined) {
       const [first = ""] = error.message.split("\n");
       const line = lines.linePos(error.pos[0]).line;
-      const why = error.code === "MULTIPLE_DOCS" ? "expected one document" : first;
+      const why = WHY[error.code] ?? (/call stack/.test(first) ? TOO_DEEP : first);
       return { ok: false, message: `line ${line}: ${why.slice(0, 200)}` };
     }
     return { ok: true, value: new Growth(lines).grow(document.contents, 0) };
   } catch (cause) {
     if (cause instanceof Unreadable) return { ok: false, message: cause.message };
     // The parser recurses: text that is nested very deeply ends its stack.
-    if (cause instanceof RangeError) return { ok: false, message: "nested too deeply" };
+    if (cause instanceof RangeError) return { ok: false, message: TOO_DEEP };
     throw cause;
   }
 }

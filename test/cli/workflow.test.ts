@@ -94,6 +94,13 @@ describe("navarch sim -workflow", () => {
     ]);
   });
 
+  test("W6: an id of several lines leaves the error in one", async () => {
+    const odd = write("odd.yml", 'name: "a\\nb"\ntasks: [{id: "c\\n\\rd", type: Sleep, params: {timeout: 5}}]');
+    const { code, err } = await run(["-workflow", odd]);
+    expect([code, err.split("\n").length]).toEqual([1, 2]);
+    expect(err).toStartWith(`error: ${odd}: Sleep/c; d: failed to parse parameters`);
+  });
+
   test("W12: a folder is its regular files in the order of their names", async () => {
     for (const name of ["b.yml", "a.yml", "c/d.yml"]) {
       write(`many/${name}`, `name: ${name}\ntasks: [{id: x, type: Sleep, params: {timeout: 0s}}]`);
@@ -113,7 +120,7 @@ describe("navarch sim -workflow", () => {
     expect(ok.code).toBe(0);
     expect(readFileSync(path, "utf8")).toContain('<testsuites tests="1" failures="0"');
     expect([bad, missing].map(({ code, err }) => [code, err])).toEqual([
-      [1, "error: -report r.txt: expected a file that ends with .xml or .json\n"],
+      [1, "error: -report r.txt: expected the ending .xml, .json, .html\n"],
       [1, "error: /nosuch: no such file or folder\n"],
     ]);
   });
@@ -199,6 +206,7 @@ describe("W5: credentials of navarch sim", () => {
   test.each([
     ["-kube-api-qps=0", "'kube-api-qps' must be a positive number"],
     ["-kube-api-burst=0", "'kube-api-burst' must be at least 1"],
+    ["-cleanup.timeout=0s", "'cleanup.timeout' must be above 0"],
   ])("%s is refused", async (flag, message) => {
     const { code, err } = await run(["-workflow", quick, flag]);
     expect([code, lastLine(err)]).toEqual([1, `error: ${message}`]);
