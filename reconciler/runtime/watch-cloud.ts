@@ -7,18 +7,28 @@ import type { Clock } from "../core/clock.ts";
 import type { ListAnswer, Provider } from "../core/provider.ts";
 import type { Listing } from "../core/provider.ts";
 
-type Watched = { provider: Provider; inFlight: boolean; nextMono: number; failures: number };
+type Watched = {
+  provider: Provider;
+  inFlight: boolean;
+  nextMono: number;
+  failures: number;
+  /** What the last listing took. */
+  tookMs: number;
+};
 
 /** Milliseconds between listings; a real cloud permits about one request a second. */
-const BUSY_MS = { own: 250, other: 10_000 };
-const IDLE_MS = { own: 5_000, other: 30_000 };
+const BUSY_MS = { own: 250, cluster: 1_000, other: 10_000 };
+const IDLE_MS = { own: 5_000, cluster: 5_000, other: 30_000 };
 /** Providers whose listings cost nothing. */
 const OWN: readonly string[] = ["fake", "machine", "ssh", "static"];
+/** An API server has no limit a second, and thousands of Nodes take it a while: a tenth of it. */
+const CLUSTER: readonly string[] = ["kwok"];
+const CLUSTER_REST = 9;
 
 const LIST_MS = 60_000;
 
 function watch(provider: Provider): Watched {
-  return { provider, inFlight: false, nextMono: 0, failures: 0 };
+  return { provider, inFlight: false, nextMono: 0, failures: 0, tookMs: 0 };
 }
 
 export class CloudWatch {
@@ -85,13 +95,19 @@ export class CloudWatch {
 
   private pauseMs(one: Watched, busy: boolean): number {
     const table = busy ? BUSY_MS : IDLE_MS;
-    const base = OWN.includes(one.provider.type) ? table.own : table.other;
+    const { type } = one.provider;
+    const base = OWN.includes(type)
+      ? table.own
+      : CLUSTER.includes(type)
+        ? Math.max(table.cluster, CLUSTER_REST * one.tookMs)
+        : table.other;
     return one.failures === 0
       ? base
       : Math.min(60_000, Math.max(base, 1_000) * 2 ** Math.min(one.failures, 6));
   }
 
   private async list(one: Watched, startedAt: number, busy: ReadonlySet<string>): Promise<void> {
+    const startedMono = this.clock.monoMs();
     let answer: ListAnswer;
     try {
       answer = await this.inTime(one.provider.list());
@@ -104,6 +120,7 @@ export class CloudWatch {
     }
     if (!this.watched.includes(one)) return;
     one.inFlight = false;
+    one.tookMs = this.clock.monoMs() - startedMono;
     one.failures = answer.kind === "ok" ? 0 : one.failures + 1;
     one.nextMono = this.clock.monoMs() + this.pauseMs(one, busy.has(one.provider.name));
     this.done.push({ provider: one.provider.name, startedAt, answer });
