@@ -34,7 +34,9 @@ const FLAGS: readonly GoFlag[] = [
   { name: "alsologtostderr", kind: "bool", help: "ignored", hidden: true },
   { name: "log_dir", kind: "string", help: "ignored", hidden: true },
 ];
-const USAGE = "usage: navarch exporter [-p PORT] [-n NAMESPACE] [-r NAME,…] [-l KEY,…]";
+/** `program` is the name that the operator typed. */
+const headOf = (program: string): string =>
+  `Usage of ${program}: ${program} [-p PORT] [-n NAMESPACE] [-r NAME,…] [-l KEY,…]\n`;
 
 export const exporter: RawCommand = {
   name: ["exporter"],
@@ -49,13 +51,18 @@ export const exporter: RawCommand = {
   words: { min: 0, max: 0 },
   reach: "raw",
   async run(world, argv) {
+    const isOther = /^node-resource-exporter(\.exe)?$/.test(world.program);
+    const usage = formatGoUsage(
+      headOf(isOther ? "node-resource-exporter" : "navarch exporter"),
+      FLAGS,
+    );
     const read = readGoFlags(FLAGS, argv);
     if (read.kind === "help") {
-      world.out(formatGoUsage(USAGE, FLAGS));
+      world.out(usage);
       return EXIT.done;
     }
     if (read.kind === "bad") {
-      world.err(`${formatGoUsage(USAGE, FLAGS)}${read.message}\n`);
+      world.err(`${usage}\n${read.message}\n`);
       return EXIT.usage;
     }
     const asked = await readAsked(read.flags);

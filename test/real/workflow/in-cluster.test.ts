@@ -5,10 +5,11 @@
  * Adapter: processes, files.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ROOT } from "../../../build/product.ts";
+import { one, parseObjects } from "../../deploy/object.ts";
 import { buildStale, cleanEnv, NAVARCH } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
 import { type Cluster, openCluster, type Ran } from "../kubernetes/cluster.ts";
@@ -16,8 +17,12 @@ import { type Cluster, openCluster, type Ran } from "../kubernetes/cluster.ts";
 const missing = await whyNoCluster();
 if (missing !== null) console.error(`SKIPPED: workflows inside a cluster: ${missing}`);
 
+/** A pod's files are put in place by mounts. */
+const notRoot = process.getuid?.() === 0 && Bun.which("unshare") ? null : "needs root and unshare";
+if (notRoot !== null) console.error(`SKIPPED: workflows as a pod: ${notRoot}`);
+
 test("a cluster is here to run workflows in", () => {
-  if (process.env["CI"] === "true") expect(missing).toBeNull();
+  if (process.env["CI"] === "true") expect([missing, notRoot]).toEqual([null, null]);
 });
 
 const EXAMPLES = join(ROOT, "deploy/guide/knavigator/docs/examples/knavigator");
@@ -77,7 +82,7 @@ describe.skipIf(missing !== null)("workflows inside a cluster", () => {
 
   beforeAll(async () => {
     await buildStale();
-    cluster = await openCluster();
+    cluster = await openCluster({ stages: "shipped" });
     const files = { "job.yml": JOB, "secret.yml": SECRET };
     const workflows = { "rights.yml": WORKFLOW, "forbidden.yml": FORBIDDEN };
     for (const [name, text] of Object.entries({ ...files, ...workflows })) {
@@ -93,23 +98,47 @@ describe.skipIf(missing !== null)("workflows inside a cluster", () => {
   const canI = async (...words: string[]): Promise<string> =>
     (await cluster.kubectl("auth", "can-i", ...words, `--as=${ACCOUNT}`)).out.trim();
 
-  /** As the account of the Job: a token of its own, and no other credential. */
-  async function runAs(workflow: string, ...more: string[]): Promise<Ran> {
+  async function tokenOf(): Promise<string> {
     const made = await cluster.kubectl("create", "token", "knavigator", "--duration=10m");
     expect(made).toMatchObject({ code: 0, err: "" });
-    const view = await cluster.kubectl("config", "view", "--raw", "-o", "json");
-    const config = JSON.parse(view.out) as { users: { name: string; user: object }[] };
-    const users = config.users.map(({ name }) => ({ name, user: { token: made.out.trim() } }));
-    const kubeconfig = join(root, "account.kubeconfig");
-    writeFileSync(kubeconfig, JSON.stringify({ ...config, users }), { mode: 0o600 });
-    const args = ["sim", "workflow", `-workflow=${workflow}`, "-kubeconfig", kubeconfig, ...more];
-    const child = Bun.spawn([NAVARCH, ...args], {
-      ...{ cwd: root, env: cleanEnv(), stdin: "ignore", stdout: "pipe", stderr: "pipe" },
-      timeout: 120_000,
+    return made.out.trim();
+  }
+
+  async function run(command: readonly string[], env = cleanEnv(), cwd = root): Promise<Ran> {
+    const child = Bun.spawn([...command], {
+      ...{ cwd, env, stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: 140_000 },
     });
     const texts = [child.stdout, child.stderr].map((end) => new Response(end).text());
     const [out = "", err = ""] = await Promise.all(texts);
     return { code: await child.exited, out, err };
+  }
+
+  /** As the account of the Job: a token of its own, and no other credential. */
+  async function runAs(workflow: string, ...more: string[]): Promise<Ran> {
+    const token = await tokenOf();
+    const view = await cluster.kubectl("config", "view", "--raw", "-o", "json");
+    const config = JSON.parse(view.out) as { users: { name: string; user: object }[] };
+    const users = config.users.map(({ name }) => ({ name, user: { token } }));
+    const kubeconfig = join(root, "account.kubeconfig");
+    writeFileSync(kubeconfig, JSON.stringify({ ...config, users }), { mode: 0o600 });
+    const args = ["sim", "workflow", `-workflow=${workflow}`, "-kubeconfig", kubeconfig, ...more];
+    return run([NAVARCH, ...args]);
+  }
+
+  /** Where a pod finds its account, in a mount namespace of its own. */
+  async function runInPod(cwd: string, ...args: string[]): Promise<Ran> {
+    const account = join(root, "serviceaccount");
+    mkdirSync(account, { recursive: true });
+    writeFileSync(join(account, "token"), await tokenOf(), { mode: 0o600 });
+    writeFileSync(join(account, "ca.crt"), cluster.authority);
+    writeFileSync(join(account, "namespace"), "default");
+    const place = "/run/secrets/kubernetes.io/serviceaccount";
+    const mount = `mount -t tmpfs tmpfs /run && mkdir -p ${place} && cp ${account}/* ${place}`;
+    const script = `${mount} && exec "$@"`;
+    const { hostname, port } = new URL(cluster.url);
+    const env = cleanEnv({ KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port });
+    const inside = ["unshare", "-m", "--propagation", "private", "sh", "-ec", script, "sh"];
+    return run([...inside, NAVARCH, ...args], env, cwd);
   }
 
   test("A15, W50: both files apply as the seed writes them", async () => {
@@ -158,6 +187,43 @@ describe.skipIf(missing !== null)("workflows inside a cluster", () => {
     ]);
     expect((await cluster.kubectl("get", "secrets", "-o", "name")).out).toBe("");
   }, 60_000);
+
+  test.skipIf(notRoot !== null)(
+    "W50: the Job's own command line runs its workflow with the account of the pod",
+    async () => {
+      type Item = { key: string; path: string };
+      type Pod = {
+        containers: [{ command: string[]; args: string[] }];
+        volumes: { configMap?: { items: Item[] } }[];
+      };
+      const text = readFileSync(join(EXAMPLES, "test-job.yml"), "utf8");
+      const all = parseObjects(text);
+      const job = one(all, "Job") as unknown as { spec: { template: { spec: Pod } } };
+      const { containers, volumes } = job.spec.template.spec;
+      const workflow = join(root, "workflow");
+      for (const { key, path } of volumes.flatMap(({ configMap }) => configMap?.items ?? [])) {
+        mkdirSync(dirname(join(workflow, path)), { recursive: true });
+        writeFileSync(join(workflow, path), one(all, "ConfigMap").data?.[key] ?? "");
+      }
+      const [{ command, args }] = containers;
+      expect(command[0]).toBe("/usr/local/bin/navarch");
+      const ran = await runInPod(workflow, ...command.slice(1), ...args);
+      expect([ran.code, ran.err]).toEqual([0, expect.stringContaining("CheckObj/complete")]);
+      expect((await cluster.kubectl("get", "nodes,jobs", "-A", "-o", "name")).out).toBe("");
+    },
+    160_000,
+  );
+
+  test.skipIf(notRoot !== null)(
+    "X13: an explicit kubeconfig wins over the account of the pod",
+    async () => {
+      const args = ["sim", "workflow", "-workflow=forbidden.yml", "-cleanup"];
+      expect((await runInPod(root, ...args)).code).toBe(1);
+      const ran = await runInPod(root, ...args, "-kubeconfig", cluster.kubeconfig());
+      expect([ran.code, ran.err]).toEqual([0, expect.not.stringContaining("forbidden:")]);
+    },
+    60_000,
+  );
 
   test("every other part applies on a real server", async () => {
     const args = ["manifests", "workflows", "--part", "server", "--part", "exporter"];
