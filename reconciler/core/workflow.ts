@@ -54,6 +54,14 @@ export type WorkflowRunner = {
   read(source: WorkflowSource): WorkflowAnswer;
 };
 
+/** A request to this control plane's own API, by an operator whose token nothing stores. */
+export type AskSelf = (
+  method: "GET" | "POST" | "DELETE",
+  /** From the root: `/api/v1/nodes`. */
+  path: string,
+  body?: object,
+) => Promise<{ status: number; text: string }>;
+
 /** Runs nothing, for the reason given. */
 export function openNoWorkflows(why: string): WorkflowRunner {
   return {

@@ -47,6 +47,7 @@ import { openNoScheduler } from "../runtime/no-scheduler.ts";
 import { Simulation } from "../runtime/simulation.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import { openNoWorkflows, type WorkflowRunner } from "../core/workflow.ts";
+import type { WorkflowPorts } from "./open-runs.ts";
 import { stepOf, failureFields, UsageError } from "./start-failure.ts";
 import { writeBackup } from "./backup.ts";
 import { namesOf } from "../http/route/anonymous.ts";
@@ -73,7 +74,7 @@ export type ControlPlaneOptions = {
   /** File for the bound port, for tests with port 0. */
   testPortFile?: string;
   /** Runs workflows against the cluster; `api` is `null` without one. */
-  openWorkflows(from: { api: KubeApi | null; clock: Clock; random: () => number }): WorkflowRunner;
+  openWorkflows(from: WorkflowPorts): WorkflowRunner;
   /** A shorter lease, for tests. */
   testLeaseExpiryMs?: number;
   /** How the fake provider starts agents; default: the one beside this binary, or from source. */
@@ -253,9 +254,10 @@ function composeParts(made: Made): Parts {
     backup: shared ? null : () => backUp(databaseFile(config, state), state, identity),
     fingerprint: fingerprintOf,
     host: hostname(),
-    workflows: options.dryRun
-      ? openNoWorkflows("this control plane runs with --dry-run and changes nothing")
-      : options.openWorkflows({ api: made.api, clock: CLOCK, random: () => Math.random() }),
+    openWorkflows: (ask) =>
+      options.dryRun
+        ? openNoWorkflows("this control plane runs with --dry-run and changes nothing")
+        : options.openWorkflows({ api: made.api, clock: CLOCK, random: () => Math.random(), ask }),
     reloader: made.reloader,
     openProviders: (configs, led) =>
       openProviders(configs, {

@@ -17,13 +17,14 @@ const REFUSED: KubeAnswer = {
   ...{ kind: "refused", status: 404, reason: "NotFound", message: "the server is empty" },
   ...{ causes: [], retryAfterMs: null },
 };
+const ask = async () => ({ status: 409, text: "" });
 /** An API server that has nothing and takes nothing. */
 const EMPTY: KubeApi = {
   call: async () => REFUSED,
   watch: async () => ({ kind: "refused", status: 404, message: "empty", retryAfterMs: null }),
   close: () => undefined,
 };
-const open = () => openPlaneWorkflows({ api: EMPTY, clock: REAL_CLOCK, random: () => 0.5 });
+const open = () => openPlaneWorkflows({ api: EMPTY, clock: REAL_CLOCK, random: () => 0.5, ask });
 
 const runs = openNoRecord(open());
 const serving = serveWorkflows({ host: "127.0.0.1", port: 0, runs });

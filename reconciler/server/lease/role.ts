@@ -17,7 +17,7 @@ import { ALWAYS } from "../../runtime/act/run.ts";
 import type { Metrics } from "../../http/metrics.ts";
 import type { Loaded, Reloader } from "../../core/reload.ts";
 import { withRemoved } from "../../core/removal.ts";
-import { openNoWorkflows, type WorkflowRunner } from "../../core/workflow.ts";
+import { type AskSelf, openNoWorkflows, type WorkflowRunner } from "../../core/workflow.ts";
 import type { OpenProviders } from "../../provider/open.ts";
 import type { RoutePorts } from "../../http/route/app.ts";
 import { Forward } from "../../http/route/forward.ts";
@@ -35,7 +35,7 @@ import { nextTurn } from "../../runtime/turn.ts";
 import { Story } from "../../runtime/story.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
 import { compose, type ControlPlane, type PlanePorts } from "../compose.ts";
-import { openRuns } from "../open-runs.ts";
+import { openAskSelf, openRuns } from "../open-runs.ts";
 import { type Adopter, closedSettings, LeaderConfig, openStandbyConfig } from "./adopt.ts";
 import { Clouds } from "./clouds.ts";
 import { permitOf, type Term } from "./lease.ts";
@@ -77,8 +77,8 @@ export type Parts = {
   reloader(): Reloader | null;
   /** See `RoutePorts`. */
   simulation: Simulation;
-  /** Runs workflows while this process leads. */
-  workflows: WorkflowRunner;
+  /** Runs workflows while this process leads; `ask` asks its own API. */
+  openWorkflows(ask: AskSelf): WorkflowRunner;
   /** Names this machine in events. */
   host: string;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
@@ -142,7 +142,9 @@ export async function openLeader(
   const agent = (node: NodeId) => reconciler.fleet().nodes.get(node)?.agent ?? null;
   const pods =
     cluster === null ? null : new PodTokens({ review: cluster.review, agent, clock, log });
-  const runner = parts.workflows;
+  const { authority, newSecret } = parts;
+  const self = openAskSelf({ authority, clock, newSecret, front: () => front });
+  const runner = parts.openWorkflows(self.ask);
   const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live, pods, runner });
   const front = new Front(ports, null);
   const own = new LeaderConfig({ parts, store, plane, loaded }, clouds);
@@ -163,6 +165,7 @@ export async function openLeader(
         log("warn", "the loop did not end cleanly", { error: String(error) });
       });
       await ended;
+      self.end();
       await own.close();
     },
   };

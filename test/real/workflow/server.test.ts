@@ -190,8 +190,8 @@ simulation: { enabled: true }
 kubernetes: { enabled: true, kubeconfig: ${cluster.kubeconfig()} }
 `;
 
-  async function open() {
-    const plane = new Plane(config());
+  async function open(more = "") {
+    const plane = new Plane(`${config()}${more}`);
     await plane.start();
     const get = async <T>(path: string): Promise<T> => {
       const headers = { Authorization: `Bearer ${plane.adminToken}` };
@@ -235,6 +235,31 @@ tasks:
     ]);
     await plane.stop();
   }, 120_000);
+
+  test("W54: fleet tasks reach the control plane that runs them", async () => {
+    const { plane, submit, get } = await open(`
+providers:
+  fake: { gpu_count: 8, boot_delay: 100ms }
+pools:
+  - name: gpus
+    provider: fake
+    instance_type: h100-8x
+    scaling: { min_nodes: 2, max_nodes: 3 }
+`);
+    const file = write("hurt.yml", `name: hurt
+tasks:
+- {id: up, type: CheckFleet, params: {pool: gpus, healthy: 2, cordoned: 0, timeout: 60s}}
+- {id: hurt, type: InjectFault, params: {pool: gpus, pick: 1, fault: {xid: 79}}}
+- {id: seen, type: CheckFleet, params: {pool: gpus, cordoned: 1, timeout: 60s}}
+- {id: read, type: CheckMetric, params: {name: navarch_pool_desired_nodes, labels: {pool: gpus}, op: "==", value: 2}}
+`);
+    const child = submit(file);
+    const err = await new Response(child.stderr).text();
+    expect([await child.exited, err]).toEqual([0, expect.stringContaining("CheckMetric/read")]);
+    const rows = await get<AuditRecord[]>("/api/admin/audit?verb=inject");
+    expect(rows).toMatchObject([{ actor: "token:workflow", kind: "node", result: "ok" }]);
+    await plane.stop();
+  }, 180_000);
 
   test("W54: a run that dies with the control plane is lost, and its objects say whose they are", async () => {
     const { plane, submit, list, get, audit } = await open();
