@@ -10,6 +10,10 @@ import { difference, startSim, takeStock, writeWorkflow } from "./process.ts";
 const missing = await whyNoCluster();
 if (missing !== null) console.error(`SKIPPED: interrupted workflows on a cluster: ${missing}`);
 
+test("a Kubernetes API server is here to interrupt workflows at", () => {
+  if (process.env["CI"] === "true") expect(missing).toBeNull();
+});
+
 const WORKFLOWS = `${import.meta.dir}/../../workflows`;
 const TEMPLATES = `${WORKFLOWS}/template`;
 
@@ -96,6 +100,14 @@ const CASES: Case[] = [
     at: "Starting task CheckConfigmap/c",
     ms: 50,
     qps: 3,
+  },
+  {
+    type: "CheckNode",
+    tasks: [
+      configured(3),
+      "{id: c, type: CheckNode, params: {selectors: [{type: kwok}], state: {spec: {unschedulable: true}}, timeout: 1h}}",
+    ],
+    at: "Starting task CheckNode/c",
   },
   {
     type: "DeleteObj",
@@ -306,7 +318,7 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
 
   test("W6: an account without rights is told what it lacks", async () => {
     const path = writeWorkflow("rights", [configured(1)]);
-    const { code, last } = await startSim(cluster, ["-workflow", path], "product").ended();
+    const { code, last } = await startSim(cluster, ["-workflow", path], { user: "product" }).ended();
     expect(code).toBe(1);
     expect(last).toStartWith(`error: ${path}: Configure/configure: `);
     expect(last).toContain("cannot");

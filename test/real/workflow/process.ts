@@ -31,10 +31,14 @@ export type Sim = {
 
 const LOG_MS_MAX = 60_000;
 
-export function startSim(cluster: Cluster, args: readonly string[], user: User = "admin"): Sim {
+export function startSim(
+  cluster: Cluster,
+  args: readonly string[],
+  { user = "admin", env = {} }: { user?: User; env?: Record<string, string> } = {},
+): Sim {
   const child = Bun.spawn([process.execPath, "cli/main.ts", "sim", ...args], {
     cwd: ROOT,
-    env: cleanEnv({ HOME: folder, KUBECONFIG: cluster.kubeconfig(user) }),
+    env: cleanEnv({ HOME: folder, KUBECONFIG: cluster.kubeconfig(user), ...env }),
     stdin: "pipe",
     stdout: "inherit",
     stderr: "pipe",
