@@ -7,14 +7,17 @@ import type { RunReport, TaskResult } from "./run.ts";
 import { clockOf, type FleetPoint, formatTimeline } from "./timeline.ts";
 
 const SIZE = { width: 1000, height: 320, left: 52, right: 120, top: 16, bottom: 32 };
-type Key = Exclude<keyof FleetPoint, "ms">;
+type Line = { name: string; count(point: FleetPoint): number; colour: string; dash: string };
 
-/** Told apart by colour, dash and the name at the line's end. */
-const LINES: readonly { key: Key; name: string; colour: string; dash: string }[] = [
-  { key: "healthy", name: "healthy", colour: "#16a05c", dash: "" },
-  { key: "cordoned", name: "cordoned", colour: "#dc9a12", dash: "8 4" },
-  { key: "leaving", name: "leaving", colour: "#d92d20", dash: "2 3" },
-  { key: "replaced", name: "replaced", colour: "#7a5af8", dash: "12 4 2 4" },
+/**
+ * Told apart by colour, dash and the name at the line's end. Nodes that are out in place of those
+ * that are healthy, so that a hundred of ten thousand are seen.
+ */
+const LINES: readonly Line[] = [
+  { name: "not healthy", count: (at) => at.nodes - at.healthy, colour: "#d92d20", dash: "" },
+  { name: "cordoned", count: (at) => at.cordoned, colour: "#dc9a12", dash: "8 4" },
+  { name: "leaving", count: (at) => at.leaving, colour: "#2e7de0", dash: "2 3" },
+  { name: "replaced", count: (at) => at.replaced, colour: "#16a05c", dash: "12 4 2 4" },
 ];
 
 const STYLE = `
@@ -56,8 +59,11 @@ function formatTask({ id, type, status, ms, description, message }: TaskResult):
 }
 
 function formatFleet({ fleet, ms }: RunReport, tasks: readonly TaskResult[]): string {
-  if (fleet.length === 0) return "";
+  const last = fleet.at(-1);
+  if (last === undefined) return "";
+  const { nodes, healthy, replaced } = last;
   return `<h2>Fleet</h2>
+<p>At the end ${nodes} nodes, of which ${healthy} are healthy; ${replaced} were replaced.</p>
 ${formatChart(fleet, ms, tasks)}
 <details><summary>As a table</summary><pre>${formatTimeline(fleet).join("\n")}</pre></details>`;
 }
@@ -70,7 +76,7 @@ function formatChart(
 ): string {
   const { width, height, left, right, top, bottom } = SIZE;
   const endMs = Math.max(1, ms, points.at(-1)?.ms ?? 0);
-  const most = Math.max(1, ...LINES.flatMap(({ key }) => points.map((point) => point[key])));
+  const most = Math.max(1, ...LINES.flatMap(({ count }) => points.map(count)));
   const x = (at: number): string => (left + (at / endMs) * (width - left - right)).toFixed(1);
   const y = (count: number): string =>
     (height - bottom - (count / most) * (height - top - bottom)).toFixed(1);
@@ -94,8 +100,9 @@ function formatChart(
     return `<line class="mark" ${line}><title>${name}</title></line>`;
   });
   const lines = LINES.map((line) => formatLine(line, points, endMs, x, y));
-  const names = LINES.map(({ key, name, colour }, at) => {
-    const count = points.at(-1)?.[key] ?? 0;
+  const last = points.at(-1);
+  const names = LINES.map(({ name, count: countOf, colour }, at) => {
+    const count = last === undefined ? 0 : countOf(last);
     const place = `x="${width - right + 10}" y="${top + 14 + at * 20}"`;
     return `<text ${place} style="fill:${colour}">${name} ${count}</text>`;
   });
@@ -106,7 +113,7 @@ ${body}
 }
 
 function formatLine(
-  { key, name, colour, dash }: (typeof LINES)[number],
+  { name, count, colour, dash }: Line,
   points: readonly FleetPoint[],
   endMs: number,
   x: (ms: number) => string,
@@ -114,11 +121,11 @@ function formatLine(
 ): string {
   const steps = points.map((point, at) => {
     const before = points[at - 1];
-    const here = `${x(point.ms)} ${y(point[key])}`;
-    return before === undefined ? `M${here}` : `L${x(point.ms)} ${y(before[key])}L${here}`;
+    const here = `${x(point.ms)} ${y(count(point))}`;
+    return before === undefined ? `M${here}` : `L${x(point.ms)} ${y(count(before))}L${here}`;
   });
   const last = points.at(-1);
-  if (last !== undefined) steps.push(`L${x(endMs)} ${y(last[key])}`);
+  if (last !== undefined) steps.push(`L${x(endMs)} ${y(count(last))}`);
   const stroke = `stroke="${colour}" stroke-width="2" stroke-dasharray="${dash}"`;
   return `<path d="${steps.join("")}" fill="none" ${stroke}><title>${name}</title></path>`;
 }

@@ -36,6 +36,10 @@ type Params = v.InferOutput<typeof Params>;
 
 /** Nodes are listed within this time, through a restart of the API server. */
 const LIST_MS = 60_000;
+/** Faults on their way at once: a hundred take a second. */
+const AT_ONCE = 16;
+/** Nodes that a message names. */
+const NAMES_MAX = 10;
 
 export const injectFault: TaskType = {
   name: "InjectFault",
@@ -52,7 +56,7 @@ export const injectFault: TaskType = {
       run.state.keepNodes(id, chosen.map((node) => node.kubernetesNode ?? node.id));
       const harm = fault === null ? "clear" : `inject ${formatFault(fault)} into`;
       const names = chosen.map((node) => node.id);
-      run.say("info", `InjectFault/${id}: ${harm} ${names.join(", ") || "no node"}`);
+      run.say("info", `InjectFault/${id}: ${harm} ${namesOf(names) || "no node"}`);
       await hurt(run, names, fault);
     };
   },
@@ -144,14 +148,22 @@ function draw(nodes: readonly FleetNode[], pick: number, random: () => number): 
 
 async function hurt(run: Run, names: readonly string[], fault: MachineFault | null): Promise<void> {
   const done: string[] = [];
-  for (const name of names) {
-    const answer = await unlessAborted(run.fleet.inject(name, fault), run.signal);
-    if (!answer.ok) {
-      const before = done.length === 0 ? "" : ` (done before: ${done.join(", ")})`;
-      throw new TaskError(`${answer.message}${before}`);
-    }
-    done.push(name);
+  for (let at = 0; at < names.length; at += AT_ONCE) {
+    const some = names.slice(at, at + AT_ONCE);
+    const asked = Promise.all(some.map((name) => run.fleet.inject(name, fault)));
+    const answers = await unlessAborted(asked, run.signal);
+    done.push(...some.filter((_, i) => answers[i]?.ok));
+    const failed = answers.find((answer) => !answer.ok);
+    if (failed === undefined) continue;
+    const before = done.length === 0 ? "" : ` (done before: ${namesOf(done)})`;
+    throw new TaskError(`${failed.message}${before}`);
   }
+}
+
+/** The first of them. */
+function namesOf(names: readonly string[]): string {
+  const more = names.length - NAMES_MAX;
+  return `${names.slice(0, NAMES_MAX).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 async function ask<T>(run: Run, answer: Promise<FleetAnswer<T>>): Promise<T> {
