@@ -21,7 +21,7 @@ export function failureOf(fault: SimFault, id: number): Failure {
     case "thermal":
       return of("temperature", null, fault.gpu);
     case "nvlink":
-      return of("nvlink_error", null, fault.gpu);
+      return of("xid_error", 74, fault.gpu);
     case "network":
       return of("network", null, WHOLE_NODE);
     default:

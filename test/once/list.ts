@@ -41,6 +41,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "an XID in two floods of /dev/kmsg, six times each, beside the agent of NAVARCH_FLOOD_PEER",
     "test/real/flood/main.ts",
   ),
+  "kwok-fleet": proof(
+    "2,000 virtual nodes with their agents: bought, serving, and again after a kill",
+    "test/real/workflow/kwok-fleet.ts",
+  ),
   attacks: proof(
     "what one credential or none can do to 10,000 honest agents, on a leader and a standby",
     "test/attack/main.ts",
