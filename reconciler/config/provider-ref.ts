@@ -3,7 +3,7 @@
  * abstract instance types by the provider's own.
  */
 import { parse } from "valibot";
-import { PROVIDER_TYPES, type ProviderRef } from "../../schema/config.ts";
+import { PROVIDER_TYPES, type ProviderRef, type ProviderType } from "../../schema/config.ts";
 import type { PartOf } from "../../schema/config/field.ts";
 import { REF } from "../../schema/config/pool.ts";
 import { SETTINGS } from "../../schema/config/provider.ts";
@@ -59,6 +59,7 @@ export function readRefs(
 
 function readMany(pool: Section, directory: Directory, place: PoolPlace): ProviderRef[] {
   const refs: ProviderRef[] = [];
+  const types: ProviderType[] = [];
   for (const [index, section] of pool.list("providers", "provider", REFS_MAX).entries()) {
     if (!section.given) continue;
     const entry = section.look("name");
@@ -70,6 +71,13 @@ function readMany(pool: Section, directory: Directory, place: PoolPlace): Provid
     const ref = readRef(section, name ?? "", found, place, section, index + 1);
     section.finish();
     if (ref !== null) refs.push(ref);
+    if (found?.type != null) types.push(found.type);
+  }
+  const real = types.find((type) => type !== "kwok" && type !== "fake");
+  if (types.includes("kwok") && real !== undefined) {
+    const message = `virtual nodes of a kwok provider and machines of ${real} in one pool`;
+    const hint = "a virtual node counts as capacity and runs nothing: make two pools";
+    pool.fail("providers", "provider", message, hint);
   }
   return refs;
 }

@@ -482,6 +482,31 @@ pools:
     expect(told("lambda", "")).toEqual([]);
   });
 
+  test("W41: refuses virtual nodes and real machines in one pool, and takes two pools", () => {
+    const told = (one: string, other: string, more = "") =>
+      readConfig([{
+        name: "f",
+        text: `pools:
+  - name: p
+    instance_type: h100-8x
+    providers: [{ name: ${one} }, { name: ${other} }]
+    scaling: { min_nodes: 0, max_nodes: 1 }
+${more}`,
+      }]).problems.filter(({ severity }) => severity === "error").map(({ message }) => message);
+    const why = (type: string) =>
+      `virtual nodes of a kwok provider and machines of ${type} in one pool`;
+    expect(told("kwok", "aws")).toEqual([why("aws")]);
+    expect(told("coreweave", "kwok")).toEqual([why("coreweave")]);
+    expect(told("kwok", "fake")).toEqual([]);
+    const pool = (name: string, provider: string): string =>
+      `  - name: ${name}\n    instance_type: h100-8x\n    provider: ${provider}\n` +
+      "    scaling: { min_nodes: 0, max_nodes: 1 }\n";
+    const text = `pools:\n${pool("p", "kwok")}${pool("q", "coreweave")}`;
+    const { problems } = readConfig([{ name: "f", text }]);
+    const two = problems.filter(({ severity }) => severity === "error");
+    expect(two).toEqual([]);
+  });
+
   test("W41: takes further types of virtual nodes as NAME=GPUS alone", () => {
     const told = (types: string) =>
       readConfig([{ name: "f", text: `providers: { kwok: { types: [${types}] } }\n` }]).problems
