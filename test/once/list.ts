@@ -43,7 +43,7 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
   ),
   "kwok-fleet": proof(
     "2,000 virtual nodes with their agents: bought, serving, and again after a kill",
-    "test/real/workflow/kwok-fleet.ts",
+    "test/real/workflow/kwok-fleet-main.ts",
   ),
   attacks: proof(
     "what one credential or none can do to 10,000 honest agents, on a leader and a standby",

@@ -4,6 +4,7 @@
  *
  * Adapter: processes, files, network.
  */
+import { Database } from "bun:sqlite";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -20,7 +21,7 @@ import { type Cluster, openCluster } from "../kubernetes/cluster.ts";
 const CREATE = { apiGroups: [""], resources: ["nodes"], verbs: ["create"] };
 
 /** Two nodes of a pool that reboots before it replaces. */
-const MENDED = `  - name: mend
+const REBOOTING = `  - name: rebooting
     provider: kwok
     instance_type: h100-8x
     scaling: { min_nodes: 2, max_nodes: 3 }
@@ -28,7 +29,7 @@ const MENDED = `  - name: mend
     repair: { ladder: [reboot, replace] }
 `;
 
-const formatConfig = (nodes: number, hasMended: boolean): string => `
+const formatConfig = (nodes: number, isRebooting: boolean): string => `
 server: { address: "127.0.0.1:0", health_check_interval: 5s }
 providers:
   kwok: {}
@@ -39,7 +40,7 @@ pools:
     instance_type: dgxh100.80g
     scaling: { min_nodes: ${nodes}, max_nodes: ${nodes + 10} }
     health: { unhealthy_threshold: 1, auto_replace: true }
-${hasMended ? MENDED : ""}`;
+${isRebooting ? REBOOTING : ""}`;
 
 type Node = { metadata: { name: string; annotations: Record<string, string> } };
 
@@ -53,12 +54,12 @@ export class KwokGround {
   }
 
   /** The control plane does not run yet. */
-  static async open(nodes: number, hasMended = false): Promise<KwokGround> {
+  static async open(nodes: number, isRebooting = false): Promise<KwokGround> {
     await buildStale();
     const productRules = [...PRODUCT_RULES, CREATE];
     const cluster = await openCluster({ productRules, tell: () => {} });
     const env = { KUBECONFIG: cluster.kubeconfig("product") };
-    return new KwokGround(cluster, new Plane(formatConfig(nodes, hasMended), env));
+    return new KwokGround(cluster, new Plane(formatConfig(nodes, isRebooting), env));
   }
 
   get folder(): string {
@@ -89,6 +90,22 @@ export class KwokGround {
   async node(id: string): Promise<NodeView | null> {
     const nodes = await this.plane.nodes();
     return nodes.find(({ node_id }) => node_id === id) ?? null;
+  }
+
+  /** Boot ids that the control plane's database has, by node. */
+  boots(): Map<string, string> {
+    const database = new Database(join(this.plane.state, "navarch.db"), { readonly: true });
+    try {
+      const rows = database.query<{ id: string; doc: string }, []>("SELECT id, doc FROM node");
+      return new Map(
+        rows.all().flatMap(({ id, doc }) => {
+          const { agent } = JSON.parse(doc) as { agent?: { bootId?: string } | null };
+          return agent?.bootId === undefined ? [] : [[id, agent.bootId] as const];
+        }),
+      );
+    } finally {
+      database.close();
+    }
   }
 
   /** Resident memory of a process, MiB; 0 if there is none. */

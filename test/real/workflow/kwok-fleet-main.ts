@@ -20,8 +20,7 @@ const ground = await KwokGround.open(nodes);
 const found = await rise(ground, nodes, 400_000);
 console.log(JSON.stringify(found));
 
-/** Boots that the control plane saw. */
-const boots = async (): Promise<number> => (await ground.plane.events("&kind=node.rebooted")).length;
+const boots = ground.boots();
 const before = ground.agents();
 if (before !== null) process.kill(before.pid, "SIGKILL");
 const killedMs = performance.now();
@@ -31,7 +30,10 @@ await until("other agents run", 120_000, () => {
 });
 const againS = (performance.now() - killedMs) / 1_000;
 const serving = (await ground.plane.serving()).length;
-const rebooted = await boots();
+// Each has reported again by now.
+await Bun.sleep(35_000);
+const after = ground.boots();
+const rebooted = [...boots].filter(([node, boot]) => after.get(node) !== boot).length;
 const left = await ground.close();
 if (left.length > 0) console.error(`left behind: ${left.join(", ")}`);
 
@@ -48,5 +50,5 @@ const figures: Figures = {
 if (values.figures !== undefined) await Bun.write(values.figures, JSON.stringify(figures, null, 2));
 const isInTime = found.createdS <= LIMIT.createdS && found.servingS <= LIMIT.servingS;
 const isSmall = found.planeMibMax <= LIMIT.planeMib;
-const isSound = serving === nodes && rebooted === 0 && left.length === 0;
+const isSound = serving === nodes && boots.size >= nodes && rebooted === 0 && left.length === 0;
 process.exit(isInTime && isSmall && isSound ? 0 : 1);
