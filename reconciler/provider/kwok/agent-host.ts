@@ -6,7 +6,16 @@
  * Adapter: files, processes, `/proc`.
  */
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { COMMIT, VERSION } from "../../../schema/version.ts";
@@ -87,7 +96,12 @@ class Host {
   prepare(folder: string, credential: string): void {
     const path = this.#path(AGENT_FOLDER, folder);
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    writeWhole(join(path, TOKEN_FILE), credential);
+    // Without a sync, which costs more than the purchase: after a power cut the cluster of a
+    // rehearsal is gone as well.
+    const partial = join(path, `${TOKEN_FILE}.new`);
+    rmSync(partial, { force: true });
+    writeFileSync(partial, credential, { mode: 0o600, flag: "wx" });
+    renameSync(partial, join(path, TOKEN_FILE));
   }
 
   /** Leaves the agents running. */

@@ -14,6 +14,8 @@ import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
  * one target and one kind of call, so that a hanging create blocks neither terminates nor cordons.
  */
 const LANE_MAX = 16;
+/** Virtual nodes have no cloud whose rate could be exceeded: a rehearsal buys thousands at once. */
+const VIRTUAL_MAX = 64;
 /** The scheduler's own limit paces marks: 64 every quarter of a second is more than it allows. */
 const MARKS_MAX = 64;
 /** Each set-up is one connection and a push; a hundred machines take four rounds. */
@@ -70,7 +72,7 @@ export class Runner {
       if (!mayCall(operation, this.targets) || !may(operation)) continue;
       const name = laneOf(operation);
       const lane = this.lanes.get(name) ?? { busy: 0 };
-      if (lane.busy >= laneMax(operation)) continue;
+      if (lane.busy >= this.laneMax(operation)) continue;
       if (!this.permit.mayStart(operation, isFenced(operation, this.targets))) continue;
       lane.busy += 1;
       this.lanes.set(name, lane);
@@ -102,6 +104,21 @@ export class Runner {
   /** Calls in flight, for which a stopping process waits briefly. */
   inFlight(): number {
     return this.running.size;
+  }
+
+  private laneMax({ payload }: Operation): number {
+    switch (payload.kind) {
+      case "bootstrap":
+        return BOOTSTRAPS_MAX;
+      case "cordon":
+      case "uncordon":
+        return MARKS_MAX;
+      case "create":
+      case "terminate":
+        return this.targets.provider(payload.provider)?.type === "kwok" ? VIRTUAL_MAX : LANE_MAX;
+      default:
+        return LANE_MAX;
+    }
   }
 
   private async run(operation: Operation, stop: AbortController): Promise<void> {
@@ -138,11 +155,6 @@ function callMsOf({ payload }: Operation): number {
   if (payload.kind !== "bootstrap") return CALL_MS;
   const { sshTimeoutMs, sshConnectTimeoutMs, commandTimeoutMs, commands } = payload;
   return sshTimeoutMs + sshConnectTimeoutMs + (commands.length + 2) * commandTimeoutMs + CALL_MS;
-}
-
-function laneMax({ payload }: Operation): number {
-  if (payload.kind === "bootstrap") return BOOTSTRAPS_MAX;
-  return payload.kind === "cordon" || payload.kind === "uncordon" ? MARKS_MAX : LANE_MAX;
 }
 
 function laneOf(operation: Operation): string {
