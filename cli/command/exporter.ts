@@ -3,6 +3,7 @@
  * node-resource exporter.
  */
 import type { NodeLabel } from "../../reconciler/core/kubernetes/node-resource.ts";
+import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
 import type { RawCommand } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { asFlags, formatGoUsage, type GoFlag, type GoFlags, readGoFlags } from "../go-flag.ts";
@@ -79,6 +80,7 @@ export const exporter: RawCommand = {
       });
       world.outlast?.();
       world.err(`exporter: serving :${opened.port}/metrics from ${kube.server}\n`);
+      if (asked.namespace !== null) await warnAbsent(world, kube.api, asked.namespace);
     } catch (cause) {
       kube.api.close();
       return fail(world, `cannot listen on port ${asked.port}: ${whyOf(cause)}`);
@@ -130,6 +132,14 @@ async function readAsked(flags: GoFlags): Promise<Asked> {
   if (!named.ok) return { ok: false, message: `-l: ${named.message}` };
   const resources = lists.get("r") ?? [];
   return { ok: true, port, namespace: namespace || null, resources, labels: named.labels };
+}
+
+/** A misspelt namespace would look like an idle cluster. Says nothing without the right to look. */
+async function warnAbsent(world: World, api: KubeApi, namespace: string): Promise<void> {
+  const path = `/api/v1/namespaces/${namespace}`;
+  const answer = await api.call({ verb: "get", path, timeoutMs: 10_000, lane: "read" });
+  if (answer.kind !== "refused" || answer.status !== 404) return;
+  world.err(`exporter: namespace ${namespace} does not exist; its pods count once it does\n`);
 }
 
 const listOf = (text: string): string[] => [

@@ -132,6 +132,19 @@ describe.skipIf(missing !== null)("navarch exporter", () => {
     await exporter.end();
   });
 
+  test("W47: -n counts the pods of one namespace, and one that is not there is named", async () => {
+    const [own, none] = [await run(["-n", "default", "-r", GPU]), await run(["-n", "defualt"])];
+    await isFresh(own);
+    await isFresh(none);
+    expect((await pageOf(own)).match(/node_resource_requests\{.*\} 8$/m)).not.toBeNull();
+    expect((await pageOf(none)).match(/node_resource_requests\{.*\} [1-9]/)).toBeNull();
+    const said = "exporter: namespace defualt does not exist; its pods count once it does";
+    await until("the line", 20_000, () => (none.said().includes(said) ? true : null));
+    expect(own.said()).not.toContain("does not exist");
+    await own.end();
+    await none.end();
+  });
+
   test("W47: without rights it serves on, names the right, and is stale", async () => {
     const exporter = await run(["-kubeconfig", cluster.issue("limited")]);
     await until("the line", 20_000, () => (exporter.said().includes("cannot read") ? true : null));
