@@ -261,6 +261,29 @@ tasks:
     await plane.stop();
   }, 180_000);
 
+  test("W54: the end of the control plane cancels its run, and cleans up before it goes", async () => {
+    const { plane, submit, list, get, audit } = await open();
+    const file = write("ended.yml", `name: ended
+tasks:
+- {id: n, type: Configure, params: {timeout: 1m, nodes: [{type: dgxa100.40g, count: 4}]}}
+- {id: z, type: Sleep, params: {timeout: 1h}}
+`);
+    const child = submit(file, "-cleanup");
+    const run = await until("the run sleeps", 30_000, async () => {
+      const [one] = await list();
+      return one?.tasks[1]?.state === "running" ? one : null;
+    });
+    expect(await nodes()).toHaveLength(4);
+    expect(await plane.stop(40_000)).toBe(0);
+    expect(await nodes()).toEqual([]);
+    await plane.start();
+    expect(await child.exited).toBe(1);
+    const view = await get<WorkflowRunView>(`/v1/workflows/${run.id}`);
+    expect(view).toMatchObject({ state: "cancelled", name: "ended" });
+    expect((await audit(run.id)).map(({ verb }) => verb).sort()).toEqual(["end", "start", "submit"]);
+    await plane.stop();
+  }, 120_000);
+
   test("W54: a run that dies with the control plane is lost, and its objects say whose they are", async () => {
     const { plane, submit, list, get, audit } = await open();
     const before = await nodes();
