@@ -22,6 +22,19 @@ export function collectionPath(
   return `${root}${under}/${resource}`;
 }
 
+/** Each watch is a connection; from here on one for all namespaces is kinder to the server. */
+const WATCHES_MAX = 8;
+
+/** What to list and watch for objects of these namespaces; `null`: they are in none. */
+export function collectionPaths(
+  resource: Pick<Resource, "group" | "version" | "resource">,
+  namespaces: Iterable<string | null>,
+): string[] {
+  const own = new Set(namespaces);
+  const places = own.size > WATCHES_MAX ? [null] : own;
+  return [...places].map((namespace) => collectionPath(resource, namespace));
+}
+
 export const objectPath = ({ resource, namespace, name }: Place): string =>
   `${collectionPath(resource, namespace)}/${encodeURIComponent(name)}`;
 

@@ -26,6 +26,7 @@ const kind = (apiVersion: string, resource: string, name: string, isNamespaced =
 export const KINDS: readonly Kind[] = [
   kind("v1", "pods", "Pod"),
   kind("v1", "configmaps", "ConfigMap"),
+  kind("v1", "secrets", "Secret"),
   kind("v1", "nodes", "Node", false),
   kind("batch/v1", "jobs", "Job"),
   kind("example.com/v1", "myobjects", "MyObject"),

@@ -8,7 +8,7 @@ import {
   readObject,
 } from "../../../reconciler/kubernetes/read-field.ts";
 import { follow } from "../follow.ts";
-import { collectionPath, readPlace } from "../object-call.ts";
+import { collectionPaths, readPlace } from "../object-call.ts";
 import { objectsOf, readStateParams, type StateParams } from "../object-state.ts";
 import type { Submitted } from "../state.ts";
 import { mismatches } from "../subset.ts";
@@ -18,6 +18,7 @@ import { forEach } from "../write.ts";
 const PARALLEL = 8;
 const NAMES_MAX = 20;
 const MISMATCHES_MAX = 3;
+const HIDDEN = "it differs; values of secrets are not shown";
 const ABSENT = "it does not exist";
 
 export const checkObject: TaskType = {
@@ -58,12 +59,12 @@ class Check {
   }
 
   async watch(run: Run, timeoutMs: number): Promise<void> {
-    const namespaces = [...new Set(this.#objects.map(({ namespace }) => namespace))];
+    const namespaces = this.#objects.map(({ namespace }) => namespace);
     const [first] = this.#objects;
     if (first === undefined) return;
     const isOne = this.#objects.length === 1;
     const end = await follow<Seen>(run, {
-      paths: namespaces.map((namespace) => collectionPath(first.resource, namespace)),
+      paths: collectionPaths(first.resource, namespaces),
       query: isOne ? { fieldSelector: `metadata.name=${first.name}` } : {},
       read: (json) => this.#read(json),
       changed: (_, after) => {
@@ -89,6 +90,7 @@ class Check {
 
   #mismatchOf(json: unknown): string | null {
     const found = mismatches(json, this.#about.state, this.#about.listMatch);
+    if (found.length > 0 && this.#resource() === "secrets") return HIDDEN;
     const more = found.length > MISMATCHES_MAX ? ` and ${found.length - MISMATCHES_MAX} more` : "";
     return found.length === 0 ? null : `${found.slice(0, MISMATCHES_MAX).join("; ")}${more}`;
   }

@@ -12,7 +12,7 @@ import {
   type Untrusted,
 } from "../../../reconciler/kubernetes/read-field.ts";
 import { follow } from "../follow.ts";
-import { collectionPath, patience, readAt } from "../object-call.ts";
+import { collectionPaths, patience, readAt } from "../object-call.ts";
 import { duration, readParams, textMap } from "../param.ts";
 import { PodMatch } from "../pod-match.ts";
 import type { Submission } from "../state.ts";
@@ -115,8 +115,7 @@ class Check {
 
   #paths(): string[] {
     const { podNamespaces } = this.#submission;
-    const places = podNamespaces.length === 0 ? [null] : podNamespaces;
-    return places.map((namespace) => collectionPath(PODS, namespace));
+    return collectionPaths(PODS, podNamespaces.length === 0 ? [null] : podNamespaces);
   }
 
   /** `null`: it belongs to other objects. */
@@ -125,6 +124,9 @@ class Check {
     const { namespace, ...named } = readObject(metadata);
     const identity = readIdentity(named);
     if (identity === null || !this.#match.has(identity.name)) return null;
+    const { podNamespaces } = this.#submission;
+    const isElsewhere = podNamespaces.length > 0 && !podNamespaces.includes(String(namespace));
+    if (isElsewhere) return null;
     const { phase, conditions } = readObject(status);
     return {
       ...identity,

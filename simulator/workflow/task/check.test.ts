@@ -142,6 +142,31 @@ describe("CheckObj", () => {
     expect(world.clock.monoMs() - startMs).toBeWithin(2_000, 2_101);
   });
 
+  test("W27: many namespaces are watched as one, and only their objects count", async () => {
+    const world = openTaskRun();
+    const text = 'apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: "n{{._ENUM_}}"}\n';
+    world.files.set("s.yml", text);
+    const pods = { podNameFormat: "^p$", podCount: 1 };
+    await world.perform("RegisterObj", "r", { template: "s.yml", nameFormat: "a", ...pods });
+    await world.perform("SubmitObj", "s", { refTaskId: "r", count: 20 });
+    const place = (at: number) => `/api/v1/namespaces/n${at}`;
+    world.server.put("/api/v1/namespaces/other/pods/p", { status: { phase: "Running" } });
+    for (let at = 1; at <= 20; at += 1) {
+      world.server.put(`${place(at)}/secrets/a`, { data: { key: "c2VjcmV0" } });
+      if (at > 1) world.server.put(`${place(at)}/pods/p`, { status: { phase: "Running" } });
+    }
+    const check = (params: object) => ({ refTaskId: "s", timeout: "2s", ...params });
+    const state = { data: { key: "other" } };
+    const result = await world.perform("CheckObj", "c", check({ state }));
+    expect(result).toContain("state mismatch in secrets a: it differs; values of secrets are not");
+    expect(result).not.toContain("c2VjcmV0");
+    const lists = world.server.requests.filter(({ verb }) => verb === "list");
+    expect([...new Set(lists.map(({ path }) => path))]).toEqual(["/api/v1/secrets"]);
+    expect(await world.perform("CheckPod", "p", check({ status: "Running" }))).toContain(
+      "19 of 20 pods reached Running; 1 pod does not exist",
+    );
+  });
+
   test("an interrupt ends it at once", async () => {
     const world = await submitted();
     const work = world.perform("CheckObj", "c", { ...about, state, timeout: "30s" });
