@@ -160,6 +160,7 @@ export class ObjectServer implements KubeApi {
         return held === undefined ? notFound(path) : ok(held);
       case "patch":
         if (held === undefined) return notFound(path);
+        if (isOther(held, body)) return refused(409, "Conflict", "uid mismatch");
         return ok(this.put(at, merge(held, body, isStatus)));
       case "delete": {
         if (held === undefined) return notFound(path);
@@ -186,7 +187,7 @@ export class ObjectServer implements KubeApi {
     }
     const resources = served.flatMap((one) => {
       const own = { name: one.resource, kind: one.kind, namespaced: one.isNamespaced };
-      return one.hasStatus ? [own, { ...own, name: `${one.resource}/status` }] : [own];
+      return one.hasStatus ? [{ ...own, name: `${one.resource}/status` }, own] : [own];
     });
     return ok({ kind: "APIResourceList", resources });
   }
@@ -210,6 +211,11 @@ export const refused = (status: number, reason: string, message: string): KubeAn
   return { kind: "refused", status, reason, message, causes: [], retryAfterMs: null };
 };
 const notFound = (path: string): KubeAnswer => refused(404, "NotFound", `${path} not found`);
+
+function isOther(held: Held, patch: unknown): boolean {
+  const { uid } = (patch as { metadata?: { uid?: string } }).metadata ?? {};
+  return uid !== undefined && uid !== held.metadata.uid;
+}
 
 /** RFC 7396; a status is written through its own path alone. */
 function merge(held: Held, patch: unknown, isStatus: boolean): Fields {

@@ -77,6 +77,17 @@ describe("UpdateObj", () => {
     expect(JSON.stringify(patches[1]?.body)).not.toContain("suspend");
   });
 
+  test("W26: an object that was made again under the name is another one", async () => {
+    const world = await submitted();
+    world.server.remove(`${JOBS}/job1`);
+    world.server.put(`${JOBS}/job1`, { note: "of another" });
+    for (const state of [{ spec: { a: 1 } }, { status: { a: 1 } }]) {
+      expect(await world.perform("UpdateObj", "u", { ...about, state })).toMatch(
+        /^UpdateObj\/u: failed to patch (status of )?jobs job1: uid mismatch$/,
+      );
+    }
+  });
+
   test("W26: index is the block; a kind without a status subresource is patched as a whole", async () => {
     const world = await submitted();
     const state = { status: "new", data: { a: null, c: "d" } };
@@ -241,6 +252,13 @@ describe("CheckPod", () => {
         "pod job1-b is Pending (Unschedulable: 0/3 nodes); pod job2-a is Failed; " +
         "pod job2-b is Pending (scheduler volcano has not placed it)",
     );
+  });
+
+  test("W29: no pod at all is enough where none is expected", async () => {
+    const world = await submitted(1, "0");
+    const startMs = world.clock.monoMs();
+    expect(await world.perform("CheckPod", "p", { ...running, timeout: "20s" })).toBeNull();
+    expect(world.clock.monoMs() - startMs).toBeLessThan(1_000);
   });
 
   test("W29: many objects and pods take linear time, and hostile patterns too", async () => {

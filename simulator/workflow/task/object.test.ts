@@ -141,6 +141,14 @@ spec:
     );
   });
 
+  test("W21: _ENUM_ counts also where only a body uses it", async () => {
+    const text = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "c{{._ENUM_}}"}\n';
+    const world = await registered({ "c.yml": text });
+    await world.perform("SubmitObj", "a", { refTaskId: "reg" });
+    await world.perform("SubmitObj", "b", { refTaskId: "reg" });
+    expect(world.server.paths().map((path) => path.split("/").at(-1))).toEqual(["c1", "c2"]);
+  });
+
   test("W22: podCount is arithmetic, for every object", async () => {
     const world = await jobs({
       podNameFormat: "x",
