@@ -25,7 +25,14 @@ export function queryUrl(base: string, query: string): string {
   return url.href;
 }
 
+/** For an autoscaler, which takes no negative number. */
 export function readQuery(value: unknown): MetricAnswer {
+  const read = readNumber(value);
+  return read.kind === "value" ? answerOf(read.value) : read;
+}
+
+/** Any finite number. */
+export function readNumber(value: unknown): MetricAnswer {
   const failed = (message: string): MetricAnswer => ({ kind: "failed", message });
   const read = v.safeParse(Reply, value);
   if (!read.success) return failed("the reply is not that of an instant query with one number");
@@ -41,7 +48,7 @@ export function readQuery(value: unknown): MetricAnswer {
 
 /** `NaN`, `+Inf` and `-Inf` are values of Prometheus, and none of ours. */
 function sampleOf(text: string): MetricAnswer {
-  const isNumber = /^-?\d/.test(text) && !Number.isNaN(Number(text));
-  if (isNumber) return answerOf(Number(text));
+  const isNumber = /^-?\d/.test(text) && Number.isFinite(Number(text));
+  if (isNumber) return { kind: "value", value: Number(text) };
   return { kind: "failed", message: `the value is ${text.slice(0, 40)}` };
 }

@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { type Access, getDocument, getPage } from "../../../reconciler/metric/http.ts";
-import { queryUrl, readQuery } from "../../../reconciler/metric/prometheus.ts";
+import { queryUrl, readNumber } from "../../../reconciler/metric/prometheus.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import { finite } from "../../../schema/number.ts";
 import { type MetricSample, readMetricPage } from "../metric-page.ts";
@@ -81,7 +81,7 @@ function sourceOf({ query, name, labels, url }: Params): (run: Run) => Promise<F
 
 async function readPrometheus(url: string, query: string): Promise<Found> {
   const document = await getDocument(queryUrl(url, query), ACCESS, {});
-  const answer = document.kind === "failed" ? document : readQuery(document.value);
+  const answer = document.kind === "failed" ? document : readNumber(document.value);
   return answer.kind === "failed" ? { why: answer.message } : { value: answer.value };
 }
 
