@@ -37,3 +37,18 @@ test("a call whose reason passed while it waited is not sent", async () => {
   expect(await answer).toMatchObject({ kind: "refused", reason: "NotWanted" });
   expect(kube.calls).toHaveLength(1);
 });
+
+test("W9: calls of an interrupted run leave the queue without taking turns of the cleanup", async () => {
+  const clock = new VirtualClock();
+  const kube = new SmallKube();
+  const api = paced(kube, { perSecond: 1, burst: 1 }, clock);
+  let isWanted = true;
+  const run = Array.from({ length: 100 }, () => api.call({ ...GET, isWanted: () => isWanted }));
+  await clock.pass(0);
+  isWanted = false;
+  const cleanup = api.call(GET);
+  await clock.pass(2_000);
+  expect(await cleanup).toMatchObject({ kind: "refused", reason: "NotFound" });
+  expect((await Promise.all(run)).filter((answer) => answer.kind === "refused")).toHaveLength(100);
+  expect(kube.calls).toHaveLength(2);
+});
