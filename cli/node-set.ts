@@ -18,6 +18,8 @@ import { formatTable } from "./table.ts";
 import { drawFieldManager, FileError, readText } from "./workflow-file.ts";
 import type { World } from "./world.ts";
 
+const FIRST_MS = 10_000;
+
 export type NodeVerb = "apply" | "list" | "delete";
 
 /** Exit status: 0 done, 1 failed, 130 or 143 interrupted. */
@@ -63,11 +65,13 @@ async function perform(
   list: NodeList | null,
   deadlineMs: number,
 ): Promise<number> {
+  // A server that is not there at all is reported soon; one that goes away meanwhile is waited for.
+  const before = await listSet(writer, Math.min(deadlineMs, writer.clock.monoMs() + FIRST_MS));
   if (verb === "delete") {
     const count = await deleteSet(writer, deadlineMs);
     world.out(`${count} virtual ${count === 1 ? "node" : "nodes"} deleted\n`);
   } else if (list === null) {
-    world.out(formatNodes(await listSet(writer, deadlineMs), world));
+    world.out(formatNodes(before, world));
   } else {
     const { created, kept, patched, removed, cordoned } = await applyNodes(
       writer,

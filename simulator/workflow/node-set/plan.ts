@@ -44,11 +44,15 @@ export function planNodes(entries: readonly NodeEntry[], live: readonly SetNode[
   });
   // What is left of a type may stand for a changed entry of the same type.
   const filled = slots.map(({ entry, index, names }, at): Filled => {
-    const exact = taken[at] ?? [];
-    const others = take(pool, entry.count - exact.length, names, ({ stored, name }) =>
-      stored === null ? name.startsWith(`virtual-${entry.type}-`) : stored.type === entry.type,
-    );
-    return { entry, index, nodes: [...exact, ...others] };
+    const nodes = [...(taken[at] ?? [])];
+    const isOf = ({ stored, name }: SetNode) =>
+      stored === null ? name.startsWith(`virtual-${entry.type}-`) : stored.type === entry.type;
+    // What an earlier workflow cordoned comes last.
+    const isBest = (node: SetNode) => isOf(node) && !node.isCordoned;
+    for (const fits of [isBest, isOf]) {
+      nodes.push(...take(pool, entry.count - nodes.length, names, fits));
+    }
+    return { entry, index, nodes };
   });
   const used = new Set(live.map(({ name }) => name));
   return {
@@ -84,15 +88,13 @@ function take(
 ): SetNode[] {
   if (count <= 0) return [];
   const own = [...names].flatMap((name) => pool.get(name) ?? []).filter(fits);
-  const rest = own.length >= count ? [] : [...pool.values()].filter(fits).sort(byWorth);
-  const chosen = [...new Set([...own, ...rest])].slice(0, count);
+  const others = [...pool.values()].filter((node) => !names.has(node.name) && fits(node));
+  const chosen = [...own, ...others.sort(byName)].slice(0, count);
   for (const { name } of chosen) pool.delete(name);
   return chosen;
 }
 
-/** Schedulable nodes first: what an earlier workflow cordoned goes before what it did not. */
-const byWorth = (a: SetNode, b: SetNode): number =>
-  Number(a.isCordoned) - Number(b.isCordoned) || (a.name < b.name ? -1 : 1);
+const byName = (a: SetNode, b: SetNode): number => (a.name < b.name ? -1 : 1);
 
 /** New nodes have the first names of the entry that no Node of the set has. */
 function newNodes({ entry, index, nodes }: Filled, used: ReadonlySet<string>): VirtualNode[] {

@@ -168,6 +168,20 @@ describe.skipIf(missing !== null)("virtual nodes of the compiled program", () =>
     expect((await navarch("sim", "nodes", "delete")).out).toBe("700 virtual nodes deleted\n");
   }, 120_000);
 
+  test("W8 W31: an interrupt in the middle of Configure leaves nothing that it made", async () => {
+    const file = join(folder, "many.yml");
+    const nodes2000 = "nodes: [{type: dgxh100.80g, count: 2000}], timeout: 1m";
+    writeFileSync(file, `tasks: [{id: many, type: Configure, params: {${nodes2000}}}]`);
+    await navarch("sim", "nodes", "apply", "-f", VALUES);
+    const before = (await nodes()).map(({ metadata }) => metadata.name);
+    const line = `"${NAVARCH}" sim -cleanup -workflow "${file}" & P=$!; sleep 1.5; kill -INT $P; wait $P`;
+    const { code, err } = await run("bash", "-m", "-c", line);
+    expect([code, err]).toEqual([130, expect.stringMatching(/Cleanup: \d+ objects? removed/)]);
+    const left = (await nodes()).map(({ metadata }) => metadata.name);
+    expect(left.filter((name) => !before.includes(name))).toEqual([]);
+    await navarch("sim", "nodes", "delete");
+  }, 120_000);
+
   test.skipIf(missingHelm !== null)("W38 W44: the seed's lines make the nodes of `nodes apply`", async () => {
     const stage = await run("kubectl", "apply", "-f", "charts/overrides/kwok/pod-complete.yml");
     expect([stage.code, stage.out]).toEqual([0, expect.stringContaining("pod-complete")]);

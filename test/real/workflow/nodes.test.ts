@@ -239,7 +239,32 @@ describe.skipIf(missing !== null)("virtual nodes", () => {
     expect(noted.map(({ uid }) => typeof uid)).toEqual(Array.from({ length: 5 }, () => "string"));
   }, 60_000);
 
+  test("W38: an API server that goes away and comes back costs time and no node", async () => {
+    await configure([]);
+    const away = configure([{ type: "dgxh100.80g", count: 400 }]);
+    await Bun.sleep(150);
+    await cluster.stopApiserver();
+    await cluster.startApiserver();
+    await away;
+    const made = byName(await nodes());
+    expect(made.length).toBe(400);
+    const noted = ours.run.made.all().map(({ path, uid }) => [path.slice(14), typeof uid]);
+    expect(noted.sort()).toEqual(made.map((name) => [name, "string"]));
+    await configure([]);
+    expect(ours.run.made.all()).toEqual([]);
+  }, 120_000);
+
+  test("W38: without the right to create, one line says who may not do what", async () => {
+    const settings = { enabled: true, kubeconfig: cluster.kubeconfig("product"), context: null };
+    const product = await openRun(cluster, { settings });
+    await expect(configure([{ type: "dgxh100.80g", count: 1 }], product)).rejects.toThrow(
+      /^failed to create node virtual-dgxh100.80g-\w{6}: nodes is forbidden: User "/,
+    );
+    expect(product.run.made.all()).toEqual([]);
+  }, 30_000);
+
   test("W38: a Node of the name that is not of the set is left alone, and named", async () => {
+    await configure([{ type: "dgxh100.80g", count: 5 }]);
     const [name = ""] = byName(await nodes());
     await cluster.kubectl("label", "node", name, "navarch.dev/nodeset-");
     const failed = configure([{ type: "dgxh100.80g", count: 5 }]);

@@ -6,7 +6,11 @@
  */
 import { openClient } from "../../../reconciler/kubernetes/client.ts";
 import type { KubeApi } from "../../../reconciler/kubernetes/api.ts";
-import { openTransport, REAL_CLOCK } from "../../../reconciler/kubernetes/connect.ts";
+import {
+  openTransport,
+  REAL_CLOCK,
+  type TransportSettings,
+} from "../../../reconciler/kubernetes/connect.ts";
 import { TASK_TYPES } from "../../../simulator/workflow/catalog.ts";
 import { noFleet } from "../../../simulator/workflow/fleet.ts";
 import { Made } from "../../../simulator/workflow/made.ts";
@@ -27,9 +31,15 @@ const never = () => Promise.reject(new Error("no file in this test"));
 /** `around` may lose requests or replies. */
 export async function openRun(
   cluster: Cluster,
-  options: { manager?: string; around?: (api: KubeApi) => KubeApi; taints?: boolean } = {},
+  options: {
+    manager?: string;
+    around?: (api: KubeApi) => KubeApi;
+    taints?: boolean;
+    settings?: TransportSettings;
+  } = {},
 ): Promise<TestRun> {
-  const settings = { enabled: true, kubeconfig: cluster.kubeconfig(), context: null };
+  const own = { enabled: true, kubeconfig: cluster.kubeconfig(), context: null };
+  const settings = options.settings ?? own;
   const opened = await openTransport(settings, {});
   if (opened.kind !== "ok") throw new Error(JSON.stringify(opened));
   const clock = REAL_CLOCK;
