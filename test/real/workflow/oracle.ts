@@ -5,7 +5,7 @@
  * Adapter: processes, files, the environment.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -28,15 +28,18 @@ export async function openOracle(): Promise<Oracle | string> {
   const path = join(home, `go-template-${hash.digest("hex").slice(0, 12)}`);
   if (!existsSync(path)) {
     mkdirSync(home, { recursive: true });
-    const made = join(mkdtempSync(join(home, "making-")), "oracle");
+    const folder = mkdtempSync(join(home, "making-"));
+    const made = join(folder, "oracle");
     const build = Bun.spawn([go, "build", "-o", made, "."], {
       cwd: FOLDER,
       env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly", GOTOOLCHAIN: "local" },
       stderr: "pipe",
     });
     const why = await new Response(build.stderr).text();
-    if ((await build.exited) !== 0) return `go build: ${why}`;
-    renameSync(made, path);
+    const code = await build.exited;
+    if (code === 0) renameSync(made, path);
+    rmSync(folder, { recursive: true });
+    if (code !== 0) return `go build: ${why}`;
   }
   return (asked) => ask(path, asked);
 }
