@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditRecord } from "../../../schema/audit.ts";
 import type { WorkflowRunView } from "../../../schema/workflow.ts";
+import { ROOT } from "../../../build/product.ts";
 import { buildStale, cleanEnv, NAVARCH, Plane, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
 import { type Cluster, openCluster } from "../kubernetes/cluster.ts";
@@ -77,7 +78,8 @@ function freePort(): number {
 function start(...args: string[]) {
   const child = Bun.spawn([NAVARCH, ...args], {
     env: cleanEnv({ KUBECONFIG: cluster.kubeconfig() }),
-    cwd: folder,
+    // A13 is run from the repository.
+    cwd: ROOT,
     stdout: "pipe",
     stderr: "pipe",
   });
@@ -118,10 +120,12 @@ describe.skipIf(missing !== null)("navarch sim -port", () => {
       text: expect.stringMatching(/^Invalid YAML format\n/),
     });
     expect(await post("name: x")).toEqual({ status: 400, text: "test x has no tasks\n" });
-    const template = write("job.yml", JOB);
-    const failed = await post(neverScheduled(template));
+    const never = await Bun.file(join(ROOT, "test/workflows/never-scheduled.yml")).text();
+    const failed = await post(never);
     expect(failed).toMatchObject({ status: 500 });
-    expect(failed.text).toContain("CheckPod/k: context deadline exceeded");
+    expect(failed.text).toContain("CheckPod/running: context deadline exceeded");
+    const template = write("job.yml", JOB);
+    expect((await post(neverScheduled(template))).text).toContain("deadline exceeded");
     // The same file again: its template is known, its job is another one.
     expect((await post(neverScheduled(template))).text).toContain("context deadline exceeded");
     expect(await namesAt("/apis/batch/v1/namespaces/default/jobs")).toHaveLength(2);
