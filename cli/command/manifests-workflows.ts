@@ -29,7 +29,7 @@ export const manifestsWorkflows: Command = {
   usage: "",
   summary: "print the manifests that run workflows in a cluster",
   examples: [
-    "navarch manifests workflows --allow batch/jobs,core/services | kubectl apply -f -",
+    "navarch manifests workflows --allow batch/jobs | kubectl apply -f -",
     "navarch manifests workflows --part exporter --part service-monitor",
   ],
   more:
