@@ -52,6 +52,11 @@ function complete(shell: string, line: string): string[] {
 
 const isMissing = await missesPrograms("completion", { zsh: "zsh", fish: "fish" });
 
+const SIM = [
+  ...["agents", "inject", "interactive", "list", "nodes", "provider-fail", "replay", "run"],
+  ...["submit", "validate", "workflow"],
+];
+
 describe.each(["bash", ...(isMissing ? [] : ["zsh", "fish"])])(
   "%s",
   (shell) => {
@@ -63,7 +68,7 @@ describe.each(["bash", ...(isMissing ? [] : ["zsh", "fish"])])(
     test.each([
       ["navarch pool ", ["hold", "list", "resume", "scale", "status"]],
       ["navarch -o json pool ", ["hold", "list", "resume", "scale", "status"]],
-      ["navarch sim ", ["interactive", "list", "replay", "run", "validate", "workflow"]],
+      ["navarch sim ", SIM],
       ["navarch doctor ", ["kubernetes", "providers", "store"]],
       ["navarch completion ", ["bash", "fish", "zsh"]],
       ["navarch pool status ", ["training"]],
