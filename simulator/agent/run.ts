@@ -37,6 +37,8 @@ const LOOK_MS = 2_000;
 /** A folder without a Node is removed after this: its purchase may still be under way before. */
 const ORPHAN_MS = 3_600_000;
 const SWEEP_MS = 600_000;
+/** Nodes of a cluster that is away so long are gone; a control plane that runs starts this again. */
+const AWAY_MS = 600_000;
 const CALL_MS = 30_000;
 /** A last report of each agent takes no longer. */
 const STOP_MS = 4_000;
@@ -81,6 +83,7 @@ class Run {
   #tls: Tls | null = null;
   #lines = { left: LINES.burst, atMono: 0, withheld: 0 };
   #noted = "";
+  #awaySinceMono = REAL_CLOCK.monoMs();
 
   constructor(options: AgentsOptions, setting: AgentSetting) {
     this.#options = options;
@@ -171,6 +174,11 @@ class Run {
     const setting = parseNote(AgentSetting, readText(join(stateDir, SETTING_FILE)));
     if (setting !== null && JSON.stringify(setting) !== JSON.stringify(this.#setting)) {
       this.#log("the setting has changed: starting again");
+      return this.#ended.resolve(0);
+    }
+    this.#awaySinceMono = nodes.problem === null ? REAL_CLOCK.monoMs() : this.#awaySinceMono;
+    if (REAL_CLOCK.monoMs() - this.#awaySinceMono > AWAY_MS) {
+      this.#log("the cluster has been away for ten minutes: ending");
       return this.#ended.resolve(0);
     }
     this.#readTrust();

@@ -80,11 +80,11 @@ const RUN = process.env["CI"] === "true" || process.env["NAVARCH_DOCS"] === "1";
 /** Followed on throw-away machines (test/real/machine/first-pool.test.ts). */
 const ON_MACHINES = "docs/first-real-pool.md";
 
-/** Its first block starts a cluster. */
-const KUBERNETES = "docs/kubernetes.md";
+/** Their first blocks start a cluster. */
+const KUBERNETES: readonly string[] = ["docs/kubernetes.md", "docs/provider-kwok.md"];
 const missing = RUN ? await whyNoCluster() : null;
 const noCluster = missing !== null;
-if (missing !== null) console.error(`SKIPPED: the blocks of ${KUBERNETES}: ${missing}`);
+if (missing !== null) console.error(`SKIPPED: the blocks of ${KUBERNETES.join(", ")}: ${missing}`);
 
 describe.skipIf(!RUN)("in a clean folder", () => {
   let repository = "";
@@ -97,7 +97,7 @@ describe.skipIf(!RUN)("in a clean folder", () => {
 
   const isRun = (path: string) =>
     path !== ON_MACHINES && blocksAt(path).some(({ notRun }) => notRun === null);
-  const toRun = withBlocks.filter((path) => isRun(path) && !(path === KUBERNETES && noCluster));
+  const toRun = withBlocks.filter((path) => isRun(path) && !(KUBERNETES.includes(path) && noCluster));
   test.each(toRun)("every block of %s runs, from the first to the last", async (path) => {
     const { code, output } = await runPage(repository, path);
     if (code !== 0) console.error(output);
