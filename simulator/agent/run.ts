@@ -14,7 +14,7 @@ import { Reflector } from "../../reconciler/kubernetes/reflector.ts";
 import { removeAgent, startTicksOf } from "../../reconciler/provider/kwok/agent-host.ts";
 import {
   AGENT_FOLDER,
-  type AgentProcess,
+  AgentProcess,
   AgentSetting,
   GAVE_WAY,
   LOCK_FILE,
@@ -37,7 +37,7 @@ const LOOK_MS = 2_000;
 /** A folder without a Node is removed after this: its purchase may still be under way before. */
 const ORPHAN_MS = 3_600_000;
 const SWEEP_MS = 600_000;
-/** Nodes of a cluster that is away so long are gone; a control plane that runs starts this again. */
+/** Nodes of a cluster that is away so long are gone; a control plane that runs starts it again. */
 const AWAY_MS = 600_000;
 const CALL_MS = 30_000;
 /** A last report of each agent takes no longer. */
@@ -71,7 +71,8 @@ export async function runAgents(given: AgentsOptions): Promise<number> {
   try {
     return await new Run(options, setting).run();
   } finally {
-    rmSync(join(stateDir, PROCESS_FILE), { force: true });
+    const note = parseNote(AgentProcess, readText(join(stateDir, PROCESS_FILE)));
+    if (note?.pid === process.pid) rmSync(join(stateDir, PROCESS_FILE), { force: true });
     lock.release();
   }
 }
@@ -171,7 +172,14 @@ class Run {
 
   #look(fleet: SimFleet, nodes: Reflector<Wanted>): void {
     const { stateDir } = this.#options;
-    const setting = parseNote(AgentSetting, readText(join(stateDir, SETTING_FILE)));
+    const text = readText(join(stateDir, SETTING_FILE));
+    const note = parseNote(AgentProcess, readText(join(stateDir, PROCESS_FILE)));
+    // The folder was removed, and with it the lock: another one there may have its own process.
+    if (text === null || note?.pid !== process.pid) {
+      this.#log("the folder is not this process's any more: ending");
+      return this.#ended.resolve(0);
+    }
+    const setting = parseNote(AgentSetting, text);
     if (setting !== null && JSON.stringify(setting) !== JSON.stringify(this.#setting)) {
       this.#log("the setting has changed: starting again");
       return this.#ended.resolve(0);

@@ -154,7 +154,7 @@ class Host {
     const trust = { ca: ca === true, cert: cert === true, key: key === true };
     const own: AgentSetting = { server: serverUrl(), ...setting, trust };
     const all = JSON.stringify([own, files]);
-    if (all === this.#written) return;
+    if (all === this.#written && existsSync(this.#path(SETTING_FILE))) return;
     for (const { name, pem } of files) if (pem !== null) writeWhole(this.#path(name), pem);
     writeWhole(this.#path(SETTING_FILE), `${JSON.stringify(own)}\n`);
     this.#written = all;

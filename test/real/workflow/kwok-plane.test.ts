@@ -4,7 +4,7 @@
  * node works on them as on real ones.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { navarch } from "../../cli/spawn.ts";
 import { until } from "../../fixture/plane/plane.ts";
@@ -194,5 +194,16 @@ describe.skipIf(missing !== null)("W41: a pool of virtual nodes", () => {
     const again = await navarch(["sim", "agents", "--state-dir", ground.folder]);
     expect([again.code, existsSync(`/proc/${before?.pid}`)]).toEqual([73, true]);
     expect(again.err).toContain("another process runs the agents");
+  });
+
+  test("a process whose folder was emptied ends, and another one follows", async () => {
+    const before = ground.agents()?.pid ?? 0;
+    rmSync(join(ground.folder, "agents.json"));
+    rmSync(join(ground.folder, "agents.lock"));
+    await until("it has ended", 30_000, () => !existsSync(`/proc/${before}`) || null);
+    await until("another one runs", 60_000, () => {
+      const now = ground.agents();
+      return (now !== null && now.pid !== before && now.agents > NODES / 2) || null;
+    });
   });
 });
