@@ -123,5 +123,10 @@ async function patchNode(
     if (answer.status === 404 || answer.status === 409) return null;
     throw new TaskError(`failed to patch node ${name}: ${answer.message}`);
   }
+  if (patch.isOtherEntry) {
+    // As if it had been deleted and created: `-cleanup` removes it.
+    writer.made.intend(nodePath(name), `node ${name}`, true);
+    writer.made.confirm(nodePath(name), uid);
+  }
   return "patched";
 }

@@ -25,6 +25,8 @@ export type NodePatch = {
   node: { metadata: Patch; spec?: Patch } | null;
   /** Conditions are merged by type, so KWOK's own stay. */
   status: Patch | null;
+  /** It was a node of another entry: that one is gone, and this one is new. */
+  isOtherEntry: boolean;
 };
 
 export type NodePlan = {
@@ -144,7 +146,8 @@ function patchOf(entry: NodeEntry, node: SetNode): NodePatch | null {
   // The list of taints is written whole, so a version in between is a conflict.
   const own = taints === null ? { metadata } : withTaints(metadata, taints, resourceVersion);
   const hasOwn = Object.keys(own.metadata).length > 0;
-  return { name, uid, node: hasOwn ? own : null, status };
+  const isOtherEntry = node.stored !== null && node.stored.text !== storedText(entry);
+  return { name, uid, node: hasOwn ? own : null, status, isOtherEntry };
 }
 
 const withTaints = (metadata: Patch, taints: Patch[], resourceVersion: string) => {

@@ -199,6 +199,18 @@ describe.skipIf(missing !== null)("virtual nodes", () => {
     expect(JSON.stringify(back)).not.toContain("KernelDeadlock");
   }, 60_000);
 
+  test("W8 W39: a node that becomes one of another entry counts as made by the run", async () => {
+    const entry = { type: "dgxh100.80g", count: 2, labels: { rack: "a" } };
+    await configure([entry]);
+    const later = await openRun(cluster, { manager: "later" });
+    await configure([entry], later);
+    expect(later.run.made.all()).toEqual([]);
+    await configure([{ ...entry, labels: { rack: "b" } }], later);
+    const noted = later.run.made.all().map(({ path, uid }) => [path.slice(14), uid]);
+    const made = (await nodes()).map(({ metadata }) => [metadata.name, metadata.uid]);
+    expect(noted.sort()).toEqual(made.sort());
+  }, 30_000);
+
   test("W39: only nodes with the set's label are deleted", async () => {
     await cluster.json("/api/v1/nodes", { method: "POST", body: OTHER });
     await configure([]);
