@@ -49,6 +49,16 @@ test("refuses wrong settings of a provider where they are written", () => {
   ]);
 });
 
+test("agents of a simulated fleet check every ten seconds, unless the file says otherwise", () => {
+  const check = (more: string): number => config(`${pool()}${more}`).server.healthCheckIntervalMs;
+  expect(check("")).toBe(60_000);
+  expect(check("simulation: {enabled: false}\n")).toBe(60_000);
+  const enabled = "simulation: {enabled: true}\n";
+  expect(check(enabled)).toBe(10_000);
+  expect(check(`${enabled}server: {health_check_interval: 30s}\n`)).toBe(30_000);
+  expect(check(`${enabled}global: {agent: {health_check_interval: 40s}}\n`)).toBe(40_000);
+});
+
 test("warns of every key that has no effect, and of none where it is not written", () => {
   const bounds = "min_nodes: 1, max_nodes: 2";
   const pool = `{provider: fake, instance_type: t, ${bounds}}`;

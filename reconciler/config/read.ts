@@ -17,7 +17,7 @@ import { collectProblems, type Problems } from "./problem.ts";
 import { readProviders } from "./provider.ts";
 import { warnSecrets } from "./secret.ts";
 import { readSection } from "./section.ts";
-import { readServer, type ServerOptions } from "./server.ts";
+import { type AgentPart, readServer, type ServerOptions } from "./server.ts";
 import { refuseReal } from "./simulation.ts";
 import { fillTable, readMapping } from "./table.ts";
 
@@ -60,6 +60,14 @@ function readFile(problems: Problems, file: SourceText): Layer | null {
   return readLayer(problems, tree);
 }
 
+/** A repair waits for two full checks; a rehearsal of it should not wait for two minutes. */
+const REHEARSAL_CHECK_MS = 10_000;
+
+function quickened(agent: AgentPart): AgentPart {
+  const { healthCheckIntervalMs } = agent;
+  return { ...agent, healthCheckIntervalMs: healthCheckIntervalMs ?? REHEARSAL_CHECK_MS };
+}
+
 function readMerged(problems: Problems, layer: Layer, options: ServerOptions): Config {
   const root = readSection(problems, layer.root, "", layer.root.at);
   root.look("pools");
@@ -70,10 +78,11 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
     drain: whole("drain", DRAIN),
     directory: readProviders(root),
   };
-  const server = readServer(root.map("server"), root.map("instance_manager"), agent, options);
+  const simulation = fillTable(SIMULATION, whole("simulation", SIMULATION));
+  const cadence = simulation.enabled ? quickened(agent) : agent;
+  const server = readServer(root.map("server"), root.map("instance_manager"), cadence, options);
   const safety = fillTable(SAFETY, whole("safety", SAFETY));
   const kubernetes = fillTable(KUBERNETES, whole("kubernetes", KUBERNETES));
-  const simulation = fillTable(SIMULATION, whole("simulation", SIMULATION));
   root.finish();
   if (layer.pools.length === 0) {
     const message = "no pools: nodes that report are watched, and none is ever created";

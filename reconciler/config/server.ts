@@ -20,7 +20,7 @@ export type ServerOptions = {
   externalAddress: boolean;
 };
 
-type AgentPart = PartOf<typeof AGENT>;
+export type AgentPart = PartOf<typeof AGENT>;
 
 export function readServer(
   server: Section,

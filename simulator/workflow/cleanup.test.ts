@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { refuse, SmallKube } from "../../test/world/small-kube.ts";
 import { VirtualClock } from "../engine/clock.ts";
 import { type CleanupOptions, cleanUp } from "./cleanup.ts";
-import { type Fleet, type FleetNode, noFleet, notingFaults } from "./fleet.ts";
+import { noFleet } from "../../test/world/no-fleet.ts";
+import { type Fleet, type FleetNode, notingFaults } from "./fleet.ts";
 import { Made } from "./made.ts";
 
 const OURS = { managedFields: [{ manager: "navarch-sim-1" }] };

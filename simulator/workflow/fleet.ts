@@ -34,12 +34,6 @@ export type Fleet = {
   metrics(): Promise<FleetAnswer<string>>;
 };
 
-/** A fleet that cannot be asked, and why. */
-export function noFleet(message: string): Fleet {
-  const none = () => Promise.resolve({ ok: false as const, message });
-  return { nodes: none, inject: none, replaced: none, waits: none, metrics: none };
-}
-
 /** The same fleet; what it injects is noted in `made`, with the clearing that undoes it. */
 export function notingFaults(fleet: Fleet, made: Made): Fleet {
   return {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import * as v from "valibot";
 import { whole } from "../../schema/number.ts";
-import { readParams, scalarText, textMap, withTextLabels } from "./param.ts";
+import { readParams, textMap, withTextLabels } from "./param.ts";
 import { readYaml } from "./yaml.ts";
 
 const yaml = (text: string): unknown => {
@@ -65,7 +65,7 @@ const Params = v.strictObject({
     v.array(v.strictObject({ type: v.string(), labels: v.optional(textMap, {}) })),
     [],
   ),
-  name: v.nullish(scalarText),
+  name: v.nullish(v.string()),
 });
 
 test.each([
@@ -77,7 +77,7 @@ test.each([
   [{ refTaskId: "a", nodes: [{ type: "t", label: {} }] }, 'nodes.0: unknown key "label": did you mean "labels"?'],
   [{ refTaskId: "a", nodes: [{}] }, "nodes.0.type: missing"],
   [{ refTaskId: "a", nodes: {} }, "nodes: expected a list, found a map"],
-  [{ refTaskId: "a", name: {} }, "name: expected text"],
+  [{ refTaskId: "a", name: {} }, "name: expected text, found a map"],
   [[], "expected a map"],
 ])("parameters %p are refused with their key", (params, message) => {
   expect(() => readParams(Params, params)).toThrow(`failed to parse parameters: ${message}`);

@@ -109,15 +109,6 @@ export const textMap = v.pipe(
   }),
 );
 
-/** One scalar as text. */
-export const scalarText = v.pipe(
-  v.custom<string | number | bigint | boolean>(
-    (value) => ["string", "number", "bigint", "boolean"].includes(typeof value),
-    "expected text",
-  ),
-  v.transform(String),
-);
-
 /** An object's state with its labels and annotations as text; `null` still removes one. */
 export function withTextLabels(state: Map): Map {
   const metadata = state["metadata"];

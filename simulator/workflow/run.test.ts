@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { SmallKube } from "../../test/world/small-kube.ts";
 import { VirtualClock } from "../engine/clock.ts";
 import { cleanUp } from "./cleanup.ts";
-import { noFleet } from "./fleet.ts";
+import { noFleet } from "../../test/world/no-fleet.ts";
 import { unbroken } from "./guard.ts";
 import { Made } from "./made.ts";
 import { readWorkflow, type Workflow } from "./read.ts";

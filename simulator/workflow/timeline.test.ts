@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { type FleetNode, type Fleet, noFleet } from "./fleet.ts";
+import { noFleet } from "../../test/world/no-fleet.ts";
+import type { FleetNode, Fleet } from "./fleet.ts";
 import { clockOf, type FleetPoint, formatTimeline, watchFleet } from "./timeline.ts";
 
 const node = (id: string, change: Partial<FleetNode> = {}): FleetNode => ({

@@ -2,7 +2,7 @@
 import { seeded } from "../../simulator/engine/random.ts";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
 import { TASK_TYPES } from "../../simulator/workflow/catalog.ts";
-import { noFleet } from "../../simulator/workflow/fleet.ts";
+import { noFleet } from "./no-fleet.ts";
 import { Made } from "../../simulator/workflow/made.ts";
 import { State } from "../../simulator/workflow/state.ts";
 import { type Run, TaskError } from "../../simulator/workflow/task.ts";

@@ -2,7 +2,6 @@
  * Which types of virtual nodes are known, and what capacity a Node of a type has. Pure; workflows,
  * `navarch sim nodes` and the provider `kwok` read the same table.
  */
-import { readCount } from "../../kubernetes/read-field.ts";
 
 /** Quantities as the operator wrote them: `pods: 110` stays a number, `memory: 2Ti` text. */
 export type Resources = Readonly<Record<string, string | number>>;
@@ -48,7 +47,3 @@ export function capacityOf(type: string, resources: Resources = {}): CapacityAns
   return { kind: "ok", capacity: { ...preset, ...resources }, isBaseline: false };
 }
 
-/** GPUs of a capacity. */
-export function gpuCountOf(capacity: Resources): number {
-  return readCount(capacity[GPU_RESOURCE]) ?? 0;
-}

@@ -12,10 +12,10 @@ import type { CreateRequest, Instance, Provider } from "../../core/provider.ts";
 import { matchNodes } from "../../core/kubernetes/match.ts";
 import { gpusOfType } from "../../core/instance-type.ts";
 import { readNode } from "../../kubernetes/read-node.ts";
-import { PRESET_TYPES } from "./catalog.ts";
+import { GPU_RESOURCE, PRESET_TYPES } from "./catalog.ts";
 import { BOOT, bootOf, BoughtNode, FENCE, folderOf } from "./instance.ts";
 import { openKwok } from "./kwok.ts";
-import { gpusOf, typesOf } from "./type.ts";
+import { resourcesOf, typesOf } from "./type.ts";
 import * as v from "valibot";
 
 function openServer(): { kube: FakeKube; clock: VirtualClock } {
@@ -85,9 +85,12 @@ describe("W41: a purchase", () => {
   });
 
   test("W41: counts the GPUs that the catalogue has", () => {
-    for (const type of PRESET_TYPES) expect(gpusOfType(type, "kwok")).toBe(gpusOf(type, new Map()));
+    for (const type of PRESET_TYPES) {
+      const gpus = resourcesOf(type, new Map())[GPU_RESOURCE];
+      expect(gpusOfType(type, "kwok")).toBe(Number(gpus));
+    }
     expect(gpusOfType("h100-8x", "kwok")).toBe(8);
-    expect(gpusOf("gb200-4x", typesOf("gb200-4x=4"))).toBe(4);
+    expect(resourcesOf("gb200-4x", typesOf("gb200-4x=4"))[GPU_RESOURCE]).toBe(4);
   });
 
   test("is refused for a type that is not sold, and says which one is meant", async () => {

@@ -1,7 +1,7 @@
 /** Which types a `kwok` provider sells: the catalogue's and those of its settings. Pure. */
 import { nearest } from "../../../schema/nearest.ts";
 import type { CreateRequest } from "../../core/provider.ts";
-import { capacityOf, GPU_RESOURCE, gpuCountOf, PRESET_TYPES, type Resources } from "./catalog.ts";
+import { capacityOf, GPU_RESOURCE, PRESET_TYPES, type Resources } from "./catalog.ts";
 
 /** GPUs of the types that the settings add. */
 export type Types = ReadonlyMap<string, number>;
@@ -26,10 +26,6 @@ export function resourcesOf(type: string, types: Types): Resources {
   const own = types.get(type);
   return own === undefined ? capacity : { ...capacity, [GPU_RESOURCE]: own };
 }
-
-/** GPUs of a type that is sold. */
-export const gpusOf = (type: string, types: Types): number =>
-  gpuCountOf(resourcesOf(type, types));
 
 /** Why a type cannot be bought; `null` = it can. */
 export function whyNotSold(

@@ -12,7 +12,7 @@ import {
   type TransportSettings,
 } from "../../../reconciler/kubernetes/connect.ts";
 import { TASK_TYPES } from "../../../simulator/workflow/catalog.ts";
-import { noFleet } from "../../../simulator/workflow/fleet.ts";
+import { noFleet } from "../../world/no-fleet.ts";
 import { Made } from "../../../simulator/workflow/made.ts";
 import { State } from "../../../simulator/workflow/state.ts";
 import type { Run } from "../../../simulator/workflow/task.ts";
