@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
 import { count, instant, positive } from "../../../schema/number.ts";
-import type { CreateRequest, Instance } from "../../core/provider.ts";
+import type { CreateRequest, Instance, Notice } from "../../core/provider.ts";
 import { labelValue } from "../coreweave/node-pool.ts";
 import type { Resources } from "./catalog.ts";
 import { virtualNode, type VirtualNode } from "./virtual-node.ts";
@@ -23,6 +23,8 @@ export const FENCE = "navarch.dev/purchase-fence";
 export const BOOT = "navarch.dev/boot";
 const TAGS = "navarch.dev/tags";
 const PLACE = "navarch.dev/place";
+/** JSON of a notice, written by a person or a workflow: announces the end, as a cloud does. */
+export const SIM_NOTICE = "navarch.dev/sim-notice";
 
 const text = v.string();
 const texts = v.nullish(v.record(text, text), {});
@@ -108,8 +110,21 @@ export function instanceOf({ metadata }: BoughtNode): Instance {
     pricePerHour: null,
     hostKeys: null,
     failure: null,
-    notice: null,
+    notice: noticeOf(annotations),
   };
+}
+
+const SimNotice = v.strictObject({
+  kind: v.picklist(["preemption", "maintenance"]),
+  /** Wall milliseconds; `null` = not announced. */
+  atMs: v.nullish(instant, null),
+  message: v.nullish(text, ""),
+});
+
+/** Another text announces nothing: a rehearsal ends no machine by a typing error. */
+function noticeOf(annotations: Record<string, string>): Notice | null {
+  const read = v.safeParse(SimNotice, parsed(annotations[SIM_NOTICE]));
+  return read.success ? read.output : null;
 }
 
 function tagsOf(annotations: Record<string, string>): Record<string, string> {

@@ -13,7 +13,7 @@ import { matchNodes } from "../../core/kubernetes/match.ts";
 import { gpusOfType } from "../../core/instance-type.ts";
 import { readNode } from "../../kubernetes/read-node.ts";
 import { GPU_RESOURCE, PRESET_TYPES } from "./catalog.ts";
-import { BOOT, bootOf, BoughtNode, FENCE, folderOf } from "./instance.ts";
+import { BOOT, bootOf, BoughtNode, FENCE, folderOf, SIM_NOTICE } from "./instance.ts";
 import { openKwok } from "./kwok.ts";
 import { resourcesOf, typesOf } from "./type.ts";
 import * as v from "valibot";
@@ -197,5 +197,21 @@ describe("reboot()", () => {
     const { name } = await made();
     kube.person.annotate("nodes", "", name, { [BOOT]: "{" });
     expect(bootOf(readBought(name)).count).toBe(1);
+  });
+
+  test("is announced to end by an annotation, and by no other text", async () => {
+    const { name } = await made({ market: "spot" });
+    const announced = async (text: string | null) => {
+      kube.person.annotate("nodes", "", name, { [SIM_NOTICE]: text });
+      const answer = await provider.list();
+      return answer.kind === "ok" ? answer.instances[0]?.notice : answer;
+    };
+    const bare = { kind: "preemption", atMs: null, message: "" } as const;
+    expect(await announced('{"kind": "preemption"}')).toEqual(bare);
+    const full = { kind: "preemption", atMs: 60_000, message: "capacity is needed" } as const;
+    expect(await announced(JSON.stringify(full))).toEqual(full);
+    for (const odd of ["", "{", "[]", '{"kind": "end"}', '{"kind": "preemption", "atMs": -1}', null]) {
+      expect(await announced(odd)).toBeNull();
+    }
   });
 });
