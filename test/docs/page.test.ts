@@ -81,7 +81,11 @@ const RUN = process.env["CI"] === "true" || process.env["NAVARCH_DOCS"] === "1";
 const ON_MACHINES = "docs/first-real-pool.md";
 
 /** Their first blocks start a cluster. */
-const KUBERNETES: readonly string[] = ["docs/kubernetes.md", "docs/provider-kwok.md"];
+const KUBERNETES: readonly string[] = [
+  "docs/kubernetes.md",
+  "docs/provider-kwok.md",
+  "docs/rehearsal.md",
+];
 const missing = RUN ? await whyNoCluster() : null;
 const noCluster = missing !== null;
 if (missing !== null) console.error(`SKIPPED: the blocks of ${KUBERNETES.join(", ")}: ${missing}`);

@@ -97,7 +97,10 @@ type Pod = {
   status: { phase: string };
 };
 
-/** KWOK 0.8 misses pods that are bound right after their Node is made; a change wakes it. */
+/**
+ * KWOK 0.8.0 may miss pods that are bound right after their Node is made (kubernetes-sigs/kwok#1576
+ * names such a case); a change wakes it.
+ */
 export function wakeKwok(cluster: Cluster): { end(): Promise<void> } {
   let isEnding = false;
   let seen = new Set<string>();
