@@ -262,7 +262,8 @@ tasks:
     expect([await child.exited, err]).toEqual([0, expect.stringContaining("CheckMetric/read")]);
     const rows = await get<AuditRecord[]>("/api/admin/audit?verb=inject");
     expect(rows).toMatchObject([{ actor: "token:workflow", kind: "node", result: "ok" }]);
-    await plane.stop();
+    // Its agents would outlive it, as machines do.
+    await plane.destroy();
   }, 180_000);
 
   test("W54: the end of the control plane cancels its run, and cleans up before it goes", async () => {
