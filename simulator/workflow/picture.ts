@@ -76,15 +76,18 @@ function formatChart(
 ): string {
   const { width, height, left, right, top, bottom } = SIZE;
   const endMs = Math.max(1, ms, points.at(-1)?.ms ?? 0);
-  const most = Math.max(1, ...LINES.flatMap(({ count }) => points.map(count)));
+  const highest = Math.max(1, ...LINES.flatMap(({ count }) => points.map(count)));
+  // Whole nodes, at equal distances.
+  const step = Math.ceil(highest / 4);
+  const most = step * Math.ceil(highest / step);
   const x = (at: number): string => (left + (at / endMs) * (width - left - right)).toFixed(1);
   const y = (count: number): string =>
     (height - bottom - (count / most) * (height - top - bottom)).toFixed(1);
-  const rows = [0, 0.25, 0.5, 0.75, 1].map((share) => {
-    const count = Math.round(share * most);
-    const [x1, x2, at] = [left, width - right, y(count)];
-    return `<line class="grid" x1="${x1}" x2="${x2}" y1="${at}" y2="${at}"/>
-<text x="${left - 8}" y="${at}" text-anchor="end" dominant-baseline="middle">${count}</text>`;
+  const rows = Array.from({ length: most / step + 1 }, (_, at) => {
+    const count = at * step;
+    const [x1, x2, level] = [left, width - right, y(count)];
+    return `<line class="grid" x1="${x1}" x2="${x2}" y1="${level}" y2="${level}"/>
+<text x="${left - 8}" y="${level}" text-anchor="end" dominant-baseline="middle">${count}</text>`;
   });
   const columns = [0, 0.25, 0.5, 0.75, 1].map((share) => {
     const at = x(share * endMs);

@@ -64,3 +64,14 @@ test("an HTML report shows the tasks, and the fleet over time", () => {
   expect(page).not.toContain("NaN");
   expect(REPORTS.get(".html")?.(REPORT)).not.toContain("<svg");
 });
+
+test.each([
+  [1, [0, 1]],
+  [6, [0, 2, 4, 6]],
+  [1_000, [0, 250, 500, 750, 1_000]],
+])("levels of a picture of %p nodes are whole and at equal distances", (nodes, levels) => {
+  const fleet = [{ ms: 0, nodes, healthy: 0, cordoned: 0, leaving: 0, replaced: nodes }];
+  const page = REPORTS.get(".html")?.({ ...REPORT, fleet }) ?? "";
+  const labels = [...page.matchAll(/dominant-baseline="middle">(\d+)</g)].map(([, n]) => Number(n));
+  expect(labels).toEqual(levels);
+});
