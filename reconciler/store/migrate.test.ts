@@ -45,11 +45,19 @@ test("migrate() takes every step once and notes when", async () => {
   expect(await tablesOf(client)).toEqual(tables);
 });
 
+/** The columns that 0006 adds to the audit log. */
+const ADDED = (MIGRATIONS.find(({ tag }) => tag.startsWith("0006"))?.sql ?? "").matchAll(
+  /ADD (?:COLUMN )?`?(\w+)`?/g,
+);
+
 test("migrate() goes on behind the steps that an older version took", async () => {
   const client = open();
   await migrate(client, 7);
   await client.execute("DROP TABLE quarantine");
   await client.execute("DROP TABLE claim");
+  for (const [, column = ""] of ADDED) {
+    await client.execute(`ALTER TABLE audit DROP COLUMN ${column}`);
+  }
   await client.execute("DELETE FROM migration WHERE tag >= '0004'");
   await migrate(client, 9);
   expect((await notesOf(client)).at(-1)).toEqual([TAGS.at(-1) ?? "", 9]);
