@@ -88,7 +88,7 @@ function readAsked(flags: Flags): Asked | Failure {
 }
 
 function wholeOf(name: string, text: string): number | Failure {
-  if (/^\d{1,6}$/.test(text)) return Number(text);
+  if (/^\d{1,9}$/.test(text)) return Number(text);
   return usage(`--${name}: expected a whole number, found "${text}"`);
 }
 

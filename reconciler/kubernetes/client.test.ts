@@ -309,8 +309,8 @@ describe("call()", () => {
     };
     const ports = { clock, count: () => {}, userAgent: "t" };
     const answer = await openClient(nowhere, ports).call(get("/a"));
-    expect(answer).toMatchObject({ kind: "lost" });
-    expect(JSON.stringify(answer)).toContain("ECONNREFUSED");
+    const message = "ECONNREFUSED: cannot connect to https://127.0.0.1:1";
+    expect(answer).toEqual({ kind: "lost", message });
     const arrived = Promise.withResolvers<void>();
     handle = () => {
       arrived.resolve();

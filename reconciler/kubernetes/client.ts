@@ -131,7 +131,7 @@ class Client implements KubeApi {
       const warnings = readWarnings(response.headers.get("warning"));
       return answer.kind === "ok" && warnings.length > 0 ? { ...answer, warnings } : answer;
     } catch (cause) {
-      return { kind: "lost", message: explain(cause) };
+      return { kind: "lost", message: explain(cause, this.#transport.server) };
     }
   }
 
@@ -208,7 +208,7 @@ class Client implements KubeApi {
       }
       if (response.status !== 200) return await this.#refusal(response);
     } catch (cause) {
-      return { kind: "lost", message: explain(cause) };
+      return { kind: "lost", message: explain(cause, this.#transport.server) };
     }
     heard();
     if (response.body === null) return { kind: "lost", message: "a watch without a body" };
@@ -302,10 +302,13 @@ export function resourceOf(path: string): string {
 
 const EXPLAINED_MAX = 300;
 
-function explain(cause: unknown): string {
+function explain(cause: unknown, server = "the API server"): string {
   if (!(cause instanceof Error)) return String(cause).slice(0, EXPLAINED_MAX);
-  // Bun appends the address and advice for programmers.
-  const message = cause.message.replace(/\.? (?:fetching "|For more information).*$/s, "");
+  // Bun appends the address and advice for programmers, or asks about a URL that it does not name.
+  const nameless = /(?:Unable to connect\. Is the|Was there a typo in the) .*$/s;
+  const message = cause.message
+    .replace(/\.? (?:fetching "|For more information).*$/s, "")
+    .replace(nameless, `cannot connect to ${server}`);
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
   const shown = code === "" || message.startsWith(code) ? message : `${code}: ${message}`;
   return shown.slice(0, EXPLAINED_MAX);

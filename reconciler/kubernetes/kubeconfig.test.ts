@@ -125,7 +125,7 @@ describe("readKubeconfig()", () => {
   test.each<[unknown, string]>([
     ["x", "/etc/k/config: expected a mapping, found string"],
     [{ clusters: 5 }, "/etc/k/config: clusters: expected a list"],
-    [{}, "/etc/k/config: no current-context and none was named; it has none"],
+    [{}, "/etc/k/config: no current-context and no context was named; its contexts: none"],
     [
       config({ top: { "current-context": "mian" } }),
       '/etc/k/config: no context "mian"; did you mean "main"?',

@@ -114,7 +114,7 @@ async function choose(files: readonly KubeconfigFile[], wanted: string | null): 
   const name = wanted ?? current;
   if (name === undefined || name === null || name === "") {
     const names = listed(collect("context").map((entry) => entry.name));
-    throw new Bad(`${where}: no current-context and none was named; it has ${names}`);
+    throw new Bad(`${where}: no current-context and no context was named; its contexts: ${names}`);
   }
   const contextEntry = find("context", collect("context"), name, where);
   const context = check(Context, contextEntry.value, contextEntry.at, "context");

@@ -4,6 +4,7 @@
  */
 import type { Made } from "./made.ts";
 import type { MachineFault } from "../../schema/machine-fault.ts";
+import { nearest } from "../../schema/nearest.ts";
 
 export type FleetNode = {
   /** Navarch's node id. */
@@ -57,4 +58,16 @@ async function clear(fleet: Fleet, node: string): Promise<string | null> {
   if (nodes.ok && !nodes.value.some(({ id }) => id === node)) return null;
   const answer = await fleet.inject(node, null);
   return answer.ok ? null : answer.message;
+}
+
+/** Pools that the hint of a name without a near one lists. */
+const POOLS_MAX = 5;
+
+/** What follows the name of a pool without nodes: the nearest pool that has some, or those. */
+export function otherPool(pool: string, pools: readonly string[]): string {
+  const close = nearest(pool, pools);
+  if (close !== null) return ` (did you mean "${close}"?)`;
+  const more = pools.length > POOLS_MAX ? ` and ${pools.length - POOLS_MAX} more` : "";
+  const shown = pools.slice(0, POOLS_MAX).join(", ");
+  return pools.length === 0 ? "" : ` (pools with nodes: ${shown}${more})`;
 }

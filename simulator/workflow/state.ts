@@ -82,7 +82,7 @@ export class State {
 
   registered(id: string): Registered {
     const found = this.#registered.get(id);
-    if (found === undefined) throw new TaskError(`unreferenced task ID ${id}`);
+    if (found === undefined) throw unknownId(id, "RegisterObj", [...this.#registered.keys()]);
     return found;
   }
 
@@ -107,7 +107,7 @@ export class State {
 
   submitted(id: string): Submission {
     const found = this.#submitted.get(id);
-    if (found === undefined) throw new TaskError(`unreferenced task ID ${id}`);
+    if (found === undefined) throw unknownId(id, "SubmitObj", [...this.#submitted.keys()]);
     return found;
   }
 
@@ -118,7 +118,17 @@ export class State {
 
   nodes(id: string): readonly string[] {
     const found = this.#nodes.get(id);
-    if (found === undefined) throw new TaskError(`unreferenced task ID ${id}`);
+    if (found === undefined) throw unknownId(id, "InjectFault", [...this.#nodes.keys()]);
     return found;
   }
+}
+
+/** Ids that the error about an unknown one lists. */
+const IDS_MAX = 5;
+
+function unknownId(id: string, type: string, ids: readonly string[]): TaskError {
+  const shown = ids.slice(0, IDS_MAX).join(", ");
+  const more = ids.length > IDS_MAX ? ` and ${ids.length - IDS_MAX} more` : "";
+  const hint = ids.length === 0 ? "" : `; ${type} tasks that ran: ${shown}${more}`;
+  return new TaskError(`unreferenced task ID ${id}${hint}`);
 }

@@ -3,9 +3,8 @@
  * `replaced` counts the control plane's own records since the workflow began, not absences.
  */
 import * as v from "valibot";
-import { nearest } from "../../../schema/nearest.ts";
 import { count } from "../../../schema/number.ts";
-import type { FleetNode } from "../fleet.ts";
+import { type FleetNode, otherPool } from "../fleet.ts";
 import { duration, readParams } from "../param.ts";
 import { repeat } from "../repeat.ts";
 import { TaskError, type Run, type TaskType } from "../task.ts";
@@ -70,10 +69,8 @@ function countNodes(nodes: readonly FleetNode[]): { healthy: number; cordoned: n
 }
 
 function sayUnknown(pool: string, nodes: readonly FleetNode[]): string {
-  const pools = new Set(nodes.flatMap((node) => node.pool ?? []));
-  if (pools.has(pool)) return "";
-  const close = nearest(pool, [...pools]);
-  return close === null ? " has no node" : ` has no node (did you mean "${close}"?)`;
+  const pools = [...new Set(nodes.flatMap((node) => node.pool ?? []))].sort();
+  return pools.includes(pool) ? "" : ` has no node${otherPool(pool, pools)}`;
 }
 
 /** What the pool's nodes wait for, or nothing. */

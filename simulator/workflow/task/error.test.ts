@@ -86,6 +86,10 @@ const ERRORS: readonly (readonly [string[], string, number?])[] = [
   ],
   [[submitObj("refTaskId: gone")], "SubmitObj/x: unreferenced task ID gone"],
   [
+    [registerObj("template: job.yml"), submitObj("refTaskId: gone")],
+    "SubmitObj/x: unreferenced task ID gone; RegisterObj tasks that ran: x",
+  ],
+  [
     [registerObj("template: job.yml"), submitObj("refTaskId: x, count: 2")],
     "SubmitObj/x: multi-instance objects must specify 'nameFormat' during object registration",
   ],

@@ -115,6 +115,8 @@ test.each<[string, unknown, string]>([
     "cannot pick 5 of 4 healthy serving nodes in pool train: expected 1 to 4"],
   ["a pool", { pool: "trains", fault: { ecc: true } },
     'cannot pick 1 of 0 healthy serving nodes in pool trains (did you mean "train"?)'],
+  ["another pool", { pool: "inference", fault: { ecc: true } },
+    "cannot pick 1 of 0 healthy serving nodes in pool inference (pools with nodes: train)"],
   ["a task", { refTaskId: "never", clear: true }, "unreferenced task ID never"],
 ])("W56: InjectFault refuses: %s", async (_name, params, message) => {
   const at = open();

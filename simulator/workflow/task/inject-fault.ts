@@ -4,9 +4,8 @@
  */
 import * as v from "valibot";
 import { formatFault, MachineFault } from "../../../schema/machine-fault.ts";
-import { nearest } from "../../../schema/nearest.ts";
 import { count } from "../../../schema/number.ts";
-import type { FleetAnswer, FleetNode } from "../fleet.ts";
+import { type FleetAnswer, type FleetNode, otherPool } from "../fleet.ts";
 import { readParams } from "../param.ts";
 import { unlessAborted } from "../repeat.ts";
 import { formatSelectors, isSelected, type Labels, nodeSelectors, queryOf } from "../selector.ts";
@@ -113,8 +112,7 @@ async function candidates(
   };
   if (pool !== null) {
     const pools = [...new Set(all.flatMap((node) => node.pool ?? []))].sort();
-    const close = pools.includes(pool) ? null : nearest(pool, pools);
-    const hint = close === null ? "" : ` (did you mean "${close}"?)`;
+    const hint = pools.includes(pool) ? "" : otherPool(pool, pools);
     return only(`${state} in pool ${pool}${hint}`, (node) => node.pool === pool);
   }
   const kept =
