@@ -1,8 +1,7 @@
 /**
- * Schemas of a Node, the central entity: created when the plan decides to buy it, before an
- * instance exists, and `gone` at its end. Instance, agent and scheduler objects are facts about it,
- * matched by identities that are not reused. Instants are wall-clock milliseconds; durations end in
- * `Ms`.
+ * Schemas of a Node, the central entity: created when the plan decides to buy it, and `gone` at its
+ * end. Instance, agent and scheduler objects are facts about it, matched by identities that are not
+ * reused. Instants are wall-clock milliseconds; durations end in `Ms`.
  */
 import * as v from "valibot";
 import { OwnedHost } from "./claim.ts";
@@ -16,6 +15,7 @@ import { VERDICTS } from "./policy.ts";
 import { FailedPurchase, Guards, MARKETS, Notice } from "./purchase.ts";
 import { Inventory } from "./report.ts";
 import { RmaRecord } from "./rma.ts";
+import { SlurmFact } from "./slurm.ts";
 import { Suppression } from "./suppression.ts";
 import { ScalingDecision } from "./scaling.ts";
 
@@ -246,7 +246,7 @@ export const KUBE_MATCHES = [
   "ip",
 ] as const;
 
-/** What proved it; the agent's own claims are not enough. */
+/** What proved it; an agent's claims are not enough. */
 export const KUBE_PROOFS = ["instance", "token", "operator", "address"] as const;
 export type KubeProof = (typeof KUBE_PROOFS)[number];
 
@@ -317,7 +317,7 @@ export const Node = v.object({
   sessions: count,
   /** Increases with every intended effect and refusal; the target refuses an older one (law 5). */
   fence: count,
-  /** No effect is tried before this: the stored back-off after a scheduler refused. */
+  /** No effect is tried before this: the back-off after a scheduler refused. */
   restUntil: instant,
   /** The one open operation, if any. */
   operation: v.nullable(OperationId),
@@ -347,6 +347,7 @@ export const Node = v.object({
   /** The offer at which it was bought, `<provider>/<region>/<zone>/<type>`. */
   offer: v.nullish(text, null),
   kube: v.nullish(KubeFact, null),
+  slurm: v.nullish(SlurmFact, null),
   /** When a person revoked its mark as a scale-down candidate. */
   sparedAt: v.nullish(instant, null),
   waiver: v.nullish(Suppression, null),

@@ -70,12 +70,17 @@ export const Payload = v.variant("kind", [
     /** The machine's agent carries it out, by a signed order; absent = the provider. */
     by: v.optional(v.literal("agent")),
   }),
-  /** Marks unschedulable. `mirror`: only in the scheduler. `again`: by `on_uncordon: enforce`. */
+  /**
+   * Marks unschedulable. `mirror`: only in the schedulers. `again`: by `on_uncordon: enforce`.
+   * `slurm`: the node's name and the reason of its drain there; `only`: not in Kubernetes.
+   */
   v.object({
     kind: v.literal("cordon"),
     why: text,
     mirror: v.optional(v.boolean()),
     again: v.optional(v.boolean()),
+    slurm: v.optional(v.object({ name: text, reason: text })),
+    only: v.optional(v.literal("slurm")),
   }),
   /** `keep`: the scheduler's mark stays, because a person's cordon holds. `mirror` as above. */
   v.object({
@@ -83,6 +88,8 @@ export const Payload = v.variant("kind", [
     why: text,
     keep: v.optional(v.boolean()),
     mirror: v.optional(v.boolean()),
+    /** The name in Slurm alone: its release waits for a new boot (`decide/slurm.ts`). */
+    slurm: v.optional(v.object({ name: text })),
   }),
   /** Evict the workload. `gracePeriodMs` −1 = each pod's own. */
   v.object({

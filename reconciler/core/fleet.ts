@@ -84,6 +84,8 @@ export type Sight = {
   frozen: string | null;
   /** The Kubernetes cluster; `null` = there is none. */
   kube: KubeSight | null;
+  /** The Slurm cluster; `null` = there is none. */
+  slurm: SlurmSight | null;
   /**
    * Why the private key at a path cannot be used, `null` if it can; absent while it is being read.
    * Without the map every key counts as usable.
@@ -121,6 +123,15 @@ export type KubeSight = {
   /** Cordons are written to the cluster. */
   mirrorsCordon: boolean;
   /** Ambiguous nodes with the reason: nothing is done to them. */
+  ambiguous: ReadonlyMap<NodeId, string>;
+};
+
+export type SlurmSight = {
+  /** Why its state is unknown now; `null` = it is fresh. */
+  dark: string | null;
+  /** Its nodes were listed since this process started. */
+  known: boolean;
+  /** NodeNames that several nodes claim, with the reason: nothing is done to these nodes. */
   ambiguous: ReadonlyMap<NodeId, string>;
 };
 

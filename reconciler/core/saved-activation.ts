@@ -72,6 +72,12 @@ const SavedMetric = v.object({
   problem: v.nullable(text),
 });
 
+const SavedSlurm = v.object({
+  dark: v.nullable(text),
+  known: v.boolean(),
+  ambiguous: v.array(v.tuple([NodeId, text])),
+});
+
 /** Maps as lists of pairs, which keep their order whatever the keys look like. */
 export const SavedSight = v.object({
   now: count,
@@ -82,6 +88,7 @@ export const SavedSight = v.object({
   providers: v.array(v.tuple([text, SavedProvider])),
   frozen: v.nullable(text),
   kube: v.nullable(SavedKube),
+  slurm: v.nullish(SavedSlurm, null),
   keys: v.nullable(v.array(v.tuple([text, v.nullable(text)]))),
   queues: v.array(v.tuple([PoolName, SavedQueue])),
   metrics: v.nullish(v.array(v.tuple([text, SavedMetric])), []),
@@ -130,7 +137,7 @@ export const SavedEnd = v.object({ kind: v.literal("end"), activations: positive
 export const SavedLine = v.variant("kind", [SavedNode, SavedActivation, SavedEnd]);
 
 export function saveSight(sight: Sight): SavedSight {
-  const { kube, keys } = sight;
+  const { kube, slurm, keys } = sight;
   return {
     now: sight.now,
     blind: sight.blind,
@@ -146,6 +153,7 @@ export function saveSight(sight: Sight): SavedSight {
     ]),
     frozen: sight.frozen,
     kube: kube === null ? null : { ...kube, ambiguous: [...kube.ambiguous] },
+    slurm: slurm === null ? null : { ...slurm, ambiguous: [...slurm.ambiguous] },
     keys: keys === null ? null : [...keys],
     queues: [...sight.queues],
     metrics: [...sight.metrics],
@@ -158,7 +166,7 @@ function bounded(value: number): number {
 }
 
 export function readSight(saved: SavedSight): Sight {
-  const { kube, keys } = saved;
+  const { kube, slurm, keys } = saved;
   return {
     ...saved,
     work: new Map(saved.work),
@@ -170,6 +178,7 @@ export function readSight(saved: SavedSight): Sight {
       ]),
     ),
     kube: kube === null ? null : { ...kube, ambiguous: new Map(kube.ambiguous) },
+    slurm: slurm === null ? null : { ...slurm, ambiguous: new Map(slurm.ambiguous) },
     keys: keys === null ? null : new Map(keys),
     queues: new Map(saved.queues),
     metrics: new Map(saved.metrics),

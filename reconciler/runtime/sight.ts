@@ -55,6 +55,7 @@ export class Observer {
       providers,
       frozen: frozenBy(fleet.facts, now),
       kube: cluster?.sight(informer.ambiguous()) ?? null,
+      slurm: null,
       keys: keyProblem === null ? null : known(asked.keys, keyProblem),
       queues: known(asked.queues, (pool) => cluster?.queue(pool) ?? undefined),
       metrics: isSizing ? this.#metrics.sights() : new Map(),

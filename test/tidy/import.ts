@@ -119,8 +119,11 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
     "provider",
     "runtime",
     "security",
+    "slurm",
     "store",
   ],
+  /** The command-line tools of Slurm are programs. */
+  "reconciler/slurm": ["core", "program"],
   "reconciler/store": ["core"],
   /** The tables of configuration keys: data only. */
   "schema/config": [],

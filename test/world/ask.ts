@@ -72,6 +72,7 @@ export function sightOf({ left, fake, ...over }: View = {}): Sight {
     providers: new Map([["fake", providerSightOf(fake)]]),
     frozen: null,
     kube: null,
+    slurm: null,
     keys: null,
     queues: new Map(),
     metrics: new Map(),

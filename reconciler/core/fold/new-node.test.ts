@@ -41,6 +41,7 @@ describe("a node that begins", () => {
       offer: null,
       rebootedAt: null,
       kube: null,
+      slurm: null,
       sparedAt: null,
       waiver: null,
       bootstrap: null,

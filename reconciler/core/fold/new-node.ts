@@ -48,6 +48,7 @@ export function newNode(from: {
     offer: null,
     rebootedAt: null,
     kube: null,
+    slurm: null,
     sparedAt: null,
     waiver: null,
     bootstrap: null,

@@ -1,0 +1,48 @@
+/**
+ * The port to Slurm as a second scheduler of the same nodes. Slurm cannot refuse a stale call:
+ * `drain` and `undrain` read the owner directly before they write and directly after, and undo a
+ * write over another owner's reason, so a race of milliseconds remains (docs/reference/slurm.md).
+ */
+import type { DrainSight } from "../fleet.ts";
+import type { Fence } from "../provider.ts";
+import type { SlurmJob, SlurmNode } from "./object.ts";
+import type { SlurmOwner } from "../../../schema/slurm.ts";
+
+/** `owner`: who holds the node out of service after the call; a foreign drain is left as it is. */
+export type SlurmMark =
+  | { kind: "ok"; owner: SlurmOwner; bootTime: number | null }
+  | { kind: "refused"; message: string }
+  | { kind: "ambiguous"; message: string };
+
+export type SlurmSink = {
+  readonly name: string;
+  /** Drains with `reason` (`core/slurm/reason.ts`) unless another owner holds it. Idempotent. */
+  drain(nodeName: string, reason: string, fence: Fence): Promise<SlurmMark>;
+  /** Undrains if the reason is the product's; DOWN stays. Idempotent. */
+  undrain(nodeName: string, fence: Fence): Promise<SlurmMark>;
+  /** The last complete list; `version` grows when it changes. */
+  nodes(): { version: number; known: boolean; list: readonly SlurmNode[] };
+  /** Why the controller's word cannot be had now; `null` while it is fresh. */
+  dark(): string | null;
+  /** Work left, by node state and queue; jobs in their epilog count. */
+  left(nodeName: string): DrainSight;
+  /** Jobs on the node as last seen, for people. */
+  jobsOn(nodeName: string): readonly SlurmJob[];
+  /** Pending and running jobs as last seen, and when (wall); `null` = unknown. */
+  queue(): { jobs: readonly SlurmJob[]; observedAt: number } | null;
+  /** Nodes whose drain or release is awaited: listed each second instead of each poll. */
+  attend(nodeNames: ReadonlySet<string>): void;
+  start(wakeUp: () => void): void;
+  stop(): void;
+  status(): SlurmStatus;
+};
+
+/** For people. */
+export type SlurmStatus = {
+  /** Transport, address and version, as in `scontrol, Slurm 22.05.8`. */
+  server: string;
+  nodes: number;
+  /** Age of the last list in milliseconds; `null` = none yet. */
+  ageMs: number | null;
+  dark: string | null;
+};

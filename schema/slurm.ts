@@ -1,0 +1,46 @@
+/**
+ * A node's side in Slurm, as stored. Only what outlives an observation is here: which jobs run is
+ * live and never stored, so a busy queue writes no rows.
+ */
+import * as v from "valibot";
+import { count, instant } from "./number.ts";
+
+const text = v.string();
+
+/** What tells which NodeName is whose, strongest first; host names are never guessed from. */
+export const SLURM_MATCHES = ["alias", "slot", "host", "id"] as const;
+
+/** Who took the node out of service in Slurm, by flag and reason. */
+const SLURM_OWNERS = ["none", "own", "foreign"] as const;
+export type SlurmOwner = (typeof SLURM_OWNERS)[number];
+
+export const SlurmFact = v.object({
+  /** Its NodeName. */
+  name: text,
+  by: v.picklist(SLURM_MATCHES),
+  boundAt: instant,
+  owner: v.picklist(SLURM_OWNERS),
+  /** The flag DRAIN. */
+  drain: v.boolean(),
+  /** DOWN, FAIL or an invalid registration. */
+  down: v.boolean(),
+  /** A state of power saving. */
+  power: v.boolean(),
+  /** Cut at 256 characters; the text may outlive the drain. */
+  reason: v.nullable(text),
+  /** When Navarch's own drain was read back; `null` if it is not set. */
+  markedAt: v.nullable(instant),
+  /** BootTime when it was marked, or bound with a mark of its predecessor. */
+  markedBoot: v.nullable(instant),
+  /** BootTime of its slurmd as the controller knows it. */
+  bootTime: v.nullable(instant),
+  /** When the drain was set again after power saving or another party removed it. */
+  reassertedAt: v.nullable(instant),
+  /** No mark is tried before this; how often in a row it was refused, and why last. */
+  restUntil: instant,
+  refusals: count,
+  refusal: v.nullable(text),
+  /** Since when a complete list no longer shows it; `null` while it is there. */
+  absentSince: v.nullable(instant),
+});
+export type SlurmFact = v.InferOutput<typeof SlurmFact>;
