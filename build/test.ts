@@ -121,8 +121,10 @@ async function readLines(
 
 /** The programs of these tests take minutes to build on a new machine. */
 const KUBERNETES = "test/real/kubernetes";
-/** Clusters too; they run after the machines, whose lane is the shortest. */
+/** Clusters too; they run after the machines. */
 const WORKFLOW = "test/real/workflow";
+/** Daemons on this machine; they run after Kubernetes. */
+const SLURM = "test/real/slurm";
 
 /** Builds what many tests need. The build prints its errors; tests that need it then fail. */
 async function prepare(endMs: number, script: string, ...args: string[]): Promise<void> {
@@ -147,8 +149,8 @@ function machineFiles(): string[] {
 
 /**
  * Runs everything, or `args`. Tests of clusters and machines mostly wait, so in CI three lanes run
- * side by side: ordinary, Kubernetes, machines with workflows. Each file of machines is a run of
- * its own. In CI a few failed files are run again; those that then pass are reported as flaky.
+ * side by side: ordinary, Kubernetes then Slurm, machines then workflows. Each file of machines is
+ * a run of its own. In CI a few failed files are run again; those that pass are reported as flaky.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
@@ -158,7 +160,8 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
   if (IS_CI) await prepare(endMs, `${KUBERNETES}/main.ts`, "all");
   await prepare(endMs, "test/real/machine/main.ts", "all");
   const machines = machineFiles();
-  const others = IS_CI ? [...machines, `${KUBERNETES}/**`, `${WORKFLOW}/**`] : machines;
+  const lanesOf = [KUBERNETES, WORKFLOW, SLURM].map((folder) => `${folder}/**`);
+  const others = IS_CI ? [...machines, ...lanesOf] : machines;
   const runFile = (path: string): Promise<Verdict> =>
     runTests(path, [`./${path}`], Math.min(FILE_MS_MAX, endMs - performance.now()));
   const runMachines = async (): Promise<Verdict[]> => {
@@ -170,9 +173,10 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
   };
   const ordinary = run("ordinary", ...others.map((path) => `--path-ignore-patterns=${path}`));
   if (!IS_CI) await ordinary;
-  const lanes = [ordinary, ...(IS_CI ? [run("Kubernetes", KUBERNETES)] : [])];
-  const [real, ...verdicts] = await Promise.all([runMachines(), ...lanes]);
-  let all = [...verdicts, ...real].reduce(joinVerdicts);
+  const runSchedulers = async () =>
+    IS_CI ? [await run("Kubernetes", KUBERNETES), await run("Slurm", SLURM)] : [];
+  const lanes = [ordinary.then((verdict) => [verdict]), runSchedulers(), runMachines()];
+  let all = (await Promise.all(lanes)).flat().reduce(joinVerdicts);
   for (const path of IS_CI ? filesToRepeat(all) : []) {
     console.error(`npm test: ${path} failed, and is run once more by itself\n`);
     all = judgeAgain(all, path, await runFile(path));
