@@ -1,0 +1,337 @@
+/**
+ * A Slurm controller in virtual time: nodes, jobs, drains and registrations as measured on 22.05.8
+ * (docs/reference/slurm.md). Where it differs from a real one, this one is wrong. Its journal has
+ * every change of a node with its author; tests judge by the journal and the nodes.
+ */
+import type { SlurmNodeChange } from "../../../reconciler/core/slurm/client.ts";
+import type { SlurmJob, SlurmNode } from "../../../reconciler/core/slurm/object.ts";
+import type { Clock } from "../../../reconciler/core/clock.ts";
+
+export type SlurmWrite = {
+  /** Wall milliseconds. */
+  at: number;
+  node: string;
+  what: string;
+  reason: string | null;
+  /** `api` = through the port; `slurm` = the controller itself; else a person's name. */
+  by: string;
+};
+
+export type VirtualSlurmOptions = {
+  /** SlurmdTimeout: how long a silent node stays in service. */
+  slurmdTimeoutMs: number;
+  /** How long an ended job still holds its node. */
+  epilogMs: number;
+};
+
+export type VirtualJob = {
+  gpus: number;
+  nodeCount: number;
+  lastsMs: number;
+  partition: string;
+  user: string;
+};
+
+type Machine = {
+  name: string;
+  gpus: number;
+  partition: string;
+  /** Without jobs: `IDLE`, `DOWN`. */
+  base: "IDLE" | "DOWN";
+  /** DOWN because it was silent: a registration lifts it (`ReturnToService=1`). */
+  isSilentDown: boolean;
+  drain: boolean;
+  /** The flags of power saving. */
+  power: string[];
+  isResponding: boolean;
+  isUp: boolean;
+  reason: string | null;
+  reasonBy: string | null;
+  bootTime: number | null;
+  stopSilence: () => void;
+};
+
+type Running = VirtualJob & {
+  id: string;
+  state: "PENDING" | "RUNNING" | "COMPLETING";
+  nodes: string[];
+  submittedAt: number;
+  startedAt: number | null;
+  isHeld: boolean;
+  stop: () => void;
+};
+
+/** How a job ended; `NODE_FAIL` is requeued. */
+export type JobEnd = { id: string; nodes: readonly string[]; how: "COMPLETED" | "NODE_FAIL" };
+
+/** The controller answered with an error and changed nothing. */
+export class SlurmRefusal extends Error {}
+
+const NOTHING = (): void => undefined;
+
+export class VirtualSlurm {
+  readonly journal: SlurmWrite[] = [];
+  readonly ends: JobEnd[] = [];
+  readonly #machines = new Map<string, Machine>();
+  readonly #jobs = new Map<string, Running>();
+  readonly #clock: Clock;
+  readonly #options: VirtualSlurmOptions;
+  #lastJob = 0;
+
+  constructor(clock: Clock, options: Partial<VirtualSlurmOptions> = {}) {
+    this.#clock = clock;
+    this.#options = { slurmdTimeoutMs: 300_000, epilogMs: 1_000, ...options };
+  }
+
+  /** A configured node whose slurmd has not registered yet; powered down if it is `CLOUD`. */
+  add(name: string, { gpus = 8, partition = "compute", isCloud = false } = {}): void {
+    this.#machines.set(name, {
+      name,
+      gpus,
+      partition,
+      base: isCloud ? "IDLE" : "DOWN",
+      isSilentDown: !isCloud,
+      drain: false,
+      power: isCloud ? ["CLOUD", "POWERED_DOWN"] : [],
+      isResponding: false,
+      isUp: false,
+      reason: null,
+      reasonBy: null,
+      bootTime: null,
+      stopSilence: NOTHING,
+    });
+  }
+
+  /** Its slurmd registers, from a new boot unless `isRestart`. */
+  boot(name: string, isRestart = false): void {
+    const machine = this.#need(name);
+    machine.stopSilence();
+    machine.stopSilence = NOTHING;
+    machine.isUp = true;
+    machine.isResponding = true;
+    machine.power = machine.power.filter((flag) => flag === "CLOUD");
+    if (machine.bootTime === null || !isRestart) machine.bootTime = this.#clock.wallMs();
+    if (machine.base === "DOWN" && machine.isSilentDown) {
+      machine.base = "IDLE";
+      machine.isSilentDown = false;
+      // The reason of a silence goes with it; that of a drain stays.
+      if (!machine.drain) this.#explain(machine, null, null);
+      this.#note(name, "up", null, "slurm");
+    }
+    this.#schedule();
+  }
+
+  /** Its slurmd is silent from now on, as after a power cut; its jobs are requeued once DOWN. */
+  cut(name: string): void {
+    const machine = this.#need(name);
+    if (!machine.isUp) return;
+    machine.isUp = false;
+    const { slurmdTimeoutMs } = this.#options;
+    const late = this.#clock.after(slurmdTimeoutMs / 2, () => (machine.isResponding = false));
+    const down = this.#clock.after(slurmdTimeoutMs, () => this.#lose(machine));
+    machine.stopSilence = () => {
+      late();
+      down();
+    };
+  }
+
+  submit(job: Partial<VirtualJob> = {}): string {
+    const id = String(++this.#lastJob);
+    const wish = { gpus: 8, nodeCount: 1, lastsMs: 600_000, partition: "compute", user: "alice" };
+    this.#jobs.set(id, {
+      ...wish,
+      ...job,
+      id,
+      state: "PENDING",
+      nodes: [],
+      submittedAt: this.#clock.wallMs(),
+      startedAt: null,
+      isHeld: false,
+      stop: NOTHING,
+    });
+    this.#schedule();
+    return id;
+  }
+
+  cancel(id: string): void {
+    const job = this.#jobs.get(id);
+    if (job === undefined) return;
+    job.stop();
+    this.#jobs.delete(id);
+    this.#schedule();
+  }
+
+  requeue(id: string, hold: boolean, by: string): void {
+    const job = this.#jobs.get(id);
+    if (job === undefined) throw new SlurmRefusal("Invalid job id specified");
+    job.isHeld = hold;
+    this.#requeue(job);
+    this.#note(id, hold ? "requeuehold" : "requeue", null, by);
+    this.#schedule();
+  }
+
+  update(name: string, { state, reason }: SlurmNodeChange, by: string): void {
+    const machine = this.#machines.get(name);
+    if (machine === undefined) throw new SlurmRefusal("Invalid node name specified");
+    // A drain without a reason is refused, also on a node that is drained already.
+    if ((state === "drain" || state === "down") && (reason ?? "") === "") {
+      throw new SlurmRefusal("You must specify a reason when downing a node");
+    }
+    if (state === "drain") machine.drain = true;
+    if (state === "undrain" || state === "resume") this.#undrain(machine);
+    if (state === "down") this.#end(machine, false);
+    if (state === "resume" && machine.base === "DOWN") {
+      machine.base = "IDLE";
+      machine.isSilentDown = false;
+    }
+    if (state === "power_down") this.#powerDown(machine);
+    // Silently over another party's reason: there is no co-ownership.
+    if (reason !== undefined) this.#explain(machine, reason, by);
+    this.#note(name, state ?? "reason", reason ?? null, by);
+    this.#schedule();
+  }
+
+  remove(name: string, by: string): void {
+    if (this.#jobsOn(name).length > 0) throw new SlurmRefusal("Requested nodes are busy");
+    if (!this.#machines.delete(name)) throw new SlurmRefusal("Invalid node name specified");
+    this.#note(name, "delete", null, by);
+  }
+
+  nodes(): SlurmNode[] {
+    return [...this.#machines.values()].map((machine) => this.#show(machine));
+  }
+
+  node(name: string): SlurmNode | null {
+    const machine = this.#machines.get(name);
+    return machine === undefined ? null : this.#show(machine);
+  }
+
+  jobs(): SlurmJob[] {
+    return [...this.#jobs.values()].map((job) => ({
+      id: job.id,
+      state: job.state,
+      user: job.user,
+      name: null,
+      partition: job.partition,
+      reason: job.state !== "PENDING" ? null : job.isHeld ? "JobHeldUser" : "Resources",
+      nodes: [...job.nodes],
+      gpus: job.gpus * job.nodeCount,
+      nodeCount: job.nodeCount,
+      features: null,
+      submittedAt: job.submittedAt,
+      startedAt: job.startedAt,
+      tasks: 1,
+    }));
+  }
+
+  #show(machine: Machine): SlurmNode {
+    const jobs = this.#jobsOn(machine.name);
+    const isBusy = jobs.some((job) => job.state === "RUNNING");
+    const flags = [...machine.power];
+    if (machine.drain) flags.push("DRAIN");
+    if (!isBusy && jobs.length > 0) flags.push("COMPLETING");
+    const isDark = !machine.isResponding && !machine.power.includes("POWERED_DOWN");
+    if (isDark) flags.push("NOT_RESPONDING");
+    return {
+      name: machine.name,
+      base: isBusy && machine.base === "IDLE" ? "ALLOCATED" : machine.base,
+      flags,
+      reason: machine.reason,
+      reasonBy: machine.reasonBy,
+      bootTime: machine.bootTime,
+      slurmdStartedAt: machine.bootTime,
+      address: null,
+      hostname: null,
+      partitions: [machine.partition],
+      gres: `gpu:h100:${machine.gpus}`,
+      features: [],
+    };
+  }
+
+  #need(name: string): Machine {
+    const machine = this.#machines.get(name);
+    if (machine === undefined) throw new Error(`no node ${name}`);
+    return machine;
+  }
+
+  #undrain(machine: Machine): void {
+    if (!machine.drain) return;
+    machine.drain = false;
+    // On a node that is down the reason stays.
+    if (machine.base !== "DOWN") this.#explain(machine, null, null);
+  }
+
+  /** Powering a drained node down clears the flag and keeps the text. */
+  #powerDown(machine: Machine): void {
+    this.#end(machine, true);
+    machine.base = "IDLE";
+    machine.drain = false;
+    machine.isUp = false;
+    machine.isResponding = false;
+    machine.power = [...new Set([...machine.power, "POWERED_DOWN"])];
+  }
+
+  #lose(machine: Machine): void {
+    this.#end(machine, true);
+    machine.isResponding = false;
+    if (machine.reason === null) this.#explain(machine, "Not responding", "slurm");
+    this.#note(machine.name, "down", machine.reason, "slurm");
+    this.#schedule();
+  }
+
+  #end(machine: Machine, isSilent: boolean): void {
+    for (const job of this.#jobsOn(machine.name)) {
+      this.ends.push({ id: job.id, nodes: [...job.nodes], how: "NODE_FAIL" });
+      this.#requeue(job);
+    }
+    machine.base = "DOWN";
+    machine.isSilentDown = isSilent;
+  }
+
+  #requeue(job: Running): void {
+    job.stop();
+    Object.assign(job, { state: "PENDING", nodes: [], startedAt: null, stop: NOTHING });
+  }
+
+  #explain(machine: Machine, reason: string | null, by: string | null): void {
+    machine.reason = reason;
+    machine.reasonBy = by;
+  }
+
+  #jobsOn(name: string): Running[] {
+    return [...this.#jobs.values()].filter((job) => job.nodes.includes(name));
+  }
+
+  #isFree({ name, base, drain, isUp, isResponding, power }: Machine): boolean {
+    const isReady = base === "IDLE" && !drain && isUp && isResponding;
+    return isReady && !power.includes("POWERED_DOWN") && this.#jobsOn(name).length === 0;
+  }
+
+  /** In the order of submission; a job that does not fit lets smaller ones pass (backfill). */
+  #schedule(): void {
+    for (const job of this.#jobs.values()) {
+      if (job.state !== "PENDING" || job.isHeld) continue;
+      const free = [...this.#machines.values()].filter(
+        (one) => one.partition === job.partition && one.gpus >= job.gpus && this.#isFree(one),
+      );
+      if (free.length < job.nodeCount) continue;
+      job.nodes = free.slice(0, job.nodeCount).map(({ name }) => name);
+      job.state = "RUNNING";
+      job.startedAt = this.#clock.wallMs();
+      job.stop = this.#clock.after(job.lastsMs, () => this.#complete(job));
+    }
+  }
+
+  #complete(job: Running): void {
+    job.state = "COMPLETING";
+    job.stop = this.#clock.after(this.#options.epilogMs, () => {
+      this.ends.push({ id: job.id, nodes: [...job.nodes], how: "COMPLETED" });
+      this.#jobs.delete(job.id);
+      this.#schedule();
+    });
+  }
+
+  #note(node: string, what: string, reason: string | null, by: string): void {
+    this.journal.push({ at: this.#clock.wallMs(), node, what, reason, by });
+  }
+}
