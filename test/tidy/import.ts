@@ -93,6 +93,8 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "build/deb": ["release"],
   "build/release": [],
   "cli/command": [],
+  /** Generators of a Slurm cluster: pure, from an inventory to files. */
+  "deploy/slurm": [],
   "health/catalog": [],
   "health/cel": [],
   "health/policy": ["catalog", "cel"],
