@@ -1,0 +1,52 @@
+/** Work left on a Slurm node, by its state and the queue: what is not known is never empty. */
+import type { DrainSight } from "../fleet.ts";
+import type { SlurmJob, SlurmNode } from "./object.ts";
+import { isOutOfService } from "./owner.ts";
+
+const BUSY_BASES: ReadonlySet<string> = new Set(["ALLOCATED", "MIXED"]);
+const FREE_BASES: ReadonlySet<string> = new Set(["IDLE", "DOWN", "FAIL", "ERROR"]);
+/** A powered-down node is given work only after its ResumeProgram ran. */
+const OFF_FLAGS: readonly string[] = ["POWERED_DOWN", "POWERING_DOWN", "POWER_DOWN"];
+/** `squeue` shows them for minutes after their end. */
+const AWAY_STATES: ReadonlySet<string> = new Set([
+  ...["PENDING", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED"],
+  ...["BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY", "REVOKED"],
+]);
+const SHOWN_JOBS_MAX = 5;
+
+/** `seenAt`: wall milliseconds before the older of both lists was asked for. */
+export function workLeft(
+  node: SlurmNode | undefined,
+  listed: readonly SlurmJob[],
+  seenAt: number,
+): DrainSight {
+  if (node === undefined) return { kind: "dark", message: "Slurm does not show this node" };
+  const { name, base, flags } = node;
+  const jobs = listed.filter(({ state }) => !AWAY_STATES.has(state));
+  // A suspended job holds no CPU, so its node may read IDLE.
+  if (jobs.length > 0) return { kind: "busy", remaining: jobs.length, message: showJobs(jobs) };
+  if (BUSY_BASES.has(base) || flags.includes("COMPLETING")) {
+    const how = flags.includes("COMPLETING") ? "an epilog runs" : "Slurm calls it busy";
+    return { kind: "busy", remaining: 1, message: `${how} (${stateOf(node)})` };
+  }
+  if (!FREE_BASES.has(base)) {
+    return { kind: "dark", message: `${name} has the state ${stateOf(node)} in Slurm` };
+  }
+  if (isOutOfService(node) || OFF_FLAGS.some((flag) => flags.includes(flag))) {
+    return { kind: "empty", seenAt };
+  }
+  return { kind: "dark", message: `${name} is not drained in Slurm (${stateOf(node)})` };
+}
+
+/** As in `IDLE+DRAIN`. */
+export function stateOf({ base, flags }: Pick<SlurmNode, "base" | "flags">): string {
+  return [base, ...flags].join("+");
+}
+
+function showJobs(jobs: readonly SlurmJob[]): string {
+  const ids = jobs.slice(0, SHOWN_JOBS_MAX).map(({ id, state }) => {
+    return state === "RUNNING" ? id : `${id} (${state})`;
+  });
+  const more = jobs.length > SHOWN_JOBS_MAX ? ` and ${jobs.length - SHOWN_JOBS_MAX} more` : "";
+  return `${jobs.length === 1 ? "job" : "jobs"} ${ids.join(", ")}${more}`;
+}

@@ -1,0 +1,167 @@
+/**
+ * Drains and undrains nodes in Slurm: one write at a time for each node, eight at once. Slurm has
+ * one reason and no compare-and-set, so the owner is read directly before and after each write.
+ */
+import type { Clock, Log } from "../core/clock.ts";
+import type { Fence } from "../core/provider.ts";
+import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
+import type { SlurmNode } from "../core/slurm/object.ts";
+import { isDrained, ownerOf } from "../core/slurm/owner.ts";
+import type { SlurmMark } from "../core/slurm/sink.ts";
+import { NodeReader } from "./node-reader.ts";
+import type { Watch } from "./watch.ts";
+
+export type MarkerPorts = { client: SlurmClient; clock: Clock; log: Log; watch: Watch };
+
+const WRITES_MAX = 8;
+/** Slurm cannot refuse a stale write: one that could not be sent by then is not sent. */
+const SEND_WITHIN_MS = 7_000;
+
+type Turn = { name: string; isLate: () => string | null };
+
+export class Marker {
+  readonly #ports: MarkerPorts;
+  readonly #reader: NodeReader;
+  /** The last write of each node. */
+  readonly #last = new Map<string, Promise<unknown>>();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+  /** The newest fence by node id. */
+  readonly #fences = new Map<string, number>();
+  #term = 0;
+
+  constructor(ports: MarkerPorts) {
+    this.#ports = ports;
+    const { client, clock, watch } = ports;
+    this.#reader = new NodeReader(client, clock, (rows, askedAt) => watch.note(rows, askedAt));
+  }
+
+  /** Writes that wait for their turn are not sent any more. */
+  stop(): void {
+    this.#term += 1;
+    this.#fences.clear();
+  }
+
+  drain(name: string, reason: string, fence: Fence): Promise<SlurmMark> {
+    return this.#inTurn(name, fence, (turn) => this.#drain(turn, reason));
+  }
+
+  undrain(name: string, fence: Fence): Promise<SlurmMark> {
+    return this.#inTurn(name, fence, (turn) => this.#undrain(turn));
+  }
+
+  async #drain(turn: Turn, reason: string): Promise<SlurmMark> {
+    const { name } = turn;
+    const before = await this.#readFirst(turn);
+    if ("kind" in before) return before;
+    const owner = ownerOf(before);
+    if (owner === "foreign") return shown(before);
+    // `scontrol reboot` appends to a reason.
+    const isSame = before.reason === reason || before.reason?.startsWith(`${reason} : `) === true;
+    if (owner === "own" && isDrained(before) && isSame) return shown(before);
+    const answer = await this.#ports.client.update([name], { state: "drain", reason });
+    if (answer.kind === "refused") return answer;
+    const overwritten = this.#ports.watch.node(name);
+    const after = await this.#reader.read(name);
+    if (after.kind !== "ok") return unread(answer, after);
+    if (ownerOf(after.node) === "own" && overwritten !== undefined) {
+      const restored = await this.#restore(name, overwritten);
+      if (restored !== null) return restored;
+    }
+    const isDone = ownerOf(after.node) === "foreign" || isDrained(after.node);
+    return isDone ? shown(after.node) : unconfirmed(answer, "the node is not drained");
+  }
+
+  async #undrain(turn: Turn): Promise<SlurmMark> {
+    const before = await this.#readFirst(turn);
+    if ("kind" in before) return before;
+    if (ownerOf(before) !== "own" || !isDrained(before)) return shown(before);
+    const answer = await this.#ports.client.update([turn.name], { state: "undrain" });
+    if (answer.kind === "refused") return answer;
+    const after = await this.#reader.read(turn.name);
+    if (after.kind !== "ok") return unread(answer, after);
+    const isDone = ownerOf(after.node) === "foreign" || !isDrained(after.node);
+    return isDone ? shown(after.node) : unconfirmed(answer, "the node is still drained");
+  }
+
+  /** A list between the read and the write showed another owner: its reason is put back. */
+  async #restore(name: string, seen: SlurmNode): Promise<SlurmMark | null> {
+    if (ownerOf(seen) !== "foreign" || seen.reason === null) return null;
+    const { client, log } = this.#ports;
+    log("warn", "a drain overwrote another owner's reason, which is restored", { node: name });
+    if (!isDrained(seen)) await client.update([name], { state: "undrain" });
+    const answer = await client.update([name], { reason: seen.reason });
+    const after = await this.#reader.read(name);
+    return after.kind === "ok" ? shown(after.node) : unread(answer, after);
+  }
+
+  /** The node directly before the write, or why there is none. */
+  async #readFirst({ name, isLate }: Turn): Promise<SlurmNode | SlurmMark> {
+    const before = await this.#reader.read(name);
+    if (before.kind === "absent") return refused(`Slurm has no node ${name}`);
+    if (before.kind === "failed") return refused(before.message);
+    const late = isLate();
+    return late === null ? before.node : refused(late);
+  }
+
+  async #inTurn(
+    name: string,
+    fence: Fence,
+    write: (turn: Turn) => Promise<SlurmMark>,
+  ): Promise<SlurmMark> {
+    const { clock, watch } = this.#ports;
+    const problem = watch.problem();
+    if (problem !== null) return refused(problem);
+    this.#fences.set(fence.nodeId, Math.max(fence.fence, this.#fences.get(fence.nodeId) ?? 0));
+    const term = this.#term;
+    const askedAt = clock.monoMs();
+    const isLate = (): string | null => {
+      if (term !== this.#term) return "this process no longer leads";
+      if ((this.#fences.get(fence.nodeId) ?? 0) > fence.fence) return "a newer order replaced it";
+      const waitedMs = clock.monoMs() - askedAt;
+      if (waitedMs <= SEND_WITHIN_MS) return null;
+      return `not sent: Slurm was not ready within ${SEND_WITHIN_MS / 1_000} s`;
+    };
+    const turn = (this.#last.get(name) ?? Promise.resolve()).then(async () => {
+      await this.#slot();
+      try {
+        const late = isLate();
+        return late === null ? await write({ name, isLate }) : refused(late);
+      } finally {
+        this.#running -= 1;
+        this.#waiting.shift()?.();
+      }
+    });
+    this.#last.set(name, turn);
+    const answer = await turn;
+    if (this.#last.get(name) === turn) this.#last.delete(name);
+    return answer;
+  }
+
+  async #slot(): Promise<void> {
+    while (this.#running >= WRITES_MAX) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.push(resolve);
+      await promise;
+    }
+    this.#running += 1;
+  }
+}
+
+const refused = (message: string): SlurmMark => ({ kind: "refused", message });
+
+function shown(node: SlurmNode): SlurmMark {
+  return { kind: "ok", owner: ownerOf(node), bootTime: node.bootTime };
+}
+
+function unread(
+  answer: SlurmAnswer<null>,
+  after: { kind: "absent" } | { kind: "failed"; message: string },
+): SlurmMark {
+  return unconfirmed(answer, after.kind === "absent" ? "the node is gone" : after.message);
+}
+
+function unconfirmed(answer: SlurmAnswer<null>, message: string): SlurmMark {
+  const wrote = answer.kind === "ok" ? "written, but" : `${answer.message};`;
+  return { kind: "ambiguous", message: `${wrote} not confirmed: ${message}` };
+}

@@ -1,0 +1,74 @@
+/** The port to Slurm as a second scheduler, over any client: lists, work left, drains, releases. */
+import type { DrainSight } from "../core/fleet.ts";
+import type { Fence } from "../core/provider.ts";
+import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
+import { workLeft } from "../core/slurm/left.ts";
+import type { SlurmMark, SlurmSink, SlurmStatus } from "../core/slurm/sink.ts";
+import { Marker } from "./marker.ts";
+import { Watch, type WatchPorts } from "./watch.ts";
+
+export class Slurm implements SlurmSink {
+  readonly name = "slurm";
+  readonly #ports: WatchPorts;
+  readonly #watch: Watch;
+  readonly #marker: Marker;
+
+  constructor(ports: WatchPorts) {
+    this.#ports = ports;
+    this.#watch = new Watch(ports);
+    this.#marker = new Marker({ ...ports, watch: this.#watch });
+  }
+
+  drain(nodeName: string, reason: string, fence: Fence): Promise<SlurmMark> {
+    return this.#marker.drain(nodeName, reason, fence);
+  }
+
+  undrain(nodeName: string, fence: Fence): Promise<SlurmMark> {
+    return this.#marker.undrain(nodeName, fence);
+  }
+
+  nodes(): { version: number; known: boolean; list: readonly SlurmNode[] } {
+    return this.#watch.nodes();
+  }
+
+  dark(): string | null {
+    return this.#watch.dark();
+  }
+
+  left(nodeName: string): DrainSight {
+    const dark = this.#watch.dark();
+    if (dark !== null) return { kind: "dark", message: dark };
+    const node = this.#watch.node(nodeName);
+    return workLeft(node, this.#watch.jobsOn(nodeName), this.#watch.seenAt() ?? 0);
+  }
+
+  jobsOn(nodeName: string): readonly SlurmJob[] {
+    return this.#watch.jobsOn(nodeName);
+  }
+
+  queue(): { jobs: readonly SlurmJob[]; observedAt: number } | null {
+    return this.#watch.queue();
+  }
+
+  attend(nodeNames: ReadonlySet<string>): void {
+    this.#watch.attend(nodeNames);
+  }
+
+  start(wakeUp: () => void): void {
+    this.#watch.start(wakeUp);
+  }
+
+  stop(): void {
+    this.#marker.stop();
+    this.#watch.stop();
+  }
+
+  status(): SlurmStatus {
+    return {
+      server: this.#ports.client.describe(),
+      nodes: this.#watch.nodes().list.length,
+      ageMs: this.#watch.ageMs(),
+      dark: this.#watch.dark(),
+    };
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * Lists a Slurm controller's nodes and jobs: each poll interval at rest, each second while drains
+ * or releases are awaited, less often when it is slow. A failed list makes it dark at once.
+ */
+import type { Clock, Log } from "../core/clock.ts";
+import type { SlurmClient } from "../core/slurm/client.ts";
+import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
+
+export type WatchPorts = {
+  client: SlurmClient;
+  clock: Clock;
+  log: Log;
+  /** Between lists at rest. */
+  pollMs: number;
+};
+
+const ATTENDED_MS = 1_000;
+/** A list that takes 500 ms is asked for at most each 1.5 s: a third of a controller's one lock. */
+const PAUSE_FACTOR = 2;
+const RETRY_MS = 1_000;
+const RETRY_MS_MAX = 15_000;
+/** While a drain or a release is awaited. */
+const RETRY_ATTENDED_MS_MAX = 3_000;
+/** Beyond the interval: a client's own time limit for both calls, and a late timer. */
+const STALE_EXTRA_MS = 25_000;
+const NO_JOBS: readonly SlurmJob[] = [];
+
+type Seen = { wall: number; mono: number };
+
+export class Watch {
+  readonly #ports: WatchPorts;
+  #rows = new Map<string, SlurmNode>();
+  #list: { version: number; known: boolean; list: readonly SlurmNode[] };
+  #jobs: readonly SlurmJob[] = NO_JOBS;
+  #jobsOn = new Map<string, SlurmJob[]>();
+  /** Begin of the last complete list. */
+  #seen: Seen | null = null;
+  #problem: string | null = null;
+  #failures = 0;
+  /** Rows read on their own, by when they were asked for: an older list does not replace them. */
+  #newer = new Map<string, number>();
+  #attended: ReadonlySet<string> = new Set();
+  /** Attended since the last list began: its end wakes the loop even if nothing changed. */
+  #isAwaited = false;
+  #cancel: (() => void) | null = null;
+  #lastStart = Number.NEGATIVE_INFINITY;
+  #lastTookMs = 0;
+  /** Counts starts and stops: an answer of an earlier term is dropped. */
+  #term = 0;
+  #isRunning = false;
+  #isAsking = false;
+  #wakeUp: () => void = () => undefined;
+
+  constructor(ports: WatchPorts) {
+    this.#ports = ports;
+    this.#list = { version: 0, known: false, list: [] };
+  }
+
+  start(wakeUp: () => void): void {
+    this.stop();
+    this.#wakeUp = wakeUp;
+    this.#isRunning = true;
+    this.#schedule(0);
+  }
+
+  /** Forgets what was seen: a later term of leadership begins dark. */
+  stop(): void {
+    this.#term += 1;
+    this.#isRunning = false;
+    this.#isAsking = false;
+    this.#cancel?.();
+    this.#cancel = null;
+    this.#seen = null;
+    this.#problem = null;
+    this.#failures = 0;
+    this.#attended = new Set();
+    this.#wakeUp = () => undefined;
+  }
+
+  nodes(): { version: number; known: boolean; list: readonly SlurmNode[] } {
+    return { ...this.#list, known: this.#seen !== null };
+  }
+
+  node(name: string): SlurmNode | undefined {
+    return this.#rows.get(name);
+  }
+
+  jobsOn(name: string): readonly SlurmJob[] {
+    return this.#jobsOn.get(name) ?? NO_JOBS;
+  }
+
+  queue(): { jobs: readonly SlurmJob[]; observedAt: number } | null {
+    if (this.#seen === null) return null;
+    return { jobs: this.#jobs, observedAt: this.#seen.wall };
+  }
+
+  /** Wall milliseconds of the begin of the last complete list. */
+  seenAt(): number | null {
+    return this.#seen?.wall ?? null;
+  }
+
+  ageMs(): number | null {
+    return this.#seen === null ? null : this.#ports.clock.monoMs() - this.#seen.mono;
+  }
+
+  /** Why the last list failed; `null` = it did not. */
+  problem(): string | null {
+    return this.#problem;
+  }
+
+  dark(): string | null {
+    if (this.#problem !== null) return this.#problem;
+    const ageMs = this.ageMs();
+    if (ageMs === null) return "Slurm has not been listed yet";
+    if (ageMs <= this.#ports.pollMs + STALE_EXTRA_MS) return null;
+    return `Slurm's last answer is ${Math.round(ageMs / 1_000)} s old`;
+  }
+
+  attend(names: ReadonlySet<string>): void {
+    const isMore = [...names].some((name) => !this.#attended.has(name));
+    this.#attended = new Set(names);
+    if (!isMore) return;
+    this.#isAwaited = true;
+    this.hurry();
+  }
+
+  /** Lists as soon as the rate permits. */
+  hurry(): void {
+    if (this.#isRunning && !this.#isAsking) this.#schedule(this.#pauseMs());
+  }
+
+  /** Takes rows that were read on their own; `askedAt` is monotonic. */
+  note(rows: readonly SlurmNode[], askedAt: number): void {
+    for (const row of rows) this.#newer.set(row.name, askedAt);
+    const changed = rows.filter((row) => !isSame(row, this.#rows.get(row.name)));
+    for (const row of changed) this.#rows.set(row.name, row);
+    if (changed.length === 0 || this.#seen === null) return;
+    this.#publish();
+    this.#wakeUp();
+  }
+
+  #schedule(ms: number): void {
+    this.#cancel?.();
+    const sinceStart = this.#ports.clock.monoMs() - this.#lastStart;
+    this.#cancel = this.#ports.clock.after(Math.max(0, ms - sinceStart), () => {
+      this.#cancel = null;
+      void this.#ask();
+    });
+  }
+
+  /** From the begin of one list to the begin of the next. */
+  #pauseMs(): number {
+    const isAttended = this.#attended.size > 0;
+    const wanted = isAttended ? ATTENDED_MS : this.#ports.pollMs;
+    if (this.#failures > 0) {
+      const most = isAttended ? RETRY_ATTENDED_MS_MAX : Math.max(RETRY_MS_MAX, wanted);
+      return this.#lastTookMs + Math.min(most, RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));
+    }
+    return Math.max(wanted, this.#lastTookMs * (1 + PAUSE_FACTOR));
+  }
+
+  async #ask(): Promise<void> {
+    const { client, clock } = this.#ports;
+    const term = this.#term;
+    const began: Seen = { wall: clock.wallMs(), mono: clock.monoMs() };
+    const isAwaited = this.#isAwaited;
+    this.#isAwaited = false;
+    this.#isAsking = true;
+    this.#lastStart = began.mono;
+    const [nodes, jobs] = await Promise.all([client.nodes(), client.jobs()]);
+    if (term !== this.#term) return;
+    this.#isAsking = false;
+    this.#lastTookMs = clock.monoMs() - began.mono;
+    const bad = nodes.kind !== "ok" ? nodes : jobs.kind !== "ok" ? jobs : null;
+    if (bad !== null) this.#failed(bad.message);
+    else if (nodes.kind === "ok" && jobs.kind === "ok") {
+      this.#fold(nodes.value, jobs.value, began, isAwaited);
+    }
+    this.#schedule(this.#pauseMs());
+  }
+
+  #failed(message: string): void {
+    const isNews = this.#problem === null;
+    this.#problem = message;
+    this.#failures += 1;
+    if (!isNews) return;
+    this.#ports.log("warn", "Slurm does not answer", { cause: message });
+    this.#wakeUp();
+  }
+
+  #fold(
+    rows: readonly SlurmNode[],
+    jobs: readonly SlurmJob[],
+    began: Seen,
+    isAwaited: boolean,
+  ): void {
+    const wasDark = this.#problem !== null || this.#seen === null;
+    if (this.#problem !== null) this.#ports.log("info", "Slurm answers again", {});
+    this.#problem = null;
+    this.#failures = 0;
+    this.#seen = began;
+    const isNodeNews = this.#takeNodes(rows, began.mono);
+    const isWorkNews = this.#takeJobs(jobs);
+    if (wasDark || isNodeNews || isWorkNews || isAwaited) this.#wakeUp();
+  }
+
+  #takeNodes(rows: readonly SlurmNode[], beganMono: number): boolean {
+    const next = new Map<string, SlurmNode>();
+    for (const row of rows) {
+      const isOld = (this.#newer.get(row.name) ?? Number.NEGATIVE_INFINITY) >= beganMono;
+      next.set(row.name, (isOld ? this.#rows.get(row.name) : undefined) ?? row);
+    }
+    for (const [name, mono] of this.#newer) if (mono < beganMono) this.#newer.delete(name);
+    const isNews =
+      this.#list.version === 0 ||
+      next.size !== this.#rows.size ||
+      [...next].some(([name, row]) => !isSame(row, this.#rows.get(name)));
+    this.#rows = next;
+    if (isNews) this.#publish();
+    return isNews;
+  }
+
+  /** Whether the jobs on an attended node changed. */
+  #takeJobs(jobs: readonly SlurmJob[]): boolean {
+    const next = new Map<string, SlurmJob[]>();
+    for (const job of jobs) {
+      for (const name of job.nodes) {
+        const there = next.get(name);
+        if (there === undefined) next.set(name, [job]);
+        else there.push(job);
+      }
+    }
+    const before = this.#jobsOn;
+    this.#jobs = jobs;
+    this.#jobsOn = next;
+    return [...this.#attended].some((name) => keyOf(before.get(name)) !== keyOf(next.get(name)));
+  }
+
+  #publish(): void {
+    const version = this.#list.version + 1;
+    this.#list = { version, known: true, list: [...this.#rows.values()] };
+  }
+}
+
+function keyOf(jobs: readonly SlurmJob[] = NO_JOBS): string {
+  return jobs.map(({ id, state }) => `${id} ${state}`).join();
+}
+
+function isSame(one: SlurmNode, other: SlurmNode | undefined): boolean {
+  return other !== undefined && JSON.stringify(one) === JSON.stringify(other);
+}
