@@ -11,6 +11,7 @@ import { BODY, BOOTSTRAP, REF, SCALING } from "./config/pool.ts";
 import { PROVIDER_TYPES } from "./config/provider.ts";
 import { SAFETY, SPEND } from "./config/safety.ts";
 import { SIMULATION } from "./config/simulation.ts";
+import { POOL_SLURM, SLURM } from "./config/slurm.ts";
 import { MANAGER, RETRY, SERVER, TLS, WEBHOOK } from "./config/server.ts";
 import { PoolName } from "./id.ts";
 import { LIMIT } from "./limit.ts";
@@ -27,6 +28,23 @@ export type Rung = (typeof RUNGS)[number];
 export type SafetyConfig = ValueOf<typeof SAFETY>;
 export type Spend = ValueOf<typeof SPEND>;
 export type KubernetesConfig = ValueOf<typeof KUBERNETES>;
+export type SlurmConfig = ValueOf<typeof SLURM>;
+
+/** In configurations that older releases saved. */
+const NO_SLURM: SlurmConfig = {
+  enabled: SLURM.enabled.default,
+  transport: SLURM.transport.default,
+  rest: null,
+  tokenFile: null,
+  user: null,
+  commandDir: null,
+  conf: null,
+  pollIntervalMs: SLURM.poll_interval.default,
+  timeoutMs: SLURM.timeout.default,
+  nodeAliases: {},
+  mirror: { cordon: SLURM.mirror.keys.cordon.default },
+  onUndrain: SLURM.on_undrain.default,
+};
 
 /** Terms of a purchase; absent in configurations that older releases saved. */
 const TERMS = {
@@ -52,6 +70,7 @@ export type ProviderRef = v.InferOutput<typeof ProviderRef>;
 export const PoolConfig = v.object({
   ...entriesOf(BODY),
   ...TERMS,
+  slurm: v.nullish(v.object(entriesOf(POOL_SLURM)), { partition: null, nodes: null }),
   name: PoolName,
   /** Empty only with `adopt`. */
   providers: v.array(ProviderRef),
@@ -108,6 +127,7 @@ export const Config = v.object({
   providers: v.array(ProviderConfig),
   pools: v.array(PoolConfig),
   kubernetes: v.object(entriesOf(KUBERNETES)),
+  slurm: v.nullish(v.object(entriesOf(SLURM)), NO_SLURM),
   /** Absent in configurations that older releases saved. */
   simulation: v.nullish(v.object(entriesOf(SIMULATION)), { enabled: false }),
 });

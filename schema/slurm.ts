@@ -26,12 +26,18 @@ export const SlurmFact = v.object({
   down: v.boolean(),
   /** A state of power saving. */
   power: v.boolean(),
+  /** Its slurmd does not answer the controller. */
+  silent: v.boolean(),
+  /** An epilog runs; only followed while Navarch's own drain is set. */
+  completing: v.boolean(),
   /** Cut at 256 characters; the text may outlive the drain. */
   reason: v.nullable(text),
   /** When Navarch's own drain was read back; `null` if it is not set. */
   markedAt: v.nullable(instant),
   /** BootTime when it was marked, or bound with a mark of its predecessor. */
   markedBoot: v.nullable(instant),
+  /** Boot id of the machine's agent at that time: another one means a reboot or a new machine. */
+  markedBootId: v.nullable(text),
   /** BootTime of its slurmd as the controller knows it. */
   bootTime: v.nullable(instant),
   /** When the drain was set again after power saving or another party removed it. */

@@ -14,6 +14,7 @@ import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { PROVIDER, RATE_LIMIT, SETTINGS } from "../../schema/config/provider.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
 import { SIMULATION } from "../../schema/config/simulation.ts";
+import { SLURM } from "../../schema/config/slurm.ts";
 import { MANAGER, SERVER } from "../../schema/config/server.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
@@ -38,6 +39,7 @@ export function configFile(config: Config, dialect: Dialect): unknown {
     providers: Object.fromEntries(defined.map((one) => [one.name, formatProvider(one, dialect)])),
     safety: formatSection(SAFETY, config.safety, dialect),
     kubernetes: formatSection(KUBERNETES, config.kubernetes, dialect),
+    slurm: formatSection(SLURM, config.slurm, dialect),
     simulation: formatSection(SIMULATION, config.simulation, dialect),
     pools:
       dialect === "map"

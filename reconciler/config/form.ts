@@ -91,12 +91,26 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     "not a JSON Pointer",
     "write for example /queue/depth",
   ),
+  /** Expanded with the same rules as Slurm's own (`core/slurm/hostlist.ts`). */
+  hostlist: matches(
+    "hostlist",
+    /^(?=.{1,4096}$)[A-Za-z0-9_.[\],-]+$/,
+    "not a hostlist",
+    "write for example n[0-7] or n1,n4",
+  ),
   program: matches(
     "path",
     /^\s*\/\S/,
     "expected the absolute path of a program",
     "write for example /etc/navarch/provider",
   ),
+  "slurm-rest": judge("url", (text) => {
+    if (/^unix:\/[^\s]+$/.test(text)) return { ok: true, value: text };
+    const answer = parseHttpUrl(text);
+    if (answer.ok) return { ok: true, value: text };
+    const message = `expected unix:/path or http(s)://host:port, found ${quoteShort(text)}`;
+    return { ok: false, message, hint: 'write for example "unix:/run/slurmrestd.sock"' };
+  }),
   "time-zone": fits(
     "timezone",
     isTimeZone,

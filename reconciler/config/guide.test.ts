@@ -52,12 +52,12 @@ test("Config refuses a value of another type, and one that is missing, at every 
   const text = formatConfig(config as Config);
   const visit = (at: Record<string, unknown>, whole: unknown, path: string): void => {
     for (const [key, value] of Object.entries(at)) {
-      const isFree = /labels|headers|settings/.test(path);
+      const isFree = /labels|headers|settings|nodeAliases/.test(path);
       for (const wrong of isFree ? [{}] : [{}, undefined]) {
         at[key] = wrong;
-        const isOptional = wrong === undefined && /^(gpus|simulation|implied|instanceTypes|market|reservation|maxPrice|\d+)$/.test(key);
+        const isOptional = wrong === undefined && /^(gpus|simulation|slurm|implied|instanceTypes|market|reservation|maxPrice|\d+)$/.test(key);
         const refused = !v.safeParse(Config, whole).success;
-        const isOpen = wrong !== undefined && /labels$|headers$|settings$/.test(key);
+        const isOpen = wrong !== undefined && /labels$|headers$|settings$|nodeAliases$/.test(key);
         const name = `${path}.${key}`;
         if (!isOptional && !isOpen) expect([name, refused]).toEqual([name, true]);
       }

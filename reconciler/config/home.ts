@@ -5,6 +5,7 @@ import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { DRAIN, HEALTH, POOL, SCALING } from "../../schema/config/pool.ts";
 import { PROVIDER, SETTINGS } from "../../schema/config/provider.ts";
 import { ROOT } from "../../schema/config/root.ts";
+import { POOL_SLURM, SLURM } from "../../schema/config/slurm.ts";
 import { MANAGER, SERVER, TLS, WEBHOOK } from "../../schema/config/server.ts";
 import { wordsOf } from "./alias.ts";
 
@@ -22,6 +23,8 @@ const HOMES: readonly (readonly [home: string, table: Table])[] = [
   ["a pool's scaling.autoscaler", AUTOSCALERS],
   ["drain", DRAIN],
   ["kubernetes", KUBERNETES],
+  ["slurm", SLURM],
+  ["a pool's slurm", POOL_SLURM],
   ["a provider", { ...PROVIDER, ...SETTINGS }],
 ];
 

@@ -9,6 +9,7 @@ import { DEFAULTS, DRAIN } from "../../schema/config/pool.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
 import { SIMULATION } from "../../schema/config/simulation.ts";
+import { SLURM } from "../../schema/config/slurm.ts";
 import { type Layer, mergeLayers, readLayer } from "./layer.ts";
 import { locate, type SourceText } from "./locate.ts";
 import { type Finder, finderOf } from "./place.ts";
@@ -83,6 +84,7 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   const server = readServer(root.map("server"), root.map("instance_manager"), cadence, options);
   const safety = fillTable(SAFETY, whole("safety", SAFETY));
   const kubernetes = fillTable(KUBERNETES, whole("kubernetes", KUBERNETES));
+  const slurm = fillTable(SLURM, whole("slurm", SLURM));
   root.finish();
   if (layer.pools.length === 0) {
     const message = "no pools: nodes that report are watched, and none is ever created";
@@ -91,5 +93,5 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   const pools = layer.pools.map((pool) => readPool(problems, pool, around));
   const providers = around.directory.all();
   if (simulation.enabled) refuseReal(problems, layer, { pools, providers });
-  return { server, safety, providers, pools, kubernetes, simulation };
+  return { server, safety, providers, pools, kubernetes, slurm, simulation };
 }

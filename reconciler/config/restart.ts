@@ -31,8 +31,8 @@ function fixedIn(table: Table, keys: readonly string[], names: readonly string[]
   });
 }
 
-const { server, kubernetes } = ROOT;
-const FIXED = fixedIn({ server, kubernetes }, [], []);
+const { server, kubernetes, slurm } = ROOT;
+const FIXED = fixedIn({ server, kubernetes, slurm }, [], []);
 
 /** Whether a change of the key takes a restart. */
 export function takesRestart(key: string): boolean {

@@ -131,6 +131,8 @@ export type SlurmSight = {
   dark: string | null;
   /** Its nodes were listed since this process started. */
   known: boolean;
+  /** Drains and releases are written (`slurm.mirror.cordon`). */
+  mirrorsCordon: boolean;
   /** NodeNames that several nodes claim, with the reason: nothing is done to these nodes. */
   ambiguous: ReadonlyMap<NodeId, string>;
 };

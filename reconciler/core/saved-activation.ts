@@ -75,6 +75,7 @@ const SavedMetric = v.object({
 const SavedSlurm = v.object({
   dark: v.nullable(text),
   known: v.boolean(),
+  mirrorsCordon: v.boolean(),
   ambiguous: v.array(v.tuple([NodeId, text])),
 });
 

@@ -16,10 +16,12 @@ export type Form =
   | "env"
   | "external"
   | "host-key"
+  | "hostlist"
   | "jump"
   | "label-key"
   | "pointer"
   | "program"
+  | "slurm-rest"
   | "time-zone"
   | "url"
   | "user";

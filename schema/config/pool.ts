@@ -17,6 +17,7 @@ import {
   texts,
 } from "./field.ts";
 import { SPEND } from "./safety.ts";
+import { POOL_SLURM } from "./slurm.ts";
 
 /** How a node is emptied: as `kubectl drain` does, half an hour for the whole. */
 export const DRAIN = {
@@ -179,6 +180,7 @@ export const BODY = {
     }),
   }),
   spend: mapping("Ceilings of the pool.", SPEND),
+  slurm: mapping("Names of the pool in Slurm.", POOL_SLURM),
   setup_commands: own(
     "Shell commands or `template: NAME`, run over SSH on a new machine.",
     "list of text or `template: NAME`",

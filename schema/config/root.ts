@@ -4,6 +4,7 @@ import { KUBERNETES } from "./kubernetes.ts";
 import { DEFAULTS, DRAIN, POOL } from "./pool.ts";
 import { SAFETY } from "./safety.ts";
 import { SIMULATION } from "./simulation.ts";
+import { SLURM } from "./slurm.ts";
 import { AGENT, MANAGER, SERVER } from "./server.ts";
 
 export const ROOT = {
@@ -20,6 +21,7 @@ export const ROOT = {
   drain: mapping("Values of `drain` for every pool.", DRAIN),
   safety: mapping("Limits of what may be done at once, and of cost.", SAFETY),
   kubernetes: mapping("The cluster whose Nodes are marked and drained.", KUBERNETES),
+  slurm: mapping("The Slurm cluster whose nodes are drained and released.", SLURM),
   simulation: mapping("Rehearsals on simulated machines.", SIMULATION),
   instance_manager: mapping("Timeouts of instances.", MANAGER),
 };

@@ -20,7 +20,10 @@ export type SlurmSink = {
   drain(nodeName: string, reason: string, fence: Fence): Promise<SlurmMark>;
   /** Undrains if the reason is the product's; DOWN stays. Idempotent. */
   undrain(nodeName: string, fence: Fence): Promise<SlurmMark>;
-  /** The last complete list; `version` grows when it changes. */
+  /**
+   * The last complete list; `version` grows when it changes. Rows are never older than the answer
+   * to a drain or release of their node.
+   */
   nodes(): { version: number; known: boolean; list: readonly SlurmNode[] };
   /** Why the controller's word cannot be had now; `null` while it is fresh. */
   dark(): string | null;

@@ -1,0 +1,62 @@
+/** Keys of `slurm`: how the fleet is mirrored into a Slurm cluster, and which node is whose. */
+import { choice, duration, flag, mapping, text, words } from "./field.ts";
+
+export const SLURM = {
+  enabled: flag("Drain and release nodes in Slurm too, and wait for its jobs.", {
+    default: false,
+    restart: true,
+  }),
+  transport: choice(
+    "`rest` asks slurmrestd, `cli` runs Slurm's commands; `auto`: `rest` where `rest` is set.",
+    ["auto", "rest", "cli"],
+    { default: "auto", restart: true },
+  ),
+  rest: text("slurmrestd: `unix:/path/of/socket` or `http(s)://host:port`.", {
+    form: "slurm-rest",
+    restart: true,
+  }),
+  token_file: text("File with the JWT for slurmrestd; read at each call.", { restart: true }),
+  user: text("User of the JWT.", { form: "user", restart: true }),
+  command_dir: text("Folder of `scontrol`, `sinfo` and `squeue`; `PATH` otherwise.", {
+    restart: true,
+  }),
+  conf: text("slurm.conf for the commands; `SLURM_CONF` or Slurm's own default otherwise.", {
+    restart: true,
+  }),
+  // Two lists in half a minute keep a resting fleet below 12 RPCs a minute at slurmctld.
+  poll_interval: duration("Time between two lists while nothing is awaited.", {
+    min: 1_000,
+    max: 600_000,
+    default: 30_000,
+    restart: true,
+  }),
+  // A dead controller blocks the commands for 9 s.
+  timeout: duration("Limit of one call.", {
+    min: 1_000,
+    max: 30_000,
+    default: 10_000,
+    restart: true,
+  }),
+  node_aliases: words("From a NodeName to a node id, the name of an owned host or an instance id.", {
+    default: {},
+  }),
+  mirror: mapping("What is written to Slurm.", {
+    cordon: flag("Drain and release nodes; without it Slurm is only asked for jobs.", {
+      default: true,
+      restart: true,
+    }),
+  }),
+  on_undrain: choice(
+    "What a person's undrain of a node in repair means: `cancel` the repair, or `enforce` it once.",
+    ["cancel", "enforce"],
+    { default: "cancel" },
+  ),
+};
+
+/** A pool's own keys. */
+export const POOL_SLURM = {
+  partition: text("Partition of the pool's nodes in Slurm."),
+  nodes: text("NodeNames by slot, as a hostlist such as `n[0-7]`: slot i has the i-th name.", {
+    form: "hostlist",
+  }),
+};
