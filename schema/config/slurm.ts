@@ -37,9 +37,10 @@ export const SLURM = {
     default: 10_000,
     restart: true,
   }),
-  node_aliases: words("From a NodeName to a node id, the name of an owned host or an instance id.", {
-    default: {},
-  }),
+  node_aliases: words(
+    "From a NodeName to a node id, the name of an owned host or an instance id.",
+    { default: {} },
+  ),
   mirror: mapping("What is written to Slurm.", {
     cordon: flag("Drain and release nodes; without it Slurm is only asked for jobs.", {
       default: true,
