@@ -57,6 +57,7 @@ import { simulateRun } from "./command/simulate-run.ts";
 import { simulateSubmit } from "./command/simulate-submit.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
 import { simulateWorkflow } from "./command/simulate-workflow.ts";
+import { slurmHealthcheck } from "./command/slurm-healthcheck.ts";
 import { slurmMungeKey } from "./command/slurm-munge-key.ts";
 import { supportDump } from "./command/support-dump.ts";
 import { tokenCreate, tokenList, tokenRevoke, tokenRotate } from "./command/token.ts";
@@ -118,7 +119,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     joinTokenRevoke,
   ],
   Kubernetes: [manifestsKubernetes, manifestsWorkflows, cleanupKubernetes, exporter],
-  Slurm: [slurmMungeKey],
+  Slurm: [slurmHealthcheck, slurmMungeKey],
   Simulation: [
     simulateRun,
     simulateValidate,

@@ -231,6 +231,7 @@ export class Agent {
     if (answer.kind === "ok") this.#readings.check(round.samples, answer.value, atMs);
     this.#keep(round.findings, [], null);
     const check = this.#checkNow(round, atMs);
+    this.#tally.conclude(check);
     const text = JSON.stringify([check.conclusive, check.present_gpus, check.active]);
     this.#delivery.check(check, text !== this.#reported);
     this.#reported = text;
@@ -349,6 +350,7 @@ export class Agent {
   #obey(reply: ReportReply): void {
     if (this.#stopped) return;
     this.#setCadence(reply.config);
+    this.#tally.hear(reply, this.#parts.clock.monoMs());
     if (this.#parts.promises.hear(reply)) this.#after("promise", 0, () => this.#checkSoon());
     if (reply.credential) this.#parts.adopt(reply.credential);
     if (reply.order_key) this.#parts.guard.shown(reply.order_key);

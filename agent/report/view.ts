@@ -1,15 +1,24 @@
 /** The agent's state for its metrics: a snapshot, so that a scrape never calls the driver. */
-import type { Finding } from "../../schema/finding.ts";
+import { type Finding, SEVERITIES } from "../../schema/finding.ts";
 import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
-import type { Expected, ProbeResult } from "../../schema/report.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import type { Check, Expected, ProbeResult, ReportReply } from "../../schema/report.ts";
 import type { HostReading } from "../host/reading.ts";
 import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
 import type { AgentParts } from "./part.ts";
 import type { ProbeRound } from "../probe/run.ts";
 import type { SpoolStats } from "../spool/spool.ts";
 
-/** Counts findings since the start, for metrics. */
+/** Counts findings since the start for metrics; keeps the newest of each for the last verdict. */
 export class Tally {
+  /** The newest finding of each fault, oldest first; bounded. */
+  readonly recent = new Map<string, Finding>();
+  /** The last full check, and whether a finding is newer. */
+  check: Check | null = null;
+  isOutdated = false;
+  /** The control plane's last verdict, and when it came (monotonic). */
+  heard: { verdict: string | null; monoMs: number } | null = null;
+
   /** Last XID per GPU UUID. */
   readonly lastXid = new Map<string, Finding>();
   /** Findings by kind. */
@@ -18,8 +27,10 @@ export class Tally {
   readonly host = new Map<string, number>();
 
   note(findings: readonly Finding[]): void {
+    this.isOutdated ||= findings.length > 0;
     for (const finding of findings) {
       const { kind, reason, metrics } = finding;
+      this.#remember(finding);
       this.kinds.set(kind, (this.kinds.get(kind) ?? 0) + 1);
       if (kind === "host" && typeof reason === "string") {
         const repeated = metrics?.["repeated"];
@@ -30,6 +41,31 @@ export class Tally {
         this.lastXid.set(finding.gpu_uuid, finding);
       }
     }
+  }
+
+  /** A full check that includes what was noted before. */
+  conclude(check: Check): void {
+    this.check = check;
+    this.isOutdated = false;
+  }
+
+  hear({ verdict }: ReportReply, monoMs: number): void {
+    this.heard = { verdict: verdict ?? null, monoMs };
+  }
+
+  /** The least severe, then oldest, is dropped first. */
+  #remember(finding: Finding): void {
+    const { kind, code, reason, gpu_uuid, pci, foreign } = finding;
+    if (foreign) return;
+    const key = `${kind}/${code ?? reason}/${gpu_uuid ?? pci}`;
+    this.recent.delete(key);
+    this.recent.set(key, finding);
+    if (this.recent.size <= LIMIT.heldFindingsMax) return;
+    const ranks = [...this.recent].map(([name, { severity }]) => {
+      return { name, rank: SEVERITIES.indexOf(severity) };
+    });
+    const least = ranks.reduce((low, one) => (one.rank < low.rank ? one : low));
+    this.recent.delete(least.name);
   }
 }
 
@@ -52,6 +88,8 @@ export type AgentView = {
   lastXid: ReadonlyMap<string, Finding>;
   /** Findings since the start, by kind. */
   findings: ReadonlyMap<string, number>;
+  /** Evidence for the last verdict: see `Tally`. */
+  tally: Pick<Tally, "recent" | "check" | "isOutdated" | "heard">;
   /** The last full check, `null` if it failed. */
   check: NvmlCheck | null;
   /** Faults of the machine around the GPUs since the start, by reason. */
@@ -89,6 +127,7 @@ export function makeView(
     expected: round?.expected ?? null,
     spool: spool.stats(),
     connected: sender.connected(),
+    tally,
     lastXid: tally.lastXid,
     findings: tally.kinds,
     hostEvents: tally.host,

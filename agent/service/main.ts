@@ -26,6 +26,7 @@ import { Promises } from "../report/promise.ts";
 import { createLogOpener, openGpus, openHostWatch, openNoticeWatch, pollMsOf } from "./machine.ts";
 import { Progress } from "./progress.ts";
 import type { KeyTrust } from "../report/key-trust.ts";
+import { LastVerdictFile, type LastVerdictParts } from "../slurm/last-verdict.ts";
 import { openRenewal } from "./upgrade.ts";
 import { openWay } from "./way.ts";
 
@@ -165,8 +166,19 @@ async function serve(options: Options): Promise<void> {
   leave = () => goodbye(agent, close, RENEWED.status);
   logStart(options, identity);
   agent.start();
+  startLastVerdict(options, { clock, files, directory, identity, progress, agent });
   void notices?.start(() => agent.noticed());
   shrinkRegularly(clock, SHRINK_MS.first);
+}
+
+type Watched = Pick<LastVerdictParts, "clock" | "files" | "directory" | "identity">;
+
+function startLastVerdict(
+  { pool, labels }: Options,
+  { agent, progress, ...parts }: Watched & { agent: Agent; progress: Progress },
+): void {
+  const node = { pool: pool ?? "", labels, stuck: () => progress.stuck() };
+  new LastVerdictFile({ ...parts, ...node, view: () => agent.view() }).start();
 }
 
 function logStart({ fake, nodeId, server }: Options, { bootId }: Identity): void {

@@ -83,7 +83,9 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "agent/nvml": [],
   "agent/probe": ["nvml"],
   "agent/report": ["command", "host", "kernel", "probe", "spool"],
-  "agent/service": ["command", "host", "kernel", "nvml", "probe", "report", "spool"],
+  "agent/service": ["command", "host", "kernel", "nvml", "probe", "report", "slurm", "spool"],
+  /** What Slurm's health check reads and does; it runs beside the agent, not in it. */
+  "agent/slurm": ["report"],
   "agent/spool": [],
   "bootstrap/builtin": [],
   "bootstrap/install": [],
