@@ -56,7 +56,7 @@ export const SAFETY = {
   budgets: mapping("Nodes that may be out at once.", {
     isolate: mapping("New cordons for health.", {
       ...limits("cordoned for health", [20, 20, 10]),
-      window: duration("New cordons for health are counted over this time.", {
+      window: duration("New cordons for health count this long, replaced or not.", {
         min: 1_000,
         default: 600_000,
       }),

@@ -78,7 +78,7 @@ test("a fault on every node takes them out one at a time (max_unavailable 20% of
     const out = w.nodes().filter((n) => n.cordon.product !== null || ["draining", "terminating"].includes(n.phase.kind));
     most = Math.max(most, out.length);
     return before.every((id) => w.story(id).includes("node.replaced"));
-  }, 900);
+  }, 2_000);
   expect(most).toBe(1);
   expect(w.serving().length).toBe(3);
 });

@@ -221,7 +221,7 @@ test("an end that the cloud does not confirm is told to a person, once", async (
   expect(bills.map((event): string | null => event.node)).toEqual([sick]);
 });
 
-test("isolation has a budget of its own, refilled by time and by verified replacements", async () => {
+test("isolation has a budget of its own, refilled by time", async () => {
   const tight = WIDE_BUDGETS.replace("isolate: { pool: 100%", "isolate: { pool: 2");
   const stuck =
     "    health: { unhealthy_threshold: 1, max_unavailable: 100%, auto_replace: false }\n";
@@ -235,6 +235,24 @@ test("isolation has a budget of its own, refilled by time and by verified replac
   expect(cordoned()).toBe(2);
   await world.advance(() => false, 3 * 60_000);
   expect(cordoned()).toBe(4);
+});
+
+test("a replacement gives no isolation budget back before the window ends", async () => {
+  // Known since the first start, the rule is no suspect: only the budget is in its way.
+  const world = await openLarge(`${BASE}\npools:${pool("p", 12)}`);
+  await whole(world, 12, HOUR_MS);
+  const steps = watchSteps(world);
+  for (const id of world.serving().slice(0, 5)) world.xid(id, 48);
+  await world.advance(() => false, 9 * 60_000);
+  expect(steps.cordons.size).toBe(1);
+  expect(steps.ends).toEqual([...steps.cordons]);
+  await world.advance(() => false, 10 * 60_000);
+  expect(steps.cordons.size).toBe(2);
+  // What is evident by itself neither waits nor spends.
+  const [dead = ""] = world.serving();
+  world.xid(dead, 79);
+  await world.advance(() => steps.cordons.has(dead), 60_000);
+  expect(steps.cordons).toContain(dead);
 });
 
 test("what is evident by itself moves on while a doubtful fault holds the trickle", async () => {

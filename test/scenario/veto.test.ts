@@ -71,6 +71,9 @@ describe("a freeze", () => {
     const why = (await a.call("GET", `/v1/nodes/${sick}/explain`)).body;
     expect(texts(why["blockers"])).toEqual(["the fleet is frozen: roll-out (admin)"]);
     expect(String(why["state"])).toMatch(/repair \S+ is open since \S+, rung observe/);
+    // What the vendor advises is not what this pool does.
+    const causes: { text: string }[] = why["causes"] ?? [];
+    expect(causes.at(-1)?.text).toEndWith("; repair: replace (its rule suggests reboot)");
     const pool = (await a.call("GET", "/v1/pools/p/explain")).body;
     expect(texts(pool["blockers"])[0]).toMatch(/^the fleet is frozen by admin until \S+: roll-out$/);
     expect(await metrics(a, "navarch_safety_frozen")).toEqual([

@@ -25,7 +25,7 @@ const REBOOT_MS_MAX = 20 * 60_000;
 /** A fault that returns within this time is not the kind that a reboot cures. */
 const RELAPSE_MS = 24 * 3_600_000;
 
-type Climb = {
+export type Climb = {
   /** `null`: the ladder ends below replacement. */
   rung: Exclude<Rung, "gpu-reset"> | null;
   /** Not before this instant. */
@@ -34,8 +34,10 @@ type Climb = {
   skipped: string[];
 };
 
+type Ground = Pick<Scope, "pool" | "sight">;
+
 /** The lowest rung that may still cure the node. */
-export function nextRung(node: Node, scope: Scope): Climb {
+export function nextRung(node: Node, scope: Ground): Climb {
   const skipped: string[] = [];
   const { ladder, rebootsMax } = ladderOf(node, scope);
   for (const rung of ladder) {
@@ -57,7 +59,7 @@ export function nextRung(node: Node, scope: Scope): Climb {
  * replaced. The default one has a reboot before replacement for NVLink and fabric faults
  * only: they are often cured by starting a service of the machine (the fabric manager).
  */
-function ladderOf(node: Node, { pool }: Scope): { ladder: readonly Rung[]; rebootsMax: number } {
+function ladderOf(node: Node, { pool }: Ground): { ladder: readonly Rung[]; rebootsMax: number } {
   const { ladder = [], implied } = pool?.repair ?? {};
   if (isOwned(node)) {
     if (implied === true) return { ladder: ["reboot"], rebootsMax: REBOOTS_UNASKED_MAX };
@@ -75,7 +77,7 @@ function ladderOf(node: Node, { pool }: Scope): { ladder: readonly Rung[]; reboo
 
 const RESET_IS_NO_USE = "agents of this version do not carry it out";
 
-function rebootIsNoUse(node: Node, { sight }: Scope, most: number): string | null {
+function rebootIsNoUse(node: Node, { sight }: Ground, most: number): string | null {
   const { agent, instance, session, rebootedAt } = node;
   const isMine = isOwned(node);
   if (isMine && agent?.inventory.capabilities.includes("reboot") !== true) {

@@ -215,6 +215,16 @@ describe("foldTime() of an unmanaged machine", () => {
     expect(pass(silentFor(0), { ...quiet, config: none }).isRemoved).toBe(true);
   });
 
+  test("keeps what is gone while its cordon spends the isolation budget", () => {
+    const none = structuredClone(TIMED);
+    none.server.retainTerminatedMs = 0;
+    const { windowMs } = none.safety.budgets.isolate;
+    const gone = (isolatedAt: number): Node =>
+      nodeOf("n", { phase: { kind: "gone", since: AT - 1, purpose: "replace" }, isolatedAt });
+    expect(pass(gone(AT - windowMs + 1), { ...quiet, config: none }).isRemoved).toBe(false);
+    expect(pass(gone(AT - windowMs), { ...quiet, config: none }).isRemoved).toBe(true);
+  });
+
   test("keeps it while its Node is marked: the record says why", () => {
     const marked = kubeOf({ uid: "u", isolatedUid: "u" });
     expect(pass(silentFor(RETAIN_MS, { kube: marked }), quiet).isRemoved).toBe(false);

@@ -41,6 +41,9 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
       // People look for a machine by the name of its Node, also after the Node is gone.
       const goneAt = Math.max(node.phase.since, node.kube?.absentSince ?? 0);
       if (input.now - goneAt < timing.retainTerminatedMs) continue;
+      // Its cordon still spends the isolation budget.
+      const { windowMs } = input.config.safety.budgets.isolate;
+      if (node.isolatedAt !== null && input.now - node.isolatedAt < windowMs) continue;
       // This record is needed until its Node object is deleted.
       const removes = input.config.kubernetes.mirror.deleteNode;
       const owed = removes && node.kube !== null && node.kube.absentSince === null;

@@ -10,7 +10,7 @@ import { type Fleet, isUnbought } from "../fleet.ts";
 import { explains } from "./cause.ts";
 import { isDefinitive, isEvident } from "./evident.ts";
 import { columnOf, domainsOf, FLEET, scopesOf, type Size, sizesOf, slotKeyOf } from "./scope.ts";
-import { addTo, countIsolated, countOut, type Tally } from "./tally.ts";
+import { addIsolated, addTo, countIsolated, countOut, type Tally } from "./tally.ts";
 
 export type Rung = "isolate" | "reboot" | "replace";
 
@@ -93,7 +93,8 @@ class CountedBudgets implements Budgets {
 
   spend(node: Node, rung: Rung): void {
     for (const { isolated, out } of isUnbought(node) ? [this.all] : [this.all, this.own]) {
-      addTo(rung === "isolate" ? isolated : out, node);
+      if (rung === "isolate") addIsolated(isolated, node);
+      else addTo(out, node);
     }
   }
 

@@ -14,7 +14,7 @@ import {
   sickOf,
   unboughtOf,
 } from "../../../test/world/part.ts";
-import { addTo, countIsolated, countOut, type Tally } from "./tally.ts";
+import { addIsolated, addTo, countIsolated, countOut, type Tally } from "./tally.ts";
 
 const CONFIG = configOnce(poolYaml(4));
 const NOW = 1_000_000;
@@ -130,14 +130,28 @@ test("countIsolated() counts a cordon that is asked for", () => {
   expect(isolated([nodeOf("a", { ...operation("cordon"), session: sessionOf() })])).toEqual({});
 });
 
-test("countIsolated() forgets a quarantined rule's work, and slots that serve again", () => {
+test("countIsolated() forgets a quarantined rule's work", () => {
   const cordoned = nodeOf("a", { isolatedAt: NOW });
   const past = (how: string) => ({ ...cordoned, lastSession: lastSessionOf(0, how) });
   expect(isolated([past("quarantined")])).toEqual({});
   expect(isolated([past("recovered")])).toEqual({ "p/0": false });
   expect(isolated([{ ...past("quarantined"), session: sessionOf() }])).toEqual({ "p/0": false });
-  const next = nodeOf("new", { replaces: cordoned.id });
-  expect(isolated([cordoned, next])).toEqual({});
+});
+
+test("countIsolated() counts a slot for the whole window, also once its replacement serves", () => {
+  const gone: Phase = { kind: "gone", since: NOW, purpose: "replace" };
+  const old = nodeOf("a", { isolatedAt: NOW - 999, phase: gone });
+  const next = nodeOf("b", { gen: 1, replaces: old.id });
+  expect(isolated([old, next])).toEqual({ "p/0": false });
+  expect(isolated([{ ...old, isolatedAt: NOW - 1_000 }, next])).toEqual({});
+});
+
+test("what is evident by itself spends no budget of isolation", () => {
+  const dead = { ...sickOf("a", {}, fallen), isolatedAt: NOW };
+  expect(isolated([dead, nodeOf("b", { slot: 1, isolatedAt: NOW })])).toEqual({ "p/1": false });
+  const tally: Tally = new Map();
+  addIsolated(tally, dead);
+  expect(plain(tally)).toEqual({});
 });
 
 test("countIsolated() leaves out what is unmanaged, where it is asked to", () => {

@@ -59,8 +59,8 @@ function filledSlots(fleet: Fleet): Set<string> {
 }
 
 /**
- * Slots cordoned for their health within the window, also if uncordoned since. A slot with a
- * verified replacement no longer counts: the cordon was justified.
+ * Slots with a cordon for health within the window, whatever became of the machine: a replacement
+ * gives nothing back, or a bad rule condemns as fast as machines can be bought.
  */
 export function countIsolated(
   fleet: Fleet,
@@ -69,16 +69,19 @@ export function countIsolated(
   ownOnly = false,
 ): Tally {
   const out: Tally = new Map();
-  const filled = filledSlots(fleet);
   for (const node of fleet.nodes.values()) {
     if (ownOnly && isUnbought(node)) continue;
-    if (filled.has(slotKeyOf(node))) continue;
     // A suspended rule spends no budget.
     if (node.session === null && node.lastSession?.how === QUARANTINED) continue;
     const marked = isSick(node) && node.operation !== null && node.operation.endsWith(".cordon");
     const at = node.isolatedAt;
     if (!marked && (at === null || at > now || now - at >= windowMs)) continue;
-    addTo(out, node);
+    addIsolated(out, node);
   }
   return out;
+}
+
+/** What is evident by itself spends nothing: no rule can be wrong about it. */
+export function addIsolated(tally: Tally, node: Node): void {
+  if (!isEvident(node)) addTo(tally, node);
 }

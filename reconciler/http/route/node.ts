@@ -6,6 +6,8 @@ import { COMMAND_TYPES, type Command, type CommandType } from "../../../schema/c
 import { CommandId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import type { Node } from "../../../schema/node.ts";
+import { type Climb, nextRung } from "../../core/decide/ladder.ts";
+import { isUnbought } from "../../core/fleet.ts";
 import { judgeCommand } from "../../core/fold/command.ts";
 import { judgeForget } from "../../core/fold/forget.ts";
 import { viewAttempt } from "../view/bootstrap.ts";
@@ -69,6 +71,14 @@ function sayUnknown({ reconciler }: RoutePorts, given: string): string {
   return `no node ${given}${sayNear(given, [...reconciler.fleet().nodes.keys()])}`;
 }
 
+/** The next repair step of a sick node; `undefined`: nothing repairs it. */
+function rungOf({ reconciler }: RoutePorts, node: Node): Climb["rung"] | undefined {
+  const sight = reconciler.lastSight();
+  const pool = reconciler.activeConfig().pools.find(({ name }) => name === node.pool);
+  if (sight === null || pool?.health.autoReplace !== true || isUnbought(node)) return undefined;
+  return nextRung(node, { pool, sight }).rung;
+}
+
 export function nodeRoutes(api: App, ports: RoutePorts): void {
   api.get("/nodes", needs("viewer"), (c) => listNodes(c, ports, (node) => viewOf(ports, node)));
   api.get("/nodes/:id", needs("viewer"), async (c) => {
@@ -94,7 +104,8 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
       const query = { node: node.id, pool: null, since: null, after: null, limit: 50 };
       const events = await ports.store.events(query);
       const unproven = ports.reconciler.cluster().unproven.get(node.id) ?? null;
-      const from = { now: ports.clock.wallMs(), stays: staysOf(ports, node), unproven };
+      const now = ports.clock.wallMs();
+      const from = { now, stays: staysOf(ports, node), unproven, rung: rungOf(ports, node) };
       return c.json({ ...explainNode(node, events, ports.reconciler.lastPlan(), from), kind });
     });
   }

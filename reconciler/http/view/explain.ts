@@ -9,8 +9,10 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import type { Event } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
+import type { RuleAction } from "../../../schema/policy.ts";
 import type { HeldFinding } from "../../../schema/held.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
+import type { Climb } from "../../core/decide/ladder.ts";
 import { refusalOf } from "../../core/decide/kube.ts";
 import { sayCalledOff } from "../../core/fold/uncordon.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../../core/fleet.ts";
@@ -183,12 +185,28 @@ function sayRma({ phase }: Node): { at: string; text: string }[] {
   return formatRma(phase.rma).map((text) => ({ at: iso(phase.since), text: `RMA: ${text}` }));
 }
 
-/** `stays`: why the Node of a machine that is gone is still in the cluster. */
+/** The rule suggests a step; the pool's ladder and the machine decide which one is taken. */
+function sayRepair(action: RuleAction, rung: Climb["rung"] | undefined): string {
+  if (action === "none") return "no repair";
+  if (rung === undefined) return `its rule suggests: ${action}`;
+  const step = rung ?? "none is left, a person has to repair it";
+  return rung === action ? `repair: ${step}` : `repair: ${step} (its rule suggests ${action})`;
+}
+
+type ExplainedFrom = {
+  now: number;
+  /** Why the Node of a machine that is gone is still in the cluster. */
+  stays: string | null;
+  unproven: string | null;
+  /** The next repair step; `undefined`: nothing repairs it. */
+  rung?: Climb["rung"] | undefined;
+};
+
 export function explainNode(
   node: Node,
   events: Event[],
   plan: Plan,
-  { now, stays, unproven }: { now: number; stays: string | null; unproven: string | null },
+  { now, stays, unproven, rung }: ExplainedFrom,
 ): ExplainView {
   const name = node.kube?.name ?? "";
   const object = stays === null ? null : `Node ${name} is still in the cluster: ${stays}`;
@@ -205,7 +223,7 @@ export function explainNode(
         ? `, with ${incident.findings.length - 1} that follow from it`
         : "";
     const rule = `by rule ${judgement.rule} (${judgement.rank})`;
-    const repair = `repair: ${incident.action}`;
+    const repair = sayRepair(incident.action, incident.result === "unhealthy" ? rung : undefined);
     const text = `held: ${judgement.because} → ${incident.result} ${rule}${more}; ${repair}`;
     return { at: iso(incident.fromAt), text };
   });
