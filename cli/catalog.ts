@@ -54,6 +54,8 @@ import { simulateNodes } from "./command/simulate-nodes.ts";
 import { simulateAgents } from "./command/simulate-agents.ts";
 import { simulateReplay } from "./command/simulate-replay.ts";
 import { simulateRun } from "./command/simulate-run.ts";
+import { simulateRuns } from "./command/simulate-runs.ts";
+import { simulateCancel } from "./command/simulate-cancel.ts";
 import { simulateSubmit } from "./command/simulate-submit.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
 import { simulateWorkflow } from "./command/simulate-workflow.ts";
@@ -132,6 +134,8 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     simulateProviderFail,
     simulateNodes,
     simulateSubmit,
+    simulateRuns,
+    simulateCancel,
   ],
   Other: [version],
 };

@@ -36,6 +36,8 @@ export type Client = {
     path: string,
     keys: readonly string[],
     body?: Record<string, unknown>,
+    /** Sent twice under one key it is done once. */
+    idempotencyKey?: string,
   ): Promise<Answer<T> | Failure>;
   /** Asks by POST for a file and writes it, mode 0600, to `out`; no file is left on a failure. */
   download(
@@ -69,12 +71,13 @@ export function openClient(world: World, options: ClientOptions): Client {
     method: string,
     path: string,
     body?: Record<string, unknown>,
-    bare = false,
+    { bare = false, key }: { bare?: boolean; key?: string | undefined } = {},
   ): Promise<Page | Failure> => {
     const leftMs = Math.max(1, options.each ? eachMs : untilMs - world.monoMs());
     const headers: Record<string, string> = { accept: bare ? "text/plain" : "application/json" };
     if (token.token !== null && !bare) headers["authorization"] = `Bearer ${token.token}`;
     if (body !== undefined) headers["content-type"] = "application/json";
+    if (key !== undefined) headers["idempotency-key"] = key;
     const tls = await options.trust.tls(Math.ceil(leftMs));
     if (tls !== null && "ok" in tls) return tls;
     const startMs = world.monoMs();
@@ -104,9 +107,10 @@ export function openClient(world: World, options: ClientOptions): Client {
     path: string,
     keys: readonly string[],
     body?: Record<string, unknown>,
+    key?: string,
   ): Promise<Answer<T> | Failure> => {
     if (isElsewhere(path)) return usage('an empty name, "." or ".." names nothing');
-    const page = await request(method, `/api/v1${path}`, body);
+    const page = await request(method, `/api/v1${path}`, body, { key });
     if (!page.ok) return page;
     if (page.status < 200 || page.status > 299) return refusalOf(address.url, page, token);
     const value = parseAnswer(page.body, keys);
@@ -118,9 +122,9 @@ export function openClient(world: World, options: ClientOptions): Client {
     address,
     token,
     get: (path, keys, query = {}) => call("GET", `${path}${formatQuery(query)}`, keys),
-    send: (method, path, keys, body) => call(method, path, keys, body),
+    send: (method, path, keys, body, key) => call(method, path, keys, body, key),
     download: (path, out, kind, seen) => download(options, `/api/v1${path}`, out, kind, seen),
-    page: (path) => request("GET", path, undefined, true),
+    page: (path) => request("GET", path, undefined, { bare: true }),
   };
 }
 

@@ -11,12 +11,12 @@ import type {
 } from "../schema/workflow.ts";
 import { expandList } from "../simulator/workflow/file-list.ts";
 import { readWorkflow, type Workflow } from "../simulator/workflow/read.ts";
-import type { Client } from "./client.ts";
+import type { Answer, Client } from "./client.ts";
 import { connectGo } from "./connect.ts";
 import { EXIT, type Failure } from "./failure.ts";
 import type { GoFlags } from "./go-flag.ts";
 import { openSay } from "./workflow.ts";
-import { FileError, listFiles, readTemplate, readText } from "./workflow-file.ts";
+import { drawKey, FileError, listFiles, readTemplate, readText } from "./workflow-file.ts";
 import type { World } from "./world.ts";
 
 type File = { path: string; text: string; workflow: Workflow };
@@ -89,6 +89,7 @@ const WAIT_MS = 10_000;
 /** A leader may move meanwhile. */
 const SILENCE_MS_MAX = 60_000;
 const AGAIN_MS = 1_000;
+const ATTEMPTS_MAX = 3;
 
 async function submitToPlane(
   world: World,
@@ -101,13 +102,29 @@ async function submitToPlane(
   for (const file of files) {
     const body = { workflow: file.text, templates: await readTemplates(file) };
     const to = `/workflows${isCleaning ? "?cleanup=true" : ""}`;
-    const answer = await client.send<WorkflowRunView>("POST", to, ["id", "state"], body);
+    const answer = await submitOnce(world, client, to, body);
     if (!answer.ok) throw new Unsent(`${file.path}: ${answer.message}`);
     const { id } = answer.value;
     world.err(`workflow ${id} at ${client.address.url}: ${file.workflow.name}\n`);
     const run = await follow(world, client, id, flags.number("v"));
     if (run.state === "passed") continue;
     throw new Unsent(`${file.path}: ${run.state}: ${run.error ?? "no reason is known"}`);
+  }
+}
+
+/** A request whose answer was lost is repeated under the same key, which makes one run. */
+async function submitOnce(
+  world: World,
+  client: Client,
+  to: string,
+  body: Record<string, unknown>,
+): Promise<Answer<WorkflowRunView> | Failure> {
+  const key = drawKey();
+  for (let attempt = 1; ; attempt += 1) {
+    const answer = await client.send<WorkflowRunView>("POST", to, ["id", "state"], body, key);
+    const isPassing = !answer.ok && answer.exit === EXIT.unreachable;
+    if (!isPassing || attempt === ATTEMPTS_MAX) return answer;
+    await world.sleep(AGAIN_MS);
   }
 }
 

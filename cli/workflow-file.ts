@@ -97,6 +97,9 @@ function fail(path: string, cause: unknown): never {
 /** Unlike any other run's, also with the same seed: cleanup tells by it what is ours. */
 export const drawFieldManager = (): string => `navarch-sim-${randomBytes(8).toString("hex")}`;
 
+/** Of a submission, which may be sent twice. */
+export const drawKey = (): string => `sim-${randomBytes(16).toString("hex")}`;
+
 /** A whole number below 2^32. */
 export const drawSeed = (): number => randomBytes(4).readUInt32LE();
 

@@ -71,9 +71,9 @@ function allow(allowed: readonly Allowed[]): string {
       `- apiGroups: ["${group}"]\n  resources: [${of}]\n  verbs: ${verbs}\n`;
     return rule(resource, CHANGE) + rule(`${resource}/status`, "[patch]");
   });
-  const [end, ...more] = role.split("\n---\n").slice(1);
-  if (end === undefined || more.length > 0) throw new Error("expected a role and its binding");
-  return `${role.slice(0, role.indexOf("\n---\n"))}\n${rules.join("")}---\n${end}`;
+  const end = role.indexOf("\n---\n") + 1;
+  if (end === 0) throw new Error("expected a role and its binding");
+  return `${role.slice(0, end)}${rules.join("")}${role.slice(end)}`;
 }
 
 /** The workflow that the Job runs, with its template. */

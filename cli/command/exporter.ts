@@ -13,6 +13,13 @@ import type { World } from "../world.ts";
 
 const FLAGS: readonly GoFlag[] = [
   { name: "p", kind: "int", value: "PORT", default: "8080", help: "port to listen on" },
+  {
+    name: "host",
+    kind: "string",
+    value: "ADDRESS",
+    default: "::",
+    help: "address to listen at, :: is every one; there is no login",
+  },
   { name: "n", kind: "string", value: "NAMESPACE", help: "count pods of this namespace only" },
   {
     name: "r",
@@ -37,7 +44,7 @@ const FLAGS: readonly GoFlag[] = [
 ];
 /** `program` is the name that the operator typed. */
 const headOf = (program: string): string =>
-  `Usage of ${program}: ${program} [-p PORT] [-n NAMESPACE] [-r NAME,…] [-l KEY,…]\n`;
+  `Usage of ${program}: ${program} [-p PORT] [-host ADDRESS] [-n NAMESPACE] [-r NAME,…] [-l KEY,…]\n`;
 
 export const exporter: RawCommand = {
   name: ["exporter"],
@@ -79,11 +86,11 @@ export const exporter: RawCommand = {
         say: (line) => world.err(`exporter: ${line}\n`),
       });
       world.outlast?.();
-      world.err(`exporter: serving :${opened.port}/metrics from ${kube.server}\n`);
+      world.err(`exporter: serving ${at(asked.host, opened.port)}/metrics from ${kube.server}\n`);
       if (asked.namespace !== null) await warnAbsent(world, kube.api, asked.namespace);
     } catch (cause) {
       kube.api.close();
-      return fail(world, `cannot listen on port ${asked.port}: ${whyOf(cause)}`);
+      return fail(world, `cannot listen at ${at(asked.host, asked.port)}: ${whyOf(cause)}`);
     }
     return new Promise<number>(() => undefined);
   },
@@ -93,6 +100,7 @@ type Asked =
   | {
       ok: true;
       port: number;
+      host: string;
       namespace: string | null;
       resources: string[];
       labels: readonly NodeLabel[];
@@ -109,6 +117,11 @@ async function readAsked(flags: GoFlags): Promise<Asked> {
   const port = flags.number("p");
   if (port < 0 || port > 65_535) {
     return { ok: false, message: `-p ${port}: expected a port from 0 to 65535` };
+  }
+  const host = flags.text("host");
+  if (!/^[\w.:-]{1,253}$/.test(host)) {
+    const hint = "expected an address, such as 127.0.0.1 or ::";
+    return { ok: false, message: `-host ${JSON.stringify(host)}: ${hint}` };
   }
   const namespace = flags.text("n");
   if (namespace !== "" && !isNamespace(namespace)) {
@@ -131,7 +144,7 @@ async function readAsked(flags: GoFlags): Promise<Asked> {
   const named = nameLabels(lists.get("l") ?? []);
   if (!named.ok) return { ok: false, message: `-l: ${named.message}` };
   const resources = lists.get("r") ?? [];
-  return { ok: true, port, namespace: namespace || null, resources, labels: named.labels };
+  return { ok: true, port, host, namespace: namespace || null, resources, labels: named.labels };
 }
 
 /** A misspelt namespace would look like an idle cluster. Says nothing without the right to look. */
@@ -145,6 +158,10 @@ async function warnAbsent(world: World, api: KubeApi, namespace: string): Promis
 const listOf = (text: string): string[] => [
   ...new Set(text.split(",").map((one) => one.trim()).filter((one) => one !== "")),
 ];
+
+/** `:8080` where every address is meant. */
+const at = (host: string, port: number): string =>
+  `${host === "::" ? "" : host.includes(":") ? `[${host}]` : host}:${port}`;
 
 function refuse(world: World, message: string): number {
   world.err(`error: ${message}\n`);

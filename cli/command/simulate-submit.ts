@@ -68,7 +68,10 @@ export const simulateSubmit: RawCommand = {
       return EXIT.failed;
     };
     const isPlane = flags.isGiven("server") || flags.isGiven("state");
-    if (flags.text("address") === "" && !isPlane) return fail("missing 'address' argument");
+    if (flags.text("address") === "" && !isPlane) {
+      const other = "-address of a navarch sim -port, or -server of a control plane";
+      return fail(`missing 'address' argument: give ${other}`);
+    }
     if (flags.text("address") !== "" && isPlane) {
       return fail("'address' and 'server' are mutually exclusive");
     }

@@ -30,10 +30,18 @@ export function readStatus(body: unknown): Status | null {
   return {
     code: typeof code === "number" && Number.isInteger(code) ? code : null,
     reason: textOf(reason),
-    message: textOf(message).slice(0, MESSAGE_MAX),
+    message: withoutObject(textOf(message)).slice(0, MESSAGE_MAX),
     causes: Array.isArray(causes) ? causes.slice(0, CAUSES_MAX).map(readCause) : [],
     retryAfterMs: typeof seconds === "number" && seconds > 0 ? seconds * 1_000 : null,
   };
+}
+
+const STRICT = "strict decoding error: ";
+
+/** An unknown field is named behind the whole object, which is longer than any message. */
+function withoutObject(message: string): string {
+  const at = message.lastIndexOf(STRICT);
+  return at === -1 ? message : message.slice(at + STRICT.length);
 }
 
 function readCause(cause: unknown): Cause {

@@ -13,6 +13,8 @@ import { blockOf } from "../security/audit/logins.ts";
 export type ExporterOptions = Omit<ResourceWatchOptions, "random"> & {
   /** 0: any free port. */
   port: number;
+  /** `::`: every address, also of IPv4. */
+  host: string;
   /** One line for people. */
   say(line: string): void;
 };
@@ -25,12 +27,12 @@ const AGAIN_MS = 60_000;
 
 /** Throws if the port cannot be had. */
 export function openExporter(options: ExporterOptions): Exporter {
-  const { clock, port } = options;
+  const { clock, port, host } = options;
   const watch = new ResourceWatch({ ...options, random: () => Math.random() });
   const pages = new Pages(clock);
   const server = Bun.serve({
     port,
-    hostname: "::",
+    hostname: host,
     idleTimeout: 60,
     maxRequestBodySize: 1_024,
     fetch(request, self) {

@@ -161,7 +161,7 @@ test("W8: injected faults are cleared, latest first, while their machine is ther
   expect(await ground.clean()).toEqual([]);
   expect(asked).toEqual(["b clear", "a clear"]);
   expect(ground.lines).toEqual([
-    "info Cleanup: fault of replaced cleared",
+    "info Cleanup: fault of replaced left with its machine",
     "warning cleanup: the fault of b is not cleared: no answer",
     "info Cleanup: fault of a cleared",
   ]);

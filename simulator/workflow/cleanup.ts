@@ -7,7 +7,7 @@ import { formatDuration } from "../../schema/duration.ts";
 import type { Clock } from "../../reconciler/core/clock.ts";
 import { deleteOptions, type KubeAnswer, type KubeApi } from "../../reconciler/kubernetes/api.ts";
 import { readObject } from "../../reconciler/kubernetes/read-field.ts";
-import type { Made, MadeObject } from "./made.ts";
+import type { Made, MadeObject, Undo } from "./made.ts";
 import type { Say } from "./task.ts";
 import { isWrittenBy, uidOf } from "./write.ts";
 
@@ -62,13 +62,15 @@ export async function cleanUp(options: CleanupOptions): Promise<MadeObject[]> {
 
 /** Before the objects go: a fault of a machine is cleared while there is one. */
 async function undoAll({ made, clock, say, timeoutMs }: CleanupOptions): Promise<void> {
-  const late = Promise.withResolvers<string>();
-  const cancel = clock.after(Math.min(timeoutMs, UNDO_MS), () => late.resolve("no answer in time"));
+  const late = Promise.withResolvers<Awaited<ReturnType<Undo>>>();
+  const cancel = clock.after(Math.min(timeoutMs, UNDO_MS), () => {
+    late.resolve({ ok: false, say: "no answer in time" });
+  });
   for (const [name, undo] of made.undos()) {
-    const why = await Promise.race([undo(), late.promise]);
-    if (why === null) made.dropUndo(name);
-    if (why === null) say("info", `Cleanup: ${name} cleared`);
-    else say("warning", `cleanup: the ${name} is not cleared: ${why}`);
+    const end = await Promise.race([undo(), late.promise]);
+    if (end.ok) made.dropUndo(name);
+    if (end.ok) say("info", `Cleanup: ${name} ${end.say}`);
+    else say("warning", `cleanup: the ${name} is not cleared: ${end.say}`);
   }
   cancel();
 }

@@ -2,7 +2,7 @@
  * The port of fleet tasks to a control plane: faults of simulated machines, nodes and metrics. A
  * run that names no control plane gets one that answers every call with the reason.
  */
-import type { Made } from "./made.ts";
+import type { Made, Undo } from "./made.ts";
 import type { MachineFault } from "../../schema/machine-fault.ts";
 import { nearest } from "../../schema/nearest.ts";
 
@@ -53,11 +53,13 @@ export function notingFaults(fleet: Fleet, made: Made): Fleet {
 }
 
 /** A machine that was replaced took its fault with it. */
-async function clear(fleet: Fleet, node: string): Promise<string | null> {
+async function clear(fleet: Fleet, node: string): ReturnType<Undo> {
   const nodes = await fleet.nodes();
-  if (nodes.ok && !nodes.value.some(({ id }) => id === node)) return null;
+  if (nodes.ok && !nodes.value.some(({ id }) => id === node)) {
+    return { ok: true, say: "left with its machine" };
+  }
   const answer = await fleet.inject(node, null);
-  return answer.ok ? null : answer.message;
+  return answer.ok ? { ok: true, say: "cleared" } : { ok: false, say: answer.message };
 }
 
 /** Pools that the hint of a name without a near one lists. */

@@ -17,8 +17,8 @@ export type MadeObject = {
   uid: string | null;
 };
 
-/** Resolves with why it failed, or `null`. */
-export type Undo = () => Promise<string | null>;
+/** Resolves with what became of the effect: `cleared`, or why it is not undone. */
+export type Undo = () => Promise<{ ok: boolean; say: string }>;
 
 export class Made {
   readonly #undos = new Map<string, Undo>();

@@ -53,8 +53,8 @@ function complete(shell: string, line: string): string[] {
 const isMissing = await missesPrograms("completion", { zsh: "zsh", fish: "fish" });
 
 const SIM = [
-  ...["agents", "inject", "interactive", "list", "nodes", "provider-fail", "replay", "run"],
-  ...["submit", "validate", "workflow"],
+  ...["agents", "cancel", "inject", "interactive", "list", "nodes", "provider-fail", "replay"],
+  ...["run", "runs", "submit", "validate", "workflow"],
 ];
 
 describe.each(["bash", ...(isMissing ? [] : ["zsh", "fish"])])(

@@ -16,7 +16,8 @@ function write(name: string, text: string): string {
 const nap = (name: string): string =>
   `name: ${name}\ntasks: [{id: a, type: Sleep, params: {timeout: 1ms}}]\n`;
 const [ONE, TWO] = [write("one.yml", nap("one")), write("two.yml", nap("two"))];
-const submit = (...args: string[]) => navarch(["sim", "submit", ...args]);
+const sim = (...args: string[]) => navarch(["sim", ...args]);
+const submit = (...args: string[]) => sim("submit", ...args);
 const lastLine = (text: string): string => text.trimEnd().split("\n").at(-1) ?? "";
 
 type Seen = { path: string; type: string | null; auth: string | null; body: string };
@@ -46,10 +47,11 @@ describe("navarch sim submit", () => {
       submit("-address", "http://127.0.0.1:1"),
       submit("-address", "http://127.0.0.1:1", "-server", "http://127.0.0.1:1", "-workflow", ONE),
     ]);
+    const other = "-address of a navarch sim -port, or -server of a control plane";
     const said = [none, address, workflow, both].map(({ code, err }) => [code, lastLine(err)]);
     expect(said).toEqual([
-      [1, "error: missing 'address' argument"],
-      [1, "error: missing 'address' argument"],
+      [1, `error: missing 'address' argument: give ${other}`],
+      [1, `error: missing 'address' argument: give ${other}`],
       [1, "error: missing 'workflow' argument"],
       [1, "error: 'address' and 'server' are mutually exclusive"],
     ]);
@@ -107,6 +109,53 @@ describe("navarch sim submit", () => {
     expect(lastLine(missing.err)).toContain("none.yml: no such file or folder");
     expect(server.seen).toEqual([]);
     await server.stop();
+  });
+
+  test("W54: sim runs lists what a control plane ran, and sim cancel ends one", async () => {
+    const one = { id: "w1", name: "nap", state: "running", submitted_by: "ann", error: null };
+    const times = { submitted_at: "2026-11-23T12:00:00Z", duration_ms: 90_000 };
+    const server = openServer([
+      () => Response.json({ workflows: [{ ...one, ...times }] }),
+      () => Response.json(one, { status: 202 }),
+      () => Response.json({ error: { code: "conflict", message: "workflow w1 has ended" } }, { status: 409 }),
+    ]);
+    const at = ["--server", server.url, "--token", "nvt.abc"];
+    const runs = await sim("runs", ...at);
+    expect(runs.out).toMatch(/^w1 +nap +running +ann +2026-11-23T12:00:00Z +1m30s/m);
+    const cancelled = await sim("cancel", "w1", ...at);
+    expect([cancelled.code, cancelled.out]).toEqual([0, "Workflow w1: is being cancelled\n"]);
+    const over = await sim("cancel", "w1", ...at);
+    expect([over.code !== 0, lastLine(over.err)]).toEqual([true, expect.stringContaining("w1 has ended")]);
+    expect(server.seen.map(({ path }) => path).slice(0, 2)).toEqual([
+      "/api/v1/workflows",
+      "/api/v1/workflows/w1/cancel",
+    ]);
+    await server.stop();
+  });
+
+  test("W54: a request whose answer is lost is repeated under the same key", async () => {
+    const keys: (string | null)[] = [];
+    const server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch(request) {
+        const { pathname } = new URL(request.url);
+        const run = { id: "w1", state: "passed", error: null };
+        if (pathname.endsWith("/events")) return Response.json({ events: [], dropped: 0, next: 0, ended: true });
+        if (pathname.endsWith("/w1")) return Response.json(run);
+        keys.push(request.headers.get("idempotency-key"));
+        const lost = Response.json({ error: { code: "unavailable", message: "no leader" } }, { status: 503 });
+        return keys.length === 1 ? lost : Response.json(run, { status: 202 });
+      },
+    });
+    const url = `http://127.0.0.1:${server.port}`;
+    const { code } = await submit("-server", url, "-token", "nvt.abc", "-workflow", `${ONE},${TWO}`);
+    expect([code, keys.length]).toEqual([0, 3]);
+    const [first, again, other] = keys;
+    expect(first).toMatch(/^sim-[0-9a-f]{32}$/);
+    expect(again).toBe(first ?? "");
+    expect(other).not.toBe(first ?? "");
+    await server.stop(true);
   });
 
   test("W54: -server sends templates along, follows the output and ends as the run does", async () => {

@@ -34,7 +34,8 @@ test("W45: stages, role and Job are printed from the binary alone", async () => 
   expect(out.startsWith(formatStages())).toBe(true);
   const kinds = parseObjects(out).map(({ kind }) => kind);
   expect([...new Set(kinds)]).toEqual([
-    ...["Stage", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "ConfigMap", "Job"],
+    ...["Stage", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role"],
+    ...["RoleBinding", "ConfigMap", "Job"],
   ]);
 });
 
@@ -81,7 +82,6 @@ test("W51: the role is what the tasks need, and kinds that are allowed come on t
   const change = "get,list,watch,create,patch,delete";
   const least = [
     `/nodes ${change}`,
-    `/configmaps ${change}`,
     "/namespaces get,create,delete",
     "/nodes/status patch",
     "/pods get,list,watch",
@@ -96,6 +96,12 @@ test("W51: the role is what the tasks need, and kinds that are allowed come on t
     "batch/jobs/status patch",
     `/services ${change}`,
     "/services/status patch",
+  ]);
+  // Configmaps of other namespaces configure the cluster.
+  const own = one(await objects("--part", "rbac"), "Role");
+  expect([own.metadata.namespace, own.rules]).toEqual([
+    "default",
+    [{ apiGroups: [""], resources: ["configmaps"], verbs: change.split(",") }],
   ]);
   // The Job that is printed submits one.
   expect(rulesOf(await objects())).toContain(`batch/jobs ${change}`);

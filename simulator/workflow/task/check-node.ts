@@ -32,6 +32,7 @@ const NAMES_MAX = 10;
 export const checkNode: TaskType = {
   name: "CheckNode",
   isPrefixed: true,
+  runsDry: true,
   read({ params }) {
     const { selectors, refTaskId, state, count: wanted, timeout } = readParams(Params, params);
     if ((selectors === null) === (refTaskId === null)) {
@@ -41,6 +42,7 @@ export const checkNode: TaskType = {
     const about = { state: withTextLabels(state), count: wanted };
     return async (run) => {
       const names = refTaskId === null ? null : run.state.nodes(refTaskId);
+      if (run.isDryRun) return;
       if (names?.length === 0) throw new TaskError(`task ${refTaskId} chose no node`);
       const check =
         names === null ? new Selected(about, selectors ?? []) : new Named(about, names);

@@ -24,10 +24,12 @@ const ABSENT = "it does not exist";
 export const checkObject: TaskType = {
   name: "CheckObj",
   isPrefixed: true,
+  runsDry: true,
   read({ params }) {
     const about = readStateParams(params, true);
     return async (run) => {
       const { objects } = objectsOf(run, about);
+      if (run.isDryRun) return;
       const check = new Check(objects, about);
       if (about.timeout === 0) await check.look(run);
       else await check.watch(run, about.timeout);

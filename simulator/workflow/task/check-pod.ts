@@ -11,6 +11,7 @@ import {
   readText,
   type Untrusted,
 } from "../../../reconciler/kubernetes/read-field.ts";
+import { nearest } from "../../../schema/nearest.ts";
 import { follow } from "../follow.ts";
 import { collectionPaths, patience, readAt } from "../object-call.ts";
 import { duration, readParams, textMap } from "../param.ts";
@@ -19,9 +20,24 @@ import type { Submission } from "../state.ts";
 import { TaskError, type Run, type TaskType } from "../task.ts";
 import { listObjects } from "../write.ts";
 
+const PHASES = ["Pending", "Running", "Succeeded", "Failed", "Unknown"];
+
+/** Another text would be waited for in vain. */
+const phase = v.pipe(
+  v.string("expected the phase of a pod, such as Running"),
+  v.check(
+    (given) => given === "" || PHASES.includes(given),
+    ({ input }) => {
+      const close = nearest(input, PHASES);
+      const hint = close === null ? "" : `; did you mean "${close}"?`;
+      return `no pod has the phase ${JSON.stringify(input)}: expected ${PHASES.join(", ")}${hint}`;
+    },
+  ),
+);
+
 const Params = v.strictObject({
   refTaskId: v.nullish(v.string("expected a task id"), ""),
-  status: v.nullish(v.string("expected the phase of a pod, such as Running"), ""),
+  status: v.nullish(phase, ""),
   nodeLabels: v.nullish(textMap, {}),
   timeout: v.nullish(duration, "0s"),
 });
@@ -30,6 +46,7 @@ type Wanted = { status: string; nodeLabels: Readonly<Record<string, string>> };
 export const checkPod: TaskType = {
   name: "CheckPod",
   isPrefixed: true,
+  runsDry: true,
   read({ params }) {
     const { refTaskId, timeout, status, nodeLabels } = readParams(Params, params);
     if (refTaskId === "") throw new TaskError("missing parameter 'refTaskId'");
@@ -40,6 +57,7 @@ export const checkPod: TaskType = {
       const submission = run.state.submitted(refTaskId);
       if (submission.podNames.length === 0) throw new TaskError("no pods to check");
       const check = new Check(run, submission, { status, nodeLabels });
+      if (run.isDryRun) return;
       await (timeout === 0 ? check.look() : check.watch(timeout));
     };
   },

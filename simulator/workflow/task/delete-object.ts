@@ -15,6 +15,7 @@ const PARALLEL = 8;
 export const deleteSubmitted: TaskType = {
   name: "DeleteObj",
   isPrefixed: true,
+  runsDry: true,
   read({ params }) {
     const { refTaskId } = readParams(Params, params);
     if (refTaskId === "") throw new TaskError("missing parameter 'refTaskId'");

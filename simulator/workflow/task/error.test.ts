@@ -209,17 +209,56 @@ const ERRORS: readonly (readonly [string[], string, number?])[] = [
   ]),
 ];
 
-async function run(tasks: readonly string[]) {
+async function run(tasks: readonly string[], isDryRun = false) {
   const world = openTaskRun();
   for (const [path, text] of Object.entries(FILES)) world.files.set(path, text);
   const read = readWorkflow(`name: errors\ntasks:\n${tasks.join("\n")}\n`, "w.yml");
   if (!read.ok) return { status: "failed", message: read.message, created: 0 };
   let isOver = false;
-  const running = runWorkflows([read.workflow], world.run).finally(() => (isOver = true));
+  const running = runWorkflows([read.workflow], { ...world.run, isDryRun }).finally(() => (isOver = true));
   for (let step = 0; step < 5_000 && !isOver; step += 1) await world.clock.pass(50);
   const { status, message } = await running;
   return { status, message, created: world.server.objects.size };
 }
+
+const SUBMITTED = [PODS, submitObj("refTaskId: reg, params: {n: 1}")];
+
+test.each<[string[], string]>([
+  [[of("UpdateObj", "refTaskId: gone, state: {a: 1}")], "UpdateObj/x: unreferenced task ID gone"],
+  [[of("CheckObj", "refTaskId: gone, state: {a: 1}")], "CheckObj/x: unreferenced task ID gone"],
+  [[of("CheckObj", "refTaskId: x, index: 3, state: {a: 1}")], "CheckObj/x: index 3 is out of range"],
+  [[of("CheckPod", "refTaskId: gone, status: Running")], "CheckPod/x: unreferenced task ID gone"],
+  [[of("DeleteObj", "refTaskId: gone")], "DeleteObj/x: unreferenced task ID gone"],
+  [[of("CheckNode", "refTaskId: x, state: {a: 1}")], "CheckNode/x: unreferenced task ID x"],
+  [[of("InjectFault", "refTaskId: x, clear: true")], "InjectFault/x: unreferenced task ID x"],
+])("a dry run follows every reference: %s", async (tasks, message) => {
+  const result = await run([...SUBMITTED, ...tasks], true);
+  expect(result.message?.replace(/^w\.yml: /, "")).toStartWith(message);
+  expect(result).toMatchObject({ status: "failed", created: 0 });
+});
+
+test("a dry run compiles the expressions of pods, and passes what refers to tasks before it", async () => {
+  const named = (format: string, then: readonly string[]) =>
+    run([formed(`template: job.yml, nameFormat: a, podNameFormat: "${format}", podCount: 1`), ...then], true);
+  const pod = of("CheckPod", "refTaskId: x, status: Running, timeout: 1h");
+  const bad = await named("(", [submitObj("refTaskId: reg"), pod]);
+  expect(bad.message).toContain("CheckPod/x: failed to compile regexp '('");
+  const rest = [of("CheckObj", "refTaskId: x, state: {a: 1}"), of("DeleteObj", "refTaskId: x")];
+  const good = await named("a-.", [submitObj("refTaskId: reg"), pod, ...rest]);
+  expect(good).toEqual({ status: "passed", message: null, created: 0 });
+});
+
+test.each([
+  ["running", '; did you mean "Running"?'],
+  ["Done", ""],
+])("CheckPod with the phase %s is refused at reading", async (status, hint) => {
+  const phases = "Pending, Running, Succeeded, Failed, Unknown";
+  expect(await run([...SUBMITTED, of("CheckPod", `refTaskId: x, status: ${status}`)])).toEqual({
+    status: "failed",
+    message: `CheckPod/x: failed to parse parameters: status: no pod has the phase "${status}": expected ${phases}${hint}`,
+    created: 0,
+  });
+});
 
 describe("errors of objects", () => {
   test.each(ERRORS.map(([tasks, message, created = 0]) => ({ tasks, message, created })))(

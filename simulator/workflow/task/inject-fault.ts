@@ -43,6 +43,7 @@ const NAMES_MAX = 10;
 export const injectFault: TaskType = {
   name: "InjectFault",
   isPrefixed: true,
+  runsDry: true,
   read({ id, params }) {
     const read = readParams(Params, params);
     const given = [read.selectors, read.pool, read.refTaskId].filter((one) => one !== null);
@@ -51,6 +52,10 @@ export const injectFault: TaskType = {
     }
     const fault = faultOf(read);
     return async (run) => {
+      if (run.isDryRun) {
+        if (read.refTaskId !== null) run.state.nodes(read.refTaskId);
+        return run.state.keepNodes(id, []);
+      }
       const chosen = await choose(run, read, fault === null);
       run.state.keepNodes(id, chosen.map((node) => node.kubernetesNode ?? node.id));
       const harm = fault === null ? "clear" : `inject ${formatFault(fault)} into`;

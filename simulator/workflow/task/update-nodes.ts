@@ -111,7 +111,10 @@ async function update(
     // Never another Node that has the name by now.
     const metadata = { ...readObject(readObject(body)["metadata"]), uid };
     const fenced = { ...body, metadata };
-    const request = { verb: "patch", path, contentType, body: fenced, lane: "status" } as const;
+    // A key that the server does not know would be dropped in silence.
+    const query = { fieldValidation: "Strict" };
+    const patch = { verb: "patch", path, query, contentType, body: fenced } as const;
+    const request = { ...patch, lane: "status" } as const;
     const answer = await settle(run, `updating node ${name}`, request, deadlineMs);
     if (answer.kind === "refused") {
       throw new TaskError(`failed to update node ${name}: ${answer.message}`);

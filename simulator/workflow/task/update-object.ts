@@ -14,11 +14,13 @@ const PARALLEL = 8;
 export const updateObject: TaskType = {
   name: "UpdateObj",
   isPrefixed: true,
+  runsDry: true,
   read({ params }) {
     const { timeout, ...about } = readStateParams(params, false);
     const { status, ...root } = about.state;
     return async (run) => {
       const { objects } = objectsOf(run, about);
+      if (run.isDryRun) return;
       const deadlineMs = timeout > 0 ? run.clock.monoMs() + timeout : patience(run);
       await forEach(objects, PARALLEL, async (object) => {
         const isApart = object.resource.hasStatus && "status" in about.state;

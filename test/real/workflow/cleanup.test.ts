@@ -261,6 +261,8 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
     expect(await dry("dry", good)).toMatchObject({ code: 0 });
     const bad = await dry("dry-bad", [...good, submit("t", "x", 1, "{}")]);
     expect([bad.code, bad.last]).toEqual([1, expect.stringContaining("unreferenced task ID x")]);
+    const late = await dry("dry-late", [...good, "{id: c, type: DeleteObj, params: {refTaskId: y}}"]);
+    expect(late.last).toContain("DeleteObj/c: unreferenced task ID y; SubmitObj tasks that ran: s");
     expect(await takeStock(cluster)).toEqual(before);
   }, 60_000);
 

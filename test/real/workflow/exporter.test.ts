@@ -106,7 +106,7 @@ describe.skipIf(missing !== null)("navarch exporter", () => {
     const { port } = new URL(exporter.url);
     const at = ["-kubeconfig", cluster.kubeconfig()];
     for (const [args, code, line] of [
-      [["-p", port, ...at], 1, `error: cannot listen on port ${port}: it is in use`],
+      [["-p", port, ...at], 1, `error: cannot listen at :${port}: it is in use`],
       [["-p", "99999"], 2, "error: -p 99999: expected a port from 0 to 65535"],
       [["-p", "http"], 2, 'invalid value "http" for flag -p: parse error'],
       [["-l", "a b"], 2, 'error: -l: "a b": expected NAME or DOMAIN/NAME, separated by commas'],
@@ -120,6 +120,11 @@ describe.skipIf(missing !== null)("navarch exporter", () => {
       ]);
     }
     await exporter.end();
+    const own = await run(["-host", "127.0.0.1"]);
+    expect((await fetch(`http://127.0.0.1:${new URL(own.url).port}/healthz`)).status).toBe(200);
+    const other = fetch(`http://[::1]:${new URL(own.url).port}/healthz`);
+    await expect(other).rejects.toThrow();
+    await own.end();
   });
 
   test("W47, X16: / and /healthz answer 200, other paths 404, writes 405", async () => {

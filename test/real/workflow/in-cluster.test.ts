@@ -154,12 +154,14 @@ describe.skipIf(missing !== null)("workflows inside a cluster", () => {
   });
 
   test("A15, W51: the account may do what tasks need, and no more", async () => {
-    for (const words of ["patch nodes", "patch nodes --subresource=status", "create jobs.batch"]) {
+    const own = ["patch nodes", "patch nodes --subresource=status", "create jobs.batch"];
+    for (const words of [...own, "patch configmaps --namespace=default"]) {
       expect([words, await canI(...words.split(" "))]).toEqual([words, "yes"]);
     }
     for (const words of [
       ...["delete secrets", "get secrets", "create pods", "delete deployments.apps", "patch ns"],
       ...["create clusterrolebindings", "escalate clusterroles", "impersonate users"],
+      "patch configmaps --namespace=kube-system",
       ...["create serviceaccounts --subresource=token", "create pods --subresource=exec"],
     ]) {
       expect([words, await canI(...words.split(" "))]).toEqual([words, "no"]);

@@ -208,6 +208,10 @@ describe.skipIf(missing !== null)("UpdateNodes", () => {
     const [node] = await list();
     const bad = update([{ type: "kwok" }], { spec: { providerID: "kwok://another" } });
     await expect(bad).rejects.toThrow(`failed to update node ${node?.metadata.name}: `);
+    const misspelt = update([{ type: "kwok" }], { spec: { unschedulabel: true } });
+    await expect(misspelt).rejects.toThrow('unknown field "spec.unschedulabel"');
+    const capacities = update([{ type: "kwok" }], { status: { capacities: { cpu: 1 } } });
+    await expect(capacities).rejects.toThrow('unknown field "status.capacities"');
     await configure({ nodes: [] });
   }, 30_000);
 });
