@@ -44,7 +44,8 @@ const FLAGS: readonly GoFlag[] = [
 ];
 /** `program` is the name that the operator typed. */
 const headOf = (program: string): string =>
-  `Usage of ${program}: ${program} [-p PORT] [-host ADDRESS] [-n NAMESPACE] [-r NAME,…] [-l KEY,…]\n`;
+  `Usage of ${program}: ${program} [-p PORT] [-host ADDRESS] [-n NAMESPACE] ` +
+  "[-r NAME,…] [-l KEY,…]\n";
 
 export const exporter: RawCommand = {
   name: ["exporter"],

@@ -33,7 +33,7 @@ export type TaskType = {
   read(task: TaskDocument): Task;
   /** False: a message that names the task itself carries no prefix. */
   isPrefixed: boolean;
-  /** It runs in a dry run too, checks what it refers to and writes nothing. Others are read alone. */
+  /** It runs in a dry run too, where it checks references and writes nothing. Others are read. */
   runsDry?: boolean;
 };
 
