@@ -1,0 +1,168 @@
+/**
+ * The processes of one throw-away Slurm, in a process and mount namespace of their own: daemons,
+ * jobs and what jobs leave behind end together when the namespace ends, also if the process that
+ * opened it dies without a word. Nothing is looked for by name.
+ *
+ * Adapter: processes, files.
+ */
+import { closeSync, openSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { cleanEnv, until } from "../../fixture/plane/plane.ts";
+
+const START_MS_MAX = 20_000;
+const END_MS_MAX = 20_000;
+const TAIL_CHARS = 3_000;
+
+/**
+ * The inner shell is the namespace's first process: it ends when its input closes, and the kernel
+ * then ends all others. A terminal's Ctrl-C does not reach it. bash, since it buries orphans.
+ */
+const GUARD = `trap '' INT TERM HUP
+unshare --pid --fork --kill-child --mount --mount-proc --propagation private \\
+  bash -c 'echo ready; while read -r _; do :; done'
+cd /; rm -rf --one-file-system "$1" 2>/dev/null || { sleep 1; rm -rf --one-file-system "$1"; }`;
+
+type Child = Bun.Subprocess<"ignore", number, number>;
+
+export class Room {
+  readonly folder: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly #guard: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #children = new Map<string, Child>();
+  readonly #beside = new Set<string>();
+  #first = 0;
+
+  constructor(folder: string, env: Readonly<Record<string, string>>) {
+    this.folder = folder;
+    this.env = env;
+    this.#guard = Bun.spawn(["/bin/sh", "-c", GUARD, "guard", folder], {
+      cwd: "/",
+      env: cleanEnv(env),
+      stdio: ["pipe", "pipe", "inherit"],
+      detached: true,
+    });
+  }
+
+  async open(): Promise<void> {
+    const { value } = await this.#guard.stdout.getReader().read();
+    if (new TextDecoder().decode(value).trim() !== "ready") throw new Error("no namespace");
+    const [unshare = 0] = childrenOf(this.#guard.pid);
+    this.#first = childrenOf(unshare)[0] ?? 0;
+    if (this.#first === 0) throw new Error("the namespace has no first process");
+  }
+
+  /** A command that runs among the daemons. */
+  enter(command: readonly string[]): string[] {
+    return ["nsenter", "-t", String(this.#first), "-m", "-p", ...command];
+  }
+
+  /** Starts a daemon that stays in the foreground. */
+  start(name: string, command: readonly string[]): void {
+    this.#spawn(name, this.enter(command), {});
+  }
+
+  /**
+   * Starts one beside the namespace: slurmrestd refuses callers whose process it cannot see. It
+   * ends with this process.
+   */
+  startBeside(
+    name: string,
+    command: readonly string[],
+    env: Readonly<Record<string, string>>,
+  ): void {
+    this.#beside.add(name);
+    this.#spawn(name, ["setpriv", "--pdeathsig", "KILL", ...command], env);
+  }
+
+  #spawn(name: string, command: string[], env: Readonly<Record<string, string>>): void {
+    if (this.runs(name)) throw new Error(`${name} runs already`);
+    const log = openSync(this.logPath(name), "a", 0o600);
+    try {
+      const child = Bun.spawn(command, {
+        cwd: this.folder,
+        env: cleanEnv({ ...this.env, ...env }),
+        stdio: ["ignore", log, log],
+      });
+      this.#children.set(name, child);
+    } finally {
+      closeSync(log);
+    }
+  }
+
+  runs(name: string): boolean {
+    return this.#children.get(name)?.exitCode === null;
+  }
+
+  /** Its process id as the host counts. */
+  pid(name: string): number {
+    const child = this.#children.get(name);
+    const isBeside = this.#beside.has(name);
+    const pid = isBeside ? child?.pid : child && childrenOf(child.pid)[0];
+    if (pid === undefined) throw new Error(`${name} does not run\n${this.tail(name)}`);
+    return pid;
+  }
+
+  signal(name: string, signal: NodeJS.Signals): void {
+    process.kill(this.pid(name), signal);
+  }
+
+  async stop(name: string, signal: NodeJS.Signals): Promise<void> {
+    const child = this.#children.get(name);
+    if (child === undefined || child.exitCode !== null) return;
+    this.signal(name, signal);
+    const late = setTimeout(() => this.signal(name, "SIGKILL"), END_MS_MAX);
+    await child.exited;
+    clearTimeout(late);
+    this.#children.delete(name);
+  }
+
+  /** Waits for `look`; throws with the end of its log if the daemon ends before. */
+  async wait(name: string, look: () => Promise<boolean> | boolean): Promise<void> {
+    await until(`${name} is up`, START_MS_MAX, async () => {
+      if (await look()) return true;
+      return this.runs(name) ? null : false;
+    });
+    if (!this.runs(name)) throw new Error(`${name} ended:\n${this.tail(name)}`);
+  }
+
+  logPath(name: string): string {
+    return join(this.folder, "log", `${name}.log`);
+  }
+
+  tail(name: string): string {
+    try {
+      return readFileSync(this.logPath(name), "utf8").slice(-TAIL_CHARS);
+    } catch {
+      return "";
+    }
+  }
+
+  /** Processes of the namespace in whose environment stands `word`, with their parents' ids. */
+  withEnv(word: string): { pid: number; parent: number }[] {
+    const space = readlinkSync(`/proc/${this.#first}/ns/pid`);
+    return readdirSync("/proc").flatMap((name) => {
+      if (!/^\d+$/.test(name)) return [];
+      try {
+        if (readlinkSync(`/proc/${name}/ns/pid`) !== space) return [];
+        if (!readFileSync(`/proc/${name}/environ`, "utf8").split("\0").includes(word)) return [];
+        const stat = readFileSync(`/proc/${name}/stat`, "utf8");
+        const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+        return [{ pid: Number(name), parent }];
+      } catch {
+        return []; // It has ended.
+      }
+    });
+  }
+
+  /** Ends everything and removes the folder. */
+  async close(): Promise<void> {
+    for (const name of this.#beside) await this.stop(name, "SIGKILL");
+    await this.#guard.stdin.end();
+    await this.#guard.exited;
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text.split(" ").filter(Boolean).map(Number);
+}
