@@ -109,7 +109,7 @@ test("S28: the tail of scontrol reboot is still the same reason", async () => {
   expect(slurm.calls).not.toContain("update n0 drain");
 });
 
-test("S30: work is left until the drain is set, the epilog has run and no job is there", async () => {
+test("S30: work is left until drain, epilog and the last job are done", async () => {
   const { clock, slurm, sink, drain } = await open("n0");
   slurm.run("12", "n0");
   sink.attend(new Set(["n0"]));
@@ -171,7 +171,7 @@ test("S31: before the first list nothing is known, and after a stop again", asyn
   expect(sink.queue()).toBeNull();
 });
 
-test("S32: lists follow the poll interval at rest, and each second for an attended node", async () => {
+test("S32: lists come each poll interval at rest, each second if attended", async () => {
   const { clock, slurm, sink, wakes } = await open("n0", "n1");
   slurm.calls.length = 0;
   await clock.pass(60_000);

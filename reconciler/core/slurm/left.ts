@@ -22,7 +22,7 @@ export function workLeft(
 ): DrainSight {
   if (node === undefined) return { kind: "dark", message: "Slurm does not show this node" };
   const { name, base, flags } = node;
-  const jobs = listed.filter(({ state }) => !AWAY_STATES.has(state));
+  const jobs = listed.filter(({ state }) => !isAway(state));
   // A suspended job holds no CPU, so its node may read IDLE.
   if (jobs.length > 0) return { kind: "busy", remaining: jobs.length, message: showJobs(jobs) };
   if (BUSY_BASES.has(base) || flags.includes("COMPLETING")) {
@@ -41,6 +41,12 @@ export function workLeft(
 /** As in `IDLE+DRAIN`. */
 export function stateOf({ base, flags }: Pick<SlurmNode, "base" | "flags">): string {
   return [base, ...flags].join("+");
+}
+
+/** States come as one word or joined, as in `COMPLETED+COMPLETING`. */
+function isAway(state: string): boolean {
+  const words = state.split("+");
+  return !words.includes("COMPLETING") && words.some((word) => AWAY_STATES.has(word));
 }
 
 function showJobs(jobs: readonly SlurmJob[]): string {

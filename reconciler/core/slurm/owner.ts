@@ -1,9 +1,8 @@
 /** Tells the owner of a Slurm node's drain, by flags and reason: the text may outlive the drain. */
 import type { SlurmOwner } from "../../../schema/slurm.ts";
 import type { SlurmNode } from "./object.ts";
+import { parseReason } from "./reason.ts";
 
-/** Slinky's operator copies a reason of ours behind its own prefix. */
-const OWN = /^(slurm-operator: )?navarch:[^\s]+(\s|$)/;
 const OUT_BASES: ReadonlySet<string> = new Set(["DOWN", "FAIL", "ERROR"]);
 const OUT_FLAGS: ReadonlySet<string> = new Set(["DRAIN", "FAIL", "DOWN", "INVALID_REG"]);
 
@@ -16,11 +15,7 @@ export function isOutOfService({ base, flags }: Pick<SlurmNode, "base" | "flags"
   return OUT_BASES.has(base) || flags.some((flag) => OUT_FLAGS.has(flag));
 }
 
-export function isOwnReason(reason: string | null): boolean {
-  return reason !== null && OWN.test(reason);
-}
-
 export function ownerOf(node: Pick<SlurmNode, "base" | "flags" | "reason">): SlurmOwner {
   if (!isOutOfService(node)) return "none";
-  return isOwnReason(node.reason) ? "own" : "foreign";
+  return parseReason(node.reason) === null ? "foreign" : "own";
 }

@@ -1,0 +1,166 @@
+/**
+ * Reads nodes and jobs from the JSON of Slurm's data parsers, v0.0.38 to v0.0.44: states as one
+ * word with flags beside it or as a list, numbers plain or with a mark that they are set.
+ */
+import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
+
+/** A hostlist such as `n[0-3]` as names; `null` = not one. */
+export type Expand = (hostlist: string) => readonly string[] | null;
+
+type Row = Readonly<Record<string, unknown>>;
+
+const BASES: ReadonlySet<string> = new Set([
+  ...["IDLE", "ALLOCATED", "MIXED", "DOWN", "ERROR", "FUTURE", "UNKNOWN"],
+]);
+
+/** `null`: the text is not a list of nodes. */
+export function readNodes(value: unknown): readonly SlurmNode[] | null {
+  return readRows(value, "nodes", readNode);
+}
+
+/** `null`: the text is not a list of jobs, or nobody can tell on which nodes one runs. */
+export function readJobs(value: unknown, expand: Expand): readonly SlurmJob[] | null {
+  return readRows(value, "jobs", (row) => readJob(row, expand));
+}
+
+/** One row that cannot be read spoils the list: a part of it is no list. */
+function readRows<T>(value: unknown, key: string, read: (row: Row) => T | null): T[] | null {
+  const rows = isRow(value) ? value[key] : undefined;
+  if (!Array.isArray(rows)) return null;
+  const found: T[] = [];
+  for (const row of rows) {
+    const one = isRow(row) ? read(row) : null;
+    if (one === null) return null;
+    found.push(one);
+  }
+  return found;
+}
+
+function readNode(row: Row): SlurmNode | null {
+  const name = text(row["name"]);
+  const states = [...words(row["state"]), ...words(row["state_flags"])];
+  if (name === null || states.length === 0) return null;
+  const base = states.find((word) => BASES.has(word)) ?? states[0] ?? "";
+  const reason = text(row["reason"]);
+  return {
+    name,
+    base,
+    flags: [...new Set(states.filter((word) => word !== base))],
+    reason,
+    reasonBy: reason === null ? null : text(row["reason_set_by_user"]),
+    bootTime: instant(row["boot_time"]),
+    slurmdStartedAt: instant(row["slurmd_start_time"]),
+    address: text(row["address"]),
+    hostname: text(row["hostname"]),
+    partitions: list(row["partitions"]),
+    gres: text(row["gres"]),
+    features: list(row["features"]),
+  };
+}
+
+function readJob(row: Row, expand: Expand): SlurmJob | null {
+  const number = count(row["job_id"]);
+  const states = words(row["job_state"]);
+  if (number === null || states.length === 0) return null;
+  // A requeued job is PENDING and still COMPLETING where it ran.
+  const isPending = states.includes("PENDING") && !states.includes("COMPLETING");
+  const nodes = isPending ? [] : expandAll(text(row["nodes"]), expand);
+  if (nodes === null) return null;
+  const array = count(row["array_job_id"]) ?? 0;
+  const task = count(row["array_task_id"]);
+  const nodeCount = count(row["node_count"]) ?? Math.max(1, nodes.length);
+  return {
+    id: array > 0 && task !== null ? `${array}_${task}` : String(number),
+    state: states.join("+"),
+    user: text(row["user_name"]),
+    name: text(row["name"]),
+    partition: text(row["partition"]),
+    reason: isPending ? text(row["state_reason"]) : null,
+    nodes,
+    gpus: gpusOf(row, nodeCount),
+    nodeCount,
+    features: text(row["features"]),
+    submittedAt: instant(row["submit_time"]),
+    startedAt: isPending ? null : instant(row["start_time"]),
+    tasks: tasksOf(text(row["array_task_string"])),
+  };
+}
+
+function expandAll(hostlist: string | null, expand: Expand): readonly string[] | null {
+  // A job that never had nodes shows "(null)" in some releases.
+  return hostlist === null || hostlist === "(null)" ? [] : expand(hostlist);
+}
+
+/** All GPUs of a job: from its TRES if they are counted there, else from what it asked for. */
+function gpusOf(row: Row, nodeCount: number): number {
+  for (const key of ["tres_alloc_str", "tres_req_str"]) {
+    const counted = gpusIn(text(row[key]));
+    if (counted > 0) return counted;
+  }
+  const ofJob = gpusIn(text(row["tres_per_job"]));
+  if (ofJob > 0) return ofJob;
+  const ofNode = gpusIn(text(row["tres_per_node"])) * nodeCount;
+  if (ofNode > 0) return ofNode;
+  return gpusIn(text(row["tres_per_task"])) * (count(row["tasks"]) ?? 1);
+}
+
+/** As in `gres:gpu:h100:2`, `gres/gpu:4`, `gres/gpu=8,gres/gpu:h100=8` (the sum and its parts). */
+function gpusIn(tres: string | null): number {
+  const all = /gres[:/]gpu=(\d+)/.exec(tres ?? "")?.[1];
+  if (all !== undefined) return Number(all);
+  let sum = 0;
+  for (const part of (tres ?? "").split(",")) {
+    const match = /^gres[:/]gpu(?::[^:=\d][^:=]*)?(?:[:=](\d+))?(?:\(.*)?$/.exec(part.trim());
+    if (match !== null) sum += Number(match[1] ?? 1);
+  }
+  return sum;
+}
+
+/** Tasks that wait, at most as many as may run at once: `0-9%2` starts no third one. */
+function tasksOf(tasks: string | null): number {
+  if (tasks === null) return 1;
+  const [indexes = "", limit] = tasks.split("%");
+  let sum = 0;
+  for (const part of indexes.split(",")) {
+    const match = /^(\d+)(?:-(\d+))?(?::(\d+))?$/.exec(part);
+    if (match === null) continue;
+    const [first, last, step] = [Number(match[1]), Number(match[2] ?? match[1]), match[3] ?? 1];
+    sum += Math.max(0, Math.floor((last - first) / Math.max(1, Number(step))) + 1);
+  }
+  const most = limit === undefined || Number(limit) === 0 ? sum : Number(limit);
+  return Math.max(1, Math.min(sum, Number.isFinite(most) ? most : sum));
+}
+
+const isRow = (value: unknown): value is Row => {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+};
+
+/** `null` for the empty text and for placeholders. */
+function text(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+/** Upper-case words of `idle`, `["IDLE","DRAIN"]` or `IDLE+DRAIN`. */
+function words(value: unknown): string[] {
+  const parts = Array.isArray(value) ? value : [value];
+  return parts.flatMap((part) => {
+    return typeof part === "string" ? part.toUpperCase().split("+").filter(Boolean) : [];
+  });
+}
+
+function list(value: unknown): string[] {
+  const parts = Array.isArray(value) ? value : [value];
+  return parts.flatMap((part) => (typeof part === "string" ? part.split(",").filter(Boolean) : []));
+}
+
+/** A number as such, or as `{set, infinite, number}`. */
+function count(value: unknown): number | null {
+  if (isRow(value)) return value["set"] === true ? count(value["number"]) : null;
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null;
+}
+
+/** Wall milliseconds; Slurm writes 0 for never. */
+function instant(value: unknown): number | null {
+  const seconds = count(value) ?? 0;
+  return seconds === 0 ? null : seconds * 1_000;
+}
