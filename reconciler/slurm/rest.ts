@@ -165,8 +165,8 @@ function offerOf(answer: RestAnswer): SlurmAnswer<Offer> {
   if (typeof paths !== "object" || paths === null) {
     return { kind: "failed", message: "slurmrestd: /openapi/v3 names no paths" };
   }
-  const entries = Object.entries(paths).map(([path, one]) => [path.replace(/\/$/, ""), one] as const);
-  const methods = new Map<string, unknown>(entries);
+  const methods = new Map<string, unknown>();
+  for (const [path, one] of Object.entries(paths)) methods.set(path.replace(/\/$/, ""), one);
   const version = REST_VERSIONS.find((one) => methods.has(`/slurm/${one}/nodes`));
   if (version === undefined) {
     const range = `${REST_VERSIONS.at(-1)} to ${REST_VERSIONS[0]}`;
