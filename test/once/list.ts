@@ -45,6 +45,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "2,000 virtual nodes with their agents: bought, serving, and again after a kill",
     "test/real/workflow/kwok-fleet-main.ts",
   ),
+  "slurm-fleet": proof(
+    "1,000 virtual nodes in Slurm and Kubernetes: verdict to drained, 200 at once, RPCs at rest",
+    "test/real/slurm/fleet-main.ts",
+  ),
   attacks: proof(
     "what one credential or none can do to 10,000 honest agents, on a leader and a standby",
     "test/attack/main.ts",

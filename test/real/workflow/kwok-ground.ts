@@ -29,7 +29,14 @@ const REBOOTING = `  - name: rebooting
     repair: { ladder: [reboot, replace] }
 `;
 
-const formatConfig = (nodes: number, isRebooting: boolean): string => `
+export type GroundOptions = {
+  isRebooting?: boolean;
+  /** More of the configuration, and of the pool `train`. */
+  config?: string;
+  pool?: string;
+};
+
+const formatConfig = (nodes: number, options: GroundOptions): string => `
 server: { address: "127.0.0.1:0", health_check_interval: 5s }
 providers:
   kwok: {}
@@ -39,8 +46,8 @@ pools:
     provider: kwok
     instance_type: dgxh100.80g
     scaling: { min_nodes: ${nodes}, max_nodes: ${nodes + 10} }
-    health: { unhealthy_threshold: 1, auto_replace: true }
-${isRebooting ? REBOOTING : ""}`;
+${options.pool ?? "    health: { unhealthy_threshold: 1, auto_replace: true }\n"}
+${options.isRebooting === true ? REBOOTING : ""}${options.config ?? ""}`;
 
 type Node = { metadata: { name: string; annotations: Record<string, string> } };
 
@@ -54,12 +61,12 @@ export class KwokGround {
   }
 
   /** The control plane does not run yet. */
-  static async open(nodes: number, isRebooting = false): Promise<KwokGround> {
+  static async open(nodes: number, options: GroundOptions = {}): Promise<KwokGround> {
     await buildStale();
     const productRules = [...PRODUCT_RULES, CREATE];
     const cluster = await openCluster({ productRules, tell: () => {} });
     const env = { KUBECONFIG: cluster.kubeconfig("product") };
-    return new KwokGround(cluster, new Plane(formatConfig(nodes, isRebooting), env));
+    return new KwokGround(cluster, new Plane(formatConfig(nodes, options), env));
   }
 
   get folder(): string {

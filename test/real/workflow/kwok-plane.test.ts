@@ -28,7 +28,7 @@ let found: Rise;
 
 beforeAll(async () => {
   if (missing !== null) return;
-  ground = await KwokGround.open(NODES, true);
+  ground = await KwokGround.open(NODES, { isRebooting: true });
   found = await rise(ground, ALL, 180_000);
 }, 600_000);
 
