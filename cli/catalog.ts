@@ -60,7 +60,9 @@ import { simulateSubmit } from "./command/simulate-submit.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
 import { simulateWorkflow } from "./command/simulate-workflow.ts";
 import { slurmHealthcheck } from "./command/slurm-healthcheck.ts";
+import { slurmManifests } from "./command/slurm-manifests.ts";
 import { slurmMungeKey } from "./command/slurm-munge-key.ts";
+import { slurmRefs } from "./command/slurm-refs.ts";
 import { supportDump } from "./command/support-dump.ts";
 import { tokenCreate, tokenList, tokenRevoke, tokenRotate } from "./command/token.ts";
 import { forget } from "./command/forget.ts";
@@ -121,7 +123,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     joinTokenRevoke,
   ],
   Kubernetes: [manifestsKubernetes, manifestsWorkflows, cleanupKubernetes, exporter],
-  Slurm: [slurmHealthcheck, slurmMungeKey],
+  Slurm: [slurmHealthcheck, slurmManifests, slurmMungeKey, slurmRefs],
   Simulation: [
     simulateRun,
     simulateValidate,

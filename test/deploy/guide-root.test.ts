@@ -1,6 +1,6 @@
 /**
- * The guide roots: every file but their README, Makefile and resources is a link to the one place
- * where it is kept. What the linked files say is pinned by `guide.test.ts` and `reconciler/config`; the command
+ * The guide roots: every file but their README, Makefile, resources and what belongs to Slurm is a
+ * link to the one place where it is kept. What the linked files say is pinned by `guide.test.ts` and `reconciler/config`; the command
  * lines are run by `test/docs/page.test.ts`.
  */
 import { expect, test } from "bun:test";
@@ -15,10 +15,13 @@ import { parseDocuments } from "./object.ts";
 const GUIDES = "deploy/guide/";
 const files = listTree().filter((path) => path.startsWith(GUIDES));
 const WRITTEN = ["README.md", "Makefile"];
-/** Workflows and templates are kept where they are run. */
-const RESOURCES = `${GUIDES}knavigator/resources/`;
+/**
+ * Workflows and templates are kept where they are run. An image is built from its folder alone, and
+ * Slurm's manifests are rendered: `slurm.test.ts` compares them.
+ */
+const KEPT = [`${GUIDES}knavigator/resources/`, `${GUIDES}slurm/`];
 const linked = files.filter((path) => {
-  return !WRITTEN.includes(basename(path)) && !path.startsWith(RESOURCES);
+  return !WRITTEN.includes(basename(path)) && !KEPT.some((folder) => path.startsWith(folder));
 });
 
 test("nothing is written twice: each file is a link inside the repository", () => {

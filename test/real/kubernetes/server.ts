@@ -17,7 +17,7 @@ export type Layout = {
 };
 
 /** On by name, so that no controller runs whose work nobody looks at. */
-const CONTROLLERS = [
+export const CONTROLLERS = [
   "clusterrole-aggregation-controller",
   "cronjob-controller",
   "daemonset-controller",
