@@ -59,10 +59,12 @@ import { simulateCancel } from "./command/simulate-cancel.ts";
 import { simulateSubmit } from "./command/simulate-submit.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
 import { simulateWorkflow } from "./command/simulate-workflow.ts";
+import { slurmDbInit } from "./command/slurm-db-init.ts";
 import { slurmHealthcheck } from "./command/slurm-healthcheck.ts";
 import { slurmManifests } from "./command/slurm-manifests.ts";
 import { slurmMungeKey } from "./command/slurm-munge-key.ts";
 import { slurmRefs } from "./command/slurm-refs.ts";
+import { slurmRender } from "./command/slurm-render.ts";
 import { supportDump } from "./command/support-dump.ts";
 import { tokenCreate, tokenList, tokenRevoke, tokenRotate } from "./command/token.ts";
 import { forget } from "./command/forget.ts";
@@ -123,7 +125,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     joinTokenRevoke,
   ],
   Kubernetes: [manifestsKubernetes, manifestsWorkflows, cleanupKubernetes, exporter],
-  Slurm: [slurmHealthcheck, slurmManifests, slurmMungeKey, slurmRefs],
+  Slurm: [slurmRender, slurmManifests, slurmRefs, slurmMungeKey, slurmDbInit, slurmHealthcheck],
   Simulation: [
     simulateRun,
     simulateValidate,

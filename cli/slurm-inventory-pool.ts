@@ -1,0 +1,168 @@
+/** Reads one pool of the inventory of a Slurm cluster: the shape of its nodes, and their names. */
+import type { SlurmGpus, SlurmHost, SlurmPool } from "../deploy/slurm/inventory.ts";
+import { type Place, quoteShort } from "../reconciler/config/problem.ts";
+import { readSection, type Section } from "../reconciler/config/section.ts";
+import type { Tree } from "../reconciler/config/tree.ts";
+import { LIMIT } from "../schema/limit.ts";
+import { expandHosts } from "./slurm-hosts.ts";
+
+/** A pool with the places of its nodes in the file, for problems between pools. */
+export type NamedPool = {
+  pool: SlurmPool;
+  section: Section;
+  places: ReadonlyMap<string, { at: Place; path: string }>;
+};
+
+const NAME = /^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
+const NODE = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const ADDRESS = /^[A-Za-z0-9]([A-Za-z0-9.:_-]{0,251}[A-Za-z0-9])?$/;
+const MODEL = /^[a-z][a-z0-9_-]{0,31}$/;
+const FEATURE = /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62})$/;
+const DEVICES = /^\/[^\s#"'=\\]+$/;
+const INSTANCE = /^[^\s\p{C}]{1,253}$/u;
+/** Words that Slurm reads as something else. */
+const RESERVED = /^(all|default|localhost)$/i;
+
+const CPUS_MAX = 4_096;
+const MEMORY_MB_MAX = 64 * 1024 * 1024;
+
+export function readPool(section: Section): NamedPool[] {
+  if (!section.given) return [];
+  const name = form(section, "name", NAME, "1 to 63 letters, digits, _ and -");
+  if (!section.has("name")) section.missing("name", "as training");
+  const cpus = section.integer("cpus", { min: 1, max: CPUS_MAX });
+  const memoryMb = section.integer("memory_mb", { min: 1, max: MEMORY_MB_MAX });
+  for (const key of ["cpus", "memory_mb"]) {
+    if (!section.has(key)) section.missing(key, "`slurmd -C` on a machine prints CPUs, RealMemory");
+  }
+  const places = new Map<string, { at: Place; path: string }>();
+  const pool: SlurmPool = {
+    name: name ?? "",
+    partition: form(section, "partition", NAME, "letters, digits, _ and -") ?? name ?? "",
+    state: section.choice("state", ["static", "cloud"]) ?? "static",
+    cpus: cpus ?? 1,
+    topology: readTopology(section, cpus),
+    memoryMb: memoryMb ?? 1,
+    gpus: readGpus(section),
+    features: readFeatures(section),
+    nodes: readNodes(section, places),
+  };
+  for (const key of ["name", "partition"] as const) {
+    if (RESERVED.test(pool[key]) && section.has(key)) reserved(section, key, pool[key]);
+  }
+  section.finish();
+  return [{ pool, section, places }];
+}
+
+function reserved(section: Section, key: string, name: string): null {
+  return section.fail(key, "form", `${quoteShort(name)} has another meaning in Slurm`);
+}
+
+function form(section: Section, key: string, allowed: RegExp, expected: string): string | null {
+  const text = section.text(key);
+  if (text === null || allowed.test(text)) return text;
+  return section.fail(key, "form", `${quoteShort(text)} is not ${expected}`);
+}
+
+const PARTS = ["sockets", "cores_per_socket", "threads_per_core"] as const;
+
+function readTopology(section: Section, cpus: number | null): SlurmPool["topology"] {
+  const given = PARTS.map((key) => section.integer(key, { min: 1, max: CPUS_MAX }));
+  if (!PARTS.some((key) => section.has(key))) return null;
+  const [sockets = null, cores = null, threads = null] = given;
+  for (const key of PARTS) if (!section.has(key)) section.missing(key, `with ${PARTS.join(", ")}`);
+  if (cpus === null || sockets === null || cores === null || threads === null) return null;
+  const product = sockets * cores * threads;
+  if (product === cpus) return { sockets, cores, threads };
+  const sum = `${sockets} × ${cores} × ${threads} = ${product}`;
+  return section.fail("cpus", "range", `is ${cpus}, and sockets × cores × threads ${sum}`);
+}
+
+function readGpus(section: Section): SlurmGpus | null {
+  const gpus = section.map("gpus");
+  if (!gpus.given) return null;
+  const model = form(gpus, "model", MODEL, "lower-case letters, digits, _ and -, as h100");
+  const count = gpus.integer("count", { min: 1, max: LIMIT.gpusPerNodeMax });
+  for (const key of ["model", "count"]) if (!gpus.has(key)) gpus.missing(key);
+  const usual = count === 1 ? "/dev/nvidia0" : `/dev/nvidia[0-${(count ?? 1) - 1}]`;
+  const files = form(gpus, "files", DEVICES, "a path as /dev/nvidia[0-7]") ?? usual;
+  const problem = count === null ? null : whyNotFiles(files, count);
+  if (problem !== null) gpus.fail("files", "range", problem);
+  gpus.finish();
+  if (model === null || count === null) return null;
+  return { model, count, files };
+}
+
+/** Slurm takes a count that its files do not reach for a broken node. */
+export function whyNotFiles(files: string, count: number): string | null {
+  const paths = expandHosts(files);
+  if (typeof paths === "string") return paths;
+  const bad = paths.find((path) => !/^\/[^\s#"'=\\]+$/.test(path));
+  if (bad !== undefined) return `${quoteShort(bad)} is not the path of a device`;
+  if (new Set(paths).size === count && paths.length === count) return null;
+  return `names ${paths.length} devices, and a node has ${count} GPUs`;
+}
+
+function readFeatures(section: Section): string[] {
+  const features = section.texts("features") ?? [];
+  const bad = features.find((one) => !FEATURE.test(one));
+  if (bad !== undefined) {
+    section.fail("features", "form", `${quoteShort(bad)} is not letters, digits, _ . and -`);
+  }
+  return features;
+}
+
+function readNodes(
+  section: Section,
+  places: Map<string, { at: Place; path: string }>,
+): SlurmHost[] {
+  // A pool without nodes of its own is filled by machines that join.
+  if (!section.has("nodes")) return [];
+  const { value } = section.look("nodes") ?? {};
+  const items = value?.kind === "scalar" ? [value] : (section.items("nodes") ?? []);
+  return items.slice(0, LIMIT.nodesMax).flatMap((item) => {
+    const hosts = item.kind === "scalar" ? readNames(section, item) : readHost(section, item);
+    return hosts.filter(({ name }) => {
+      const first = places.get(name);
+      if (first === undefined) places.set(name, { at: item.at, path: item.path });
+      else repeated(section, item, name, first.at.line);
+      return first === undefined;
+    });
+  });
+}
+
+function repeated({ problems }: Section, { at, path }: Tree, name: string, line: number): null {
+  const message = `node ${quoteShort(name)} is listed twice (first in line ${line})`;
+  return problems.error(at, path, "repeat", message);
+}
+
+const bare = (name: string): SlurmHost => ({ name, address: null, hostname: null, instance: null });
+
+function readNames({ problems }: Section, item: Tree): SlurmHost[] {
+  const text = item.kind === "scalar" ? item.source : "";
+  const names = expandHosts(text);
+  if (typeof names === "string") {
+    problems.error(item.at, item.path, "hostlist", names);
+    return [];
+  }
+  const bad = names.find((name) => !NODE.test(name) || RESERVED.test(name));
+  if (bad === undefined) return names.map(bare);
+  problems.error(item.at, item.path, "node", `${quoteShort(bad)} is not a NodeName`);
+  return [];
+}
+
+function readHost({ problems }: Section, item: Tree): SlurmHost[] {
+  const section = readSection(problems, item, item.path, item.at, () => null);
+  if (!section.given) return [];
+  const name = form(section, "name", NODE, "a NodeName of letters, digits, . _ and -");
+  if (!section.has("name")) section.missing("name", "its NodeName");
+  if (name !== null && RESERVED.test(name)) reserved(section, "name", name);
+  const host: SlurmHost = {
+    name: name ?? "",
+    address: form(section, "address", ADDRESS, "an IP address or DNS name"),
+    hostname: form(section, "hostname", ADDRESS, "a host name"),
+    instance: form(section, "instance", INSTANCE, "an id without spaces"),
+  };
+  section.finish();
+  return name === null ? [] : [host];
+}
