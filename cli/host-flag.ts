@@ -20,6 +20,8 @@ export const HOST_FLAGS: readonly Flag[] = [
   textsFlag("template", "NAME", "built-in setup template"),
   textsFlag("file", "F", "script to run after the templates"),
   textsFlag("set", "K=V", "set a template variable or JoinToken"),
+  textFlag("munge-key", "F", "with slurm-node: send this munge key"),
+  textFlag("slurm-conf", "DIR", "with slurm-node: send the configuration files in DIR"),
   textFlag("agent", "F", "agent binary to upload (default: the local one)"),
   textFlag("become", "HOW", "use sudo: auto, always or never (default auto)"),
   textFlag("ssh-timeout", "T", "time limit for the SSH connection (default 30s)"),
@@ -49,6 +51,8 @@ export type HostRequest = Place & {
   values: Values;
   joinToken: string | null;
   agentPath: string | null;
+  mungeKey: string | null;
+  slurmConf: string | null;
   become: "auto" | "always" | "never";
   /** `null` = not given: a refused key is final at once. */
   sshTimeoutMs: number | null;
@@ -66,8 +70,12 @@ const BECOME = ["auto", "always", "never"] as const;
 
 /** Names that `--set` takes besides the template variables. */
 const JOIN_TOKEN = "JoinToken";
-/** The Slurm template's name of the node id. */
-const ALIAS: Readonly<Record<string, TemplateVariable>> = { name: "NodeID" };
+/** Short names for the Slurm template. */
+const ALIAS: Readonly<Record<string, TemplateVariable>> = {
+  name: "NodeID",
+  dynamic: "SlurmDynamic",
+  "conf-server": "SlurmConfServer",
+};
 
 export type Read<T> = { ok: true; value: T } | Failure;
 const read = <T>(value: T): Read<T> => ({ ok: true, value });
@@ -104,6 +112,8 @@ export function readHostFlags(
     files: flags.texts("file"),
     joinToken: set.value.joinToken,
     agentPath: flags.text("agent"),
+    mungeKey: flags.text("munge-key"),
+    slurmConf: flags.text("slurm-conf"),
     become: how,
     ...times.value,
     afresh: flags.on("afresh"),

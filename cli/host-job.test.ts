@@ -30,6 +30,7 @@ function given(line: string, more: Partial<Given> = {}): Given {
     ca: null,
     agents: NO_AGENTS,
     joinToken: null,
+    slurm: { files: [], probe: null },
     ...more,
   };
 }

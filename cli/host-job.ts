@@ -11,6 +11,7 @@ import { type AgentFile, type Agents, askAgents, NO_AGENTS } from "./agent-file.
 import type { Client } from "./client.ts";
 import type { HostRequest, Read } from "./host-flag.ts";
 import type { HostScript } from "./host-script.ts";
+import type { SlurmFiles } from "./host-slurm.ts";
 
 /** Path in systemd/navarch-node.service. */
 const JOIN_TOKEN_FILE = "/etc/navarch-node/join-token";
@@ -89,10 +90,12 @@ export type Given = {
   ca: string | null;
   agents: Agents;
   joinToken: string | null;
+  slurm: SlurmFiles;
 };
 
 export function makeJob(given: Given): Job {
-  const { request, script, privateKey, hostKey, jump, server, ca, agents, joinToken } = given;
+  const { request, script, privateKey, hostKey, jump } = given;
+  const { server, ca, agents, joinToken, slurm } = given;
   const { pool, node, values, host, port, user } = request;
   return {
     ...{ node, pool, port, user, privateKey, hostKey, jump },
@@ -109,6 +112,7 @@ export function makeJob(given: Given): Job {
       ...(pool === null ? {} : { Pool: pool }),
       // The join token is used once; the node's own credential replaces it.
       TokenFile: "",
+      ...(slurm.probe === null ? {} : { MungeProbe: slurm.probe }),
       ...values,
     },
     controlPlane: {
@@ -118,6 +122,7 @@ export function makeJob(given: Given): Job {
     agent: agents,
     pushTo: Object.values(agents).some(isHere) ? AGENT_FILE : null,
     credential: joinToken === null ? null : { path: JOIN_TOKEN_FILE, value: joinToken },
+    files: slurm.files,
     ca: ca === null ? null : { path: CA_FILE, pem: ca },
     become: request.become,
     resume: !request.afresh,

@@ -32,6 +32,7 @@ import { HostKeyFault, HostKeyFile } from "./host-key-file.ts";
 import { failureOf, formatDone, formatScript, renameAttempt } from "./host-print.ts";
 import { isForPeople, isPlaced, type Ran, runJob, type Running } from "./host-run.ts";
 import { type HostScript, readHostScript } from "./host-script.ts";
+import { readSlurmFiles } from "./host-slurm.ts";
 import { INTERRUPTS } from "./interrupt.ts";
 import { readPrivateKey } from "./private-key.ts";
 import { show } from "./show.ts";
@@ -55,6 +56,8 @@ async function setUp(context: Context): Promise<number | Failure> {
   const read = readHostScript(request.templates, request.files);
   if (!read.ok) return read;
   const script = read.value;
+  const slurm = readSlurmFiles(request);
+  if (!slurm.ok) return slurm;
   const named = request.agentPath === null ? null : await readAgentFile(request.agentPath);
   if (named?.ok === false) return named;
   const own = () => readOwnAgents(process.execPath, process.arch);
@@ -66,7 +69,8 @@ async function setUp(context: Context): Promise<number | Failure> {
     const agents = isAsked ? await pickAgents(named?.value ?? null, own, null) : null;
     if (agents?.ok === false) return agents;
     const base = { request, script, server, ca: null, jump: null, privateKey: "" } as const;
-    const found = { agents: agents?.value ?? NO_AGENTS, joinToken: null };
+    const files = { ...slurm.value, probe: null };
+    const found = { agents: agents?.value ?? NO_AGENTS, joinToken: null, slurm: files };
     return showScript(context, { ...base, ...found, hostKey: { kind: "first-use" } });
   }
   if (request.pool === null && needsJoinToken(request)) return usage(NO_POOL);
@@ -87,7 +91,7 @@ async function setUp(context: Context): Promise<number | Failure> {
   if (made?.ok === false) return made;
   const joinToken = made?.value.secret ?? request.joinToken;
   const job = makeJob({
-    ...{ request, script, server, ca, joinToken },
+    ...{ request, script, server, ca, joinToken, slurm: slurm.value },
     privateKey: privateKey.value,
     hostKey: hostKey.value,
     jump: jump.value,
@@ -168,9 +172,10 @@ async function showScript(context: Context, given: Given): Promise<number | Fail
     : request.joinToken === null
       ? []
       : ["First, the join token would be placed."];
+  const sent = given.slurm.files.map(({ what, target }) => `First, the ${what} ${target} is sent.`);
   const file = job.agent[arch]?.path ?? null;
   const agent = file === null ? [] : [`First, the agent ${file} would be pushed.`];
-  const notes = [`Printed for ${arch}.`, ...join, ...agent];
+  const notes = [`Printed for ${arch}.`, ...join, ...sent, ...agent];
   await show(context, {
     data: commands.map((one, at) => ({ name: script.names[at], script: one.script })),
     names: script.names,

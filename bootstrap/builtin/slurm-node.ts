@@ -1,55 +1,118 @@
 /**
- * The template `slurm-node`: munge and slurmd on a machine that joins the controller by itself
- * (`slurmd -Z`), under the node's id, and takes its configuration from there (configless). What no
- * variable can say comes from the image, or from a command before `- template: slurm-node` in
- * `setup_commands`: the munge key, and `/etc/default/navarch-slurm` with
- * `SLURM_CONF_SERVER=host[:port]` and, if wanted, `SLURM_NODE_CONF="Gres=gpu:8"`.
+ * The template `slurm-node`: munge and slurmd on a machine that joins its controller by itself, as
+ * a dynamic node (`slurmd -Z`) or as one of slurm.conf, with the configuration of the controller
+ * (`--conf-server`) or with files. What is set in no variable comes from
+ * `/etc/default/navarch-slurm`, and the munge key, if none is sent, from the image.
  */
+
+/** Where keys and configuration files lie until the commands give them their owner and place. */
+export const SLURM_STAGE = "/var/lib/navarch-slurm";
+export const MUNGE_KEY = "/etc/munge/munge.key";
+export const SLURM_ETC = "/etc/slurm";
 
 const INSTALL = `set -eu
 missing=''
+wanted=''
 command -v munged >/dev/null 2>&1 || missing="$missing munge"
 command -v slurmd >/dev/null 2>&1 || missing="$missing slurmd"
-if [ -n "$missing" ]; then
+# For slurm-healthcheck; a machine without it joins all the same.
+command -v scontrol >/dev/null 2>&1 || wanted=' slurm-client'
+if [ -n "$missing$wanted" ]; then
   if ! command -v apt-get >/dev/null 2>&1; then
+    [ -n "$missing" ] || exit 0
     echo "the image lacks$missing: use one that has them, or install them in a command before" >&2
     exit 1
   fi
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q
-  apt-get install -q -y --no-install-recommends $missing
+  if ! { apt-get update -q &&
+    apt-get install -q -y --no-install-recommends $missing$wanted; }; then
+    [ -n "$missing" ] && exit 1
+    echo "no$wanted: Slurm's health check cannot drain this node" >&2
+  fi
 fi`;
 
 // munged refuses a key that others can read, and one of another owner.
 const MUNGE = `set -eu
-key=/etc/munge/munge.key
+key=${MUNGE_KEY}
+staged=${SLURM_STAGE}/munge.key
+install -d -o munge -g munge -m 700 /etc/munge /var/lib/munge /var/log/munge
+if [ -s "$staged" ]; then
+  install -o munge -g munge -m 400 "$staged" "$key.new"
+  mv -f "$key.new" "$key"
+  rm -f "$staged"
+fi
 if [ ! -s "$key" ]; then
-  echo "$key is missing: it comes with the image or from a command before" >&2
+  echo "$key is missing: send one (--munge-key, slurm.munge_key_file), or bring it in the image" >&2
   exit 1
 fi
-chown munge:munge /etc/munge "$key"
-chmod 700 /etc/munge
+chown munge:munge "$key"
 chmod 400 "$key"
 systemctl enable --quiet munge
-systemctl restart munge
+# What the munged that runs was started with.
+begun=/run/navarch-munge
+now() { echo "$(systemctl show -p MainPID --value munge) $(sha256sum <"$key")"; }
+if ! { systemctl is-active --quiet munge && [ "$(cat "$begun" 2>/dev/null)" = "$(now)" ]; }; then
+  systemctl restart munge
+  (umask 077; now >"$begun")
+fi
+[ "$(stat -c '%a %U' /run/munge)" = '755 munge' ] ||
+  install -d -o munge -g munge -m 755 /run/munge
 munge -n | unmunge >/dev/null
-echo "munge works"`;
-
-const SLURMD = `set -eu
-if [ -f /etc/default/navarch-slurm ]; then . /etc/default/navarch-slurm; fi
-server=\${SLURM_CONF_SERVER:-}
-if [ -z "$server" ] && [ ! -s /etc/slurm/slurm.conf ]; then
-  echo "neither SLURM_CONF_SERVER in /etc/default/navarch-slurm nor /etc/slurm/slurm.conf" >&2
+probe={{if .MungeProbe}}{{.MungeProbe}}{{else}}''{{end}}
+if [ -n "$probe" ] && ! said=$(printf '%s' "$probe" | unmunge 2>&1); then
+  echo "munge here refuses a credential made with the key that was sent: $said" >&2
   exit 1
 fi
-node={{if .NodeID}}{{.NodeID}}{{else}}''{{end}}
+echo "munge works"`;
+
+// Values become words of a systemd unit's environment file, which has quoting of its own.
+const SLURMD = `set -eu
+if [ -f /etc/default/navarch-slurm ]; then . /etc/default/navarch-slurm; fi
+server={{if .SlurmConfServer}}{{.SlurmConfServer}}{{else}}\${SLURM_CONF_SERVER:-}{{end}}
+conf={{if .SlurmNodeConf}}{{.SlurmNodeConf}}{{else}}\${SLURM_NODE_CONF:-}{{end}}
+dynamic={{if .SlurmDynamic}}{{.SlurmDynamic}}{{else}}\${SLURM_DYNAMIC:-true}{{end}}
+node={{if .SlurmNodeName}}{{.SlurmNodeName}}{{else if .NodeID}}{{.NodeID}}{{else}}''{{end}}
 [ -n "$node" ] || node=$(hostname -s)
 pool={{if .Pool}}{{.Pool}}{{else}}''{{end}}
-conf=\${SLURM_NODE_CONF:-}
-case $conf in *Feature=*) ;; *) conf="$conf\${pool:+ Feature=$pool}" ;; esac
-options="-Z -N $node --conf '\${conf# }'"
+for value in "$server" "$conf" "$node" "$pool"; do
+  case $value in
+    *[!][A-Za-z0-9._:/@%+=,~\\(\\)\\ -]*)
+      echo "slurmd cannot be given $value: it has a character that its unit would change" >&2
+      exit 1
+      ;;
+  esac
+done
+etc=${SLURM_ETC}
+staged=${SLURM_STAGE}/conf
+if [ -d "$staged" ]; then
+  mkdir -p -m 755 "$etc"
+  for f in "$staged"/*.conf; do
+    [ -f "$f" ] || continue
+    install -m 644 "$f" "$etc/.navarch.new"
+    mv -f "$etc/.navarch.new" "$etc/\${f##*/}"
+    rm -f "$f"
+  done
+fi
+if [ -z "$server" ] && [ ! -s "$etc/slurm.conf" ]; then
+  echo "no configuration: set SlurmConfServer or SLURM_CONF_SERVER, or bring $etc/slurm.conf" >&2
+  exit 1
+fi
+case $dynamic in
+  false) options="-N $node" ;;
+  true)
+    case $conf in *Feature=*) ;; *) conf="$conf\${pool:+ Feature=$pool}" ;; esac
+    options="-Z -N $node --conf '\${conf# }'"
+    ;;
+  *)
+    echo "SlurmDynamic is $dynamic, expected true or false" >&2
+    exit 1
+    ;;
+esac
 [ -z "$server" ] || options="$options --conf-server $server"
-printf 'SLURMD_OPTIONS="%s"\\n' "$options" >/etc/default/slurmd.tmp
+{
+  printf 'SLURMD_OPTIONS="%s"\\n' "$options"
+  [ -n "$server" ] || echo "# $(cat "$etc"/*.conf | sha256sum)"
+} >/etc/default/slurmd.tmp
 # The unit counts as started before slurmd has asked its controller: only then it listens.
 listens() {
   pid=$(systemctl show -p MainPID --value slurmd)
@@ -62,6 +125,12 @@ listens() {
   done
   return 1
 }
+for agent in /usr/local/bin/navarch-node /usr/bin/navarch-node; do
+  if [ -x "$agent" ]; then
+    ln -sfn "$agent" /usr/local/sbin/slurm-healthcheck
+    break
+  fi
+done
 # What the slurmd that runs was started with; a set-up that was cut short leaves none.
 begun=/run/navarch-slurmd
 if cmp -s /etc/default/slurmd.tmp "$begun" && listens; then
@@ -70,12 +139,25 @@ if cmp -s /etc/default/slurmd.tmp "$begun" && listens; then
   exit 0
 fi
 rm -f "$begun"
-# Debian's unit asks for the file that this machine fetches, and would be passed over in silence.
-if [ -n "$server" ]; then
-  mkdir -p /etc/systemd/system/slurmd.service.d
-  printf '[Unit]\\nConditionPathExists=\\n' >/etc/systemd/system/slurmd.service.d/navarch.conf
-  systemctl daemon-reload
+unit=/etc/systemd/system/slurmd.service
+if ! systemctl cat slurmd.service >/dev/null 2>&1; then
+  {
+    printf '[Unit]\\nAfter=munge.service network-online.target\\nWants=network-online.target\\n'
+    printf '[Service]\\nEnvironmentFile=-/etc/default/slurmd\\nKillMode=process\\nDelegate=yes\\n'
+    printf 'ExecStart=%s -D $SLURMD_OPTIONS\\n' "$(command -v slurmd)"
+    printf 'LimitNOFILE=131072\\nLimitMEMLOCK=infinity\\nLimitSTACK=infinity\\n'
+    printf '[Install]\\nWantedBy=multi-user.target\\n'
+  } >"$unit"
 fi
+# At a later boot the controller may be away; Debian's unit gives up then. It also asks for the
+# file that a configless machine fetches, and would be passed over in silence.
+mkdir -p "$unit.d"
+{
+  printf '[Unit]\\nStartLimitIntervalSec=0\\n'
+  [ -z "$server" ] || printf 'ConditionPathExists=\\n'
+  printf '[Service]\\nRestart=on-failure\\nRestartSec=10\\n'
+} >"$unit.d/navarch.conf"
+systemctl daemon-reload
 mv -f /etc/default/slurmd.tmp /etc/default/slurmd
 systemctl enable --quiet slurmd
 left=20

@@ -25,6 +25,16 @@ export type AgentBinary = {
   path: string | null;
 };
 
+/** A file that a command takes from `path` and brings to `target` with its owner. */
+export type JobFile = {
+  /** For messages: `munge key`. */
+  what: string;
+  path: string;
+  target: string;
+  /** Never logged. */
+  bytes: Uint8Array;
+};
+
 export type Job = {
   node: NodeId;
   pool: PoolName | null;
@@ -63,6 +73,8 @@ export type Job = {
   ca?: { path: string; pem: string } | null;
   /** The public key that signs orders and releases; readable by all. */
   releaseKey?: { path: string; pem: string } | null;
+  /** Placed where they differ; then all commands run again. */
+  files?: readonly JobFile[];
   /** The client certificate of an agent; its key is readable by root only. */
   shown?: { certPath: string; cert: string; keyPath: string; key: string } | null;
   become: "auto" | "always" | "never";

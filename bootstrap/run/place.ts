@@ -2,12 +2,13 @@
  * Places the node's credential and the matching agent on a machine. Each file comes on standard
  * input, is written under a temporary name, checked, and renamed when complete.
  */
+import { createHash } from "node:crypto";
 import { type Answer, failed, good, refused, sentenceOf } from "./end.ts";
-import type { AgentBinary, Compression, Job, Ports } from "./job.ts";
+import type { AgentBinary, Compression, Job, JobFile, Ports } from "./job.ts";
 import type { Sight } from "./look.ts";
 import { collect, endOf, fencedLine, isStale, lastLineOf, type Machine } from "./machine.ts";
 import type { AttemptRecord } from "./record.ts";
-import { HAVE, PLACE, PUSH } from "./script.ts";
+import { HAVE, PLACE, PUSH, SAME } from "./script.ts";
 
 const PLACE_MS = 30_000;
 
@@ -17,7 +18,7 @@ export async function placeFiles(
   job: Job,
   record: AttemptRecord,
   signal: AbortSignal,
-): Promise<Answer<null>> {
+): Promise<Answer<{ isChanged: boolean }>> {
   const { credential, ca, releaseKey, shown } = job;
   const files: File[] = [];
   if (credential !== null) files.push({ ...credential, what: "credential", mode: "600" });
@@ -32,23 +33,50 @@ export async function placeFiles(
     files.push({ path: certPath, value: cert.trimEnd(), what: "certificate", mode: "644" });
   }
   for (const file of files) {
-    const placed = await placeFile(machine, file, record, signal);
+    const stdin = Buffer.from(`${file.value}\n`);
+    const placed = await placeFile(machine, { ...file, stdin }, record, signal);
     if (!placed.ok) return placed;
   }
-  return good(null);
+  let isChanged = false;
+  for (const file of job.files ?? []) {
+    const placed = await placeDiffering(machine, file, record, signal);
+    if (!placed.ok) return placed;
+    isChanged ||= placed.value;
+  }
+  return good({ isChanged });
 }
 
 type File = { path: string; value: string; what: string; mode: "600" | "644" };
 
+/** True if the machine did not have it. A run that ends before the commands finds it differing. */
+async function placeDiffering(
+  machine: Machine,
+  { what, path, target, bytes }: JobFile,
+  record: AttemptRecord,
+  signal: AbortSignal,
+): Promise<Answer<boolean>> {
+  const sum = createHash("sha256").update(bytes).digest("hex");
+  const line = fencedLine(machine, SAME, [target, sum]);
+  const same = await collect(machine.shell, line, { timeoutMs: PLACE_MS, signal });
+  if (same.answer.kind === "exited" && same.answer.code === 0) {
+    const step = await record.begin("credential", `${what} ${target}`, "");
+    await step.end({ exitCode: null, error: null, skipped: true });
+    return good(false);
+  }
+  const placed = { what, path, mode: "600", stdin: Buffer.from(bytes) } as const;
+  const answer = await placeFile(machine, placed, record, signal);
+  return answer.ok ? good(true) : answer;
+}
+
 async function placeFile(
   machine: Machine,
-  file: File,
+  file: Pick<File, "path" | "what" | "mode"> & { stdin: Buffer },
   record: AttemptRecord,
   signal: AbortSignal,
 ): Promise<Answer<null>> {
   const what = `${file.what} ${file.path}`;
   const step = await record.begin("credential", what, "");
-  const stdin = Buffer.from(`${file.value}\n`);
+  const { stdin } = file;
   const line = fencedLine(machine, PLACE, [file.path, file.mode, String(stdin.length)]);
   const said = await collect(machine.shell, line, { timeoutMs: PLACE_MS, stdin, signal });
   const end = endOf(said.answer, what, {

@@ -18,7 +18,7 @@ const NAMES = Object.keys(TEMPLATE_VARIABLES) as TemplateVariable[];
  * These values change with each attempt, so they are excluded from the digest in the folder's name;
  * otherwise a retry would not find the markers of finished commands.
  */
-const FLEETING: readonly TemplateVariable[] = ["KubernetesJoinToken"];
+const FLEETING: readonly TemplateVariable[] = ["KubernetesJoinToken", "MungeProbe"];
 
 /** The job's values with those known only at run time; `address` is `null` if not probed. */
 export function completeValues(job: Job, arch: Arch, address: string | null): Values {

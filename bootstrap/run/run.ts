@@ -24,7 +24,8 @@ import {
 
 /** Resolves to an outcome for every failure of machine and network; rejects if recording fails. */
 export async function runBootstrap(job: Job, ports: Ports, signal: AbortSignal): Promise<Outcome> {
-  const secrets = [job.credential?.value, job.values.KubernetesJoinToken, ...ports.masks];
+  const { KubernetesJoinToken, MungeProbe } = job.values;
+  const secrets = [job.credential?.value, KubernetesJoinToken, MungeProbe, ...ports.masks];
   const mask = createMask(secrets.filter((secret) => secret !== undefined));
   const record = new AttemptRecord(job, ports, mask);
   // Without a record it must stop: a successor relies on the record.
@@ -52,7 +53,7 @@ async function setUp(
 ): Promise<Answer<null>> {
   const prepared = await prepare(shell, job, record, signal);
   if (!prepared.ok) return prepared;
-  const { machine, sight, commands, folder, done } = prepared.value;
+  const { machine, sight, commands, folder } = prepared.value;
   const placed = await placeFiles(machine, job, record, signal);
   if (!placed.ok) return placed;
   const pushed = await pushAgent(machine, sight, job, ports, record, signal);
@@ -60,6 +61,8 @@ async function setUp(
   // Cloud images have bash as login shell, and commands are written for it.
   const interpreter = sight.tools.has("bash") ? "bash" : "sh";
   const { commandMs } = job.timeouts;
+  // What a new file changes is the commands' business, whichever of them ran before.
+  const done = placed.value.isChanged ? new Set<string>() : prepared.value.done;
   const running = { machine, folder, interpreter, commandMs, done };
   return runCommands(running, commands, record, signal);
 }

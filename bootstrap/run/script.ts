@@ -197,7 +197,13 @@ fenced "$1" "$2" || stale "$2"
 chmod "$4" "$t" && mv -f "$t" "$3"
 `;
 
-/** `$3` path, `$4` SHA-256. Exit 0 if the file exists with this sum. */
+/** `$3` path, `$4` SHA-256. Exit 0 if the file has this sum, whatever its mode. */
+export const SAME = `
+s=$(sha256sum <"$3") 2>/dev/null || exit 1
+[ "\${s%% *}" = "$4" ]
+`;
+
+/** As SAME, of a program. */
 export const HAVE = `
 [ -x "$3" ] || exit 1
 s=$(sha256sum <"$3") || exit 1

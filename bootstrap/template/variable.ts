@@ -30,6 +30,15 @@ export const TEMPLATE_VARIABLES = {
   KubernetesServer: "text",
   KubernetesJoinToken: "text",
   KubernetesCAHash: "text",
+  /** For `slurm-node`: NodeName; `host[:port]` of the controller that has the configuration. */
+  SlurmNodeName: "text",
+  SlurmConfServer: "text",
+  /** `false`: the node is in slurm.conf. Otherwise it joins as a dynamic node. */
+  SlurmDynamic: "text",
+  /** What a dynamic node has, as in `CPUs=8 Gres=gpu:8`. */
+  SlurmNodeConf: "text",
+  /** A munge credential of the computer whose key was placed; the machine has to accept it. */
+  MungeProbe: "text",
 } as const satisfies Record<string, VariableKind>;
 export type TemplateVariable = keyof typeof TEMPLATE_VARIABLES;
 

@@ -47,6 +47,13 @@ Exit status: 1 a step failed, 4 the key or sudo was refused, 5 the machine is un
   navarch bootstrap --host 10.0.0.7 --key ~/.ssh/id_ed25519 --template agent --pool training \\
       --server https://navarch.example:50051
   navarch bootstrap --host gpu-7 --file prepare.sh --set Region=us-west-2 --dry-run
+  navarch bootstrap --host gpu-7 --template slurm-node --set name=n7 --munge-key munge.key \\
+      --set conf-server=10.0.0.2
+
+The template slurm-node joins Slurm as a dynamic node under --set name=N, with what --set
+SlurmNodeConf=… says it has; --set dynamic=false joins a node of slurm.conf. The configuration
+comes from the controller of --set conf-server=H, or from the files of --slurm-conf DIR. A key or
+file that differs on the machine is sent, and then all commands run again.
 
 Templates are agent, kubernetes-join and slurm-node; variables of --file and --set are
 ${VARIABLES}.`,

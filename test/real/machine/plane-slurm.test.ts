@@ -11,55 +11,11 @@ import { buildStale, until } from "../../fixture/plane/plane.ts";
 import { missesBed } from "./gate.ts";
 import type { Machine } from "./machine.ts";
 import { BedPlane, POOL } from "./plane.ts";
+import { PACKAGES, startController } from "./slurm-controller.ts";
 
 const isMissing = await missesBed("a machine that joins Slurm");
 
 const LIMIT_MS = 180_000;
-/** Their key is made when they are installed, so every machine of the image has the same one. */
-const PACKAGES = ["munge", "slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins"];
-
-/** A controller from which nodes that it does not know take their configuration. */
-const slurmConf = (address: string): string => `ClusterName=bed
-SlurmctldHost=ctl(${address})
-SlurmctldParameters=enable_configless
-MaxNodeCount=16
-SlurmUser=slurm
-AuthType=auth/munge
-StateSaveLocation=/var/lib/slurm/slurmctld
-SlurmdSpoolDir=/var/lib/slurm/slurmd
-SlurmctldPidFile=/run/slurmctld.pid
-SlurmctldLogFile=/var/log/slurm/slurmctld.log
-SlurmdLogFile=/var/log/slurm/slurmd.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-MpiDefault=none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-GresTypes=gpu
-SlurmdParameters=config_overrides
-ReturnToService=1
-AccountingStorageType=accounting_storage/none
-PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
-`;
-
-const GRES = "AutoDetect=off\nName=gpu Type=h100 File=/dev/nvidia[0-7]\n";
-// Slurm 22.05 reads cgroups of version 1 only unless it is told that it has to do with them itself.
-const CGROUP = "CgroupPlugin=cgroup/v1\n";
-
-async function startController(ctl: Machine): Promise<void> {
-  await ctl.waitRunning();
-  const files = { slurm: slurmConf(ctl.address), gres: GRES, cgroup: CGROUP };
-  for (const [name, text] of Object.entries(files)) {
-    await ctl.must(`cat >/etc/slurm/${name}.conf`, { input: text });
-  }
-  await ctl.must(`echo '${ctl.address} ctl' >>/etc/hosts && hostname ctl`);
-  await ctl.must("systemctl restart munge slurmctld");
-  await until("the controller answers", 30_000, async () =>
-    (await ctl.run("timeout 3 scontrol ping")).stdout.includes("UP") ? true : null,
-  );
-}
-
 const prepare = (ctl: string): string => `cat >/etc/default/navarch-slurm <<'EOF'
 SLURM_CONF_SERVER=${ctl}:6817
 SLURM_NODE_CONF="CPUs=8 Gres=gpu:h100:8"
