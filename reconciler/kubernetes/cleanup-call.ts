@@ -9,7 +9,7 @@ import { CALL_MS, failed, failureOf, nodePath } from "./node-call.ts";
 import type { Failed } from "./node-call.ts";
 import { LEASE_NAMESPACE } from "./permission.ts";
 import { readInstantMs, readList, readObject } from "./read-field.ts";
-import { isWorkload, readPod } from "./read-pod.ts";
+import { isWorkload, podReader } from "./read-pod.ts";
 
 /** `renewedAt`: wall milliseconds of the kubelet's clock; `null`: never renewed. */
 export async function readLease(
@@ -33,14 +33,15 @@ export async function readLease(
 const PODS_PAGE = 500;
 
 /**
- * Pods that count as running there. Mirror pods and pods of DaemonSets, which mostly tolerate every
+ * Pods that count as running there; `slurm`: those in which Slurm shows jobs. Mirror pods and pods of DaemonSets, which mostly tolerate every
  * taint, go with the Node; finished pods hold nothing.
  */
 export async function countPodsLeft(
   api: KubeApi,
   name: string,
   pool: string | null,
-): Promise<{ kind: "counted"; pods: number } | Failed> {
+  slinky = true,
+): Promise<{ kind: "counted"; pods: number; slurm: number } | Failed> {
   const answer = await api.call({
     verb: "list",
     path: "/api/v1/pods",
@@ -50,11 +51,13 @@ export async function countPodsLeft(
     pool,
   });
   if (answer.kind !== "ok") return failed(failureOf(answer));
-  const pods = readList(readObject(answer.body)["items"]).filter((item) => {
-    const pod = readPod(item);
-    return pod !== null && isWorkload(pod);
+  const read = podReader(slinky);
+  const pods = readList(readObject(answer.body)["items"]).flatMap((item) => {
+    const pod = read(item);
+    return pod !== null && isWorkload(pod) ? [pod] : [];
   });
-  return { kind: "counted", pods: pods.length };
+  const slurm = pods.filter((pod) => pod.slurm?.state === "busy").length;
+  return { kind: "counted", pods: pods.length, slurm };
 }
 
 /** Also `gone` after 404, and after 409: the UID is another machine's. */

@@ -54,6 +54,7 @@ function renew(agoMs = 0): void {
 const seedPod = (name: string, more: object = {}): void => {
   kube.seed("pods", { metadata: { name, ...more }, spec: { nodeName: NAME } });
 };
+const SHOWN = { sub: "status" } as const;
 const DAEMON = [
   { apiVersion: "apps/v1", kind: "DaemonSet", name: "d", uid: "d", controller: true },
 ];
@@ -73,6 +74,35 @@ describe("Cleanup", () => {
     kube.person.edit("nodes", "", NAME, { metadata: { finalizers: null } });
     await run(60);
     expect(node()).toBeNull();
+  });
+
+  test("S49: waits while Slurm shows jobs there, and not for ever", async () => {
+    const owner = { apiVersion: "slinky.slurm.net/v1beta1", kind: "NodeSet", name: "gpu", uid: "g" };
+    const work = (type: string) => ({
+      phase: "Running",
+      conditions: [{ type: `SlurmNodeState${type}`, status: "True" }],
+    });
+    const more = { ownerReferences: [{ ...owner, controller: true }] };
+    seedPod("slurm", more);
+    kube.person.edit("pods", "default", "slurm", { status: work("Mixed") }, SHOWN);
+    await run(300);
+    expect(cleanup.reason(uid)).toBe("Slurm still shows jobs there, in pods: 1");
+    expect(node()?.taints ?? null).toEqual([]);
+    const other = seedNode(kube, "gpu-18");
+    kube.person.edit("pods", "default", "slurm", { status: work("Down") }, SHOWN);
+    await run(10);
+    expect(node()).toBeNull();
+    // Without its operator the state stays.
+    uid = other.uid;
+    kube.seed("pods", { metadata: { name: "again", ...more }, spec: { nodeName: "gpu-18" } });
+    kube.person.edit("pods", "default", "again", { status: work("Allocated") }, SHOWN);
+    const target = [{ node: "n2" as NodeId, name: "gpu-18", uid, pool: null }];
+    for (let i = 0; i < 900; i++) {
+      cleanup.tend(target);
+      await clock.pass(1_000);
+      await cleanup.rest();
+    }
+    expect(kube.get("nodes", "", "gpu-18")).toBeUndefined();
   });
 
   test("says for what it waits: a kubelet that renews, pods, a webhook that refuses", async () => {

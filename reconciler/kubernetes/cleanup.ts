@@ -24,6 +24,8 @@ const STILL_MS = 20_000;
 /** Time for the pods to end after the out-of-service taint, before the Node is deleted. */
 const PODS_MS = 120_000;
 const POLL_MS = 5_000;
+/** Slurm gives up a node's jobs after `SlurmdTimeout` (300 s); then its operator says so. */
+const SLURM_MS = 600_000;
 /**
  * Pause after a renewed lease, growing while renewals continue: the alarm was raised. The kubelet
  * must then be silent for 40 s.
@@ -43,6 +45,8 @@ type Case = {
   /** The lease, and since when it is unchanged on our monotonic clock. */
   lease: { renewedAt: number | null; sinceMs: number } | null;
   taintedAtMs: number | null;
+  /** Since when Slurm shows jobs on the machine that is gone. */
+  slurmSinceMs: number | null;
   doubt: string | null;
   /** Consecutive looks with a renewed lease. */
   renewals: number;
@@ -52,11 +56,11 @@ type Case = {
 };
 
 export class Cleanup {
-  readonly #ports: NodePorts & { log: Log };
+  readonly #ports: NodePorts & { log: Log; slinky?: boolean };
   readonly #queue = new InFlight(IN_FLIGHT);
   readonly #cases = new Map<string, Case>();
 
-  constructor(ports: NodePorts & { log: Log }) {
+  constructor(ports: NodePorts & { log: Log; slinky?: boolean }) {
     this.#ports = ports;
   }
 
@@ -121,8 +125,11 @@ export class Cleanup {
       if (one.doubt !== null && one.taintedAtMs !== null) return this.#takeBack(one, live.node);
       return this.#again(one, silent, "its kubelet's lease has not been still for long enough");
     }
-    const left = await countPodsLeft(this.#ports.api, name, pool);
+    const left = await countPodsLeft(this.#ports.api, name, pool, this.#ports.slinky);
     if (left.kind === "failed") return this.#fail(one, left);
+    if (left.slurm > 0 && this.#waitsForSlurm(one)) {
+      return this.#again(one, POLL_MS, `Slurm still shows jobs there, in pods: ${left.slurm}`);
+    }
     if (left.pods > 0 && !this.#hasWaited(one)) {
       const at = { name, uid, pool, cached: live.node, lane: "evict" as const };
       const put = await changeTaints(this.#ports, at, { want: [OUT_OF_SERVICE_TAINT], drop: [] });
@@ -188,6 +195,13 @@ export class Cleanup {
     return true;
   }
 
+  /** A state that stays wrong, as without its operator, must not keep the Node for ever. */
+  #waitsForSlurm(one: Case): boolean {
+    const now = this.#ports.clock.monoMs();
+    one.slurmSinceMs ??= now;
+    return now - one.slurmSinceMs < SLURM_MS;
+  }
+
   #hasWaited({ taintedAtMs }: Case): boolean {
     return taintedAtMs !== null && this.#ports.clock.monoMs() - taintedAtMs >= PODS_MS;
   }
@@ -233,5 +247,5 @@ export class Cleanup {
 
 const openCase = (target: EndedNode, notBeforeMs: number): Case => ({
   ...{ target, notBeforeMs, failures: 0, renewals: 0, waits: "its removal begins" },
-  ...{ lease: null, taintedAtMs: null, doubt: null, trouble: null },
+  ...{ lease: null, taintedAtMs: null, slurmSinceMs: null, doubt: null, trouble: null },
 });

@@ -68,6 +68,42 @@ describe("holdCordon()", () => {
     expect(sent[0]?.pool).toBe("a100");
   });
 
+  const KEY = "nodeset.slinky.slurm.net/node-cordon-reason";
+  const annotations = (): Record<string, unknown> =>
+    (kube.get("nodes", "", NAME)?.["metadata"] as { annotations?: Record<string, unknown> })
+      .annotations ?? {};
+  const slurm = (foreign = false) => ({ slurm: { reason: "navarch:s1 XID79 x", foreign } });
+
+  test("S48: tells Slinky's operator why in the same write, and takes it back with the cordon", async () => {
+    await hold(slurm());
+    expect([sent.length, live().unschedulable, annotations()[KEY]]).toEqual([
+      1,
+      true,
+      "navarch:s1 XID79 x",
+    ]);
+    expect(live().cordonReason?.own).toBe(true);
+    // Another reason keeps it, although Slurm drains by now.
+    await hold({ why: "xid95", ...slurm(true) });
+    expect(annotations()[KEY]).toBe("navarch:s1 XID79 x");
+    expect((await release()).kind).toBe("released");
+    expect(annotations()).not.toHaveProperty(KEY);
+  });
+
+  test("S48: leaves another's reason, a drain of Slurm's own and a person's cordon as they are", async () => {
+    await hold(slurm(true));
+    expect(annotations()).not.toHaveProperty(KEY);
+    await release();
+    kube.person.annotate("nodes", "", NAME, { [KEY]: "kernel update" });
+    await hold(slurm());
+    expect([annotations()[KEY], live().cordonReason?.own]).toEqual(["kernel update", false]);
+    await release();
+    expect(annotations()[KEY]).toBe("kernel update");
+    kube.person.annotate("nodes", "", NAME, { [KEY]: null });
+    kube.person.cordon(NAME);
+    await hold(slurm());
+    expect(annotations()).not.toHaveProperty(KEY);
+  });
+
   test("takes one request if it is given a fresh copy, and one conflict with a stale one", async () => {
     const stale = live();
     expect((await hold({ cached: stale })).kind).toBe("held");

@@ -11,6 +11,7 @@
 import type { V1Node } from "@kubernetes/client-node";
 import { unreachable } from "../../schema/unreachable.ts";
 import { formatHold, readHold } from "../core/kubernetes/hold.ts";
+import { CORDON_REASON } from "../core/kubernetes/slinky.ts";
 import { ANNOTATION, MANAGER } from "../core/kubernetes/object.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 import type { SchedulerAnswer } from "../core/scheduler.ts";
@@ -44,6 +45,8 @@ export type HoldOptions = {
   why: string;
   pool: string | null;
   cached?: KubeNode | undefined;
+  /** For Slinky's operator; `foreign`: Slurm drains it already, for a reason of its own. */
+  slurm?: { reason: string; foreign: boolean };
   /** Cordon again although a person lifted the cordon in this session (policy `enforce`, once). */
   again?: boolean;
 };
@@ -137,16 +140,28 @@ export const formatReason = (why: string): string => bounded(why, WHY_BYTES_MAX)
 /** Adds our share. */
 export function cordonRequest(
   live: KubeNode,
-  options: { session: string; why: string; pool: string | null },
+  options: Pick<HoldOptions, "session" | "why" | "pool" | "slurm">,
 ): KubeRequest {
+  const told = slurmReason(live, options);
   return apply(live, options.pool, {
     annotations: {
       [ANNOTATION.session]: options.session,
       [ANNOTATION.reason]: formatReason(options.why),
       [ANNOTATION.preexisting]: preexisting(live),
+      ...(told === null ? {} : { [CORDON_REASON]: told }),
     },
     spec: { unschedulable: true },
   });
+}
+
+/**
+ * In the same write as the cordon, so that no client sees the cordon without it. Another owner's
+ * stays, and a drain that began without a reason of ours keeps its own.
+ */
+function slurmReason(live: KubeNode, { slurm }: Pick<HoldOptions, "slurm">): string | null {
+  if (slurm === undefined) return null;
+  if (live.cordonReason !== undefined) return live.cordonReason.own ? slurm.reason : null;
+  return live.unschedulable || slurm.foreign ? null : slurm.reason;
 }
 
 /** Drops our share: an apply by the same manager without fields. */

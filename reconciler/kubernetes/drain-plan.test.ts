@@ -44,6 +44,10 @@ const daemon = (name: string, apiVersion = "apps/v1"): Partial<KubePod> => ({
 });
 const toleration = (key: string | null) => ({ key, operator: "Exists", value: null, effect: null });
 const rule = (value: string): Partial<KubePod> => ({ annotations: { [DRAIN_RULE]: value } });
+const slurm = (state: "busy" | "closed" | "open" | "unknown"): Partial<KubePod> => ({
+  controller: { apiVersion: "slinky.slurm.net/v1beta1", kind: "NodeSet", name: "gpu", uid: "u-ns" },
+  slurm: { state, draining: state === "closed" },
+});
 
 type Row = [string, Partial<KubePod>, Partial<PlanRequest>, DrainVerdict, DrainReason];
 
@@ -148,6 +152,25 @@ const ROWS: readonly Row[] = [
     "wait",
     "completion",
   ],
+  ["S49: a pod in which Slurm works", slurm("busy"), {}, "wait", "slurm"],
+  ["S49: a pod whose node in Slurm is idle", slurm("open"), {}, "wait", "slurm"],
+  ["S49: a pod of an unknown state in Slurm", slurm("unknown"), {}, "wait", "slurm"],
+  ["S49: a pod that Slurm has drained", slurm("closed"), {}, "keep", "slurm"],
+  [
+    "S49: a pod in which Slurm works, with the rule evict and with force",
+    { ...slurm("busy"), ...rule("evict") },
+    { force: true },
+    "wait",
+    "slurm",
+  ],
+  [
+    "S49: a pod in which Slurm works, with the rule skip",
+    { ...slurm("busy"), ...rule("skip") },
+    {},
+    "wait",
+    "slurm",
+  ],
+  ["S49: a pod of Slurm that leaves", { ...slurm("busy"), deletionAt: NOW }, {}, "wait", "terminating"],
   ["a rule that nobody can read", rule("wait"), {}, "blocked", "rule-unreadable"],
   ["an hour to come", { annotations: { [UNTIL]: "2026-11-21T13:00:00Z" } }, {}, "wait", "until"],
   [

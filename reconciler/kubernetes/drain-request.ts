@@ -9,7 +9,7 @@ import { deleteOptions } from "./api.ts";
 import type { KubeAnswer, KubeRequest, Sent } from "./api.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";
 import { readObject, readText } from "./read-field.ts";
-import { readPod } from "./read-pod.ts";
+import { podReader } from "./read-pod.ts";
 
 /**
  * The server cannot fence an eviction, so it must end before the leader's lease
@@ -88,12 +88,13 @@ export type Listed<T> = { kind: "ok"; items: T[] } | { kind: "dark"; message: st
  * A complete list of pods, or why there is none. One unreadable entry makes the list unusable: it
  * must not count as absent.
  */
-export function readPods(answer: KubeAnswer): Listed<KubePod> {
+export function readPods(answer: KubeAnswer, slinky = true): Listed<KubePod> {
+  const read = podReader(slinky);
   const raw = readItems(answer);
   if (raw.kind === "dark") return raw;
   const items: KubePod[] = [];
   for (const item of raw.items) {
-    const pod = readPod(item);
+    const pod = read(item);
     if (pod === null) return { kind: "dark", message: "the list holds a pod without an identity" };
     items.push(pod);
   }

@@ -41,6 +41,8 @@ export type PodSource = {
 
 export type DrainPorts = DrainListener & {
   api: KubeApi;
+  /** Pods of Slinky's NodeSets are not evicted: Slurm drains them. */
+  slinky?: boolean;
   pods: PodSource;
   clock: Clock;
   /** 0…1. */
@@ -145,7 +147,7 @@ export class Drainers {
   /** Dry run: what draining the Node would do to each pod, from a fresh list. */
   async plan(name: string, desired: PlanRequest): Promise<PlanAnswer> {
     const { api, clock } = this.ports;
-    const listed = readPods(await api.call(listPodsOf(name)));
+    const listed = readPods(await api.call(listPodsOf(name)), this.ports.slinky);
     if (listed.kind === "dark") return { kind: "failed", message: listed.message };
     const daemons = listed.items.filter(isDaemon);
     const endMono = clock.monoMs() + PLAN_MS;
@@ -227,7 +229,7 @@ export class Drainers {
     const sent = this.now();
     drain.takeSent();
     this.lists += 1;
-    const listed = readPods(await api.call(listPodsOf(drain.desired.name)));
+    const listed = readPods(await api.call(listPodsOf(drain.desired.name)), this.ports.slinky);
     this.lists -= 1;
     if (listed.kind === "dark") drain.takeFailure(listed.message, this.now().mono, random);
     else if (this.isCurrent(drain)) drain.takeList(listed.items, sent, this.asks);

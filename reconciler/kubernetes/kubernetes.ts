@@ -30,10 +30,11 @@ import { PodHolds } from "./pod-hold.ts";
 import { PodHosts, PodIndex } from "./pod-index.ts";
 import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
 import { readNode } from "./read-node.ts";
-import { isWorkload, readPod } from "./read-pod.ts";
+import { isWorkload, podReader } from "./read-pod.ts";
 import { withAllocatable, withUses } from "./read-use.ts";
 import { darkCopy, Reflector, STALE_MS } from "./reflector.ts";
 import { viewResources } from "./resource-watch.ts";
+import { SlurmPods } from "./slurm-pods.ts";
 import { StatusMirror } from "./status-mirror.ts";
 import type { DesiredStatus } from "./status-diff.ts";
 import { desiredStatusOf } from "./desired-status.ts";
@@ -74,6 +75,7 @@ export class Kubernetes implements Scheduler {
   readonly #podsOn = new PodIndex();
   readonly #hosts = new PodHosts();
   readonly #holds = new PodHolds();
+  readonly #slurm: SlurmPods;
   /** Created for each leadership term. */
   #hands: Hands;
   /** The object of each node, as of the last activation. */
@@ -96,7 +98,8 @@ export class Kubernetes implements Scheduler {
   constructor(ports: KubernetesPorts) {
     this.#ports = ports;
     const { api, clock, random, log } = ports;
-    const { nodeResources } = ports.config;
+    const { nodeResources, slinky } = ports.config;
+    this.#slurm = new SlurmPods(ports.config);
     this.#nodes = new Reflector<KubeNode>({
       ...{ api, clock, random, log, path: "/api/v1/nodes", query: {} },
       read: withAllocatable(readNode, nodeResources),
@@ -109,7 +112,7 @@ export class Kubernetes implements Scheduler {
     });
     this.#pods = new Reflector<KubePod>({
       ...{ api, clock, random, log, path: "/api/v1/pods", query: {} },
-      read: withUses(readPod, nodeResources),
+      read: withUses(podReader(slinky !== false), nodeResources),
       changed: (before, after) => this.#podChanged(before, after),
     });
     this.#hands = this.#openHands();
@@ -119,6 +122,7 @@ export class Kubernetes implements Scheduler {
   #podChanged(before: KubePod | null, after: KubePod | null): void {
     this.#podsOn.note(before, after);
     this.#holds.note(before, after);
+    this.#slurm.note(before, after);
     if (this.#hosts.note(before, after)) {
       this.#identity += 1;
       this.#news += 1;
@@ -128,23 +132,20 @@ export class Kubernetes implements Scheduler {
   }
 
   #openHands(): Hands {
-    const { api, clock, random, log, instance } = this.#ports;
+    const { api, clock, random, log, instance, config } = this.#ports;
+    const common = { api, clock, random, log, slinky: config.slinky !== false };
     const drainers = new Drainers({
-      api,
+      ...common,
       pods: {
         byNode: (name) => this.#podsOn.on(name).values(),
         ageMs: () => this.#pods.ageMs(),
         synced: () => this.#pods.synced(),
       },
-      clock,
-      random,
-      log,
       wakeUp: () => this.#wakeUp(),
       tell: (event) => this.#hands.events.drain(event),
       tellPod: (event) => this.#hands.events.pod(event),
       room: () => roomOf(this.#ports.limiter.status()),
     });
-    const common = { api, clock, random, log };
     const events = new ClusterEvents(common, instance, (node) => this.#bound.get(node));
     return {
       drainers,
@@ -165,7 +166,8 @@ export class Kubernetes implements Scheduler {
     if (bound === undefined) return this.#unbound();
     const { name, uid, pool } = bound;
     const session = sessionOf(fence);
-    const options = { session, why, pool, again, cached: this.#nodes.get(name) };
+    const slurm = this.#slurm.cordon(this.#podsOn.on(name).values(), fence, why);
+    const options = { session, why, pool, again, cached: this.#nodes.get(name), ...slurm };
     const answer = await holdCordon(briefly(this.#ports), name, uid, options);
     if (answer.kind === "held" && fence.sessionId !== null) this.#ports.marked(node);
     return this.#judge(answer, uid);

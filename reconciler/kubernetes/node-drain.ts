@@ -111,13 +111,13 @@ export class NodeDrain {
   }
 
   /** What the deadline does to a remaining pod; `open` while the deadline moves. */
-  endFor({ graceMs, deletionAt }: KubePod, now: number): DrainEnd {
+  endFor({ graceMs, deletionAt, slurm }: KubePod, now: number): DrainEnd {
     const { since, deleteAtDeadline, paused, ordered } = this.desired;
     const deadlineAt = this.deadline(now);
     if (deadlineAt === 0 || paused !== null || this.clearWall === null) return { kind: "open" };
     const at = this.formatDeadline(now);
     if (!deleteAtDeadline) return { kind: "stops", at };
-    if (deletionAt !== null) return { kind: "leaves", at };
+    if (deletionAt !== null || slurm !== undefined) return { kind: "leaves", at };
     const deletes = formatTime(this.deletesAt(graceMs, deadlineAt), since);
     return { kind: "deletes", at: deletes, mayHold: !ordered };
   }
@@ -299,6 +299,8 @@ export class NodeDrain {
     const { deleteAtDeadline } = this.desired;
     const deadlineAt = this.deadline(at.wall);
     if (!deleteAtDeadline || deadlineAt === 0 || planned.verdict === "keep") return false;
+    // It ends with its machine: Slurm then knows what was lost.
+    if (planned.reason === "slurm") return false;
     if (at.wall < this.deletesAt(planned.graceMs, deadlineAt)) return false;
     if (ask.state === "asking" || ask.state === "checking") return false;
     if (ask.how !== "delete") {

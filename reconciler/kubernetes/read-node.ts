@@ -13,6 +13,7 @@ import type {
   V1ObjectMeta,
   V1Taint,
 } from "@kubernetes/client-node";
+import { CORDON_REASON } from "../core/kubernetes/slinky.ts";
 import { ANNOTATION, DOMAIN, MANAGER } from "../core/kubernetes/object.ts";
 import type { KubeNode, Taint } from "../core/kubernetes/object.ts";
 import type { Untrusted } from "./read-field.ts";
@@ -55,6 +56,7 @@ export function readNode(json: unknown): KubeNode | null {
     ...readNoted(writes),
     ...readDeletion(metadata),
     ...readTouched(writes),
+    ...readCordonReason(metadata.annotations, writes),
     annotations: readTextMap(metadata.annotations, isOurs),
     labels,
     taints: readTaints(spec.taints),
@@ -96,6 +98,14 @@ function readNoted(writes: Writes): Pick<KubeNode, "noted"> {
   const metadata = readObject(readObject(entry.fieldsV1)["f:metadata"]);
   const owns = Object.hasOwn(readObject(metadata["f:annotations"]), `f:${ANNOTATION.session}`);
   return owns && !ownsCordon(entry) ? { noted: true } : {};
+}
+
+function readCordonReason(annotations: unknown, writes: Writes): Pick<KubeNode, "cordonReason"> {
+  const text = readTextMap(annotations, (key) => key === CORDON_REASON)[CORDON_REASON];
+  if (text === undefined) return {};
+  const entry = readObject(writes.find(isOwnApply)?.fieldsV1);
+  const keys = readObject(readObject(entry["f:metadata"])["f:annotations"]);
+  return { cordonReason: { text, own: Object.hasOwn(keys, `f:${CORDON_REASON}`) } };
 }
 
 /** Kubernetes components that react to a cordon or uncordon but do not decide it. */

@@ -6,6 +6,7 @@ import type {
   V1ObjectMeta,
   V1OwnerReference,
   V1Pod,
+  V1PodCondition,
   V1PodIP,
   V1PodSpec,
   V1PodStatus,
@@ -13,6 +14,7 @@ import type {
   V1Toleration,
   V1Volume,
 } from "@kubernetes/client-node";
+import { isSlurmState, mayWork, slurmPodOf } from "../core/kubernetes/slinky.ts";
 import type { KubePod, Toleration } from "../core/kubernetes/object.ts";
 import type { Untrusted } from "./read-field.ts";
 import {
@@ -50,6 +52,8 @@ export function readPod(json: unknown): KubePod | null {
   const status = readObject<V1PodStatus>(object.status);
   const phase = readText(status.phase) ?? "Unknown";
   const controller = readController(metadata.ownerReferences);
+  const labels = readTextMap(metadata.labels);
+  const slurm = slurmPodOf(controller, phase, labels, readSlurmStates(status.conditions));
   // A finished pod keeps its address in its status, although another one may have it by then.
   const reports = controller?.kind === "DaemonSet" && phase === "Running";
   return {
@@ -73,13 +77,37 @@ export function readPod(json: unknown): KubePod | null {
       CRITICAL.has(readText(spec.priorityClassName) ?? "") ||
       (typeof priority === "number" && priority >= CRITICAL_PRIORITY),
     tolerations: readTolerations(spec.tolerations),
-    labels: readTextMap(metadata.labels),
+    labels,
     annotations: readTextMap(metadata.annotations, isOurs),
+    ...(slurm === null ? {} : { slurm }),
   };
 }
 
+/** `kubernetes.slinky: false`: pods of a NodeSet are pods as others are. */
+export function podReader(slinky: boolean): (json: unknown) => KubePod | null {
+  if (slinky) return readPod;
+  return (json) => {
+    const pod = readPod(json);
+    if (pod === null) return null;
+    const { slurm: _, ...plain } = pod;
+    return plain;
+  };
+}
+
+function readSlurmStates(value: unknown): { known: number; isTrue: Set<string> } {
+  const states = readList(value).flatMap((raw) => {
+    const { type, status } = readObject<V1PodCondition>(raw);
+    const name = readText(type) ?? "";
+    return isSlurmState(name) ? [{ name, isTrue: status === "True" }] : [];
+  });
+  const isTrue = new Set(states.flatMap((one) => (one.isTrue ? [one.name] : [])));
+  return { known: states.length, isTrue };
+}
+
 /** Whether a drain waits for it: neither ended nor of a kind that a drain leaves alone. */
-export function isWorkload({ mirror, phase, controller }: KubePod): boolean {
+export function isWorkload({ mirror, phase, controller, slurm }: KubePod): boolean {
+  // Slurm's daemon is no work; what Slurm runs in it is.
+  if (slurm !== undefined) return !isOver(phase) && mayWork(slurm);
   return !mirror && !isOver(phase) && controller?.kind !== "DaemonSet";
 }
 

@@ -67,6 +67,10 @@ export const KUBERNETES = {
     }),
     taint: flag("Taint a cordoned Node as well.", { default: false, restart: true }),
   }),
+  slinky: auto(
+    "Slurm by Slinky's operator: `true`, `false`, or `auto`: on if pods of a NodeSet run.",
+    { default: "auto", restart: true },
+  ),
   node_resources: mapping("Requests of pods as metrics.", NODE_RESOURCES),
   ready: choice(
     "Check before a node serves. `gpus`: Node is Ready and lists all GPUs; `node`: it is Ready.",

@@ -5,6 +5,7 @@
  * pod that may not be interrupted yet. kubectl stops the whole drain for one pod that it may not
  * touch; here only that pod is `blocked`.
  */
+import { unreachable } from "../../../schema/unreachable.ts";
 import type { DesiredDrain } from "./desired-drain.ts";
 import { DOMAIN, TAINT } from "./object.ts";
 import type { KubePod } from "./object.ts";
@@ -41,6 +42,7 @@ export type DrainReason =
   | "emptydir"
   | "unmanaged"
   | "mode"
+  | "slurm"
   | "owned";
 
 export type PlannedPod = {
@@ -108,6 +110,8 @@ function judgePod(
   now: number,
   returned: ReadonlySet<string>,
 ): Judged {
+  const slurm = judgeSlurm(pod);
+  if (slurm !== null) return slurm;
   const rule = ruleOf(pod);
   const stays = judgeStaying(pod, desired, daemonsets, rule, returned);
   if (stays !== null) return stays;
@@ -137,6 +141,24 @@ function judgePod(
     );
   if (desired.mode === "wait") return say("wait", "mode", "the drain waits until its deadline");
   return say("evict", pod.controller === null ? "unmanaged" : "owned", becauseOf(pod));
+}
+
+/** A NodeSet's pod is never evicted: the cordon drains its node in Slurm, where jobs end. */
+function judgeSlurm({ slurm, deletionAt, phase }: KubePod): Judged | null {
+  if (slurm === undefined || deletionAt !== null || phase === "Succeeded" || phase === "Failed") {
+    return null;
+  }
+  switch (slurm.state) {
+    case "busy":
+      return say("wait", "slurm", "Slurm runs jobs in it", "Slurm runs jobs in them");
+    case "closed":
+      return say("keep", "slurm", "Slurm has drained it, and it ends with its machine");
+    case "open":
+    case "unknown":
+      return say("wait", "slurm", "Slurm has not drained it yet", "Slurm has not drained them yet");
+    default:
+      return unreachable(slurm.state);
+  }
 }
 
 const says = (what: string): [string, string] => [`it says ${what}`, `they say ${what}`];

@@ -4,6 +4,7 @@
  * counts as absent, and an object without name and UID is `null`.
  */
 import type { ResourceUse } from "./node-resource.ts";
+import type { SlurmPod } from "./slinky.ts";
 
 /** The prefix of every key that Navarch writes on an object. */
 export const DOMAIN = "navarch.dev";
@@ -42,6 +43,8 @@ export type KubeNode = {
   others: string[];
   /** Annotations of ours only (`navarch.dev/…`). */
   annotations: Record<string, string>;
+  /** Slinky's annotation `node-cordon-reason`, and whether our share of the cordon wrote it. */
+  cordonReason?: { text: string; own: boolean };
   labels: Record<string, string>;
   taints: Taint[];
   conditions: { type: string; status: string; reason: string; message: string }[];
@@ -93,6 +96,8 @@ export type KubePod = {
   labels: Record<string, string>;
   /** Annotations of ours only. */
   annotations: Record<string, string>;
+  /** Of a pod of Slinky's NodeSet. */
+  slurm?: SlurmPod;
 };
 
 /** Compares versions of one object: decimal numbers that may exceed 2^53. */
