@@ -33,8 +33,8 @@ export async function readLease(
 const PODS_PAGE = 500;
 
 /**
- * Pods that count as running there; `slurm`: those in which Slurm shows jobs. Mirror pods and pods of DaemonSets, which mostly tolerate every
- * taint, go with the Node; finished pods hold nothing.
+ * Pods that count as running there; `slurm`: those in which Slurm shows jobs. Mirror pods and pods
+ * of DaemonSets, which mostly tolerate every taint, go with the Node; finished pods hold nothing.
  */
 export async function countPodsLeft(
   api: KubeApi,

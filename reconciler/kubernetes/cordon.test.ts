@@ -69,9 +69,10 @@ describe("holdCordon()", () => {
   });
 
   const KEY = "nodeset.slinky.slurm.net/node-cordon-reason";
-  const annotations = (): Record<string, unknown> =>
-    (kube.get("nodes", "", NAME)?.["metadata"] as { annotations?: Record<string, unknown> })
-      .annotations ?? {};
+  const annotations = (): Record<string, unknown> => {
+    const { metadata } = readObject(kube.get("nodes", "", NAME));
+    return readObject(readObject(metadata)["annotations"]);
+  };
   const slurm = (foreign = false) => ({ slurm: { reason: "navarch:s1 XID79 x", foreign } });
 
   test("S48: tells Slinky's operator why in the same write, and takes it back with the cordon", async () => {

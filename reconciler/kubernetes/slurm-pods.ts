@@ -1,6 +1,4 @@
-/**
- * Pods of Slinky's NodeSets in the cluster, and what a cordon tells their operator (docs/slinky.md).
- */
+/** Pods of Slinky's NodeSets, and what a cordon tells their operator (docs/slinky.md). */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import type { Fence } from "../core/provider.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";

@@ -52,7 +52,7 @@ const REASON_CHARS_MAX = 200;
 
 /** The reason that the operator copies to Slurm, in the grammar of our own drains. */
 export function cordonReasonOf(session: string, why: string): string {
-  const code = /\bXID (\d{1,3})\b/.exec(why)?.[1];
-  const text = formatReason({ session, code: code === undefined ? "CORDON" : `XID${code}`, text: why });
-  return text.slice(0, REASON_CHARS_MAX);
+  const xid = /\bXID (\d{1,3})\b/.exec(why)?.[1];
+  const code = xid === undefined ? "CORDON" : `XID${xid}`;
+  return formatReason({ session, code, text: why }).slice(0, REASON_CHARS_MAX);
 }
