@@ -8,6 +8,7 @@ import { openFakeKube } from "../../simulator/cluster/fake.ts";
 import type { FakeKube } from "../../simulator/cluster/fake.ts";
 import { ANNOTATION } from "../core/kubernetes/object.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
+import { readObject } from "./read-field.ts";
 
 const NAME = "gpu-17";
 let clock: VirtualClock;
