@@ -88,8 +88,11 @@ export const Payload = v.variant("kind", [
     why: text,
     keep: v.optional(v.boolean()),
     mirror: v.optional(v.boolean()),
-    /** The name in Slurm alone: its release waits for a new boot (`decide/slurm.ts`). */
-    slurm: v.optional(v.object({ name: text })),
+    /**
+     * The name in Slurm alone: its release waits for a new boot (`decide/slurm.ts`). `down`: lifts
+     * DOWN too, which Slurm set on the drained node itself.
+     */
+    slurm: v.optional(v.object({ name: text, down: v.optional(v.boolean()) })),
   }),
   /** Evict the workload. `gracePeriodMs` −1 = each pod's own. */
   v.object({

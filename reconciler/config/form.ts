@@ -5,6 +5,7 @@ import { serverOf } from "../core/address.ts";
 import { type Answer, parseExternal, parseHttpUrl } from "./address.ts";
 import { isLabelKey } from "./label.ts";
 import { quoteShort } from "./problem.ts";
+import { expandHostlist } from "../core/slurm/hostlist.ts";
 
 type Check = (text: string) => { code: string; answer: Answer<string> };
 
@@ -91,13 +92,11 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     "not a JSON Pointer",
     "write for example /queue/depth",
   ),
-  /** Expanded with the same rules as Slurm's own (`core/slurm/hostlist.ts`). */
-  hostlist: matches(
-    "hostlist",
-    /^(?=.{1,4096}$)[A-Za-z0-9_.[\],-]+$/,
-    "not a hostlist",
-    "write for example n[0-7] or n1,n4",
-  ),
+  hostlist: judge("hostlist", (text) => {
+    const list = expandHostlist(text);
+    if (list.kind === "ok") return { ok: true, value: text };
+    return { ok: false, message: list.message, hint: "write for example n[0-7] or n1,n4" };
+  }),
   program: matches(
     "path",
     /^\s*\/\S/,

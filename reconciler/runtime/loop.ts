@@ -20,7 +20,7 @@ import type { Targets } from "./act/execute.ts";
 import { type Permit, Runner } from "./act/run.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { CloudSight } from "./cloud-sight.ts";
-import { ClusterInformer } from "./cluster-informer.ts";
+import { Informers } from "./informers.ts";
 import { Scaler, type ScalerStatus } from "./scaler.ts";
 import type { UnitOfWork } from "../core/unit-of-work.ts";
 import type { DrainSight, Fleet, QueueSight, Sight } from "../core/fleet.ts";
@@ -93,7 +93,7 @@ export class Reconciler {
   private running: Promise<void> | null = null;
   private stopping = false;
   private trimmedMono = 0;
-  private readonly informer: ClusterInformer;
+  private readonly informer: Informers;
   private readonly problems: ProblemLog;
 
   private constructor(ports: LoopPorts, settings: Settings, fleetId: string) {
@@ -103,7 +103,7 @@ export class Reconciler {
     this.rest = new Rest(clock);
     const config = (): Config => this.settings.config;
     this.presence = new Presence(clock.monoMs(), clock.wallMs());
-    this.informer = new ClusterInformer(targets.scheduler.cluster, log);
+    this.informer = new Informers(targets, log);
     this.problems = new ProblemLog(log, clock);
     const wakeUp = (): void => this.wakeUp();
     this.cloud = new CloudSight(settings, new OfferWatch(settings, clock, wakeUp));
@@ -246,7 +246,7 @@ export class Reconciler {
     // Matches objects first, then makes the calls that need them.
     const { waits } = this.planner.plan;
     const desired = () => desiredStateOf(this.fleet(), this.activeConfig(), sight, waits);
-    if (acts) this.informer.tend(desired, this.ports.permit);
+    if (acts) this.informer.tend(desired, this.fleet(), now, this.ports.permit);
     const may = (one: Operation): boolean => mayCall(one, this.fleet(), sight);
     if (acts) this.runner.start(this.fleet().operations.values(), now, may);
     if (acts) this.observer.readMetrics(this.fleet());
@@ -290,14 +290,14 @@ export class Reconciler {
       presence: presence.sights(this.fleet().nodes.values(), mono, timeoutMs),
       settleMs: cloud.settleMs(),
       blind: presence.doubtful() !== null,
-      cluster: this.informer.news(config.kubernetes, this.fleet().fleetId),
+      ...this.informer.news(config, this.fleet().fleetId),
     };
     const folded = foldEverything(input, this.activePolicy(), work);
     cloud.sightings = folded.sightings;
     cloud.collapsed = folded.collapsed;
     for (const provider of folded.listed) cloud.note(provider);
     for (const { provider, why } of folded.unlisted) cloud.noteFailure(provider, why, mono);
-    this.informer.note(folded.known);
+    this.informer.note(folded);
     ledger.stage(work);
     return folded;
   }
@@ -312,11 +312,8 @@ export class Reconciler {
     if (this.ledger.hasEntries()) this.wakeUp();
   }
 
-  /** The cluster, with its ambiguous and unproven matches. */
-  cluster() {
-    const cluster = this.ports.targets.scheduler.cluster;
-    return { cluster, alarms: this.informer.alarms(), unproven: this.informer.unproven() };
-  }
+  cluster = () => this.informer.clusterView();
+  slurm = () => this.informer.slurmView();
 
   /** Autoscalers change the wanted size, which the plan then uses. */
   private scale(sight: Sight, mono: number): void {
@@ -327,7 +324,7 @@ export class Reconciler {
   }
 
   start(): void {
-    this.ports.targets.scheduler.cluster?.start(() => this.wakeUp());
+    this.informer.start(() => this.wakeUp());
     this.running ??= this.run();
     const { clock } = this.ports;
     const beat = (): void => {
@@ -346,7 +343,7 @@ export class Reconciler {
     this.wakeUp();
     await this.running;
     this.runner.interrupt();
-    this.ports.targets.scheduler.cluster?.stop();
+    this.informer.stop();
     const until = clock.monoMs() + graceMs;
     while (this.runner.inFlight() > 0 && clock.monoMs() < until) {
       await new Promise<void>((resolve) => void clock.after(20, resolve));

@@ -5,19 +5,24 @@ import type { Clock, Log } from "../core/clock.ts";
 import { askedOf } from "../core/decide/asked.ts";
 import type { DrainSight, Fleet, Sight } from "../core/fleet.ts";
 import { Blindness, darkness } from "../core/safety/blind.ts";
+import { allWork } from "../core/slurm/all-work.ts";
 import { frozenBy } from "../core/safety/step.ts";
 import type { Targets } from "./act/execute.ts";
 import type { CloudSight } from "./cloud-sight.ts";
 import type { ClusterInformer } from "./cluster-informer.ts";
 import { MetricWatch } from "./metric-watch.ts";
 import type { Presence } from "./presence.ts";
+import type { SlurmInformer } from "./slurm-informer.ts";
 
 type ObserverPorts = {
   config(): Config;
   presence: Presence;
   cloud: CloudSight;
-  informer: Pick<ClusterInformer, "ambiguous">;
-  targets: Pick<Targets, "scheduler" | "keyProblem" | "readMetric">;
+  informer: {
+    cluster: Pick<ClusterInformer, "ambiguous">;
+    slurm: Pick<SlurmInformer, "sight">;
+  };
+  targets: Pick<Targets, "scheduler" | "slurm" | "keyProblem" | "readMetric">;
   clock: Clock;
   log: Log;
 };
@@ -54,16 +59,26 @@ export class Observer {
       utilization: known(asked.load, (node) => presence.utilization(node) ?? undefined),
       providers,
       frozen: frozenBy(fleet.facts, now),
-      kube: cluster?.sight(informer.ambiguous()) ?? null,
-      slurm: null,
+      kube: cluster?.sight(informer.cluster.ambiguous()) ?? null,
+      slurm: informer.slurm.sight(config),
       keys: keyProblem === null ? null : known(asked.keys, keyProblem),
       queues: known(asked.queues, (pool) => cluster?.queue(pool) ?? undefined),
       metrics: isSizing ? this.#metrics.sights() : new Map(),
     };
   }
 
-  /** Work left on a node: from its scheduler, else from its agent's process list. */
+  /** Work left on a node: from its schedulers, else from its agent's process list. */
   workOn(fleet: Fleet, node: NodeId, mono: number): DrainSight {
+    const { slurm: sink } = this.#ports.targets;
+    const { kube = null, slurm = null } = fleet.nodes.get(node) ?? {};
+    if (sink === null || slurm === null) return this.#otherWork(fleet, node, mono);
+    const jobs = sink.left(slurm.name);
+    // Without a Node object nothing but Slurm places work on it.
+    if (kube === null || kube.absentSince !== null) return jobs;
+    return allWork([this.#otherWork(fleet, node, mono), jobs]);
+  }
+
+  #otherWork(fleet: Fleet, node: NodeId, mono: number): DrainSight {
     const { presence, config, targets } = this.#ports;
     const { cluster } = targets.scheduler;
     const isMatched = fleet.nodes.get(node)?.kube?.absentSince === null;

@@ -5,6 +5,7 @@
 import type { NodeId } from "../../schema/id.ts";
 import type { Provider } from "../core/provider.ts";
 import type { Scheduler } from "../core/scheduler.ts";
+import type { SlurmSink } from "../core/slurm/sink.ts";
 import type { Cursor } from "../core/store.ts";
 import { rebootOrderFor } from "../core/reboot-order.ts";
 import { wordFor } from "../core/upgrade/word.ts";
@@ -19,6 +20,8 @@ export type PlanePorts = Omit<LoopPorts, "targets"> &
   Pick<Targets, "credential" | "bootstrap" | "keyProblem" | "readMetric"> &
   Pick<IngestTarget, "signer"> & {
     scheduler: Scheduler;
+    /** The second scheduler; absent = there is none. */
+    slurm?: SlurmSink | null;
     fleetId: string;
     /** How far the agents' streams are durable; empty if no reports are taken. */
     cursors: readonly Cursor[];
@@ -33,10 +36,10 @@ export type ControlPlane = {
 
 /** Reads the store; nothing acts before the loop is started or an activation is run. */
 export async function compose(ports: PlanePorts): Promise<ControlPlane> {
-  const { scheduler, credential, bootstrap, keyProblem, readMetric } = ports;
+  const { scheduler, slurm = null, credential, bootstrap, keyProblem, readMetric } = ports;
   let active: Settings = settingsOf(ports);
   const provider = (name: string): Provider | null => active.providers.get(name) ?? null;
-  const targets = { provider, scheduler, credential, bootstrap, keyProblem, readMetric };
+  const targets = { provider, scheduler, slurm, credential, bootstrap, keyProblem, readMetric };
   const loop: LoopPorts = { ...ports, targets };
   const reconciler = await Reconciler.open(loop, active, ports.fleetId);
   const target = targetOf(reconciler, ports);

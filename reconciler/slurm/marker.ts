@@ -46,8 +46,8 @@ export class Marker {
     return this.#inTurn(name, fence, (turn) => this.#drain(turn, reason));
   }
 
-  undrain(name: string, fence: Fence): Promise<SlurmMark> {
-    return this.#inTurn(name, fence, (turn) => this.#undrain(turn));
+  undrain(name: string, fence: Fence, liftsDown = false): Promise<SlurmMark> {
+    return this.#inTurn(name, fence, (turn) => this.#undrain(turn, liftsDown));
   }
 
   async #drain(turn: Turn, reason: string): Promise<SlurmMark> {
@@ -72,11 +72,13 @@ export class Marker {
     return isDone ? shown(after.node) : unconfirmed(answer, "the node is not drained");
   }
 
-  async #undrain(turn: Turn): Promise<SlurmMark> {
+  async #undrain(turn: Turn, liftsDown: boolean): Promise<SlurmMark> {
     const before = await this.#readFirst(turn);
     if ("kind" in before) return before;
-    if (ownerOf(before) !== "own" || !isDrained(before)) return shown(before);
-    const answer = await this.#ports.client.update([turn.name], { state: "undrain" });
+    const isDown = liftsDown && before.base === "DOWN";
+    if (ownerOf(before) !== "own" || !(isDown || isDrained(before))) return shown(before);
+    const state = isDown ? "resume" : "undrain";
+    const answer = await this.#ports.client.update([turn.name], { state });
     if (answer.kind === "refused") return answer;
     const after = await this.#reader.read(turn.name);
     if (after.kind !== "ok") return unread(answer, after);

@@ -23,8 +23,8 @@ export class Slurm implements SlurmSink {
     return this.#marker.drain(nodeName, reason, fence);
   }
 
-  undrain(nodeName: string, fence: Fence): Promise<SlurmMark> {
-    return this.#marker.undrain(nodeName, fence);
+  undrain(nodeName: string, fence: Fence, liftsDown = false): Promise<SlurmMark> {
+    return this.#marker.undrain(nodeName, fence, liftsDown);
   }
 
   nodes(): { version: number; known: boolean; list: readonly SlurmNode[] } {

@@ -81,8 +81,8 @@ class Fleet {
       config: () => config,
       presence: this.presence,
       cloud: new CloudSight(clouds, new OfferWatch(clouds, clock, () => undefined)),
-      informer: { ambiguous: () => new Map() },
-      targets: { scheduler, keyProblem: null, readMetric: null },
+      informer: { cluster: { ambiguous: () => new Map() }, slurm: { sight: () => null } },
+      targets: { scheduler, slurm: null, keyProblem: null, readMetric: null },
       clock,
       log: () => undefined,
     });

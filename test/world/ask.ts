@@ -15,6 +15,7 @@ import type {
   OfferSight,
   ProviderSight,
   Sight,
+  SlurmSight,
 } from "../../reconciler/core/fleet.ts";
 import { configOnce, poolYaml } from "./setting.ts";
 import { alike } from "./alike.ts";
@@ -51,6 +52,14 @@ export const kubeSightOf = (over: Partial<KubeSight> = {}): KubeSight => ({
   dark: null,
   known: true,
   forbidden: false,
+  mirrorsCordon: true,
+  ambiguous: new Map(),
+  ...over,
+});
+
+export const slurmSightOf = (over: Partial<SlurmSight> = {}): SlurmSight => ({
+  dark: null,
+  known: true,
   mirrorsCordon: true,
   ambiguous: new Map(),
   ...over,

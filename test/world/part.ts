@@ -11,9 +11,11 @@ import type { Operation, Payload } from "../../schema/operation.ts";
 import type { Judgement, PolicyNode } from "../../schema/policy.ts";
 import type { Inventory } from "../../schema/report.ts";
 import { type Fact, factKey } from "../../schema/safety.ts";
+import type { SlurmFact } from "../../schema/slurm.ts";
 import type { CampaignFact } from "../../schema/upgrade.ts";
 import type { Fleet } from "../../reconciler/core/fleet.ts";
 import type { KubeNode } from "../../reconciler/core/kubernetes/object.ts";
+import type { SlurmNode } from "../../reconciler/core/slurm/object.ts";
 import { emptyInventory } from "../../reconciler/core/fold/inbox-entry.ts";
 import { newNode } from "../../reconciler/core/fold/new-node.ts";
 import { newPoolState } from "../../reconciler/core/fold/new-pool.ts";
@@ -214,6 +216,51 @@ export function kubeOf(over: Partial<KubeFact> = {}): KubeFact {
     restUntil: 0,
     refusals: 0,
     absentSince: null,
+    ...over,
+  };
+}
+
+/** NodeName `n0` in service, registered, with nothing of Navarch's on it. */
+export function slurmOf(over: Partial<SlurmFact> = {}): SlurmFact {
+  return {
+    name: "n0",
+    by: "id",
+    boundAt: 0,
+    owner: "none",
+    drain: false,
+    down: false,
+    power: false,
+    silent: false,
+    completing: false,
+    reason: null,
+    markedAt: null,
+    markedBoot: null,
+    markedBootId: null,
+    bootTime: 1_000,
+    reassertedAt: null,
+    restUntil: 0,
+    refusals: 0,
+    refusal: null,
+    absentSince: null,
+    ...over,
+  };
+}
+
+/** The same as a controller lists it. */
+export function slurmRowOf(over: Partial<SlurmNode> = {}): SlurmNode {
+  return {
+    name: "n0",
+    base: "IDLE",
+    flags: [],
+    reason: null,
+    reasonBy: null,
+    bootTime: 1_000,
+    slurmdStartedAt: null,
+    address: null,
+    hostname: null,
+    partitions: ["compute"],
+    gres: null,
+    features: [],
     ...over,
   };
 }

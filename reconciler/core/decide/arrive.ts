@@ -19,6 +19,7 @@ import { isResting } from "./rest.ts";
 import { blindness, mayTake, pausedBy, type Veto, vetoIf } from "./admit.ts";
 import { buyerOf, noteBought, priceOf, tryingKeys } from "./buy.ts";
 import { createRequest, nextOffer } from "./offer.ts";
+import { isInSlurm } from "./slurm.ts";
 
 export function decideRequested(
   node: Node,
@@ -315,7 +316,8 @@ function fail(
     (forced ? null : vetoIf("blind", darkness(node, scope)));
   if (veto !== null) return plan.refuse(prefixed(veto, why));
   const isInCluster = node.kube !== null && node.kube.absentSince === null;
-  const isAtWork = isInCluster && workOn(sight, node.id).kind !== "empty";
+  const isScheduled = isInCluster || isInSlurm(node, sight);
+  const isAtWork = isScheduled && workOn(sight, node.id).kind !== "empty";
   if (!forced && (isRediscovered(node) || isAtWork)) return empty(node, scope, plan, why, purpose);
   plan.advance(terminating(sight, purpose), "node.failed", [why]);
 }

@@ -5,12 +5,13 @@
 import type { KubeRefusal } from "../../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
-import { verdictOfNode } from "../fleet.ts";
+import { type Sight, verdictOfNode } from "../fleet.ts";
 import { formatHold } from "../kubernetes/hold.ts";
 import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
 import { setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { isResting } from "./rest.ts";
+import { slurmDarkness } from "./slurm.ts";
 
 /**
  * The change that makes the Node's cordon match the node's own, or `null` if it does: for a machine
@@ -64,9 +65,14 @@ function isStaleNote({ session }: Node, kube: KubeFact): boolean {
 }
 
 /**
- * Why the work on the node cannot be observed in its cluster; `null` = no cluster, or it answers.
+ * Why the work on the node cannot be observed in its schedulers; `null` = it has none, or they
+ * answer.
  */
 export function darkness(node: Node, { sight }: Pick<Scope, "sight">): string | null {
+  return kubeDarkness(node, sight) ?? slurmDarkness(node, sight);
+}
+
+function kubeDarkness(node: Node, sight: Sight): string | null {
   const dark = sight.kube?.dark ?? null;
   if (dark === null) return null;
   if (node.kube === null) {

@@ -10,10 +10,11 @@ import { type DrainSight, isOwned, isWell, type Sight, verdictOfNode, workOn } f
 import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
 import { darkness, keptBy } from "./kube.ts";
-import { blindness, hasSuspendedFinding, pausedBy, type Veto } from "./admit.ts";
+import { blindness, hasSuspendedFinding, pausedBy, type Veto, vetoIf } from "./admit.ts";
 import { decideOwnedRepair } from "./ladder.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
+import { slurmDarkness } from "./slurm.ts";
 import { SWEEP_MS } from "./sweep.ts";
 
 export type PhaseOf<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
@@ -201,7 +202,10 @@ function decideDrained(node: Node, phase: Draining, scope: Scope, plan: PlanBuil
   const veto =
     (isForRepair(phase) ? cordonedBy(node) : null) ??
     pausedBy(node, scope) ??
-    (node.order?.force === true ? null : blindness(sight));
+    (node.order?.force === true
+      ? null
+      : // A drain of Slurm can be lifted while its controller is not seen.
+        (blindness(sight) ?? vetoIf("blind", slurmDarkness(node, sight))));
   if (veto !== null) return plan.refuse(veto);
   if (node.instance === null) return decideEmptied(node, phase, scope, plan);
   if (phase.purpose === "repair" && node.order === null && isOwned(node)) {

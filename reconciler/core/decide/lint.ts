@@ -7,11 +7,13 @@
 import { isDestructive, type Action } from "../../../schema/action.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
+import type { Payload } from "../../../schema/operation.ts";
 import type { Plan } from "../../../schema/plan.ts";
 import { countsIn, desiredOf, type Fleet, isOwned, isUnbought, type Sight } from "../fleet.ts";
 import { shareOf } from "../safety/budget.ts";
 import { isEvident } from "../safety/evident.ts";
 import { slotKeyOf } from "../safety/scope.ts";
+import { hasRegistered } from "../slurm/mark.ts";
 import { ARRIVING } from "./buy.ts";
 import { isOut } from "./budget.ts";
 
@@ -95,6 +97,22 @@ function lintAction(node: Node, action: Action, fleet: Fleet, sight: Sight, brea
     breach(`${action.kind} of ${node.id} while blind (${sight.blind.join("; ")})`);
   }
   lintOrder(node, action, breach);
+  if (action.kind === "effect") lintSlurm(node, action.payload, sight, breach);
+}
+
+/** Nothing of others is touched in Slurm, and no changed machine is released unregistered. */
+function lintSlurm({ id, slurm, ...node }: Node, payload: Payload, sight: Sight, breach: Say) {
+  if (payload.kind !== "cordon" && payload.kind !== "uncordon") return;
+  if (payload.slurm === undefined) return;
+  const { name } = payload.slurm;
+  if (slurm?.name !== name) return breach(`${payload.kind} of ${name}, which is not ${id}'s`);
+  if (sight.slurm === null || sight.slurm.dark !== null) {
+    breach(`${payload.kind} of ${name} while Slurm is dark`);
+  }
+  if (slurm.owner === "foreign") breach(`${payload.kind} of ${name}, which others hold in Slurm`);
+  if (payload.kind === "cordon") return;
+  if (slurm.owner !== "own") breach(`release of ${name}, which Navarch did not drain`);
+  if (!hasRegistered(node, slurm)) breach(`release of ${name} before a new BootTime`);
 }
 
 /**

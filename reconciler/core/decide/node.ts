@@ -12,6 +12,7 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import type { Veto } from "./admit.ts";
 import { mirrorOf, refusalOf } from "./kube.ts";
 import { isResting } from "./rest.ts";
+import { slurmChangeOf, withSlurm } from "./slurm.ts";
 import type { Scope } from "./decide.ts";
 import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
 import { decideRepairing } from "./ladder.ts";
@@ -33,10 +34,14 @@ export type PlanBuilder = {
   ): void;
 };
 
-function planFor({ id, pool }: Node, { actions, waits }: Plan): PlanBuilder {
+function planFor(node: Node, scope: Scope, { actions, waits }: Plan): PlanBuilder {
+  const { id, pool } = node;
   const refuse = (veto: Veto): void => void waits.push({ node: id, pool, ...veto });
   return {
-    effect: (payload, because) => void actions.push({ kind: "effect", node: id, payload, because }),
+    effect: (given, because) => {
+      const payload = withSlurm(given, node, scope);
+      actions.push({ kind: "effect", node: id, payload, because });
+    },
     wait: (reason, message, until = null) => refuse({ reason, message, until }),
     refuse,
     advance: (to, event, because, session = null) =>
@@ -45,7 +50,7 @@ function planFor({ id, pool }: Node, { actions, waits }: Plan): PlanBuilder {
 }
 
 export function decideNode(node: Node, scope: Scope, whole: Plan): void {
-  const plan = planFor(node, whole);
+  const plan = planFor(node, scope, whole);
   const { phase } = node;
   const { now } = scope.sight;
   if (node.operation !== null) {
@@ -60,7 +65,7 @@ export function decideNode(node: Node, scope: Scope, whole: Plan): void {
   }
   if (isResting(node.restUntil, now))
     return plan.wait("backoff", formatRest(node, now), node.restUntil);
-  const mirror = mirrorOf(node, scope);
+  const mirror = mirrorOf(node, scope) ?? slurmChangeOf(node, scope);
   if (mirror !== null) return plan.effect(mirror.payload, mirror.because);
   switch (phase.kind) {
     case "requested":

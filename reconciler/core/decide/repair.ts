@@ -35,6 +35,7 @@ import { darkness, keptBy } from "./kube.ts";
 import { decidePreempted, preemptionOf } from "./preempted.ts";
 import { isResting } from "./rest.ts";
 import { nodeIdOf } from "./offer.ts";
+import { slurmNoteOf } from "./slurm.ts";
 
 /** Navarch's own cordon for a smaller pool starts with these words. */
 export const SCALE_DOWN = "scale down";
@@ -64,6 +65,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
     );
   }
   const missing = sight.kube === null ? null : missingNodeOf(node);
+  const inSlurm = slurmNoteOf(node, scope);
   if (loss !== null)
     plan.wait("second_witness", `${loss}, but its agent reports: the cloud is not trusted`);
   else if (node.cordon.human !== null)
@@ -73,6 +75,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
   else if (missing !== null) plan.wait("human", sayMissing(node, missing));
   else if (node.kube !== null && node.kube.others.length > 0)
     plan.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
+  else if (inSlurm !== null) plan.wait("human", inSlurm);
   else if (node.pool !== null && scope.pool === null) {
     const message = `its pool ${node.pool} is not in the configuration any more`;
     plan.wait("not_ours", `${message}: it is billed until a person terminates it`);

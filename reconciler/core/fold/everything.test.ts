@@ -94,6 +94,7 @@ function fold(world: World) {
     settleMs: new Map([["fake", 100]]),
     blind: false,
     cluster: null,
+    slurm: null,
     ...more,
   };
   // A clone has no functions: what is folded is a value, and the same value folds the same.
@@ -147,6 +148,7 @@ describe("foldEverything()", () => {
       problems: [],
       judged: { matches: [], shadows: [], errors: [] },
       known: null,
+      knownSlurm: null,
     });
     expect(result.collapsed).not.toBe(collapsed);
   });

@@ -31,6 +31,7 @@ import { rejudgeNode } from "./rejudge.ts";
 import { foldRebootResults } from "../reboot-order.ts";
 import { foldUpgradeResults } from "../upgrade/word.ts";
 import type { Presences } from "./presence.ts";
+import { foldSlurm, type SlurmKnown, type SlurmNews } from "./slurm.ts";
 import { foldTime } from "./time.ts";
 
 export type FoldInput = {
@@ -51,6 +52,8 @@ export type FoldInput = {
   blind: boolean;
   /** `null` if neither the cluster nor the fleet has changed. */
   cluster: Cluster | null;
+  /** The same of Slurm. */
+  slurm: SlurmNews | null;
 };
 
 export type FoldResult = {
@@ -65,6 +68,7 @@ export type FoldResult = {
   judged: Judged;
   /** `null` = the cluster was not evaluated. */
   known: Known | null;
+  knownSlurm: SlurmKnown | null;
 };
 
 /** Results of the policy for this activation's findings; counted after the commit. */
@@ -90,6 +94,7 @@ export function foldEverything(
     problems: [],
     judged: { matches: [], shadows: [], errors: [] },
     known: null,
+    knownSlurm: null,
   };
   if (!input.fleet.facts.has("record")) work.putFact({ kind: "record", since: input.now });
   for (const answer of input.answers) settle(input.now, work, answer.id, answer.outcome);
@@ -98,6 +103,9 @@ export function foldEverything(
   if (input.cluster !== null) {
     result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, work);
     foldLeaving(input.fleet.facts, input.cluster.objects, input.now, work);
+  }
+  if (input.slurm !== null) {
+    result.knownSlurm = foldSlurm(input.slurm, input.fleet.nodes.keys(), input.now, work);
   }
   for (const entry of input.entries) foldOrSetAside(input, policy, work, entry, result);
   foldRules(input, policy, work);

@@ -12,9 +12,8 @@ import { formatHold, readHold } from "../kubernetes/hold.ts";
 import { notReadyOf } from "../kubernetes/mark.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
-import { lastOf } from "./action.ts";
+import { callOff, leavesAnyway } from "./call-off.ts";
 import { foldCordon, noteUncordon, sayBroken, sayUncordon } from "./uncordon.ts";
-import { evidenceKeys } from "./suppression.ts";
 import { nodeEvent } from "../event-draft.ts";
 
 export type KubeSeen = {
@@ -181,37 +180,14 @@ function isSame(a: KubeFact, b: KubeFact): boolean {
  * that is already leaving still leaves.
  */
 function giveBack(node: Node, events: EventDraft[], tell: Tell, now: number): KubeFold {
-  const { kind } = node.phase;
-  const leaves = kind === "terminating" || kind === "gone";
-  if (leaves) {
-    tell("kube.uncordoned", `${sayUncordon(node.kube)}, but it is ${kind}`, "human");
+  if (leavesAnyway(node)) {
+    tell("kube.uncordoned", `${sayUncordon(node.kube)}, but it is ${node.phase.kind}`, "human");
     return { node, events };
   }
-  const evidence = evidenceKeys(node);
   const off = node.session === null ? "" : ": the repair is cancelled";
   tell("kube.uncordoned", `${sayUncordon(node.kube)}${off}`, "human");
-  const stays = kind === "repairing" || kind === "booting" || kind === "verifying";
-  const held = kind === "held" && node.phase.heldBy !== "navarch";
-  const waiver =
-    evidence.length === 0
-      ? node.waiver
-      : { by: BY_KUBERNETES, why: "uncordoned in Kubernetes", at: now, evidence };
-  const given = { ...node, waiver };
+  const back = callOff(node, BY_KUBERNETES, "uncordoned in Kubernetes", now);
+  const given = { ...node, waiver: back.waiver };
   if (isDefinitive(given)) tell("kube.uncordoned_broken", sayBroken(given), "human");
-  const back = { kind: "serving", since: now } as const;
-  return {
-    events,
-    node: {
-      ...node,
-      cordon: { product: null, human: null },
-      order: null,
-      waiver,
-      // An earlier scale-down does not choose it either.
-      sparedAt: now,
-      session: stays ? node.session : null,
-      lastSession: stays ? node.lastSession : lastOf(node, now, "cancelled"),
-      phase: stays || held || kind === "serving" ? node.phase : back,
-      fence: node.fence + 1,
-    },
-  };
+  return { events, node: back };
 }

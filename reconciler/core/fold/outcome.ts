@@ -10,6 +10,7 @@ import type { Operation } from "../../../schema/operation.ts";
 import { orderIdOf } from "../reboot-order.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Instance, RefusalClass } from "../provider.ts";
+import type { SlurmMark } from "../slurm/sink.ts";
 import { isSick } from "../safety/in-flight.ts";
 import { restAfter, restsAfterSale, scopeOf } from "../safety/rest.ts";
 import type { Lookup, RestChange } from "../safety/rest.ts";
@@ -20,7 +21,8 @@ import { type Create, deadOnArrival, NO_RESTS, placeOf, throttled } from "./purc
 import { backoffMs, OPEN_MAX_MS, patience } from "./backoff.ts";
 import { nodeEvent } from "../event-draft.ts";
 
-export type Outcome =
+/** `slurm`: its answer to its part of a cordon or release (`slurm-answer.ts`). */
+export type Outcome = { slurm?: SlurmMark } & (
   | {
       kind: "done";
       instance: Instance | null;
@@ -41,7 +43,8 @@ export type Outcome =
       unspent?: boolean;
       hostKey?: string | null;
     }
-  | { kind: "ambiguous"; message: string };
+  | { kind: "ambiguous"; message: string }
+);
 
 export type OutcomeFold = {
   operation: Operation;

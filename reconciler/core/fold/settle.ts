@@ -1,20 +1,38 @@
 /** Ends open operations: by an answer, or by a newer fact. Pure except for the unit of work. */
 import type { OperationId } from "../../../schema/id.ts";
+import type { Operation } from "../../../schema/operation.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { type Fleet, showsPersonsCordon } from "../fleet.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
+import { closeSlurmOnly, foldSlurmAnswer, isSlurmOnly } from "./slurm-answer.ts";
 
 /** Applies the answer to an operation; an answer to a closed one changes nothing. */
 export function settle(now: number, work: UnitOfWork, id: OperationId, outcome: Outcome): void {
   const operation = work.operation(id);
   if (operation === null || operation.state !== "asked") return;
-  const node = work.node(operation.node);
+  const node = settleSlurm(now, work, operation, outcome);
+  if (isSlurmOnly(operation)) return;
   const folded = foldOutcome(operation, node, (key) => work.fact(key), outcome, now);
   work.putOperation(folded.operation);
   if (folded.node !== null) work.putNode(folded.node);
   for (const rest of folded.rests.put) work.putFact(rest);
   for (const key of folded.rests.drop) work.dropFact(key);
   work.tell(folded.events);
+}
+
+/** Slurm's part of the answer; an operation for Slurm alone ends with it. */
+function settleSlurm(now: number, work: UnitOfWork, operation: Operation, outcome: Outcome) {
+  const { id } = operation;
+  const isOnly = isSlurmOnly(operation);
+  if (isOnly) work.putOperation(closeSlurmOnly(operation, outcome, now));
+  const node = work.node(operation.node);
+  if (node === null || node.operation !== id) return node;
+  const answered = foldSlurmAnswer(operation, node, outcome, now);
+  if (answered !== null) work.tell(answered.events);
+  const next = answered?.node ?? node;
+  if (isOnly) work.putNode({ ...next, operation: null });
+  else if (answered !== null) work.putNode(next);
+  return next;
 }
 
 /**
@@ -31,16 +49,24 @@ export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void
     if (payload.kind === "cordon" || payload.kind === "uncordon") {
       // A scheduler that does not answer must not block a forced termination.
       const forced = node.order?.force === true && node.order.goal !== "drain";
-      const ended = (forced || node.phase.kind === "gone") && operation.attempts > 0;
+      const isOnly = isSlurmOnly(operation);
+      const ended = (forced || node.phase.kind === "gone") && (operation.attempts > 0 || isOnly);
       // A person cordoned the node while its mark was to be lifted: the mark stays.
       const kept =
-        payload.kind === "uncordon" && payload.keep !== true && showsPersonsCordon(node);
+        payload.kind === "uncordon" &&
+        payload.keep !== true &&
+        (isOnly ? node.cordon.human !== null : showsPersonsCordon(node));
       if (!ended && !kept) continue;
       const message = "overtaken by a person's order before it was answered";
       work.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
       if (node.operation === id) {
-        const kube = node.kube === null ? null : { ...node.kube, isolatedUid: null };
-        work.putNode({ ...node, kube, operation: null, fence: node.fence + 1 });
+        const { kube, slurm } = node;
+        const unmarked = {
+          kube: kube === null || isOnly ? kube : { ...kube, isolatedUid: null },
+          // The list tells whether the call was still made.
+          slurm: slurm === null || !isOnly ? slurm : { ...slurm, markedAt: null },
+        };
+        work.putNode({ ...node, ...unmarked, operation: null, fence: node.fence + 1 });
       }
       continue;
     }

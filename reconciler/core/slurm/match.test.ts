@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { InstanceId, NodeId } from "../../../schema/id.ts";
 import { instanceOf, nodeOf, unboughtOf } from "../../../test/world/part.ts";
 import type { OwnedHost } from "../../../schema/claim.ts";
-import { claimNames, type SlurmNames } from "./match.ts";
+import { claimNames, slotNames, type SlurmNames } from "./match.ts";
 
 const NONE: SlurmNames = { aliases: {}, slots: new Map() };
 const slots = (...names: string[]): SlurmNames => ({ aliases: {}, slots: new Map([["p", names]]) });
@@ -67,6 +67,13 @@ describe("S19: a NodeName is matched with a node", () => {
     const pools = { ...NONE, slots: new Map([["p", ["n0"]], ["q", ["n0"]]]) };
     const nodes = [nodeOf("a"), nodeOf("b", { pool: "q" as never })];
     expect(claimed(nodes, pools).ambiguous).toEqual([id("a"), id("b")]);
+  });
+
+  test("S19: a pool's hostlist gives its names by slot", () => {
+    const pool = (nodes: string | null) =>
+      slotNames([{ name: "p" as never, slurm: { partition: null, nodes } }]).get("p");
+    expect(pool("n[08-10],x")).toEqual(["n08", "n09", "n10", "x"]);
+    expect(pool(null)).toBeUndefined();
   });
 
   test("S19: a name of the configuration counts although Slurm does not list it", () => {

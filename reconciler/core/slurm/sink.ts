@@ -18,8 +18,11 @@ export type SlurmSink = {
   readonly name: string;
   /** Drains with `reason` (`core/slurm/reason.ts`) unless another owner holds it. Idempotent. */
   drain(nodeName: string, reason: string, fence: Fence): Promise<SlurmMark>;
-  /** Undrains if the reason is the product's; DOWN stays. Idempotent. */
-  undrain(nodeName: string, fence: Fence): Promise<SlurmMark>;
+  /**
+   * Undrains if the reason is the product's; DOWN stays unless `liftsDown`. Idempotent. Slurm sets
+   * DOWN and keeps the reason when a drained machine reboots or is replaced.
+   */
+  undrain(nodeName: string, fence: Fence, liftsDown?: boolean): Promise<SlurmMark>;
   /**
    * The last complete list; `version` grows when it changes. Rows are never older than the answer
    * to a drain or release of their node.

@@ -48,6 +48,7 @@ async function run(payload: Payload, answer: unknown, lacks: Partial<Record<stri
     bootstrap: lacks["bootstrap"] === true ? null : note("bootstrap"),
     keyProblem: null,
     readMetric: null,
+    slurm: null,
   };
   const operation = operationOf(NODE, payload, { fence: 7 });
   return { outcome: await execute(operation, targets, signal), calls, operation };

@@ -9,10 +9,13 @@ import type { Outcome } from "../../core/fold/outcome.ts";
 import type { ReadMetric } from "../../core/metric.ts";
 import type { Fence, HostKeysAnswer, Provider } from "../../core/provider.ts";
 import type { Scheduler, SchedulerAnswer } from "../../core/scheduler.ts";
+import type { SlurmMark, SlurmSink } from "../../core/slurm/sink.ts";
 
 export type Targets = {
   provider(name: string): Provider | null;
   scheduler: Scheduler;
+  /** The second scheduler; `null` = there is none. */
+  slurm: SlurmSink | null;
   /** The credential with which a node's agent reports for that node only. */
   credential(nodeId: string): string;
   /** Sets a machine up over SSH until it ends or the signal aborts; `null` = not available. */
@@ -133,10 +136,12 @@ async function call(
       return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, final: true };
     }
     case "cordon":
-      return fromScheduler(
-        await targets.scheduler.cordon(operation.node, payload.why, fence, payload.again),
-      );
+      return cordon(operation.node, payload, targets, fence);
     case "uncordon":
+      if (payload.slurm !== undefined) {
+        const { name, down } = payload.slurm;
+        return fromSlurm(await targets.slurm?.undrain(name, fence, down));
+      }
       if (payload.keep === true) return { kind: "done", instance: null, message: null };
       return fromScheduler(await targets.scheduler.uncordon(operation.node, payload.why, fence));
     case "drain":
@@ -144,6 +149,29 @@ async function call(
     default:
       return unreachable(payload);
   }
+}
+
+/** Both schedulers side by side: neither waits for the other, nor fails with it. */
+async function cordon(
+  node: string,
+  { why, again, slurm, only }: Extract<Operation["payload"], { kind: "cordon" }>,
+  { scheduler, slurm: sink }: Targets,
+  fence: Fence,
+): Promise<Outcome> {
+  const drains = slurm === undefined ? undefined : sink?.drain(slurm.name, slurm.reason, fence);
+  const drained = drains?.catch((error: unknown) => {
+    return { kind: "ambiguous", message: String(error) } as const;
+  });
+  if (only === "slurm") return fromSlurm(await drained);
+  const cordoned = scheduler.cordon(node, why, fence, again);
+  const [answer, mark] = await Promise.all([cordoned, drained]);
+  return { ...fromScheduler(answer), ...(mark === undefined ? {} : { slurm: mark }) };
+}
+
+const NO_SLURM = "this process has no Slurm";
+
+function fromSlurm(mark: SlurmMark = { kind: "refused", message: NO_SLURM }): Outcome {
+  return { kind: "done", instance: null, message: null, slurm: mark };
 }
 
 function hostKeysFrom({ payload }: BootstrapOperation, targets: Targets): AskHostKeys {

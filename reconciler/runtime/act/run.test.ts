@@ -54,6 +54,7 @@ function world(cls: ProviderClass = "token", permit: Permit = ALWAYS) {
     bootstrap: null,
     keyProblem: null,
     readMetric: null,
+    slurm: null,
   };
   const clock = new VirtualClock();
   const runner = new Runner(targets, clock, () => undefined, permit);
@@ -182,6 +183,7 @@ function lanes(permit: Permit = ALWAYS) {
     bootstrap: ({ id }, signal) => hang(String(id), signal),
     keyProblem: null,
     readMetric: null,
+    slurm: null,
   };
   const clock = new VirtualClock();
   let hints = 0;

@@ -1,0 +1,167 @@
+import { describe, expect, test } from "bun:test";
+import type { Node } from "../../../schema/node.ts";
+import type { SlurmFact } from "../../../schema/slurm.ts";
+import type { DrainSight, SlurmSight } from "../fleet.ts";
+import {
+  ask,
+  drainingOf,
+  kubeSightOf,
+  NOW,
+  orderOf,
+  OURS,
+  type Setting,
+  slurmSightOf,
+  stepOf,
+  waitOf,
+} from "../../../test/world/ask.ts";
+import { agentOf, heldOf, kubeOf, nodeOf, sickOf, slurmOf } from "../../../test/world/part.ts";
+import type { BootId } from "../../../schema/id.ts";
+
+const proof = heldOf({ definitive: true, because: "XID 79 on GPU 0" }, { code: 79 });
+const sight = (over: Partial<SlurmSight> = {}, left?: DrainSight): Setting => ({
+  sight: { slurm: slurmSightOf(over), ...(left === undefined ? {} : { left }) },
+});
+const IN = sight();
+const DARK = sight({ dark: "no answer within 10 s" });
+const OWN = { owner: "own", drain: true, reason: "navarch:s-1 XID79 x", markedAt: 5 } as const;
+const MARK = { ...OWN, markedBoot: 1_000, markedBootId: "boot-1" };
+const FOREIGN = { owner: "foreign", drain: true, reason: "maint by alice" } as const;
+const sick = (slurm: Partial<SlurmFact>, over: Partial<Node> = {}) =>
+  sickOf("n0", { slurm: slurmOf(slurm), ...over }, [proof]);
+const cordoned = (slurm: Partial<SlurmFact>, over: Partial<Node> = {}) =>
+  sick(slurm, { cordon: OURS, ...over });
+const well = (slurm: Partial<SlurmFact>, over: Partial<Node> = {}): Node => {
+  const node = nodeOf("n0", { slurm: slurmOf(slurm), ...over });
+  return { ...node, health: { ...node.health, verdict: "healthy", lastCheckAt: NOW } };
+};
+const payloadOf = (node: Node, setting: Setting = IN) => {
+  const { action } = ask(node, setting);
+  return action?.kind === "effect" ? action.payload : undefined;
+};
+const drainedOf = (over = {}) => drainingOf({ drainedAt: NOW - 500, ...over });
+
+describe("S29: isolation marks both schedulers in one operation", () => {
+  test("S29: the cordon has the reason for Slurm, with the repair's id", () => {
+    const reason = "navarch:s-1 XID79 XID 79 on GPU 0";
+    expect(payloadOf(sick({}))).toMatchObject({ kind: "cordon", slurm: { name: "n0", reason } });
+    expect(payloadOf(sick({}))).not.toHaveProperty("only");
+  });
+
+  test("S29: what Slurm lacks afterwards is set in Slurm alone", () => {
+    const payload = payloadOf(cordoned({}));
+    expect(payload).toMatchObject({ kind: "cordon", mirror: true, only: "slurm" });
+    expect(payloadOf(cordoned({ restUntil: NOW + 1_000 }))).not.toHaveProperty("only");
+  });
+
+  test("S29: without Slurm, with a dark one or without the right to write it, Kubernetes is marked", () => {
+    for (const setting of [{}, DARK, sight({ mirrorsCordon: false })]) {
+      const payload = payloadOf(sick({}), setting);
+      expect(payload?.kind).toBe("cordon");
+      expect(payload).not.toHaveProperty("slurm");
+    }
+  });
+});
+
+describe("S28: a drain of others", () => {
+  test("S28: is neither written over nor lifted, and the wait shows it", () => {
+    expect(payloadOf(sick(FOREIGN))).not.toHaveProperty("slurm");
+    expect(payloadOf(cordoned(FOREIGN))).not.toHaveProperty("only");
+    expect(ask(well(FOREIGN), IN).action).toBeUndefined();
+    expect(waitOf(well(FOREIGN), IN)).toBe(
+      "human: out of service in Slurm by others (maint by alice)",
+    );
+  });
+});
+
+describe("S31: a dark Slurm is never an empty one", () => {
+  const draining = (over = {}) => cordoned(OWN, { phase: drainingOf(over) });
+  test("S31: no drain ends, whatever its deadline and its work in Kubernetes", () => {
+    const late = { deadlineAt: NOW - 1 };
+    expect(waitOf(draining(late), DARK)).toBe(
+      "blind: Slurm is not observed: no answer within 10 s",
+    );
+    expect(stepOf(cordoned(OWN, { phase: drainedOf() }), DARK)).toBeNull();
+    expect(stepOf(cordoned(OWN, { phase: drainedOf() }), IN)).toBe("terminating replace");
+  });
+
+  test("S31: nor does one begin; isolation goes on", () => {
+    const reached = cordoned(OWN);
+    reached.health.unhealthyRun = 5;
+    expect(stepOf(reached, IN)).toBe("drain replace");
+    expect(waitOf(reached, DARK)).toStartWith("blind: Slurm is not observed");
+    expect(stepOf(sick({}), DARK)).toBe("cordon");
+  });
+
+  test("S31: a NodeName that Slurm no longer lists is unknown", () => {
+    const node = cordoned({ ...OWN, absentSince: NOW - 9 }, { phase: drainingOf() });
+    expect(waitOf(node, IN)).toBe("blind: Slurm no longer lists n0, so its jobs are unknown");
+  });
+
+  test("S31: so is every node before the first list, and a node in doubt", () => {
+    const bare = cordoned({}, { slurm: null, phase: drainingOf() });
+    expect(waitOf(bare, sight({ dark: "not listed yet", known: false }))).toStartWith("blind");
+    expect(stepOf(bare, sight({ dark: "away" }))).toBe("draining replace");
+    const ambiguous = new Map([[bare.id, "two claims"]]);
+    expect(waitOf(cordoned({}, { phase: drainingOf() }), sight({ ambiguous }))).toBe(
+      "blind: two claims",
+    );
+  });
+
+  test("S31: a person's forced order does not wait for it", () => {
+    const order = orderOf("terminate", { force: true });
+    expect(stepOf(cordoned(OWN, { order, phase: drainingOf() }), DARK)).toStartWith("terminating");
+  });
+});
+
+describe("S30: jobs are waited for", () => {
+  test("S30: a busy node stays, with its jobs in the wait", () => {
+    const left = { kind: "busy", remaining: 1, message: "job 7" } as const;
+    const phase = drainingOf({ sawWork: true });
+    expect(waitOf(cordoned(OWN, { phase }), sight({}, left))).toBe("drain: job 7");
+  });
+});
+
+describe("S33, S35: the release in Slurm", () => {
+  const later = { ...agentOf(), bootId: "boot-2" as BootId };
+  test("S33: only Navarch's own drain, once no cordon is left and it is healthy", () => {
+    const payload = { kind: "uncordon", mirror: true, slurm: { name: "n0" } };
+    expect(payloadOf(well(MARK))).toMatchObject(payload);
+    expect(ask(well(MARK), IN).action).toMatchObject({ because: ["health-passed"] });
+    expect(stepOf(well({ owner: "none" }), IN)).toBeNull();
+    const ill = well(MARK);
+    ill.health.verdict = "unknown";
+    expect(waitOf(ill, IN)).toBe("human: n0 stays drained in Slurm: its health is not proven");
+  });
+
+  test("S35: a changed machine registers with a new BootTime first", () => {
+    const changed = well(MARK, { agent: later });
+    expect(waitOf(changed, IN)).toContain("has not registered with a new BootTime");
+    const booted = well({ ...MARK, bootTime: 99_000 }, { agent: later });
+    expect(ask(booted, IN).action).toMatchObject({ because: ["boot-changed", "health-passed"] });
+    // slurmctld's BootTime moves by a second with each registration.
+    expect(stepOf(well({ ...MARK, bootTime: 2_000 }, { agent: later }), IN)).toBeNull();
+  });
+
+  test("S35: Slurm's own DOWN with Navarch's reason is lifted with it, once slurmd responds", () => {
+    const down = { ...MARK, down: true, bootTime: 99_000 };
+    expect(payloadOf(well(down, { agent: later }))).toMatchObject({ slurm: { down: true } });
+    expect(waitOf(well({ ...down, silent: true }, { agent: later }), IN)).toContain("not respond");
+  });
+
+  test("S33: not while powered down, in an epilog of a changed machine, dark, or cordoned", () => {
+    const booted = { ...MARK, bootTime: 99_000 };
+    expect(stepOf(well({ ...booted, power: true }), IN)).toBeNull();
+    expect(stepOf(well({ ...booted, completing: true }, { agent: later }), IN)).toBeNull();
+    expect(stepOf(well(booted), DARK)).toBeNull();
+    const human = { by: "alice", why: "mine", at: 1 };
+    expect(stepOf(well(booted, { cordon: { product: null, human } }), IN)).toBeNull();
+  });
+
+  test("S33: Kubernetes is released first and does not wait for Slurm", () => {
+    const kube = kubeOf({ isolatedUid: "uid-1", unschedulable: true });
+    const setting = { sight: { kube: kubeSightOf(), slurm: slurmSightOf() } };
+    const payload = payloadOf(well(MARK, { kube, agent: later }), setting);
+    expect(payload).toMatchObject({ kind: "uncordon", mirror: true });
+    expect(payload).not.toHaveProperty("slurm");
+  });
+});

@@ -1,0 +1,128 @@
+/**
+ * Decides for nodes that have a NodeName in Slurm. Pure. Its drain follows the node's own cordon;
+ * its release is decided apart, because a machine that was rebooted or replaced must register with
+ * a new BootTime first. While Slurm does not answer, nothing irreversible starts (law 9).
+ */
+import type { Node } from "../../../schema/node.ts";
+import type { Payload } from "../../../schema/operation.ts";
+import type { SlurmFact } from "../../../schema/slurm.ts";
+import { isWell, type Sight } from "../fleet.ts";
+import { isSuppressed } from "../fold/suppression.ts";
+import { hasChanged, hasRegistered } from "../slurm/mark.ts";
+import { reasonOf } from "../slurm/reason.ts";
+import type { Scope } from "./decide.ts";
+import { keptBy } from "./kube.ts";
+import { isResting } from "./rest.ts";
+
+type Change = { payload: Payload; because: string[] };
+type InSight = Pick<Scope, "sight">;
+
+/** The node's side in Slurm, if it can be written now. */
+function writable({ id, slurm }: Node, { slurm: sight, now }: Sight): SlurmFact | null {
+  if (slurm === null || slurm.absentSince !== null || sight === null) return null;
+  if (!sight.mirrorsCordon || sight.dark !== null || sight.ambiguous.has(id)) return null;
+  return isResting(slurm.restUntil, now) ? null : slurm;
+}
+
+/** The payload with Slurm's part, if it marks a node that Slurm may drain now. */
+export function withSlurm(payload: Payload, node: Node, { sight }: InSight): Payload {
+  if (payload.kind !== "cordon" || payload.slurm !== undefined) return payload;
+  const slurm = writable(node, sight);
+  if (slurm === null || slurm.owner === "foreign" || isHeldOff(node, slurm)) return payload;
+  return { ...payload, slurm: { name: slurm.name, reason: reasonOf(node, payload.why) } };
+}
+
+/** Power saving has removed the drain for the second time in this repair. */
+function isHeldOff({ session, cordon }: Node, { drain, markedAt }: SlurmFact): boolean {
+  if (drain || markedAt === null) return false;
+  const since = session?.openedAt ?? cordon.product?.at ?? cordon.human?.at ?? 0;
+  return markedAt >= since;
+}
+
+/** What Slurm lacks or has too much; `null` = it matches the node's own cordon. */
+export function slurmChangeOf(node: Node, scope: InSight): Change | null {
+  const slurm = writable(node, scope.sight);
+  if (slurm === null) return null;
+  const { cordon, order, phase } = node;
+  // A forced end does not wait for a scheduler, and a node that ends takes no work.
+  if (order?.force === true && order.goal !== "drain") return null;
+  if (phase.kind === "terminating" || phase.kind === "gone" || phase.kind === "requested") {
+    return null;
+  }
+  const wanted = cordon.product ?? cordon.human;
+  if (wanted === null) return releaseOf(node, slurm, scope);
+  if (slurm.drain || slurm.owner === "foreign" || isHeldOff(node, slurm)) return null;
+  if (scope.sight.frozen !== null && cordon.human === null) return null;
+  if (keptBy(node, scope) !== null && order === null && cordon.human === null) return null;
+  const part = { name: slurm.name, reason: reasonOf(node, wanted.why) };
+  const mark = { kind: "cordon", why: wanted.why, mirror: true, only: "slurm" } as const;
+  return { payload: { ...mark, slurm: part }, because: [`${slurm.name} is not drained in Slurm`] };
+}
+
+function releaseOf(node: Node, slurm: SlurmFact, scope: InSight): Change | null {
+  if (!isPending(node) || unreleasedBy(node, scope) !== null) return null;
+  const down = slurm.down ? { down: true } : {};
+  const payload = {
+    kind: "uncordon",
+    why: "no cordon remains",
+    mirror: true,
+    slurm: { name: slurm.name, ...down },
+  } as const;
+  const boot = hasChanged(node, slurm) ? ["boot-changed"] : [];
+  return { payload, because: [...boot, isWell(node) ? "health-passed" : "released-by-a-person"] };
+}
+
+/** Its drain in Slurm is Navarch's, and no cordon explains it any more. */
+function isPending({ slurm, cordon, phase }: Node): boolean {
+  if (slurm === null || slurm.owner !== "own" || slurm.absentSince !== null) return false;
+  if (cordon.product !== null || cordon.human !== null) return false;
+  return phase.kind === "serving" && (slurm.drain || slurm.down);
+}
+
+/** Why the node stays drained in Slurm although it serves; `null` = nothing prevents its release. */
+export function unreleasedBy(node: Node, scope: InSight): string | null {
+  const { slurm } = node;
+  const { slurm: sight, now } = scope.sight;
+  if (slurm === null || !isPending(node) || sight === null) return null;
+  const stays = (why: string): string => `${slurm.name} stays drained in Slurm: ${why}`;
+  if (!sight.mirrorsCordon) return stays("slurm.mirror.cordon is off");
+  const doubt = sight.ambiguous.get(node.id) ?? sight.dark ?? keptBy(node, scope);
+  if (doubt !== null) return stays(doubt);
+  if (!isWell(node) && !isSuppressed(node)) return stays("its health is not proven");
+  if (!hasRegistered(node, slurm)) {
+    return stays("its slurmd has not registered with a new BootTime since the machine changed");
+  }
+  if (slurm.silent) return stays("its slurmd does not respond");
+  if (slurm.power) return stays("it is in a state of power saving");
+  if (slurm.completing && hasChanged(node, slurm)) return stays("an epilog runs");
+  if (!isResting(slurm.restUntil, now)) return null;
+  return stays(`Slurm refused the release: ${slurm.refusal}`);
+}
+
+/** What a person should know of a serving node's side in Slurm. */
+export function slurmNoteOf(node: Node, scope: InSight): string | null {
+  const { slurm, id } = node;
+  const ambiguous = scope.sight.slurm?.ambiguous.get(id);
+  if (ambiguous !== undefined) return ambiguous;
+  if (slurm === null || slurm.absentSince !== null) return null;
+  if (slurm.owner !== "foreign") return unreleasedBy(node, scope);
+  return `out of service in Slurm by others (${slurm.reason ?? "without a reason"})`;
+}
+
+/** Why the work of Slurm on the node cannot be told; `null` = it has none there, or it can. */
+export function slurmDarkness({ id, slurm }: Node, { slurm: sight }: Sight): string | null {
+  if (sight === null) return null;
+  const ambiguous = sight.ambiguous.get(id);
+  if (ambiguous !== undefined) return ambiguous;
+  if (sight.dark !== null) {
+    // Before the first list, any node may have jobs.
+    return slurm !== null || !sight.known ? `Slurm is not observed: ${sight.dark}` : null;
+  }
+  if (slurm === null || slurm.absentSince === null) return null;
+  return `Slurm no longer lists ${slurm.name}, so its jobs are unknown`;
+}
+
+/** Whether jobs of Slurm may run on the node, whatever phase it is in. */
+export function isInSlurm({ slurm }: Node, { slurm: sight }: Sight): boolean {
+  return sight !== null && slurm !== null && slurm.absentSince === null;
+}

@@ -1,0 +1,231 @@
+import { describe, expect, test } from "bun:test";
+import type { BootId, NodeId } from "../../../schema/id.ts";
+import type { Node } from "../../../schema/node.ts";
+import type { Operation } from "../../../schema/operation.ts";
+import type { SlurmFact } from "../../../schema/slurm.ts";
+import {
+  agentOf,
+  nodeOf,
+  operationOf,
+  sessionOf,
+  sickOf,
+  slurmOf,
+  slurmRowOf,
+} from "../../../test/world/part.ts";
+import type { SlurmNode } from "../slurm/object.ts";
+import type { SlurmMark } from "../slurm/sink.ts";
+import { BY_SLURM, foldSlurm } from "./slurm.ts";
+import { newMirror, UnitOfWork } from "../unit-of-work.ts";
+import { settle } from "./settle.ts";
+
+const NOW = 1_000_000;
+const REASON = "navarch:s-1 XID48 XID 48 on GPU 0";
+const own = { base: "IDLE", flags: ["DRAIN"], reason: REASON };
+const MARK = { markedAt: 5, markedBoot: 1_000, markedBootId: "boot-1" };
+const OWN: Partial<SlurmFact> = { owner: "own", drain: true, reason: REASON, ...MARK };
+const ours = { by: "navarch", why: "xid", at: 2 };
+
+function workOf(nodes: readonly Node[], operations: readonly Operation[] = []): UnitOfWork {
+  const mirror = newMirror();
+  for (const node of nodes) mirror.nodes.set(node.id, node);
+  for (const operation of operations) mirror.operations.set(operation.id, operation);
+  return new UnitOfWork(mirror);
+}
+
+type Options = { rule?: "cancel" | "enforce"; others?: Node[]; aliases?: Record<string, string> };
+
+function fold(node: Node, rows: Partial<SlurmNode>[], options: Options = {}) {
+  const { rule = "cancel", others = [], aliases = {} } = options;
+  const work = workOf([node, ...others]);
+  const names = { aliases, slots: new Map() };
+  const news = { nodes: rows.map(slurmRowOf), names, onUndrain: rule };
+  const known = foldSlurm(news, [node.id, ...others.map(({ id }) => id)], NOW, work);
+  const change = work.finish();
+  const next = change?.nodes.find(({ id }) => id === node.id) ?? null;
+  return { next, slurm: next?.slurm, events: change?.events ?? [], known };
+}
+
+const kinds = (events: readonly { kind: string }[]) => events.map(({ kind }) => kind);
+const bare = (over: Partial<Node> = {}) => nodeOf("n0", over);
+const repaired = (slurm: Partial<SlurmFact> = OWN, over: Partial<Node> = {}): Node =>
+  sickOf("n0", {
+    slurm: slurmOf(slurm),
+    cordon: { product: ours, human: null },
+    session: sessionOf({ openedAt: 2 }),
+    ...over,
+  });
+
+describe("S19, S28: a node's side in Slurm", () => {
+  test("S19: a node is matched once, and an unchanged list changes nothing", () => {
+    const first = fold(bare(), [{}]);
+    expect(kinds(first.events)).toEqual(["slurm.matched"]);
+    expect(first.slurm).toMatchObject({ name: "n0", by: "id", owner: "none", markedAt: null });
+    expect(fold(first.next ?? bare(), [{}]).next).toBeNull();
+  });
+
+  test("S19: BootTime that moves by a second is no change", () => {
+    const first = fold(bare(), [{}]).next ?? bare();
+    expect(fold(first, [{ bootTime: 3_000 }]).next).toBeNull();
+    expect(fold(first, [{ bootTime: 60_000 }]).slurm?.bootTime).toBe(60_000);
+  });
+
+  test("S28: a drain, a failure or a DOWN of others is foreign; text alone is no drain", () => {
+    const by = { reason: "maint by alice", reasonBy: "alice" };
+    for (const row of [{ flags: ["DRAIN"] }, { base: "DOWN" }, { base: "FAIL" }]) {
+      const seen = fold(bare(), [{ ...row, ...by }]);
+      expect(seen.slurm?.owner).toBe("foreign");
+      expect(kinds(seen.events)).toEqual(["slurm.matched", "slurm.foreign"]);
+      expect(seen.events[1]?.message).toContain("maint by alice, set by alice");
+    }
+    expect(fold(bare(), [{ reason: REASON }]).slurm?.owner).toBe("none");
+  });
+
+  test("S31: a name that is not listed any more is unknown, and its return is told by the list", () => {
+    const lost = fold(repaired(), []);
+    expect(lost.slurm).toMatchObject({ absentSince: NOW, drain: true });
+    expect(kinds(lost.events)).toEqual(["slurm.lost"]);
+    // Created again without the drain: no person decided anything.
+    const back = fold(repaired({ ...OWN, absentSince: 7 }), [{}]);
+    expect(back.slurm).toMatchObject({ absentSince: null, drain: false, markedAt: null });
+    expect(back.next?.cordon.product).not.toBeNull();
+  });
+
+  test("S19: two claims are in doubt, and their nodes stay as they are", () => {
+    const other = nodeOf("x", { slurm: null });
+    const twice = fold(bare(), [{}, { name: "n1" }], {
+      others: [other],
+      aliases: { n0: "n0", n1: "n0" },
+    });
+    expect(twice.next).toBeNull();
+    expect([...twice.known.ambiguous.keys()]).toEqual(["n0" as NodeId]);
+  });
+
+  test("a drain of Navarch on a name that no node has is told", () => {
+    const { known } = fold(bare(), [{}, { ...own, name: "n9" }]);
+    expect(known.alarms).toEqual([
+      `n9 is drained in Slurm (${REASON}), and no node has this name`,
+    ]);
+  });
+});
+
+describe("S34: the flag is gone while the repair is open", () => {
+  test("S34: a person did it: the repair is cancelled and its evidence suppressed", () => {
+    const { next, events } = fold(repaired(), [{ reason: REASON }]);
+    expect(next).toMatchObject({
+      phase: { kind: "serving" },
+      cordon: { product: null },
+      session: null,
+      waiver: { by: BY_SLURM },
+      slurm: { markedAt: null, drain: false },
+    });
+    expect(events).toMatchObject([{ kind: "slurm.undrained", actor: "human" }]);
+    expect(events[0]?.message).toContain("the repair is cancelled");
+  });
+
+  test("S34: power saving did it: it is set again, once in a repair", () => {
+    const off = [{ flags: ["POWERED_DOWN"], reason: REASON }];
+    const first = fold(repaired(), off);
+    expect(first.slurm).toMatchObject({ markedAt: null, reassertedAt: NOW, power: true });
+    expect(first.next?.cordon.product).not.toBeNull();
+    const again = repaired({ ...OWN, reassertedAt: 9 });
+    const second = fold(again, off);
+    expect(second.slurm).toMatchObject({ markedAt: 5, drain: false });
+    expect(second.next?.cordon.product).not.toBeNull();
+    expect(fold(second.next ?? again, off).next).toBeNull();
+    const later = repaired({ ...OWN, reassertedAt: 1 });
+    expect(fold(later, off).slurm?.reassertedAt).toBe(NOW);
+  });
+
+  test("S34: `on_undrain: enforce` sets it again once, and then a person's word counts", () => {
+    const first = fold(repaired(), [{}], { rule: "enforce" });
+    expect(first.slurm).toMatchObject({ markedAt: null, reassertedAt: NOW });
+    const second = fold(repaired({ ...OWN, reassertedAt: 9 }), [{}], { rule: "enforce" });
+    expect(second.next?.cordon.product).toBeNull();
+  });
+
+  test("S34: not while a call that may have lifted it is open, and then it is judged", () => {
+    const open = repaired(OWN, { operation: "n0.1.mirror" as never });
+    expect(fold(open, [{}]).next).toBeNull();
+  });
+
+  test("S28: others who take the drain over have it, and nothing is cancelled", () => {
+    const { next, events } = fold(repaired(), [{ flags: ["DRAIN"], reason: "maint" }]);
+    expect(next?.slurm).toMatchObject({ owner: "foreign", markedAt: null });
+    expect(next?.cordon.product).not.toBeNull();
+    expect(kinds(events)).toEqual(["slurm.foreign"]);
+  });
+});
+
+describe("S35: a replacement under the same name", () => {
+  const gone = (slurm: Partial<SlurmFact>): Node =>
+    nodeOf("old", { phase: { kind: "gone", since: 9, purpose: "replace" }, slurm: slurmOf(slurm) });
+  const fresh = bare({ agent: { ...agentOf(), bootId: "boot-2" as BootId } });
+
+  test("S35: keeps the boot in which its predecessor was drained, however late it is bound", () => {
+    const seen = fold(fresh, [{ ...own, bootTime: 70_000 }], { others: [gone(OWN)] });
+    expect(seen.slurm).toMatchObject({ ...MARK, bootTime: 70_000, owner: "own" });
+  });
+
+  test("S35: a mark of another machine without a record asks for a new boot too", () => {
+    const reason = "navarch:f-p-0-1.s3 XID79 x";
+    const seen = fold(fresh, [{ ...own, reason, bootTime: 70_000 }]);
+    expect(seen.slurm).toMatchObject({ markedBoot: 70_000, markedBootId: "-" });
+    const same = fold(fresh, [{ ...own, reason: "navarch:n0.s3 XID79 x", bootTime: 70_000 }]);
+    expect(same.slurm).toMatchObject({ markedBoot: 70_000, markedBootId: "boot-2" });
+  });
+});
+
+describe("S29: Slurm's answer to its part of a cordon", () => {
+  const payload = { kind: "cordon", why: "xid", slurm: { name: "n0", reason: REASON } } as const;
+  const only = { ...payload, mirror: true, only: "slurm" } as const;
+  function answer(given: typeof payload | typeof only, slurm: SlurmMark, node = repaired({})) {
+    const operation = operationOf(node, given);
+    const asked = { ...node, operation: operation.id };
+    const work = workOf([asked], [operation]);
+    const outcome = { kind: "done", instance: null, message: null, on: null, slurm } as const;
+    settle(NOW, work, operation.id, outcome);
+    const change = work.finish();
+    return {
+      node: change?.nodes.at(-1),
+      state: change?.operations.at(-1)?.state,
+      events: kinds(change?.events ?? []),
+    };
+  }
+
+  test("S29: both marks of one operation are noted, each with its event", () => {
+    const done = answer(payload, { kind: "ok", owner: "own", bootTime: 1_000 });
+    expect(done.node?.slurm).toMatchObject({ owner: "own", drain: true, markedBoot: 1_000 });
+    expect(done.events).toEqual(["slurm.drained", "node.cordoned"]);
+  });
+
+  test("S29: Slurm's refusal stops nothing else, and rests on its own", () => {
+    const failed = answer(payload, { kind: "refused", message: "Access denied" });
+    expect(failed.state).toBe("done");
+    expect(failed.node?.cordon.product).not.toBeNull();
+    expect(failed.node?.slurm).toMatchObject({ refusals: 1, refusal: "Access denied" });
+    expect(failed.node?.slurm?.restUntil).toBeGreaterThan(NOW);
+    expect(failed.events).toEqual(["slurm.refused", "node.cordoned"]);
+  });
+
+  test("S29: for Slurm alone, one answer of any kind ends the operation", () => {
+    const done = answer(only, { kind: "ok", owner: "own", bootTime: null });
+    expect([done.state, done.node?.operation]).toEqual(["done", null]);
+    const lost = answer(only, { kind: "ambiguous", message: "no answer" });
+    expect([lost.state, lost.node?.operation]).toEqual(["refused", null]);
+    expect(lost.node?.slurm).toMatchObject({ refusals: 1, markedAt: null });
+  });
+
+  test("S28: a foreign drain is found by the call itself", () => {
+    const theirs = answer(payload, { kind: "ok", owner: "foreign", bootTime: 1_000 });
+    expect(theirs.node?.slurm).toMatchObject({ owner: "foreign", markedAt: null, refusals: 0 });
+    expect(theirs.events).toEqual(["slurm.foreign", "node.cordoned"]);
+  });
+
+  test("S35: a new repair of a machine that is still to register keeps what it owes", () => {
+    const changed = { ...agentOf(), bootId: "boot-2" as BootId };
+    const owed = answer(only, { kind: "ok", owner: "own", bootTime: 1_000 }, repaired(OWN, { agent: changed }));
+    expect(owed.node?.slurm).toMatchObject({ markedBootId: "boot-1", markedBoot: 1_000 });
+    const own2 = answer(only, { kind: "ok", owner: "own", bootTime: 1_000 }, repaired(OWN));
+    expect(own2.node?.slurm).toMatchObject({ markedAt: NOW, markedBootId: "boot-1" });
+  });
+});

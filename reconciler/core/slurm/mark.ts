@@ -1,0 +1,88 @@
+/**
+ * What a node keeps about Navarch's drain in Slurm: when and in which boot it was set. It is
+ * released only after the machine that was drained, or the one in its place, registered newly.
+ */
+import type { Node } from "../../../schema/node.ts";
+import type { SlurmFact } from "../../../schema/slurm.ts";
+import type { SlurmNode } from "./object.ts";
+import { isDrained, ownerOf } from "./owner.ts";
+import { parseReason } from "./reason.ts";
+
+type Mark = Pick<SlurmFact, "markedAt" | "markedBoot" | "markedBootId">;
+
+/** The boot id of a machine that is not the node's. */
+const ANOTHER = "-";
+/** slurmctld computes BootTime from each registration's time since boot, by its own clock. */
+const JITTER_MS = 5_000;
+/** Between slurmctld's clock and this one; a machine boots for longer. */
+const SKEW_MS = 60_000;
+
+/** Whether the second BootTime is that of another boot than the first. */
+export function isAnotherBoot(first: number | null, second: number | null): boolean {
+  if (second === null || first === null) return second !== first;
+  return Math.abs(second - first) > JITTER_MS;
+}
+
+const isOwnDrain = (row: SlurmNode): boolean => isDrained(row) && ownerOf(row) === "own";
+
+/** The mark of a node that is bound to `row` now; `former` had the name before. */
+export function inheritedMark(
+  { id, agent }: Pick<Node, "id" | "agent">,
+  row: SlurmNode,
+  former: Node | null,
+  now: number,
+): Mark {
+  if (!isOwnDrain(row)) return { markedAt: null, markedBoot: null, markedBootId: null };
+  const of = former?.slurm ?? null;
+  if (of !== null) {
+    const { markedAt, markedBoot, bootTime } = of;
+    return {
+      markedAt: markedAt ?? now,
+      markedBoot: markedBoot ?? bootTime,
+      markedBootId: of.markedBootId ?? former?.agent?.bootId ?? ANOTHER,
+    };
+  }
+  const session = parseReason(row.reason)?.session ?? "";
+  const isTheirs = /[.]s\d+$/.test(session) && !session.startsWith(`${id}.s`);
+  const bootId = isTheirs ? ANOTHER : (agent?.bootId ?? null);
+  return { markedAt: now, markedBoot: row.bootTime, markedBootId: bootId };
+}
+
+/** The mark as it goes on: one that is gone is kept until `fold/slurm.ts` judges it. */
+export function ownMark(
+  { agent }: Pick<Node, "agent">,
+  before: SlurmFact,
+  row: SlurmNode,
+  now: number,
+): Mark {
+  const { markedAt, markedBoot, markedBootId } = before;
+  if (isOwnDrain(row)) {
+    if (markedAt !== null) return { markedAt, markedBoot, markedBootId };
+    return { markedAt: now, markedBoot: row.bootTime, markedBootId: agent?.bootId ?? null };
+  }
+  // Others took the drain over.
+  const isTaken = ownerOf(row) === "foreign" && isDrained(row);
+  return { markedAt: isTaken ? null : markedAt, markedBoot, markedBootId };
+}
+
+/** Whether the machine changed since its drain was set: rebooted, or another one. */
+export function hasChanged({ agent }: Pick<Node, "agent">, slurm: SlurmFact): boolean {
+  return slurm.markedBootId !== (agent?.bootId ?? null);
+}
+
+/** Whether Slurm has a registration of the machine as it is now. */
+export function hasRegistered(
+  node: Pick<Node, "agent" | "createdAt" | "rebootedAt">,
+  slurm: SlurmFact,
+): boolean {
+  const { bootTime, markedAt, markedBoot, markedBootId } = slurm;
+  if (bootTime === null) return false;
+  if (!hasChanged(node, slurm)) return true;
+  // Of several reboots in one repair, the last one counts.
+  const { rebootedAt } = node;
+  const isOfRepair = rebootedAt !== null && rebootedAt >= (markedAt ?? 0);
+  if (isOfRepair && bootTime < rebootedAt - SKEW_MS) return false;
+  // Drained before its agent was heard: a boot since its purchase is its own.
+  if (markedBootId === null && bootTime >= node.createdAt) return true;
+  return isAnotherBoot(markedBoot, bootTime);
+}

@@ -1,0 +1,70 @@
+/** The loop's views of both schedulers, told of the same changes. */
+import type { Config } from "../../schema/config.ts";
+import type { Permit } from "./act/run.ts";
+import type { Log } from "../core/clock.ts";
+import type { DesiredState } from "../core/desired-state.ts";
+import type { Fleet } from "../core/fleet.ts";
+import type { FoldInput, FoldResult } from "../core/fold/everything.ts";
+import type { Change } from "../core/store.ts";
+import type { Targets } from "./act/execute.ts";
+import { ClusterInformer } from "./cluster-informer.ts";
+import { SlurmInformer } from "./slurm-informer.ts";
+
+export class Informers {
+  readonly cluster: ClusterInformer;
+  readonly slurm: SlurmInformer;
+  readonly #targets: Pick<Targets, "scheduler" | "slurm">;
+
+  constructor(targets: Pick<Targets, "scheduler" | "slurm">, log: Log) {
+    this.#targets = targets;
+    this.cluster = new ClusterInformer(targets.scheduler.cluster, log);
+    this.slurm = new SlurmInformer(targets.slurm, log);
+  }
+
+  told(change: Change): void {
+    this.cluster.told(change);
+    this.slurm.told(change);
+  }
+
+  doubt(): void {
+    this.cluster.doubt();
+    this.slurm.doubt();
+  }
+
+  news(config: Config, fleet: string): Pick<FoldInput, "cluster" | "slurm"> {
+    const cluster = this.cluster.news(config.kubernetes, fleet);
+    return { cluster, slurm: this.slurm.news(config) };
+  }
+
+  note({ known, knownSlurm }: Pick<FoldResult, "known" | "knownSlurm">): void {
+    this.cluster.note(known);
+    this.slurm.note(knownSlurm);
+  }
+
+  tend(desired: () => DesiredState, fleet: Fleet, now: number, permit: Permit): void {
+    this.cluster.tend(desired, permit);
+    this.slurm.tend(fleet, now);
+  }
+
+  /** The cluster, with its ambiguous and unproven matches. */
+  clusterView() {
+    const { cluster } = this.#targets.scheduler;
+    return { cluster, alarms: this.cluster.alarms(), unproven: this.cluster.unproven() };
+  }
+
+  /** Slurm, with its doubtful names; `null` = there is none. */
+  slurmView() {
+    const { slurm: sink } = this.#targets;
+    return sink === null ? null : { sink, alarms: this.slurm.alarms() };
+  }
+
+  start(wakeUp: () => void): void {
+    this.#targets.scheduler.cluster?.start(wakeUp);
+    this.#targets.slurm?.start(wakeUp);
+  }
+
+  stop(): void {
+    this.#targets.scheduler.cluster?.stop();
+    this.#targets.slurm?.stop();
+  }
+}
