@@ -56,7 +56,8 @@ export function slurmChangeOf(node: Node, scope: InSight): Change | null {
   if (keptBy(node, scope) !== null && order === null && cordon.human === null) return null;
   const part = { name: slurm.name, reason: reasonOf(node, wanted.why) };
   const mark = { kind: "cordon", why: wanted.why, mirror: true, only: "slurm" } as const;
-  return { payload: { ...mark, slurm: part }, because: [`${slurm.name} is not drained in Slurm`] };
+  const because = [`${slurm.name} is not drained in Slurm`];
+  return { payload: { ...mark, slurm: part }, because };
 }
 
 function releaseOf(node: Node, slurm: SlurmFact, scope: InSight): Change | null {

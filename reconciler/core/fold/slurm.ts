@@ -80,7 +80,9 @@ function strayMarks({ nodes }: SlurmNews, claims: ReadonlyMap<NodeId, SlurmClaim
   const bound = new Set([...claims.values()].map(({ name }) => name));
   return nodes
     .filter((row) => !bound.has(row.name) && isDrained(row) && ownerOf(row) === "own")
-    .map(({ name, reason }) => `${name} is drained in Slurm (${reason}), and no node has this name`);
+    .map(({ name, reason }) => {
+      return `${name} is drained in Slurm (${reason}), and no node has this name`;
+    });
 }
 
 type Folded = { node: Node; events: EventDraft[] } | null;
@@ -197,7 +199,8 @@ function factOf(node: Node, seen: Seen, before: SlurmFact | null, now: number): 
   const bootTime = isAnotherBoot(known, row.bootTime) ? row.bootTime : known;
   // A name that was deleted and created again has none of the earlier marks.
   const last = before?.absentSince === null ? before : null;
-  const mark = last === null ? inheritedMark(node, row, former, now) : ownMark(node, last, row, now);
+  const mark =
+    last === null ? inheritedMark(node, row, former, now) : ownMark(node, last, row, now);
   return {
     name: row.name,
     by: claim.by,

@@ -138,12 +138,7 @@ async function call(
     case "cordon":
       return cordon(operation.node, payload, targets, fence);
     case "uncordon":
-      if (payload.slurm !== undefined) {
-        const { name, down } = payload.slurm;
-        return fromSlurm(await targets.slurm?.undrain(name, fence, down));
-      }
-      if (payload.keep === true) return { kind: "done", instance: null, message: null };
-      return fromScheduler(await targets.scheduler.uncordon(operation.node, payload.why, fence));
+      return uncordon(operation.node, payload, targets, fence);
     case "drain":
       return fromScheduler(await targets.scheduler.drain(operation.node, payload, fence));
     default:
@@ -166,6 +161,18 @@ async function cordon(
   const cordoned = scheduler.cordon(node, why, fence, again);
   const [answer, mark] = await Promise.all([cordoned, drained]);
   return { ...fromScheduler(answer), ...(mark === undefined ? {} : { slurm: mark }) };
+}
+
+/** Each scheduler's release is an operation of its own. */
+async function uncordon(
+  node: string,
+  { why, keep, slurm }: Extract<Operation["payload"], { kind: "uncordon" }>,
+  { scheduler, slurm: sink }: Targets,
+  fence: Fence,
+): Promise<Outcome> {
+  if (slurm !== undefined) return fromSlurm(await sink?.undrain(slurm.name, fence, slurm.down));
+  if (keep === true) return { kind: "done", instance: null, message: null };
+  return fromScheduler(await scheduler.uncordon(node, why, fence));
 }
 
 const NO_SLURM = "this process has no Slurm";
