@@ -141,8 +141,8 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "a recovery takes a person's mark away",
     {
       file: "reconciler/runtime/act/execute.ts",
-      from: "if (payload.keep === true) return",
-      to: "if (payload.keep !== true && payload.keep !== false && payload.kind === null) return",
+      from: "if (keep === true) return",
+      to: "if (keep !== true && keep !== false && why === null) return",
     },
     { file: PEOPLE, name: "and navarch cordon keeps it" },
   ),
