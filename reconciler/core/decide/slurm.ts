@@ -70,7 +70,8 @@ function releaseOf(node: Node, slurm: SlurmFact, scope: InSight): Change | null 
     slurm: { name: slurm.name, ...down },
   } as const;
   const boot = hasChanged(node, slurm) ? ["boot-changed"] : [];
-  return { payload, because: [...boot, isWell(node) ? "health-passed" : "released-by-a-person"] };
+  const proof = isWell(node) ? "health-passed" : "released-by-a-person";
+  return { payload, because: [...boot, proof] };
 }
 
 /** Its drain in Slurm is Navarch's, and no cordon explains it any more. */
