@@ -81,7 +81,7 @@ function isPending({ slurm, cordon, phase }: Node): boolean {
   return phase.kind === "serving" && (slurm.drain || slurm.down);
 }
 
-/** Why the node stays drained in Slurm although it serves; `null` = nothing prevents its release. */
+/** Why the node stays drained in Slurm although it serves; `null` = nothing holds it there. */
 export function unreleasedBy(node: Node, scope: InSight): string | null {
   const { slurm } = node;
   const { slurm: sight, now } = scope.sight;
