@@ -104,6 +104,8 @@ export class Room {
 
   signal(name: string, signal: NodeJS.Signals): void {
     process.kill(this.pid(name), signal);
+    // nsenter stops itself when its child is stopped, and would never see its end.
+    if (signal === "SIGCONT") this.#children.get(name)?.kill(signal);
   }
 
   async stop(name: string, signal: NodeJS.Signals): Promise<void> {
