@@ -2,16 +2,14 @@
  * Reads nodes and jobs from the JSON of Slurm's data parsers, v0.0.38 to v0.0.44: states as one
  * word with flags beside it or as a list, numbers plain or with a mark that they are set.
  */
+import { expandHostlist } from "../core/slurm/hostlist.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
+import { readState } from "../core/slurm/state.ts";
 
 /** A hostlist such as `n[0-3]` as names; `null` = not one. */
 export type Expand = (hostlist: string) => readonly string[] | null;
 
 type Row = Readonly<Record<string, unknown>>;
-
-const BASES: ReadonlySet<string> = new Set([
-  ...["IDLE", "ALLOCATED", "MIXED", "DOWN", "ERROR", "FUTURE", "UNKNOWN"],
-]);
 
 /** `null`: the text is not a list of nodes. */
 export function readNodes(value: unknown): readonly SlurmNode[] | null {
@@ -19,7 +17,7 @@ export function readNodes(value: unknown): readonly SlurmNode[] | null {
 }
 
 /** `null`: the text is not a list of jobs, or nobody can tell on which nodes one runs. */
-export function readJobs(value: unknown, expand: Expand): readonly SlurmJob[] | null {
+export function readJobs(value: unknown, expand: Expand = expandNames): readonly SlurmJob[] | null {
   return readRows(value, "jobs", (row) => readJob(row, expand));
 }
 
@@ -38,14 +36,12 @@ function readRows<T>(value: unknown, key: string, read: (row: Row) => T | null):
 
 function readNode(row: Row): SlurmNode | null {
   const name = text(row["name"]);
-  const states = [...words(row["state"]), ...words(row["state_flags"])];
-  if (name === null || states.length === 0) return null;
-  const base = states.find((word) => BASES.has(word)) ?? states[0] ?? "";
+  const state = readState([...words(row["state"]), ...words(row["state_flags"])]);
+  if (name === null || state === null) return null;
   const reason = text(row["reason"]);
   return {
     name,
-    base,
-    flags: [...new Set(states.filter((word) => word !== base))],
+    ...state,
     reason,
     reasonBy: reason === null ? null : text(row["reason_set_by_user"]),
     bootTime: instant(row["boot_time"]),
@@ -89,6 +85,11 @@ function readJob(row: Row, expand: Expand): SlurmJob | null {
 function expandAll(hostlist: string | null, expand: Expand): readonly string[] | null {
   // A job that never had nodes shows "(null)" in some releases.
   return hostlist === null || hostlist === "(null)" ? [] : expand(hostlist);
+}
+
+function expandNames(hostlist: string): readonly string[] | null {
+  const expanded = expandHostlist(hostlist);
+  return expanded.kind === "ok" ? expanded.names : null;
 }
 
 /** All GPUs of a job: from its TRES if they are counted there, else from what it asked for. */

@@ -28,7 +28,7 @@ function open(server: Server, beside: RestOptions["beside"] = null) {
     if (request.body !== undefined) bodies.push(request.body);
     return request.path === "/openapi/v3" ? json({ paths: server.paths }) : server.answer(request);
   };
-  return { client: openRestClient({ call, expand: (one) => [one], beside }), asked, bodies };
+  return { client: openRestClient({ call, beside }), asked, bodies };
 }
 
 test("S37: the newest offered version that is known is used, and asked for once", async () => {

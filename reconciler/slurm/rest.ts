@@ -5,7 +5,7 @@
  */
 import type { SlurmAnswer, SlurmClient, SlurmNodeChange } from "../core/slurm/client.ts";
 import type { SlurmNode } from "../core/slurm/object.ts";
-import { type Expand, readJobs, readNodes } from "./json.ts";
+import { readJobs, readNodes } from "./json.ts";
 import type { RestAnswer, RestCall, RestRequest } from "./rest-call.ts";
 import { judge, releaseOf } from "./rest-answer.ts";
 
@@ -20,7 +20,6 @@ const NAME = /^[\w.-]+$/;
 
 export type RestOptions = {
   call: RestCall;
-  expand: Expand;
   /** Runs Slurm's commands; `null` = there are none on this computer. */
   beside: SlurmClient | null;
 };
@@ -57,7 +56,7 @@ class RestClient implements SlurmClient {
 
   async jobs(): ReturnType<SlurmClient["jobs"]> {
     const answer = await this.#ask(({ version }) => get(`/slurm/${version}/jobs`));
-    return take(answer, "jobs", (value) => readJobs(value, this.#options.expand));
+    return take(answer, "jobs", (value) => readJobs(value));
   }
 
   async update(names: readonly string[], change: SlurmNodeChange): Promise<SlurmAnswer<null>> {
@@ -138,7 +137,11 @@ class RestClient implements SlurmClient {
     // Another slurmrestd may answer here next time, of another version.
     if (answer.kind === "failed") this.#offer = null;
     if (answer.kind === "json") this.#release = releaseOf(answer.value) ?? this.#release;
-    return judge(answer);
+    const judged = judge(answer);
+    if (answer.kind === "failed" || judged.kind !== "failed") return judged;
+    // 22.05 says only "Unspecified error" when it cannot reach slurmctld.
+    const message = `slurmrestd, HTTP ${answer.status} from slurmctld: ${judged.message}`;
+    return { kind: "failed", message };
   }
 
   /** Asked for once, and again after each call that failed. */

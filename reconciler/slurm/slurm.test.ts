@@ -143,7 +143,7 @@ test("S31: unknown nodes, unknown states and nodes without a drain are never emp
   await clock.pass(POLL_MS + 100);
   expect(sink.left("n0")).toEqual({
     kind: "dark",
-    message: "n0 has the state PERHAPS+DRAIN in Slurm",
+    message: "n0 has an unknown state in Slurm (PERHAPS+DRAIN)",
   });
 });
 

@@ -1,12 +1,10 @@
 /** Work left on a Slurm node, by its state and the queue: what is not known is never empty. */
 import type { DrainSight } from "../fleet.ts";
 import type { SlurmJob, SlurmNode } from "./object.ts";
-import { isOutOfService } from "./owner.ts";
+import { fleetState } from "./state.ts";
 
-const BUSY_BASES: ReadonlySet<string> = new Set(["ALLOCATED", "MIXED"]);
-const FREE_BASES: ReadonlySet<string> = new Set(["IDLE", "DOWN", "FAIL", "ERROR"]);
 /** A powered-down node is given work only after its ResumeProgram ran. */
-const OFF_FLAGS: readonly string[] = ["POWERED_DOWN", "POWERING_DOWN", "POWER_DOWN"];
+const OFF_FLAGS: readonly string[] = ["POWERED_DOWN", "POWERING_DOWN"];
 /** `squeue` shows them for minutes after their end. */
 const AWAY_STATES: ReadonlySet<string> = new Set([
   ...["PENDING", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED"],
@@ -21,21 +19,19 @@ export function workLeft(
   seenAt: number,
 ): DrainSight {
   if (node === undefined) return { kind: "dark", message: "Slurm does not show this node" };
-  const { name, base, flags } = node;
+  const { name, flags } = node;
   const jobs = listed.filter(({ state }) => !isAway(state));
   // A suspended job holds no CPU, so its node may read IDLE.
   if (jobs.length > 0) return { kind: "busy", remaining: jobs.length, message: showJobs(jobs) };
-  if (BUSY_BASES.has(base) || flags.includes("COMPLETING")) {
+  const { state } = fleetState(node);
+  if (state === "busy" || state === "draining") {
     const how = flags.includes("COMPLETING") ? "an epilog runs" : "Slurm calls it busy";
     return { kind: "busy", remaining: 1, message: `${how} (${stateOf(node)})` };
   }
-  if (!FREE_BASES.has(base)) {
-    return { kind: "dark", message: `${name} has the state ${stateOf(node)} in Slurm` };
-  }
-  if (isOutOfService(node) || OFF_FLAGS.some((flag) => flags.includes(flag))) {
-    return { kind: "empty", seenAt };
-  }
-  return { kind: "dark", message: `${name} is not drained in Slurm (${stateOf(node)})` };
+  const isOff = state === "scaling" && OFF_FLAGS.some((flag) => flags.includes(flag));
+  if (state === "drained" || state === "down" || isOff) return { kind: "empty", seenAt };
+  const how = state === "unknown" ? "has an unknown state" : "is not drained";
+  return { kind: "dark", message: `${name} ${how} in Slurm (${stateOf(node)})` };
 }
 
 /** As in `IDLE+DRAIN`. */
