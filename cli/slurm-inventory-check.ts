@@ -1,6 +1,6 @@
 /** Problems between the parts of an inventory of a Slurm cluster, which slurmctld would die of. */
 import type { SlurmInventory } from "../deploy/slurm/inventory.ts";
-import type { SlurmLayout } from "../deploy/slurm/render.ts";
+import { hasEqualGpus, type SlurmLayout } from "../deploy/slurm/render.ts";
 import { quoteShort } from "../reconciler/config/problem.ts";
 import type { Section } from "../reconciler/config/section.ts";
 import type { NamedPool } from "./slurm-inventory-pool.ts";
@@ -31,7 +31,13 @@ export function checkPools(
       section.fail("state", "required", message);
     }
   }
+  const isEqual = hasEqualGpus(pools.map(({ pool }) => pool));
   for (const { pool, section } of pools) {
+    if (pool.gpus !== null && pool.nodes.length === 0 && !isEqual) {
+      const hint = "give all pools the same `gpus`, or list its nodes";
+      const message = "gres.conf names nodes, and machines that join this pool are not in it";
+      section.warn("gpus", "gpus", message, hint);
+    }
     // Slurm keeps node sets, which pools are there, and nodes in one space of names.
     if (nodes.has(pool.name)) section.fail("name", "repeat", `a node is called ${pool.name} too`);
   }

@@ -3,8 +3,8 @@ import type { SlurmGpus, SlurmHost, SlurmPool } from "../deploy/slurm/inventory.
 import { type Place, quoteShort } from "../reconciler/config/problem.ts";
 import { readSection, type Section } from "../reconciler/config/section.ts";
 import type { Tree } from "../reconciler/config/tree.ts";
+import { compressHostlist, expandHostlist } from "../reconciler/core/slurm/hostlist.ts";
 import { LIMIT } from "../schema/limit.ts";
-import { expandHosts } from "./slurm-hosts.ts";
 
 /** A pool with the places of its nodes in the file, for problems between pools. */
 export type NamedPool = {
@@ -36,6 +36,7 @@ export function readPool(section: Section): NamedPool[] {
     if (!section.has(key)) section.missing(key, "`slurmd -C` on a machine prints CPUs, RealMemory");
   }
   const places = new Map<string, { at: Place; path: string }>();
+  const nodes = readNodes(section, places);
   const pool: SlurmPool = {
     name: name ?? "",
     partition: form(section, "partition", NAME, "letters, digits, _ and -") ?? name ?? "",
@@ -45,7 +46,8 @@ export function readPool(section: Section): NamedPool[] {
     memoryMb: memoryMb ?? 1,
     gpus: readGpus(section),
     features: readFeatures(section),
-    nodes: readNodes(section, places),
+    nodes,
+    hostlist: compressHostlist(nodes.map((node) => node.name)),
   };
   for (const key of ["name", "partition"] as const) {
     if (RESERVED.test(pool[key]) && section.has(key)) reserved(section, key, pool[key]);
@@ -95,12 +97,23 @@ function readGpus(section: Section): SlurmGpus | null {
 
 /** Slurm takes a count that its files do not reach for a broken node. */
 export function whyNotFiles(files: string, count: number): string | null {
-  const paths = expandHosts(files);
+  const paths = expandPaths(files);
   if (typeof paths === "string") return paths;
-  const bad = paths.find((path) => !/^\/[^\s#"'=\\]+$/.test(path));
-  if (bad !== undefined) return `${quoteShort(bad)} is not the path of a device`;
   if (new Set(paths).size === count && paths.length === count) return null;
   return `names ${paths.length} devices, and a node has ${count} GPUs`;
+}
+
+/** Hostlists have no folders, so each path is expanded after its last slash. */
+function expandPaths(files: string): string[] | string {
+  const paths: string[] = [];
+  for (const part of files.split(/,(?![^[\]]*\])/)) {
+    const cut = part.lastIndexOf("/") + 1;
+    const names = expandHostlist(part.slice(cut), LIMIT.gpusPerNodeMax);
+    if (names.kind === "invalid") return names.message;
+    if (cut === 0 || names.names.length === 0) return `${quoteShort(part)} is no path of a device`;
+    paths.push(...names.names.map((name) => `${part.slice(0, cut)}${name}`));
+  }
+  return paths;
 }
 
 function readFeatures(section: Section): string[] {
@@ -140,9 +153,11 @@ const bare = (name: string): SlurmHost => ({ name, address: null, hostname: null
 
 function readNames({ problems }: Section, item: Tree): SlurmHost[] {
   const text = item.kind === "scalar" ? item.source : "";
-  const names = expandHosts(text);
-  if (typeof names === "string") {
-    problems.error(item.at, item.path, "hostlist", names);
+  const list = expandHostlist(text);
+  const names = list.kind === "ok" ? list.names : [];
+  if (list.kind === "invalid" || names.length === 0) {
+    const message = list.kind === "invalid" ? list.message : "names no node";
+    problems.error(item.at, item.path, "hostlist", message);
     return [];
   }
   const bad = names.find((name) => !NODE.test(name) || RESERVED.test(name));

@@ -30,6 +30,8 @@ export type SlurmPool = {
   gpus: SlurmGpus | null;
   features: readonly string[];
   nodes: readonly SlurmHost[];
+  /** Their names, as `n[0-7]`. */
+  hostlist: string;
 };
 
 export type SlurmInventory = {

@@ -2,7 +2,7 @@
  * Renders the configuration of a Slurm cluster: the same inventory gives the same bytes. Throws for
  * nothing that a checked inventory can hold. Pure.
  */
-import type { SlurmHost, SlurmInventory, SlurmPool } from "./inventory.ts";
+import type { SlurmGpus, SlurmHost, SlurmInventory, SlurmPool } from "./inventory.ts";
 import { rulesOf, type SlurmRelease, type SlurmRules } from "./version.ts";
 
 /** Where daemons run: pods, machines of their own, or all of them on one machine. */
@@ -149,7 +149,8 @@ function healthLines(programs: string): string[] {
 function powerLines(inventory: SlurmInventory, rules: SlurmRules): string[] {
   const { pools, programs } = inventory;
   if (programs === null || !pools.some(({ state }) => state === "cloud")) return [];
-  const steady = pools.filter(({ state }) => state === "static").flatMap(namesOf);
+  const isSteady = ({ state, nodes }: SlurmPool) => state === "static" && nodes.length > 0;
+  const steady = pools.filter(isSteady).map(({ hostlist }) => hostlist);
   return [
     `ResumeProgram=${programs}/slurm-resume`,
     `ResumeFailProgram=${programs}/slurm-resume-fail`,
@@ -221,15 +222,25 @@ function partitionLines({ pools, defaultPartition }: SlurmInventory): string[] {
   ];
 }
 
-/** A GPU resource without `File` counts 0, and its node becomes invalid. */
+/**
+ * A GPU resource without `File` counts 0, and its node becomes invalid. Where all nodes have the
+ * same GPUs no node is named, so that the line is for nodes that join later, too.
+ */
 function gresConf({ pools }: SlurmInventory): string[] {
+  const line = ({ model, files }: SlurmGpus): string => `Name=gpu Type=${model} File=${files}`;
+  const [first] = pools;
+  if (first?.gpus != null && hasEqualGpus(pools)) return ["AutoDetect=off", line(first.gpus)];
   const lines = pools.flatMap((pool) => {
-    const { gpus, nodes } = pool;
-    if (gpus === null || nodes.length === 0) return [];
-    const names = namesOf(pool).join(",");
-    return [`NodeName=${names} Name=gpu Type=${gpus.model} File=${gpus.files}`];
+    if (pool.gpus === null || pool.nodes.length === 0) return [];
+    return [`NodeName=${pool.hostlist} ${line(pool.gpus)}`];
   });
   return ["AutoDetect=off", ...lines];
+}
+
+/** True if the nodes of all pools have as many GPUs of one model, under the same files. */
+export function hasEqualGpus(pools: readonly SlurmPool[]): boolean {
+  const kinds = pools.map(({ gpus }) => (gpus === null ? "" : Object.values(gpus).join(" ")));
+  return new Set(kinds).size <= 1;
 }
 
 function cgroupConf({ cgroup }: SlurmInventory, { withoutCgroup }: SlurmRules): string[] {
@@ -273,5 +284,3 @@ function aliasFiles(
   const lines = named.map(({ name, instance }) => `    ${name}: ${JSON.stringify(instance)}`);
   return [file("node-aliases.yaml", ["slurm:", "  node_aliases:", ...lines])];
 }
-
-const namesOf = ({ nodes }: SlurmPool): string[] => nodes.map(({ name }) => name);

@@ -54,7 +54,7 @@ test("S12: the same inventory gives the same bytes, and --check tells a differen
   writeFileSync(join(one.to, "gres.conf"), `${one.read("gres.conf")}Name=mps\n`);
   const differs = await check();
   expect(differs).toMatchObject({ code: 1, out: "" });
-  expect(differs.err).toContain(`${one.to}/gres.conf differs in line 5: "Name=mps"`);
+  expect(differs.err).toContain(`${one.to}/gres.conf differs in line 4: "Name=mps"`);
   expect((await navarch(["slurm", "render", ...one.args, "--out", one.to])).out).toMatch(
     /unchanged  .*slurm.conf\nwritten    .*gres.conf\nunchanged/,
   );
@@ -144,12 +144,26 @@ test("S11: machines of their own confine jobs by cgroups unless told otherwise",
 });
 
 test("S16: every GPU has its file, and --gres-file must name as many", async () => {
-  expect((await render({})).read("gres.conf").split("\n").slice(1)).toEqual([
+  const gres = async (file: string) => {
+    return (await render({ file })).read("gres.conf").split("\n").slice(1, -1);
+  };
+  expect(await gres(FLEET)).toEqual(["AutoDetect=off", "Name=gpu Type=h100 File=/dev/nvidia[0-7]"]);
+  const gpus = (model: string, count: number) => `gpus: { model: ${model}, count: ${count} }`;
+  const shape = "cpus: 8, memory_mb: 100";
+  const mixed = `pools:
+  - { name: a, ${shape}, nodes: "a[0-1]", ${gpus("h100", 8)} }
+  - { name: b, ${shape}, nodes: b0, ${gpus("l4", 1)} }
+  - { name: c, ${shape}, nodes: c0 }
+`;
+  expect(await gres(inventory(mixed))).toEqual([
     "AutoDetect=off",
-    "NodeName=n0,n1 Name=gpu Type=h100 File=/dev/nvidia[0-7]",
-    "NodeName=c0,c1 Name=gpu Type=h100 File=/dev/nvidia[0-7]",
-    "",
+    "NodeName=a[0-1] Name=gpu Type=h100 File=/dev/nvidia[0-7]",
+    "NodeName=b0 Name=gpu Type=l4 File=/dev/nvidia0",
   ]);
+  const joins = inventory(`${mixed}  - { name: d, ${shape}, ${gpus("l4", 1)} }\n`);
+  expect((await render({ file: joins })).err).toContain(
+    "pools[3].gpus: warning: gres.conf names nodes, and machines that join this pool are not in it",
+  );
   const few = await render({ more: ["--gres-file", "/run/fakegpu[0-6]"] });
   expect(few.code).toBe(2);
   expect(few.err).toContain("names 7 devices, and a node has 8 GPUs in the pool training");
@@ -254,7 +268,7 @@ test("S40: power saving waits for real machines and never wipes a drain", async 
     "ResumeFailProgram=/usr/local/sbin/slurm-resume-fail",
     "SuspendProgram=/usr/local/sbin/slurm-suspend",
     "ResumeTimeout=1800",
-    "SuspendExcNodes=n0,n1",
+    "SuspendExcNodes=n[0-1]",
     "ReturnToService=1",
     "PrivateData=cloud",
     "MaxNodeCount=1024",
@@ -289,12 +303,13 @@ describe("bad input is refused with its place", () => {
     ["pools:\n  - { name: a, nodes: [x] }", "pools[0].cpus: required"],
     ["pools:\n  - { cpus: 1, memory_mb: 1 }", "pools[0].name: required"],
     [node("nodes: [x, x]"), 'node "x" is listed twice (first in line 2)'],
-    [node("nodes: 'n[3-1]'"), "the range 3-1 runs backwards"],
-    [node("nodes: 'n[0-99999999]'"), "has more than 65536 names"],
-    [node("nodes: 'n[0-999][0-999]'"), "has more than 65536 names"],
-    [node("nodes: 'n[0-'"), "unpaired bracket"],
-    [node("nodes: ['']"), "has an empty name"],
-    [node("nodes: ['a b']"), '"a b" is not a NodeName'],
+    [node("nodes: 'n[3-1]'"), "3-1 runs backwards"],
+    [node("nodes: 'n[0-99999999]'"), "makes more than 65536 names"],
+    [node("nodes: 'n[0-999][0-999]'"), "makes more than 65536 names"],
+    [node("nodes: 'n[0-'"), "no host name with ranges"],
+    [node("nodes: ['']"), "names no node"],
+    [node("nodes: ['a/b']"), "no host name with ranges"],
+    [node("nodes: ['-a']"), '"-a" is not a NodeName'],
     [node("nodes: [ALL]"), '"ALL" is not a NodeName'],
     [node("nodes: [{ name: localhost }]"), '"localhost" has another meaning in Slurm'],
     [node('nodes: [{ name: x, address: "1 State=DOWN" }]'), "is not an IP address or DNS name"],
