@@ -65,6 +65,7 @@ import { slurmManifests } from "./command/slurm-manifests.ts";
 import { slurmMungeKey } from "./command/slurm-munge-key.ts";
 import { slurmRefs } from "./command/slurm-refs.ts";
 import { slurmRender } from "./command/slurm-render.ts";
+import { slurmResume, slurmResumeFail, slurmSuspend } from "./command/slurm-power.ts";
 import { supportDump } from "./command/support-dump.ts";
 import { tokenCreate, tokenList, tokenRevoke, tokenRotate } from "./command/token.ts";
 import { forget } from "./command/forget.ts";
@@ -125,7 +126,10 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     joinTokenRevoke,
   ],
   Kubernetes: [manifestsKubernetes, manifestsWorkflows, cleanupKubernetes, exporter],
-  Slurm: [slurmRender, slurmManifests, slurmRefs, slurmMungeKey, slurmDbInit, slurmHealthcheck],
+  Slurm: [
+    ...[slurmRender, slurmManifests, slurmRefs, slurmMungeKey, slurmDbInit, slurmHealthcheck],
+    ...[slurmResume, slurmSuspend, slurmResumeFail],
+  ],
   Simulation: [
     simulateRun,
     simulateValidate,

@@ -62,6 +62,12 @@ describe("findCommand()", () => {
     expect(find(line)).toBe(found);
   });
 
+  test("S38: the links that Slurm starts are its power-saving commands", () => {
+    expect(find("c[0-3]", "slurm-resume")).toBe("slurm resume <c[0-3]>");
+    expect(find("c0", "slurm-suspend")).toBe("slurm suspend <c0>");
+    expect(find("c0", "slurm-resume-fail")).toBe("slurm resume-fail <c0>");
+  });
+
   test("W1: knavigator runs workflows, whatever its words are", () => {
     expect(find("-workflow w.yml -v 4 -cleanup", "knavigator")).toBe(
       "simulate workflow <-workflow> <w.yml> <-v> <4> <-cleanup>",

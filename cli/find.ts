@@ -8,6 +8,7 @@ import type { Command } from "./command.ts";
 import { nearest } from "../schema/nearest.ts";
 import { didYouMean, type Failure, usage } from "./failure.ts";
 import { GLOBAL_FLAGS, withGlobal } from "./global-flag.ts";
+import { slurmVerb } from "./slurm-program.ts";
 
 /** Program names that start the control plane, or the simulator. */
 const CONTROL_PLANE = /^(?:navarch-)?control-plane(?:\.exe)?$/;
@@ -38,6 +39,8 @@ export function findCommand(
   if (CONTROL_PLANE.test(program) && words[0] !== "control-plane" && server !== undefined) {
     return { kind: "command", command: server, words };
   }
+  const power = slurmVerb(program);
+  if (power !== null) return findByWords(commands, ["slurm", power, ...words]);
   if (SIMULATOR.test(program)) {
     return findByWords(commands, words[0] === "simulate" ? words : ["simulate", ...words]);
   }

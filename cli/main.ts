@@ -9,6 +9,7 @@ import { basename } from "node:path";
 import { COMMANDS } from "./catalog.ts";
 import { EXIT } from "./failure.ts";
 import { runCommandLine } from "./run.ts";
+import { slurmEnv } from "./slurm-program.ts";
 import type { World } from "./world.ts";
 
 let lasting = false;
@@ -40,7 +41,7 @@ const hasBar = process.stderr.isTTY === true && process.env["TERM"] !== "dumb";
 const world: World = {
   program: basename(process.argv0),
   argv: process.argv.slice(2),
-  env: process.env,
+  env: slurmEnv(basename(process.argv0), process.env),
   out: (text) => {
     wipe();
     process.stdout.write(text);

@@ -31,6 +31,11 @@ export type KubernetesConfig = ValueOf<typeof KUBERNETES>;
 export type SlurmConfig = ValueOf<typeof SLURM>;
 
 /** In configurations that older releases saved. */
+const NO_POOL_SLURM: ValueOf<typeof POOL_SLURM> = {
+  partition: null,
+  nodes: null,
+  powerSave: POOL_SLURM.power_save.default,
+};
 const NO_SLURM: SlurmConfig = {
   enabled: SLURM.enabled.default,
   transport: SLURM.transport.default,
@@ -70,7 +75,7 @@ export type ProviderRef = v.InferOutput<typeof ProviderRef>;
 export const PoolConfig = v.object({
   ...entriesOf(BODY),
   ...TERMS,
-  slurm: v.nullish(v.object(entriesOf(POOL_SLURM)), { partition: null, nodes: null }),
+  slurm: v.nullish(v.object(entriesOf(POOL_SLURM)), NO_POOL_SLURM),
   name: PoolName,
   /** Empty only with `adopt`. */
   providers: v.array(ProviderRef),

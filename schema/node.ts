@@ -15,9 +15,9 @@ import { VERDICTS } from "./policy.ts";
 import { FailedPurchase, Guards, MARKETS, Notice } from "./purchase.ts";
 import { Inventory } from "./report.ts";
 import { RmaRecord } from "./rma.ts";
-import { SlurmFact } from "./slurm.ts";
+import { SlurmFact, SlurmPower } from "./slurm.ts";
 import { Suppression } from "./suppression.ts";
-import { ScalingDecision } from "./scaling.ts";
+import { ReportedQueue, ScalingDecision } from "./scaling.ts";
 
 const text = v.string();
 
@@ -387,10 +387,9 @@ export const PoolState = v.object({
   /** The autoscaler's last decision that differs in kind from the one before. */
   decision: v.optional(v.nullable(ScalingDecision)),
   /** The queue as last reported from outside; `observedAt` is never ahead of our clock. */
-  demand: v.nullish(
-    v.object({ pendingJobs: count, queueDepth: count, observedAt: instant, by: text }),
-    null,
-  ),
+  demand: v.nullish(ReportedQueue, null),
+  /** Slots that Slurm's power saving resumed or suspended; absent = it told of none. */
+  power: v.optional(SlurmPower),
   /** Back-off as older releases kept it; now a fact that all pools share. */
   offers: v.nullish(
     v.record(text, v.object({ failures: count, notBefore: instant, class: text, message: text })),

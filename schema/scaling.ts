@@ -1,9 +1,17 @@
 /** An autoscaler's decision about a pool's size, as it is stored. */
 import * as v from "valibot";
-import { instant } from "./number.ts";
+import { count, instant } from "./number.ts";
 
 export const ScalingDecision = v.object({
   verdict: v.picklist(["hold", "steady", "cooldown", "scaled"]),
   because: v.string(),
   at: instant,
+});
+
+/** A queue as reported from outside. */
+export const ReportedQueue = v.object({
+  pendingJobs: count,
+  queueDepth: count,
+  observedAt: instant,
+  by: v.string(),
 });

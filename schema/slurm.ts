@@ -3,6 +3,7 @@
  * live and never stored, so a busy queue writes no rows.
  */
 import * as v from "valibot";
+import { LIMIT } from "./limit.ts";
 import { count, instant } from "./number.ts";
 
 const text = v.string();
@@ -50,3 +51,22 @@ export const SlurmFact = v.object({
   absentSince: v.nullable(instant),
 });
 export type SlurmFact = v.InferOutput<typeof SlurmFact>;
+
+/** What Slurm's power saving last told of slots of a pool (`slurm.power_save`). */
+export const SlurmPower = v.pipe(
+  v.array(
+    v.object({
+      slot: count,
+      /** Resumed and not suspended since: the slot gets a machine. */
+      on: v.boolean(),
+      /** When that was told or seen. */
+      at: instant,
+      /** Machines from this generation on serve it. Slurm awaits a new boot, so older ones end. */
+      gen: count,
+      /** Why it got no machine: Slurm shows it DOWN until `until`. `times` in a row. */
+      failure: v.nullable(v.object({ why: text, until: instant, times: count })),
+    }),
+  ),
+  v.maxLength(LIMIT.slurmNamesMax),
+);
+export type SlurmPower = v.InferOutput<typeof SlurmPower>;

@@ -19,6 +19,8 @@ export const TEMPLATE_VARIABLES = {
   InstanceType: "text",
   InstanceID: "text",
   IPAddress: "text",
+  /** NodeName of its slot in Slurm (`slurm.nodes` of the pool); empty without one. */
+  SlurmNode: "text",
   /** Not empty: the agent may reboot the machine when the control plane orders it. */
   AllowCommands: "text",
   /** Path of the node's credential on the node, never its value. */

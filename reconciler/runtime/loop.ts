@@ -319,7 +319,9 @@ export class Reconciler {
   private scale(sight: Sight, mono: number): void {
     const work = this.ledger.work();
     const { presence, settings } = this;
-    this.scaler.evaluate({ ...settings, fleet: this.fleet(), sight, presence, mono }, work);
+    const { slurm } = this.ports.targets;
+    const seen = { fleet: this.fleet(), sight, presence, mono, waits: this.lastPlan().waits };
+    this.scaler.evaluate({ ...settings, ...seen, slurm }, work);
     this.ledger.stage(work);
   }
 

@@ -6,6 +6,9 @@
 import type { Autoscaler, Config, PoolConfig } from "../../schema/config.ts";
 import type { PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
+import type { Wait } from "../../schema/plan.ts";
+import type { SlurmSink } from "../core/slurm/sink.ts";
+import { followPower } from "./power-saver.ts";
 import type { UnitOfWork } from "../core/unit-of-work.ts";
 import { countsIn, type Fleet, type Sight } from "../core/fleet.ts";
 import type { Presence } from "./presence.ts";
@@ -23,6 +26,9 @@ export type ScalerInput = {
   config: Config;
   sight: Sight;
   presence: Presence;
+  /** Of the last plan. */
+  waits: readonly Wait[];
+  slurm: SlurmSink | null;
   /** Monotonic milliseconds of this process. */
   mono: number;
 };
@@ -84,6 +90,7 @@ export class Scaler {
   /** Called by every activation, between fold and plan. */
   evaluate(input: ScalerInput, work: UnitOfWork): void {
     const { config, fleet, mono, sight } = input;
+    followPower(input, work);
     const pools = config.pools.filter((pool) => pool.scaling.autoscaler !== null);
     for (const name of this.memory.keys()) {
       if (!pools.some((pool) => pool.name === name)) this.memory.delete(name);

@@ -4,7 +4,9 @@ import type { Fence } from "../core/provider.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
 import { workLeft } from "../core/slurm/left.ts";
 import type { SlurmMark, SlurmSink, SlurmStatus } from "../core/slurm/sink.ts";
+import type { PowerMark } from "../core/slurm/power-save.ts";
 import { Marker } from "./marker.ts";
+import { PowerMirror } from "./power-mirror.ts";
 import { Watch, type WatchPorts } from "./watch.ts";
 
 export class Slurm implements SlurmSink {
@@ -12,11 +14,14 @@ export class Slurm implements SlurmSink {
   readonly #ports: WatchPorts;
   readonly #watch: Watch;
   readonly #marker: Marker;
+  readonly #power: PowerMirror;
+  #attended: ReadonlySet<string> = new Set();
 
   constructor(ports: WatchPorts) {
     this.#ports = ports;
     this.#watch = new Watch(ports);
     this.#marker = new Marker({ ...ports, watch: this.#watch });
+    this.#power = new PowerMirror(ports);
   }
 
   drain(nodeName: string, reason: string, fence: Fence): Promise<SlurmMark> {
@@ -51,7 +56,13 @@ export class Slurm implements SlurmSink {
   }
 
   attend(nodeNames: ReadonlySet<string>): void {
-    this.#watch.attend(nodeNames);
+    this.#attended = nodeNames;
+    this.#watch.attend(new Set([...nodeNames, ...this.#power.awaited()]));
+  }
+
+  power(marks: readonly PowerMark[]): void {
+    this.#power.show(marks, (name) => this.#watch.node(name));
+    this.attend(this.#attended);
   }
 
   start(wakeUp: () => void): void {
@@ -60,6 +71,7 @@ export class Slurm implements SlurmSink {
 
   stop(): void {
     this.#marker.stop();
+    this.#power.stop();
     this.#watch.stop();
   }
 

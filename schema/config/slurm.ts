@@ -60,4 +60,7 @@ export const POOL_SLURM = {
   nodes: text("NodeNames by slot, as a hostlist such as `n[0-7]`: slot i has the i-th name.", {
     form: "hostlist",
   }),
+  power_save: flag("Slurm's ResumeProgram and SuspendProgram size the pool, name by name.", {
+    default: false,
+  }),
 };

@@ -122,7 +122,7 @@ class Fleet {
     const metrics = this.readings(config.pools.map((pool) => pool.name));
     const sight = { ...seen, blind: [], metrics };
     const work = new UnitOfWork(this.mirror);
-    this.scaler.evaluate({ fleet, config, sight, presence, mono }, work);
+    this.scaler.evaluate({ fleet, config, sight, presence, mono, waits: [], slurm: null }, work);
     const change = work.finish();
     const ms = performance.now() - began;
     const { user, system } = process.cpuUsage(used);

@@ -44,6 +44,10 @@ const MEANING: Readonly<Record<string, string>> = {
   "DELETE /v1/safety/freeze": "lift the freeze",
   "PUT /v1/safety/trusted/:rule": "re-enable a suspended rule: body `reason`",
   "DELETE /v1/safety/lemons/:uuid": "forgive a quarantined GPU: body `reason`",
+  "POST /v1/slurm/resume":
+    "Slurm resumes nodes of pools with `slurm.power_save`: body `nodes` (a hostlist), `jobs`",
+  "POST /v1/slurm/suspend": "Slurm suspends nodes: body `nodes`",
+  "POST /v1/slurm/resume-fail": "nodes came up too late for Slurm: body `nodes`",
   "GET /v1/simulation": "whether faults may be injected, and which providers fail on purpose",
   "GET /v1/nodes/:id/faults": "faults injected into a simulated machine and not cleared",
   "POST /v1/nodes/:id/faults":

@@ -7,6 +7,7 @@ import type { Node } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import type { Sight } from "../fleet.ts";
 import { keyBodiesOf } from "../host-key.ts";
+import { poolNames } from "../slurm/slot-name.ts";
 import type { Scope } from "./decide.ts";
 
 type SetUp = PoolConfig["bootstrap"];
@@ -60,6 +61,7 @@ export function bootstrapPayload(
   setUp: SetUp,
   pool: PoolConfig | null = null,
 ): Extract<Payload, { kind: "bootstrap" }> {
+  const slurmName = nameOf(node, pool);
   return {
     kind: "bootstrap",
     attempt: (node.bootstrap?.attempts ?? 0) + 1,
@@ -84,11 +86,16 @@ export function bootstrapPayload(
       InstanceID: instance.id,
       IPAddress: address,
       ...(mayReboot(instance, pool) ? { AllowCommands: "reboot" } : {}),
+      ...(slurmName === null ? {} : { SlurmNode: slurmName }),
     },
     sshTimeoutMs: setUp.sshTimeoutMs,
     sshConnectTimeoutMs: setUp.sshConnectTimeoutMs,
     commandTimeoutMs: setUp.commandTimeoutMs,
   };
+}
+
+function nameOf({ slot }: Node, pool: PoolConfig | null): string | null {
+  return pool === null || slot === null ? null : (poolNames(pool)[slot] ?? null);
 }
 
 /** Only the agent of an owned machine reboots it, unless the pool's ladder leaves it out. */

@@ -10,6 +10,7 @@ import type { Plan } from "../../../schema/plan.ts";
 import { wantsDemand } from "../scaling/demand.ts";
 import { countsIn, desiredOf, type Fleet, type Sight, type Timing, timingOf } from "../fleet.ts";
 import { type Budgets, openBudgets } from "../safety/budget.ts";
+import { isPowered, suspendedNodes } from "../slurm/power-save.ts";
 import { vacantSlots } from "../safety/in-flight.ts";
 import { openSpendBudget, type SpendBudget } from "../safety/spend.ts";
 import { askingOf } from "./buy.ts";
@@ -115,12 +116,14 @@ function scopeOf(
     desired,
     budget: openBudget(pool, size, nodes, isOut, vacant),
     silence: openBudget(pool, size, nodes, isMuted),
-    candidates: candidatesOf(counted, desired, sight, {
-      sparesBusy: isSizedByQueue(pool, state),
-      wantedAt: state?.desiredAt ?? 0,
-      // The configured minimum alone releases no owned and no unmanaged machine.
-      takesUnbought: (state?.desiredBy ?? "config") !== "config",
-    }),
+    candidates: isPowered(pool)
+      ? suspendedNodes(pool, state, counted)
+      : candidatesOf(counted, desired, sight, {
+          sparesBusy: isSizedByQueue(pool, state),
+          wantedAt: state?.desiredAt ?? 0,
+          // The configured minimum alone releases no owned and no unmanaged machine.
+          takesUnbought: (state?.desiredBy ?? "config") !== "config",
+        }),
   };
 }
 

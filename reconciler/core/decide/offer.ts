@@ -9,6 +9,7 @@ import type { PoolState } from "../../../schema/node.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { type PlaceAt, placeKey, type Rest, restsOf, sayScope } from "../safety/rest.ts";
+import { poolNames } from "../slurm/slot-name.ts";
 import type { CreateRequest } from "../provider.ts";
 import type { Veto } from "./admit.ts";
 import type { ProviderSight } from "../fleet.ts";
@@ -191,6 +192,7 @@ export function createRequest(from: {
   const { fleetId, pool, offer } = from;
   const words = [fleetId, offer.provider, pool.name, from.slot, from.gen, from.attempt, offer.key];
   const digest = createHash("sha256").update(words.join("\n")).digest("hex");
+  const slurmName = poolNames(pool)[from.slot];
   return {
     token: `nv-${digest.slice(0, 48)}`,
     name: instanceName(from.nodeId, from.attempt),
@@ -207,6 +209,7 @@ export function createRequest(from: {
       "navarch-node": from.nodeId,
       "navarch-slot": String(from.slot),
       "navarch-gen": String(from.gen),
+      ...(slurmName === undefined ? {} : { "navarch-slurm-node": slurmName }),
     },
     sshKeys: pool.sshKeys,
   };

@@ -8,6 +8,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import { isLeaving, type Node, type Purpose } from "../../../schema/node.ts";
 import type { Plan, WaitReason } from "../../../schema/plan.ts";
 import { isOwned, isUnbought, verdictOfNode, workOn, type Sight } from "../fleet.ts";
+import { isPowered, wantedSlots } from "../slurm/power-save.ts";
 import { impairmentOf } from "../safety/impaired.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import { frozen, heldPool } from "./admit.ts";
@@ -154,7 +155,11 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   const impairments = impairmentsOf(pool, sight);
   for (const message of impairments) wait("provider", message);
   const { filled, live, adopted } = occupancyOf(nodes);
-  const missing = desired - filled.size - adopted;
+  // Slurm names the slots; elsewhere the first free ones are taken.
+  const named = isPowered(pool)
+    ? wantedSlots(pool, state).flatMap(({ slot }) => (live.has(slot) ? [] : slot))
+    : null;
+  const missing = named?.length ?? desired - filled.size - adopted;
   if (missing <= 0) return;
   const paused = frozen(sight) ?? heldPool(state, sight);
   if (paused !== null) return wait(paused.reason, paused.message, paused.until);
@@ -172,10 +177,10 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
     if (hindrance.known) return;
     return wait("bootstrap", `${missed}, and nothing is bought: ${hindrance.message}`);
   }
-  let gen = nextGenOf(state, plan);
-  let slot = 0;
-  for (let left = Math.min(missing, ADMIT_MAX); left > 0; left--, gen++, slot++) {
-    while (live.has(slot)) slot++;
+  const first = nextGenOf(state, plan);
+  let gen = first;
+  for (const slot of named ?? freeSlots(live, Math.min(missing, ADMIT_MAX))) {
+    if (gen - first >= ADMIT_MAX) break;
     const node = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
     if (fleet.nodes.has(node)) {
       // Its agent reported before the cloud listed it: it exists, and nothing is bought.
@@ -186,7 +191,15 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
       before === null ? `pool ${pool.name} wants ${desired} nodes` : `takes the place of ${before}`;
     const admit = { kind: "admit", node, pool: pool.name, slot, gen, replaces: before } as const;
     plan.actions.push({ ...admit, because: [because] });
+    gen += 1;
   }
+}
+
+/** The first `count` slots that are not in use. */
+function freeSlots(live: ReadonlySet<number>, count: number): number[] {
+  const free: number[] = [];
+  for (let slot = 0; free.length < count; slot++) if (!live.has(slot)) free.push(slot);
+  return free;
 }
 
 /** Filled slots, occupied slots, and unmanaged machines. */

@@ -31,6 +31,7 @@ import { cordonedBy, decideOrder, drainPayload, type PhaseOf } from "./leave.ts"
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { sayCalledOff, sayResume } from "../fold/uncordon.ts";
 import { isSuppressed } from "../fold/suppression.ts";
+import { isPowered } from "../slurm/power-save.ts";
 import { darkness, keptBy } from "./kube.ts";
 import { decidePreempted, preemptionOf } from "./preempted.ts";
 import { isResting } from "./rest.ts";
@@ -109,7 +110,8 @@ function decideScaleDown(node: Node, scope: Scope, plan: PlanBuilder): void {
     vetoIf("blind", darkness(node, scope)) ??
     vetoIf("human", keptBy(node, scope));
   if (veto !== null) return plan.refuse(veto);
-  const why = `${SCALE_DOWN}: pool ${node.pool} wants ${scope.desired} nodes`;
+  const by = isPowered(scope.pool) ? "Slurm suspended it, " : "";
+  const why = `${SCALE_DOWN}: ${by}pool ${node.pool} wants ${scope.desired} nodes`;
   if (node.cordon.product === null) return plan.effect({ kind: "cordon", why }, [why]);
   plan.effect(drainPayload(node, scope, "scale_down", null), [why]);
 }

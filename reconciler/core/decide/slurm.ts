@@ -8,6 +8,7 @@ import type { Payload } from "../../../schema/operation.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
 import { isWell, type Sight } from "../fleet.ts";
 import { isSuppressed } from "../fold/suppression.ts";
+import { isPowered } from "../slurm/power-save.ts";
 import { hasChanged, hasRegistered } from "../slurm/mark.ts";
 import { reasonOf } from "../slurm/reason.ts";
 import type { Scope } from "./decide.ts";
@@ -16,6 +17,7 @@ import { isResting } from "./rest.ts";
 
 type Change = { payload: Payload; because: string[] };
 type InSight = Pick<Scope, "sight">;
+type InPool = Pick<Scope, "sight" | "pool" | "candidates">;
 
 /** The node's side in Slurm, if it can be written now. */
 function writable({ id, slurm }: Node, { slurm: sight, now }: Sight): SlurmFact | null {
@@ -25,11 +27,18 @@ function writable({ id, slurm }: Node, { slurm: sight, now }: Sight): SlurmFact 
 }
 
 /** The payload with Slurm's part, if it marks a node that Slurm may drain now. */
-export function withSlurm(payload: Payload, node: Node, { sight }: InSight): Payload {
+export function withSlurm(payload: Payload, node: Node, scope: InPool): Payload {
+  const { sight } = scope;
   if (payload.kind !== "cordon" || payload.slurm !== undefined) return payload;
+  if (isSuspended(node, scope)) return payload;
   const slurm = writable(node, sight);
   if (slurm === null || slurm.owner === "foreign" || isHeldOff(node, slurm)) return payload;
   return { ...payload, slurm: { name: slurm.name, reason: reasonOf(node, payload.why) } };
+}
+
+/** Slurm powers it down itself; a drain of ours would keep its NodeName from being resumed. */
+function isSuspended({ id }: Node, { pool, candidates }: InPool): boolean {
+  return isPowered(pool) && candidates.has(id);
 }
 
 /** Power saving has removed the drain for the second time in this repair. */
@@ -40,9 +49,9 @@ function isHeldOff({ session, cordon }: Node, { drain, markedAt }: SlurmFact): b
 }
 
 /** What Slurm lacks or has too much; `null` = it matches the node's own cordon. */
-export function slurmChangeOf(node: Node, scope: InSight): Change | null {
+export function slurmChangeOf(node: Node, scope: InPool): Change | null {
   const slurm = writable(node, scope.sight);
-  if (slurm === null) return null;
+  if (slurm === null || isSuspended(node, scope)) return null;
   const { cordon, order, phase } = node;
   // A forced end does not wait for a scheduler, and a node that ends takes no work.
   if (order?.force === true && order.goal !== "drain") return null;

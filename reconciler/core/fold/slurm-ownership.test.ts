@@ -120,7 +120,7 @@ class Story {
   act(): void {
     const slurm = slurmSightOf({ dark: this.isDark ? "away" : null });
     const sight = sightOf({ now: this.now, slurm });
-    const change = slurmChangeOf(this.node, { sight });
+    const change = slurmChangeOf(this.node, { sight, pool: null, candidates: new Set() });
     if (change === null) return;
     const operation = { ...operationOf(this.node, change.payload), because: change.because };
     operation.id = `n0.${this.node.fence + 1}.mirror` as Operation["id"];

@@ -93,7 +93,7 @@ pools:
     const fleet = { fleetId: "f", nodes, pools, operations, facts };
     const work = new UnitOfWork(this.mirror);
     const { config, presence, mono } = this;
-    this.scaler.evaluate({ fleet, config, sight, presence, mono }, work);
+    this.scaler.evaluate({ fleet, config, sight, presence, mono, waits: [], slurm: null }, work);
     const change = work.finish();
     if (change !== null) mirrorChange(this.mirror, change);
     this.events.push(...(change?.events ?? []).map((one) => `${one.kind} ${one.message}`));

@@ -13,7 +13,7 @@ export type SlurmAnswer<T> =
 
 /** Which nodes change how; `reason` is needed for `drain` and `down`. */
 export type SlurmNodeChange = {
-  state?: "drain" | "undrain" | "down" | "resume" | "power_down" | "power_up";
+  state?: "drain" | "undrain" | "down" | "resume" | "power_down" | "power_down_force" | "power_up";
   reason?: string;
   address?: string;
   hostname?: string;

@@ -71,7 +71,7 @@ describe("S19: a NodeName is matched with a node", () => {
 
   test("S19: a pool's hostlist gives its names by slot", () => {
     const pool = (nodes: string | null) =>
-      slotNames([{ name: "p" as never, slurm: { partition: null, nodes } }]).get("p");
+      slotNames([{ name: "p" as never, slurm: { partition: null, powerSave: false, nodes } }]).get("p");
     expect(pool("n[08-10],x")).toEqual(["n08", "n09", "n10", "x"]);
     expect(pool(null)).toBeUndefined();
   });

@@ -6,6 +6,7 @@
 import type { DrainSight } from "../fleet.ts";
 import type { Fence } from "../provider.ts";
 import type { SlurmJob, SlurmNode } from "./object.ts";
+import type { PowerMark } from "./power-save.ts";
 import type { SlurmOwner } from "../../../schema/slurm.ts";
 
 /** `owner`: who holds the node out of service after the call; a foreign drain is left as it is. */
@@ -38,6 +39,8 @@ export type SlurmSink = {
   queue(): { jobs: readonly SlurmJob[]; observedAt: number } | null;
   /** Nodes whose drain or release is awaited: listed each second instead of each poll. */
   attend(nodeNames: ReadonlySet<string>): void;
+  /** What power saving is to show, which replaces what was asked before; compared, then written. */
+  power(marks: readonly PowerMark[]): void;
   start(wakeUp: () => void): void;
   stop(): void;
   status(): SlurmStatus;

@@ -40,6 +40,7 @@ import { Refusal } from "./request.ts";
 import { safetyRoutes } from "./safety.ts";
 import { simulationRoutes } from "./simulation.ts";
 import { openSliced } from "./sliced.ts";
+import { slurmRoutes } from "./slurm.ts";
 import { tokenRoutes } from "./token.ts";
 import { upgradeRoutes } from "./upgrade.ts";
 import { workflowRoutes } from "./workflow.ts";
@@ -151,7 +152,7 @@ export function openApp(ports: RoutePorts): App {
   api.use(bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
   const groups = [agentRoutes, nodeRoutes, poolRoutes, poolSizeRoutes, safetyRoutes, upgradeRoutes];
   groups.push(adminRoutes, configRoutes, tokenRoutes, historyRoutes, kubernetesRoutes, costRoutes);
-  groups.push(simulationRoutes);
+  groups.push(simulationRoutes, slurmRoutes);
   groups.push(workflowRoutes);
   for (const addRoutes of groups) addRoutes(api, ports);
   if (admission !== null) {

@@ -14,6 +14,7 @@ import { unitOf, wantsDemand } from "../../core/scaling/demand.ts";
 import { recall, remember } from "../../core/scaling/asked.ts";
 import { remove, type Removed } from "../../core/scaling/removal.ts";
 import { lower, refusal, resize, type Asking, type Resized } from "../../core/scaling/resize.ts";
+import { isPowered } from "../../core/slurm/power-save.ts";
 import type { UnitOfWork } from "../../core/unit-of-work.ts";
 import { desiredOf } from "../../core/fleet.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
@@ -96,6 +97,11 @@ async function change<S extends v.GenericSchema<unknown, { reason: string }>>(
   requestOf: (body: v.InferOutput<S>) => SizeRequest,
 ): Promise<Response> {
   const pool = locatePool(c, ports);
+  if (isPowered(pool)) {
+    const message = `Slurm's power saving sizes pool ${pool.name} (slurm.power_save)`;
+    const next = "submit a job, or change its nodes with scontrol update state=power_up|power_down";
+    throw new Refusal("conflict", `${message}: ${next}`);
+  }
   const { body, by, now } = await readAsked(c, ports, schema);
   const key = idempotencyKey(c);
   const request = requestOf(body);

@@ -1,0 +1,33 @@
+/**
+ * The links under which slurmctld starts this program: `slurm-resume`, `slurm-suspend` and
+ * `slurm-resume-fail`. It passes on no environment, so theirs is in a file.
+ *
+ * Adapter: reads that file.
+ */
+import { readFileSync } from "node:fs";
+import { POWER_VERBS, type PowerVerb } from "../reconciler/core/slurm/power-save.ts";
+
+export const SLURM_ENV_FILE = "/etc/navarch/slurm.env";
+
+/** The verb of a link; `null` for any other name. */
+export function slurmVerb(program: string): PowerVerb | null {
+  const verb = /^slurm-(?<verb>[a-z-]+?)(?:\.exe)?$/.exec(program)?.groups?.["verb"];
+  return POWER_VERBS.find((one) => one === verb) ?? null;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** `env` with what the file adds, for the links alone. */
+export function slurmEnv(program: string, env: Env, path = SLURM_ENV_FILE): Env {
+  if (slurmVerb(program) === null) return env;
+  try {
+    const lines = readFileSync(path, "utf8").split("\n");
+    const pairs = lines.flatMap((line): [string, string][] => {
+      const found = /^\s*(?:export\s+)?(NAVARCH_[A-Z_]+)=(["']?)(.*?)\2\s*$/.exec(line);
+      return found?.[1] === undefined ? [] : [[found[1], found[3] ?? ""]];
+    });
+    return { ...Object.fromEntries(pairs), ...env };
+  } catch {
+    return env;
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * What Slurm's ResumeProgram, SuspendProgram and ResumeFailProgram tell. Each request writes which
+ * slots of a pool get machines, in one transaction, and returns; the plan does the rest. Told
+ * twice it has the same result, and a key keeps a repeat that was delayed from undoing what was
+ * told in between.
+ */
+import type { Context } from "hono";
+import * as v from "valibot";
+import type { PoolConfig } from "../../../schema/config.ts";
+import { LIMIT } from "../../../schema/limit.ts";
+import { newPoolState } from "../../core/fold/new-pool.ts";
+import { recall, remember } from "../../core/scaling/asked.ts";
+import { expandHostlist } from "../../core/slurm/hostlist.ts";
+import {
+  isPowered,
+  POWER_VERBS,
+  type PowerVerb,
+  tellPower,
+} from "../../core/slurm/power-save.ts";
+import { slotOfName } from "../../core/slurm/slot-name.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
+import { idempotencyKey, invalid, needs, readAsked, Refusal } from "./request.ts";
+
+const JOBS_SHOWN = 5;
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(65_536));
+
+const Told = v.strictObject({
+  /** A hostlist, such as `c[0-3],d1`. */
+  nodes: name,
+  /** Jobs that wait for them, for people. */
+  jobs: v.optional(v.pipe(v.array(v.pipe(v.string(), v.maxLength(64))), v.maxLength(1_000)), []),
+});
+
+export function slurmRoutes(api: App, ports: RoutePorts): void {
+  for (const verb of POWER_VERBS) {
+    api.post(`/slurm/${verb}`, needs("operator"), (c) => takeTold(c, ports, verb));
+  }
+}
+
+type Share = { pool: PoolConfig; slots: number[]; names: string[] };
+
+async function takeTold(c: Context<Env>, ports: RoutePorts, verb: PowerVerb): Promise<Response> {
+  const { body, by, now } = await readAsked(c, ports, Told);
+  const key = idempotencyKey(c);
+  const list = expandHostlist(body.nodes, LIMIT.slurmNamesMax);
+  if (list.kind === "invalid") return invalid(`nodes: ${list.message}`);
+  const { shares, unknown, refused } = shareOut(ports, list.names);
+  if (shares.length === 0) {
+    const message = unknown.length > 0 ? unknownText(unknown) : refusedText(refused);
+    throw new Refusal(unknown.length > 0 ? "not_found" : "conflict", message, { unknown, refused });
+  }
+  const forJobs = body.jobs.slice(0, JOBS_SHOWN).join(", ");
+  const why = `Slurm's ${verb} (${by})${forJobs === "" ? "" : ` for job ${forJobs}`}`;
+  await ports.reconciler.change((work) => {
+    for (const { pool, slots } of shares) {
+      const state = work.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
+      const what = `slurm ${verb} ${slots.toSorted((a, b) => a - b).join(",")}`.slice(0, 1_000);
+      const before = recall(state, key, what);
+      if (before.kind === "done") continue;
+      if (before.kind === "other") {
+        throw new Refusal("conflict", `Idempotency-Key ${key} was used for: ${before.what}`);
+      }
+      const told = tellPower(pool, state, { verb, slots, why, now });
+      work.putPool(remember(told.state, key, what, now));
+      work.tell(told.events);
+    }
+  });
+  const taken = shares.map((one) => ({ pool: one.pool.name, nodes: one.names }));
+  return c.json({ taken, unknown, refused });
+}
+
+/** The names by pool; a pool that Slurm does not size is never changed by it. */
+function shareOut(ports: RoutePorts, names: readonly string[]) {
+  const config = ports.reconciler.activeConfig();
+  const shares = new Map<PoolConfig, Share>();
+  const unknown: string[] = [];
+  const refused: string[] = [];
+  for (const one of new Set(names)) {
+    const found = slotOfName(config, one);
+    if (found === null) unknown.push(one);
+    else if (!isPowered(found.pool)) refused.push(one);
+    else {
+      const share = shares.get(found.pool) ?? { pool: found.pool, slots: [], names: [] };
+      shares.set(found.pool, share);
+      share.slots.push(found.slot);
+      share.names.push(one);
+    }
+  }
+  return { shares: [...shares.values()], unknown, refused };
+}
+
+function unknownText(names: readonly string[]): string {
+  const [first = ""] = names;
+  const more = names.length === 1 ? "" : ` and ${names.length - 1} more`;
+  return `no pool has NodeName ${first}${more} in slurm.nodes`;
+}
+
+function refusedText(names: readonly string[]): string {
+  const [first = ""] = names;
+  return `Slurm does not size the pool of ${first}: set slurm.power_save, or SuspendExcNodes`;
+}

@@ -1,0 +1,119 @@
+/**
+ * Shows power saving what became of its resumes: the machine's address, or DOWN with the reason
+ * why there is none. Reads the nodes directly before it writes. `scontrol` cannot refuse a stale
+ * write, so a node that registered in those milliseconds loses the jobs that it has just got.
+ */
+import type { Clock, Log } from "../core/clock.ts";
+import type { SlurmClient, SlurmNodeChange } from "../core/slurm/client.ts";
+import type { SlurmNode } from "../core/slurm/object.ts";
+import type { PowerMark } from "../core/slurm/power-save.ts";
+import { formatReason, parseReason } from "../core/slurm/reason.ts";
+
+export type PowerMirrorPorts = { client: SlurmClient; clock: Clock; log: Log };
+
+/** In the place of a repair's session. */
+const SESSION = "power";
+const CODE = "NO_MACHINE";
+/** After a call that failed; what is wanted is compared again then. */
+const RETRY_MS = 5_000;
+/** Even what was confirmed is compared again after so long: a person may have changed it. */
+const CONFIRMED_MS = 60_000;
+
+export class PowerMirror {
+  readonly #ports: PowerMirrorPorts;
+  #marks: readonly PowerMark[] = [];
+  /** What was confirmed of a NodeName, and when (monotonic). */
+  readonly #confirmed = new Map<string, { key: string; at: number }>();
+  #isRunning = false;
+  #restUntil = 0;
+  #term = 0;
+
+  constructor(ports: PowerMirrorPorts) {
+    this.#ports = ports;
+  }
+
+  /** `rows`: the last list, which shows for free what is no longer as it was confirmed. */
+  show(marks: readonly PowerMark[], rows: (name: string) => SlurmNode | undefined): void {
+    this.#marks = marks;
+    const wanted = new Set(marks.map(({ name }) => name));
+    for (const name of this.#confirmed.keys()) if (!wanted.has(name)) this.#confirmed.delete(name);
+    const now = this.#ports.clock.monoMs();
+    if (this.#isRunning || now < this.#restUntil) return;
+    const due = marks.filter((mark) => !this.#isConfirmed(mark, rows(mark.name), now));
+    if (due.length === 0) return;
+    this.#isRunning = true;
+    void this.#write(due).finally(() => (this.#isRunning = false));
+  }
+
+  /** NodeNames whose next state is awaited. */
+  awaited(): string[] {
+    return this.#marks.flatMap(({ name }) => (this.#confirmed.has(name) ? [] : name));
+  }
+
+  /** Writes that were not sent yet are not sent any more. */
+  stop(): void {
+    this.#term += 1;
+    this.#marks = [];
+    this.#confirmed.clear();
+  }
+
+  #isConfirmed(mark: PowerMark, row: SlurmNode | undefined, now: number): boolean {
+    const before = this.#confirmed.get(mark.name);
+    if (before?.key !== keyOf(mark) || now - before.at > CONFIRMED_MS) return false;
+    return row === undefined || changeFor(mark, row) === null;
+  }
+
+  async #write(due: readonly PowerMark[]): Promise<void> {
+    const { client, clock, log } = this.#ports;
+    const term = this.#term;
+    const answer = await client.nodes(due.map(({ name }) => name));
+    if (answer.kind !== "ok") {
+      this.#restUntil = clock.monoMs() + RETRY_MS;
+      return;
+    }
+    const rows = new Map(answer.value.map((row) => [row.name, row]));
+    for (const mark of due) {
+      const row = rows.get(mark.name);
+      const change = row === undefined ? null : changeFor(mark, row);
+      if (term !== this.#term) return;
+      if (change === null) {
+        if (row !== undefined) this.#confirm(mark);
+        continue;
+      }
+      const said = await client.update([mark.name], change);
+      if (said.kind === "ok") continue;
+      this.#restUntil = clock.monoMs() + RETRY_MS;
+      const fields = { node: mark.name, wanted: mark.kind, error: said.message };
+      log("warn", "Slurm does not take a node's power state", fields);
+    }
+  }
+
+  #confirm(mark: PowerMark): void {
+    const at = this.#ports.clock.monoMs();
+    this.#confirmed.set(mark.name, { key: keyOf(mark), at });
+  }
+}
+
+function keyOf(mark: PowerMark): string {
+  if (mark.kind === "address") return `address ${mark.address}`;
+  return mark.kind === "down" ? `down ${mark.why}` : "release";
+}
+
+/** The next write; `null` = none is needed, or it would hit a node in use. */
+export function changeFor(mark: PowerMark, row: SlurmNode): SlurmNodeChange | null {
+  const has = (...flags: string[]): boolean => flags.some((flag) => row.flags.includes(flag));
+  const isOff = has("POWERED_DOWN", "POWERING_DOWN");
+  if (mark.kind === "address") {
+    return isOff || row.address === mark.address ? null : { address: mark.address };
+  }
+  const isDown = row.base === "DOWN";
+  const isOwn = parseReason(row.reason)?.session === SESSION;
+  // DOWN alone would stay "powering up" and run into ResumeTimeout.
+  if (isDown && isOwn && !isOff) return { state: "power_down_force" };
+  if (mark.kind === "release") return isDown && isOwn ? { state: "resume" } : null;
+  if (isDown || isOff || !has("POWERING_UP", "POWER_UP")) return null;
+  return {
+    state: "down",
+    reason: formatReason({ session: SESSION, code: CODE, text: mark.why }),
+  };
+}
