@@ -88,12 +88,12 @@ describe("holdCordon()", () => {
     await hold({ why: "xid95", ...slurm(true) });
     expect(annotations()[KEY]).toBe("navarch:s1 XID79 x");
     expect((await release()).kind).toBe("released");
-    expect(annotations()).not.toHaveProperty(KEY);
+    expect(annotations()).not.toHaveProperty([KEY]);
   });
 
   test("S48: leaves another's reason, a drain of Slurm's own and a person's cordon as they are", async () => {
     await hold(slurm(true));
-    expect(annotations()).not.toHaveProperty(KEY);
+    expect(annotations()).not.toHaveProperty([KEY]);
     await release();
     kube.person.annotate("nodes", "", NAME, { [KEY]: "kernel update" });
     await hold(slurm());
@@ -103,7 +103,7 @@ describe("holdCordon()", () => {
     kube.person.annotate("nodes", "", NAME, { [KEY]: null });
     kube.person.cordon(NAME);
     await hold(slurm());
-    expect(annotations()).not.toHaveProperty(KEY);
+    expect(annotations()).not.toHaveProperty([KEY]);
   });
 
   test("takes one request if it is given a fresh copy, and one conflict with a stale one", async () => {

@@ -63,6 +63,9 @@ class Stage {
   /** How long a write waits for its turn. */
   turnMs = 0;
 
+  /** `kubernetes.slinky` is not false. */
+  slinky = true;
+
   private process = { isAlive: true };
   /** Pods whose eviction was on its way when a process died: the next one cannot know of it. */
   private readonly unheard = new Set<string>();
@@ -111,6 +114,7 @@ class Stage {
       clock,
       random,
       log: () => undefined,
+      slinky: this.slinky,
       wakeUp: () => this.hints++,
       tell: (event) => this.events.push(event),
       tellPod: (event) => this.podEvents.push(event),
@@ -551,6 +555,50 @@ describe("Drainers", () => {
       expect(own[1]?.message).toContain("xid 79 on gpu 3");
     }
     stage.check();
+  });
+
+  describe("S49: a pod of Slinky's NodeSet", () => {
+    const owner = { apiVersion: "slinky.slurm.net/v1beta1", kind: "NodeSet", name: "gpu" };
+    const statusOf = (...states: string[]) => ({
+      phase: "Running",
+      conditions: states.map((one) => ({ type: `SlurmNodeState${one}`, status: "True" })),
+    });
+
+    test("is neither evicted nor deleted at the deadline, and others leave", async () => {
+      const stage = new Stage();
+      stage.pod("slurm", { owner, status: statusOf("Mixed") });
+      stage.pod("web-1");
+      const deadlineAt = stage.clock.wallMs() + 4 * MINUTE;
+      stage.desired("n1", { deadlineAt, deleteAtDeadline: true });
+      await stage.tick(60);
+      expect(stage.message()).toContain("Slurm runs jobs in it");
+      await stage.tick(300);
+      expect(stage.steps()).toEqual(["evict web-1"]);
+      // Its owner is not told of a deletion that never comes.
+      expect(stage.podEvents.map(({ pod }) => pod.name)).toEqual(["web-1"]);
+    });
+
+    test("holds the drain until Slurm has drained it", async () => {
+      const stage = new Stage();
+      stage.pod("slurm", { owner, status: statusOf("Idle") });
+      stage.desired();
+      await stage.tick(60);
+      expect(stage.message()).toContain("Slurm has not drained it yet");
+      const status = statusOf("Idle", "Drain");
+      stage.kube.person.edit("pods", "ns", "slurm", { status }, { sub: "status" });
+      await stage.untilEmpty(30);
+      expect([stage.steps(), stage.names()]).toEqual([[], ["slurm"]]);
+    });
+
+    test("is a pod as others are with kubernetes.slinky: false", async () => {
+      const stage = new Stage();
+      stage.slinky = false;
+      stage.restart();
+      stage.pod("slurm", { owner, status: statusOf("Mixed") });
+      stage.desired();
+      await stage.untilEmpty(90);
+      expect(stage.steps()).toEqual(["evict slurm"]);
+    });
   });
 
   describe("tells what its deadline does, before and after", () => {

@@ -33,13 +33,13 @@ class Stage {
   }
 
   /** A process that could lead; it does not yet. */
-  process(): Kubernetes {
+  process(settings = config): Kubernetes {
     const made = new Kubernetes({
       api: this.kube,
       limiter: new Limiter({ clock: this.clock, perSecondMax: 200 }),
       server: "server",
       instance: "instance",
-      config,
+      config: settings,
       clock: this.clock,
       random: () => 0.5,
       log: () => undefined,
@@ -113,6 +113,48 @@ class Stage {
     this.kube.seed("pods", { metadata: { name, namespace: "work" }, spec });
   }
 }
+
+describe("S48: kubernetes.slinky", () => {
+  const KEY = "nodeset.slinky.slurm.net/node-cordon-reason";
+  const reasonAfter = async (slinky: string, pods: readonly string[]): Promise<unknown> => {
+    const stage = new Stage();
+    const read = configOf(`${poolYaml(1)}\nkubernetes: { enabled: true, slinky: ${slinky} }\n`);
+    for (const name of pods) {
+      const owner = { apiVersion: "slinky.slurm.net/v1beta1", kind: "NodeSet", name: "g", uid: "g" };
+      const metadata = { name, namespace: "slurm", ownerReferences: [{ ...owner, controller: true }] };
+      const isDrained = name.startsWith("drained");
+      const conditions = [{ type: "SlurmNodeStateDrain", status: isDrained ? "True" : "False" }];
+      const spec = { nodeName: isDrained ? NAME : "another" };
+      stage.kube.seed("pods", { metadata, spec, status: { phase: "Running", conditions } });
+    }
+    const one = stage.process(read.kubernetes);
+    one.cluster.start(() => undefined);
+    await stage.clock.pass(1_000);
+    one.cluster.tend(stage.desired());
+    for (const name of pods) {
+      if (name.startsWith("gone")) stage.kube.person.remove("pods", "slurm", name);
+    }
+    await stage.clock.pass(60_000);
+    const marking = one.cordon(NODE, "XID 79", FENCE);
+    await stage.clock.pass(500);
+    expect(await marking).toMatchObject({ kind: "ok" });
+    const { annotations } = stage.kube.get("nodes", "", NAME)?.["metadata"] as {
+      annotations: Record<string, unknown>;
+    };
+    return annotations[KEY];
+  };
+
+  test.each([
+    ["auto", [], undefined],
+    ["auto", ["a", "gone-b"], "navarch:s1 XID79 XID 79"],
+    ["auto", ["gone"], undefined],
+    ["auto", ["a", "drained"], undefined],
+    ["true", [], "navarch:s1 XID79 XID 79"],
+    ["false", ["a"], undefined],
+  ])("%s with pods %p tells the operator %p", async (slinky, pods, reason) => {
+    expect(await reasonAfter(slinky, pods)).toBe(reason);
+  });
+});
 
 describe("Kubernetes.cluster.start() for another term", () => {
   test("knows nothing of before until it has listed again", async () => {

@@ -43,6 +43,17 @@ async function settle(w: World): Promise<void> {
   await reach(w, () => w.reconciler.lastSight()?.blind.length === 0, 300);
 }
 
+test("explain names no repair step where nothing repairs", async () => {
+  const w = await fleet(2, threshold(1, ", auto_replace: false"));
+  const a = openWorldApp(w);
+  const [sick = ""] = w.serving();
+  w.xid(sick, 79);
+  await reach(w, () => phaseOf(w, sick) === "suspect", 60);
+  const { causes } = (await a.call("GET", `/v1/nodes/${sick}/explain`)).body;
+  const lines: { text: string }[] = causes ?? [];
+  expect(lines.at(-1)?.text).toEndWith("; its rule suggests: reboot");
+});
+
 describe("a freeze", () => {
   test("stops cordon, drain, end and purchase, says so everywhere, and thaws by itself", async () => {
     const w = await fleet(4, threshold(1));
