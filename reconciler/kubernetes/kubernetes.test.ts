@@ -12,6 +12,7 @@ import type { DesiredDrain } from "../core/kubernetes/desired-drain.ts";
 import { type FakeKube, openFakeKube } from "../../simulator/cluster/fake.ts";
 import { Kubernetes } from "./kubernetes.ts";
 import { Limiter } from "./limiter.ts";
+import { readObject } from "./read-field.ts";
 
 const { kubernetes: config } = configOf(`${poolYaml(1)}\nkubernetes: { enabled: true }\n`);
 const NODE = "n1" as NodeId;
@@ -138,10 +139,8 @@ describe("S48: kubernetes.slinky", () => {
     const marking = one.cordon(NODE, "XID 79", FENCE);
     await stage.clock.pass(500);
     expect(await marking).toMatchObject({ kind: "ok" });
-    const { annotations } = stage.kube.get("nodes", "", NAME)?.["metadata"] as {
-      annotations: Record<string, unknown>;
-    };
-    return annotations[KEY];
+    const { metadata } = readObject(stage.kube.get("nodes", "", NAME));
+    return readObject(readObject(metadata)["annotations"])[KEY];
   };
 
   test.each([
