@@ -7,6 +7,7 @@ import {
   SLURM_DEFAULTS,
   type SlurmManifestOptions,
 } from "../deploy/slurm/manifest-option.ts";
+import { readRelease, SLURM_RELEASES } from "../deploy/slurm/version.ts";
 import { unknownName, usage } from "./failure.ts";
 import { type Flag, type Flags, switchFlag, textFlag } from "./flag.ts";
 import type { Read } from "./host-flag.ts";
@@ -90,8 +91,11 @@ function readWords(flags: Flags): Read<Words> {
   const hostPorts = HOST_PORTS.find((one) => one === ports);
   if (hostPorts === undefined) return unknownName("host-ports", ports, HOST_PORTS);
   const asked = flags.text("slurm-version") ?? version;
-  if (asked !== version) return usage(`--slurm-version ${asked}: expected ${version}`);
-  return { ok: true, value: { image: named, storageClass: kind, version: asked, hostPorts } };
+  const release = SLURM_RELEASES.find((one) => one === readRelease(asked));
+  if (release === undefined) {
+    return usage(`--slurm-version ${asked}: expected one of ${SLURM_RELEASES.join(", ")}`);
+  }
+  return { ok: true, value: { image: named, storageClass: kind, version: release, hostPorts } };
 }
 
 type Bounds = { least: number; most: number; usual: number };

@@ -66,9 +66,9 @@ ${block(6, POD_DEFAULTS, MARIADB_POD)}`;
 
 const MARIADB_CONTAINER = `- name: mariadb
   image: mariadb:10.11
-  # What slurmdbd asks for; with the defaults it warns at each start and long queries fail.
+  # What slurmdbd asks for, as far as the memory goes; with the defaults long queries fail.
   args:
-  - --innodb-buffer-pool-size=128M
+  - --innodb-buffer-pool-size=256M
   - --innodb-log-file-size=64M
   - --innodb-lock-wait-timeout=900
   - --max-allowed-packet=16M

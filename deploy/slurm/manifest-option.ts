@@ -1,4 +1,5 @@
 /** What a set of manifests of a Slurm cluster can be asked for, with its defaults. Pure. */
+import type { SlurmRelease } from "./version.ts";
 
 export const HOST_PORTS = ["control", "all", "none"] as const;
 export type HostPorts = (typeof HOST_PORTS)[number];
@@ -17,8 +18,8 @@ export type SlurmManifestOptions = {
   memoryMiB: number;
   /** GPUs of a compute pod, all of its machine; `null` = none. */
   gpus: { model: string; count: number } | null;
-  /** Slurm's version in the image, as `22.05`. */
-  version: string;
+  /** Slurm's release in the image. */
+  version: SlurmRelease;
   /** Processes are tracked by cgroup, which needs a privileged compute pod. */
   hasCgroup: boolean;
   /** Ports of the pods' machines: `control` = 6817 and 6819, `all` = 6818 too. */

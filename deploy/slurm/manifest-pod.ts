@@ -37,12 +37,15 @@ export function resources({ request, limit }: Resources, more = ""): string {
 ${more}`;
 }
 
-/** The role's own check; the periods outlast a start that waits for its dependency. */
-export function probes(): string {
+/** Of a start that waits for its dependency, and longer than the wait of the entrypoint. */
+const START_CHECKS = 120;
+
+/** The role's own check, each 5 s of `checks` at the start. */
+export function probes(checks = START_CHECKS): string {
   const check = `exec:\n    command: [/usr/local/bin/entrypoint.sh, probe]\n  timeoutSeconds: 10\n`;
   return `startupProbe:
   ${check}  periodSeconds: 5
-  failureThreshold: 120
+  failureThreshold: ${checks}
 readinessProbe:
   ${check}  periodSeconds: 15
 # Restarts only after five minutes without an answer, when Slurm has given the daemon up as well.

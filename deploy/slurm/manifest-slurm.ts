@@ -18,7 +18,7 @@ const CONTROLLER_SIZE = { request: "250m/512Mi", limit: "500m/1Gi" };
 const CONTROLLER_RIGHTS = resources(CONTROLLER_SIZE) + securityContext(false);
 
 export function renderSlurmctld(options: SlurmManifestOptions): string {
-  const { namespace, image, hostPorts } = options;
+  const { namespace, image, hostPorts, nodes } = options;
   return `${service(options, { name: "slurm-controller", port: "slurmctld", number: 6817 })}---
 apiVersion: apps/v1
 kind: Deployment
@@ -50,7 +50,7 @@ ${block(6, searchDomain(options), POD_DEFAULTS, SECCOMP, hostAffinity(options))}
         - name: SLURM_ROLE
           value: controller
         ports:
-${block(8, port("slurmctld", 6817, hostPorts !== "none"), probes(), CONTROLLER_RIGHTS)}\
+${block(8, port("slurmctld", 6817, hostPorts !== "none"), starting(nodes), CONTROLLER_RIGHTS)}\
         volumeMounts:
 ${block(8, MOUNTS)}        - name: state
           mountPath: /var/lib/slurm
@@ -60,6 +60,9 @@ ${block(6, VOLUMES)}      - name: state
           claimName: slurm-state-pvc
 `;
 }
+
+/** slurmctld tries for 11 s to resolve each node that has no pod yet, before it serves. */
+const starting = (nodes: number): string => probes(120 + 3 * nodes);
 
 /** Resolves the bare NodeName, which `srun` and steps use, to the pod's record. */
 const searchDomain = ({ namespace }: SlurmManifestOptions): string => `dnsConfig:
