@@ -5,6 +5,7 @@ import { readSection, type Section } from "../reconciler/config/section.ts";
 import type { Tree } from "../reconciler/config/tree.ts";
 import { compressHostlist, expandHostlist } from "../reconciler/core/slurm/hostlist.ts";
 import { LIMIT } from "../schema/limit.ts";
+import { nearest } from "../schema/nearest.ts";
 
 /** A pool with the places of its nodes in the file, for problems between pools. */
 export type NamedPool = {
@@ -12,6 +13,13 @@ export type NamedPool = {
   section: Section;
   places: ReadonlyMap<string, { at: Place; path: string }>;
 };
+
+/** The nodes of a pool as the control plane knows them; `gpus` of the best equipped one. */
+export type LivePool = {
+  hosts: readonly SlurmHost[];
+  gpus: { model: string; count: number } | null;
+};
+export type LiveFleet = ReadonlyMap<string, LivePool>;
 
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
 const NODE = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
@@ -26,7 +34,7 @@ const RESERVED = /^(all|default|localhost)$/i;
 const CPUS_MAX = 4_096;
 const MEMORY_MB_MAX = 64 * 1024 * 1024;
 
-export function readPool(section: Section): NamedPool[] {
+export function readPool(section: Section, live: LiveFleet | null): NamedPool[] {
   if (!section.given) return [];
   const name = form(section, "name", NAME, "1 to 63 letters, digits, _ and -");
   if (!section.has("name")) section.missing("name", "as training");
@@ -36,7 +44,8 @@ export function readPool(section: Section): NamedPool[] {
     if (!section.has(key)) section.missing(key, "`slurmd -C` on a machine prints CPUs, RealMemory");
   }
   const places = new Map<string, { at: Place; path: string }>();
-  const nodes = readNodes(section, places);
+  const found = live === null || name === null ? null : findLive(section, name, live);
+  const nodes = live === null ? readNodes(section, places) : placeLive(section, found, places);
   const pool: SlurmPool = {
     name: name ?? "",
     partition: form(section, "partition", NAME, "letters, digits, _ and -") ?? name ?? "",
@@ -44,7 +53,7 @@ export function readPool(section: Section): NamedPool[] {
     cpus: cpus ?? 1,
     topology: readTopology(section, cpus),
     memoryMb: memoryMb ?? 1,
-    gpus: readGpus(section),
+    gpus: section.has("gpus") || found === null ? readGpus(section) : liveGpus(section, found),
     features: readFeatures(section),
     nodes,
     hostlist: compressHostlist(nodes.map((node) => node.name)),
@@ -86,14 +95,17 @@ function readGpus(section: Section): SlurmGpus | null {
   const model = form(gpus, "model", MODEL, "lower-case letters, digits, _ and -, as h100");
   const count = gpus.integer("count", { min: 1, max: LIMIT.gpusPerNodeMax });
   for (const key of ["model", "count"]) if (!gpus.has(key)) gpus.missing(key);
-  const usual = count === 1 ? "/dev/nvidia0" : `/dev/nvidia[0-${(count ?? 1) - 1}]`;
-  const files = form(gpus, "files", DEVICES, "a path as /dev/nvidia[0-7]") ?? usual;
+  const given = form(gpus, "files", DEVICES, "a path as /dev/nvidia[0-7]");
+  const files = given ?? usualFiles(count ?? 1);
   const problem = count === null ? null : whyNotFiles(files, count);
   if (problem !== null) gpus.fail("files", "range", problem);
   gpus.finish();
   if (model === null || count === null) return null;
   return { model, count, files };
 }
+
+const usualFiles = (count: number): string =>
+  count === 1 ? "/dev/nvidia0" : `/dev/nvidia[0-${count - 1}]`;
 
 /** Slurm takes a count that its files do not reach for a broken node. */
 export function whyNotFiles(files: string, count: number): string | null {
@@ -147,6 +159,40 @@ function readNodes(
 function repeated({ problems }: Section, { at, path }: Tree, name: string, line: number): null {
   const message = `node ${quoteShort(name)} is listed twice (first in line ${line})`;
   return problems.error(at, path, "repeat", message);
+}
+
+function findLive(section: Section, name: string, live: LiveFleet): LivePool | null {
+  const found = live.get(name);
+  if (found !== undefined) return found;
+  const close = nearest(name, [...live.keys()]);
+  const hint = close === null ? null : `did you mean "${close}"?`;
+  return section.fail("name", "pool", `the control plane has no pool ${quoteShort(name)}`, hint);
+}
+
+function placeLive(
+  section: Section,
+  found: LivePool | null,
+  places: Map<string, { at: Place; path: string }>,
+): SlurmHost[] {
+  if (section.has("nodes")) {
+    section.fail("nodes", "misplaced", "come from the control plane: leave them out");
+  }
+  const hosts = (found?.hosts ?? []).filter(({ name }) => {
+    if (NODE.test(name) && !RESERVED.test(name)) return true;
+    const hint = "name it in slurm.node_aliases of the control plane's configuration";
+    return section.fail("name", "node", `node ${quoteShort(name)} has no NodeName`, hint);
+  });
+  for (const { name } of hosts) places.set(name, section);
+  return hosts;
+}
+
+function liveGpus(section: Section, { gpus }: LivePool): SlurmGpus | null {
+  if (gpus === null) return null;
+  const { model, count } = gpus;
+  if (!MODEL.test(model)) {
+    return section.missing("gpus", `the model in ${quoteShort(model)} is not known`);
+  }
+  return { model, count, files: usualFiles(count) };
 }
 
 const bare = (name: string): SlurmHost => ({ name, address: null, hostname: null, instance: null });

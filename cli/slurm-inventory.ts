@@ -9,7 +9,7 @@ import { collectProblems, quoteShort } from "../reconciler/config/problem.ts";
 import { readSection, type Section } from "../reconciler/config/section.ts";
 import type { Problem } from "../schema/config.ts";
 import { checkPools, NODES_MAX } from "./slurm-inventory-check.ts";
-import { readPool } from "./slurm-inventory-pool.ts";
+import { type LiveFleet, readPool } from "./slurm-inventory-pool.ts";
 
 export type SlurmInventoryRead = { inventory: SlurmInventory | null; problems: Problem[] };
 
@@ -27,12 +27,19 @@ const NODES_USUAL = 1024;
 /** slurm.conf holds times in 16 bits. */
 const SECONDS_MAX = 65_533;
 
-export function readSlurmInventory(file: SourceText, layout: SlurmLayout): SlurmInventoryRead {
+/** With `live` the nodes come from the control plane, and the file has all the rest. */
+export function readSlurmInventory(
+  file: SourceText,
+  layout: SlurmLayout,
+  live: LiveFleet | null = null,
+): SlurmInventoryRead {
   const problems = collectProblems([file.name]);
   const tree = locate(file, problems);
   if (tree === null) return { inventory: null, problems: problems.list() };
   const root = readSection(problems, tree, "", tree.at, () => null);
-  const pools = root.list("pools", "pool", POOLS_MAX).flatMap(readPool);
+  const pools = root.list("pools", "pool", POOLS_MAX).flatMap((section) => {
+    return readPool(section, live);
+  });
   const inventory = readCluster(root, layout, pools.map(({ pool }) => pool));
   root.finish();
   checkPools(root, inventory, pools, layout);

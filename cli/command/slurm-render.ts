@@ -16,7 +16,7 @@ import { textFlag } from "../flag.ts";
 import type { Read } from "../host-flag.ts";
 import { sayProblems } from "../problem-view.ts";
 import { compareFiles, readPassword, staleFiles, writeFiles } from "../slurm-files.ts";
-import { whyNotFiles } from "../slurm-inventory-pool.ts";
+import { type LiveFleet, whyNotFiles } from "../slurm-inventory-pool.ts";
 import { plain } from "../table.ts";
 
 export const slurmRender: Command = {
@@ -33,7 +33,8 @@ export const slurmRender: Command = {
     "release does not know would stop its daemons. --check ends with 1 if DIR differs.",
   flags: [
     { ...textFlag("layout", "L", SLURM_LAYOUTS.join(", ")), values: SLURM_LAYOUTS },
-    { ...textFlag("inventory", "FILE", "pools and nodes (docs/slurm.md)"), short: "i" },
+    { ...textFlag("inventory", "FILE", "pools and nodes; live: of the control plane"), short: "i" },
+    textFlag("base", "FILE", "with --inventory live: an inventory without nodes"),
     textFlag("slurm-version", "X.Y", `${SLURM_RELEASES[0]} to ${SLURM_RELEASES.at(-1) ?? ""}`),
     textFlag("out", "DIR", "write the files into this folder"),
     textFlag("check", "DIR", "compare them with the files of this folder instead"),
@@ -77,19 +78,42 @@ function readLayout(given: string | null): SlurmLayout | Failure {
   return layout ?? unknownName("layout", given, SLURM_LAYOUTS);
 }
 
+type Source = { flag: string; path: string; isLive: boolean };
+
+/** `live` is no file: one of that name is `./live`. */
+function chooseSource({ flags }: Context): Source | Failure {
+  const [path, base] = [flags.text("inventory"), flags.text("base")];
+  if (path === null) return usage("slurm render needs --inventory FILE, or --inventory live");
+  if (path !== "live") {
+    if (base !== null) return usage("--base belongs to --inventory live");
+    return { flag: "--inventory", path, isLive: false };
+  }
+  if (base !== null) return { flag: "--base", path: base, isLive: true };
+  return usage("--inventory live needs --base FILE, an inventory without nodes");
+}
+
+async function fetchLive(context: Context): Promise<Read<LiveFleet>> {
+  const { readLiveFleet } = await import("../slurm-live.ts");
+  const client = context.connect();
+  return "ok" in client ? client : readLiveFleet(client);
+}
+
 async function readInventory(
   context: Context,
   layout: SlurmLayout,
 ): Promise<Read<SlurmInventory>> {
-  const path = context.flags.text("inventory");
-  if (path === null) return usage("slurm render needs --inventory FILE");
+  const source = chooseSource(context);
+  if ("exit" in source) return source;
+  const { flag, path, isLive } = source;
   const { readInventoryFile } = await import("../slurm-inventory-file.ts");
-  const read = readInventoryFile(path, layout);
+  const fleet = isLive ? await fetchLive(context) : null;
+  if (fleet?.ok === false) return fleet;
+  const read = readInventoryFile(flag, path, layout, fleet?.value ?? null);
   if ("exit" in read) return read;
   sayProblems(context, read.problems);
   if (read.inventory !== null) return { ok: true, value: read.inventory };
   const count = read.problems.filter(({ severity }) => severity === "error").length;
-  return usage(`--inventory ${path}: ${count} error${count === 1 ? "" : "s"}`);
+  return usage(`${flag} ${path}: ${count} error${count === 1 ? "" : "s"}`);
 }
 
 /** `--gres-file` is for machines whose devices have other names, such as those of tests. */
