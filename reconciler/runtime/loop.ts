@@ -155,7 +155,7 @@ export class Reconciler {
   }
   /** The pool's queue in its scheduler; `null` = unknown. */
   queueOf(pool: PoolName): QueueSight | null {
-    return this.ports.targets.scheduler.cluster?.queue(pool) ?? null;
+    return this.observer.queueOf(pool);
   }
   hasAdopted(): boolean {
     return this.adopted;

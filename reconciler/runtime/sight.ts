@@ -1,9 +1,9 @@
 /** Gathers the observations for `decide` (law 9), of the nodes that a plan may ask about. */
 import type { Config } from "../../schema/config.ts";
-import type { NodeId } from "../../schema/id.ts";
+import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { askedOf } from "../core/decide/asked.ts";
-import type { DrainSight, Fleet, Sight } from "../core/fleet.ts";
+import type { DrainSight, Fleet, QueueSight, Sight } from "../core/fleet.ts";
 import { Blindness, darkness } from "../core/safety/blind.ts";
 import { allWork } from "../core/slurm/all-work.ts";
 import { frozenBy } from "../core/safety/step.ts";
@@ -12,6 +12,7 @@ import type { CloudSight } from "./cloud-sight.ts";
 import type { ClusterInformer } from "./cluster-informer.ts";
 import { MetricWatch } from "./metric-watch.ts";
 import type { Presence } from "./presence.ts";
+import { Queues } from "./queue-sight.ts";
 import type { SlurmInformer } from "./slurm-informer.ts";
 
 type ObserverPorts = {
@@ -31,10 +32,17 @@ export class Observer {
   readonly #ports: ObserverPorts;
   readonly #blindness = new Blindness();
   readonly #metrics: MetricWatch;
+  readonly #queues: Queues;
 
   constructor(ports: ObserverPorts) {
     this.#ports = ports;
     this.#metrics = new MetricWatch(ports.targets.readMetric, ports.clock, ports.log);
+    this.#queues = new Queues(ports);
+  }
+
+  /** The pool's queue in its schedulers; `null` = unknown. */
+  queueOf(pool: PoolName): QueueSight | null {
+    return this.#queues.of(pool);
   }
 
   /** Starts the readings of metrics sources that are due. */
@@ -62,7 +70,7 @@ export class Observer {
       kube: cluster?.sight(informer.cluster.ambiguous()) ?? null,
       slurm: informer.slurm.sight(config),
       keys: keyProblem === null ? null : known(asked.keys, keyProblem),
-      queues: known(asked.queues, (pool) => cluster?.queue(pool) ?? undefined),
+      queues: known(asked.queues, (pool) => this.queueOf(pool) ?? undefined),
       metrics: isSizing ? this.#metrics.sights() : new Map(),
     };
   }

@@ -9,15 +9,21 @@ import type { SlurmNode } from "../core/slurm/object.ts";
 import type { PowerMark } from "../core/slurm/power-save.ts";
 import { formatReason, parseReason } from "../core/slurm/reason.ts";
 
-export type PowerMirrorPorts = { client: SlurmClient; clock: Clock; log: Log };
+export type PowerMirrorPorts = {
+  client: SlurmClient;
+  clock: Clock;
+  log: Log;
+  /** Takes rows that are newer than the last list; `askedAt` is monotonic. */
+  note(rows: readonly SlurmNode[], askedAt: number): void;
+};
 
 /** In the place of a repair's session. */
 const SESSION = "power";
 const CODE = "NO_MACHINE";
 /** After a call that failed; what is wanted is compared again then. */
 const RETRY_MS = 5_000;
-/** Even what was confirmed is compared again after so long: a person may have changed it. */
-const CONFIRMED_MS = 60_000;
+/** A name that the list does not show is looked for again after so long. */
+const ABSENT_MS = 60_000;
 
 export class PowerMirror {
   readonly #ports: PowerMirrorPorts;
@@ -59,25 +65,28 @@ export class PowerMirror {
 
   #isConfirmed(mark: PowerMark, row: SlurmNode | undefined, now: number): boolean {
     const before = this.#confirmed.get(mark.name);
-    if (before?.key !== keyOf(mark) || now - before.at > CONFIRMED_MS) return false;
-    return row === undefined || changeFor(mark, row) === null;
+    if (before?.key !== keyOf(mark)) return false;
+    return row === undefined ? now - before.at < ABSENT_MS : changeFor(mark, row) === null;
   }
 
   async #write(due: readonly PowerMark[]): Promise<void> {
     const { client, clock, log } = this.#ports;
     const term = this.#term;
-    const answer = await client.nodes(due.map(({ name }) => name));
+    // All of them: one name that Slurm does not know would be refused with the others.
+    const askedAt = clock.monoMs();
+    const answer = await client.nodes();
     if (answer.kind !== "ok") {
       this.#restUntil = clock.monoMs() + RETRY_MS;
       return;
     }
+    this.#ports.note(answer.value, askedAt);
     const rows = new Map(answer.value.map((row) => [row.name, row]));
     for (const mark of due) {
       const row = rows.get(mark.name);
       const change = row === undefined ? null : changeFor(mark, row);
       if (term !== this.#term) return;
       if (change === null) {
-        if (row !== undefined) this.#confirm(mark);
+        this.#confirm(mark);
         continue;
       }
       const said = await client.update([mark.name], change);

@@ -21,7 +21,8 @@ export class Slurm implements SlurmSink {
     this.#ports = ports;
     this.#watch = new Watch(ports);
     this.#marker = new Marker({ ...ports, watch: this.#watch });
-    this.#power = new PowerMirror(ports);
+    const note = this.#watch.note.bind(this.#watch);
+    this.#power = new PowerMirror({ ...ports, note });
   }
 
   drain(nodeName: string, reason: string, fence: Fence): Promise<SlurmMark> {

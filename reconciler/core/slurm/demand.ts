@@ -162,6 +162,19 @@ export function slurmQueue(demand: SlurmDemand, observedAt: number): QueueSight 
   };
 }
 
+/** Of two schedulers that place work on the same nodes; as old as the older one. */
+export function addQueues(one: QueueSight, other: QueueSight): QueueSight {
+  return {
+    pendingJobs: one.pendingJobs + other.pendingJobs,
+    queueDepth: one.queueDepth + other.queueDepth,
+    pendingGpus: one.pendingGpus + other.pendingGpus,
+    gpuDepth: one.gpuDepth + other.gpuDepth,
+    widePods: (one.widePods ?? 0) + (other.widePods ?? 0),
+    observedAt: Math.min(one.observedAt, other.observedAt),
+    source: `${one.source} and ${other.source}`,
+  };
+}
+
 /** `least` for what is no number, such as the placeholder of an infinite one. */
 function clamp(value: number, least: number, most: number): number {
   return Number.isFinite(value) ? Math.min(Math.max(Math.trunc(value), least), most) : least;
