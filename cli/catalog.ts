@@ -60,6 +60,7 @@ import { simulateSubmit } from "./command/simulate-submit.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
 import { simulateWorkflow } from "./command/simulate-workflow.ts";
 import { slurmDbInit } from "./command/slurm-db-init.ts";
+import { slurmBench } from "./command/slurm-bench.ts";
 import { slurmHealthcheck } from "./command/slurm-healthcheck.ts";
 import { slurmManifests } from "./command/slurm-manifests.ts";
 import { slurmMungeKey } from "./command/slurm-munge-key.ts";
@@ -128,6 +129,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
   Kubernetes: [manifestsKubernetes, manifestsWorkflows, cleanupKubernetes, exporter],
   Slurm: [
     ...[slurmRender, slurmManifests, slurmRefs, slurmMungeKey, slurmDbInit, slurmHealthcheck],
+    slurmBench,
     ...[slurmResume, slurmSuspend, slurmResumeFail],
   ],
   Simulation: [
