@@ -63,6 +63,7 @@ import { slurmDbInit } from "./command/slurm-db-init.ts";
 import { slurmBench } from "./command/slurm-bench.ts";
 import { slurmHealthcheck } from "./command/slurm-healthcheck.ts";
 import { slurmManifests } from "./command/slurm-manifests.ts";
+import { slurmMungeCheck } from "./command/slurm-munge-check.ts";
 import { slurmMungeKey } from "./command/slurm-munge-key.ts";
 import { slurmRefs } from "./command/slurm-refs.ts";
 import { slurmRender } from "./command/slurm-render.ts";
@@ -128,8 +129,8 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
   ],
   Kubernetes: [manifestsKubernetes, manifestsWorkflows, cleanupKubernetes, exporter],
   Slurm: [
-    ...[slurmRender, slurmManifests, slurmRefs, slurmMungeKey, slurmDbInit, slurmHealthcheck],
-    slurmBench,
+    ...[slurmRender, slurmManifests, slurmRefs, slurmMungeKey, slurmMungeCheck, slurmDbInit],
+    ...[slurmHealthcheck, slurmBench],
     ...[slurmResume, slurmSuspend, slurmResumeFail],
   ],
   Simulation: [
