@@ -38,7 +38,7 @@ export const LIMIT = {
   /** Idempotency keys of size changes remembered for each pool. */
   askedMax: 64,
   /** NodeNames of one pool in Slurm. */
-  slurmNamesMax: 10_000,
+  slurmNamesMax: 65_536,
   evidenceKeyMax: 400,
   /** Nodes of one control plane (target M5 ships 10,000; the bound leaves room to 100,000). */
   nodesMax: 100_000,

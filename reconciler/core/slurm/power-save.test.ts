@@ -2,11 +2,17 @@
 import { expect, test } from "bun:test";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import { configOf } from "../../../test/world/setting.ts";
-import { instanceOf, nodeOf } from "../../../test/world/part.ts";
+import { instanceOf, nodeOf, sessionOf } from "../../../test/world/part.ts";
 import { newPoolState } from "../fold/new-pool.ts";
 import { changeFor } from "../../slurm/power-mirror.ts";
 import type { SlurmNode } from "./object.ts";
-import { type PowerInput, powerMarks, stepPower, tellPower } from "./power-save.ts";
+import {
+  type PowerInput,
+  powerMarks,
+  stepPower,
+  suspendedNodes,
+  tellPower,
+} from "./power-save.ts";
 
 const NAMES = ["c0", "c1", "c2"];
 const [POOL] = configOf(`
@@ -95,6 +101,25 @@ test("S38: without a record, a machine that Slurm uses stays", () => {
   const nodes = [{ ...nodeOf("n0"), pool: pool.name, slot: 0, gen: 7 }];
   const { state } = stepPower(input(rows, { nodes }));
   expect(state.power?.map(({ slot, on: is, gen }) => [slot, is, gen])).toEqual([[0, true, 0]]);
+});
+
+test("S38: while nothing was told or seen of a slot, its machine stays", () => {
+  const node = { ...nodeOf("n0"), pool: pool.name, slot: 0, gen: 7 };
+  expect([...suspendedNodes(pool, BEGIN, [node])]).toEqual([]);
+  const { state } = stepPower(input([row("c0", "IDLE+POWERED_DOWN")], { nodes: [node] }));
+  expect([...suspendedNodes(pool, state, [node])]).toEqual([node.id]);
+  const kept = [
+    { ...node, cordon: { product: null, human: { by: "alice", why: "x", at: 0 } } },
+    { ...node, phase: { kind: "held", since: 0, heldBy: "navarch", why: "x" } as const },
+    { ...node, session: sessionOf() },
+  ];
+  for (const one of kept) expect(suspendedNodes(pool, state, [one]).size).toBe(0);
+});
+
+test("S38: a name that was taken from slurm.nodes is suspended", () => {
+  const state = told("resume", [2], NOW - 60_000);
+  const step = stepPower({ ...input([row("c0", "IDLE")]), state, names: ["c0", "c1"] });
+  expect(on(step.state)).toEqual([]);
 });
 
 test("S41: a name without a machine fails with the reason, rests longer each time", () => {

@@ -77,18 +77,19 @@ function change(
 /**
  * The pool's nodes that its power saving no longer wants. A machine that was suspended never serves
  * again: Slurm waits for a boot after its resume. One that is repaired, held or cordoned by a
- * person is evidence, and stays.
+ * person is evidence, and stays; so does one of whose slot nothing was told or seen yet.
  */
 export function suspendedNodes(
   pool: PoolConfig,
   state: PoolState | undefined,
   nodes: readonly Node[],
 ): Set<Node["id"]> {
-  const wanted = new Map(wantedSlots(pool, state).map((one) => [one.slot, one.gen]));
+  const wanted = new Set(wantedSlots(pool, state).map((one) => one.slot));
+  const known = new Map((state?.power ?? []).map((one) => [one.slot, one.gen]));
   const out = nodes.filter((node) => {
     if (node.slot === null || isOwned(node) || isKept(node)) return false;
-    const gen = wanted.get(node.slot);
-    return gen === undefined || node.gen < gen;
+    const gen = known.get(node.slot);
+    return gen !== undefined && (!wanted.has(node.slot) || node.gen < gen);
   });
   return new Set(out.map(({ id }) => id));
 }
@@ -145,15 +146,18 @@ function observePower({ state, names, nodes, list, now }: PowerInput): PoolState
     const isYoung = before !== undefined && list.seenAt - before.at < SETTLE_MS;
     if (row === undefined || isYoung) return;
     const has = (...flags: string[]): boolean => flags.some((flag) => row.flags.includes(flag));
+    const isOccupied = nodes.some((node) => node.slot === slot && isLive(node));
     if (has("POWERED_DOWN", "POWERING_DOWN")) {
-      if (before?.on === true) off.push(slot);
+      if (before === undefined ? isOccupied : before.on) off.push(slot);
     } else if (before?.on !== true && row.base !== "DOWN") {
       // Without a record, after a restored backup, a machine that Slurm uses stays.
       const isUsed = before === undefined && row.bootTime !== null && !has("NOT_RESPONDING");
       if (has("POWERING_UP", "POWER_UP")) on.push(slot);
-      else if (isUsed && nodes.some((node) => node.slot === slot && isLive(node))) on.push(slot);
+      else if (isUsed && isOccupied) on.push(slot);
     }
   });
+  // A name that was taken from slurm.nodes cannot be suspended any more.
+  for (const { slot, on: is } of known.values()) if (is && slot >= names.length) off.push(slot);
   // Nothing told when its machines were bought: every generation serves.
   const adopted = new Set(on.filter((slot) => !known.has(slot)));
   const after = suspend(resume(state, on, now), off, now);
