@@ -20,6 +20,8 @@ import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
 import { Kubernetes } from "../../reconciler/kubernetes/kubernetes.ts";
 import { limited, Limiter } from "../../reconciler/kubernetes/limiter.ts";
 import { heard } from "../../reconciler/kubernetes/refusal-log.ts";
+import type { SlurmClient } from "../../reconciler/core/slurm/client.ts";
+import { Slurm } from "../../reconciler/slurm/slurm.ts";
 import { ProcessClock } from "./clock.ts";
 import { Line } from "./line.ts";
 import { seeded } from "./random.ts";
@@ -31,18 +33,24 @@ export type Between = {
   provider(provider: Provider): Provider;
   scheduler(scheduler: Scheduler): Scheduler;
   kube(api: KubeApi): KubeApi;
+  slurm(client: SlurmClient): SlurmClient;
 };
 
 /** What all lives of one control plane share, and what may be chosen for one of them. */
 export type ProcessPorts = Pick<PlanePorts, "config" | "policy" | "fleetId" | "log"> &
   Partial<
-    Omit<PlanePorts, "store" | "clock" | "cursors" | "unavailable" | "scheduler" | "providers">
+    Omit<
+      PlanePorts,
+      "store" | "clock" | "cursors" | "unavailable" | "scheduler" | "slurm" | "providers"
+    >
   > & {
     clock: Clock;
     database: { url: string; clients: { writer: Client; reader: Client } | null };
     providers: ReadonlyMap<string, Provider>;
     /** The scheduler, or the API server of the cluster to look after; `null` = there is neither. */
     scheduler: Scheduler | { api: KubeApi; seed: number } | null;
+    /** The Slurm controller to look after; absent = none. */
+    slurm?: SlurmClient | null;
     between: Partial<Between>;
   };
 
@@ -108,6 +116,7 @@ export class Process {
         clock,
         store,
         scheduler: hands.scheduler,
+        slurm: openSlurm(ports, clock),
         ...open(config),
         cursors: snapshot.cursors,
       });
@@ -146,6 +155,12 @@ export class Process {
   async kill(): Promise<void> {
     await end(this.#clock, this.#line, this.store);
   }
+}
+
+function openSlurm({ slurm, between, config, log }: ProcessPorts, clock: Clock): Slurm | null {
+  if (slurm == null) return null;
+  const client = between.slurm?.(slurm) ?? slurm;
+  return new Slurm({ client, clock, log, pollMs: config.slurm.pollIntervalMs });
 }
 
 async function end(clock: ProcessClock, line: Line | null, store: Store): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import type { Client } from "@libsql/client";
 import type { Provider } from "../../reconciler/core/provider.ts";
+import type { SlurmClient } from "../../reconciler/core/slurm/client.ts";
 import type { KubeApi, KubeRequest } from "../../reconciler/kubernetes/api.ts";
 import { aroundProvider } from "../../reconciler/provider/around.ts";
 import type { Scheduler } from "../../reconciler/core/scheduler.ts";
@@ -81,6 +82,23 @@ export class CrashInjector {
       watch: (path, query, take, options) =>
         api.watch(path, query, (event) => (this.dead ? undefined : take(event)), options),
       close: () => api.close(),
+    };
+  }
+
+  /** This port never rejects either. */
+  slurm(client: SlurmClient): SlurmClient {
+    const pass = <T>(op: string, call: () => Promise<T>): Promise<T> =>
+      this.pass(`slurm.${op}`, call).catch((error: unknown) => {
+        if (error instanceof Crash) return new Promise<never>(() => undefined);
+        throw error;
+      });
+    return {
+      describe: () => client.describe(),
+      nodes: (names) => pass("nodes", () => client.nodes(names)),
+      jobs: () => pass("jobs", () => client.jobs()),
+      update: (names, change) => pass(`${change.state}`, () => client.update(names, change)),
+      remove: (names) => pass("remove", () => client.remove(names)),
+      requeue: (job, hold) => pass("requeue", () => client.requeue(job, hold)),
     };
   }
 

@@ -10,6 +10,7 @@ import type { Agent } from "./agent.ts";
 import type { ClusterOptions } from "./virtual-cluster.ts";
 import type { CrashInjector } from "./crash-injector.ts";
 import type { SchedulerState } from "./fake-scheduler.ts";
+import type { SideOptions } from "./slurm/side.ts";
 import type { World } from "./world.ts";
 
 /**
@@ -40,6 +41,8 @@ export type WorldOptions = {
   others?: readonly string[];
   /** A Kubernetes cluster that the machines join, in place of the scheduler in memory. */
   kubernetes?: ClusterOptions;
+  /** A Slurm cluster that the machines join too. */
+  slurm?: SideOptions;
   /** Goes on where another world was captured; the caller starts the first life. */
   from?: Universe;
   /** Another process of the same world: it shares all but the process. The caller starts it. */

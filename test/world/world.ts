@@ -29,6 +29,7 @@ import type { Node } from "../../schema/node.ts";
 import { type Agent, copyAgent, leftOn, logXid, newAgent, reportOf } from "./agent.ts";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
 import { passAwake, rest } from "./drive.ts";
+import { SlurmSide } from "./slurm/side.ts";
 import { VirtualCluster } from "./virtual-cluster.ts";
 import { openFakeScheduler, type FakeScheduler } from "./fake-scheduler.ts";
 import { outlook } from "./outlook.ts";
@@ -67,6 +68,7 @@ export class World {
   writer: MemoryClient | null = null;
   private life: Process | null = null;
   readonly cluster: VirtualCluster | null;
+  readonly slurm: SlurmSide | null;
   /** Monotonic instants of the next round of reports, and of the last one. */
   private reportAt = 0;
   private halted = false;
@@ -106,6 +108,9 @@ export class World {
     const { kubernetes: joins } = options;
     const made = joins === undefined ? null : new VirtualCluster(this.clock, this.cloud, joins);
     this.cluster = beside?.cluster ?? made;
+    const { slurm } = options;
+    const side = slurm === undefined ? null : new SlurmSide(this.clock, this.cloud, slurm);
+    this.slurm = beside?.slurm ?? side;
     this.guest = beside !== undefined;
     this.database = beside?.database ?? null;
     if (beside !== undefined && this.database === null) {
@@ -132,7 +137,7 @@ export class World {
 
   /** Everything that would be left if the process died now. Only with a store in memory. */
   capture(): Universe {
-    if (this.database === null || this.cluster !== null)
+    if (this.database === null || this.cluster !== null || this.slurm !== null)
       throw new Error("only a world in memory, without a cluster, can be captured");
     return {
       database: this.database.snapshot(),
@@ -150,7 +155,8 @@ export class World {
     this.writer = clients?.writer ?? null;
     const log: Log = (level, msg, fields) => {
       this.heard(level, msg, fields ?? {});
-      const isBug = level === "error" && !this.tolerant && cluster === null;
+      const isOutside = cluster !== null || this.slurm !== null;
+      const isBug = level === "error" && !this.tolerant && !isOutside;
       if (isBug) throw new Error(`${msg} ${JSON.stringify(fields)}`);
     };
     let opened: Store | null = null;
@@ -159,6 +165,7 @@ export class World {
       database: { url, clients },
       log,
       scheduler: cluster === null ? this.scheduler : { api: cluster.api, seed: ++this.lives },
+      slurm: this.slurm?.client ?? null,
       dryRun: this.dryRun,
       providers: this.providers(() => opened),
       bootstrap: (...call) => this.setUp(...call),
@@ -178,10 +185,12 @@ export class World {
         provider: (cloud) => injector?.provider(cloud) ?? cloud,
         scheduler: (scheduler) => injector?.scheduler(scheduler) ?? scheduler,
         kube: (api) => injector?.kube(api) ?? api,
+        slurm: (client) => injector?.slurm(client) ?? client,
       },
     });
     const { reconciler } = this.life;
     reconciler.cluster().cluster?.start(() => reconciler.wakeUp());
+    reconciler.slurm()?.sink.start(() => reconciler.wakeUp());
     // Agents notice that their connection broke and come back at once.
     this.reportAt = this.clock.monoMs();
   }
