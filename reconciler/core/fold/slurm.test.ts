@@ -163,7 +163,14 @@ describe("S35: a replacement under the same name", () => {
 
   test("S35: keeps the boot in which its predecessor was drained, however late it is bound", () => {
     const seen = fold(fresh, [{ ...own, bootTime: 70_000 }], { others: [gone(OWN)] });
-    expect(seen.slurm).toMatchObject({ ...MARK, bootTime: 70_000, owner: "own" });
+    const other = { ...MARK, markedBootId: "-" };
+    expect(seen.slurm).toMatchObject({ ...other, bootTime: 70_000, owner: "own" });
+  });
+
+  test("S35: the same machine under another id owes the boot that its former record owed", () => {
+    const unbought = { ...gone(OWN), instance: null };
+    const seen = fold(fresh, [{ ...own, bootTime: 70_000 }], { others: [unbought] });
+    expect(seen.slurm).toMatchObject({ ...MARK, owner: "own" });
   });
 
   test("S35: a mark of another machine without a record asks for a new boot too", () => {

@@ -27,7 +27,7 @@ const isOwnDrain = (row: SlurmNode): boolean => isDrained(row) && ownerOf(row) =
 
 /** The mark of a node that is bound to `row` now; `former` had the name before. */
 export function inheritedMark(
-  { id, agent }: Pick<Node, "id" | "agent">,
+  { id, agent, instance }: Pick<Node, "id" | "agent" | "instance">,
   row: SlurmNode,
   former: Node | null,
   now: number,
@@ -36,10 +36,13 @@ export function inheritedMark(
   const of = former?.slurm ?? null;
   if (of !== null) {
     const { markedAt, markedBoot, bootTime } = of;
+    const bought = former?.instance ?? null;
+    // Boot ids of two machines may be alike where both were cloned from one that slept.
+    const isOther = bought !== null && bought.id !== instance?.id;
     return {
       markedAt: markedAt ?? now,
       markedBoot: markedBoot ?? bootTime,
-      markedBootId: of.markedBootId ?? former?.agent?.bootId ?? ANOTHER,
+      markedBootId: isOther ? ANOTHER : (of.markedBootId ?? former?.agent?.bootId ?? ANOTHER),
     };
   }
   const session = parseReason(row.reason)?.session ?? "";
@@ -75,13 +78,12 @@ export function hasRegistered(
   node: Pick<Node, "agent" | "createdAt" | "rebootedAt">,
   slurm: SlurmFact,
 ): boolean {
-  const { bootTime, markedAt, markedBoot, markedBootId } = slurm;
+  const { bootTime, markedBoot, markedBootId } = slurm;
   if (bootTime === null) return false;
-  if (!hasChanged(node, slurm)) return true;
-  // Of several reboots in one repair, the last one counts.
+  // Of several reboots the last one counts, also one from before the mark.
   const { rebootedAt } = node;
-  const isOfRepair = rebootedAt !== null && rebootedAt >= (markedAt ?? 0);
-  if (isOfRepair && bootTime < rebootedAt - SKEW_MS) return false;
+  if (rebootedAt !== null && bootTime < rebootedAt - SKEW_MS) return false;
+  if (!hasChanged(node, slurm)) return true;
   // Drained before its agent was heard: a boot since its purchase is its own.
   if (markedBootId === null && bootTime >= node.createdAt) return true;
   return isAnotherBoot(markedBoot, bootTime);

@@ -107,6 +107,8 @@ export class VirtualSlurm {
     const machine = this.#need(name);
     machine.stopSilence();
     machine.stopSilence = NOTHING;
+    // A boot has none of the processes from before.
+    if (!isRestart) this.#fail(machine);
     machine.isUp = true;
     machine.isResponding = true;
     machine.power = machine.power.filter((flag) => flag === "CLOUD");
@@ -116,16 +118,17 @@ export class VirtualSlurm {
       machine.isSilentDown = false;
       // The reason of a silence goes with it; that of a drain stays.
       if (!machine.drain) this.#explain(machine, null, null);
-      this.#note(name, "up", null, "slurm");
     }
+    this.#note(name, "up", null, "slurm");
     this.#schedule();
   }
 
-  /** Its slurmd is silent from now on, as after a power cut; its jobs are requeued once DOWN. */
+  /** The machine is gone, as after a power cut; its jobs are requeued once it is DOWN. */
   cut(name: string): void {
     const machine = this.#need(name);
     if (!machine.isUp) return;
     machine.isUp = false;
+    for (const job of this.#jobsOn(name)) job.stop();
     const { slurmdTimeoutMs } = this.#options;
     const late = this.#clock.after(slurmdTimeoutMs / 2, () => (machine.isResponding = false));
     const down = this.#clock.after(slurmdTimeoutMs, () => this.#lose(machine));
@@ -279,11 +282,15 @@ export class VirtualSlurm {
     this.#schedule();
   }
 
-  #end(machine: Machine, isSilent: boolean): void {
+  #fail(machine: Machine): void {
     for (const job of this.#jobsOn(machine.name)) {
       this.ends.push({ id: job.id, nodes: [...job.nodes], how: "NODE_FAIL" });
       this.#requeue(job);
     }
+  }
+
+  #end(machine: Machine, isSilent: boolean): void {
+    this.#fail(machine);
     machine.base = "DOWN";
     machine.isSilentDown = isSilent;
   }

@@ -16,6 +16,8 @@ const BEAT_MS = 500;
 export type SideOptions = Partial<VirtualSlurmOptions> & {
   /** Names by slot: `n0`, `n1`, … */
   nodes: number;
+  /** From the start of a machine to the registration of its slurmd. */
+  slurmdLagMs?: number;
   /** 0 ≤ x < 1, for the faults of calls. */
   random?: () => number;
 };
@@ -23,16 +25,18 @@ export type SideOptions = Partial<VirtualSlurmOptions> & {
 export class SlurmSide {
   readonly slurm: VirtualSlurm;
   readonly fake: FakeSlurm;
-  /** The machine whose slurmd registered last, by NodeName. */
+  /** The machine that runs under each NodeName. */
   readonly machines = new Map<string, InstanceId>();
   /** Machines whose slurmd does not come up: told by tests. */
   readonly mute = new Set<InstanceId>();
   readonly #clock: VirtualClock;
   readonly #cloud: FakeControl;
+  readonly #lagMs: number;
 
   constructor(clock: VirtualClock, cloud: FakeControl, options: SideOptions) {
     this.#clock = clock;
     this.#cloud = cloud;
+    this.#lagMs = options.slurmdLagMs ?? 0;
     this.slurm = new VirtualSlurm(clock, options);
     this.fake = openFakeSlurm(this.slurm, clock, options.random ?? (() => 0.999_999));
     for (let slot = 0; slot < options.nodes; slot++) this.slurm.add(`n${slot}`);
@@ -58,7 +62,8 @@ export class SlurmSide {
     for (const [id, name] of running) {
       if (this.machines.has(name) || this.slurm.node(name) === null) continue;
       this.machines.set(name, id);
-      this.slurm.boot(name);
+      const isStill = (): boolean => this.machines.get(name) === id;
+      this.#clock.after(this.#lagMs, () => void (isStill() && this.slurm.boot(name)));
     }
     this.#clock.after(BEAT_MS, () => this.beat());
   }

@@ -44,7 +44,7 @@ export async function openRepair(isBoth: boolean): Promise<Repair> {
   const world = await open(yaml, {
     prepare: injector,
     store: "memory",
-    slurm: { nodes: 2, slurmdTimeoutMs: 30_000 },
+    slurm: { nodes: 2, slurmdTimeoutMs: 60_000, slurmdLagMs: 15_000 },
     ...(isBoth ? { kubernetes: {} } : {}),
   });
   world.tolerant = true;
