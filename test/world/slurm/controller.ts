@@ -15,6 +15,8 @@ export type SlurmWrite = {
   reason: string | null;
   /** `api` = through the port; `slurm` = the controller itself; else a person's name. */
   by: string;
+  /** The reason of the drain that was there before; `null` = it was not drained. */
+  over: string | null;
 };
 
 export type VirtualSlurmOptions = {
@@ -180,6 +182,7 @@ export class VirtualSlurm {
     if ((state === "drain" || state === "down") && (reason ?? "") === "") {
       throw new SlurmRefusal("You must specify a reason when downing a node");
     }
+    const over = machine.drain ? (machine.reason ?? "") : null;
     if (state === "drain") machine.drain = true;
     if (state === "undrain" || state === "resume") this.#undrain(machine);
     if (state === "down") this.#end(machine, false);
@@ -190,7 +193,7 @@ export class VirtualSlurm {
     if (state === "power_down") this.#powerDown(machine);
     // Silently over another party's reason: there is no co-ownership.
     if (reason !== undefined) this.#explain(machine, reason, by);
-    this.#note(name, state ?? "reason", reason ?? null, by);
+    this.#note(name, state ?? "reason", reason ?? null, by, over);
     this.#schedule();
   }
 
@@ -338,7 +341,13 @@ export class VirtualSlurm {
     });
   }
 
-  #note(node: string, what: string, reason: string | null, by: string): void {
-    this.journal.push({ at: this.#clock.wallMs(), node, what, reason, by });
+  #note(
+    node: string,
+    what: string,
+    reason: string | null,
+    by: string,
+    over: string | null = null,
+  ): void {
+    this.journal.push({ at: this.#clock.wallMs(), node, what, reason, by, over });
   }
 }

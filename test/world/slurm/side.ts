@@ -1,7 +1,7 @@
 /**
- * The Slurm cluster of a simulated world: a controller in virtual time, and a slurmd on each machine
- * that the cloud runs, under the name of its slot. It lives beside the control plane: a crash of the
- * one is none of the other.
+ * The Slurm cluster of a simulated world: a controller in virtual time, and a slurmd on each
+ * machine that the cloud runs, under the name of its slot. It lives beside the control plane: a
+ * crash of the one is none of the other.
  */
 import type { SlurmClient } from "../../../reconciler/core/slurm/client.ts";
 import type { FakeControl } from "../../../reconciler/provider/fake/memory.ts";
