@@ -68,6 +68,7 @@ import { slurmMungeKey } from "./command/slurm-munge-key.ts";
 import { slurmRefs } from "./command/slurm-refs.ts";
 import { slurmRender } from "./command/slurm-render.ts";
 import { slurmResume, slurmResumeFail, slurmSuspend } from "./command/slurm-power.ts";
+import { slurmVerify } from "./command/slurm-verify.ts";
 import { supportDump } from "./command/support-dump.ts";
 import { tokenCreate, tokenList, tokenRevoke, tokenRotate } from "./command/token.ts";
 import { forget } from "./command/forget.ts";
@@ -129,7 +130,8 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
   ],
   Kubernetes: [manifestsKubernetes, manifestsWorkflows, cleanupKubernetes, exporter],
   Slurm: [
-    ...[slurmRender, slurmManifests, slurmRefs, slurmMungeKey, slurmMungeCheck, slurmDbInit],
+    ...[slurmRender, slurmManifests, slurmRefs, slurmVerify],
+    ...[slurmMungeKey, slurmMungeCheck, slurmDbInit],
     ...[slurmHealthcheck, slurmBench],
     ...[slurmResume, slurmSuspend, slurmResumeFail],
   ],

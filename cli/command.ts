@@ -39,6 +39,8 @@ type Base = {
   /** Further paragraphs of the help. */
   more?: string;
   flags: readonly Flag[];
+  /** Further values of `--output`, which the command prints as its text. */
+  formats?: readonly string[];
   /** Bounds of the number of words after the name. */
   words: { min: number; max: number };
   /** True if the command outlives `--timeout`, which then bounds each request. */

@@ -108,8 +108,10 @@ function prepare(
   words: readonly string[],
 ): Context | Failure {
   const given = flags.text("output") ?? "table";
-  const format = FORMATS.find((one) => one === given.toLowerCase());
-  if (format === undefined) return unknownName("output", given, FORMATS);
+  const { formats = [] } = command;
+  const isOwn = formats.includes(given.toLowerCase());
+  const format = isOwn ? "table" : FORMATS.find((one) => one === given.toLowerCase());
+  if (format === undefined) return unknownName("output", given, [...FORMATS, ...formats]);
   if (words.length < command.words.min || words.length > command.words.max) {
     return usage(withHelp(command, formatCount(command, words)));
   }

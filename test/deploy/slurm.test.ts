@@ -192,7 +192,7 @@ describe("files of the guide", () => {
 
   test("S2: scripts can be run", () => {
     const scripts = [`${IMAGE}/entrypoint.sh`, `${IMAGE}/install-slurm.sh`];
-    for (const path of [...scripts, "scripts/generate-munge-key.sh"]) {
+    for (const path of [...scripts, "scripts/generate-munge-key.sh", "scripts/verify-k8s-hpc.sh"]) {
       expect([path, statSync(join(GUIDE, path)).mode & 0o111]).toEqual([path, 0o111]);
     }
   });
