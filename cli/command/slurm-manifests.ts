@@ -21,7 +21,7 @@ export const slurmManifests: Command = {
     "navarch slurm manifests --out k8s-manifests/hpc-slurm",
     "navarch slurm manifests --check k8s-manifests/hpc-slurm",
     "navarch slurm manifests --secrets random | kubectl apply -f -",
-    "navarch slurm manifests --nodes 16 --gpus 8 --cpus 96 --memory 1024Gi --out slurm",
+    "navarch slurm manifests --nodes 16 --gpus 8 --cpus 96 --memory 99Gi --out hpc",
   ],
   more:
     "MariaDB, slurmdbd, slurmctld and one slurmd a node, with their configuration. The Secret\n" +
