@@ -20,6 +20,7 @@ import { HOST_ENV, runCommand, type Ran } from "../../fixture/machine/command.ts
 import { until } from "../../fixture/plane/plane.ts";
 import { freePorts } from "../kubernetes/part.ts";
 import {
+  formatCgroupConf,
   formatDatabaseConf,
   formatGresConf,
   formatSlurmConf,
@@ -28,9 +29,12 @@ import {
   type ClusterLayout,
 } from "./conf.ts";
 import { startDatabase, startMunge, startRest } from "./daemon.ts";
+import { slurmRoot, type SlurmVersion } from "./package.ts";
 import { Room } from "./room.ts";
 
 export type SlurmOptions = {
+  /** 22.05 unless told; `missesSlurm` of the same version comes before. */
+  version?: SlurmVersion;
   /** How many are registered at once (`n0`, `n1`, …), or their names. 2 unless told. */
   nodes?: number | readonly string[];
   /** Of each node. 8 unless told. */
@@ -55,6 +59,10 @@ const IDLE_MS_MAX = 60_000;
 /** A controller that is away lets its clients wait for 9 s and more. */
 const COMMAND_MS_MAX = 30_000;
 const PORT_ATTEMPTS = 3;
+const FOLDERS = [
+  ...["etc", "bin", "run", "munge", "log", "spool", "state", "power", "rest", "mysql"],
+];
+const COMMANDS = ["scontrol", "sinfo", "squeue", "sbatch", "scancel", "srun", "sacct", "sacctmgr"];
 
 const namesOf = (want: number | readonly string[], prefix: string): readonly string[] =>
   typeof want === "number" ? Array.from({ length: want }, (_, i) => `${prefix}${i}`) : want;
@@ -64,8 +72,8 @@ export class SlurmCluster {
   /** Of every client: SLURM_CONF and the folders of programs. */
   readonly env: Readonly<Record<string, string>>;
   readonly conf: string;
-  /** Where sinfo, squeue and scontrol lie. */
-  readonly commandDir = "/usr/bin";
+  /** Where a product on this host finds sinfo, squeue and scontrol of the release. */
+  readonly commandDir: string;
   readonly layout: ClusterLayout;
   readonly room: Room;
 
@@ -74,6 +82,7 @@ export class SlurmCluster {
     this.room = room;
     this.folder = layout.folder;
     this.conf = paths(layout.folder).conf;
+    this.commandDir = room.root === null ? "/usr/bin" : `${layout.folder}/bin`;
     this.env = { ...HOST_ENV, SLURM_CONF: this.conf };
   }
 
@@ -97,7 +106,7 @@ export class SlurmCluster {
 
   /** Any program beside the daemons, with its exit code. */
   run(command: readonly string[], limitMs = COMMAND_MS_MAX): Promise<Ran> {
-    return runCommand(command, { env: this.env, limitMs });
+    return runCommand(this.room.beside(command), { env: this.env, limitMs });
   }
 
   /** The output of a program that must succeed. */
@@ -248,10 +257,11 @@ async function openOnce(options: SlurmOptions): Promise<SlurmCluster> {
   // slurmctld runs as `slurm` and must get to its folders.
   chmodSync(folder, 0o755);
   const layout = layOut(folder, options);
-  const cluster = new SlurmCluster(layout, new Room(folder, { SLURM_CONF: paths(folder).conf }));
+  const env = { SLURM_CONF: paths(folder).conf };
+  const cluster = new SlurmCluster(layout, new Room(folder, env, slurmRoot(layout.version)));
   try {
     await cluster.room.open();
-    await prepareFolder(layout, options.files ?? {});
+    await prepareFolder(cluster, options.files ?? {});
     await startMunge(cluster.room);
     if (layout.isAccounting) await startDatabase(cluster.room, layout);
     await cluster.startController();
@@ -273,8 +283,8 @@ async function openOnce(options: SlurmOptions): Promise<SlurmCluster> {
 function layOut(folder: string, options: SlurmOptions): ClusterLayout {
   const nodes = namesOf(options.nodes ?? 2, "n");
   const cloud = namesOf(options.cloud ?? 0, "c");
-  const [controller = 0, database = 0, storage = 0, rest = 0, ...more] = freePorts(
-    4 + nodes.length + cloud.length,
+  const [controller = 0, dynamic = 0, database = 0, storage = 0, rest = 0, ...more] = freePorts(
+    5 + nodes.length + cloud.length,
   );
   const port = (name: string, i: number): [string, number] => [name, more[i] ?? 0];
   return {
@@ -284,27 +294,27 @@ function layOut(folder: string, options: SlurmOptions): ClusterLayout {
     cloud: new Map(cloud.map((name, i) => port(name, nodes.length + i))),
     gpus: options.gpus ?? 8,
     cpus: options.cpus ?? 8,
-    ports: { controller, database, storage, rest },
+    ports: { controller, dynamic, database, storage, rest },
     isAccounting: options.isAccounting ?? false,
     more: options.conf ?? [],
-    cgroup: "cgroup/v1",
+    version: options.version ?? "22.05",
   };
 }
 
 async function prepareFolder(
-  layout: ClusterLayout,
+  { layout, room }: SlurmCluster,
   files: Readonly<Record<string, string>>,
 ): Promise<void> {
   const { folder } = layout;
   const at = paths(folder);
-  for (const name of ["etc", "run", "munge", "log", "spool", "state", "power", "rest", "mysql"]) {
+  for (const name of FOLDERS) {
     mkdirSync(join(folder, name), { mode: 0o755 });
   }
   const write = (path: string, content: string | Uint8Array, mode: number) =>
     writeFileSync(path, content, { mode });
   write(at.conf, formatSlurmConf(layout), 0o644);
   write(`${folder}/etc/gres.conf`, formatGresConf(layout), 0o644);
-  write(`${folder}/etc/cgroup.conf`, `CgroupPlugin=${layout.cgroup}\n`, 0o644);
+  write(`${folder}/etc/cgroup.conf`, formatCgroupConf(layout), 0o644);
   write(at.database, formatDatabaseConf(layout), 0o600);
   write(at.jwtKey, randomBytes(32), 0o600);
   write(at.mungeKey, randomBytes(128), 0o400);
@@ -312,7 +322,11 @@ async function prepareFolder(
   write(`${folder}/power/suspend`, powerScript(at.suspended), 0o755);
   for (const [name, text] of Object.entries(files)) write(join(folder, "etc", name), text, 0o755);
   const own = [at.state, `${folder}/power`, `${folder}/run`, at.database, at.jwtKey];
-  await tried(["chown", "slurm", ...own]);
+  await tried(room.enter(["chown", "slurm", ...own]));
+  for (const name of COMMANDS) {
+    const words = room.beside([`/usr/bin/${name}`]).join(" ");
+    write(`${folder}/bin/${name}`, `#!/bin/sh\nexec ${words} "$@"\n`, 0o755);
+  }
   await makeGpus(folder, layout.gpus);
 }
 

@@ -3,6 +3,8 @@
  * device nodes without a device, everything under one folder. Keys that a test adds come last,
  * where Slurm takes the later value.
  */
+import type { SlurmVersion } from "./package.ts";
+
 export type ClusterLayout = {
   /** Every path below is in it. */
   folder: string;
@@ -12,11 +14,10 @@ export type ClusterLayout = {
   cloud: ReadonlyMap<string, number>;
   gpus: number;
   cpus: number;
-  ports: { controller: number; database: number; storage: number; rest: number };
+  ports: { controller: number; dynamic: number; database: number; storage: number; rest: number };
   isAccounting: boolean;
   more: readonly string[];
-  /** 22.05 dies on a hybrid tree of cgroups unless told version 1; later ones can do without. */
-  cgroup: "cgroup/v1" | "disabled";
+  version: SlurmVersion;
 };
 
 export const paths = (folder: string) => ({
@@ -62,6 +63,8 @@ export function formatSlurmConf(layout: ClusterLayout): string {
     "ClusterName=navarch",
     `SlurmctldHost=${layout.hostname}(127.0.0.1)`,
     `SlurmctldPort=${ports.controller}`,
+    // Of nodes without a port of their own: one dynamic node.
+    `SlurmdPort=${ports.dynamic}`,
     "SlurmUser=slurm",
     "AuthType=auth/munge",
     `AuthInfo=socket=${at.mungeSocket}`,
@@ -126,3 +129,7 @@ export function formatDatabaseConf({ folder, hostname, ports }: ClusterLayout): 
 
 /** What Slurm calls with the hostlist of nodes to power: it writes it down and does no more. */
 export const powerScript = (file: string): string => `#!/bin/sh\necho "$1" >>${file}\n`;
+
+/** 22.05 dies on a hybrid tree of cgroups unless told version 1; later ones can do without. */
+export const formatCgroupConf = ({ version }: ClusterLayout): string =>
+  `CgroupPlugin=${version === "22.05" ? "cgroup/v1" : "disabled"}\n`;

@@ -23,7 +23,7 @@ export async function startMunge(room: Room): Promise<void> {
     `--log-file=${file("log")}`,
   ]);
   const probe = ["munge", "--no-input", `--socket=${mungeSocket}`];
-  await room.wait("munged", async () => (await runCommand(probe)).code === 0);
+  await room.wait("munged", async () => (await runCommand(room.beside(probe))).code === 0);
 }
 
 /** MariaDB with an empty database, slurmdbd on it, and the cluster in slurmdbd. */
@@ -72,8 +72,7 @@ GRANT ALL ON slurm_acct_db.* TO 'slurm'@'localhost' IDENTIFIED BY 'throw-away';`
 /** Two: one on a socket that asks for nothing, whose callers are root here, one with tokens. */
 export async function startRest(room: Room, layout: ClusterLayout): Promise<void> {
   const { conf, restSocket } = paths(layout.folder);
-  const plugins = ["v0.0.38", ...(layout.isAccounting ? ["dbv0.0.38"] : [])];
-  const words = ["-f", conf, "-s", plugins.map((one) => `openapi/${one}`).join(",")];
+  const words = ["-f", conf, "-s", pluginsOf(layout).join(",")];
   const env = { SLURMRESTD_SECURITY: "disable_user_check" };
   const local = ["slurmrestd", "-a", "rest_auth/local", ...words, `unix:${restSocket}`];
   room.startBeside("slurmrestd", local, env);
@@ -88,4 +87,10 @@ export async function startRest(room: Room, layout: ClusterLayout): Promise<void
     const answer = await fetch(`http://${address}/openapi/v3`).catch(() => null);
     return answer !== null;
   });
+}
+
+/** Since 23.11 one plugin offers all of its versions; without slurmdbd its plugin is fatal. */
+function pluginsOf({ version, isAccounting }: ClusterLayout): string[] {
+  if (version !== "22.05") return ["slurmctld", ...(isAccounting ? ["slurmdbd"] : [])];
+  return ["openapi/v0.0.38", ...(isAccounting ? ["openapi/dbv0.0.38"] : [])];
 }

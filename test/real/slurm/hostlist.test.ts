@@ -3,22 +3,10 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import { compressHostlist, expandHostlist } from "../../../reconciler/core/slurm/hostlist.ts";
 import { openSlurm, type SlurmCluster } from "./cluster.ts";
-import { missesSlurm } from "./package.ts";
+import { missesSlurm, SLURM_VERSIONS } from "./package.ts";
 
-const isMissing = await missesSlurm("hostlists of a real Slurm");
 const LIMIT_MS = 120_000;
-const RUNS = 120;
-
-let slurm: SlurmCluster | null = null;
-beforeAll(async () => {
-  if (!isMissing) slurm = await openSlurm({ nodes: 1, isStarted: false });
-}, LIMIT_MS);
-afterAll(() => slurm?.close(), LIMIT_MS);
-
-const scontrol = async (what: string, text: string): Promise<string[]> => {
-  const out = (await slurm?.scontrol("show", what, text)) ?? "";
-  return out.split("\n").filter(Boolean);
-};
+const RUNS = 100;
 
 const number = fc.tuple(fc.nat(140), fc.nat(3)).map(([n, width]) => String(n).padStart(width, "0"));
 const range = fc
@@ -36,37 +24,51 @@ const item = fc
   .map((text) => text.replace(/[-._]$/, "z"));
 const hostlist = fc.array(item, { minLength: 1, maxLength: 3 }).map((items) => items.join(","));
 
-test.skipIf(isMissing)(
-  "scontrol expands a hostlist to the same names in the same order",
-  async () => {
-    await fc.assert(
-      fc.asyncProperty(hostlist, async (text) => {
-        const answer = expandHostlist(text);
-        expect(await scontrol("hostnames", text)).toEqual(
-          answer.kind === "ok" ? [...answer.names] : [],
-        );
-      }),
-      { numRuns: RUNS },
-    );
-  },
-  LIMIT_MS,
-);
+for (const version of SLURM_VERSIONS) {
+  const isMissing = await missesSlurm(`hostlists of Slurm ${version}`, version);
+  let slurm: SlurmCluster | null = null;
+  beforeAll(async () => {
+    if (!isMissing) slurm = await openSlurm({ version, nodes: 1, isStarted: false });
+  }, LIMIT_MS);
+  afterAll(() => slurm?.close(), LIMIT_MS);
 
-test.skipIf(isMissing)(
-  "scontrol expands what was compressed here, and compresses to a list of the same names",
-  async () => {
-    await fc.assert(
-      fc.asyncProperty(hostlist, async (text) => {
-        const answer = expandHostlist(text);
-        const names = new Set(answer.kind === "ok" ? answer.names : []);
-        const own = await scontrol("hostnames", compressHostlist(names));
-        expect(own.toSorted()).toEqual([...names].sort());
-        const [theirs = ""] = await scontrol("hostlist", [...names].join(","));
-        const back = expandHostlist(theirs);
-        expect(back.kind === "ok" ? [...back.names].sort() : []).toEqual([...names].sort());
-      }),
-      { numRuns: RUNS },
-    );
-  },
-  LIMIT_MS,
-);
+  const scontrol = async (what: string, text: string): Promise<string[]> => {
+    const out = (await slurm?.scontrol("show", what, text)) ?? "";
+    return out.split("\n").filter(Boolean);
+  };
+
+  test.skipIf(isMissing)(
+    `Slurm ${version} expands a hostlist to the same names in the same order`,
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(hostlist, async (text) => {
+          const answer = expandHostlist(text);
+          expect(await scontrol("hostnames", text)).toEqual(
+            answer.kind === "ok" ? [...answer.names] : [],
+          );
+        }),
+        { numRuns: RUNS },
+      );
+    },
+    LIMIT_MS,
+  );
+
+  test.skipIf(isMissing)(
+    `Slurm ${version} expands what was compressed here, and compresses to a list of the same names`,
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(hostlist, async (text) => {
+          const answer = expandHostlist(text);
+          const names = new Set(answer.kind === "ok" ? answer.names : []);
+          const own = await scontrol("hostnames", compressHostlist(names));
+          expect(own.toSorted()).toEqual([...names].sort());
+          const [theirs = ""] = await scontrol("hostlist", [...names].join(","));
+          const back = expandHostlist(theirs);
+          expect(back.kind === "ok" ? [...back.names].sort() : []).toEqual([...names].sort());
+        }),
+        { numRuns: RUNS },
+      );
+    },
+    LIMIT_MS,
+  );
+}

@@ -1,17 +1,24 @@
 /**
  * Whether tests run that need a real Slurm. As root on a Debian computer its packages are installed
- * when they are missing; elsewhere such tests are skipped with the reason, and with `CI=true` the
- * same absence is a failure.
+ * when they are missing, and a release of another suite comes as a root file system that is built
+ * once; elsewhere such tests are skipped with the reason, and with `CI=true` that is a failure.
  *
  * Adapter: the environment, the package manager.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { hasProgram } from "../../fixture/machine/command.ts";
-import { installPrograms, missingPackages, type Programs } from "../../fixture/machine/image.ts";
+import {
+  imagePath,
+  installPrograms,
+  missingPackages,
+  prepareImage,
+  type Programs,
+} from "../../fixture/machine/image.ts";
 
 /** The release that each Debian suite has. */
-export const SLURM_SUITES = { "22.05": "bookworm" } as const;
-export type SlurmVersion = keyof typeof SLURM_SUITES;
+const SUITES = { "22.05": "bookworm", "24.11": "trixie" } as const;
+export type SlurmVersion = keyof typeof SUITES;
+export const SLURM_VERSIONS: readonly SlurmVersion[] = ["22.05", "24.11"];
 
 const PLUGINS = "/usr/lib/x86_64-linux-gnu/slurm-wlm";
 
@@ -42,12 +49,30 @@ function hostSuite(): string | null {
 async function prepareSlurm(version: SlurmVersion): Promise<string | null> {
   if (process.platform !== "linux") return "Slurm needs Linux";
   if (process.getuid?.() !== 0) return "a real Slurm needs root";
-  const suite = SLURM_SUITES[version];
-  if (hostSuite() !== suite) return `Slurm ${version} needs Debian ${suite}`;
+  const tell = (line: string): void => console.error(`slurm: ${line}`);
+  if (hostSuite() === null) return "a real Slurm needs a Debian host";
+  const image = imageOf(version);
+  if (image !== null) {
+    const prepared = await prepareImage({ ...image, tell });
+    return prepared.ok ? null : prepared.why;
+  }
   const missing = missingPackages(PROGRAMS);
   if (missing.length === 0) return null;
   if (!hasProgram("apt-get")) return `not installed: ${missing.join(", ")}`;
-  return installPrograms((line) => console.error(`slurm: ${line}`), PROGRAMS);
+  return installPrograms(tell, PROGRAMS);
+}
+
+/** What its root file system is made of; `null`: the host has this release itself. */
+function imageOf(version: SlurmVersion) {
+  const suite = SUITES[version];
+  if (suite === hostSuite()) return null;
+  return { suite, packages: [...new Set(Object.values(PROGRAMS))] };
+}
+
+/** The root file system of a release that the host does not have; `null`: the host's own. */
+export function slurmRoot(version: SlurmVersion): string | null {
+  const image = imageOf(version);
+  return image === null ? null : imagePath(image);
 }
 
 /**

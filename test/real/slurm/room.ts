@@ -18,24 +18,40 @@ const TAIL_CHARS = 3_000;
  * then ends all others. A terminal's Ctrl-C does not reach it. bash, since it buries orphans.
  */
 const GUARD = `trap '' INT TERM HUP
-unshare --pid --fork --kill-child --mount --mount-proc --propagation private \\
-  bash -c 'echo ready; while read -r _; do :; done'
-cd /; rm -rf --one-file-system "$1" 2>/dev/null || { sleep 1; rm -rf --one-file-system "$1"; }`;
+folder=$1 root=$2
+export folder root
+unshare --pid --fork --kill-child --mount --mount-proc --propagation private bash -c '
+  wait="echo ready; while read -r _; do :; done"
+  [ -n "$root" ] || eval "$wait"
+  [ -n "$root" ] || exit 0
+  mkdir -p "$root/sys" "$root/proc" "$root/dev"
+  [ -e "$root/etc/hosts" ] || : >"$root/etc/hosts"
+  mount --bind /etc/hosts "$root/etc/hosts"
+  mount --rbind /dev "$root/dev"
+  mount --rbind /sys "$root/sys"
+  mount --rbind /proc "$root/proc"
+  mount --rbind /tmp "$root/tmp"
+  exec chroot "$root" bash -c "$wait"'
+cd /; rm -rf --one-file-system "$folder" 2>/dev/null || {
+  sleep 1; rm -rf --one-file-system "$folder"; }`;
 
 type Child = Bun.Subprocess<"ignore", number, number>;
 
 export class Room {
   readonly folder: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Of another release than the host's; `null` = the host's own. */
+  readonly root: string | null;
   readonly #guard: Bun.Subprocess<"pipe", "pipe", "inherit">;
   readonly #children = new Map<string, Child>();
   readonly #beside = new Set<string>();
   #first = 0;
 
-  constructor(folder: string, env: Readonly<Record<string, string>>) {
+  constructor(folder: string, env: Readonly<Record<string, string>>, root: string | null) {
     this.folder = folder;
     this.env = env;
-    this.#guard = Bun.spawn(["/bin/sh", "-c", GUARD, "guard", folder], {
+    this.root = root;
+    this.#guard = Bun.spawn(["/bin/sh", "-c", GUARD, "guard", folder, root ?? ""], {
       cwd: "/",
       env: cleanEnv(env),
       stdio: ["pipe", "pipe", "inherit"],
@@ -53,7 +69,14 @@ export class Room {
 
   /** A command that runs among the daemons. */
   enter(command: readonly string[]): string[] {
-    return ["nsenter", "-t", String(this.#first), "-m", "-p", ...command];
+    const root = this.root === null ? [] : ["-r", "-w"];
+    return ["nsenter", "-t", String(this.#first), "-m", "-p", ...root, ...command];
+  }
+
+  /** A command of the daemons' release, beside them: slurmrestd must see who calls it. */
+  beside(command: readonly string[]): string[] {
+    if (this.root === null) return [...command];
+    return ["nsenter", "-t", String(this.#first), "-m", "-r", "-w", ...command];
   }
 
   /** Starts a daemon that stays in the foreground. */
@@ -71,7 +94,7 @@ export class Room {
     env: Readonly<Record<string, string>>,
   ): void {
     this.#beside.add(name);
-    this.#spawn(name, ["setpriv", "--pdeathsig", "KILL", ...command], env);
+    this.#spawn(name, ["setpriv", "--pdeathsig", "KILL", ...this.beside(command)], env);
   }
 
   #spawn(name: string, command: string[], env: Readonly<Record<string, string>>): void {
@@ -97,7 +120,8 @@ export class Room {
   pid(name: string): number {
     const child = this.#children.get(name);
     const isBeside = this.#beside.has(name);
-    const pid = isBeside ? child?.pid : child && childrenOf(child.pid)[0];
+    const isRunning = child !== undefined && child.exitCode === null;
+    const pid = isRunning ? (isBeside ? child.pid : childrenOf(child.pid)[0]) : undefined;
     if (pid === undefined) throw new Error(`${name} does not run\n${this.tail(name)}`);
     return pid;
   }
@@ -111,7 +135,12 @@ export class Room {
   async stop(name: string, signal: NodeJS.Signals): Promise<void> {
     const child = this.#children.get(name);
     if (child === undefined || child.exitCode !== null) return;
-    this.signal(name, signal);
+    try {
+      this.signal(name, signal);
+      this.signal(name, "SIGCONT");
+    } catch {
+      // It ends by itself just now.
+    }
     const late = setTimeout(() => this.signal(name, "SIGKILL"), END_MS_MAX);
     await child.exited;
     clearTimeout(late);

@@ -51,10 +51,10 @@ export function proveVerbs(name: string, bed: () => VerbBed): void {
       expect((await node()).reason).toStartWith("maint by alice");
     });
 
-    test("undrain clears the flag and the reason of a node that is up", async () => {
+    test("undrain clears the flag of a node that is up; 24.11 keeps the text", async () => {
       expect(await update({ state: "undrain" })).toBe("ok");
       expect(await shown()).toBe("IDLE");
-      expect((await node()).reason ?? "").toBe("");
+      expect(["", "maint by alice"]).toContain((await node()).reason ?? "");
       expect(await update({ state: "undrain" })).toBe("ok");
     });
 
@@ -93,8 +93,11 @@ export function proveVerbs(name: string, bed: () => VerbBed): void {
       const { bootTime, reason } = await node();
       expect(bootTime ?? 0).toBeGreaterThan(before ?? 0);
       expect(reason).toStartWith("navarch:s4");
-      await until("IDLE+DRAIN");
-      await update({ state: "undrain" });
+      // Releases differ: a boot that Slurm did not ask for leaves the node DOWN on 22.05.
+      const state = await shown();
+      expect(["IDLE+DRAIN", "DOWN+DRAIN"]).toContain(state);
+      await update({ state: state === "DOWN+DRAIN" ? "resume" : "undrain" });
+      await until("IDLE");
     });
 
     test("a node that nobody configured is refused", async () => {
