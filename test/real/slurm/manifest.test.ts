@@ -56,6 +56,16 @@ describe.skipIf(missing !== null)("the Slurm guide on a real API server", () => 
     expect([forced.code, forced.stderr]).toEqual([0, expect.stringContaining("namespace")]);
   }, 60_000);
 
+  test("A1d, S20: the API server takes the key's Secret from standard input", async () => {
+    const key = "build/shared/munge/munge.key";
+    const secret = `./bin/navarch slurm munge-key --secret -i ${key}`;
+    const taken = await guide.must(`${secret} | kubectl apply --dry-run=server -f - -o name`);
+    expect(taken).toBe("secret/slurm-munge-key\n");
+    const json = `${secret} --output json | kubectl create --dry-run=client -f - -o name`;
+    const asJson = await guide.must(json);
+    expect(asJson).toBe("secret/slurm-munge-key\n");
+  }, 60_000);
+
   test("A3", async () => {
     // A cluster in which step 3 was forgotten: the directory alone brings its namespace.
     await guide.must("kubectl delete namespace slurm");
