@@ -49,7 +49,7 @@ wait_idle() {
 export const DATABASE = `
 install -d -o mysql -g mysql /tmp/my /run/mysqld
 mariadb-install-db --user=mysql --datadir=/tmp/my >/dev/null 2>&1
-mariadbd --user=mysql --datadir=/tmp/my --bind-address=127.0.0.1 --port=33306 >/tmp/maria 2>&1 &
+mariadbd --user=mysql --datadir=/tmp/my --bind-address=127.0.0.1 --port=3306 >/tmp/maria 2>&1 &
 for _ in $(seq 120); do mysqladmin ping >/dev/null 2>&1 && break; sleep .25; done
 mysql </w/db.sql && mysql </w/db.sql && echo 'PASS db-init'
 chown slurm /w/etc/slurmdbd.conf

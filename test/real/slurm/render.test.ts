@@ -96,6 +96,26 @@ describe.skipIf(isMissing).each(releases)("on %s", (release, root) => {
     LIMIT_MS,
   );
 
+  test("S18: slurmdbd reaches a database on another machine by its password", async () => {
+    const name = `password-${release}`;
+    const [file, secret] = [join(folder, `${name}.yaml`), join(folder, name)];
+    writeFileSync(secret, "s3cret!%&()*+,-./:;<>?@[]^_`{|}~$\n");
+    const database = "accounting: { host: slurmbox, database_host: 127.0.0.1 }";
+    writeFileSync(file, CLUSTERS.hosts.replace("accounting: false", database));
+    const args = ["--layout", "hosts", "--inventory", file, "--slurm-version", release];
+    const work = await prepare(`${name}-etc`, [...args, "--db-password-file", secret]);
+    const sql = await must("slurm", "db-init", "--host", "127.0.0.1", "--db-password-file", secret);
+    expect(sql).not.toContain("s3cret");
+    writeFileSync(join(work, "db.sql"), `${sql}DROP USER IF EXISTS ''@'localhost';\n`);
+    const ran = await runBoxed(root, work, `${DATABASE}
+      echo "CLUSTERS $(sacctmgr -n show user root format=user | xargs)"
+      mysql -h 127.0.0.1 -u slurm -pwrong -e 'select 1' >/dev/null 2>&1 && echo "PASS wrong password"
+    `);
+    expect(linesOf(ran, "PASS")).toEqual(["munge", "db-init"]);
+    expect(linesOf(ran, "CLUSTERS")).toEqual(["root"]);
+    expect(linesOf(ran, "LOG")).toEqual([]);
+  }, LIMIT_MS);
+
   test("S11: slurmctld starts on the files of machines that confine jobs by cgroups", async () => {
     const file = join(folder, `cgroup-${release}.yaml`);
     writeFileSync(file, CLUSTERS.hosts.replace("cgroup: false\n", ""));
