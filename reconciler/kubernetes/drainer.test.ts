@@ -590,6 +590,15 @@ describe("Drainers", () => {
       expect([stage.steps(), stage.names()]).toEqual([[], ["slurm"]]);
     });
 
+    test("proves nothing until what the operator shows is younger than the cordon", async () => {
+      const stage = new Stage();
+      stage.pod("slurm", { owner, status: statusOf("Idle", "Drain") });
+      stage.desired();
+      await stage.tick(59);
+      expect(stage.left().kind).toBe("busy");
+      await stage.untilEmpty(10);
+    });
+
     test("is a pod as others are with kubernetes.slinky: false", async () => {
       const stage = new Stage();
       stage.slinky = false;

@@ -18,6 +18,8 @@ import type { KubePod } from "../core/kubernetes/object.ts";
  * (docs/reference/kubernetes.md#drain).
  */
 const MIN_DRAIN_MS = 5_000;
+/** What Slinky's operator shows of a job came up to 40 s late (docs/reference/slurm.md). */
+const SLURM_LAG_MS = 60_000;
 /** Least time between two lists of one node, the two that show it empty included. */
 const CONFIRM_MS = 1_000;
 /** A node without changes is listed again after this. */
@@ -153,7 +155,7 @@ export class NodeDrain {
     if (ageMs < CONFIRM_MS) return null;
     const lostMono = asks.lostMono(this.listing.pods.keys());
     if (lostMono !== null && mono > lostMono) return "look";
-    const isLongEnough = mono >= this.startedMono + MIN_DRAIN_MS;
+    const isLongEnough = mono >= this.startedMono + this.leastMs;
     if (isLongEnough && plan !== null && this.emptyRuns < 2 && this.remaining(plan, asks) === 0)
       return "look";
     if (ageMs < everyMs) return null;
@@ -216,14 +218,22 @@ export class NodeDrain {
     this.failure = { message, tries, retryMono: mono + waitMs };
   }
 
+  /** After the cordon: until then no list proves that the node is empty. */
+  private get leastMs(): number {
+    for (const { slurm } of this.listing?.pods.values() ?? []) {
+      if (slurm !== undefined) return SLURM_LAG_MS;
+    }
+    return MIN_DRAIN_MS;
+  }
+
   /** Counts each list without a pod that must leave once, when its plan is known. */
   judgeEmpty(plan: DrainPlan, asks: Asks): void {
     const listing = this.listing;
     if (listing === null || listing === this.judged) return;
     this.judged = listing;
     const isLongEnough =
-      listing.sentWall >= this.desired.since + MIN_DRAIN_MS &&
-      listing.sentMono >= this.startedMono + MIN_DRAIN_MS;
+      listing.sentWall >= this.desired.since + this.leastMs &&
+      listing.sentMono >= this.startedMono + this.leastMs;
     const isEmpty = isLongEnough && this.remaining(plan, asks) === 0;
     this.emptyRuns = isEmpty ? this.emptyRuns + 1 : 0;
     if (this.emptyRuns === 1) this.emptyMono = listing.sentMono;
