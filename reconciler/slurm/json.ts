@@ -87,7 +87,8 @@ function expandAll(hostlist: string | null, expand: Expand): readonly string[] |
   return hostlist === null || hostlist === "(null)" ? [] : expand(hostlist);
 }
 
-function expandNames(hostlist: string): readonly string[] | null {
+/** As Slurm's own tools do. */
+export function expandNames(hostlist: string): readonly string[] | null {
   const expanded = expandHostlist(hostlist);
   return expanded.kind === "ok" ? expanded.names : null;
 }

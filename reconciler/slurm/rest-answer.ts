@@ -19,7 +19,7 @@ export function judge(answer: RestAnswer): SlurmAnswer<unknown> {
   }
   const { status, value } = answer;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return { kind: "failed", message: `slurmrestd: HTTP ${status} without an object` };
+    return { kind: "failed", message: "the answer is no object" };
   }
   const problems = problemsOf(value);
   if (problems.length > 0) {
@@ -28,7 +28,7 @@ export function judge(answer: RestAnswer): SlurmAnswer<unknown> {
     return { kind: isRefusal ? "refused" : "failed", message: texts.join("; ") };
   }
   if (status >= 200 && status < 300) return { kind: "ok", value };
-  return { kind: "failed", message: `slurmrestd: HTTP ${status} without a reason` };
+  return { kind: "failed", message: "an error without a reason" };
 }
 
 /** As in `24.11.5`; the key's case differs between versions. */

@@ -137,11 +137,7 @@ class RestClient implements SlurmClient {
     // Another slurmrestd may answer here next time, of another version.
     if (answer.kind === "failed") this.#offer = null;
     if (answer.kind === "json") this.#release = releaseOf(answer.value) ?? this.#release;
-    const judged = judge(answer);
-    if (answer.kind === "failed" || judged.kind !== "failed") return judged;
-    // 22.05 says only "Unspecified error" when it cannot reach slurmctld.
-    const message = `slurmrestd, HTTP ${answer.status} from slurmctld: ${judged.message}`;
-    return { kind: "failed", message };
+    return named(answer);
   }
 
   /** Asked for once, and again after each call that failed. */
@@ -160,7 +156,7 @@ class RestClient implements SlurmClient {
 
 /** The newest version of both sides, and what it may do. */
 function offerOf(answer: RestAnswer): SlurmAnswer<Offer> {
-  const judged = judge(answer);
+  const judged = named(answer);
   if (judged.kind !== "ok") return judged;
   const { value } = judged;
   const isObject = typeof value === "object" && value !== null;
@@ -178,6 +174,14 @@ function offerOf(answer: RestAnswer): SlurmAnswer<Offer> {
   const node = methods.get(`/slurm/${version}/node/{node_name}`);
   const has = (method: string) => typeof node === "object" && node !== null && method in node;
   return { kind: "ok", value: { version, writes: has("post"), removes: has("delete") } };
+}
+
+/** 22.05 says only "Unspecified error" when it cannot reach slurmctld. */
+function named(answer: RestAnswer): SlurmAnswer<unknown> {
+  const judged = judge(answer);
+  if (answer.kind === "failed" || judged.kind !== "failed") return judged;
+  const message = `slurmrestd answered HTTP ${answer.status}: ${judged.message}`;
+  return { kind: "failed", message };
 }
 
 const get = (path: string): RestRequest => ({ method: "GET", path });

@@ -126,6 +126,21 @@ test("S30: work is left until drain, epilog and the last job are done", async ()
   if (left.kind === "empty") expect(left.seenAt).toBeGreaterThanOrEqual(endedAt);
 });
 
+test("S30: a list that keeps MIXED on a free node does not hold its drain", async () => {
+  const { clock, slurm, sink, drain } = await open("n0");
+  const { nodes } = slurm.client;
+  slurm.client.nodes = async (names) => {
+    const answer = await nodes(names);
+    if (names !== undefined || answer.kind !== "ok") return answer;
+    return { kind: "ok", value: answer.value.map((row) => ({ ...row, base: "MIXED" })) };
+  };
+  await drain("n0");
+  expect(sink.left("n0")).toMatchObject({ kind: "busy" });
+  sink.attend(new Set(["n0"]));
+  await clock.pass(1_500);
+  expect(sink.left("n0")).toMatchObject({ kind: "empty" });
+});
+
 test("S30: a suspended job is work although the node reads IDLE", async () => {
   const { slurm, sink, drain } = await open("n0");
   slurm.jobs.push(slurmJob("7", { state: "SUSPENDED", nodes: ["n0"] }));

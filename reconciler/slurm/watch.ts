@@ -3,7 +3,7 @@
  * or releases are awaited, less often when it is slow. A failed list makes it dark at once.
  */
 import type { Clock, Log } from "../core/clock.ts";
-import type { SlurmClient } from "../core/slurm/client.ts";
+import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
 
 export type WatchPorts = {
@@ -23,6 +23,8 @@ const RETRY_MS_MAX = 15_000;
 const RETRY_ATTENDED_MS_MAX = 3_000;
 /** Beyond the interval: a client's own time limit for both calls, and a late timer. */
 const STALE_EXTRA_MS = 25_000;
+/** Reads of single nodes for one list. */
+const VERIFIED_MAX = 8;
 const NO_JOBS: readonly SlurmJob[] = [];
 
 type Seen = { wall: number; mono: number };
@@ -167,7 +169,8 @@ export class Watch {
     this.#isAwaited = false;
     this.#isAsking = true;
     this.#lastStart = began.mono;
-    const [nodes, jobs] = await Promise.all([client.nodes(), client.jobs()]);
+    const [listed, jobs] = await Promise.all([client.nodes(), client.jobs()]);
+    const nodes = await this.#verified(listed, jobs);
     if (term !== this.#term) return;
     this.#isAsking = false;
     this.#lastTookMs = clock.monoMs() - began.mono;
@@ -177,6 +180,27 @@ export class Watch {
       this.#fold(nodes.value, jobs.value, began, isAwaited);
     }
     this.#schedule(this.#pauseMs());
+  }
+
+  /**
+   * The list of all nodes may show MIXED long after the last job (docs/reference/slurm.md): an
+   * attended node that is busy without a job is read on its own, which is always fresh.
+   */
+  async #verified(
+    listed: SlurmAnswer<readonly SlurmNode[]>,
+    jobs: SlurmAnswer<readonly SlurmJob[]>,
+  ): Promise<SlurmAnswer<readonly SlurmNode[]>> {
+    if (listed.kind !== "ok" || jobs.kind !== "ok") return listed;
+    const worked = new Set(jobs.value.flatMap(({ nodes }) => nodes));
+    const odd = listed.value.filter(({ name, base }) => {
+      return this.#attended.has(name) && /^(MIXED|ALLOCATED)$/.test(base) && !worked.has(name);
+    });
+    if (odd.length === 0) return listed;
+    const names = odd.slice(0, VERIFIED_MAX).map(({ name }) => name);
+    const read = await this.#ports.client.nodes(names);
+    if (read.kind !== "ok") return listed;
+    const fresh = new Map(read.value.map((row) => [row.name, row]));
+    return { kind: "ok", value: listed.value.map((row) => fresh.get(row.name) ?? row) };
   }
 
   #failed(message: string): void {

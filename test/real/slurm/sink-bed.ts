@@ -8,9 +8,9 @@ import { join } from "node:path";
 import type { Clock } from "../../../reconciler/core/clock.ts";
 import type { SlurmClient } from "../../../reconciler/core/slurm/client.ts";
 import type { SlurmMark } from "../../../reconciler/core/slurm/sink.ts";
-import { openRestCall } from "../../../reconciler/slurm/rest-call.ts";
-import { openRestClient } from "../../../reconciler/slurm/rest.ts";
+import { openSlurmClient, type SlurmPlace } from "../../../reconciler/slurm/open.ts";
 import { Slurm } from "../../../reconciler/slurm/slurm.ts";
+import { HOST_ENV } from "../../fixture/machine/command.ts";
 import { until } from "../../fixture/plane/plane.ts";
 import type { SlurmCluster } from "./cluster.ts";
 
@@ -76,21 +76,29 @@ export function openSinkBed(client: SlurmClient, pollMs = 1_000): SinkBed {
   };
 }
 
-/** Over the socket that asks for nothing; `beside` writes where the version cannot. */
-export function restBySocket(slurm: SlurmCluster, beside: SlurmClient | null): SlurmClient {
-  const place = { address: `unix:${slurm.restSocket}`, tokenFile: null, user: null };
-  return openRestClient({ call: openRestCall(place, CLOCK, TIMEOUT_MS), beside });
+/** As the product opens it; `via` is a transport of the configuration. */
+export function clientOf(
+  slurm: SlurmCluster,
+  via: "cli" | "socket" | "token",
+  more: Partial<SlurmPlace> = {},
+): SlurmClient {
+  const place: SlurmPlace = {
+    ...{ transport: via === "cli" ? "cli" : "rest", timeoutMs: TIMEOUT_MS },
+    ...{ commandDir: slurm.commandDir, conf: slurm.conf },
+    rest: via === "token" ? slurm.restUrl : `unix:${slurm.restSocket}`,
+    ...(via === "token" ? { tokenFile: tokenFile(slurm), user: "root" } : NO_TOKEN),
+    ...more,
+  };
+  return openSlurmClient(place, { clock: CLOCK, env: HOST_ENV });
 }
 
-/** Over HTTP with a token of `root`. */
-export async function restByToken(
-  slurm: SlurmCluster,
-  beside: SlurmClient | null,
-): Promise<SlurmClient> {
-  const tokenFile = join(slurm.folder, "token");
-  writeFileSync(tokenFile, `SLURM_JWT=${await slurm.token("root")}\n`, { mode: 0o600 });
-  const place = { address: slurm.restUrl, tokenFile, user: "root" };
-  return openRestClient({ call: openRestCall(place, CLOCK, TIMEOUT_MS), beside });
+const NO_TOKEN = { tokenFile: null, user: null };
+const tokenFile = (slurm: SlurmCluster): string => join(slurm.folder, "token");
+
+/** In the form of `scontrol token`. */
+export async function writeToken(slurm: SlurmCluster): Promise<void> {
+  const text = `SLURM_JWT=${await slurm.token("root")}\n`;
+  writeFileSync(tokenFile(slurm), text, { mode: 0o600 });
 }
 
 /** RPCs that the controller has answered since its start, without `sdiag`'s own, by type. */
