@@ -1,0 +1,98 @@
+/** What the commands of no healthy Slurm print: such an answer is none, and never an empty list. */
+import { afterAll, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openCliClient } from "./cli.ts";
+import { readJobText, readNodeText } from "./text.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "navarch-cli-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const expand = (text: string): readonly string[] | null => (/^\w*$/.test(text) ? [text] : null);
+
+/** Commands that do what the given lines of shell say; the release is told apart. */
+function client(scripts: Readonly<Record<string, string>>, version = "22.05.8", timeoutMs = 5_000) {
+  const bin = mkdtempSync(join(folder, "bin-"));
+  const all = { scontrol: "exit 1", sinfo: "exit 1", squeue: "exit 1", ...scripts };
+  for (const [name, script] of Object.entries(all)) {
+    const told = `[ "$1" != --version ] || { echo "slurm-wlm ${version}"; exit 0; }`;
+    writeFileSync(join(bin, name), `#!/bin/sh\n${told}\n${script}\n`);
+    chmodSync(join(bin, name), 0o755);
+  }
+  return openCliClient({
+    ...{ commandDir: bin, conf: null, env: { PATH: "/usr/bin:/bin" }, timeoutMs, expand },
+    clock: {
+      after: (ms, work) => {
+        const timer = setTimeout(work, ms);
+        return () => clearTimeout(timer);
+      },
+    },
+  });
+}
+
+test.each([
+  ["nothing", ":"],
+  ["an empty object", "echo '{}'"],
+  ["half a list", `echo '{"errors":[],"nodes":[{"name":"n0","sta'`],
+  ["a node without a state", `echo '{"errors":[],"nodes":[{"name":"n0"}]}'`],
+  // As 22.05.8 prints it, with exit status 0.
+  ["no controller", `echo '{"errors":[{"error":"Unspecified error","errno":-1}],"nodes":[]}'`],
+  ["a status", `echo '{"errors":[],"nodes":[]}'; exit 3`],
+  ["a signal", "kill -9 $$"],
+])("S31: nodes are unknown after %s", async (_, script) => {
+  expect((await client({ sinfo: script }).nodes()).kind).toBe("failed");
+  const newer = client({ scontrol: script }, "24.11.5");
+  expect((await newer.nodes()).kind).toBe("failed");
+});
+
+test.each([
+  ["a text", "echo slurm_load_jobs error"],
+  ["a row with too few columns", "printf '1\\037PENDING\\037\\n'"],
+  ["a status", "exit 1"],
+])("S31: jobs are unknown after %s", async (_, script) => {
+  expect((await client({ squeue: script }).jobs()).kind).toBe("failed");
+});
+
+test("S32: a command that hangs ends with all that it started", async () => {
+  const slow = client({ squeue: "sleep 60 & sleep 60" }, "22.05.8", 200);
+  const startedMs = performance.now();
+  expect(await slow.jobs()).toEqual({ kind: "failed", message: "squeue: no answer within 0.2 s" });
+  expect(performance.now() - startedMs).toBeLessThan(4_000);
+});
+
+test("commands that are not there: nothing was written, and nothing is known", async () => {
+  const absent = openCliClient({
+    ...{ commandDir: join(folder, "none"), conf: null, env: {}, timeoutMs: 1_000, expand },
+    clock: { after: () => () => undefined },
+  });
+  expect((await absent.nodes()).kind).toBe("failed");
+  expect((await absent.jobs()).kind).toBe("failed");
+  expect((await absent.update(["n0"], { state: "undrain" })).kind).toBe("refused");
+});
+
+test("S37: a build without JSON is read as text", async () => {
+  const text = "cat <<'E'\nNodeName=n0 Arch=x\n   State=IDLE+DRAIN Weight=1\n   Reason=a b\nE";
+  const lacks = `case "$*" in *--json*) echo 'unrecognized option' >&2; exit 1;; esac\n${text}`;
+  for (const version of ["20.11.9", "22.05.8", "24.11.5"]) {
+    const answer = await client({ sinfo: lacks, scontrol: lacks }, version).nodes();
+    expect(answer).toMatchObject({
+      kind: "ok",
+      value: [{ name: "n0", base: "IDLE", flags: ["DRAIN"], reason: "a b" }],
+    });
+  }
+});
+
+test("a write whose answer is not a judgement leaves open what was done", async () => {
+  const says = (text: string) => client({ scontrol: `echo '${text}' >&2; exit 1` });
+  const update = (text: string) => says(text).update(["n0"], { state: "undrain" });
+  expect((await update("slurm_update error: Invalid node name specified")).kind).toBe("refused");
+  expect((await update("slurm_update error: Socket timed out on send/recv")).kind).toBe("failed");
+  expect((await update("slurm_update error: Zero Bytes were transmitted")).kind).toBe("failed");
+});
+
+test("what a row or a block cannot mean spoils the list", () => {
+  expect(readJobText("", expand)).toEqual([]);
+  expect(readNodeText("No nodes in the system\n")).toBeNull();
+  expect(readNodeText("NodeName=n0 Arch=x\n   Weight=1\n")).toBeNull();
+});
