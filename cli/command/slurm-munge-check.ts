@@ -23,11 +23,12 @@ export const slurmMungeCheck: Command = {
   name: ["slurm", "munge-check"],
   usage: "--in FILE <file>",
   summary: "tell which machines do not hold a munge key yet",
-  examples: ["pdsh -w gpu-[1-9] munge -n | navarch slurm munge-check --in munge.key -"],
+  examples: ["navarch slurm munge-check --in munge.key -"],
   more:
     "The file, or - for standard input, has a line NAME: CREDENTIAL of each machine, made by\n" +
-    "munge -n there just now. Make them as an ordinary user: Slurm would take one of root's\n" +
-    "for root's. Nothing is sent anywhere. Exit 1 if a machine does not hold the key.",
+    "munge -n there just now, as by pdsh -w gpu-[1-9] munge -n. Make them as an ordinary user:\n" +
+    "Slurm would take one of root's for root's. Nothing is sent anywhere. Exit 1 if a machine\n" +
+    "does not hold the key.",
   flags: [
     { ...textFlag("in", "FILE", "the key that every machine should hold"), short: "i" },
     textFlag("old", "FILE", "the key before it, to tell it from others"),
