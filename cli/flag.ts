@@ -129,8 +129,11 @@ function specOf({ kind, short, env, value, help }: Flag): FlagSpec {
   };
 }
 
-/** Accepts `-ojson`, as kubectl does; no other short flag begins like that. */
+/**
+ * Accepts `-ojson` and `--dry-run=server`, as kubectl does; no other short flag begins like that.
+ */
 function splitOutput(word: string): string[] {
+  if (word === "--dry-run=server") return ["--dry-run"];
   const form = FORMATS.find((one) => word === `-o${one}`);
   return form === undefined ? [word] : ["-o", form];
 }

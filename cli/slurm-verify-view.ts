@@ -1,9 +1,27 @@
-/** Prints the sections of `navarch slurm verify`: for people, and as JUnit's XML for CI. Pure. */
+/** Prints the sections of `navarch slurm verify`: for people, and as JUnit's XML for CI. */
+import type { Context } from "./command.ts";
+import { EXIT } from "./failure.ts";
+import { show } from "./show.ts";
 import type { Section } from "./slurm-verify.ts";
+
+/** The exit status: 1 when a section did not pass. */
+export async function showSections(
+  context: Context,
+  sections: readonly Section[],
+): Promise<number> {
+  const isGood = sections.every(({ status }) => status === "passed");
+  const isXml = context.flags.text("output")?.toLowerCase() === "junit";
+  await show(context, {
+    data: { passed: isGood, sections },
+    names: sections.map(({ name, status }) => `${name}: ${status}`),
+    human: () => (isXml ? formatJunit(sections) : formatSections(sections)),
+  });
+  return isGood ? EXIT.done : EXIT.failed;
+}
 
 const WORD = { passed: "PASS", failed: "FAIL", skipped: "SKIP" } as const;
 
-export function formatSections(sections: readonly Section[]): string {
+function formatSections(sections: readonly Section[]): string {
   const lines = sections.flatMap(({ id, name, status, lines }) => [
     `${WORD[status]}  ${id}. ${name}`,
     ...lines.map((line) => `        ${line}`),
@@ -13,7 +31,7 @@ export function formatSections(sections: readonly Section[]): string {
   return `${[...lines, end].join("\n")}\n`;
 }
 
-export function formatJunit(sections: readonly Section[]): string {
+function formatJunit(sections: readonly Section[]): string {
   const count = (status: Section["status"]): number =>
     sections.filter((one) => one.status === status).length;
   const [failures, skipped] = [count("failed"), count("skipped")];

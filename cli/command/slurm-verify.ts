@@ -2,9 +2,7 @@
  * `navarch slurm verify`: checks a Slurm cluster on Kubernetes, section by section.
  */
 import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
 import { KUBECTL_FLAGS, openKubectl } from "../kubectl.ts";
-import { show } from "../show.ts";
 import { NAMESPACE_FLAG, readNamespace } from "../slurm-option.ts";
 import { EXEC_FLAGS, openSlurmRun } from "../slurm-run.ts";
 
@@ -28,16 +26,8 @@ export const slurmVerify: Command = {
     const run = openSlurmRun(context, kubectl, namespace.value);
     if (!run.ok) return run;
     const { verifySlurm } = await import("../slurm-verify.ts");
-    const { formatJunit, formatSections } = await import("../slurm-verify-view.ts");
+    const { showSections } = await import("../slurm-verify-view.ts");
     const place = { kubectl, run: run.value, namespace: namespace.value };
-    const sections = await verifySlurm(place);
-    const isGood = sections.every(({ status }) => status === "passed");
-    const isXml = context.flags.text("output")?.toLowerCase() === "junit";
-    await show(context, {
-      data: { passed: isGood, sections },
-      names: sections.map(({ name, status }) => `${name}: ${status}`),
-      human: () => (isXml ? formatJunit(sections) : formatSections(sections)),
-    });
-    return isGood ? EXIT.done : EXIT.failed;
+    return showSections(context, await verifySlurm(place));
   },
 };

@@ -20,6 +20,8 @@ test("a Kubernetes API server is here to verify Slurm on", () => {
   if (process.env["CI"] === "true") expect(noCluster).toBeNull();
 });
 
+const PVS = `${import.meta.dir}/pvs.yaml`;
+
 type Section = { id: number; name: string; status: string; lines: string[] };
 type Report = { passed: boolean; sections: Section[] };
 
@@ -34,7 +36,7 @@ describe.skipIf(isMissing)("navarch slurm verify", () => {
     [cluster, slurm] = await Promise.all([opening, openSlurm({ nodes: 2, gpus: 8 })]);
     guide = new Guide(cluster.kubeconfig());
     await cluster.addNodes(2);
-    await guide.must(`kubectl apply -f ${import.meta.dir}/pvs.yaml`);
+    await guide.must(`kubectl apply -f ${PVS}`);
     await guide.must(`kubectl apply -f ${MANIFESTS}/`);
   }, 240_000);
   afterAll(async () => {
@@ -118,4 +120,25 @@ describe.skipIf(isMissing)("navarch slurm verify", () => {
     expect(report.sections[5]?.lines.join()).toContain("Secret slurm-db-credentials");
     await guide.must(`kubectl apply -f ${MANIFESTS}/secrets.yaml`);
   }, 60_000);
+
+  test("S53: deploy applies, waits and verifies, and may be repeated", async () => {
+    const env = { SLURM_CONF: slurm.conf };
+    // A second cluster beside the first: no machine has its ports twice.
+    const flags = "--namespace hpc --host-ports none";
+    const dry = await guide.sh(`./bin/navarch slurm deploy --dry-run=server ${flags}`);
+    expect([dry.code, dry.stderr.match(/server dry run/g)?.length]).toEqual([0, 13]);
+    expect((await guide.sh("kubectl get namespace hpc")).code).toBe(1);
+    await guide.must(`sed s/slurm-test/hpc-test/ ${PVS} | kubectl apply -f -`);
+    const deploy = `./bin/navarch slurm deploy --exec local ${flags} -o json`;
+    const first = await guide.sh(`${deploy} --ready-timeout 60s`, env);
+    if (first.code !== 0) throw new Error(first.stdout + first.stderr);
+    expect((JSON.parse(first.stdout) as Report).passed).toBe(true);
+    const values = () => guide.must("kubectl -n hpc get secret -o jsonpath='{.items[*].data}'");
+    const before = await values();
+    expect(before).toMatch(/munge\.key.*root-password|root-password.*munge\.key/);
+    const again = await guide.sh(`${deploy} --ready-timeout 60s`, env);
+    expect([again.code, await values()]).toEqual([0, before]);
+    const stuck = await guide.sh(`${deploy} --nodes 300 --ready-timeout 3s`, env);
+    expect([stuck.code, stuck.stderr]).toEqual([7, expect.stringContaining("slurm-compute: ")]);
+  }, 240_000);
 });
