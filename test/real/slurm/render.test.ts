@@ -109,7 +109,8 @@ describe.each(releases)("on %s", (release) => {
     writeFileSync(file, CLUSTERS.hosts.replace("accounting: false", database));
     const args = ["--layout", "hosts", "--inventory", file, "--slurm-version", release];
     const work = await prepare(`${name}-etc`, [...args, "--db-password-file", secret]);
-    const sql = await must("slurm", "db-init", "--host", "127.0.0.1", "--db-password-file", secret);
+    const from = ["--host", "127.0.0.1", "--db-password-file", secret];
+    const sql = await must("slurm", "db-init", ...from);
     expect(sql).not.toContain("s3cret");
     writeFileSync(join(work, "db.sql"), `${sql}DROP USER IF EXISTS ''@'localhost';\n`);
     const ran = await runBoxed(root, work, `${DATABASE}
