@@ -44,6 +44,8 @@ const NO_SLURM: SlurmConfig = {
   user: null,
   commandDir: null,
   conf: null,
+  confServer: null,
+  mungeKeyFile: null,
   pollIntervalMs: SLURM.poll_interval.default,
   timeoutMs: SLURM.timeout.default,
   nodeAliases: {},

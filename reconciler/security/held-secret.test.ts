@@ -129,6 +129,7 @@ test("Bootstrapper stores and shows no secret that a machine says back", async (
     credential: () => credential,
     ca: null,
     releaseKey: null,
+    slurm: async () => ({ files: [], values: {} }),
     join: null,
     agents: () => Promise.resolve({ x64: null, arm64: null }),
     controlPlane: () => ({ candidates: [], listen: ":1" }),

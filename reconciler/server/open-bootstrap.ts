@@ -8,6 +8,7 @@ import { createHmac } from "node:crypto";
 import { homedir } from "node:os";
 import { dirname } from "node:path";
 import type { AgentBinary, Arch, Candidate } from "../../bootstrap/run/job.ts";
+import { MUNGE_KEY, SLURM_STAGE } from "../../bootstrap/builtin/slurm-node.ts";
 import { runBootstrap } from "../../bootstrap/run/run.ts";
 import { openBinary } from "../../bootstrap/ssh/binary.ts";
 import { readKnownHosts } from "../../bootstrap/ssh/known-hosts.ts";
@@ -108,6 +109,7 @@ function openBootstrapper(from: SetUpFrom, store: Store, install: InstallPorts):
       if (pair === null) return null;
       return { certPath: CERT_FILE, cert: pair.certificate, keyPath: KEY_FILE, key: pair.key };
     },
+    slurm: () => readSlurm(from.running().slurm),
     join: from.join,
     agents: () => agentsOf(releases),
     controlPlane: () => ({ candidates: candidatesOf(from), listen: listenOf(from) }),
@@ -140,6 +142,27 @@ async function readKey(path: string): Promise<string> {
   const problem = checkPrivateKey(text);
   if (problem !== null) throw new Error(`ssh_private_key_path ${path}: ${problem}`);
   return text;
+}
+
+/** munge(7): a key has 32 to 1024 bytes. */
+const MUNGE_KEY_BYTES = { min: 32, max: 1_024 };
+
+async function readSlurm({ confServer, mungeKeyFile }: Config["slurm"]) {
+  const values = confServer === null ? {} : { SlurmConfServer: confServer };
+  if (mungeKeyFile === null) return { files: [], values };
+  const file = Bun.file(expand(mungeKeyFile));
+  let bytes: Uint8Array;
+  try {
+    if (file.size > MUNGE_KEY_BYTES.max) throw new Error(`${file.size} bytes`);
+    bytes = await file.bytes();
+    if (bytes.length < MUNGE_KEY_BYTES.min) throw new Error(`${bytes.length} bytes`);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const expected = `expected a key of ${MUNGE_KEY_BYTES.min} to ${MUNGE_KEY_BYTES.max} bytes`;
+    throw new Error(`slurm.munge_key_file ${mungeKeyFile}: ${expected}, found: ${why}`);
+  }
+  const path = `${SLURM_STAGE}/munge.key`;
+  return { files: [{ what: "munge key", path, target: MUNGE_KEY, bytes }], values };
 }
 
 function expand(path: string): string {

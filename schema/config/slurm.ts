@@ -23,6 +23,12 @@ export const SLURM = {
   conf: text("slurm.conf for the commands; `SLURM_CONF` or Slurm's own default otherwise.", {
     restart: true,
   }),
+  conf_server: text("`host[:port]` from which set-ups of `slurm-node` take the configuration.", {
+    restart: true,
+  }),
+  munge_key_file: text("Munge key that set-ups of `slurm-node` send; read at each set-up.", {
+    restart: true,
+  }),
   // Two lists in half a minute keep a resting fleet below 12 RPCs a minute at slurmctld.
   poll_interval: duration("Time between two lists while nothing is awaited.", {
     min: 1_000,

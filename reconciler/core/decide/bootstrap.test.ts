@@ -136,6 +136,18 @@ describe("bootstrapPayload()", () => {
     expect(bare.values).toMatchObject({ Pool: "", Region: "", Zone: "" });
   });
 
+  test("S45: a pool with NodeNames joins static nodes, under no name that is not theirs yet", () => {
+    const named = poolOf({ slurm: { ...poolOf().slurm, nodes: "n[0-7]" } });
+    const valuesOf = (node: Node, pool = named) =>
+      bootstrapPayload(node, instanceOf(), "a", bootstrap, pool).values;
+    const fact = { name: "n3", by: "slot" } as NonNullable<Node["slurm"]>;
+    const bound = { SlurmDynamic: "false", SlurmNodeName: "n3" };
+    expect(valuesOf(nodeOf("n", { slurm: fact }))).toMatchObject(bound);
+    const waiting = valuesOf(nodeOf("n"));
+    expect([waiting["SlurmDynamic"], waiting["SlurmNodeName"]]).toEqual(["false", undefined]);
+    expect(valuesOf(nodeOf("n", { slurm: fact }), poolOf())["SlurmDynamic"]).toBeUndefined();
+  });
+
   test("takes the provider's word for the host keys, else the one seen first", () => {
     const hostKeys = ["ssh-ed25519 AAAA root@x", " ecdsa  BBBB ", "CCCC"];
     expect(payload(nodeOf("n", past()), { hostKeys }).hostKeys).toEqual(["AAAA", "BBBB", "CCCC"]);

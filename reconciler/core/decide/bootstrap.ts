@@ -86,6 +86,7 @@ export function bootstrapPayload(
       InstanceID: instance.id,
       IPAddress: address,
       ...(mayReboot(instance, pool) ? { AllowCommands: "reboot" } : {}),
+      ...slurmValues(node, pool),
       ...(slurmName === null ? {} : { SlurmNode: slurmName }),
     },
     sshTimeoutMs: setUp.sshTimeoutMs,
@@ -96,6 +97,16 @@ export function bootstrapPayload(
 
 function nameOf({ slot }: Node, pool: PoolConfig | null): string | null {
   return pool === null || slot === null ? null : (poolNames(pool)[slot] ?? null);
+}
+
+/**
+ * A pool with NodeNames has nodes of slurm.conf. Without the name that is its own, as while the
+ * machine before it is there, slurmd refuses to start, and the set-up is tried again.
+ */
+function slurmValues({ slurm }: Node, pool: PoolConfig | null): Record<string, string> {
+  if (pool === null || pool.slurm.nodes === null) return {};
+  const isGiven = slurm?.by === "slot" || slurm?.by === "alias";
+  return { SlurmDynamic: "false", ...(isGiven ? { SlurmNodeName: slurm.name } : {}) };
 }
 
 /** Only the agent of an owned machine reboots it, unless the pool's ladder leaves it out. */

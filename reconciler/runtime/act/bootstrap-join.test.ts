@@ -44,6 +44,7 @@ async function runWith(from: { commands: readonly string[]; join?: Join | null; 
     ca: null,
     releaseKey: null,
     shown: () => null,
+    slurm: async () => ({ files: [], values: {} }),
     join: from.join === undefined ? made : from.join,
     agents: async () => ({ x64: null, arm64: null }),
     controlPlane: () => ({ candidates: [], listen: ":1" }),

@@ -81,6 +81,7 @@ async function carry(
     releaseKey: null,
     join: null,
     shown: () => null,
+    slurm: async () => ({ files: [], values: {} }),
     agents: () => Promise.resolve({ x64: null, arm64: null }),
     controlPlane: () => ({ candidates: [], listen: ":1" }),
     save: () => Promise.resolve(),

@@ -3,6 +3,7 @@
  * memory for followers; each start and end of a step is stored first. An interrupted run is found
  * open and resumes after the marks on the machine, which also refuse a former leader (law 5).
  */
+import { SLURM_NODE_COMMANDS } from "../../../bootstrap/builtin/slurm-node.ts";
 import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
 import type { Connect, HostKeyCheck, SshTarget } from "../../../bootstrap/shell.ts";
 import type { AgentBinary, Arch, Candidate, Job } from "../../../bootstrap/run/job.ts";
@@ -38,6 +39,8 @@ export type BootstrapPorts = {
   releaseKey: { path: string; pem: string } | null;
   /** The node's client certificate; `null` = none is needed. */
   shown(node: string): NonNullable<Job["shown"]> | null;
+  /** What set-ups of `slurm-node` get; throws a sentence that names the file. */
+  slurm(): Promise<Required<Pick<Job, "files" | "values">>>;
   /** Lets a machine join the cluster; `null` = there is no cluster. */
   join: Join | null;
   agents(): Promise<Readonly<Record<Arch, AgentBinary | null>>>;
@@ -127,6 +130,8 @@ export class Bootstrapper {
     const { keyPath, address, port, user, jump } = payload;
     if (keyPath === null) throw new Error("ssh_private_key_path is not set for the pool");
     const privateKey = await this.#ports.readKey(keyPath);
+    const isSlurm = payload.commands.some((one) => SLURM_NODE_COMMANDS.includes(one));
+    const slurm = isSlurm ? await this.#ports.slurm() : undefined;
     return {
       node,
       pool,
@@ -141,7 +146,8 @@ export class Bootstrapper {
       hostKey: await this.#hostKey(node, payload, askKeys),
       jump: jump === null ? null : await this.#jump(jump, payload.hostKey, user, privateKey),
       commands: payload.commands,
-      values: { ...payload.values, TokenFile: TOKEN_FILE },
+      values: { ...slurm?.values, ...payload.values, TokenFile: TOKEN_FILE },
+      ...(slurm === undefined ? {} : { files: slurm.files }),
       controlPlane: this.#ports.controlPlane(),
       agent: await this.#ports.agents(),
       pushTo: payload.pushAgent ? AGENT_FILE : null,

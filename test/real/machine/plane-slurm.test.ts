@@ -4,10 +4,13 @@
  * bed that nobody's fleet owns.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { SLURM_NODE_COMMANDS } from "../../../bootstrap/builtin/slurm-node.ts";
 import { parseTemplate } from "../../../bootstrap/template/parse.ts";
 import { formatTemplate, type TemplateValues } from "../../../bootstrap/template/print.ts";
 import { buildStale, until } from "../../fixture/plane/plane.ts";
+import type { Bed } from "./bed.ts";
 import { missesBed } from "./gate.ts";
 import type { Machine } from "./machine.ts";
 import { BedPlane, POOL } from "./plane.ts";
@@ -27,6 +30,8 @@ function formatCommand(text: string, values: TemplateValues): string {
   return formatTemplate(answer.template, values);
 }
 
+const keyOf = ({ stateDir }: Pick<Bed, "stateDir">): string => join(stateDir, "munge.key");
+
 let on: BedPlane | null = null;
 let ctl: Machine;
 
@@ -38,7 +43,13 @@ describe.skipIf(isMissing)("a machine that joins Slurm", () => {
       before: async (bed) => {
         ctl = await bed.boot({ nodeId: "ctl" });
         await startController(ctl);
+        // No image has this key: the control plane sends it.
+        const renew = "head -c 1024 /dev/urandom >/etc/munge/munge.key";
+        await ctl.must(`${renew} && systemctl restart munge slurmctld`);
+        const key = await ctl.must("base64 -w 0 /etc/munge/munge.key");
+        writeFileSync(keyOf(bed), Buffer.from(key, "base64"), { mode: 0o400 });
       },
+      over: ({ bed }) => JSON.stringify({ slurm: { munge_key_file: keyOf(bed) } }),
       pool: () => ({
         setup_templates: ["agent"],
         setup_commands: [prepare(ctl.address), { template: "slurm-node" }],
