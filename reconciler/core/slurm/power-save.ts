@@ -138,6 +138,7 @@ function sizeEvents(
 function observePower({ state, names, nodes, list, now }: PowerInput): PoolState {
   if (list === null) return state;
   const known = new Map((state.power ?? []).map((one) => [one.slot, one]));
+  const occupied = new Set(nodes.filter(isLive).map(({ slot }) => slot));
   const on: number[] = [];
   const off: number[] = [];
   names.forEach((name, slot) => {
@@ -146,7 +147,7 @@ function observePower({ state, names, nodes, list, now }: PowerInput): PoolState
     const isYoung = before !== undefined && list.seenAt - before.at < SETTLE_MS;
     if (row === undefined || isYoung) return;
     const has = (...flags: string[]): boolean => flags.some((flag) => row.flags.includes(flag));
-    const isOccupied = nodes.some((node) => node.slot === slot && isLive(node));
+    const isOccupied = occupied.has(slot);
     if (has("POWERED_DOWN", "POWERING_DOWN")) {
       if (before === undefined ? isOccupied : before.on) off.push(slot);
     } else if (before?.on !== true && row.base !== "DOWN") {
@@ -169,11 +170,13 @@ function failPower(input: PowerInput): { state: PoolState; events: EventDraft[] 
   const { pool, names, state, now } = input;
   const all = state.power ?? [];
   const wanted = new Set(wantedSlots(pool, state).map((one) => one.slot));
+  const bySlot = Map.groupBy(input.nodes, ({ slot }) => slot);
   const events: EventDraft[] = [];
   const failures = new Map<number, NonNullable<Power["failure"]>>();
   for (const one of all) {
     if (!one.on) continue;
-    const why = wanted.has(one.slot) ? hindranceOf(one, input) : fullOf(pool);
+    const own = bySlot.get(one.slot) ?? [];
+    const why = wanted.has(one.slot) ? hindranceOf(one, own, input) : fullOf(pool);
     if (why === null) continue;
     const times = (one.failure?.times ?? 0) + 1;
     const until = now + Math.min(FIRST_REST_MS * 2 ** Math.min(times - 1, 10), REST_MS_MAX);
@@ -197,9 +200,12 @@ function fullOf({ scaling }: PoolConfig): string {
 }
 
 /** Why the slot got no machine in time; `null` = it has one, or one may be on its way. */
-function hindranceOf(one: Power, { pool, nodes, waits, attentiveMs, now }: PowerInput) {
+function hindranceOf(
+  one: Power,
+  own: readonly Node[],
+  { pool, waits, attentiveMs, now }: PowerInput,
+): string | null {
   if (Math.min(now - one.at, attentiveMs) < PATIENCE_MS) return null;
-  const own = nodes.filter((node) => node.slot === one.slot);
   // It had a machine: what follows is a repair, which has its own patience.
   if (own.some((node) => node.gen >= one.gen && isOrWasThere(node))) return null;
   const live = own.filter(isLive);
@@ -242,6 +248,7 @@ export function powerMarks(
   now: number,
 ): PowerMark[] {
   const wanted = new Set(wantedSlots(pool, state).map((one) => one.slot));
+  const bySlot = Map.groupBy(nodes, ({ slot }) => slot);
   return (state?.power ?? []).flatMap((one): PowerMark[] => {
     const name = names[one.slot];
     if (name === undefined) return [];
@@ -251,8 +258,8 @@ export function powerMarks(
       return [now < until ? { name, kind: "down", why } : { name, kind: "release" }];
     }
     if (!wanted.has(one.slot)) return [];
-    const node = nodes.find(({ slot, gen, phase }) => {
-      return slot === one.slot && gen >= one.gen && ARRIVES.has(phase.kind);
+    const node = bySlot.get(one.slot)?.find(({ gen, phase }) => {
+      return gen >= one.gen && ARRIVES.has(phase.kind);
     });
     const address = node?.instance?.state === "running" ? addressOf(node) : null;
     return address === null ? [] : [{ name, kind: "address", address }];
