@@ -1,5 +1,11 @@
 /** Formats nodes: the table of `list` and the page of `get`. Pure. */
-import type { CordonView, HealthEventView, KubeNodeView, NodeView } from "../schema/api.ts";
+import type {
+  CordonView,
+  HealthEventView,
+  KubeNodeView,
+  NodeView,
+  SlurmNodeView,
+} from "../schema/api.ts";
 import { formatAge, formatSpan, formatTime } from "./age.ts";
 import { titleOf } from "./name.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
@@ -86,6 +92,7 @@ export function formatNode(node: NodeView, nowMs: number, style: Style): string 
     labels.push(["Cordoned", `by ${by} ${formatAge(at, nowMs)}: ${why}`]);
   }
   if (node.kubernetes) labels.push(["Kubernetes", sayKube(node.kubernetes)]);
+  if (node.slurm) labels.push(["Slurm", saySlurm(node.slurm)]);
   if (node.replaces) labels.push(["Replacement", `takes the place of ${node.replaces}`]);
   if (node.fake) labels.push(["Simulated", "yes: its GPUs are not real"]);
   return [
@@ -105,6 +112,18 @@ export function formatNode(node: NodeView, nowMs: number, style: Style): string 
     ]),
     formatHealthEvents(node.health_events ?? []),
   ].join("");
+}
+
+const OWNERS = { own: "navarch", foreign: "others", none: "nobody", unknown: "an unknown owner" };
+
+function saySlurm(slurm: SlurmNodeView): string {
+  const { name, state, owner, reason, unknown, refusal } = slurm;
+  if (unknown !== null) return `${name}: unknown, because ${unknown}`;
+  if (slurm.absent_since !== null) return `${name}: not listed any more`;
+  const held = owner === "none" ? "" : `, held by ${OWNERS[owner]} (${reason ?? "no reason"})`;
+  const jobs = slurm.jobs.length === 0 ? "" : `, jobs ${slurm.jobs.map(({ id }) => id).join(", ")}`;
+  const refused = refusal === null ? "" : `, Slurm refused: ${refusal}`;
+  return `${name}: ${state ?? "unknown"}${held}${jobs}${refused}`;
 }
 
 /** Made to be copied into a vendor's form. */

@@ -75,6 +75,39 @@ export type KubeNodeView = {
   stays?: string | null;
 };
 
+/** Who holds a node out of service in a scheduler; `unknown` while it cannot be asked. */
+export type SinkOwner = "none" | "own" | "foreign" | "unknown";
+
+/** `null` = the node is not in that scheduler. */
+export type NodeSinksView = { kubernetes: SinkOwner | null; slurm: SinkOwner | null };
+
+export type SlurmNodeView = {
+  /** Its NodeName, and what tells that it is this node's. */
+  name: string;
+  matched_by: string;
+  /** As in `IDLE+DRAIN`; `null` while it is unknown. */
+  state: string | null;
+  owner: SinkOwner;
+  reason: string | null;
+  reason_by: string | null;
+  /** When Navarch's own drain was read back. */
+  drained_at: string | null;
+  boot_time: string | null;
+  absent_since: string | null;
+  /** Why the controller's word cannot be had now. */
+  unknown: string | null;
+  /** Why Slurm last refused a drain or release; `null` once it accepts one. */
+  refusal: string | null;
+  /** Running and completing, at most 20. */
+  jobs: {
+    id: string;
+    state: string;
+    user: string | null;
+    name: string | null;
+    gpus: number;
+  }[];
+};
+
 /** What a drain does with one pod. */
 export type PodPlanView = {
   namespace: string;
@@ -108,6 +141,8 @@ export type NodeView = {
   instance_id: string | null;
   kubernetes_node: string | null;
   kubernetes?: KubeNodeView | null;
+  slurm?: SlurmNodeView | null;
+  sinks?: NodeSinksView;
   /** True if its GPUs are simulated. */
   fake: boolean;
   phase: string;

@@ -11,7 +11,7 @@ export const get: Command = {
   usage: "<id>",
   summary: "show one node",
   examples: ["navarch get gpu-7", "navarch get gpu-7 -o yaml"],
-  more: "<id> is the node's id, its instance's id or its name in Kubernetes.",
+  more: "<id> is the node's id, its instance's id or its name in Kubernetes or Slurm.",
   flags: [WATCH_FLAG],
   words: { min: 1, max: 1 },
   reach: "online",

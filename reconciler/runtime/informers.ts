@@ -1,5 +1,6 @@
 /** The loop's views of both schedulers, told of the same changes. */
 import type { Config } from "../../schema/config.ts";
+import type { Node } from "../../schema/node.ts";
 import type { Permit } from "./act/run.ts";
 import type { Log } from "../core/clock.ts";
 import type { DesiredState } from "../core/desired-state.ts";
@@ -56,6 +57,16 @@ export class Informers {
   slurmView() {
     const { slurm: sink } = this.#targets;
     return sink === null ? null : { sink, alarms: this.slurm.alarms() };
+  }
+
+  /** What Slurm last said of a node; `null` = there is none. */
+  slurmOf({ id, slurm }: Node) {
+    const { slurm: sink } = this.#targets;
+    if (sink === null) return null;
+    const name = slurm?.name ?? "";
+    const row = this.slurm.row(name);
+    const ambiguous = this.slurm.ambiguous().get(id) ?? null;
+    return { dark: sink.dark(), ambiguous, row, jobs: sink.jobsOn(name) };
   }
 
   start(wakeUp: () => void): void {

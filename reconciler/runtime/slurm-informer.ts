@@ -8,6 +8,7 @@ import type { Fleet, SlurmSight } from "../core/fleet.ts";
 import type { SlurmKnown, SlurmNews } from "../core/fold/slurm.ts";
 import { attendedOf } from "../core/slurm/attend.ts";
 import { slotNames } from "../core/slurm/match.ts";
+import type { SlurmNode } from "../core/slurm/object.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import type { Change } from "../core/store.ts";
 
@@ -20,6 +21,7 @@ export class SlurmInformer {
   #fleetMoved = true;
   #config: Config | null = null;
   #known = NOTHING;
+  #rows = { version: -1, byName: new Map<string, SlurmNode>() };
 
   constructor(sink: SlurmSink | null, log: Log) {
     this.#sink = sink;
@@ -65,6 +67,19 @@ export class SlurmInformer {
     const { ambiguous } = this.#known;
     const { known } = this.#sink.nodes();
     return { dark: this.#sink.dark(), known, mirrorsCordon: slurm.mirror.cordon, ambiguous };
+  }
+
+  /** As the controller last listed it. */
+  row(name: string): SlurmNode | null {
+    const { version = -1, list = [] } = this.#sink?.nodes() ?? {};
+    if (version !== this.#rows.version) {
+      this.#rows = { version, byName: new Map(list.map((row) => [row.name, row])) };
+    }
+    return this.#rows.byName.get(name) ?? null;
+  }
+
+  ambiguous(): SlurmKnown["ambiguous"] {
+    return this.#known.ambiguous;
   }
 
   /** Asks for frequent lists while something is awaited. */

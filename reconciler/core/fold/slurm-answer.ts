@@ -3,11 +3,13 @@
  * nothing else: Kubernetes' part of the same operation is judged in `outcome.ts`.
  */
 import type { EventDraft } from "../../../schema/event.ts";
+import type { SessionId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { hasRegistered } from "../slurm/mark.ts";
+import { parseReason } from "../slurm/reason.ts";
 import type { SlurmMark } from "../slurm/sink.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Outcome } from "./outcome.ts";
@@ -54,9 +56,13 @@ export function foldSlurmAnswer(
   if (outcome.slurm === undefined && !isSlurmOnly(operation)) return null;
   const answer = answerOf(outcome);
   const events: EventDraft[] = [];
-  const tell = (kind: EventDraft["kind"], message: string): void =>
-    void events.push(nodeEvent(node, now, kind, message));
   const releases = operation.payload.kind === "uncordon";
+  // The repair is over when its node, or the next one, is released: the reason has its id.
+  const ended = releases ? sessionIn(slurm) : null;
+  const tell = (kind: EventDraft["kind"], message: string): void => {
+    const draft = nodeEvent(node, now, kind, message);
+    events.push({ ...draft, session: draft.session ?? ended });
+  };
   if (answer.kind === "ok" && answer.owner === (releases ? "none" : "own")) {
     const next = releases ? released(slurm) : drained(node, slurm, operation, answer, now);
     if (releases) {
@@ -84,6 +90,11 @@ export function foldSlurmAnswer(
   const unsure = releases && answer.kind !== "refused" ? { markedAt: null } : {};
   const next = { ...slurm, ...refused(slurm, message, now), ...unsure };
   return { node: { ...node, slurm: next }, events };
+}
+
+function sessionIn({ reason }: SlurmFact): SessionId | null {
+  const session = parseReason(reason)?.session ?? "";
+  return /[.]s\d+$/.test(session) ? (session as SessionId) : null;
 }
 
 function drained(

@@ -1,6 +1,6 @@
 /**
- * Finds the node that a name means: its id, its instance's id, its agent's host name, or the name
- * of its Node in Kubernetes. Pure.
+ * Finds the node that a name means: its id, its instance's id, its agent's host name, the name of
+ * its Node in Kubernetes or its NodeName in Slurm. Pure.
  */
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -34,8 +34,8 @@ export function findNode(
   return former.length === 0 ? null : newestOf(former);
 }
 
-function isNamed({ instance, kube }: Node, given: string): boolean {
-  return instance?.id === given || kube?.name === given;
+function isNamed({ instance, kube, slurm }: Node, given: string): boolean {
+  return instance?.id === given || kube?.name === given || slurm?.name === given;
 }
 
 function wasNamed({ kube }: Node, given: string, now: number): boolean {

@@ -27,6 +27,7 @@ import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
 import { countPool, conditionsOf } from "./pool.ts";
 import { iso, isoOrNull } from "./node.ts";
 import type { SafetySource } from "./safety.ts";
+import { saySlurm, type SlurmLive } from "./slurm.ts";
 
 /** One line about an action, for people. */
 export function sayAction(action: Action): string {
@@ -46,8 +47,9 @@ export function sayAction(action: Action): string {
           if (payload.by === "agent") return `order its agent to reboot ${payload.instanceId}`;
           return `reboot instance ${payload.instanceId} at ${payload.provider}`;
         case "cordon":
-          return "cordon";
+          return payload.only === "slurm" ? `drain ${payload.slurm?.name} in Slurm` : "cordon";
         case "uncordon":
+          if (payload.slurm !== undefined) return `release ${payload.slurm.name} in Slurm`;
           return "lift Navarch's cordon";
         case "drain":
           return payload.deadlineAt === 0 ? "drain" : `drain until ${iso(payload.deadlineAt)}`;
@@ -198,6 +200,7 @@ type ExplainedFrom = {
   /** Why the Node of a machine that is gone is still in the cluster. */
   stays: string | null;
   unproven: string | null;
+  slurm?: SlurmLive;
   /** The next repair step; `undefined`: nothing repairs it. */
   rung?: Climb["rung"] | undefined;
 };
@@ -206,7 +209,7 @@ export function explainNode(
   node: Node,
   events: Event[],
   plan: Plan,
-  { now, stays, unproven, rung }: ExplainedFrom,
+  { now, stays, unproven, slurm = null, rung }: ExplainedFrom,
 ): ExplainView {
   const name = node.kube?.name ?? "";
   const object = stays === null ? null : `Node ${name} is still in the cluster: ${stays}`;
@@ -235,6 +238,7 @@ export function explainNode(
       ...sayUnbought(node),
       ...cordons,
       ...sayKube(node, now, unproven),
+      ...saySlurm(node, slurm),
       ...saySession(node),
       ...sayNoticeOf(node, now),
     ].join("; "),

@@ -10,6 +10,7 @@ import type { Finding } from "../../../schema/finding.ts";
 import type { Cordon, Node } from "../../../schema/node.ts";
 import { verdictOfNode } from "../../core/fleet.ts";
 import { viewRma } from "./rma.ts";
+import { type SlurmLive, viewSinks, viewSlurm } from "./slurm.ts";
 import { healthStatusOf, instanceStateOf, statusOf } from "../../core/status.ts";
 
 export const iso = (at: number): string => new Date(at).toISOString();
@@ -47,6 +48,8 @@ export function viewNode(
     unready: string | null;
     /** Why the Node object of a gone machine still exists. */
     stays: string | null;
+    slurm: SlurmLive;
+    isKubeDark: boolean;
   },
 ): NodeView {
   const inventory = node.agent?.inventory ?? null;
@@ -84,6 +87,8 @@ export function viewNode(
     instance_id: node.instance?.id ?? null,
     kubernetes_node: node.kube?.name ?? null,
     kubernetes: viewKube(node.kube, from.stays),
+    slurm: viewSlurm(node, from.slurm),
+    sinks: viewSinks(node, from.slurm, from.isKubeDark),
     fake: node.agent?.simulated ?? false,
     phase: node.phase.kind,
     phase_since: iso(node.phase.since),
