@@ -7,6 +7,7 @@ import type { RmaView } from "./rma.ts";
 import type { PoolCostView } from "./cost-view.ts";
 import type { WaitReason } from "./plan.ts";
 import type { BreakerState, Cause } from "./safety.ts";
+import type { NodeSinksView, SlurmNodeView } from "./slurm-view.ts";
 
 export const NODE_STATUSES = [
   "NODE_STATUS_UNKNOWN",
@@ -75,39 +76,6 @@ export type KubeNodeView = {
   stays?: string | null;
 };
 
-/** Who holds a node out of service in a scheduler; `unknown` while it cannot be asked. */
-export type SinkOwner = "none" | "own" | "foreign" | "unknown";
-
-/** `null` = the node is not in that scheduler. */
-export type NodeSinksView = { kubernetes: SinkOwner | null; slurm: SinkOwner | null };
-
-export type SlurmNodeView = {
-  /** Its NodeName, and what tells that it is this node's. */
-  name: string;
-  matched_by: string;
-  /** As in `IDLE+DRAIN`; `null` while it is unknown. */
-  state: string | null;
-  owner: SinkOwner;
-  reason: string | null;
-  reason_by: string | null;
-  /** When Navarch's own drain was read back. */
-  drained_at: string | null;
-  boot_time: string | null;
-  absent_since: string | null;
-  /** Why the controller's word cannot be had now. */
-  unknown: string | null;
-  /** Why Slurm last refused a drain or release; `null` once it accepts one. */
-  refusal: string | null;
-  /** Running and completing, at most 20. */
-  jobs: {
-    id: string;
-    state: string;
-    user: string | null;
-    name: string | null;
-    gpus: number;
-  }[];
-};
-
 /** What a drain does with one pod. */
 export type PodPlanView = {
   namespace: string;
@@ -119,6 +87,7 @@ export type PodPlanView = {
 };
 
 export type { KubernetesView, PermissionsView, RefusalCause } from "./kubernetes-view.ts";
+export type { NodeSinksView, SlurmNodeView } from "./slurm-view.ts";
 
 export type NodeView = {
   node_id: string;

@@ -56,17 +56,13 @@ export class Informers {
   /** Slurm, with its doubtful names; `null` = there is none. */
   slurmView() {
     const { slurm: sink } = this.#targets;
-    return sink === null ? null : { sink, alarms: this.slurm.alarms() };
-  }
-
-  /** What Slurm last said of a node; `null` = there is none. */
-  slurmOf({ id, slurm }: Node) {
-    const { slurm: sink } = this.#targets;
     if (sink === null) return null;
-    const name = slurm?.name ?? "";
-    const row = this.slurm.row(name);
-    const ambiguous = this.slurm.ambiguous().get(id) ?? null;
-    return { dark: sink.dark(), ambiguous, row, jobs: sink.jobsOn(name) };
+    const of = ({ id, slurm }: Node) => {
+      const name = slurm?.name ?? "";
+      const ambiguous = this.slurm.ambiguous().get(id) ?? null;
+      return { dark: sink.dark(), ambiguous, row: this.slurm.row(name), jobs: sink.jobsOn(name) };
+    };
+    return { sink, alarms: this.slurm.alarms(), of };
   }
 
   start(wakeUp: () => void): void {

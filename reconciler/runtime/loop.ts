@@ -14,7 +14,6 @@ import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Command } from "../../schema/command.ts";
 import type { Config } from "../../schema/config.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
-import type { Node } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Plan } from "../../schema/plan.ts";
 import type { Targets } from "./act/execute.ts";
@@ -314,8 +313,8 @@ export class Reconciler {
   }
 
   cluster = () => this.informer.clusterView();
+  /** Slurm, and what it last said of a node; `null` = there is none. */
   slurm = () => this.informer.slurmView();
-  slurmOf = (node: Node) => this.informer.slurmOf(node);
 
   /** Autoscalers change the wanted size, which the plan then uses. */
   private scale(sight: Sight, mono: number): void {

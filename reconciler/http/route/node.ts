@@ -26,7 +26,7 @@ export function viewOf(ports: RoutePorts, node: Node): NodeView {
   return viewNode(node, {
     unready: state?.unready?.why ?? null,
     stays: staysOf(ports, node),
-    slurm: ports.reconciler.slurmOf(node),
+    slurm: ports.reconciler.slurm()?.of(node) ?? null,
     isKubeDark: ports.reconciler.lastSight()?.kube?.dark != null,
     heardAt: ports.reconciler.presence.heardAt(node.id),
     labels: pool?.labels ?? {},
@@ -107,7 +107,7 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
       const events = await ports.store.events(query);
       const unproven = ports.reconciler.cluster().unproven.get(node.id) ?? null;
       const now = ports.clock.wallMs();
-      const slurm = ports.reconciler.slurmOf(node);
+      const slurm = ports.reconciler.slurm()?.of(node) ?? null;
       const stays = staysOf(ports, node);
       const from = { now, stays, unproven, slurm, rung: rungOf(ports, node) };
       return c.json({ ...explainNode(node, events, ports.reconciler.lastPlan(), from), kind });
