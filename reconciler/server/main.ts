@@ -41,11 +41,8 @@ import { inventoryOf } from "../config/open.ts";
 import { openMetricReader } from "../metric/read.ts";
 import { fingerprintOf } from "../provider/fingerprint.ts";
 import { openProviders } from "../provider/open.ts";
-import type { KubeApi } from "../kubernetes/api.ts";
-import { openKubernetes } from "../kubernetes/open.ts";
-import { openNoScheduler } from "../runtime/no-scheduler.ts";
+import { openSchedulers, type Schedulers } from "./open-scheduler.ts";
 import { Simulation } from "../runtime/simulation.ts";
-import type { Scheduler } from "../core/scheduler.ts";
 import { openNoWorkflows, type WorkflowRunner } from "../core/workflow.ts";
 import type { WorkflowPorts } from "./open-runs.ts";
 import { stepOf, failureFields, UsageError } from "./start-failure.ts";
@@ -162,33 +159,6 @@ export async function startControlPlane(
   }
 }
 
-/** The cluster that is configured or found, else a scheduler that knows of no work. */
-async function openScheduler(
-  config: Config,
-  fleet: string,
-  metrics: Metrics,
-  log: Log,
-): Promise<{ scheduler: Scheduler; api: KubeApi | null }> {
-  const opened = await openKubernetes(config.kubernetes, {
-    env: process.env,
-    clock: CLOCK,
-    random: () => Math.random(),
-    draw: drawBytes,
-    fleet,
-    log,
-    instance: hostname(),
-    count: (pool, verb, resource) => metrics.countKubeWrite(pool, verb, resource),
-    marked: (node) => {
-      const ms = metrics.observeMarked(node, CLOCK.wallMs());
-      if (ms !== null) log("debug", "isolated", { node, ms });
-    },
-  });
-  if (opened.kind === "failed") throw new UsageError(`kubernetes: ${opened.message}`);
-  if (opened.kind === "none") return { scheduler: openNoScheduler(), api: null };
-  log("info", "kubernetes", { server: opened.server });
-  return opened;
-}
-
 /** A copy beside the database, so no other disk needs room; the caller removes it. */
 async function backUp(file: string, state: string, identity: Identity): Promise<string> {
   const out = join(state, `backup-${randomBytes(6).toString("hex")}.db`);
@@ -202,7 +172,7 @@ const XIDS = [
   143, 149, 154, 155, 156, 158,
 ];
 
-type Made = {
+type Made = Schedulers & {
   options: ControlPlaneOptions;
   loaded: Loaded;
   log: Log;
@@ -211,8 +181,6 @@ type Made = {
   shared: boolean;
   authority: Authority;
   metrics: Metrics;
-  scheduler: Scheduler;
-  api: KubeApi | null;
   setUp: SetUp;
   caPem: string | null;
   names: ReadonlySet<string>;
@@ -244,6 +212,7 @@ function composeParts(made: Made): Parts {
     authority,
     metrics,
     scheduler: made.scheduler,
+    slurm: made.slurm,
     turned: made.watch.turned,
     dryRun: options.dryRun,
     cpuMs: usedMs,
@@ -309,7 +278,8 @@ async function serve(
   const tokens = { ...options, env: process.env, random: drawBytes };
   const by = { state, identity, shared, isOpen: !isLoopback(address.host), log };
   const authority = await openTokens(tokens, config, by);
-  const cluster = await openScheduler(config, identity.fleetId, metrics, log);
+  const { fleetId } = identity;
+  const cluster = await openSchedulers(config, { fleetId, metrics, clock: CLOCK, drawBytes, log });
   let reloader: Reloader | null = null;
   const setUp = openSetUp({
     clock: CLOCK,

@@ -26,6 +26,7 @@ import { Front } from "../../http/route/listen.ts";
 import { Quota } from "../../http/route/quota.ts";
 import { openReadiness, openStandbyReadiness } from "../../http/route/ready.ts";
 import type { Scheduler } from "../../core/scheduler.ts";
+import type { SlurmSink } from "../../core/slurm/sink.ts";
 import type { LeaseRow } from "../../core/store-table.ts";
 import type { Store, StoreHooks } from "../../core/store.ts";
 import { openOrderSigner } from "../../security/order-signer.ts";
@@ -50,6 +51,7 @@ export type Parts = {
   authority: Authority;
   metrics: Metrics;
   scheduler: Scheduler;
+  slurm: SlurmSink | null;
   dryRun: boolean;
   /** See `LoopPorts`. */
   cpuMs(): number;
@@ -263,7 +265,7 @@ async function composeRole(
   settings: Settings,
   from: Pick<PlanePorts, "dryRun" | "permit" | "cursors"> & { bootstrapper: Bootstrapper | null },
 ): Promise<ControlPlane> {
-  const { metrics, authority, clock, log, scheduler, fleetId, install } = parts;
+  const { metrics, authority, clock, log, scheduler, slurm, fleetId, install } = parts;
   const { bootstrapper, ...role } = from;
   const plane = await compose({
     ...role,
@@ -272,6 +274,7 @@ async function composeRole(
     clock,
     log,
     scheduler,
+    slurm,
     fleetId,
     cpuMs: parts.cpuMs,
     turn: nextTurn,

@@ -1,0 +1,61 @@
+/**
+ * Opens the schedulers: the Kubernetes cluster that is configured or found, and Slurm.
+ *
+ * Adapter: environment, host name, randomness.
+ */
+import { hostname } from "node:os";
+import type { Config } from "../../schema/config.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import type { Scheduler } from "../core/scheduler.ts";
+import type { SlurmSink } from "../core/slurm/sink.ts";
+import type { Metrics } from "../http/metrics.ts";
+import type { KubeApi } from "../kubernetes/api.ts";
+import { openKubernetes } from "../kubernetes/open.ts";
+import { openNoScheduler } from "../runtime/no-scheduler.ts";
+import { openSlurm } from "../slurm/open.ts";
+import { UsageError } from "./start-failure.ts";
+
+export type Schedulers = { scheduler: Scheduler; api: KubeApi | null; slurm: SlurmSink | null };
+
+type From = {
+  fleetId: string;
+  metrics: Metrics;
+  clock: Clock;
+  drawBytes(count: number): Uint8Array;
+  log: Log;
+};
+
+export async function openSchedulers(config: Config, from: From): Promise<Schedulers> {
+  const { clock, log } = from;
+  const first = await openCluster(config, from);
+  if (!config.slurm.enabled) return { ...first, slurm: null };
+  const set = Object.entries(process.env).filter((one): one is [string, string] => {
+    return one[1] !== undefined;
+  });
+  return { ...first, slurm: openSlurm(config.slurm, { clock, log, env: Object.fromEntries(set) }) };
+}
+
+/** Without a cluster, a scheduler that knows of no work. */
+async function openCluster(
+  config: Config,
+  { fleetId, metrics, clock, drawBytes, log }: From,
+): Promise<Pick<Schedulers, "scheduler" | "api">> {
+  const opened = await openKubernetes(config.kubernetes, {
+    env: process.env,
+    clock,
+    random: () => Math.random(),
+    draw: drawBytes,
+    fleet: fleetId,
+    log,
+    instance: hostname(),
+    count: (pool, verb, resource) => metrics.countKubeWrite(pool, verb, resource),
+    marked: (node) => {
+      const ms = metrics.observeMarked(node, clock.wallMs());
+      if (ms !== null) log("debug", "isolated", { node, ms });
+    },
+  });
+  if (opened.kind === "failed") throw new UsageError(`kubernetes: ${opened.message}`);
+  if (opened.kind === "none") return { scheduler: openNoScheduler(), api: null };
+  log("info", "kubernetes", { server: opened.server });
+  return opened;
+}
