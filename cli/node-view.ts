@@ -114,7 +114,7 @@ export function formatNode(node: NodeView, nowMs: number, style: Style): string 
   ].join("");
 }
 
-const OWNERS = { own: "navarch", foreign: "others", none: "nobody", unknown: "an unknown owner" };
+const OWNERS = { own: "navarch", foreign: "others", none: "no owner", unknown: "an unknown owner" };
 
 function saySlurm(slurm: SlurmNodeView): string {
   const { name, state, owner, reason, unknown, refusal } = slurm;

@@ -278,8 +278,7 @@ async function serve(
   const tokens = { ...options, env: process.env, random: drawBytes };
   const by = { state, identity, shared, isOpen: !isLoopback(address.host), log };
   const authority = await openTokens(tokens, config, by);
-  const { fleetId } = identity;
-  const cluster = await openSchedulers(config, { fleetId, metrics, clock: CLOCK, drawBytes, log });
+  const cluster = await openSchedulers(config, identity.fleetId, metrics, CLOCK, log);
   let reloader: Reloader | null = null;
   const setUp = openSetUp({
     clock: CLOCK,

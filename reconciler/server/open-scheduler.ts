@@ -3,6 +3,7 @@
  *
  * Adapter: environment, host name, randomness.
  */
+import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Config } from "../../schema/config.ts";
 import type { Clock, Log } from "../core/clock.ts";
@@ -17,17 +18,14 @@ import { UsageError } from "./start-failure.ts";
 
 export type Schedulers = { scheduler: Scheduler; api: KubeApi | null; slurm: SlurmSink | null };
 
-type From = {
-  fleetId: string;
-  metrics: Metrics;
-  clock: Clock;
-  drawBytes(count: number): Uint8Array;
-  log: Log;
-};
-
-export async function openSchedulers(config: Config, from: From): Promise<Schedulers> {
-  const { clock, log } = from;
-  const first = await openCluster(config, from);
+export async function openSchedulers(
+  config: Config,
+  fleet: string,
+  metrics: Metrics,
+  clock: Clock,
+  log: Log,
+): Promise<Schedulers> {
+  const first = await openCluster(config, fleet, metrics, clock, log);
   if (!config.slurm.enabled) return { ...first, slurm: null };
   const set = Object.entries(process.env).filter((one): one is [string, string] => {
     return one[1] !== undefined;
@@ -38,14 +36,17 @@ export async function openSchedulers(config: Config, from: From): Promise<Schedu
 /** Without a cluster, a scheduler that knows of no work. */
 async function openCluster(
   config: Config,
-  { fleetId, metrics, clock, drawBytes, log }: From,
+  fleet: string,
+  metrics: Metrics,
+  clock: Clock,
+  log: Log,
 ): Promise<Pick<Schedulers, "scheduler" | "api">> {
   const opened = await openKubernetes(config.kubernetes, {
     env: process.env,
     clock,
     random: () => Math.random(),
-    draw: drawBytes,
-    fleet: fleetId,
+    draw: (count) => randomBytes(count),
+    fleet,
     log,
     instance: hostname(),
     count: (pool, verb, resource) => metrics.countKubeWrite(pool, verb, resource),

@@ -217,7 +217,7 @@ describe.skipIf(isMissing)("a node in both schedulers that is replaced", () => {
     expect(await stage.slurm.job(job)).toBe("COMPLETED");
   });
 
-  test("A9: the replacement has the name, and is released once it registered anew", async () => {
+  test("A9: the replacement has the name, and is released once it has registered", async () => {
     // The machine of A8 is ended now that it is drained; its slurmd ends with it.
     const next = await until("another node has its name and serves", LATE_MS, async () => {
       const one = await stage.of("n1");
