@@ -8,6 +8,7 @@ import { DEFAULTS, DRAIN, POOL } from "../../schema/config/pool.ts";
 import { PROVIDER, PROVIDER_TYPES, SETTINGS } from "../../schema/config/provider.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
+import { SLURM } from "../../schema/config/slurm.ts";
 import { SIMULATION } from "../../schema/config/simulation.ts";
 import { AGENT, MANAGER, SERVER } from "../../schema/config/server.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
@@ -33,6 +34,7 @@ export function formatConfiguration(): string {
     part("drain", DRAIN),
     part("safety", SAFETY),
     part("kubernetes", KUBERNETES),
+    part("slurm", SLURM),
     part("simulation", SIMULATION),
     part("instance_manager", MANAGER),
   ].join("");
@@ -40,10 +42,10 @@ export function formatConfiguration(): string {
 
 /** Defaults of a section that can be written: path, and value in YAML. For the test. */
 export function listDefaults(): [path: string, value: string][] {
-  const { defaults, drain, safety, kubernetes, simulation, instance_manager, server } = ROOT;
+  const { defaults, drain, safety, kubernetes, slurm, simulation, instance_manager, server } = ROOT;
   const sections: [string, Table][] = [
     ["pools[].", POOL],
-    ["", { defaults, drain, safety, kubernetes, simulation, instance_manager, server }],
+    ["", { defaults, drain, safety, kubernetes, slurm, simulation, instance_manager, server }],
   ];
   return sections.flatMap(([prefix, table]) =>
     listKeys(table, prefix).flatMap(([path, field]): [string, string][] => {
