@@ -210,8 +210,11 @@ describe.skipIf(isMissing)("a node in both schedulers that is replaced", () => {
     expect(stage.live()).toBe(2);
     await stage.slurm.startController();
     // A controller that just began shows the node drained while the job still runs there.
-    for (let state = "RUNNING"; state === "RUNNING"; state = await stage.slurm.job(job)) {
-      expect((await stage.of("n1")).instance?.state).toBe("INSTANCE_STATE_RUNNING");
+    for (;;) {
+      const node = await stage.of("n1");
+      const state = await stage.slurm.job(job);
+      if (state !== "RUNNING" && state !== "COMPLETING") break;
+      expect(node.instance?.state).toBe("INSTANCE_STATE_RUNNING");
       await Bun.sleep(200);
     }
     expect(await stage.slurm.job(job)).toBe("COMPLETED");
