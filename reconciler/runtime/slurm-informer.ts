@@ -19,6 +19,9 @@ export class SlurmInformer {
   readonly #log: Log;
   #version = -1;
   #fleetMoved = true;
+  /** The controller was away since the last list that was folded, and before that list. */
+  #wasDark = true;
+  #isAfterDark = true;
   #config: Config | null = null;
   #known = NOTHING;
   #rows = { version: -1, byName: new Map<string, SlurmNode>() };
@@ -36,6 +39,7 @@ export class SlurmInformer {
   /** The last fold may not have been written, so everything is folded again. */
   doubt(): void {
     this.#version = -1;
+    this.#wasDark ||= this.#isAfterDark;
   }
 
   /** The list, if it, the fleet or the configuration has changed since the last fold. */
@@ -43,14 +47,20 @@ export class SlurmInformer {
     if (this.#sink === null) return null;
     const { version, known, list } = this.#sink.nodes();
     // A stale list does not prove that a drain was removed.
-    if (!known || this.#sink.dark() !== null) return null;
+    if (!known || this.#sink.dark() !== null) {
+      this.#wasDark = true;
+      return null;
+    }
     const isSame = version === this.#version && config === this.#config;
     if (isSame && !this.#fleetMoved) return null;
     this.#version = version;
     this.#config = config;
     this.#fleetMoved = false;
+    this.#isAfterDark = this.#wasDark;
+    this.#wasDark = false;
     const { nodeAliases: aliases, onUndrain } = config.slurm;
-    return { nodes: list, names: { aliases, slots: slotNames(config.pools) }, onUndrain };
+    const names = { aliases, slots: slotNames(config.pools) };
+    return { nodes: list, names, onUndrain, isAfterDark: this.#isAfterDark };
   }
 
   /** Called before the fold's change is committed. */

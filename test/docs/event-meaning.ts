@@ -62,7 +62,7 @@ export const MEANING: Readonly<Record<EventKind, string>> = {
   "slurm.drained": "Navarch drained the node in Slurm; the message has the reason set there.",
   "slurm.released": "Navarch lifted its own drain in Slurm.",
   "slurm.foreign": "Others drained the node in Slurm or set it down; that is left unchanged.",
-  "slurm.undrained": "Navarch's drain in Slurm was removed by a person or by power saving.",
+  "slurm.undrained": "Navarch's drain in Slurm was removed by a person, power saving or an outage.",
   "slurm.refused": "Slurm refused a drain or a release, or did not confirm it.",
   "credential.created": "A token or a node's credential was created.",
   "credential.revoked": "A token or a node's credential was revoked.",

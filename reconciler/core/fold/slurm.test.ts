@@ -32,13 +32,18 @@ function workOf(nodes: readonly Node[], operations: readonly Operation[] = []): 
   return new UnitOfWork(mirror);
 }
 
-type Options = { rule?: "cancel" | "enforce"; others?: Node[]; aliases?: Record<string, string> };
+type Options = {
+  rule?: "cancel" | "enforce";
+  others?: Node[];
+  aliases?: Record<string, string>;
+  isAfterDark?: boolean;
+};
 
 function fold(node: Node, rows: Partial<SlurmNode>[], options: Options = {}) {
-  const { rule = "cancel", others = [], aliases = {} } = options;
+  const { rule = "cancel", others = [], aliases = {}, isAfterDark = false } = options;
   const work = workOf([node, ...others]);
   const names = { aliases, slots: new Map() };
-  const news = { nodes: rows.map(slurmRowOf), names, onUndrain: rule };
+  const news = { nodes: rows.map(slurmRowOf), names, onUndrain: rule, isAfterDark };
   const known = foldSlurm(news, [node.id, ...others.map(({ id }) => id)], NOW, work);
   const change = work.finish();
   const next = change?.nodes.find(({ id }) => id === node.id) ?? null;
@@ -140,6 +145,15 @@ describe("S34: the flag is gone while the repair is open", () => {
     const first = fold(repaired(), [{}], { rule: "enforce" });
     expect(first.slurm).toMatchObject({ markedAt: null, reassertedAt: NOW });
     const second = fold(repaired({ ...OWN, reassertedAt: 9 }), [{}], { rule: "enforce" });
+    expect(second.next?.cordon.product).toBeNull();
+  });
+
+  test("S34: what vanished while the controller was away may be lost state: set again once", () => {
+    const first = fold(repaired(), [{}], { isAfterDark: true });
+    expect(first.slurm).toMatchObject({ markedAt: null, reassertedAt: NOW });
+    expect(first.next?.cordon.product).not.toBeNull();
+    expect(first.events[0]?.message).toContain("an outage removed the drain");
+    const second = fold(repaired({ ...OWN, reassertedAt: 9 }), [{}], { isAfterDark: true });
     expect(second.next?.cordon.product).toBeNull();
   });
 

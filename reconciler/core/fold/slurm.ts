@@ -22,6 +22,8 @@ export type SlurmNews = {
   nodes: readonly SlurmNode[];
   names: SlurmNames;
   onUndrain: SlurmConfig["onUndrain"];
+  /** The controller was away since the last list: what vanished may be its lost state. */
+  isAfterDark?: boolean;
 };
 
 export type SlurmKnown = {
@@ -113,7 +115,7 @@ function foldAbsence(
   return { node: { ...node, slurm: { ...slurm, absentSince: now } }, events };
 }
 
-function foldRow(node: Node, seen: Seen, { onUndrain }: SlurmNews, now: number): Folded {
+function foldRow(node: Node, seen: Seen, news: SlurmNews, now: number): Folded {
   const events: EventDraft[] = [];
   const tell = teller(node, now, events);
   const { claim, row } = seen;
@@ -127,7 +129,7 @@ function foldRow(node: Node, seen: Seen, { onUndrain }: SlurmNews, now: number):
   const next = { ...node, slurm };
   if (before !== null && isLost(before, row)) {
     // Judged once no call is open that may have changed the mark.
-    return isAsking(node) ? null : foldLostMark(next, before, onUndrain, events, tell, now);
+    return isAsking(node) ? null : foldLostMark(next, before, news, events, tell, now);
   }
   if (before !== null && isSame(before, slurm)) return null;
   if (before?.markedAt === null && slurm.markedAt !== null) {
@@ -155,7 +157,7 @@ function isAsking({ operation }: Node): boolean {
 function foldLostMark(
   node: Node,
   before: SlurmFact,
-  onUndrain: SlurmConfig["onUndrain"],
+  { onUndrain, isAfterDark = false }: SlurmNews,
   events: EventDraft[],
   tell: Tell,
   now: number,
@@ -168,8 +170,8 @@ function foldLostMark(
     return { node: { ...node, slurm: unmarked }, events };
   }
   const again = before.reassertedAt !== null && before.reassertedAt >= (session?.openedAt ?? 0);
-  const by = slurm.power ? "power saving" : "a person";
-  if ((slurm.power || onUndrain === "enforce") && !again) {
+  const by = slurm.power ? "power saving" : isAfterDark ? "an outage" : "a person";
+  if ((slurm.power || isAfterDark || onUndrain === "enforce") && !again) {
     tell("slurm.undrained", `${by} removed the drain of ${slurm.name}: it is set again once`);
     return { node: { ...node, slurm: { ...unmarked, reassertedAt: now } }, events };
   }
