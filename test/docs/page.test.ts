@@ -18,7 +18,9 @@ import { blocksOf, callsOf, type Block } from "./block.ts";
 import { PAGES } from "./page.ts";
 import { runPage } from "./run.ts";
 
-const listed = Bun.spawnSync(["git", "ls-files", "docs/*.md", "deploy/guide/*/README.md"], { cwd: ROOT }).stdout.toString();
+// Of the guide roots alone, not of the folders below them.
+const MINE = ["docs/*.md", ":(glob)deploy/guide/*/README.md"];
+const listed = Bun.spawnSync(["git", "ls-files", ...MINE], { cwd: ROOT }).stdout.toString();
 const pages = listed
   .split("\n")
   .filter((path) => path !== "" && PAGES[path] === undefined)
