@@ -38,6 +38,9 @@ pools:
 afterAll(async () => {
   plane?.kill("SIGTERM");
   await plane?.exited;
+  // The simulated machines outlive their control plane.
+  const left = Bun.spawnSync(["pgrep", "-f", folder]).stdout.toString().split("\n");
+  for (const pid of left.filter((line) => line !== "")) process.kill(Number(pid), "SIGKILL");
   await stub.close();
   rmSync(folder, { recursive: true, force: true });
 });
