@@ -5,7 +5,7 @@
  *
  * Adapter: files, processes.
  */
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -24,7 +24,10 @@ const BEDS = ["*/clear.sh", "*/*/clear.sh", "*/*/*/clear.sh"] as const;
 
 /** A new folder, named after this process. */
 export function openScratch(root: string = tmpdir()): string {
-  return mkdtempSync(join(root, `navarch-test-${process.pid}-`));
+  const folder = mkdtempSync(join(root, `navarch-test-${process.pid}-`));
+  // munged demands that each user may pass through the folders above its socket.
+  chmodSync(folder, 0o711);
+  return folder;
 }
 
 /** Removes what killed test runs left; returns a line for each thing removed. */

@@ -197,16 +197,19 @@ export class SlurmCluster {
   /** The machine is gone: slurmd and every process of its jobs end at once. */
   async killNode(name: string): Promise<void> {
     await this.room.stop(name, "SIGKILL");
-    const first = this.room.withEnv(`SLURMD_NODENAME=${name}`);
-    const own = new Set(first.map(({ pid }) => pid));
-    const steps = first.map(({ parent }) => parent).filter((pid) => isStep(pid));
-    for (const pid of [...new Set([...steps, ...own])]) {
-      try {
-        process.kill(pid, "SIGKILL");
-      } catch {
-        // It ended with its parent.
+    // A step that is just starting puts its processes up one after another.
+    await until(`the processes of ${name} are gone`, IDLE_MS_MAX, () => {
+      const left = this.room.withEnv(`SLURMD_NODENAME=${name}`);
+      const steps = left.map(({ parent }) => parent).filter((pid) => isStep(pid));
+      for (const pid of new Set([...steps, ...left.map((one) => one.pid)])) {
+        try {
+          process.kill(pid, "SIGKILL");
+        } catch {
+          // It ended with its parent.
+        }
       }
-    }
+      return left.length === 0 || null;
+    });
   }
 
   /** Takes GPU device nodes away, or puts them back; a slurmd that starts then sees it. */
