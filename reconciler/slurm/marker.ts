@@ -16,6 +16,8 @@ export type MarkerPorts = { client: SlurmClient; clock: Clock; log: Log; watch: 
 const WRITES_MAX = 8;
 /** Slurm cannot refuse a stale write: one that could not be sent by then is not sent. */
 const SEND_WITHIN_MS = 7_000;
+/** Kubernetes' part of the same operation waits no longer; the next list shows what came of it. */
+const ANSWER_WITHIN_MS = 10_000;
 
 type Turn = { name: string; isLate: () => string | null };
 
@@ -135,9 +137,23 @@ export class Marker {
       }
     });
     this.#last.set(name, turn);
-    const answer = await turn;
-    if (this.#last.get(name) === turn) this.#last.delete(name);
-    return answer;
+    const end = (): void => void (this.#last.get(name) === turn && this.#last.delete(name));
+    void turn.then(end, end);
+    return this.#answerOf(turn);
+  }
+
+  /** A hanging Slurm holds up nothing but its own next write of the node. */
+  async #answerOf(turn: Promise<SlurmMark>): Promise<SlurmMark> {
+    const late = Promise.withResolvers<SlurmMark>();
+    const cancel = this.#ports.clock.after(ANSWER_WITHIN_MS, () => {
+      const message = `Slurm has not answered within ${ANSWER_WITHIN_MS / 1_000} s`;
+      late.resolve({ kind: "ambiguous", message });
+    });
+    try {
+      return await Promise.race([turn, late.promise]);
+    } finally {
+      cancel();
+    }
   }
 
   async #slot(): Promise<void> {

@@ -186,6 +186,56 @@ test("S31: before the first list nothing is known, and after a stop again", asyn
   expect(sink.queue()).toBeNull();
 });
 
+test("S32: an awaited drain is looked at until its end, less often the longer it takes", async () => {
+  const { clock, slurm, sink } = await open("n0", "n1");
+  slurm.run("12", "n0");
+  sink.attend(new Set(["n0"]));
+  const listsOf = async (ms: number): Promise<number> => {
+    slurm.calls.length = 0;
+    await clock.pass(ms);
+    return slurm.calls.filter((call) => call === "jobs").length;
+  };
+  expect(await listsOf(60_000)).toBeGreaterThanOrEqual(58);
+  await clock.pass(240_000);
+  expect(await listsOf(60_000)).toBeWithin(10, 14);
+  await clock.pass(3 * 86_400_000);
+  expect(await listsOf(60_000)).toBeWithin(5, 8);
+  // One that has just begun is not slowed down by it.
+  sink.attend(new Set(["n0", "n1"]));
+  expect(await listsOf(10_000)).toBeGreaterThanOrEqual(9);
+  sink.attend(new Set(["n0"]));
+  expect(await listsOf(60_000)).toBeWithin(5, 8);
+});
+
+test("S29: a Slurm that hangs after the read holds no operation longer than 10 s", async () => {
+  const { clock, slurm, sink } = await open("n0");
+  const { update } = slurm.client;
+  const { promise, resolve } = Promise.withResolvers<null>();
+  slurm.client.update = async (names, change) => {
+    await promise;
+    return update(names, change);
+  };
+  const startMs = clock.monoMs();
+  let endMs = Number.NaN;
+  const mark = sink.drain("n0", OWN, { nodeId: "n0", fence: 1, sessionId: "s-1" });
+  void mark.then(() => (endMs = clock.monoMs()));
+  await clock.pass(60_000);
+  expect(await mark).toEqual({
+    kind: "ambiguous",
+    message: "Slurm has not answered within 10 s",
+  });
+  expect(endMs - startMs).toBe(10_000);
+  // The next write of the node waits for it, and is not sent late.
+  const next = sink.drain("n0", OWN, { nodeId: "n0", fence: 2, sessionId: "s-1" });
+  await clock.pass(20_000);
+  expect(await next).toMatchObject({ kind: "ambiguous" });
+  slurm.calls.length = 0;
+  resolve(null);
+  await clock.pass(5_000);
+  expect(slurm.calls.filter((call) => call === "update n0 drain")).toHaveLength(1);
+  expect(slurm.nodes.get("n0")?.flags).toEqual(["DRAIN"]);
+});
+
 test("S32: lists come each poll interval at rest, each second if attended", async () => {
   const { clock, slurm, sink, wakes } = await open("n0", "n1");
   slurm.calls.length = 0;

@@ -1,6 +1,7 @@
 /**
- * Lists a Slurm controller's nodes and jobs: each poll interval at rest, each second while drains
- * or releases are awaited, less often when it is slow. A failed list makes it dark at once.
+ * Lists a Slurm controller's nodes and jobs: each poll interval at rest, each second when a drain or
+ * release begins to be awaited, less often the longer that takes and when the controller is slow. A
+ * failed list makes it dark at once.
  */
 import type { Clock, Log } from "../core/clock.ts";
 import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
@@ -15,6 +16,9 @@ export type WatchPorts = {
 };
 
 const ATTENDED_MS = 1_000;
+/** A wait of five minutes is looked at each 5 s, and one of days costs no more than each 10 s. */
+const ATTENDED_SHARE = 60;
+const ATTENDED_MS_MAX = 10_000;
 /** A list that takes 500 ms is asked for at most each 1.5 s: a third of a controller's one lock. */
 const PAUSE_FACTOR = 2;
 const RETRY_MS = 1_000;
@@ -41,7 +45,8 @@ export class Watch {
   #failures = 0;
   /** Rows read on their own, by when they were asked for: an older list does not replace them. */
   #newer = new Map<string, number>();
-  #attended: ReadonlySet<string> = new Set();
+  /** Since when, monotonic. */
+  #attended: ReadonlyMap<string, number> = new Map();
   /** Attended since the last list began: its end wakes the loop even if nothing changed. */
   #isAwaited = false;
   #cancel: (() => void) | null = null;
@@ -75,7 +80,7 @@ export class Watch {
     this.#seen = null;
     this.#problem = null;
     this.#failures = 0;
-    this.#attended = new Set();
+    this.#attended = new Map();
     this.#wakeUp = () => undefined;
   }
 
@@ -120,7 +125,8 @@ export class Watch {
 
   attend(names: ReadonlySet<string>): void {
     const isMore = [...names].some((name) => !this.#attended.has(name));
-    this.#attended = new Set(names);
+    const now = this.#ports.clock.monoMs();
+    this.#attended = new Map([...names].map((name) => [name, this.#attended.get(name) ?? now]));
     if (!isMore) return;
     this.#isAwaited = true;
     this.hurry();
@@ -153,12 +159,19 @@ export class Watch {
   /** From the begin of one list to the begin of the next. */
   #pauseMs(): number {
     const isAttended = this.#attended.size > 0;
-    const wanted = isAttended ? ATTENDED_MS : this.#ports.pollMs;
+    const wanted = isAttended ? this.#attendedMs() : this.#ports.pollMs;
     if (this.#failures > 0) {
       const most = isAttended ? RETRY_ATTENDED_MS_MAX : Math.max(RETRY_MS_MAX, wanted);
       return this.#lastTookMs + Math.min(most, RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));
     }
     return Math.max(wanted, this.#lastTookMs * (1 + PAUSE_FACTOR));
+  }
+
+  /** By the shortest wait, so that its end is seen soon. */
+  #attendedMs(): number {
+    const since = [...this.#attended.values()].reduce((a, b) => Math.max(a, b));
+    const ms = (this.#ports.clock.monoMs() - since) / ATTENDED_SHARE;
+    return Math.min(this.#ports.pollMs, ATTENDED_MS_MAX, Math.max(ATTENDED_MS, ms));
   }
 
   async #ask(): Promise<void> {
@@ -257,7 +270,7 @@ export class Watch {
     const before = this.#jobsOn;
     this.#jobs = jobs;
     this.#jobsOn = next;
-    return [...this.#attended].some((name) => keyOf(before.get(name)) !== keyOf(next.get(name)));
+    return [...this.#attended.keys()].some((name) => keyOf(before.get(name)) !== keyOf(next.get(name)));
   }
 
   #publish(): void {

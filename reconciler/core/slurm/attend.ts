@@ -2,10 +2,10 @@
 import type { Node } from "../../../schema/node.ts";
 import type { Fleet } from "../fleet.ts";
 
-/** What takes longer, such as a job of days, is seen at the next list at rest. */
+/** Marks and releases that take longer wait for other parties: the next list at rest shows them. */
 const ATTENDED_MS = 600_000;
 
-/** Drains, marks and releases of the last ten minutes. */
+/** Drains until their end, however long a job runs; marks and releases of the last ten minutes. */
 export function attendedOf({ nodes }: Fleet, now: number): Set<string> {
   const names = new Set<string>();
   for (const node of nodes.values()) {
@@ -18,8 +18,8 @@ function isAwaited({ phase, cordon, slurm }: Node, now: number): boolean {
   if (slurm === null || slurm.absentSince !== null) return false;
   const { kind, since } = phase;
   if (kind === "gone" || kind === "terminating") return false;
+  if (kind === "draining") return phase.drainedAt === null;
   const own = cordon.product ?? cordon.human;
   if (now - Math.max(since, own?.at ?? 0) >= ATTENDED_MS) return false;
-  if (kind === "draining") return phase.drainedAt === null;
   return own === null ? slurm.owner === "own" : !slurm.drain;
 }

@@ -37,7 +37,7 @@ export type SlurmSink = {
   jobsOn(nodeName: string): readonly SlurmJob[];
   /** Pending and running jobs as last seen, and when (wall); `null` = unknown. */
   queue(): { jobs: readonly SlurmJob[]; observedAt: number } | null;
-  /** Nodes whose drain or release is awaited: listed each second instead of each poll. */
+  /** Nodes whose drain or release is awaited: listed more often than at rest. */
   attend(nodeNames: ReadonlySet<string>): void;
   /** What power saving is to show, which replaces what was asked before; compared, then written. */
   power(marks: readonly PowerMark[]): void;
