@@ -186,7 +186,7 @@ test("S31: before the first list nothing is known, and after a stop again", asyn
   expect(sink.queue()).toBeNull();
 });
 
-test("S32: an awaited drain is looked at until its end, less often the longer it takes", async () => {
+test("S32: an awaited drain is looked at until its end, less often by and by", async () => {
   const { clock, slurm, sink } = await open("n0", "n1");
   slurm.run("12", "n0");
   sink.attend(new Set(["n0"]));

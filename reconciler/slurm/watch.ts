@@ -1,7 +1,7 @@
 /**
- * Lists a Slurm controller's nodes and jobs: each poll interval at rest, each second when a drain or
- * release begins to be awaited, less often the longer that takes and when the controller is slow. A
- * failed list makes it dark at once.
+ * Lists a Slurm controller's nodes and jobs: each poll interval at rest, each second when a drain
+ * or release begins to be awaited, less often the longer that takes and when the controller is
+ * slow. A failed list makes it dark at once.
  */
 import type { Clock, Log } from "../core/clock.ts";
 import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
@@ -270,7 +270,8 @@ export class Watch {
     const before = this.#jobsOn;
     this.#jobs = jobs;
     this.#jobsOn = next;
-    return [...this.#attended.keys()].some((name) => keyOf(before.get(name)) !== keyOf(next.get(name)));
+    const names = [...this.#attended.keys()];
+    return names.some((name) => keyOf(before.get(name)) !== keyOf(next.get(name)));
   }
 
   #publish(): void {
