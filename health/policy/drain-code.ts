@@ -4,15 +4,15 @@
  */
 import type { Finding } from "../../schema/finding.ts";
 
-/** Slurm keeps 2,000 characters and `sinfo -R` shows 20; a person reads a line. */
+/** `sinfo -R` shows 20 characters, and a person reads a line. */
 const TEXT_CHARS_MAX = 160;
 
 export type DrainCode = { code: string; text: string };
 
-/** `because` is the judgement's sentence; a lost GPU is told by numbers: `GPU_COUNT 7<8`. */
+/** `because` is the judgement's sentence; of lost GPUs the counts come first: `GPU_COUNT 7<8 …`. */
 export function drainCodeOf(finding: Finding, because: string): DrainCode {
   const { code, kind, metrics, reason } = finding;
-  // The sentence begins with the code, which the reason has already.
+  // The sentence may begin with the code, which the reason has already.
   const sentence = because.replace(/^(XID|SXid) \d+:? /, "");
   const line = sentence.replace(/[\s\p{C}]+/gu, " ").replaceAll('"', "'").trim();
   const text = line.slice(0, TEXT_CHARS_MAX);
@@ -22,6 +22,7 @@ export function drainCodeOf(finding: Finding, because: string): DrainCode {
   }
   if (kind !== "lost") return { code: kind.toUpperCase(), text };
   const { expected, present } = metrics ?? {};
-  const isKnown = typeof expected === "number" && typeof present === "number";
-  return { code: "GPU_COUNT", text: isKnown ? `${present}<${expected}` : text };
+  const isShort =
+    typeof expected === "number" && typeof present === "number" && present < expected;
+  return { code: "GPU_COUNT", text: isShort ? `${present}<${expected} ${text}`.trim() : text };
 }

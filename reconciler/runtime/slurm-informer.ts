@@ -7,7 +7,7 @@ import type { Log } from "../core/clock.ts";
 import type { Fleet, SlurmSight } from "../core/fleet.ts";
 import type { SlurmKnown, SlurmNews } from "../core/fold/slurm.ts";
 import { attendedOf } from "../core/slurm/attend.ts";
-import { slotNames } from "../core/slurm/match.ts";
+import { slotNames } from "../core/slurm/slot-name.ts";
 import type { SlurmNode } from "../core/slurm/object.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import type { Change } from "../core/store.ts";

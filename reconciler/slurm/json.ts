@@ -36,7 +36,7 @@ function readRows<T>(value: unknown, key: string, read: (row: Row) => T | null):
 
 function readNode(row: Row): SlurmNode | null {
   const name = text(row["name"]);
-  const state = readState([...words(row["state"]), ...words(row["state_flags"])]);
+  const state = readState([...list(row["state"]), ...list(row["state_flags"])]);
   if (name === null || state === null) return null;
   const reason = text(row["reason"]);
   return {
@@ -56,7 +56,7 @@ function readNode(row: Row): SlurmNode | null {
 
 function readJob(row: Row, expand: Expand): SlurmJob | null {
   const number = count(row["job_id"]);
-  const states = words(row["job_state"]);
+  const states = list(row["job_state"]).join("+").toUpperCase().split("+").filter(Boolean);
   if (number === null || states.length === 0) return null;
   // A requeued job is PENDING and still COMPLETING where it ran.
   const isPending = states.includes("PENDING") && !states.includes("COMPLETING");
@@ -142,14 +142,7 @@ function text(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value : null;
 }
 
-/** Upper-case words of `idle`, `["IDLE","DRAIN"]` or `IDLE+DRAIN`. */
-function words(value: unknown): string[] {
-  const parts = Array.isArray(value) ? value : [value];
-  return parts.flatMap((part) => {
-    return typeof part === "string" ? part.toUpperCase().split("+").filter(Boolean) : [];
-  });
-}
-
+/** Of `a,b` or `["a", "b"]`. */
 function list(value: unknown): string[] {
   const parts = Array.isArray(value) ? value : [value];
   return parts.flatMap((part) => (typeof part === "string" ? part.split(",").filter(Boolean) : []));

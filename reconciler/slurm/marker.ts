@@ -6,8 +6,9 @@ import type { Clock, Log } from "../core/clock.ts";
 import type { Fence } from "../core/provider.ts";
 import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
 import type { SlurmNode } from "../core/slurm/object.ts";
-import { isDrained, ownerOf } from "../core/slurm/owner.ts";
+import { ownerOf } from "../core/slurm/owner.ts";
 import type { SlurmMark } from "../core/slurm/sink.ts";
+import { isDrained } from "../core/slurm/state.ts";
 import { NodeReader } from "./node-reader.ts";
 import type { Watch } from "./watch.ts";
 

@@ -3,7 +3,6 @@
  * Both become rows as the JSON of slurmrestd has them, so that one reader judges them all.
  */
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
-import { readState } from "../core/slurm/state.ts";
 import { type Expand, readJobs, readNodes } from "./json.ts";
 
 /** Between columns; Slurm itself writes none into those asked for. */
@@ -72,12 +71,10 @@ function nodeRow(block: string): Record<string, unknown> {
   const word = (key: string): string => {
     return shown(new RegExp(`^(?:NodeName=\\S+ | {3})(?:.* )?${key}=(\\S*)`, "m").exec(block)?.[1]);
   };
-  const state = readState([/^ {3}State=(\S+)/m.exec(block)?.[1] ?? ""]);
   const reason = /^ {3}Reason=(.*?)(?: \[([^[\]@]+)@[^[\]]+\])?$/m.exec(block);
   return {
     name: /^NodeName=(\S+)/.exec(block)?.[1],
-    state: state?.base,
-    state_flags: state?.flags,
+    state: /^ {3}State=(\S+)/m.exec(block)?.[1],
     reason: reason?.[1],
     reason_set_by_user: reason?.[2],
     boot_time: secondsOf(word("BootTime")),

@@ -42,7 +42,7 @@ const drainedOf = (over = {}) => drainingOf({ drainedAt: NOW - 500, ...over });
 
 describe("S29: isolation marks both schedulers in one operation", () => {
   test("S29: the cordon has the reason for Slurm, with the repair's id", () => {
-    const reason = "navarch:s-1 XID79 XID 79 on GPU 0";
+    const reason = "navarch:s-1 XID79 on GPU 0";
     expect(payloadOf(sick({}))).toMatchObject({ kind: "cordon", slurm: { name: "n0", reason } });
     expect(payloadOf(sick({}))).not.toHaveProperty("only");
   });

@@ -3,13 +3,12 @@
  * nothing else: Kubernetes' part of the same operation is judged in `outcome.ts`.
  */
 import type { EventDraft } from "../../../schema/event.ts";
-import type { SessionId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { hasRegistered } from "../slurm/mark.ts";
-import { parseReason } from "../slurm/reason.ts";
+import { repairOf } from "../slurm/reason.ts";
 import type { SlurmMark } from "../slurm/sink.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Outcome } from "./outcome.ts";
@@ -17,6 +16,8 @@ import type { Outcome } from "./outcome.ts";
 const REST_MS = 2_000;
 const REST_MAX_MS = 60_000;
 const REFUSAL_CHARS_MAX = 600;
+/** What a node keeps of refusals once Slurm answers. */
+const ACCEPTED = { restUntil: 0, refusals: 0, refusal: null } as const;
 
 /** What an operation asks of Slurm; `null` = nothing. */
 export function slurmPartOf({ payload }: Pick<Operation, "payload">) {
@@ -58,7 +59,7 @@ export function foldSlurmAnswer(
   const events: EventDraft[] = [];
   const releases = operation.payload.kind === "uncordon";
   // The repair is over when its node, or the next one, is released: the reason has its id.
-  const ended = releases ? sessionIn(slurm) : null;
+  const ended = releases ? repairOf(slurm.reason) : null;
   const tell = (kind: EventDraft["kind"], message: string): void => {
     const draft = nodeEvent(node, now, kind, message);
     events.push({ ...draft, session: draft.session ?? ended });
@@ -77,8 +78,7 @@ export function foldSlurmAnswer(
     if (slurm.owner !== "foreign") {
       tell("slurm.foreign", `${slurm.name} is out of service in Slurm by others: left unchanged`);
     }
-    const rested = { restUntil: 0, refusals: 0, refusal: null };
-    const theirs = { ...slurm, ...rested, owner: "foreign", markedAt: null } as const;
+    const theirs = { ...slurm, ...ACCEPTED, owner: "foreign", markedAt: null } as const;
     return { node: { ...node, slurm: theirs }, events };
   }
   const message = answer.kind === "ok" ? "not confirmed: the list shows otherwise" : answer.message;
@@ -90,11 +90,6 @@ export function foldSlurmAnswer(
   const unsure = releases && answer.kind !== "refused" ? { markedAt: null } : {};
   const next = { ...slurm, ...refused(slurm, message, now), ...unsure };
   return { node: { ...node, slurm: next }, events };
-}
-
-function sessionIn({ reason }: SlurmFact): SessionId | null {
-  const session = parseReason(reason)?.session ?? "";
-  return /[.]s\d+$/.test(session) ? (session as SessionId) : null;
 }
 
 function drained(
@@ -115,9 +110,7 @@ function drained(
     drain: true,
     reason,
     markedAt: now,
-    restUntil: 0,
-    refusals: 0,
-    refusal: null,
+    ...ACCEPTED,
   };
 }
 
@@ -131,9 +124,7 @@ function released(slurm: SlurmFact): SlurmFact {
     markedAt: null,
     markedBoot: null,
     markedBootId: null,
-    restUntil: 0,
-    refusals: 0,
-    refusal: null,
+    ...ACCEPTED,
   };
 }
 

@@ -12,7 +12,8 @@ import { agentOf, heldOf, nodeOf, operationOf, sessionOf } from "../../../test/w
 import { slurmRowOf } from "../../../test/world/part.ts";
 import { slurmChangeOf, unreleasedBy } from "../decide/slurm.ts";
 import type { SlurmNode } from "../slurm/object.ts";
-import { isDrained, ownerOf } from "../slurm/owner.ts";
+import { ownerOf } from "../slurm/owner.ts";
+import { isDrained } from "../slurm/state.ts";
 import type { SlurmMark } from "../slurm/sink.ts";
 import { mirrorChange, newMirror, UnitOfWork } from "../unit-of-work.ts";
 import { settle } from "./settle.ts";

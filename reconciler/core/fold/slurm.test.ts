@@ -19,7 +19,7 @@ import { newMirror, UnitOfWork } from "../unit-of-work.ts";
 import { settle } from "./settle.ts";
 
 const NOW = 1_000_000;
-const REASON = "navarch:s-1 XID48 XID 48 on GPU 0";
+const REASON = "navarch:s-1 XID48 on GPU 0";
 const own = { base: "IDLE", flags: ["DRAIN"], reason: REASON };
 const MARK = { markedAt: 5, markedBoot: 1_000, markedBootId: "boot-1" };
 const OWN: Partial<SlurmFact> = { owner: "own", drain: true, reason: REASON, ...MARK };

@@ -12,9 +12,9 @@ import type { UnitOfWork } from "../unit-of-work.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { claimNames, type SlurmClaim, type SlurmNames } from "../slurm/match.ts";
 import type { SlurmNode } from "../slurm/object.ts";
-import { isDrained, ownerOf } from "../slurm/owner.ts";
+import { ownerOf } from "../slurm/owner.ts";
 import { inheritedMark, isAnotherBoot, ownMark } from "../slurm/mark.ts";
-import { isOutage, isPowerSaving } from "../slurm/power.ts";
+import { isDrained, isOutage, isPowerSaving } from "../slurm/state.ts";
 import { callOff, leavesAnyway } from "./call-off.ts";
 
 /** A complete and recent list. */

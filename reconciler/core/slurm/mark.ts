@@ -5,8 +5,9 @@
 import type { Node } from "../../../schema/node.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
 import type { SlurmNode } from "./object.ts";
-import { isDrained, ownerOf } from "./owner.ts";
-import { parseReason } from "./reason.ts";
+import { ownerOf } from "./owner.ts";
+import { repairOf } from "./reason.ts";
+import { isDrained } from "./state.ts";
 
 type Mark = Pick<SlurmFact, "markedAt" | "markedBoot" | "markedBootId">;
 
@@ -45,8 +46,7 @@ export function inheritedMark(
       markedBootId: isOther ? ANOTHER : (of.markedBootId ?? former?.agent?.bootId ?? ANOTHER),
     };
   }
-  const session = parseReason(row.reason)?.session ?? "";
-  const isTheirs = /[.]s\d+$/.test(session) && !session.startsWith(`${id}.s`);
+  const isTheirs = repairOf(row.reason)?.startsWith(`${id}.s`) === false;
   const bootId = isTheirs ? ANOTHER : (agent?.bootId ?? null);
   return { markedAt: now, markedBoot: row.bootTime, markedBootId: bootId };
 }

@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import type { InstanceId, NodeId } from "../../../schema/id.ts";
 import { instanceOf, nodeOf, unboughtOf } from "../../../test/world/part.ts";
 import type { OwnedHost } from "../../../schema/claim.ts";
-import { claimNames, slotNames, type SlurmNames } from "./match.ts";
+import { claimNames, type SlurmNames } from "./match.ts";
+import { slotNames } from "./slot-name.ts";
 
 const NONE: SlurmNames = { aliases: {}, slots: new Map() };
 const slots = (...names: string[]): SlurmNames => ({ aliases: {}, slots: new Map([["p", names]]) });

@@ -3,11 +3,9 @@
  * in the pool's names, the name of an owned host, the node's id. Pure. Host names are never guessed
  * from: a name is taken over by a replacement, and two machines may report the same one.
  */
-import type { PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
-import { expandHostlist } from "./hostlist.ts";
 
 export type SlurmNames = {
   /** From a NodeName to a node id, the name of an owned host or an instance id. */
@@ -116,12 +114,3 @@ function isOlder(one: Node, other: Node): boolean {
   return one.gen !== other.gen ? one.gen < other.gen : one.createdAt < other.createdAt;
 }
 
-/** NodeNames by slot, of each pool that names them; the configuration refuses unsound hostlists. */
-export function slotNames(pools: readonly Pick<PoolConfig, "name" | "slurm">[]) {
-  const slots = new Map<string, readonly string[]>();
-  for (const { name, slurm } of pools) {
-    const list = slurm.nodes === null ? null : expandHostlist(slurm.nodes);
-    if (list?.kind === "ok") slots.set(name, list.names);
-  }
-  return slots;
-}

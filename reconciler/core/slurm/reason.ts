@@ -2,8 +2,9 @@
  * The reason of a drain in Slurm: `navarch:<session> <CODE> <text>`, the only mark of its owner.
  * Written and read here alone (docs/reference/slurm.md). Pure.
  */
+import { drainCodeOf } from "../../../health/policy/drain-code.ts";
 import { groupIncidents } from "../../../health/policy/incident.ts";
-import type { Finding } from "../../../schema/finding.ts";
+import type { SessionId } from "../../../schema/id.ts";
 import type { Cordon, Node } from "../../../schema/node.ts";
 
 export type SlurmReason = {
@@ -34,6 +35,12 @@ export function parseReason(reason: string | null): SlurmReason | null {
   return { session: groups["session"], code: groups["code"], text };
 }
 
+/** The repair that the reason names; `null` = none, as in a person's cordon. */
+export function repairOf(reason: string | null): SessionId | null {
+  const session = parseReason(reason)?.session ?? "";
+  return /[.]s\d+$/.test(session) ? (session as SessionId) : null;
+}
+
 /** Why the node is cordoned now: its evidence, or the words of its cordon. */
 export function reasonOf(node: Node, why: string): string {
   const { session, cordon, id } = node;
@@ -44,8 +51,7 @@ export function reasonOf(node: Node, why: string): string {
   const incidents = groupIncidents(node.health.held).filter(({ result }) => result === "unhealthy");
   const root = incidents[0]?.root;
   if (root !== undefined && session !== null) {
-    const text = textOf(root.finding, root.judgement.because);
-    return formatReason({ session: of, code: codeOf(root.finding), text });
+    return formatReason({ session: of, ...drainCodeOf(root.finding, root.judgement.because) });
   }
   if (node.health.silentSince !== null && session !== null) {
     return formatReason({ session: of, code: "SILENT", text: why });
@@ -55,21 +61,6 @@ export function reasonOf(node: Node, why: string): string {
 
 function byPerson({ by, why }: Cordon): SlurmReason {
   return { session: OPERATOR, code: "CORDON", text: `${by}: ${why}` };
-}
-
-/** As in `XID79`, `ECC`, `GPU_COUNT`. */
-export function codeOf({ kind, code }: Finding): string {
-  if (kind === "lost") return "GPU_COUNT";
-  if (code !== null) return `${kind.toUpperCase()}${code}`;
-  return kind.toUpperCase();
-}
-
-/** A lost GPU is told as `7<8`: how many there are, and how many there should be. */
-function textOf(finding: Finding, because: string): string {
-  const { present, expected } = finding.metrics;
-  const isShort = typeof present === "number" && typeof expected === "number";
-  if (finding.kind !== "lost" || !isShort || present >= expected) return because;
-  return `${present}<${expected} ${because}`;
 }
 
 function wordOf(text: string): string {

@@ -3,17 +3,27 @@ import type { Config, PoolConfig } from "../../../schema/config.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { expandHostlist } from "./hostlist.ts";
 
-const known = new WeakMap<PoolConfig, readonly string[]>();
+type Named = Pick<PoolConfig, "slurm">;
 
-/** Empty if the pool names none, or too many. */
-export function poolNames(pool: PoolConfig): readonly string[] {
+const known = new WeakMap<Named, readonly string[]>();
+
+/** Empty if the pool names none; the configuration refuses unsound hostlists. */
+export function poolNames(pool: Named): readonly string[] {
   const before = known.get(pool);
   if (before !== undefined) return before;
   const { nodes } = pool.slurm;
-  const list = nodes === null ? null : expandHostlist(nodes, LIMIT.slurmNamesMax);
-  const names = list?.kind === "ok" ? list.names : [];
+  const list = expandHostlist(nodes ?? "", LIMIT.slurmNamesMax);
+  const names = list.kind === "ok" ? list.names : [];
   known.set(pool, names);
   return names;
+}
+
+/** Of each pool that has names. */
+export function slotNames(
+  pools: readonly (Named & Pick<PoolConfig, "name">)[],
+): Map<string, readonly string[]> {
+  const named = pools.filter((pool) => poolNames(pool).length > 0);
+  return new Map(named.map((pool) => [pool.name, poolNames(pool)]));
 }
 
 export type NamedSlot = { pool: PoolConfig; slot: number };

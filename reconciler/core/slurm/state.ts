@@ -5,7 +5,7 @@
  */
 import type { SlurmNode } from "./object.ts";
 
-type State = Pick<SlurmNode, "base" | "flags">;
+export type State = Pick<SlurmNode, "base" | "flags">;
 
 /** What stands in the lower bits; all other words are flags. */
 const BASES: ReadonlySet<string> = new Set([
@@ -118,6 +118,18 @@ export type FleetState =
 const has = (flags: readonly string[], ...any: readonly string[]): boolean =>
   any.some((flag) => flags.includes(flag));
 
+export const isDrained = ({ flags }: Pick<State, "flags">): boolean => flags.includes("DRAIN");
+
+/** No job starts on it, whether it is drained or not; read of unknown states too. */
+export function isOutage({ base, flags }: State): boolean {
+  return has([base, ...flags], "DOWN", "ERROR", "FAIL", "INVALID_REG");
+}
+
+/** Slurm lifts DRAIN when it powers a node down (docs/reference/slurm.md). */
+export function isPowerSaving({ flags }: Pick<State, "flags">): boolean {
+  return flags.some((flag) => flag.startsWith("POWER"));
+}
+
 /** What the state means for the fleet; `isUnreachable` qualifies it. */
 export function fleetState({ base, flags }: State): {
   state: FleetState;
@@ -130,9 +142,9 @@ function meaningOf(base: string, flags: readonly string[]): FleetState {
   if (!BASES.has(base) || !flags.every((flag) => FLAGS.has(flag))) return "unknown";
   if (base === "UNKNOWN" || base === "FUTURE") return "unknown";
   const isBusy = base === "ALLOCATED" || base === "MIXED" || flags.includes("COMPLETING");
-  if (flags.includes("DRAIN")) return isBusy ? "draining" : "drained";
-  if (base === "DOWN" || base === "ERROR" || has(flags, "FAIL", "INVALID_REG")) return "down";
-  if (flags.some((flag) => flag.startsWith("POWER"))) return "scaling";
+  if (isDrained({ flags })) return isBusy ? "draining" : "drained";
+  if (isOutage({ base, flags })) return "down";
+  if (isPowerSaving({ flags })) return "scaling";
   if (isBusy) return "busy";
   const isKept = has(flags, "MAINTENANCE", "PLANNED", "RESERVED", "BLOCKED");
   return isKept || flags.some((flag) => flag.startsWith("REBOOT_")) ? "kept" : "free";
