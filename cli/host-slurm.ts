@@ -11,14 +11,13 @@ import { MUNGE_KEY, SLURM_ETC, SLURM_STAGE } from "../bootstrap/builtin/slurm-no
 import type { JobFile } from "../bootstrap/run/job.ts";
 import { usage } from "./failure.ts";
 import type { HostRequest, Read } from "./host-flag.ts";
+import { readKey } from "./munge-key-file.ts";
 import { explainPath } from "./path.ts";
 
 /** Read by slurmd or by jobs; slurmdbd.conf, which has a password, stays where it is. */
 const CONF_NAMES =
   /^(slurm|gres|cgroup|topology|job_container|mpi|acct_gather|helpers|oci|plugstack)\.conf$/;
 const CONF_BYTES_MAX = 4 * 1024 * 1024;
-/** munge(7): a key has 32 to 1024 bytes. */
-const KEY_BYTES = { min: 32, max: 1_024 };
 const MUNGE_MS = 2_000;
 /** munged's own maximum: packages may be installed before the machine reads it. */
 const PROBE_SECONDS = "3600";
@@ -34,13 +33,10 @@ export function readSlurmFiles(request: HostRequest): Read<SlurmFiles> {
   const files: JobFile[] = [];
   try {
     if (mungeKey !== null) {
-      const bytes = readFileSync(mungeKey);
-      if (bytes.length < KEY_BYTES.min || bytes.length > KEY_BYTES.max) {
-        const expected = `${KEY_BYTES.min} to ${KEY_BYTES.max} bytes`;
-        return usage(`--munge-key ${mungeKey}: expected ${expected}, found ${bytes.length}`);
-      }
+      const key = readKey("--munge-key", mungeKey);
+      if (!key.ok) return key;
       files.push({
-        ...{ what: "munge key", bytes, target: MUNGE_KEY },
+        ...{ what: "munge key", bytes: key.value, target: MUNGE_KEY },
         path: `${SLURM_STAGE}/munge.key`,
       });
     }

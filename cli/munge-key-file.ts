@@ -17,15 +17,13 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { judgeKeySize } from "../bootstrap/builtin/slurm-node.ts";
 import { EXIT, failure, type Failure, usage } from "./failure.ts";
 import type { Read } from "./host-flag.ts";
 import { explainPath } from "./path.ts";
 
 /** What `mungekey` writes at most. */
 const KEY_BYTES = 1024;
-/** munged refuses a shorter key; a longer file is most likely not a key. */
-const KEY_MIN = 32;
-const KEY_MAX = 65_536;
 
 export const drawKey = (): Uint8Array => randomBytes(KEY_BYTES);
 
@@ -34,10 +32,8 @@ export function readKey(flag: string, path: string): Read<Uint8Array> {
   try {
     const stat = statSync(path);
     if (!stat.isFile()) return usage(`${flag} ${path}: is not a regular file`);
-    if (stat.size < KEY_MIN || stat.size > KEY_MAX) {
-      const range = `${KEY_MIN} to ${KEY_MAX} bytes`;
-      return usage(`${flag} ${path}: a munge key has ${range}, and the file ${stat.size}`);
-    }
+    const problem = judgeKeySize(stat.size);
+    if (problem !== null) return usage(`${flag} ${path}: ${problem}`);
     return { ok: true, value: readFileSync(path) };
   } catch (error) {
     return usage(`${flag} ${path}: ${explainPath(path, error)}`);

@@ -8,6 +8,8 @@
 /** Where keys and configuration files lie until the commands give them their owner and place. */
 export const SLURM_STAGE = "/var/lib/navarch-slurm";
 export const MUNGE_KEY = "/etc/munge/munge.key";
+/** munged refuses a shorter key and takes any longer one; a larger file is hardly a key. */
+const KEY_BYTES = { min: 32, max: 65_536 };
 export const SLURM_ETC = "/etc/slurm";
 
 const INSTALL = `set -eu
@@ -182,3 +184,9 @@ cp /etc/default/slurmd "$begun"
 echo "slurmd runs as $node"`;
 
 export const SLURM_NODE_COMMANDS: readonly string[] = [INSTALL, MUNGE, SLURMD];
+
+/** What is wrong with a file of so many bytes as a munge key. */
+export function judgeKeySize(bytes: number): string | null {
+  if (bytes >= KEY_BYTES.min && bytes <= KEY_BYTES.max) return null;
+  return `expected a munge key of ${KEY_BYTES.min} to ${KEY_BYTES.max} bytes, found ${bytes} bytes`;
+}

@@ -8,7 +8,7 @@ import { createHmac } from "node:crypto";
 import { homedir } from "node:os";
 import { dirname } from "node:path";
 import type { AgentBinary, Arch, Candidate } from "../../bootstrap/run/job.ts";
-import { MUNGE_KEY, SLURM_STAGE } from "../../bootstrap/builtin/slurm-node.ts";
+import { judgeKeySize, MUNGE_KEY, SLURM_STAGE } from "../../bootstrap/builtin/slurm-node.ts";
 import { runBootstrap } from "../../bootstrap/run/run.ts";
 import { openBinary } from "../../bootstrap/ssh/binary.ts";
 import { readKnownHosts } from "../../bootstrap/ssh/known-hosts.ts";
@@ -144,22 +144,19 @@ async function readKey(path: string): Promise<string> {
   return text;
 }
 
-/** munge(7): a key has 32 to 1024 bytes. */
-const MUNGE_KEY_BYTES = { min: 32, max: 1_024 };
-
 async function readSlurm({ confServer, mungeKeyFile }: Config["slurm"]) {
   const values = confServer === null ? {} : { SlurmConfServer: confServer };
   if (mungeKeyFile === null) return { files: [], values };
-  const file = Bun.file(expand(mungeKeyFile));
+  const key = Bun.file(expand(mungeKeyFile));
   let bytes: Uint8Array;
   try {
-    if (file.size > MUNGE_KEY_BYTES.max) throw new Error(`${file.size} bytes`);
-    bytes = await file.bytes();
-    if (bytes.length < MUNGE_KEY_BYTES.min) throw new Error(`${bytes.length} bytes`);
+    const { size } = await key.stat();
+    const problem = judgeKeySize(size);
+    if (problem !== null) throw new Error(problem);
+    bytes = await key.bytes();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    const expected = `expected a key of ${MUNGE_KEY_BYTES.min} to ${MUNGE_KEY_BYTES.max} bytes`;
-    throw new Error(`slurm.munge_key_file ${mungeKeyFile}: ${expected}, found: ${why}`);
+    throw new Error(`slurm.munge_key_file ${mungeKeyFile}: ${why}`);
   }
   const path = `${SLURM_STAGE}/munge.key`;
   return { files: [{ what: "munge key", path, target: MUNGE_KEY, bytes }], values };

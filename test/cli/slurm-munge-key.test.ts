@@ -82,7 +82,7 @@ test("S20: a file of a size that is no key's is refused, and its text is not sho
   for (const path of [short, long]) {
     const { code, out, err } = await navarch(["slurm", "munge-key", "--secret", "-i", path]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
-    expect(err).toContain("a munge key has 32 to 65536 bytes");
+    expect(err).toContain("expected a munge key of 32 to 65536 bytes");
     expect(err).not.toContain("hunter2");
   }
 });
