@@ -4,15 +4,14 @@
  */
 import * as v from "valibot";
 import type { SlurmHost } from "../deploy/slurm/inventory.ts";
-import { expandHostlist } from "../reconciler/core/slurm/hostlist.ts";
+import { poolNames } from "../reconciler/core/slurm/slot-name.ts";
 import type { NodeView } from "../schema/api.ts";
 import { Config } from "../schema/config.ts";
-import type { Client, Query } from "./client.ts";
-import { EXIT, type Failure, failure } from "./failure.ts";
+import type { Client } from "./client.ts";
+import { EXIT, failure } from "./failure.ts";
 import type { Read } from "./host-flag.ts";
+import { getNodes } from "./node-pages.ts";
 import type { LiveFleet, LivePool } from "./slurm-inventory-pool.ts";
-
-const PAGE = "1000";
 
 export async function readLiveFleet(client: Client): Promise<Read<LiveFleet>> {
   const given = await client.get<unknown>("/config", []);
@@ -22,47 +21,29 @@ export async function readLiveFleet(client: Client): Promise<Read<LiveFleet>> {
     const message = "has another version: its configuration is not understood";
     return failure(EXIT.failed, "version", `${client.address.url} ${message}`);
   }
-  const nodes = await readNodes(client);
-  if ("ok" in nodes) return nodes;
+  const listed = await getNodes(client, {});
+  if (!listed.ok) return listed;
+  // A terminated one gives its name back.
+  const nodes = listed.nodes.filter(({ status }) => status !== "NODE_STATUS_TERMINATED");
   const { pools, slurm } = read.output;
   const targets = new Map(Object.entries(slurm.nodeAliases).map(([name, to]) => [to, name]));
   const fleet = new Map<string, LivePool>();
-  for (const { name, slurm: own } of pools) {
-    const mine = nodes.filter(({ pool }) => pool === name);
+  for (const pool of pools) {
+    const mine = nodes.filter((node) => node.pool === pool.name);
     const hosts = mine.map((node) => hostOf(node, targets));
-    const slots = expandHostlist(own.nodes ?? "");
-    const names = slots.kind === "ok" ? slots.names : [];
+    const names = poolNames(pool);
     const placed = names.length === 0 ? sorted(hosts) : place(names, hosts);
-    fleet.set(name, { hosts: placed, gpus: gpusOf(mine) });
+    fleet.set(pool.name, { hosts: placed, gpus: gpusOf(mine) });
   }
   return { ok: true, value: fleet };
 }
 
-/** Those that exist; a terminated one gives its name back. */
-async function readNodes(client: Client): Promise<NodeView[] | Failure> {
-  const nodes: NodeView[] = [];
-  let cursor: string | null = null;
-  for (;;) {
-    const page: Query = { limit: PAGE, cursor };
-    const answer = await client.get<{ nodes: NodeView[]; next?: string | null }>(
-      "/nodes",
-      ["nodes"],
-      page,
-    );
-    if (!answer.ok) return answer;
-    nodes.push(...answer.value.nodes);
-    const next = answer.value.next ?? null;
-    if (next === null || next === cursor) break;
-    cursor = next;
-  }
-  return nodes.filter(({ status }) => status !== "NODE_STATUS_TERMINATED");
-}
-
 function hostOf(node: NodeView, targets: ReadonlyMap<string, string>): SlurmHost {
-  const { node_id: id, instance_id: instance, metadata } = node;
-  const alias = targets.get(id) ?? targets.get(instance ?? "");
+  const { node_id: id, instance_id: instance, metadata, slurm } = node;
+  // What the control plane matched; before Slurm has the node, what it would be matched by.
+  const name = slurm?.name ?? targets.get(id) ?? targets.get(instance ?? "") ?? id;
   return {
-    name: alias ?? id,
+    name,
     address: metadata.internal_ip ?? metadata.external_ip,
     hostname: null,
     instance: null,

@@ -1,18 +1,15 @@
 /**
  * `navarch list`: lists nodes, with filters.
  */
-import type { NodeView } from "../../schema/api.ts";
-import type { Client, Query } from "../client.ts";
+import type { Query } from "../client.ts";
 import type { Command } from "../command.ts";
 import { type Failure, usage } from "../failure.ts";
 import { type Flags, textFlag, textsFlag } from "../flag.ts";
 import { parseHealth, parseStatus } from "../name.ts";
+import { getNodes } from "../node-pages.ts";
 import { formatNodes, sortNodes } from "../node-view.ts";
 import { unknownFilter } from "../unknown-filter.ts";
 import { WATCH_FLAG } from "../watch.ts";
-
-/** Rows of one request. */
-const PAGE = 1_000;
 
 const FILTERS = ["pool", "provider", "region", "zone", "label"] as const;
 
@@ -96,30 +93,4 @@ function readFilter(flags: Flags): Filter | Failure {
     label: labels,
   };
   return { ok: true, query, limit: limit === null ? Number.POSITIVE_INFINITY : Number(limit) };
-}
-
-type Nodes = { ok: true; nodes: NodeView[]; nowMs: number };
-
-/** Reads all pages; a repeated cursor ends the list. */
-async function getNodes(client: Client, query: Query, limit: number): Promise<Nodes | Failure> {
-  const nodes: NodeView[] = [];
-  let cursor: string | null = null;
-  for (;;) {
-    const size = String(Math.min(PAGE, limit - nodes.length));
-    const page: Query = { ...query, limit: size, cursor };
-    const answer = await client.get<{ nodes: NodeView[]; next?: string | null }>(
-      "/nodes",
-      ["nodes"],
-      page,
-    );
-    if (!answer.ok) return answer;
-    nodes.push(...answer.value.nodes);
-    const given: unknown = answer.value.next;
-    // An object would never equal the last cursor.
-    const next = typeof given === "string" ? given : null;
-    if (next === null || next === cursor || nodes.length >= limit) {
-      return { ok: true, nodes: nodes.slice(0, limit), nowMs: answer.nowMs };
-    }
-    cursor = next;
-  }
 }

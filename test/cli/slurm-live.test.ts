@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../build/product.ts";
-import type { NodeView } from "../../schema/api.ts";
+import type { NodeView, SlurmNodeView } from "../../schema/api.ts";
 import { nodeView } from "./fleet.ts";
 import { json, navarch } from "./spawn.ts";
 import { openStub, TOKEN } from "./stub.ts";
@@ -111,6 +111,19 @@ test("S12: GPUs are those of the best equipped node; a terminated one is left ou
         "Feature=p State=UNKNOWN",
     ),
   );
+});
+
+test("S19: a node keeps the NodeName that it is matched to", async () => {
+  const unset = { reason: null, reason_by: null, drained_at: null, boot_time: null };
+  const slurm: SlurmNodeView = {
+    ...{ name: "gpu-7", matched_by: "host", state: "IDLE", owner: "none", jobs: [] },
+    ...{ ...unset, absent_since: null, unknown: null, refusal: null },
+  };
+  stub.nodes = [{ ...inPool("i-0a1b"), slurm }, inPool("n9")];
+  const path = base("bare.yaml", `pools:\n  - { name: p, ${shape} }\n`);
+  expect(await render(path, "matched", [], env)).toMatchObject({ code: 0, err: "" });
+  const text = readFileSync(join(folder, "matched/slurm.conf"), "utf8");
+  expect([...(text.match(/^NodeName=\S+/gm) ?? [])]).toEqual(["NodeName=gpu-7", "NodeName=n9"]);
 });
 
 test.each([
