@@ -9,8 +9,6 @@ import { readJobText, readNodeText } from "./text.ts";
 const folder = mkdtempSync(join(tmpdir(), "navarch-cli-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const expand = (text: string): readonly string[] | null => (/^\w*$/.test(text) ? [text] : null);
-
 /** Commands that do what the given lines of shell say; the release is told apart. */
 function client(scripts: Readonly<Record<string, string>>, version = "22.05.8", timeoutMs = 5_000) {
   const bin = mkdtempSync(join(folder, "bin-"));
@@ -21,7 +19,7 @@ function client(scripts: Readonly<Record<string, string>>, version = "22.05.8", 
     chmodSync(join(bin, name), 0o755);
   }
   return openCliClient({
-    ...{ commandDir: bin, conf: null, env: { PATH: "/usr/bin:/bin" }, timeoutMs, expand },
+    ...{ commandDir: bin, conf: null, env: { PATH: "/usr/bin:/bin" }, timeoutMs },
     clock: {
       after: (ms, work) => {
         const timer = setTimeout(work, ms);
@@ -63,7 +61,7 @@ test("S32: a command that hangs ends with all that it started", async () => {
 
 test("commands that are not there: nothing was written, and nothing is known", async () => {
   const absent = openCliClient({
-    ...{ commandDir: join(folder, "none"), conf: null, env: {}, timeoutMs: 1_000, expand },
+    ...{ commandDir: join(folder, "none"), conf: null, env: {}, timeoutMs: 1_000 },
     clock: { after: () => () => undefined },
   });
   expect((await absent.nodes()).kind).toBe("failed");
@@ -92,7 +90,7 @@ test("a write whose answer is not a judgement leaves open what was done", async 
 });
 
 test("what a row or a block cannot mean spoils the list", () => {
-  expect(readJobText("", expand)).toEqual([]);
+  expect(readJobText("")).toEqual([]);
   expect(readNodeText("No nodes in the system\n")).toBeNull();
   expect(readNodeText("NodeName=n0 Arch=x\n   Weight=1\n")).toBeNull();
 });

@@ -9,7 +9,7 @@ import type { SlurmAnswer, SlurmClient, SlurmNodeChange } from "../core/slurm/cl
 import { compressHostlist } from "../core/slurm/hostlist.ts";
 import type { SlurmNode } from "../core/slurm/object.ts";
 import { runProgram } from "../program/program.ts";
-import { type Expand, readNodes } from "./json.ts";
+import { readNodes } from "./json.ts";
 import { judge } from "./rest-answer.ts";
 import { JOB_FORMAT, readJobText, readNodeText } from "./text.ts";
 
@@ -22,7 +22,6 @@ export type CliOptions = {
   /** Of each command. A dead controller blocks them for 9 s and more. */
   timeoutMs: number;
   clock: Pick<Clock, "after">;
-  expand: Expand;
 };
 
 /** An option's dash comes first in no name, and `ALL` is every node. */
@@ -106,7 +105,7 @@ class CliClient implements SlurmClient {
 
   async jobs(): ReturnType<SlurmClient["jobs"]> {
     const said = await this.#run("squeue", ["--all", "--noheader", `--Format=${JOB_FORMAT}`]);
-    return take("squeue", said, (text) => readJobText(text, this.#options.expand));
+    return take("squeue", said, readJobText);
   }
 
   async update(names: readonly string[], change: SlurmNodeChange): Promise<SlurmAnswer<null>> {

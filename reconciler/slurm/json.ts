@@ -6,9 +6,6 @@ import { expandHostlist } from "../core/slurm/hostlist.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
 import { readState } from "../core/slurm/state.ts";
 
-/** A hostlist such as `n[0-3]` as names; `null` = not one. */
-export type Expand = (hostlist: string) => readonly string[] | null;
-
 type Row = Readonly<Record<string, unknown>>;
 
 /** `null`: the text is not a list of nodes. */
@@ -16,9 +13,9 @@ export function readNodes(value: unknown): readonly SlurmNode[] | null {
   return readRows(value, "nodes", readNode);
 }
 
-/** `null`: the text is not a list of jobs, or nobody can tell on which nodes one runs. */
-export function readJobs(value: unknown, expand: Expand = expandNames): readonly SlurmJob[] | null {
-  return readRows(value, "jobs", (row) => readJob(row, expand));
+/** `null`: the text is not a list of jobs, or the nodes of a job are no hostlist. */
+export function readJobs(value: unknown): readonly SlurmJob[] | null {
+  return readRows(value, "jobs", readJob);
 }
 
 /** One row that cannot be read spoils the list: a part of it is no list. */
@@ -54,13 +51,13 @@ function readNode(row: Row): SlurmNode | null {
   };
 }
 
-function readJob(row: Row, expand: Expand): SlurmJob | null {
+function readJob(row: Row): SlurmJob | null {
   const number = count(row["job_id"]);
   const states = list(row["job_state"]).join("+").toUpperCase().split("+").filter(Boolean);
   if (number === null || states.length === 0) return null;
   // A requeued job is PENDING and still COMPLETING where it ran.
   const isPending = states.includes("PENDING") && !states.includes("COMPLETING");
-  const nodes = isPending ? [] : expandAll(text(row["nodes"]), expand);
+  const nodes = isPending ? [] : namesIn(text(row["nodes"]));
   if (nodes === null) return null;
   const array = count(row["array_job_id"]) ?? 0;
   const task = count(row["array_task_id"]);
@@ -82,13 +79,9 @@ function readJob(row: Row, expand: Expand): SlurmJob | null {
   };
 }
 
-function expandAll(hostlist: string | null, expand: Expand): readonly string[] | null {
-  // A job that never had nodes shows "(null)" in some releases.
-  return hostlist === null || hostlist === "(null)" ? [] : expand(hostlist);
-}
-
-/** As Slurm's own tools do. */
-export function expandNames(hostlist: string): readonly string[] | null {
+/** `null`: not a hostlist. A job that never had nodes shows "(null)" in some releases. */
+function namesIn(hostlist: string | null): readonly string[] | null {
+  if (hostlist === null || hostlist === "(null)") return [];
   const expanded = expandHostlist(hostlist);
   return expanded.kind === "ok" ? expanded.names : null;
 }

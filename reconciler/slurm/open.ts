@@ -4,7 +4,6 @@ import type { Clock, Log } from "../core/clock.ts";
 import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import { openCliClient } from "./cli.ts";
-import { expandNames } from "./json.ts";
 import { openRestCall } from "./rest-call.ts";
 import { openRestClient } from "./rest.ts";
 import { Slurm } from "./slurm.ts";
@@ -35,10 +34,7 @@ export function openSlurmClient(
   { transport, rest, tokenFile, user, commandDir, conf, timeoutMs }: SlurmPlace,
   { clock, env }: Pick<SlurmPorts, "clock" | "env">,
 ): SlurmClient {
-  const commands = openCliClient({
-    ...{ commandDir, conf, env, timeoutMs, clock },
-    expand: expandNames,
-  });
+  const commands = openCliClient({ commandDir, conf, env, timeoutMs, clock });
   if (transport === "cli" || (transport === "auto" && rest === null)) return commands;
   if (rest === null) return unusable("slurm.transport is `rest`, and slurm.rest has no address");
   const call = openRestCall({ address: rest, tokenFile, user }, clock, timeoutMs);

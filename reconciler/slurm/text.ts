@@ -3,7 +3,7 @@
  * Both become rows as the JSON of slurmrestd has them, so that one reader judges them all.
  */
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
-import { type Expand, readJobs, readNodes } from "./json.ts";
+import { readJobs, readNodes } from "./json.ts";
 
 /** Between columns; Slurm itself writes none into those asked for. */
 const SEPARATOR = "\u001f";
@@ -38,7 +38,7 @@ export const JOB_FORMAT = Object.values(COLUMNS)
   .join(",");
 
 /** `null`: a row cannot be read, so nothing is known of the others either. */
-export function readJobText(text: string, expand: Expand): readonly SlurmJob[] | null {
+export function readJobText(text: string): readonly SlurmJob[] | null {
   const jobs: unknown[] = [];
   for (const line of text.split("\n")) {
     if (line === "") continue;
@@ -46,7 +46,7 @@ export function readJobText(text: string, expand: Expand): readonly SlurmJob[] |
     if (values.length !== NAMES.length + 1 || values.at(-1) !== "") return null;
     jobs.push(jobRow(new Map(NAMES.map((name, i) => [name, shown(values[i])]))));
   }
-  return readJobs({ jobs }, expand);
+  return readJobs({ jobs });
 }
 
 function jobRow(values: ReadonlyMap<string, string>): Record<string, unknown> {
