@@ -10,7 +10,7 @@ import { nearest } from "../schema/nearest.ts";
 const KNOWN: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EISDIR: "is a folder",
-  ENOTDIR: "is below a file",
+  ENOTDIR: "is a file, or below one",
 };
 
 /** `error` is what reading threw. */

@@ -220,7 +220,7 @@ function readHost({ problems }: Section, item: Tree): SlurmHost[] {
   if (name !== null && RESERVED.test(name)) reserved(section, "name", name);
   const host: SlurmHost = {
     name: name ?? "",
-    address: form(section, "address", ADDRESS, "an IP address or DNS name"),
+    address: form(section, "address", ADDRESS, "an IPv4 address or DNS name"),
     hostname: form(section, "hostname", ADDRESS, "a host name"),
     instance: form(section, "instance", INSTANCE, "an id without spaces"),
   };

@@ -53,8 +53,10 @@ function readCluster(root: Section, layout: SlurmLayout, pools: SlurmPool[]): Sl
   const partition = matching(root, "default_partition", WORD, "letters, digits, _ and -");
   const mpi = root.choice("mpi", ["none", "pmi2", "pmix"]);
   const host = matching(root, "controller", HOST, "a host name");
-  const address = matching(root, "controller_address", ADDRESS, "an IP address or DNS name");
-  if (isOne && host !== null) root.fail("controller", "layout", "is localhost on a single host");
+  const address = matching(root, "controller_address", ADDRESS, "an IPv4 address or DNS name");
+  if (isOne && (host ?? "localhost") !== "localhost") {
+    root.fail("controller", "layout", "must be localhost, or left out, on a single host");
+  }
   return {
     cluster: cluster ?? "slurm-cluster",
     controller: isOne

@@ -75,11 +75,14 @@ async function readObjects(folder: string): Promise<Read<KubeObject[]>> {
   return { ok: true, value: objects };
 }
 
-function isObject(value: unknown): value is KubeObject {
+export function isObject(value: unknown): value is KubeObject {
   if (typeof value !== "object" || value === null || !("kind" in value)) return false;
   if (value.kind === "List") return true;
-  const metadata = "metadata" in value ? value.metadata : null;
-  return typeof metadata === "object" && metadata !== null && "name" in metadata;
+  if (typeof value.kind !== "string" || !("metadata" in value)) return false;
+  const { metadata } = value;
+  if (typeof metadata !== "object" || metadata === null || !("name" in metadata)) return false;
+  const namespace = "namespace" in metadata ? metadata.namespace : undefined;
+  return typeof metadata.name === "string" && ["string", "undefined"].includes(typeof namespace);
 }
 
 function itemsOf(object: KubeObject): KubeObject[] {

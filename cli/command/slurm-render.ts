@@ -46,7 +46,9 @@ export const slurmRender: Command = {
   async run(context) {
     const { flags } = context;
     const [out, check] = [flags.text("out"), flags.text("check")];
-    if ((out === null) === (check === null)) return usage("slurm render needs --out or --check");
+    if ((out === null) === (check === null)) {
+      return usage("slurm render needs one of --out and --check");
+    }
     const files = await renderFiles(context);
     if ("exit" in files) return files;
     return out === null ? compare(check ?? "", files) : write(context, out, files);

@@ -144,7 +144,8 @@ function judgeService(set: WorkSet, service: KubeObject): void {
   for (const port of listOf(spec["ports"])) {
     const target = port["targetPort"] ?? port["port"];
     const isServed = workloads.some((one) => set.hasPort(one, target));
-    set.judge(service, `port ${String(target)} of its pods`, isServed);
+    const shown = typeof target === "string" ? target : JSON.stringify(target);
+    set.judge(service, `port ${shown} of its pods`, isServed);
   }
 }
 

@@ -55,6 +55,8 @@ const GARBAGE: readonly (readonly [string, string, RegExp])[] = [
   ["a row without a state", `echo '{"nodes": [{"name": "n0"}]}'`, /cannot be read/],
   ["errors with status 0", `echo '{"errors": [{"error": "no", "errno": 1}]}'`, /no/],
   ["bytes", "head -c 100000 /dev/urandom", /cannot be read|no object/],
+  ["an error text with status 0", "echo 'error: No controller'", /cannot be read|no object/],
+  ["without an end", "exec yes '{}'", /more than 64 MiB|no answer within 1 s/],
   ["silence", "exec sleep 60", /no answer within 1 s/],
   ["a signal", "kill -9 $$", /killed/],
 ];
@@ -73,6 +75,11 @@ test("S31: a transport without an address is dark with the key to set", async ()
   expect(await darkness(open({ transport: "rest" }))).toContain("slurm.rest");
 });
 
+function endless(): ReadableStream {
+  const chunk = new Uint8Array(65_536).fill(32);
+  return new ReadableStream({ pull: (out) => out.enqueue(chunk) });
+}
+
 const ANSWERS: readonly (readonly [string, () => Response, RegExp])[] = [
   ["a page", () => new Response("<html>nginx</html>"), /expected JSON/],
   ["nothing", () => new Response(""), /expected JSON/],
@@ -80,6 +87,7 @@ const ANSWERS: readonly (readonly [string, () => Response, RegExp])[] = [
   ["no paths", () => Response.json({ paths: 7 }), /names no paths/],
   ["another API", () => Response.json({ paths: { "/api/v1/nodes": {} } }), /offers no version/],
   ["a redirect", () => Response.redirect("http://127.0.0.1:1/", 302), /HTTP 302/],
+  ["without an end", () => new Response(endless()), /no answer within 1 s|more than 256 MiB/],
   ["an overload", () => Response.json({}, { status: 503 }), /503/],
 ];
 

@@ -6,6 +6,9 @@ import { expandHostlist } from "../core/slurm/hostlist.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
 import { readState } from "../core/slurm/state.ts";
 
+/** The year 9999: later dates have no text. */
+const SECONDS_MAX = 253_402_300_799;
+
 type Row = Readonly<Record<string, unknown>>;
 
 /** `null`: the text is not a list of nodes. */
@@ -33,8 +36,10 @@ function readRows<T>(value: unknown, key: string, read: (row: Row) => T | null):
 
 function readNode(row: Row): SlurmNode | null {
   const name = text(row["name"]);
-  const state = readState([...list(row["state"]), ...list(row["state_flags"])]);
-  if (name === null || state === null) return null;
+  const said = [words(row["state"]), words(row["state_flags"])];
+  // A part that cannot be read may be the one that says DRAIN or ALLOCATED.
+  const state = readState(said.flatMap((some) => some ?? []));
+  if (name === null || state === null || said.includes(null)) return null;
   const reason = text(row["reason"]);
   return {
     name,
@@ -53,15 +58,19 @@ function readNode(row: Row): SlurmNode | null {
 
 function readJob(row: Row): SlurmJob | null {
   const number = count(row["job_id"]);
-  const states = list(row["job_state"]).join("+").toUpperCase().split("+").filter(Boolean);
-  if (number === null || states.length === 0) return null;
+  const states = words(row["job_state"]);
+  if (number === null || states === null || states.length === 0) return null;
   // A requeued job is PENDING and still COMPLETING where it ran.
   const isPending = states.includes("PENDING") && !states.includes("COMPLETING");
-  const nodes = isPending ? [] : namesIn(text(row["nodes"]));
+  const nodes = isPending ? [] : namesIn(row["nodes"]);
   if (nodes === null) return null;
+  const asked = count(row["node_count"]);
+  if (nodes.length === 0 && asked !== 0 && /^(RUNNING|SUSPENDED)$/.test(states.join("+"))) {
+    return null;
+  }
   const array = count(row["array_job_id"]) ?? 0;
   const task = count(row["array_task_id"]);
-  const nodeCount = count(row["node_count"]) ?? Math.max(1, nodes.length);
+  const nodeCount = asked ?? Math.max(1, nodes.length);
   return {
     id: array > 0 && task !== null ? `${array}_${task}` : String(number),
     state: states.join("+"),
@@ -80,8 +89,9 @@ function readJob(row: Row): SlurmJob | null {
 }
 
 /** `null`: not a hostlist. A job that never had nodes shows "(null)" in some releases. */
-function namesIn(hostlist: string | null): readonly string[] | null {
-  if (hostlist === null || hostlist === "(null)") return [];
+function namesIn(hostlist: unknown): readonly string[] | null {
+  if ((hostlist ?? "") === "" || hostlist === "(null)") return [];
+  if (typeof hostlist !== "string") return null;
   const expanded = expandHostlist(hostlist);
   return expanded.kind === "ok" ? expanded.names : null;
 }
@@ -101,11 +111,11 @@ function gpusOf(row: Row, nodeCount: number): number {
 
 /** As in `gres:gpu:h100:2`, `gres/gpu:4`, `gres/gpu=8,gres/gpu:h100=8` (the sum and its parts). */
 function gpusIn(tres: string | null): number {
-  const all = /gres[:/]gpu=(\d+)/.exec(tres ?? "")?.[1];
+  const all = /gres[:/]gpu=(\d{1,9})/.exec(tres ?? "")?.[1];
   if (all !== undefined) return Number(all);
   let sum = 0;
   for (const part of (tres ?? "").split(",")) {
-    const match = /^gres[:/]gpu(?::[^:=\d][^:=]*)?(?:[:=](\d+))?(?:\(.*)?$/.exec(part.trim());
+    const match = /^gres[:/]gpu(?::[^:=\d][^:=]*)?(?:[:=](\d{1,9}))?(?:\(.*)?$/.exec(part.trim());
     if (match !== null) sum += Number(match[1] ?? 1);
   }
   return sum;
@@ -117,7 +127,7 @@ function tasksOf(tasks: string | null): number {
   const [indexes = "", limit] = tasks.split("%");
   let sum = 0;
   for (const part of indexes.split(",")) {
-    const match = /^(\d+)(?:-(\d+))?(?::(\d+))?$/.exec(part);
+    const match = /^(\d{1,9})(?:-(\d{1,9}))?(?::(\d{1,9}))?$/.exec(part);
     if (match === null) continue;
     const [first, last, step] = [Number(match[1]), Number(match[2] ?? match[1]), match[3] ?? 1];
     sum += Math.max(0, Math.floor((last - first) / Math.max(1, Number(step))) + 1);
@@ -135,6 +145,13 @@ function text(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value : null;
 }
 
+/** Upper-case words of `idle`, `["IDLE","DRAIN"]` or `IDLE+DRAIN`; `null` = a part is no text. */
+function words(value: unknown): string[] | null {
+  const parts: unknown[] = Array.isArray(value) ? value : [value ?? ""];
+  if (!parts.every((part) => typeof part === "string")) return null;
+  return parts.flatMap((part) => part.toUpperCase().split("+").filter(Boolean));
+}
+
 /** Of `a,b` or `["a", "b"]`. */
 function list(value: unknown): string[] {
   const parts = Array.isArray(value) ? value : [value];
@@ -147,8 +164,8 @@ function count(value: unknown): number | null {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }
 
-/** Wall milliseconds; Slurm writes 0 for never. */
+/** Wall milliseconds; Slurm writes 0 for never. What no calendar has is not known. */
 function instant(value: unknown): number | null {
   const seconds = count(value) ?? 0;
-  return seconds === 0 ? null : seconds * 1_000;
+  return seconds === 0 || seconds > SECONDS_MAX ? null : seconds * 1_000;
 }

@@ -187,6 +187,15 @@ test("S17: only releases that know a key get it, and an unknown release is refus
   expect((await render({ version: "24.12" })).err).toContain('did you mean "24.11"?');
 });
 
+test("S18: on a single host the controller is localhost, said or not, and no other", async () => {
+  for (const [controller, code] of [["localhost", 0], ["ctl", 2]] as const) {
+    const file = inventory(`controller: ${controller}\naccounting: false\n${POOL}`);
+    const done = await render({ file, layout: "single-host" });
+    expect({ controller, code: done.code, err: done.err }).toMatchObject({ controller, code });
+    if (code !== 0) expect(done.err).toContain("must be localhost, or left out, on a single host");
+  }
+});
+
 test("S18: slurmdbd.conf is private, keeps its owner, and its password is not shown", async () => {
   const password = join(folder, "password");
   writeFileSync(password, "s3cret!word\nsecond line\n");
@@ -312,7 +321,8 @@ describe("bad input is refused with its place", () => {
     [node("nodes: ['-a']"), '"-a" is not a NodeName'],
     [node("nodes: [ALL]"), '"ALL" is not a NodeName'],
     [node("nodes: [{ name: localhost }]"), '"localhost" has another meaning in Slurm'],
-    [node('nodes: [{ name: x, address: "1 State=DOWN" }]'), "is not an IP address or DNS name"],
+    [node('nodes: [{ name: x, address: "1 State=DOWN" }]'), "is not an IPv4 address or DNS name"],
+    [node("nodes: [{ name: x, address: '::1' }]"), "is not an IPv4 address or DNS name"],
     [node("state: clowd"), 'did you mean "cloud"?'],
     [node("state: cloud, nodes: [x]"), "cloud needs `programs`"],
     [node("features: ['a,b']"), '"a,b" is not letters'],
@@ -346,7 +356,7 @@ describe("bad input is refused with its place", () => {
     [["--inventory", "/dev/zero"], "is not a regular file"],
     [["--inventory", join(folder, "absent.yaml")], "no such file"],
     [["--db-password-file", "/dev/zero"], "is no password file"],
-    [["--check", folder], "needs --out or --check"],
+    [["--check", folder], "needs one of --out and --check"],
   ])("%p", async (more, message) => {
     const { code, err } = await render({ more });
     expect(code).toBe(2);

@@ -142,8 +142,11 @@ function meaningOf(base: string, flags: readonly string[]): FleetState {
   if (!BASES.has(base) || !flags.every((flag) => FLAGS.has(flag))) return "unknown";
   if (base === "UNKNOWN" || base === "FUTURE") return "unknown";
   const isBusy = base === "ALLOCATED" || base === "MIXED" || flags.includes("COMPLETING");
-  if (isDrained({ flags })) return isBusy ? "draining" : "drained";
-  if (isOutage({ base, flags })) return "down";
+  const isOut = isOutage({ base, flags });
+  // FAIL keeps new jobs away and leaves the running ones, as DRAIN does.
+  if (isBusy && (isOut || isDrained({ flags }))) return "draining";
+  if (isDrained({ flags })) return "drained";
+  if (isOut) return "down";
   if (isPowerSaving({ flags })) return "scaling";
   if (isBusy) return "busy";
   const isKept = has(flags, "MAINTENANCE", "PLANNED", "RESERVED", "BLOCKED");

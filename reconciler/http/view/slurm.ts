@@ -80,7 +80,10 @@ export function saySlurm(node: Node, live: SlurmLive): string[] {
     foreign: `held by others (${slurm.reason ?? "without a reason"})`,
   }[slurm.owner];
   const ids = live.jobs.slice(0, JOBS_SHOWN_MAX).map(({ id }) => id);
-  const jobs = ids.length === 0 ? "no jobs" : `jobs ${ids.join(", ")}`;
+  // A node that was read on its own may be newer than the list of jobs.
+  const isBusy = live.row !== null && /^(MIXED|ALLOCATED)$/.test(live.row.base);
+  const none = isBusy ? "jobs not listed yet" : "no jobs";
+  const jobs = ids.length === 0 ? none : `jobs ${ids.join(", ")}`;
   const refused =
     slurm.refusals === 0 ? [] : [`Slurm refused ${slurm.refusals} times: ${slurm.refusal}`];
   return [`${name} in Slurm is ${state}, ${held}, ${jobs}`, ...refused];
