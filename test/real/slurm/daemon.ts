@@ -47,6 +47,8 @@ export async function startDatabase(room: Room, layout: ClusterLayout): Promise<
     "--no-defaults",
     "--user=mysql",
     `--datadir=${data}`,
+    // The temporary folder of a test run is its user's.
+    `--tmpdir=${data}`,
     `--socket=${socket}`,
     `--pid-file=${data}/mysqld.pid`,
     "--bind-address=127.0.0.1",
