@@ -140,5 +140,7 @@ export const Operation = v.object({
   closedAt: v.nullable(instant),
   message: v.nullable(text),
   because: v.array(text),
+  /** Its drain in Slurm is in the audit, and the call is repeated for Kubernetes alone. */
+  recorded: v.optional(v.boolean()),
 });
 export type Operation = v.InferOutput<typeof Operation>;

@@ -212,6 +212,7 @@ export const audit = sqliteTable(
     kind: text("kind"),
     namespace: text("namespace"),
     detail: text("detail"),
+    mark: text("mark"),
   },
   (t) => [index("audit_refused").on(t.refused, t.id), index("audit_who").on(t.who, t.id)],
 );

@@ -1,5 +1,5 @@
 /**
- * `navarch audit`: lists changes and refused requests, with their author.
+ * `navarch audit`: lists changes, refused requests and marks in schedulers, with their author.
  */
 import type { AuditView } from "../../schema/audit.ts";
 import { formatTime } from "../age.ts";
@@ -14,13 +14,20 @@ const LIMIT_DEFAULT = "100";
 export const audit: Command = {
   name: ["audit"],
   usage: "",
-  summary: "list changes and refused requests, with their author",
-  examples: ["navarch audit --since 24h", "navarch audit --refused"],
-  more: "Identical refusals within one minute are one line with a count.",
+  summary: "list changes, refused requests and marks in schedulers, with their author",
+  examples: [
+    "navarch audit --since 24h",
+    "navarch audit --refused",
+    "navarch audit --object gpu-1 --verb undrain",
+  ],
+  more: `Identical refusals within one minute are one line with a count. Marks of the control plane
+(cordon, uncordon, drain, undrain) are rows of the author reconciler, with the repair's id.`,
   flags: [
     textFlag("limit", "N", `at most N lines (default ${LIMIT_DEFAULT}, max 1000)`),
     textFlag("since", "T", "start: a duration (2h) or an RFC 3339 time"),
-    textFlag("by", "NAME", "only this author: admin, token:ID, node:ID"),
+    textFlag("by", "NAME", "only this author: admin, token:ID, node:ID, reconciler"),
+    textFlag("object", "NAME", "only this node (also by its name in a scheduler), pool or token"),
+    textFlag("verb", "VERB", "only this act: cordon, undrain, resize, …"),
     switchFlag("refused", "only refused requests"),
   ],
   words: { min: 0, max: 0 },
@@ -38,6 +45,8 @@ export const audit: Command = {
       limit,
       since: since?.at ?? null,
       by: flags.text("by"),
+      object: flags.text("object"),
+      verb: flags.text("verb"),
       refused: flags.on("refused") ? "true" : null,
     });
     if (!answer.ok) return answer;
@@ -52,7 +61,7 @@ export const audit: Command = {
 };
 
 export function formatAudit(rows: readonly AuditView[], wide: boolean, style: Style): string {
-  const head = ["Time", "Who", "Call", "Target", "Outcome", "From"];
+  const head = ["Time", "Who", "Call", "Target", "Outcome", "From", "Repair", "Detail"];
   const cells = rows.map((row) => [
     formatTime(row.at),
     row.who,
@@ -60,6 +69,8 @@ export function formatAudit(rows: readonly AuditView[], wide: boolean, style: St
     row.target ?? "",
     row.count === 1 ? row.code : `${row.code} ×${row.count}`,
     row.remote,
+    row.mark?.repair ?? "",
+    row.detail ?? "",
     ...(wide ? [row.role ?? "", String(row.status), row.request_id] : []),
   ]);
   return formatTable(wide ? [...head, "Role", "Status", "Request"] : head, cells, style);

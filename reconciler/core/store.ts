@@ -2,6 +2,7 @@
  * The port to durable state: everything that the reconciler needs after a crash. A change is one
  * transaction, so that an outcome and its node are never apart (law 4). The adapter is `libsql.ts`.
  */
+import type { MarkDraft } from "../../schema/audit.ts";
 import type { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import type { Command } from "../../schema/command.ts";
 import type { Credential } from "../../schema/credential.ts";
@@ -61,6 +62,8 @@ export type Change = {
   foldedEntries: number[];
   /** Findings for history. */
   findings: { node: NodeId; stream: StreamId; seq: number; receivedAt: number; finding: Finding }[];
+  /** Rows of the audit: what was done in the schedulers, in the transaction that closes it. */
+  marks: MarkDraft[];
   deliveries: { kind: string; node: string; body: string; notBefore: number }[];
   /** Each replaces the fact of the same key. */
   facts: Fact[];
@@ -79,6 +82,7 @@ export function emptyChange(): Change {
     commands: [],
     foldedEntries: [],
     findings: [],
+    marks: [],
     deliveries: [],
     facts: [],
     removedFacts: [],

@@ -2,6 +2,7 @@
  * A unit of work: the changes of folds and plan on top of the committed fleet, for one transaction.
  * Only the activation that made it sees it before it is stored.
  */
+import type { MarkDraft } from "../../schema/audit.ts";
 import type { Command } from "../../schema/command.ts";
 import type { EventDraft } from "../../schema/event.ts";
 import type { NodeId, OperationId, PoolName } from "../../schema/id.ts";
@@ -119,6 +120,11 @@ export class UnitOfWork {
     this.change.events.push(...events);
   }
 
+  /** Rows of the audit. */
+  record(marks: readonly MarkDraft[]): void {
+    this.change.marks.push(...marks);
+  }
+
   /** The change to write; `null` if it is empty. */
   finish(): Change | null {
     this.change.nodes = [...this.nodes.values()];
@@ -147,6 +153,7 @@ export function mergeChanges(first: Change, then: Change): Change {
     commands: lastOf([...first.commands, ...then.commands], (command) => command.id),
     foldedEntries: [...first.foldedEntries, ...then.foldedEntries],
     findings: [...first.findings, ...then.findings],
+    marks: [...first.marks, ...then.marks],
     deliveries: [...first.deliveries, ...then.deliveries],
     facts: lastOf(
       [...first.facts.filter((fact) => !dropped.has(factKey(fact))), ...then.facts],

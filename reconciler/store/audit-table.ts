@@ -4,24 +4,33 @@
  *
  * Adapter: database.
  */
-import { and, desc, eq, gte, isNull, lt, lte, or, sql } from "drizzle-orm";
+import { and, desc, eq, gte, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
+import * as v from "valibot";
+import { AuditMark } from "../../schema/audit.ts";
 import * as table from "../../schema/table.ts";
+import { LIMIT } from "../../schema/limit.ts";
 import type { AuditTable } from "../core/store-table.ts";
 
 /** Rows deleted at once, so that no transaction is long. */
 const TRIM_ROWS = 2_000;
 
-/** In the four ways in which an object is named. */
+/** In the four ways in which an object is named, or by a name that a marked node has elsewhere. */
 function isObject(object: string) {
-  const { kind, namespace, target } = table.audit;
+  const { kind, namespace, target, mark } = table.audit;
+  const named = sql`EXISTS (SELECT 1 FROM json_each(${mark}, '$.names') WHERE value = ${object})`;
   return or(
     eq(target, object),
+    and(isNotNull(mark), named),
     eq(sql`${kind} || '/' || ${target}`, object),
     eq(sql`${namespace} || '/' || ${target}`, object),
     eq(sql`${kind} || '/' || ${namespace} || '/' || ${target}`, object),
   );
+}
+
+function readMark(text: string | null): AuditMark | null {
+  return text === null ? null : v.parse(AuditMark, JSON.parse(text));
 }
 
 /** `write` is one transaction under the leader's fence. */
@@ -36,7 +45,8 @@ export function openAuditTable(
       ORDER BY id DESC LIMIT ${TRIM_ROWS} OFFSET ${kept})`);
   return {
     async append(draft) {
-      const row = { ...draft, refused: draft.refused ? 1 : 0, count: 1, until: draft.at };
+      const mark = draft.mark === undefined ? null : JSON.stringify(draft.mark);
+      const row = { ...draft, mark, refused: draft.refused ? 1 : 0, count: 1, until: draft.at };
       const [made] = await write([writer.insert(audit).values(row).returning({ id: audit.id })]);
       return (made as { id: number }[])[0]?.id ?? 0;
     },
@@ -66,10 +76,32 @@ export function openAuditTable(
         .where(and(...where))
         .orderBy(desc(audit.id))
         .limit(limit);
-      return rows.map((row) => ({ ...row, refused: row.refused === 1 }));
+      return rows.map((row) => ({ ...row, refused: row.refused === 1, mark: readMark(row.mark) }));
     },
     async trim({ done, refused }) {
       await write([trimOf(0, done), trimOf(1, refused)]);
     },
   };
+}
+
+/** Marks written between two trims. */
+const TRIM_EACH = 500;
+
+/** Trims the rows of marks, which come with changes of the fleet; calls trim after their own. */
+export class MarkTrim {
+  private readonly table: Pick<AuditTable, "trim">;
+  private written = 0;
+
+  constructor(table: Pick<AuditTable, "trim">) {
+    this.table = table;
+  }
+
+  /** Never throws: the next one tries again. */
+  async note(marks: number): Promise<void> {
+    this.written += marks;
+    if (this.written < TRIM_EACH) return;
+    this.written = 0;
+    const kept = { done: LIMIT.auditKeptMax, refused: LIMIT.auditRefusedKeptMax };
+    await this.table.trim(kept).catch(() => undefined);
+  }
 }

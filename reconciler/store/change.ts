@@ -104,7 +104,8 @@ function factStatements({ facts, removedFacts }: Change): SQL[] {
 }
 
 /** History and deliveries, which are only appended, and processed inbox rows. */
-function historyStatements({ events, findings, deliveries, foldedEntries }: Change): SQL[] {
+function historyStatements(change: Change): SQL[] {
+  const { events, findings, marks, deliveries, foldedEntries } = change;
   const out: SQL[] = [];
   if (events.length > 0) {
     const rows = events.map((one): Row => {
@@ -122,6 +123,19 @@ function historyStatements({ events, findings, deliveries, foldedEntries }: Chan
     out.push(sql`INSERT INTO finding (node, stream, seq, received_at, kind, code, doc)
       SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6
       FROM ${each(rows)} ON CONFLICT (node, stream, seq) DO NOTHING`);
+  }
+  if (marks.length > 0) {
+    const rows = marks.map((one): Row => {
+      const call = [one.method, one.path, one.target, one.code, one.status, one.remote];
+      const act = [one.verb, one.kind, one.namespace, one.detail, JSON.stringify(one.mark)];
+      return [one.at, one.refused ? 1 : 0, one.who, one.role, ...call, one.request, ...act];
+    });
+    out.push(sql`INSERT INTO audit (at, refused, who, role, method, path, target, code, status,
+        remote, request, verb, kind, namespace, detail, mark, count, until)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7,
+        value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14,
+        value->>15, 1, value->>0
+      FROM ${each(rows)}`);
   }
   if (deliveries.length > 0) {
     const rows = deliveries.map((one): Row => [one.kind, one.node, one.body, 0, one.notBefore]);

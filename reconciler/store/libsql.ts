@@ -19,7 +19,7 @@ import type { NodeId } from "../../schema/id.ts";
 import { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
 import * as table from "../../schema/table.ts";
-import { openAuditTable } from "./audit-table.ts";
+import { MarkTrim, openAuditTable } from "./audit-table.ts";
 import { openJoinTable } from "./join-table.ts";
 import { openClaimTable } from "./claim-table.ts";
 import type { AuditTable, ClaimTable, JoinTable, LeaseTable } from "../core/store-table.ts";
@@ -113,6 +113,7 @@ class LibsqlStore implements Store {
   private readonly queue: Base["queue"];
   private readonly stale: () => void;
   private readonly history: History;
+  private readonly markTrim: MarkTrim;
   readonly epoch: number | null;
 
   constructor(base: Base, epoch: number | null, stale: () => void) {
@@ -125,6 +126,7 @@ class LibsqlStore implements Store {
     const counts: HistoryDb["counts"] = (query) => this.reader.all(query);
     const remove = (all: readonly SQL[]) => this.write(all.map((one) => this.writer.run(one)));
     this.history = new History({ counts, remove, turn: base.turn }, base.history);
+    this.markTrim = new MarkTrim(this.auditTable());
   }
 
   led(epoch: number, stale: () => void): Store {
@@ -215,6 +217,7 @@ class LibsqlStore implements Store {
     const items = statements.map((statement) => this.writer.run(statement));
     await this.write([...items, ...this.noteChange()]);
     await this.history.noteCommitted(change);
+    await this.markTrim.note(change.marks.length);
     if (change.quarantined.length > 0) this.base.hooks.quarantined(change.quarantined);
     this.base.hooks.committed(change);
   }

@@ -8,6 +8,7 @@ import bootstrap from "./0003_bootstrap.sql" with { type: "text" };
 import quarantine from "./0004_quarantine.sql" with { type: "text" };
 import claim from "./0005_claim.sql" with { type: "text" };
 import auditVerb from "./0006_audit_verb.sql" with { type: "text" };
+import auditMark from "./0007_audit_mark.sql" with { type: "text" };
 
 export type Migration = { tag: string; sql: string };
 
@@ -19,4 +20,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { tag: "0004_quarantine", sql: quarantine },
   { tag: "0005_claim", sql: claim },
   { tag: "0006_audit_verb", sql: auditVerb },
+  { tag: "0007_audit_mark", sql: auditMark },
 ];

@@ -79,7 +79,7 @@ const MEANING: Readonly<Record<string, string>> = {
   "GET /v1/join-tokens": "join tokens",
   "POST /v1/join-tokens": "create a join token: body `pool`, `node`, `uses`, `ttl`, `label`",
   "DELETE /v1/join-tokens/:id": "revoke a join token",
-  "GET /v1/audit": "audit rows; filters `since`, `by`, `refused`; `limit`",
+  "GET /v1/audit": "audit rows; filters `since`, `by`, `refused`, `verb`, `object`; `limit`",
   "GET /api/admin/audit":
     "the same for the console; filters `actor`, `verb`, `object`, `since`, `until`; " +
     "`limit`, `cursor`; the next page is in `Link`; only from internal networks",

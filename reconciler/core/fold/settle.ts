@@ -4,16 +4,24 @@ import type { Operation } from "../../../schema/operation.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { type Fleet, showsPersonsCordon } from "../fleet.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
+import { marksGivenUp, marksOf } from "./mark-record.ts";
 import { closeSlurmOnly, foldSlurmAnswer, isSlurmOnly } from "./slurm-answer.ts";
 
 /** Applies the answer to an operation; an answer to a closed one changes nothing. */
 export function settle(now: number, work: UnitOfWork, id: OperationId, outcome: Outcome): void {
   const operation = work.operation(id);
   if (operation === null || operation.state !== "asked") return;
+  const before = work.node(operation.node);
   const node = settleSlurm(now, work, operation, outcome);
-  if (isSlurmOnly(operation)) return;
+  if (isSlurmOnly(operation)) {
+    work.record(marksOf(operation, before, outcome, "done", now));
+    return;
+  }
   const folded = foldOutcome(operation, node, (key) => work.fact(key), outcome, now);
-  work.putOperation(folded.operation);
+  const marks = marksOf(operation, before, outcome, folded.operation.state, now);
+  const isRecorded = marks.some(({ verb, code }) => verb === "drain" && code === "ok");
+  work.putOperation(isRecorded ? { ...folded.operation, recorded: true } : folded.operation);
+  work.record(marks);
   if (folded.node !== null) work.putNode(folded.node);
   for (const rest of folded.rests.put) work.putFact(rest);
   for (const key of folded.rests.drop) work.dropFact(key);
@@ -58,7 +66,9 @@ export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void
         (isOnly ? node.cordon.human !== null : showsPersonsCordon(node));
       if (!ended && !kept) continue;
       const message = "overtaken by a person's order before it was answered";
-      work.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
+      const given: Operation = { ...operation, state: "abandoned", closedAt: now, message };
+      work.putOperation(given);
+      work.record(marksGivenUp(given, node, now));
       if (node.operation === id) {
         const { kube, slurm } = node;
         const unmarked = {

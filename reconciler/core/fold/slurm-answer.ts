@@ -16,6 +16,7 @@ import type { Outcome } from "./outcome.ts";
 const REST_MS = 2_000;
 const REST_MAX_MS = 60_000;
 const REFUSAL_CHARS_MAX = 600;
+export const NOT_CONFIRMED = "not confirmed: the list shows otherwise";
 /** What a node keeps of refusals once Slurm answers. */
 const ACCEPTED = { restUntil: 0, refusals: 0, refusal: null } as const;
 
@@ -39,7 +40,7 @@ export function closeSlurmOnly(operation: Operation, outcome: Outcome, now: numb
   return { ...operation, attempts: operation.attempts + 1, state, closedAt: now, message };
 }
 
-function answerOf(outcome: Outcome): SlurmMark {
+export function answerOf(outcome: Outcome): SlurmMark {
   if (outcome.slurm !== undefined) return outcome.slurm;
   return { kind: "ambiguous", message: outcome.message ?? "no answer" };
 }
@@ -81,9 +82,9 @@ export function foldSlurmAnswer(
     const theirs = { ...slurm, ...ACCEPTED, owner: "foreign", markedAt: null } as const;
     return { node: { ...node, slurm: theirs }, events };
   }
-  const message = answer.kind === "ok" ? "not confirmed: the list shows otherwise" : answer.message;
+  const message = answer.kind === "ok" ? NOT_CONFIRMED : answer.message;
   const what = releases ? "release" : "drain";
-  if (isNewRefusal(slurm, message)) {
+  if (isNewSlurmRefusal(slurm, message)) {
     tell("slurm.refused", `Slurm does not ${what} ${slurm.name}: ${message}`);
   }
   // Whether it was released is unknown, so its drain's end is not a person's decision.
@@ -135,7 +136,7 @@ function refused(slurm: SlurmFact, message: string, now: number) {
 }
 
 /** After each power of two attempts. */
-function isNewRefusal({ refusals, refusal }: SlurmFact, message: string): boolean {
+export function isNewSlurmRefusal({ refusals, refusal }: SlurmFact, message: string): boolean {
   const isOther = refusal !== message.slice(0, REFUSAL_CHARS_MAX);
   return ((refusals + 1) & refusals) === 0 || (isOther && refusals < 8);
 }

@@ -103,19 +103,22 @@ const AuditQuery = v.object({
   since: queryTime,
   refused: v.optional(v.picklist(["true", "false"], "expected true or false")),
   by: v.optional(v.string()),
+  verb: v.optional(v.string()),
+  object: v.optional(v.string()),
 });
 
-function viewAudit({ request, verb, kind, namespace, detail, ...row }: AuditRow): AuditView {
+function viewAudit({ request, namespace: _, ...row }: AuditRow): AuditView {
   return { ...row, at: iso(row.at), until: iso(row.until), request_id: request };
 }
 
 export function auditRoutes(api: App, audit: Audit): void {
   api.get("/audit", needs("admin"), async (c) => {
-    const { limit = 100, since = null, by = null, refused } = readQuery(c, AuditQuery);
-    const rows = await audit.read({
+    const asked = readQuery(c, AuditQuery);
+    const { limit = 100, since = null, by = null, refused, verb = null, object = null } = asked;
+    const { rows } = await audit.page({
       ...ANY_ROW,
       who: by,
-      since,
+      ...{ since, verb, object },
       refused: refused === undefined ? null : refused === "true",
       limit: Math.min(limit, 1_000),
     });

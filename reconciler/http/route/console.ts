@@ -4,7 +4,7 @@
  */
 import { Hono, type Context } from "hono";
 import * as v from "valibot";
-import { ANY_ROW, type AuditRecord } from "../../../schema/audit.ts";
+import { ANY_ROW, type AuditMark, type AuditRecord } from "../../../schema/audit.ts";
 import { isInternal } from "../../core/address.ts";
 import type { Audit, ActedRow } from "../../security/audit/audit.ts";
 import { iso } from "../view/node.ts";
@@ -84,10 +84,16 @@ function viewRecord(row: ActedRow): AuditRecord {
     namespace: row.namespace,
     name: row.target,
     result: row.code,
-    detail: detailOf(row),
+    detail: row.mark === null ? detailOf(row) : markOf(row, row.mark),
     requestId: row.request,
   };
 }
+
+const markOf = ({ code, detail }: ActedRow, mark: AuditMark): AuditRecord["detail"] => ({
+  ...mark,
+  outcome: code,
+  text: detail ?? "",
+});
 
 function detailOf({ method, path, status, count, until, detail }: ActedRow): string {
   const parts = [`${method} ${path}: ${status}`];

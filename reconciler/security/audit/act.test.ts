@@ -57,6 +57,7 @@ const old: AuditRow = {
   kind: null,
   namespace: null,
   detail: null,
+  mark: null,
 };
 
 test("a row of an older release is read with the verb of its call", () => {

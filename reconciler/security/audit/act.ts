@@ -95,7 +95,8 @@ export function withAct(row: AuditRow): AuditRow & { verb: string } {
 }
 
 /** As `AuditQuery.object` names it. */
-export function isObject({ kind, namespace, target }: AuditRow, object: string): boolean {
+export function isObject({ kind, namespace, target, mark }: AuditRow, object: string): boolean {
+  if (mark?.names.includes(object) === true) return true;
   if (target === null) return false;
   const names = [target, ...(kind === null ? [] : [`${kind}/${target}`])];
   if (namespace !== null) names.push(`${namespace}/${target}`);

@@ -4,6 +4,7 @@
  * journal, not by the product's word.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import type { AuditRecord } from "../../../schema/audit.ts";
 import type { EventView, ExplainView, NodeView } from "../../../schema/api.ts";
 import { buildStale, cleanEnv, NAVARCH, until } from "../../fixture/plane/plane.ts";
 import { type Cluster, openCluster } from "../kubernetes/cluster.ts";
@@ -23,6 +24,8 @@ beforeAll(async () => {
 afterAll(async () => {
   if (!isMissing) expect(await cluster.close()).toEqual([]);
 }, 60_000);
+
+type MarkRecord = AuditRecord & { detail: Exclude<AuditRecord["detail"], string> };
 
 const OPEN = "{ pool: 100%, domain: 100%, fleet: 100% }";
 
@@ -67,11 +70,25 @@ safety: { budgets: { isolate: ${OPEN}, drain: ${OPEN}, replace: ${OPEN} } }`,
 
   async inject(name: string, ...words: readonly string[]): Promise<void> {
     const { node_id: node } = await this.of(name);
-    const child = Bun.spawn(
-      [NAVARCH, "sim", "inject", `--node=${node}`, ...words, `--server=${this.joined.plane.url}`],
-      { env: cleanEnv({ NAVARCH_AUTH_TOKEN: this.joined.plane.adminToken }), stdout: "ignore" },
-    );
-    expect(await child.exited).toBe(0);
+    await this.navarch("sim", "inject", `--node=${node}`, ...words);
+  }
+
+  /** What the command prints. */
+  async navarch(...words: readonly string[]): Promise<string> {
+    const child = Bun.spawn([NAVARCH, ...words, `--server=${this.joined.plane.url}`], {
+      env: cleanEnv({ NAVARCH_AUTH_TOKEN: this.joined.plane.adminToken }),
+    });
+    const [out, code] = await Promise.all([new Response(child.stdout).text(), child.exited]);
+    expect(code).toBe(0);
+    return out;
+  }
+
+  /** Rows of marks in the audit, by any name of their node. */
+  async marks(object: string): Promise<MarkRecord[]> {
+    const answer = await this.joined.plane.fetch(`/api/admin/audit?object=${object}`);
+    expect(answer.status).toBe(200);
+    const rows = (await answer.json()) as AuditRecord[];
+    return rows.filter((row): row is MarkRecord => row.actor === "reconciler");
   }
 
   async reason(name: string): Promise<string> {
@@ -123,6 +140,18 @@ describe.skipIf(isMissing)("a node in both schedulers that is not replaced", () 
     const verdict = (await stage.events(id, "node.suspect"))[0]?.at ?? "";
     const tookMs = Math.max(...marks.map(({ at }) => Date.parse(at) - Date.parse(verdict)));
     expect(tookMs).toBeLessThan(3_000);
+  });
+
+  test("A5c: both marks are rows of the audit with the id of one repair", async () => {
+    const { session_id: session, node_id: id } = await stage.of("n0");
+    for (const name of [id, "n0"]) {
+      const rows = await stage.marks(name);
+      expect([...new Set(rows.map(({ detail }) => detail.repair))]).toEqual([session]);
+      const acts = rows.map(({ verb, detail }) => `${verb} ${detail.sink} ${detail.outcome}`);
+      expect(acts.sort()).toEqual(["cordon kubernetes ok", "drain slurm ok"]);
+    }
+    const [drain] = (await stage.marks("n0")).filter(({ verb }) => verb === "drain");
+    expect(drain?.detail.text).toBe(await stage.reason("n0"));
   });
 
   test("A6: a busy node is drained and its job runs to its end", async () => {
@@ -238,5 +267,16 @@ describe.skipIf(isMissing)("a node in both schedulers that is replaced", () => {
     expect(released?.message).toContain("boot-changed health-passed");
     expect(released?.session_id).toStartWith(drained);
     expect(stage.live()).toBe(2);
+  });
+
+  test("A9c: the audit tells on what conditions it was released", async () => {
+    const told = await stage.navarch("audit", "--object=n1", "--verb=undrain");
+    expect(told).toContain("boot-changed health-passed");
+    const rows = await stage.marks("n1");
+    const inSlurm = rows.filter(({ detail }) => detail.sink === "slurm");
+    expect(inSlurm.map(({ verb, result }) => `${verb} ${result}`)).toEqual(["undrain ok", "drain ok"]);
+    const repairs = inSlurm.map(({ detail }) => detail.repair);
+    expect(repairs[0]).toStartWith(`${drained}.s`);
+    expect(new Set(repairs).size).toBe(1);
   });
 });

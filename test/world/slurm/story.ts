@@ -138,7 +138,7 @@ function leftBy(world: World): string {
 }
 
 /** What is wrong when it is over, in words. */
-export function judgeRepair({ world, name, job }: Repair): string[] {
+export function judgeRepair({ world, sick, name, job }: Repair): string[] {
   const out = world.cluster === null ? [] : kubeWrongs(world);
   const { slurm } = sideOf(world);
   const ours = slurm.journal.filter(({ by }) => by === "api");
@@ -153,6 +153,7 @@ export function judgeRepair({ world, name, job }: Repair): string[] {
   if (ended === undefined) out.push("its machine was never ended");
   else if (release < ended.atMs) out.push("released in Slurm before its machine was gone");
   if (boot !== undefined && release < boot.at) out.push("released before the new machine was up");
+  out.push(...auditWrongs(world, sick, ours.map(({ what }) => what)));
   const lost = slurm.ends.filter(({ how }) => how === "NODE_FAIL");
   if (lost.length > 0) out.push(`jobs cut off: ${lost.map(({ id }) => id).join(", ")}`);
   if (!slurm.ends.some(({ id, how }) => id === job && how === "COMPLETED")) {
@@ -165,6 +166,34 @@ export function judgeRepair({ world, name, job }: Repair): string[] {
   }
   for (const node of world.cluster?.nodes() ?? []) {
     if (node.unschedulable) out.push(`${node.name} is cordoned`);
+  }
+  return out;
+}
+
+type MarkRow = { verb: string; code: string; target: string; repair: string | null };
+
+/** The rows of marks in the audit. */
+export function marksIn(world: World): MarkRow[] {
+  const sql = "SELECT verb, code, target, mark FROM audit WHERE mark IS NOT NULL ORDER BY id";
+  return (world.database?.rows(sql) ?? []).map(([verb, code, target, mark]) => {
+    const { repair } = JSON.parse(String(mark)) as { repair: string | null };
+    return { verb: String(verb), code: String(code), target: String(target), repair };
+  });
+}
+
+/** Each change that Slurm's journal has is one row, of one repair, whichever process died. */
+function auditWrongs(world: World, sick: string, changes: readonly string[]): string[] {
+  const rows = marksIn(world);
+  const out = ["drain", "undrain"].flatMap((verb) => {
+    const told = rows.filter((row) => row.verb === verb && row.code === "ok").length;
+    const done = changes.filter((what) => what === verb).length;
+    return told === done ? [] : [`${done} times ${verb} in Slurm, ${told} rows in the audit`];
+  });
+  const repairs = new Set(rows.map(({ repair }) => repair));
+  if (repairs.size !== 1) out.push(`rows of several repairs: ${[...repairs].join(", ")}`);
+  if (world.cluster !== null) {
+    const cordons = rows.filter((row) => row.verb === "cordon" && row.target === sick);
+    if (cordons.length !== 1) out.push(`${cordons.length} rows of a cordon in the audit`);
   }
   return out;
 }
