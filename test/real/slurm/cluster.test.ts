@@ -71,7 +71,10 @@ test.skipIf(isMissing)(
       expect(one.powered.resumed).toEqual(["c0"]);
       one.startNode("c0", { isBoot: true });
       await one.waitJob(job, "COMPLETED");
-      expect(await one.must("sacct", "-nXj", job, "-o", "state")).toContain("COMPLETED");
+      const accounted = () => one.must("sacct", "-nXj", job, "-o", "state");
+      await until("slurmdbd has its end", LIMIT_MS, async () =>
+        (await accounted()).includes("COMPLETED") ? true : null,
+      );
     } finally {
       await Promise.all([one.close(), two.close()]);
     }
