@@ -47,6 +47,12 @@ function fakeCommands(script: string): void {
   }
 }
 
+/** As 22.05.8 does without its controller. */
+const VAGUE = `case $0 in
+  *sinfo) echo '{"errors": [{"error": "Unspecified error", "errno": -1}], "nodes": []}' ;;
+  *) echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1 ;;
+esac`;
+
 const GARBAGE: readonly (readonly [string, string, RegExp])[] = [
   ["nothing", "true", /cannot be read|no object/],
   ["an error", "echo 'slurm_load_node: nonsense' >&2; exit 1", /slurm_load_node: nonsense/],
@@ -54,6 +60,7 @@ const GARBAGE: readonly (readonly [string, string, RegExp])[] = [
   ["another document", `echo '{"partitions": []}'`, /cannot be read/],
   ["a row without a state", `echo '{"nodes": [{"name": "n0"}]}'`, /cannot be read/],
   ["errors with status 0", `echo '{"errors": [{"error": "no", "errno": 1}]}'`, /no/],
+  ["a cause in one of two errors", VAGUE, /squeue: .*Unable to contact slurm controller/],
   ["bytes", "head -c 100000 /dev/urandom", /cannot be read|no object/],
   ["an error text with status 0", "echo 'error: No controller'", /cannot be read|no object/],
   ["without an end", "exec yes '{}'", /more than 64 MiB|no answer within 1 s/],

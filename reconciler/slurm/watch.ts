@@ -187,8 +187,8 @@ export class Watch {
     if (term !== this.#term) return;
     this.#isAsking = false;
     this.#lastTookMs = clock.monoMs() - began.mono;
-    const bad = nodes.kind !== "ok" ? nodes : jobs.kind !== "ok" ? jobs : null;
-    if (bad !== null) this.#failed(bad.message);
+    const cause = causeOf([nodes, jobs]);
+    if (cause !== null) this.#failed(cause);
     else if (nodes.kind === "ok" && jobs.kind === "ok") {
       this.#fold(nodes.value, jobs.value, began, isAwaited);
     }
@@ -278,6 +278,12 @@ export class Watch {
     const version = this.#list.version + 1;
     this.#list = { version, known: true, list: [...this.#rows.values()] };
   }
+}
+
+/** Of two failures the one that says more: 22.05 has only "Unspecified error" for the nodes. */
+function causeOf(answers: readonly SlurmAnswer<unknown>[]): string | null {
+  const causes = answers.flatMap((one) => (one.kind === "ok" ? [] : [one.message]));
+  return causes.find((cause) => !cause.endsWith("Unspecified error")) ?? causes[0] ?? null;
 }
 
 function keyOf(jobs: readonly SlurmJob[] = NO_JOBS): string {

@@ -81,8 +81,8 @@ test("a command, a flag and a file that do not exist are noticed", () => {
 
 const RUN = process.env["CI"] === "true" || process.env["NAVARCH_DOCS"] === "1";
 
-/** Followed on throw-away machines (test/real/machine/first-pool.test.ts). */
-const ON_MACHINES = "docs/first-real-pool.md";
+/** Followed on throw-away machines and hosts (test/real/machine/first-pool.test.ts, slurm). */
+const ON_MACHINES: readonly string[] = ["docs/first-real-pool.md", "docs/slurm-first-drain.md"];
 
 /** Their first blocks start a cluster. */
 const KUBERNETES: readonly string[] = [
@@ -104,7 +104,7 @@ describe.skipIf(!RUN)("in a clean folder", () => {
   afterAll(() => rmSync(repository, { recursive: true, force: true }));
 
   const isRun = (path: string) =>
-    path !== ON_MACHINES && blocksAt(path).some(({ notRun }) => notRun === null);
+    !ON_MACHINES.includes(path) && blocksAt(path).some(({ notRun }) => notRun === null);
   const toRun = withBlocks.filter((path) => isRun(path) && !(KUBERNETES.includes(path) && noCluster));
   test.each(toRun)("every block of %s runs, from the first to the last", async (path) => {
     const { code, output } = await runPage(repository, path);
