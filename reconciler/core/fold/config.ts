@@ -15,6 +15,8 @@ import {
   providersFor,
   strandedProviders,
 } from "../removal.ts";
+import { movedSlot } from "../slurm/match.ts";
+import { slotNames } from "../slurm/slot-name.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { newPoolState } from "./new-pool.ts";
 
@@ -43,8 +45,24 @@ export function refuseConfig(
   const removed = removesPools ? [] : lost.map(sayRemoval);
   const leaving = new Set<string>(removesPools ? orphans.map(({ pool }) => pool) : []);
   for (const { pool } of factsOf(fleet.facts, "removed_pool")) leaving.add(pool);
-  return [...removed, ...strandedProviders(fleet, running, next, leaving)];
+  const stranded = strandedProviders(fleet, running, next, leaving);
+  return [...removed, ...stranded, ...movedNames(fleet, next)];
 }
+
+/** Live nodes that another order of a pool's NodeNames would bind to other names. */
+function movedNames({ nodes }: Fleet, { pools, slurm }: Config): string[] {
+  if (!slurm.enabled) return [];
+  const names = { aliases: slurm.nodeAliases, slots: slotNames(pools) };
+  const live = [...nodes.values()].filter(({ phase }) => phase.kind !== "gone");
+  const known = new Set(pools.map(({ name }) => name));
+  const all = live
+    .filter(({ pool }) => pool !== null && known.has(pool))
+    .flatMap((node) => movedSlot(node, names) ?? []);
+  const more = all.length - MOVED_SHOWN_MAX;
+  return more > 0 ? [...all.slice(0, MOVED_SHOWN_MAX), `and ${more} more nodes`] : all;
+}
+
+const MOVED_SHOWN_MAX = 5;
 
 function sayRemoval(holding: Holding): string {
   const end = "they would be drained and terminated: allow it with --allow-pool-removal";

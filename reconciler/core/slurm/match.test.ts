@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { InstanceId, NodeId } from "../../../schema/id.ts";
-import { instanceOf, nodeOf, unboughtOf } from "../../../test/world/part.ts";
+import { instanceOf, nodeOf, slurmOf, unboughtOf } from "../../../test/world/part.ts";
 import type { OwnedHost } from "../../../schema/claim.ts";
 import { claimNames, type SlurmNames } from "./match.ts";
 import { slotNames } from "./slot-name.ts";
@@ -79,5 +79,33 @@ describe("S19: a NodeName is matched with a node", () => {
 
   test("S19: a name of the configuration counts although Slurm does not list it", () => {
     expect(claimed([nodeOf("a")], slots("c0")).claims).toEqual({ a: "c0 slot" });
+  });
+
+  describe("S19: slurm.nodes that is reordered or shortened while machines live", () => {
+    const bound = (name: string, slot: number, to: string, over = {}) =>
+      nodeOf(name, { slot, slurm: slurmOf({ name: to, by: "slot" }), ...over });
+
+    test("S19: binds no live node to another name, and gives no name away", () => {
+      const nodes = [bound("a", 0, "n0"), bound("b", 1, "n1"), bound("c", 2, "n2")];
+      const swapped = claimed(nodes, slots("n1", "n0", "n2"));
+      expect(swapped).toEqual({ claims: { c: "n2 slot" }, ambiguous: [id("a"), id("b")] });
+      const shorter = claimed(nodes, slots("n0", "n2"));
+      expect(shorter).toEqual({ claims: { a: "n0 slot" }, ambiguous: [id("b"), id("c")] });
+      expect(claimed(nodes, NONE)).toEqual({ claims: {}, ambiguous: [id("a"), id("b"), id("c")] });
+      expect(claimed(nodes, slots("n0", "n1", "n2", "n3")).ambiguous).toEqual([]);
+    });
+
+    test("S19: a new machine waits for a name that a live one has", () => {
+      const gone = { phase: { kind: "gone", since: 1, purpose: "replace" } } as const;
+      const nodes = [bound("a", 0, "n0", gone), nodeOf("d", { slot: 0 }), bound("b", 1, "n1")];
+      expect(claimed(nodes, slots("n1", "n0"))).toEqual({ claims: {}, ambiguous: [id("b"), id("d")] });
+      const over = [bound("a", 0, "n0", gone), nodeOf("d", { slot: 0 }), bound("b", 1, "n1", gone)];
+      expect(claimed(over, slots("n1", "n0")).claims).toEqual({ d: "n1 slot" });
+    });
+
+    test("S19: an alias moves a name on purpose", () => {
+      const names = { ...slots("n1"), aliases: { n2: "a" } };
+      expect(claimed([bound("a", 0, "n0")], names).claims).toEqual({ a: "n2 alias" });
+    });
   });
 });

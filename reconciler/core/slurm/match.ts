@@ -36,6 +36,7 @@ export function claimNames(
   const isFree = (name: string): boolean =>
     listed.has(name) && !Object.hasOwn(names.aliases, name) && !given.has(name);
   const ambiguous = new Map<NodeId, string>();
+  const kept = new Map<string, string>();
   const wanted = new Map<string, { id: NodeId; by: SlurmFact["by"] }[]>();
   const claim = (id: NodeId, name: string, by: SlurmFact["by"]): void => {
     const others = wanted.get(name);
@@ -43,7 +44,7 @@ export function claimNames(
     else others.push({ id, by });
   };
   for (const node of live) {
-    const { id, pool, slot, instance } = node;
+    const { id, pool, slot, instance, slurm } = node;
     const own = [id, instance?.host?.name, instance?.id];
     const aliased = new Set(own.flatMap((one) => aliases.get(one ?? "") ?? []));
     const [first, second] = aliased;
@@ -56,6 +57,12 @@ export function claimNames(
       claim(id, first, "alias");
       continue;
     }
+    const moved = movedSlot(node, names);
+    if (moved !== null) {
+      ambiguous.set(id, moved);
+      kept.set(slurm?.name ?? "", moved);
+      continue;
+    }
     const bySlot = slot === null ? undefined : names.slots.get(pool ?? "")?.[slot];
     if (bySlot !== undefined && !Object.hasOwn(names.aliases, bySlot)) {
       if (places.get(placeOf(node)) === id) claim(id, bySlot, "slot");
@@ -65,7 +72,30 @@ export function claimNames(
     if (host !== undefined && isFree(host)) claim(id, host, "host");
     else if (isFree(id)) claim(id, id, "id");
   }
+  for (const [name, why] of kept) {
+    for (const { id } of wanted.get(name) ?? []) ambiguous.set(id, why);
+    wanted.delete(name);
+  }
   return { claims: settleClaims(wanted, ambiguous), ambiguous };
+}
+
+/**
+ * Why the node's NodeName is in doubt: `slurm.nodes` was reordered or shortened while the machine
+ * lives. `null` = it is not. Jobs may run under the former name, and slurmd keeps it.
+ */
+export function movedSlot(
+  { id, pool, slot, slurm, instance }: Node,
+  { aliases, slots }: SlurmNames,
+): string | null {
+  if (slurm === null || slurm.by !== "slot" || slot === null) return null;
+  const to = slots.get(pool ?? "")?.[slot] ?? null;
+  // An alias moves or gives away a name on purpose.
+  if (to === slurm.name || Object.hasOwn(aliases, slurm.name)) return null;
+  const own: readonly (string | undefined)[] = [id, instance?.host?.name, instance?.id];
+  if (Object.values(aliases).some((target) => own.includes(target))) return null;
+  const now = to === null ? "has no name" : `has ${to}`;
+  const what = `node ${id} is ${slurm.name} in Slurm, but slot ${slot} of pool ${pool} ${now} now`;
+  return `${what}: keep the order of slurm.nodes until the node is gone, and add names at the end`;
 }
 
 /** An owned host's name counts more than another node's id; of equals none has it. */
