@@ -53,6 +53,12 @@ describe("S29: isolation marks both schedulers in one operation", () => {
     expect(payloadOf(cordoned({ restUntil: NOW + 1_000 }))).not.toHaveProperty("only");
   });
 
+  test("S34: a drain that a person removed from a node that is down is not set again", () => {
+    const undrained = { owner: "own", drain: false, down: true, markedAt: NOW } as const;
+    expect(payloadOf(cordoned(undrained))).not.toHaveProperty("only");
+    expect(payloadOf(cordoned({ ...undrained, markedAt: null }))).toMatchObject({ only: "slurm" });
+  });
+
   test("S29: without Slurm, with a dark one or without the right to write it, Kubernetes is marked", () => {
     for (const setting of [{}, DARK, sight({ mirrorsCordon: false })]) {
       const payload = payloadOf(sick({}), setting);

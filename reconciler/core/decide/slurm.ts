@@ -41,7 +41,7 @@ function isSuspended({ id }: Node, { pool, candidates }: InPool): boolean {
   return isPowered(pool) && candidates.has(id);
 }
 
-/** Power saving has removed the drain for the second time in this repair. */
+/** Its drain was removed by power saving again, or by a person while Slurm had it down. */
 function isHeldOff({ session, cordon }: Node, { drain, markedAt }: SlurmFact): boolean {
   if (drain || markedAt === null) return false;
   const since = session?.openedAt ?? cordon.product?.at ?? cordon.human?.at ?? 0;

@@ -21,6 +21,7 @@ import { foldSlurm } from "./slurm.ts";
 
 const STEPS = [
   ...["sick", "heal", "cordon", "uncordon", "alice drains", "alice undrains", "alice downs"],
+  "alice resumes",
   ...["reboot", "register", "silent", "power down", "dark", "light", "answer is lost", "list"],
   "act",
 ] as const;
@@ -139,7 +140,10 @@ class Story {
     const drain = [...new Set([...row.flags, "DRAIN"])];
     const rest = row.flags.filter((flag) => flag !== "DRAIN");
     if (step === "alice drains") this.row = { ...row, flags: drain, reason: "maint by alice" };
-    if (step === "alice undrains") this.row = { ...row, flags: rest, reason: null };
+    const reason = row.base === "DOWN" ? row.reason : null;
+    if (step === "alice undrains") this.row = { ...row, flags: rest, reason };
+    const up = { base: "IDLE", flags: rest, reason: null };
+    if (step === "alice resumes") this.row = { ...row, ...up };
     if (step === "alice downs") this.row = { ...row, base: "DOWN", reason: "broken (alice)" };
   }
 

@@ -127,6 +127,22 @@ describe("S34: the flag is gone while the repair is open", () => {
     expect(events[0]?.message).toContain("the repair is cancelled");
   });
 
+  test("S34: a person's undrain of a node that stays DOWN counts once the node is up", () => {
+    const down = { base: "DOWN", reason: REASON };
+    const first = fold(repaired({ ...OWN, down: true }), [down]);
+    expect(first.next).toMatchObject({ cordon: { product: ours }, session: { openedAt: 2 } });
+    expect(first.slurm).toMatchObject({ owner: "own", drain: false, down: true, markedAt: NOW });
+    expect(first.events).toMatchObject([{ kind: "slurm.undrained", actor: "human" }]);
+    expect(first.events[0]?.message).toContain("still down in Slurm: the repair goes on");
+    const waiting = first.next ?? bare();
+    expect(fold(waiting, [down]).next).toBeNull();
+    const up = fold(waiting, [{ reason: REASON }]);
+    expect(up.next).toMatchObject({ cordon: { product: null }, session: null });
+    expect(up.events[0]?.message).toContain("the repair is cancelled");
+    const drained = fold(waiting, [{ ...down, flags: ["DRAIN"] }]);
+    expect(drained.next).toMatchObject({ cordon: { product: ours }, slurm: { drain: true } });
+  });
+
   test("S34: power saving did it: it is set again, once in a repair", () => {
     const off = [{ flags: ["POWERED_DOWN"], reason: REASON }];
     const first = fold(repaired(), off);

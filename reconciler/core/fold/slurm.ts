@@ -143,10 +143,11 @@ function sayReason({ reason, reasonBy }: SlurmNode): string {
   return `${reason ?? "without a reason"}${by}`.slice(0, REASON_CHARS_MAX);
 }
 
-/** The drain that was read back is gone. */
+/** The drain that was read back is gone; if it went while the node was down, the node is up now. */
 function isLost(before: SlurmFact, row: SlurmNode): boolean {
-  if (before.markedAt === null || !before.drain || before.absentSince !== null) return false;
-  return before.owner === "own" && !isDrained(row);
+  if (before.markedAt === null || before.absentSince !== null || isDrained(row)) return false;
+  if (before.drain) return before.owner === "own";
+  return before.down && !before.power && !isOutage(row);
 }
 
 function isAsking({ operation }: Node): boolean {
@@ -184,6 +185,13 @@ function foldLostMark(
     const is = `but the node is ${node.phase.kind}`;
     tell("slurm.undrained", `a person released ${slurm.name} in Slurm, ${is}`, "human");
     return { node: { ...node, slurm: unmarked }, events };
+  }
+  if (slurm.down) {
+    // Not in service, so nothing ends yet. The date keeps it from being drained again.
+    const goesOn = session === null ? "its cordon stays" : "the repair goes on";
+    const still = `which is still down in Slurm: ${goesOn} until state=resume`;
+    tell("slurm.undrained", `a person removed the drain of ${slurm.name}, ${still}`, "human");
+    return { node: { ...node, slurm: { ...slurm, markedAt: now } }, events };
   }
   const off = session === null ? "" : ": the repair is cancelled";
   tell("slurm.undrained", `a person released ${slurm.name} in Slurm${off}`, "human");
