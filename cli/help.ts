@@ -115,10 +115,12 @@ function columns(lines: readonly { left: string; right: string }[], least = 0): 
     .join("");
 }
 
-/** Lines of a paragraph flow together; indented lines and those after a colon start a line. */
+/** Lines of a paragraph flow together; those after a colon start a line, indented ones stay. */
 function paragraphs(text: string): string {
   const flowing = text.replace(/([^\n:])\n(?=[^\s])/g, "$1 ");
-  const lines = flowing.split("\n").flatMap((line) => wrap(line, COLUMNS));
+  const lines = flowing.split("\n").flatMap((line) => {
+    return line.startsWith(" ") && line.length <= COLUMNS ? [line] : wrap(line, COLUMNS);
+  });
   return `${lines.join("\n")}\n`;
 }
 

@@ -20,20 +20,20 @@ export const slurmBench: Command = {
   usage: "",
   summary: "measure how fast Slurm accepts, starts and drains",
   examples: ["navarch slurm bench --jobs 200 -o json", "navarch slurm bench --drain-node n0"],
-  more: `Submits jobs that do nothing, looks at the queue until all have ended, and prints
-how many were accepted a second, and how long they waited: from the call of sbatch
-until squeue shows a job started, so within resolution_ms.
+  more: `Submits jobs that do nothing, polls the queue until all have ended, and prints how many
+Slurm accepted per second and how long they waited to start. The wait begins with the call of
+sbatch and ends when squeue shows the job started; resolution_ms is its error.
 
---drain-node drains an idle node ${ROUNDS} times for a moment and
-measures until it is drained; that needs the rights of a Slurm operator, and a node that is not
-idle is left alone. What is left at the end or after Ctrl-C is cancelled and undrained.
+--drain-node drains and releases an idle node ${ROUNDS} times and prints how long each drain
+took. It needs the rights of a Slurm operator, and does not touch a node that is not idle.
+At the end, and after Ctrl-C, jobs are cancelled and the node is undrained.
 Exit status: 1 a job failed or Slurm refused, 130 interrupted.`,
   flags: [
     textFlag("jobs", "N", "how many jobs (default 100)"),
-    textFlag("parallel", "N", "how many are submitted at once (default 8)"),
+    textFlag("parallel", "N", "how many to submit at once (default 8)"),
     textFlag("partition", "NAME", "partition of the jobs (default: the cluster's)"),
     textFlag("gpus", "N", "GPUs of each job (default 0)"),
-    textFlag("drain-node", "NAME", "drain this idle node and release it"),
+    textFlag("drain-node", "NAME", "drain and release this idle node"),
     textFlag("limit", "T", "time limit for all (default 10m)"),
     COMMAND_DIR,
   ],

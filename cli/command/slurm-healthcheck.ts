@@ -26,7 +26,7 @@ export const slurmHealthcheck: Command = {
 on each GPU machine and set HealthCheckProgram to the link in slurm.conf. It reads the last
 verdict of the agent from its folder, and drains $SLURMD_NODENAME with a reason that begins with
 navarch:node, unless the node is out of service already. An agent that is absent or silent is
-reported and is no fault. Exit status: always 0.`,
+reported, and the node is not drained. Exit status: always 0.`,
   flags: [textFlag("spool", "DIR", "the agent's --spool (default /var/lib/navarch-node)")],
   words: { min: 0, max: 0 },
   reach: "offline",

@@ -24,14 +24,14 @@ export const slurmManifests: Command = {
     "navarch slurm manifests --nodes 16 --gpus 8 --cpus 96 --memory 99Gi --out hpc",
   ],
   more:
-    "MariaDB, slurmdbd, slurmctld and one slurmd a node, with their configuration. The Secret\n" +
-    "of the database has no values, so applying it again changes none. --secrets random prints\n" +
-    "one for each key that the cluster lacks, which kubectl is asked for.\n" +
-    "--check exits with 1 unless the folder is what the same flags render.",
+    "MariaDB, slurmdbd, slurmctld and one slurmd per node, with their configuration. The\n" +
+    "database's Secret has no values, so applying it again changes none. --secrets random asks\n" +
+    "the cluster which passwords it lacks, and prints a Secret with those.\n" +
+    "--check exits with 1 unless the folder equals what the same flags render.",
   flags: [
     textFlag("out", "DIR", "write the files to this folder"),
     textFlag("check", "DIR", "compare the files with this folder"),
-    { ...textFlag("secrets", "random", "print passwords that are missing"), values: SECRETS },
+    { ...textFlag("secrets", "random", "print the passwords that the cluster lacks"), values: SECRETS },
     ...SLURM_FLAGS,
     ...KUBECTL_FLAGS,
   ],

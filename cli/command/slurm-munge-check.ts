@@ -22,17 +22,17 @@ const LINE = /^\s*([A-Za-z0-9][A-Za-z0-9._-]{0,252})(?::\s*|\s+)(.*)$/;
 export const slurmMungeCheck: Command = {
   name: ["slurm", "munge-check"],
   usage: "--in FILE <file>",
-  summary: "tell which machines do not hold a munge key yet",
+  summary: "find the machines that do not hold a munge key yet",
   examples: ["navarch slurm munge-check --in munge.key -"],
   more:
-    "The file, or - for standard input, has a line NAME: CREDENTIAL of each machine, made by\n" +
-    "munge -n there just now, as by pdsh -w gpu-[1-9] munge -n. Make them as an ordinary user:\n" +
-    "Slurm would take one of root's for root's. Nothing is sent anywhere. Exit 1 if a machine\n" +
-    "does not hold the key.",
+    "The file, or - for standard input, has one line NAME: CREDENTIAL per machine, which\n" +
+    "munge -n has just printed there, as with pdsh -w gpu-[1-9] munge -n. Run munge as an\n" +
+    "ordinary user, because Slurm accepts a credential of root as root. Nothing is sent\n" +
+    "anywhere. Exits with 1 if a machine does not hold the key.",
   flags: [
     { ...textFlag("in", "FILE", "the key that every machine should hold"), short: "i" },
-    textFlag("old", "FILE", "the key before it, to tell it from others"),
-    textFlag("nodes", "LIST", "hostlist of the machines that must have answered"),
+    textFlag("old", "FILE", "the previous key, to name machines that still hold it"),
+    textFlag("nodes", "LIST", "hostlist of the machines that must be in the file"),
   ],
   words: { min: 1, max: 1 },
   reach: "offline",

@@ -31,11 +31,11 @@ const MORE = `Slurm calls its programs without options: make a link to this prog
 
 and name the link in slurm.conf. slurmctld passes on no environment, so the link's program reads
 NAVARCH_SERVER and NAVARCH_TOKEN_FILE from ${SLURM_ENV_FILE}; the token needs the role operator.
-Without an answer within 0.8 s it fails. Nothing is lost: the control plane compares its nodes
-with Slurm's list.`;
+It fails without an answer within 0.8 s. Nothing is lost then, because the control plane compares
+its nodes with Slurm's list.`;
 
 const summaries: Record<PowerVerb, string> = {
-  resume: "get machines for nodes of a pool that Slurm resumes",
+  resume: "start machines for nodes that Slurm resumes",
   suspend: "end the machines of nodes that Slurm suspends",
   "resume-fail": "end the machines of nodes that came up too late for Slurm",
 };

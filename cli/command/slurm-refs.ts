@@ -16,14 +16,14 @@ const MUNGE: Given = { kind: "secret", name: "slurm-munge-key", keys: ["munge.ke
 export const slurmRefs: Command = {
   name: ["slurm", "refs"],
   usage: "<dir>",
-  summary: "check that manifests refer only to what is there",
+  summary: "check that manifests refer only to objects in their folder",
   examples: ["navarch slurm refs k8s-manifests/hpc-slurm"],
   more:
-    "Takes the files that kubectl apply -f DIR takes. Checks Secrets, ConfigMaps, claims,\n" +
+    "Reads the files that kubectl apply -f DIR reads. Checks Secrets, ConfigMaps, claims,\n" +
     "Services, their keys and ports, and the hosts in slurm.conf and slurmdbd.conf; refuses\n" +
-    "hostPath, placeholder text, and claims without a user or with two. Exits with 1 and names\n" +
-    "what is missing. The Secret slurm-munge-key is taken as given.",
-  flags: [textsFlag("given", "KIND/NAME[:KEY,…]", "an object that is there, outside the set")],
+    "hostPath, placeholder text, and a claim that no pod or two pods use. Exits with 1 and\n" +
+    "names what is missing. The Secret slurm-munge-key counts as present.",
+  flags: [textsFlag("given", "KIND/NAME[:KEY,…]", "an object that exists outside the folder")],
   words: { min: 1, max: 1 },
   reach: "offline",
   async run(context) {

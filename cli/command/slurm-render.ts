@@ -30,14 +30,14 @@ export const slurmRender: Command = {
   more:
     "Writes slurm.conf, gres.conf, cgroup.conf and slurmdbd.conf. The version is that of the\n" +
     "oldest slurmctld or slurmd that reads them, as sinfo --version prints it: a key that a\n" +
-    "release does not know would stop its daemons. --check ends with 1 if DIR differs.",
+    "release does not know would stop its daemons. --check exits with 1 if DIR differs.",
   flags: [
     { ...textFlag("layout", "L", SLURM_LAYOUTS.join(", ")), values: SLURM_LAYOUTS },
-    { ...textFlag("inventory", "FILE", "pools and nodes; live: of the control plane"), short: "i" },
+    { ...textFlag("inventory", "FILE", "pools and nodes; live asks the control plane"), short: "i" },
     textFlag("base", "FILE", "with --inventory live: an inventory without nodes"),
     textFlag("slurm-version", "X.Y", `${SLURM_RELEASES[0]} to ${SLURM_RELEASES.at(-1) ?? ""}`),
     textFlag("out", "DIR", "write the files into this folder"),
-    textFlag("check", "DIR", "compare them with the files of this folder instead"),
+    textFlag("check", "DIR", "compare the files with this folder instead"),
     textFlag("gres-file", "PATHS", "device files of the GPUs, as /dev/nvidia[0-7]"),
     textFlag("db-password-file", "FILE", "password of the database, for slurmdbd.conf"),
   ],
