@@ -86,6 +86,12 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     () => "not a valid label key",
     "the default is navarch.dev/pool",
   ),
+  partition: matches(
+    "name",
+    /^[A-Za-z0-9][A-Za-z0-9_.-]*$/,
+    "expected the name of one partition",
+    "letters, digits, . _ -",
+  ),
   pointer: matches(
     "pointer",
     /^(\/([^~]|~[01])*)?$/,
@@ -103,11 +109,19 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     "expected the absolute path of a program",
     "write for example /etc/navarch/provider",
   ),
+  /** Of `slurmd --conf-server`. */
+  "slurm-hosts": matches(
+    "address",
+    /^(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?(?:,[A-Za-z0-9._-]+(?::\d{1,5})?)*$/,
+    "expected host[:port] of slurmctld",
+    "write for example slurm-controller:6817",
+  ),
   "slurm-rest": judge("url", (text) => {
     if (/^unix:\/[^\s]+$/.test(text)) return { ok: true, value: text };
     const answer = parseHttpUrl(text);
     if (answer.ok) return { ok: true, value: text };
-    const message = `expected unix:/path or http(s)://host:port, found ${quoteShort(text)}`;
+    // Not shown: it may hold a password.
+    const message = "expected unix:/path or http(s)://host:port";
     return { ok: false, message, hint: 'write for example "unix:/run/slurmrestd.sock"' };
   }),
   "time-zone": fits(

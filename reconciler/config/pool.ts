@@ -14,6 +14,7 @@ import { POOL_LABELS } from "./label.ts";
 import type { PoolTree } from "./layer.ts";
 import { readRefs } from "./provider-ref.ts";
 import { readSection, type Section } from "./section.ts";
+import { checkPowerSave } from "./slurm.ts";
 import { fillTable, readPart } from "./table.ts";
 
 type Defaults = PartOf<typeof DEFAULTS>;
@@ -98,24 +99,6 @@ function checkOwned(
     const hint = "remove autoscaler; `navarch pool scale` sets the size";
     pool.map("scaling").fail("autoscaler", "owned", `has no use here: ${why}`, hint);
   }
-}
-
-/** Slurm names the nodes that get machines, so nothing else may size the pool. */
-function checkPowerSave(
-  pool: Section,
-  { slurm, replacement, owned }: PartOf<typeof BODY> & { owned: boolean },
-  { minNodes, autoscaler }: PoolConfig["scaling"],
-): void {
-  if (slurm?.powerSave !== true) return;
-  const section = pool.map("slurm");
-  const fail = (why: string, hint: string): void =>
-    void section.fail("power_save", "conflict", why, hint);
-  if ((slurm.nodes ?? "") === "") fail("needs the pool's names", "write slurm.nodes, as in c[0-7]");
-  if (minNodes > 0) fail(`min_nodes is ${minNodes}`, "write min_nodes: 0 and use SuspendExcNodes");
-  if (autoscaler !== null) fail("the pool has an autoscaler", "remove one of the two");
-  if (owned) fail("the pool's machines are owned", "power saving ends machines: buy them");
-  // Two machines of one NodeName would fight over it.
-  if (replacement === "surge") fail("replacement is surge", "write replacement: drain-first");
 }
 
 /** A `drain.timeout` without a `fatal_timeout` applies to broken hardware too. */

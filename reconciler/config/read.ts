@@ -20,6 +20,7 @@ import { warnSecrets } from "./secret.ts";
 import { readSection } from "./section.ts";
 import { type AgentPart, readServer, type ServerOptions } from "./server.ts";
 import { refuseReal } from "./simulation.ts";
+import { checkNodeNames, checkSlurm } from "./slurm.ts";
 import { fillTable, readMapping } from "./table.ts";
 
 /** `find` gives the place of a setting; without a readable file, the start of the first file. */
@@ -84,13 +85,16 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   const server = readServer(root.map("server"), root.map("instance_manager"), cadence, options);
   const safety = fillTable(SAFETY, whole("safety", SAFETY));
   const kubernetes = fillTable(KUBERNETES, whole("kubernetes", KUBERNETES));
-  const slurm = fillTable(SLURM, whole("slurm", SLURM));
+  const slurmSection = root.map("slurm");
+  const slurm = fillTable(SLURM, readMapping(slurmSection, SLURM));
+  checkSlurm(slurmSection, slurm);
   root.finish();
   if (layer.pools.length === 0) {
     const message = "no pools: nodes that report are watched, and none is ever created";
     problems.warning(layer.root.at, "pools", "no_pools", message);
   }
   const pools = layer.pools.map((pool) => readPool(problems, pool, around));
+  checkNodeNames(problems, layer.pools, pools);
   const providers = around.directory.all();
   if (simulation.enabled) refuseReal(problems, layer, { pools, providers });
   return { server, safety, providers, pools, kubernetes, slurm, simulation };

@@ -24,6 +24,7 @@ export const SLURM = {
     restart: true,
   }),
   conf_server: text("`host[:port]` from which set-ups of `slurm-node` take the configuration.", {
+    form: "slurm-hosts",
     restart: true,
   }),
   munge_key_file: text("Munge key that set-ups of `slurm-node` send; read at each set-up.", {
@@ -62,7 +63,7 @@ export const SLURM = {
 
 /** A pool's own keys. */
 export const POOL_SLURM = {
-  partition: text("Partition of the pool's nodes in Slurm."),
+  partition: text("Partition of the pool's nodes in Slurm.", { form: "partition" }),
   nodes: text("NodeNames by slot, as a hostlist such as `n[0-7]`: slot i has the i-th name.", {
     form: "hostlist",
   }),
