@@ -31,7 +31,7 @@ export const slurmManifests: Command = {
   flags: [
     textFlag("out", "DIR", "write the files to this folder"),
     textFlag("check", "DIR", "compare the files with this folder"),
-    { ...textFlag("secrets", "random", "print the passwords that the cluster lacks"), values: SECRETS },
+    { ...textFlag("secrets", "random", "print missing passwords"), values: SECRETS },
     ...SLURM_FLAGS,
     ...KUBECTL_FLAGS,
   ],

@@ -33,7 +33,7 @@ export const slurmRender: Command = {
     "release does not know would stop its daemons. --check exits with 1 if DIR differs.",
   flags: [
     { ...textFlag("layout", "L", SLURM_LAYOUTS.join(", ")), values: SLURM_LAYOUTS },
-    { ...textFlag("inventory", "FILE", "pools and nodes; live asks the control plane"), short: "i" },
+    { ...textFlag("inventory", "FILE", "pools and nodes; live: the control plane's"), short: "i" },
     textFlag("base", "FILE", "with --inventory live: an inventory without nodes"),
     textFlag("slurm-version", "X.Y", `${SLURM_RELEASES[0]} to ${SLURM_RELEASES.at(-1) ?? ""}`),
     textFlag("out", "DIR", "write the files into this folder"),

@@ -45,7 +45,7 @@ export function checkSlurm(section: Section, { nodeAliases, transport }: SlurmCo
     const list = expandHostlist(name);
     const isName = list.kind === "ok" && list.names.length === 1 && list.names[0] === name;
     if (!isName) fail(`${quoteShort(name)} is not a NodeName`, "one NodeName for each node");
-    if (target === "") fail(`${quoteShort(name)} has no node`, "write the id of a node or instance");
+    if (target === "") fail(`${quoteShort(name)} has no node`, "write the id of its node");
     const other = named.get(target);
     if (target !== "" && other !== undefined) {
       fail(`${quoteShort(target)} has two NodeNames: ${other} and ${name}`, "remove one of them");
