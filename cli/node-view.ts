@@ -114,7 +114,10 @@ export function formatNode(node: NodeView, nowMs: number, style: Style): string 
   ].join("");
 }
 
-const OWNERS = { own: "navarch", foreign: "others", none: "no owner", unknown: "an unknown owner" };
+const OWNERS = {
+  ...{ own: "navarch", foreign: "others", slurm: "Slurm itself" },
+  ...{ none: "no owner", unknown: "an unknown owner" },
+};
 
 function saySlurm(slurm: SlurmNodeView): string {
   const { name, state, owner, reason, unknown, refusal } = slurm;

@@ -70,6 +70,7 @@ export const EVENTS = {
   "slurm.drained": ["info", "node drained in Slurm"],
   "slurm.released": ["info", "node released in Slurm"],
   "slurm.foreign": ["info", "node drained in Slurm by others"],
+  "slurm.down": ["info", "node taken out of service by Slurm"],
   "slurm.undrained": ["warn", "drain removed in Slurm"],
   "slurm.refused": ["error", "Slurm refused"],
   "credential.created": ["info", "credential created"],

@@ -1,7 +1,10 @@
 /** A node's side in Slurm in the answers of `GET /v1/nodes`. */
 
-/** Who holds a node out of service in a scheduler; `unknown` while it cannot be asked. */
-export type SinkOwner = "none" | "own" | "foreign" | "unknown";
+/**
+ * Who holds a node out of service in a scheduler: `slurm` is slurmctld itself, as for a node that
+ * does not respond; `unknown` while it cannot be asked.
+ */
+export type SinkOwner = "none" | "own" | "foreign" | "slurm" | "unknown";
 
 /** `null` = the node is not in that scheduler. */
 export type NodeSinksView = { kubernetes: SinkOwner | null; slurm: SinkOwner | null };

@@ -21,6 +21,8 @@ export const SlurmFact = v.object({
   by: v.picklist(SLURM_MATCHES),
   boundAt: instant,
   owner: v.picklist(SLURM_OWNERS),
+  /** `foreign`, but by slurmctld itself: its node does not respond, or has less than declared. */
+  byItself: v.nullish(v.boolean(), false),
   /** The flag DRAIN. */
   drain: v.boolean(),
   /** DOWN, FAIL or an invalid registration. */

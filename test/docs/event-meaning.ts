@@ -61,6 +61,9 @@ export const MEANING: Readonly<Record<EventKind, string>> = {
   "slurm.lost": "Slurm no longer lists the NodeName, or another node has it.",
   "slurm.drained": "Navarch drained the node in Slurm; the message has the reason set there.",
   "slurm.released": "Navarch lifted its own drain in Slurm.",
+  "slurm.down":
+    "slurmctld itself took the node out of service: it does not respond, has never registered, " +
+    "or has less than slurm.conf declares. Left unchanged; it returns by Slurm's own rules.",
   "slurm.foreign": "Others drained the node in Slurm or set it down; that is left unchanged.",
   "slurm.undrained": "Navarch's drain in Slurm was removed by a person, power saving or an outage.",
   "slurm.refused": "Slurm refused a drain or a release, or did not confirm it.",

@@ -227,6 +227,7 @@ export function slurmOf(over: Partial<SlurmFact> = {}): SlurmFact {
     by: "id",
     boundAt: 0,
     owner: "none",
+    byItself: false,
     drain: false,
     down: false,
     power: false,

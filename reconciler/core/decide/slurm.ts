@@ -117,7 +117,9 @@ export function slurmNoteOf(node: Node, scope: InSight): string | null {
   if (ambiguous !== undefined) return ambiguous;
   if (slurm === null || slurm.absentSince !== null) return null;
   if (slurm.owner !== "foreign") return unreleasedBy(node, scope);
-  return `out of service in Slurm by others (${slurm.reason ?? "without a reason"})`;
+  const why = slurm.reason ?? "without a reason";
+  if (slurm.byItself) return `taken out of service by Slurm itself (${why})`;
+  return `out of service in Slurm by others (${why})`;
 }
 
 /** Why the work of Slurm on the node cannot be told; `null` = it has none there, or it can. */

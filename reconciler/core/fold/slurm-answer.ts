@@ -79,7 +79,9 @@ export function foldSlurmAnswer(
     if (slurm.owner !== "foreign") {
       tell("slurm.foreign", `${slurm.name} is out of service in Slurm by others: left unchanged`);
     }
-    const theirs = { ...slurm, ...ACCEPTED, owner: "foreign", markedAt: null } as const;
+    // The next list tells whether it was slurmctld itself.
+    const others = { owner: "foreign", byItself: false, markedAt: null } as const;
+    const theirs = { ...slurm, ...ACCEPTED, ...others };
     return { node: { ...node, slurm: theirs }, events };
   }
   const message = answer.kind === "ok" ? NOT_CONFIRMED : answer.message;

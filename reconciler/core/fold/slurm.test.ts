@@ -85,6 +85,30 @@ describe("S19, S28: a node's side in Slurm", () => {
     expect(fold(bare(), [{ reason: REASON }]).slurm?.owner).toBe("none");
   });
 
+  test("S28: what slurmctld did itself is told apart from a person's, and as untouchable", () => {
+    const gres = "gres/gpu count reported lower than configured (7 < 8)";
+    const by = { reasonBy: "slurm" };
+    for (const row of [
+      { base: "DOWN", reason: "Not responding", ...by },
+      { base: "DOWN", reason: "Node unexpectedly rebooted", ...by },
+      { base: "IDLE", flags: ["DRAIN", "INVALID_REG"], reason: gres, ...by },
+      { base: "IDLE", flags: ["DRAIN"], reason: "Low RealMemory (reported:1 < 100.00%)", ...by },
+      { base: "DOWN", reason: null },
+    ]) {
+      const seen = fold(bare(), [row]);
+      expect(seen.slurm).toMatchObject({ owner: "foreign", byItself: true });
+      expect(kinds(seen.events)).toEqual(["slurm.matched", "slurm.down"]);
+      const taken = fold(seen.next ?? bare(), [{ ...row, reason: "maint by alice" }]);
+      expect(taken.slurm).toMatchObject({ owner: "foreign", byItself: false });
+      expect(kinds(taken.events)).toEqual(["slurm.foreign"]);
+    }
+    const drained = { flags: ["DRAIN"], reason: null };
+    expect(fold(bare(), [drained]).slurm?.byItself).toBe(false);
+    const tail = { base: "DOWN", reason: "maint by alice : Not responding" };
+    expect(fold(bare(), [tail]).slurm?.byItself).toBe(false);
+    expect(fold(bare(), [{ ...own, base: "DOWN" }]).slurm).toMatchObject({ owner: "own" });
+  });
+
   test("S31: a name that is not listed any more is unknown, and its return is told by the list", () => {
     const lost = fold(repaired(), []);
     expect(lost.slurm).toMatchObject({ absentSince: NOW, drain: true });

@@ -12,7 +12,7 @@ import type { UnitOfWork } from "../unit-of-work.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { claimNames, type SlurmClaim, type SlurmNames } from "../slurm/match.ts";
 import type { SlurmNode } from "../slurm/object.ts";
-import { ownerOf } from "../slurm/owner.ts";
+import { isHeldByItself, ownerOf } from "../slurm/owner.ts";
 import { inheritedMark, isAnotherBoot, ownMark } from "../slurm/mark.ts";
 import { isDrained, isOutage, isPowerSaving } from "../slurm/state.ts";
 import { callOff, leavesAnyway } from "./call-off.ts";
@@ -122,9 +122,12 @@ function foldRow(node: Node, seen: Seen, news: SlurmNews, now: number): Folded {
   const before = node.slurm?.name === claim.name ? node.slurm : null;
   const slurm = factOf(node, seen, before, now);
   if (before === null) tell("slurm.matched", `matched to NodeName ${row.name} (by ${claim.by})`);
-  if (slurm.owner === "foreign" && before?.owner !== "foreign") {
+  const isOther = before?.owner !== "foreign" || before.byItself !== slurm.byItself;
+  if (slurm.owner === "foreign" && isOther) {
     const what = slurm.drain ? "drained" : slurm.down ? "down" : "out of service";
-    tell("slurm.foreign", `${what} in Slurm by others (${sayReason(row)}): left unchanged`);
+    const why = `(${sayReason(row)})`;
+    if (slurm.byItself) tell("slurm.down", `${what} in Slurm, by slurmctld itself ${why}`);
+    else tell("slurm.foreign", `${what} in Slurm by others ${why}: left unchanged`);
   }
   const next = { ...node, slurm };
   if (before !== null && isLost(before, row)) {
@@ -216,6 +219,7 @@ function factOf(node: Node, seen: Seen, before: SlurmFact | null, now: number): 
     by: claim.by,
     boundAt: before?.boundAt ?? now,
     owner,
+    byItself: isHeldByItself(row),
     drain,
     down: isOutage(row),
     power: isPowerSaving(row),

@@ -42,7 +42,7 @@ const isoOf = (at: number | null): string | null =>
 /** What is not known now is `unknown`, whatever was known before. */
 function ownerIn(slurm: SlurmFact, live: NonNullable<SlurmLive>): SlurmNodeView["owner"] {
   const isUnknown = live.dark !== null || live.ambiguous !== null || slurm.absentSince !== null;
-  return isUnknown ? "unknown" : slurm.owner;
+  return isUnknown ? "unknown" : slurm.byItself ? "slurm" : slurm.owner;
 }
 
 /** Who holds the node out of service in each scheduler; `null` = it is not in that one. */
@@ -74,10 +74,11 @@ export function saySlurm(node: Node, live: SlurmLive): string[] {
     return [`${name} is no longer listed by Slurm since ${isoOf(slurm.absentSince)}`];
   }
   const state = live.row === null ? "unknown" : stateOf(live.row);
+  const why = slurm.reason ?? "without a reason";
   const held = {
     none: "in service",
     own: `held by navarch (${slurm.reason})`,
-    foreign: `held by others (${slurm.reason ?? "without a reason"})`,
+    foreign: `held by ${slurm.byItself ? "Slurm itself" : "others"} (${why})`,
   }[slurm.owner];
   const ids = live.jobs.slice(0, JOBS_SHOWN_MAX).map(({ id }) => id);
   // A node that was read on its own may be newer than the list of jobs.
