@@ -28,8 +28,8 @@ export function workLeft(
     const how = flags.includes("COMPLETING") ? "an epilog runs" : "Slurm calls it busy";
     return { kind: "busy", remaining: 1, message: `${how} (${stateOf(node)})` };
   }
-  const isOff =
-    state === "scaling" && node.base === "IDLE" && OFF_FLAGS.some((flag) => flags.includes(flag));
+  const isIdle = node.base === "IDLE" && !flags.includes("COMPLETING");
+  const isOff = state === "scaling" && isIdle && OFF_FLAGS.some((flag) => flags.includes(flag));
   if (state === "drained" || state === "down" || isOff) return { kind: "empty", seenAt };
   const how = state === "unknown" ? "has an unknown state" : "is not drained";
   return { kind: "dark", message: `${name} ${how} in Slurm (${stateOf(node)})` };
