@@ -72,6 +72,7 @@ export const EVENTS = {
   "slurm.foreign": ["info", "node drained in Slurm by others"],
   "slurm.down": ["info", "node taken out of service by Slurm"],
   "slurm.undrained": ["warn", "drain removed in Slurm"],
+  "slurm.jobs_told": ["warn", "jobs requeued or signalled"],
   "slurm.refused": ["error", "Slurm refused"],
   "credential.created": ["info", "credential created"],
   "credential.revoked": ["info", "credential revoked"],

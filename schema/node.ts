@@ -1,7 +1,6 @@
 /**
- * Schemas of a Node, the central entity: created when the plan decides to buy it, and `gone` at its
- * end. Instance, agent and scheduler objects are facts about it, matched by identities that are not
- * reused. Instants are wall-clock milliseconds; durations end in `Ms`.
+ * Schemas of a Node, the central entity, from the decision to buy it to `gone`. Instance, agent and
+ * scheduler objects are facts about it, by identities that are not reused. Instants are wall ms.
  */
 import * as v from "valibot";
 import { OwnedHost } from "./claim.ts";
@@ -73,6 +72,8 @@ export const Phase = v.variant("kind", [
     purpose: Purpose,
     /** Work was seen on it; from then on "unknown" does not count as empty. */
     sawWork: v.nullish(v.boolean(), false),
+    /** When its jobs in Slurm were requeued or signalled. */
+    jobsToldAt: v.optional(instant),
   }),
   /** A repair step below replacement is in progress on this instance. */
   v.object({
@@ -132,7 +133,7 @@ export const InstanceFact = v.object({
   hostKeys: v.optional(v.pipe(v.array(text), v.maxLength(16))),
   /** As it was bought; absent if this store has no record of the purchase. */
   market: v.optional(v.picklist(MARKETS)),
-  /** The operator owns the machine: it is never ended or replaced, only claimed and released. */
+  /** The operator owns it: it is never ended or replaced, only claimed and released. */
   host: v.optional(OwnedHost),
   /** Why the cloud ended the purchase before it ran; absent if it did not. */
   failure: v.optional(FailedPurchase),

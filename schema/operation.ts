@@ -102,6 +102,16 @@ export const Payload = v.variant("kind", [
     gracePeriodMs: finite,
     force: v.boolean(),
   }),
+  /**
+   * Requeues the jobs of a NodeName in Slurm (`signal` null), or sends them the signal: at the
+   * deadline of the node's drain, and only where they still run there.
+   */
+  v.object({
+    kind: v.literal("end_jobs"),
+    slurm: text,
+    signal: v.nullable(text),
+    jobs: v.array(text),
+  }),
 ]);
 export type Payload = v.InferOutput<typeof Payload>;
 export type OperationKind = Payload["kind"];

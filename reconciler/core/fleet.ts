@@ -34,6 +34,8 @@ export type DrainSight =
       deadlineAt?: number;
       /** No pod may be evicted now, so the deadline moves. */
       paused?: boolean;
+      /** Ids of its jobs in Slurm that have not begun to end. */
+      jobs?: string[];
     }
   /** No scheduler is attached and there is no process list. */
   | { kind: "unknown"; forMs: number }

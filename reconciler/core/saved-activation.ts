@@ -25,6 +25,7 @@ const SavedWork = v.variant("kind", [
     message: text,
     deadlineAt: v.exactOptional(finite),
     paused: v.exactOptional(v.boolean()),
+    jobs: v.exactOptional(v.array(text)),
   }),
   v.object({ kind: v.literal("unknown"), forMs: finite }),
   v.object({ kind: v.literal("dark"), message: text }),

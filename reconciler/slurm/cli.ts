@@ -36,6 +36,7 @@ const SINGLE_READS_MAX = 8;
 /** The controller's judgements, or the command's own before it asked; others leave it open. */
 const REFUSALS =
   /invalid (node|user|job|input)|must specify|nodes are busy|access\/permission|already|not found/i;
+const UNHEARD = /contact|connect|communication|timed out|socket|authentication|munge|cred/i;
 /** A build without JSON, or a release before it. */
 const LACKS_JSON = /unrecognized option|invalid option|serializer|cannot find.*plugin|json/i;
 
@@ -137,7 +138,17 @@ class CliClient implements SlurmClient {
 
   async requeue(job: string, hold: boolean): Promise<SlurmAnswer<null>> {
     if (!JOB.test(job)) return { kind: "refused", message: `not a job of Slurm: ${job}` };
-    return done(await this.#run("scontrol", [hold ? "requeuehold" : "requeue", job]));
+    return ordered(await this.#run("scontrol", [hold ? "requeuehold" : "requeue", job]));
+  }
+
+  async signal(jobs: readonly string[], signal: string): Promise<SlurmAnswer<null>> {
+    const odd = jobs.find((job) => !JOB.test(job));
+    if (odd !== undefined) return { kind: "refused", message: `not a job of Slurm: ${odd}` };
+    if (!/^[A-Z][A-Z0-9]*$/.test(signal) || jobs.length === 0) {
+      return { kind: "refused", message: `neither a signal nor a job: ${signal}` };
+    }
+    // Without --full the batch script gets none.
+    return ordered(await this.#run("scancel", [`--signal=${signal}`, "--full", ...jobs]));
   }
 
   async #write(
@@ -229,6 +240,13 @@ function done(said: Said): SlurmAnswer<null> {
   }
   if (said.status === 0) return { kind: "ok", value: null };
   return { kind: REFUSALS.test(said.message) ? "refused" : "failed", message: said.message };
+}
+
+/** Slurm has many reasons to refuse an order to a job, and few for not having heard it. */
+function ordered(said: Said): SlurmAnswer<null> {
+  const answer = done(said);
+  if (answer.kind !== "failed" || said.kind === "failed") return answer;
+  return UNHEARD.test(answer.message) ? answer : { kind: "refused", message: answer.message };
 }
 
 function readJson(text: string): unknown {

@@ -1,14 +1,16 @@
 /**
- * Drains and undrains nodes in Slurm: one write at a time for each node, eight at once. Slurm has
- * one reason and no compare-and-set, so the owner is read directly before and after each write.
+ * Drains and undrains nodes in Slurm and ends their jobs: one write at a time for each node, eight
+ * at once. Slurm has one reason and no compare-and-set, so the owner is read directly before and
+ * after each write.
  */
 import type { Clock, Log } from "../core/clock.ts";
 import type { Fence } from "../core/provider.ts";
 import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
 import type { SlurmNode } from "../core/slurm/object.ts";
 import { ownerOf } from "../core/slurm/owner.ts";
-import type { SlurmMark } from "../core/slurm/sink.ts";
+import type { JobsTold, SlurmMark } from "../core/slurm/sink.ts";
 import { isDrained } from "../core/slurm/state.ts";
+import { type JobOrder, tellJobs } from "./job-order.ts";
 import { NodeReader } from "./node-reader.ts";
 import type { Watch } from "./watch.ts";
 
@@ -21,6 +23,8 @@ const SEND_WITHIN_MS = 7_000;
 const ANSWER_WITHIN_MS = 10_000;
 
 type Turn = { name: string; isLate: () => string | null };
+type Refused = Extract<SlurmMark, { kind: "refused" }>;
+type Unanswered = Extract<SlurmMark, { kind: "ambiguous" }>;
 
 export class Marker {
   readonly #ports: MarkerPorts;
@@ -51,6 +55,19 @@ export class Marker {
 
   undrain(name: string, fence: Fence, liftsDown = false): Promise<SlurmMark> {
     return this.#inTurn(name, fence, (turn) => this.#undrain(turn, liftsDown));
+  }
+
+  endJobs(name: string, order: JobOrder, fence: Fence): Promise<JobsTold> {
+    return this.#inTurn(name, fence, (turn) => this.#endJobs(turn, order));
+  }
+
+  async #endJobs(turn: Turn, order: JobOrder): Promise<JobsTold> {
+    const before = await this.#readFirst(turn);
+    if ("kind" in before) return before;
+    if (ownerOf(before) !== "own" || !isDrained(before)) {
+      return { kind: "ok", told: "no job was told: the node is not drained by Navarch" };
+    }
+    return tellJobs(this.#ports.client, turn, order);
   }
 
   async #drain(turn: Turn, reason: string): Promise<SlurmMark> {
@@ -101,7 +118,7 @@ export class Marker {
   }
 
   /** The node directly before the write, or why there is none. */
-  async #readFirst({ name, isLate }: Turn): Promise<SlurmNode | SlurmMark> {
+  async #readFirst({ name, isLate }: Turn): Promise<SlurmNode | Refused> {
     const before = await this.#reader.read(name);
     if (before.kind === "absent") return refused(`Slurm has no node ${name}`);
     if (before.kind === "failed") return refused(before.message);
@@ -109,11 +126,11 @@ export class Marker {
     return late === null ? before.node : refused(late);
   }
 
-  async #inTurn(
+  async #inTurn<T>(
     name: string,
     fence: Fence,
-    write: (turn: Turn) => Promise<SlurmMark>,
-  ): Promise<SlurmMark> {
+    write: (turn: Turn) => Promise<T>,
+  ): Promise<T | Refused | Unanswered> {
     const { clock, watch } = this.#ports;
     const problem = watch.problem();
     if (problem !== null) return refused(problem);
@@ -144,8 +161,8 @@ export class Marker {
   }
 
   /** A hanging Slurm holds up nothing but its own next write of the node. */
-  async #answerOf(turn: Promise<SlurmMark>): Promise<SlurmMark> {
-    const late = Promise.withResolvers<SlurmMark>();
+  async #answerOf<T>(turn: Promise<T>): Promise<T | Unanswered> {
+    const late = Promise.withResolvers<Unanswered>();
     const cancel = this.#ports.clock.after(ANSWER_WITHIN_MS, () => {
       const message = `Slurm has not answered within ${ANSWER_WITHIN_MS / 1_000} s`;
       late.resolve({ kind: "ambiguous", message });
@@ -167,7 +184,7 @@ export class Marker {
   }
 }
 
-const refused = (message: string): SlurmMark => ({ kind: "refused", message });
+const refused = (message: string): Refused => ({ kind: "refused", message });
 
 function shown(node: SlurmNode): SlurmMark {
   return { kind: "ok", owner: ownerOf(node), bootTime: node.bootTime };

@@ -46,6 +46,7 @@ function unusable(message: string): SlurmClient {
   const refuse = async (): Promise<SlurmAnswer<never>> => ({ kind: "refused", message });
   return {
     describe: () => message,
-    ...{ nodes: refuse, jobs: refuse, update: refuse, remove: refuse, requeue: refuse },
+    ...{ nodes: refuse, jobs: refuse, update: refuse, remove: refuse },
+    ...{ requeue: refuse, signal: refuse },
   };
 }

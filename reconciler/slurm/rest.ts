@@ -84,6 +84,12 @@ class RestClient implements SlurmClient {
     return { kind: "refused", message: "slurmrestd requeues no jobs, and scontrol is not here" };
   }
 
+  async signal(jobs: readonly string[], signal: string): Promise<SlurmAnswer<null>> {
+    const { beside } = this.#options;
+    if (beside !== null) return beside.signal(jobs, signal);
+    return { kind: "refused", message: "slurmrestd signals no scripts, and scancel is not here" };
+  }
+
   async #write(
     names: readonly string[],
     right: "writes" | "removes",

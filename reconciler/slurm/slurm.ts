@@ -3,7 +3,7 @@ import type { DrainSight } from "../core/fleet.ts";
 import type { Fence } from "../core/provider.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
 import { workLeft } from "../core/slurm/left.ts";
-import type { SlurmMark, SlurmSink, SlurmStatus } from "../core/slurm/sink.ts";
+import type { JobsTold, SlurmMark, SlurmSink, SlurmStatus } from "../core/slurm/sink.ts";
 import type { PowerMark } from "../core/slurm/power-save.ts";
 import { Marker } from "./marker.ts";
 import { PowerMirror } from "./power-mirror.ts";
@@ -31,6 +31,15 @@ export class Slurm implements SlurmSink {
 
   undrain(nodeName: string, fence: Fence, liftsDown = false): Promise<SlurmMark> {
     return this.#marker.undrain(nodeName, fence, liftsDown);
+  }
+
+  endJobs(
+    nodeName: string,
+    jobs: readonly string[],
+    signal: string | null,
+    fence: Fence,
+  ): Promise<JobsTold> {
+    return this.#marker.endJobs(nodeName, { jobs, signal }, fence);
   }
 
   nodes(): { version: number; known: boolean; list: readonly SlurmNode[] } {

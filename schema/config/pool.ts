@@ -43,6 +43,16 @@ export const DRAIN = {
     ["auto", "terminate", "hold"],
     { default: "auto" },
   ),
+  slurm_jobs: choice(
+    "Jobs in Slurm at the deadline: `leave`, `requeue` or `signal`; then they have `grace_period`.",
+    ["leave", "requeue", "signal"],
+    { default: "leave" },
+  ),
+  slurm_signal: choice(
+    "What `slurm_jobs: signal` sends to a job's script and steps.",
+    ["TERM", "INT", "HUP", "USR1", "USR2"],
+    { default: "TERM" },
+  ),
   unknown_wait: duration("Wait when the node's workload is unknown.", { default: 60_000 }),
 };
 

@@ -66,6 +66,7 @@ export const MEANING: Readonly<Record<EventKind, string>> = {
     "or has less than slurm.conf declares. Left unchanged; it returns by Slurm's own rules.",
   "slurm.foreign": "Others drained the node in Slurm or set it down; that is left unchanged.",
   "slurm.undrained": "Navarch's drain in Slurm was removed by a person, power saving or an outage.",
+  "slurm.jobs_told": "A drain's deadline passed: its jobs in Slurm were requeued or signalled.",
   "slurm.refused": "Slurm refused a drain or a release, or did not confirm it.",
   "credential.created": "A token or a node's credential was created.",
   "credential.revoked": "A token or a node's credential was revoked.",

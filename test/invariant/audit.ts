@@ -14,6 +14,7 @@ const TOLD: Record<OperationKind, EventKind> = {
   cordon: "node.cordoned",
   uncordon: "node.uncordoned",
   drain: "node.draining",
+  end_jobs: "slurm.jobs_told",
   bootstrap: "node.bootstrapped",
 };
 

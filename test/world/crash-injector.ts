@@ -99,6 +99,7 @@ export class CrashInjector {
       update: (names, change) => pass(`${change.state}`, () => client.update(names, change)),
       remove: (names) => pass("remove", () => client.remove(names)),
       requeue: (job, hold) => pass("requeue", () => client.requeue(job, hold)),
+      signal: (jobs, signal) => pass("signal", () => client.signal(jobs, signal)),
     };
   }
 

@@ -10,7 +10,7 @@ import type {
 } from "../../reconciler/core/slurm/client.ts";
 import type { SlurmJob, SlurmNode } from "../../reconciler/core/slurm/object.ts";
 
-export type SlurmCall = "nodes" | "jobs" | "update" | "remove" | "requeue";
+export type SlurmCall = "nodes" | "jobs" | "update" | "remove" | "requeue" | "signal";
 
 export type MemorySlurm = {
   client: SlurmClient;
@@ -65,6 +65,7 @@ export function openMemorySlurm(clock: Clock, ...names: string[]): MemorySlurm {
       },
       remove: (asked) => call("remove", asked.join(), () => ok(null)),
       requeue: (id) => call("requeue", id, () => ok(null)),
+      signal: (ids, signal) => call("signal", `${signal} ${ids.join()}`, () => ok(null)),
     },
     person: (name, change) => void updated(slurm, [name], change, "alice"),
     run(id, ...on) {

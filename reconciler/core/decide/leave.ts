@@ -9,6 +9,7 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import { type DrainSight, isOwned, isWell, type Sight, verdictOfNode, workOn } from "../fleet.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
+import { jobEndOf, overdueAt, sayJobEnd } from "./job-end.ts";
 import { darkness, keptBy } from "./kube.ts";
 import { blindness, hasSuspendedFinding, pausedBy, type Veto, vetoIf } from "./admit.ts";
 import { decideOwnedRepair } from "./ladder.ts";
@@ -122,7 +123,17 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   // Time in which no pod could be evicted is not counted.
   const extendedAt = left.kind === "busy" ? (left.deadlineAt ?? 0) : 0;
   const deadlineAt = phase.deadlineAt > 0 ? Math.max(phase.deadlineAt, extendedAt) : null;
-  if (deadlineAt !== null && sight.now >= deadlineAt)
+  const end =
+    left.kind === "busy" && deadlineAt !== null
+      ? jobEndOf(node, phase, left, deadlineAt, scope)
+      : null;
+  if (end !== null && sight.now >= end.at) {
+    const veto = pausedBy(node, scope) ?? blindness(sight);
+    if (veto !== null) return plan.refuse(veto);
+    return plan.effect(end.payload, ["its drain deadline passed with jobs in Slurm"]);
+  }
+  const endAt = deadlineAt === null ? null : overdueAt(phase, deadlineAt, scope.pool);
+  if (endAt !== null && sight.now >= endAt)
     return decideOverdue(node, left, scope, plan, drained);
   if (left.kind === "unknown") return decideUnknown(phase, left.forMs, scope, plan, drained);
   if (left.kind !== "busy") {
@@ -133,7 +144,11 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   const kept = node.order === null ? keptBy(node, scope) : null;
   if (kept !== null) return plan.wait("human", `${kept}; ${left.message}`);
   // While a hold or a pause is active, no end can be predicted.
-  plan.wait("drain", left.message, left.paused === true ? null : deadlineAt);
+  if (left.paused === true || endAt === null) return plan.wait("drain", left.message);
+  const isTold = phase.jobsToldAt !== undefined;
+  const isCut = endsAtDeadline(node, scope.pool);
+  const said = sayJobEnd(left, end, { pool: scope.pool, isCut, isTold });
+  plan.wait("drain", said, end?.at ?? endAt);
 }
 
 function isForRepair({ purpose }: Draining): boolean {

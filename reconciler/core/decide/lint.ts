@@ -102,6 +102,9 @@ function lintAction(node: Node, action: Action, fleet: Fleet, sight: Sight, brea
 
 /** Nothing of others is touched in Slurm, and no changed machine is released unregistered. */
 function lintSlurm({ id, slurm, ...node }: Node, payload: Payload, sight: Sight, breach: Say) {
+  if (payload.kind === "end_jobs" && sight.slurm?.dark !== null) {
+    return breach(`jobs of ${payload.slurm} are told while Slurm is dark`);
+  }
   if (payload.kind !== "cordon" && payload.kind !== "uncordon") return;
   if (payload.slurm === undefined) return;
   const { name } = payload.slurm;
@@ -197,6 +200,13 @@ function lintEffect(
       const ready = node.phase.kind === "draining" && node.phase.drainedAt !== null;
       if (!ready || !cordoned) breach(`reboot of ${node.id}, which is not drained`);
       if (theirs) breach(`reboot of ${node.id}, which a person cordoned`);
+      return;
+    }
+    case "end_jobs": {
+      const { slurm } = node;
+      if (node.phase.kind !== "draining") breach(`jobs of ${node.id} are told before its drain`);
+      if (slurm?.name !== payload.slurm || slurm.owner !== "own")
+        breach(`jobs of ${payload.slurm} are told, which Navarch did not drain`);
       return;
     }
     case "cordon":

@@ -57,7 +57,8 @@ export type OutcomeFold = {
 /** A person cancelled the drain or reboot during the call: the late answer must not start it. */
 function isOvertaken(operation: Operation, node: Node): boolean {
   const { kind } = operation.payload;
-  return (kind === "drain" || kind === "reboot") && operation.fence !== node.fence;
+  const isStep = kind === "drain" || kind === "reboot" || kind === "end_jobs";
+  return isStep && operation.fence !== node.fence;
 }
 
 /**
@@ -242,6 +243,12 @@ function foldDone(
         purpose: payload.purpose,
       };
       return { operation, rests: NO_RESTS, events, node: { ...node, phase } };
+    }
+    case "end_jobs": {
+      tell("slurm.jobs_told", `${payload.slurm}: ${outcome.message ?? "its jobs were told"}`);
+      const { phase } = node;
+      const told = phase.kind === "draining" ? { ...phase, jobsToldAt: now } : phase;
+      return { operation, rests: NO_RESTS, events, node: { ...node, phase: told } };
     }
     default:
       return unreachable(payload);

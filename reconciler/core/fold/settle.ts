@@ -80,8 +80,11 @@ export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void
       }
       continue;
     }
-    if (payload.kind !== "drain" && payload.kind !== "reboot") continue;
-    if (node.operation === id && node.fence === operation.fence) {
+    const isEnd = payload.kind === "end_jobs";
+    if (payload.kind !== "drain" && payload.kind !== "reboot" && !isEnd) continue;
+    // A forced order ends the machine without waiting for Slurm.
+    const isMoot = isEnd && (node.phase.kind !== "draining" || node.order?.force === true);
+    if (node.operation === id && node.fence === operation.fence && !isMoot) {
       const bootId = node.agent?.bootId ?? null;
       const again = payload.kind === "reboot" && payload.bootId !== null;
       if (again && bootId !== payload.bootId) {

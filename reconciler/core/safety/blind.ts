@@ -100,7 +100,8 @@ export class Blindness {
 export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boolean {
   const node = fleet.nodes.get(operation.node);
   const { kind } = operation.payload;
-  const destroys = kind === "terminate" || kind === "drain" || kind === "reboot";
+  const isDrain = kind === "drain" || kind === "end_jobs";
+  const destroys = isDrain || kind === "terminate" || kind === "reboot";
   if (destroys && sight.blind.length > 0) {
     if (node?.order?.force !== true && node?.instance?.state !== "terminated") return false;
   }

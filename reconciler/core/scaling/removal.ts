@@ -139,7 +139,7 @@ function mark(node: Node, { by, reason, now }: Asking): Node {
 /** Overtakes earlier orders; the fence makes the late answer of an open drain or reboot stale. */
 function overtake(node: Node, operation: Operation | null): Node {
   const kind = operation?.payload.kind;
-  const stale = kind === "drain" || kind === "reboot";
+  const stale = kind === "drain" || kind === "reboot" || kind === "end_jobs";
   return { ...node, order: null, fence: node.fence + (stale ? 1 : 0) };
 }
 

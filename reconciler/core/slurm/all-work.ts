@@ -14,6 +14,7 @@ export function allWork(all: readonly DrainSight[]): DrainSight {
   if (dark !== undefined) return dark;
   const busy = only(all, "busy");
   if (busy.length > 0) {
+    const jobs = busy.flatMap((one) => one.jobs ?? []);
     const deadlines = busy.flatMap(({ deadlineAt }) => deadlineAt ?? []);
     return {
       kind: "busy",
@@ -21,6 +22,7 @@ export function allWork(all: readonly DrainSight[]): DrainSight {
       message: busy.map(({ message }) => message).join("; "),
       ...(deadlines.length === 0 ? {} : { deadlineAt: Math.max(...deadlines) }),
       ...(busy.some(({ paused }) => paused) ? { paused: true } : {}),
+      ...(jobs.length === 0 ? {} : { jobs }),
     };
   }
   const unknown = only(all, "unknown");

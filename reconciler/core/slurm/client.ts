@@ -29,4 +29,6 @@ export type SlurmClient = {
   /** Removes dynamic nodes. */
   remove(names: readonly string[]): Promise<SlurmAnswer<null>>;
   requeue(job: string, hold: boolean): Promise<SlurmAnswer<null>>;
+  /** To script and steps of each, as in `TERM`; `refused` where one of them did not get it. */
+  signal(jobs: readonly string[], signal: string): Promise<SlurmAnswer<null>>;
 };

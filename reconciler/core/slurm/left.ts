@@ -22,7 +22,11 @@ export function workLeft(
   const { name, flags } = node;
   const jobs = listed.filter(({ state }) => !isAway(state));
   // A suspended job holds no CPU, so its node may read IDLE.
-  if (jobs.length > 0) return { kind: "busy", remaining: jobs.length, message: showJobs(jobs) };
+  if (jobs.length > 0) {
+    const ids = jobs.filter(isEndable).map(({ id }) => id);
+    const endable = ids.length === 0 ? {} : { jobs: ids };
+    return { kind: "busy", remaining: jobs.length, message: showJobs(jobs), ...endable };
+  }
   const { state } = fleetState(node);
   if (state === "busy" || state === "draining") {
     const how = flags.includes("COMPLETING") ? "an epilog runs" : "Slurm calls it busy";
@@ -38,6 +42,11 @@ export function workLeft(
 /** As in `IDLE+DRAIN`. */
 export function stateOf({ base, flags }: Pick<SlurmNode, "base" | "flags">): string {
   return [base, ...flags].join("+");
+}
+
+/** Whether it still runs: not over, and not in its epilog. */
+export function isEndable({ state }: Pick<SlurmJob, "state">): boolean {
+  return !isAway(state) && !state.split("+").includes("COMPLETING");
 }
 
 /** States come as one word or joined, as in `COMPLETED+COMPLETING`. */

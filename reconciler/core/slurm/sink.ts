@@ -15,6 +15,12 @@ export type SlurmMark =
   | { kind: "refused"; message: string }
   | { kind: "ambiguous"; message: string };
 
+/** `told`: which jobs were reached and which were not, for people. */
+export type JobsTold =
+  | { kind: "ok"; told: string }
+  | { kind: "refused"; message: string }
+  | { kind: "ambiguous"; message: string };
+
 export type SlurmSink = {
   readonly name: string;
   /** Drains with `reason` (`core/slurm/reason.ts`) unless another owner holds it. Idempotent. */
@@ -24,6 +30,17 @@ export type SlurmSink = {
    * DOWN and keeps the reason when a drained machine reboots or is replaced.
    */
   undrain(nodeName: string, fence: Fence, liftsDown?: boolean): Promise<SlurmMark>;
+  /**
+   * Requeues (`signal` null) or signals those of the jobs that still run on the node, while the
+   * product's own drain is set there. A job that was requeued runs elsewhere, so a repetition does
+   * not reach it; a signal may arrive twice.
+   */
+  endJobs(
+    nodeName: string,
+    jobs: readonly string[],
+    signal: string | null,
+    fence: Fence,
+  ): Promise<JobsTold>;
   /**
    * The last complete list; `version` grows when it changes. Rows are never older than the answer
    * to a drain or release of their node.

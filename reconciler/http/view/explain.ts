@@ -53,6 +53,11 @@ export function sayAction(action: Action): string {
           return "lift Navarch's cordon";
         case "drain":
           return payload.deadlineAt === 0 ? "drain" : `drain until ${iso(payload.deadlineAt)}`;
+        case "end_jobs": {
+          const jobs = `${payload.jobs.length === 1 ? "job" : "jobs"} ${payload.jobs.join(", ")}`;
+          const { signal } = payload;
+          return signal === null ? `requeue ${jobs} in Slurm` : `send SIG${signal} to ${jobs}`;
+        }
         case "bootstrap":
           return `set up ${payload.address} over SSH, attempt ${payload.attempt}`;
         default:

@@ -141,6 +141,8 @@ async function call(
       return uncordon(operation.node, payload, targets, fence);
     case "drain":
       return fromScheduler(await targets.scheduler.drain(operation.node, payload, fence));
+    case "end_jobs":
+      return endJobs(payload, targets, fence);
     default:
       return unreachable(payload);
   }
@@ -173,6 +175,18 @@ async function uncordon(
   if (slurm !== undefined) return fromSlurm(await sink?.undrain(slurm.name, fence, slurm.down));
   if (keep === true) return { kind: "done", instance: null, message: null };
   return fromScheduler(await scheduler.uncordon(node, why, fence));
+}
+
+/** An answer that is no proof leaves it open: what was not reached is repeated. */
+async function endJobs(
+  { slurm, jobs, signal }: Extract<Operation["payload"], { kind: "end_jobs" }>,
+  { slurm: sink }: Targets,
+  fence: Fence,
+): Promise<Outcome> {
+  if (sink === null) return { kind: "done", instance: null, message: NO_SLURM };
+  const answer = await sink.endJobs(slurm, jobs, signal, fence);
+  if (answer.kind === "ok") return { kind: "done", instance: null, message: answer.told };
+  return { kind: "ambiguous", message: answer.message };
 }
 
 const NO_SLURM = "this process has no Slurm";

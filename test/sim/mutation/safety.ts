@@ -257,8 +257,8 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     "an ask that a person has overtaken is made",
     {
       file: "reconciler/core/fold/settle.ts",
-      from: "    if (node.operation === id && node.fence === operation.fence) {",
-      to: "    if (node.operation === id) {",
+      from: "    if (node.operation === id && node.fence === operation.fence && !isMoot) {",
+      to: "    if (node.operation === id && !isMoot) {",
     },
     { file: LADDER, name: "after a person took the node back" },
   ),

@@ -10,6 +10,7 @@ import type { Clock } from "../../../reconciler/core/clock.ts";
 export type SlurmWrite = {
   /** Wall milliseconds. */
   at: number;
+  /** Or the job that was requeued or signalled; `reason` is where it ran. */
   node: string;
   what: string;
   reason: string | null;
@@ -32,6 +33,9 @@ export type VirtualJob = {
   lastsMs: number;
   partition: string;
   user: string;
+  isRequeueable: boolean;
+  /** How long it takes to end after a signal; `null` = it goes on. */
+  stopMs: number | null;
 };
 
 type Machine = {
@@ -60,6 +64,7 @@ type Running = VirtualJob & {
   submittedAt: number;
   startedAt: number | null;
   isHeld: boolean;
+  isStopping: boolean;
   stop: () => void;
 };
 
@@ -143,8 +148,10 @@ export class VirtualSlurm {
   submit(job: Partial<VirtualJob> = {}): string {
     const id = String(++this.#lastJob);
     const wish = { gpus: 8, nodeCount: 1, lastsMs: 600_000, partition: "compute", user: "alice" };
+    const manner = { isRequeueable: true, stopMs: null };
     this.#jobs.set(id, {
       ...wish,
+      ...manner,
       ...job,
       id,
       state: "PENDING",
@@ -152,6 +159,7 @@ export class VirtualSlurm {
       submittedAt: this.#clock.wallMs(),
       startedAt: null,
       isHeld: false,
+      isStopping: false,
       stop: NOTHING,
     });
     this.#schedule();
@@ -169,10 +177,23 @@ export class VirtualSlurm {
   requeue(id: string, hold: boolean, by: string): void {
     const job = this.#jobs.get(id);
     if (job === undefined) throw new SlurmRefusal("Invalid job id specified");
+    if (job.state === "PENDING") throw new SlurmRefusal("Job is pending execution");
+    if (!job.isRequeueable) throw new SlurmRefusal("Requested operation is presently disabled");
+    this.#note(id, hold ? "requeuehold" : "requeue", job.nodes.join(), by);
     job.isHeld = hold;
     this.#requeue(job);
-    this.#note(id, hold ? "requeuehold" : "requeue", null, by);
     this.#schedule();
+  }
+
+  /** A job that traps it ends by itself `stopMs` later; another goes on. */
+  signal(id: string, by: string): void {
+    const job = this.#jobs.get(id);
+    if (job?.state !== "RUNNING") throw new SlurmRefusal("Job already completing or completed");
+    this.#note(id, "signal", job.nodes.join(), by);
+    if (job.stopMs === null || job.isStopping) return;
+    job.isStopping = true;
+    job.stop();
+    job.stop = this.#clock.after(job.stopMs, () => this.#complete(job));
   }
 
   update(name: string, { state, reason }: SlurmNodeChange, by: string): void {

@@ -77,6 +77,7 @@ export function openFakeSlurm(
     update: (names, change) =>
       call("update", each(names, (name) => slurm.update(name, change, "api"))),
     remove: (names) => call("remove", each(names, (name) => slurm.remove(name, "api"))),
+    signal: (jobs) => call("signal", each(jobs, (job) => slurm.signal(job, "api"))),
     requeue: (job, hold) =>
       call("requeue", () => {
         slurm.requeue(job, hold, "api");

@@ -9,17 +9,21 @@ import { Crash, CrashInjector, type Point } from "../crash-injector.ts";
 import { poolYaml } from "../setting.ts";
 import { counts, instanceOf, open } from "../story.ts";
 import type { World } from "../world.ts";
+import type { VirtualJob } from "./controller.ts";
 import type { SlurmSide } from "./side.ts";
 
 const MINUTE = 60_000;
 /** Longer than the way to the drain, shorter than the drain's time limit. */
 const JOB_MS = 20_000;
 
-export const SLURM_YAML = `${poolYaml(2, `    health: { unhealthy_threshold: 1 }
+/** `pool`: more lines of the pool, indented by four. */
+function slurmYaml(pool: string): string {
+  return `${poolYaml(2, `    health: { unhealthy_threshold: 1 }
     slurm: { partition: compute, nodes: "n[0-1]" }
-`)}
+${pool}`)}
 slurm: { enabled: true, poll_interval: 5s }
 `;
+}
 
 export type Repair = {
   world: World;
@@ -32,15 +36,21 @@ export type Repair = {
   job: string;
 };
 
+type RepairOptions = { pool?: string; job?: Partial<VirtualJob> };
+
 export function sideOf(world: World): SlurmSide {
   if (world.slurm === null) throw new Error("the world has no Slurm");
   return world.slurm;
 }
 
 /** A fleet at rest with a job on both nodes, and its first node about to fall. */
-export async function openRepair(isBoth: boolean): Promise<Repair> {
+export async function openRepair(
+  isBoth: boolean,
+  { pool = "", job: kind = { lastsMs: JOB_MS } }: RepairOptions = {},
+): Promise<Repair> {
   const injector = new CrashInjector();
-  const yaml = isBoth ? `${SLURM_YAML}kubernetes: { enabled: true }\n` : SLURM_YAML;
+  const slurmed = slurmYaml(pool);
+  const yaml = isBoth ? `${slurmed}kubernetes: { enabled: true }\n` : slurmed;
   const world = await open(yaml, {
     prepare: injector,
     store: "memory",
@@ -59,7 +69,7 @@ export async function openRepair(isBoth: boolean): Promise<Repair> {
   await world.advance(() => false, 15_000);
   const [sick = ""] = world.serving();
   const name = world.node(sick).slurm?.name ?? "";
-  for (let i = 0; i < 2; i++) slurm.submit({ lastsMs: JOB_MS });
+  for (let i = 0; i < 2; i++) slurm.submit(kind);
   const job = slurm.jobs().find(({ nodes }) => nodes.includes(name))?.id ?? "";
   return { world, injector, sick, name, machine: instanceOf(world, sick), job };
 }
@@ -137,11 +147,13 @@ function leftBy(world: World): string {
   return [rows, ...books, cloud, world.clock.wallMs(), world.said].join(" ");
 }
 
+export const isJobOrder = (what: string): boolean => what === "requeue" || what === "signal";
+
 /** What is wrong when it is over, in words. */
 export function judgeRepair({ world, sick, name, job }: Repair): string[] {
   const out = world.cluster === null ? [] : kubeWrongs(world);
   const { slurm } = sideOf(world);
-  const ours = slurm.journal.filter(({ by }) => by === "api");
+  const ours = slurm.journal.filter(({ by, what }) => by === "api" && !isJobOrder(what));
   if (ours.some((write) => write.node !== name)) out.push("another node was changed in Slurm");
   const drains = ours.filter(({ what }) => what === "drain");
   const sessions = new Set(drains.map(({ reason }) => reason?.split(" ")[0] ?? ""));
