@@ -49,6 +49,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "1,000 virtual nodes in Slurm and Kubernetes: verdict to drained, 200 at once, RPCs at rest",
     "test/real/slurm/fleet-main.ts",
   ),
+  "slurm-kills": proof(
+    "kill -9 at each write and call of a repair in Slurm and Kubernetes",
+    "test/real/slurm/kill/kill-main.ts",
+  ),
   attacks: proof(
     "what one credential or none can do to 10,000 honest agents, on a leader and a standby",
     "test/attack/main.ts",

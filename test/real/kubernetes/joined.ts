@@ -25,6 +25,13 @@ export type JoinedOptions = {
   cadence?: string;
   /** More arguments of the control plane. */
   flags?: readonly string[];
+  /** More settings of the fake provider. */
+  provider?: string;
+  /** In place of the compiled control plane, with more of its environment. */
+  program?: string;
+  env?: Record<string, string>;
+  /** Of each Node, beside its own. */
+  labels?: Readonly<Record<string, string>>;
   /** The Node's name of an instance. */
   nameOf?: (instance: string) => string;
 };
@@ -41,7 +48,9 @@ server:
 ${options.cadence ?? HURRIED}
 ${options.server ?? ""}
 providers:
-  fake: { gpu_count: 8, boot_delay: 300ms, terminate_delay: 300ms }
+  fake: { gpu_count: 8, boot_delay: 300ms, terminate_delay: 300ms${
+    options.provider === undefined ? "" : `, ${options.provider}`
+  } }
 kubernetes:
   enabled: true
   kubeconfig: ${kubeconfig}
@@ -60,6 +69,7 @@ export class Joined {
   readonly plane: Plane;
   readonly cluster: Cluster;
   private readonly nameOf: (instance: string) => string;
+  private readonly labels: Readonly<Record<string, string>>;
   private readonly joined = new Set<string>();
   private readonly orphaned = new Set<string>();
   private stopped = false;
@@ -68,7 +78,9 @@ export class Joined {
   constructor(cluster: Cluster, options: JoinedOptions) {
     this.cluster = cluster;
     const config = formatConfig(cluster.kubeconfig("product"), options);
-    this.plane = new Plane(config, {}, options.flags);
+    const { env = {}, flags, program } = options;
+    this.plane = new Plane(config, env, flags, program);
+    this.labels = options.labels ?? {};
     this.nameOf = options.nameOf ?? ((instance) => `gpu-${instance}`);
   }
 
@@ -98,7 +110,7 @@ export class Joined {
       await this.cluster.addNodes(1, {
         name: () => this.nameOf(id),
         providerId: () => `navarch://fake/local/${id}`,
-        labels: { "test/gpu": "true" },
+        labels: { "test/gpu": "true", ...this.labels },
       });
       this.joined.add(id);
     }
