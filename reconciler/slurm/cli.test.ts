@@ -81,6 +81,30 @@ test("S37: a build without JSON is read as text", async () => {
   }
 });
 
+test("S28: named nodes are read in one call, without those that Slurm does not know", async () => {
+  const block = (name: string) => `NodeName=${name} Arch=x\n   State=IDLE Weight=1\n\n`;
+  const read = (text: string, status = 0) => {
+    const script = `cat <<'E'\n${text}E\nexit ${status}`;
+    return client({ scontrol: script }).nodes(["n2", "n0", "n1", "-a"]);
+  };
+  const names = ["n0", "n1", "n2"];
+  const all = await read(names.map(block).join(""));
+  expect(all.kind === "ok" ? all.value.map(({ name }) => name) : all).toEqual(names);
+  const some = await read(`${block("n0")}Node n1 not found\n${block("n2")}${block("n9")}`, 1);
+  expect(some.kind === "ok" ? some.value.map(({ name }) => name) : some).toEqual(["n0", "n2"]);
+  expect(await read("Node n0 not found\nNode n1 not found\nNode n2 not found\n", 1)).toEqual({
+    kind: "ok",
+    value: [],
+  });
+  const cut = { kind: "failed" as const, message: "scontrol: n2 is missing in its output" };
+  expect(await read(`${block("n0")}${block("n1")}`)).toEqual(cut);
+  expect(await read(`${block("n0")}Node n1 not found\n`, 1)).toEqual(cut);
+  // A status without a reason spoils what was printed before it.
+  expect((await read(names.map(block).join(""), 1)).kind).toBe("failed");
+  expect((await read("slurm_load_node error: Unable to contact it\n", 1)).kind).toBe("failed");
+  expect(await client({ scontrol: "exit 9" }).nodes([])).toEqual({ kind: "ok", value: [] });
+});
+
 test("a write whose answer is not a judgement leaves open what was done", async () => {
   const says = (text: string) => client({ scontrol: `echo '${text}' >&2; exit 1` });
   const update = (text: string) => says(text).update(["n0"], { state: "undrain" });

@@ -30,8 +30,8 @@ const JOB = /^\d+(_\d+)?$/;
 /** Linux takes 128 KiB for one argument. */
 const LIST_CHARS_MAX = 100_000;
 const SHOWN_CHARS = 300;
-/** More single reads than this cost more than one list. */
-const SINGLE_READS_MAX = 8;
+/** What `scontrol show node` prints among the others for a name that Slurm does not know. */
+const NOT_FOUND = /^Node (\S+) not found\n?/gm;
 
 /** The controller's judgements, or the command's own before it asked; others leave it open. */
 const REFUSALS =
@@ -64,7 +64,7 @@ class CliClient implements SlurmClient {
   }
 
   async nodes(names?: readonly string[]): Promise<SlurmAnswer<readonly SlurmNode[]>> {
-    if (names !== undefined && names.length <= SINGLE_READS_MAX) return this.#each(names);
+    if (names !== undefined) return this.#named(names);
     const known = await this.#ask();
     if (known !== null) return known;
     let answer = this.#lacksJson ? null : await this.#nodesAsJson();
@@ -74,34 +74,32 @@ class CliClient implements SlurmClient {
     }
     // Another release may be there the next time, as after an upgrade.
     if (answer.kind !== "ok") this.#version = null;
-    if (answer.kind !== "ok" || names === undefined) return answer;
-    const wanted = new Set(names);
-    return { kind: "ok", value: answer.value.filter(({ name }) => wanted.has(name)) };
+    return answer;
   }
 
   /**
-   * slurmctld counts again for the list of all only a second after its last count; one node
-   * is always as it is. A node that Slurm does not know is left out.
+   * One call for all names: slurmctld answers the same for one and for many. A node that Slurm does
+   * not know is left out; one that the answer does not mention is no answer.
    */
-  async #each(names: readonly string[]): Promise<SlurmAnswer<readonly SlurmNode[]>> {
-    const reads = names.map((name) => this.#one(name));
-    const found: SlurmNode[] = [];
-    for (const read of await Promise.all(reads)) {
-      if (read.kind !== "ok") return read;
-      found.push(...read.value);
+  async #named(names: readonly string[]): Promise<SlurmAnswer<readonly SlurmNode[]>> {
+    const wanted = new Set(names.filter((name) => NAME.test(name)));
+    if (wanted.size === 0) return { kind: "ok", value: [] };
+    const list = compressHostlist(wanted);
+    if (list.length > LIST_CHARS_MAX) {
+      return { kind: "failed", message: `${wanted.size} names do not fit into one call` };
     }
-    return { kind: "ok", value: found };
-  }
-
-  async #one(name: string): Promise<SlurmAnswer<readonly SlurmNode[]>> {
-    if (!NAME.test(name)) return { kind: "ok", value: [] };
-    const said = await this.#run("scontrol", ["--all", "show", "node", name]);
-    if (said.kind === "ended" && said.status !== 0 && said.message.includes("not found")) {
-      return { kind: "ok", value: [] };
-    }
-    const answer = take("scontrol", said, readNodeText);
+    const said = await this.#run("scontrol", ["--all", "show", "node", list]);
+    if (said.kind === "failed") return said;
+    const unknown = new Set([...said.output.matchAll(NOT_FOUND)].map(([, name]) => name));
+    const told = { ...said, output: said.output.replaceAll(NOT_FOUND, "") };
+    // It ends with status 1 if it does not know one of them.
+    const answer = take("scontrol", unknown.size > 0 ? { ...told, status: 0 } : told, readNodeText);
     if (answer.kind !== "ok") return answer;
-    return { kind: "ok", value: answer.value.filter((node) => node.name === name) };
+    const value = answer.value.filter(({ name }) => wanted.has(name));
+    for (const { name } of value) unknown.add(name);
+    const missing = [...wanted].find((name) => !unknown.has(name));
+    if (missing === undefined) return { kind: "ok", value };
+    return { kind: "failed", message: `scontrol: ${missing} is missing in its output` };
   }
 
   async jobs(): ReturnType<SlurmClient["jobs"]> {

@@ -1,15 +1,16 @@
 /**
  * Drains and undrains nodes in Slurm and ends their jobs: one write at a time for each node, eight
  * at once. Slurm has one reason and no compare-and-set, so the owner is read directly before and
- * after each write.
+ * after each write; nodes whose turns overlap share these reads.
  */
 import type { Clock, Log } from "../core/clock.ts";
 import type { Fence } from "../core/provider.ts";
-import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
+import type { SlurmAnswer, SlurmClient, SlurmNodeChange } from "../core/slurm/client.ts";
 import type { SlurmNode } from "../core/slurm/object.ts";
 import { ownerOf } from "../core/slurm/owner.ts";
 import type { JobsTold, SlurmMark } from "../core/slurm/sink.ts";
 import { isDrained } from "../core/slurm/state.ts";
+import { Gate } from "./gate.ts";
 import { type JobOrder, tellJobs } from "./job-order.ts";
 import { NodeReader } from "./node-reader.ts";
 import type { Watch } from "./watch.ts";
@@ -17,6 +18,10 @@ import type { Watch } from "./watch.ts";
 export type MarkerPorts = { client: SlurmClient; clock: Clock; log: Log; watch: Watch };
 
 const WRITES_MAX = 8;
+/** Half of them read while the others write: a node waits for one write at most after its read. */
+const TURNS_MAX = 2 * WRITES_MAX;
+/** Well below the 7 s that a call may last beside a standby (`server/lease/lease.ts`). */
+const BEGIN_WITHIN_MS = 3_000;
 /** Slurm cannot refuse a stale write: one that could not be sent by then is not sent. */
 const SEND_WITHIN_MS = 7_000;
 /** Kubernetes' part of the same operation waits no longer; the next list shows what came of it. */
@@ -24,6 +29,7 @@ const ANSWER_WITHIN_MS = 10_000;
 
 type Turn = { name: string; isLate: () => string | null };
 type Refused = Extract<SlurmMark, { kind: "refused" }>;
+type Unsent = Extract<SlurmMark, { kind: "unsent" }>;
 type Unanswered = Extract<SlurmMark, { kind: "ambiguous" }>;
 
 export class Marker {
@@ -31,8 +37,8 @@ export class Marker {
   readonly #reader: NodeReader;
   /** The last write of each node. */
   readonly #last = new Map<string, Promise<unknown>>();
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  readonly #turns = new Gate(TURNS_MAX);
+  readonly #writes = new Gate(WRITES_MAX);
   /** The newest fence by node id. */
   readonly #fences = new Map<string, number>();
   #term = 0;
@@ -57,8 +63,9 @@ export class Marker {
     return this.#inTurn(name, fence, (turn) => this.#undrain(turn, liftsDown));
   }
 
-  endJobs(name: string, order: JobOrder, fence: Fence): Promise<JobsTold> {
-    return this.#inTurn(name, fence, (turn) => this.#endJobs(turn, order));
+  async endJobs(name: string, order: JobOrder, fence: Fence): Promise<JobsTold> {
+    const told = await this.#inTurn(name, fence, (turn) => this.#endJobs(turn, order));
+    return told.kind === "unsent" ? refused(told.message) : told;
   }
 
   async #endJobs(turn: Turn, order: JobOrder): Promise<JobsTold> {
@@ -67,7 +74,7 @@ export class Marker {
     if (ownerOf(before) !== "own" || !isDrained(before)) {
       return { kind: "ok", told: "no job was told: the node is not drained by Navarch" };
     }
-    return tellJobs(this.#ports.client, turn, order);
+    return this.#writes.pass(() => tellJobs(this.#ports.client, turn, order));
   }
 
   async #drain(turn: Turn, reason: string): Promise<SlurmMark> {
@@ -79,7 +86,7 @@ export class Marker {
     // `scontrol reboot` appends to a reason.
     const isSame = before.reason === reason || before.reason?.startsWith(`${reason} : `) === true;
     if (owner === "own" && isDrained(before) && isSame) return shown(before);
-    const answer = await this.#ports.client.update([name], { state: "drain", reason });
+    const answer = await this.#write(turn, { state: "drain", reason });
     if (answer.kind === "refused") return answer;
     const overwritten = this.#ports.watch.node(name);
     const after = await this.#reader.read(name);
@@ -98,7 +105,7 @@ export class Marker {
     const isDown = liftsDown && before.base === "DOWN";
     if (ownerOf(before) !== "own" || !(isDown || isDrained(before))) return shown(before);
     const state = isDown ? "resume" : "undrain";
-    const answer = await this.#ports.client.update([turn.name], { state });
+    const answer = await this.#write(turn, { state });
     if (answer.kind === "refused") return answer;
     const after = await this.#reader.read(turn.name);
     if (after.kind !== "ok") return unread(answer, after);
@@ -126,11 +133,18 @@ export class Marker {
     return late === null ? before.node : refused(late);
   }
 
+  #write({ name, isLate }: Turn, change: SlurmNodeChange): Promise<SlurmAnswer<null>> {
+    return this.#writes.pass(async () => {
+      const late = isLate();
+      return late === null ? this.#ports.client.update([name], change) : refused(late);
+    });
+  }
+
   async #inTurn<T>(
     name: string,
     fence: Fence,
     write: (turn: Turn) => Promise<T>,
-  ): Promise<T | Refused | Unanswered> {
+  ): Promise<T | Refused | Unsent | Unanswered> {
     const { clock, watch } = this.#ports;
     const problem = watch.problem();
     if (problem !== null) return refused(problem);
@@ -144,16 +158,13 @@ export class Marker {
       if (waitedMs <= SEND_WITHIN_MS) return null;
       return `not sent: Slurm was not ready within ${SEND_WITHIN_MS / 1_000} s`;
     };
-    const turn = (this.#last.get(name) ?? Promise.resolve()).then(async () => {
-      await this.#slot();
-      try {
-        const late = isLate();
-        return late === null ? await write({ name, isLate }) : refused(late);
-      } finally {
-        this.#running -= 1;
-        this.#waiting.shift()?.();
-      }
-    });
+    const begin = async (): Promise<T | Refused | Unsent> => {
+      const late = isLate();
+      if (late !== null) return refused(late);
+      const waitedMs = clock.monoMs() - askedAt;
+      return waitedMs <= BEGIN_WITHIN_MS ? write({ name, isLate }) : NO_TURN;
+    };
+    const turn = (this.#last.get(name) ?? Promise.resolve()).then(() => this.#turns.pass(begin));
     this.#last.set(name, turn);
     const end = (): void => void (this.#last.get(name) === turn && this.#last.delete(name));
     void turn.then(end, end);
@@ -173,16 +184,12 @@ export class Marker {
       cancel();
     }
   }
-
-  async #slot(): Promise<void> {
-    while (this.#running >= WRITES_MAX) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.push(resolve);
-      await promise;
-    }
-    this.#running += 1;
-  }
 }
+
+const NO_TURN: Unsent = {
+  kind: "unsent",
+  message: `not sent: others were written for ${BEGIN_WITHIN_MS / 1_000} s`,
+};
 
 const refused = (message: string): Refused => ({ kind: "refused", message });
 

@@ -13,8 +13,8 @@ import { judge, releaseOf } from "./rest-answer.ts";
 export const REST_VERSIONS: readonly string[] = [
   ...["v0.0.44", "v0.0.43", "v0.0.42", "v0.0.41", "v0.0.40", "v0.0.39", "v0.0.38"],
 ];
-/** More single reads than this cost more than one list. */
-const SINGLE_READS_MAX = 8;
+/** More single reads than this cost more than one list; as many as the marker has turns. */
+const SINGLE_READS_MAX = 16;
 /** Brackets and commas would name other nodes too. */
 const NAME = /^[\w.-]+$/;
 

@@ -17,6 +17,8 @@ type Bench = {
   undrain(name: string, number?: number): Promise<SlurmMark>;
 };
 
+const fenceOf = (name: string, fence: number) => ({ nodeId: name, fence, sessionId: "s-1" });
+
 async function open(...names: string[]): Promise<Bench> {
   const clock = new VirtualClock();
   const slurm = openMemorySlurm(clock, ...names);
@@ -24,7 +26,6 @@ async function open(...names: string[]): Promise<Bench> {
   let wakes = 0;
   sink.start(() => (wakes += 1));
   await clock.pass(100);
-  const fenceOf = (name: string, fence: number) => ({ nodeId: name, fence, sessionId: "s-1" });
   const inTime = async (mark: Promise<SlurmMark>): Promise<SlurmMark> => {
     await clock.pass(60_000);
     return mark;
@@ -276,17 +277,91 @@ test("S32: a list that began before a write does not undo what the write read ba
   }
 });
 
-test("S32: 200 drains at once run eight at a time and share their reads", async () => {
-  const names = Array.from({ length: 200 }, (_, index) => `n${index}`);
-  const { clock, slurm, sink } = await open(...names);
-  slurm.calls.length = 0;
-  const marks = names.map((name) => {
-    return sink.drain(name, OWN, { nodeId: name, fence: 1, sessionId: "s-1" });
-  });
-  await clock.pass(2_500);
+/** Drains of all at once, and the most updates that were under way together. */
+function flood({ slurm, sink }: Bench, names: readonly string[]) {
+  const seen = { writes: 0, most: 0 };
+  const { update } = slurm.client;
+  slurm.client.update = async (...given) => {
+    seen.most = Math.max(seen.most, (seen.writes += 1));
+    const answer = await update(...given);
+    seen.writes -= 1;
+    return answer;
+  };
+  const marks = names.map((name) => sink.drain(name, OWN, fenceOf(name, 1)));
+  return { seen, marks };
+}
+
+const NAMES = Array.from({ length: 200 }, (_, index) => `n${index}`);
+
+test("S32: of 200 drains at once eight are written at a time, and share their reads", async () => {
+  const bench = await open(...NAMES);
+  bench.slurm.calls.length = 0;
+  const { seen, marks } = flood(bench, NAMES);
+  await bench.clock.pass(2_500);
   expect(new Set((await Promise.all(marks)).map(({ kind }) => kind))).toEqual(new Set(["ok"]));
-  expect(slurm.calls.filter((call) => call.startsWith("update"))).toHaveLength(200);
-  expect(slurm.calls.filter((call) => call.startsWith("nodes")).length).toBeLessThan(120);
+  expect(seen.most).toBe(8);
+  const { calls } = bench.slurm;
+  expect(calls.filter((call) => call.startsWith("update"))).toHaveLength(200);
+  expect(calls.filter((call) => call.startsWith("nodes")).length).toBeLessThan(80);
+});
+
+test("S28: beside others a node is written within one other write after its read", async () => {
+  const bench = await open(...NAMES);
+  const { clock, slurm } = bench;
+  const read = new Map<string, number>();
+  const age: number[] = [];
+  slurm.arrived = (call) => {
+    const [verb, names = "", state] = call.split(" ");
+    const now = clock.monoMs();
+    if (verb === "nodes") for (const name of names.split(",")) read.set(name, now);
+    if (verb === "update" && state === "drain") age.push(now - (read.get(names) ?? Infinity));
+  };
+  const { marks } = flood(bench, NAMES);
+  await clock.pass(2_500);
+  await Promise.all(marks);
+  // Half of the read's 20 ms, one write of 20 ms, and half of its own.
+  expect(age).toHaveLength(NAMES.length);
+  expect(Math.max(...age)).toBeLessThanOrEqual(40);
+});
+
+test("S29: a drain whose turn does not come is given back, and the next try succeeds", async () => {
+  const bench = await open(...NAMES);
+  const { clock, slurm, sink } = bench;
+  slurm.latencyMs = 500;
+  const { marks } = flood(bench, NAMES);
+  await clock.pass(20_000);
+  const answers = await Promise.all(marks);
+  const unsent = NAMES.filter((_, index) => answers[index]?.kind === "unsent");
+  expect(unsent.length).toBeGreaterThan(50);
+  expect(new Set(answers.map(({ kind }) => kind))).toEqual(new Set(["ok", "unsent"]));
+  for (const name of unsent) {
+    expect(slurm.calls.some((call) => call.startsWith(`update ${name} `))).toBe(false);
+  }
+  let left = unsent;
+  for (let round = 0; round < 20 && left.length > 0; round += 1) {
+    const again = left.map((name) => sink.drain(name, OWN, fenceOf(name, 2)));
+    await clock.pass(6_000);
+    const next = await Promise.all(again);
+    left = left.filter((_, index) => next[index]?.kind !== "ok");
+  }
+  expect(left).toEqual([]);
+});
+
+test("S32: an order that waits behind other writes is not sent once the lead is lost", async () => {
+  const bench = await open(...NAMES);
+  const { clock, slurm, sink } = bench;
+  slurm.latencyMs = 1_000;
+  const { marks } = flood(bench, NAMES.slice(0, 16));
+  // The first eight are under way, the others have been read.
+  await clock.pass(1_500);
+  const begun = slurm.calls.filter((call) => call.startsWith("update")).length;
+  sink.stop();
+  await clock.pass(20_000);
+  const told = (await Promise.all(marks)).filter((mark) => {
+    return mark.kind === "refused" && mark.message === "this process no longer leads";
+  });
+  expect([begun, told.length]).toEqual([8, 8]);
+  expect(slurm.calls.filter((call) => call.startsWith("update"))).toHaveLength(8);
 });
 
 test("S31: a write of unknown outcome is judged by the read-back", async () => {

@@ -109,6 +109,14 @@ describe("A5: the audit rows of marks", () => {
     expect(stage.said()).toEqual(["drain slurm/n0 ok", "cordon kubernetes/k0 ok"]);
   });
 
+  test("S29: a drain whose turn did not come asked nothing of Slurm, and is no row", () => {
+    const stage = new Stage();
+    stage.answer(stage.ask(only), { ...done(), slurm: { kind: "unsent", message: "not sent" } });
+    expect(stage.said()).toEqual([]);
+    stage.answer(stage.ask(only), { ...done(), slurm: own });
+    expect(stage.said()).toEqual(["drain slurm/n0 ok"]);
+  });
+
   test("S28: a mirrored mark that is refused a thousand times has few rows", () => {
     const stage = new Stage();
     for (let i = 0; i < 1_000; i++) {

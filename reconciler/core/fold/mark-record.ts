@@ -82,6 +82,7 @@ function slurmResult(operation: Operation, node: Node | null, outcome: Outcome):
   const slurm = known?.name === part.name ? known : null;
   const answer = answerOf(outcome);
   const releases = operation.payload.kind === "uncordon";
+  if (answer.kind === "unsent") return null;
   if (answer.kind !== "ok") return refusal(slurm, answer);
   if (answer.owner === "foreign") {
     if (slurm?.owner === "foreign") return null;
@@ -97,7 +98,7 @@ function slurmResult(operation: Operation, node: Node | null, outcome: Outcome):
 
 function refusal(
   slurm: SlurmFact | null,
-  { kind, message }: Exclude<SlurmMark, { kind: "ok" }>,
+  { kind, message }: Exclude<SlurmMark, { kind: "ok" | "unsent" }>,
 ): Result | null {
   if (slurm !== null && !isNewSlurmRefusal(slurm, message)) return null;
   return { code: kind === "refused" ? "refused" : "unknown", text: message };

@@ -84,6 +84,7 @@ export function foldSlurmAnswer(
     const theirs = { ...slurm, ...ACCEPTED, ...others };
     return { node: { ...node, slurm: theirs }, events };
   }
+  if (answer.kind === "unsent") return { node, events };
   const message = answer.kind === "ok" ? NOT_CONFIRMED : answer.message;
   const what = releases ? "release" : "drain";
   if (isNewSlurmRefusal(slurm, message)) {

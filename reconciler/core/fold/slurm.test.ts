@@ -268,6 +268,17 @@ describe("S29: Slurm's answer to its part of a cordon", () => {
     expect(failed.events).toEqual(["slurm.refused", "node.cordoned"]);
   });
 
+  test("S29: a drain that was not sent rests not at all, and is no news", () => {
+    const unsent = { kind: "unsent", message: "not sent: others were written for 3 s" } as const;
+    for (const given of [payload, only]) {
+      const { node, events } = answer(given, unsent);
+      expect(node?.slurm).toMatchObject({ refusals: 0, restUntil: 0, refusal: null, drain: false });
+      expect(events.filter((kind) => kind.startsWith("slurm."))).toEqual([]);
+      expect(node?.operation).toBeNull();
+    }
+    expect(answer(only, unsent).state).toBe("refused");
+  });
+
   test("S29: for Slurm alone, one answer of any kind ends the operation", () => {
     const done = answer(only, { kind: "ok", owner: "own", bootTime: null });
     expect([done.state, done.node?.operation]).toEqual(["done", null]);

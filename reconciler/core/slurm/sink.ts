@@ -13,6 +13,8 @@ import type { SlurmOwner } from "../../../schema/slurm.ts";
 export type SlurmMark =
   | { kind: "ok"; owner: SlurmOwner; bootTime: number | null }
   | { kind: "refused"; message: string }
+  /** Its turn did not come and nothing was asked of Slurm: no reason to wait before the next. */
+  | { kind: "unsent"; message: string }
   | { kind: "ambiguous"; message: string };
 
 /** `told`: which jobs were reached and which were not, for people. */
