@@ -148,6 +148,21 @@ describe("S33, S35: the release in Slurm", () => {
     expect(stepOf(well({ ...MARK, bootTime: 2_000 }, { agent: later }), IN)).toBeNull();
   });
 
+  test("S35: a drain of a controller that knew no BootTime yet is not released by the old boot", () => {
+    const markedAt = 500_000;
+    const unknown = { ...MARK, markedAt, markedBoot: null };
+    const old = { ...unknown, bootTime: markedAt - 90_000 };
+    expect(waitOf(well(old, { agent: later }), IN)).toContain("has not registered");
+    expect(payloadOf(well(old))).toMatchObject({ kind: "uncordon" });
+    const booted = { ...unknown, bootTime: markedAt + 90_000 };
+    expect(payloadOf(well(booted, { agent: later }))).toMatchObject({ kind: "uncordon" });
+    // A machine in its place, or one whose agent was not heard yet, may have booted long before.
+    for (const markedBootId of ["-", null]) {
+      const other = { ...old, markedBootId };
+      expect(payloadOf(well(other, { agent: later }))).toMatchObject({ kind: "uncordon" });
+    }
+  });
+
   test("S35: Slurm's own DOWN with Navarch's reason is lifted with it, once slurmd responds", () => {
     const down = { ...MARK, down: true, bootTime: 99_000 };
     expect(payloadOf(well(down, { agent: later }))).toMatchObject({ slurm: { down: true } });

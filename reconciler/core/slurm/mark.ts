@@ -78,7 +78,7 @@ export function hasRegistered(
   node: Pick<Node, "agent" | "createdAt" | "rebootedAt">,
   slurm: SlurmFact,
 ): boolean {
-  const { bootTime, markedBoot, markedBootId } = slurm;
+  const { bootTime, markedAt, markedBoot, markedBootId } = slurm;
   if (bootTime === null) return false;
   // Of several reboots the last one counts, also one from before the mark.
   const { rebootedAt } = node;
@@ -86,5 +86,8 @@ export function hasRegistered(
   if (!hasChanged(node, slurm)) return true;
   // Drained before its agent was heard: a boot since its purchase is its own.
   if (markedBootId === null && bootTime >= node.createdAt) return true;
+  // A controller that had just started knew no BootTime: the drained boot registered afterwards.
+  const isRebooted = markedBootId !== null && markedBootId !== ANOTHER;
+  if (markedBoot === null && isRebooted && bootTime < (markedAt ?? 0) - SKEW_MS) return false;
   return isAnotherBoot(markedBoot, bootTime);
 }
