@@ -3,6 +3,7 @@
  * is at fault. Pure tests, and the memory of the last blindness, which ends after two full rounds
  * without a reason. Memory only, because a new process observes for itself.
  */
+import { formatDuration } from "../../../schema/duration.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { type Fleet, isUnbought, type Sight } from "../fleet.ts";
@@ -88,7 +89,8 @@ export class Blindness {
       this.darkSince = null;
       return [];
     }
-    return [`sight has just come back: ${this.darkSince.why}`];
+    const restMs = formatDuration(2 * roundMs);
+    return [`waits until observations were reliable for ${restMs}, after: ${this.darkSince.why}`];
   }
 }
 

@@ -97,7 +97,7 @@ describe("closed", () => {
 
   test("what it stores and tells", () => {
     const { put, drop, events, pools } = step(fleetWith(0, MIN));
-    const why = "2 repair sessions among 10 nodes in an hour are more than hardware does";
+    const why = RESTRAINED_WHY;
     expect(put[1]).toEqual(state({ since: NOW, trippedAt: NOW, why, looked: 2 }));
     expect(put.map((fact) => fact.kind === "breaker" && fact.scope)).toEqual([
       "fleet",
@@ -121,7 +121,9 @@ describe("closed", () => {
     const found = inPool(step([...nodes, ...well(7, 3)]));
     expect(found).toMatchObject({
       state: "open",
-      why: "3 repair sessions among 10 nodes in an hour share zone fake/z (100 % of the burst)",
+      why:
+        "3 repair sessions among 10 nodes in an hour share zone fake/z (100 % of the burst): " +
+        "its nodes wait until it ends, at most 1h",
       cause: { attribute: "zone", value: "fake/z", ofSessions: 1, ofNodes: 0.3 },
     });
   });
@@ -190,6 +192,9 @@ describe("closed", () => {
   });
 });
 
+const RESTRAINED_WHY =
+  "2 repair sessions among 10 nodes in an hour are more than hardware does: " +
+  "one repair at a time until the rate is normal for 20m";
 const HALF_WHY = "arrivals are plausible again: repairs go on in growing batches";
 const half = { state: "half-open", since: NOW, why: HALF_WHY, batch: 1, batchAt: NOW } as const;
 
@@ -270,7 +275,7 @@ describe("open", () => {
       state: "restrained",
       since: NOW,
       cause: null,
-      why: "2 repair sessions among 10 nodes in an hour are more than hardware does",
+      why: RESTRAINED_WHY,
     });
   });
 

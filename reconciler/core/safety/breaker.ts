@@ -5,6 +5,7 @@
  * memory, so a restart changes nothing.
  */
 import type { Config } from "../../../schema/config.ts";
+import { formatDuration } from "../../../schema/duration.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import { type Cause, type Fact, type FactOf, factKey, factsOf } from "../../../schema/safety.ts";
@@ -162,7 +163,7 @@ function next(before: Breaker | null, scope: Scope, around: Around): Breaker | n
     case "open":
       if (isWithdrawn(before, scope, around)) {
         return tripped
-          ? enter(before, "restrained", now, because(scope, null), null)
+          ? enter(before, "restrained", now, because(scope, null, around), null)
           : halfOpen(before, now);
       }
       // Sessions that the cause does not explain may have a cause of their own.
@@ -182,7 +183,7 @@ function lookAgain(before: Breaker, scope: Scope, around: Around): Breaker {
   if (before.looked === length) return before;
   const cause = causeOf(scope, around, before.cause);
   if (cause === null) return { ...before, looked: length };
-  return { ...enter(before, "open", around.now, because(scope, cause), cause), looked: length };
+  return { ...enter(before, "open", around.now, because(scope, cause, around), cause), looked: length };
 }
 
 /** Stays restrained until arrivals have been plausible for two windows. */
@@ -204,7 +205,7 @@ function trip(scope: Scope, around: Around): Breaker {
     state: cause === null ? "restrained" : "open",
     since: now,
     trippedAt: now,
-    why: because(scope, cause),
+    why: because(scope, cause, around),
     cause,
     batch: 0,
     batchAt: 0,
@@ -213,11 +214,15 @@ function trip(scope: Scope, around: Around): Breaker {
   };
 }
 
-function because(scope: Scope, cause: Cause | null): string {
+/** Why it restrains, and until when: people read it wherever a repair waits. */
+function because(scope: Scope, cause: Cause | null, { config }: Around): string {
   const many = `${scope.arrivals.length} repair sessions among ${scope.size} nodes in an hour`;
-  return cause === null
-    ? `${many} are more than hardware does`
-    : `${many} share ${formatCause(cause)}`;
+  if (cause !== null) {
+    const limit = formatDuration(CAUSE_WAIT_MS);
+    return `${many} share ${formatCause(cause)}: its nodes wait until it ends, at most ${limit}`;
+  }
+  const until = `until the rate is normal for ${formatDuration(2 * config.safety.breaker.windowMs)}`;
+  return `${many} are more than hardware does: one repair at a time ${until}`;
 }
 
 function causeOf(scope: Scope, { fleet, now, config }: Around, known: Cause | null): Cause | null {
