@@ -154,6 +154,7 @@ test.each(wrong)("%s: nothing is bought, and the reason names no secret", async 
   const answer = await provider.create(request, fence, null);
   expect(answer).toMatchObject({ kind: "refused", class: "auth" });
   expect(answer.kind === "refused" && answer.message).toContain(why);
+  expect(answer.kind === "refused" && answer.message).toContain("replace the file, or set cred");
   expect(await provider.list()).toMatchObject({ kind: "failed", class: "auth" });
   const [found] = await provider.inspect([]);
   expect(found).toMatchObject({ check: "credentials", outcome: "fail" });
@@ -164,7 +165,10 @@ test.each(wrong)("%s: nothing is bought, and the reason names no secret", async 
 test("a token endpoint that is down is asked again later", async () => {
   const { provider, desk } = openTest(() => ({ project: "p1" }));
   desk.next = new Response("busy", { status: 503 });
-  expect(await provider.list()).toMatchObject({ kind: "failed", class: "rate_limit" });
+  const answer = await provider.list();
+  expect(answer).toMatchObject({ kind: "failed", class: "rate_limit" });
+  const remedy = "(attach a service account to this machine, or set credentials_file)";
+  expect(answer.kind === "failed" && answer.message).toEndWith(remedy);
   expect((await provider.list()).kind).toBe("ok");
 });
 

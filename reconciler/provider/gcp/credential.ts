@@ -56,14 +56,16 @@ const Impersonated = v.object({ accessToken: text, expireTime: text });
 export function metadataSource(host: string): Source {
   const path = "/computeMetadata/v1/instance/service-accounts/default/token";
   const headers = { "metadata-flavor": "Google" };
-  return guarded("the metadata server", () =>
+  const remedy = "attach a service account to this machine, or set credentials_file";
+  return guarded("the metadata server", remedy, () =>
     askFor("the metadata server", `http://${host}${path}`, { headers }),
   );
 }
 
 /** A key file, a user's login, or a configuration of workload identity federation. */
 export function fileSource(path: string, clock: Clock): Source {
-  return guarded(`credentials_file ${path}`, async () => {
+  const remedy = "replace the file, or set credentials_file to another one";
+  return guarded(`credentials_file ${path}`, remedy, async () => {
     const file = v.safeParse(CredentialFile, JSON.parse(readText(path)));
     if (!file.success) {
       const kinds = "service_account, authorized_user or external_account";
@@ -187,7 +189,7 @@ async function ask(
 async function reasonOf(answer: Response): Promise<string> {
   const body: unknown = await answer.json().catch(() => null);
   const read = v.safeParse(v.object({ error: v.pipe(text, v.regex(/^[a-z_]{1,40}$/)) }), body);
-  return read.success ? read.output.error : "no token";
+  return read.success ? read.output.error : "it gave no reason";
 }
 
 function isPrivate(url: string): boolean {
@@ -195,21 +197,22 @@ function isPrivate(url: string): boolean {
   return protocol === "https:" || hostname === "127.0.0.1" || hostname === "localhost";
 }
 
-/** A source whose failures are answers; the message names no content. */
-function guarded(what: string, source: Source): Source {
+/** A source whose failures are answers with a remedy; the message names no content. */
+function guarded(what: string, remedy: string, source: Source): Source {
   return async () => {
-    try {
-      return await source();
-    } catch (error) {
-      const name = error instanceof Error ? error.name : "error";
-      const code = error instanceof Error && "code" in error ? String(error.code) : "";
-      if (code === "ENOENT" || code === "EACCES") return refused(`${what} cannot be read`);
-      if (name === "TimeoutError") return later(`${what}: no token within ${CALL_MS / 1_000} s`);
-      const isOurs = name === "SyntaxError" || name === "ValiError" || name === "DataError";
-      if (isOurs) return refused(`${what}: invalid content`);
-      return later(`${what}: ${code || name}`);
-    }
+    const answer = await source().catch((error: unknown) => explain(what, error));
+    if (!("kind" in answer)) return answer;
+    return { ...answer, message: `${answer.message} (${remedy})` };
   };
+}
+
+function explain(what: string, error: unknown): Ungranted {
+  const name = error instanceof Error ? error.name : "error";
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code === "ENOENT" || code === "EACCES") return refused(`${what} cannot be read`);
+  if (name === "TimeoutError") return later(`${what}: no token within ${CALL_MS / 1_000} s`);
+  const isOurs = name === "SyntaxError" || name === "ValiError" || name === "DataError";
+  return isOurs ? refused(`${what}: invalid content`) : later(`${what}: ${code || name}`);
 }
 
 function readText(path: string): string {
