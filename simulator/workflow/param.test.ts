@@ -83,6 +83,14 @@ test.each([
   expect(() => readParams(Params, params)).toThrow(`failed to parse parameters: ${message}`);
 });
 
+test("an integer with a leading zero is text, and refused where a number is expected", () => {
+  expect(yaml("a: 010\nb: -007\nc: 0\nd: [08]\ne: 0o10\nf: 0.5\n")).toEqual({
+    ...{ a: "010", b: "-007", c: 0, d: ["08"], e: 8, f: 0.5 },
+  });
+  const Count = v.strictObject({ count: v.number() });
+  expect(() => readParams(Count, yaml("count: 010\n"))).toThrow('expected a number, found "010"');
+});
+
 test("integers beyond 2^53 keep their digits", () => {
   expect(yaml("a: 9007199254740993\nb: 9007199254740991")).toEqual({
     a: 9007199254740993n,

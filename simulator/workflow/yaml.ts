@@ -85,7 +85,7 @@ class Growth {
       return this.grow(target, depth + 1);
     }
     if (node.anchor !== undefined) this.#anchors.set(node.anchor, node);
-    if (isScalar(node)) return plain(node.value);
+    if (isScalar(node)) return plain(node);
     if (isSeq(node)) return node.items.map((item) => this.grow(item, depth + 1));
     if (!isMap(node)) throw this.#fail(node, "expected a value");
     return this.#growMap(node, depth);
@@ -145,8 +145,10 @@ function sourceOf(node: { value: unknown; source?: string }): string {
   return typeof node.value === "string" ? node.value : (node.source ?? String(node.value));
 }
 
-function plain(value: unknown): unknown {
+/** `010` stays text: it is 8 in YAML 1.1, as in Go's readers, and 10 in YAML 1.2. */
+function plain({ value, source }: { value: unknown; source?: string }): unknown {
   if (typeof value !== "bigint") return value;
+  if (source !== undefined && /^[-+]?0\d/.test(source)) return source;
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
 }
