@@ -361,6 +361,20 @@ describe("Agent", () => {
     }
   });
 
+  test("a heartbeat that falls due while a report is under way follows it", async () => {
+    const { agent, clock, plane } = build();
+    const send = plane.send.bind(plane);
+    const begun: number[] = [];
+    plane.send = async (report) => {
+      begun.push(Math.round(clock.now / 1_000));
+      await new Promise<void>((done) => void clock.after(40_000, done));
+      return send(report);
+    };
+    agent.start();
+    await clock.pass(130_000);
+    expect(begun.map((at) => at - (begun[0] ?? 0))).toEqual([0, 40, 80, 120]);
+  });
+
   test("a notice is sent at once, also while a report is under way, and in each one after", async () => {
     let notice: AgentNotice | null = null;
     const { agent, clock, plane } = build({ notice: () => notice });

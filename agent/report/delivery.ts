@@ -149,6 +149,8 @@ export class Delivery {
     const podToken = news && text !== "" ? this.#parts.podToken() : null;
     const notice = this.#parts.notice();
     if (check) this.#check = null;
+    // What falls due while this report is under way needs one of its own.
+    this.#due = false;
     const answer = await sender.send({
       ...envelope,
       stream: spool.stream as Report["stream"],
@@ -168,7 +170,7 @@ export class Delivery {
     }
     const trial = this.#suspect?.elseAccepted === false;
     this.#suspect = trial && this.#suspect ? { ...this.#suspect, elseAccepted: true } : null;
-    this.#due = this.#bare;
+    this.#due ||= this.#bare;
     this.#bare = trial;
     if (!trial) this.#batchMax = Math.min(LIMIT.findingsPerReportMax, this.#batchMax * 2);
     this.#results = this.#results.filter((result) => !results.includes(result));

@@ -183,7 +183,8 @@ function lookAgain(before: Breaker, scope: Scope, around: Around): Breaker {
   if (before.looked === length) return before;
   const cause = causeOf(scope, around, before.cause);
   if (cause === null) return { ...before, looked: length };
-  return { ...enter(before, "open", around.now, because(scope, cause, around), cause), looked: length };
+  const why = because(scope, cause, around);
+  return { ...enter(before, "open", around.now, why, cause), looked: length };
 }
 
 /** Stays restrained until arrivals have been plausible for two windows. */
@@ -221,8 +222,9 @@ function because(scope: Scope, cause: Cause | null, { config }: Around): string 
     const limit = formatDuration(CAUSE_WAIT_MS);
     return `${many} share ${formatCause(cause)}: its nodes wait until it ends, at most ${limit}`;
   }
-  const until = `until the rate is normal for ${formatDuration(2 * config.safety.breaker.windowMs)}`;
-  return `${many} are more than hardware does: one repair at a time ${until}`;
+  const rest = formatDuration(2 * config.safety.breaker.windowMs);
+  const until = `one repair at a time until the rate is normal for ${rest}`;
+  return `${many} are more than hardware does: ${until}`;
 }
 
 function causeOf(scope: Scope, { fleet, now, config }: Around, known: Cause | null): Cause | null {
