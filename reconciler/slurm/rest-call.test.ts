@@ -49,6 +49,20 @@ test("S37: the token is read for each call, also as scontrol prints it", async (
   expect(await against(shown, { tokenFile: "/nowhere" })).toMatchObject({ isUnsent: true });
 });
 
+test("S37: a token that has expired by its own words is told beside the answer", async () => {
+  const tokenFile = join(folder, "jwt");
+  const jwtOf = (claims: string) => {
+    writeFileSync(tokenFile, `e30.${Buffer.from(claims).toString("base64url")}.x`);
+    return against(() => Response.json({}), { tokenFile });
+  };
+  const plain = { kind: "json", status: 200, value: {} };
+  const note = `the token of ${tokenFile} expired at 2026-01-01T00:00:00.000Z`;
+  expect(await jwtOf('{"exp":1767225600,"sun":"root"}')).toEqual({ ...plain, note } as never);
+  for (const claims of ['{"exp":9767225600}', '{"exp":1e300}', '{"exp":"x"}', "[]", "{", "null"]) {
+    expect(await jwtOf(claims)).toEqual(plain as never);
+  }
+});
+
 test("S32: a server that hangs, also within its answer, is left after the time limit", async () => {
   const never = () => new Promise<Response>(() => undefined);
   const message = "slurmrestd: no answer within 0.2 s";

@@ -22,7 +22,9 @@ export type RestPlace = {
 
 export type RestRequest = { method: "GET" | "POST" | "DELETE"; path: string; body?: unknown };
 
-export type RestAnswer = { kind: "json"; status: number; value: unknown } | RestFailure;
+export type RestAnswer =
+  | { kind: "json"; status: number; value: unknown; note?: string }
+  | RestFailure;
 
 /** No JSON came. `isUnsent`: the request certainly did not reach slurmrestd. */
 export type RestFailure = {
@@ -30,6 +32,8 @@ export type RestFailure = {
   message: string;
   status: number | null;
   isUnsent: boolean;
+  /** What is wrong with the token, if that may be the cause. */
+  note?: string;
 };
 
 export type RestCall = (request: RestRequest) => Promise<RestAnswer>;
@@ -55,7 +59,12 @@ export function openRestCall(place: RestPlace, clock: Clock, timeoutMs: number):
         redirect: "manual",
         signal: stop.signal,
       });
-      return await Promise.race([work, late.promise]);
+      const answer = await Promise.race([work, late.promise]);
+      const { expiresAt } = token;
+      if (expiresAt === null || expiresAt >= clock.wallMs()) return answer;
+      // Told only beside an error: slurmctld's clock decides.
+      const at = new Date(expiresAt).toISOString();
+      return { ...answer, note: `the token of ${place.tokenFile} expired at ${at}` };
     } finally {
       cancel();
     }
@@ -97,20 +106,34 @@ async function readBody(response: Response): Promise<string | null> {
   return Buffer.concat(chunks).toString();
 }
 
-type Token = { kind: "headers"; headers: Record<string, string> } | RestFailure;
+type Token =
+  | { kind: "headers"; headers: Record<string, string>; expiresAt: number | null }
+  | RestFailure;
 
 /** Read each time: tokens live for half an hour, and whatever renews them writes the file. */
 async function tokenHeaders({ tokenFile, user }: RestPlace): Promise<Token> {
   const name: Record<string, string> = user === null ? {} : { "x-slurm-user-name": user };
-  if (tokenFile === null) return { kind: "headers", headers: name };
+  if (tokenFile === null) return { kind: "headers", headers: name, expiresAt: null };
   try {
     const text = (await readFile(tokenFile, "utf8")).trim().replace(/^SLURM_JWT=/, "");
     if (/^[\w.-]+$/.test(text)) {
-      return { kind: "headers", headers: { ...name, "x-slurm-user-token": text } };
+      const headers = { ...name, "x-slurm-user-token": text };
+      return { kind: "headers", headers, expiresAt: expiryOf(text) };
     }
     return failed(`slurm.token_file ${tokenFile} holds no token`, null, true);
   } catch (cause) {
     return failed(`slurm.token_file ${tokenFile}: ${explain(cause)}`, null, true);
+  }
+}
+
+/** Wall milliseconds; `null` = the token does not say. It is not judged otherwise. */
+function expiryOf(token: string): number | null {
+  try {
+    const body: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+    const isObject = typeof body === "object" && body !== null && "exp" in body;
+    return isObject && typeof body.exp === "number" && body.exp > 0 ? body.exp * 1_000 : null;
+  } catch {
+    return null;
   }
 }
 

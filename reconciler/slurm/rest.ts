@@ -185,9 +185,11 @@ function offerOf(answer: RestAnswer): SlurmAnswer<Offer> {
 /** 22.05 says only "Unspecified error" when it cannot reach slurmctld. */
 function named(answer: RestAnswer): SlurmAnswer<unknown> {
   const judged = judge(answer);
-  if (answer.kind === "failed" || judged.kind !== "failed") return judged;
-  const message = `slurmrestd answered HTTP ${answer.status}: ${judged.message}`;
-  return { kind: "failed", message };
+  if (judged.kind === "ok") return judged;
+  const isVague = answer.kind === "json" && judged.kind === "failed";
+  const head = isVague ? `slurmrestd answered HTTP ${answer.status}: ` : "";
+  const note = answer.note === undefined ? "" : `; ${answer.note}`;
+  return { kind: judged.kind, message: `${head}${judged.message}${note}` };
 }
 
 const get = (path: string): RestRequest => ({ method: "GET", path });

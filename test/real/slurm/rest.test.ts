@@ -55,6 +55,13 @@ for (const version of SLURM_VERSIONS) {
       writeFileSync(`${slurm().folder}/token`, "not.a.token");
       expect((await token.nodes()).kind).not.toBe("ok");
       expect((await token.jobs()).kind).not.toBe("ok");
+      const short = await slurm().must("scontrol", "token", "lifespan=1", "username=root");
+      writeFileSync(`${slurm().folder}/token`, short);
+      await until("the token's end", 10_000, async () => {
+        const answer = await token.nodes();
+        const isTold = answer.kind !== "ok" && /; the token of .* expired/.test(answer.message);
+        return isTold || null;
+      });
       await writeToken(slurm());
       expect((await token.nodes()).kind).toBe("ok");
     }, LIMIT_MS);
