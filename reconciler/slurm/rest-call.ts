@@ -129,7 +129,8 @@ async function tokenHeaders({ tokenFile, user }: RestPlace): Promise<Token> {
 /** Wall milliseconds; `null` = the token does not say. It is not judged otherwise. */
 function expiryOf(token: string): number | null {
   try {
-    const body: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+    const claims = Buffer.from(token.split(".")[1] ?? "", "base64url").toString();
+    const body: unknown = JSON.parse(claims);
     const isObject = typeof body === "object" && body !== null && "exp" in body;
     return isObject && typeof body.exp === "number" && body.exp > 0 ? body.exp * 1_000 : null;
   } catch {

@@ -147,7 +147,9 @@ for (const version of SLURM_VERSIONS) {
     });
 
     test("S31: a node with name and state is read, and one at work is not empty", () => {
-      const words = wordsOf("nodes", "state").filter((word) => !/^(INVALID|UNKNOWN|FUTURE)$/.test(word));
+      const words = wordsOf("nodes", "state").filter((word) => {
+        return !/^(INVALID|UNKNOWN|FUTURE)$/.test(word);
+      });
       const flag = fc.constantFrom(...(isOld ? ["DRAIN", "CLOUD", "COMPLETING", "FAIL"] : words));
       const said = fc.tuple(fc.constantFrom(...BASES), fc.uniqueArray(flag, { maxLength: 3 }));
       fc.assert(
@@ -175,7 +177,9 @@ for (const version of SLURM_VERSIONS) {
       const held = fc.constantFrom("RUNNING", "SUSPENDED");
       const said = isOld
         ? held
-        : fc.tuple(held, fc.subarray(flags, { maxLength: 2 })).map(([base, more]) => [base, ...more]);
+        : fc
+            .tuple(held, fc.subarray(flags, { maxLength: 2 }))
+            .map(([base, more]) => [base, ...more]);
       fc.assert(
         fc.property(spec.fields(rowOf("jobs")), fc.nat(), said, (row, number, job_state) => {
           const sound = { ...row, job_id: number, job_state, nodes: "n[0-1],x" };
