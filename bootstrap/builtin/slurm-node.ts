@@ -84,6 +84,24 @@ for value in "$server" "$conf" "$node" "$pool"; do
       ;;
   esac
 done
+case $dynamic in
+  false) options="-N $node" ;;
+  true)
+    case " $conf" in
+      *" "[Pp][Oo][Rr][Tt]=*)
+        echo "SlurmNodeConf has Port=, which slurmd of 22.05 refuses in --conf: remove it" >&2
+        exit 1
+        ;;
+    esac
+    case $conf in *Feature=*) ;; *) conf="$conf\${pool:+ Feature=$pool}" ;; esac
+    options="-Z -N $node --conf '\${conf# }'"
+    ;;
+  *)
+    echo "SlurmDynamic is $dynamic, expected true or false" >&2
+    exit 1
+    ;;
+esac
+[ -z "$server" ] || options="$options --conf-server $server"
 etc=${SLURM_ETC}
 staged=${SLURM_STAGE}/conf
 if [ -d "$staged" ]; then
@@ -99,18 +117,6 @@ if [ -z "$server" ] && [ ! -s "$etc/slurm.conf" ]; then
   echo "no configuration: set SlurmConfServer or SLURM_CONF_SERVER, or bring $etc/slurm.conf" >&2
   exit 1
 fi
-case $dynamic in
-  false) options="-N $node" ;;
-  true)
-    case $conf in *Feature=*) ;; *) conf="$conf\${pool:+ Feature=$pool}" ;; esac
-    options="-Z -N $node --conf '\${conf# }'"
-    ;;
-  *)
-    echo "SlurmDynamic is $dynamic, expected true or false" >&2
-    exit 1
-    ;;
-esac
-[ -z "$server" ] || options="$options --conf-server $server"
 {
   printf 'SLURMD_OPTIONS="%s"\\n' "$options"
   [ -n "$server" ] || echo "# $(cat "$etc"/*.conf | sha256sum)"

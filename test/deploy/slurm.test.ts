@@ -3,7 +3,15 @@
  * them, and `entrypoint.test.ts` there runs the entry of the image.
  */
 import { describe, expect, test } from "bun:test";
-import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../build/product.ts";
@@ -41,7 +49,7 @@ describe("navarch slurm manifests", () => {
     expect([ran.code, ran.err]).toEqual([0, ""]);
   });
 
-  test("S7: --check exits with 1 on a changed, a missing and a further file", async () => {
+  test("S7, S54: --check exits with 1 on a changed, a missing and a further file", async () => {
     await withCopy(async (folder) => {
       rmSync(join(folder, "storage.yaml"));
       writeFileSync(join(folder, "secrets.yaml"), "data: {}\n");
@@ -86,6 +94,18 @@ describe("navarch slurm manifests", () => {
     }
     expect(refsOf(text)).toEqual([]);
     expect(render()).not.toContain("nvidia");
+  });
+
+  test("S51: the ConfigMap has every file whole, with a line for each pod", () => {
+    for (const nodes of [1, 3, 40]) {
+      const found = objectsOf(render({ nodes })).filter(({ kind }) => kind === "ConfigMap");
+      const data: Readonly<Record<string, string>> = Object.assign({}, found[0]?.["data"]);
+      expect(found).toHaveLength(1);
+      const names = ["cgroup.conf", "gres.conf", "slurm.conf", "slurmdbd.conf"];
+      expect(Object.keys(data).sort()).toEqual(names);
+      const lines = data["slurm.conf"]?.match(/^NodeName=slurm-compute-\d+ .*/gm) ?? [];
+      expect(lines).toHaveLength(nodes);
+    }
   });
 
   test("a node never declares more than its container may use", () => {
@@ -162,6 +182,28 @@ describe("navarch slurm refs", () => {
 });
 
 describe("files of the guide", () => {
+  test("S1: the setup goes from the local cluster to its verification, by either option", () => {
+    const headings = (name: string): string[] =>
+      [...read(`docs/guides/k8s-native-${name}.md`).matchAll(/^## (.+)$/gm)].map(([, heading = ""]) => heading);
+    const steps = ["Local cluster", "Build the image", "Static deployment", "Slinky"];
+    const setup = headings("setup");
+    for (const step of [...steps, "Several tenants", "Verify", "Next steps"]) {
+      expect(setup).toContain(step);
+    }
+    expect(headings("migration-summary")).toContain("Limits");
+  });
+
+  test("S3: each file that kubectl or kustomize applies is there", () => {
+    const daemons = ["mariadb-deployment", "slurmdbd-deployment", "slurmctld-deployment"];
+    const names = ["namespace", "secrets", "storage", ...daemons, "slurmd-statefulset"];
+    const files = [...names, "slurm-config-template"].map((name) => `${name}.yaml`);
+    const found = readdirSync(FOLDER).filter((name) => name.endsWith(".yaml"));
+    expect(found.sort()).toEqual(files.toSorted());
+    const kustomized = readFileSync(join(FOLDER, "Kustomization"), "utf8");
+    // The Namespace heads the first file.
+    for (const file of files.slice(1)) expect(kustomized).toContain(`- ${file}`);
+  });
+
   test("S5: the local cluster maps its ports on the loopback address alone", () => {
     type Mapping = { containerPort: number; hostPort: number; listenAddress: string };
     type Node = { role: string; extraPortMappings?: Mapping[]; labels?: Record<string, string> };

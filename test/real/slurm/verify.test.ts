@@ -77,7 +77,7 @@ describe.skipIf(isMissing)("navarch slurm verify", () => {
     });
   }, 240_000);
 
-  test("S26: text for people, JUnit for CI", async () => {
+  test("S26, S54: text for people, JUnit for CI", async () => {
     const text = await script("--exec local");
     expect([text.code, text.stdout]).toEqual([0, expect.stringContaining("PASS  8. munge")]);
     expect(text.stdout).toContain("slurm-wlm 22.05");
