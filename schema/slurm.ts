@@ -43,6 +43,8 @@ export const SlurmFact = v.object({
   markedBootId: v.nullable(text),
   /** BootTime of its slurmd as the controller knows it. */
   bootTime: v.nullable(instant),
+  /** When this BootTime was first read. */
+  bootSeenAt: v.nullish(instant, null),
   /** When the drain was set again after power saving or another party removed it. */
   reassertedAt: v.nullable(instant),
   /** No mark is tried before this; how often in a row it was refused, and why last. */

@@ -238,6 +238,7 @@ export function slurmOf(over: Partial<SlurmFact> = {}): SlurmFact {
     markedBoot: null,
     markedBootId: null,
     bootTime: 1_000,
+    bootSeenAt: null,
     reassertedAt: null,
     restUntil: 0,
     refusals: 0,

@@ -148,6 +148,16 @@ describe("S33, S35: the release in Slurm", () => {
     expect(stepOf(well({ ...MARK, bootTime: 2_000 }, { agent: later }), IN)).toBeNull();
   });
 
+  test("S35: a boot that was read moments ago is let settle, as its next registration may move", () => {
+    const booted = { ...MARK, bootTime: 99_000, down: true };
+    const fresh = well({ ...booted, bootSeenAt: NOW - 4_999 }, { agent: later });
+    expect(waitOf(fresh, IN)).toContain("its slurmd registered less than 5 s ago");
+    const settled = well({ ...booted, bootSeenAt: NOW - 5_000 }, { agent: later });
+    expect(payloadOf(settled)).toMatchObject({ kind: "uncordon", slurm: { down: true } });
+    // The machine that was drained is not asked for a boot.
+    expect(payloadOf(well({ ...MARK, bootSeenAt: NOW }))).toMatchObject({ kind: "uncordon" });
+  });
+
   test("S35: a drain of a controller that knew no BootTime yet is not released by the old boot", () => {
     const markedAt = 500_000;
     const unknown = { ...MARK, markedAt, markedBoot: null };

@@ -15,6 +15,12 @@ import type { Scope } from "./decide.ts";
 import { keptBy } from "./kube.ts";
 import { isResting } from "./rest.ts";
 
+/**
+ * `slurmd -b` boots when it starts, and the next registration may tell a boot one second later:
+ * a node that was released in between is set DOWN for good, with slurmctld's own reason.
+ */
+const SETTLE_MS = 5_000;
+
 type Change = { payload: Payload; because: string[] };
 type InSight = Pick<Scope, "sight">;
 type InPool = Pick<Scope, "sight" | "pool" | "candidates">;
@@ -104,6 +110,9 @@ export function unreleasedBy(node: Node, scope: InSight): string | null {
     return stays("its slurmd has not registered with a new BootTime since the machine changed");
   }
   if (slurm.silent) return stays("its slurmd does not respond");
+  if (hasChanged(node, slurm) && now - (slurm.bootSeenAt ?? 0) < SETTLE_MS) {
+    return stays(`its slurmd registered less than ${SETTLE_MS / 1_000} s ago`);
+  }
   if (slurm.power) return stays("it is in a state of power saving");
   if (slurm.completing && hasChanged(node, slurm)) return stays("an epilog runs");
   if (!isResting(slurm.restUntil, now)) return null;

@@ -228,6 +228,7 @@ function factOf(node: Node, seen: Seen, before: SlurmFact | null, now: number): 
     reason: row.reason?.slice(0, REASON_CHARS_MAX) ?? null,
     ...mark,
     bootTime,
+    bootSeenAt: bootTime === known ? (before?.bootSeenAt ?? null) : now,
     reassertedAt: before?.reassertedAt ?? null,
     restUntil: before?.restUntil ?? 0,
     refusals: before?.refusals ?? 0,

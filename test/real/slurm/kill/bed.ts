@@ -77,6 +77,10 @@ export class Bed {
     try {
       const story = new Story(lane, (this.rounds += 1), one.meanwhile);
       const { wrongs, deaths } = await story.live(one.deaths);
+      // One that Slurm or a fault left out of service would spoil the rounds after it.
+      if (wrongs.length > 0) {
+        await this.slurm.run(["scontrol", "update", `nodename=${lane.sick}`, "state=resume"]);
+      }
       return { name, wrongs, died: deaths };
     } catch (error) {
       return { name, wrongs: [String(error)], died: [] };

@@ -16,11 +16,11 @@ import { type Case, type Catalog, catalogOf, spread, withMeanwhile } from "./cas
 const { values } = parseArgs({
   options: {
     figures: { type: "string" },
-    lanes: { type: "string", default: "3" },
+    lanes: { type: "string", default: "5" },
     /** Every how many of all cases. */
     stride: { type: "string", default: "1" },
     /** Drawn pairs: a death, and another one in the life after it. */
-    pairs: { type: "string", default: "18" },
+    pairs: { type: "string", default: "12" },
     seed: { type: "string", default: "20261123" },
     /** Only the groups whose names have this. */
     only: { type: "string", default: "" },
@@ -43,11 +43,11 @@ function choose({ each, underWay, looks }: Catalog): Record<string, Case[]> {
   return {
     "before and after each": pick(each),
     "under way": pick(underWay),
-    "after a look": pick(looks, 2),
+    "after a look": pick(looks, 4),
     "two in a row": pairs,
-    "a person drains it meanwhile": withMeanwhile(pick([...each, ...underWay], 3), "person"),
-    "its job ends meanwhile": withMeanwhile(pick(each, 8), "job"),
-    "slurmctld is away meanwhile": withMeanwhile(pick([...each, ...underWay], 10), "controller"),
+    "a person drains it meanwhile": withMeanwhile(pick([...each, ...underWay], 6), "person"),
+    "its job ends meanwhile": withMeanwhile(pick(each, 12), "job"),
+    "slurmctld is away meanwhile": withMeanwhile(pick([...each, ...underWay], 20), "controller"),
   };
 }
 
