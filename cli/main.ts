@@ -41,7 +41,9 @@ const hasBar = process.stderr.isTTY === true && process.env["TERM"] !== "dumb";
 const world: World = {
   program: basename(process.argv0),
   argv: process.argv.slice(2),
-  env: slurmEnv(basename(process.argv0), process.env),
+  env: slurmEnv(basename(process.argv0), process.env, (line) => {
+    process.stderr.write(`warning: ${line}`);
+  }),
   out: (text) => {
     wipe();
     process.stdout.write(text);

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { POWER_VERBS, type PowerVerb } from "../reconciler/core/slurm/power-save.ts";
+import { explainPath } from "./path.ts";
 
 export const SLURM_ENV_FILE = "/etc/navarch/slurm.env";
 
@@ -17,8 +18,16 @@ export function slurmVerb(program: string): PowerVerb | null {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** `env` with what the file adds, for the links alone. */
-export function slurmEnv(program: string, env: Env, path = SLURM_ENV_FILE): Env {
+/**
+ * `env` with what the file adds, for the links alone. `warn` gets a line when the file cannot be
+ * read and nothing else names the control plane: slurmctld logs it.
+ */
+export function slurmEnv(
+  program: string,
+  env: Env,
+  warn: (line: string) => void,
+  path = SLURM_ENV_FILE,
+): Env {
   if (slurmVerb(program) === null) return env;
   try {
     const lines = readFileSync(path, "utf8").split("\n");
@@ -27,7 +36,8 @@ export function slurmEnv(program: string, env: Env, path = SLURM_ENV_FILE): Env 
       return found?.[1] === undefined ? [] : [[found[1], found[3] ?? ""]];
     });
     return { ...Object.fromEntries(pairs), ...env };
-  } catch {
+  } catch (error) {
+    if (env["NAVARCH_SERVER"] === undefined) warn(`${path}: ${explainPath(path, error)}\n`);
     return env;
   }
 }

@@ -79,10 +79,20 @@ test("S38: the links dispatch by name and read their environment from a file", (
   expect(slurmVerb("slurm-healthcheck")).toBeNull();
   const file = join(folder, "slurm.env");
   writeFileSync(file, '# c\nNAVARCH_SERVER="https://n:1"\nexport NAVARCH_TOKEN_FILE=/t\nPATH=/x\n');
-  expect(slurmEnv("slurm-resume", { NAVARCH_TOKEN_FILE: "/own" }, file)).toEqual({
+  const said: string[] = [];
+  const envOf = (program: string, env: Record<string, string>, path = file) =>
+    slurmEnv(program, env, (line) => void said.push(line), path);
+  expect(envOf("slurm-resume", { NAVARCH_TOKEN_FILE: "/own" })).toEqual({
     NAVARCH_SERVER: "https://n:1",
     NAVARCH_TOKEN_FILE: "/own",
   });
-  expect(slurmEnv("navarch", {}, file)).toEqual({});
-  expect(slurmEnv("slurm-resume", { A: "b" }, join(folder, "absent"))).toEqual({ A: "b" });
+  expect(envOf("navarch", {})).toEqual({});
+  expect(envOf("slurm-resume", { NAVARCH_SERVER: "x" }, folder)).toEqual({ NAVARCH_SERVER: "x" });
+  expect(said).toEqual([]);
+  expect(envOf("slurm-resume", { A: "b" }, join(folder, "absent"))).toEqual({ A: "b" });
+  expect(envOf("slurm-resume", {}, folder)).toEqual({});
+  expect(said).toEqual([
+    expect.stringContaining(`${join(folder, "absent")}: no such file`),
+    `${folder}: is a folder\n`,
+  ]);
 });
