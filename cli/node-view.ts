@@ -26,6 +26,8 @@ const WIDE = ["Pool", "Instance", "K8s Node", "Reason", "Age"];
 
 /** Health events printed for one node; `-o json` has all. */
 const EVENTS_SHOWN = 10;
+/** Of Slurm. */
+const JOBS_SHOWN = 5;
 
 export function formatNodes(
   nodes: readonly NodeView[],
@@ -124,7 +126,9 @@ function saySlurm(slurm: SlurmNodeView): string {
   if (unknown !== null) return `${name}: unknown, because ${unknown}`;
   if (slurm.absent_since !== null) return `${name}: not listed any more`;
   const held = owner === "none" ? "" : `, held by ${OWNERS[owner]} (${reason ?? "no reason"})`;
-  const jobs = slurm.jobs.length === 0 ? "" : `, jobs ${slurm.jobs.map(({ id }) => id).join(", ")}`;
+  const ids = slurm.jobs.slice(0, JOBS_SHOWN).map(({ id }) => id);
+  const more = slurm.jobs.length > ids.length ? " and more" : "";
+  const jobs = ids.length === 0 ? "" : `, jobs ${ids.join(", ")}${more}`;
   const refused = refusal === null ? "" : `, Slurm refused: ${refusal}`;
   return `${name}: ${state ?? "unknown"}${held}${jobs}${refused}`;
 }
