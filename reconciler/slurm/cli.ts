@@ -201,8 +201,8 @@ class CliClient implements SlurmClient {
       return { kind: "failed", message: `${command}: ${ran.why}`, isUnstarted: ran.isUnstarted };
     }
     const { status, output, stderr } = ran;
-    const text = inOneLine(stderr === "" && status !== 0 ? output : stderr).slice(0, SHOWN_CHARS);
-    return { kind: "ended", status, output, message: `${command}: ${text}` };
+    const text = complaintOf(command, stderr === "" && status !== 0 ? output : stderr);
+    return { kind: "ended", status, output, message: `${command}: ${text.slice(0, SHOWN_CHARS)}` };
   }
 }
 
@@ -259,6 +259,17 @@ function readJson(text: string): unknown {
 function releaseOf(version: string): number {
   const [, year = "0", month = "0"] = /^(\d+)\.(\d+)/.exec(version) ?? [];
   return Number(year) * 100 + Number(month);
+}
+
+/** The reason first: without the command's name, the call inside it, and munge's general advice. */
+function complaintOf(command: string, text: string): string {
+  const lines = text.split("\n").map((line) =>
+    inOneLine(line)
+      .replace(new RegExp(`^(?:\\S*/)?${command}: (?:error: )?`), "")
+      .replace(/^slurm_load_\w+(?: error)?: /, ""),
+  );
+  const told = lines.filter((line) => line !== "" && !line.startsWith("If munged is up, restart"));
+  return [...new Set(told)].join("; ");
 }
 
 /** Without control characters: a line break would be a second line of the command's. */

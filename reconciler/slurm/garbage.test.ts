@@ -55,7 +55,7 @@ esac`;
 
 const GARBAGE: readonly (readonly [string, string, RegExp])[] = [
   ["nothing", "true", /cannot be read|no object/],
-  ["an error", "echo 'slurm_load_node: nonsense' >&2; exit 1", /slurm_load_node: nonsense/],
+  ["an error", "echo 'slurm_load_node: nonsense' >&2; exit 1", /(scontrol|sinfo|squeue): nonsense/],
   ["half a document", `echo '{"nodes": [{"name": "n0", "state": "id'`, /cannot be read|no object/],
   ["another document", `echo '{"partitions": []}'`, /cannot be read/],
   ["a row without a state", `echo '{"nodes": [{"name": "n0"}]}'`, /cannot be read/],

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { openMemorySlurm } from "../../test/world/memory-slurm.ts";
+import { openMemorySlurm, slurmJob } from "../../test/world/memory-slurm.ts";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
 import { openRestClient, type RestOptions } from "./rest.ts";
 import type { RestAnswer, RestRequest } from "./rest-call.ts";
@@ -128,4 +128,42 @@ test("S28: names that mean several nodes, and drains without a reason, are not s
     kind: "refused",
   });
   expect(asked).toEqual([]);
+});
+
+test("S32: a queue that is long or late is read by squeue, where the commands are", async () => {
+  const memory = openMemorySlurm(new VirtualClock(), "n0");
+  const rows = (count: number) =>
+    Array.from({ length: count }, (_, index) => ({ job_id: index + 1, job_state: ["PENDING"] }));
+  const late: RestAnswer = {
+    ...{ kind: "failed", message: "slurmrestd: no answer within 10 s", status: null },
+    isUnsent: false,
+  };
+  let answer = json({ jobs: rows(2_000) });
+  let isThere = true;
+  const failed = { kind: "failed", message: "squeue: cannot be started" } as const;
+  const said = (jobs: typeof memory.jobs) => ({ kind: "ok", value: jobs }) as const;
+  let queue = memory.jobs;
+  const beside = { ...memory.client, jobs: async () => (isThere ? said(queue) : failed) };
+  const { client, asked } = open({ paths: pathsOf("v0.0.42"), answer: () => answer }, beside);
+  const next = async (): Promise<[string, boolean]> => {
+    asked.length = 0;
+    const read = await client.jobs();
+    const isRest = asked.some((path) => path.endsWith("/jobs"));
+    return [read.kind === "ok" ? `${read.value.length} jobs` : read.message, isRest];
+  };
+  expect(await next()).toEqual(["2000 jobs", true]);
+  queue = Array.from({ length: 2_000 }, (_, index) => slurmJob(String(index)));
+  expect(await next()).toEqual(["2000 jobs", false]);
+  queue = [slurmJob("1")];
+  expect(await next()).toEqual(["1 jobs", false]);
+  // Once it is short, slurmrestd is asked again.
+  answer = late;
+  expect(await next()).toEqual([late.message, true]);
+  expect(await next()).toEqual(["1 jobs", false]);
+  isThere = false;
+  expect(await next()).toEqual([late.message, true]);
+  expect(await next()).toEqual([late.message, false]);
+  answer = json({ jobs: rows(3_000) });
+  expect(await next()).toEqual(["3000 jobs", true]);
+  expect(await next()).toEqual(["3000 jobs", true]);
 });

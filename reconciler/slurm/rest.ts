@@ -4,7 +4,7 @@
  * only reads nodes leaves the writes to the commands beside it.
  */
 import type { SlurmAnswer, SlurmClient, SlurmNodeChange } from "../core/slurm/client.ts";
-import type { SlurmNode } from "../core/slurm/object.ts";
+import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
 import { readJobs, readNodes } from "./json.ts";
 import type { RestAnswer, RestCall, RestRequest } from "./rest-call.ts";
 import { judge, releaseOf } from "./rest-answer.ts";
@@ -13,6 +13,11 @@ import { judge, releaseOf } from "./rest-answer.ts";
 export const REST_VERSIONS: readonly string[] = [
   ...["v0.0.44", "v0.0.43", "v0.0.42", "v0.0.41", "v0.0.40", "v0.0.39", "v0.0.38"],
 ];
+/**
+ * slurmrestd makes 8 KB of each job: 10,000 take it longer than a call may last, where squeue needs
+ * a tenth of a second.
+ */
+const LONG_QUEUE = 2_000;
 /** More single reads than this cost more than one list; as many as the marker has turns. */
 const SINGLE_READS_MAX = 16;
 /** Brackets and commas would name other nodes too. */
@@ -36,6 +41,8 @@ class RestClient implements SlurmClient {
   #offer: Promise<SlurmAnswer<Offer>> | null = null;
   #version: string | null = null;
   #release: string | null = null;
+  /** The last list of jobs, if it failed or was long: the commands are asked next. */
+  #slow: SlurmAnswer<readonly SlurmJob[]> | null = null;
 
   constructor(options: RestOptions) {
     this.#options = options;
@@ -55,8 +62,20 @@ class RestClient implements SlurmClient {
   }
 
   async jobs(): ReturnType<SlurmClient["jobs"]> {
+    const { beside } = this.#options;
+    if (beside !== null && this.#slow !== null) {
+      const slow = this.#slow;
+      const told = await beside.jobs();
+      if (told.kind !== "ok" || told.value.length < LONG_QUEUE) this.#slow = null;
+      if (told.kind === "ok") return told;
+      // There may be no commands here: slurmrestd's own failure names the trouble.
+      if (slow.kind === "failed") return slow;
+    }
     const answer = await this.#ask(({ version }) => get(`/slurm/${version}/jobs`));
-    return take(answer, "jobs", (value) => readJobs(value));
+    const read = take(answer, "jobs", (value) => readJobs(value));
+    const isLong = read.kind === "ok" && read.value.length >= LONG_QUEUE;
+    this.#slow = isLong || read.kind === "failed" ? read : null;
+    return read;
   }
 
   async update(names: readonly string[], change: SlurmNodeChange): Promise<SlurmAnswer<null>> {
@@ -142,6 +161,9 @@ class RestClient implements SlurmClient {
     const answer = await this.#options.call(request);
     // Another slurmrestd may answer here next time, of another version.
     if (answer.kind === "failed") this.#offer = null;
+    if (answer.kind === "failed" && answer.status === 404) {
+      return { kind: "refused", message: `slurmrestd no longer offers ${offer.value.version}` };
+    }
     if (answer.kind === "json") this.#release = releaseOf(answer.value) ?? this.#release;
     return named(answer);
   }
@@ -182,14 +204,17 @@ function offerOf(answer: RestAnswer): SlurmAnswer<Offer> {
   return { kind: "ok", value: { version, writes: has("post"), removes: has("delete") } };
 }
 
-/** 22.05 says only "Unspecified error" when it cannot reach slurmctld. */
+/** 22.05 says only "Unspecified error" when slurmctld, its release or munge is the trouble. */
 function named(answer: RestAnswer): SlurmAnswer<unknown> {
   const judged = judge(answer);
   if (judged.kind === "ok") return judged;
   const isVague = answer.kind === "json" && judged.kind === "failed";
-  const head = isVague ? `slurmrestd answered HTTP ${answer.status}: ` : "";
+  const said = isVague ? `HTTP ${answer.status}: ${judged.message}` : judged.message;
+  const isDumb = isVague && judged.message.includes("Unspecified error");
+  const text = isDumb ? `slurmrestd cannot ask slurmctld (${said})` : said;
+  const head = isVague && !isDumb ? "slurmrestd answered " : "";
   const note = answer.note === undefined ? "" : `; ${answer.note}`;
-  return { kind: judged.kind, message: `${head}${judged.message}${note}` };
+  return { kind: judged.kind, message: `${head}${text}${note}` };
 }
 
 const get = (path: string): RestRequest => ({ method: "GET", path });

@@ -116,7 +116,7 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   }
   if (over) return decideDrained(node, phase, scope, plan);
   const left = workOn(sight, node.id);
-  const dark = left.kind === "dark" ? left.message : darkness(node, scope);
+  const dark = darkness(node, scope) ?? (left.kind === "dark" ? left.message : null);
   // While the cluster does not answer, no deadline replaces an observation.
   if (dark !== null) return plan.wait("blind", dark);
   if (left.kind === "empty" && left.seenAt >= phase.since) return drained(EMPTIED);

@@ -84,7 +84,7 @@ describe("S31: a dark Slurm is never an empty one", () => {
   test("S31: no drain ends, whatever its deadline and its work in Kubernetes", () => {
     const late = { deadlineAt: NOW - 1 };
     expect(waitOf(draining(late), DARK)).toBe(
-      "blind: Slurm is not observed: no answer within 10 s",
+      "blind: stands still until Slurm answers: no answer within 10 s",
     );
     expect(stepOf(cordoned(OWN, { phase: drainedOf() }), DARK)).toBeNull();
     expect(stepOf(cordoned(OWN, { phase: drainedOf() }), IN)).toBe("terminating replace");
@@ -94,7 +94,7 @@ describe("S31: a dark Slurm is never an empty one", () => {
     const reached = cordoned(OWN);
     reached.health.unhealthyRun = 5;
     expect(stepOf(reached, IN)).toBe("drain replace");
-    expect(waitOf(reached, DARK)).toStartWith("blind: Slurm is not observed");
+    expect(waitOf(reached, DARK)).toStartWith("blind: stands still until Slurm answers");
     expect(stepOf(sick({}), DARK)).toBe("cordon");
   });
 

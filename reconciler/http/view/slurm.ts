@@ -69,10 +69,6 @@ export function saySlurm(node: Node, live: SlurmLive): string[] {
   if (live.ambiguous !== null) return [`in Slurm nothing is done: ${live.ambiguous}`];
   if (slurm === null) return [];
   const { name } = slurm;
-  if (live.dark !== null) return [`${name} in Slurm is unknown: ${live.dark}`];
-  if (slurm.absentSince !== null) {
-    return [`${name} is no longer listed by Slurm since ${isoOf(slurm.absentSince)}`];
-  }
   const state = live.row === null ? "unknown" : stateOf(live.row);
   const why = slurm.reason ?? "without a reason";
   const held = {
@@ -85,7 +81,16 @@ export function saySlurm(node: Node, live: SlurmLive): string[] {
   const isBusy = live.row !== null && /^(MIXED|ALLOCATED)$/.test(live.row.base);
   const none = isBusy ? "jobs not listed yet" : "no jobs";
   const jobs = ids.length === 0 ? none : `jobs ${ids.join(", ")}`;
+  const side = `${state}, ${held}, ${jobs}`;
+  if (live.dark !== null) {
+    // A new process has no list yet.
+    const last = live.row === null ? "" : `; last seen ${side}`;
+    return [`${name} in Slurm is unknown: ${live.dark}${last}`];
+  }
+  if (slurm.absentSince !== null) {
+    return [`${name} is no longer listed by Slurm since ${isoOf(slurm.absentSince)}`];
+  }
   const refused =
     slurm.refusals === 0 ? [] : [`Slurm refused ${slurm.refusals} times: ${slurm.refusal}`];
-  return [`${name} in Slurm is ${state}, ${held}, ${jobs}`, ...refused];
+  return [`${name} in Slurm is ${side}`, ...refused];
 }

@@ -12,6 +12,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
@@ -35,6 +36,8 @@ import { Room } from "./room.ts";
 export type SlurmOptions = {
   /** 22.05 unless told; `missesSlurm` of the same version comes before. */
   version?: SlurmVersion;
+  /** To which `upgrade` may go, from the host's own release. */
+  next?: SlurmVersion;
   /** How many are registered at once (`n0`, `n1`, …), or their names. 2 unless told. */
   nodes?: number | readonly string[];
   /** Of each node. 8 unless told. */
@@ -74,15 +77,15 @@ export class SlurmCluster {
   readonly conf: string;
   /** Where a product on this host finds sinfo, squeue and scontrol of the release. */
   readonly commandDir: string;
-  readonly layout: ClusterLayout;
+  layout: ClusterLayout;
   readonly room: Room;
 
-  constructor(layout: ClusterLayout, room: Room) {
+  constructor(layout: ClusterLayout, room: Room, isHost: boolean) {
     this.layout = layout;
     this.room = room;
     this.folder = layout.folder;
     this.conf = paths(layout.folder).conf;
-    this.commandDir = room.root === null ? "/usr/bin" : `${layout.folder}/bin`;
+    this.commandDir = isHost ? "/usr/bin" : `${layout.folder}/bin`;
     this.env = { ...HOST_ENV, SLURM_CONF: this.conf };
   }
 
@@ -167,13 +170,44 @@ export class SlurmCluster {
   }
 
   async waitJob(id: string, want: string, limitMs = IDLE_MS_MAX): Promise<void> {
-    await until(`job ${id} is ${want}`, limitMs, async () =>
-      (await this.job(id)) === want ? true : null,
-    );
+    await until(`job ${id} is ${want}`, limitMs, async () => {
+      const state = await this.job(id);
+      if (state === want) return true;
+      const words = ["-h", "-t", "all", "-j", id, "-o", "%T %R"];
+      const told = (await this.run(["squeue", ...words])).stdout.trim();
+      throw new Error(`it is ${told}; ${(await this.sinfo("-h", "-N", "-o", "%N %T")).trim()}`);
+    });
   }
 
-  async startController(): Promise<void> {
-    this.room.start("slurmctld", ["slurmctld", "-D", "-f", this.conf]);
+  /** Daemons that start from now on are of this release; what runs goes on, and so do the tools. */
+  upgrade(version: SlurmVersion): void {
+    this.layout = { ...this.layout, version };
+    this.room.use(slurmRoot(version));
+    writeFileSync(`${this.folder}/etc/cgroup.conf`, formatCgroupConf(this.layout), { mode: 0o644 });
+  }
+
+  /** The commands at `commandDir`, of the release that daemons start from. */
+  writeTools(): void {
+    for (const name of COMMANDS) {
+      const words = this.room.beside([`/usr/bin/${name}`]).join(" ");
+      const script = `#!/bin/sh\nexec ${words} "$@"\n`;
+      writeFileSync(`${this.folder}/bin/${name}`, script, { mode: 0o755 });
+    }
+  }
+
+  async stopRest(): Promise<void> {
+    for (const name of ["slurmrestd", "slurmrestd-jwt"]) await this.room.stop(name, "SIGKILL");
+    rmSync(this.restSocket, { force: true });
+  }
+
+  startRest(): Promise<void> {
+    return startRest(this.room, this.layout);
+  }
+
+  /** `isFresh`: what it cannot read of an older release's state is forgotten. */
+  async startController({ isFresh = false } = {}): Promise<void> {
+    const more = isFresh ? ["-i"] : [];
+    this.room.start("slurmctld", ["slurmctld", "-D", ...more, "-f", this.conf]);
     await this.room.wait("slurmctld", async () => (await this.ping()) === "UP");
   }
 
@@ -261,9 +295,11 @@ async function openOnce(options: SlurmOptions): Promise<SlurmCluster> {
   chmodSync(folder, 0o755);
   const layout = layOut(folder, options);
   const env = { SLURM_CONF: paths(folder).conf };
-  const cluster = new SlurmCluster(layout, new Room(folder, env, slurmRoot(layout.version)));
+  const root = slurmRoot(options.next ?? layout.version);
+  const cluster = new SlurmCluster(layout, new Room(folder, env, root), root === null);
   try {
     await cluster.room.open();
+    cluster.room.use(slurmRoot(layout.version));
     await prepareFolder(cluster, options.files ?? {});
     await startMunge(cluster.room);
     if (layout.isAccounting) await startDatabase(cluster.room, layout);
@@ -305,9 +341,10 @@ function layOut(folder: string, options: SlurmOptions): ClusterLayout {
 }
 
 async function prepareFolder(
-  { layout, room }: SlurmCluster,
+  cluster: SlurmCluster,
   files: Readonly<Record<string, string>>,
 ): Promise<void> {
+  const { layout, room } = cluster;
   const { folder } = layout;
   const at = paths(folder);
   for (const name of FOLDERS) {
@@ -326,10 +363,7 @@ async function prepareFolder(
   for (const [name, text] of Object.entries(files)) write(join(folder, "etc", name), text, 0o755);
   const own = [at.state, `${folder}/power`, `${folder}/run`, at.database, at.jwtKey];
   await tried(room.enter(["chown", "slurm", ...own]));
-  for (const name of COMMANDS) {
-    const words = room.beside([`/usr/bin/${name}`]).join(" ");
-    write(`${folder}/bin/${name}`, `#!/bin/sh\nexec ${words} "$@"\n`, 0o755);
-  }
+  cluster.writeTools();
   await makeGpus(folder, layout.gpus);
 }
 

@@ -31,7 +31,7 @@ exec -a ${name} ${NAVARCH} "$@" >>${folder}/said 2>&1\n`;
 }
 
 const config = (conf: string): string => `
-server: { autoscale_interval: 5s }
+server: { address: "127.0.0.1:0", autoscale_interval: 5s }
 slurm: { enabled: true, conf: ${conf}, poll_interval: 5s }
 simulation: { enabled: true }
 providers: { fake: { gpu_count: 8, boot_delay: 1s, terminate_delay: 1s } }

@@ -40,8 +40,8 @@ type Child = Bun.Subprocess<"ignore", number, number>;
 export class Room {
   readonly folder: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Of another release than the host's; `null` = the host's own. */
-  readonly root: string | null;
+  /** Of the release whose programs run from now on; `null` = the host's own. */
+  #root: string | null;
   readonly #guard: Bun.Subprocess<"pipe", "pipe", "inherit">;
   readonly #children = new Map<string, Child>();
   readonly #beside = new Set<string>();
@@ -50,13 +50,18 @@ export class Room {
   constructor(folder: string, env: Readonly<Record<string, string>>, root: string | null) {
     this.folder = folder;
     this.env = env;
-    this.root = root;
+    this.#root = root;
     this.#guard = Bun.spawn(["/bin/sh", "-c", GUARD, "guard", folder, root ?? ""], {
       cwd: "/",
       env: cleanEnv(env),
       stdio: ["pipe", "pipe", "inherit"],
       detached: true,
     });
+  }
+
+  /** Of the host, or the root that the room was opened with; what runs goes on. */
+  use(root: string | null): void {
+    this.#root = root;
   }
 
   async open(): Promise<void> {
@@ -69,13 +74,13 @@ export class Room {
 
   /** A command that runs among the daemons. */
   enter(command: readonly string[]): string[] {
-    const root = this.root === null ? [] : ["-r", "-w"];
+    const root = this.#root === null ? [] : ["-r", "-w"];
     return ["nsenter", "-t", String(this.#first), "-m", "-p", ...root, ...command];
   }
 
   /** A command of the daemons' release, beside them: slurmrestd must see who calls it. */
   beside(command: readonly string[]): string[] {
-    if (this.root === null) return [...command];
+    if (this.#root === null) return [...command];
     return ["nsenter", "-t", String(this.#first), "-m", "-r", "-w", ...command];
   }
 
