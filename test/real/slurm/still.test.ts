@@ -250,13 +250,16 @@ describe.skipIf(isMissing)("S31: explain says that a drain stands still, and why
       expect(text).toMatch(/^Next: wait \(blind\): n\d has an unknown state in Slurm /m);
       expect(side.plane.reality().live).toHaveLength(1);
     }
-    for (const { name } of both()) {
+    for (const { name, job } of both()) {
+      expect(slurm.room.withEnv(`SLURM_JOB_ID=${job}`)).not.toEqual([]);
       await slurm.stopNode(name);
       slurm.startNode(name);
     }
     for (const side of both()) {
       await slurm.waitState(side.name, "drained");
-      // Slurm ended the job that it had forgotten.
+      await until("Slurm ends the job that it has forgotten", SOON_MS, () => {
+        return slurm.room.withEnv(`SLURM_JOB_ID=${side.job}`).length === 0 || null;
+      });
       await until("it is drained", SOON_MS, async () => {
         const text = await side.explain();
         return text.includes("drained as ordered") || null;

@@ -15,6 +15,8 @@ const DARK_MS = 40_000;
 const FRESH_MS = 40_000;
 /** Of the event loop, while other processes are busy. */
 const PAUSE_MS_MAX = 1_000;
+/** To read 80 MB, too. */
+const LONG_PAUSE_MS_MAX = 2_000;
 const REASON = "navarch:s-1 XID79 GPU has fallen off the bus";
 const CLOUD = 1_000;
 /** Six lists at rest. */
@@ -163,7 +165,14 @@ async function expectSwift(
     bed.sink.attend(new Set(["n0", "n1"]));
     await until("10,000 rows", FRESH_MS, () => {
       const jobs = bed.sink.queue()?.jobs ?? [];
-      return jobs.filter(({ state }) => state === "PENDING").length > 9_990 || null;
+      const waiting = jobs.filter(({ state }) => state === "PENDING").length;
+      if (waiting > 9_990) return true;
+      throw new Error(`${waiting} of ${jobs.length} jobs wait, ${bed.sink.dark()}`);
+    });
+    // The first one came from slurmrestd, which takes long.
+    const first = bed.sink.queue()?.observedAt;
+    await until("a second list", FRESH_MS, () => {
+      return bed.sink.queue()?.observedAt !== first || null;
     });
     bed.longestPause();
     const countLists = async () => (await countRpcs(slurm)).get("REQUEST_JOB_INFO") ?? 0;
@@ -179,7 +188,7 @@ async function expectSwift(
     const told = `${inTen} lists in 10 s, the loop paused ${pause} ms, a drain took ${drainMs} ms`;
     console.log(`${version}, ${via}, 10,000 pending jobs: ${told}`);
     expect(inTen).toBeGreaterThan(1);
-    expect(pause).toBeLessThan(PAUSE_MS_MAX);
+    expect(pause).toBeLessThan(LONG_PAUSE_MS_MAX);
     await slurm.scontrol("update", "nodename=n1", "state=undrain");
   } finally {
     bed.close();

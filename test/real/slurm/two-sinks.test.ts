@@ -210,6 +210,51 @@ describe.skipIf(isMissing)("a node in both schedulers that is not replaced", () 
   });
 });
 
+describe.skipIf(isMissing)("a node in both schedulers while slurmctld hangs", () => {
+  let stage: Stage;
+  beforeAll(async () => {
+    stage = new Stage(await openSlurm({ nodes: 2 }), false);
+    await stage.open();
+  }, 240_000);
+  afterAll(() => stage.close(), 60_000);
+
+  const SLACK_MS = 3_000;
+  /** From its hang until the verdict: Slurm is not known to be away yet, and then it is. */
+  test.each([
+    ["n0", 0],
+    ["n1", 15_000],
+  ] as const)("S29: %s is cordoned at once, %d ms after the hang", async (name, afterMs) => {
+    const { node_id: id } = await stage.of(name);
+    stage.slurm.room.signal("slurmctld", "SIGSTOP");
+    try {
+      await Bun.sleep(afterMs);
+      const startMs = performance.now();
+      await stage.inject(name, "--thermal");
+      const cordonedMs = await until("the Node is cordoned", SOON_MS, async () =>
+        (await stage.cordoned(name)) ? performance.now() - startMs : null,
+      );
+      // The operation ends although Slurm has said nothing.
+      const closedMs = await until("the cordon is an event", 2 * SOON_MS, async () => {
+        const told = await stage.events(id, "node.cordoned");
+        return told.length > 0 ? performance.now() - startMs : null;
+      });
+      const ms = [cordonedMs, closedMs].map(Math.round);
+      console.log(`S29: hang for ${afterMs} ms: cordoned after ${ms[0]} ms, ended after ${ms[1]} ms`);
+      expect(cordonedMs).toBeLessThan(SLACK_MS);
+      expect(closedMs).toBeLessThan((afterMs === 0 ? 10_000 : 0) + SLACK_MS);
+      expect(await stage.events(id, "slurm.drained")).toEqual([]);
+    } finally {
+      stage.slurm.room.signal("slurmctld", "SIGCONT");
+    }
+    await stage.slurm.waitState(name, "drained", LATE_MS);
+    expect(await stage.reason(name)).toStartWith("navarch:");
+    await until("both hold it", SOON_MS, async () => {
+      const sinks = await stage.sinks(name);
+      return (sinks?.kubernetes === "own" && sinks.slurm === "own") || null;
+    });
+  });
+});
+
 describe.skipIf(isMissing)("a node in both schedulers that is replaced", () => {
   let stage: Stage;
   beforeAll(async () => {
