@@ -138,7 +138,8 @@ export function slurmDarkness({ id, slurm }: Node, { slurm: sight }: Sight): str
   if (ambiguous !== undefined) return ambiguous;
   if (sight.dark !== null) {
     // Before the first list, any node may have jobs.
-    return slurm !== null || !sight.known ? `stands still until Slurm answers: ${sight.dark}` : null;
+    const isThere = slurm !== null || !sight.known;
+    return isThere ? `stands still until Slurm answers: ${sight.dark}` : null;
   }
   if (slurm === null || slurm.absentSince === null) return null;
   return `Slurm no longer lists ${slurm.name}, so its jobs are unknown`;

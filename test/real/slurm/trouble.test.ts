@@ -122,8 +122,8 @@ for (const version of SLURM_VERSIONS) {
     }, LIMIT_MS);
     afterAll(() => slurm?.close(), LIMIT_MS);
 
-    test.each(TRANSPORTS)("S32: 1,000 nodes at rest, at most 12 RPCs a minute: $name", async (one) => {
-      const { via } = one;
+    const rest = "S32: 1,000 nodes at rest, at most 12 RPCs a minute: $name";
+    test.each(TRANSPORTS)(rest, async ({ via }) => {
       const bed = openSinkBed(clientOf(slurm, via), REST.pollMs);
       try {
         await bed.untilFresh(FRESH_MS);

@@ -239,7 +239,7 @@ describe.skipIf(isMissing)("a node in both schedulers while slurmctld hangs", ()
         return told.length > 0 ? performance.now() - startMs : null;
       });
       const ms = [cordonedMs, closedMs].map(Math.round);
-      console.log(`S29: hang for ${afterMs} ms: cordoned after ${ms[0]} ms, ended after ${ms[1]} ms`);
+      console.log(`S29: hang for ${afterMs} ms: cordoned after ${ms.join(" ms, ended after ")} ms`);
       expect(cordonedMs).toBeLessThan(SLACK_MS);
       expect(closedMs).toBeLessThan((afterMs === 0 ? 10_000 : 0) + SLACK_MS);
       expect(await stage.events(id, "slurm.drained")).toEqual([]);
