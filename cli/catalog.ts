@@ -62,6 +62,7 @@ import { simulateWorkflow } from "./command/simulate-workflow.ts";
 import { slurmDbInit } from "./command/slurm-db-init.ts";
 import { slurmBench } from "./command/slurm-bench.ts";
 import { slurmDeploy } from "./command/slurm-deploy.ts";
+import { slurmScale } from "./command/slurm-scale.ts";
 import { slurmHealthcheck } from "./command/slurm-healthcheck.ts";
 import { slurmManifests } from "./command/slurm-manifests.ts";
 import { slurmMungeCheck } from "./command/slurm-munge-check.ts";
@@ -132,7 +133,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
   ],
   Kubernetes: [manifestsKubernetes, manifestsWorkflows, cleanupKubernetes, exporter],
   Slurm: [
-    ...[slurmRender, slurmManifests, slurmRefs, slurmVerify, slurmDeploy],
+    ...[slurmRender, slurmManifests, slurmRefs, slurmVerify, slurmDeploy, slurmScale],
     ...[slurmMungeKey, slurmMungeCheck, slurmDbInit],
     ...[slurmHealthcheck, slurmBench, slurmReport],
     ...[slurmResume, slurmSuspend, slurmResumeFail],
