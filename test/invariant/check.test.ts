@@ -15,6 +15,7 @@ import type {
   Live,
   Observation,
 } from "../world/observation.ts";
+import type { SlurmWrite } from "../world/slurm/write.ts";
 
 const POOL = "p" as PoolName;
 const config = (more = ""): Observation["config"] =>
@@ -123,6 +124,7 @@ function call(kind: Call["kind"], more: Partial<Call> = {}): Call {
     subject: node("a", 0, serving),
     blind: [],
     target: null,
+    slurm: null,
     ...more,
   };
 }
@@ -162,6 +164,7 @@ function seen(from: Seen): Observation {
       version: version++,
     },
     kube: [],
+    slurm: [],
     cordoned: new Set(),
     plan: null,
     fair: true,
@@ -438,6 +441,63 @@ describe("in a cluster", () => {
     expect(judge("I10", kube({ ...last, isLive: true }))).toHaveLength(1);
     expect(judge("I10", kube({ ...last, leaseAgeMs: 39_999 }))).toHaveLength(1);
     expect(judge("I10", kube({ what: "patch nodes" }))).toEqual([]);
+  });
+});
+
+describe("in Slurm", () => {
+  const write: SlurmWrite = {
+    ...{ at: 0, node: "n0", what: "drain", reason: "navarch:s1 XID79 lost", by: "api" },
+    ...{ over: null, overMs: 60_000, jobs: ["7"], goneMs: 0 },
+  };
+  const slurm = (id: string, more: Partial<SlurmWrite>): string[] =>
+    judge(id, { ...seen({}), slurm: [{ ...write, ...more }] });
+  const work = { nodeName: "n0", jobs: ["7"], darkMs: 1_000 };
+  const draining = (deadlineAt: number): Commit => {
+    const phase = { kind: "draining", since: 0, deadlineAt, drainedAt: null } as const;
+    const more = { purpose: "replace", sawWork: false } as const;
+    return commit([], [node("a", 0, { ...phase, ...more })]);
+  };
+  const end = (more: Partial<Call>, commits: Commit[] = []): string[] => {
+    const ended = call("terminate", { target: live("i"), slurm: work, ...more });
+    return judge("I9", seen({ calls: [ended], commits }));
+  };
+
+  test("I9: no job is cut off before its drain's deadline, nor given up", () => {
+    expect(end({})).toHaveLength(1);
+    expect(end({ kind: "reboot" })).toHaveLength(1);
+    expect(end({ slurm: { ...work, jobs: [] } })).toEqual([]);
+    expect(end({ slurm: null })).toEqual([]);
+    expect(end({ target: null })).toEqual([]);
+    expect(end({ at: 9_999 }, [draining(10_000)])).toHaveLength(1);
+    expect(end({ at: 10_000 }, [draining(10_000)])).toEqual([]);
+    expect(end({ at: 10_000 }, [draining(0)])).toHaveLength(1);
+    expect(slurm("I9", { what: "down" })).toHaveLength(1);
+    expect(slurm("I9", { what: "requeue" })).toHaveLength(1);
+    expect(slurm("I9", { what: "down", jobs: [] })).toEqual([]);
+    expect(slurm("I9", { what: "down", by: "alice" })).toEqual([]);
+    expect(slurm("I9", {})).toEqual([]);
+  });
+
+  test("I9: nothing ends while Slurm is not seen, unless a person forces it", () => {
+    const dark = { ...work, jobs: [], darkMs: 120_000 };
+    expect(end({ slurm: dark })).toHaveLength(1);
+    expect(end({ slurm: dark, at: 10_000 }, [draining(10_000)])).toHaveLength(1);
+    const order = { by: "ann", why: "w", at: 0, goal: "terminate", timeoutMs: null } as const;
+    const told = (force: boolean): Node => node("a", 0, serving, { order: { ...order, force } });
+    expect(end({ slurm: dark, subject: told(false) })).toHaveLength(1);
+    expect(end({ slurm: dark, subject: told(true) })).toEqual([]);
+  });
+
+  test("I10: only a drain of Navarch is released, and only under a machine that runs", () => {
+    const ours = { what: "undrain", reason: null, over: "navarch:s1 XID79 lost" };
+    expect(slurm("I10", ours)).toEqual([]);
+    expect(slurm("I10", { ...ours, goneMs: 120_000 })).toHaveLength(1);
+    expect(slurm("I10", { ...ours, over: "maint by alice" })).toHaveLength(1);
+    expect(slurm("I10", { over: "maint by alice" })).toHaveLength(1);
+    expect(slurm("I10", { over: "maint by alice", overMs: 3_000 })).toEqual([]);
+    expect(slurm("I10", { over: "maint by alice", by: "bob" })).toEqual([]);
+    expect(slurm("I10", { reason: "broken" })).toHaveLength(1);
+    expect(slurm("I10", {})).toEqual([]);
   });
 });
 

@@ -4,22 +4,25 @@
  * the object and by the lease that its kubelet holds; never by what the product believes.
  */
 import type { KubeCall, Observation, Violation } from "../world/observation.ts";
+import { type JobJudge, jobsFinish, judgeOwner } from "./slurm.ts";
 
-/** A checker that needs nothing of an observation but the writes to the cluster. */
-type KubeChecker = { id: string; look(seen: Pick<Observation, "kube">): Violation[] };
+type Judged = Parameters<JobJudge>[0] & Pick<Observation, "kube">;
+/** A checker that needs little of an observation but the writes to the schedulers. */
+type SchedulerChecker = { id: string; look(seen: Judged): Violation[] };
 
-/** What a fleet shows of these two that no cluster has been joined by. */
+/** What the two say of a fleet in neither scheduler. */
 export const VACUOUS: ReadonlyMap<string, string> = new Map([
-  ["I9", "this fleet is in no cluster; test/scenario/kubernetes*.test.ts look at every write"],
-  ["I10", "this fleet is in no cluster; test/scenario/kubernetes*.test.ts look at every write"],
+  ["I9", "this fleet is in no scheduler; --sinks slurm, kubernetes or both puts it into one"],
+  ["I10", "this fleet is in no scheduler; --sinks slurm, kubernetes or both puts it into one"],
 ]);
 
 /** Renewed each 10 s; after 40 s the node controller gives a node up (Kubernetes, "Leases"). */
 const LEASE_MS = 40_000;
 
-/** No pod is ended without grace, and none is given up, while its machine may run. */
-export function atMostOnce(): KubeChecker {
-  return { id: "I9", look: ({ kube }) => kube.flatMap(judgeEnd) };
+/** While a machine may run, its pods are not ended without grace, and its jobs are not cut off. */
+export function atMostOnce(): SchedulerChecker {
+  const judgeJobs = jobsFinish();
+  return { id: "I9", look: (seen) => [...seen.kube.flatMap(judgeEnd), ...judgeJobs(seen)] };
 }
 
 function judgeEnd({ what, name, graceSeconds, outOfService, isLive }: KubeCall): Violation[] {
@@ -33,8 +36,11 @@ function judgeEnd({ what, name, graceSeconds, outOfService, isLive }: KubeCall):
 }
 
 /** A Node is deleted by its UID, after its machine, and never while its kubelet speaks. */
-export function nodeLast(): KubeChecker {
-  return { id: "I10", look: ({ kube }) => kube.flatMap(judgeNode) };
+export function nodeLast(): SchedulerChecker {
+  return {
+    id: "I10",
+    look: ({ kube, slurm }) => [...kube.flatMap(judgeNode), ...slurm.flatMap(judgeOwner)],
+  };
 }
 
 function judgeNode({ what, name, uid, isLive, leaseAgeMs }: KubeCall): Violation[] {

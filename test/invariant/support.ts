@@ -71,7 +71,10 @@ function judgeRefusals({ change, operationsBefore, nodesBefore }: Commit): Viola
     const before = nodesBefore.get(node);
     if (before === undefined || before.operation !== id) continue;
     const after = change.nodes.find((one) => one.id === node);
-    if (after === undefined || after.fence <= before.fence)
+    // A mark that mirrors a cordon rests in its own scheduler, and stops nothing else.
+    const rested = [after?.kube?.restUntil, after?.slurm?.restUntil].join();
+    const isRested = rested !== [before.kube?.restUntil, before.slurm?.restUntil].join();
+    if (after === undefined || (after.fence <= before.fence && !isRested))
       out.push({ id: "S3", message: `the refusal of ${id} left ${node} as it was` });
   }
   return out;
@@ -106,10 +109,12 @@ export function cordonAsSaid(): Checker {
   return {
     id: "S5",
     look(seen) {
+      const { cordoned } = seen;
+      if (cordoned === null) return [];
       if (seen.forgotten) {
         marks.clear();
         // The scheduler port has no listing: what was set before cannot be known any more.
-        for (const id of seen.cordoned) lost.add(id);
+        for (const id of cordoned) lost.add(id);
       }
       for (const { change } of seen.commits) {
         for (const node of change.nodes) {
@@ -126,13 +131,13 @@ export function cordonAsSaid(): Checker {
           if (state === "refused" && payload.kind === "cordon" && attempts > 1) lost.add(node);
         }
       }
-      return seen.plan === null ? [] : judgeCordons(seen, marks, lost);
+      return seen.plan === null ? [] : judgeCordons({ ...seen, cordoned }, marks, lost);
     },
   };
 }
 
 function judgeCordons(
-  { cordoned, rows, forgotten }: Observation,
+  { cordoned, rows, forgotten }: Observation & { cordoned: ReadonlySet<string> },
   marks: ReadonlySet<NodeId>,
   lost: ReadonlySet<string>,
 ): Violation[] {

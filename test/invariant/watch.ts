@@ -12,7 +12,7 @@ import type { InstanceId, NodeId, OperationId } from "../../schema/id.ts";
 import type { OperationKind } from "../../schema/operation.ts";
 import { factKey } from "../../schema/safety.ts";
 import { aroundScheduler } from "../world/around.ts";
-import type { Call, Commit, Live, Rows } from "../world/observation.ts";
+import type { Call, Commit, Live, Rows, SlurmWork } from "../world/observation.ts";
 
 export type WatchPorts = {
   /** The control plane's wall clock, and the cloud's. Milliseconds. */
@@ -24,6 +24,8 @@ export type WatchPorts = {
   settleMs: number;
   /** Lists may lie now: each is compared with what the cloud bills. */
   doubtful(): boolean;
+  /** The work of Slurm on a machine, by its controller. */
+  workOn(machine: InstanceId): SlurmWork | null;
   /** Told of each commit at once, while `rows` are as it left them. */
   committed(commit: Commit): void;
   /** Told of everything that passes, in order: for the trace. */
@@ -202,6 +204,7 @@ export class Watch {
       subject: this.rows.nodes.get(nodeId as NodeId) ?? null,
       blind: this.ports.blind(),
       target: target === undefined ? null : { ...target },
+      slurm: target === undefined ? null : this.ports.workOn(target.id),
     });
     this.ports.trace(`call ${this.ports.cloudMs()} ${kind} ${nodeId} ${fence}`);
   }

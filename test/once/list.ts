@@ -37,6 +37,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "200 faults in the kernel logs of compiled agents: line to Node marked (M8)",
     "test/bench/kubernetes/main.ts m8",
   ),
+  swarm: proof(
+    "days of fleets in Slurm, Kubernetes and both: faults, people, crashes, I1–I14",
+    "test/sim/many.ts --seeds 10 --seed 20261123",
+  ),
   flood: proof(
     "an XID in two floods of /dev/kmsg, six times each, beside the agent of NAVARCH_FLOOD_PEER",
     "test/real/flood/main.ts",

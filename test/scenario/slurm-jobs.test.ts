@@ -5,7 +5,6 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import type { Point } from "../world/crash-injector.ts";
 import {
-  isJobOrder,
   judgeRepair,
   liveThrough,
   type Mark,
@@ -13,6 +12,7 @@ import {
   type Repair,
   sideOf,
 } from "../world/slurm/story.ts";
+import { isJobOrder } from "../world/slurm/write.ts";
 import { closeWorlds } from "../world/story.ts";
 
 afterEach(closeWorlds);

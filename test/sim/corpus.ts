@@ -2,7 +2,16 @@
  * Stories that once failed, and must not again; and the bugs that are known and still open, with
  * what they look like, so that a drawn seed does not fail for a reason that is written down.
  */
-export type Case = { seed: number; nodes: number; days: number; troubles: number; why: string };
+import type { SinkKind } from "./swarm/shape.ts";
+
+export type Case = {
+  seed: number;
+  nodes: number;
+  days: number;
+  troubles: number;
+  sinks?: SinkKind;
+  why: string;
+};
 
 export const CORPUS: readonly Case[] = [
   { seed: 5, nodes: 8, days: 1, troubles: 24, why: "a person ordered a replacement away" },

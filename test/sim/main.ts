@@ -4,6 +4,7 @@
  *
  *   --troubles N   faults a day besides those of GPUs (12)
  *   --xids N       GPU faults a day besides 5 per 1,000 node-days (0)
+ *   --sinks S      none, slurm, kubernetes or both: the schedulers that its machines join (none)
  *   --shrink S     seconds to spend on shortening a failing story (30)
  *   --pace full    every step and every heartbeat, skipping nothing
  *   --story        print every event
@@ -12,7 +13,7 @@ import { parseArgs } from "node:util";
 import { VACUOUS } from "../invariant/kube.ts";
 import { type Fault, nameOf } from "./swarm/fault.ts";
 import { drawFaults } from "./swarm/schedule.ts";
-import { type Shape, shapeOf } from "./swarm/shape.ts";
+import { type Shape, shapeOf, SINKS } from "./swarm/shape.ts";
 import { shrink } from "./swarm/shrink.ts";
 import { tellStory, type Told } from "./swarm/story.ts";
 import type { Found } from "./swarm/swarm.ts";
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     days: { type: "string", default: "7" },
     troubles: { type: "string", default: "12" },
     xids: { type: "string", default: "0" },
+    sinks: { type: "string", default: "none" },
     shrink: { type: "string", default: "30" },
     pace: { type: "string", default: "analytic" },
     story: { type: "boolean", default: false },
@@ -53,7 +55,7 @@ function printFigures(shape: Shape, told: Told, wallMs: number): void {
   const faults = [...told.faults].sort(([a], [b]) => (a < b ? -1 : 1));
   print(`faults: ${faults.map(([name, n]) => `${name} ${n}`).join(", ") || "none"}`);
   print(`replacements: ${told.replaced}, launches: ${told.launches}, ends: ${told.ends}`);
-  for (const [id, why] of VACUOUS) print(`${id}: vacuous here, ${why}`);
+  if (shape.sinks === "none") for (const [id, why] of VACUOUS) print(`${id}: vacuous here, ${why}`);
 }
 
 async function printShortest(
@@ -71,7 +73,9 @@ async function printShortest(
   print(`  ${(short.found.at / 1_000).toFixed(0)} s  ${short.found.id}: ${short.found.message}`);
 }
 
-const shape = shapeOf(numberOf("seed"), numberOf("nodes"));
+const sinks = SINKS.find((one) => one === values.sinks);
+if (sinks === undefined) throw new Error(`--sinks: expected ${SINKS.join(", ")}`);
+const shape = shapeOf(numberOf("seed"), numberOf("nodes"), sinks);
 const days = numberOf("days");
 const dials = { days, troublesPerDay: numberOf("troubles"), extraXidPerDay: numberOf("xids") };
 const faults = drawFaults(shape, dials);
@@ -96,6 +100,6 @@ if (first !== undefined) {
   await printShortest(shape, faults, { endMs, found: first });
   const { seed, nodes, troubles, xids } = values;
   const dialled = `--days ${values.days} --troubles ${troubles} --xids ${xids}`;
-  print(`reproduce: npm run sim -- --seed ${seed} --nodes ${nodes} ${dialled}`);
+  print(`reproduce: npm run sim -- --sinks ${sinks} --seed ${seed} --nodes ${nodes} ${dialled}`);
 }
 process.exit(first === undefined ? 0 : 1);

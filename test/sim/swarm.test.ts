@@ -11,22 +11,30 @@ import { shapeOf } from "./swarm/shape.ts";
 import { tellStory, type Told } from "./swarm/story.ts";
 import { CORPUS, isKnown, type Case } from "./corpus.ts";
 
-const DAY = 86_400_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 const MAIN = join(import.meta.dir, "main.ts");
 const XIDS_PER_DAY = 4;
+/** A short story in a scheduler has as many faults. */
+const XIDS_IN_SCHEDULER = 16;
+const xidsOf = ({ sinks }: Pick<Case, "sinks">): number =>
+  sinks === undefined ? XIDS_PER_DAY : XIDS_IN_SCHEDULER;
 
-function faultsOf({ seed, nodes, days, troubles }: Omit<Case, "why">): Fault[] {
-  const dials = { days, troublesPerDay: troubles, extraXidPerDay: XIDS_PER_DAY };
-  return drawFaults(shapeOf(seed, nodes), dials);
+function faultsOf(one: Omit<Case, "why">): Fault[] {
+  const { seed, nodes, days, troubles, sinks } = one;
+  const dials = { days, troublesPerDay: troubles, extraXidPerDay: xidsOf(one) };
+  return drawFaults(shapeOf(seed, nodes, sinks), dials);
 }
 
 async function tell(one: Omit<Case, "why">): Promise<Told> {
-  const shape = shapeOf(one.seed, one.nodes);
+  const shape = shapeOf(one.seed, one.nodes, one.sinks);
   return tellStory(shape, faultsOf(one), { endMs: one.days * DAY });
 }
 
-function badOf(told: Told, { seed, nodes, days, troubles }: Omit<Case, "why">): string[] {
-  const dials = `--days ${days} --troubles ${troubles} --xids ${XIDS_PER_DAY}`;
+function badOf(told: Told, one: Omit<Case, "why">): string[] {
+  const { seed, nodes, days, troubles, sinks = "none" } = one;
+  const dials = `--sinks ${sinks} --days ${days} --troubles ${troubles} --xids ${xidsOf(one)}`;
   const bad = told.found.filter((one) => !isKnown(one));
   const command = `npm run sim -- --seed ${seed} --nodes ${nodes} ${dials}`;
   return bad.slice(0, 3).map((one) => `${one.id}: ${one.message} (${command})`);
@@ -51,6 +59,49 @@ test("tellStory() a drawn seed holds every invariant", async () => {
   const seed = drawSeed();
   process.stdout.write(`swarm: seed ${seed}\n`);
   const one = { seed, nodes: 10, days: 1, troubles: 24 };
+  expect(badOf(await tell(one), one)).toEqual([]);
+}, 120_000);
+
+/** What the product, a person or the controller did in Slurm. */
+const inSlurm = ({ story }: Told, by: string, what: string): number =>
+  story.filter((line) => line.includes(`"by":"${by}"`) && line.includes(`"what":"${what}"`)).length;
+
+const SCHEDULERS = [
+  { sinks: "slurm", seed: 13 },
+  { sinks: "kubernetes", seed: 3 },
+  { sinks: "both", seed: 9 },
+] as const;
+
+test.each(SCHEDULERS)("tellStory() in $sinks, seed $seed, holds every invariant", async (of) => {
+  const one = { ...of, nodes: 6, days: 0.25, troubles: 60 };
+  const told = await tell(one);
+  expect(badOf(told, one)).toEqual([]);
+  expect(told.replaced).toBeGreaterThan(1);
+  if (of.sinks === "kubernetes") return;
+  expect(inSlurm(told, "api", "drain")).toBeGreaterThan(1);
+  expect(inSlurm(told, "api", "undrain")).toBeGreaterThan(1);
+  expect(inSlurm(told, "alice", "drain")).toBeGreaterThan(0);
+}, 120_000);
+
+test.each(["slurm", "both"] as const)("tellStory() in %s, away as GPUs fail", async (sinks) => {
+  const shape = shapeOf(13, 6, sinks);
+  const down = { name: "down", forMs: 40 * MINUTE, fault: { down: true } };
+  const away = { kind: "slurmctld", ...down } as const;
+  const faults: Fault[] = [
+    { at: 10 * MINUTE, what: away },
+    ...[1, 2, 3, 4].map((who) => {
+      return { at: (12 + 2 * who) * MINUTE, what: { kind: "xid" as const, who, code: 79 } };
+    }),
+  ];
+  const told = await tellStory(shape, faults, { endMs: 2 * HOUR });
+  expect(told.found).toEqual([]);
+  expect(told.replaced).toBeGreaterThan(0);
+}, 120_000);
+
+test.each(["slurm", "both"] as const)("tellStory() in %s, a drawn seed", async (sinks) => {
+  const seed = drawSeed();
+  process.stdout.write(`swarm in ${sinks}: seed ${seed}\n`);
+  const one = { sinks, seed, nodes: 6, days: 0.25, troubles: 60 };
   expect(badOf(await tell(one), one)).toEqual([]);
 }, 120_000);
 

@@ -9,6 +9,7 @@ import type { InstanceId, PoolName } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { ClusterOptions, VirtualCluster } from "./virtual-cluster.ts";
 import { atMostOnce, nodeLast } from "../invariant/kube.ts";
+import { isJobOrder } from "./slurm/write.ts";
 import type { Workload } from "./workload.ts";
 import type { World } from "./world.ts";
 import { poolYaml } from "./world.ts";
@@ -102,12 +103,19 @@ export function darken(world: World): () => void {
   return () => kube.setFault(NO_FAULT);
 }
 
+/** What breaks I9 or I10, by the journals of both schedulers. */
+export function schedulerWrongs({ cluster, slurm, config }: World): string[] {
+  // Stories of requeued jobs have their own rules of when.
+  const writes = (slurm?.slurm.journal ?? []).filter(({ what }) => !isJobOrder(what));
+  const seen = { kube: cluster?.calls ?? [], slurm: writes, calls: [], commits: [], config };
+  const found = [atMostOnce(), nodeLast()].flatMap((checker) => checker.look(seen));
+  return found.map(({ id, message }) => `${id}: ${message}`);
+}
+
 /** Everything that must never be, by the two journals alone. */
 export function kubeWrongs(world: World): string[] {
   const { kube, kubelets, calls } = clusterOf(world);
-  const out: string[] = [];
-  for (const checker of [atMostOnce(), nodeLast()])
-    for (const { id, message } of checker.look({ kube: calls })) out.push(`${id}: ${message}`);
+  const out = schedulerWrongs(world);
   const blunt = calls.filter(({ what, uid }) => what === "create eviction" && uid === null);
   for (const { name } of blunt) out.push(`pod ${name} was evicted whatever its UID`);
   for (const [uid, { granted }] of kube.evictions)

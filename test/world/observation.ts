@@ -11,6 +11,7 @@ import type { Operation, OperationKind } from "../../schema/operation.ts";
 import type { Plan } from "../../schema/plan.ts";
 import type { CreateRequest, ProviderClass } from "../../reconciler/core/provider.ts";
 import type { Change } from "../../reconciler/core/store.ts";
+import type { SlurmWrite } from "./slurm/write.ts";
 
 /** One breach, as it is printed: which law, and what was seen. */
 export type Violation = { id: string; message: string };
@@ -43,6 +44,17 @@ export type Call = {
   blind: readonly string[];
   /** The instance that is to be ended, by the cloud's own record; `null` = there is none. */
   target: Live | null;
+  /** What slurmctld says of that machine; `null` = no slurmd of it is registered. */
+  slurm: SlurmWork | null;
+};
+
+/** The work of Slurm on one machine, by slurmctld. */
+export type SlurmWork = {
+  nodeName: string;
+  /** Jobs that run, or whose epilog does. */
+  jobs: readonly string[];
+  /** Since a list of jobs last reached the running process; infinite = none has. */
+  darkMs: number;
 };
 
 /** One transaction, with what its rows were before. */
@@ -128,8 +140,10 @@ export type Observation = {
   cloud: CloudFacts;
   /** Writes to the cluster since the last observation; none where the fleet is in no cluster. */
   kube: readonly KubeCall[];
-  /** Nodes that the scheduler shows cordoned by the product. */
-  cordoned: ReadonlySet<string>;
+  /** Changes of nodes in Slurm since the last observation; none where the fleet is in none. */
+  slurm: readonly SlurmWrite[];
+  /** Nodes that the scheduler shows cordoned by the product; `null` = it is a real cluster's. */
+  cordoned: ReadonlySet<string> | null;
   /** What the newest activation planned; `null` while no process runs or it has not rested. */
   plan: Plan | null;
   /** A process runs, sees, and its cloud tells the truth: what it does not know now, it should. */

@@ -12,7 +12,7 @@ import { readNode } from "../../reconciler/kubernetes/read-node.ts";
 import { readPod } from "../../reconciler/kubernetes/read-pod.ts";
 import type { KubeNode } from "../../reconciler/core/kubernetes/object.ts";
 import type { InstanceId } from "../../schema/id.ts";
-import type { VirtualClock } from "../../simulator/engine/clock.ts";
+import type { Clock } from "../../reconciler/core/clock.ts";
 import type { KubeCall } from "./observation.ts";
 import { LEASES, renewLease } from "../../simulator/cluster/lease.ts";
 import { seedNode } from "../fixture/kubernetes/node.ts";
@@ -53,12 +53,12 @@ export class VirtualCluster {
   readonly workloads: Workload[] = [];
   /** Every write that the product asked for, done or not. */
   readonly calls: KubeCall[] = [];
-  private readonly clock: VirtualClock;
+  private readonly clock: Clock;
   private readonly cloud: Cloud;
   private readonly options: ClusterOptions;
   private beats = 0;
 
-  constructor(clock: VirtualClock, cloud: Cloud, options: ClusterOptions = {}) {
+  constructor(clock: Clock, cloud: Cloud, options: ClusterOptions = {}) {
     const { random, fault = {}, denied = [] } = options;
     this.clock = clock;
     this.cloud = cloud;

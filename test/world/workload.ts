@@ -6,7 +6,7 @@ import type { FakeKube } from "../../simulator/cluster/fake.ts";
 import type { KubeNode, KubePod } from "../../reconciler/core/kubernetes/object.ts";
 import { readNode } from "../../reconciler/kubernetes/read-node.ts";
 import { readPod } from "../../reconciler/kubernetes/read-pod.ts";
-import type { VirtualClock } from "../../simulator/engine/clock.ts";
+import type { Clock } from "../../reconciler/core/clock.ts";
 
 export type WorkloadOptions = {
   name: string;
@@ -34,12 +34,12 @@ const NAMESPACE = "work";
 export class Workload {
   readonly options: WorkloadOptions;
   private readonly kube: FakeKube;
-  private readonly clock: VirtualClock;
+  private readonly clock: Clock;
   private serial = 0;
   /** Where each pod ever was, by UID: what it was called, and on which Node. */
   readonly born = new Map<string, { name: string; node: string; at: number }>();
 
-  constructor(kube: FakeKube, clock: VirtualClock, options: WorkloadOptions) {
+  constructor(kube: FakeKube, clock: Clock, options: WorkloadOptions) {
     this.kube = kube;
     this.clock = clock;
     this.options = options;

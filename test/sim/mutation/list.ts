@@ -5,6 +5,7 @@
  */
 import { KUBERNETES_MUTATIONS } from "./kubernetes.ts";
 import { SAFETY_MUTATIONS } from "./safety.ts";
+import { SLURM_MUTATIONS } from "./slurm.ts";
 
 export type Mutation = {
   name: string;
@@ -119,4 +120,5 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   ...SAFETY_MUTATIONS,
   ...KUBERNETES_MUTATIONS,
+  ...SLURM_MUTATIONS,
 ];

@@ -4,6 +4,9 @@
  * target is a number that is resolved when the fault happens.
  */
 import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
+import type { KubeFault } from "../../../simulator/cluster/fault.ts";
+import type { SlurmFault } from "../../world/slurm/fake.ts";
+import type { SlurmAct } from "./sinks.ts";
 
 export type Fault = {
   /** Milliseconds after the fleet was up. */
@@ -36,6 +39,13 @@ export type What =
   | { kind: "database-lost"; downMs: number }
   /** The scheduler refuses, or loses its answers. */
   | { kind: "scheduler"; answers: ("refused" | "ambiguous")[] }
+  /** A job for Slurm. */
+  | { kind: "job"; lastsMs: number; nodeCount: number }
+  /** slurmctld or the API server misbehaves for a while. */
+  | { kind: "slurmctld"; name: string; forMs: number; fault: Partial<SlurmFault> }
+  | { kind: "api-server"; name: string; forMs: number; fault: Partial<KubeFault> }
+  /** A person changes a node in Slurm, and undoes it later. */
+  | { kind: "scontrol"; act: SlurmAct; who: number; undoMs: number }
   | { kind: "human"; act: HumanAct; who: number; force: boolean; undoMs: number }
   | { kind: "scale"; pool: number; by: number }
   /** The configuration is edited, and the process reloads it or is restarted on it, in turns. */
@@ -47,6 +57,8 @@ export type HumanAct = "cordon" | "uncordon" | "drain" | "terminate" | "replace"
 /** How a fault is counted in a summary: the cloud's by its own name. */
 export function nameOf(what: What): string {
   if (what.kind === "cloud") return `cloud:${what.name}`;
+  if (what.kind === "slurmctld" || what.kind === "api-server") return `${what.kind}:${what.name}`;
+  if (what.kind === "scontrol") return `scontrol:${what.act}`;
   if (what.kind === "human") return `human:${what.act}`;
   return what.kind === "plant" ? `plant:${what.mark}` : what.kind;
 }

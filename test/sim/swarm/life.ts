@@ -13,12 +13,15 @@ import { turn } from "../../../simulator/engine/clock.ts";
 import { rest } from "../../world/drive.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { CrashInjector } from "../../world/crash-injector.ts";
+import type { Sinks } from "./sinks.ts";
 import { Process } from "../../../simulator/engine/process.ts";
 
 export type LifePorts = {
   clock: Clock;
   cloud: Provider;
+  /** The scheduler in memory, where the fleet is in no other. */
   scheduler: Scheduler;
+  sinks: Sinks;
   watch: Watch;
   fleetId: string;
   /** The process's own log, at level error: a bug, unless it dies. */
@@ -55,7 +58,7 @@ export class Life {
 
   /** A process comes up on what is durable. */
   async start(config: Config): Promise<void> {
-    const { clock, watch, fleetId, cloud, scheduler, trouble } = this.ports;
+    const { clock, watch, fleetId, cloud, scheduler, sinks, trouble } = this.ports;
     const injector = new CrashInjector();
     this.lives++;
     const process = await Process.start({
@@ -67,7 +70,7 @@ export class Life {
       log: (level, message, fields) => {
         if (level === "error" && !injector.dead) trouble(`${message} ${JSON.stringify(fields)}`);
       },
-      scheduler,
+      ...(sinks.some ? sinks.ports() : { scheduler }),
       providers: new Map([["fake", cloud]]),
       config,
       policy: compiledBuiltin,
@@ -78,10 +81,15 @@ export class Life {
         provider: (one) =>
           injector.provider(watch.provider(one)),
         scheduler: (one) => injector.scheduler(watch.scheduler(one)),
+        kube: (api) => injector.kube(api),
+        slurm: (client) => injector.slurm(client),
       },
     });
     this.process = process;
     this.injector = injector;
+    const { reconciler } = process;
+    reconciler.cluster().cluster?.start(() => reconciler.wakeUp());
+    reconciler.slurm()?.sink.start(() => reconciler.wakeUp());
   }
 
   /** The process, if there is one, goes on with another configuration; a crash may come first. */

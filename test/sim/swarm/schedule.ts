@@ -3,6 +3,9 @@
  * other faults come more often than in reality, about equally often for small and large fleets.
  */
 import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
+import type * as kube from "../../../simulator/cluster/fault.ts";
+import type * as slurm from "../../world/slurm/fake.ts";
+import type { SlurmAct } from "./sinks.ts";
 import { type Fault, type HumanAct, nameOf, type What } from "./fault.ts";
 import type { Shape } from "./shape.ts";
 import { openStream, type Stream } from "./stream.ts";
@@ -42,9 +45,26 @@ export function drawFaults(shape: Shape, dials: Dials): Fault[] {
   for (const [name, weight, draw] of TROUBLES) {
     come(name, (dials.troublesPerDay * weight) / TOTAL, (r) => draw(r, nodes));
   }
+  const more = sinkTroubles(shape);
+  const sum = more.reduce((total, [, weight]) => total + weight, 0);
+  for (const [name, weight, draw] of more) {
+    come(name, (dials.troublesPerDay * weight) / (2 * sum), (r) => draw(r, nodes));
+  }
+  // A third of the fleet's time.
+  if (isInSlurm(shape)) come("job", 60 * nodes, drawJob);
   return faults.sort((a, b) => a.at - b.at || (nameOf(a.what) < nameOf(b.what) ? -1 : 1));
 }
 
+const isInSlurm = ({ sinks }: Shape): boolean => sinks === "slurm" || sinks === "both";
+
+const drawJob = (r: Stream): What => {
+  // A few outlast the drain of their node.
+  const minutes = r.chance(0.02) ? r.whole(15, 90) : r.whole(1, 15);
+  return { kind: "job", lastsMs: minutes * MINUTE, nodeCount: r.chance(0.1) ? 2 : 1 };
+};
+
+type SlurmFault = Partial<slurm.SlurmFault>;
+type KubeFault = Partial<kube.KubeFault>;
 type Draw = (r: Stream, nodes: number) => What;
 
 const somebody = (r: Stream): number => r.whole(0, 1_000_000);
@@ -150,6 +170,62 @@ const TROUBLES: readonly [string, number, Draw][] = [
   human("replace", 1),
   ["scale", 2, (r) => ({ kind: "scale", pool: r.whole(0, 9), by: r.pick([-3, -1, 1, 2, 5]) })],
   ["config", 1, () => ({ kind: "config" })],
+];
+
+function slurmctld(
+  name: string,
+  weight: number,
+  fault: SlurmFault,
+): [string, number, Draw] {
+  return [
+    `slurmctld:${name}`,
+    weight,
+    (r) => ({ kind: "slurmctld", name, forMs: r.whole(1, 40) * MINUTE, fault }),
+  ];
+}
+
+function apiServer(name: string, fault: KubeFault): [string, number, Draw] {
+  return [
+    `api-server:${name}`,
+    1,
+    (r) => ({ kind: "api-server", name, forMs: r.whole(1, 20) * MINUTE, fault }),
+  ];
+}
+
+function scontrol(act: SlurmAct, weight: number): [string, number, Draw] {
+  return [
+    `scontrol:${act}`,
+    weight,
+    (r) => ({ kind: "scontrol", act, who: somebody(r), undoMs: r.whole(5, 120) * MINUTE }),
+  ];
+}
+
+/** What only a fleet in a scheduler can meet: half as often as the others, and on top of them. */
+function sinkTroubles({ sinks }: Shape): [string, number, Draw][] {
+  return [
+    ...(sinks === "slurm" || sinks === "both" ? SLURM_TROUBLES : []),
+    ...(sinks === "kubernetes" || sinks === "both" ? KUBE_TROUBLES : []),
+  ];
+}
+
+const SLURM_TROUBLES: readonly [string, number, Draw][] = [
+  slurmctld("down", 3, { down: true }),
+  slurmctld("lost-answers", 1, { lostAnswers: 0.4 }),
+  slurmctld("lost-calls", 1, { lostCalls: 0.4 }),
+  slurmctld("slow", 1, { latencyMs: 3_000 }),
+  scontrol("drain", 4),
+  scontrol("resume", 4),
+  scontrol("down", 2),
+];
+
+const KUBE_TROUBLES: readonly [string, number, Draw][] = [
+  apiServer("down", { down: true }),
+  apiServer("hang", { hang: true }),
+  apiServer("slow", { latencyMs: 3_000 }),
+  apiServer("lost-answers", { lostAnswers: 0.5 }),
+  apiServer("storm", { storms: [{ status: 503, probability: 0.6 }] }),
+  apiServer("frozen-watch", { frozenWatch: true }),
+  apiServer("late-watch", { watchLagMs: 20_000 }),
 ];
 
 const TOTAL = TROUBLES.reduce((sum, [, weight]) => sum + weight, 0);

@@ -13,8 +13,13 @@ export type PoolShape = {
   maxUnavailablePercent: number;
 };
 
+/** The schedulers that its machines join, besides the one in memory that is there without any. */
+export const SINKS = ["none", "slurm", "kubernetes", "both"] as const;
+export type SinkKind = (typeof SINKS)[number];
+
 export type Shape = {
   seed: number;
+  sinks: SinkKind;
   pools: PoolShape[];
   class: ProviderClass;
   settleMs: number;
@@ -35,7 +40,7 @@ export type Shape = {
 /** The step: as long as the idle interval of listings, so that each activation finds one due. */
 export const STEP_MS = 5_000;
 
-export function shapeOf(seed: number, nodes: number): Shape {
+export function shapeOf(seed: number, nodes: number, sinks: SinkKind = "none"): Shape {
   const r = openStream(seed, "shape");
   const count = Math.min(nodes < 8 ? r.whole(1, 2) : r.whole(1, 4), nodes);
   const pools: PoolShape[] = [];
@@ -54,6 +59,7 @@ export function shapeOf(seed: number, nodes: number): Shape {
   const cls = r.pick(["token", "name", "tag-only"] as const);
   return {
     seed,
+    sinks,
     pools: pools.filter((pool) => pool.size > 0),
     class: cls,
     settleMs: cls === "tag-only" ? r.pick([10_000, 30_000, 120_000]) : 0,
@@ -68,22 +74,35 @@ export function shapeOf(seed: number, nodes: number): Shape {
   };
 }
 
+const mostOf = ({ size }: PoolShape): number => 2 * size + 5;
+
+/** The NodeNames of a pool, by slot. */
+export const namesOf = (pool: PoolShape): string[] =>
+  Array.from({ length: mostOf(pool) }, (_, slot) => `${pool.name}-${slot}`);
+
 /** The configuration file of this fleet; `edit` is how often a person has changed it. */
 export function yamlOf(shape: Shape, edit: number): string {
   const seconds = (ms: number): string => `${Math.round(ms / 1_000)}s`;
+  const isInSlurm = shape.sinks === "slurm" || shape.sinks === "both";
+  const isInCluster = shape.sinks === "kubernetes" || shape.sinks === "both";
   const pools = shape.pools.map((pool) => {
     const threshold = 1 + ((pool.threshold - 1 + edit) % 3);
     return `
   - name: ${pool.name}
     provider: fake
     instance_type: h100-8x
-    scaling: { min_nodes: 1, max_nodes: ${2 * pool.size + 5} }
+    scaling: { min_nodes: 1, max_nodes: ${mostOf(pool)} }
     health:
       unhealthy_threshold: ${threshold}
       max_unavailable: ${pool.maxUnavailablePercent}%
     replacement: ${pool.surge ? "surge" : "drain-first"}
-    drain: { timeout: 30m }`;
+    drain: { timeout: 30m }
+    ${isInSlurm ? `slurm: { nodes: "${pool.name}-[0-${mostOf(pool) - 1}]" }` : ""}`;
   });
+  const schedulers = [
+    ...(isInSlurm ? ["slurm: { enabled: true, poll_interval: 15s }"] : []),
+    ...(isInCluster ? ["kubernetes: { enabled: true }"] : []),
+  ];
   return `
 server:
   address: "127.0.0.1:50051"
@@ -93,6 +112,7 @@ server:
 safety: { ${shape.instancesMax === null ? "" : `spend: { max_instances: ${shape.instancesMax} }`} }
 instance_manager: { registration_timeout: ${seconds(shape.bootMs + shape.agentBootMs + 600_000)} }
 providers: { fake: { gpu_count: 2 } }
+${schedulers.join("\n")}
 pools:${pools.join("")}
 `;
 }

@@ -46,7 +46,7 @@ export async function tellStory(
   const trouble = new Trouble(swarm);
   const happened = new Map<string, number>();
   const goesOn = (): boolean => options.stopAtFirst !== true || swarm.found.length === 0;
-  await swarm.start();
+  await swarm.bringUp();
   swarm.queue.put(0, () => trouble.resize());
   await swarm.run(UP_MS, () => goesOn() && !isWell(swarm));
   if (goesOn() && !isWell(swarm)) tell(swarm, "liveness", `never came up: ${whyNotWell(swarm)}`);
@@ -93,10 +93,11 @@ async function end(swarm: Swarm, trouble: Trouble, goesOn: () => boolean): Promi
   await swarm.run(calmAt + WELL_MS, () => goesOn() && !isWell(swarm));
   if (!goesOn()) return;
   if (!isWell(swarm)) return tell(swarm, "liveness", `never well again: ${whyNotWell(swarm)}`);
-  const before = swarm.watch.writes;
+  const writesOf = (): number => swarm.watch.writes + swarm.sinks.writes;
+  const before = writesOf();
   const stories = swarm.story.length;
   await swarm.run(swarm.now() + QUIET_MS, goesOn);
-  const writes = swarm.watch.writes - before;
+  const writes = writesOf() - before;
   if (writes > 0) {
     const last = swarm.watch.lastWrite();
     const said = swarm.story.slice(stories, stories + 3).join("; ");
@@ -138,7 +139,7 @@ function whyNotWell(swarm: Swarm): string {
     const own = one.fleet === "fleet" && !one.decoy;
     if (own && !known.has(one.id)) return `${one.id} is live and unknown`;
   }
-  return "";
+  return swarm.sinks.unrest();
 }
 
 function waitOf(swarm: Swarm, node: string | null): string {

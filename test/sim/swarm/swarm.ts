@@ -5,9 +5,8 @@
  */
 import { createHash } from "node:crypto";
 import type { Provider } from "../../../reconciler/core/provider.ts";
-import type { FakeControl } from "../../../reconciler/provider/fake/cloud.ts";
 import type { Entry } from "../../../reconciler/provider/fake/entry.ts";
-import { openMemoryCloud } from "../../../reconciler/provider/fake/memory.ts";
+import * as memory from "../../../reconciler/provider/fake/memory.ts";
 import { openFakeScheduler, type FakeScheduler } from "../../world/fake-scheduler.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { InstanceId } from "../../../schema/id.ts";
@@ -22,6 +21,7 @@ import { Life } from "./life.ts";
 import { passAwake } from "../../world/drive.ts";
 import { Queue } from "../../../simulator/engine/queue.ts";
 import { type Shape, yamlOf } from "./shape.ts";
+import { SINK_LOOK_MS, Sinks } from "./sinks.ts";
 import { openStream } from "./stream.ts";
 import { isLoud, nextWake } from "./wake.ts";
 import { placeWork } from "./work.ts";
@@ -41,7 +41,8 @@ export class Swarm {
   readonly queue = new Queue<(() => void | Promise<void>) | null>();
   readonly agents = new Map<InstanceId, talk.Agent>();
   readonly shape: Shape;
-  readonly cloud: Provider & FakeControl;
+  readonly cloud: Provider & memory.FakeControl & memory.Forkable;
+  readonly sinks: Sinks;
   readonly scheduler: FakeScheduler = openFakeScheduler();
   readonly watch: Watch;
   readonly life: Life;
@@ -81,8 +82,9 @@ export class Swarm {
     const random = openStream(shape.seed, "cloud");
     // The cloud has a clock of its own, which never jumps.
     const clock = {
-      wallMs: () => this.base + this.clock.monoMs(),
-      after: (ms: number, work: () => void) => void this.clock.after(ms, work),
+      wallMs: () => Math.round(this.base + this.clock.monoMs()),
+      monoMs: () => this.clock.monoMs(),
+      after: (ms: number, work: () => void) => this.clock.after(ms, work),
     };
     this.watch = new Watch({
       wallMs: () => this.clock.wallMs(),
@@ -91,6 +93,7 @@ export class Swarm {
       fleetId: FLEET,
       settleMs: shape.settleMs,
       doubtful: () => this.isDoubtful(),
+      workOn: (machine) => this.sinks.workOn(machine),
       committed: (commit) => {
         this.events += commit.change.events.length;
         for (const node of commit.change.nodes) {
@@ -103,12 +106,9 @@ export class Swarm {
         const seen = { ...this.observe(), commits: [commit], calls: [] };
         this.report(checkInvariants(this.checkers, seen, "commit"));
       },
-      trace: (line) => {
-        this.hash.update(`${line}\n`);
-        if (line.startsWith("event")) this.story.push(line);
-      },
+      trace: (line) => this.trace(line),
     });
-    this.cloud = openMemoryCloud({
+    this.cloud = memory.openMemoryCloud({
       clock,
       random: () => random.next(),
       fleetId: FLEET,
@@ -123,6 +123,8 @@ export class Swarm {
       record: false,
       onEntry: (entry) => this.enter(entry),
     });
+    const world = { clock: this.clock, steady: clock, cloud: this.cloud, fleetId: FLEET };
+    this.sinks = new Sinks(shape, world);
     placeWork(this.scheduler, {
       wallMs: () => this.clock.wallMs(),
       monoMs: () => this.now(),
@@ -134,6 +136,7 @@ export class Swarm {
       clock: this.clock,
       cloud: this.cloud,
       scheduler: this.scheduler,
+      sinks: this.sinks,
       watch: this.watch,
       fleetId: FLEET,
       trouble: (message) => this.report([{ id: "bug", message }]),
@@ -141,7 +144,7 @@ export class Swarm {
     this.checkers = openCheckers({ events: () => this.life.events() });
   }
 
-  /** Monotonic milliseconds: the time of the simulation. */
+  /** Monotonic: the time of the simulation. */
   now(): number {
     return this.clock.monoMs();
   }
@@ -156,10 +159,6 @@ export class Swarm {
 
   traceHash(): string {
     return this.hash.copy().digest("hex");
-  }
-
-  async start(): Promise<void> {
-    await this.bringUp();
   }
 
   /** Runs until `until`, in steps; `each` may stop it. */
@@ -199,6 +198,7 @@ export class Swarm {
         doubtful: this.isDoubtful(),
       });
       at = Math.min(at, this.lookAt(wakeAt));
+      if (this.sinks.some) at = Math.min(at, grid + SINK_LOOK_MS);
     }
     return Math.max(soon, this.gridAt(at));
   }
@@ -210,7 +210,13 @@ export class Swarm {
 
   private async pass(ms: number): Promise<void> {
     const { running } = this.life;
-    await (running === null ? this.clock.pass(ms) : passAwake(this.clock, ms, running.reconciler));
+    if (running === null) return this.clock.pass(ms);
+    if (!this.sinks.some) return passAwake(this.clock, ms, running.reconciler);
+    // What a scheduler tells wakes the loop.
+    const end = this.now() + ms;
+    while (this.now() < end && this.life.isUp() && !running.reconciler.isWoken) {
+      await passAwake(this.clock, this.gridAt(this.now() + 1) - this.now(), running.reconciler);
+    }
   }
 
   private async step(): Promise<void> {
@@ -226,11 +232,16 @@ export class Swarm {
   }
 
   private judge(rested: boolean): void {
-    const { calls, commits } = this.watch.take();
     const plan = rested ? (this.life.running?.reconciler.lastPlan() ?? null) : null;
-    const seen: Observation = { ...this.observe(), calls, commits, plan };
+    const seen = { ...this.observe(), ...this.watch.take(), ...this.sinks.take(), plan };
+    for (const one of seen.slurm) this.trace(`slurm ${JSON.stringify(one)}`);
     this.report(checkInvariants(this.checkers, seen, "step"));
     this.forgotten = false;
+  }
+
+  private trace(line: string): void {
+    this.hash.update(`${line}\n`);
+    if (line.startsWith("event") || line.startsWith("slurm")) this.story.push(line);
   }
 
   private report(violations: Violation[]): void {
@@ -262,7 +273,8 @@ export class Swarm {
       forgotten: this.forgotten,
       cloud: this.cloudFacts(),
       kube: [],
-      cordoned: this.scheduler.cordoned,
+      slurm: [],
+      cordoned: this.sinks.some ? null : this.scheduler.cordoned,
       plan: null,
       fair: sees && this.now() >= this.fairSince,
     };
@@ -316,7 +328,7 @@ export class Swarm {
     this.forgotten = true;
   }
 
-  private async bringUp(): Promise<void> {
+  async bringUp(): Promise<void> {
     this.upAt = null;
     try {
       await this.life.start(this.config);

@@ -73,6 +73,19 @@ export class Trouble {
         for (const kind of what.answers)
           swarm.scheduler.answers.push({ kind, message: "by order of the story" });
         return;
+      case "job":
+        return swarm.sinks.submit(what);
+      case "slurmctld":
+        swarm.sinks.setSlurmFault(what.fault);
+        return this.later(what.forMs, () => swarm.sinks.setSlurmFault({}));
+      case "api-server":
+        swarm.sinks.setKubeFault(what.fault);
+        return this.later(what.forMs, () => swarm.sinks.setKubeFault({}));
+      case "scontrol": {
+        const name = swarm.sinks.person(what.act, what.who);
+        if (name === null || what.act === "resume") return;
+        return this.later(what.undoMs, () => swarm.sinks.undo(name));
+      }
       case "human":
         return this.human(what);
       case "scale":
@@ -93,10 +106,15 @@ export class Trouble {
     const { swarm } = this;
     this.windows.clear();
     swarm.cloud.setFaults({});
+    swarm.sinks.calm();
     swarm.scheduler.answers.length = 0;
     swarm.badMachines.length = 0;
     const at = swarm.now();
     for (const agent of swarm.agents.values()) agent.quietUntil = Math.min(agent.quietUntil, at);
+  }
+
+  private later(ms: number, work: () => void): void {
+    this.swarm.queue.put(this.swarm.now() + ms, work);
   }
 
   private agent(who: number): talk.Agent | null {
@@ -246,6 +264,7 @@ export class Trouble {
   /** A person handles what waits for people: held nodes and unfinished drains. */
   async tidy(all = false): Promise<void> {
     await this.resize();
+    if (all) this.swarm.sinks.undo();
     for (const node of [...this.swarm.watch.rows.nodes.values()]) {
       const { phase } = node;
       const drained = phase.kind === "draining" && phase.drainedAt !== null;

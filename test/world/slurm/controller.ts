@@ -6,19 +6,7 @@
 import type { SlurmNodeChange } from "../../../reconciler/core/slurm/client.ts";
 import type { SlurmJob, SlurmNode } from "../../../reconciler/core/slurm/object.ts";
 import type { Clock } from "../../../reconciler/core/clock.ts";
-
-export type SlurmWrite = {
-  /** Wall milliseconds. */
-  at: number;
-  /** Or the job that was requeued or signalled; `reason` is where it ran. */
-  node: string;
-  what: string;
-  reason: string | null;
-  /** `api` = through the port; `slurm` = the controller itself; else a person's name. */
-  by: string;
-  /** The reason of the drain that was there before; `null` = it was not drained. */
-  over: string | null;
-};
+import type { SlurmWrite } from "./write.ts";
 
 export type VirtualSlurmOptions = {
   /** SlurmdTimeout: how long a silent node stays in service. */
@@ -51,8 +39,11 @@ type Machine = {
   power: string[];
   isResponding: boolean;
   isUp: boolean;
+  /** Monotonic. */
+  goneAt: number;
   reason: string | null;
   reasonBy: string | null;
+  reasonAt: number;
   bootTime: number | null;
   stopSilence: () => void;
 };
@@ -102,8 +93,10 @@ export class VirtualSlurm {
       power: isCloud ? ["CLOUD", "POWERED_DOWN"] : [],
       isResponding: false,
       isUp: false,
+      goneAt: this.#clock.monoMs(),
       reason: null,
       reasonBy: null,
+      reasonAt: 0,
       bootTime: null,
       stopSilence: NOTHING,
     });
@@ -135,6 +128,7 @@ export class VirtualSlurm {
     const machine = this.#need(name);
     if (!machine.isUp) return;
     machine.isUp = false;
+    machine.goneAt = this.#clock.monoMs();
     for (const job of this.#jobsOn(name)) job.stop();
     const { slurmdTimeoutMs } = this.#options;
     const late = this.#clock.after(slurmdTimeoutMs / 2, () => (machine.isResponding = false));
@@ -179,7 +173,7 @@ export class VirtualSlurm {
     if (job === undefined) throw new SlurmRefusal("Invalid job id specified");
     if (job.state === "PENDING") throw new SlurmRefusal("Job is pending execution");
     if (!job.isRequeueable) throw new SlurmRefusal("Requested operation is presently disabled");
-    this.#note(id, hold ? "requeuehold" : "requeue", job.nodes.join(), by);
+    this.#noteJob(job, hold ? "requeuehold" : "requeue", by);
     job.isHeld = hold;
     this.#requeue(job);
     this.#schedule();
@@ -189,7 +183,7 @@ export class VirtualSlurm {
   signal(id: string, by: string): void {
     const job = this.#jobs.get(id);
     if (job?.state !== "RUNNING") throw new SlurmRefusal("Job already completing or completed");
-    this.#note(id, "signal", job.nodes.join(), by);
+    this.#noteJob(job, "signal", by);
     if (job.stopMs === null || job.isStopping) return;
     job.isStopping = true;
     job.stop();
@@ -203,7 +197,7 @@ export class VirtualSlurm {
     if ((state === "drain" || state === "down") && (reason ?? "") === "") {
       throw new SlurmRefusal("You must specify a reason when downing a node");
     }
-    const over = machine.drain ? (machine.reason ?? "") : null;
+    const before = this.#factsOf(name);
     if (state === "drain") machine.drain = true;
     if (state === "undrain" || state === "resume") this.#undrain(machine);
     if (state === "down") this.#end(machine, false);
@@ -214,14 +208,20 @@ export class VirtualSlurm {
     if (state === "power_down") this.#powerDown(machine);
     // Silently over another party's reason: there is no co-ownership.
     if (reason !== undefined) this.#explain(machine, reason, by);
-    this.#note(name, state ?? "reason", reason ?? null, by, over);
+    this.#note(name, state ?? "reason", reason ?? null, by, before);
     this.#schedule();
   }
 
   remove(name: string, by: string): void {
     if (this.#jobsOn(name).length > 0) throw new SlurmRefusal("Requested nodes are busy");
+    const before = this.#factsOf(name);
     if (!this.#machines.delete(name)) throw new SlurmRefusal("Invalid node name specified");
-    this.#note(name, "delete", null, by);
+    this.#note(name, "delete", null, by, before);
+  }
+
+  /** Jobs that run on the node, or whose epilog does. */
+  jobsOn(name: string): string[] {
+    return this.#jobsOn(name).map(({ id }) => id);
   }
 
   nodes(): SlurmNode[] {
@@ -294,6 +294,7 @@ export class VirtualSlurm {
     machine.base = "IDLE";
     machine.drain = false;
     machine.isUp = false;
+    machine.goneAt = this.#clock.monoMs();
     machine.isResponding = false;
     machine.power = [...new Set([...machine.power, "POWERED_DOWN"])];
   }
@@ -325,6 +326,7 @@ export class VirtualSlurm {
   }
 
   #explain(machine: Machine, reason: string | null, by: string | null): void {
+    if (reason !== machine.reason) machine.reasonAt = this.#clock.monoMs();
     machine.reason = reason;
     machine.reasonBy = by;
   }
@@ -362,13 +364,30 @@ export class VirtualSlurm {
     });
   }
 
+  #factsOf(name: string): Pick<SlurmWrite, "over" | "overMs" | "jobs" | "goneMs"> {
+    const now = this.#clock.monoMs();
+    const machine = this.#machines.get(name);
+    if (machine === undefined) return { over: null, overMs: 0, jobs: [], goneMs: Infinity };
+    const { drain, base, reason, reasonAt, isUp, goneAt } = machine;
+    return {
+      over: drain || base === "DOWN" ? (reason ?? "") : null,
+      overMs: now - reasonAt,
+      jobs: this.jobsOn(name),
+      goneMs: isUp ? 0 : now - goneAt,
+    };
+  }
+
+  #noteJob({ id, nodes }: Running, what: string, by: string): void {
+    this.#note(id, what, nodes.join(), by, this.#factsOf(nodes[0] ?? ""));
+  }
+
   #note(
     node: string,
     what: string,
     reason: string | null,
     by: string,
-    over: string | null = null,
+    before = this.#factsOf(node),
   ): void {
-    this.journal.push({ at: this.#clock.wallMs(), node, what, reason, by, over });
+    this.journal.push({ at: this.#clock.wallMs(), node, what, reason, by, ...before });
   }
 }

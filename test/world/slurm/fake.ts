@@ -31,6 +31,8 @@ export type FakeSlurm = SlurmClient & {
   fault: SlurmFault;
   /** Calls made, by kind. */
   readonly calls: Record<string, number>;
+  /** When the queue was last shown to a caller that got the answer; monotonic. */
+  shownAt: number;
 };
 
 export function openFakeSlurm(
@@ -67,13 +69,18 @@ export function openFakeSlurm(
   const fake: FakeSlurm = {
     fault: NO_SLURM_FAULT,
     calls,
+    shownAt: Number.NEGATIVE_INFINITY,
     describe: () => "a virtual controller",
     nodes: (names) =>
       call("nodes", () => {
         const list = slurm.nodes();
         return names === undefined ? list : list.filter(({ name }) => names.includes(name));
       }),
-    jobs: () => call("jobs", () => slurm.jobs()),
+    jobs: async () => {
+      const answer = await call("jobs", () => slurm.jobs());
+      if (answer.kind === "ok") fake.shownAt = clock.monoMs();
+      return answer;
+    },
     update: (names, change) =>
       call("update", each(names, (name) => slurm.update(name, change, "api"))),
     remove: (names) => call("remove", each(names, (name) => slurm.remove(name, "api"))),

@@ -5,7 +5,7 @@
  */
 import type { SlurmClient } from "../../../reconciler/core/slurm/client.ts";
 import type { FakeControl } from "../../../reconciler/provider/fake/memory.ts";
-import type { VirtualClock } from "../../../simulator/engine/clock.ts";
+import type { Clock } from "../../../reconciler/core/clock.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { VirtualSlurm, type VirtualSlurmOptions } from "./controller.ts";
 import { type FakeSlurm, openFakeSlurm } from "./fake.ts";
@@ -14,8 +14,10 @@ import { type FakeSlurm, openFakeSlurm } from "./fake.ts";
 const BEAT_MS = 500;
 
 export type SideOptions = Partial<VirtualSlurmOptions> & {
-  /** Names by slot: `n0`, `n1`, … */
-  nodes: number;
+  /** The NodeNames; a number = that many, `n0`, `n1`, … */
+  nodes: number | readonly string[];
+  /** The NodeName that a machine is set up for, by its tags; `n` and its slot by default. */
+  nameOf?: (tags: Readonly<Record<string, string>>) => string | null;
   /** From the start of a machine to the registration of its slurmd. */
   slurmdLagMs?: number;
   /** 0 ≤ x < 1, for the faults of calls. */
@@ -29,18 +31,28 @@ export class SlurmSide {
   readonly machines = new Map<string, InstanceId>();
   /** Machines whose slurmd does not come up: told by tests. */
   readonly mute = new Set<InstanceId>();
-  readonly #clock: VirtualClock;
+  readonly #clock: Clock;
   readonly #cloud: FakeControl;
   readonly #lagMs: number;
+  readonly #nameOf: NonNullable<SideOptions["nameOf"]>;
 
-  constructor(clock: VirtualClock, cloud: FakeControl, options: SideOptions) {
+  constructor(clock: Clock, cloud: FakeControl, options: SideOptions) {
     this.#clock = clock;
     this.#cloud = cloud;
     this.#lagMs = options.slurmdLagMs ?? 0;
     this.slurm = new VirtualSlurm(clock, options);
     this.fake = openFakeSlurm(this.slurm, clock, options.random ?? (() => 0.999_999));
-    for (let slot = 0; slot < options.nodes; slot++) this.slurm.add(`n${slot}`);
+    this.#nameOf = options.nameOf ?? ((tags) => `n${tags["navarch-slot"]}`);
+    const { nodes } = options;
+    const numbered = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}`);
+    for (const name of typeof nodes === "number" ? numbered(nodes) : nodes) this.slurm.add(name);
     this.beat();
+  }
+
+  /** The NodeName that a machine's slurmd has, or had last. */
+  nameOn(machine: InstanceId): string | null {
+    for (const [name, id] of this.machines) if (id === machine) return name;
+    return null;
   }
 
   get client(): SlurmClient {
@@ -48,12 +60,12 @@ export class SlurmSide {
   }
 
   private beat(): void {
-    const live = this.#cloud.reality().live;
-    const running = new Map(
-      live
-        .filter(({ id, state }) => state === "running" && !this.mute.has(id))
-        .map(({ id, tags }) => [id, `n${tags["navarch-slot"]}`] as const),
-    );
+    const running = new Map<InstanceId, string>();
+    for (const { instance } of this.#cloud.world().instances.values()) {
+      const { id, state, tags } = instance;
+      const name = state === "running" && !this.mute.has(id) ? this.#nameOf(tags) : null;
+      if (name !== null) running.set(id, name);
+    }
     for (const [name, id] of this.machines) {
       if (running.has(id)) continue;
       this.slurm.cut(name);

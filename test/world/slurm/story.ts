@@ -4,12 +4,13 @@
  * of the controller, the API server and the cloud, whichever process died.
  */
 import type { InstanceId } from "../../../schema/id.ts";
-import { clusterOf, isMarked, kubeWrongs } from "../cluster.ts";
+import { clusterOf, isMarked, kubeWrongs, schedulerWrongs } from "../cluster.ts";
 import { Crash, CrashInjector, type Point } from "../crash-injector.ts";
 import { poolYaml } from "../setting.ts";
 import { counts, instanceOf, open } from "../story.ts";
 import type { World } from "../world.ts";
 import type { VirtualJob } from "./controller.ts";
+import { isJobOrder } from "./write.ts";
 import type { SlurmSide } from "./side.ts";
 
 const MINUTE = 60_000;
@@ -147,11 +148,9 @@ function leftBy(world: World): string {
   return [rows, ...books, cloud, world.clock.wallMs(), world.said].join(" ");
 }
 
-export const isJobOrder = (what: string): boolean => what === "requeue" || what === "signal";
-
 /** What is wrong when it is over, in words. */
 export function judgeRepair({ world, sick, name, job }: Repair): string[] {
-  const out = world.cluster === null ? [] : kubeWrongs(world);
+  const out = world.cluster === null ? schedulerWrongs(world) : kubeWrongs(world);
   const { slurm } = sideOf(world);
   const ours = slurm.journal.filter(({ by, what }) => by === "api" && !isJobOrder(what));
   if (ours.some((write) => write.node !== name)) out.push("another node was changed in Slurm");

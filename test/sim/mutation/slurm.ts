@@ -1,0 +1,77 @@
+/**
+ * Each mechanism of the Slurm side taken out, and the story in virtual time that must then go wrong
+ * by slurmctld's own books.
+ */
+import type { Mutation } from "./list.ts";
+
+const SWARM = { file: "test/sim/swarm.test.ts", name: "in slurm, seed 13" };
+
+type Patch = Mutation["patches"][number];
+
+const one = (name: string, ...patches: Patch[]): Mutation => ({ name, patches, test: SWARM });
+
+const MARKER = "reconciler/slurm/marker.ts";
+const LEFT = "reconciler/core/slurm/left.ts";
+const DECIDE = "reconciler/core/decide/slurm.ts";
+
+export const SLURM_MUTATIONS: readonly Mutation[] = [
+  one(
+    "jobs of Slurm are not waited for",
+    {
+      file: LEFT,
+      from: "const jobs = listed.filter(({ state }) => !isAway(state));",
+      to: "const jobs = listed.filter(() => false);",
+    },
+    {
+      file: LEFT,
+      from: 'if (state === "busy" || state === "draining") {',
+      to: 'if (name === "") {',
+    },
+    {
+      file: LEFT,
+      from: 'if (state === "drained" || state === "down" || isOff)',
+      to: 'if (state !== "unknown" || isOff)',
+    },
+  ),
+  one("a node is set DOWN for its drain", {
+    file: MARKER,
+    from: '{ state: "drain", reason }',
+    to: '{ state: "down", reason }',
+  }),
+  one(
+    "another's drain in Slurm is taken over",
+    { file: MARKER, from: '    if (owner === "foreign") return shown(before);\n', to: "" },
+    {
+      file: DECIDE,
+      from: 'slurm === null || slurm.owner === "foreign" || isHeldOff',
+      to: "slurm === null || isHeldOff",
+    },
+    {
+      file: DECIDE,
+      from: 'if (slurm.drain || slurm.owner === "foreign" || isHeldOff(node, slurm)) return null;',
+      to: "if (isHeldOff(node, slurm)) return null;",
+    },
+  ),
+  one("a release does not wait for the new machine's slurmd", {
+    file: "reconciler/core/slurm/mark.ts",
+    from: "  if (!hasChanged(node, slurm)) return true;",
+    to: "  if (slurm.name !== null) return true;",
+  }),
+  one("a drain in Slurm is never released", {
+    file: DECIDE,
+    from: "if (!isPending(node) || unreleasedBy(node, scope) !== null) return null;",
+    to: "if (!isPending(node) || isResting(0, 0)) return null;\n  if (slurm.drain) return null;",
+  }),
+  {
+    name: "a Slurm that does not answer counts as seen",
+    test: { ...SWARM, name: "in slurm, away" },
+    patches: [
+      {
+        file: "reconciler/slurm/slurm.ts",
+        from: 'if (dark !== null) return { kind: "dark", message: dark };',
+        to: 'if (dark !== null) return { kind: "empty", seenAt: Number.MAX_SAFE_INTEGER };',
+      },
+      { file: DECIDE, from: "  if (sight.dark !== null) {", to: '  if (sight.dark === "") {' },
+    ],
+  },
+];
