@@ -39,7 +39,7 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
   ),
   swarm: proof(
     "days of fleets in Slurm, Kubernetes and both: faults, people, crashes, I1–I14",
-    "test/sim/many.ts --seeds 10 --seed 20261123",
+    "test/sim/seeds-main.ts --seeds 10 --seed 20261123",
   ),
   flood: proof(
     "an XID in two floods of /dev/kmsg, six times each, beside the agent of NAVARCH_FLOOD_PEER",

@@ -74,18 +74,10 @@ export class Trouble {
           swarm.scheduler.answers.push({ kind, message: "by order of the story" });
         return;
       case "job":
-        return swarm.sinks.submit(what);
       case "slurmctld":
-        swarm.sinks.setSlurmFault(what.fault);
-        return this.later(what.forMs, () => swarm.sinks.setSlurmFault({}));
       case "api-server":
-        swarm.sinks.setKubeFault(what.fault);
-        return this.later(what.forMs, () => swarm.sinks.setKubeFault({}));
-      case "scontrol": {
-        const name = swarm.sinks.person(what.act, what.who);
-        if (name === null || what.act === "resume") return;
-        return this.later(what.undoMs, () => swarm.sinks.undo(name));
-      }
+      case "scontrol":
+        return this.atScheduler(what);
       case "human":
         return this.human(what);
       case "scale":
@@ -111,6 +103,23 @@ export class Trouble {
     swarm.badMachines.length = 0;
     const at = swarm.now();
     for (const agent of swarm.agents.values()) agent.quietUntil = Math.min(agent.quietUntil, at);
+  }
+
+  private atScheduler(
+    what: Extract<What, { kind: "job" | "slurmctld" | "api-server" | "scontrol" }>,
+  ): void {
+    const { sinks } = this.swarm;
+    if (what.kind === "job") return sinks.submit(what);
+    if (what.kind === "slurmctld") {
+      sinks.setSlurmFault(what.fault);
+      return this.later(what.forMs, () => sinks.setSlurmFault({}));
+    }
+    if (what.kind === "api-server") {
+      sinks.setKubeFault(what.fault);
+      return this.later(what.forMs, () => sinks.setKubeFault({}));
+    }
+    const name = sinks.person(what.act, what.who);
+    if (name !== null && what.act !== "resume") this.later(what.undoMs, () => sinks.undo(name));
   }
 
   private later(ms: number, work: () => void): void {
