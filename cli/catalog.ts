@@ -20,6 +20,7 @@ import { cost } from "./command/cost.ts";
 import { doctor } from "./command/doctor.ts";
 import { doctorKubernetes } from "./command/doctor-kubernetes.ts";
 import { doctorProviders } from "./command/doctor-providers.ts";
+import { doctorSlurm } from "./command/doctor-slurm.ts";
 import { doctorStore } from "./command/doctor-store.ts";
 import { drain } from "./command/drain.ts";
 import { events } from "./command/events.ts";
@@ -116,6 +117,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     doctor,
     doctorKubernetes,
     doctorProviders,
+    doctorSlurm,
     doctorStore,
     providerCheck,
     supportDump,

@@ -5,12 +5,14 @@
 import type { NodeView, SafetyView, VersionView } from "../schema/api.ts";
 import type { ConfigStatusView } from "../schema/api-config.ts";
 import type { TrustView } from "../schema/order.ts";
+import type { SlurmClusterView } from "../schema/slurm-view.ts";
 import { VERSION } from "../schema/version.ts";
 import type { Client } from "./client.ts";
 import type { Context } from "./command.ts";
 import { EXIT, type Failure } from "./failure.ts";
 import { bad, type Diagnosis, ok } from "./diagnosis-row.ts";
 import { judgeConfig } from "./diagnosis-config.ts";
+import { judgeSlurm } from "./diagnosis-slurm.ts";
 import { judgeTrust } from "./diagnosis-trust.ts";
 import { formatBreaker, formatFailure } from "./safety-view.ts";
 import { fingerprintOf } from "./trust.ts";
@@ -94,6 +96,7 @@ async function checkAccess(client: Client): Promise<(Diagnosis | null)[]> {
     judgeNodes(nodes.value.nodes, nodes.nowMs),
     ...(await checkConfig(client)),
     ...(await checkTrust(client)),
+    ...(await checkSlurm(client)),
     ...(await checkSafety(client)),
   ];
 }
@@ -108,6 +111,12 @@ async function checkTrust(client: Client): Promise<Diagnosis[]> {
   const trust = await client.get<TrustView>("/trust", ["without_tls", "refused"]);
   // An older control plane does not report it.
   return trust.ok ? judgeTrust(trust.value) : [];
+}
+
+async function checkSlurm(client: Client): Promise<Diagnosis[]> {
+  const slurm = await client.get<SlurmClusterView>("/slurm", ["attached"]);
+  // An older control plane does not report it.
+  return slurm.ok ? judgeSlurm(slurm.value) : [];
 }
 
 /** Each provider's idempotency (docs/reference/providers.md#classes), and active pauses. */

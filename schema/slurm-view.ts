@@ -35,3 +35,31 @@ export type SlurmNodeView = {
     gpus: number;
   }[];
 };
+
+/** Answer of `GET /v1/slurm`. Lists of names are hostlists. */
+export type SlurmClusterView = {
+  /** False: `slurm.enabled` is off, or this replica stands by. */
+  attached: boolean;
+  /** Transport, address and version. */
+  server: string | null;
+  /** That Slurm lists; of them, those of a node here. */
+  nodes: number;
+  matched: number;
+  /** Of the last complete list. */
+  age_ms: number | null;
+  /** Why Slurm cannot be asked now. */
+  dark: string | null;
+  alarms: string[];
+  /** Nodes about whose NodeName nothing is done. */
+  ambiguous: { node_id: string; why: string }[];
+  /** Names of the configuration that Slurm does not list, by key. */
+  unknown_names: { key: string; names: string }[];
+  /** Partitions of the configuration in which Slurm shows no node, by key. */
+  unknown_partitions: { key: string; partition: string }[];
+  /** NodeNames that no node, pool or alias has. */
+  unclaimed: string;
+  refusals: { node_id: string; name: string; message: string }[];
+};
+
+/** Answer of `GET /v1/slurm/rights`; `allowed` is `null` if it is not known. */
+export type SlurmRightsView = { allowed: boolean | null; message: string | null };

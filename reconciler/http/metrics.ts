@@ -5,6 +5,7 @@
  * made and sent in slices.
  */
 import { Counter, Histogram, Registry } from "prom-client";
+import type { MarkDraft } from "../../schema/audit.ts";
 import type { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -16,6 +17,7 @@ import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
 import { formatNodes } from "./metrics/node.ts";
 import { formatNodeResources } from "./metrics/node-resource.ts";
 import { formatPools } from "./metrics/pool.ts";
+import { formatSlurm } from "./metrics/slurm.ts";
 import { formatSafety } from "./metrics/safety.ts";
 import { HELP, type MetricName } from "./metrics/help.ts";
 import { single } from "./metrics/series.ts";
@@ -30,6 +32,8 @@ const STEPS = [
   "node.terminated",
   "node.replaced",
 ] as const;
+
+const MARK_LABELS = ["sink", "verb", "outcome"] as const;
 
 /** Above every code of the driver: an agent that invents codes must not fill the memory. */
 const XID_MAX = 999;
@@ -80,6 +84,13 @@ export class Metrics {
     "verb",
     "resource",
   );
+  private readonly slurmCalls = this.counter("navarch_slurm_calls_total", "verb", "outcome");
+  private readonly marks = this.counter("navarch_scheduler_marks_total", ...MARK_LABELS);
+  private readonly slurmDrain = this.histogram(
+    "navarch_slurm_drain_seconds",
+    [0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 600],
+    "pool",
+  );
   private readonly reloads = this.counter("navarch_config_reloads_total", "outcome");
   private readonly faults = this.counter("navarch_simulation_faults_total", "kind");
   private readonly reports = this.counter("navarch_reports_total", "outcome");
@@ -99,6 +110,9 @@ export class Metrics {
   /** Every source exists from the start, so that `increase()` sees the first row. */
   constructor() {
     for (const source of QUARANTINE_SOURCES) this.quarantined.inc({ source }, 0);
+    for (const verb of ["drain", "undrain"]) {
+      for (const outcome of ["ok", "refused"]) this.marks.inc({ sink: "slurm", verb, outcome }, 0);
+    }
   }
 
   private counter<L extends string>(name: MetricName, ...labelNames: L[]): Counter<L> {
@@ -149,6 +163,9 @@ export class Metrics {
   countKubeWrite(pool: string, verb: string, resource: string): void {
     this.kubeWrites.inc({ pool, verb, resource });
   }
+  countSlurmCall(verb: string, outcome: string): void {
+    this.slurmCalls.inc({ verb, outcome });
+  }
   observeIngest(ms: number): void {
     this.ingest.observe(ms / 1_000);
   }
@@ -173,6 +190,7 @@ export class Metrics {
     const nodes = this.reconciler?.fleet().nodes;
     for (const { node, finding } of change.findings)
       this.countFinding(nodes?.get(node)?.pool ?? "", node, finding);
+    for (const mark of change.marks) this.countMark(mark);
     for (const event of change.events) {
       if (event.node === null) continue;
       const pool = event.pool ?? "";
@@ -194,6 +212,16 @@ export class Metrics {
       this.lastStep.delete(id);
       this.gpuXids.forget(id);
     }
+  }
+
+  private countMark({ at, target, verb, code, mark: { sink } }: MarkDraft): void {
+    this.marks.inc({ sink, verb: verb ?? "", outcome: code });
+    const node = this.reconciler?.fleet().nodes.get(target as NodeId);
+    if (verb !== "drain" || code !== "ok" || node === undefined) return;
+    const unhealthy = node.health.held.filter(({ judgement }) => judgement.result === "unhealthy");
+    if (unhealthy.length === 0) return;
+    const ms = Math.max(0, at - Math.min(...unhealthy.map(({ firstAt }) => firstAt)));
+    this.slurmDrain.observe({ pool: node.pool ?? "" }, ms / 1_000);
   }
 
   private countFinding(pool: string, node: string, finding: Finding): void {
@@ -235,6 +263,7 @@ export class Metrics {
     const { reconciler } = this;
     if (reconciler === null) return;
     yield* formatPools(reconciler);
+    yield* formatSlurm(reconciler);
     yield* formatSafety(reconciler);
     yield* formatCost(reconciler, this.costPeaks);
     yield* formatTrust(reconciler, this.key);

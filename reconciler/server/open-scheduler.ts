@@ -30,7 +30,9 @@ export async function openSchedulers(
   const set = Object.entries(process.env).filter((one): one is [string, string] => {
     return one[1] !== undefined;
   });
-  return { ...first, slurm: openSlurm(config.slurm, { clock, log, env: Object.fromEntries(set) }) };
+  const count = metrics.countSlurmCall.bind(metrics);
+  const ports = { clock, log, env: Object.fromEntries(set), count };
+  return { ...first, slurm: openSlurm(config.slurm, ports) };
 }
 
 /** Without a cluster, a scheduler that knows of no work. */

@@ -21,7 +21,10 @@ function open(place: Partial<SlurmPlace>): SlurmSink {
       ...{ transport: "auto", rest: null, tokenFile: null, user: null, conf: null },
       ...{ commandDir: folder, timeoutMs: 1_000, pollIntervalMs: 1_000, ...place },
     },
-    { clock: CLOCK, log: () => undefined, env: { PATH: process.env["PATH"] ?? "" } },
+    {
+      ...{ clock: CLOCK, log: () => undefined, count: () => undefined },
+      env: { PATH: process.env["PATH"] ?? "" },
+    },
   );
   sink.start(() => undefined);
   closes.push(() => sink.stop());

@@ -4,6 +4,7 @@ import type { Clock, Log } from "../core/clock.ts";
 import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import { openCliClient } from "./cli.ts";
+import { type CountCall, countCalls } from "./counting.ts";
 import { openRestCall } from "./rest-call.ts";
 import { openRestClient } from "./rest.ts";
 import { Slurm } from "./slurm.ts";
@@ -13,6 +14,7 @@ export type SlurmPorts = {
   log: Log;
   /** Of this process: the commands find their `PATH` and `SLURM_CONF` there. */
   env: Readonly<Record<string, string>>;
+  count: CountCall;
 };
 
 export type SlurmPlace = Pick<
@@ -25,7 +27,7 @@ export function openSlurm(
   ports: SlurmPorts,
 ): SlurmSink {
   const { clock, log } = ports;
-  const client = openSlurmClient(config, ports);
+  const client = countCalls(openSlurmClient(config, ports), ports.count);
   return new Slurm({ client, clock, log, pollMs: config.pollIntervalMs });
 }
 

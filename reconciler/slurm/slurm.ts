@@ -3,9 +3,11 @@ import type { DrainSight } from "../core/fleet.ts";
 import type { Fence } from "../core/provider.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
 import { workLeft } from "../core/slurm/left.ts";
-import type { JobsTold, SlurmMark, SlurmSink, SlurmStatus } from "../core/slurm/sink.ts";
+import type { SlurmMark, SlurmRights, SlurmSink, SlurmStatus } from "../core/slurm/sink.ts";
+import type { JobsTold } from "../core/slurm/sink.ts";
 import type { PowerMark } from "../core/slurm/power-save.ts";
 import { Marker } from "./marker.ts";
+import { askRights } from "./rights.ts";
 import { PowerMirror } from "./power-mirror.ts";
 import { Watch, type WatchPorts } from "./watch.ts";
 
@@ -83,6 +85,10 @@ export class Slurm implements SlurmSink {
     this.#marker.stop();
     this.#power.stop();
     this.#watch.stop();
+  }
+
+  rights(): Promise<SlurmRights> {
+    return askRights(this.#ports.client);
   }
 
   status(): SlurmStatus {

@@ -66,6 +66,8 @@ const MEANING: Readonly<Record<string, string>> = {
   "POST /v1/config/reload": "read the files again; `allow_pool_removal` ends nodes of gone pools",
   "GET /v1/version": "version of the control plane",
   "GET /v1/trust": "how agents connect, and which key they trust",
+  "GET /v1/slurm": "state of Slurm, and names on which it and the configuration differ",
+  "GET /v1/slurm/rights": "whether Slurm lets the control plane change nodes",
   "GET /v1/kubernetes": "state of the cluster",
   "GET /v1/kubernetes/permissions": "permissions that are missing in the cluster",
   "GET /v1/store/quarantine": "unreadable stored rows; their `text` for `admin` only",

@@ -29,7 +29,9 @@ export async function formatMetrics(): Promise<string> {
 
 /** A page of a fleet with one pool of two nodes. */
 async function formatPage(): Promise<string> {
-  const world = await World.open(poolYaml(2, ""));
+  const slurm = 'slurm: { nodes: "n[0-1]" }';
+  const yaml = `${poolYaml(2, `    ${slurm}\n`)}slurm: { enabled: true }\n`;
+  const world = await World.open(yaml, { slurm: { nodes: 2 } });
   try {
     const app = openWorldApp(world);
     await world.until(() => world.serving().length === 2, 600);

@@ -63,7 +63,12 @@ export type SlurmSink = {
   start(wakeUp: () => void): void;
   stop(): void;
   status(): SlurmStatus;
+  /** Asks whether nodes may be changed; changes nothing. */
+  rights(): Promise<SlurmRights>;
 };
+
+/** `allowed` `null` = not known, with the answer. */
+export type SlurmRights = { allowed: boolean | null; message: string | null };
 
 /** For people. */
 export type SlurmStatus = {

@@ -18,6 +18,17 @@ export const HELP = {
     "Time from a fault's report until the API server confirmed the cordon of its Node.",
   navarch_provider_requests_total: "Calls to providers by answer.",
   navarch_kube_writes_total: "Write requests to the Kubernetes API server.",
+  navarch_slurm_calls_total: "Calls to Slurm by answer.",
+  navarch_slurm_drain_seconds:
+    "Time from a fault's report until Slurm confirmed the drain of its node.",
+  navarch_scheduler_marks_total:
+    "Cordons, drains and releases in a scheduler by outcome; a repeat without a change is none.",
+  navarch_slurm_dark: "1 while Slurm cannot be asked: nothing is drained, released or ended then.",
+  navarch_slurm_list_age_seconds: "Age of the last complete list of Slurm's nodes.",
+  navarch_slurm_nodes: "Nodes with a NodeName by who holds them out of service in Slurm.",
+  navarch_slurm_ambiguous_nodes: "Nodes whose NodeName is in doubt: nothing is done to them.",
+  navarch_slurm_unknown_names: "NodeNames of the configuration that Slurm does not list.",
+  navarch_slurm_unclaimed_nodes: "Nodes of Slurm that no node, pool or alias has.",
   navarch_reports_total: "Agent reports accepted, refused, or deferred by a rate limit.",
   navarch_ignored_notices_total:
     "Reports with an interruption notice whose time is long past or far ahead; ignored.",

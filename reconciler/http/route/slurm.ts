@@ -8,6 +8,7 @@ import type { Context } from "hono";
 import * as v from "valibot";
 import type { PoolConfig } from "../../../schema/config.ts";
 import { LIMIT } from "../../../schema/limit.ts";
+import type { SlurmRightsView } from "../../../schema/slurm-view.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
 import { recall, remember } from "../../core/scaling/asked.ts";
 import { expandHostlist } from "../../core/slurm/hostlist.ts";
@@ -18,6 +19,7 @@ import {
   tellPower,
 } from "../../core/slurm/power-save.ts";
 import { slotOfName } from "../../core/slurm/slot-name.ts";
+import { viewSlurmCluster } from "../view/slurm-cluster.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { idempotencyKey, invalid, needs, readAsked, Refusal } from "./request.ts";
 
@@ -32,6 +34,12 @@ const Told = v.strictObject({
 });
 
 export function slurmRoutes(api: App, ports: RoutePorts): void {
+  const { reconciler } = ports;
+  api.get("/slurm", needs("viewer"), (c) => c.json(viewSlurmCluster(reconciler)));
+  api.get("/slurm/rights", needs("viewer"), async (c) => {
+    const none: SlurmRightsView = { allowed: null, message: "no Slurm is attached here" };
+    return c.json((await reconciler.slurm()?.sink.rights()) ?? none);
+  });
   for (const verb of POWER_VERBS) {
     api.post(`/slurm/${verb}`, needs("operator"), (c) => takeTold(c, ports, verb));
   }
