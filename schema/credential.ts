@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { NodeId, PoolName } from "./id.ts";
 import { count, instant } from "./number.ts";
 
-export const ROLES = ["admin", "operator", "viewer", "node"] as const;
+export const ROLES = ["admin", "operator", "viewer", "node", "slurm"] as const;
 export type Role = (typeof ROLES)[number];
 
 /**
@@ -45,10 +45,13 @@ export const Credential = v.object({
 });
 export type Credential = v.InferOutput<typeof Credential>;
 
-const RANK: Record<Role, number> = { node: 0, viewer: 1, operator: 2, admin: 3 };
+/** Roles of programs, for their own routes alone. */
+export type NarrowRole = "node" | "slurm";
 
-/** True if `role` includes the rights of `needed`. A node has none of them. */
-export function roleIncludes(role: Role, needed: Exclude<Role, "node">): boolean {
+const RANK: Record<Role, number> = { node: 0, slurm: 0, viewer: 1, operator: 2, admin: 3 };
+
+/** True if `role` includes the rights of `needed`. A narrow role has none of them. */
+export function roleIncludes(role: Role, needed: Exclude<Role, NarrowRole>): boolean {
   return RANK[role] >= RANK[needed];
 }
 

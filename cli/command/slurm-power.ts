@@ -30,7 +30,7 @@ const MORE = `Slurm calls its programs without options: make a link to this prog
   ln -s /usr/local/bin/navarch /usr/local/sbin/slurm-resume
 
 and name the link in slurm.conf. slurmctld passes on no environment, so the link's program reads
-NAVARCH_SERVER and NAVARCH_TOKEN_FILE from ${SLURM_ENV_FILE}; the token needs the role operator.
+NAVARCH_SERVER and NAVARCH_TOKEN_FILE from ${SLURM_ENV_FILE}; the token needs the role slurm.
 It fails without an answer within 0.8 s. Nothing is lost then, because the control plane compares
 its nodes with Slurm's list.`;
 

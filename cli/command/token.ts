@@ -10,7 +10,7 @@ import { readSpan, textFlag, textsFlag } from "../flag.ts";
 import { formatTable, plain, type Style } from "../table.ts";
 
 /** Credentials of nodes are created by enrolment only. */
-const ROLES = ["admin", "operator", "viewer"] as const;
+const ROLES = ["admin", "operator", "viewer", "slurm"] as const;
 
 export const tokenCreate: Command = {
   name: ["token", "create"],

@@ -5,7 +5,7 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { ErrorCode } from "../../../schema/api.ts";
-import { roleIncludes, type Role } from "../../../schema/credential.ts";
+import { type NarrowRole, roleIncludes, type Role } from "../../../schema/credential.ts";
 import { cutText } from "../../../schema/cut-text.ts";
 import { parseDuration } from "../../../schema/duration.ts";
 import type { EventDraft } from "../../../schema/event.ts";
@@ -33,11 +33,14 @@ export function invalid(message: string): never {
   throw new Refusal("invalid_argument", message);
 }
 
-/** Lets only `role` and above through. The handler carries its role, for the generated page. */
-export function needs(role: Exclude<Role, "node">) {
+/**
+ * Lets only `role` and above through, and `narrow`. The handler carries its role, for the generated
+ * page.
+ */
+export function needs(role: Exclude<Role, NarrowRole>, narrow: NarrowRole | null = null) {
   const check = async (c: Context<Env>, next: () => Promise<void>): Promise<void> => {
     const { name, role: has } = c.get("principal");
-    if (!roleIncludes(has, role)) {
+    if (has !== narrow && !roleIncludes(has, role)) {
       throw new Refusal("permission_denied", `${name} has role ${has}; this needs ${role}`);
     }
     await next();

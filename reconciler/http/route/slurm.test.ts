@@ -70,3 +70,28 @@ test("S38: Slurm ends no machine of a pool that it does not size", async () => {
   const size = await http.call("PUT", "/v1/pools/cloud/size", { nodes: 2 });
   expect([size.status, size.text]).toEqual([409, expect.stringContaining("power saving sizes")]);
 });
+
+test("S38: a token of the role slurm may tell of power saving, and nothing else", async () => {
+  const { http } = await begin();
+  const made = await http.call("POST", "/v1/tokens", { role: "slurm", label: "slurmctld" });
+  const token = String(made.body["token"]);
+  const body = { nodes: "c1" };
+  for (const verb of ["resume", "suspend", "resume-fail"]) {
+    expect((await http.call("POST", `/v1/slurm/${verb}`, body, token)).status).toBe(200);
+  }
+  const others = [
+    ["GET", "/v1/nodes"],
+    ["GET", "/v1/slurm"],
+    ["GET", "/v1/tokens"],
+    ["PUT", "/v1/pools/cloud/size"],
+    ["POST", "/v1/nodes/n0/terminate"],
+    ["POST", "/v1/agent/report"],
+  ] as const;
+  for (const [method, path] of others) {
+    const { status } = await http.call(method, path, method === "GET" ? undefined : {}, token);
+    expect(`${path} ${status}`).toBe(`${path} 403`);
+  }
+  const viewer = await http.call("POST", "/v1/tokens", { role: "viewer", label: "v" });
+  const looks = String(viewer.body["token"]);
+  expect((await http.call("POST", "/v1/slurm/resume", body, looks)).status).toBe(403);
+});

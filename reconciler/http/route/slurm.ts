@@ -41,7 +41,7 @@ export function slurmRoutes(api: App, ports: RoutePorts): void {
     return c.json((await reconciler.slurm()?.sink.rights()) ?? none);
   });
   for (const verb of POWER_VERBS) {
-    api.post(`/slurm/${verb}`, needs("operator"), (c) => takeTold(c, ports, verb));
+    api.post(`/slurm/${verb}`, needs("operator", "slurm"), (c) => takeTold(c, ports, verb));
   }
 }
 

@@ -3,6 +3,7 @@
  * its verbs do, and that an answer which is none is never taken for an empty queue.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { askRights } from "../../../reconciler/slurm/rights.ts";
 import { openCliClient, type CliOptions } from "../../../reconciler/slurm/cli.ts";
 import type { SlurmNode } from "../../../reconciler/core/slurm/object.ts";
 import type { SlurmClient } from "../../../reconciler/core/slurm/client.ts";
@@ -59,6 +60,20 @@ for (const version of SLURM_VERSIONS) {
         return false;
       },
     }));
+
+    test(
+      "rights are told by the answer to a change of no node, and nothing is changed",
+      async () => {
+        const slurm = cluster();
+        expect(await askRights(clientOf(slurm))).toEqual({ allowed: true, message: null });
+        const change = ["scontrol", "update", "nodename=navarch-no-such-node", "reason=x"];
+        const nobody = await slurm.run(["runuser", "-u", "nobody", "--", ...change]);
+        const message = `${nobody.stderr}${nobody.stdout}`;
+        const refused = async () => ({ kind: "refused", message }) as const;
+        expect((await askRights({ update: refused })).allowed).toBe(false);
+      },
+      LIMIT_MS,
+    );
 
     test(
       "S37: nodes read the same from JSON and from text",
