@@ -52,7 +52,7 @@ describe.skipIf(isMissing)("the first page of Slurm", () => {
       if (ran.code !== 0) throw new Error(`${ran.code}\n${ran.stdout}\n${ran.stderr}`);
       // What the page shows is what is printed.
       expect(ran.stdout).toMatch(/gpu-2 +1 +training drng/);
-      expect(ran.stdout).toMatch(/Reason=navarch:\S+ XID79 XID 79 on GPU 0/);
+      expect(ran.stdout).toMatch(/Reason=navarch:\S+ XID79 on GPU 0/);
       expect(ran.stdout).toMatch(/Next: wait \(drain\): job \d/);
       expect(ran.stdout).toContain("gpu-2 stays drained in Slurm: its slurmd has not registered");
       expect(ran.stdout).toMatch(/slurm.released .*gpu-2 is released in Slurm/);
