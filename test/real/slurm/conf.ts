@@ -88,6 +88,8 @@ export function formatSlurmConf(layout: ClusterLayout): string {
     "SelectTypeParameters=CR_Core",
     "GresTypes=gpu",
     "ReturnToService=1",
+    // A job whose node is not ready at once is looked at again after 60 s by default.
+    "SchedulerParameters=sched_interval=2,bf_interval=2",
     "SlurmctldTimeout=30",
     "SlurmdTimeout=10",
     "InactiveLimit=0",
