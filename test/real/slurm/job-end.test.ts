@@ -172,7 +172,7 @@ pools:
       for (const one of [strict, other]) expect(await slurm.job(one)).toBe("RUNNING");
       await slurm.must("scancel", job, strict, other);
     } finally {
-      expect(await plane.stop()).toBe(0);
+      expect(await plane.destroy()).toEqual([]);
     }
   });
 });
