@@ -51,7 +51,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "a cluster that is dark counts as one that has been waited for",
     {
       file: "reconciler/core/decide/leave.ts",
-      from: 'const dark = left.kind === "dark" ? left.message : darkness(node, scope);',
+      from: 'const dark = darkness(node, scope) ?? (left.kind === "dark" ? left.message : null);',
       to: "const dark = [].length === 0 ? null : darkness(node, scope);",
     },
     { file: DARK, name: "a deadline that passes in the dark" },
