@@ -1,7 +1,7 @@
 /**
- * Drains and undrains nodes in Slurm and ends their jobs: one write at a time for each node, eight
- * at once. Slurm has one reason and no compare-and-set, so the owner is read directly before and
- * after each write; nodes whose turns overlap share these reads.
+ * Drains and undrains nodes in Slurm and ends their jobs: one write at a time for each node,
+ * sixteen at once. Slurm has one reason and no compare-and-set, so the owner is read directly
+ * before and after each write; nodes whose turns overlap share these reads.
  */
 import type { Clock, Log } from "../core/clock.ts";
 import type { Fence } from "../core/provider.ts";
@@ -17,7 +17,8 @@ import type { Watch } from "./watch.ts";
 
 export type MarkerPorts = { client: SlurmClient; clock: Clock; log: Log; watch: Watch };
 
-const WRITES_MAX = 8;
+/** On a busy machine a write waits for its process and the event loop, hardly for slurmctld. */
+const WRITES_MAX = 16;
 /** Half of them read while the others write: a node waits for one write at most after its read. */
 const TURNS_MAX = 2 * WRITES_MAX;
 /** Well below the 7 s that a call may last beside a standby (`server/lease/lease.ts`). */

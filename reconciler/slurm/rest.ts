@@ -19,7 +19,7 @@ export const REST_VERSIONS: readonly string[] = [
  */
 const LONG_QUEUE = 2_000;
 /** More single reads than this cost more than one list; as many as the marker has turns. */
-const SINGLE_READS_MAX = 16;
+const SINGLE_READS_MAX = 32;
 /** Brackets and commas would name other nodes too. */
 const NAME = /^[\w.-]+$/;
 

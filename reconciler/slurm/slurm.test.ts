@@ -293,16 +293,16 @@ function flood({ slurm, sink }: Bench, names: readonly string[]) {
 
 const NAMES = Array.from({ length: 200 }, (_, index) => `n${index}`);
 
-test("S32: of 200 drains at once eight are written at a time, and share their reads", async () => {
+test("S32: of 200 drains at once sixteen are written at a time, and share their reads", async () => {
   const bench = await open(...NAMES);
   bench.slurm.calls.length = 0;
   const { seen, marks } = flood(bench, NAMES);
   await bench.clock.pass(2_500);
   expect(new Set((await Promise.all(marks)).map(({ kind }) => kind))).toEqual(new Set(["ok"]));
-  expect(seen.most).toBe(8);
+  expect(seen.most).toBe(16);
   const { calls } = bench.slurm;
   expect(calls.filter((call) => call.startsWith("update"))).toHaveLength(200);
-  expect(calls.filter((call) => call.startsWith("nodes")).length).toBeLessThan(80);
+  expect(calls.filter((call) => call.startsWith("nodes")).length).toBeLessThan(40);
 });
 
 test("S28: beside others a node is written within one other write after its read", async () => {
@@ -351,8 +351,8 @@ test("S32: an order that waits behind other writes is not sent once the lead is 
   const bench = await open(...NAMES);
   const { clock, slurm, sink } = bench;
   slurm.latencyMs = 1_000;
-  const { marks } = flood(bench, NAMES.slice(0, 16));
-  // The first eight are under way, the others have been read.
+  const { marks } = flood(bench, NAMES.slice(0, 32));
+  // The first sixteen are under way, the others have been read.
   await clock.pass(1_500);
   const begun = slurm.calls.filter((call) => call.startsWith("update")).length;
   sink.stop();
@@ -360,8 +360,8 @@ test("S32: an order that waits behind other writes is not sent once the lead is 
   const told = (await Promise.all(marks)).filter((mark) => {
     return mark.kind === "refused" && mark.message === "this process no longer leads";
   });
-  expect([begun, told.length]).toEqual([8, 8]);
-  expect(slurm.calls.filter((call) => call.startsWith("update"))).toHaveLength(8);
+  expect([begun, told.length]).toEqual([16, 16]);
+  expect(slurm.calls.filter((call) => call.startsWith("update"))).toHaveLength(16);
 });
 
 test("S31: a write of unknown outcome is judged by the read-back", async () => {
