@@ -135,13 +135,15 @@ describe.skipIf(missing !== null)("a real Kubernetes cluster", () => {
     await cluster.addPods(1, { name: () => "there", node: () => "mute", graceS: 1 });
     const lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/mute";
     await until("its lease", 20_000, async () => ((await cluster.request(lease)).ok ? true : null));
-    await cluster.silence("mute");
     const becomes = (wanted: string): Promise<true> =>
       until(`Ready is ${wanted}`, 20_000, async () => {
         const { status } = await cluster.json<Node>("/api/v1/nodes/mute");
         const ready = status.conditions.find(({ type }) => type === "Ready");
         return ready?.status === wanted ? true : null;
       });
+    // A node that was never Ready is given a minute to start.
+    await becomes("True");
+    await cluster.silence("mute");
     await becomes("Unknown");
     await cluster.kubectl("delete", "pod", "there", "--wait=false");
     await becomes("Unknown");

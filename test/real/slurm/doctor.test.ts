@@ -56,7 +56,7 @@ pools:
     });
   });
   afterAll(async () => {
-    await plane?.stop();
+    await plane?.destroy();
     await slurm?.close();
     rmSync(folder, { recursive: true, force: true });
   }, 60_000);

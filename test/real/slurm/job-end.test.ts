@@ -147,11 +147,12 @@ pools:
       expect(await child.exited).toBe(0);
       await slurm.waitState("n0", "draining", SOON_MS);
       const explain = () => plane.get<ExplainView>(`/nodes/${node.node_id}/explain`);
+      const told = `jobs ${job}, ${strict}; at its deadline they are requeued`;
       const said = await until("it says what it waits for", SOON_MS, async () => {
-        const told = await explain();
-        return told.next?.includes("they are requeued") ? told : null;
+        const view = await explain();
+        if (view.next?.includes(told)) return view;
+        throw new Error(`it says: ${view.next}`);
       });
-      expect(said.next).toContain(`jobs ${job}, ${strict}; at its deadline they are requeued`);
       expect(said.next).toContain("8 s later the node is held for a person");
       expect(await slurm.job(job)).toBe("RUNNING");
       await slurm.waitJob(job, "PENDING", SOON_MS);

@@ -88,8 +88,8 @@ const CHANGES = [
   },
   {
     file: "reconciler/slurm/open.ts",
-    from: "const client = openSlurmClient(config, ports)",
-    to: "const client = globalThis.mortal.slurm(openSlurmClient(config, ports))",
+    from: "countCalls(openSlurmClient(config, ports), ports.count)",
+    to: "countCalls(globalThis.mortal.slurm(openSlurmClient(config, ports)), ports.count)",
   },
 ] as const;
 
