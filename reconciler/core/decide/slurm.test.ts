@@ -154,6 +154,9 @@ describe("S33, S35: the release in Slurm", () => {
     expect(waitOf(fresh, IN)).toContain("its slurmd registered less than 5 s ago");
     const settled = well({ ...booted, bootSeenAt: NOW - 5_000 }, { agent: later });
     expect(payloadOf(settled)).toMatchObject({ kind: "uncordon", slurm: { down: true } });
+    // Read before the clock was set back by an hour: the node does not wait for that hour.
+    const before = well({ ...booted, bootSeenAt: NOW + 3_600_000 }, { agent: later });
+    expect(payloadOf(before)).toMatchObject({ kind: "uncordon", slurm: { down: true } });
     // The machine that was drained is not asked for a boot.
     expect(payloadOf(well({ ...MARK, bootSeenAt: NOW }))).toMatchObject({ kind: "uncordon" });
   });

@@ -110,7 +110,8 @@ export function unreleasedBy(node: Node, scope: InSight): string | null {
     return stays("its slurmd has not registered with a new BootTime since the machine changed");
   }
   if (slurm.silent) return stays("its slurmd does not respond");
-  if (hasChanged(node, slurm) && now - (slurm.bootSeenAt ?? 0) < SETTLE_MS) {
+  const settledAt = (slurm.bootSeenAt ?? 0) + SETTLE_MS;
+  if (hasChanged(node, slurm) && isResting(settledAt, now, SETTLE_MS)) {
     return stays(`its slurmd registered less than ${SETTLE_MS / 1_000} s ago`);
   }
   if (slurm.power) return stays("it is in a state of power saving");

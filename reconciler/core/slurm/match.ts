@@ -143,4 +143,3 @@ function occupants(live: readonly Node[]): Map<string, NodeId> {
 function isOlder(one: Node, other: Node): boolean {
   return one.gen !== other.gen ? one.gen < other.gen : one.createdAt < other.createdAt;
 }
-
