@@ -267,3 +267,22 @@ export const claim = sqliteTable(
     uniqueIndex("claim_instance").on(t.instance),
   ],
 );
+
+/** Workers of AgentPools, from the decision to create the pod until it is gone. */
+export const worker = sqliteTable("worker", {
+  name: text("name").primaryKey(),
+  pool: text("pool").notNull(),
+  doc: text("doc").notNull(),
+});
+
+/** Claims of slots of workers. */
+export const slotClaim = sqliteTable(
+  "slot_claim",
+  {
+    id: text("id").primaryKey(),
+    pool: text("pool").notNull(),
+    endedAt: integer("ended_at"),
+    doc: text("doc").notNull(),
+  },
+  (t) => [index("slot_claim_ended").on(t.endedAt).where(sql`${t.endedAt} is not null`)],
+);

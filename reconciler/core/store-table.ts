@@ -2,6 +2,7 @@
  * Ports to the tables that the loop does not write: join tokens, audit, lease and claims.
  * `libsql.ts` opens them.
  */
+import type { SlotClaim, Worker } from "../../schema/agentpool.ts";
 import type { AuditDraft, AuditQuery, AuditRow } from "../../schema/audit.ts";
 import type { Credential } from "../../schema/credential.ts";
 import type { Claim } from "../../schema/claim.ts";
@@ -83,4 +84,24 @@ export type ClaimTable = {
   claim(claim: Claim): Promise<boolean>;
   /** Nothing happens to a claim that is released already. */
   release(instance: string, at: number): Promise<void>;
+};
+
+/** What one transaction writes of pools of workers. */
+export type WorkerChange = {
+  workers: readonly Worker[];
+  /** Names of workers whose pods are gone. */
+  removed: readonly string[];
+  claims: readonly SlotClaim[];
+  /** Rows of the audit: pods that were created and deleted. */
+  audit: readonly AuditDraft[];
+};
+
+/** Workers and claims of AgentPools; refused once another process leads. */
+export type WorkerTable = {
+  /** Workers, open claims, and those that ended within a day. A row that cannot be read rejects. */
+  read(): Promise<{ workers: Worker[]; claims: SlotClaim[] }>;
+  /** One transaction. May reject; then it may have been written, unless it is `StaleEpoch`. */
+  commit(change: WorkerChange): Promise<void>;
+  /** Forgets claims that ended before `before`. */
+  trim(before: number): Promise<void>;
 };

@@ -15,6 +15,7 @@ import type { UnreadableRow } from "../../schema/quarantine.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { AgentNotice, Check, CommandResult, Inventory } from "../../schema/report.ts";
 import type { AuditTable, ClaimTable, JoinTable, LeaseTable } from "./store-table.ts";
+import type { WorkerTable } from "./store-table.ts";
 import type { QuarantineSource } from "../../schema/quarantine.ts";
 
 /** The durable part of a report: what changed, without samples. */
@@ -143,6 +144,7 @@ export type Store = {
   joinTable(): JoinTable;
   auditTable(): AuditTable;
   claimTable(): ClaimTable;
+  workerTable(): WorkerTable;
   /** Durable when it resolves. Returns the inbox ids, in the order given. */
   appendEntries(
     entries: { entry: InboxEntry; receivedAt: number }[],

@@ -5,6 +5,7 @@
  */
 import { sql, type SQL } from "drizzle-orm";
 import * as v from "valibot";
+import type { AuditDraft } from "../../schema/audit.ts";
 import { Command } from "../../schema/command.ts";
 import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
@@ -33,11 +34,11 @@ export function storable<T extends Cell>(cell: T): T | string {
 }
 
 /** The rows as a table value, for `INSERT … SELECT value->>0, … FROM`. */
-function each(rows: Row[]): SQL {
+export function each(rows: Row[]): SQL {
   return sql`json_each(${JSON.stringify(rows.map((row) => row.map(storable)))}) WHERE true`;
 }
 
-function listed(ids: readonly (string | number)[]): SQL {
+export function listed(ids: readonly (string | number)[]): SQL {
   return sql`(SELECT value FROM json_each(${JSON.stringify(ids.map(storable))}))`;
 }
 
@@ -124,19 +125,7 @@ function historyStatements(change: Change): SQL[] {
       SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6
       FROM ${each(rows)} ON CONFLICT (node, stream, seq) DO NOTHING`);
   }
-  if (marks.length > 0) {
-    const rows = marks.map((one): Row => {
-      const call = [one.method, one.path, one.target, one.code, one.status, one.remote];
-      const act = [one.verb, one.kind, one.namespace, one.detail, JSON.stringify(one.mark)];
-      return [one.at, one.refused ? 1 : 0, one.who, one.role, ...call, one.request, ...act];
-    });
-    out.push(sql`INSERT INTO audit (at, refused, who, role, method, path, target, code, status,
-        remote, request, verb, kind, namespace, detail, mark, count, until)
-      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7,
-        value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14,
-        value->>15, 1, value->>0
-      FROM ${each(rows)}`);
-  }
+  out.push(...auditStatements(marks));
   if (deliveries.length > 0) {
     const rows = deliveries.map((one): Row => [one.kind, one.node, one.body, 0, one.notBefore]);
     out.push(sql`INSERT INTO outbox (kind, node, body, attempts, not_before)
@@ -146,4 +135,23 @@ function historyStatements(change: Change): SQL[] {
     out.push(sql`DELETE FROM inbox WHERE id IN ${listed(foldedEntries)}`);
   }
   return out;
+}
+
+/** Rows of the audit that belong to a transaction, without calls. */
+export function auditStatements(rows: readonly AuditDraft[]): SQL[] {
+  if (rows.length === 0) return [];
+  const all = rows.map((one): Row => {
+    const call = [one.method, one.path, one.target, one.code, one.status, one.remote];
+    const mark = one.mark === undefined ? null : JSON.stringify(one.mark);
+    const act = [one.verb, one.kind, one.namespace, one.detail, mark];
+    return [one.at, one.refused ? 1 : 0, one.who, one.role, ...call, one.request, ...act];
+  });
+  return [
+    sql`INSERT INTO audit (at, refused, who, role, method, path, target, code, status,
+        remote, request, verb, kind, namespace, detail, mark, count, until)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7,
+        value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14,
+        value->>15, 1, value->>0
+      FROM ${each(all)}`,
+  ];
 }

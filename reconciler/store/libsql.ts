@@ -22,7 +22,8 @@ import * as table from "../../schema/table.ts";
 import { MarkTrim, openAuditTable } from "./audit-table.ts";
 import { openJoinTable } from "./join-table.ts";
 import { openClaimTable } from "./claim-table.ts";
-import type { AuditTable, ClaimTable, JoinTable, LeaseTable } from "../core/store-table.ts";
+import { openWorkerTable } from "./worker-table.ts";
+import type * as tables from "../core/store-table.ts";
 import { attemptItems, readAttempts } from "./bootstrap.ts";
 import { checkDocuments, changeStatements } from "./change.ts";
 import { readDoc } from "./document.ts";
@@ -172,22 +173,26 @@ class LibsqlStore implements Store {
     });
   }
 
-  leaseTable(): LeaseTable {
+  leaseTable(): tables.LeaseTable {
     return openLeaseTable(this.base.lease);
   }
 
-  joinTable(): JoinTable {
+  joinTable(): tables.JoinTable {
     // Standbys read a new credential when their copy is stale.
     const write = (items: BatchItem<"sqlite">[]) => this.write([...items, ...this.noteChange()]);
     return openJoinTable(this.reader, this.writer, write);
   }
 
-  auditTable(): AuditTable {
+  auditTable(): tables.AuditTable {
     return openAuditTable(this.reader, this.writer, (items) => this.write(items));
   }
 
-  claimTable(): ClaimTable {
+  claimTable(): tables.ClaimTable {
     return openClaimTable(this.reader, this.writer, (items) => this.write(items));
+  }
+
+  workerTable(): tables.WorkerTable {
+    return openWorkerTable(this.reader, this.writer, (items) => this.write(items));
   }
 
   async appendEntries(

@@ -55,7 +55,9 @@ test("migrate() goes on behind the steps that an older version took", async () =
   const client = open();
   await migrate(client, 7);
   await client.execute("DROP TABLE quarantine");
-  await client.execute("DROP TABLE claim");
+  for (const table of ["claim", "worker", "slot_claim"]) {
+    await client.execute(`DROP TABLE ${table}`);
+  }
   for (const [, column = ""] of ADDED) {
     await client.execute(`ALTER TABLE audit DROP COLUMN ${column}`);
   }

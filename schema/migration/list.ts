@@ -9,6 +9,7 @@ import quarantine from "./0004_quarantine.sql" with { type: "text" };
 import claim from "./0005_claim.sql" with { type: "text" };
 import auditVerb from "./0006_audit_verb.sql" with { type: "text" };
 import auditMark from "./0007_audit_mark.sql" with { type: "text" };
+import agentpool from "./0008_agentpool.sql" with { type: "text" };
 
 export type Migration = { tag: string; sql: string };
 
@@ -21,4 +22,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { tag: "0005_claim", sql: claim },
   { tag: "0006_audit_verb", sql: auditVerb },
   { tag: "0007_audit_mark", sql: auditMark },
+  { tag: "0008_agentpool", sql: agentpool },
 ];

@@ -100,6 +100,8 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "health/catalog": [],
   "health/cel": [],
   "health/policy": ["catalog", "cel"],
+  /** Pools of worker pods: the leader's actor, and the adapter to the cluster that holds them. */
+  "reconciler/agentpool": ["core", "kubernetes"],
   "reconciler/config": ["core"],
   /** Everything pure, and the ports as types. */
   "reconciler/core": [],
@@ -114,6 +116,7 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "reconciler/security": ["core"],
   /** Where a control plane is put together: what only it may import is every adapter. */
   "reconciler/server": [
+    "agentpool",
     "config",
     "core",
     "http",
