@@ -69,7 +69,8 @@ const ROOMS: Readonly<Record<string, Room>> = {
   // The packages carry manual pages and completions, made from the tables of flags and commands.
   build: { rooms: ["agent", "cli"] },
   systemd: { rooms: [] },
-  deploy: { rooms: [] },
+  // The definition of AgentPool and its reader share names and defaults.
+  deploy: { rooms: [], files: /^schema\/agentpool-resource\.ts$/ },
 };
 
 /**
@@ -95,6 +96,8 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "build/deb": ["release"],
   "build/release": [],
   "cli/command": [],
+  /** Generators of the definition of AgentPool and of its permissions: pure. */
+  "deploy/agentpool": [],
   /** Generators of a Slurm cluster: pure, from an inventory to files. */
   "deploy/slurm": [],
   "health/catalog": [],
