@@ -6,6 +6,7 @@
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import { Authority } from "../../reconciler/security/auth.ts";
 import type { Clock } from "../../reconciler/core/clock.ts";
+import { noAgentPools } from "../../reconciler/core/agentpool/none.ts";
 import { Metrics } from "../../reconciler/http/metrics.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import { takeReport, type ReportAnswer } from "../../reconciler/http/route/agent.ts";
@@ -154,6 +155,7 @@ export class Plane {
       simulation: null,
       reloader: () => null,
       workflows: openNoRuns(clock),
+      agentPools: noAgentPools("a simulation has no cluster with AgentPools"),
       live: () => null,
     };
     const life = { process, metrics, authority, ports, app: openApp(ports) };

@@ -1,5 +1,6 @@
 /** The HTTP application over a test world: same routes, same auth, no socket. */
 import { Authority } from "../../reconciler/security/auth.ts";
+import { noAgentPools } from "../../reconciler/core/agentpool/none.ts";
 import { Metrics } from "../../reconciler/http/metrics.ts";
 import { type Admission, openAdmission } from "../../reconciler/security/join/admission.ts";
 import { Simulation } from "../../reconciler/runtime/simulation.ts";
@@ -35,6 +36,7 @@ const NO_EXTRAS = {
   pods: null,
   names: new Set<string>(),
   live: () => null,
+  agentPools: noAgentPools("a world has no cluster with AgentPools"),
 };
 
 const log = (): void => undefined;

@@ -8,12 +8,22 @@ import type { AgentPool, PoolStatus } from "./model.ts";
 
 export type WorkerView = { worker: Worker; state: WorkerState; claims: number; slots: number };
 
+export const POOL_EVENTS = [
+  "scale_up_attempt",
+  "allocation_error",
+  "resource_exhausted",
+  "startup_failure",
+] as const;
+export type PoolEventKind = (typeof POOL_EVENTS)[number];
+
 export type PoolView = {
   pool: AgentPool;
   status: PoolStatus;
   workers: readonly WorkerView[];
   /** Open claims, in the order of their arrival. */
   claims: readonly SlotClaim[];
+  /** When each last happened in this process; wall milliseconds. */
+  last: Readonly<Partial<Record<PoolEventKind, number>>>;
 };
 
 export type ClaimAnswer =
@@ -23,7 +33,15 @@ export type ClaimAnswer =
   | { kind: "ended"; claim: SlotClaim }
   | { kind: "refused"; code: "not_found" | "conflict" | "unavailable"; message: string };
 
-export type NewClaim = { pool: string; label: string; ttlMs: number | null; by: string };
+export type NewClaim = {
+  /** Of the claim. One of this id that exists is answered as it is; no second one is made. */
+  id: string;
+  /** `NAMESPACE/NAME`. */
+  pool: string;
+  label: string;
+  ttlMs: number | null;
+  by: string;
+};
 
 /** The pod that a reviewed service-account token is bound to. */
 export type ProvenPod = { namespace: string; name: string; uid: string };

@@ -11,6 +11,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { blockOf } from "../../security/audit/logins.ts";
 import type { Authority, Principal } from "../../security/auth.ts";
+import type { AgentPools } from "../../core/agentpool/service.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import type { Reloader } from "../../core/reload.ts";
 import type { Ingest } from "../../runtime/ingest.ts";
@@ -79,6 +80,8 @@ export type RoutePorts = {
   simulation: Simulation | null;
   /** Workflows that this process runs as leader. */
   workflows: WorkflowRuns;
+  /** Pools of worker pods; the leader serves them. */
+  agentPools: AgentPools;
   /** Host names, besides addresses, that requests without a token may use. */
   names: ReadonlySet<string>;
 };

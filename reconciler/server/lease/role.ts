@@ -9,6 +9,8 @@ import { factKey } from "../../../schema/safety.ts";
 import type { Bootstrapper } from "../../runtime/act/bootstrap.ts";
 import type { openNotifier } from "../notifier.ts";
 import type { Authority } from "../../security/auth.ts";
+import { noAgentPools } from "../../core/agentpool/none.ts";
+import type { AgentPools } from "../../core/agentpool/service.ts";
 import type { ReadMetric } from "../../core/metric.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import { openAdmission } from "../../security/join/admission.ts";
@@ -147,7 +149,9 @@ export async function openLeader(
   const { authority, newSecret } = parts;
   const self = openAskSelf({ authority, clock, newSecret, front: () => front });
   const runner = parts.openWorkflows(self.ask);
-  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live, pods, runner });
+  const agentPools = noAgentPools("no provisioner of AgentPools is configured (provisioners)");
+  const life = { reconciler, ingest, quota, notReady, live, pods, runner, agentPools };
+  const ports = portsOf(parts, store, life);
   const front = new Front(ports, null);
   const own = new LeaderConfig({ parts, store, plane, loaded }, clouds);
   return {
@@ -233,7 +237,9 @@ export async function openStandby(
   const notReady = openStandbyReadiness({ forward, copyAgeMs, unfit });
   const quota = new Quota(clock, log, PASSED_ON);
   const runner = openNoWorkflows("this replica does not lead; the leader runs workflows");
-  const life = { reconciler, ingest, quota, notReady, live: () => null, pods: null, runner };
+  const agentPools = noAgentPools("this replica does not lead; the leader serves AgentPools");
+  const own = { live: () => null, pods: null, runner, agentPools };
+  const life = { reconciler, ingest, quota, notReady, ...own };
   const ports = portsOf(parts, store, life);
   // A forwarded change is in the leader's store, but a refresh may have begun before it.
   const again = async (): Promise<void> => {
@@ -296,6 +302,7 @@ function portsOf(
   store: Store,
   life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live" | "pods"> & {
     runner: WorkflowRunner;
+    agentPools: AgentPools;
   },
 ): RoutePorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
