@@ -7,6 +7,7 @@ import { Autoscaler } from "./config/autoscaler.ts";
 import { entriesOf, shortText as text } from "./config/check.ts";
 import type { ValueOf } from "./config/field.ts";
 import { KUBERNETES } from "./config/kubernetes.ts";
+import { GKE, POOLS_FROM_KUBERNETES } from "./config/provisioner.ts";
 import { BODY, BOOTSTRAP, REF, SCALING } from "./config/pool.ts";
 import { PROVIDER_TYPES } from "./config/provider.ts";
 import { SAFETY, SPEND } from "./config/safety.ts";
@@ -128,6 +129,15 @@ const ServerConfig = v.object({
 });
 export type ServerConfig = v.InferOutput<typeof ServerConfig>;
 
+/** A cluster whose AgentPools are served. */
+const Provisioner = v.object({
+  ...entriesOf(POOLS_FROM_KUBERNETES),
+  /** Empty = all. */
+  namespaces: v.array(v.string()),
+  gke: v.nullable(v.object(entriesOf(GKE))),
+});
+export type Provisioner = v.InferOutput<typeof Provisioner>;
+
 export const Config = v.object({
   server: ServerConfig,
   safety: v.object(entriesOf(SAFETY)),
@@ -135,6 +145,7 @@ export const Config = v.object({
   pools: v.array(PoolConfig),
   kubernetes: v.object(entriesOf(KUBERNETES)),
   slurm: v.nullish(v.object(entriesOf(SLURM)), NO_SLURM),
+  provisioners: v.nullish(v.array(Provisioner), []),
   /** Absent in configurations that older releases saved. */
   simulation: v.nullish(v.object(entriesOf(SIMULATION)), { enabled: false }),
 });

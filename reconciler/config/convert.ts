@@ -20,6 +20,7 @@ import { formatDuration } from "../../schema/duration.ts";
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import { convertPool } from "./convert-pool.ts";
 import type { Dialect } from "./layer.ts";
+import { formatProvisioners } from "./provisioner.ts";
 import { type Plain, formatSection } from "./table.ts";
 
 export function convertConfig(config: Config, dialect: Dialect): string {
@@ -40,6 +41,7 @@ export function configFile(config: Config, dialect: Dialect): unknown {
     safety: formatSection(SAFETY, config.safety, dialect),
     kubernetes: formatSection(KUBERNETES, config.kubernetes, dialect),
     slurm: formatSection(SLURM, config.slurm, dialect),
+    provisioners: formatProvisioners(config.provisioners),
     simulation: formatSection(SIMULATION, config.simulation, dialect),
     pools:
       dialect === "map"

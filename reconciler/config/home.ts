@@ -3,6 +3,7 @@ import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
 import type { Table } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { DRAIN, HEALTH, POOL, SCALING } from "../../schema/config/pool.ts";
+import { GKE, POOLS_FROM_KUBERNETES } from "../../schema/config/provisioner.ts";
 import { PROVIDER, SETTINGS } from "../../schema/config/provider.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { POOL_SLURM, SLURM } from "../../schema/config/slurm.ts";
@@ -23,6 +24,8 @@ const HOMES: readonly (readonly [home: string, table: Table])[] = [
   ["a pool's scaling.autoscaler", AUTOSCALERS],
   ["drain", DRAIN],
   ["kubernetes", KUBERNETES],
+  ["provisioners[].kubernetes", POOLS_FROM_KUBERNETES],
+  ["provisioners[].kubernetes.gke", GKE],
   ["slurm", SLURM],
   ["a pool's slurm", POOL_SLURM],
   ["a provider", { ...PROVIDER, ...SETTINGS }],

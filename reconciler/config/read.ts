@@ -16,6 +16,7 @@ import { type Finder, finderOf } from "./place.ts";
 import { readPool } from "./pool.ts";
 import { collectProblems, type Problems } from "./problem.ts";
 import { readProviders } from "./provider.ts";
+import { readProvisioners } from "./provisioner.ts";
 import { warnSecrets } from "./secret.ts";
 import { readSection } from "./section.ts";
 import { type AgentPart, readServer, type ServerOptions } from "./server.ts";
@@ -88,6 +89,7 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   const slurmSection = root.map("slurm");
   const slurm = fillTable(SLURM, readMapping(slurmSection, SLURM));
   checkSlurm(slurmSection, slurm);
+  const provisioners = readProvisioners(root);
   root.finish();
   if (layer.pools.length === 0) {
     const message = "no pools: nodes that report are watched, and none is ever created";
@@ -97,5 +99,5 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   checkNodeNames(problems, layer.pools, pools);
   const providers = around.directory.all();
   if (simulation.enabled) refuseReal(problems, layer, { pools, providers });
-  return { server, safety, providers, pools, kubernetes, slurm, simulation };
+  return { server, safety, providers, pools, kubernetes, slurm, provisioners, simulation };
 }

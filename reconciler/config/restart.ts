@@ -31,8 +31,8 @@ function fixedIn(table: Table, keys: readonly string[], names: readonly string[]
   });
 }
 
-const { server, kubernetes, slurm } = ROOT;
-const FIXED = fixedIn({ server, kubernetes, slurm }, [], []);
+const { server, kubernetes, slurm, provisioners } = ROOT;
+const FIXED = fixedIn({ server, kubernetes, slurm, provisioners }, [], []);
 
 /** Whether a change of the key takes a restart. */
 export function takesRestart(key: string): boolean {

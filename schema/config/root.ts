@@ -2,6 +2,7 @@
 import { mapping, own } from "./field.ts";
 import { KUBERNETES } from "./kubernetes.ts";
 import { DEFAULTS, DRAIN, POOL } from "./pool.ts";
+import { PROVISIONER } from "./provisioner.ts";
 import { SAFETY } from "./safety.ts";
 import { SIMULATION } from "./simulation.ts";
 import { SLURM } from "./slurm.ts";
@@ -22,6 +23,10 @@ export const ROOT = {
   safety: mapping("Limits of what may be done at once, and of cost.", SAFETY),
   kubernetes: mapping("The cluster whose Nodes are marked and drained.", KUBERNETES),
   slurm: mapping("The Slurm cluster whose nodes are drained and released.", SLURM),
+  provisioners: own("A cluster whose AgentPools are pools of worker pods.", "list of mappings", {
+    inner: () => PROVISIONER,
+    restart: true,
+  }),
   simulation: mapping("Rehearsals on simulated machines.", SIMULATION),
   instance_manager: mapping("Timeouts of instances.", MANAGER),
 };

@@ -6,6 +6,7 @@ import type { Field, Table } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { DEFAULTS, DRAIN, POOL } from "../../schema/config/pool.ts";
 import { PROVIDER, PROVIDER_TYPES, SETTINGS } from "../../schema/config/provider.ts";
+import { PROVISIONER } from "../../schema/config/provisioner.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
 import { SLURM } from "../../schema/config/slurm.ts";
@@ -35,6 +36,7 @@ export function formatConfiguration(): string {
     part("safety", SAFETY),
     part("kubernetes", KUBERNETES),
     part("slurm", SLURM),
+    part("provisioners", PROVISIONER),
     part("simulation", SIMULATION),
     part("instance_manager", MANAGER),
   ].join("");
