@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { NodeId } from "./id.ts";
+import { LIMIT } from "./limit.ts";
 import { count, instant, positive } from "./number.ts";
 
 const text = v.string();
@@ -145,11 +146,15 @@ export const CONDITIONS = [
 ] as const;
 export type ConditionType = (typeof CONDITIONS)[number];
 
+/** A pod that joined as a worker: of which AgentPool, and its UID. */
+export const WorkerFact = v.object({ pool: PoolKey, uid: v.pipe(text, v.maxLength(64)) });
+export type WorkerFact = v.InferOutput<typeof WorkerFact>;
+
 /** What a worker's agent says of itself, in each report. */
 export const WorkerReport = v.object({
-  /** Claims that it can serve at once. */
-  slots: positive,
-  /** `asked`: it was asked to stop and finishes; `stopped`: it takes no more claims. */
+  /** Claims that it can serve at once; `null` = as the pool says. */
+  slots: v.nullish(v.pipe(positive, v.maxValue(LIMIT.workerSlotsMax)), null),
+  /** `busy`: it takes no more claims and waits for those it has; `stopped`: it has none left. */
   stop: v.picklist(["no", "busy", "stopped"]),
 });
 export type WorkerReport = v.InferOutput<typeof WorkerReport>;

@@ -74,3 +74,18 @@ export const BootstrapAttempt = v.object({
   steps: v.array(Step),
 });
 export type BootstrapAttempt = v.InferOutput<typeof BootstrapAttempt>;
+
+/** What a node keeps of its set-up. */
+export const BootstrapFact = v.object({
+  /** Attempts that ended. */
+  attempts: count,
+  doneAt: v.nullable(instant),
+  /** Why the last attempt failed. */
+  error: v.nullable(text),
+  /** The machine was replaced, or retrying cannot help. */
+  final: v.boolean(),
+  /** The host key accepted first, base64 of its wire format. */
+  hostKey: v.nullable(text),
+  /** No attempt begins before this: the stored back-off after a failure. */
+  notBefore: v.optional(instant),
+});

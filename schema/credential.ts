@@ -1,5 +1,6 @@
 /** Tokens and their roles. Only a hash is stored; the secret is shown once, when it is created. */
 import * as v from "valibot";
+import { WorkerFact } from "./agentpool.ts";
 import { NodeId, PoolName } from "./id.ts";
 import { count, instant } from "./number.ts";
 
@@ -42,6 +43,8 @@ export const Credential = v.object({
   vouched: v.optional(v.boolean()),
   /** The pool of that join token: its agent may name no other. Absent in older rows. */
   pool: v.optional(PoolName),
+  /** Of a worker of an AgentPool: its tokens name the pod's UID and are worthless without this. */
+  worker: v.optional(WorkerFact),
 });
 export type Credential = v.InferOutput<typeof Credential>;
 

@@ -73,6 +73,8 @@ export const LIMIT = {
   joinBytesMax: 16 * 1024,
   /** A service-account token: one signed with RSA-4096 and long names has some 2,000. */
   podTokenCharsMax: 8_192,
+  /** Claims that one worker of an AgentPool may serve at once. */
+  workerSlotsMax: 1_024,
   /** Time for a whole request body. */
   bodyMsMax: 20_000,
   /** Bytes of request bodies in memory at once, of all callers together. */

@@ -3,6 +3,8 @@
  * scheduler objects are facts about it, by identities that are not reused. Instants are wall ms.
  */
 import * as v from "valibot";
+import { WorkerFact } from "./agentpool.ts";
+import { BootstrapFact } from "./bootstrap.ts";
 import { OwnedHost } from "./claim.ts";
 import { InstanceCost } from "./cost.ts";
 import { FindingHistory, HeldFinding } from "./held.ts";
@@ -159,6 +161,8 @@ export const Origin = v.object({
   pod: v.nullish(v.object({ node: text, uid: v.nullable(text) }), null),
   /** Why its token proves nothing; absent if it proves the Node or none was presented. */
   tokenProblem: v.nullish(text),
+  /** The pod that joined with its own token, and its AgentPool; absent for machines. */
+  worker: v.nullish(WorkerFact),
 });
 export type Origin = v.InferOutput<typeof Origin>;
 
@@ -203,21 +207,6 @@ export const Health = v.object({
   silentSince: v.nullable(instant),
 });
 export type Health = v.InferOutput<typeof Health>;
-
-export const BootstrapFact = v.object({
-  /** Attempts that ended. */
-  attempts: count,
-  doneAt: v.nullable(instant),
-  /** Why the last attempt failed. */
-  error: v.nullable(text),
-  /** The machine was replaced, or retrying cannot help. */
-  final: v.boolean(),
-  /** The host key accepted first, base64 of its wire format. */
-  hostKey: v.nullable(text),
-  /** No attempt begins before this: the stored back-off after a failure. */
-  notBefore: v.optional(instant),
-});
-export type BootstrapFact = v.InferOutput<typeof BootstrapFact>;
 
 /** One repair of this node; its actions carry `id`. */
 export const Session = v.object({
@@ -354,6 +343,8 @@ export const Node = v.object({
   waiver: v.nullish(Suppression, null),
   /** `null` if its set-up never ended or none was needed. */
   bootstrap: v.nullish(BootstrapFact, null),
+  /** A worker pod of an AgentPool, which alone replaces it; `null` = a machine. */
+  worker: v.nullish(WorkerFact, null),
 });
 export type Node = v.InferOutput<typeof Node>;
 

@@ -4,6 +4,7 @@
  * and acknowledged once they are durable.
  */
 import * as v from "valibot";
+import { WorkerReport, WorkerWord } from "./agentpool.ts";
 import { Gap, SpooledFinding } from "./finding.ts";
 import { GpuIdentity, GpuSample } from "./gpu.ts";
 import { BootId, CommandId, NodeId, StreamId } from "./id.ts";
@@ -149,6 +150,8 @@ export const Report = v.object({
   refused_orders: v.nullish(count),
   /** In every report while it holds. A malformed one is dropped, as `pod_token` is. */
   notice: v.fallback(v.optional(AgentNotice), undefined),
+  /** Of a worker of an AgentPool, in every report. A malformed one is dropped too. */
+  worker: v.fallback(v.optional(WorkerReport), undefined),
 });
 export type Report = v.InferOutput<typeof Report>;
 
@@ -193,5 +196,7 @@ export const ReportReply = v.object({
   credential: v.nullish(short(256), null),
   /** The key that signs orders and releases, for an agent that does not report this very key. */
   order_key: v.nullish(ShownKey),
+  /** For a worker of an AgentPool. A malformed one is dropped: the rest of the reply counts. */
+  worker: v.fallback(v.optional(WorkerWord), undefined),
 });
 export type ReportReply = v.InferOutput<typeof ReportReply>;

@@ -190,6 +190,11 @@ export function isUnbought({ slot, instance }: Pick<Node, "slot" | "instance">):
   return slot === null && instance === null;
 }
 
+/** A worker pod of an AgentPool, which is judged here and replaced by its pool alone. */
+export function isWorker({ worker }: Pick<Node, "worker">): boolean {
+  return worker !== null;
+}
+
 /** A claimed machine of the operator's: it is repaired or held, and never ended or replaced. */
 export function isOwned({ instance }: Pick<Node, "instance">): boolean {
   return instance?.host !== undefined;

@@ -12,7 +12,7 @@ import type { AgentCommand, Report, ReportReply } from "../../schema/report.ts";
 import { AskAgain, Paced } from "./ask-again.ts";
 import type { Clock } from "../core/clock.ts";
 import { expectedOf, provenCheck } from "../core/expected.ts";
-import { isUnbought, verdictOfNode } from "../core/fleet.ts";
+import { isUnbought, isWorker, verdictOfNode } from "../core/fleet.ts";
 import { tellsNotice } from "../core/fold/notice.ts";
 import { takeFairly } from "./inbox.ts";
 import type { Presence } from "./presence.ts";
@@ -144,7 +144,7 @@ export class Ingest {
     const known = this.target.node(id);
     // A DaemonSet's agent reports the name of the Node object. The record under that name falls
     // silent and is removed once the node is matched.
-    const stray = known !== null && isUnbought(known);
+    const stray = known !== null && isUnbought(known) && !isWorker(known);
     if (known === null || stray) {
       const candidates = new Set<NodeId>(this.namesakes(report));
       for (const given of [id, ...(report.inventory?.provider_ids ?? [])]) {
@@ -387,5 +387,6 @@ function isUnmoved({ judgement, lastAt, resetSeen }: HeldFinding, now: number): 
 /** Whether two origins prove the same, whatever their addresses. */
 function isSameProof(a: Origin, b: Origin): boolean {
   const pods = a.pod?.node === b.pod?.node && a.pod?.uid === b.pod?.uid && a.vouched === b.vouched;
-  return pods && (a.tokenProblem ?? null) === (b.tokenProblem ?? null);
+  const isSameWorker = (a.worker?.uid ?? null) === (b.worker?.uid ?? null);
+  return pods && isSameWorker && (a.tokenProblem ?? null) === (b.tokenProblem ?? null);
 }

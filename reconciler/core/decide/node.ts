@@ -53,6 +53,9 @@ export function decideNode(node: Node, scope: Scope, whole: Plan): void {
   const plan = planFor(node, scope, whole);
   const { phase } = node;
   const { now } = scope.sight;
+  if (node.worker !== null) {
+    return plan.wait("not_ours", `its AgentPool ${node.worker.pool} replaces it`);
+  }
   if (node.operation !== null) {
     const operation = scope.fleet.operations.get(node.operation);
     // A set-up takes minutes, and an order to end the node does not wait for it.

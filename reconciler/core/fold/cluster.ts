@@ -14,6 +14,7 @@ import {
   type MatchSubject,
   speaksAgainst,
 } from "../kubernetes/match.ts";
+import { isWorker } from "../fleet.ts";
 import { FLEET_LABEL, isForeign, type KubeNode } from "../kubernetes/object.ts";
 import { foldKube, type KubeSeen } from "./kube.ts";
 import { leave } from "./leaving.ts";
@@ -54,7 +55,8 @@ export function foldCluster(
   const ended: Node[] = [];
   for (const id of ids) {
     const node = work.node(id);
-    if (node === null) continue;
+    // A worker runs on the Node of a machine and is none.
+    if (node === null || isWorker(node)) continue;
     if (node.phase.kind !== "gone") live.push(node);
     else if (node.kube !== null && node.kube.absentSince === null) ended.push(node);
   }

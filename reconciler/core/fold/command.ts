@@ -21,7 +21,12 @@ export function judgeCommand(
   node: Node,
   command: Pick<Command, "type" | "force" | "reason">,
 ): CommandJudgement {
-  const { phase } = node;
+  const { phase, worker } = node;
+  if (worker !== null) {
+    const next = `delete its pod ${node.id}, or change the pool`;
+    const message = `node ${node.id} is a worker of AgentPool ${worker.pool}: ${next}`;
+    return { kind: "refused", code: "conflict", message };
+  }
   if (phase.kind === "gone" || phase.kind === "terminating") {
     if (command.type === "terminate")
       return { kind: "no_op", message: `node ${node.id} is already ${phase.kind}` };

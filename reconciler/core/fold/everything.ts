@@ -23,7 +23,6 @@ import { foldLeaving, foldRemoved } from "./leaving.ts";
 import { foldEntry } from "./inbox-entry.ts";
 import { adoptInstance, bindInstance, foldListing } from "./listing.ts";
 import type { Adoption, Sighting } from "./listing.ts";
-import { unmanagedNode } from "./new-node.ts";
 import type { Outcome } from "./outcome.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 import { restOfFailure } from "./purchase.ts";
@@ -33,6 +32,7 @@ import { foldUpgradeResults } from "../upgrade/word.ts";
 import type { Presences } from "./presence.ts";
 import { foldSlurm, type SlurmKnown, type SlurmNews } from "./slurm.ts";
 import { foldTime } from "./time.ts";
+import { senderOf } from "./worker.ts";
 
 export type FoldInput = {
   fleet: Fleet;
@@ -333,7 +333,7 @@ function foldOneEntry(
     const { node, stream } = entry;
     work.change.findings.push({ node, stream, seq, receivedAt, finding });
   }
-  const known = work.node(entry.node) ?? unmanagedNode(entry.node, receivedAt);
+  const known = senderOf(work.node(entry.node), entry, receivedAt);
   const labels = input.config.pools.find((pool) => pool.name === known.pool)?.labels ?? {};
   const context = { policy, labels, quarantined: quarantineOf(input.fleet.facts) };
   const folded = foldEntry(known, entry, receivedAt, context);

@@ -19,6 +19,7 @@ import { foldNotice, isAnnounced, noticeOf } from "./notice.ts";
 import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
 import { sayNotice } from "./trouble.ts";
 import { nodeEvent } from "../event-draft.ts";
+import { foldWorker } from "./worker.ts";
 
 /** Evaluations closer together than this count once. */
 export const EVALUATION_GAP_MS = 5_000;
@@ -97,7 +98,7 @@ export function foldEntry(
   );
   events.push(...verdictEvents(node, health, receivedAt));
   return {
-    node: { ...node, agent, health },
+    node: { ...node, agent, health, ...foldWorker(node, entry, receivedAt) },
     events,
     matches: result.judgements.map((j) => ({ rule: j.rule, result: j.result })),
     shadows: result.shadows.map(({ judgement: j }) => ({ rule: j.rule, result: j.result })),

@@ -9,7 +9,7 @@ import { type InstanceId, NodeId, PoolName } from "../../../schema/id.ts";
 import type { InstanceFact, Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { nodeEvent } from "../event-draft.ts";
-import { type Fleet, isUnbought } from "../fleet.ts";
+import { type Fleet, isUnbought, isWorker } from "../fleet.ts";
 import type { Instance } from "../provider.ts";
 import { newNode } from "./new-node.ts";
 import { type FailedPurchase, newsOf, troubleOf } from "./trouble.ts";
@@ -192,7 +192,7 @@ export function adoptInstance(
   const id = v.safeParse(NodeId, tagged("navarch-node") ?? instance.id);
   if (!pool.success || !id.success || !Number.isInteger(slot) || slot < 0) return null;
   const met = fleet.nodes.get(id.output);
-  const stray = met !== undefined && isUnbought(met);
+  const stray = met !== undefined && isUnbought(met) && !isWorker(met);
   const named = met === undefined || stray ? id.output : v.parse(NodeId, instance.id);
   const from = {
     id: named,

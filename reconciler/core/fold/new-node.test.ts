@@ -45,6 +45,7 @@ describe("a node that begins", () => {
       sparedAt: null,
       waiver: null,
       bootstrap: null,
+      worker: null,
     });
     expect(v.parse(Node, JSON.parse(JSON.stringify(stray)))).toEqual(stray);
   });

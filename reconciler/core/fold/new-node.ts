@@ -52,6 +52,7 @@ export function newNode(from: {
     sparedAt: null,
     waiver: null,
     bootstrap: null,
+    worker: null,
   };
 }
 

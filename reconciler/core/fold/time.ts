@@ -5,7 +5,7 @@ import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { nodeEvent } from "../event-draft.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
-import { type Fleet, isUnbought, timingOf } from "../fleet.ts";
+import { type Fleet, isUnbought, isWorker, timingOf } from "../fleet.ts";
 import { missingNodeOf, sayMissing } from "../safety/missing-node.ts";
 import { isExpectedAway } from "../upgrade/word.ts";
 import { foldPresence, presenceOf, type Presences } from "./presence.ts";
@@ -99,6 +99,7 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
  * pool's limits and drain settings apply and its counts include the node, but it is not replaced.
  */
 function homeOf(node: Node, pools: ReadonlyMap<string, PoolName>): Node["pool"] {
+  if (isWorker(node)) return null;
   return isUnbought(node) ? (pools.get(node.agent?.inventory.pool ?? "") ?? null) : node.pool;
 }
 
@@ -109,7 +110,7 @@ function homeOf(node: Node, pools: ReadonlyMap<string, PoolName>): Node["pool"] 
  */
 function isSuperseded(node: Node, input: TimeInput, bought: () => ByBoot): boolean {
   const { agent, health, cordon, id } = node;
-  if (!isUnbought(node) || agent === null) return false;
+  if (!isUnbought(node) || isWorker(node) || agent === null) return false;
   if (health.silentSince !== null || health.held.length > 0) return false;
   if (cordon.human !== null || cordon.product !== null) return false;
   if (node.session !== null || node.order !== null) return false;

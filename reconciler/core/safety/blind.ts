@@ -6,7 +6,7 @@
 import { formatDuration } from "../../../schema/duration.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
-import { type Fleet, isUnbought, type Sight } from "../fleet.ts";
+import { type Fleet, isUnbought, isWorker, type Sight } from "../fleet.ts";
 import { isDefinitive } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
 
@@ -30,7 +30,7 @@ function isDark(node: Node, countSick: boolean): boolean {
 export function darkness(nodes: Iterable<Node>): string | null {
   const all: Node[] = [];
   for (const node of nodes) {
-    if (node.agent === null) continue;
+    if (node.agent === null || isWorker(node)) continue;
     if (node.phase.kind === "gone" || node.phase.kind === "terminating") continue;
     if (node.instance !== null && node.instance.state === "terminated") continue;
     all.push(node);

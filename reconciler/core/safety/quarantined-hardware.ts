@@ -5,7 +5,7 @@
  */
 import type { Node } from "../../../schema/node.ts";
 import { type Fact, type FactOf, factsOf } from "../../../schema/safety.ts";
-import type { Fleet } from "../fleet.ts";
+import { type Fleet, isWorker } from "../fleet.ts";
 
 type QuarantinedGpu = FactOf<"lemon">;
 
@@ -40,7 +40,8 @@ function isShared(uuid: string, node: Node, fleet: Fleet): boolean {
   const own = (node.agent?.inventory.gpus ?? []).filter((gpu) => gpu.uuid === uuid);
   if (own.length > 1) return true;
   for (const other of fleet.nodes.values()) {
-    if (other.id === node.id || other.phase.kind === "gone") continue;
+    // A worker pod reports the GPUs of the machine on which it runs.
+    if (other.id === node.id || other.phase.kind === "gone" || isWorker(other)) continue;
     if (other.agent?.inventory.gpus.some((gpu) => gpu.uuid === uuid) === true) return true;
   }
   return false;

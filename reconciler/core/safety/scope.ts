@@ -5,7 +5,7 @@
  */
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
-import { desiredOf, type Fleet, isUnbought } from "../fleet.ts";
+import { desiredOf, type Fleet, isUnbought, isWorker } from "../fleet.ts";
 
 export const FLEET = "fleet";
 /** Unmanaged machines without a configured pool. */
@@ -53,6 +53,8 @@ export function scopesOf(node: Node, stoodFor: Node | null = null): readonly str
 }
 
 function readScopes(node: Node, placed: Node): string[] {
+  // Pools of pods grow and shrink all day: they neither spend nor enlarge a machine's budgets.
+  if (isWorker(node)) return [];
   // Unmanaged machines must not spend the fleet's budgets.
   if (isUnbought(node) && node.pool === null) return [STRANGERS];
   const out = [FLEET];
@@ -89,7 +91,7 @@ export function sizesOf(fleet: Fleet, config: Config, ownOnly = false): Map<stri
   const adopting = new Set(config.pools.filter(({ adopt }) => adopt).map(({ name }) => name));
   let strangers = 0;
   for (const node of fleet.nodes.values()) {
-    if (ownOnly || !isUnbought(node) || node.phase.kind === "gone") continue;
+    if (ownOnly || !isUnbought(node) || isWorker(node) || node.phase.kind === "gone") continue;
     if (node.pool === null) {
       strangers += 1;
       continue;

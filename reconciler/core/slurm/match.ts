@@ -6,6 +6,7 @@
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
+import { isWorker } from "../fleet.ts";
 
 export type SlurmNames = {
   /** From a NodeName to a node id, the name of an owned host or an instance id. */
@@ -28,7 +29,7 @@ export function claimNames(
   names: SlurmNames,
   listed: ReadonlySet<string>,
 ): SlurmClaims {
-  const live = [...nodes].filter(({ phase }) => phase.kind !== "gone");
+  const live = [...nodes].filter((node) => node.phase.kind !== "gone" && !isWorker(node));
   const aliases = aliasesByTarget(names.aliases);
   const places = occupants(live);
   // A name that the configuration gives to a place is of no other.

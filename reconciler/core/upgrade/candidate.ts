@@ -5,7 +5,7 @@
 import { UPGRADE_CAPABILITY, type CampaignFact } from "../../../schema/upgrade.ts";
 import type { Node } from "../../../schema/node.ts";
 import { compareVersions } from "../../../schema/release.ts";
-import { isWell, verdictOfNode } from "../fleet.ts";
+import { isWell, isWorker, verdictOfNode } from "../fleet.ts";
 
 type CandidateStatus =
   | { kind: "has it" }
@@ -18,7 +18,8 @@ type CandidateStatus =
 /** Whether the node counts in a campaign: it has an agent, and is neither ending nor gone. */
 export function takesPart(node: Node): boolean {
   const { kind } = node.phase;
-  return node.agent !== null && kind !== "gone" && kind !== "terminating";
+  // A worker's agent is part of its image.
+  return node.agent !== null && !isWorker(node) && kind !== "gone" && kind !== "terminating";
 }
 
 /** `linux-amd64`, or `null` for an agent that takes no upgrades. */

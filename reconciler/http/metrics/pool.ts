@@ -6,7 +6,7 @@ import { NODE_STATUSES } from "../../../schema/api.ts";
 import type { Node } from "../../../schema/node.ts";
 import { staleness, viewScaling } from "../view/scaling.ts";
 import { refusalOf } from "../../core/decide/kube.ts";
-import { countsIn, desiredOf, isUnbought } from "../../core/fleet.ts";
+import { countsIn, desiredOf, isUnbought, isWorker } from "../../core/fleet.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
 import { isRepairCalledOff } from "../../core/safety/uncordoned.ts";
@@ -36,6 +36,8 @@ function formatSizes(reconciler: Reconciler): Series[] {
   const configured = reconciler.activeConfig().pools;
   for (const pool of configured) byPool.set(pool.name, []);
   for (const node of nodes.values()) {
+    // `navarch_agentpool_workers` counts these.
+    if (isWorker(node)) continue;
     const name = node.pool !== null && byPool.has(node.pool) ? node.pool : NO_POOL;
     const list = byPool.get(name);
     if (list === undefined) byPool.set(name, [node]);

@@ -141,6 +141,7 @@ function saySuspended({ judgement, firstAt }: HeldFinding): { at: string; text: 
 
 /** Where an unmanaged machine is counted. */
 function sayUnbought(node: Node): string[] {
+  if (node.worker !== null) return [`a worker pod of AgentPool ${node.worker.pool}`];
   if (!isUnbought(node)) return [];
   const named = node.agent?.inventory.pool ?? null;
   const place =
