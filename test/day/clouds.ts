@@ -8,7 +8,7 @@ import { passAwake } from "../world/drive.ts";
 import type { Process } from "../../simulator/engine/process.ts";
 import { openLambda } from "../../reconciler/provider/lambda/lambda.ts";
 import { openGcp } from "../../reconciler/provider/gcp/gcp.ts";
-import { Tokens } from "../../reconciler/provider/gcp/token.ts";
+import { Tokens } from "../../reconciler/google/token.ts";
 import { aroundProvider } from "../../reconciler/provider/around.ts";
 import { openMemoryCloud } from "../../reconciler/provider/fake/memory.ts";
 import type { Faults } from "../../reconciler/provider/fake/fault.ts";

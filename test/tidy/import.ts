@@ -104,17 +104,19 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "health/cel": [],
   "health/policy": ["catalog", "cel"],
   /** Pools of worker pods: the leader's actor, and the adapter to the cluster that holds them. */
-  "reconciler/agentpool": ["core", "kubernetes"],
+  "reconciler/agentpool": ["core", "google", "kubernetes"],
   "reconciler/config": ["core"],
   /** Everything pure, and the ports as types. */
   "reconciler/core": [],
+  /** Google's access tokens, for Compute Engine and for clusters of GKE. */
+  "reconciler/google": ["core"],
   "reconciler/http": ["config", "core", "runtime", "security"],
   "reconciler/kubernetes": ["core"],
   "reconciler/metric": ["core", "program"],
   /** Runs the executables of operators: providers and metrics sources. */
   "reconciler/program": ["core"],
   // CoreWeave's API is that of a Kubernetes cluster.
-  "reconciler/provider": ["core", "kubernetes", "program", "security"],
+  "reconciler/provider": ["core", "google", "kubernetes", "program", "security"],
   "reconciler/runtime": ["core", "security", "store"],
   "reconciler/security": ["core"],
   /** Where a control plane is put together: what only it may import is every adapter. */

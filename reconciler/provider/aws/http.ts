@@ -4,7 +4,7 @@
  *
  * Adapter: network.
  */
-import { readText, whyUnanswered } from "../reply.ts";
+import { readText, whyUnanswered } from "../../core/reply.ts";
 import { type Failed, failed } from "./failure.ts";
 
 const BODY_BYTES_MAX = 32 * 1024 * 1024;

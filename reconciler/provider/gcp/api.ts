@@ -8,9 +8,9 @@
 import * as v from "valibot";
 import type { Clock } from "../../core/clock.ts";
 import { Pace } from "../pace.ts";
-import { readText, whyUnanswered } from "../reply.ts";
+import { readText, whyUnanswered } from "../../core/reply.ts";
 import { type FailureClass, readRefusal } from "./error.ts";
-import type { Tokens } from "./token.ts";
+import type { Tokens } from "../../google/token.ts";
 
 const CALL_MS = 15_000;
 const BODY_BYTES_MAX = 64 * 1024 * 1024;

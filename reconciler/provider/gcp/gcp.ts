@@ -27,7 +27,7 @@ import { FLEET, insertBody, InstanceBody, instanceOf, type MachineOptions } from
 import { Listing } from "./list.ts";
 import { fitsId, idOf, isName, partsOf, regionOf, requestIdOf } from "./name.ts";
 import { Pendings } from "./pending.ts";
-import type { Tokens } from "./token.ts";
+import type { Tokens } from "../../google/token.ts";
 
 /** The first look at an operation, and the longest pause between two. */
 const FIRST_LOOK_MS = 250;

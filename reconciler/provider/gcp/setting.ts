@@ -1,19 +1,14 @@
 /**
  * The settings of a `gcp` provider, and where its credential comes from.
- *
- * Adapter: reads the environment that it is given, and looks for files.
  */
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import type { ValueOf } from "../../../schema/config/field.ts";
 import type { RATE_LIMIT, SETTINGS } from "../../../schema/config/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { Clock } from "../../core/clock.ts";
-import { fileSource, metadataSource, projectOf } from "./credential.ts";
+import { projectOf } from "../../google/credential.ts";
+import { credentialFile, openTokens } from "../../google/default.ts";
 import type { GcpOptions } from "./gcp.ts";
 import { isName } from "./name.ts";
-import { Tokens } from "./token.ts";
 
 const ENDPOINT = "https://compute.googleapis.com/compute/v1";
 const IAM_ENDPOINT = "https://cloudresourcemanager.googleapis.com/v3";
@@ -21,7 +16,6 @@ const IAM_ENDPOINT = "https://cloudresourcemanager.googleapis.com/v3";
 const REQUEST_MS = 50;
 /** Stock-outs are reported within about 30 s; the caller gives up after 60. */
 const WAIT_MS = 30_000;
-const METADATA_HOST = "169.254.169.254";
 
 type Settings = Omit<GcpOptions, "name" | "fleetId" | "clock">;
 
@@ -46,14 +40,12 @@ export function readGcpSettings(
   if ("why" in read) return read.why;
   const { project, file } = read;
   const { requestsPerSecond, endpoint } = given;
-  const host = env["GCE_METADATA_HOST"] || METADATA_HOST;
-  const source = file === null ? metadataSource(host) : fileSource(file, clock);
   return {
     project,
     endpoint: (endpoint ?? ENDPOINT).replace(/\/+$/, ""),
     // Whatever answers for the API answers for permissions too.
     iamEndpoint: endpoint ? `${new URL(endpoint).origin}/v3` : IAM_ENDPOINT,
-    tokens: new Tokens(source, clock),
+    tokens: openTokens(file, env, clock),
     requestMs: typeof requestsPerSecond === "number" ? 1_000 / requestsPerSecond : REQUEST_MS,
     waitMs: WAIT_MS,
     image: given.image ?? null,
@@ -79,16 +71,4 @@ function readProject(
     return { project, file };
   }
   return { why: `project ${project} is no project's id: write the id, not its display name` };
-}
-
-/** As Google's libraries look for it; `null` = the machine's own service account. */
-function credentialFile(
-  file: string | null,
-  env: Readonly<Record<string, string | undefined>>,
-): string | null {
-  const named = file ?? env["GOOGLE_APPLICATION_CREDENTIALS"] ?? "";
-  if (named !== "") return named.startsWith("~/") ? join(homedir(), named.slice(2)) : named;
-  const folder = env["CLOUDSDK_CONFIG"] ?? join(env["HOME"] ?? homedir(), ".config/gcloud");
-  const own = join(folder, "application_default_credentials.json");
-  return existsSync(own) ? own : null;
 }

@@ -7,7 +7,7 @@
 import * as v from "valibot";
 import type { Clock } from "../../core/clock.ts";
 import { Pace } from "../pace.ts";
-import { readText, whyUnanswered } from "../reply.ts";
+import { readText, whyUnanswered } from "../../core/reply.ts";
 
 const CALL_MS = 30_000;
 const BODY_BYTES_MAX = 32 * 1024 * 1024;

@@ -8,7 +8,7 @@ import type { Exchange } from "../../../fixture/cloud/gce-server.ts";
 import { fetchWheel, python, type Wheel } from "../../../fixture/wheel.ts";
 
 const FOLDER = "googleapiclient/discovery_cache/documents";
-const FILES = ["compute.v1.json", "cloudresourcemanager.v3.json"];
+const FILES = ["compute.v1.json", "cloudresourcemanager.v3.json", "container.v1.json"];
 const WHEEL: Wheel = {
   name: "google-api-python-client",
   version: "2.202.0",

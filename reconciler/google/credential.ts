@@ -7,8 +7,8 @@
  */
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { positive } from "../../../schema/number.ts";
-import type { Clock } from "../../core/clock.ts";
+import { positive } from "../../schema/number.ts";
+import type { Clock } from "../core/clock.ts";
 import type { Grant, Source, Ungranted } from "./token.ts";
 
 const SCOPE = "https://www.googleapis.com/auth/cloud-platform";
@@ -192,7 +192,9 @@ async function reasonOf(answer: Response): Promise<string> {
   return read.success ? read.output.error : "it gave no reason";
 }
 
-function isPrivate(url: string): boolean {
+/** Whether a secret may be sent there; only addresses of this machine need no TLS. */
+export function isPrivate(url: string): boolean {
+  if (!URL.canParse(url)) return false;
   const { protocol, hostname } = new URL(url);
   return protocol === "https:" || hostname === "127.0.0.1" || hostname === "localhost";
 }

@@ -2,7 +2,7 @@
  * Keeps one access token and renews it before it expires. Several calls share one renewal. Never
  * logs or stores a token.
  */
-import type { Clock } from "../../core/clock.ts";
+import type { Clock } from "../core/clock.ts";
 
 export type Grant = { token: string; lastsMs: number };
 /** No call was sent: `auth` = the credential was refused, `rate_limit` = it is tried again. */
@@ -12,11 +12,16 @@ export type Source = () => Promise<Grant | Ungranted>;
 
 /** The metadata server hands out the same token until about four minutes before its end. */
 const MARGIN_MS = 225_000;
+/** A token that still lasts this long stays in use while its renewal fails. */
+const LAST_MS = 15_000;
+const PAUSE_MS = 10_000;
+
+type Kept = { token: string; renewMono: number; endsMono: number };
 
 export class Tokens {
   readonly #source: Source;
   readonly #clock: Clock;
-  #kept: { token: string; untilMono: number } | null = null;
+  #kept: Kept | null = null;
   #asking: Promise<{ kind: "ok"; token: string } | Ungranted> | null = null;
 
   constructor(source: Source, clock: Clock) {
@@ -26,7 +31,7 @@ export class Tokens {
 
   async get(): Promise<{ kind: "ok"; token: string } | Ungranted> {
     const kept = this.#kept;
-    if (kept !== null && this.#clock.monoMs() < kept.untilMono) {
+    if (kept !== null && this.#clock.monoMs() < kept.renewMono) {
       return { kind: "ok", token: kept.token };
     }
     this.#asking ??= this.#renew();
@@ -41,10 +46,17 @@ export class Tokens {
   async #renew(): Promise<{ kind: "ok"; token: string } | Ungranted> {
     try {
       const grant = await this.#source();
-      if ("kind" in grant) return grant;
-      const lastsMs = grant.lastsMs - Math.min(MARGIN_MS, grant.lastsMs / 4);
-      this.#kept = { token: grant.token, untilMono: this.#clock.monoMs() + lastsMs };
-      return { kind: "ok", token: grant.token };
+      const nowMono = this.#clock.monoMs();
+      if ("kind" in grant) {
+        const kept = this.#kept;
+        if (kept === null || kept.endsMono - nowMono < LAST_MS) return grant;
+        this.#kept = { ...kept, renewMono: nowMono + PAUSE_MS };
+        return { kind: "ok", token: kept.token };
+      }
+      const { token, lastsMs } = grant;
+      const renewMono = nowMono + lastsMs - Math.min(MARGIN_MS, lastsMs / 4);
+      this.#kept = { token, renewMono, endsMono: nowMono + lastsMs };
+      return { kind: "ok", token };
     } finally {
       this.#asking = null;
     }
