@@ -122,7 +122,10 @@ export class Collection<T extends Item> {
 
   #upsert(object: unknown): void {
     const item = this.#options.read(object);
-    if (item === null) return;
+    if (item === null) {
+      this.#leave(object);
+      return;
+    }
     const key = keyOf(item);
     const held = this.#items.get(key);
     if (held === undefined || isNewerItem(item, held)) this.#put(key, item);
@@ -140,6 +143,18 @@ export class Collection<T extends Item> {
     // A successor of the same name that we created stays.
     if (held.uid !== item.uid && isNewerItem(held, item)) return;
     this.#drop(key, held);
+  }
+
+  /** A held object changed into one that `read` ignores. */
+  #leave(object: unknown): void {
+    const metadata = readObject<Item>(readObject(object)["metadata"]);
+    const identity = readIdentity(metadata);
+    if (identity === null) return;
+    const { namespace } = metadata;
+    const place = typeof namespace === "string" ? { namespace } : {};
+    const key = keyOf({ ...identity, ...place });
+    const held = this.#items.get(key);
+    if (held?.uid === identity.uid && isNewerItem(identity, held)) this.#drop(key, held);
   }
 
   /** `read` may refuse the last state of an object; the UID is enough to find it. */

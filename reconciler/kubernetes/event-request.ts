@@ -10,8 +10,10 @@ import { DOMAIN } from "../core/kubernetes/object.ts";
 export type Related = { kind: "Node" | "Pod"; namespace: string | null; name: string; uid: string };
 
 export type KubeEvent = {
-  /** Of a pod; absent for an event on a Node. */
+  /** Of a pod or another namespaced object; absent for an event on a Node. */
   namespace?: string;
+  /** Of the object; absent for a Node or a Pod. */
+  regarding?: { apiVersion: string; kind: string };
   name: string;
   /** Current UID of the object. */
   uid: string;
@@ -58,6 +60,7 @@ export function createRequest(
   const { name, uid, pool, type, reason, action, note, related } = event;
   const namespace = namespaceOf(event);
   const kind = event.namespace === undefined ? "Node" : "Pod";
+  const regarding = event.regarding ?? { apiVersion: "v1", kind };
   const place = event.namespace === undefined ? {} : { namespace };
   const body: Sent<EventsV1Event> = {
     apiVersion: "events.k8s.io/v1",
@@ -69,7 +72,7 @@ export function createRequest(
     type,
     reason: camel(reason),
     action: camel(action),
-    regarding: { apiVersion: "v1", kind, ...place, name, uid },
+    regarding: { ...regarding, ...place, name, uid },
     ...(related === undefined ? {} : { related: referenceOf(related) }),
     note: noteOf(note),
   };

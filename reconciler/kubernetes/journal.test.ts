@@ -4,8 +4,9 @@
  */
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { formatPermission, JOIN_PERMISSIONS, PERMISSIONS } from "./permission.ts";
+import { POOL_PERMISSIONS } from "./permission.ts";
 
 const page = readFileSync(join(import.meta.dir, "../../docs/architecture.md"), "utf8");
 const [, section = ""] = page.split("## Kubernetes writes outside the journal");
@@ -35,6 +36,11 @@ const WRITERS = [
   "labelRequest",
   "createRequest",
   "openJoin",
+  "podCreateRequest",
+  "podCheckRequest",
+  "podDeleteRequest",
+  "holdRequest",
+  "statusRequest",
 ];
 const USE = new RegExp(`(?<!function )\\b(?:${WRITERS.join("|")})\\b`);
 const COMMENT = /^\s*(?:\/?\*|\/\/).*$/gm;
@@ -50,11 +56,13 @@ function writersIn(sources: ReadonlyMap<string, string>): string[] {
 /** `navarch doctor kube --kubeconfig`: run by hand, with the account of the caller. */
 const BY_HAND = ["client-check.ts", "client-identity.ts"];
 
-const names = readdirSync(import.meta.dir).filter(
-  (name) => name.endsWith(".ts") && !name.endsWith(".test.ts") && !BY_HAND.includes(name),
-);
+const folders = [import.meta.dir, join(import.meta.dir, "../agentpool")];
+const paths = folders.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
 const sources = new Map(
-  names.map((name) => [name, readFileSync(join(import.meta.dir, name), "utf8")]),
+  paths
+    .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))
+    .map((path) => [basename(path), readFileSync(path, "utf8")] as const)
+    .filter(([name]) => !BY_HAND.includes(name)),
 );
 
 describe("the table of writes outside the journal", () => {
@@ -63,7 +71,7 @@ describe("the table of writes outside the journal", () => {
   });
 
   test("names every write that the shipped roles allow, and no other", () => {
-    const allowed = [...PERMISSIONS, ...JOIN_PERMISSIONS]
+    const allowed = [...PERMISSIONS, ...JOIN_PERMISSIONS, ...POOL_PERMISSIONS]
       .filter(({ verb }) => !["get", "list", "watch"].includes(verb))
       .map(formatPermission);
     expect([...writes].sort()).toEqual([...new Set(allowed)].sort());
@@ -89,6 +97,7 @@ describe("the table of writes outside the journal", () => {
  * review of rights stores nothing, and a fault is injected by a person, with its row in the audit.
  */
 const SPEAKERS = [
+  "reconciler/agentpool/",
   "reconciler/kubernetes/",
   "reconciler/provider/cluster-inspect.ts",
   "reconciler/provider/coreweave/",

@@ -84,6 +84,20 @@ export const JOIN_PERMISSIONS: readonly Permission[] = [
   },
 ];
 
+const POOL_GRANTS: readonly (readonly [string, string, string, string])[] = [
+  ["velda.io", "agentpools", "get list watch", "seeing which AgentPools there are"],
+  ["velda.io", "agentpools", "patch", "the finalizer of an AgentPool"],
+  ["velda.io", "agentpools/status", "patch", "the status of an AgentPool"],
+  ["velda.io", "agentpools/finalizers", "update", "owning the pods of an AgentPool"],
+  ["", "pods", "create", "the pods of an AgentPool"],
+];
+
+/** Also needed for AgentPools (`provisioners`), in the namespaces that are served. */
+export const POOL_PERMISSIONS: readonly Permission[] = POOL_GRANTS.flatMap(
+  ([group, resource, verbs, use]) =>
+    verbs.split(" ").map((verb) => ({ group, resource, verb, namespace: null, use })),
+);
+
 export type PermissionCheck = {
   missing: Permission[];
   /** Not answered, with the reason. */
@@ -212,7 +226,7 @@ export function explainForbidden(answer: KubeAnswer): string | null {
   const found = FORBIDDEN.exec(answer.message);
   if (found === null) return null;
   const [, verb = "", resource = "", group = ""] = found;
-  const known = [...PERMISSIONS, ...JOIN_PERMISSIONS].find(
+  const known = [...PERMISSIONS, ...JOIN_PERMISSIONS, ...POOL_PERMISSIONS].find(
     (one) => one.verb === verb && one.resource === resource && one.group === group,
   );
   const rule = formatPermission({ namespace: null, ...known, verb, resource, group });

@@ -27,7 +27,7 @@ const resource = (
   selectable: readonly string[] = [],
 ): Resource => {
   const [group, version] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
-  const counted = ["pods", "poddisruptionbudgets", "daemonsets"].includes(plural);
+  const counted = ["pods", "poddisruptionbudgets", "daemonsets", "agentpools"].includes(plural);
   const name = { group: group ?? "", version: version ?? "", plural, kind };
   return { ...name, namespaced, counted, selectable };
 };
@@ -42,6 +42,7 @@ export const RESOURCES: readonly Resource[] = [
   resource("v1", "configmaps", "ConfigMap", true),
   resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", true),
   resource("apps/v1", "daemonsets", "DaemonSet", true),
+  resource("velda.io/v1", "agentpools", "AgentPool", true),
   resource("storage.k8s.io/v1", "volumeattachments", "VolumeAttachment", false),
   resource("events.k8s.io/v1", "events", "Event", true, ["reason", "type", "regarding.uid"]),
   // The same objects: only an event's text is changed through it.

@@ -1,0 +1,88 @@
+/**
+ * One copy of a collection over several namespaces: a reflector for each, merged. A missing custom
+ * resource definition is no failure of the cluster, so the copy is then unknown and not dark.
+ */
+import type { Copy } from "../core/agentpool/model.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import type { KubeApi } from "../kubernetes/api.ts";
+import type { Item } from "../kubernetes/collection.ts";
+import { darkCopy, Reflector } from "../kubernetes/reflector.ts";
+
+export type CopyOptions<T extends Item> = {
+  api: KubeApi;
+  clock: Clock;
+  random: () => number;
+  log: Log;
+  /** In messages: `AgentPools`. */
+  what: string;
+  /** Empty: all. */
+  namespaces: readonly string[];
+  /** Of the collection; `null`: in all namespaces. */
+  path: (namespace: string | null) => string;
+  read: (json: unknown) => T | null;
+  changed: () => void;
+};
+
+/** The server answers `404 page not found`, without a Status (docs/reference/agentpool.md). */
+const isUninstalled = (problem: string | null): boolean => problem?.startsWith("404 ") ?? false;
+
+export class Copies<T extends Item> {
+  readonly #what: string;
+  readonly #reflectors: readonly Reflector<T>[];
+  /** By namespace; empty with one for all. */
+  readonly #inside = new Map<string, Reflector<T>>();
+  #list: { version: number; list: readonly T[] } | null = null;
+
+  constructor({ what, namespaces, path, ...common }: CopyOptions<T>) {
+    this.#what = what;
+    const log: Log = (level, msg, fields) => {
+      const { reason } = fields ?? {};
+      // The owner says so, once.
+      const isTold = typeof reason === "string" && isUninstalled(reason);
+      common.log(isTold ? "debug" : level, msg, fields);
+    };
+    const open = (namespace: string | null) =>
+      new Reflector<T>({ ...common, log, path: path(namespace), query: {} });
+    for (const one of namespaces) this.#inside.set(one, open(one));
+    this.#reflectors = namespaces.length === 0 ? [open(null)] : [...this.#inside.values()];
+  }
+
+  start(): void {
+    for (const one of this.#reflectors) one.start();
+  }
+
+  stop(): void {
+    for (const one of this.#reflectors) one.stop();
+  }
+
+  /** Never listed, because the server has no such resource. */
+  get isUninstalled(): boolean {
+    return this.#reflectors.some((one) => !one.synced() && isUninstalled(one.problem));
+  }
+
+  get(key: string): T | undefined {
+    for (const one of this.#reflectors) {
+      const found = one.get(key);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Takes the answer to our own write. */
+  ingest(item: T & { namespace: string }): void {
+    const all = this.#inside.size === 0 ? this.#reflectors[0] : undefined;
+    (this.#inside.get(item.namespace) ?? all)?.ingest(item);
+  }
+
+  view(): Copy<T> {
+    const version = this.#reflectors.reduce((sum, one) => sum + one.version, 0);
+    if (this.#list?.version !== version) {
+      this.#list = { version, list: this.#reflectors.flatMap((one) => [...one.values()]) };
+    }
+    const isKnown = this.#reflectors.every((one) => one.synced());
+    const missing = this.isUninstalled;
+    const darks = this.#reflectors.map((one) => darkCopy(this.#what, one));
+    const dark = missing ? null : (darks.find((one) => one !== null) ?? null);
+    return { version, isKnown, dark, list: this.#list.list };
+  }
+}
