@@ -12,6 +12,9 @@ const CLAIMS = "make slurm.node_aliases and slurm.nodes agree (docs/slurm.md)";
 const UNKNOWN =
   "add them to slurm.conf, or correct the key; of CLOUD nodes Slurm shows those that are powered " +
   "down only with PrivateData=cloud";
+const PODS =
+  "their number stays as it is until this is solved; deploy/overlay/slurm-pods grants the right";
+const HELD = "ask those who drained it, or undrain it: lower pods cannot go before it";
 const UNCLAIMED =
   "their jobs and drains are not seen: name them in slurm.nodes or slurm.node_aliases";
 
@@ -52,9 +55,22 @@ function judgeRights({ allowed, message }: SlurmRightsView): Diagnosis {
   return bad(outcome, "rights", `${what}: ${message}`, allowed === false ? RIGHTS : null);
 }
 
+/** Absent in answers of older releases. */
+function judgePods({ pods }: Partial<Pick<SlurmClusterView, "pods">>): Diagnosis[] {
+  if (pods === null || pods === undefined) return [];
+  const { stateful_set: name, replicas, needed, busy, pending, min, max, state, why } = pods;
+  const has = `${name} has ${replicas ?? "?"} pods, ${needed ?? "?"} needed`;
+  const said = `${has} (${busy ?? "?"} with work, ${pending ?? "?"} for jobs, ${min} to ${max})`;
+  const also = why === "" ? "" : `: ${why}`;
+  if (state === "failed") return [bad("fail", "pods", `${said}${also}`, PODS)];
+  if (state === "held") return [bad("warn", "pods", `${said}${also}`, HELD)];
+  return [ok("pods", `${said}${also}`)];
+}
+
 function judgeNames(view: SlurmClusterView): Diagnosis[] {
   const { matched, unclaimed } = view;
   return [
+    ...judgePods(view),
     ...(view.dark === null ? [ok("names", `${matched} nodes have a NodeName`)] : []),
     ...view.ambiguous.map(({ why }) => bad("fail", "ambiguous", why, CLAIMS)),
     ...others(view).map((alarm) => bad("warn", "alarm", alarm, null)),

@@ -4,10 +4,14 @@
  * Each round reads all of it again, so it may be stopped at any point and called again.
  */
 import { readNodeText, readJobText, JOB_FORMAT } from "../reconciler/slurm/text.ts";
-import { workLeft } from "../reconciler/core/slurm/left.ts";
-import type { SlurmJob, SlurmNode } from "../reconciler/core/slurm/object.ts";
-import { isHeldByItself, ownerOf } from "../reconciler/core/slurm/owner.ts";
-import { isDrained } from "../reconciler/core/slurm/state.ts";
+import {
+  decidePods,
+  isOf,
+  isPodMarked,
+  podName,
+  type PodSight,
+} from "../reconciler/core/slurm/pod-scale.ts";
+import type { PodSet } from "../reconciler/core/slurm/pod-set.ts";
 import { EXIT, failure, type Failure } from "./failure.ts";
 import type { Kubectl } from "./kubectl.ts";
 import type { SlurmRun } from "./slurm-run.ts";
@@ -27,8 +31,6 @@ export type Scale = {
 const POLL_MS = 2_000;
 /** Of single nodes in a round. */
 const READS_MAX = 8;
-/** Unlike the reasons of the control plane, which releases its own drains by itself. */
-const MARK = "slurm-scale: ";
 
 /** A caller's own narrowing of the queue would hide jobs. */
 const HIDING = [
@@ -38,8 +40,7 @@ const HIDING = [
 const PLAIN = ["env", ...HIDING.flatMap((name) => ["-u", name])];
 
 type Answer<T> = { ok: true; value: T } | Failure;
-type Pods = { uid: string; replicas: number; first: number };
-type Row = { name: string; node: SlurmNode | undefined; isEmpty: boolean; message: string };
+type Pods = PodSet;
 
 /** `null` once the StatefulSet has the replicas. */
 export async function scalePods(scale: Scale): Promise<Failure | null> {
@@ -47,61 +48,58 @@ export async function scalePods(scale: Scale): Promise<Failure | null> {
   const endMs = world.monoMs() + limitMs;
   let known: number | null = null;
   let said = "";
+  let last = "";
   for (;;) {
     const pods = await readPods(scale);
     if (!pods.ok) return pods;
     const { replicas } = pods.value;
     if (known !== null && replicas !== known) return overruled(scale, pods.value, known);
-    if (to >= replicas) {
-      const grown = to > replicas ? await setReplicas(scale, pods.value, to) : null;
-      return grown ?? release(scale, pods.value, to);
-    }
     known = replicas;
-    const rows = await look(scale, pods.value);
-    if (!rows.ok) return rows;
-    const held = rows.value.find(({ node }) => node === undefined || isHeld(node));
-    if (held !== undefined) return foreign(held);
-    const drained = await drain(scale, rows.value);
-    if (drained !== null) return drained;
-    const least = leastOf(rows.value, pods.value, to);
-    if (least < replicas) {
-      const lowered = await setReplicas(scale, pods.value, least);
-      if (lowered !== null) return lowered;
-      known = least;
-      if (least === to) return null;
-      continue;
+    const seen = await look(scale, pods.value);
+    if (!seen.ok) return seen;
+    const step = decidePods(pods.value, seen.value, { to, drains: true });
+    let problem: Failure | null = null;
+    switch (step.kind) {
+      case "steady":
+        return null;
+      case "held":
+        return foreign(step.name, step.why);
+      case "grow":
+      case "lower":
+        problem = await setReplicas(scale, pods.value, step.to);
+        known = step.to;
+        break;
+      case "release":
+        problem = await release(scale, seen.value, step.names);
+        break;
+      case "drain":
+        problem = await drain(scale, step.names, step.reason);
+        break;
+      case "wait":
+        if (step.why !== said) world.err(`waiting: ${step.why}\n`);
+        said = step.why;
     }
-    const waits = rows.value.filter(({ isEmpty }) => !isEmpty);
-    const text = waits.map(({ name, message }) => `${name}: ${message}`).join("; ");
-    if (text !== said) world.err(`waiting: ${text}\n`);
-    said = text;
-    if (world.monoMs() >= endMs) return late(scale, replicas, text);
+    if (problem !== null) return problem;
+    // The same step twice: Slurm has accepted it and does not show it.
+    const isAgain = step.kind === "wait" || JSON.stringify(step) === last;
+    last = JSON.stringify(step);
+    if (!isAgain) continue;
+    if (world.monoMs() >= endMs) return late(scale, replicas, said);
     await world.sleep(POLL_MS);
   }
-}
-
-const nameOf = ({ name }: Scale, { first }: Pods, index: number): string =>
-  `${name}-${first + index}`;
-const isMarked = (node: SlurmNode): boolean =>
-  isDrained(node) && node.reason?.startsWith(MARK) === true;
-const isHeld = (node: SlurmNode): boolean =>
-  ownerOf(node) !== "none" && !isMarked(node) && !isHeldByItself(node);
-
-/** The fewest replicas that lose only nodes that are drained and empty. */
-function leastOf(rows: readonly Row[], { replicas }: Pods, to: number): number {
-  const busy = rows.findLastIndex(({ isEmpty }) => !isEmpty);
-  return busy === -1 ? to : replicas - rows.length + busy + 1;
 }
 
 async function readPods({ kubectl, namespace, name }: Scale): Promise<Answer<Pods>> {
   const answer = await kubectl(["get", "statefulset", name, "-n", namespace, "-o=json"]);
   if (!answer.ok) return failed("kubectl", answer.why);
   const { metadata, spec } = JSON.parse(answer.out) as {
-    metadata: { uid: string };
+    metadata: { uid: string; resourceVersion: string; annotations?: object };
     spec: { replicas: number; ordinals?: { start?: number } };
   };
   const first = spec.ordinals?.start ?? 0;
-  return { ok: true, value: { uid: metadata.uid, replicas: spec.replicas, first } };
+  const { uid, resourceVersion: version, annotations } = metadata;
+  const hasNotes = annotations !== undefined;
+  return { ok: true, value: { name, uid, version, replicas: spec.replicas, first, hasNotes } };
 }
 
 /** Refused by the server if another party has changed the replicas since they were read. */
@@ -120,80 +118,75 @@ async function setReplicas(scale: Scale, { uid, replicas }: Pods, to: number) {
   return null;
 }
 
-/** Nodes first, then jobs: none starts on a node that was drained before. */
-async function look(scale: Scale, pods: Pods): Promise<Answer<Row[]>> {
-  const { run, to } = scale;
+async function listNodes({ run }: Scale): Promise<Answer<PodSight["nodes"]>> {
   const shown = await run([...PLAIN, "scontrol", "--all", "show", "node"]);
   const nodes = shown.ok ? readNodeText(shown.out) : null;
-  if (nodes === null) return failed("slurm", shown.ok ? "scontrol cannot be read" : shown.why);
+  if (nodes !== null) return { ok: true, value: nodes };
+  return failed("slurm", shown.ok ? "scontrol cannot be read" : shown.why);
+}
+
+/** Nodes first, then jobs: none starts on a node that was drained before. */
+async function look(scale: Scale, pods: Pods): Promise<Answer<PodSight>> {
+  const { run } = scale;
+  const listed = await listNodes(scale);
+  if (!listed.ok) return listed;
   const queued = await run([...PLAIN, "squeue", "--all", "--noheader", `--Format=${JOB_FORMAT}`]);
   const jobs = queued.ok ? readJobText(queued.out) : null;
   if (jobs === null) return failed("slurm", queued.ok ? "squeue cannot be read" : queued.why);
-  const rows: Row[] = [];
-  let reads = 0;
-  for (let index = pods.replicas - 1; index >= to; index -= 1) {
-    const name = nameOf(scale, pods, index);
-    const there = jobs.filter((job) => job.nodes.includes(name));
-    const listed = nodes.find((one) => one.name === name);
-    let row = rowOf(name, listed, there);
-    // A list of all may call a free node MIXED for long; a read of one is always as it is.
-    const isOdd = listed !== undefined && isMarked(listed) && !row.isEmpty && there.length === 0;
-    if (isOdd && reads < READS_MAX) {
-      reads += 1;
-      const one = await run([...PLAIN, "scontrol", "--all", "show", "node", name]);
-      const fresh = one.ok ? readNodeText(one.out)?.find((node) => node.name === name) : undefined;
-      if (fresh !== undefined) row = rowOf(name, fresh, there);
-    }
-    rows.unshift(row);
+  const nodes = [...listed.value];
+  const worked = new Set(jobs.flatMap((job) => job.nodes));
+  // A list of all may call a free node MIXED for long; a read of one is always as it is.
+  const odd = nodes.filter((node) => {
+    const isBusy = /^(?:MIXED|ALLOCATED)$/.test(node.base) && !worked.has(node.name);
+    return isOf(pods, node.name) && isPodMarked(node) && isBusy;
+  });
+  for (const { name } of odd.slice(-READS_MAX)) {
+    const one = await run([...PLAIN, "scontrol", "--all", "show", "node", name]);
+    const fresh = one.ok ? readNodeText(one.out)?.find((node) => node.name === name) : undefined;
+    const at = nodes.findIndex((node) => node.name === name);
+    if (fresh !== undefined) nodes[at] = fresh;
   }
-  return { ok: true, value: rows };
+  return { ok: true, value: { nodes, jobs } };
 }
 
-function rowOf(name: string, node: SlurmNode | undefined, jobs: readonly SlurmJob[]): Row {
-  const left = workLeft(node, jobs, 0);
-  const isEmpty = node !== undefined && isMarked(node) && left.kind === "empty";
-  return { name, node, isEmpty, message: "message" in left ? left.message : "is to be drained" };
-}
-
-async function drain({ run, name, to }: Scale, rows: readonly Row[]): Promise<Failure | null> {
-  const open = rows.filter(({ node }) => node !== undefined && !isMarked(node));
-  if (open.length === 0) return null;
-  const names = open.map((row) => row.name).join(",");
-  const reason = `reason=${MARK}${name} to ${to}`;
-  const answer = await run(["scontrol", "update", `nodename=${names}`, "state=drain", reason]);
+async function drain({ run }: Scale, names: string[], why: string): Promise<Failure | null> {
+  const words = [`nodename=${names.join(",")}`, "state=drain", `reason=${why}`];
+  const answer = await run(["scontrol", "update", ...words]);
   return answer.ok ? null : failed("slurm", answer.why);
 }
 
 /** Lifts drains of this command alone, and the DOWN that Slurm set on such a node. */
-async function release(scale: Scale, pods: Pods, below: number): Promise<Failure | null> {
-  const { run, world } = scale;
-  const shown = await run([...PLAIN, "scontrol", "--all", "show", "node"]);
-  const nodes = shown.ok ? readNodeText(shown.out) : null;
-  if (nodes === null) return failed("slurm", shown.ok ? "scontrol cannot be read" : shown.why);
-  const wanted = new Set(Array.from({ length: below }, (_, i) => nameOf(scale, pods, i)));
-  for (const node of nodes) {
-    if (!wanted.has(node.name) || !isMarked(node)) continue;
-    const state = node.base === "DOWN" ? "resume" : "undrain";
-    const answer = await run(["scontrol", "update", `nodename=${node.name}`, `state=${state}`]);
+async function release(
+  { run, world }: Scale,
+  { nodes }: Pick<PodSight, "nodes">,
+  names: readonly string[],
+): Promise<Failure | null> {
+  for (const { name, base } of nodes.filter((node) => names.includes(node.name))) {
+    const state = base === "DOWN" ? "resume" : "undrain";
+    const answer = await run(["scontrol", "update", `nodename=${name}`, `state=${state}`]);
     if (!answer.ok) return failed("slurm", answer.why);
-    world.err(`${node.name} is released in Slurm\n`);
+    world.err(`${name} is released in Slurm\n`);
   }
   return null;
 }
 
 async function overruled(scale: Scale, pods: Pods, known: number): Promise<Failure> {
-  const problem = await release(scale, pods, pods.replicas);
+  const problem = await releaseAll(scale, pods);
   const what = `${scale.name} has ${pods.replicas} replicas now, which another party set`;
   const more = problem === null ? "" : `; ${problem.message}`;
   const kept = `that is kept, and its nodes are released in Slurm (it had ${known})`;
   return failure(EXIT.refused, "overruled", `${what}: ${kept}${more}`);
 }
 
-function foreign({ name, node }: Row): Failure {
-  const why =
-    node === undefined
-      ? "Slurm does not show it, so its jobs are unknown"
-      : `others hold it in Slurm (${node.reason ?? "without a reason"})`;
+async function releaseAll(scale: Scale, pods: Pods): Promise<Failure | null> {
+  const listed = await listNodes(scale);
+  if (!listed.ok) return listed;
+  const wanted = new Set(Array.from({ length: pods.replicas }, (_, i) => podName(pods, i)));
+  const own = listed.value.filter((node) => wanted.has(node.name) && isPodMarked(node));
+  return release(scale, { nodes: own }, own.map(({ name }) => name));
+}
+
+function foreign(name: string, why: string): Failure {
   return failure(EXIT.refused, "held", `${name} cannot be given up: ${why}; nothing is lowered`);
 }
 

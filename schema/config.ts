@@ -52,7 +52,18 @@ const NO_SLURM: SlurmConfig = {
   nodeAliases: {},
   mirror: { cordon: SLURM.mirror.keys.cordon.default },
   onUndrain: SLURM.on_undrain.default,
+  pods: {
+    statefulSet: null,
+    namespace: SLURM.pods.keys.namespace.default,
+    partition: null,
+    minReplicas: SLURM.pods.keys.min_replicas.default,
+    maxReplicas: null,
+    scaleDownAfterMs: SLURM.pods.keys.scale_down_after.default,
+  },
 };
+
+/** Absent in configurations that older releases saved. */
+const SlurmPods = v.nullish(v.object(entriesOf(SLURM.pods.keys)), NO_SLURM.pods);
 
 /** Terms of a purchase; absent in configurations that older releases saved. */
 const TERMS = {
@@ -144,7 +155,7 @@ export const Config = v.object({
   providers: v.array(ProviderConfig),
   pools: v.array(PoolConfig),
   kubernetes: v.object(entriesOf(KUBERNETES)),
-  slurm: v.nullish(v.object(entriesOf(SLURM)), NO_SLURM),
+  slurm: v.nullish(v.object({ ...entriesOf(SLURM), pods: SlurmPods }), NO_SLURM),
   provisioners: v.nullish(v.array(Provisioner), []),
   /** Absent in configurations that older releases saved. */
   simulation: v.nullish(v.object(entriesOf(SIMULATION)), { enabled: false }),

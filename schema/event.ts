@@ -74,6 +74,7 @@ export const EVENTS = {
   "slurm.undrained": ["warn", "drain removed in Slurm"],
   "slurm.jobs_told": ["warn", "jobs requeued or signalled"],
   "slurm.refused": ["error", "Slurm refused"],
+  "slurm.pods": ["info", "Slurm pods"],
   "credential.created": ["info", "credential created"],
   "credential.revoked": ["info", "credential revoked"],
   "simulation.fault": ["warn", "fault injected or cleared"],

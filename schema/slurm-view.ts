@@ -59,6 +59,24 @@ export type SlurmClusterView = {
   /** NodeNames that no node, pool or alias has. */
   unclaimed: string;
   refusals: { node_id: string; name: string; message: string }[];
+  /** The StatefulSet of `slurm.pods`; `null` = none, or not looked at yet. */
+  pods: SlurmPodsView | null;
+};
+
+export type SlurmPodsView = {
+  stateful_set: string;
+  namespace: string;
+  min: number;
+  max: number;
+  /** `null` = not read yet. */
+  replicas: number | null;
+  /** Nodes with work, those for pending jobs, and the pods that both need. */
+  busy: number | null;
+  pending: number | null;
+  needed: number | null;
+  /** `held`: others hold a node that would have to go first. */
+  state: "steady" | "step" | "wait" | "held" | "failed";
+  why: string;
 };
 
 /** Answer of `GET /v1/slurm/rights`; `allowed` is `null` if it is not known. */

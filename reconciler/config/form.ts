@@ -60,6 +60,12 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     const message = `${quoteShort(text)} is no cron expression: ${why}`;
     return { ok: false, message, hint: 'write for example "0 8 * * mon-fri"' };
   }),
+  "dns-label": matches(
+    "name",
+    /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/,
+    "expected the name of an object in Kubernetes",
+    "lower-case letters, digits and -, 63 characters at most",
+  ),
   /** A slash at its end is part of its name. */
   document: judge("url", (text) => {
     const answer = parseHttpUrl(text);

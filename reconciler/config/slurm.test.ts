@@ -61,3 +61,21 @@ test("a pool's keys: its partition is one name, and power saving needs names", (
   const wrong = said(pool("p", '{ power_save: true, nodes: "n[0-" }'));
   expect([more, wrong.length]).toEqual([[], 1]);
 });
+
+test("S56: a StatefulSet of pods has its partition and bounds that agree", () => {
+  const pods = (keys: string): string[] => section(`enabled: true, pods: { ${keys} }`);
+  const own = "stateful_set: slurm-compute, partition: compute";
+  expect(pods(`${own}, min_replicas: 2, max_replicas: 2`)).toEqual([]);
+  expect(pods(`${own}, min_replicas: 3, max_replicas: 2`)).toEqual([
+    "slurm.pods.max_replicas: 2 is below min_replicas, which is 3 (write as many or more)",
+  ]);
+  const [partition, most, ...more] = pods("stateful_set: slurm-compute");
+  expect(partition).toStartWith("slurm.pods.partition: ");
+  expect([most?.startsWith("slurm.pods.max_replicas: "), more]).toEqual([true, []]);
+  expect(pods(`${own}, max_replicas: 1001`)).toHaveLength(1);
+  expect(pods("max_replicas: 3")).toEqual([
+    "slurm.pods.max_replicas: needs stateful_set (write stateful_set: slurm-compute)",
+  ]);
+  expect(pods("stateful_set: A/b, partition: p, max_replicas: 1")[0]).toContain("name of an object");
+  expect(section(`pods: { ${own}, max_replicas: 2 }`)[0]).toContain("slurm.enabled is false");
+});

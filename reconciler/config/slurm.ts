@@ -33,7 +33,9 @@ export function checkPowerSave(
 }
 
 /** The section `slurm` itself. */
-export function checkSlurm(section: Section, { nodeAliases, transport }: SlurmConfig): void {
+export function checkSlurm(section: Section, slurm: SlurmConfig): void {
+  const { nodeAliases, transport } = slurm;
+  checkPods(section.map("pods"), slurm);
   if (transport === "rest" && !section.has("rest")) {
     const hint = "write rest: unix:/run/slurmrestd.sock, or transport: cli";
     section.fail("transport", "conflict", "rest needs the address of slurmrestd", hint);
@@ -51,6 +53,25 @@ export function checkSlurm(section: Section, { nodeAliases, transport }: SlurmCo
       fail(`${quoteShort(target)} has two NodeNames: ${other} and ${name}`, "remove one of them");
     }
     named.set(target, name);
+  }
+}
+
+function checkPods(section: Section, { enabled, pods }: SlurmConfig): void {
+  const { statefulSet, minReplicas, maxReplicas } = pods;
+  const fail = (key: string, why: string, hint: string): void =>
+    void section.fail(key, "conflict", why, hint);
+  if (statefulSet === null) {
+    // Keys with a default are printed without it too.
+    const given = ["partition", "max_replicas"].find((key) => section.has(key));
+    if (given !== undefined) fail(given, "needs stateful_set", "write stateful_set: slurm-compute");
+    return;
+  }
+  if (!enabled) fail("stateful_set", "slurm.enabled is false", "write slurm.enabled: true");
+  if (!section.has("partition")) section.missing("partition", "the partition of the pods' nodes");
+  if (!section.has("max_replicas")) section.missing("max_replicas", "how many pods there may be");
+  if (maxReplicas !== null && maxReplicas < minReplicas) {
+    const why = `${maxReplicas} is below min_replicas, which is ${minReplicas}`;
+    fail("max_replicas", why, "write as many or more");
   }
 }
 

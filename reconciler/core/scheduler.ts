@@ -11,6 +11,7 @@ import type { DrainPlan } from "./kubernetes/drain-plan.ts";
 import type { NodeResources } from "./kubernetes/node-resource.ts";
 import type { KubeNode } from "./kubernetes/object.ts";
 import type { DesiredState } from "./desired-state.ts";
+import type { PodPlace } from "./slurm/pod-set.ts";
 
 export type SchedulerAnswer =
   /** `on`: the object on which the mark was read back. */
@@ -80,10 +81,11 @@ export type SchedulerCluster = {
   review(this: void, token: string): Promise<PodReview>;
   /**
    * Permissions that are missing, each as the rule that would grant it. `joins`: with those that
-   * only `join` needs.
+   * only `join` needs; `pods`: with those for this StatefulSet.
    */
   missing(
     joins?: boolean,
+    pods?: PodPlace | null,
   ): Promise<MissingRules | { kind: "failed"; message: string }>;
 };
 

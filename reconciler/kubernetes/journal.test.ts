@@ -5,8 +5,13 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { formatPermission, JOIN_PERMISSIONS, PERMISSIONS } from "./permission.ts";
-import { POOL_PERMISSIONS } from "./permission.ts";
+import {
+  formatPermission,
+  JOIN_PERMISSIONS,
+  PERMISSIONS,
+  podPermissions,
+  POOL_PERMISSIONS,
+} from "./permission.ts";
 
 const page = readFileSync(join(import.meta.dir, "../../docs/architecture.md"), "utf8");
 const [, section = ""] = page.split("## Kubernetes writes outside the journal");
@@ -71,7 +76,8 @@ describe("the table of writes outside the journal", () => {
   });
 
   test("names every write that the shipped roles allow, and no other", () => {
-    const allowed = [...PERMISSIONS, ...JOIN_PERMISSIONS, ...POOL_PERMISSIONS]
+    const set = podPermissions({ namespace: "slurm", name: "slurm-compute" });
+    const allowed = [...PERMISSIONS, ...JOIN_PERMISSIONS, ...POOL_PERMISSIONS, ...set]
       .filter(({ verb }) => !["get", "list", "watch"].includes(verb))
       .map(formatPermission);
     expect([...writes].sort()).toEqual([...new Set(allowed)].sort());

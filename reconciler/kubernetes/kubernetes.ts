@@ -282,7 +282,7 @@ export class Kubernetes implements Scheduler {
       status: () => this.#status(),
       join: this.#ports.join,
       review: (token) => reviewPodToken(this.#ports.api, token, this.#ports.config.agentAccount),
-      missing: (joins = false) => missingRules(this.#ports.api, joins),
+      missing: (joins = false, pods = null) => missingRules(this.#ports.api, joins, pods),
     };
   }
 

@@ -15,6 +15,7 @@ import type {
 } from "@kubernetes/client-node";
 import type { KubeAnswer, KubeApi, Sent } from "./api.ts";
 import { readObject, readText } from "./read-field.ts";
+import type { PodPlace } from "../core/slurm/pod-set.ts";
 import type { MissingRules } from "../core/scheduler.ts";
 
 export type Permission = {
@@ -98,6 +99,13 @@ export const POOL_PERMISSIONS: readonly Permission[] = POOL_GRANTS.flatMap(
     verbs.split(" ").map((verb) => ({ group, resource, verb, namespace: null, use })),
 );
 
+/** Also needed with `slurm.pods`; the shipped `overlay/slurm-pods` grants exactly these. */
+export function podPermissions({ namespace, name }: PodPlace): Permission[] {
+  const use = "sizing Slurm's pods";
+  const of = { group: "apps", resource: "statefulsets", namespace, name, use };
+  return ["get", "patch"].map((verb) => ({ ...of, verb }));
+}
+
 export type PermissionCheck = {
   missing: Permission[];
   /** Not answered, with the reason. */
@@ -130,12 +138,14 @@ export async function checkPermissions(
   return check;
 }
 
-/** `joins`: also checks `JOIN_PERMISSIONS`. */
+/** `joins`: also checks `JOIN_PERMISSIONS`; `pods`: also those for this StatefulSet. */
 export async function missingRules(
   api: KubeApi,
   joins: boolean,
+  pods: PodPlace | null = null,
 ): Promise<MissingRules | { kind: "failed"; message: string }> {
-  const wanted = joins ? [...PERMISSIONS, ...JOIN_PERMISSIONS] : PERMISSIONS;
+  const more = [...(joins ? JOIN_PERMISSIONS : []), ...(pods === null ? [] : podPermissions(pods))];
+  const wanted = [...PERMISSIONS, ...more];
   const { missing, unknown } = await checkPermissions(api, wanted);
   const [first] = unknown;
   if (first !== undefined) {
@@ -225,11 +235,11 @@ export function explainForbidden(answer: KubeAnswer): string | null {
   if (answer.kind !== "refused" || answer.status !== 403) return null;
   const found = FORBIDDEN.exec(answer.message);
   if (found === null) return null;
-  const [, verb = "", resource = "", group = ""] = found;
+  const [, verb = "", resource = "", group = "", namespace = null] = found;
   const known = [...PERMISSIONS, ...JOIN_PERMISSIONS, ...POOL_PERMISSIONS].find(
     (one) => one.verb === verb && one.resource === resource && one.group === group,
   );
-  const rule = formatPermission({ namespace: null, ...known, verb, resource, group });
+  const rule = formatPermission({ namespace, ...known, verb, resource, group });
   const account = accountIn(answer.message) ?? "the control plane's account";
   return `forbidden: ${account} may not ${rule}${known === undefined ? "" : ` (${known.use})`}`;
 }

@@ -14,9 +14,9 @@ import { SlurmInformer } from "./slurm-informer.ts";
 export class Informers {
   readonly cluster: ClusterInformer;
   readonly slurm: SlurmInformer;
-  readonly #targets: Pick<Targets, "scheduler" | "slurm">;
+  readonly #targets: Pick<Targets, "scheduler" | "slurm" | "pods">;
 
-  constructor(targets: Pick<Targets, "scheduler" | "slurm">, log: Log) {
+  constructor(targets: Pick<Targets, "scheduler" | "slurm" | "pods">, log: Log) {
     this.#targets = targets;
     this.cluster = new ClusterInformer(targets.scheduler.cluster, log);
     this.slurm = new SlurmInformer(targets.slurm, log);
@@ -62,7 +62,8 @@ export class Informers {
       const ambiguous = this.slurm.ambiguous().get(id) ?? null;
       return { dark: sink.dark(), ambiguous, row: this.slurm.row(name), jobs: sink.jobsOn(name) };
     };
-    return { sink, alarms: this.slurm.alarms(), of };
+    const pods = this.#targets.pods?.status() ?? null;
+    return { sink, pods, alarms: this.slurm.alarms(), of };
   }
 
   start(wakeUp: () => void): void {

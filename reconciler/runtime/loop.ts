@@ -320,9 +320,9 @@ export class Reconciler {
   private scale(sight: Sight, mono: number): void {
     const work = this.ledger.work();
     const { presence, settings } = this;
-    const { slurm } = this.ports.targets;
+    const { slurm, pods } = this.ports.targets;
     const seen = { fleet: this.fleet(), sight, presence, mono, waits: this.lastPlan().waits };
-    this.scaler.evaluate({ ...settings, ...seen, slurm }, work);
+    this.scaler.evaluate({ ...settings, ...seen, slurm, pods }, work);
     this.ledger.stage(work);
   }
 

@@ -8,6 +8,7 @@ import type { PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Wait } from "../../schema/plan.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
+import type { PodScaler } from "./pod-scaler.ts";
 import { followPower } from "./power-saver.ts";
 import type { UnitOfWork } from "../core/unit-of-work.ts";
 import { countsIn, type Fleet, type Sight } from "../core/fleet.ts";
@@ -29,6 +30,7 @@ export type ScalerInput = {
   /** Of the last plan. */
   waits: readonly Wait[];
   slurm: SlurmSink | null;
+  pods?: PodScaler | null | undefined;
   /** Monotonic milliseconds of this process. */
   mono: number;
 };
@@ -91,6 +93,7 @@ export class Scaler {
   evaluate(input: ScalerInput, work: UnitOfWork): void {
     const { config, fleet, mono, sight } = input;
     followPower(input, work);
+    input.pods?.follow(input, work);
     const pools = config.pools.filter((pool) => pool.scaling.autoscaler !== null);
     for (const name of this.memory.keys()) {
       if (!pools.some((pool) => pool.name === name)) this.memory.delete(name);

@@ -5,6 +5,7 @@
 import type { NodeId } from "../../schema/id.ts";
 import type { Provider } from "../core/provider.ts";
 import type { Scheduler } from "../core/scheduler.ts";
+import type { PodSetPort } from "../core/slurm/pod-set.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import type { Cursor } from "../core/store.ts";
 import { rebootOrderFor } from "../core/reboot-order.ts";
@@ -12,6 +13,7 @@ import { wordFor } from "../core/upgrade/word.ts";
 import type { Targets } from "../runtime/act/execute.ts";
 import { Ingest, type IngestTarget } from "../runtime/ingest.ts";
 import { type LoopPorts, Reconciler } from "../runtime/loop.ts";
+import { PodScaler } from "../runtime/pod-scaler.ts";
 import type { Settings } from "../runtime/settings.ts";
 import type { UnitOfWork } from "../core/unit-of-work.ts";
 
@@ -22,6 +24,8 @@ export type PlanePorts = Omit<LoopPorts, "targets"> &
     scheduler: Scheduler;
     /** The second scheduler; absent = there is none. */
     slurm?: SlurmSink | null;
+    /** The StatefulSet of Slurm's pods; absent = there is no cluster. */
+    podSet?: PodSetPort | null;
     fleetId: string;
     /** How far the agents' streams are durable; empty if no reports are taken. */
     cursors: readonly Cursor[];
@@ -39,7 +43,10 @@ export async function compose(ports: PlanePorts): Promise<ControlPlane> {
   const { scheduler, slurm = null, credential, bootstrap, keyProblem, readMetric } = ports;
   let active: Settings = settingsOf(ports);
   const provider = (name: string): Provider | null => active.providers.get(name) ?? null;
-  const targets = { provider, scheduler, slurm, credential, bootstrap, keyProblem, readMetric };
+  const { podSet = null } = ports;
+  const pods = slurm && podSet && new PodScaler({ ...ports, slurm, set: podSet });
+  const others = { credential, bootstrap, keyProblem, readMetric };
+  const targets = { provider, scheduler, slurm, pods, ...others };
   const loop: LoopPorts = { ...ports, targets };
   const reconciler = await Reconciler.open(loop, active, ports.fleetId);
   const target = targetOf(reconciler, ports);

@@ -213,6 +213,7 @@ function composeParts(made: Made): Parts {
     metrics,
     scheduler: made.scheduler,
     slurm: made.slurm,
+    podSet: made.podSet,
     turned: made.watch.turned,
     dryRun: options.dryRun,
     cpuMs: usedMs,

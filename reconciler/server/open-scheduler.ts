@@ -8,15 +8,22 @@ import { hostname } from "node:os";
 import type { Config } from "../../schema/config.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { Scheduler } from "../core/scheduler.ts";
+import type { PodSetPort } from "../core/slurm/pod-set.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import type { Metrics } from "../http/metrics.ts";
 import type { KubeApi } from "../kubernetes/api.ts";
 import { openKubernetes } from "../kubernetes/open.ts";
+import { openPodSet } from "../kubernetes/pod-set.ts";
 import { openNoScheduler } from "../runtime/no-scheduler.ts";
 import { openSlurm } from "../slurm/open.ts";
 import { UsageError } from "./start-failure.ts";
 
-export type Schedulers = { scheduler: Scheduler; api: KubeApi | null; slurm: SlurmSink | null };
+export type Schedulers = {
+  scheduler: Scheduler;
+  api: KubeApi | null;
+  slurm: SlurmSink | null;
+  podSet: PodSetPort | null;
+};
 
 export async function openSchedulers(
   config: Config,
@@ -26,13 +33,14 @@ export async function openSchedulers(
   log: Log,
 ): Promise<Schedulers> {
   const first = await openCluster(config, fleet, metrics, clock, log);
-  if (!config.slurm.enabled) return { ...first, slurm: null };
+  const podSet = first.api === null ? null : openPodSet(first.api);
+  if (!config.slurm.enabled) return { ...first, slurm: null, podSet };
   const set = Object.entries(process.env).filter((one): one is [string, string] => {
     return one[1] !== undefined;
   });
   const count = metrics.countSlurmCall.bind(metrics);
   const ports = { clock, log, env: Object.fromEntries(set), count };
-  return { ...first, slurm: openSlurm(config.slurm, ports) };
+  return { ...first, slurm: openSlurm(config.slurm, ports), podSet };
 }
 
 /** Without a cluster, a scheduler that knows of no work. */

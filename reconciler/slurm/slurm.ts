@@ -8,16 +8,19 @@ import type { JobsTold } from "../core/slurm/sink.ts";
 import type { PowerMark } from "../core/slurm/power-save.ts";
 import { Marker } from "./marker.ts";
 import { askRights } from "./rights.ts";
+import { PodMarks } from "./pod-marks.ts";
 import { PowerMirror } from "./power-mirror.ts";
 import { Watch, type WatchPorts } from "./watch.ts";
 
 export class Slurm implements SlurmSink {
   readonly name = "slurm";
+  readonly pods: PodMarks;
   readonly #ports: WatchPorts;
   readonly #watch: Watch;
   readonly #marker: Marker;
   readonly #power: PowerMirror;
   #attended: ReadonlySet<string> = new Set();
+  #pods: ReadonlySet<string> = new Set();
 
   constructor(ports: WatchPorts) {
     this.#ports = ports;
@@ -25,6 +28,11 @@ export class Slurm implements SlurmSink {
     this.#marker = new Marker({ ...ports, watch: this.#watch });
     const note = this.#watch.note.bind(this.#watch);
     this.#power = new PowerMirror({ ...ports, note });
+    const hurry = this.#watch.hurry.bind(this.#watch);
+    this.pods = new PodMarks(ports.client, hurry, (names) => {
+      this.#pods = names;
+      this.attend(this.#attended);
+    });
   }
 
   drain(nodeName: string, reason: string, fence: Fence): Promise<SlurmMark> {
@@ -69,7 +77,7 @@ export class Slurm implements SlurmSink {
 
   attend(nodeNames: ReadonlySet<string>): void {
     this.#attended = nodeNames;
-    this.#watch.attend(new Set([...nodeNames, ...this.#power.awaited()]));
+    this.#watch.attend(new Set([...nodeNames, ...this.#power.awaited(), ...this.#pods]));
   }
 
   power(marks: readonly PowerMark[]): void {
@@ -82,6 +90,7 @@ export class Slurm implements SlurmSink {
   }
 
   stop(): void {
+    this.#pods = new Set();
     this.#marker.stop();
     this.#power.stop();
     this.#watch.stop();

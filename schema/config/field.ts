@@ -12,6 +12,7 @@ export type Form =
   | "account"
   | "api-server"
   | "cron"
+  | "dns-label"
   | "document"
   | "env"
   | "external"

@@ -1,5 +1,5 @@
 /** Keys of `slurm`: how the fleet is mirrored into a Slurm cluster, and which node is whose. */
-import { choice, duration, flag, mapping, text, words } from "./field.ts";
+import { choice, duration, flag, integer, mapping, text, words } from "./field.ts";
 
 export const SLURM = {
   enabled: flag("Drain and release nodes in Slurm too, and wait for its jobs.", {
@@ -59,6 +59,22 @@ export const SLURM = {
     ["cancel", "enforce"],
     { default: "cancel" },
   ),
+  pods: mapping("Sizes a StatefulSet whose pods are Slurm's nodes by the jobs of a partition.", {
+    stateful_set: text("Its name, as in `slurm-compute`; without it nothing is sized.", {
+      form: "dns-label",
+    }),
+    namespace: text("Its namespace.", { form: "dns-label", default: "slurm" }),
+    partition: text("Partition of its nodes, whose pending jobs are counted.", {
+      form: "partition",
+    }),
+    min_replicas: integer("Least pods.", { max: 1_000, default: 0 }),
+    max_replicas: integer("Most pods; slurm.conf has a line for each.", { min: 1, max: 1_000 }),
+    scale_down_after: duration("How long fewer pods are needed before nodes are drained.", {
+      min: 10_000,
+      max: 86_400_000,
+      default: 600_000,
+    }),
+  }),
 };
 
 /** A pool's own keys. */

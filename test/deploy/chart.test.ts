@@ -77,6 +77,7 @@ describe.skipIf(missing !== null)("helm template", () => {
     ["prometheusRule.enabled=true", "monitoring/prometheus-rule.yaml"],
     ["networkPolicy.enabled=true", "overlay/network-policy/network-policy.yaml"],
     ["clusterJoin.enabled=true", "overlay/cluster-join/cluster-join.yaml"],
+    ["slurmPods.enabled=true", "overlay/slurm-pods/slurm-pods.yaml"],
     ["flowControl.enabled=true", "overlay/flow-control/flow-control.yaml"],
   ])("with %s adds %s", (set, path) => {
     expect(byKey(added(set))).toEqual(byKey(readObjects(path)));
@@ -116,7 +117,7 @@ describe.skipIf(missing !== null)("helm template", () => {
 
   test("under another name or namespace shares no object with the first, but common ones", () => {
     const helm = findBinary("helm") ?? "helm";
-    const options = ["clusterJoin", "flowControl", "admissionPolicy"];
+    const options = ["clusterJoin", "flowControl", "admissionPolicy", "slurmPods"];
     const flags = ["namespace=team-b", ...options.map((one) => `${one}.enabled=true`)];
     const second = parseObjects(
       runTool([helm, "template", "blue", CHART, ...flags.flatMap((set) => ["--set", set])]),

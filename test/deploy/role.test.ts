@@ -7,6 +7,7 @@ import { LEASE_RULE, PRODUCT_RULES } from "../real/kubernetes/access.ts";
 import {
   JOIN_PERMISSIONS,
   formatPermission,
+  podPermissions,
 } from "../../reconciler/kubernetes/permission.ts";
 import { plainObjects, readObjects } from "./object.ts";
 
@@ -77,6 +78,20 @@ test("to join machines it may do this besides, and exactly what doctor asks for"
     ),
   );
   expect(printed).toEqual(JOIN_PERMISSIONS.map(formatPermission));
+});
+
+test("to size Slurm's pods it may change one StatefulSet by name, as doctor asks for", () => {
+  const place = { namespace: "slurm", name: "slurm-compute" };
+  const [role] = readObjects("overlay/slurm-pods/slurm-pods.yaml");
+  expect(role?.metadata.namespace).toBe(place.namespace);
+  expect(role?.rules).toEqual([
+    {
+      apiGroups: ["apps"],
+      resources: ["statefulsets"],
+      resourceNames: [place.name],
+      verbs: podPermissions(place).map(({ verb }) => verb),
+    },
+  ]);
 });
 
 test("the agents' account has no role at all", () => {

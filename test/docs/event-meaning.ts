@@ -68,6 +68,7 @@ export const MEANING: Readonly<Record<EventKind, string>> = {
   "slurm.undrained": "Navarch's drain in Slurm was removed by a person, power saving or an outage.",
   "slurm.jobs_told": "A drain's deadline passed: its jobs in Slurm were requeued or signalled.",
   "slurm.refused": "Slurm refused a drain or a release, or did not confirm it.",
+  "slurm.pods": "A step towards as many pods of Slurm as jobs need: replicas, drain or release.",
   "credential.created": "A token or a node's credential was created.",
   "credential.revoked": "A token or a node's credential was revoked.",
   "simulation.fault": "A person injected faults into a simulated machine, or cleared them.",

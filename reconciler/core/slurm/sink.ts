@@ -6,6 +6,8 @@
 import type { DrainSight } from "../fleet.ts";
 import type { Fence } from "../provider.ts";
 import type { SlurmJob, SlurmNode } from "./object.ts";
+import type { SlurmAnswer } from "./client.ts";
+import type { PodSight } from "./pod-scale.ts";
 import type { PowerMark } from "./power-save.ts";
 import type { SlurmOwner } from "../../../schema/slurm.ts";
 
@@ -60,11 +62,24 @@ export type SlurmSink = {
   attend(nodeNames: ReadonlySet<string>): void;
   /** What power saving is to show, which replaces what was asked before; compared, then written. */
   power(marks: readonly PowerMark[]): void;
+  /** Nodes that are pods of a StatefulSet. */
+  readonly pods: PodNodes;
   start(wakeUp: () => void): void;
   stop(): void;
   status(): SlurmStatus;
   /** Asks whether nodes may be changed; changes nothing. */
   rights(): Promise<SlurmRights>;
+};
+
+/** Drains for fewer pods, which are not those of repairs. `may` is asked before each write. */
+export type PodNodes = {
+  /** Asked now: nodes, and then jobs. `of`: whose state must not be an old one. */
+  look(of: (name: string) => boolean): Promise<SlurmAnswer<PodSight>>;
+  /** Leaves nodes that others hold as they are. Idempotent, as the release. */
+  drain(names: readonly string[], reason: string, may: () => boolean): Promise<SlurmAnswer<null>>;
+  release(names: readonly string[], may: () => boolean): Promise<SlurmAnswer<null>>;
+  /** Nodes whose jobs are awaited, in place of those of the call before. */
+  attend(names: ReadonlySet<string>): void;
 };
 
 /** `allowed` `null` = not known, with the answer. */

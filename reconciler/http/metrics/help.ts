@@ -29,6 +29,8 @@ export const HELP = {
   navarch_slurm_ambiguous_nodes: "Nodes whose NodeName is in doubt: nothing is done to them.",
   navarch_slurm_unknown_names: "NodeNames of the configuration that Slurm does not list.",
   navarch_slurm_unclaimed_nodes: "Nodes of Slurm that no node, pool or alias has.",
+  navarch_slurm_pod_replicas: "Replicas of the StatefulSet of `slurm.pods`, as last read.",
+  navarch_slurm_pods_needed: "Pods that Slurm's jobs need, within the bounds of `slurm.pods`.",
   navarch_reports_total: "Agent reports accepted, refused, or deferred by a rate limit.",
   navarch_ignored_notices_total:
     "Reports with an interruption notice whose time is long past or far ahead; ignored.",

@@ -34,5 +34,7 @@ export function formatSlurm(reconciler: Reconciler): Uint8Array[] {
     single("navarch_slurm_ambiguous_nodes", of(ambiguous)),
     single("navarch_slurm_unknown_names", unknown),
     single("navarch_slurm_unclaimed_nodes", found?.unclaimed.length ?? null),
+    single("navarch_slurm_pod_replicas", slurm?.pods?.replicas ?? null),
+    single("navarch_slurm_pods_needed", slurm?.pods?.needed?.to ?? null),
   ].map((series) => series.take());
 }

@@ -85,9 +85,11 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
     const { cluster } = reconciler.cluster();
     const none: PermissionsView = { attached: false, missing: [], checked: 0, account: null };
     if (cluster === null) return c.json(none);
-    const { pools } = reconciler.activeConfig();
+    const { pools, slurm } = reconciler.activeConfig();
+    const { statefulSet: name, namespace } = slurm.pods;
+    const set = name === null ? null : { namespace, name };
     const joins = pools.some(({ bootstrap }) => joinsCluster(bootstrap.setupCommands));
-    const answer = await cluster.missing(joins);
+    const answer = await cluster.missing(joins, set);
     if (answer.kind === "failed") throw new Refusal("unavailable", answer.message);
     const { rules, checked, account } = answer;
     const view: PermissionsView = { attached: true, missing: rules, checked, account };

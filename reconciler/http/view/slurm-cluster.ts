@@ -1,7 +1,8 @@
 /** Slurm as a whole, for people: `GET /v1/slurm`, the gauges and `doctor`. Pure. */
-import type { SlurmClusterView } from "../../../schema/slurm-view.ts";
+import type { SlurmClusterView, SlurmPodsView } from "../../../schema/slurm-view.ts";
 import type { Node } from "../../../schema/node.ts";
 import { compressHostlist } from "../../core/slurm/hostlist.ts";
+import { isOf } from "../../core/slurm/pod-scale.ts";
 import { poolNames } from "../../core/slurm/slot-name.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
 
@@ -29,7 +30,11 @@ export function differences(reconciler: Seen) {
     const absent = names.filter((name) => !listed.has(name));
     return absent.length === 0 ? [] : [{ key, names: absent }];
   });
-  const unclaimed = [...listed].filter((name) => !bound.has(name) && !given.has(name));
+  const set = section.pods.statefulSet;
+  const isPod = (name: string): boolean => set !== null && isOf({ name: set }, name);
+  const unclaimed = [...listed].filter((name) => {
+    return !bound.has(name) && !given.has(name) && !isPod(name);
+  });
   return { unknown, unclaimed };
 }
 
@@ -65,15 +70,40 @@ export function viewSlurmCluster(reconciler: Seen): SlurmClusterView {
           : [{ node_id: id, name: slurm.name, message: slurm.refusal ?? "" }],
       )
       .slice(0, LINES_MAX),
+    pods: viewPods(reconciler),
+  };
+}
+
+function viewPods(reconciler: Seen): SlurmPodsView | null {
+  const status = reconciler.slurm()?.pods ?? null;
+  const { statefulSet, namespace, minReplicas, maxReplicas } =
+    reconciler.activeConfig().slurm.pods;
+  if (status === null || statefulSet === null) return null;
+  const { replicas, needed, state, why } = status;
+  return {
+    stateful_set: statefulSet,
+    namespace,
+    min: minReplicas,
+    max: maxReplicas ?? 0,
+    replicas,
+    busy: needed?.busy ?? null,
+    pending: needed?.pending ?? null,
+    needed: needed?.to ?? null,
+    state,
+    why: [why, needed?.stop].filter(Boolean).join("; "),
   };
 }
 
 function unknownPartitions(reconciler: Seen): SlurmClusterView["unknown_partitions"] {
   const list = reconciler.slurm()?.sink.nodes().list ?? [];
   const shown = new Set(list.flatMap(({ partitions }) => partitions));
-  return reconciler.activeConfig().pools.flatMap(({ name, slurm: { partition } }) => {
-    if (partition === null || shown.has(partition)) return [];
-    return [{ key: `slurm.partition of pool ${name}`, partition }];
+  const { pools, slurm } = reconciler.activeConfig();
+  const keys = pools.map(({ name, slurm: { partition } }) => {
+    return { key: `slurm.partition of pool ${name}`, partition };
+  });
+  const all = [...keys, { key: "slurm.pods.partition", partition: slurm.pods.partition }];
+  return all.flatMap(({ key, partition }) => {
+    return partition === null || shown.has(partition) ? [] : [{ key, partition }];
   });
 }
 

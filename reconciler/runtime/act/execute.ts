@@ -10,12 +10,15 @@ import type { ReadMetric } from "../../core/metric.ts";
 import type { Fence, HostKeysAnswer, Provider } from "../../core/provider.ts";
 import type { Scheduler, SchedulerAnswer } from "../../core/scheduler.ts";
 import type { SlurmMark, SlurmSink } from "../../core/slurm/sink.ts";
+import type { PodScaler } from "../pod-scaler.ts";
 
 export type Targets = {
   provider(name: string): Provider | null;
   scheduler: Scheduler;
   /** The second scheduler; `null` = there is none. */
   slurm: SlurmSink | null;
+  /** Sizes Slurm's pods; absent = it cannot be done here. */
+  pods?: PodScaler | null;
   /** The credential with which a node's agent reports for that node only. */
   credential(nodeId: string): string;
   /** Sets a machine up over SSH until it ends or the signal aborts; `null` = not available. */

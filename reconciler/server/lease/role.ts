@@ -28,6 +28,7 @@ import { Front } from "../../http/route/listen.ts";
 import { Quota } from "../../http/route/quota.ts";
 import { openReadiness, openStandbyReadiness } from "../../http/route/ready.ts";
 import type { Scheduler } from "../../core/scheduler.ts";
+import type { PodSetPort } from "../../core/slurm/pod-set.ts";
 import type { SlurmSink } from "../../core/slurm/sink.ts";
 import type { LeaseRow } from "../../core/store-table.ts";
 import type { Store, StoreHooks } from "../../core/store.ts";
@@ -54,6 +55,7 @@ export type Parts = {
   metrics: Metrics;
   scheduler: Scheduler;
   slurm: SlurmSink | null;
+  podSet: PodSetPort | null;
   dryRun: boolean;
   /** See `LoopPorts`. */
   cpuMs(): number;
@@ -271,7 +273,7 @@ async function composeRole(
   settings: Settings,
   from: Pick<PlanePorts, "dryRun" | "permit" | "cursors"> & { bootstrapper: Bootstrapper | null },
 ): Promise<ControlPlane> {
-  const { metrics, authority, clock, log, scheduler, slurm, fleetId, install } = parts;
+  const { metrics, authority, clock, log, scheduler, slurm, podSet, fleetId, install } = parts;
   const { bootstrapper, ...role } = from;
   const plane = await compose({
     ...role,
@@ -281,6 +283,7 @@ async function composeRole(
     log,
     scheduler,
     slurm,
+    podSet,
     fleetId,
     cpuMs: parts.cpuMs,
     turn: nextTurn,
