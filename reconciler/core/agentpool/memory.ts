@@ -98,13 +98,17 @@ export class Recall {
 
   /** Counts a pod write; false: the minute has had its writes. */
   write(key: string): boolean {
-    if (this.room === 0) {
-      this.dueIn(MINUTE_MS - (this.mono - (this.writes[0] ?? this.mono)));
-      return false;
-    }
+    this.dueWithRoom();
+    if (this.room === 0) return false;
     this.writes.push(this.mono);
     this.mark(key);
     return true;
+  }
+
+  /** Something waits for the next write. */
+  dueWithRoom(): void {
+    const [first] = this.writes;
+    if (this.room === 0 && first !== undefined) this.dueIn(first + MINUTE_MS - this.mono);
   }
 
   mark(key: string): void {

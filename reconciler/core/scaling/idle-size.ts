@@ -36,7 +36,7 @@ export function recommendIdle(autoscaler: Idle, snapshot: Snapshot): Recommendat
   }
   const { create, remove } = step;
   const before = step.idle - create * slots + remove.length * slots;
-  const bounds = { minIdle, maxIdle: maxIdle ?? 0, slots } as IdleRule;
+  const bounds = { minIdle, maxIdle: maxIdle ?? 0, slots };
   const wanted = `${minIdle} to ${effectiveMaxIdle(bounds)} are wanted`;
   const queue = waiting === 0 || waiting === null ? "" : ` after ${waiting} waiting jobs`;
   const because = `${before} slots free or on their way${queue}, ${wanted}`;

@@ -44,6 +44,8 @@ export type IdlePool = {
   surplusSince: number | null;
   /** When a creation last failed, with no worker arrived since; `null` = not. */
   refusedAt: number | null;
+  /** An unknown worker counts with no free slot, and holds nothing back. */
+  ignoresUnknown?: boolean;
 };
 
 export type IdleStep = {
@@ -60,7 +62,8 @@ export type IdleStep = {
 };
 
 /** A smaller value could never be kept: a worker leaves with all of its slots. */
-export function effectiveMaxIdle({ minIdle, maxIdle, slots }: IdleRule): number {
+export function effectiveMaxIdle(rule: Pick<IdleRule, "minIdle" | "maxIdle" | "slots">): number {
+  const { minIdle, maxIdle, slots } = rule;
   return Math.max(maxIdle, minIdle + slots - 1);
 }
 
@@ -71,7 +74,7 @@ export function stepIdle(rule: IdleRule, pool: IdlePool, now: number): IdleStep 
   const counted = workers.filter((one) => one.state !== "lost" && one.state !== "leaving");
   const held = { create: 0, remove: [], kill, surplusSince: null };
   const before = { size: counted.length, idle: idleOf(rule, counted) - pool.queued };
-  if (gated.length > 0) return { ...held, ...before, gated };
+  if (gated.length > 0 && !pool.ignoresUnknown) return { ...held, ...before, gated };
   const create = createdBy(rule, before, pool.refusedAt, now);
   const size = before.size + create;
   const idle = before.idle + create * rule.slots;
@@ -113,14 +116,18 @@ type Shrinking = {
   now: number;
 };
 
-/** Above `maxIdle` as many as needed leave at once; else one leaves after the decay. */
+/**
+ * Above `max`, which may have been lowered, and above `maxIdle` as many as needed leave at once;
+ * else one leaves after the decay.
+ */
 function shrink(rule: IdleRule, { size, idle, counted, pool, now }: Shrinking) {
   const staying = victimsOf(counted);
   const remove: string[] = [];
-  const next = (): number =>
-    size <= rule.min
-      ? -1
-      : staying.findIndex((one) => idle - freeOf(rule, one) >= rule.minIdle);
+  const next = (): number => {
+    if (size > rule.max) return staying.length > 0 ? 0 : -1;
+    if (size <= rule.min) return -1;
+    return staying.findIndex((one) => idle - freeOf(rule, one) >= rule.minIdle);
+  };
   const hasSurplus = (): boolean => next() >= 0;
   const take = (): boolean => {
     const [victim] = hasSurplus() ? staying.splice(next(), 1) : [];
@@ -130,7 +137,7 @@ function shrink(rule: IdleRule, { size, idle, counted, pool, now }: Shrinking) {
     idle -= freeOf(rule, victim);
     return true;
   };
-  while (idle > effectiveMaxIdle(rule) && take());
+  while ((size > rule.max || idle > effectiveMaxIdle(rule)) && take());
   if (!hasSurplus()) return { remove, surplusSince: null, size, idle };
   const since = pool.surplusSince ?? now;
   if (now - since < rule.decayMs || !take()) return { remove, surplusSince: since, size, idle };

@@ -1,0 +1,97 @@
+/**
+ * Which workers leave for their own sake, and the handshake of those that were asked to stop: asked
+ * in a committed row, confirmed by the agent, then marked for deletion in another.
+ */
+import type { LeavingCause } from "../../../schema/agentpool.ts";
+import type { Draft } from "./draft.ts";
+import { isActive, type Member } from "./member.ts";
+import type { AgentPool } from "./model.ts";
+
+/** An agent that was asked to stop answers within this time, or counts as lost. */
+const ANSWER_MS = 30_000;
+const MAX_BACK_OFF = 16;
+
+/** A worker whose deletion was asked for by a person or by the pool itself waits for its work. */
+const isPatient = (cause: LeavingCause): boolean => cause === "deleted" || cause === "unhealthy";
+
+/** The pool is being deleted: all leave, at once or once their claims have ended. */
+export function leaveAll(draft: Draft, pool: AgentPool): void {
+  for (const worker of draft.workers) {
+    if (worker.leaving?.deletingAt != null) continue;
+    if (!pool.drainsOnDelete) draft.kill(worker, "deleted");
+    else if (worker.leaving === null) draft.ask(worker, "deleted");
+  }
+}
+
+/** One that was asked while it had no claim, and has one nevertheless, is not asked any more. */
+export function shakeHands(draft: Draft, members: readonly Member[]): void {
+  for (const { worker, agent, used } of members) {
+    const { leaving, name, joinedAt } = worker;
+    if (leaving === null || leaving.deletingAt !== null) continue;
+    const { cause } = leaving;
+    const hasWork = used > 0 || (isActive(agent) && agent.stop === "busy");
+    if (hasWork) {
+      if (isPatient(cause)) continue;
+      draft.recall.start(`busy:${name}`);
+      draft.put({ ...worker, leaving: null, lostSince: null });
+      draft.note("StopRefused", `Worker ${name} has work and stays`);
+    } else if (joinedAt === null || (isActive(agent) && agent.stop === "stopped")) {
+      draft.release(worker, cause);
+    } else awaitAnswer(draft, worker.name, worker.lostSince);
+  }
+}
+
+function awaitAnswer(draft: Draft, name: string, lostSince: number | null): void {
+  if (lostSince !== null) return;
+  const left = ANSWER_MS - draft.recall.age(`asked:${name}`);
+  draft.recall.dueIn(left);
+  const worker = draft.worker(name);
+  if (left <= 0 && worker !== null) draft.put({ ...worker, lostSince: draft.now });
+}
+
+/** A fatal verdict of its GPUs: it takes no more claims, and leaves once it has none. */
+export function leaveUnhealthy(draft: Draft, members: readonly Member[]): void {
+  for (const { worker, agent, used, state } of members) {
+    const isHere = state === "Idle" || state === "Running";
+    if (!isHere || !agent.isFatal || used > 0) continue;
+    draft.ask(worker, "unhealthy");
+    draft.warn("WorkerUnhealthy", `Worker ${worker.name} has a fault that needs a repair`);
+  }
+}
+
+/** What keeps a pod from joining, for people; `null`: it may still join. */
+export function stuckOf({ pod, state }: Member): string | null {
+  if (state !== "Pending" || pod === null || pod.isDeleting) return null;
+  if (pod.trouble?.kind === "unschedulable") return null;
+  if (pod.trouble !== null) return pod.trouble.message;
+  return pod.phase === "Running" ? "its agent has not joined" : null;
+}
+
+/** How long a stuck pod is waited for. */
+export const patienceOf = (pool: AgentPool, recycled: number): number =>
+  pool.pendingTimeoutMs * Math.min(MAX_BACK_OFF, 2 ** recycled);
+
+/** Replaces pods that cannot start. Tells whether one waited in vain with the newest template. */
+export function replaceStuck(
+  draft: Draft,
+  pool: AgentPool,
+  members: readonly Member[],
+  recycled: number,
+): boolean {
+  let isInVain = false;
+  const patience = patienceOf(pool, recycled);
+  for (const member of members) {
+    const { worker, pod } = member;
+    const why = stuckOf(member);
+    if (why === null) continue;
+    const left = patience - draft.recall.age(`stuck:${worker.name}`);
+    draft.recall.dueIn(left);
+    // A newer template may have fixed what keeps this pod from starting.
+    const isObsolete = pod?.trouble != null && worker.generation < pool.generation;
+    if (left > 0 && !isObsolete) continue;
+    isInVain ||= !isObsolete;
+    draft.kill(worker, "pending");
+    draft.warn("WorkerStuck", `Pod ${worker.name} is replaced: ${why}`);
+  }
+  return isInVain;
+}

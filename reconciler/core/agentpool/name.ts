@@ -1,0 +1,44 @@
+/** Names of worker pods: `<template's name or pool>-<5 of [a-z0-9]>`. */
+import type { AgentPool } from "./model.ts";
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
+const LENGTH = 5;
+/** A pod's host name has at most 63 characters. */
+const BASE_MAX = 63 - LENGTH - 1;
+/** 36^5 names: a hundred collisions in a row are a broken source of chance. */
+const ATTEMPTS = 100;
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const metadataOf = ({ template }: AgentPool): Readonly<Record<string, unknown>> =>
+  isRecord(template["metadata"]) ? template["metadata"] : {};
+
+export function baseOf(pool: AgentPool): string {
+  const { name } = metadataOf(pool);
+  const base = typeof name === "string" && name !== "" ? name : pool.name;
+  return base.slice(0, BASE_MAX).replace(/[-.]+$/, "");
+}
+
+/** `null`: no name is free. */
+export function freeName(
+  base: string,
+  random: () => number,
+  isTaken: (name: string) => boolean,
+): string | null {
+  for (let i = 0; i < ATTEMPTS; i++) {
+    const tail = Array.from({ length: LENGTH }, () => LETTERS[Math.floor(random() * 36)] ?? "a");
+    const name = `${base}-${tail.join("")}`;
+    if (!isTaken(name)) return name;
+  }
+  return null;
+}
+
+/** Labels of the template, by which a pool that adopts knows its pods. */
+export function labelsOf(pool: AgentPool): [string, string][] {
+  const { labels } = metadataOf(pool);
+  if (!isRecord(labels)) return [];
+  return Object.entries(labels).flatMap(([key, value]) =>
+    typeof value === "string" ? [[key, value]] : [],
+  );
+}
