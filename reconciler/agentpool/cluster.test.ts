@@ -87,7 +87,7 @@ test("openPoolCluster lists pools and pods, and knows when both are complete", a
   cluster.stop();
 });
 
-test("V16: create makes the template's pod with our labels and owner, without the demand label", async () => {
+test("V16: create makes the pod with our labels and owner, without the demand label", async () => {
   const uid = seedPool();
   const cluster = await open();
   const answer = await cluster.create(the(cluster), WORKER);
@@ -294,7 +294,7 @@ describe("status", () => {
     });
   });
 
-  test("V46: one write a second for each pool at most, only on change, and the last wins", async () => {
+  test("V46: one write a second for each pool at most, only on change; the last wins", async () => {
     seedPool();
     seedPool("other");
     const cluster = await open();

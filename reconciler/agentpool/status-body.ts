@@ -67,9 +67,12 @@ function instant(ms: number): string {
   return `${new Date(isKnown ? ms : 0).toISOString().slice(0, 19)}Z`;
 }
 
-/** Of this UID only. Forced: nobody else writes the status of an AgentPool. */
+/**
+ * Of this version only: the server ignores a UID here (docs/reference/agentpool.md#status), and an
+ * object of another UID has another version. Forced: no other program writes this status.
+ */
 export function statusRequest(pool: AgentPool, status: Fields): KubeRequest {
-  const { namespace, name, uid } = pool;
+  const { namespace, name, resourceVersion } = pool;
   return {
     verb: "patch",
     path: `${poolPath(pool)}/status`,
@@ -77,7 +80,7 @@ export function statusRequest(pool: AgentPool, status: Fields): KubeRequest {
     contentType: PATCH.apply,
     body: {
       ...{ apiVersion: AGENT_POOL.apiVersion, kind: AGENT_POOL.kind },
-      metadata: { name, namespace, uid },
+      metadata: { name, namespace, resourceVersion },
       status,
     },
     timeoutMs: CALL_MS,

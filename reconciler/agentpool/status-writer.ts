@@ -5,7 +5,6 @@
  */
 import type { AgentPool, PoolStatus } from "../core/agentpool/model.ts";
 import type { Clock, Log } from "../core/clock.ts";
-import { readAdmission } from "../kubernetes/admission.ts";
 import type { KubeAnswer, KubeApi } from "../kubernetes/api.ts";
 import { InFlight } from "../kubernetes/in-flight.ts";
 import { backoffMs, failureOf, isExplained } from "../kubernetes/node-call.ts";
@@ -122,7 +121,9 @@ export class StatusWriter {
     if (this.#isClosed || shown === undefined) return;
     const body = statusBody(one.pool, one.status, shown.status, clock.wallMs());
     one.sentMono = clock.monoMs();
-    const answer = await callSoon(this.#ports, statusRequest(one.pool, body));
+    const { resourceVersion } = shown;
+    const request = statusRequest({ ...one.pool, resourceVersion }, body);
+    const answer = await callSoon(this.#ports, request);
     this.#judge(one, body, answer);
     // Queued work of one key is never added twice, so the next one is scheduled after this ends.
     one.cancel?.();
@@ -142,8 +143,10 @@ export class StatusWriter {
       if (pool !== null) seen(pool);
       return;
     }
-    if (isGone(answer)) {
-      // The watch tells; until then nothing is repeated.
+    // Somebody else wrote the object: the watch tells its new version.
+    if (answer.kind === "refused" && answer.status === 409) return;
+    if (answer.kind === "refused" && isNotFound(answer)) {
+      // The watch tells its end; until then nothing is repeated.
       one.restUntil = clock.monoMs() + RETRY_MOST_MS;
       return;
     }
@@ -155,14 +158,6 @@ export class StatusWriter {
     const level = one.failures === 1 && !isExplained(message) ? "warn" : "debug";
     log(level, "status of an AgentPool not written", { agentpool: one.pool.key, reason: message });
   }
-}
-
-/** No object of this name, or one with another UID. */
-function isGone(answer: Exclude<KubeAnswer, { kind: "ok" }>): boolean {
-  if (answer.kind !== "refused" || readAdmission(answer.message) !== null) return false;
-  if (isNotFound(answer)) return true;
-  const isOther = answer.status === 409 && /uid mismatch/i.test(answer.message);
-  return isOther || answer.causes.some(({ field }) => field === "metadata.uid");
 }
 
 /** Equal for equal values; the time of a condition follows from its status. */
