@@ -34,6 +34,8 @@ import { joinTokenCreate, joinTokenList, joinTokenRevoke } from "./command/join-
 import { list } from "./command/list.ts";
 import { cleanupKubernetes } from "./command/cleanup-kubernetes.ts";
 import { manifestsKubernetes } from "./command/manifests.ts";
+import { manifestsAgentpool } from "./command/manifests-agentpool.ts";
+import { manifestsCrd } from "./command/manifests-crd.ts";
 import { manifestsWorkflows } from "./command/manifests-workflows.ts";
 import { plan } from "./command/plan.ts";
 import { policyShow } from "./command/policy-show.ts";
@@ -133,7 +135,14 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     joinTokenList,
     joinTokenRevoke,
   ],
-  Kubernetes: [manifestsKubernetes, manifestsWorkflows, cleanupKubernetes, exporter],
+  Kubernetes: [
+    manifestsKubernetes,
+    manifestsCrd,
+    manifestsAgentpool,
+    manifestsWorkflows,
+    cleanupKubernetes,
+    exporter,
+  ],
   Slurm: [
     ...[slurmRender, slurmManifests, slurmRefs, slurmVerify, slurmDeploy, slurmScale],
     ...[slurmMungeKey, slurmMungeCheck, slurmDbInit],

@@ -277,7 +277,7 @@ describe("status", () => {
     const first = conditionOf(shown())["lastTransitionTime"];
     expect(shown()).toMatchObject({
       ...{ observedGeneration: 1, size: 2, idleSlots: 1, queuedClaims: 0 },
-      ...{ workers: { Idle: 1, Running: 1 }, effective: { maxIdle: 3 } },
+      ...{ workers: { Pending: 0, Idle: 1, Running: 1 }, effective: { maxIdle: 3 } },
     });
     await clock.pass(5_000);
     const [ready] = STATUS.conditions;

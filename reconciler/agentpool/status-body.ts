@@ -36,7 +36,8 @@ export function statusBody(
   return {
     observedGeneration: pool.generation,
     ...{ size, idleSlots, queuedClaims },
-    workers: status.workers,
+    // A column of `kubectl get ap -o wide` whose number is missing is blank.
+    workers: { Pending: 0, Idle: 0, Running: 0, ...status.workers },
     effective: { maxIdle: effectiveMaxIdle },
     ...(error === null
       ? {}

@@ -17,9 +17,11 @@ const files = listTree().filter((path) => path.startsWith(GUIDES));
 const WRITTEN = ["README.md", "Makefile"];
 /**
  * Workflows and templates are kept where they are run. An image is built from its folder alone, and
- * Slurm's manifests are rendered: `slurm.test.ts` compares them.
+ * Slurm's manifests and those of AgentPool are rendered: `slurm.test.ts` and `agentpool.test.ts`
+ * compare them.
  */
-const KEPT = [`${GUIDES}knavigator/resources/`, `${GUIDES}slurm/`];
+const RENDERED = ["k8s/", "velda-rbac"].map((path) => `${GUIDES}agentpool/${path}`);
+const KEPT = [`${GUIDES}knavigator/resources/`, `${GUIDES}slurm/`, ...RENDERED];
 const linked = files.filter((path) => {
   return !WRITTEN.includes(basename(path)) && !KEPT.some((folder) => path.startsWith(folder));
 });
