@@ -38,6 +38,18 @@ const MEANING: Readonly<Record<string, string>> = {
   "PUT /v1/pools/:pool/demand": "report a queue: body `pending_jobs`, `queue_depth`, `observed_at`",
   "PUT /v1/pools/:pool/hold": "hold a pool: body `reason`, and `for` or `until`",
   "DELETE /v1/pools/:pool/hold": "lift the hold",
+  "GET /v1/agentpools": "[AgentPools](reference/agentpool.md): pools of worker pods",
+  "GET /v1/agentpools/:namespace/:pool": "an AgentPool, why it does not grow, workers, claims",
+  "GET /v1/pools/:namespace/:pool":
+    "the same, unless `:pool` is `status`, `explain` or `members`, as of a pool of machines",
+  "GET /v1/pools/:namespace/:pool/claims": "open claims of an AgentPool, in order of arrival",
+  "POST /v1/pools/:namespace/:pool/claims":
+    "take one slot: body `label`, `ttl` (`5m`, or seconds), `id`; 201 with `worker` and `slot` " +
+    "or 202 with `position` and `because`; `id` or `Idempotency-Key` is the claim's id, " +
+    "and asked again under it the same claim is answered",
+  "GET /v1/claims": "open claims of all AgentPools",
+  "GET /v1/claims/:id": "a claim; ended ones are kept for a day",
+  "DELETE /v1/claims/:id": "release a claim, or cancel a queued one; repeated, it stays ended",
   "GET /v1/cost": "what the fleet costs; `month` (YYYY-MM) or `since` (YYYY-MM-DD), UTC",
   "GET /v1/safety": "what is held back, budgets, spend, quarantined GPUs",
   "PUT /v1/safety/freeze": "freeze the fleet: body `reason`, and `for` or `until`",
@@ -97,6 +109,9 @@ const MEANING: Readonly<Record<string, string>> = {
   "POST /v1/admin/activations": "the `last` activations, for support",
   "POST /v1/agent/join": "a machine becomes a node",
   "POST /v1/agent/report": "an agent's report; also the WebSocket `/v1/agent/stream`",
+  "GET /rest/pool": "AgentPools, for clients of Velda's API",
+  "GET /rest/pool/:pool": "one of them; `:pool` is `NAME`, or `NAMESPACE%2FNAME`; `namespace`",
+  "GET /rest/pool/:pool/watch": "its status now and after each change; one JSON object a line",
   "GET /healthz": "the process runs",
   "GET /readyz": "ready, or 503 with the reasons",
   "GET /metrics": "[metrics](metrics.md)",

@@ -1,6 +1,7 @@
 /** The HTTP application over a test world: same routes, same auth, no socket. */
 import { Authority } from "../../reconciler/security/auth.ts";
 import { noAgentPools } from "../../reconciler/core/agentpool/none.ts";
+import type { AgentPools } from "../../reconciler/core/agentpool/service.ts";
 import { Metrics } from "../../reconciler/http/metrics.ts";
 import { type Admission, openAdmission } from "../../reconciler/security/join/admission.ts";
 import { Simulation } from "../../reconciler/runtime/simulation.ts";
@@ -36,7 +37,6 @@ const NO_EXTRAS = {
   pods: null,
   names: new Set<string>(),
   live: () => null,
-  agentPools: noAgentPools("a world has no cluster with AgentPools"),
 };
 
 const log = (): void => undefined;
@@ -64,6 +64,7 @@ const enabledIn = (world: World): boolean => world.reconciler.activeConfig().sim
 export function openWorldApp(
   world: World,
   runner: WorkflowRunner = openNoWorkflows("a world has no cluster to rehearse on"),
+  agentPools: AgentPools = noAgentPools("a world has no cluster with AgentPools"),
 ): WorldApp {
   const { store } = world;
   if (store === null) throw new Error("the world has no store");
@@ -102,6 +103,7 @@ export function openWorldApp(
     newId: () => `id${++serial}`,
     newSecret: () => `nvt.${String(++serial).padStart(43, "s")}`,
     notReady: async () => [],
+    agentPools,
     ...NO_EXTRAS,
     reloader: () => unchanging(world),
   };

@@ -1,10 +1,11 @@
 /** AgentPools of a control plane that serves none: every answer says why. Pure. */
-import type { AgentPools } from "./service.ts";
+import type { AgentPools, Refused } from "./service.ts";
 
-export function noAgentPools(why: string): AgentPools {
-  const refused = { kind: "refused", code: "unavailable", message: why } as const;
+/** `code`: whether a repeat may be answered otherwise. */
+export function noAgentPools(why: string, code: Refused["code"] = "conflict"): AgentPools {
+  const refused = { kind: "refused", code, message: why } as const;
   return {
-    whyNot: () => why,
+    whyNot: () => refused,
     pools: () => [],
     pool: () => null,
     claim: () => Promise.resolve(refused),

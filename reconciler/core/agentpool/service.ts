@@ -31,7 +31,14 @@ export type ClaimAnswer =
   /** `position` from 1; `because`: why no slot is free, for people. */
   | { kind: "queued"; claim: SlotClaim; position: number; because: string }
   | { kind: "ended"; claim: SlotClaim }
-  | { kind: "refused"; code: "not_found" | "conflict" | "unavailable"; message: string };
+  | Refused;
+
+/** `unavailable` passes by itself; `conflict` waits for a person. */
+export type Refused = {
+  kind: "refused";
+  code: "not_found" | "conflict" | "unavailable";
+  message: string;
+};
 
 export type NewClaim = {
   /** Of the claim. One of this id that exists is answered as it is; no second one is made. */
@@ -52,7 +59,7 @@ export type AdmitAnswer =
 
 export type AgentPools = {
   /** Why there are none; `null` = they are served. */
-  whyNot(): string | null;
+  whyNot(): Refused | null;
   pools(): readonly PoolView[];
   pool(key: string): PoolView | null;
   /** Resolves once it is durable. */

@@ -23,6 +23,7 @@ import type { WorkflowRuns } from "../../runtime/workflow/runs.ts";
 import type { Metrics } from "../metrics.ts";
 import { StaleEpoch, type Store } from "../../core/store.ts";
 import { agentRoutes } from "./agent.ts";
+import { agentPoolRoutes } from "./agentpool.ts";
 import { adminRoutes, auditRoutes } from "./admin.ts";
 import { configRoutes } from "./config.ts";
 import { openConsole } from "./console.ts";
@@ -38,6 +39,7 @@ import { poolRoutes } from "./pool.ts";
 import { poolSizeRoutes } from "./pool-size.ts";
 import type { Quota } from "./quota.ts";
 import { Refusal } from "./request.ts";
+import { openRestPool } from "./rest-pool.ts";
 import { safetyRoutes } from "./safety.ts";
 import { simulationRoutes } from "./simulation.ts";
 import { openSliced } from "./sliced.ts";
@@ -156,13 +158,14 @@ export function openApp(ports: RoutePorts): App {
   const groups = [agentRoutes, nodeRoutes, poolRoutes, poolSizeRoutes, safetyRoutes, upgradeRoutes];
   groups.push(adminRoutes, configRoutes, tokenRoutes, historyRoutes, kubernetesRoutes, costRoutes);
   groups.push(simulationRoutes, slurmRoutes);
-  groups.push(workflowRoutes);
+  groups.push(workflowRoutes, agentPoolRoutes);
   for (const addRoutes of groups) addRoutes(api, ports);
   if (admission !== null) {
     joinTokenRoutes(api, ports, admission);
     auditRoutes(api, admission.audit);
   }
   app.route("/api/admin", openConsole(ports));
+  app.route("/rest", openRestPool(ports));
   app.route("/api/v1", api);
   app.route("/v1", api);
   app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));

@@ -12,7 +12,8 @@ import type { Judgement, Principal, Rejection } from "../../security/auth.ts";
 import { refuse, refuseUpgrade, type Env, type RoutePorts } from "./app.ts";
 
 /** The object of a path: its second part, where the first names a kind of object. */
-const KINDS = "nodes|pools|providers|tokens|join-tokens|instances|commands|bootstraps|workflows";
+const KINDS =
+  "nodes|pools|providers|tokens|join-tokens|instances|commands|bootstraps|workflows|claims";
 const TARGET = new RegExp(`/v1/(?:${KINDS})/([^/]+)`);
 /** Answered with 201 the first time and with 200 when the answer is repeated. */
 const JOIN = /\/v1\/agent\/join$/;

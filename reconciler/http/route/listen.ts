@@ -24,11 +24,13 @@ const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
 /** Reads that only the leader can answer well; a standby answers itself if the leader does not. */
 const LEADERS_VIEW = new RegExp(
   "^/api/admin/audit$|" +
+    "^/rest/pool(/.+)?$|" +
     "^(/api)?/v1/(audit|plan|simulation|workflows(/.+)?|nodes/[^/]+/faults|" +
+    "agentpools(/.+)?|claims(/.+)?|pools/[^/]+/(?!(status|members)$)[^/]+(/claims)?|" +
     "(nodes|instances|pools)/[^/]+/explain)$",
 );
 const REPORT = /^(\/api)?\/v1\/agent\/report$/;
-const API = /^(?:(?:\/api)?\/v1|\/api\/admin)\//;
+const API = /^(?:(?:\/api)?\/v1|\/api\/admin|\/rest)\//;
 
 /** WebSocket close codes (RFC 6455): "service restart" and "try again later". */
 const MOVED = 1012;

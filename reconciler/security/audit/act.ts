@@ -41,6 +41,8 @@ const ACTS: Readonly<Record<string, readonly [verb: string, kind: string]>> = {
   "POST /slurm/resume": ["resume", "slurm_node"],
   "POST /slurm/suspend": ["suspend", "slurm_node"],
   "POST /slurm/resume-fail": ["resume_fail", "slurm_node"],
+  "POST /pools/:namespace/:pool/claims": ["claim", "agentpool"],
+  "DELETE /claims/:id": ["release", "claim"],
   "POST /workflows": ["submit", "workflow"],
   "POST /workflows/:id/cancel": ["cancel", "workflow"],
   "POST /agent/join": ["join", "node"],
@@ -76,6 +78,8 @@ const KIND_OF: Readonly<Record<string, string>> = {
   agent: "node",
   audit: "audit",
   workflows: "workflow",
+  agentpools: "agentpool",
+  claims: "claim",
 };
 
 const PREFIX = /^(?:(?:\/api)?\/v1|\/api\/admin)(?=\/)/;

@@ -96,6 +96,8 @@ export type Parts = {
   readMetric: ReadMetric | null;
 };
 
+const NOT_LEADER = "this replica does not lead, and the leader does not answer; ask again";
+
 /** A standby's limits in multiples of the leader's, which counts all requests. */
 const PASSED_ON = 2;
 
@@ -239,7 +241,7 @@ export async function openStandby(
   const notReady = openStandbyReadiness({ forward, copyAgeMs, unfit });
   const quota = new Quota(clock, log, PASSED_ON);
   const runner = openNoWorkflows("this replica does not lead; the leader runs workflows");
-  const agentPools = noAgentPools("this replica does not lead; the leader serves AgentPools");
+  const agentPools = noAgentPools(NOT_LEADER, "unavailable");
   const own = { live: () => null, pods: null, runner, agentPools };
   const life = { reconciler, ingest, quota, notReady, ...own };
   const ports = portsOf(parts, store, life);
