@@ -2,9 +2,11 @@
  * Every command of `navarch`, in the order of the help.
  */
 import type { Command } from "./command.ts";
+import { agentPoolDescribe, agentPoolGet, agentPoolList } from "./command/agentpool.ts";
 import { audit } from "./command/audit.ts";
 import { backup } from "./command/backup.ts";
 import { bootstrap } from "./command/bootstrap.ts";
+import { claimCreate, claimGet, claimList, claimRelease } from "./command/claim.ts";
 import { completionOf } from "./command/completion.ts";
 import { configConvert } from "./command/config-convert.ts";
 import { configDiff } from "./command/config-diff.ts";
@@ -103,6 +105,10 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     forgive,
   ],
   Pools: [poolList, poolStatus, poolScale, poolHold, poolResume],
+  AgentPools: [
+    ...[agentPoolList, agentPoolGet, agentPoolDescribe],
+    ...[claimCreate, claimList, claimGet, claimRelease],
+  ],
   Safety: [plan, safety, cost, freeze, unfreeze, audit],
   "Control plane": [
     controlPlane,

@@ -81,6 +81,7 @@ function wordsOf({ name, usage }: Command, commands: readonly Command[]): Source
     return { kind: "words", words: [...first, "flags"] };
   }
   if (usage.includes("<pool>")) return { kind: "names", command: "pool list" };
+  if (usage.includes("<agentpool>")) return { kind: "names", command: "agentpool list" };
   if (usage.includes("<key>")) return { kind: "names", command: name.join(" ") };
   if (/[<[]file/.test(usage)) return { kind: "files" };
   const [, shell] = /^<((?:\w+\|)+\w+)>$/.exec(usage) ?? [];
