@@ -26,7 +26,8 @@ import type { UnitOfWork } from "../core/unit-of-work.ts";
 import type { Permit } from "./act/run.ts";
 
 export type PodScalerPorts = {
-  set: PodSetPort;
+  /** `null` = there is no cluster. */
+  set: PodSetPort | null;
   slurm: SlurmSink;
   clock: Clock;
   log: Log;
@@ -44,6 +45,7 @@ export type PodStatus = {
 
 type Pods = SlurmConfig["pods"];
 type Size = { place: PodPlace; partition: string; min: number; max: number; afterMs: number };
+type Decided = { size: Size; set: PodSet; step: PodStep; need: PodNeed };
 type Ok = { kind: "ok" } | { kind: "failed" | "refused"; message: string };
 
 /** Between two looks at the StatefulSet; sooner after a step. */
@@ -102,10 +104,12 @@ export class PodScaler {
 
   async #step(size: Size): Promise<void> {
     const { set: sets, slurm, clock } = this.#ports;
+    if (sets === null) return this.#say("failed", "no Kubernetes cluster is attached");
     const queue = slurm.queue();
-    if (queue === null) return this.#say("wait", "Slurm has not been listed yet");
     const dark = slurm.dark();
-    if (dark !== null) return this.#say("failed", `Slurm does not answer: ${dark}`);
+    if (dark !== null || queue === null) {
+      return this.#say("wait", `stands still until Slurm answers: ${dark ?? "not listed yet"}`);
+    }
     const read = await sets.read(size.place);
     if (read.kind !== "ok") return this.#say("failed", `StatefulSet: ${read.message}`);
     const set = read.value;
@@ -119,7 +123,7 @@ export class PodScaler {
     const ready = new Set<string>();
     let step = decideAround(set, seen, next.goal);
     if (step.kind === "release") {
-      for (const name of await this.#ready(size.place, step.names, seen)) ready.add(name);
+      for (const name of await this.#ready(sets, size.place, step.names, seen)) ready.add(name);
       step = decideAround(set, seen, next.goal, (name) => ready.has(name));
     }
     // What is given up is judged by answers of now, that are newer than the StatefulSet's version.
@@ -129,11 +133,14 @@ export class PodScaler {
       step = decideAround(set, fresh.value, next.goal, (name) => ready.has(name));
     }
     this.#await(step);
-    await this.#act(size, set, step, need);
+    await this.#act(sets, { size, set, step, need });
   }
 
-  async #act(size: Size, set: PodSet, step: PodStep, need: PodNeed): Promise<void> {
-    const { set: sets, slurm, permit } = this.#ports;
+  async #act(
+    sets: PodSetPort,
+    { size, set, step, need }: Decided,
+  ): Promise<void> {
+    const { slurm, permit } = this.#ports;
     const limitMs = Math.min(CALL_MS, permit.unfencedMs ?? CALL_MS);
     const leads = (): boolean => permit.leads();
     const of = set.name;
@@ -215,13 +222,18 @@ export class PodScaler {
   }
 
   /** Those whose slurmd registered from the pod that there is now, and not from one before it. */
-  async #ready(place: PodPlace, names: readonly string[], seen: PodSight): Promise<string[]> {
+  async #ready(
+    sets: PodSetPort,
+    place: PodPlace,
+    names: readonly string[],
+    seen: PodSight,
+  ): Promise<string[]> {
     const ready: string[] = [];
     for (const name of names.slice(0, PODS_MAX)) {
       const node = seen.nodes.find((one) => one.name === name);
       const startedAt = node?.slurmdStartedAt ?? null;
       if (startedAt === null || node?.flags.includes("NOT_RESPONDING") === true) continue;
-      const born = await this.#ports.set.bornAt(place, name);
+      const born = await sets.bornAt(place, name);
       if (born.kind !== "ok" || born.value === null) continue;
       if (startedAt >= born.value - SKEW_MS) ready.push(name);
     }

@@ -44,7 +44,7 @@ export async function compose(ports: PlanePorts): Promise<ControlPlane> {
   let active: Settings = settingsOf(ports);
   const provider = (name: string): Provider | null => active.providers.get(name) ?? null;
   const { podSet = null } = ports;
-  const pods = slurm && podSet && new PodScaler({ ...ports, slurm, set: podSet });
+  const pods = slurm && new PodScaler({ ...ports, slurm, set: podSet });
   const others = { credential, bootstrap, keyProblem, readMetric };
   const targets = { provider, scheduler, slurm, pods, ...others };
   const loop: LoopPorts = { ...ports, targets };

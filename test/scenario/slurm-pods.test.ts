@@ -53,7 +53,8 @@ test("S56: nothing is lowered while Slurm, the API server or a person says no", 
   await world.live(50);
   world.fake.fault = { ...NO_SLURM_FAULT, down: true };
   await world.live(600);
-  expect([world.replicas, world.status()?.state]).toEqual([3, "failed"]);
+  expect(world.replicas).toBe(3);
+  expect(world.status()?.why).toStartWith("stands still until Slurm answers: Unable to contact");
   world.fake.fault = NO_SLURM_FAULT;
   world.isKubeAway = true;
   await world.live(600);
@@ -117,6 +118,22 @@ test("S56: a process that dies at any effect leaves the same end", async () => {
       expect([...seen, world.wrong]).toEqual([effect, when, 1, 4, [], []]);
     }
   }
+});
+
+test("S56: a leader that hangs before it lowers does nothing once another has released", async () => {
+  // Its effects: the drain, then the lowering.
+  const world = new PodWorld({ replicas: 3, minReplicas: 1 });
+  world.deaths = [{ effect: 1, when: "late" }];
+  let job = "";
+  world.hung = () => void (job = world.slurm.submit({ nodeCount: 3, lastsMs: 200_000 }));
+  expect(await world.until(() => job !== "", 300)).toBe(true);
+  expect(world.replicas).toBe(3);
+  await world.live(30);
+  expect(world.slurm.jobsOn(podOf(2))).toEqual([job]);
+  await world.live(60);
+  expect([world.replicas, world.slurm.jobsOn(podOf(2))]).toEqual([3, [job]]);
+  expect(await world.until(() => world.replicas === 1, 600)).toBe(true);
+  expect([world.wrong, failed(world)]).toEqual([[], []]);
 });
 
 const step = fc.oneof(

@@ -130,6 +130,7 @@ describe.skipIf(isMissing)("a StatefulSet of Slurm's nodes", () => {
 slurm:
   enabled: true
   conf: ${slurm.conf}
+  command_dir: ${slurm.commandDir}
   poll_interval: 2s
   pods:
     stateful_set: slurm-compute

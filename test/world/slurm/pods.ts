@@ -26,8 +26,12 @@ export type PodWorldOptions = Partial<Pods> & {
   random?: () => number;
 };
 
-/** Where the process dies: before or after its n-th effect. */
-export type Death = { effect: number; when: "before" | "after" };
+/**
+ * Where the process dies: before or after its n-th effect. `late`: it hangs for 40 s before it and
+ * then has the effect, while another process has long taken over.
+ */
+export type Death = { effect: number; when: "before" | "after" | "late" };
+const LATE_MS = 40_000;
 
 export class PodWorld {
   readonly clock = new VirtualClock();
@@ -41,6 +45,8 @@ export class PodWorld {
   effects = 0;
   deaths: Death[] = [];
   frozen: string | null = null;
+  /** Called when a process begins to hang. */
+  hung: () => void = () => undefined;
   isKubeAway = false;
   replicas: number;
   #version = 1;
@@ -122,6 +128,13 @@ export class PodWorld {
     if (own !== this.#process) return never();
     const number = this.effects++;
     const death = this.deaths.find(({ effect }) => effect === number);
+    if (death?.when === "late") {
+      this.restart();
+      this.hung();
+      await new Promise<void>((resolve) => void this.clock.after(LATE_MS, resolve));
+      await work();
+      return never();
+    }
     if (death?.when === "before") this.restart();
     if (own !== this.#process) return never();
     const done = await work();
