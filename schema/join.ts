@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { NodeId, PoolName } from "./id.ts";
 import { InstantText } from "./instant.ts";
+import { LIMIT } from "./limit.ts";
 import { count, instant, positive } from "./number.ts";
 
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
@@ -51,6 +52,22 @@ export const JoinRequest = v.object({
   provider_ids: v.nullish(v.pipe(v.array(short(256)), v.maxLength(8)), []),
 });
 export type JoinRequest = v.InferOutput<typeof JoinRequest>;
+
+/** The compact form of a signed JWT (RFC 7515 §3.1). */
+export const PodToken = v.pipe(
+  short(LIMIT.podTokenCharsMax),
+  v.regex(/^[\w-]+\.[\w-]+\.[\w-]+$/, "must be a service-account token"),
+);
+
+/** A worker pod of an AgentPool joins with its own service-account token, as often as it starts. */
+export const WorkerJoinRequest = v.object({
+  ...v.omit(JoinRequest, ["token", "nonce", "provider_ids"]).entries,
+  /** Reviewed and never stored. */
+  pod_token: PodToken,
+  /** The AgentPool that the agent names, in the pod's namespace; `null` = it names none. */
+  pool: v.nullish(short(255), null),
+});
+export type WorkerJoinRequest = v.InferOutput<typeof WorkerJoinRequest>;
 
 export const JoinReply = v.object({
   /** The id as the control plane knows it. */

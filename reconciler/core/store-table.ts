@@ -30,6 +30,8 @@ export type JoinTable = {
     use: JoinUse;
     credential: Credential;
   }): Promise<void>;
+  /** Deletes the credential that a join gave; none is no error. */
+  forget(credential: string): Promise<void>;
   /** Forgets what ended before `before`. */
   trim(before: number): Promise<void>;
 };

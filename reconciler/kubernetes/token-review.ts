@@ -17,7 +17,7 @@ export const POD_AUDIENCE = "navarch";
 export const agentAccountIn = (namespace: string): string => `${namespace}/navarch-node-agent`;
 
 /** Built-in authenticators take milliseconds; webhooks may take longer. */
-const TIMEOUT_MS = 5_000;
+export const TIMEOUT_MS = 5_000;
 const CHARS_MAX = 200;
 const CLAIM = "authentication.kubernetes.io/";
 
@@ -35,30 +35,50 @@ export async function reviewPodToken(
   return { kind: "unknown", problem: `its pod token cannot be checked: ${brief(why)}` };
 }
 
-const brief = (text: string): string => text.slice(0, CHARS_MAX);
-const refused = (why: string): PodReview => ({ kind: "refused", problem: `its pod token ${why}` });
+export const brief = (text: string): string => text.slice(0, CHARS_MAX);
+type Refused = { kind: "refused"; problem: string };
+export const refused = (why: string): Refused => {
+  return { kind: "refused", problem: `its pod token ${why}` };
+};
 
-function judge(body: unknown, account: string): PodReview {
+type ReadUser = {
+  name: string;
+  audiences: readonly unknown[];
+  /** `undefined` if it is missing or has several values. */
+  claim(key: string): unknown;
+};
+
+/** Who the token is of, by the server's word. */
+export function readUser(body: unknown): ReadUser | Refused {
   const status = readObject<V1TokenReviewStatus>(readObject<V1TokenReview>(body).status);
   if (status.authenticated !== true) {
     const why = readText(status.error, CHARS_MAX) ?? "no reason given";
     return refused(`is not accepted by the API server: ${why}`);
   }
+  const user = readObject<V1UserInfo>(status.user);
+  const extra = readObject(user.extra);
+  return {
+    name: readText(user.username, CHARS_MAX) ?? "",
+    audiences: readList(status.audiences),
+    claim: (key) => {
+      const [first, ...more] = readList(extra[`${CLAIM}${key}`]);
+      return more.length === 0 ? first : undefined;
+    },
+  };
+}
+
+function judge(body: unknown, account: string): PodReview {
+  const read = readUser(body);
+  if ("problem" in read) return read;
+  const { name, claim } = read;
   // A server without support for audiences returns none and has not checked them (API reference).
-  if (!readList(status.audiences).includes(POD_AUDIENCE)) {
+  if (!read.audiences.includes(POD_AUDIENCE)) {
     return refused(`is not for the audience ${POD_AUDIENCE}`);
   }
-  const user = readObject<V1UserInfo>(status.user);
-  const name = readText(user.username, CHARS_MAX) ?? "";
   const [namespace = "", own = ""] = account.split("/");
   if (name !== `system:serviceaccount:${namespace}:${own}`) {
     return refused(`is of ${name}, not of service account ${account}`);
   }
-  const extra = readObject(user.extra);
-  const claim = (key: string): unknown => {
-    const [first, ...more] = readList(extra[`${CLAIM}${key}`]);
-    return more.length === 0 ? first : undefined;
-  };
   if (readText(claim("pod-uid")) === null) return refused("is bound to no pod");
   const of = { name: claim("node-name"), uid: claim("node-uid"), resourceVersion: null };
   const node = readIdentity(of);

@@ -6,7 +6,6 @@
 import type { BootId, NodeId, StreamId } from "../../schema/id.ts";
 import type { Config } from "../../schema/config.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import type { HeldFinding } from "../../schema/held.ts";
 import type { Node, Origin } from "../../schema/node.ts";
 import type { AgentCommand, Report, ReportReply } from "../../schema/report.ts";
 import { AskAgain, Paced } from "./ask-again.ts";
@@ -23,6 +22,7 @@ import type { UpgradeWord } from "../core/upgrade/word.ts";
 import { Unheard } from "./unheard.ts";
 import { StreamCursors } from "./stream-cursor.ts";
 import { statusOf } from "../core/status.ts";
+import { isQuiet, isSameProof } from "./quiet.ts";
 
 /** What the ingest needs from the reconciler. */
 export type IngestTarget = {
@@ -253,8 +253,17 @@ export class Ingest {
     };
   }
 
+  /** What a reply without a report says, to be pushed; `null` = the agent never reported. */
+  unasked(id: NodeId): ReportReply | null {
+    const node = this.target.node(id);
+    if (node === null || node.agent === null) return null;
+    const { bootId: boot_id, stream, simulated } = node.agent;
+    const report = { node_id: id, boot_id, stream, simulated, inventory: null, results: [] };
+    return this.reply(report, id, node, this.cursors.get(id, stream), false);
+  }
+
   private reply(
-    report: Report,
+    report: Pick<Report, "node_id" | "boot_id" | "stream" | "simulated" | "inventory" | "results">,
     id: NodeId,
     node: Node | null,
     seq: number,
@@ -366,27 +375,4 @@ export class Ingest {
 /** The agent refused orders since its last inventory; a new inventory gives the reason. */
 function hasRefused(report: Report, node: Node): boolean {
   return (report.refused_orders ?? 0) !== (node.agent?.inventory.trust?.refused ?? 0);
-}
-
-/** A clean check of a serving node without held evidence, or with evidence that it cannot clear. */
-function isQuiet(check: NonNullable<Report["check"]>, node: Node | null, now: number): boolean {
-  if (node === null || node.phase.kind !== "serving" || node.session !== null) return false;
-  const { held, verdict, silentSince, lastCheckClean } = node.health;
-  if (silentSince !== null || !check.conclusive || check.active.length > 0) return false;
-  if (held.length === 0) return verdict === "healthy";
-  return verdict === "degraded" && lastCheckClean && held.every((one) => isUnmoved(one, now));
-}
-
-function isUnmoved({ judgement, lastAt, resetSeen }: HeldFinding, now: number): boolean {
-  const { hold } = judgement;
-  if (typeof hold === "object") return now < lastAt + hold.forMs;
-  if (hold === "until_replaced") return true;
-  return (hold === "until_reset" || hold === "until_reboot") && resetSeen !== true;
-}
-
-/** Whether two origins prove the same, whatever their addresses. */
-function isSameProof(a: Origin, b: Origin): boolean {
-  const pods = a.pod?.node === b.pod?.node && a.pod?.uid === b.pod?.uid && a.vouched === b.vouched;
-  const isSameWorker = (a.worker?.uid ?? null) === (b.worker?.uid ?? null);
-  return pods && isSameWorker && (a.tokenProblem ?? null) === (b.tokenProblem ?? null);
 }

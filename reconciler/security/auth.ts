@@ -6,6 +6,7 @@
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
+import type { WorkerFact } from "../../schema/agentpool.ts";
 import type { Credential, NodeKey, Role } from "../../schema/credential.ts";
 import { NodeId } from "../../schema/id.ts";
 import { acceptsKey, FIRST_KEY } from "./join/key.ts";
@@ -45,10 +46,12 @@ const NODE_PREFIX = "nvn.";
 
 /**
  * `nvn.<node id, base64url>.<mac>` for rotation 0, `nvn.<node id>.<rotation>.<mac>` for later ones.
- * An id has no line break, so the two texts that are signed cannot be equal.
+ * An id has no line break, so the texts that are signed cannot be equal. `pod` is the UID of a
+ * worker pod: without the row that names it, its tokens are forged ones.
  */
-export function nodeToken(secret: string, node: string, rotation = 0): string {
-  const text = rotation === 0 ? `node:${node}` : `node:${node}\n${rotation}`;
+export function nodeToken(secret: string, node: string, rotation = 0, pod = ""): string {
+  const own = pod === "" ? "" : `\n${pod}`;
+  const text = rotation === 0 ? `node:${node}` : `node:${node}\n${rotation}${own}`;
   const mac = createHmac("sha256", secret).update(text).digest("base64url");
   const number = rotation === 0 ? "" : `${rotation}.`;
   return `${NODE_PREFIX}${Buffer.from(node).toString("base64url")}.${number}${mac}`;
@@ -138,9 +141,24 @@ export class Authority {
     return this.ofNode(node)?.pool ?? null;
   }
 
+  /** The worker pod that the node is; `null` = a machine. */
+  workerOf(node: string): WorkerFact | null {
+    return this.ofNode(node)?.worker ?? null;
+  }
+
+  /** Ends a credential without a trace: its row is deleted. */
+  drop({ id, hash }: Pick<Credential, "id" | "hash">): void {
+    this.byHash.delete(hash);
+    this.byId.delete(id);
+  }
+
   /** The newest token of a node, which its machine is given. */
   issueNode(node: string): string {
-    return nodeToken(this.secret, node, this.keyOf(node).number);
+    return this.tokenOf(node, this.keyOf(node).number);
+  }
+
+  private tokenOf(node: string, rotation: number): string {
+    return nodeToken(this.secret, node, rotation, this.workerOf(node)?.uid);
   }
 
   /** Authenticates one process of this fleet to another; no credential can be derived from it. */
@@ -183,7 +201,7 @@ export class Authority {
     const node = parsed.output;
     const name = nodeCredentialId(node);
     const made = Number.isSafeInteger(rotation) && rotation >= 0;
-    if (!made || !isSame(nodeToken(this.secret, node, rotation), token)) {
+    if (!made || !isSame(this.tokenOf(node, rotation), token)) {
       return rejected("forged", name);
     }
     if (this.isRevoked(node)) return rejected("revoked", name);

@@ -72,6 +72,9 @@ export function openJoinTable(
           .onConflictDoUpdate({ target: credentials.id, set: { doc: row.doc } }),
       ]);
     },
+    async forget(id) {
+      await write([writer.delete(credentials).where(eq(credentials.id, id))]);
+    },
     async trim(before) {
       const old = sql`token IN (SELECT id FROM join_token WHERE expires_at < ${before})`;
       await write([

@@ -10,13 +10,16 @@ import type { TokenAsk, World } from "./world.ts";
 
 const PODS = resourceOf("pods");
 const NODES = resourceOf("nodes");
+/** Of the server itself, by default (`--api-audiences`). */
+const OWN_AUDIENCE = "https://kubernetes.default.svc";
 
 export function makeToken(world: World, ask: TokenAsk, lifeMs: number): string {
   const { clock, store, tokens } = world;
   const pod = ask.pod === null ? {} : (store.get(PODS, ask.pod.namespace, ask.pod.name) ?? {});
   const node = textOf(objectOf(pod["spec"])["nodeName"]);
   const nodeUid = uidOf(store.get(NODES, "", node) ?? {});
-  const text = `head.${tokens.size + 1}.signature`;
+  const claims = JSON.stringify({ aud: [ask.audience], jti: String(tokens.size + 1) });
+  const text = `head.${Buffer.from(claims).toString("base64url")}.signature`;
   tokens.set(text, { ...ask, podUid: uidOf(pod), node, nodeUid, endsAt: clock.wallMs() + lifeMs });
   return text;
 }
@@ -32,7 +35,8 @@ function judge({ clock, store, tokens }: World, text: string, audiences: readonl
   const token = tokens.get(text);
   if (token === undefined) return refuse("illegal signature");
   const { account, audience, pod, podUid, node, nodeUid } = token;
-  if (!audiences.includes(audience)) return refuse("token audiences do not match");
+  const wanted = audiences.length === 0 ? [OWN_AUDIENCE] : audiences;
+  if (!wanted.includes(audience)) return refuse("token audiences do not match");
   if (clock.wallMs() >= token.endsAt) return refuse("service account token has expired");
   const now = pod === null ? {} : (store.get(PODS, pod.namespace, pod.name) ?? {});
   if (uidOf(now) !== podUid) return refuse("service account token has been invalidated");

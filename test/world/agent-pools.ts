@@ -95,6 +95,7 @@ export function fakePools(keys: readonly string[], slots = 1): FakePools {
     whyNot: () => null,
     pools: () => views,
     pool: (key) => views.find((one) => one.pool.key === key) ?? null,
+    review: () => Promise.resolve({ kind: "unknown", problem: "no cluster" }),
     async claim({ id, pool, label, ttlMs, by }) {
       const before = of(id);
       if (before !== null) return before;

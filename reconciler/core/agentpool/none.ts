@@ -11,6 +11,7 @@ export function noAgentPools(why: string, code: Refused["code"] = "conflict"): A
     claim: () => Promise.resolve(refused),
     claimOf: () => Promise.resolve(refused),
     release: () => Promise.resolve(refused),
+    review: () => Promise.resolve({ kind: "unknown", problem: why }),
     admit: () => Promise.resolve({ kind: "unavailable", message: why }),
     workerOf: () => null,
     heard: () => null,

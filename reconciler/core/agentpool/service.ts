@@ -53,6 +53,14 @@ export type NewClaim = {
 /** The pod that a reviewed service-account token is bound to. */
 export type ProvenPod = { namespace: string; name: string; uid: string };
 
+/** What the API server that holds the pools says of a token. */
+export type WorkerReview =
+  | { kind: "proven"; pod: ProvenPod }
+  /** The server's own word, or what it says of the token, is a no. */
+  | { kind: "refused"; problem: string }
+  /** The server did not say. */
+  | { kind: "unknown"; problem: string };
+
 export type AdmitAnswer =
   | { kind: "ok"; node: NodeId; pool: string }
   | { kind: "refused" | "unavailable"; message: string };
@@ -68,6 +76,8 @@ export type AgentPools = {
   claimOf(id: string): Promise<ClaimAnswer | null>;
   /** Releases or cancels; an ended claim stays as it is. */
   release(id: string, by: string): Promise<ClaimAnswer | null>;
+  /** Of which pod a service-account token is: `agentpool/worker-token.ts`. Never rejects. */
+  review(token: string): Promise<WorkerReview>;
   /** Whether the pod is a worker whose agent may join; `name`: the pool that the agent names. */
   admit(pod: ProvenPod, name: string | null): Promise<AdmitAnswer>;
   /** The worker of a node; `null` = the node is none. */

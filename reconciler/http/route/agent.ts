@@ -54,6 +54,11 @@ export async function takeReport(
   // A join token is for one pool, so its machine cannot name another.
   const joined = principal.node === null ? null : ports.authority.poolOf(principal.node);
   if (inventory?.pool && joined !== null) inventory.pool = joined;
+  const worker = principal.node === null ? null : ports.authority.workerOf(principal.node);
+  if (inventory && worker !== null) {
+    // A pod is not the machine below it, and has some of its GPUs at most.
+    Object.assign(inventory, { pool: null, provider_ids: [], instance_type: null });
+  }
   const news = (findings?.length ?? 0) + (gaps?.length ?? 0) + (results?.length ?? 0);
   const waitMs = ports.quota.take(principal.node ?? parsed.output.node_id, { news });
   if (waitMs > 0) return throttled(ports, waitMs);
@@ -65,6 +70,7 @@ export async function takeReport(
       address: plainAddress(origin.remote),
       vouched: principal.node !== null && ports.authority.isVouched(node),
       ...(ports.pods?.of(node) ?? { pod: null }),
+      ...(worker === null ? {} : { worker }),
     };
   };
   const answer = await ports.ingest.accept(parsed.output, principal.node, isRevoked, originOf);
@@ -76,6 +82,8 @@ export async function takeReport(
   const doubt = notice === undefined ? null : doubtOf(notice, ports.clock.wallMs());
   if (doubt !== null) ports.metrics.countIgnoredNotice(doubt);
   const { reply } = answer;
+  const word = worker === null ? null : hearWorker(ports, reply.node_id, parsed.output);
+  if (word !== null) reply.worker = word;
   // An agent that is asked for what it has just sent would pause.
   if (!inventory && ports.pods?.wants(reply.node_id)) reply.want_inventory = true;
   const credential =
@@ -83,6 +91,11 @@ export async function takeReport(
       ? ((await ports.admission?.keys.heard(principal)) ?? null)
       : ports.authority.issueNode(reply.node_id);
   return { kind: "reply", reply: credential === null ? reply : { ...reply, credential } };
+}
+
+/** An agent that says nothing of itself as a worker has the pool's slots, and serves. */
+function hearWorker({ agentPools }: RoutePorts, node: NodeId, { worker }: Report) {
+  return agentPools.heard(node, worker ?? { slots: null, stop: "no" });
 }
 
 /** The answer to a report that comes too soon: the agent keeps it and sends it again. */

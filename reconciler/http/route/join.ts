@@ -2,6 +2,7 @@
  * Join tokens: an administrator creates, lists and revokes them. A machine joins with one and needs
  * no other credential for that call.
  */
+import type { Context } from "hono";
 import * as v from "valibot";
 import type { ErrorCode } from "../../../schema/api.ts";
 import { NodeId, PoolName } from "../../../schema/id.ts";
@@ -9,6 +10,7 @@ import {
   JOIN_PREFIX,
   JoinRequest,
   type JoinReply,
+  WorkerJoinRequest,
   type JoinState,
   type JoinTokenView,
   formatJoinToken,
@@ -20,8 +22,8 @@ import type { JoinAnswer } from "../../security/join/joins.ts";
 import type { Sight } from "../../security/join/place.ts";
 import type { CountedToken } from "../../core/store-table.ts";
 import { iso, isoOrNull } from "../view/node.ts";
-import { refuse, type App, type RoutePorts } from "./app.ts";
-import { remoteOf, turnAway } from "./gate.ts";
+import { refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import { remoteOf, TOO_MANY, turnAway } from "./gate.ts";
 import { durationOf, invalid, needs, readAsked, readBody, Refusal, sayNear } from "./request.ts";
 
 const TTL_DEFAULT = "1h";
@@ -113,7 +115,8 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admissio
 /** The route for machines. */
 export function joinRoute(api: App, ports: RoutePorts, admission: Admission): void {
   api.post("/agent/join", async (c) => {
-    const body = await readBody(c, JoinRequest);
+    const body = await readBody(c, AnyJoin);
+    if ("pod_token" in body) return joinWorker(c, ports, admission, body);
     const answer = await admission.joins.join(body, sightOf(ports), remoteOf(c));
     c.set("target", body.node_id);
     c.set("who", whoOf(answer));
@@ -132,6 +135,35 @@ export function joinRoute(api: App, ports: RoutePorts, admission: Admission): vo
       again ? 200 : 201,
     );
   });
+}
+
+/** One of the two requests, by the token that it carries. */
+const AnyJoin = v.lazy((raw) => {
+  const isWorker = typeof raw === "object" && raw !== null && "pod_token" in raw;
+  return isWorker ? WorkerJoinRequest : JoinRequest;
+});
+
+async function joinWorker(
+  c: Context<Env>,
+  ports: RoutePorts,
+  admission: Admission,
+  body: WorkerJoinRequest,
+): Promise<Response> {
+  const answer = await admission.workers.join(body, ports.agentPools, sightOf(ports));
+  c.set("target", body.node_id);
+  if (answer.kind === "unavailable") return refuse(c, "unavailable", answer.message);
+  c.set("who", answer.pod === null ? "anonymous" : `pod:${answer.pod}`);
+  if (answer.kind === "refused") {
+    // The holder of no valid token is a stranger that guesses; the reason names no secret.
+    const wait = answer.stranger ? (admission.logins.failed(remoteOf(c)) ?? null) : null;
+    if (wait !== null) return refuse(c, "rate_limited", TOO_MANY, {}, wait);
+    return refuse(c, answer.stranger ? "unauthenticated" : "permission_denied", answer.message);
+  }
+  const { node, credential, again } = answer;
+  c.set("target", node);
+  const server_time = iso(ports.clock.wallMs());
+  const reply: JoinReply = { node_id: node, credential, server_time };
+  return c.json(reply, again ? 200 : 201);
 }
 
 function whoOf(answer: JoinAnswer): string {

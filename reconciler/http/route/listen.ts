@@ -6,7 +6,9 @@
  */
 import type { Server, ServerWebSocket } from "bun";
 import { getPath } from "hono/utils/url";
+import type { WorkerWord } from "../../../schema/agentpool.ts";
 import type { Config } from "../../../schema/config.ts";
+import type { NodeId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import type { Principal } from "../../security/auth.ts";
 import { broughtTls, type ServerTls } from "../../security/tls/open.ts";
@@ -216,6 +218,14 @@ export class Front {
   closed(socket: ServerWebSocket<Socket>): void {
     this.sockets.delete(socket);
     this.named.close(socket);
+  }
+
+  /** Tells a worker's agent at once; false if it has no connection here, and hears it later. */
+  push(node: NodeId, worker: WorkerWord): boolean {
+    const socket = this.named.get(node);
+    const reply = this.ports.ingest.unasked(node);
+    if (this.ended || socket === null || reply === null) return false;
+    return socket.send(JSON.stringify({ push: { ...reply, worker } })) !== 0;
   }
 
   /** The role is over: waiting callers retry, and agents reconnect. */

@@ -43,6 +43,10 @@ export class NamedSockets<T extends Named> {
     if (node !== null && this.byNode.get(node) === socket) this.byNode.delete(node);
   }
 
+  get(node: NodeId): ServerWebSocket<T> | null {
+    return this.byNode.get(node) ?? null;
+  }
+
   /** Connections of known nodes. */
   get size(): number {
     return this.byNode.size;

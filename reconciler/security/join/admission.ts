@@ -6,8 +6,15 @@ import type { Clock, Log } from "../../core/clock.ts";
 import type { Store } from "../../core/store.ts";
 import { Joins } from "./joins.ts";
 import { Keys } from "./keys.ts";
+import { WorkerJoins } from "./worker-join.ts";
 
-export type Admission = { audit: Audit; logins: Logins; joins: Joins; keys: Keys };
+export type Admission = {
+  audit: Audit;
+  logins: Logins;
+  joins: Joins;
+  keys: Keys;
+  workers: WorkerJoins;
+};
 
 export function openAdmission(from: {
   store: Store;
@@ -16,10 +23,12 @@ export function openAdmission(from: {
   log: Log;
 }): Admission {
   const { store, authority, clock, log } = from;
+  const table = store.joinTable();
   return {
     audit: new Audit({ table: store.auditTable(), clock, log }),
     logins: new Logins(clock),
-    joins: new Joins({ table: store.joinTable(), authority, clock, log }),
+    joins: new Joins({ table, authority, clock, log }),
     keys: new Keys({ authority, store, clock, log }),
+    workers: new WorkerJoins({ authority, store, table, clock, log }),
   };
 }
