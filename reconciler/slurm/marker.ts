@@ -28,7 +28,8 @@ const SEND_WITHIN_MS = 7_000;
 /** Kubernetes' part of the same operation waits no longer; the next list shows what came of it. */
 const ANSWER_WITHIN_MS = 10_000;
 
-type Turn = { name: string; isLate: () => string | null };
+/** `isOver`: too late, or no longer the leader; `isLate`: that, or a newer order. */
+type Turn = { name: string; isOver: () => string | null; isLate: () => string | null };
 type Refused = Extract<SlurmMark, { kind: "refused" }>;
 type Unsent = Extract<SlurmMark, { kind: "unsent" }>;
 type Unanswered = Extract<SlurmMark, { kind: "ambiguous" }>;
@@ -93,7 +94,7 @@ export class Marker {
     const after = await this.#reader.read(name);
     if (after.kind !== "ok") return unread(answer, after);
     if (ownerOf(after.node) === "own" && overwritten !== undefined) {
-      const restored = await this.#restore(name, overwritten);
+      const restored = await this.#restore(turn, overwritten);
       if (restored !== null) return restored;
     }
     const isDone = ownerOf(after.node) === "foreign" || isDrained(after.node);
@@ -115,12 +116,23 @@ export class Marker {
   }
 
   /** A list between the read and the write showed another owner: its reason is put back. */
-  async #restore(name: string, seen: SlurmNode): Promise<SlurmMark | null> {
-    if (ownerOf(seen) !== "foreign" || seen.reason === null) return null;
+  async #restore({ name, isOver }: Turn, seen: SlurmNode): Promise<SlurmMark | null> {
+    const { reason } = seen;
+    if (ownerOf(seen) !== "foreign" || reason === null) return null;
     const { client, log } = this.#ports;
+    const undrain = isDrained(seen) ? [] : [{ state: "undrain" as const }];
+    let answer: SlurmAnswer<null> = { kind: "ok", value: null };
+    for (const change of [...undrain, { reason }]) {
+      const why = isOver();
+      if (why !== null) {
+        // By now the drain may be another leader's.
+        const fields = { node: name, reason, why };
+        log("warn", "a drain overwrote another owner's reason, which is not restored", fields);
+        return null;
+      }
+      answer = await client.update([name], change);
+    }
     log("warn", "a drain overwrote another owner's reason, which is restored", { node: name });
-    if (!isDrained(seen)) await client.update([name], { state: "undrain" });
-    const answer = await client.update([name], { reason: seen.reason });
     const after = await this.#reader.read(name);
     return after.kind === "ok" ? shown(after.node) : unread(answer, after);
   }
@@ -152,18 +164,21 @@ export class Marker {
     this.#fences.set(fence.nodeId, Math.max(fence.fence, this.#fences.get(fence.nodeId) ?? 0));
     const term = this.#term;
     const askedAt = clock.monoMs();
-    const isLate = (): string | null => {
+    const isOver = (): string | null => {
       if (term !== this.#term) return "this process no longer leads";
-      if ((this.#fences.get(fence.nodeId) ?? 0) > fence.fence) return "a newer order replaced it";
       const waitedMs = clock.monoMs() - askedAt;
       if (waitedMs <= SEND_WITHIN_MS) return null;
       return `not sent: Slurm was not ready within ${SEND_WITHIN_MS / 1_000} s`;
+    };
+    const isLate = (): string | null => {
+      const isOld = (this.#fences.get(fence.nodeId) ?? 0) > fence.fence;
+      return isOld ? "a newer order replaced it" : isOver();
     };
     const begin = async (): Promise<T | Refused | Unsent> => {
       const late = isLate();
       if (late !== null) return refused(late);
       const waitedMs = clock.monoMs() - askedAt;
-      return waitedMs <= BEGIN_WITHIN_MS ? write({ name, isLate }) : NO_TURN;
+      return waitedMs <= BEGIN_WITHIN_MS ? write({ name, isOver, isLate }) : NO_TURN;
     };
     const turn = (this.#last.get(name) ?? Promise.resolve()).then(() => this.#turns.pass(begin));
     this.#last.set(name, turn);

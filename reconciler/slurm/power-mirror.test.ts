@@ -67,3 +67,17 @@ test("S41: what a stopped mirror had not sent is not sent", async () => {
   await clock.pass(1_000);
   expect(writes()).toEqual([]);
 });
+
+test("S41: a process that was frozen after its read writes only what it reads again", async () => {
+  const { mirror, clock, writes, seen, memory, show } = begin("c0", "c1");
+  const marks = ["c0", "c1"].map((name) => ({ name, kind: "down" as const, why: "no stock" }));
+  mirror.show(marks, (name) => seen.get(name));
+  await clock.pass(15);
+  clock.sleepThrough(16_000);
+  // Meanwhile another leader has its machine.
+  memory.nodes.set("c0", slurmNode("c0"));
+  await clock.pass(1_000);
+  expect(writes()).toEqual([]);
+  await show(marks);
+  expect(writes()).toEqual(["update c1 down"]);
+});

@@ -22,6 +22,8 @@ const SESSION = "power";
 const CODE = "NO_MACHINE";
 /** After a call that failed; what is wanted is compared again then. */
 const RETRY_MS = 5_000;
+/** Below the lease's expiry: a process that was frozen since its read may not lead any more. */
+const SEND_WITHIN_MS = 7_000;
 /** A name that the list does not show is looked for again after so long. */
 const ABSENT_MS = 60_000;
 
@@ -84,7 +86,7 @@ export class PowerMirror {
     for (const mark of due) {
       const row = rows.get(mark.name);
       const change = row === undefined ? null : changeFor(mark, row);
-      if (term !== this.#term) return;
+      if (term !== this.#term || clock.monoMs() - askedAt > SEND_WITHIN_MS) return;
       if (change === null) {
         this.#confirm(mark);
         continue;

@@ -84,6 +84,25 @@ test("S28: a reason that a list saw and the write overwrote is restored", async 
   expect(slurm.nodes.get("n0")).toMatchObject({ flags: ["DRAIN"], reason: "alice" });
 });
 
+test("S32: a process that was frozen after its write restores nothing under another leader", async () => {
+  const { clock, slurm, sink, drain } = await open("n0");
+  const { update } = slurm.client;
+  const late = "navarch:s-2 XID79 of the next leader";
+  slurm.client.update = async (names, change) => {
+    if (change.reason !== OWN) return update(names, change);
+    slurm.person("n0", { state: "down", reason: "alice" });
+    sink.attend(new Set(["n0"]));
+    await new Promise((resolve) => void clock.after(2_000, () => resolve(null)));
+    const answer = await update(names, change);
+    clock.sleepThrough(16_000);
+    slurm.person("n0", { state: "resume" });
+    slurm.person("n0", { state: "drain", reason: late });
+    return answer;
+  };
+  expect(await drain("n0")).toMatchObject({ kind: "ambiguous" });
+  expect(slurm.nodes.get("n0")).toMatchObject({ flags: ["DRAIN"], reason: late });
+});
+
 test("S29: text that outlived its drain is no drain", async () => {
   const { slurm, drain } = await open("n0");
   const node = slurm.nodes.get("n0");

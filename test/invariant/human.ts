@@ -6,32 +6,43 @@ import type { Call, Checker, Commit, Violation } from "../world/observation.ts";
 
 /** The product lifts only what it set itself, and only people take a person's mark away. */
 export function ownCordonOnly(): Checker {
+  /** NodeNames that people put back into service in Slurm, since a person's last cordon. */
+  const released = new Set<string>();
   return {
     id: "I7",
-    look({ calls, commits }) {
+    look({ calls, commits, slurm }) {
       const out: Violation[] = [];
+      for (const { by, what, node } of slurm) {
+        const isPerson = by !== "api" && by !== "slurm";
+        if (isPerson && (what === "resume" || what === "undrain")) released.add(node);
+      }
       for (const call of calls) {
         if (call.kind !== "uncordon") continue;
         const mark = call.subject?.cordon.product ?? null;
         if (mark === null)
           out.push({ id: "I7", message: `uncordon of ${call.node}, which is not ours to lift` });
       }
-      for (const commit of commits) out.push(...judgeMarks(commit));
+      for (const commit of commits) out.push(...judgeMarks(commit, released));
       return out;
     },
   };
 }
 
-function judgeMarks({ change, nodesBefore }: Commit): Violation[] {
+function judgeMarks(
+  { change, nodesBefore }: Commit,
+  released: Set<string>,
+): Violation[] {
   const out: Violation[] = [];
   for (const node of change.nodes) {
     const before = nodesBefore.get(node.id);
     const mark = before?.cordon.human ?? null;
+    if (mark === null && node.cordon.human !== null) released.delete(node.slurm?.name ?? "");
     if (mark === null || node.cordon.human !== null) continue;
     const ordered = change.commands.some(
       (one) => one.node === node.id && one.type === "uncordon" && one.state === "applied",
     );
-    if (!ordered)
+    const inSlurm = released.has(before?.slurm?.name ?? "");
+    if (!ordered && !inSlurm)
       out.push({ id: "I7", message: `the cordon of ${mark.by} on ${node.id} is gone` });
   }
   return out;

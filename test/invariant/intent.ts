@@ -2,7 +2,9 @@
  * I1 and I11: nothing is called that was not written down first, and what was written down does not
  * change while its fate is unknown.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { OperationId } from "../../schema/id.ts";
+import type { Operation } from "../../schema/operation.ts";
 import type { Call, Checker, Violation } from "../world/observation.ts";
 
 /** For every mutating call there was a committed row of the same kind, target and payload. */
@@ -32,7 +34,7 @@ function judgeCall(call: Call): Violation[] {
 
 /** The payload of an open operation never changes, and no slot has two open asks. */
 export function frozenAsk(): Checker {
-  const payloads = new Map<OperationId, string>();
+  const payloads = new Map<OperationId, Operation["payload"]>();
   return {
     id: "I11",
     look({ commits, rows, forgotten }) {
@@ -41,11 +43,10 @@ export function frozenAsk(): Checker {
       if (commits.every(({ change }) => change.operations.length === 0)) return out;
       for (const { change } of commits) {
         for (const { id, payload, state } of change.operations) {
-          const text = JSON.stringify(payload);
           const before = payloads.get(id);
-          if (before !== undefined && before !== text)
+          if (before !== undefined && !isDeepStrictEqual(before, payload))
             out.push({ id: "I11", message: `the payload of ${id} changed while it was asked` });
-          if (state === "asked") payloads.set(id, text);
+          if (state === "asked") payloads.set(id, structuredClone(payload));
           else payloads.delete(id);
         }
       }

@@ -77,13 +77,14 @@ export class Watch {
     for (const asked of this.askedAt.values()) asked.lost = true;
   }
 
-  store(store: Store): Store {
+  /** `isStale`: another process has loaded since; what is told late of this one is known. */
+  store(store: Store, isStale: () => boolean = () => false): Store {
     return new Proxy(store, {
       get: (target, name) => {
         if (name === "commit") {
           return async (change: Change): Promise<void> => {
             await target.commit(change);
-            this.committed(change);
+            if (!isStale()) this.committed(change);
           };
         }
         if (name === "load") {

@@ -3,6 +3,8 @@ import { dirname, join, normalize } from "node:path";
 
 /** The rooms in which mutants are generated. */
 export const ROOMS: Readonly<Record<string, RegExp>> = {
+  // Before the rooms that it shares files with.
+  slurm: /^reconciler\/(core\/)?slurm\/|^reconciler\/core\/(decide|fold)\/slurm/,
   decide: /^reconciler\/core\/decide\//,
   fold: /^reconciler\/core\/fold\//,
   act: /^reconciler\/runtime\/act\//,

@@ -38,8 +38,8 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "test/bench/kubernetes/main.ts m8",
   ),
   swarm: proof(
-    "days of fleets in Slurm, Kubernetes and both: faults, people, crashes, I1–I14",
-    "test/sim/seeds-main.ts --seeds 10 --seed 20261123",
+    "fleets in Slurm, Kubernetes and both: faults, people, crashes, frozen leaders, I1–I14",
+    "test/sim/seeds-main.ts --seeds 16 --seed 20261123",
   ),
   flood: proof(
     "an XID in two floods of /dev/kmsg, six times each, beside the agent of NAVARCH_FLOOD_PEER",

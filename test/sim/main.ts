@@ -5,6 +5,7 @@
  *   --troubles N   faults a day besides those of GPUs (12)
  *   --xids N       GPU faults a day besides 5 per 1,000 node-days (0)
  *   --sinks S      none, slurm, kubernetes or both: the schedulers that its machines join (none)
+ *   --planes N     control planes on one database: of 2, one leads and may be frozen (1)
  *   --shrink S     seconds to spend on shortening a failing story (30)
  *   --pace full    every step and every heartbeat, skipping nothing
  *   --story        print every event
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     troubles: { type: "string", default: "12" },
     xids: { type: "string", default: "0" },
     sinks: { type: "string", default: "none" },
+    planes: { type: "string", default: "1" },
     shrink: { type: "string", default: "30" },
     pace: { type: "string", default: "analytic" },
     story: { type: "boolean", default: false },
@@ -50,7 +52,8 @@ function printFigures(shape: Shape, told: Told, wallMs: number): void {
   print(`virtual time: ${(told.virtualMs / DAY).toFixed(2)} days`);
   print(`wall time: ${(wallMs / 1_000).toFixed(1)} s`);
   print(`simulated fleet-weeks of 1,000 nodes per minute: ${weeks.toFixed(2)}`);
-  print(`steps: ${told.steps}, activations: ${told.activations}, processes: ${told.lives}`);
+  const { steps, activations, lives, freezes } = told;
+  print(`steps: ${steps}, activations: ${activations}, processes: ${lives}, freezes: ${freezes}`);
   print(`events: ${told.events}`);
   const faults = [...told.faults].sort(([a], [b]) => (a < b ? -1 : 1));
   print(`faults: ${faults.map(([name, n]) => `${name} ${n}`).join(", ") || "none"}`);
@@ -75,7 +78,8 @@ async function printShortest(
 
 const sinks = SINKS.find((one) => one === values.sinks);
 if (sinks === undefined) throw new Error(`--sinks: expected ${SINKS.join(", ")}`);
-const shape = shapeOf(numberOf("seed"), numberOf("nodes"), sinks);
+const planes = values.planes === "2" ? 2 : 1;
+const shape = shapeOf(numberOf("seed"), numberOf("nodes"), sinks, planes);
 const days = numberOf("days");
 const dials = { days, troublesPerDay: numberOf("troubles"), extraXidPerDay: numberOf("xids") };
 const faults = drawFaults(shape, dials);
@@ -100,6 +104,7 @@ if (first !== undefined) {
   await printShortest(shape, faults, { endMs, found: first });
   const { seed, nodes, troubles, xids } = values;
   const dialled = `--days ${values.days} --troubles ${troubles} --xids ${xids}`;
-  print(`reproduce: npm run sim -- --sinks ${sinks} --seed ${seed} --nodes ${nodes} ${dialled}`);
+  const where = `--sinks ${sinks} --planes ${planes}`;
+  print(`reproduce: npm run sim -- ${where} --seed ${seed} --nodes ${nodes} ${dialled}`);
 }
 process.exit(first === undefined ? 0 : 1);

@@ -1,45 +1,62 @@
 /**
- * `npm run once -- swarm -- --seeds N --seed N [--sinks LIST]`: a day of eight nodes in trouble for
- * each seed and each scheduler. Exit 1 on a violation, which is told with its command.
+ * `npm run once -- swarm -- --seeds N --seed N [--sinks LIST] [--planes LIST]`: six hours of six
+ * nodes in trouble for each seed, each scheduler, and one control plane and two of which the leader
+ * is frozen now and then. Exit 1 on a violation, which is told with its command.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { isKnown } from "./corpus.ts";
 import { drawFaults } from "./swarm/schedule.ts";
-import { shapeOf, SINKS } from "./swarm/shape.ts";
+import { shapeOf, type SinkKind, SINKS } from "./swarm/shape.ts";
 import { tellStory } from "./swarm/story.ts";
 
 const DAY = 86_400_000;
-const NODES = 8;
-const DIALS = { days: 1, troublesPerDay: 30, extraXidPerDay: 6 };
+const NODES = 6;
+const DIALS = { days: 0.25, troublesPerDay: 60, extraXidPerDay: 16 };
 
 const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "20" },
     seed: { type: "string", default: "1" },
     sinks: { type: "string", default: "slurm,kubernetes,both" },
+    planes: { type: "string", default: "1,2" },
     figures: { type: "string" },
   },
 });
 
 const wanted = values.sinks.split(",");
-const total = { stories: 0, violations: 0, nodeDays: 0, replaced: 0, processes: 0 };
+const planesOf = values.planes.split(",");
+const total = {
+  ...{ seed: Number(values.seed), stories: 0, violations: 0, node_days: 0 },
+  ...{ replaced: 0, processes: 0, freezes: 0, slurm_drains: 0, slurm_undrains: 0 },
+};
 for (let i = 0; i < Number(values.seeds); i++) {
   for (const sinks of SINKS.filter((one) => wanted.includes(one))) {
-    const seed = Number(values.seed) + i;
-    const shape = shapeOf(seed, NODES, sinks);
-    const told = await tellStory(shape, drawFaults(shape, DIALS), { endMs: DAY });
-    const bad = told.found.filter((one) => !isKnown(one));
-    total.stories++;
-    total.violations += bad.length;
-    total.nodeDays += NODES;
-    total.replaced += told.replaced;
-    total.processes += told.lives;
-    const { days, troublesPerDay, extraXidPerDay } = DIALS;
-    const dials = `--days ${days} --troubles ${troublesPerDay} --xids ${extraXidPerDay}`;
-    const command = `npm run sim -- --sinks ${sinks} --seed ${seed} --nodes ${NODES} ${dials}`;
-    for (const { id, message } of bad.slice(0, 3)) console.log(`${id}: ${message} (${command})`);
+    for (const planes of ([1, 2] as const).filter((one) => planesOf.includes(String(one))))
+      await tell(Number(values.seed) + i, sinks, planes);
   }
+}
+
+async function tell(seed: number, sinks: SinkKind, planes: 1 | 2): Promise<void> {
+  const shape = shapeOf(seed, NODES, sinks, planes);
+  const { days, troublesPerDay, extraXidPerDay } = DIALS;
+  const told = await tellStory(shape, drawFaults(shape, DIALS), { endMs: days * DAY });
+  const bad = told.found.filter((one) => !isKnown(one));
+  const inSlurm = (what: string): number =>
+    told.story.filter((line) => line.includes(`"what":"${what}"`) && line.includes('"by":"api"'))
+      .length;
+  total.stories++;
+  total.violations += bad.length;
+  total.node_days += NODES * days;
+  total.replaced += told.replaced;
+  total.processes += told.lives;
+  total.freezes += told.freezes;
+  total.slurm_drains += inSlurm("drain");
+  total.slurm_undrains += inSlurm("undrain");
+  const dials = `--days ${days} --troubles ${troublesPerDay} --xids ${extraXidPerDay}`;
+  const where = `--sinks ${sinks} --planes ${planes} --seed ${seed} --nodes ${NODES}`;
+  for (const { id, message } of bad.slice(0, 3))
+    console.log(`${id}: ${message} (npm run sim -- ${where} ${dials})`);
 }
 console.log(JSON.stringify(total));
 if (values.figures !== undefined) writeFileSync(values.figures, JSON.stringify(total));

@@ -105,6 +105,39 @@ test.each(["slurm", "both"] as const)("tellStory() in %s, a drawn seed", async (
   expect(badOf(await tell(one), one)).toEqual([]);
 }, 120_000);
 
+const TWO = { nodes: 6, days: 0.25, troubles: 60, xids: 16 };
+
+const FROZEN_AT_A_MARK = / frozen \w+ (?:slurm[.](?:node|drain|undrain)|kube[.]patch nodes) /;
+
+/** The leader of two is frozen at its calls and goes on under the other one. */
+async function tellTwo(seed: number, sinks: "slurm" | "both"): Promise<Told> {
+  const shape = shapeOf(seed, TWO.nodes, sinks, 2);
+  const { days, troubles, xids } = TWO;
+  const dials = { days, troublesPerDay: troubles, extraXidPerDay: xids };
+  const told = await tellStory(shape, drawFaults(shape, dials), { endMs: days * DAY });
+  const command = `npm run sim -- --planes 2 --sinks ${sinks} --seed ${seed}`;
+  const found = told.found.map(({ id, message }) => `${id}: ${message} (${command})`);
+  expect(found.slice(0, 3)).toEqual([]);
+  return told;
+}
+
+test.each([
+  ["slurm", 14],
+  ["slurm", 4],
+  ["both", 5],
+] as const)("two control planes in %s, seed %d: a frozen leader undoes nothing", async (sinks, seed) => {
+  const told = await tellTwo(seed, sinks);
+  expect(told.freezes).toBeGreaterThan(1);
+  const frozenAt = told.story.filter((line) => FROZEN_AT_A_MARK.test(line));
+  expect(frozenAt.length).toBeGreaterThan(0);
+}, 120_000);
+
+test.each(["slurm", "both"] as const)("two control planes in %s, a drawn seed", async (sinks) => {
+  const seed = drawSeed();
+  process.stdout.write(`two control planes in ${sinks}: seed ${seed}\n`);
+  await tellTwo(seed, sinks);
+}, 120_000);
+
 test("tellStory() one seed gives one trace, in two processes", async () => {
   const args = ["--seed", "7", "--nodes", "6", "--days", "0.5", "--troubles", "20", "--xids", "4"];
   const [a, b] = await Promise.all([runMain(...args), runMain(...args)]);

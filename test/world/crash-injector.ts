@@ -94,7 +94,9 @@ export class CrashInjector {
       });
     return {
       describe: () => client.describe(),
-      nodes: (names) => pass("nodes", () => client.nodes(names)),
+      nodes: (names) => {
+        return pass(names === undefined ? "nodes" : "node", () => client.nodes(names));
+      },
       jobs: () => pass("jobs", () => client.jobs()),
       update: (names, change) => pass(`${change.state}`, () => client.update(names, change)),
       remove: (names) => pass("remove", () => client.remove(names)),

@@ -161,6 +161,16 @@ describe("S33, S35: the release in Slurm", () => {
     expect(payloadOf(well({ ...MARK, bootSeenAt: NOW }))).toMatchObject({ kind: "uncordon" });
   });
 
+  test("S35: a boot that the name had before may be a dead slurmd's, which 6 min show", () => {
+    const taken = { ...MARK, markedBootId: "-", bootTime: 99_000 };
+    const since = (ms: number) =>
+      well({ ...taken, boundAt: NOW - ms, bootSeenAt: NOW - ms }, { agent: later });
+    expect(waitOf(since(359_999), IN)).toContain("may be the former machine's: seen for 6 min first");
+    expect(payloadOf(since(360_000))).toMatchObject({ kind: "uncordon" });
+    const own = { ...taken, boundAt: NOW - 90_000, bootSeenAt: NOW - 60_000 };
+    expect(payloadOf(well(own, { agent: later }))).toMatchObject({ kind: "uncordon" });
+  });
+
   test("S35: a drain of a controller that knew no BootTime yet is not released by the old boot", () => {
     const markedAt = 500_000;
     const unknown = { ...MARK, markedAt, markedBoot: null };

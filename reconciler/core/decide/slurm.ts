@@ -20,6 +20,8 @@ import { isResting } from "./rest.ts";
  * a node that was released in between is set DOWN for good, with slurmctld's own reason.
  */
 const SETTLE_MS = 5_000;
+/** slurmctld shows a slurmd that is gone as not responding after `SlurmdTimeout`, 300 s. */
+const FORMER_MS = 360_000;
 
 type Change = { payload: Payload; because: string[] };
 type InSight = Pick<Scope, "sight">;
@@ -110,6 +112,13 @@ export function unreleasedBy(node: Node, scope: InSight): string | null {
     return stays("its slurmd has not registered with a new BootTime since the machine changed");
   }
   if (slurm.silent) return stays("its slurmd does not respond");
+  if (hasChanged(node, slurm) && slurm.bootSeenAt === slurm.boundAt) {
+    // The name already had this BootTime when the node took it over.
+    if (isResting(slurm.boundAt + FORMER_MS, now, FORMER_MS)) {
+      const first = `seen for ${FORMER_MS / 60_000} min first`;
+      return stays(`its slurmd may be the former machine's: ${first}`);
+    }
+  }
   const settledAt = (slurm.bootSeenAt ?? 0) + SETTLE_MS;
   if (hasChanged(node, slurm) && isResting(settledAt, now, SETTLE_MS)) {
     return stays(`its slurmd registered less than ${SETTLE_MS / 1_000} s ago`);

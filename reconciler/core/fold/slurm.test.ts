@@ -36,13 +36,14 @@ type Options = {
   rule?: "cancel" | "enforce";
   others?: Node[];
   aliases?: Record<string, string>;
+  slots?: Record<string, string[]>;
   isAfterDark?: boolean;
 };
 
 function fold(node: Node, rows: Partial<SlurmNode>[], options: Options = {}) {
   const { rule = "cancel", others = [], aliases = {}, isAfterDark = false } = options;
   const work = workOf([node, ...others]);
-  const names = { aliases, slots: new Map() };
+  const names = { aliases, slots: new Map(Object.entries(options.slots ?? {})) };
   const news = { nodes: rows.map(slurmRowOf), names, onUndrain: rule, isAfterDark };
   const known = foldSlurm(news, [node.id, ...others.map(({ id }) => id)], NOW, work);
   const change = work.finish();
@@ -135,6 +136,13 @@ describe("S19, S28: a node's side in Slurm", () => {
       `n9 is drained in Slurm (${REASON}), and no node has this name`,
     ]);
   });
+
+  test("the drain that a scale-down leaves on a pool's name is no alarm", () => {
+    const rows = [{}, { ...own, name: "p-3" }];
+    const known = (slots: Record<string, string[]>) => fold(bare(), rows, { slots }).known.alarms;
+    expect(known({ p: ["p-2", "p-3"] })).toEqual([]);
+    expect(known({ p: ["p-2"] })).toHaveLength(1);
+  });
 });
 
 describe("S34: the flag is gone while the repair is open", () => {
@@ -219,6 +227,19 @@ describe("S35: a replacement under the same name", () => {
     const seen = fold(fresh, [{ ...own, bootTime: 70_000 }], { others: [gone(OWN)] });
     const other = { ...MARK, markedBootId: "-" };
     expect(seen.slurm).toMatchObject({ ...other, bootTime: 70_000, owner: "own" });
+  });
+
+  test("S35: the boot that its predecessor had after its mark is not its own", () => {
+    const rebooted = gone({ ...OWN, bootTime: 50_000 });
+    const seen = fold(fresh, [{ ...own, bootTime: 50_000 }], { others: [rebooted] });
+    expect(seen.slurm).toMatchObject({ markedBoot: 50_000, markedBootId: "-" });
+  });
+
+  test("S35: a boot that appears while the predecessor's machine ends is not kept as its own", () => {
+    const bootOf = (phase: Node["phase"]) =>
+      fold(repaired(OWN, { phase }), [{ ...own, bootTime: 60_000 }]).slurm?.bootTime;
+    expect(bootOf({ kind: "terminating", since: 3, purpose: "replace" } as never)).toBeUndefined();
+    expect(bootOf({ kind: "serving", since: 3 })).toBe(60_000);
   });
 
   test("S35: the same machine under another id owes the boot that its former record owed", () => {

@@ -77,9 +77,13 @@ function formerHolders(nodes: readonly Node[]): Map<string, Node> {
   return former;
 }
 
-/** Drains of Navarch on NodeNames that no node has: they stay until a machine takes the name. */
-function strayMarks({ nodes }: SlurmNews, claims: ReadonlyMap<NodeId, SlurmClaim>): string[] {
+/** Drains of Navarch that nothing will release. A pool's name waits for its slot's next machine. */
+function strayMarks(
+  { nodes, names }: SlurmNews,
+  claims: ReadonlyMap<NodeId, SlurmClaim>,
+): string[] {
   const bound = new Set([...claims.values()].map(({ name }) => name));
+  for (const name of [...names.slots.values()].flat()) bound.add(name);
   return nodes
     .filter((row) => !bound.has(row.name) && isDrained(row) && ownerOf(row) === "own")
     .map(({ name, reason }) => {
@@ -209,7 +213,10 @@ function factOf(node: Node, seen: Seen, before: SlurmFact | null, now: number): 
   const isOwn = owner === "own" && drain;
   // Registrations tell the time since the boot, so the BootTime moves by a second now and then.
   const known = before?.bootTime ?? null;
-  const bootTime = isAnotherBoot(known, row.bootTime) ? row.bootTime : known;
+  // One that appears under a machine that is being ended is the next machine's.
+  const isEnding = node.phase.kind === "terminating" && known !== null;
+  const isNew = !isEnding && isAnotherBoot(known, row.bootTime);
+  const bootTime = isNew ? row.bootTime : known;
   // A name that was deleted and created again has none of the earlier marks.
   const last = before?.absentSince === null ? before : null;
   const mark =

@@ -42,7 +42,8 @@ export function inheritedMark(
     const isOther = bought !== null && bought.id !== instance?.id;
     return {
       markedAt: markedAt ?? now,
-      markedBoot: markedBoot ?? bootTime,
+      // The former may have booted after its mark: the next machine's boot is another one.
+      markedBoot: isOther ? (bootTime ?? markedBoot) : (markedBoot ?? bootTime),
       markedBootId: isOther ? ANOTHER : (of.markedBootId ?? former?.agent?.bootId ?? ANOTHER),
     };
   }

@@ -63,6 +63,17 @@ export const SLURM_MUTATIONS: readonly Mutation[] = [
     to: "if (!isPending(node) || isResting(0, 0)) return null;\n  if (slurm.drain) return null;",
   }),
   {
+    name: "an order of Slurm is sent however late",
+    test: { ...SWARM, name: "two control planes in slurm, seed 14" },
+    patches: [
+      {
+        file: MARKER,
+        from: "if (waitedMs <= SEND_WITHIN_MS) return null;",
+        to: "if (waitedMs >= 0) return null;",
+      },
+    ],
+  },
+  {
     name: "a Slurm that does not answer counts as seen",
     test: { ...SWARM, name: "in slurm, away" },
     patches: [

@@ -35,6 +35,8 @@ export type What =
   | { kind: "crash"; calls: number; side: "before" | "after"; downMs: number }
   /** SIGSTOP, then SIGCONT. */
   | { kind: "pause"; forMs: number }
+  /** The leader is stopped at a call of the sort, n calls from now, and goes on under another. */
+  | { kind: "freeze"; calls: number; side: "before" | "after"; sort: CallSort; forMs: number }
   | { kind: "clock"; byMs: number }
   | { kind: "database-lost"; downMs: number }
   /** The scheduler refuses, or loses its answers. */
@@ -50,6 +52,9 @@ export type What =
   | { kind: "scale"; pool: number; by: number }
   /** The configuration is edited, and the process reloads it or is restarted on it, in turns. */
   | { kind: "config" };
+
+/** `mark`: what changes a node or a job in a scheduler, or looks at it directly before. */
+export type CallSort = "any" | "commit" | "mark";
 
 export type HumanAct = "cordon" | "uncordon" | "drain" | "terminate" | "replace";
 

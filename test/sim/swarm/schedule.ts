@@ -50,6 +50,7 @@ export function drawFaults(shape: Shape, dials: Dials): Fault[] {
   for (const [name, weight, draw] of more) {
     come(name, (dials.troublesPerDay * weight) / (2 * sum), (r) => draw(r, nodes));
   }
+  if (shape.planes === 2) come("freeze", dials.troublesPerDay / 3, drawFreeze);
   // A third of the fleet's time.
   if (isInSlurm(shape)) come("job", 60 * nodes, drawJob);
   return faults.sort((a, b) => a.at - b.at || (nameOf(a.what) < nameOf(b.what) ? -1 : 1));
@@ -199,6 +200,15 @@ function scontrol(act: SlurmAct, weight: number): [string, number, Draw] {
     (r) => ({ kind: "scontrol", act, who: somebody(r), undoMs: r.whole(5, 120) * MINUTE }),
   ];
 }
+
+/** Most calls of a leader are lists of its schedulers: those that write are sought out. */
+const drawFreeze = (r: Stream): What => ({
+  kind: "freeze",
+  calls: r.whole(1, 20),
+  side: r.pick(["before", "after"] as const),
+  sort: r.pick(["any", "commit", "mark", "mark"] as const),
+  forMs: r.pick([20_000, 45_000, 600_000]),
+});
 
 /** What only a fleet in a scheduler can meet: half as often as the others, and on top of them. */
 function sinkTroubles({ sinks }: Shape): [string, number, Draw][] {

@@ -20,6 +20,8 @@ export type SinkKind = (typeof SINKS)[number];
 export type Shape = {
   seed: number;
   sinks: SinkKind;
+  /** Control planes that share the database: of two, one leads by the lease. */
+  planes: 1 | 2;
   pools: PoolShape[];
   class: ProviderClass;
   settleMs: number;
@@ -40,7 +42,12 @@ export type Shape = {
 /** The step: as long as the idle interval of listings, so that each activation finds one due. */
 export const STEP_MS = 5_000;
 
-export function shapeOf(seed: number, nodes: number, sinks: SinkKind = "none"): Shape {
+export function shapeOf(
+  seed: number,
+  nodes: number,
+  sinks: SinkKind = "none",
+  planes: Shape["planes"] = 1,
+): Shape {
   const r = openStream(seed, "shape");
   const count = Math.min(nodes < 8 ? r.whole(1, 2) : r.whole(1, 4), nodes);
   const pools: PoolShape[] = [];
@@ -60,6 +67,7 @@ export function shapeOf(seed: number, nodes: number, sinks: SinkKind = "none"): 
   return {
     seed,
     sinks,
+    planes,
     pools: pools.filter((pool) => pool.size > 0),
     class: cls,
     settleMs: cls === "tag-only" ? r.pick([10_000, 30_000, 120_000]) : 0,

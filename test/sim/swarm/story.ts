@@ -28,6 +28,8 @@ export type Told = {
   steps: number;
   activations: number;
   lives: number;
+  /** Leaders that were frozen while another took over. */
+  freezes: number;
   events: number;
   faults: ReadonlyMap<string, number>;
   launches: number;
@@ -70,6 +72,7 @@ export async function tellStory(
     steps: swarm.steps,
     activations: swarm.life.activations,
     lives: swarm.life.lives,
+    freezes: swarm.life.freezes,
     events: swarm.events,
     faults: happened,
     launches: swarm.watch.launches,
@@ -85,7 +88,7 @@ function tell(swarm: Swarm, id: string, message: string): void {
 /** Faults stop; within the bound everything is well; then nothing is written for ten minutes. */
 async function end(swarm: Swarm, trouble: Trouble, goesOn: () => boolean): Promise<void> {
   const calmAt = swarm.now();
-  trouble.calm();
+  await trouble.calm();
   for (let at = 0; at < WELL_MS; at += HOUR / 2)
     swarm.queue.put(calmAt + at, () => (isWell(swarm) ? undefined : trouble.tidy(true)));
   const restMs = 20 * MINUTE;

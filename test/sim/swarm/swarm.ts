@@ -4,9 +4,7 @@
  * is drawn from a stream of its own.
  */
 import { createHash } from "node:crypto";
-import type { Provider } from "../../../reconciler/core/provider.ts";
 import type { Entry } from "../../../reconciler/provider/fake/entry.ts";
-import * as memory from "../../../reconciler/provider/fake/memory.ts";
 import { openFakeScheduler, type FakeScheduler } from "../../world/fake-scheduler.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { InstanceId } from "../../../schema/id.ts";
@@ -17,12 +15,12 @@ import { Watch } from "../../invariant/watch.ts";
 import { configOf } from "../../world/world.ts";
 import { logXid, reportOf } from "../../world/agent.ts";
 import * as talk from "./agent.ts";
-import { Life } from "./life.ts";
+import { type Cloud, openCloud } from "./cloud.ts";
+import { FROZEN, Life } from "./life.ts";
 import { passAwake } from "../../world/drive.ts";
 import { Queue } from "../../../simulator/engine/queue.ts";
 import { type Shape, yamlOf } from "./shape.ts";
 import { SINK_LOOK_MS, Sinks } from "./sinks.ts";
-import { openStream } from "./stream.ts";
 import { isLoud, nextWake } from "./wake.ts";
 import { placeWork } from "./work.ts";
 
@@ -41,7 +39,7 @@ export class Swarm {
   readonly queue = new Queue<(() => void | Promise<void>) | null>();
   readonly agents = new Map<InstanceId, talk.Agent>();
   readonly shape: Shape;
-  readonly cloud: Provider & memory.FakeControl & memory.Forkable;
+  readonly cloud: Cloud;
   readonly sinks: Sinks;
   readonly scheduler: FakeScheduler = openFakeScheduler();
   readonly watch: Watch;
@@ -79,7 +77,6 @@ export class Swarm {
     this.base = this.clock.wallMs();
     this.sizes = shape.pools.map((pool) => pool.size);
     this.config = this.readConfig();
-    const random = openStream(shape.seed, "cloud");
     // The cloud has a clock of its own, which never jumps.
     const clock = {
       wallMs: () => Math.round(this.base + this.clock.monoMs()),
@@ -108,21 +105,8 @@ export class Swarm {
       },
       trace: (line) => this.trace(line),
     });
-    this.cloud = memory.openMemoryCloud({
-      clock,
-      random: () => random.next(),
-      fleetId: FLEET,
-      class: shape.class,
-      settleMs: shape.settleMs,
-      terms: {
-        bootMs: shape.bootMs,
-        terminateMs: shape.terminateMs,
-        retentionMs: 600_000,
-        pricePerHour: 2,
-      },
-      record: false,
-      onEntry: (entry) => this.enter(entry),
-    });
+    const own = { clock, fleetId: FLEET, onEntry: (entry: Entry) => this.enter(entry) };
+    this.cloud = openCloud(shape, own);
     const world = { clock: this.clock, steady: clock, cloud: this.cloud, fleetId: FLEET };
     this.sinks = new Sinks(shape, world);
     placeWork(this.scheduler, {
@@ -139,6 +123,12 @@ export class Swarm {
       sinks: this.sinks,
       watch: this.watch,
       fleetId: FLEET,
+      planes: shape.planes,
+      frozen: (forMs, at) => {
+        this.trace(`event ${this.clock.wallMs()} frozen ${at} for ${forMs / 1_000} s`);
+        this.upAt = this.gridAt(this.now() + shape.stepMs);
+        this.queue.put(this.now() + forMs, () => this.life.thaw());
+      },
       trouble: (message) => this.report([{ id: "bug", message }]),
     });
     this.checkers = openCheckers({ events: () => this.life.events() });
@@ -224,6 +214,7 @@ export class Swarm {
     this.cloud.advance();
     for (let one = this.queue.take(this.now()); one !== null; one = this.queue.take(this.now()))
       await one.item?.();
+    if (this.life.hasLost()) await this.fall(this.shape.stepMs);
     if (this.upAt !== null && this.upAt <= this.now()) await this.bringUp();
     await this.speak();
     const rested = await this.life.turn();
@@ -310,8 +301,8 @@ export class Swarm {
   ): Promise<void> {
     agent.noted = this.now();
     const report = reportOf(agent.node, agent, this.clock.wallMs(), false);
-    const answer = await ingest.accept(report, agent.node);
-    if (answer.kind !== "reply") return;
+    const answer = await this.life.orFrozen(ingest.accept(report, agent.node));
+    if (answer === FROZEN || answer.kind !== "reply") return;
     agent.registered = !answer.reply.want_inventory;
     agent.spool = agent.spool.filter((one) => one.seq > answer.reply.ack_seq);
   }
@@ -331,6 +322,10 @@ export class Swarm {
   async bringUp(): Promise<void> {
     this.upAt = null;
     try {
+      if (!(await this.life.mayStart())) {
+        this.upAt = this.gridAt(this.now() + this.shape.stepMs);
+        return;
+      }
       await this.life.start(this.config);
     } catch (error) {
       // Starting may itself be what dies.

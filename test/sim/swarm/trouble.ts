@@ -11,6 +11,7 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import { logXid } from "../../world/agent.ts";
 import * as talk from "./agent.ts";
 import type { HumanAct, What } from "./fault.ts";
+import { FROZEN } from "./life.ts";
 import type { Swarm } from "./swarm.ts";
 
 export class Trouble {
@@ -27,11 +28,8 @@ export class Trouble {
     const { swarm } = this;
     const at = swarm.now();
     switch (what.kind) {
-      case "xid": {
-        const agent = this.agent(what.who);
-        if (agent !== null) logXid(agent, what.code, 0, swarm.clock.wallMs());
-        return;
-      }
+      case "xid":
+        return this.logXid(what);
       case "storm":
         return this.storm(what);
       case "silence": {
@@ -64,6 +62,8 @@ export class Trouble {
         return;
       case "pause":
         return swarm.pause(what.forMs);
+      case "freeze":
+        return swarm.life.freeze(what);
       case "clock":
         swarm.clock.setWall(what.byMs);
         return;
@@ -94,8 +94,9 @@ export class Trouble {
   }
 
   /** Ends every lasting fault. */
-  calm(): void {
+  async calm(): Promise<void> {
     const { swarm } = this;
+    await swarm.life.calm();
     this.windows.clear();
     swarm.cloud.setFaults({});
     swarm.sinks.calm();
@@ -124,6 +125,11 @@ export class Trouble {
 
   private later(ms: number, work: () => void): void {
     this.swarm.queue.put(this.swarm.now() + ms, work);
+  }
+
+  private logXid({ who, code }: Extract<What, { kind: "xid" }>): void {
+    const agent = this.agent(who);
+    if (agent !== null) logXid(agent, code, 0, this.swarm.clock.wallMs());
   }
 
   private agent(who: number): talk.Agent | null {
@@ -210,7 +216,8 @@ export class Trouble {
     swarm.queue.put(swarm.now() + what.undoMs, async () => {
       const now = swarm.watch.rows.nodes.get(node.id);
       // Whoever put the fleet in order at the end has been there already.
-      if (now !== undefined && now.cordon.human !== null) await this.order(now, "uncordon", true);
+      const isLeft = now?.phase.kind !== "gone" && now?.cordon.human !== null;
+      if (now !== undefined && isLeft) await this.order(now, "uncordon", true);
     });
   }
 
@@ -232,7 +239,8 @@ export class Trouble {
       message: null,
     });
     try {
-      await process.store.commit({ ...emptyChange(), commands: [command] });
+      const stored = process.store.commit({ ...emptyChange(), commands: [command] });
+      if ((await swarm.life.orFrozen(stored)) === FROZEN) return;
     } catch (error) {
       if (swarm.life.isUp()) throw error;
       return;
@@ -257,7 +265,7 @@ export class Trouble {
     if (process === null) return;
     const { reconciler } = process;
     try {
-      await reconciler.change((draft) => {
+      const resized = reconciler.change((draft) => {
         for (const [place, { name }] of swarm.shape.pools.entries()) {
           const state = [...reconciler.fleet().pools.values()].find((one) => one.name === name);
           const desired = swarm.sizes[place];
@@ -265,6 +273,7 @@ export class Trouble {
           draft.putPool({ ...state, desired, desiredBy: "human:ann" });
         }
       });
+      await swarm.life.orFrozen(resized);
     } catch (error) {
       if (swarm.life.isUp()) throw error;
     }
