@@ -17,12 +17,18 @@ import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
 import { formatNodes } from "./metrics/node.ts";
 import { formatNodeResources } from "./metrics/node-resource.ts";
 import { formatPools } from "./metrics/pool.ts";
+import { formatAgentPools } from "./metrics/agentpool.ts";
 import { formatSlurm } from "./metrics/slurm.ts";
 import { formatSafety } from "./metrics/safety.ts";
 import { HELP, type MetricName } from "./metrics/help.ts";
 import { single } from "./metrics/series.ts";
 import { formatTrust } from "./metrics/trust.ts";
+import type { AgentPools } from "../core/agentpool/service.ts";
 import type { Change } from "../core/store.ts";
+
+type PoolList = Pick<AgentPools, "pools">;
+
+const NO_POOLS: PoolList = { pools: () => [] };
 
 /** Steps of a replacement, timed from one recorded event to the next. */
 const STEPS = [
@@ -258,12 +264,13 @@ export class Metrics {
    * taken at its first slice; a reading is as new as its slice, and a node that ends meanwhile has
    * none from then on. All series of one metric are adjacent.
    */
-  async *slices(): AsyncGenerator<string | Uint8Array> {
+  async *slices(agentPools: PoolList = NO_POOLS): AsyncGenerator<string | Uint8Array> {
     yield `${await this.registry.metrics()}\n`;
     const { reconciler } = this;
     if (reconciler === null) return;
     yield* formatPools(reconciler);
     yield* formatSlurm(reconciler);
+    yield* formatAgentPools(agentPools);
     yield* formatSafety(reconciler);
     yield* formatCost(reconciler, this.costPeaks);
     yield* formatTrust(reconciler, this.key);

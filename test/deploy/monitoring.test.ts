@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { findPrometheus } from "../fixture/monitoring/prometheus.ts";
 import { poolYaml, World } from "../world/world.ts";
+import { fakePools } from "../world/agent-pools.ts";
 import { openWorldApp } from "../world/app.ts";
 import { DEPLOY, parseDocuments, readObjects, runTool } from "./object.ts";
 
@@ -35,7 +36,7 @@ describe("names and labels", () => {
   const labels = new Map<string, Set<string>>();
   beforeAll(async () => {
     world = await World.open(poolYaml(2, ""));
-    const app = openWorldApp(world);
+    const app = openWorldApp(world, undefined, fakePools(["default/p"]));
     await world.until(() => world.serving().length === 2, 600);
     const page = (await app.call("GET", "/metrics", undefined, null)).text;
     for (const line of page.split("\n")) {

@@ -8,6 +8,7 @@ import { COUNTER, DCGM } from "../../agent/report/metrics.ts";
 import { ROOT } from "../../build/product.ts";
 import { formatNodeResources } from "../../reconciler/http/metrics/node-resource.ts";
 import { poolYaml, World } from "../world/world.ts";
+import { fakePools, type FakePools } from "../world/agent-pools.ts";
 import { openWorldApp } from "../world/app.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
@@ -33,13 +34,20 @@ async function formatPage(): Promise<string> {
   const yaml = `${poolYaml(2, `    ${slurm}\n`)}slurm: { enabled: true }\n`;
   const world = await World.open(yaml, { slurm: { nodes: 2 } });
   try {
-    const app = openWorldApp(world);
+    const app = openWorldApp(world, undefined, toldPools());
     await world.until(() => world.serving().length === 2, 600);
     const page = (await app.call("GET", "/metrics", undefined, null)).text;
     return page + formatShares();
   } finally {
     await world.close();
   }
+}
+
+/** One AgentPool to which something has happened. */
+function toldPools(): FakePools {
+  const pools = fakePools(["default/p"]);
+  for (const view of pools.views) view.last = { scale_up_attempt: 0 };
+  return pools;
 }
 
 /** What a cluster adds, and `navarch exporter` serves alone. */

@@ -23,6 +23,15 @@ export const HELP = {
     "Time from a fault's report until Slurm confirmed the drain of its node.",
   navarch_scheduler_marks_total:
     "Cordons, drains and releases in a scheduler by outcome; a repeat without a change is none.",
+  navarch_agentpool_workers: "Workers of an AgentPool by state.",
+  navarch_agentpool_slots: "Free slots (available) and queued claims (requested) of an AgentPool.",
+  navarch_agentpool_last_event_timestamp_seconds:
+    "When each last happened to an AgentPool since this process leads, Unix time.",
+  navarch_agentpool_condition: "1 while the condition of an AgentPool is true.",
+  velda_autoscaler_workers: "As navarch_agentpool_workers, for dashboards of Velda.",
+  velda_autoscaler_worker_slots: "As navarch_agentpool_slots, for dashboards of Velda.",
+  velda_autoscaler_last_event_timestamp_seconds:
+    "As navarch_agentpool_last_event_timestamp_seconds, for dashboards of Velda.",
   navarch_slurm_dark: "1 while Slurm cannot be asked: nothing is drained, released or ended then.",
   navarch_slurm_list_age_seconds: "Age of the last complete list of Slurm's nodes.",
   navarch_slurm_nodes: "Nodes with a NodeName by who holds them out of service in Slurm.",

@@ -189,7 +189,7 @@ function sendMetrics(c: Context<Env>, ports: RoutePorts, pages: Pages): Response
       return refuse(c, "permission_denied", `${principal.name} may only report`);
     }
   }
-  const page = pages.open(blockOf(remoteOf(c)), ports.metrics.slices());
+  const page = pages.open(blockOf(remoteOf(c)), ports.metrics.slices(ports.agentPools));
   if (page === null) return refuse(c, "rate_limited", "too many concurrent /metrics requests");
   // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters.
   return c.body(openSliced(page), 200, {
