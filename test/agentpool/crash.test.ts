@@ -80,7 +80,7 @@ class Life {
     this.wait(90_000);
     world.arrive();
     this.wait(90_000);
-    expect([...world.claims.values()].map(({ state }) => state)).toEqual([
+    expect([...world.claims.values()].map(({ state }) => String(state))).toEqual([
       ...["released", "released", "released"],
       drains ? "released" : "lost",
     ]);

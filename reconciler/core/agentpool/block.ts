@@ -98,7 +98,10 @@ export function problemOf(
   { check, pool }: PoolInput,
   blocked: Blocked | null,
 ): Problem | null {
-  if (blocked !== null) return { ...blocked };
+  if (blocked !== null) {
+    const { reason, message, at } = blocked;
+    return { reason, message, at };
+  }
   if (check === null || check.kind === "ok") return null;
   const at = draft.now - draft.recall.age(`refused:${pool.generation}`);
   if (check.kind === "lost") return { reason: "Unavailable", message: check.message, at };

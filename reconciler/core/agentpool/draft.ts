@@ -118,6 +118,10 @@ export class Draft {
 
   remembered(): Pick<PoolMemory, "stepAt" | "since" | "sent" | "writes" | "told"> {
     const { since, sent, writes, mono } = this.recall;
+    for (const subject of this.told.keys()) {
+      const [, name = null] = /^delete:(.*)$/.exec(subject) ?? [];
+      if (name !== null && !this.rows.has(name)) this.told.delete(subject);
+    }
     return { stepAt: mono, since, sent, writes, told: this.told };
   }
 

@@ -118,7 +118,7 @@ function finish(draft: Draft, input: PoolInput, result: Result): PoolStep {
   const { gated, create, surplusSince } = sized;
   const context = { pool, members, queued: draft.queued.length, isOpen, surplusSince, blocked };
   const now = measure({ ...context, spare: 0 });
-  const bad = pool.problems.length > 0 ? pool.problems.join("; ") : badTemplate(input);
+  const bad = pool.problems.length > 0 ? pool.problems.join("; ") : badTemplate(input, blocked);
   const { min, minIdle } = scalerOf(pool);
   const status = statusOf(draft, {
     ...{ pool, members, scale: { ...now, gated }, isCurrent: pods !== null },
@@ -140,6 +140,7 @@ function finish(draft: Draft, input: PoolInput, result: Result): PoolStep {
 }
 
 /** A refusal for another reason, such as a quota, is no fault of the template. */
-function badTemplate({ check }: PoolInput): string | null {
+function badTemplate({ check }: PoolInput, blocked: Blocked | null): string | null {
+  if (blocked?.reason === "InvalidTemplate") return blocked.message;
   return check?.kind === "refused" && check.reason === "InvalidTemplate" ? check.message : null;
 }

@@ -26,11 +26,15 @@ const SILENT_MS = 15_000;
 const HOP_MS = 1_000;
 
 export type Agent = {
+  /** UID of its pod. */
+  uid: string;
   isAlive: boolean;
   isFatal: boolean;
   slots: number | null;
   /** Work that no claim stands for. */
   isBusy: boolean;
+  /** It does not say whether it stops. */
+  isMute: boolean;
   stop: AgentSight["stop"];
   /** When it was heard last, by this process; `null` = not. */
   heardAt: number | null;
@@ -68,6 +72,10 @@ export class PoolWorld {
   /** Pods start and their agents join by themselves. */
   joins = false;
   dueMs: number | null = null;
+  /** Promises that were broken, in words. */
+  readonly broken: string[] = [];
+  /** Instants of the writes of the process that lives. */
+  private writes: number[] = [];
   private made = 0;
   private seed = 1;
 
@@ -102,9 +110,11 @@ export class PoolWorld {
 
   agent(name: string): Agent {
     const known = this.agents.get(name);
-    if (known !== undefined) return known;
+    const uid = this.cluster.live.get(name)?.uid ?? known?.uid ?? "";
+    if (known?.uid === uid) return known;
     const agent: Agent = {
-      ...{ isAlive: true, isFatal: false, slots: null, isBusy: false, stop: "no" as const },
+      ...{ uid, isAlive: true, isFatal: false, slots: null, isBusy: false, isMute: false },
+      stop: "no",
       heardAt: null,
     };
     this.agents.set(name, agent);
@@ -172,9 +182,9 @@ export class PoolWorld {
     if (this.joins) this.startPods();
     for (const [name, agent] of this.agents) {
       const pod = this.cluster.live.get(name);
-      if (pod === undefined) agent.isAlive = false;
+      if (pod?.uid !== agent.uid) agent.isAlive = false;
       if (!agent.isAlive || pod?.phase !== "Running") continue;
-      const isAsked = this.process.stops.has(name) || pod.isDeleting;
+      const isAsked = !agent.isMute && (this.process.stops.has(name) || pod.isDeleting);
       agent.stop = !isAsked ? "no" : agent.isBusy || this.claimsOn(name) > 0 ? "busy" : "stopped";
       agent.heardAt = this.mono;
     }
@@ -195,6 +205,7 @@ export class PoolWorld {
 
   restart(): void {
     this.process = born();
+    this.writes = [];
     for (const agent of this.agents.values()) agent.heardAt = null;
   }
 
@@ -286,9 +297,11 @@ export class PoolWorld {
     const { workers, removed, claims, memory, dueMs, stops } = result;
     const isWritten = workers.length + removed.length + claims.length > 0;
     if (isWritten) this.point();
+    const before = new Map(this.workers);
     for (const worker of workers) this.workers.set(worker.name, worker);
     for (const name of removed) this.workers.delete(name);
     for (const claim of claims) this.claims.set(claim.id, claim);
+    this.judge(before, result);
     if (isWritten) this.point();
     this.process.memories.set(uid, memory);
     for (const { name, poolUid } of this.workers.values()) {
@@ -297,6 +310,36 @@ export class PoolWorld {
     for (const name of stops) this.process.stops.add(name);
     if (dueMs !== null) this.dueMs = Math.min(this.dueMs ?? Infinity, dueMs);
     return isWritten;
+  }
+
+  /** What one transaction may not do. */
+  private judge(before: ReadonlyMap<string, Worker>, { claims, workers }: Step): void {
+    for (const { id, state, worker: name } of claims) {
+      if (state !== "running") continue;
+      const worker = this.workers.get(name ?? "");
+      const sight = worker === undefined ? null : this.sightOf(worker);
+      if (worker?.leaving !== null) this.broken.push(`${id} on leaving ${name}`);
+      if (sight?.isSilent !== false) this.broken.push(`${id} on silent ${name}`);
+      if (sight?.isFatal) this.broken.push(`${id} on unhealthy ${name}`);
+    }
+    for (const { name, uid, leaving } of workers) {
+      const row = before.get(name);
+      const was = row?.uid === uid ? row.leaving : null;
+      if (was?.deletingAt != null && leaving === null) this.broken.push(`${name} was taken back`);
+      const isAsked = leaving?.cause === "surplus" || leaving?.cause === "recycled";
+      if (isAsked && this.claimsOn(name) > 0) this.broken.push(`${name} leaves with a claim`);
+    }
+    const slots = [...this.claims.values()].flatMap(({ state, worker, slot }) =>
+      state === "running" ? [`${worker} ${slot}`] : [],
+    );
+    if (new Set(slots).size < slots.length) this.broken.push("a slot is claimed twice");
+  }
+
+  private judgeWrite(name: string, isDelete: boolean, process: Process): void {
+    if (isDelete && this.claimsOn(name) > 0) this.broken.push(`${name} is deleted with a claim`);
+    if (process !== this.process) return;
+    this.writes = [...this.writes.filter((at) => this.mono - at < 60_000), this.mono];
+    if (this.writes.length > 60) this.broken.push(`${this.writes.length} writes in a minute`);
   }
 
   private send(pool: AgentPool | null, effects: readonly PodEffect[], process: Process): boolean {
@@ -327,6 +370,7 @@ export class PoolWorld {
     };
     if (effect.kind === "delete") {
       const { name, poolUid } = effect.worker;
+      this.judgeWrite(name, true, process);
       answer({ kind: "delete", worker: name, answer: cluster.deleteNow(effect.pod) }, poolUid);
     }
     if (pool === null) return;
@@ -336,6 +380,7 @@ export class PoolWorld {
       answer({ kind: "hold", answer: cluster.holdNow(pool, effect.isHeld) }, pool.uid);
     } else if (effect.kind === "create") {
       const { name } = effect.worker;
+      this.judgeWrite(name, false, process);
       const given = cluster.createNow(pool, effect.worker);
       answer({ kind: "create", worker: name, answer: given }, pool.uid);
     }
