@@ -114,6 +114,7 @@ function readProvider(name: string, section: Section): Resolved {
   warnAdapter(section, section.look("type")?.value.at ?? section.at, section.path, type);
   const settings = readSettings(section, type);
   if (isOwnedType(type)) checkHosts(section);
+  if (type === "command") checkCommand(section);
   checkPrices(section);
   checkTypes(section);
   const spend = fillTable(SPEND, readMapping(section.map("spend"), SPEND));
@@ -159,6 +160,34 @@ function checkHosts(section: Section): void {
   }
 }
 
+const SCRIPTS = ["start", "stop", "list"] as const;
+
+/** A program that speaks JSON, or scripts: each has keys that mean nothing to the other. */
+function checkCommand(section: Section): void {
+  const isShell = section.choice("protocol", ["json", "shell"]) === "shell";
+  const needed = isShell ? SCRIPTS : ["command"];
+  // `reboot: false` is what a file that was printed has.
+  const reboot = section.flag("reboot") === true ? ["reboot"] : [];
+  const foreign = isShell ? ["command", ...reboot] : [...SCRIPTS, "batch_start", "name_prefix"];
+  const lacks = (key: string) => !section.has(key) || (isShell && isEmpty(section, key));
+  for (const key of needed.filter(lacks)) {
+    const example = "write for example /etc/navarch/provider";
+    section.missing(key, isShell ? `write ${key}: SCRIPT` : example);
+  }
+  const other = isShell ? "remove it, or protocol: shell" : "add protocol: shell, or remove it";
+  for (const key of foreign.filter((one) => section.has(one))) {
+    const message = `has no meaning with protocol: ${isShell ? "shell" : "json"}`;
+    section.fail(key, "conflict", message, other);
+  }
+  if (!isShell || section.text("class") !== "token") return;
+  section.fail("class", "conflict", "scripts cannot tell a client token", "write name or tag-only");
+}
+
+function isEmpty(section: Section, key: string): boolean {
+  const value = section.look(key)?.value;
+  return value?.kind === "scalar" && typeof value.value === "string" && value.value.trim() === "";
+}
+
 function checkPrices(section: Section): void {
   const odd = section.texts("prices")?.find((text) => !/^[^=\s,]+=\d+(\.\d+)?$/.test(text));
   if (odd === undefined) return;
@@ -192,5 +221,6 @@ function impliedProvider(section: Section, type: ProviderType): ProviderConfig {
   const empty = readSection(section.problems, null, `providers.${type}`, section.at);
   const settings = readSettings(empty, type);
   if (isOwnedType(type)) checkHosts(empty);
+  if (type === "command") checkCommand(empty);
   return { name: parse(PoolName, type), type, implied: true, spend: fillTable(SPEND), settings };
 }

@@ -16,7 +16,8 @@ import { openAws } from "./aws/aws.ts";
 import { readAwsSettings } from "./aws/setting.ts";
 import { openCommandProvider } from "./command/command.ts";
 import { passedOn } from "../program/program.ts";
-import { readCommandSettings } from "./command/setting.ts";
+import { readCommandSettings, readShellSettings } from "./command/setting.ts";
+import { openShellProvider } from "./command/shell.ts";
 import { openCoreweave } from "./coreweave/coreweave.ts";
 import { openCoreweaveCluster } from "./coreweave/setting.ts";
 import { failing } from "./failing.ts";
@@ -113,9 +114,12 @@ async function openFake(config: ProviderConfig, from: ProviderPorts): Promise<Si
 
 function openCommand(config: ProviderConfig, from: ProviderPorts): Promise<Provider> {
   const { fleetId, clock, env } = from;
-  const settings = readCommandSettings(config.settings);
+  const about = { name: config.name, fleetId, clock, env: passedOn(env) };
+  const shell = readShellSettings(config.settings);
   return Promise.resolve(
-    openCommandProvider({ name: config.name, ...settings, fleetId, clock, env: passedOn(env) }),
+    shell === null
+      ? openCommandProvider({ ...about, ...readCommandSettings(config.settings) })
+      : openShellProvider({ ...about, ...shell }),
   );
 }
 

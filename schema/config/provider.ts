@@ -1,5 +1,16 @@
 /** Keys of a provider, with the types that have each. */
-import { choice, duration, flag, hosts, integer, mapping, number, own, text } from "./field.ts";
+import {
+  choice,
+  duration,
+  flag,
+  hosts,
+  integer,
+  mapping,
+  number,
+  own,
+  prose,
+  text,
+} from "./field.ts";
 import { SPEND } from "./safety.ts";
 
 export const PROVIDER_TYPES = [
@@ -149,7 +160,24 @@ export const SETTINGS = {
   command: text("Program that buys, and its arguments, separated by spaces; run without a shell.", {
     types: command,
     form: "program",
-    required: "write for example /etc/navarch/provider",
+    required: true,
+  }),
+  protocol: choice(
+    "What the provider speaks: JSON with a program, or scripts of bash that print names.",
+    ["json", "shell"],
+    { types: command, default: "json" },
+  ),
+  start: prose("Script that starts a worker and prints its name; `protocol: shell`.", {
+    types: command,
+  }),
+  stop: prose("Script that ends the worker `$1`; `protocol: shell`.", { types: command }),
+  list: prose("Script that prints each worker on a line; `protocol: shell`.", { types: command }),
+  batch_start: prose("Script that starts `$1` workers with the label `$2`; `protocol: shell`.", {
+    types: command,
+  }),
+  name_prefix: text("How the names of this fleet's workers begin; `protocol: shell`.", {
+    types: command,
+    or: "all that `list` prints are",
   }),
   timeout: duration("Time that the program has for one call.", {
     types: command,
