@@ -20,6 +20,7 @@ import { controlPlane } from "./command/control-plane.ts";
 import { cordon, uncordon } from "./command/cordon.ts";
 import { cost } from "./command/cost.ts";
 import { doctor } from "./command/doctor.ts";
+import { doctorAgentPool } from "./command/doctor-agentpool.ts";
 import { doctorKubernetes } from "./command/doctor-kubernetes.ts";
 import { doctorProviders } from "./command/doctor-providers.ts";
 import { doctorSlurm } from "./command/doctor-slurm.ts";
@@ -124,6 +125,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     restore,
     doctor,
     doctorKubernetes,
+    doctorAgentPool,
     doctorProviders,
     doctorSlurm,
     doctorStore,

@@ -81,6 +81,16 @@ const CLUSTER: readonly Rule[] = [
   },
 ];
 
+/** Each verb of the rules by itself, for who asks whether it is granted. */
+export const POOL_RIGHTS = [
+  ...POOLS.map((rule) => ({ ...rule, isOfCluster: false })),
+  ...CLUSTER.map((rule) => ({ ...rule, isOfCluster: true })),
+].flatMap(({ groups, resources: resource, verbs, isOfCluster }) =>
+  groups.flatMap((of) =>
+    verbs.split(", ").map((verb) => ({ group: of, resource, verb, isOfCluster })),
+  ),
+);
+
 /** All documents as one stream for `kubectl apply -f -`. */
 export function renderRbac(options: RbacOptions): string {
   const { namespace, account, isThere, pools } = options;

@@ -402,3 +402,30 @@ describe("hold", () => {
     expect(finalizers()).toEqual([POOL_FINALIZER]);
   });
 });
+
+test("V50: a missing ConfigMap that the template needs is told, and pods go on", async () => {
+  const named = (name: string, more: Json = {}) => ({ configMap: { name, ...more } });
+  const volumes = [
+    { name: "a", ...named("velda-config") },
+    { name: "b", ...named("there") },
+    { name: "c", ...named("maybe", { optional: true }) },
+    { name: "d", projected: { sources: [named("projected"), { secret: { name: "s" } }] } },
+  ];
+  const env = [{ name: "E", valueFrom: { configMapKeyRef: { name: "key", key: "k" } } }];
+  const envFrom = [{ configMapRef: { name: "velda-config" } }, { configMapRef: { name: 7 } }];
+  const containers = [{ name: "agent", image: "agent:1", env, envFrom }];
+  seedPool("cpu", {}, { template: { ...TEMPLATE, spec: { containers, volumes } } });
+  kube.seed("configmaps", {
+    ...{ apiVersion: "v1", kind: "ConfigMap" },
+    metadata: { namespace: "default", name: "there" },
+  });
+  const cluster = await open();
+  expect(await cluster.check(the(cluster))).toMatchObject({ kind: "ok" });
+  await clock.pass(5_000);
+  expect(kube.list("events")).toMatchObject([
+    {
+      ...{ type: "Warning", reason: "ConfigMapNotFound" },
+      note: "the template names what is not in default: ConfigMap velda-config, projected, key",
+    },
+  ]);
+});

@@ -106,6 +106,9 @@ export function podPermissions({ namespace, name }: PodPlace): Permission[] {
   return ["get", "patch"].map((verb) => ({ ...of, verb }));
 }
 
+/** A ServiceAccount. */
+export type Account = { namespace: string; name: string };
+
 export type PermissionCheck = {
   missing: Permission[];
   /** Not answered, with the reason. */
@@ -118,17 +121,21 @@ const TIMEOUT_MS = 10_000;
 
 /**
  * Asks the server with one SelfSubjectAccessReview per permission, which any authenticated account
- * may create. Undecided counts as missing, unless the authorizer reports an error.
+ * may create; of another `account` with a SubjectAccessReview. Undecided counts as missing, unless
+ * the authorizer reports an error.
  */
 export async function checkPermissions(
   api: KubeApi,
   permissions: readonly Permission[] = PERMISSIONS,
+  account: Account | null = null,
 ): Promise<PermissionCheck> {
   const check: PermissionCheck = { missing: [], unknown: [] };
   for (let from = 0; from < permissions.length; from += IN_FLIGHT) {
     const asked = permissions.slice(from, from + IN_FLIGHT);
     const answers = await Promise.all(
-      asked.map(async (permission) => ({ permission, message: await review(api, permission) })),
+      asked.map(async (permission) => {
+        return { permission, message: await review(api, permission, account) };
+      }),
     );
     for (const { permission, message } of answers) {
       if (message === "missing") check.missing.push(permission);
@@ -182,7 +189,11 @@ async function readAccount(api: KubeApi): Promise<string | null> {
 }
 
 /** `allowed`, `missing`, or why it is unknown. */
-async function review(api: KubeApi, permission: Permission): Promise<string> {
+async function review(
+  api: KubeApi,
+  permission: Permission,
+  account: Account | null,
+): Promise<string> {
   const { group, verb, namespace, name } = permission;
   const [resource = "", subresource = ""] = permission.resource.split("/");
   const resourceAttributes = {
@@ -191,8 +202,8 @@ async function review(api: KubeApi, permission: Permission): Promise<string> {
   };
   const question = {
     apiVersion: "authorization.k8s.io/v1",
-    kind: "SelfSubjectAccessReview",
-    spec: { resourceAttributes },
+    kind: account === null ? "SelfSubjectAccessReview" : "SubjectAccessReview",
+    spec: { resourceAttributes, ...(account === null ? {} : subjectOf(account)) },
   };
   const answer = await askReview(api, question, TIMEOUT_MS);
   if (answer.kind !== "ok") return answer.message;
@@ -201,6 +212,13 @@ async function review(api: KubeApi, permission: Permission): Promise<string> {
   if (allowed === true) return "allowed";
   if (allowed === false && typeof evaluationError !== "string") return "missing";
   return String(evaluationError ?? "the answer was no review").slice(0, 1_024);
+}
+
+/** As the API server names it, with the groups that it adds to its token. */
+function subjectOf({ namespace, name }: Account) {
+  const all = "system:serviceaccounts";
+  const groups = [all, `${all}:${namespace}`, "system:authenticated"];
+  return { user: `system:serviceaccount:${namespace}:${name}`, groups };
 }
 
 /** `patch nodes/status`, as in a role. */

@@ -1,0 +1,203 @@
+/**
+ * What `doctor agentpool` finds in a cluster: definition, permissions, and of each pool its rules,
+ * its template, ConfigMaps and pods. It reads; the pod that it creates is a dry run.
+ */
+import { AGENT_POOL_CRD } from "../deploy/agentpool/crd.ts";
+import { POOL_RIGHTS } from "../deploy/agentpool/rbac.ts";
+import { lookForConfigMaps } from "../reconciler/agentpool/config-map.ts";
+import { checkPod } from "../reconciler/agentpool/pod-call.ts";
+import { podsPath } from "../reconciler/agentpool/pod-request.ts";
+import { type HeldPool, readPool } from "../reconciler/agentpool/read-pool.ts";
+import { readWorkerPod } from "../reconciler/agentpool/read-worker-pod.ts";
+import { poolsPath } from "../reconciler/agentpool/status-body.ts";
+import type { Clock } from "../reconciler/core/clock.ts";
+import type { KubeAnswer, KubeApi } from "../reconciler/kubernetes/api.ts";
+import { type Account, checkPermissions } from "../reconciler/kubernetes/permission.ts";
+import { formatPermission } from "../reconciler/kubernetes/permission.ts";
+import { readList, readObject, readText } from "../reconciler/kubernetes/read-field.ts";
+import { AGENT_POOL, WORKER_LABEL } from "../schema/agentpool-resource.ts";
+import { nearest } from "../schema/nearest.ts";
+import { bad, type Diagnosis, ok } from "./diagnosis-row.ts";
+
+export type PoolDoctor = {
+  api: KubeApi;
+  clock: Clock;
+  /** Whose permissions are asked for; `null` = those of this program's own credentials. */
+  account: Account | null;
+  /** `null` = all. */
+  namespace: string | null;
+  /** `null` = every pool there. */
+  name: string | null;
+};
+
+const CALL_MS = 10_000;
+const INSTALL = "navarch manifests crd | kubectl apply -f -";
+const GRANT =
+  "kubectl apply -f velda-rbac.yaml, or navarch manifests agentpool | kubectl apply -f -";
+const LABELS = "give spec.template.metadata.labels at least one label, and correct the fields";
+const UNSERVED =
+  "is provisioners: [{kubernetes: {namespace: …}}] in the configuration, with this namespace?";
+const STATES = ["InvalidTemplate", "Draining", "Gated", "ScaleUpBlocked", "AtMax"];
+
+const get = (api: KubeApi, path: string, query: Record<string, string> = {}) =>
+  api.call({ verb: "get", path, query, timeoutMs: CALL_MS, lane: "read" });
+
+export async function examineAgentPools(doctor: PoolDoctor): Promise<Diagnosis[]> {
+  const crd = await examineDefinition(doctor.api);
+  const rights = await examineRights(doctor);
+  if (crd.outcome === "fail") return [crd, rights];
+  return [crd, rights, ...(await examinePools(doctor))];
+}
+
+async function examineDefinition(api: KubeApi): Promise<Diagnosis> {
+  const check = "definition";
+  const place = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+  const answer = await get(api, `${place}/${AGENT_POOL.crd}`);
+  if (answer.kind !== "ok") {
+    if (isAbsent(answer)) return bad("fail", check, `no CRD ${AGENT_POOL.crd}`, INSTALL);
+    const what = `the CRD ${AGENT_POOL.crd} cannot be read`;
+    return bad(answer.kind === "lost" ? "fail" : "warn", check, `${what}: ${answer.message}`, null);
+  }
+  const { spec, status } = readObject(answer.body);
+  const conditions = readList(readObject(status)["conditions"]).map((one) => readObject(one));
+  const established = conditions.find(({ type }) => type === "Established");
+  if (established?.["status"] !== "True") {
+    const why = readText(established?.["message"]) ?? "the server has not accepted it yet";
+    return bad("fail", check, `the CRD ${AGENT_POOL.crd} is not established: ${why}`, INSTALL);
+  }
+  if (contains(spec, AGENT_POOL_CRD.spec)) return ok(check, `${AGENT_POOL.crd} is current`);
+  const what = `the CRD ${AGENT_POOL.crd} is not the one of this release`;
+  return bad("warn", check, what, INSTALL);
+}
+
+const isAbsent = (answer: KubeAnswer): boolean =>
+  answer.kind === "refused" && answer.status === 404;
+
+/** Whether `whole` has every field of `part`; the server adds defaults. */
+function contains(whole: unknown, part: unknown): boolean {
+  if (typeof part !== "object" || part === null) return whole === part;
+  if (Array.isArray(part)) {
+    const list = readList(whole);
+    return list.length === part.length && part.every((one, i) => contains(list[i], one));
+  }
+  const fields = readObject(whole);
+  return Object.entries(part).every(([key, value]) => contains(fields[key], value));
+}
+
+async function examineRights({ api, account, namespace }: PoolDoctor): Promise<Diagnosis> {
+  const check = "permissions";
+  const wanted = POOL_RIGHTS.map(({ isOfCluster, ...right }) => {
+    return { ...right, namespace: isOfCluster ? null : namespace, use: "AgentPools" };
+  });
+  const { missing, unknown } = await checkPermissions(api, wanted, account);
+  const who = account === null ? "this account" : `${account.namespace}/${account.name}`;
+  const [first] = unknown;
+  if (first !== undefined) {
+    const what = `the server did not say what ${who} may do: ${first.message}`;
+    return bad("warn", check, what, null);
+  }
+  if (missing.length > 0) {
+    const isAll = missing.length === wanted.length;
+    const what = isAll ? "do anything for AgentPools" : missing.map(formatPermission).join(", ");
+    return bad("fail", check, `${who} may not ${what}`, GRANT);
+  }
+  return ok(check, `${who} may do what AgentPools need`);
+}
+
+async function examinePools(doctor: PoolDoctor): Promise<Diagnosis[]> {
+  const { api, namespace, name } = doctor;
+  const check = "pools";
+  const answer = await get(api, poolsPath(namespace));
+  if (answer.kind !== "ok") {
+    return [bad("fail", check, `AgentPools cannot be listed: ${answer.message}`, GRANT)];
+  }
+  const all = readList(readObject(answer.body)["items"]).flatMap((one) => readPool(one) ?? []);
+  const pools = all.filter((pool) => name === null || pool.name === name);
+  if (pools.length > 0) {
+    const found = [];
+    for (const pool of pools) found.push(...(await examinePool(doctor, pool)));
+    return found;
+  }
+  const where = namespace === null ? "any namespace" : `namespace ${namespace}`;
+  if (name === null) return [bad("warn", check, `there is no AgentPool in ${where}`, null)];
+  const near = nearest(name, all.map((pool) => pool.name));
+  const advice = near === null ? "kubectl get agentpools -A" : `did you mean ${near}?`;
+  return [bad("fail", check, `no AgentPool ${name} in ${where}`, advice)];
+}
+
+async function examinePool(doctor: PoolDoctor, pool: HeldPool): Promise<Diagnosis[]> {
+  const { key } = pool;
+  if (pool.problems.length > 0) {
+    return pool.problems.map((problem) => bad("fail", "rules", `${key}: ${problem}`, LABELS));
+  }
+  return [
+    await examineTemplate(doctor, pool),
+    ...(await examineConfigMaps(doctor, pool)),
+    ...(await examinePods(doctor, pool)),
+    ...examineStatus(pool),
+  ];
+}
+
+async function examineTemplate({ api, clock }: PoolDoctor, pool: HeldPool): Promise<Diagnosis> {
+  const answer = await checkPod({ api, clock, seen: () => undefined }, pool);
+  if (answer.kind === "ok") return ok("template", `${pool.key}: a dry run accepts the pod`);
+  const reason = answer.kind === "refused" ? `${answer.reason}: ` : "";
+  const what = `${pool.key}: a dry run of the pod fails: ${reason}${answer.message}`;
+  return bad(answer.kind === "lost" ? "warn" : "fail", "template", what, null);
+}
+
+async function examineConfigMaps({ api }: PoolDoctor, pool: HeldPool): Promise<Diagnosis[]> {
+  const { missing, unknown } = await lookForConfigMaps(api, pool);
+  const { key, namespace } = pool;
+  const rows = missing.map((name) => {
+    const what = `${key}: ConfigMapNotFound: the template names ConfigMap ${name}`;
+    return bad("fail", "config maps", `${what}, which is not in ${namespace}`, create(pool, name));
+  });
+  if (unknown !== null) rows.push(bad("warn", "config maps", `${key}: ${unknown}`, null));
+  return rows;
+}
+
+const create = ({ namespace }: HeldPool, name: string): string =>
+  `kubectl -n ${namespace} create configmap ${name} --from-file=…`;
+
+const ADVICE = {
+  unschedulable: "the scheduler's message says what no machine has: room, a label, a toleration",
+  image: "correct the image, or give the pod an imagePullSecret",
+  config: "kubectl describe pod shows the whole message",
+} as const;
+
+async function examinePods({ api }: PoolDoctor, pool: HeldPool): Promise<Diagnosis[]> {
+  const { key } = pool;
+  const selector = { labelSelector: `${WORKER_LABEL.pool}=${pool.name}` };
+  const answer = await get(api, podsPath(pool.namespace), selector);
+  if (answer.kind !== "ok") {
+    return [bad("warn", "pods", `${key}: pods cannot be listed: ${answer.message}`, GRANT)];
+  }
+  const all = readList(readObject(answer.body)["items"]).flatMap((one) => readWorkerPod(one) ?? []);
+  const pods = all.filter(({ ownerUid }) => ownerUid === pool.uid);
+  const rows = pods.flatMap(({ name, trouble }) => {
+    if (trouble === null) return [];
+    return [bad("warn", "pods", `${key}: pod ${name}: ${trouble.message}`, ADVICE[trouble.kind])];
+  });
+  const running = pods.filter(({ phase, isDeleting }) => phase === "Running" && !isDeleting);
+  return [ok("pods", `${key}: ${running.length} of ${pods.length} pods run`), ...rows];
+}
+
+/** What its control plane says of it. */
+function examineStatus({ key, status, generation }: HeldPool): Diagnosis[] {
+  if (status["observedGeneration"] === undefined) {
+    return [bad("warn", "control plane", `${key}: no control plane reports on it`, UNSERVED)];
+  }
+  const behind =
+    status["observedGeneration"] === generation
+      ? []
+      : [bad("warn", "control plane", `${key}: its last change is not acted upon yet`, null)];
+  const conditions = readList(status["conditions"]).map((one) => readObject(one));
+  const told = conditions.flatMap(({ type, status: is, reason, message }) => {
+    const name = readText(type) ?? "";
+    if (is !== "True" || !STATES.includes(name)) return [];
+    const what = `${key}: ${name} (${readText(reason) ?? ""}): ${readText(message) ?? ""}`;
+    return [bad("warn", "control plane", what, null)];
+  });
+  return [...behind, ...told];
+}
