@@ -369,6 +369,38 @@ test("V47: events are on the AgentPool and counted", async () => {
   ]);
 });
 
+describe("V50: a ConfigMap that the template names", () => {
+  const configMap = { name: "velda-config" };
+  const volumes = [
+    { name: "a", configMap },
+    { name: "b", configMap: { name: "extra", optional: true } },
+  ];
+  const template = { ...TEMPLATE, spec: { ...TEMPLATE.spec, volumes } };
+  const wait = async (): Promise<void> => {
+    seedPool("cpu", {}, { template });
+    const cluster = await open();
+    await cluster.create(the(cluster), WORKER);
+    const status = { phase: "Pending" };
+    kube.person.edit("pods", "default", WORKER.name, { status }, { sub: "status" });
+    await clock.pass(120_000);
+  };
+
+  test("is told while pods wait for it", async () => {
+    await wait();
+    expect(kube.list("events")).toMatchObject([
+      { type: "Warning", reason: "ConfigMapNotFound", note: expect.stringContaining("velda-") },
+    ]);
+  });
+
+  test("is not told where it is there, or where no pod waits", async () => {
+    kube.seed("configmaps", { metadata: configMap });
+    await wait();
+    seedPool("idle", {}, { template: { ...TEMPLATE, spec: { volumes: [{ configMap: {} }] } } });
+    await clock.pass(120_000);
+    expect(kube.list("events")).toEqual([]);
+  });
+});
+
 describe("hold", () => {
   const finalizers = (): unknown =>
     metaOf(kube.get("agentpools", "default", "cpu"))["finalizers"] ?? [];

@@ -11,6 +11,7 @@ import { KubeEvents } from "../kubernetes/kube-event.ts";
 import { Copies } from "./copies.ts";
 import { lookForConfigMaps } from "./config-map.ts";
 import { holdPool } from "./hold.ts";
+import { MissingMaps } from "./missing-map.ts";
 import { checkPod, createPod, removePod } from "./pod-call.ts";
 import { podsPath } from "./pod-request.ts";
 import { readPool, type HeldPool } from "./read-pool.ts";
@@ -45,6 +46,7 @@ class KubePools implements PoolCluster {
   readonly #pods: Copies<HeldPod>;
   readonly #events: KubeEvents;
   readonly #unwatched: Unwatched | null;
+  readonly #maps: MissingMaps;
   #status: StatusWriter;
   #wakeUp: () => void = () => undefined;
   #isUninstalledTold = false;
@@ -66,6 +68,8 @@ class KubePools implements PoolCluster {
     this.#events = new KubeEvents({ api, clock, random, log }, instance);
     this.#status = this.#openStatus();
     const tell = this.tell.bind(this);
+    const [pools, pods] = [() => this.#pools.view(), () => this.#pods.view()];
+    this.#maps = new MissingMaps({ api, clock, pools, pods, tell });
     this.#unwatched =
       namespaces.length === 0 ? null : new Unwatched({ api, clock, namespaces, tell });
   }
@@ -77,6 +81,7 @@ class KubePools implements PoolCluster {
     this.#pools.start();
     this.#pods.start();
     this.#unwatched?.start();
+    this.#maps.start();
   }
 
   stop(): void {
@@ -85,6 +90,7 @@ class KubePools implements PoolCluster {
     this.#pools.stop();
     this.#pods.stop();
     this.#unwatched?.stop();
+    this.#maps.stop();
   }
 
   pools(): Copy<AgentPool> {

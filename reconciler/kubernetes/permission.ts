@@ -91,6 +91,7 @@ const POOL_GRANTS: readonly (readonly [string, string, string, string])[] = [
   ["velda.io", "agentpools/status", "patch", "the status of an AgentPool"],
   ["velda.io", "agentpools/finalizers", "update", "owning the pods of an AgentPool"],
   ["", "pods", "create", "the pods of an AgentPool"],
+  ["", "configmaps", "get", "telling which ConfigMap of a template is missing"],
 ];
 
 /** Also needed for AgentPools (`provisioners`), in the namespaces that are served. */
