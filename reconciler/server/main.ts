@@ -214,6 +214,7 @@ function composeParts(made: Made): Parts {
     scheduler: made.scheduler,
     slurm: made.slurm,
     podSet: made.podSet,
+    pools: made.pools,
     turned: made.watch.turned,
     dryRun: options.dryRun,
     cpuMs: usedMs,

@@ -16,6 +16,7 @@ import { openKubernetes } from "../kubernetes/open.ts";
 import { openPodSet } from "../kubernetes/pod-set.ts";
 import { openNoScheduler } from "../runtime/no-scheduler.ts";
 import { openSlurm } from "../slurm/open.ts";
+import { openAgentPools, type OpenedPools } from "./open-agentpool.ts";
 import { UsageError } from "./start-failure.ts";
 
 export type Schedulers = {
@@ -23,6 +24,7 @@ export type Schedulers = {
   api: KubeApi | null;
   slurm: SlurmSink | null;
   podSet: PodSetPort | null;
+  pools: OpenedPools | null;
 };
 
 export async function openSchedulers(
@@ -34,13 +36,14 @@ export async function openSchedulers(
 ): Promise<Schedulers> {
   const first = await openCluster(config, fleet, metrics, clock, log);
   const podSet = first.api === null ? null : openPodSet(first.api);
-  if (!config.slurm.enabled) return { ...first, slurm: null, podSet };
+  const pools = await openAgentPools(config, { metrics, clock, log });
+  if (!config.slurm.enabled) return { ...first, slurm: null, podSet, pools };
   const set = Object.entries(process.env).filter((one): one is [string, string] => {
     return one[1] !== undefined;
   });
   const count = metrics.countSlurmCall.bind(metrics);
   const ports = { clock, log, env: Object.fromEntries(set), count };
-  return { ...first, slurm: openSlurm(config.slurm, ports), podSet };
+  return { ...first, slurm: openSlurm(config.slurm, ports), podSet, pools };
 }
 
 /** Without a cluster, a scheduler that knows of no work. */

@@ -33,7 +33,7 @@ const KNOWN_TO_249 = new Set(
   BindReadOnlyPaths ReadWritePaths PrivateTmp PrivateMounts ProtectKernelTunables ProtectKernelModules ProtectControlGroups
   ProtectClock ProtectHostname ProtectProc LockPersonality RestrictNamespaces RestrictRealtime
   RestrictSUIDSGID RemoveIPC KeyringMode RestrictAddressFamilies SystemCallArchitectures
-  SystemCallFilter SystemCallErrorNumber LoadCredential WantedBy ExecReload`.split(/\s+/),
+  SystemCallFilter SystemCallErrorNumber LoadCredential WantedBy Alias ExecReload`.split(/\s+/),
 );
 /** Passed over with a warning by those that do not know them, and nothing depends on them. */
 const NEWER: Readonly<Record<string, number>> = { RestartSteps: 254, RestartMaxDelaySec: 254 };

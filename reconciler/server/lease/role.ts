@@ -5,7 +5,7 @@
  */
 import type { Config, NotifierConfig, ProviderConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
-import { factKey } from "../../../schema/safety.ts";
+import { type Fact, factKey } from "../../../schema/safety.ts";
 import type { Bootstrapper } from "../../runtime/act/bootstrap.ts";
 import type { openNotifier } from "../notifier.ts";
 import type { Authority } from "../../security/auth.ts";
@@ -39,6 +39,7 @@ import { nextTurn } from "../../runtime/turn.ts";
 import { Story } from "../../runtime/story.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
 import { compose, type ControlPlane, type PlanePorts } from "../compose.ts";
+import { type OpenedPools, openPoolActor } from "../open-agentpool.ts";
 import { openAskSelf, openRuns } from "../open-runs.ts";
 import { type Adopter, closedSettings, LeaderConfig, openStandbyConfig } from "./adopt.ts";
 import { Clouds } from "./clouds.ts";
@@ -56,6 +57,8 @@ export type Parts = {
   scheduler: Scheduler;
   slurm: SlurmSink | null;
   podSet: PodSetPort | null;
+  /** The cluster of AgentPools; `null`: none is configured. */
+  pools: OpenedPools | null;
   dryRun: boolean;
   /** See `LoopPorts`. */
   cpuMs(): number;
@@ -124,20 +127,11 @@ export async function openLeader(
   // What an earlier term broke on purpose does not survive it.
   parts.simulation.clear();
   for (const credential of snapshot.credentials) parts.authority.put(credential);
-  const facts = new Map(snapshot.facts.map((fact) => [factKey(fact), fact]));
-  const config = withRemoved(loaded.config, facts);
   const clouds = new Clouds(parts, store);
-  const opened = await clouds.prepare(config.providers);
-  opened.take(new Set(config.providers.map(({ name }) => name)));
-  for (const [provider, why] of opened.unavailable) {
-    const pools = poolsOf(loaded.config, provider);
-    log("error", "a provider cannot supply machines", { provider, why, pools });
-  }
+  const settings = await settingsFor(parts, clouds, snapshot.facts);
   const permit = permitOf(term, callMs);
   const bootstrapper = parts.openBootstrapper(store);
   const from = { dryRun, permit, bootstrapper, cursors: snapshot.cursors };
-  const { providers, unavailable } = opened;
-  const settings = { config, policy: loaded.policy, providers, unavailable };
   const plane = await composeRole(parts, store, settings, from);
   const { reconciler, ingest } = plane;
   const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
@@ -153,7 +147,13 @@ export async function openLeader(
   const { authority, newSecret } = parts;
   const self = openAskSelf({ authority, clock, newSecret, front: () => front });
   const runner = parts.openWorkflows(self.ask);
-  const agentPools = noAgentPools("no provisioner of AgentPools is configured (provisioners)");
+  const leads = (): boolean => permit.leads();
+  const workers = await openPoolActor(dryRun ? null : parts.pools, {
+    ...{ store, reconciler, clock, log, leads },
+    push: (node, word) => void front.push(node, word),
+    forget: async (node, uid) => ports.admission?.workers.forget(node, uid),
+  });
+  const agentPools = workers?.desk ?? noAgentPools(dryRun ? DRY : UNCONFIGURED);
   const life = { reconciler, ingest, quota, notReady, live, pods, runner, agentPools };
   const ports = portsOf(parts, store, life);
   const front = new Front(ports, null);
@@ -165,11 +165,13 @@ export async function openLeader(
     isUnsettled: () => own.isUnsettled(),
     begin() {
       reconciler.start();
+      workers?.start();
       own.begin();
     },
     async stop(graceMs) {
       own.end();
       front.end();
+      await workers?.stop();
       const ended = ports.workflows.close(graceMs);
       await reconciler.stop(graceMs).catch((error: unknown) => {
         log("warn", "the loop did not end cleanly", { error: String(error) });
@@ -180,6 +182,26 @@ export async function openLeader(
     },
   };
 }
+
+/** Opens the providers; one that cannot be opened is a condition of its pools. */
+async function settingsFor(
+  { loaded, log }: Parts,
+  clouds: Clouds,
+  stored: readonly Fact[],
+): Promise<Settings> {
+  const config = withRemoved(loaded.config, new Map(stored.map((one) => [factKey(one), one])));
+  const opened = await clouds.prepare(config.providers);
+  opened.take(new Set(config.providers.map(({ name }) => name)));
+  const { providers, unavailable } = opened;
+  for (const [provider, why] of unavailable) {
+    const pools = poolsOf(loaded.config, provider);
+    log("error", "a provider cannot supply machines", { provider, why, pools });
+  }
+  return { config, policy: loaded.policy, providers, unavailable };
+}
+
+const DRY = "no AgentPools are served: this control plane runs with --dry-run";
+const UNCONFIGURED = "no AgentPools are served: no provisioner is configured (provisioners)";
 
 function noteQuarantined({ log, metrics }: Parts): StoreHooks["quarantined"] {
   const message = "a stored row cannot be read and was quarantined";

@@ -1,0 +1,197 @@
+/** The leader's actor over the production store in memory and a cluster in memory, virtual time. */
+import { expect, test } from "bun:test";
+import type { NodeId } from "../../schema/id.ts";
+import { VirtualClock } from "../../simulator/engine/clock.ts";
+import { MemoryClient, MemoryDatabase } from "../../simulator/engine/sql.ts";
+import { anyPool, MemoryCluster } from "../../test/world/agentpool/cluster.ts";
+import type { PoolScaler } from "../core/agentpool/model.ts";
+import type { ClaimAnswer } from "../core/agentpool/service.ts";
+import type { Store } from "../core/store.ts";
+import type { WorkerTable } from "../core/store-table.ts";
+import { openLibsqlStore } from "../store/libsql.ts";
+import { AgentPoolActor, type WorkerNode } from "./actor.ts";
+
+type Life = { actor: AgentPoolActor; pushed: string[]; retired: WorkerNode[] };
+
+class World {
+  readonly clock = new VirtualClock();
+  readonly cluster = new MemoryCluster();
+  readonly database = MemoryDatabase.empty();
+  commits = 0;
+  /** What the next commits throw. */
+  fails: Error[] = [];
+  leads = true;
+  nodes: WorkerNode[] = [];
+
+  store(): Promise<Store> {
+    const { database } = this;
+    const clients = { writer: new MemoryClient(database), reader: new MemoryClient(database) };
+    return openLibsqlStore({ url: "memory:", now: 1, clients });
+  }
+
+  /** A process that takes the lead. */
+  async live(): Promise<Life> {
+    const table = this.counted((await this.store()).workerTable());
+    const life: Life = { actor: null as never, pushed: [], retired: [] };
+    life.actor = await AgentPoolActor.open({
+      ...{ cluster: this.cluster, table, clock: this.clock, random: () => Math.random() },
+      log: () => undefined,
+      review: () => Promise.resolve({ kind: "unknown", problem: "" }),
+      leads: () => this.leads,
+      syncMs: 60_000,
+      agent: () => ({ isHeard: true, isSilent: false, isFatal: false }),
+      workerNodes: () => this.nodes,
+      retire: async (nodes) => void life.retired.push(...nodes),
+      push: (node) => void life.pushed.push(node),
+    });
+    life.actor.start();
+    await this.clock.pass(1_000);
+    return life;
+  }
+
+  private counted(table: WorkerTable): WorkerTable {
+    return {
+      ...table,
+      commit: async (change) => {
+        const failure = this.fails.shift();
+        if (failure !== undefined) throw failure;
+        this.commits += 1;
+        await table.commit(change);
+      },
+    };
+  }
+
+  /** Every pod of the pool joins. */
+  async join({ actor }: Life): Promise<void> {
+    for (const { name, uid, namespace } of this.cluster.live.values()) {
+      const answer = actor.desk.admit({ namespace, name, uid }, null);
+      await this.clock.pass(100);
+      expect(await answer).toMatchObject({ kind: "ok", node: name });
+      actor.desk.heard(name as NodeId, { slots: 1, stop: "no" });
+    }
+    await this.clock.pass(100);
+  }
+
+  async claim({ actor }: Life, id: string): Promise<ClaimAnswer> {
+    const asked = { id, pool: "default/p", label: "", ttlMs: null, by: "token:ci" };
+    const answer = actor.desk.claim(asked);
+    await this.clock.pass(50);
+    return answer;
+  }
+}
+
+async function begun(scaler: Partial<PoolScaler> = {}): Promise<[World, Life]> {
+  const world = new World();
+  const wanted = { min: 2, max: 4, minIdle: 0, ...scaler };
+  world.cluster.apply(anyPool("p", wanted));
+  const life = await world.live();
+  expect(world.cluster.live.size).toBe(Math.max(wanted.min, wanted.minIdle));
+  await world.join(life);
+  return [world, life];
+}
+
+test("V43: a claim is durable before it is answered, and outlives the process", async () => {
+  const [world, life] = await begun();
+  const placed = await world.claim(life, "c-1");
+  expect(placed).toMatchObject({ kind: "running", claim: { id: "c-1", slot: 0 } });
+  const { claims } = await (await world.store()).workerTable().read();
+  expect(claims).toEqual([(placed as { claim: unknown }).claim] as never);
+  await life.actor.stop();
+  const next = await world.live();
+  expect(await next.actor.desk.claimOf("c-1")).toEqual(placed);
+  expect(world.cluster.live.size).toBe(2);
+});
+
+test("V43: a claim that is asked for twice takes one slot", async () => {
+  const [world, life] = await begun();
+  const twice = [world.claim(life, "c-1"), world.claim(life, "c-1")];
+  const [first, second] = await Promise.all(twice);
+  expect(second).toEqual(first as never);
+  expect(await world.claim(life, "c-1")).toEqual(first as never);
+  expect(await world.claim(life, "c-2")).toMatchObject({ kind: "running" });
+  const { claims } = life.actor.desk.pool("default/p") ?? { claims: [] };
+  expect(new Set(claims.map(({ worker }) => worker)).size).toBe(2);
+});
+
+test("a claim that could not be stored is refused and takes no slot", async () => {
+  const [world, life] = await begun();
+  world.fails = [new Error("disk full")];
+  expect(await world.claim(life, "c-1")).toMatchObject({
+    ...{ kind: "refused", code: "unavailable" },
+    message: "it could not be stored: disk full",
+  });
+  await world.clock.pass(2_000);
+  expect(await life.actor.desk.claimOf("c-1")).toBeNull();
+  expect(await world.claim(life, "c-1")).toMatchObject({ kind: "running" });
+});
+
+test("what was asked in one moment is one transaction", async () => {
+  const [world, life] = await begun({ min: 4, max: 4 });
+  const before = world.commits;
+  const asked = Array.from({ length: 1_000 }, (_, index) => {
+    const id = `c-${index}`;
+    return life.actor.desk.claim({ id, pool: "default/p", label: "", ttlMs: null, by: "b" });
+  });
+  await world.clock.pass(50);
+  const answers = await Promise.all(asked);
+  expect(answers.filter(({ kind }) => kind === "running")).toHaveLength(4);
+  expect(answers.at(-1)).toMatchObject({ kind: "queued", position: 996 });
+  expect(world.commits - before).toBeLessThanOrEqual(2);
+});
+
+test("a process without the lead answers that it has none, and writes and sends nothing", async () => {
+  const [world, life] = await begun();
+  world.leads = false;
+  const { writes } = world.cluster;
+  const [commits, sent] = [world.commits, writes.length];
+  world.cluster.edit("default/p", { generation: 2, scaler: { ...scaler(), min: 4 } });
+  expect(await world.claim(life, "c-1")).toMatchObject({ code: "unavailable" });
+  await world.clock.pass(10_000);
+  expect([world.commits, writes.length]).toEqual([commits, sent]);
+});
+
+test("an old leader's late turn writes nothing, and what it sends makes no second pod", async () => {
+  const [world, old] = await begun();
+  const next = await world.live();
+  world.cluster.edit("default/p", { generation: 2, scaler: { ...scaler(), min: 4 } });
+  await world.clock.pass(10_000);
+  expect(world.cluster.live.size).toBe(4);
+  const rows = await (await world.store()).workerTable().read();
+  expect(rows.workers.map(({ name }) => name)).toEqual([...world.cluster.live.keys()].sort());
+  await Promise.all([old.actor.stop(), next.actor.stop()]);
+});
+
+test("a worker that leaves is told at once, and its node goes with it", async () => {
+  const [world, life] = await begun({ min: 0, minIdle: 2, maxIdle: 2 });
+  world.nodes = [...world.cluster.live.values()].map(({ name, uid }) => {
+    return { id: name as NodeId, uid };
+  });
+  world.cluster.edit("default/p", { generation: 2, scaler: { ...scaler(), min: 1 } });
+  await world.clock.pass(500);
+  expect(life.pushed).toHaveLength(1);
+  const [left = ""] = life.pushed;
+  expect(life.actor.desk.wordOf(left as NodeId)).toMatchObject({ stop: true, claims: 0 });
+  expect(world.cluster.live.has(left)).toBe(true);
+  life.actor.desk.heard(left as NodeId, { slots: 1, stop: "stopped" });
+  await world.clock.pass(1_000);
+  expect(world.cluster.live.has(left)).toBe(false);
+  expect(life.retired.map(({ id }) => String(id))).toEqual([left]);
+});
+
+test("a claim on a pool that nobody has made names the nearest one", async () => {
+  const [world, life] = await begun();
+  const asked = { id: "c", pool: "default/q", label: "", ttlMs: null, by: "b" };
+  expect(await life.actor.desk.claim(asked)).toMatchObject({
+    ...{ kind: "refused", code: "not_found" },
+    message: "no agentpool default/q (did you mean default/p?)",
+  });
+  world.cluster.remove("default/p");
+  await world.clock.pass(5_000);
+  expect(life.actor.desk.pools()).toEqual([]);
+});
+
+const scaler = () => {
+  const { scaler: found } = anyPool("p", { max: 4 });
+  if (found === null) throw new Error("no scaler");
+  return found;
+};

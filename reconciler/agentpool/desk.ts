@@ -1,0 +1,237 @@
+/**
+ * Answers routes, agents and metrics from the leader's rows and the last step of each pool, and
+ * gives to the next turn what must be written first.
+ */
+import { isOpenClaim, type SlotClaim, type Worker } from "../../schema/agentpool.ts";
+import type { WorkerReport, WorkerWord } from "../../schema/agentpool.ts";
+import type { NodeId } from "../../schema/id.ts";
+import { nearest } from "../../schema/nearest.ts";
+import type { AgentPool, PoolCluster } from "../core/agentpool/model.ts";
+import type { AdmitAnswer, AgentPools, ClaimAnswer, NewClaim } from "../core/agentpool/service.ts";
+import type { PoolView, ProvenPod, Refused, WorkerReview } from "../core/agentpool/service.ts";
+import type { PoolMemory, PoolStep, Step } from "../core/agentpool/step-model.ts";
+import { type Asked, nothingAsked } from "./draft.ts";
+import type { Rows } from "./rows.ts";
+import { type LastEvents, viewOf } from "./view.ts";
+
+/** One pool between two turns; `pool` is `null` once it is gone and something of it is left. */
+export type Kept = {
+  pool: AgentPool | null;
+  memory: PoolMemory;
+  step: PoolStep | Step;
+  last: LastEvents;
+  dueMono: number;
+};
+
+export type DeskPorts = {
+  cluster: PoolCluster;
+  rows(): Rows;
+  /** By UID. */
+  kept: ReadonlyMap<string, Kept>;
+  wallMs(): number;
+  review: AgentPools["review"];
+  /** The pool's next turn: now, because a request waits, or soon. */
+  wakeUp(uid: string, isWaiting: boolean): void;
+};
+
+/** More open claims than any pool could serve are a runaway client. */
+const CLAIMS_MAX = 10_000;
+
+export class Desk implements AgentPools {
+  private readonly ports: DeskPorts;
+  private asked: Asked = nothingAsked();
+  private readonly reports = new Map<NodeId, WorkerReport>();
+
+  constructor(ports: DeskPorts) {
+    this.ports = ports;
+  }
+
+  private get rows(): Rows {
+    return this.ports.rows();
+  }
+
+  /** What waits for a turn; given once. */
+  take(): Asked {
+    const { asked } = this;
+    this.asked = nothingAsked();
+    return asked;
+  }
+
+  /** What the agent last said of itself. */
+  reportOf(node: NodeId): WorkerReport | null {
+    return this.reports.get(node) ?? null;
+  }
+
+  forget(nodes: readonly NodeId[]): void {
+    for (const node of nodes) this.reports.delete(node);
+  }
+
+  whyNot(): Refused | null {
+    const { isKnown, dark } = this.ports.cluster.pools();
+    if (isKnown) return null;
+    const message = `AgentPools are not known yet: ${dark ?? "they are being listed"}`;
+    return { kind: "refused", code: "unavailable", message };
+  }
+
+  pools(): readonly PoolView[] {
+    return [...this.ports.kept.values()].flatMap((one) => this.view(one) ?? []);
+  }
+
+  pool(key: string): PoolView | null {
+    const kept = this.keptBy(key);
+    return kept === null ? null : this.view(kept);
+  }
+
+  private view({ pool, step, last }: Kept): PoolView | null {
+    if (pool === null || !("status" in step)) return null;
+    const { uid } = pool;
+    const [workers, claims] = [this.rows.workersIn(uid), this.rows.claimsIn(uid)];
+    const slotsOf = ({ slots }: Worker): number => slots ?? pool.scaler?.slots ?? 1;
+    return viewOf({ ...{ pool, step, workers, claims, last }, slotsOf });
+  }
+
+  private keptBy(key: string): Kept | null {
+    for (const one of this.ports.kept.values()) if (one.pool?.key === key) return one;
+    return null;
+  }
+
+  claim({ id, pool: key, label, ttlMs, by }: NewClaim): Promise<ClaimAnswer> {
+    const known = this.rows.claim(id);
+    if (known !== null) return Promise.resolve(this.answerOf(known));
+    const waiting = this.asked.claims.find(({ row }) => row.id === id);
+    const pool = this.keptBy(key)?.pool ?? null;
+    if (pool === null) return Promise.resolve(this.noPool(key));
+    const refused = (code: "conflict" | "unavailable", message: string): Promise<ClaimAnswer> =>
+      Promise.resolve({ kind: "refused", code, message });
+    if (pool.isDeleting) return refused("conflict", `agentpool ${key} is being deleted`);
+    const open = this.rows.openIn(pool.uid) + this.asked.claims.length;
+    if (open >= CLAIMS_MAX) {
+      return refused("conflict", `agentpool ${key} has ${open} open claims: release some`);
+    }
+    const now = this.ports.wallMs();
+    const row: SlotClaim = waiting?.row ?? {
+      ...{ id, pool: key, poolUid: pool.uid, label, by, ordinal: this.rows.nextOrdinal(), at: now },
+      ...{ expiresAt: ttlMs === null ? null : now + ttlMs, state: "queued" },
+      ...{ worker: null, slot: null, placedAt: null, endedAt: null },
+    };
+    return this.ask<ClaimAnswer>(pool.uid, (done) => {
+      this.asked.claims.push({ row, done });
+    });
+  }
+
+  claimOf(id: string): Promise<ClaimAnswer | null> {
+    const claim = this.rows.claim(id);
+    return Promise.resolve(claim === null ? null : this.answerOf(claim));
+  }
+
+  async release(id: string): Promise<ClaimAnswer | null> {
+    const claim = this.rows.claim(id);
+    if (claim === null || !isOpenClaim(claim)) return this.claimOf(id);
+    const { poolUid } = claim;
+    return this.ask<ClaimAnswer>(poolUid, (done) => {
+      this.asked.ends.push({ id, poolUid, done });
+    });
+  }
+
+  review(token: string): Promise<WorkerReview> {
+    return this.ports.review(token);
+  }
+
+  async admit({ namespace, name, uid }: ProvenPod, named: string | null): Promise<AdmitAnswer> {
+    const refused = (message: string): AdmitAnswer => ({ kind: "refused", message });
+    const { list, isKnown } = this.ports.cluster.pods();
+    const pod = list.find((one) => one.uid === uid && one.name === name);
+    if (pod === undefined || pod.namespace !== namespace) {
+      const unknown = `pod ${namespace}/${name} is not known yet as a worker's: ask again`;
+      if (!isKnown) return { kind: "unavailable", message: unknown };
+      return refused(`pod ${namespace}/${name} is no worker of an AgentPool`);
+    }
+    if (pod.isDeleting) return refused(`pod ${namespace}/${name} is being deleted`);
+    const worker = this.rows.worker(name);
+    const isOf = pod.ownerUid === null || worker?.poolUid === pod.ownerUid;
+    if (worker === null || !isOf) {
+      this.ports.wakeUp(pod.ownerUid ?? "", false);
+      const message = `pod ${name} is not known as a worker yet: ask again`;
+      return { kind: "unavailable", message };
+    }
+    const own = worker.pool.slice(worker.pool.indexOf("/") + 1);
+    if (named !== null && named !== own && named !== worker.pool) {
+      return refused(`pod ${namespace}/${name} is a worker of ${worker.pool}, not of ${named}`);
+    }
+    if (worker.leaving !== null) return refused(`worker ${name} is leaving its pool`);
+    const node = name as NodeId;
+    if (worker.joinedAt !== null && worker.uid === uid) return this.joinedAs(worker);
+    const joined = { ...worker, uid, node, joinedAt: this.ports.wallMs() };
+    return this.ask<AdmitAnswer>(worker.poolUid, (done) => {
+      this.asked.joins.push({ worker: joined, done });
+    });
+  }
+
+  joinedAs({ name }: Worker): AdmitAnswer {
+    const worker = this.rows.worker(name);
+    if (worker === null || worker.node === null) {
+      return { kind: "refused", message: `worker ${name} is gone` };
+    }
+    if (worker.leaving !== null) {
+      return { kind: "refused", message: `worker ${name} is leaving its pool` };
+    }
+    return { kind: "ok", node: worker.node, pool: worker.pool };
+  }
+
+  workerOf = (node: NodeId): Worker | null => this.rows.ofNode(node);
+
+  heard(node: NodeId, report: WorkerReport): WorkerWord | null {
+    const worker = this.rows.ofNode(node);
+    if (worker === null) return null;
+    const before = this.reports.get(node);
+    this.reports.set(node, report);
+    const isNews = before?.slots !== report.slots || before.stop !== report.stop;
+    if (isNews) this.ports.wakeUp(worker.poolUid, false);
+    return this.wordOf(node);
+  }
+
+  /** What the agent of a worker is told. */
+  wordOf(node: NodeId): WorkerWord | null {
+    const worker = this.rows.ofNode(node);
+    if (worker === null) return null;
+    const claims = this.rows.claimsIn(worker.poolUid).filter((one) => one.worker === worker.name);
+    return { pool: worker.pool, claims: claims.length, stop: worker.leaving !== null };
+  }
+
+  private noPool(key: string): ClaimAnswer {
+    const { isKnown, dark } = this.ports.cluster.pools();
+    if (!isKnown || dark !== null) {
+      const message = `AgentPools are not known now: ${dark ?? "they are being listed"}`;
+      return { kind: "refused", code: "unavailable", message };
+    }
+    const near = nearest(key, [...this.ports.kept.values()].flatMap((one) => one.pool?.key ?? []));
+    const hint = near === null ? "" : ` (did you mean ${near}?)`;
+    return { kind: "refused", code: "not_found", message: `no agentpool ${key}${hint}` };
+  }
+
+  answerOf(claim: SlotClaim): ClaimAnswer {
+    if (claim.state === "running") return { kind: "running", claim };
+    if (claim.state !== "queued") return { kind: "ended", claim };
+    const queued = this.rows.claimsIn(claim.poolUid).filter(({ state }) => state === "queued");
+    const position = queued.findIndex(({ id }) => id === claim.id) + 1;
+    const step = this.ports.kept.get(claim.poolUid)?.step;
+    const conditions = step !== undefined && "status" in step ? step.status.conditions : [];
+    const why = conditions.find(({ type, status }) => status === "True" && type !== "Ready");
+    const because = why?.message ?? "no slot is free; a worker is on its way";
+    return { kind: "queued", claim, position, because };
+  }
+
+  /** A claim that was not written, because its pool went meanwhile, is refused. */
+  answerTo(asked: SlotClaim | null): ClaimAnswer {
+    const claim = asked === null ? null : this.rows.claim(asked.id);
+    if (claim !== null) return this.answerOf(claim);
+    const message = `agentpool ${asked?.pool ?? ""} is gone`;
+    return { kind: "refused", code: "not_found", message };
+  }
+
+  private ask<T>(uid: string, put: (done: (answer: T) => void) => void): Promise<T> {
+    const answer = new Promise<T>((resolve) => put(resolve));
+    this.ports.wakeUp(uid, true);
+    return answer;
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Opens the AgentPools of the cluster that `provisioners` names, for each term of the leader.
+ *
+ * Adapter: environment, host name, randomness.
+ */
+import { hostname } from "node:os";
+import type { Config, Provisioner } from "../../schema/config.ts";
+import type { NodeId } from "../../schema/id.ts";
+import { VERSION } from "../../schema/version.ts";
+import { type ActorPorts, AgentPoolActor } from "../agentpool/actor.ts";
+import { openPoolCluster } from "../agentpool/cluster.ts";
+import { openGkeTransport } from "../agentpool/gke.ts";
+import { reviewWorkerToken } from "../agentpool/worker-token.ts";
+import type { PoolCluster } from "../core/agentpool/model.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import { removeWorker } from "../core/fold/worker.ts";
+import { isDefinitive } from "../core/safety/evident.ts";
+import type { Store } from "../core/store.ts";
+import type { Metrics } from "../http/metrics.ts";
+import type { KubeApi } from "../kubernetes/api.ts";
+import { openClient } from "../kubernetes/client.ts";
+import { type OpenedTransport, openTransport } from "../kubernetes/connect.ts";
+import { limited, Limiter } from "../kubernetes/limiter.ts";
+import { heard } from "../kubernetes/refusal-log.ts";
+import type { Reconciler } from "../runtime/loop.ts";
+import { UsageError } from "./start-failure.ts";
+
+export type OpenedPools = { cluster: PoolCluster; api: KubeApi; syncMs: number };
+
+/** `null` without a provisioner. A cluster that cannot be named or reached so is a usage error. */
+export async function openAgentPools(
+  config: Config,
+  from: { metrics: Metrics; clock: Clock; log: Log },
+): Promise<OpenedPools | null> {
+  const [provisioner] = config.provisioners;
+  if (provisioner === undefined) return null;
+  const opened = await transportOf(config, provisioner);
+  if (opened.kind !== "ok") {
+    const why = opened.kind === "failed" ? opened.message : "no cluster was found";
+    throw new UsageError(`provisioners[0].kubernetes: ${why}`);
+  }
+  const { clock, log, metrics } = from;
+  for (const warning of opened.warnings) log("warn", warning);
+  const client = openClient(opened.transport, {
+    clock,
+    count: (verb, resource, pool) => metrics.countKubeWrite(pool ?? "", verb, resource),
+    userAgent: `navarch/${VERSION}`,
+  });
+  const limiter = new Limiter({ clock, perSecondMax: config.kubernetes.writesPerSecondMax });
+  const api = heard(limited(client, limiter, clock), { clock, log, isOptional: false });
+  const { namespaces, syncIntervalMs: syncMs } = provisioner;
+  const random = (): number => Math.random();
+  const cluster = openPoolCluster({ api, clock, random, log, namespaces, instance: hostname() });
+  const { server, name } = opened.transport;
+  log("info", "agentpools", { server, cluster: name, namespaces });
+  return { cluster, api, syncMs };
+}
+
+function transportOf(config: Config, { gke, kubeconfig, context }: Provisioner) {
+  if (gke !== null) return openGkeTransport(gke, process.env);
+  const named = kubeconfig ?? context;
+  const own = named === null ? {} : { kubeconfig, context };
+  const settings = { ...config.kubernetes, enabled: true as const, ...own };
+  return openTransport(settings, process.env) satisfies Promise<OpenedTransport>;
+}
+
+/** The pools of one term, which act once they are started; `null` without a cluster of them. */
+export async function openPoolActor(
+  opened: OpenedPools | null,
+  from: {
+    store: Store;
+    reconciler: Reconciler;
+    clock: Clock;
+    log: Log;
+    leads(): boolean;
+    push: ActorPorts["push"];
+    /** Ends the credential of a node whose pod is gone. */
+    forget(node: NodeId, uid: string): Promise<void>;
+  },
+): Promise<AgentPoolActor | null> {
+  if (opened === null) return null;
+  const { cluster, api, syncMs } = opened;
+  const { store, reconciler, clock, log, leads, push, forget } = from;
+  return AgentPoolActor.open({
+    ...{ cluster, table: store.workerTable(), clock, log, leads, syncMs, push },
+    random: () => Math.random(),
+    review: (token) => reviewWorkerToken(api, token),
+    agent(id) {
+      const node = reconciler.fleet().nodes.get(id);
+      if (node === undefined) return null;
+      const { presence } = reconciler;
+      const isFatal = node.health.verdict === "unhealthy" && isDefinitive(node);
+      const isSilent = node.health.silentSince !== null;
+      return { isHeard: presence.isHeard(id), isSilent, isFatal };
+    },
+    workerNodes() {
+      const nodes = [...reconciler.fleet().nodes.values()];
+      return nodes.flatMap(({ id, worker }) => (worker === null ? [] : [{ id, uid: worker.uid }]));
+    },
+    async retire(nodes) {
+      const now = clock.wallMs();
+      await reconciler.change((work) => {
+        for (const { id, uid } of nodes) removeWorker(work, id, uid, now);
+      });
+      for (const { id, uid } of nodes) await forget(id, uid);
+    },
+  });
+}
