@@ -9,7 +9,7 @@ import { ROOT } from "../../../build/product.ts";
 import { AUTOSCALER_FIELDS } from "../../../schema/agentpool-resource.ts";
 import { navarch } from "../../cli/spawn.ts";
 import { until } from "../../fixture/plane/plane.ts";
-import { whyNoCluster } from "../kubernetes/binary.ts";
+import { binaryPath, whyNoCluster } from "../kubernetes/binary.ts";
 import { type Cluster, openCluster, type Ran } from "../kubernetes/cluster.ts";
 
 const missing = await whyNoCluster();
@@ -175,6 +175,19 @@ describe.skipIf(missing !== null)("AgentPool on a real API server", () => {
     expect(code).toBe(1);
     expect(err).toMatch(new RegExp(expected));
   }, 30_000);
+
+  test("A3: a shell that looks for the expected text finds it in each refusal", () => {
+    const loop =
+      'for f in bad/*.yaml; do "$K" apply -f $f >/dev/null 2>"$E" && echo "FAIL A3 $f"; ' +
+      'grep -q "$(sed -n \'s/^# expect: //p\' $f)" "$E" || echo "FAIL A3 text $f"; done';
+    const env = {
+      ...{ PATH: process.env["PATH"] ?? "", HOME: cluster.folder },
+      ...{ KUBECONFIG: cluster.kubeconfig(), K: binaryPath("kubectl") },
+      E: join(cluster.folder, "refusal"),
+    };
+    const { stdout, stderr } = Bun.spawnSync(["bash", "-c", loop], { cwd: FILES, env });
+    expect([stdout.toString(), stderr.toString()]).toEqual(["", ""]);
+  }, 60_000);
 
   test("V5: 57 characters are a name", async () => {
     const done = await applied(poolOf("a".repeat(57)), "--dry-run=server");
