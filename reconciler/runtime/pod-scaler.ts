@@ -11,12 +11,14 @@ import type { Sight } from "../core/fleet.ts";
 import {
   decideAround,
   isOf,
+  isOfPod,
   isPodUp,
   neededPods,
   podName,
   type PodNeed,
   type PodSight,
   type PodStep,
+  Registrations,
   stepSurplus,
   type Surplus,
 } from "../core/slurm/pod-scale.ts";
@@ -54,8 +56,6 @@ const AGAIN_MS = 1_000;
 const CALL_MS = 10_000;
 /** An image of tens of GB is pulled in that time; a node that is not up by then counts no more. */
 const START_MS = 900_000;
-/** Between the clocks of the API server and of the pod's machine. */
-const SKEW_MS = 60_000;
 /** Pods that are read in one step. */
 const PODS_MAX = 64;
 
@@ -64,6 +64,7 @@ export class PodScaler {
   #surplus: Surplus = null;
   /** Since when nodes of pods have not been up; monotonic. */
   #downSince = new Map<string, number>();
+  readonly #registrations = new Registrations();
   #status: PodStatus | null = null;
   #events: EventDraft[] = [];
   #isRunning = false;
@@ -231,11 +232,11 @@ export class PodScaler {
     const ready: string[] = [];
     for (const name of names.slice(0, PODS_MAX)) {
       const node = seen.nodes.find((one) => one.name === name);
-      const startedAt = node?.slurmdStartedAt ?? null;
-      if (startedAt === null || node?.flags.includes("NOT_RESPONDING") === true) continue;
+      // Both spare a read of the pod.
+      if (node === undefined || !isOfPod(node, Number.NEGATIVE_INFINITY)) continue;
+      if (!this.#registrations.isSettled(node, this.#ports.clock.monoMs())) continue;
       const born = await sets.bornAt(place, name);
-      if (born.kind !== "ok" || born.value === null) continue;
-      if (startedAt >= born.value - SKEW_MS) ready.push(name);
+      if (born.kind === "ok" && isOfPod(node, born.value)) ready.push(name);
     }
     return ready;
   }

@@ -203,6 +203,35 @@ export function isPodUp(node: SlurmNode | undefined): boolean {
   return node.base !== "UNKNOWN" && node.base !== "FUTURE";
 }
 
+/** Between the clocks of the API server and of the pod's machine. */
+const SKEW_MS = 60_000;
+
+/**
+ * Whether its slurmd registered from the pod that there is now. slurmctld believes in the one of a
+ * pod that is gone for up to SlurmdTimeout. `bornAt`: of the pod, wall; `null` = there is none.
+ */
+export function isOfPod(node: SlurmNode | undefined, bornAt: number | null): boolean {
+  const startedAt = node?.slurmdStartedAt ?? null;
+  if (startedAt === null || bornAt === null) return false;
+  return node?.flags.includes("NOT_RESPONDING") === false && startedAt >= bornAt - SKEW_MS;
+}
+
+/** slurmctld sets a node DOWN that is released in the second in which it registers. */
+const SETTLE_MS = 5_000;
+
+/** Tells which registrations have been seen for long enough; one reader each. */
+export class Registrations {
+  readonly #seen = new Map<string, { startedAt: number | null; since: number }>();
+
+  /** `now` is monotonic. */
+  isSettled({ name, slurmdStartedAt: startedAt }: SlurmNode, now: number): boolean {
+    const before = this.#seen.get(name);
+    if (before?.startedAt === startedAt) return now - before.since >= SETTLE_MS;
+    this.#seen.set(name, { startedAt, since: now });
+    return false;
+  }
+}
+
 /** How long fewer have been needed than there are, and the most that were needed since. */
 export type Surplus = { since: number; peak: number } | null;
 

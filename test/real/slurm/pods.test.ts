@@ -14,6 +14,7 @@ import { PRODUCT } from "../kubernetes/access.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
 import { type Cluster, openCluster } from "../kubernetes/cluster.ts";
 import { openSlurm, type SlurmCluster } from "./cluster.ts";
+import { Kubelet } from "./kubelet.ts";
 import { missesSlurm } from "./package.ts";
 
 const noCluster = await whyNoCluster();
@@ -42,71 +43,6 @@ spec:
     spec: { containers: [{ name: slurmd, image: slurm-base }] }
 `;
 
-/** Pods as they come and go, by UID, and what was wrong when one ended. */
-class Kubelet {
-  readonly wrong: string[] = [];
-  readonly boots: string[] = [];
-  readonly ends: string[] = [];
-  readonly #cluster: Cluster;
-  readonly #slurm: SlurmCluster;
-  readonly #pods = new Map<string, string>();
-  #isStopped = false;
-  #loop: Promise<void>;
-
-  constructor(cluster: Cluster, slurm: SlurmCluster) {
-    this.#cluster = cluster;
-    this.#slurm = slurm;
-    this.#loop = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#isStopped) {
-      await this.#look();
-      await Bun.sleep(300);
-    }
-  }
-
-  async #look(): Promise<void> {
-    const answer = await this.#cluster.request("/api/v1/namespaces/slurm/pods");
-    const { items } = (await answer.json()) as {
-      items: { metadata: { name: string; uid: string; deletionTimestamp?: string } }[];
-    };
-    const now = new Map(
-      items.flatMap(({ metadata: { name, uid, deletionTimestamp } }) =>
-        deletionTimestamp === undefined ? [[name, uid] as const] : [],
-      ),
-    );
-    for (const [name, uid] of this.#pods) {
-      if (now.get(name) === uid) continue;
-      await this.#judge(name);
-      await this.#slurm.killNode(name);
-      this.#pods.delete(name);
-      this.ends.push(name);
-    }
-    for (const [name, uid] of now) {
-      if (this.#pods.has(name)) continue;
-      this.#pods.set(name, uid);
-      this.#slurm.startNode(name, { isBoot: true });
-      this.boots.push(name);
-    }
-  }
-
-  async #judge(name: string): Promise<void> {
-    const node = await this.#slurm.node(name);
-    const jobs = await this.#slurm.must("squeue", "-h", "-w", name, "-t", "R,CG,S", "-o", "%i");
-    if (jobs.trim() !== "") this.wrong.push(`${name} ended with jobs ${jobs.trim()}`);
-    const isOwn = node?.["Reason"]?.startsWith("slurm-scale: ") === true;
-    if (!isOwn || node["State"]?.includes("DRAIN") !== true) {
-      this.wrong.push(`${name} ended as ${node?.["State"]} (${node?.["Reason"]})`);
-    }
-  }
-}
-
 test("a Kubernetes API server is here to size Slurm's pods on", () => {
   if (process.env["CI"] === "true") expect(noCluster).toBeNull();
 });
@@ -125,7 +61,7 @@ describe.skipIf(isMissing)("a StatefulSet of Slurm's nodes", () => {
     ]);
     const applied = await cluster.kubectlWith({ user: "admin", stdin: SET }, "apply", "-f", "-");
     expect(applied.code).toBe(0);
-    kubelet = new Kubelet(cluster, slurm);
+    kubelet = new Kubelet(cluster, slurm, NAMES);
     plane = new Plane(`
 slurm:
   enabled: true
