@@ -63,7 +63,10 @@ function judgeClosings({ change, operationsBefore, nodesBefore }: Commit): Viola
     if (told > 1) bad(`${told} events tell of ${operation.id}`);
     // The mark's own row tells each refusal; the event comes after each power of two of them.
     const isMirrored = "mirror" in operation.payload && operation.payload.mirror === true;
-    if (told === 0 && operation.state === "refused" && !isMirrored)
+    const after = change.nodes.find(({ id }) => id === operation.node);
+    const refusals = nodesBefore.get(operation.node)?.kube?.refusals ?? 0;
+    const isCounted = (after?.kube?.refusals ?? 0) > refusals;
+    if (told === 0 && operation.state === "refused" && !isMirrored && !isCounted)
       bad(`nothing tells that ${operation.id} was refused`);
   }
   return out;
