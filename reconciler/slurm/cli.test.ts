@@ -118,3 +118,29 @@ test("what a row or a block cannot mean spoils the list", () => {
   expect(readNodeText("No nodes in the system\n")).toBeNull();
   expect(readNodeText("NodeName=n0 Arch=x\n   Weight=1\n")).toBeNull();
 });
+
+test("readNodeText() and readJobText() read what scontrol and squeue print, by its name", () => {
+  const block =
+    "NodeName=n0 Arch=x86_64 CoresPerSocket=1\n" +
+    "   AvailableFeatures=h100\n   Gres=gpu:h100:8\n" +
+    "   NodeAddr=10.0.0.7 NodeHostName=gpu-7 Version=22.05.8\n" +
+    "   State=IDLE+DRAIN ThreadsPerCore=1\n   Partitions=train,debug\n" +
+    "   BootTime=2026-11-23T10:00:00 SlurmdStartTime=2026-11-23T10:00:05\n" +
+    "   Reason=maint of rack 3 [alice@2026-11-23T11:00:00]\n";
+  expect(readNodeText(block)).toEqual([
+    {
+      ...{ name: "n0", base: "IDLE", flags: ["DRAIN"], reason: "maint of rack 3" },
+      ...{ reasonBy: "alice", bootTime: Date.parse("2026-11-23T10:00:00Z") },
+      ...{ slurmdStartedAt: Date.parse("2026-11-23T10:00:05Z"), address: "10.0.0.7" },
+      ...{ hostname: "gpu-7", partitions: ["train", "debug"], gres: "gpu:h100:8" },
+      features: ["h100"],
+    },
+  ]);
+  const job = (id: string, array: string, task: string): string => {
+    const rest = ["N/A", "N/A", "N/A", "N/A", "1", "(null)", "N/A", "N/A"];
+    const values = [id, array, task, "PENDING", "bob", "train", "Priority", "", "1", ...rest];
+    return `${values.join("\u001f")}\u001f\n`;
+  };
+  const jobs = readJobText(`${job("7", "7", "N/A")}${job("9", "8", "3")}${job("8", "8", "4-9")}`);
+  expect(jobs?.map(({ id }) => id)).toEqual(["7", "8_3", "8"]);
+});

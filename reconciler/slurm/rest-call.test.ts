@@ -90,3 +90,14 @@ test("S31: text that is no JSON, a redirect, and a closed port are failures", as
   const closed = await openRestCall({ address, tokenFile: null, user: null }, clock, 5_000)(GET);
   expect(closed).toMatchObject({ kind: "failed", isUnsent: true });
 });
+
+test("S31: a connection that ends after the request may have carried it out", async () => {
+  const listener = Bun.listen({
+    ...{ hostname: "127.0.0.1", port: 0 },
+    socket: { data: (socket) => void socket.end() },
+  });
+  const address = `http://127.0.0.1:${listener.port}`;
+  const answer = await openRestCall({ address, tokenFile: null, user: null }, clock, 5_000)(GET);
+  listener.stop(true);
+  expect(answer).toMatchObject({ kind: "failed", isUnsent: false });
+});

@@ -32,6 +32,10 @@ describe("S44: reportAvailability()", () => {
     expect(report(events).nodes.map(({ node }) => node)).toEqual(["n1", "n0", "n2"]);
   });
 
+  test("a time that no calendar has is not read", () => {
+    expect(report("n0|2026-13-45T11:00:00|Unknown|DRAIN|x\n")).toMatchObject({ unread: 1 });
+  });
+
   test("counts jobs that nodes took with them, each once, and on each of its nodes", () => {
     const jobs =
       "1|3600|billing=1,cpu=1,gres/gpu=16,gres/gpu:h100=16,node=2|n[0-1]\n" +

@@ -106,3 +106,11 @@ describe("for any names", () => {
     );
   });
 });
+
+test("expandHostlist() shows at most eighty characters of what it cannot read", () => {
+  const text = `${"n".repeat(100)}[2-1`;
+  expect(names(text)).toContain(`${"n".repeat(80)}…`);
+  expect(names(text)).not.toContain("n".repeat(81));
+  expect(names("n[2-")).toContain("n[2-");
+  expect(names("n[2-")).not.toContain("…");
+});

@@ -27,6 +27,14 @@ describe("S27: the reason of a drain", () => {
     expect(reasonOf(nodeOf("n1"), "scale down")).toBe("navarch:n1 CORDON scale down");
   });
 
+  test("S27: silence is the code of a repair, and not of a smaller pool's cordon", () => {
+    const { health } = nodeOf("n1");
+    const silent = { health: { ...health, silentSince: 5 } };
+    expect(reasonOf(nodeOf("n1", silent), "scale down")).toBe("navarch:n1 CORDON scale down");
+    const repaired = nodeOf("n1", { ...silent, session: sessionOf() });
+    expect(reasonOf(repaired, "no heartbeat")).toBe("navarch:s-1 SILENT no heartbeat");
+  });
+
   test("S27: Slinky's copy and the tail of `scontrol reboot` are ours", () => {
     const copied = parseReason("slurm-operator: navarch:s1 XID79 off the bus");
     expect(copied).toEqual({ session: "s1", code: "XID79", text: "off the bus" });
