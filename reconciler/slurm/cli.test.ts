@@ -119,6 +119,10 @@ test("what a row or a block cannot mean spoils the list", () => {
   expect(readNodeText("NodeName=n0 Arch=x\n   Weight=1\n")).toBeNull();
 });
 
+test("S14: what cannot be a NodeName is not there to be removed, and no command is run", async () => {
+  expect(await client({}).remove(["n 0;rm"])).toEqual({ kind: "ok", value: null });
+});
+
 test("readNodeText() and readJobText() read what scontrol and squeue print, by its name", () => {
   const block =
     "NodeName=n0 Arch=x86_64 CoresPerSocket=1\n" +

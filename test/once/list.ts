@@ -74,6 +74,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "800 generated faults in what decides, keeps, proves and sees: how many a test notices",
     "test/mutant/main.ts --sample 800",
   ),
+  "mutants-slurm": proof(
+    "150 generated faults in the Slurm rooms: how many their own tests notice",
+    "test/mutant/main.ts --rooms slurm --sample 150 --seed 20261123 --tests slurm --workers 1",
+  ),
 };
 
 /** `command` is a program with its arguments, separated by single spaces. */
