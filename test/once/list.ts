@@ -39,7 +39,7 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
   ),
   swarm: proof(
     "fleets in Slurm, Kubernetes and both: faults, people, crashes, frozen leaders, I1–I14",
-    "test/sim/seeds-main.ts --seeds 16 --seed 20261123",
+    "test/sim/seeds-main.ts --seeds 6 --seed 20261123",
   ),
   flood: proof(
     "an XID in two floods of /dev/kmsg, six times each, beside the agent of NAVARCH_FLOOD_PEER",
