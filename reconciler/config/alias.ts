@@ -91,7 +91,8 @@ function moveOne(problems: Problems, map: TreeMap, from: string, to: readonly st
   }
 }
 
-function ensureMap(map: TreeMap | null, key: string): TreeMap | null {
+/** The mapping below `key`, made if it is absent; `null` if something else is there. */
+export function ensureMap(map: TreeMap | null, key: string): TreeMap | null {
   if (map === null) return null;
   const entry = findEntry(map, key);
   if (entry !== null && !isAbsent(entry.value)) {

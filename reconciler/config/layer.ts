@@ -3,10 +3,11 @@ import { POOL } from "../../schema/config/pool.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { POOL_NAME } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
-import { canonical } from "./alias.ts";
+import { readAgentPools } from "./agent-pools.ts";
+import { canonical, ensureMap } from "./alias.ts";
 import { type Place, type Problems, quoteShort } from "./problem.ts";
 import { readText } from "./value.ts";
-import { findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.ts";
+import { type Entry, findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.ts";
 
 export type Dialect = "list" | "map";
 export type PoolTree = { name: string; map: TreeMap; at: Place; dialect: Dialect };
@@ -23,11 +24,35 @@ export function readLayer(problems: Problems, tree: Tree): Layer | null {
     return problems.error(tree.at, "", "type", message, hint);
   }
   const entry = findEntry(tree, "pools");
-  const root: TreeMap = { ...tree, entries: tree.entries.filter((one) => one !== entry) };
+  const velda = findEntry(tree, "agent_pools");
+  const rest = tree.entries.filter((one) => one !== entry && one !== velda);
+  const root: TreeMap = { ...tree, entries: rest };
   canonical(problems, root, ROOT);
   const pools = entry === null ? [] : readPools(problems, entry.value);
+  const more = velda === null ? null : readAgentPools(problems, velda);
+  if (more !== null) {
+    for (const pool of readPools(problems, more.pools)) {
+      if (pools.some(({ name }) => name === pool.name)) refuseTwice(problems, pool.at, pool.name);
+      else pools.push(pool);
+    }
+    addProviders(problems, root, more.providers);
+  }
   for (const pool of pools) canonical(problems, pool.map, POOL);
   return { root, pools };
+}
+
+function refuseTwice(problems: Problems, at: Place, name: string): void {
+  const message = `${quoteShort(name)} is defined twice`;
+  problems.error(at, "agent_pools", "duplicate_name", message, "rename one of them");
+}
+
+function addProviders(problems: Problems, root: TreeMap, providers: readonly Entry[]): void {
+  const map = ensureMap(root, "providers");
+  for (const provider of providers) {
+    const isTaken = map !== null && findEntry(map, provider.key) !== null;
+    if (isTaken) refuseTwice(problems, provider.at, provider.key);
+    else map?.entries.push(provider);
+  }
 }
 
 function readPools(problems: Problems, pools: Tree): PoolTree[] {

@@ -14,6 +14,10 @@ export const ROOT = {
   pools: own("A list of pools, or a mapping from names to pools.", "list or mapping", {
     inner: () => POOL,
   }),
+  agent_pools: own(
+    "Pools in velda's form: each becomes a pool and a provider of scripts of its name.",
+    "list of mappings",
+  ),
   defaults: mapping("Values for pools that do not set them.", DEFAULTS),
   global: mapping("Older name of `defaults`, with `agent` beside.", {
     ...DEFAULTS,
