@@ -7,9 +7,11 @@ import { readNodeText, readJobText, JOB_FORMAT } from "../reconciler/slurm/text.
 import {
   decidePods,
   isOf,
+  isOfPod,
   isPodMarked,
   podName,
   type PodSight,
+  Registrations,
 } from "../reconciler/core/slurm/pod-scale.ts";
 import type { PodSet } from "../reconciler/core/slurm/pod-set.ts";
 import { EXIT, failure, type Failure } from "./failure.ts";
@@ -31,19 +33,23 @@ export type Scale = {
 const POLL_MS = 2_000;
 /** Of single nodes in a round. */
 const READS_MAX = 8;
+/** Until a registration that was seen counts (`Registrations`). */
+const SETTLED_MS = 6_000;
 
 /** A caller's own narrowing of the queue would hide jobs. */
 const HIDING = [
   ...["SQUEUE_ACCOUNT", "SQUEUE_PARTITION", "SQUEUE_QOS", "SQUEUE_STATES", "SQUEUE_USERS"],
   ...["SQUEUE_LICENSES", "SLURM_CLUSTERS", "SQUEUE_CLUSTERS", "SLURM_TIME_FORMAT"],
 ];
-const PLAIN = ["env", ...HIDING.flatMap((name) => ["-u", name])];
+const PLAIN = ["env", ...HIDING.flatMap((name) => ["-u", name]), "TZ=UTC"];
 
 type Answer<T> = { ok: true; value: T } | Failure;
 type Pods = PodSet;
+type Watched = Scale & { registrations: Registrations };
 
 /** `null` once the StatefulSet has the replicas. */
-export async function scalePods(scale: Scale): Promise<Failure | null> {
+export async function scalePods(given: Scale): Promise<Failure | null> {
+  const scale: Watched = { ...given, registrations: new Registrations() };
   const { world, to, limitMs } = scale;
   const endMs = world.monoMs() + limitMs;
   let known: number | null = null;
@@ -57,7 +63,13 @@ export async function scalePods(scale: Scale): Promise<Failure | null> {
     known = replicas;
     const seen = await look(scale, pods.value);
     if (!seen.ok) return seen;
-    const step = decidePods(pods.value, seen.value, { to, drains: true });
+    const goal = { to, drains: true };
+    let step = decidePods(pods.value, seen.value, goal);
+    if (step.kind === "release") {
+      const ready = await findReady(scale, seen.value, step.names);
+      if (!ready.ok) return ready;
+      step = decidePods(pods.value, seen.value, goal, (name) => ready.value.has(name));
+    }
     let problem: Failure | null = null;
     switch (step.kind) {
       case "steady":
@@ -155,6 +167,30 @@ async function drain({ run }: Scale, names: string[], why: string): Promise<Fail
   return answer.ok ? null : failed("slurm", answer.why);
 }
 
+/** Nodes whose slurmd is that of their present pod. */
+async function findReady(
+  scale: Watched,
+  { nodes }: Pick<PodSight, "nodes">,
+  names: readonly string[],
+): Promise<Answer<ReadonlySet<string>>> {
+  const { kubectl, namespace } = scale;
+  const answer = await kubectl(["get", "pods", "-n", namespace, "-o=json"]);
+  if (!answer.ok) return failed("kubectl", answer.why);
+  type Pod = { metadata: { name: string; creationTimestamp: string; deletionTimestamp?: string } };
+  const { items } = JSON.parse(answer.out) as { items: Pod[] };
+  const live = items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const born = new Map(live.map(({ metadata: { name, creationTimestamp } }) => {
+    return [name, Date.parse(creationTimestamp)];
+  }));
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const ready = names.filter((name) => {
+    const node = byName.get(name);
+    if (node === undefined || !isOfPod(node, born.get(name) ?? null)) return false;
+    return scale.registrations.isSettled(node, scale.world.monoMs());
+  });
+  return { ok: true, value: new Set(ready) };
+}
+
 /** Lifts drains of this command alone, and the DOWN that Slurm set on such a node. */
 async function release(
   { run, world }: Scale,
@@ -170,7 +206,7 @@ async function release(
   return null;
 }
 
-async function overruled(scale: Scale, pods: Pods, known: number): Promise<Failure> {
+async function overruled(scale: Watched, pods: Pods, known: number): Promise<Failure> {
   const problem = await releaseAll(scale, pods);
   const what = `${scale.name} has ${pods.replicas} replicas now, which another party set`;
   const more = problem === null ? "" : `; ${problem.message}`;
@@ -178,22 +214,34 @@ async function overruled(scale: Scale, pods: Pods, known: number): Promise<Failu
   return failure(EXIT.refused, "overruled", `${what}: ${kept}${more}`);
 }
 
-async function releaseAll(scale: Scale, pods: Pods): Promise<Failure | null> {
-  const listed = await listNodes(scale);
-  if (!listed.ok) return listed;
+/** Those whose pods have not registered yet stay drained. */
+async function releaseAll(scale: Watched, pods: Pods): Promise<Failure | null> {
   const wanted = new Set(Array.from({ length: pods.replicas }, (_, i) => podName(pods, i)));
-  const own = listed.value.filter((node) => wanted.has(node.name) && isPodMarked(node));
-  return release(scale, { nodes: own }, own.map(({ name }) => name));
+  let own: PodSight["nodes"] = [];
+  for (const waitMs of [SETTLED_MS, 0]) {
+    const listed = await listNodes(scale);
+    if (!listed.ok) return listed;
+    own = listed.value.filter((node) => wanted.has(node.name) && isPodMarked(node));
+    const ready = await findReady(scale, { nodes: own }, own.map(({ name }) => name));
+    if (!ready.ok) return ready;
+    const problem = await release(scale, { nodes: own }, [...ready.value]);
+    if (problem !== null || ready.value.size === own.length) return problem;
+    await scale.world.sleep(waitMs);
+  }
+  return null;
 }
 
 function foreign(name: string, why: string): Failure {
   return failure(EXIT.refused, "held", `${name} cannot be given up: ${why}; nothing is lowered`);
 }
 
-function late({ name, limitMs }: Scale, replicas: number, text: string): Failure {
-  const what = `${name} still has ${replicas} replicas after ${Math.round(limitMs / 1_000)} s`;
-  const next = `its highest nodes stay drained: call again, or with --replicas ${replicas} to stop`;
-  return failure(EXIT.notReached, "not_reached", `${what}: ${text}; ${next}`);
+function late({ name, limitMs, to }: Scale, replicas: number, text: string): Failure {
+  const isLess = to < replicas;
+  const what = `${name} ${isLess ? "still has" : "has"} ${replicas} replicas`;
+  const stay = `its highest nodes stay drained: call again, or with --replicas ${replicas} to stop`;
+  const next = isLess ? stay : "call again once the pods run";
+  const after = `after ${Math.round(limitMs / 1_000)} s`;
+  return failure(EXIT.notReached, "not_reached", `${what}; ${after} ${text}; ${next}`);
 }
 
 const failed = (code: string, why: string): Failure => failure(EXIT.failed, code, why);

@@ -17,8 +17,10 @@ export const slurmScale: Command = {
 StatefulSet gets fewer replicas as soon as the highest are drained and without jobs. Nodes that
 others drained or set down are left alone: nothing is lowered then. If another party changes
 the replicas meanwhile, theirs stay and the drains of this command are lifted. It may be
-stopped and called again; with the present number of replicas it lifts its drains.
-Exit status: 6 others hold a node or changed the replicas, 7 jobs ran on at the limit.`,
+stopped and called again; with the present number of replicas it lifts its drains, of each node
+once the slurmd of its present pod has registered.
+Exit status: 6 others hold a node or changed the replicas, 7 jobs ran on at the limit, or pods
+had not registered.`,
   flags: [
     textFlag("replicas", "N", "how many pods there are to be"),
     textFlag("stateful-set", "NAME", "of the compute pods (default slurm-compute)"),
