@@ -1,6 +1,6 @@
 /** What the commands of no healthy Slurm print: such an answer is none, and never an empty list. */
 import { afterAll, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openCliClient } from "./cli.ts";
@@ -121,6 +121,19 @@ test("what a row or a block cannot mean spoils the list", () => {
 
 test("S14: what cannot be a NodeName is not there to be removed, and no command is run", async () => {
   expect(await client({}).remove(["n 0;rm"])).toEqual({ kind: "ok", value: null });
+});
+
+test("S14: a dynamic node is deleted by name, one of slurm.conf is not", async () => {
+  const told = join(folder, "deleted");
+  const removing = (flags: string) => {
+    const block = `NodeName=d0 Arch=x\\n   State=IDLE${flags} Weight=1\\n`;
+    const script = `case "$*" in *delete*) echo "$*" >> ${told};; *) printf '${block}';; esac`;
+    return client({ scontrol: script }).remove(["d0"]);
+  };
+  const message = "d0 is no dynamic node of Slurm";
+  expect(await removing("")).toEqual({ kind: "refused", message });
+  expect(await removing("+DYNAMIC_NORM")).toEqual({ kind: "ok", value: null });
+  expect(readFileSync(told, "utf8")).toBe("delete nodename=d0\n");
 });
 
 test("readNodeText() and readJobText() read what scontrol and squeue print, by its name", () => {
