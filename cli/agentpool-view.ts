@@ -4,6 +4,7 @@ import type {
   AgentPoolView,
   AgentPoolWorkerView,
   ClaimView,
+  NodeWorkerView,
 } from "../schema/agentpool-view.ts";
 import { formatDuration } from "../schema/duration.ts";
 import { formatAge, formatSpan, formatTime } from "./age.ts";
@@ -144,4 +145,11 @@ export function formatClaim(claim: ClaimView, style: Style): string {
     ],
     style,
   );
+}
+
+/** Of the node that is a worker's agent. */
+export function sayNodeWorker({ pool, worker }: NodeWorkerView): string {
+  if (worker === null) return pool;
+  const leaves = worker.leaving === null ? "" : `, leaving: ${sayLeaving(worker.leaving)}`;
+  return `${pool}: ${worker.state}, ${worker.claims}/${worker.slots} claimed${leaves}`;
 }

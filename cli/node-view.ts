@@ -7,6 +7,7 @@ import type {
   SlurmNodeView,
 } from "../schema/api.ts";
 import { formatAge, formatSpan, formatTime } from "./age.ts";
+import { sayNodeWorker } from "./agentpool-view.ts";
 import { titleOf } from "./name.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 
@@ -95,6 +96,7 @@ export function formatNode(node: NodeView, nowMs: number, style: Style): string 
   }
   if (node.kubernetes) labels.push(["Kubernetes", sayKube(node.kubernetes)]);
   if (node.slurm) labels.push(["Slurm", saySlurm(node.slurm)]);
+  if (node.worker) labels.push(["AgentPool", sayNodeWorker(node.worker)]);
   if (node.replaces) labels.push(["Replacement", `takes the place of ${node.replaces}`]);
   if (node.fake) labels.push(["Simulated", "yes: its GPUs are not real"]);
   return [

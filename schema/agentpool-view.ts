@@ -39,6 +39,14 @@ export type AgentPoolWorkerView = {
   leaving: { cause: LeavingCause; since: string; deleting: boolean } | null;
 };
 
+/** In the answers of `GET /v1/nodes`, for the agent of a worker pod. */
+export type NodeWorkerView = {
+  /** `NAMESPACE/NAME` of the AgentPool. */
+  pool: string;
+  /** `null`: its pool has no such worker any more, or this replica does not lead. */
+  worker: AgentPoolWorkerView | null;
+};
+
 export type AgentPoolConditionView = {
   type: ConditionType;
   status: "True" | "False";

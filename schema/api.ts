@@ -7,6 +7,7 @@ import type { RmaView } from "./rma.ts";
 import type { PoolCostView } from "./cost-view.ts";
 import type { WaitReason } from "./plan.ts";
 import type { BreakerState, Cause } from "./safety.ts";
+import type { NodeWorkerView } from "./agentpool-view.ts";
 import type { NodeSinksView, SlurmNodeView } from "./slurm-view.ts";
 
 export const NODE_STATUSES = [
@@ -111,6 +112,8 @@ export type NodeView = {
   kubernetes_node: string | null;
   kubernetes?: KubeNodeView | null;
   slurm?: SlurmNodeView | null;
+  /** `null` = a machine, not a worker pod. */
+  worker?: NodeWorkerView | null;
   sinks?: NodeSinksView;
   /** True if its GPUs are simulated. */
   fake: boolean;

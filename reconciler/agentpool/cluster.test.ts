@@ -6,6 +6,7 @@ import * as say from "../../simulator/cluster/status.ts";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
 import type { AgentPool, PoolCluster, PoolStatus, WorkerPod } from "../core/agentpool/model.ts";
 import { openPoolCluster } from "./cluster.ts";
+import { mapsOf } from "./missing-map.ts";
 
 const TEMPLATE = {
   metadata: { labels: { app: "agent", "navarch.dev/pool": "demand" }, generateName: "x-" },
@@ -435,29 +436,18 @@ describe("hold", () => {
   });
 });
 
-test("V50: a missing ConfigMap that the template needs is told, and pods go on", async () => {
-  const named = (name: string, more: Json = {}) => ({ configMap: { name, ...more } });
+test("V50: the ConfigMaps that a template needs are those that are not optional", () => {
+  const named = (name: unknown, more: Json = {}) => ({ configMap: { name, ...more } });
   const volumes = [
     { name: "a", ...named("velda-config") },
-    { name: "b", ...named("there") },
-    { name: "c", ...named("maybe", { optional: true }) },
-    { name: "d", projected: { sources: [named("projected"), { secret: { name: "s" } }] } },
+    { name: "b", ...named("maybe", { optional: true }) },
+    { name: "c", projected: { sources: [named("projected"), { secret: { name: "s" } }] } },
   ];
   const env = [{ name: "E", valueFrom: { configMapKeyRef: { name: "key", key: "k" } } }];
   const envFrom = [{ configMapRef: { name: "velda-config" } }, { configMapRef: { name: 7 } }];
   const containers = [{ name: "agent", image: "agent:1", env, envFrom }];
-  seedPool("cpu", {}, { template: { ...TEMPLATE, spec: { containers, volumes } } });
-  kube.seed("configmaps", {
-    ...{ apiVersion: "v1", kind: "ConfigMap" },
-    metadata: { namespace: "default", name: "there" },
-  });
-  const cluster = await open();
-  expect(await cluster.check(the(cluster))).toMatchObject({ kind: "ok" });
-  await clock.pass(5_000);
-  expect(kube.list("events")).toMatchObject([
-    {
-      ...{ type: "Warning", reason: "ConfigMapNotFound" },
-      note: "the template names what is not in default: ConfigMap velda-config, projected, key",
-    },
-  ]);
+  expect(mapsOf({ spec: { containers, volumes } })).toEqual(["velda-config", "projected", "key"]);
+  for (const odd of [{}, { spec: 7 }, { spec: { volumes: [null, 7], containers: "x" } }]) {
+    expect(mapsOf(odd)).toEqual([]);
+  }
 });

@@ -9,7 +9,6 @@ import type { Clock, Log } from "../core/clock.ts";
 import type { KubeApi } from "../kubernetes/api.ts";
 import { KubeEvents } from "../kubernetes/kube-event.ts";
 import { Copies } from "./copies.ts";
-import { lookForConfigMaps } from "./config-map.ts";
 import { holdPool } from "./hold.ts";
 import { MissingMaps } from "./missing-map.ts";
 import { checkPod, createPod, removePod } from "./pod-call.ts";
@@ -120,19 +119,7 @@ class KubePools implements PoolCluster {
 
   create: PoolCluster["create"] = (pool, worker) => createPod(this.#podPorts(), pool, worker);
 
-  check: PoolCluster["check"] = async (pool) => {
-    const [answer, { missing }] = await Promise.all([
-      checkPod(this.#podPorts(), pool),
-      lookForConfigMaps(this.#options.api, pool),
-    ]);
-    // The pods are created all the same, as they start once it is there.
-    if (missing.length > 0) {
-      const what = `ConfigMap ${missing.join(", ")}`;
-      const message = `the template names what is not in ${pool.namespace}: ${what}`;
-      this.tell(pool, { type: "Warning", reason: "ConfigMapNotFound", message });
-    }
-    return answer;
-  };
+  check: PoolCluster["check"] = (pool) => checkPod(this.#podPorts(), pool);
 
   delete: PoolCluster["delete"] = (pod) => {
     const held = this.#pods.get(`${pod.namespace}/${pod.name}`);

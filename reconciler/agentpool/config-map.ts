@@ -1,45 +1,15 @@
 /**
- * The ConfigMaps that a pod's template cannot do without, and which of them are not there: a pod
- * that names a missing one waits for ever, and its own events say so only on its node.
+ * Which of the ConfigMaps that a pool's template cannot do without are not there, for `doctor`; the
+ * control plane asks by itself while pods wait (`missing-map.ts`).
  */
-import type { V1Container, V1PodSpec, V1Volume } from "@kubernetes/client-node";
 import type { AgentPool } from "../core/agentpool/model.ts";
 import type { KubeApi } from "../kubernetes/api.ts";
-import { readList, readObject, readText } from "../kubernetes/read-field.ts";
+import { mapsOf } from "./missing-map.ts";
 import { isNotFound } from "./pod-call.ts";
 
 /** A template names one or two; the bound keeps a list of thousands from being asked for. */
 const NAMES_MAX = 16;
 const CALL_MS = 10_000;
-
-/** Names of ConfigMaps, each once. Those that are optional are left out. */
-export function configMapsOf({ template }: Pick<AgentPool, "template">): string[] {
-  const spec = readObject<V1PodSpec>(template["spec"]);
-  const containers = [...readList(spec.initContainers), ...readList(spec.containers)];
-  const refs = [
-    ...readList(spec.volumes).flatMap(refsOfVolume),
-    ...containers.flatMap(refsOfContainer),
-  ];
-  const names = refs.flatMap((raw) => {
-    const { name, optional } = readObject(raw);
-    return optional === true ? [] : (readText(name) ?? []);
-  });
-  return [...new Set(names)].slice(0, NAMES_MAX);
-}
-
-function refsOfVolume(raw: unknown): unknown[] {
-  const { configMap, projected } = readObject<V1Volume>(raw);
-  const sources = readList(readObject(projected)["sources"]);
-  return [configMap, ...sources.map((one) => readObject(one)["configMap"])];
-}
-
-function refsOfContainer(raw: unknown): unknown[] {
-  const { env, envFrom } = readObject<V1Container>(raw);
-  const keys = readList(env).map((one) => {
-    return readObject(readObject(readObject(one)["valueFrom"]))["configMapKeyRef"];
-  });
-  return [...keys, ...readList(envFrom).map((one) => readObject(one)["configMapRef"])];
-}
 
 export type ConfigMapSight = {
   missing: string[];
@@ -52,7 +22,7 @@ export async function lookForConfigMaps(
   pool: Pick<AgentPool, "namespace" | "template">,
 ): Promise<ConfigMapSight> {
   const sight: ConfigMapSight = { missing: [], unknown: null };
-  for (const name of configMapsOf(pool)) {
+  for (const name of mapsOf(pool.template).slice(0, NAMES_MAX)) {
     const place = `/api/v1/namespaces/${encodeURIComponent(pool.namespace)}/configmaps`;
     const path = `${place}/${encodeURIComponent(name)}`;
     const answer = await api.call({ verb: "get", path, timeoutMs: CALL_MS, lane: "read" });

@@ -12,6 +12,7 @@ import { judgeCommand } from "../../core/fold/command.ts";
 import { judgeForget } from "../../core/fold/forget.ts";
 import { viewAttempt } from "../view/bootstrap.ts";
 import { explainNode } from "../view/explain.ts";
+import { viewWorkerOf } from "../view/agentpool.ts";
 import { iso, viewHealthEvent, viewInstance, viewNode } from "../view/node.ts";
 import { emptyChange } from "../../core/store.ts";
 import { findNode } from "./find-node.ts";
@@ -27,6 +28,7 @@ export function viewOf(ports: RoutePorts, node: Node): NodeView {
     unready: state?.unready?.why ?? null,
     stays: staysOf(ports, node),
     slurm: ports.reconciler.slurm()?.of(node) ?? null,
+    worker: viewWorkerOf(node, ports.agentPools),
     isKubeDark: ports.reconciler.lastSight()?.kube?.dark != null,
     heardAt: ports.reconciler.presence.heardAt(node.id),
     labels: pool?.labels ?? {},
@@ -109,7 +111,8 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
       const now = ports.clock.wallMs();
       const slurm = ports.reconciler.slurm()?.of(node) ?? null;
       const stays = staysOf(ports, node);
-      const from = { now, stays, unproven, slurm, rung: rungOf(ports, node) };
+      const worker = viewWorkerOf(node, ports.agentPools);
+      const from = { now, stays, unproven, slurm, worker, rung: rungOf(ports, node) };
       return c.json({ ...explainNode(node, events, ports.reconciler.lastPlan(), from), kind });
     });
   }

@@ -5,11 +5,14 @@ import type {
   AgentPoolView,
   AgentPoolWorkerView,
   ClaimView,
+  NodeWorkerView,
   RestPool,
   RestPoolStatus,
 } from "../../../schema/agentpool-view.ts";
+import type { Node } from "../../../schema/node.ts";
 import type { Condition } from "../../core/agentpool/model.ts";
-import type { ClaimAnswer, PoolView, Refused, WorkerView } from "../../core/agentpool/service.ts";
+import type { AgentPools, ClaimAnswer, PoolView } from "../../core/agentpool/service.ts";
+import type { Refused, WorkerView } from "../../core/agentpool/service.ts";
 import { iso } from "./node.ts";
 
 /** Conditions that keep a pool from growing while they are true, the gravest first. */
@@ -89,7 +92,7 @@ export function viewAgentPool(view: PoolView): AgentPoolView {
   };
 }
 
-function viewWorker({ worker, state, claims, slots }: WorkerView): AgentPoolWorkerView {
+export function viewWorker({ worker, state, claims, slots }: WorkerView): AgentPoolWorkerView {
   const { leaving } = worker;
   return {
     name: worker.name,
@@ -110,6 +113,27 @@ function viewWorker({ worker, state, claims, slots }: WorkerView): AgentPoolWork
             deleting: leaving.deletingAt !== null,
           },
   };
+}
+
+/** The worker of a node; `null` = the node is none. */
+export function viewWorkerOf(
+  { id, worker: fact }: Pick<Node, "id" | "worker">,
+  agentPools: Pick<AgentPools, "pool" | "workerOf">,
+): NodeWorkerView | null {
+  if (fact === null) return null;
+  const row = agentPools.workerOf(id);
+  const all = row === null ? [] : (agentPools.pool(row.pool)?.workers ?? []);
+  const found = all.find(({ worker }) => worker.name === row?.name);
+  return { pool: fact.pool, worker: found === undefined ? null : viewWorker(found) };
+}
+
+/** What `explain` says of it. */
+export function sayWorker({ pool, worker }: NodeWorkerView): string {
+  const what = `a worker pod of AgentPool ${pool}`;
+  if (worker === null) return what;
+  const { state, claims, slots, leaving } = worker;
+  const leaves = leaving === null ? "" : `, leaving (${leaving.cause})`;
+  return `${what}: ${state}, ${claims} of ${slots} slots claimed${leaves}`;
 }
 
 /** Open claims; the reason is the pool's, so it is not repeated here. */

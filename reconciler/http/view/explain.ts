@@ -3,6 +3,7 @@
  * Made from the node, its events and the newest plan, the values that the loop acted on. Pure.
  */
 import { groupIncidents } from "../../../health/policy/incident.ts";
+import type { NodeWorkerView } from "../../../schema/agentpool-view.ts";
 import type { ExplainView, PlanView } from "../../../schema/api.ts";
 import type { Action } from "../../../schema/action.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
@@ -24,6 +25,7 @@ import { ruleKeyOf } from "../../core/safety/cause.ts";
 import { formatRma } from "../../core/rma.ts";
 import { formatHold } from "../../core/kubernetes/hold.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
+import { sayWorker } from "./agentpool.ts";
 import { countPool, conditionsOf } from "./pool.ts";
 import { iso, isoOrNull } from "./node.ts";
 import type { SafetySource } from "./safety.ts";
@@ -141,7 +143,6 @@ function saySuspended({ judgement, firstAt }: HeldFinding): { at: string; text: 
 
 /** Where an unmanaged machine is counted. */
 function sayUnbought(node: Node): string[] {
-  if (node.worker !== null) return [`a worker pod of AgentPool ${node.worker.pool}`];
   if (!isUnbought(node)) return [];
   const named = node.agent?.inventory.pool ?? null;
   const place =
@@ -207,6 +208,7 @@ type ExplainedFrom = {
   stays: string | null;
   unproven: string | null;
   slurm?: SlurmLive;
+  worker?: NodeWorkerView | null;
   /** The next repair step; `undefined`: nothing repairs it. */
   rung?: Climb["rung"] | undefined;
 };
@@ -215,7 +217,7 @@ export function explainNode(
   node: Node,
   events: Event[],
   plan: Plan,
-  { now, stays, unproven, slurm = null, rung }: ExplainedFrom,
+  { now, stays, unproven, slurm = null, worker = null, rung }: ExplainedFrom,
 ): ExplainView {
   const name = node.kube?.name ?? "";
   const object = stays === null ? null : `Node ${name} is still in the cluster: ${stays}`;
@@ -241,7 +243,7 @@ export function explainNode(
     kind: "node",
     state: [
       state,
-      ...sayUnbought(node),
+      ...(worker === null ? sayUnbought(node) : [sayWorker(worker)]),
       ...cordons,
       ...sayKube(node, now, unproven),
       ...saySlurm(node, slurm),

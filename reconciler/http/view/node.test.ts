@@ -17,7 +17,8 @@ const GONE = "/k cannot be read";
 const failed = { attempts: 1, doneAt: null, error: "exit 7", final: false, hostKey: null };
 
 function reasons(phase: Phase, bootstrap: Node["bootstrap"], unready: string | null): string[] {
-  const from = { heardAt: null, labels: {}, threshold: 1, unready, stays: null, slurm: null, isKubeDark: false };
+  const seen = { heardAt: null, labels: {}, threshold: 1, stays: null, slurm: null };
+  const from = { ...seen, unready, isKubeDark: false, worker: null };
   return viewNode({ ...BORN, phase, bootstrap }, from).reasons;
 }
 

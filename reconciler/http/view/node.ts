@@ -6,6 +6,7 @@ import type {
   KubeNodeView,
   NodeView,
 } from "../../../schema/api.ts";
+import type { NodeWorkerView } from "../../../schema/agentpool-view.ts";
 import type { Finding } from "../../../schema/finding.ts";
 import type { Cordon, Node } from "../../../schema/node.ts";
 import { verdictOfNode } from "../../core/fleet.ts";
@@ -50,6 +51,7 @@ export function viewNode(
     stays: string | null;
     slurm: SlurmLive;
     isKubeDark: boolean;
+    worker: NodeWorkerView | null;
   },
 ): NodeView {
   const inventory = node.agent?.inventory ?? null;
@@ -88,6 +90,7 @@ export function viewNode(
     kubernetes_node: node.kube?.name ?? null,
     kubernetes: viewKube(node.kube, from.stays),
     slurm: viewSlurm(node, from.slurm),
+    worker: from.worker,
     sinks: viewSinks(node, from.slurm, from.isKubeDark),
     fake: node.agent?.simulated ?? false,
     phase: node.phase.kind,
