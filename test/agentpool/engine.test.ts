@@ -212,6 +212,21 @@ test("V23, X8: nothing is created or deleted before every worker is known", () =
   expect(world.live).toBe(5);
 });
 
+test("V23: what was committed before a restart waits for the gate too", () => {
+  const world = joined({ min: 2 });
+  const [first = ""] = world.names();
+  world.diesAt = world.points + 4;
+  rescale(world, { min: 3 });
+  expect([world.deaths, world.workers.size, world.live]).toEqual([1, 3, 2]);
+  world.silence(first);
+  world.cluster.setPod(world.names()[1] ?? "", { phase: "Failed" });
+  world.wait(20_000);
+  expect([world.cluster.writes.length, world.states.get(first)]).toEqual([2, "Unknown"]);
+  world.agent(first).isAlive = true;
+  world.wait(70_000);
+  expect([world.live, world.cluster.live.size]).toEqual([3, 3]);
+});
+
 test("V23: a list that is not current stops creations and deletions, not claims", () => {
   const world = joined({ min: 2, killUnknownMs: 5_000 });
   world.cluster.dark = "the watch is away";
@@ -497,6 +512,12 @@ test("V34: a silent worker keeps its claims until it is given up", () => {
   expect([world.states.get(name), world.state(id)]).toEqual(["Lost", "running"]);
   world.wait(20_000);
   expect([world.workers.has(name), world.state(id)]).toEqual([false, "lost"]);
+});
+
+test("V34: an agent that stops by itself gets no claims", () => {
+  const world = joined({ min: 1, max: 1 });
+  world.agent(world.names()[0] ?? "").stop = "stopped";
+  expect(world.state(world.claim())).toBe("queued");
 });
 
 test("V35: a pool whose pods fail at once writes little", () => {

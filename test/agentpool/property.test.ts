@@ -10,7 +10,7 @@ import { anyPool } from "../world/agentpool/cluster.ts";
 import { PoolWorld } from "../world/agentpool/world.ts";
 
 const KEY = "default/p";
-const RUNS = 100;
+const RUNS = 60;
 
 const scalers = fc
   .record({
@@ -39,6 +39,9 @@ const actions = fc.oneof(
     fc.record({ kind: fc.constant("wait"), index: fc.constantFrom(1, 3, 8, 20, 40, 70) }),
   ),
 );
+const stories = fc.array(actions, { minLength: 5, maxLength: 50 });
+/** Beyond a minute an effect counts as unanswered and is sent again. */
+const latencies = fc.constantFrom(0, 3_000, 30_000, 90_000);
 type Action = { kind: string; index: number; scaler?: PoolScaler };
 
 function pick<T>(list: readonly T[], at: number): T | undefined {
@@ -85,8 +88,9 @@ function act(world: PoolWorld, { kind, index: at, scaler }: Action): void {
   if (at % 3 === 0) cluster.endAll();
 }
 
-function open(scaler: PoolScaler): PoolWorld {
+function open(scaler: PoolScaler, latencyMs: number): PoolWorld {
   const world = new PoolWorld(anyPool("p", scaler, { hasFinalizer: false }));
+  world.latencyMs = latencyMs;
   world.joins = true;
   world.hasLateCalls = true;
   world.cluster.hasGrace = true;
@@ -113,8 +117,8 @@ function heal(world: PoolWorld): void {
 
 test("whatever happens, promises are kept, and the pool comes to rest as wanted", () => {
   fc.assert(
-    fc.property(scalers, fc.array(actions, { minLength: 5, maxLength: 60 }), (scaler, story) => {
-      const world = open(scaler);
+    fc.property(scalers, stories, latencies, (scaler, story, latencyMs) => {
+      const world = open(scaler, latencyMs);
       for (const one of story) {
         act(world, one);
         expect(world.broken).toEqual([]);
@@ -143,10 +147,11 @@ test("whatever happened, a pool that is deleted leaves nothing", () => {
   fc.assert(
     fc.property(
       scalers,
-      fc.array(actions, { maxLength: 30 }),
+      stories,
+      latencies,
       fc.boolean(),
-      (scaler, story, drainsOnDelete) => {
-        const world = open(scaler);
+      (scaler, story, latencyMs, drainsOnDelete) => {
+        const world = open(scaler, latencyMs);
         for (const one of story) act(world, one);
         world.cluster.edit(KEY, { drainsOnDelete });
         world.cluster.remove(KEY);

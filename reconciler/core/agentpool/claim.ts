@@ -21,7 +21,7 @@ export function endClaims(draft: Draft, isEnding: boolean): void {
 export function placeClaims(draft: Draft, members: readonly Member[]): void {
   const { queued } = draft;
   if (queued.length === 0) return;
-  const open = members.filter(({ free, pod }) => free > 0 && pod?.isDeleting !== true);
+  const open = members.filter(({ free }) => free > 0);
   const taken = slotsInUse(draft);
   const queue = new Fullest(open);
   for (const claim of queued) {

@@ -20,25 +20,11 @@ import type {
   PoolMemory,
   Step,
 } from "../../../reconciler/core/agentpool/step-model.ts";
+import type { Agent } from "./agent.ts";
 import { MemoryCluster } from "./cluster.ts";
 
 const SILENT_MS = 15_000;
 const HOP_MS = 1_000;
-
-export type Agent = {
-  /** UID of its pod. */
-  uid: string;
-  isAlive: boolean;
-  isFatal: boolean;
-  slots: number | null;
-  /** Work that no claim stands for. */
-  isBusy: boolean;
-  /** It does not say whether it stops. */
-  isMute: boolean;
-  stop: AgentSight["stop"];
-  /** When it was heard last, by this process; `null` = not. */
-  heardAt: number | null;
-};
 
 /** The control plane dies here. */
 class Death extends Error {}
@@ -71,6 +57,9 @@ export class PoolWorld {
   hasLateCalls = false;
   /** Pods start and their agents join by themselves. */
   joins = false;
+  /** Calls take up to this long, and overtake each other. */
+  latencyMs = 0;
+  private flying: { at: number; call: () => void }[] = [];
   dueMs: number | null = null;
   /** Promises that were broken, in words. */
   readonly broken: string[] = [];
@@ -175,6 +164,9 @@ export class PoolWorld {
   pass(ms: number): void {
     this.cluster.now += ms;
     this.mono += ms;
+    const due = this.flying.filter(({ at }) => at <= this.mono);
+    this.flying = this.flying.filter(({ at }) => at > this.mono);
+    for (const { call } of due) call();
     this.report();
   }
 
@@ -335,8 +327,10 @@ export class PoolWorld {
     if (new Set(slots).size < slots.length) this.broken.push("a slot is claimed twice");
   }
 
-  private judgeWrite(name: string, isDelete: boolean, process: Process): void {
-    if (isDelete && this.claimsOn(name) > 0) this.broken.push(`${name} is deleted with a claim`);
+  /** `uid`: of the pod that is deleted. */
+  private judgeWrite(name: string, uid: string | null, process: Process): void {
+    const isHit = uid !== null && this.cluster.live.get(name)?.uid === uid;
+    if (isHit && this.claimsOn(name) > 0) this.broken.push(`${name} is deleted with a claim`);
     if (process !== this.process) return;
     this.writes = [...this.writes.filter((at) => this.mono - at < 60_000), this.mono];
     if (this.writes.length > 60) this.broken.push(`${this.writes.length} writes in a minute`);
@@ -346,7 +340,9 @@ export class PoolWorld {
     effects.forEach((effect, index) => {
       const rest = effects.slice(index);
       this.point(() => this.postpone(pool, rest));
-      this.carryOut(pool, effect, process);
+      const at = this.mono + Math.floor(this.random() * this.latencyMs);
+      if (this.latencyMs === 0) this.carryOut(pool, effect, process);
+      else this.flying.push({ at, call: () => this.carryOut(pool, effect, process) });
       this.point(() => this.postpone(pool, rest));
     });
     return effects.length > 0;
@@ -370,7 +366,7 @@ export class PoolWorld {
     };
     if (effect.kind === "delete") {
       const { name, poolUid } = effect.worker;
-      this.judgeWrite(name, true, process);
+      this.judgeWrite(name, effect.pod.uid, process);
       answer({ kind: "delete", worker: name, answer: cluster.deleteNow(effect.pod) }, poolUid);
     }
     if (pool === null) return;
@@ -380,7 +376,7 @@ export class PoolWorld {
       answer({ kind: "hold", answer: cluster.holdNow(pool, effect.isHeld) }, pool.uid);
     } else if (effect.kind === "create") {
       const { name } = effect.worker;
-      this.judgeWrite(name, false, process);
+      this.judgeWrite(name, null, process);
       const given = cluster.createNow(pool, effect.worker);
       answer({ kind: "create", worker: name, answer: given }, pool.uid);
     }
