@@ -74,6 +74,7 @@ export type AuditQuery = {
   /** Rows with a smaller id. */
   before: number | null;
   verb: string | null;
+  kind: string | null;
   /** A name, `kind/name`, `namespace/name` or `kind/namespace/name`; of a mark any of its names. */
   object: string | null;
   /** Only refused calls, or only others. */
@@ -88,6 +89,7 @@ export const ANY_ROW: Omit<AuditQuery, "limit"> = {
   until: null,
   before: null,
   verb: null,
+  kind: null,
   object: null,
   refused: null,
 };

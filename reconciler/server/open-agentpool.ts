@@ -10,14 +10,13 @@ import { VERSION } from "../../schema/version.ts";
 import { type ActorPorts, AgentPoolActor } from "../agentpool/actor.ts";
 import { openPoolCluster } from "../agentpool/cluster.ts";
 import { openGkeTransport } from "../agentpool/gke.ts";
+import { openLate, type Reached } from "../agentpool/late.ts";
 import { reviewWorkerToken } from "../agentpool/worker-token.ts";
-import type { PoolCluster } from "../core/agentpool/model.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { removeWorker } from "../core/fold/worker.ts";
 import { isDefinitive } from "../core/safety/evident.ts";
 import type { Store } from "../core/store.ts";
 import type { Metrics } from "../http/metrics.ts";
-import type { KubeApi } from "../kubernetes/api.ts";
 import { openClient } from "../kubernetes/client.ts";
 import { type OpenedTransport, openTransport } from "../kubernetes/connect.ts";
 import { limited, Limiter } from "../kubernetes/limiter.ts";
@@ -25,21 +24,36 @@ import { heard } from "../kubernetes/refusal-log.ts";
 import type { Reconciler } from "../runtime/loop.ts";
 import { UsageError } from "./start-failure.ts";
 
-export type OpenedPools = { cluster: PoolCluster; api: KubeApi; syncMs: number };
+export type OpenedPools = Reached & { syncMs: number };
 
-/** `null` without a provisioner. A cluster that cannot be named or reached so is a usage error. */
-export async function openAgentPools(
-  config: Config,
-  from: { metrics: Metrics; clock: Clock; log: Log },
-): Promise<OpenedPools | null> {
+type From = { metrics: Metrics; clock: Clock; log: Log };
+
+/**
+ * `null` without a provisioner. A kubeconfig that cannot be used is a usage error; Google, which
+ * may be unreachable for a moment, is asked again.
+ */
+export async function openAgentPools(config: Config, from: From): Promise<OpenedPools | null> {
   const [provisioner] = config.provisioners;
   if (provisioner === undefined) return null;
+  const { syncIntervalMs: syncMs } = provisioner;
+  const reach = () => reachCluster(config, provisioner, from);
+  const reached = await reach();
+  if (typeof reached !== "string") return { ...reached, syncMs };
+  const why = `provisioners[0].kubernetes: ${reached}`;
+  if (provisioner.gke === null) throw new UsageError(why);
+  from.log("warn", "the cluster of AgentPools is not reached", { why: reached });
+  return { ...openLate(reached, reach, from), syncMs };
+}
+
+/** A text is the reason why it cannot be reached. */
+async function reachCluster(
+  config: Config,
+  provisioner: Provisioner,
+  { metrics, clock, log }: From,
+): Promise<Reached | string> {
   const opened = await transportOf(config, provisioner);
-  if (opened.kind !== "ok") {
-    const why = opened.kind === "failed" ? opened.message : "no cluster was found";
-    throw new UsageError(`provisioners[0].kubernetes: ${why}`);
-  }
-  const { clock, log, metrics } = from;
+  if (opened.kind === "failed") return opened.message;
+  if (opened.kind !== "ok") return "no cluster was found";
   for (const warning of opened.warnings) log("warn", warning);
   const client = openClient(opened.transport, {
     clock,
@@ -48,12 +62,12 @@ export async function openAgentPools(
   });
   const limiter = new Limiter({ clock, perSecondMax: config.kubernetes.writesPerSecondMax });
   const api = heard(limited(client, limiter, clock), { clock, log, isOptional: false });
-  const { namespaces, syncIntervalMs: syncMs } = provisioner;
+  const { namespaces } = provisioner;
   const random = (): number => Math.random();
   const cluster = openPoolCluster({ api, clock, random, log, namespaces, instance: hostname() });
   const { server, name } = opened.transport;
   log("info", "agentpools", { server, cluster: name, namespaces });
-  return { cluster, api, syncMs };
+  return { cluster, api };
 }
 
 function transportOf(config: Config, { gke, kubeconfig, context }: Provisioner) {

@@ -58,7 +58,7 @@ export function openAuditTable(
         ),
       );
     },
-    async read({ who, since, until, before, verb, object, refused, limit }) {
+    async read({ who, since, until, before, verb, kind, object, refused, limit }) {
       // Rows of older releases have no verb; the caller judges those.
       const isOld = isNull(audit.verb);
       const where = [
@@ -67,6 +67,7 @@ export function openAuditTable(
         until === null ? undefined : lte(audit.at, until),
         before === null ? undefined : lt(audit.id, before),
         verb === null ? undefined : or(isOld, eq(audit.verb, verb)),
+        kind === null ? undefined : or(isOld, eq(audit.kind, kind)),
         object === null ? undefined : or(isOld, isObject(object)),
         refused === null ? undefined : eq(audit.refused, refused ? 1 : 0),
       ];

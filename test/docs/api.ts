@@ -95,7 +95,8 @@ const MEANING: Readonly<Record<string, string>> = {
   "DELETE /v1/join-tokens/:id": "revoke a join token",
   "GET /v1/audit": "audit rows; filters `since`, `by`, `refused`, `verb`, `object`; `limit`",
   "GET /api/admin/audit":
-    "the same for the console; filters `actor`, `verb`, `object`, `since`, `until`; " +
+    "the same for the console; filters `actor`, `verb`, `kind`, `object`, `until`, " +
+    "`since` (a time, or `boot`); " +
     "`limit`, `cursor`; the next page is in `Link`; only from internal networks",
   "POST /v1/workflows":
     "run a workflow; the body is its YAML, or JSON with `workflow` and `templates`; " +

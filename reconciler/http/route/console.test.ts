@@ -47,6 +47,9 @@ test("C11: changes and refusals are rows with actor, verb, object, result and de
   const actor = encodeURIComponent(`${refused?.actor}`);
   expect((await rows(a, `?actor=${actor}`)).map(({ verb }) => verb)).toEqual(["get", "terminate"]);
   expect(await rows(a, "?since=2999-01-01T00:00:00Z")).toEqual([]);
+  const tokens = await rows(a, "?since=boot&kind=token");
+  expect(new Set(tokens.map(({ kind }) => kind))).toEqual(new Set(["token"]));
+  expect(await rows(a, "?kind=Pod")).toEqual([]);
   expect(await rows(a, "?until=1999-01-01T00:00:00Z")).toEqual([]);
 });
 

@@ -25,11 +25,22 @@ const filter = v.optional(
   ),
 );
 
+/** `boot`: since this process took up its role. */
+const BOOT = -1;
+const sinceTime = v.optional(
+  v.pipe(
+    v.string(),
+    v.transform((text) => (text === "boot" ? BOOT : Date.parse(text))),
+    v.check((at) => !Number.isNaN(at), "expected an RFC 3339 time, or boot"),
+  ),
+);
+
 const AuditQuery = v.strictObject({
   actor: filter,
   verb: filter,
+  kind: filter,
   object: filter,
-  since: queryTime,
+  since: sinceTime,
   until: queryTime,
   limit: v.pipe(
     queryNumber(LIMIT_EXPECTED, 1),
@@ -52,18 +63,21 @@ export function openConsole(ports: RoutePorts): App {
     await next();
   });
   const { admission } = ports;
+  const bootAt = ports.clock.wallMs();
   if (admission !== null) {
-    api.get("/audit", needs("admin"), (c) => listAudit(c, admission.audit));
+    api.get("/audit", needs("admin"), (c) => listAudit(c, admission.audit, bootAt));
   }
   return api;
 }
 
 /** The next page is named in `Link`, as the body is the list itself. */
-async function listAudit(c: Context<Env>, audit: Audit): Promise<Response> {
+async function listAudit(c: Context<Env>, audit: Audit, bootAt: number): Promise<Response> {
   const asked = readQuery(c, AuditQuery);
-  const { actor = null, verb = null, object = null, limit = LIMIT_DEFAULT } = asked;
-  const { since = null, until = null, cursor = null } = asked;
-  const query = { ...ANY_ROW, who: actor, since, until, verb, object, before: cursor, limit };
+  const { actor = null, verb = null, kind = null, object = null, limit = LIMIT_DEFAULT } = asked;
+  const { until = null, cursor = null } = asked;
+  const since = asked.since === BOOT ? bootAt : (asked.since ?? null);
+  const what = { who: actor, since, until, verb, kind, object };
+  const query = { ...ANY_ROW, ...what, before: cursor, limit };
   const { rows, next } = await audit.page(query);
   if (next !== null) {
     const same = new URLSearchParams({ ...c.req.query(), cursor: String(next) });

@@ -110,6 +110,7 @@ export class Audit {
       const batch = await this.from.table.read({ ...query, before, limit: BATCH_ROWS });
       for (const row of batch.map(withAct)) {
         if (query.verb !== null && row.verb !== query.verb) continue;
+        if (query.kind !== null && row.kind !== query.kind) continue;
         if (query.object !== null && !isObject(row, query.object)) continue;
         if (rows.length === query.limit) return { rows, next: rows.at(-1)?.id ?? null };
         rows.push(row);

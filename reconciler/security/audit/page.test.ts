@@ -34,6 +34,7 @@ const query: fc.Arbitrary<AuditQuery> = fc.record({
   until: instant,
   before: fc.constant(null),
   verb: fc.option(fc.constantFrom("cordon", "hold", "restart", "resume", "create")),
+  kind: fc.option(fc.constantFrom("node", "pod", "pool", "a")),
   object: fc.option(fc.constantFrom("a", "b", "node/a", "a/b", "pod/a/b", "a/a/b")),
   refused: fc.option(fc.boolean()),
   limit: fc.integer({ min: 1, max: 7 }),
@@ -55,6 +56,7 @@ function isAsked(asked: AuditQuery, row: ReturnType<typeof withAct>): boolean {
     (asked.until === null || row.at <= asked.until) &&
     (asked.refused === null || row.refused === asked.refused) &&
     (asked.verb === null || row.verb === asked.verb) &&
+    (asked.kind === null || row.kind === asked.kind) &&
     (asked.object === null || isObject(row, asked.object))
   );
 }

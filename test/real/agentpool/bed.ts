@@ -138,9 +138,8 @@ export class PoolBed {
       return running.length >= wanted ? true : null;
     });
     await until(`the agents of ${pool} have joined`, 30_000, async () => {
-      const { workers } = await this.get<{ workers: { joined_at: string | null }[] }>(
-        `/pools/default/${pool}`,
-      );
+      type Workers = { worker_list: { joined_at: string | null }[] };
+      const { worker_list: workers } = await this.get<Workers>(`/pools/default/${pool}`);
       const missing = workers.filter((one) => one.joined_at === null).length;
       if (missing > 0) throw new Error(`${missing} have not: ${this.agentLogs().slice(-2_000)}`);
       return true;
