@@ -11,15 +11,15 @@ export function createInventory(
   hostname: string,
   more: readonly string[],
 ): (gpus: GpuIdentity[]) => Inventory {
-  const { fake } = options;
+  const { fake, worker } = options;
   const fixed = {
     hostname: hostname.slice(0, 255),
     provider: options.provider ?? machine.provider,
     region: options.region,
     zone: options.zone,
-    instance_type: options.instanceType ?? machine.instanceType,
-    // Many simulated nodes may share one machine: its identity is not theirs.
-    provider_ids: fake ? [] : machine.providerIds,
+    instance_type: options.instanceType ?? (worker ? null : machine.instanceType),
+    // Many simulated nodes, and pods, may share one machine: its identity is not theirs.
+    provider_ids: fake || worker ? [] : machine.providerIds,
     pool: options.pool,
     labels: options.labels,
     internal_ip: machine.internalIp,
@@ -29,7 +29,8 @@ export function createInventory(
       "diagnose",
       ...(options.allowCommands ? ["reboot", "gpu_reset"] : []),
       ...(options.podTokenFile === null ? [] : [POD_TOKEN_CAPABILITY]),
-      ...more,
+      // A pod's agent is part of its image: no release replaces it.
+      ...(worker ? [] : more),
     ],
   };
   return (gpus) => ({

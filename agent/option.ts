@@ -4,163 +4,13 @@
  */
 import * as v from "valibot";
 import { parseDuration } from "../schema/duration.ts";
-import { type FlagSpecs, parseFlags, formatFlags } from "../schema/flag.ts";
+import { parseFlags, formatFlags } from "../schema/flag.ts";
 import { BootId, NodeId } from "../schema/id.ts";
 import { LIMIT } from "../schema/limit.ts";
+import { FLAGS } from "./flag.ts";
 import { parseAddress } from "./report/address.ts";
 import { isLoopback } from "../schema/loopback.ts";
-
-export const FLAGS = {
-  server: {
-    kind: "text",
-    value: "ADDRESS",
-    env: ["NAVARCH_SERVER"],
-    default: "http://localhost:50051",
-    help: "control plane: host, host:port or URL",
-  },
-  "node-id": {
-    kind: "text",
-    value: "ID",
-    env: ["NODE_NAME"],
-    help: "this node's id (default: hostname)",
-  },
-  provider: { kind: "text", value: "NAME", help: "cloud provider, if it cannot be detected" },
-  region: { kind: "text", value: "NAME", help: "region" },
-  zone: { kind: "text", value: "NAME", help: "zone" },
-  "instance-type": { kind: "text", value: "TYPE", help: "instance type" },
-  pool: {
-    kind: "text",
-    value: "NAME",
-    env: ["NAVARCH_POOL"],
-    help: "expected pool (a hint)",
-  },
-  label: { kind: "list", value: "KEY=VALUE", help: "label of this node (repeatable)" },
-  "auth-token": {
-    kind: "text",
-    value: "TOKEN",
-    help: "bearer token; visible to other users here, prefer a file or NAVARCH_AUTH_TOKEN",
-  },
-  "auth-token-file": {
-    kind: "text",
-    value: "FILE",
-    env: ["NAVARCH_AUTH_TOKEN_FILE"],
-    help: "file with the token, re-read on changes",
-  },
-  "join-token": {
-    kind: "text",
-    value: "TOKEN",
-    env: ["NAVARCH_JOIN_TOKEN"],
-    help: "token of navarch join-token create; visible to other users here, prefer a file",
-  },
-  "join-token-file": {
-    kind: "text",
-    value: "FILE",
-    env: ["NAVARCH_JOIN_TOKEN_FILE"],
-    help: "file with the join token",
-  },
-  "pod-token-file": {
-    kind: "text",
-    value: "FILE",
-    env: ["NAVARCH_POD_TOKEN_FILE"],
-    help: "service-account token of this pod (audience navarch), to join by its Node",
-  },
-  "ca-fingerprint": {
-    kind: "text",
-    value: "SHA256",
-    env: ["NAVARCH_CA_FINGERPRINT"],
-    help: "sha256:… of the control plane's CA certificate; implies https",
-  },
-  "key-fingerprint": {
-    kind: "text",
-    value: "SHA256",
-    env: ["NAVARCH_KEY_FINGERPRINT"],
-    help: "sha256:… of the control plane's key that signs commands and releases",
-  },
-  "ca-file": {
-    kind: "text",
-    value: "FILE",
-    env: ["NAVARCH_CA_FILE"],
-    help: "PEM file with the CAs to trust instead of the system's",
-  },
-  "client-cert-file": {
-    kind: "text",
-    value: "FILE",
-    env: ["NAVARCH_CLIENT_CERT_FILE"],
-    help: "client certificate, if the control plane requires one",
-  },
-  "client-key-file": {
-    kind: "text",
-    value: "FILE",
-    env: ["NAVARCH_CLIENT_KEY_FILE"],
-    help: "private key of the client certificate",
-  },
-  spool: {
-    kind: "text",
-    value: "DIR",
-    default: "/var/lib/navarch-node",
-    help: "folder for findings, the credential and state",
-  },
-  once: {
-    kind: "switch",
-    help: "one full check as JSON; exit 0 healthy, 10 degraded, 11 unhealthy, 12 unknown",
-  },
-  text: { kind: "switch", help: "with --once: a readable summary instead of JSON" },
-  since: {
-    kind: "text",
-    value: "TIME",
-    help: "with --once: kernel log since then (30m, or an RFC 3339 time)",
-  },
-  "kernel-log": {
-    kind: "text",
-    value: "FILE",
-    env: ["NAVARCH_KERNEL_LOG"],
-    help: "kernel log (default /dev/kmsg)",
-  },
-  "nvml-path": {
-    kind: "text",
-    value: "FILE",
-    help: "path of the NVML library (default: searched)",
-  },
-  "host-root": { kind: "text", value: "DIR", help: "where the node's file system is mounted" },
-  "host-proc": {
-    kind: "text",
-    value: "DIR",
-    help: "where the node's /proc is mounted (default /host/proc, /proc)",
-  },
-  "host-sys": {
-    kind: "text",
-    value: "DIR",
-    help: "where the node's /sys is mounted (default /host/sys, /sys)",
-  },
-  "expected-gpus": { kind: "text", value: "N", help: "number of GPUs that this machine must have" },
-  "expected-ports": {
-    kind: "text",
-    value: "N",
-    help: "InfiniBand and RoCE ports that must be active (default: those seen active before)",
-  },
-  "allow-commands": { kind: "switch", help: "allow reboot and gpu_reset by the control plane" },
-  "metrics-addr": {
-    kind: "text",
-    value: "HOST:PORT",
-    help: "serve Prometheus metrics on this loopback address",
-  },
-  "metrics-insecure": { kind: "switch", help: "allow a --metrics-addr that is not loopback" },
-  "fake-gpus": {
-    kind: "text",
-    value: "N",
-    help: "simulate N GPUs; the node is marked as simulated",
-  },
-  "boot-id": { kind: "text", value: "ID", help: "boot id of a simulated node" },
-  "sim-faults": { kind: "text", value: "FILE", help: "faults of a simulated node" },
-  "log-level": {
-    kind: "text",
-    value: "LEVEL",
-    default: "info",
-    help: "debug, info, warn or error",
-  },
-  version: { kind: "switch", short: "v", help: "print the version" },
-  help: { kind: "switch", short: "h", help: "print this help" },
-} as const satisfies FlagSpecs;
+import { readWorker, type WorkerPlace } from "./worker-option.ts";
 
 export type Fake = { count: number; name: string; bootId: BootId | null; faultPath: string | null };
 /** Every setting, validated; `null` where it was not given. */
@@ -174,12 +24,13 @@ type Env = Readonly<Record<string, string | undefined>>;
 /** Thrown only inside this file, and caught in `parseOptions`. */
 class Bad extends Error {}
 
-/** `nowMs` resolves a relative `--since`; `hostname` is the default id. */
+/** `nowMs` resolves a relative `--since`; `hostname` is the default id; `read` reads a file. */
 export function parseOptions(
   argv: readonly string[],
   env: Env,
   hostname: string,
   nowMs: number,
+  read: (path: string) => string | null = () => null,
 ): OptionAnswer {
   const parsed = parseFlags(FLAGS, argv, env);
   if (!parsed.ok) return { kind: "bad", message: parsed.message };
@@ -188,13 +39,15 @@ export function parseOptions(
   if (values.version) return { kind: "version" };
   if (rest.length > 0) return { kind: "bad", message: `unexpected argument "${rest[0]}"` };
   try {
-    const options = readOptions(values, env, hostname, nowMs);
-    const warnings = (["auth-token", "join-token"] as const)
+    const place = readWorker({ values, given, env, read });
+    if (place.kind === "bad") throw new Bad(place.message);
+    const options = readOptions(values, env, hostname, nowMs, place);
+    const warnings: string[] = (["auth-token", "join-token"] as const)
       .filter((flag) => given.has(flag))
       .map((flag) => `--${flag} is visible to every user of this machine; use --${flag}-file`);
     if (env["NAVARCH_AUTH_TOKEN"]?.trim() === "")
       warnings.push("NAVARCH_AUTH_TOKEN is set and empty, so it is no token: set it, or unset it");
-    return { kind: "options", options, warnings };
+    return { kind: "options", options, warnings: [...place.warnings, ...warnings] };
   } catch (cause) {
     if (cause instanceof Bad) return { kind: "bad", message: cause.message };
     throw cause;
@@ -210,39 +63,51 @@ export function formatHelp(): string {
 
 type Values = Extract<ReturnType<typeof parseFlags<typeof FLAGS>>, { ok: true }>["values"];
 
-function readOptions(values: Values, env: Env, hostname: string, nowMs: number) {
-  const address = parseAddress(values.server, "--server");
+function readOptions(
+  values: Values,
+  env: Env,
+  hostname: string,
+  nowMs: number,
+  { worker, over }: WorkerPlace,
+) {
+  const server = over.server ?? values.server;
+  const address = parseAddress(server, over.server === null ? "--server" : "broker.address");
   if (!address.ok) throw new Bad(address.message);
   const text = (value: string | undefined) => value?.trim() || null;
   const fake = readFake(values, env);
   const caFingerprint = readFingerprint(text(values["ca-fingerprint"]), "--ca-fingerprint");
   return {
-    server: withScheme(address.base, values.server, caFingerprint),
-    nodeId: readNodeId(values["node-id"], hostname),
+    server: withScheme(address.base, server, caFingerprint, over.isSecure),
+    nodeId: readNodeId(worker === null ? values["node-id"] : over.nodeId, hostname),
+    /** `null` = a machine. */
+    worker,
     provider: text(values.provider),
     region: text(values.region),
     zone: text(values.zone),
     instanceType: text(values["instance-type"]),
-    pool: text(values.pool),
+    pool: text(values.pool) ?? over.pool,
     labels: readLabels(values.label),
     authToken: values["auth-token"],
     authTokenFile: values["auth-token-file"],
     authTokenEnvironment: env["NAVARCH_AUTH_TOKEN"],
     joinToken: text(values["join-token"]),
     joinTokenFile: text(values["join-token-file"]),
-    podTokenFile: text(values["pod-token-file"]),
+    podTokenFile: worker === null ? text(values["pod-token-file"]) : null,
     caFingerprint,
     /** Fingerprint of the key that signs orders and releases. */
     keyFingerprint: readFingerprint(text(values["key-fingerprint"]), "--key-fingerprint"),
-    caFile: text(values["ca-file"]),
-    clientCertFile: text(values["client-cert-file"]),
-    clientKeyFile: text(values["client-key-file"]),
+    caFile: text(values["ca-file"]) ?? over.caFile,
+    clientCertFile: text(values["client-cert-file"]) ?? over.certFile,
+    clientKeyFile: text(values["client-key-file"]) ?? over.keyFile,
     spool: values.spool,
     once: values.once,
     text: values.text,
     sinceMs: readSince(values.since, nowMs),
-    /** Default: `/dev/kmsg`; on a simulated node `null`, no kernel log. */
-    kernelLog: text(values["kernel-log"]) ?? (fake ? null : "/dev/kmsg"),
+    /**
+     * Default: `/dev/kmsg`; `null`, no kernel log, on a simulated node, and in a pod, which shares
+     * the machine's log with its neighbours.
+     */
+    kernelLog: text(values["kernel-log"]) ?? (fake || worker ? null : "/dev/kmsg"),
     nvmlPath: readAbsolute(values["nvml-path"], "--nvml-path"),
     hostRoot: readAbsolute(values["host-root"], "--host-root"),
     hostProc: readAbsolute(values["host-proc"], "--host-proc"),
@@ -268,13 +133,21 @@ function readFingerprint(given: string | null, flag: string): string | null {
 }
 
 /** A pinned CA requires TLS; an address with another scheme is an error. */
-function withScheme(base: string, given: string, caFingerprint: string | null): string {
-  if (caFingerprint === null || base.startsWith("https:")) return base;
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(given.trim())) {
+function withScheme(
+  base: string,
+  given: string,
+  caFingerprint: string | null,
+  isSecure: boolean,
+): string {
+  if ((caFingerprint === null && !isSecure) || base.startsWith("https:")) return base;
+  if (caFingerprint === null) return hasScheme(given) ? base : base.replace(/^http:/, "https:");
+  if (hasScheme(given)) {
     throw new Bad("--ca-fingerprint needs a --server with https://");
   }
   return base.replace(/^http:/, "https:");
 }
+
+const hasScheme = (given: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(given.trim());
 
 function readNodeId(given: string | undefined, hostname: string): NodeId {
   const parsed = v.safeParse(NodeId, given ?? hostname);

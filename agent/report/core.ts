@@ -9,6 +9,7 @@ import { boundCadence, CADENCE, EXTRA_CHECK_MS, FIRST_GRACE_MS, GRACE_MS } from 
 import { EVENT_MS, READ_DEADLINE_MS, SAVE_MS, WAKE_MS } from "./cadence.ts";
 import { formatCheck, makeFound } from "../check.ts";
 import { carryOut } from "./carry.ts";
+import { contextOf } from "./context.ts";
 import { Delivery, type DeliveryParts } from "./delivery.ts";
 import { type GpuTable, makeGpuTable } from "../kernel/finding.ts";
 import { Listener } from "./listen.ts";
@@ -117,6 +118,11 @@ export class Agent {
     if (!this.#stopped) this.#delivery.pump();
   }
 
+  /** Reports now. */
+  tellSoon(): void {
+    if (!this.#stopped) this.#delivery.heartbeat();
+  }
+
   view(): AgentView {
     return makeView(this.#parts, this.#round, this.#tally, {
       samples: this.#readings.gpus,
@@ -185,16 +191,7 @@ export class Agent {
   }
 
   #context(): ProbeContext {
-    const { clock, identity, nvml } = this.#parts;
-    return {
-      bootId: identity.bootId,
-      wallMs: clock.wallMs(),
-      monoMs: clock.monoMs(),
-      uptimeMs: Math.max(0, clock.monoMs() - this.#bootMonoMs),
-      promised: this.#parts.promises.all(),
-      bus: this.#parts.readBus(),
-      simulated: nvml.simulated,
-    };
+    return contextOf(this.#parts, this.#bootMonoMs);
   }
 
   /** One at a time; a second caller gets the same round. */
@@ -331,7 +328,7 @@ export class Agent {
   }
 
   #envelope(): ReturnType<DeliveryParts["envelope"]> {
-    const { clock, guard, identity, inventory, nvml } = this.#parts;
+    const { clock, duty, guard, identity, inventory, nvml } = this.#parts;
     const trust = guard.view();
     return {
       version: VERSION,
@@ -343,6 +340,7 @@ export class Agent {
       inventory: this.#round ? { ...inventory(this.#round.gpus), trust } : null,
       sample: this.#readings.format(),
       ...(trust.refused ? { refused_orders: trust.refused } : {}),
+      ...(duty ? { worker: duty.report() } : {}),
     };
   }
 
@@ -354,6 +352,8 @@ export class Agent {
     if (this.#parts.promises.hear(reply)) this.#after("promise", 0, () => this.#checkSoon());
     if (reply.credential) this.#parts.adopt(reply.credential);
     if (reply.order_key) this.#parts.guard.shown(reply.order_key);
+    // The control plane waits for the answer before it ends the pod.
+    if (this.#parts.duty?.hear(reply.worker)) this.#after("duty", 0, () => this.tellSoon());
     const { spool } = this.#parts;
     const memory = spool.acknowledge(reply.stream, reply.ack_seq);
     if (memory === "behind" && this.#behindAt !== spool.acked) this.#reportAgain();

@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { JoinReply, type JoinRequest, readJoinToken } from "../../schema/join.ts";
+import type { WorkerJoinRequest } from "../../schema/join.ts";
 import type { Report } from "../../schema/report.ts";
 import { readBounded } from "../bounded-text.ts";
 import type { SendAnswer, Sender } from "../port.ts";
@@ -113,17 +114,24 @@ async function join(
 
 const hashOf = (token: string): string => createHash("sha256").update(token).digest("hex");
 
+function ask(options: JoinOptions, token: string, request: JoinNote): Promise<Asked> {
+  const { secret } = readJoinToken(token);
+  return askJoin(options, { ...options.who, token: secret, nonce: request.nonce });
+}
+
 type Asked = { kind: "joined"; node: string; credential: string } | SendAnswer;
 
-async function ask(options: JoinOptions, token: string, request: JoinNote): Promise<Asked> {
-  const { base, who, trust } = options;
+/** One request to join; its failure is an answer. */
+export async function askJoin(
+  { base, trust }: Pick<JoinOptions, "base" | "trust">,
+  body: JoinRequest | WorkerJoinRequest,
+): Promise<Asked> {
   const tls = trust.tls();
-  const { secret } = readJoinToken(token);
   try {
     const response = await fetch(`${base}/v1/agent/join`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ ...who, token: secret, nonce: request.nonce } satisfies JoinRequest),
+      body: JSON.stringify(body),
       // A redirect would carry the token to another place.
       redirect: "manual",
       signal: AbortSignal.timeout(TIMEOUT_MS),

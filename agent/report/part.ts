@@ -13,6 +13,7 @@ import type { Bus, Clock, Nvml, Sender } from "../port.ts";
 import type { Promises } from "./promise.ts";
 import type { ProbeMemory } from "../probe/probe.ts";
 import type { Spool } from "../spool/spool.ts";
+import type { WorkerDuty } from "./worker-duty.ts";
 
 export type Identity = {
   nodeId: NodeId;
@@ -61,6 +62,8 @@ export type AgentParts = {
   podToken: () => string | null;
   /** The announced end of this machine, or `null`; `Agent.noticed` when there is one. */
   notice: () => AgentNotice | null;
+  /** Of a worker of an AgentPool; absent on a machine. */
+  duty?: WorkerDuty | null;
   load: () => Load;
   /** Stores the agent's own credential and uses it from then on. */
   adopt: (credential: string) => void;

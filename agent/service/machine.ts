@@ -3,7 +3,7 @@
  * GPUs come from the vendor library behind its probe child, or are simulated with a simulated bus.
  * Adapter: environment, files, /proc, /sys.
  */
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { openBus } from "../bus.ts";
 import { hostRoots, openHost } from "../host/read.ts";
 import { EMPTY_HOST_MEMORY } from "../host/probe.ts";
@@ -11,6 +11,7 @@ import { NoticeWatch } from "../host/notice.ts";
 import { HostWatch } from "../host/watch.ts";
 import { type KernelLogStats, openKernelLog } from "../kernel/read.ts";
 import { PROBE_COMMAND } from "../nvml/message.ts";
+import { ownGpus, POD_BUS } from "../nvml/own-gpus.ts";
 import { openNvml } from "../nvml/parent.ts";
 import { keepPulse } from "../nvml/pulse.ts";
 import { type ReleasableNvml, releasableNvml } from "../nvml/release.ts";
@@ -64,9 +65,18 @@ export async function openGpus(
     libraryPath,
     onEvents,
   });
+  if (options.worker !== null) {
+    const given = { visible: process.env["NVIDIA_VISIBLE_DEVICES"], hasDevices: hasGpuDevices() };
+    const own = ownGpus(keepPulse(nvml, clock, onSilent), given);
+    return { ...releasableNvml(own), readBus: () => POD_BUS };
+  }
   const root = hostSys ?? (existsSync("/host/sys/bus/pci/devices") ? "/host/sys" : "/sys");
   const readBus = openBus(root, process.env["NVIDIA_VISIBLE_DEVICES"]);
   return { ...releasableNvml(keepPulse(nvml, clock, onSilent)), readBus };
+}
+
+function hasGpuDevices(): boolean {
+  return readdirSync("/dev").some((name) => /^nvidia\d+$/.test(name));
 }
 
 /** Which cloud made this machine, by its firmware. */
@@ -87,12 +97,12 @@ function metadataBase(name: string, given: (value: string) => string): URL {
  * `AWS_EC2_METADATA_DISABLED` or `NO_GCE_CHECK` is true, which the clouds' own tools obey too.
  */
 export async function openNoticeWatch(
-  { fake, hostSys, hostRoot, hostProc }: Options,
+  { fake, worker, hostSys, hostRoot, hostProc }: Options,
   clock: Clock,
   log: Log,
 ): Promise<NoticeWatch | null> {
   const proc = hostProc ?? "/proc";
-  const cloud = fake ? null : cloudOf(hostRoots({ proc, hostSys, hostRoot }).sys);
+  const cloud = fake || worker ? null : cloudOf(hostRoots({ proc, hostSys, hostRoot }).sys);
   if (cloud === null) return null;
   const off = cloud === "aws" ? "AWS_EC2_METADATA_DISABLED" : "NO_GCE_CHECK";
   if (/^(true|1)$/i.test(process.env[off] ?? "")) return null;
@@ -112,8 +122,8 @@ export async function openNoticeWatch(
 const HOST_FILE = "host.json";
 
 /**
- * `null` on a simulated node, which must not report the machine that it runs on. `save` is `null`
- * for a single look, which must not replace the memory of the running agent.
+ * `null` on a simulated node and in a pod, which must not report the machine below them. `save` is
+ * `null` for a single look, which must not replace the memory of the running agent.
  */
 export function openHostWatch(
   options: Options,
@@ -124,8 +134,8 @@ export function openHostWatch(
     save: ((name: string, text: string) => void) | null;
   },
 ): HostWatch | null {
-  const { expectedPorts, fake, hostRoot, hostSys } = options;
-  if (fake) return null;
+  const { expectedPorts, fake, hostRoot, hostSys, worker } = options;
+  if (fake || worker) return null;
   const { clock, files, proc, save } = parts;
   return new HostWatch({
     read: openHost(hostRoots({ proc, hostSys, hostRoot }), clock),

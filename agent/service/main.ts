@@ -14,6 +14,7 @@ import type { KernelLogStats } from "../kernel/read.ts";
 import { createInventory } from "../inventory.ts";
 import { createLoadReader, type Machine, readMachine } from "../machine.ts";
 import type { ReleasableNvml } from "../nvml/release.ts";
+import { FLAGS } from "../flag.ts";
 import { type Options, parseOptions, formatHelp } from "../option.ts";
 import type { AgentParts, Identity, Level } from "../report/part.ts";
 import type { Clock } from "../port.ts";
@@ -21,7 +22,7 @@ import { EMPTY_MEMORY } from "../probe/probe.ts";
 import { openFileStorage } from "../spool/spool-file.ts";
 import { Spool } from "../spool/spool.ts";
 import { openPodToken } from "../report/pod-token.ts";
-import { loadMemory, openStateFiles } from "../state-file.ts";
+import { loadMemory, openStateFiles, readText, type StateFiles } from "../state-file.ts";
 import { Promises } from "../report/promise.ts";
 import { createLogOpener, openGpus, openHostWatch, openNoticeWatch, pollMsOf } from "./machine.ts";
 import { Progress } from "./progress.ts";
@@ -29,6 +30,8 @@ import type { KeyTrust } from "../report/key-trust.ts";
 import { LastVerdictFile, type LastVerdictParts } from "../slurm/last-verdict.ts";
 import { openRenewal } from "./upgrade.ts";
 import { openWay } from "./way.ts";
+import { openOwnFolder, readyToEnd } from "./worker.ts";
+import { WorkerDuty } from "../report/worker-duty.ts";
 
 /** SIGTERM to exit, last report included. */
 const GOODBYE_MS = 4_500;
@@ -100,10 +103,23 @@ function openSpool(opened: ReturnType<typeof openFileStorage>, clock: Clock): Sp
   });
 }
 
+/** A pod's files end with it, and many workers may run on one machine. */
+function workerFolder({ nodeId, spool }: Options): string {
+  return spool === FLAGS.spool.default ? openOwnFolder(nodeId) : spool;
+}
+
+function createSave(files: StateFiles, directory: string | null) {
+  return (name: string, text: string): void => {
+    const problem = files.save(name, text);
+    if (problem !== null && directory !== null) log("warn", `cannot store ${name}`, { problem });
+  };
+}
+
 async function serve(options: Options): Promise<void> {
   const clock = createClock();
-  const opened = openFileStorage(options.spool);
-  const directory = opened.ok ? options.spool : null;
+  const spoolAt = options.worker === null ? options.spool : workerFolder(options);
+  const opened = openFileStorage(spoolAt);
+  const directory = opened.ok ? spoolAt : null;
   const files = openStateFiles(directory);
   let leave = () => {};
   const soon = () => void clock.after(RENEWED.afterMs, () => leave());
@@ -116,10 +132,7 @@ async function serve(options: Options): Promise<void> {
   const machine = readMachine(proc);
   const identity = identify(options, machine, clock);
   const spool = openSpool(opened, clock);
-  const save = (name: string, text: string) => {
-    const problem = files.save(name, text);
-    if (problem !== null && directory !== null) log("warn", `cannot store ${name}`, { problem });
-  };
+  const save = createSave(files, directory);
   let [wake, sampleNow] = [() => {}, () => {}];
   const kernel = createLogOpener(options, identity, clock, () => wake());
   const progress = new Progress(clock);
@@ -130,6 +143,7 @@ async function serve(options: Options): Promise<void> {
   guard = way.keys;
   const gpus = await openGpus(options, clock, () => sampleNow(), () => wake());
   const notices = await openNoticeWatch(options, clock, log);
+  const duty = options.worker === null ? null : new WorkerDuty(options.worker.slots);
   const agent = new Agent({
     clock,
     nvml: progress.followNvml(gpus.nvml),
@@ -146,6 +160,7 @@ async function serve(options: Options): Promise<void> {
     memory: loadMemory(files, "probe.json", EMPTY_MEMORY),
     saveMemory: (memory) => save("probe.json", JSON.stringify(memory)),
     inventory: createInventory(options, machine, hostname(), renewal.capabilities),
+    duty,
     podToken: openPodToken(options.podTokenFile, log),
     notice: () => notices?.notice ?? null,
     load: createLoadReader(proc),
@@ -162,7 +177,7 @@ async function serve(options: Options): Promise<void> {
     watchdog?.stop();
     metrics?.stop();
   };
-  stopOnSignal(agent, close);
+  stopOnSignal(agent, close, () => readyToEnd(duty, { agent, clock, ...options.worker }));
   leave = () => goodbye(agent, close, RENEWED.status);
   logStart(options, identity);
   agent.start();
@@ -235,13 +250,17 @@ function goodbye(agent: Agent, close: () => void, status: number): void {
   void agent.stop(GOODBYE_MS).then(() => process.exit(status));
 }
 
-function stopOnSignal(agent: Agent, close: () => void): void {
+/** A second signal ends it at once. */
+function stopOnSignal(agent: Agent, close: () => void, ready: () => Promise<void>): void {
+  let isStopping = false;
   const stop = () => {
+    if (isStopping) return goodbye(agent, close, 0);
+    isStopping = true;
     log("info", "stopping");
-    goodbye(agent, close, 0);
+    void ready().then(() => goodbye(agent, close, 0));
   };
-  process.once("SIGTERM", stop);
-  process.once("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
 }
 
 async function openMetrics(options: Options, agent: Agent, stats: () => KernelLogStats | null) {
@@ -287,7 +306,7 @@ async function once(options: Options): Promise<number> {
 
 /** Runs the program; `argv` are its arguments without the program's name. */
 export async function main(argv: readonly string[]): Promise<void> {
-  const answer = parseOptions(argv, process.env, hostname(), Date.now());
+  const answer = parseOptions(argv, process.env, hostname(), Date.now(), readText);
   switch (answer.kind) {
     case "help":
       process.stdout.write(formatHelp());

@@ -10,12 +10,14 @@ import { VERSION } from "../../schema/version.ts";
 import type { Options } from "../option.ts";
 import type { Clock, Sender } from "../port.ts";
 import { withJoin } from "../report/join.ts";
+import { openPodToken } from "../report/pod-token.ts";
+import { withWorkerJoin } from "../report/worker-join.ts";
 import { fingerprintOf, KeyTrust, type KeyTrustFrom, transportOf } from "../report/key-trust.ts";
 import type { Log } from "../report/part.ts";
 import { createSender } from "../report/send.ts";
 import { dropFile, openFileToken, openTokens, type TokenSource } from "../report/token.ts";
 import { readText, type StateFiles } from "../state-file.ts";
-import { openTrust } from "../trust.ts";
+import { openTrust, type Trust } from "../trust.ts";
 
 export type WayOptions = {
   options: Options;
@@ -41,6 +43,8 @@ export function openWay(from: WayOptions): Way {
     flag: options.authToken,
     file: options.authTokenFile,
     environment: options.authTokenEnvironment,
+    // The machine's token speaks for the machine, not for a pod on it.
+    ...(options.worker === null ? {} : { defaultFile: "/dev/null" }),
   });
   const keys = openKeyTrust(from);
   const enrolled = (key: string): void => keys.enrol(key, "join token");
@@ -120,6 +124,7 @@ export function openSender(
     note: (message) => log("info", message),
     tls: () => trust.tls(),
   });
+  if (options.worker !== null) return openWorkerSender(sender, { ...from, trust });
   const file = joinTokenFile === null ? null : openFileToken(joinTokenFile);
   return withJoin(sender, {
     base,
@@ -140,6 +145,26 @@ export function openSender(
       hostname: from.hostname.slice(0, 255),
       // Many simulated nodes may share one machine: its identity is not theirs.
       provider_ids: options.fake ? [] : from.providerIds,
+    },
+    log,
+  });
+}
+
+function openWorkerSender(
+  sender: Sender,
+  from: Pick<WayOptions, "options" | "hostname" | "log"> & { tokens: TokenSource; trust: Trust },
+): Sender {
+  const { options, hostname, tokens, trust, log } = from;
+  return withWorkerJoin(sender, {
+    base: options.server,
+    token: openPodToken(options.worker?.tokenFile ?? null, log),
+    tokens,
+    trust,
+    who: {
+      node_id: options.nodeId,
+      agent_version: VERSION,
+      hostname: hostname.slice(0, 255),
+      pool: options.pool,
     },
     log,
   });

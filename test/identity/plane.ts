@@ -26,6 +26,7 @@ export class Plane {
   readonly a: WorldApp;
   /** What answers on the socket. */
   readonly ports: RoutePorts;
+  readonly front: Front;
   readonly folder: string;
   private readonly server: ReturnType<typeof listen>;
   private readonly trusted: NonNullable<Ask["tls"]>;
@@ -37,9 +38,9 @@ export class Plane {
     this.folder = folder;
     this.trusted = tls?.ca == null ? {} : { ca: tls.ca };
     this.ports = { ...a.ports, caPem: tls?.ca ?? null };
-    const front = new Front(this.ports, null);
+    this.front = new Front(this.ports, null);
     const address = { host: "127.0.0.1", port: 0 };
-    this.server = listen(() => front, w.config, address, tls);
+    this.server = listen(() => this.front, w.config, address, tls);
     this.base = `${tls === null ? "http" : "https"}://127.0.0.1:${this.server.port}`;
   }
 

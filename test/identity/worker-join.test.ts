@@ -1,4 +1,4 @@
-/** V39: a worker pod joins with its own service-account token over real HTTP, and nothing else does. */
+/** V39: a worker pod joins with its own service-account token over real HTTP. */
 import { afterEach, describe, expect, test } from "bun:test";
 import type { WorkerReport, WorkerWord } from "../../schema/agentpool.ts";
 import type { NodeId } from "../../schema/id.ts";
@@ -104,6 +104,10 @@ describe("V39: a worker pod", () => {
     const node = p.w.reconciler.fleet().nodes.get("t1-aaaaa" as NodeId);
     expect(node).toMatchObject({ worker: { pool: POOL, uid: "u1" }, pool: null });
     expect(node?.phase.kind).toBe("serving");
+    const shown = await p.call("GET", "/v1/nodes/t1-aaaaa");
+    expect(shown.body["metadata"]?.["labels"] as unknown).toMatchObject({
+      "navarch.dev/agentpool": POOL,
+    });
     await p.w.live(5);
     expect(p.w.reconciler.fleet().nodes.get("t1-aaaaa" as NodeId)?.pool).toBeNull();
   });

@@ -83,7 +83,7 @@ export function viewNode(
       internal_ip: inventory?.internal_ip ?? node.instance?.internalIp ?? null,
       external_ip: inventory?.external_ip ?? node.instance?.externalIp ?? null,
       kernel_version: inventory?.kernel_version ?? null,
-      labels: { ...inventory?.labels, ...from.labels, ...pool },
+      labels: { ...inventory?.labels, ...from.labels, ...pool, ...workerLabel(node) },
     },
     pool: node.pool,
     instance_id: node.instance?.id ?? null,
@@ -109,6 +109,11 @@ export function viewNode(
     agent_version: node.agent?.version ?? null,
     ...rmaOf(node),
   };
+}
+
+/** The label of its pod, with the pool's namespace. */
+function workerLabel({ worker }: Node): Record<string, string> {
+  return worker === null ? {} : { "navarch.dev/agentpool": worker.pool };
 }
 
 function rmaOf({ phase }: Node): Pick<NodeView, "rma"> {
