@@ -22,6 +22,7 @@ class World {
   fails: Error[] = [];
   leads = true;
   nodes: WorkerNode[] = [];
+  readonly silent = new Set<string>();
 
   store(): Promise<Store> {
     const { database } = this;
@@ -39,7 +40,7 @@ class World {
       review: () => Promise.resolve({ kind: "unknown", problem: "" }),
       leads: () => this.leads,
       syncMs: 60_000,
-      agent: () => ({ isHeard: true, isSilent: false, isFatal: false }),
+      agent: (node) => ({ isHeard: true, isSilent: this.silent.has(node), isFatal: false }),
       workerNodes: () => this.nodes,
       retire: async (nodes) => void life.retired.push(...nodes),
       push: (node) => void life.pushed.push(node),
@@ -176,6 +177,23 @@ test("a worker that leaves is told at once, and its node goes with it", async ()
   await world.clock.pass(1_000);
   expect(world.cluster.live.has(left)).toBe(false);
   expect(life.retired.map(({ id }) => String(id))).toEqual([left]);
+});
+
+test("agents that fall silent all at once are not given up; one of them alone is", async () => {
+  const [world, life] = await begun({ min: 4, max: 8, killUnknownMs: 5_000 });
+  const names = [...world.cluster.live.keys()];
+  world.nodes = [...world.cluster.live.values()].map(({ name, uid }) => {
+    return { id: name as NodeId, uid };
+  });
+  for (const name of names) world.silent.add(name);
+  await world.clock.pass(120_000);
+  expect([...world.cluster.live.keys()]).toEqual(names);
+  const [first = "", ...rest] = names;
+  for (const name of rest) world.silent.delete(name);
+  await world.clock.pass(60_000);
+  expect(world.cluster.live.has(first)).toBe(false);
+  expect(world.cluster.live.size).toBe(4);
+  await life.actor.stop();
 });
 
 test("a claim on a pool that nobody has made names the nearest one", async () => {

@@ -48,6 +48,8 @@ const LOOK_MS = 5_000;
 const TRIM_MS = 600_000;
 /** Nodes of workers that are gone are looked for this often, and after each removal. */
 const TIDY_MS = 60_000;
+/** Fewer workers may well be lost together. */
+const DEAF_LEAST = 3;
 /** After a failed commit. */
 const TROUBLE_MS = 1_000;
 
@@ -65,6 +67,7 @@ export class AgentPoolActor {
   private isStopped = true;
   /** The table may hold what this copy does not. */
   private isUnsure = false;
+  private isDeaf = false;
   private lookedMono = Number.NEGATIVE_INFINITY;
   private tidiedMono = Number.NEGATIVE_INFINITY;
   private trimmedMono = Number.NEGATIVE_INFINITY;
@@ -197,6 +200,7 @@ export class AgentPoolActor {
       return known === undefined || this.dirty.has(uid) || known.dueMono <= mono;
     };
     const isAll = this.isLookDue(mono);
+    if (isAll) this.isDeaf = this.hearsNone();
     const drafts: Draft[] = [];
     const isNow = (uid: string): boolean => isAll || isDue(uid);
     for (const [uid, pool] of live) {
@@ -230,7 +234,8 @@ export class AgentPoolActor {
     const seen = this.ports.agent(node);
     const said = this.desk.reportOf(node);
     const none = { isHeard: false, isSilent: false, isFatal: false };
-    return { ...(seen ?? none), slots: said?.slots ?? null, stop: said?.stop ?? "no" };
+    const isSilent = seen?.isSilent === true && !this.isDeaf;
+    return { ...(seen ?? none), isSilent, slots: said?.slots ?? null, stop: said?.stop ?? "no" };
   }
 
   private async commit(drafts: Draft[], asked: Asked): Promise<void> {
@@ -284,6 +289,17 @@ export class AgentPoolActor {
       const word = node === null ? null : this.desk.wordOf(node);
       if (node !== null && word !== null) this.ports.push(node, word);
     }
+  }
+
+  /** The fault is then more likely ours: none is given up for its silence. */
+  private hearsNone(): boolean {
+    const known = this.ports.workerNodes().map(({ id }) => this.ports.agent(id));
+    const isNone = known.length >= DEAF_LEAST && known.every((one) => one?.isSilent === true);
+    if (isNone !== this.isDeaf) {
+      const message = isNone ? "no agent of a worker is heard" : "agents of workers are heard again";
+      this.ports.log(isNone ? "warn" : "info", message, { workers: known.length });
+    }
+    return isNone;
   }
 
   private isLookDue(mono: number): boolean {
