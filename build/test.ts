@@ -121,9 +121,10 @@ async function readLines(
 
 /** The programs of these tests take minutes to build on a new machine. */
 const KUBERNETES = "test/real/kubernetes";
-/** Clusters too; they run after the machines. */
+/** Clusters too; they run after these. */
+const AGENT_POOL = "test/real/agentpool";
 const WORKFLOW = "test/real/workflow";
-/** Daemons on this machine; they run after Kubernetes. */
+/** Daemons on this machine; they run after the machines. */
 const SLURM = "test/real/slurm";
 
 /** Builds what many tests need. The build prints its errors; tests that need it then fail. */
@@ -149,7 +150,7 @@ function machineFiles(): string[] {
 
 /**
  * Runs everything, or `args`. Tests of clusters and machines mostly wait, so in CI three lanes run
- * side by side: ordinary, Kubernetes then Slurm, machines then workflows. Each file of machines is
+ * side by side: ordinary, all clusters of Kubernetes, machines then Slurm. Each file of machines is
  * a run of its own. In CI a few failed files are run again; those that pass are reported as flaky.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
@@ -160,7 +161,7 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
   if (IS_CI) await prepare(endMs, `${KUBERNETES}/main.ts`, "all");
   await prepare(endMs, "test/real/machine/main.ts", "all");
   const machines = machineFiles();
-  const lanesOf = [KUBERNETES, WORKFLOW, SLURM].map((folder) => `${folder}/**`);
+  const lanesOf = [KUBERNETES, AGENT_POOL, WORKFLOW, SLURM].map((folder) => `${folder}/**`);
   const others = IS_CI ? [...machines, ...lanesOf] : machines;
   const runFile = (path: string): Promise<Verdict> =>
     runTests(path, [`./${path}`], Math.min(FILE_MS_MAX, endMs - performance.now()));
@@ -169,13 +170,16 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
     const verdicts: Verdict[] = [];
     for (const path of machines) verdicts.push(await runFile(path));
     stages.push(`machines, ${machines.length} files: ${minutes(performance.now() - startMs)}`);
-    return IS_CI ? [...verdicts, await run("workflows", WORKFLOW)] : verdicts;
+    return IS_CI ? [...verdicts, await run("Slurm", SLURM)] : verdicts;
   };
   const ordinary = run("ordinary", ...others.map((path) => `--path-ignore-patterns=${path}`));
   if (!IS_CI) await ordinary;
-  const runSchedulers = async () =>
-    IS_CI ? [await run("Kubernetes", KUBERNETES), await run("Slurm", SLURM)] : [];
-  const lanes = [ordinary.then((verdict) => [verdict]), runSchedulers(), runMachines()];
+  const runClusters = async (): Promise<Verdict[]> => {
+    const first = await run("Kubernetes", KUBERNETES);
+    return [first, await run("AgentPools", AGENT_POOL), await run("workflows", WORKFLOW)];
+  };
+  const clusters = IS_CI ? runClusters() : [];
+  const lanes = [ordinary.then((verdict) => [verdict]), clusters, runMachines()];
   let all = (await Promise.all(lanes)).flat().reduce(joinVerdicts);
   for (const path of IS_CI ? filesToRepeat(all) : []) {
     console.error(`npm test: ${path} failed, and is run once more by itself\n`);

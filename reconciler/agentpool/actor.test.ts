@@ -23,6 +23,7 @@ class World {
   leads = true;
   nodes: WorkerNode[] = [];
   readonly silent = new Set<string>();
+  readonly unheard = new Set<string>();
 
   store(): Promise<Store> {
     const { database } = this;
@@ -40,7 +41,9 @@ class World {
       review: () => Promise.resolve({ kind: "unknown", problem: "" }),
       leads: () => this.leads,
       syncMs: 60_000,
-      agent: (node) => ({ isHeard: true, isSilent: this.silent.has(node), isFatal: false }),
+      agent: (node) => ({
+        ...{ isHeard: !this.unheard.has(node), isSilent: this.silent.has(node), isFatal: false },
+      }),
       workerNodes: () => this.nodes,
       retire: async (nodes) => void life.retired.push(...nodes),
       push: (node) => void life.pushed.push(node),
@@ -177,6 +180,24 @@ test("a worker that leaves is told at once, and its node goes with it", async ()
   await world.clock.pass(1_000);
   expect(world.cluster.live.has(left)).toBe(false);
   expect(life.retired.map(({ id }) => String(id))).toEqual([left]);
+});
+
+test("V24: between its join and its first report a worker counts as before", async () => {
+  const [world, life] = await begun({ min: 2, minIdle: 1, max: 5 });
+  await world.claim(life, "c-1");
+  await world.claim(life, "c-2");
+  await world.clock.pass(1_000);
+  expect(world.cluster.live.size).toBe(3);
+  for (const name of world.cluster.live.keys()) {
+    if (life.actor.desk.workerOf(name as NodeId) === null) world.unheard.add(name);
+  }
+  await world.join(life);
+  await world.clock.pass(30_000);
+  expect(world.cluster.live.size).toBe(3);
+  expect(life.actor.desk.pool("default/p")?.status.workers).toEqual({ Running: 2, Idle: 1 });
+  // It died before it could report: unknown workers are waited for, and then removed.
+  await world.clock.pass(35_000);
+  expect(life.actor.desk.pool("default/p")?.status.workers).toMatchObject({ Unknown: 1 });
 });
 
 test("agents that fall silent all at once are not given up; one of them alone is", async () => {

@@ -84,7 +84,9 @@ export class AgentPoolActor {
       answered: (uid) => this.touch(uid),
     });
     this.desk = new Desk({
-      ...{ cluster, kept: this.kept, rows: () => this.rows, wallMs: () => clock.wallMs() },
+      ...{ cluster, kept: this.kept, rows: () => this.rows },
+      wallMs: () => clock.wallMs(),
+      monoMs: () => clock.monoMs(),
       review: ports.review,
       wakeUp: (uid, isWaiting) => {
         this.dirty.add(uid);
@@ -213,7 +215,8 @@ export class AgentPoolActor {
     const left = pools.dark === null ? [...this.rows.poolUids()] : [];
     const gone = left.filter((uid) => !live.has(uid));
     for (const uid of gone) {
-      if (isNow(uid)) drafts.push(draft.orphans(uid, this.kept.get(uid)?.memory ?? null));
+      if (!isNow(uid)) continue;
+      drafts.push(draft.orphans(uid, this.kept.get(uid)?.memory ?? null));
     }
     if (pools.dark === null) {
       const known = new Set([...live.keys(), ...gone]);
@@ -235,7 +238,9 @@ export class AgentPoolActor {
     const said = this.desk.reportOf(node);
     const none = { isHeard: false, isSilent: false, isFatal: false };
     const isSilent = seen?.isSilent === true && !this.isDeaf;
-    return { ...(seen ?? none), isSilent, slots: said?.slots ?? null, stop: said?.stop ?? "no" };
+    const isHeard = seen?.isHeard === true || this.desk.isExpected(node);
+    const report = { slots: said?.slots ?? null, stop: said?.stop ?? ("no" as const) };
+    return { ...(seen ?? none), isHeard, isSilent, ...report };
   }
 
   private async commit(drafts: Draft[], asked: Asked): Promise<void> {
@@ -296,7 +301,8 @@ export class AgentPoolActor {
     const known = this.ports.workerNodes().map(({ id }) => this.ports.agent(id));
     const isNone = known.length >= DEAF_LEAST && known.every((one) => one?.isSilent === true);
     if (isNone !== this.isDeaf) {
-      const message = isNone ? "no agent of a worker is heard" : "agents of workers are heard again";
+      const agents = "agents of workers";
+      const message = isNone ? `no ${agents} are heard` : `${agents} are heard again`;
       this.ports.log(isNone ? "warn" : "info", message, { workers: known.length });
     }
     return isNone;

@@ -29,11 +29,14 @@ export type DeskPorts = {
   /** By UID. */
   kept: ReadonlyMap<string, Kept>;
   wallMs(): number;
+  monoMs(): number;
   review: AgentPools["review"];
   /** The pool's next turn: now, because a request waits, or soon. */
   wakeUp(uid: string, isWaiting: boolean): void;
 };
 
+/** An agent that joined and was not heard by then is unknown. */
+const FIRST_REPORT_MS = 60_000;
 /** More open claims than any pool could serve are a runaway client. */
 const CLAIMS_MAX = 10_000;
 
@@ -41,6 +44,8 @@ export class Desk implements AgentPools {
   private readonly ports: DeskPorts;
   private asked: Asked = nothingAsked();
   private readonly reports = new Map<NodeId, WorkerReport>();
+  /** When they joined, monotonic. */
+  private readonly joined = new Map<NodeId, number>();
 
   constructor(ports: DeskPorts) {
     this.ports = ports;
@@ -57,13 +62,22 @@ export class Desk implements AgentPools {
     return asked;
   }
 
+  /** A worker that has joined reports next, and is no unknown one until then. */
+  isExpected(node: NodeId): boolean {
+    const joined = this.joined.get(node);
+    return joined !== undefined && this.ports.monoMs() - joined < FIRST_REPORT_MS;
+  }
+
   /** What the agent last said of itself. */
   reportOf(node: NodeId): WorkerReport | null {
     return this.reports.get(node) ?? null;
   }
 
   forget(nodes: readonly NodeId[]): void {
-    for (const node of nodes) this.reports.delete(node);
+    for (const node of nodes) {
+      this.reports.delete(node);
+      this.joined.delete(node);
+    }
   }
 
   whyNot(): Refused | null {
@@ -162,6 +176,7 @@ export class Desk implements AgentPools {
     const node = name as NodeId;
     if (worker.joinedAt !== null && worker.uid === uid) return this.joinedAs(worker);
     const joined = { ...worker, uid, node, joinedAt: this.ports.wallMs() };
+    this.joined.set(node, this.ports.monoMs());
     return this.ask<AdmitAnswer>(worker.poolUid, (done) => {
       this.asked.joins.push({ worker: joined, done });
     });
