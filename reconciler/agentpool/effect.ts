@@ -142,7 +142,7 @@ export class Effects {
   }
 
   private record(
-    verb: "create" | "delete",
+    act: "create" | "delete",
     { name, pool }: Worker,
     namespace: string,
     answer: PodAnswer | DeleteAnswer,
@@ -154,7 +154,7 @@ export class Effects {
       ...{ at: this.ports.wallMs(), refused: kind === "refused", who: RECONCILER, role: null },
       ...{ method: "", path: "", target: name, status: 0, remote: "", request: "" },
       code: kind === "lost" ? "unknown" : kind,
-      ...{ verb, kind: "Pod", namespace },
+      ...{ verb: act, kind: "Pod", namespace },
       detail: `agentpool ${pool}, ${why}${said}`.slice(0, DETAIL_CHARS),
     });
   }

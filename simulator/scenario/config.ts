@@ -75,8 +75,9 @@ export function readPolicyPart(
 
 function say(problems: Problems, problem: Problem, path: string): void {
   const at = { file: problem.file, line: problem.line, col: problem.col };
-  const hint = CLUSTER_KEYS.has(path) ? "what runs there stands under cluster" : problem.hint;
-  problems[problem.severity](at, path, problem.code, problem.message, hint);
+  const { severity, code, message, hint } = problem;
+  if (!CLUSTER_KEYS.has(path)) problems[severity](at, path, code, message, hint);
+  else problems.error(at, path, code, "unknown field", "what runs there stands under cluster");
 }
 
 /** Of a scenario, and no setting of the product: a natural mistake. */

@@ -46,11 +46,11 @@ const isOff = ({ key, operator, values }: { key: string; operator: string; value
 
 /**
  * Not workloads of ours: templates (rendered below), the stages of KWOK, patches of overlays, which
- * change the templates here, the guides' own manifests, among them a Slurm cluster that may be
- * rehearsed on virtual nodes, and what a rehearsal submits on purpose.
+ * change the templates here, the guides' own manifests, among them pools and a Slurm cluster that
+ * may be rehearsed on virtual nodes, and what a rehearsal submits on purpose.
  */
-const GUIDES = "guide/(navarch/kubernetes|slurm|knavigator/(charts|resources))/";
-const NOT_SHIPPED = new RegExp(`^deploy/(helm/|kwok/|overlay/|${GUIDES})`);
+const GUIDES = "guide/(agentpool|navarch/kubernetes|slurm|knavigator/(charts|resources))/";
+const NOT_SHIPPED = new RegExp(`^deploy/(agentpool/example/|helm/|kwok/|overlay/|${GUIDES})`);
 
 const files = listTree().filter(
   (path) => /^deploy\/.*\.ya?ml$/.test(path) && !NOT_SHIPPED.test(path),

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { buildStale, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
+import { POD_ACT } from "../kubernetes/kwok.ts";
 import { PoolBed } from "./bed.ts";
 
 const missing = await whyNoCluster();
@@ -12,6 +13,7 @@ test("a Kubernetes API server is here to serve AgentPools on", () => {
 
 describe.skipIf(missing !== null)("AgentPools on a real server", () => {
   let bed: PoolBed;
+  let failingSince = 0;
   beforeAll(async () => {
     await buildStale();
     bed = await PoolBed.open();
@@ -59,6 +61,22 @@ describe.skipIf(missing !== null)("AgentPools on a real server", () => {
     await bed.patch("t1", { idleDecaySecond: 1 });
     await bed.waitPods("t1", 2);
   }, 240_000);
+
+  test("A12: a worker whose GPU fails takes no claim, goes, and is replaced", async () => {
+    const [one] = await bed.pods("t1");
+    if (one === undefined) throw new Error("t1 has no worker");
+    const { name } = one.metadata;
+    bed.failGpu(name);
+    await until(`${name} is gone`, 30_000, async () => {
+      const left = await bed.pods("t1");
+      return left.some(({ metadata }) => metadata.name === name) ? null : true;
+    });
+    await bed.waitPods("t1", 2);
+    await bed.join("t1");
+    // Pods that fail at once, judged at the end of this file.
+    await bed.apply(FAILING);
+    failingSince = performance.now();
+  }, 120_000);
 
   test("A5: a control plane that is killed creates and deletes nothing when it is back", async () => {
     const before = await bed.uids("t1");
@@ -115,4 +133,28 @@ describe.skipIf(missing !== null)("AgentPools on a real server", () => {
     await bed.kubectl("delete", "-f", `${import.meta.dir}/../../agentpool/deny-pods.yaml`);
     await bed.waitPods("shell", 4, 90_000);
   }, 180_000);
+
+  test("A13: a pool whose pods fail at once is no hot loop", async () => {
+    await Bun.sleep(Math.max(0, 180_000 - (performance.now() - failingSince)));
+    const text = await (await bed.plane.fetch("/metrics")).text();
+    const writes = [...text.matchAll(/^navarch_kube_writes_total\{[^}]*pool="failing".*} (\d+)$/gm)];
+    const sum = writes.reduce((all, [, count]) => all + Number(count), 0);
+    expect(sum).toBeGreaterThan(0);
+    expect(sum).toBeLessThan(180);
+    const { events } = await bed.get<{ events: unknown[] }>("/events?limit=1000");
+    expect(events.length).toBeLessThan(200);
+  }, 240_000);
+});
+
+/** Each pod ends as soon as it ran. */
+const FAILING = JSON.stringify({
+  ...{ apiVersion: "velda.io/v1", kind: "AgentPool" },
+  metadata: { name: "failing", namespace: "default" },
+  spec: {
+    autoscaler: { minReplicas: 2, minIdle: 2, maxIdle: 4, maxReplicas: 20 },
+    template: {
+      metadata: { labels: { app: "failing" }, annotations: { [POD_ACT.completes]: "true" } },
+      spec: { containers: [{ name: "agent", image: "agent" }] },
+    },
+  },
 });

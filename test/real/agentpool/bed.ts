@@ -9,6 +9,11 @@ import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AGENT_POOL_CRD } from "../../../deploy/agentpool/crd.ts";
+import {
+  appendRecords,
+  formatXid,
+  simulatedPci,
+} from "../../../reconciler/provider/fake/kernel-log.ts";
 import { cleanEnv, NAVARCH_NODE, Plane, until } from "../../fixture/plane/plane.ts";
 import { binaryPath } from "../kubernetes/binary.ts";
 import { type Cluster, type ClusterOptions, openCluster } from "../kubernetes/cluster.ts";
@@ -153,7 +158,9 @@ export class PoolBed {
     const path = (end: string): string => join(this.folder, `${pod}.${end}`);
     writeFileSync(path("token"), token, { mode: 0o600 });
     writeFileSync(path("yaml"), `broker: {address: "${this.plane.url.slice(7)}"}\n`);
-    const flags = [`--pool=${pool}`, "--config", path("yaml"), "--token-file", path("token")];
+    writeFileSync(path("kmsg"), "", { mode: 0o600 });
+    const own = ["--config", path("yaml"), "--token-file", path("token")];
+    const flags = [`--pool=${pool}`, ...own, "--kernel-log", path("kmsg")];
     const log = openSync(path("log"), "a", 0o600);
     const child = Bun.spawn([NAVARCH_NODE, ...flags, ...args], {
       env: cleanEnv({ AGENT_NAME: pod, HOME: this.folder }),
@@ -162,14 +169,23 @@ export class PoolBed {
     this.agents.set(pod, child);
   }
 
+  /** Its GPU fails as a real one does: by a line in the kernel log that its agent reads. */
+  failGpu(pod: string): void {
+    appendRecords(join(this.folder, `${pod}.kmsg`), [formatXid(79, simulatedPci(0))]);
+  }
+
+  /** Its agent dies without a goodbye. */
+  async killAgent(pod: string): Promise<void> {
+    const child = this.agents.get(pod);
+    if (child === undefined) throw new Error(`${pod} has no agent`);
+    child.kill("SIGKILL");
+    await child.exited;
+  }
+
   agentLogs(): string {
     return [...this.agents.keys()]
       .map((pod) => readFileSync(join(this.folder, `${pod}.log`), "utf8"))
       .join("");
-  }
-
-  agentOf(pod: string): Bun.Subprocess | null {
-    return this.agents.get(pod) ?? null;
   }
 
   get<T>(path: string): Promise<T> {
