@@ -21,6 +21,8 @@ class World {
   /** What the next commits throw. */
   fails: Error[] = [];
   leads = true;
+  /** Called within each commit. */
+  writing: () => void = () => undefined;
   nodes: WorkerNode[] = [];
   readonly silent = new Set<string>();
   readonly unheard = new Set<string>();
@@ -60,6 +62,7 @@ class World {
         const failure = this.fails.shift();
         if (failure !== undefined) throw failure;
         this.commits += 1;
+        this.writing();
         await table.commit(change);
       },
     };
@@ -115,6 +118,16 @@ test("V43: a claim that is asked for twice takes one slot", async () => {
   expect(await world.claim(life, "c-2")).toMatchObject({ kind: "running" });
   const { claims } = life.actor.desk.pool("default/p") ?? { claims: [] };
   expect(new Set(claims.map(({ worker }) => worker)).size).toBe(2);
+  // In the moment in which the first one is being written.
+  const asked = { id: "c-3", pool: "default/p", label: "", ttlMs: null, by: "token:ci" };
+  world.writing = () => void life.actor.desk.claim(asked).then((one) => repeats.push(one));
+  const repeats: ClaimAnswer[] = [];
+  const third = await world.claim(life, "c-3");
+  await world.clock.pass(500);
+  expect(repeats.length).toBeGreaterThan(0);
+  for (const one of repeats) expect(one).toEqual(third);
+  expect(third).toMatchObject({ kind: "queued", claim: { ordinal: 3 } });
+  world.writing = () => undefined;
 });
 
 test("a claim that could not be stored is refused and takes no slot", async () => {

@@ -44,6 +44,8 @@ export class Desk implements AgentPools {
   private readonly ports: DeskPorts;
   private asked: Asked = nothingAsked();
   private readonly reports = new Map<NodeId, WorkerReport>();
+  /** Claims that are being written, by id. */
+  private readonly opening = new Map<string, Promise<ClaimAnswer>>();
   /** When they joined, monotonic. */
   private readonly joined = new Map<NodeId, number>();
 
@@ -112,7 +114,9 @@ export class Desk implements AgentPools {
   claim({ id, pool: key, label, ttlMs, by }: NewClaim): Promise<ClaimAnswer> {
     const known = this.rows.claim(id);
     if (known !== null) return Promise.resolve(this.answerOf(known));
-    const waiting = this.asked.claims.find(({ row }) => row.id === id);
+    // A turn may be writing it: a second row of this id would undo the first one's slot.
+    const asked = this.opening.get(id);
+    if (asked !== undefined) return asked;
     const pool = this.keptBy(key)?.pool ?? null;
     if (pool === null) return Promise.resolve(this.noPool(key));
     const refused = (code: "conflict" | "unavailable", message: string): Promise<ClaimAnswer> =>
@@ -123,14 +127,16 @@ export class Desk implements AgentPools {
       return refused("conflict", `agentpool ${key} has ${open} open claims: release some`);
     }
     const now = this.ports.wallMs();
-    const row: SlotClaim = waiting?.row ?? {
+    const row: SlotClaim = {
       ...{ id, pool: key, poolUid: pool.uid, label, by, ordinal: this.rows.nextOrdinal(), at: now },
       ...{ expiresAt: ttlMs === null ? null : now + ttlMs, state: "queued" },
       ...{ worker: null, slot: null, placedAt: null, endedAt: null },
     };
-    return this.ask<ClaimAnswer>(pool.uid, (done) => {
+    const answer = this.ask<ClaimAnswer>(pool.uid, (done) => {
       this.asked.claims.push({ row, done });
     });
+    this.opening.set(id, answer);
+    return answer.finally(() => void this.opening.delete(id));
   }
 
   claimOf(id: string): Promise<ClaimAnswer | null> {

@@ -99,6 +99,8 @@ describe.skipIf(missing !== null)("on an empty cluster", () => {
   test.each(chosen)("the server accepts it with %s", async (name) => {
     const components = name === "overlay/release-label" ? ["monitoring", name] : [name];
     const plain = await lines(cluster, "kustomize", DEPLOY);
+    // Where Slurm's pods are, their namespace is.
+    if (name === "overlay/slurm-pods") await lines(cluster, "create", "namespace", "slurm");
     const folder = assemble(components);
     const with_ = await lines(cluster, "kustomize", folder);
     // An option that changes nothing is none.
