@@ -58,8 +58,9 @@ test("two leaders: what callers were told stays true, and the pool comes to rest
     fc.asyncProperty(story, latency, async (steps, latencyMs) => {
       const world = new Seats();
       world.latencyMs = latencyMs;
-      const scaler = { min: 1, max: 5, minIdle: 1, maxIdle: 2, decayMs: 5_000, killUnknownMs: 20_000 };
-      world.apply(anyPool("p", { ...scaler, slots: 2 }));
+      const times = { decayMs: 5_000, killUnknownMs: 20_000 };
+      const scaler = { min: 1, max: 5, minIdle: 1, maxIdle: 2, slots: 2, ...times };
+      world.apply(anyPool("p", scaler));
       await world.take(null);
       for (const { kind, index: at } of steps) {
         await act(world, kind, at);

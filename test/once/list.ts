@@ -53,6 +53,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "1,000 virtual nodes in Slurm and Kubernetes: verdict to drained, 200 at once, RPCs at rest",
     "test/real/slurm/fleet-main.ts",
   ),
+  "agentpool-fleet": proof(
+    "200 AgentPools of 50 workers at rest, and 1,000 claims at once",
+    "test/real/agentpool/fleet-main.ts",
+  ),
   "slurm-kills": proof(
     "kill -9 at each write and call of a repair in Slurm and Kubernetes",
     "test/real/slurm/kill/kill-main.ts",

@@ -50,9 +50,9 @@ export class PoolBed {
   }
 
   /** The CRD is installed by plain `kubectl apply`. */
-  static async open(options: ClusterOptions = {}, more = ""): Promise<PoolBed> {
+  static async open(options: ClusterOptions = {}, { nodes = 4, more = "" } = {}): Promise<PoolBed> {
     const cluster = await openCluster(options);
-    await cluster.addNodes(4, {
+    await cluster.addNodes(nodes, {
       labels: { "cloud.google.com/gke-accelerator": "nvidia-tesla-a100" },
     });
     const bed = new PoolBed(cluster, new Plane(configOf(cluster.kubeconfig("admin"), more)));

@@ -5,7 +5,11 @@
  */
 import type { NodeId } from "../../../schema/id.ts";
 import { AgentPoolActor } from "../../../reconciler/agentpool/actor.ts";
-import type { AgentPool, PoolCluster, WorkerPod } from "../../../reconciler/core/agentpool/model.ts";
+import type {
+  AgentPool,
+  PoolCluster,
+  WorkerPod,
+} from "../../../reconciler/core/agentpool/model.ts";
 import type { ClaimAnswer } from "../../../reconciler/core/agentpool/service.ts";
 import type { Clock } from "../../../reconciler/core/clock.ts";
 import type { WorkerTable } from "../../../reconciler/core/store-table.ts";
@@ -17,6 +21,7 @@ import { MemoryCluster } from "./cluster.ts";
 export const KEY = "default/p";
 const SILENT_MS = 15_000;
 const TICK_MS = 500;
+const LEAVE_MS = 120_000;
 
 /** A process. Frozen, neither its timers nor what it awaits goes on. */
 class Seat {
@@ -84,6 +89,7 @@ export class Seats {
   private calls = 0;
   private readonly all: Seat[] = [];
   private made = 0;
+  private maxima: { at: number; max: number }[] = [];
 
   get leader(): Seat {
     const last = this.all.at(-1);
@@ -256,10 +262,20 @@ export class Seats {
     }
     const pool = this.cluster.objects.get(KEY);
     const live = this.live();
-    const most = Math.max(pool?.scaler?.max ?? 0, this.busyOf());
+    const most = Math.max(this.mostWanted(), this.busyOf());
     if (pool !== undefined && live > most + this.excusedLive()) {
       this.broken.push(`${live} workers live, at most ${most} are wanted`);
     }
+  }
+
+  /** A lower maximum is kept once the workers above it have left. */
+  private mostWanted(): number {
+    const now = this.clock.monoMs();
+    const max = this.cluster.objects.get(KEY)?.scaler?.max ?? 0;
+    this.maxima.push({ at: now, max });
+    const recent = this.maxima.filter(({ at }) => now - at < LEAVE_MS);
+    this.maxima = recent;
+    return Math.max(...recent.map((one) => one.max));
   }
 
   live(): number {
