@@ -33,7 +33,7 @@ export type ActorPorts = {
   syncMs: number;
   /** What the fleet knows of a node, without what its agent said as a worker. */
   agent(node: NodeId): Pick<AgentSight, "isHeard" | "isSilent" | "isFatal"> | null;
-  /** Nodes of workers in the fleet. */
+  /** Nodes of workers, in the fleet or with a credential. */
   workerNodes(): readonly WorkerNode[];
   /** Their workers are gone: removes nodes and credentials. */
   retire(nodes: readonly WorkerNode[]): Promise<void>;
@@ -298,8 +298,9 @@ export class AgentPoolActor {
 
   /** The fault is then more likely ours: none is given up for its silence. */
   private hearsNone(): boolean {
-    const known = this.ports.workerNodes().map(({ id }) => this.ports.agent(id));
-    const isNone = known.length >= DEAF_LEAST && known.every((one) => one?.isSilent === true);
+    const nodes = this.ports.workerNodes();
+    const known = nodes.flatMap(({ id }) => this.ports.agent(id) ?? []);
+    const isNone = known.length >= DEAF_LEAST && known.every(({ isSilent }) => isSilent);
     if (isNone !== this.isDeaf) {
       const agents = "agents of workers";
       const message = isNone ? `no ${agents} are heard` : `${agents} are heard again`;

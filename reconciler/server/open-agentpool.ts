@@ -7,7 +7,7 @@ import { hostname } from "node:os";
 import type { Config, Provisioner } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { VERSION } from "../../schema/version.ts";
-import { type ActorPorts, AgentPoolActor } from "../agentpool/actor.ts";
+import { type ActorPorts, AgentPoolActor, type WorkerNode } from "../agentpool/actor.ts";
 import { openPoolCluster } from "../agentpool/cluster.ts";
 import { openGkeTransport } from "../agentpool/gke.ts";
 import { openLate, type Reached } from "../agentpool/late.ts";
@@ -88,13 +88,15 @@ export async function openPoolActor(
     log: Log;
     leads(): boolean;
     push: ActorPorts["push"];
+    /** Nodes that have a worker's credential. */
+    joined(): readonly WorkerNode[];
     /** Ends the credential of a node whose pod is gone. */
     forget(node: NodeId, uid: string): Promise<void>;
   },
 ): Promise<AgentPoolActor | null> {
   if (opened === null) return null;
   const { cluster, api, syncMs } = opened;
-  const { store, reconciler, clock, log, leads, push, forget } = from;
+  const { store, reconciler, clock, log, leads, push, joined, forget } = from;
   return AgentPoolActor.open({
     ...{ cluster, table: store.workerTable(), clock, log, leads, syncMs, push },
     random: () => Math.random(),
@@ -109,7 +111,11 @@ export async function openPoolActor(
     },
     workerNodes() {
       const nodes = [...reconciler.fleet().nodes.values()];
-      return nodes.flatMap(({ id, worker }) => (worker === null ? [] : [{ id, uid: worker.uid }]));
+      const seen = nodes.flatMap(({ id, worker }): WorkerNode[] => {
+        return worker === null ? [] : [{ id, uid: worker.uid }];
+      });
+      // An agent may join and never report.
+      return [...new Map([...joined(), ...seen].map((one) => [one.id, one])).values()];
     },
     async retire(nodes) {
       const now = clock.wallMs();

@@ -69,7 +69,7 @@ describe.each(["bash", ...(isMissing ? [] : ["zsh", "fish"])])(
       ["navarch pool ", ["hold", "list", "resume", "scale", "status"]],
       ["navarch -o json pool ", ["hold", "list", "resume", "scale", "status"]],
       ["navarch sim ", SIM],
-      ["navarch doctor ", ["kubernetes", "providers", "slurm", "store"]],
+      ["navarch doctor ", ["agentpool", "kubernetes", "providers", "slurm", "store"]],
       ["navarch completion ", ["bash", "fish", "zsh"]],
       ["navarch pool status ", ["training"]],
       ["navarch list --pool ", ["training"]],

@@ -151,6 +151,9 @@ export async function openLeader(
   const workers = await openPoolActor(dryRun ? null : parts.pools, {
     ...{ store, reconciler, clock, log, leads },
     push: (node, word) => void front.push(node, word),
+    joined: () => authority.list().flatMap(({ node, worker }) => {
+      return node === null || !worker ? [] : [{ id: node, uid: worker.uid }];
+    }),
     forget: async (node, uid) => ports.admission?.workers.forget(node, uid),
   });
   const agentPools = workers?.desk ?? noAgentPools(dryRun ? DRY : UNCONFIGURED);
