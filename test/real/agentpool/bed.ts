@@ -136,14 +136,10 @@ export class PoolBed {
 
   /** Starts an agent for each running pod of the pool that has none, and waits until all joined. */
   async join(pool: string, args: readonly string[] = []): Promise<void> {
-    const wanted = (await this.pods(pool)).length;
-    await until(`the ${wanted} pods of ${pool} run`, 30_000, async () => {
+    type Workers = { worker_list: { joined_at: string | null }[] };
+    await until(`the agents of ${pool} have joined`, 60_000, async () => {
       const running = (await this.pods(pool)).filter(({ status }) => status.phase === "Running");
       for (const { metadata } of running) await this.joinOne(pool, metadata.name, args);
-      return running.length >= wanted ? true : null;
-    });
-    await until(`the agents of ${pool} have joined`, 30_000, async () => {
-      type Workers = { worker_list: { joined_at: string | null }[] };
       const { worker_list: workers } = await this.get<Workers>(`/pools/default/${pool}`);
       const missing = workers.filter((one) => one.joined_at === null).length;
       if (missing > 0) throw new Error(`${missing} have not: ${this.agentLogs().slice(-2_000)}`);

@@ -115,6 +115,15 @@ describe.skipIf(missing !== null)("the oracle of AgentPools on a real server", (
     const path = "/v1/pools/t6/t6/claims";
     const claim = () => bed.plane.fetch(path, { method: "POST", body: "{}" });
     await until("t6 is served", 10_000, async () => ((await claim()).ok ? true : null));
+    const blocked = () => {
+      return until("the block is shown", 20_000, async () => {
+        const ap = await bed.kubectl("-n", "t6", "get", "ap", "t6", "-o", "json");
+        const { conditions = [] } = (JSON.parse(ap) as PoolObject).status ?? {};
+        const found = conditions.find(({ type }) => type === "ScaleUpBlocked");
+        return found?.status === "True" ? found : null;
+      });
+    };
+    expect((await blocked()).reason).toBe("QuotaExceeded");
     for (let i = 0; i < 3; i++) expect((await claim()).status).toBe(202);
     await Bun.sleep(20_000);
     const attempts = () =>
@@ -124,10 +133,6 @@ describe.skipIf(missing !== null)("the oracle of AgentPools on a real server", (
         return isPod && verb === "create" && isReal;
       }).length;
     expect(attempts()).toBe(1);
-    const ap = await bed.kubectl("-n", "t6", "get", "ap", "t6", "-o", "json");
-    const { conditions = [] } = (JSON.parse(ap) as PoolObject).status ?? {};
-    const blocked = conditions.find(({ type }) => type === "ScaleUpBlocked");
-    expect(blocked).toMatchObject({ status: "True", reason: "QuotaExceeded" });
     await bed.kubectl("-n", "t6", "delete", "resourcequota", "none");
     await until("workers are created", 90_000, () => (attempts() > 1 ? true : null));
   }, 180_000);
