@@ -85,7 +85,9 @@ describe.skipIf(missing !== null)("AgentPools on a real server", () => {
     await Bun.sleep(8_000);
     expect(await bed.uids("t1")).toEqual(before);
     const audit = await bed.plane.fetch("/api/admin/audit?kind=Pod&since=boot");
-    expect(((await audit.json()) as unknown[]).length).toBe(0);
+    const rows = (await audit.json()) as { name: string }[];
+    // The pool whose pods fail goes on.
+    expect(rows.filter(({ name }) => name.startsWith("t1-"))).toEqual([]);
     expect((await bed.condition("t1", "Gated"))?.status).toBe("False");
   }, 120_000);
 
