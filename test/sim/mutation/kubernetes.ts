@@ -33,8 +33,8 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "a pod's token counts whatever audience it is for",
     {
       file: kube("token-review.ts"),
-      from: "if (!readList(status.audiences).includes(POD_AUDIENCE)) {",
-      to: "if (readList(status.audiences).length < 0) {",
+      from: "if (!read.audiences.includes(POD_AUDIENCE)) {",
+      to: "if (read.audiences.length < 0) {",
     },
     { file: kube("token-review.test.ts"), name: "gives another audience" },
   ),
