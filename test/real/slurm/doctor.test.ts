@@ -136,6 +136,8 @@ pools:
     expect(await metric('navarch_slurm_drain_seconds_bucket{le="3",pool="training"}')).toBe(1);
     const down = other?.slurm?.name ?? "";
     await slurm.killNode(down);
+    // slurmctld sees a reboot only where the boot is later than the last answer, in whole seconds.
+    await Bun.sleep(2_500);
     slurm.startNode(down, { isBoot: true });
     const seen = await until("it is down", LATE_MS, async () => {
       const node = (await plane.nodes()).find(({ node_id: one }) => one === other?.node_id);
