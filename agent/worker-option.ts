@@ -22,6 +22,8 @@ export type WorkerOptions = {
   tokenFile: string | null;
   /** `null` = until it is killed. */
   graceMs: number | null;
+  /** Keys of the file that are accepted without effect. */
+  ignored: readonly string[];
 };
 
 /** What a worker's file gives where no flag does. */
@@ -104,7 +106,10 @@ export function readWorker(from: Given): WorkerPlace | { kind: "bad"; message: s
   const inToken = tokenFile === null ? null : podNameIn(read(tokenFile));
   return {
     kind: "place",
-    worker: { slots: file.slots, tokenFile, graceMs: grace?.ok === true ? grace.ms : null },
+    worker: {
+      ...{ slots: file.slots, tokenFile, graceMs: grace?.ok === true ? grace.ms : null },
+      ignored: file.ignored,
+    },
     over: {
       server: hasServer ? null : file.address,
       isSecure: proofs.some(Boolean),
@@ -125,6 +130,7 @@ export type VeldaFile = {
   agentName: string | null;
   certFile: string | null;
   keyFile: string | null;
+  ignored: readonly string[];
 };
 
 export type VeldaAnswer =
@@ -160,8 +166,9 @@ export function readVeldaFile(text: string, path: string): VeldaAnswer {
   }
   const warnings: string[] = [];
   const found = new Map<string, string | number>();
+  const ignored: string[] = [];
   try {
-    readMap(value ?? {}, KEYS, "", { path, warnings, found });
+    readMap(value ?? {}, KEYS, "", { path, warnings, found, ignored });
   } catch (cause) {
     if (cause instanceof Bad) return { kind: "bad", message: cause.message };
     throw cause;
@@ -175,6 +182,7 @@ export function readVeldaFile(text: string, path: string): VeldaAnswer {
     agentName: textOf("daemon_config.agent_name"),
     certFile: textOf("daemon_config.mtls_client_cert_path"),
     keyFile: textOf("daemon_config.mtls_client_key_path"),
+    ignored,
   };
   if ((file.certFile === null) !== (file.keyFile === null)) {
     const missing = file.certFile === null ? "mtls_client_cert_path" : "mtls_client_key_path";
@@ -183,7 +191,12 @@ export function readVeldaFile(text: string, path: string): VeldaAnswer {
   return { kind: "file", file, warnings };
 }
 
-type Into = { path: string; warnings: string[]; found: Map<string, string | number> };
+type Into = {
+  path: string;
+  warnings: string[];
+  found: Map<string, string | number>;
+  ignored: string[];
+};
 
 function readMap(
   value: unknown,
@@ -191,7 +204,7 @@ function readMap(
   above: string,
   into: Into,
 ): void {
-  const { path, warnings, found } = into;
+  const { path, warnings, found, ignored } = into;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new Bad(`${path}: ${above === "" ? "the file" : above} must be a mapping`);
   }
@@ -203,6 +216,7 @@ function readMap(
       const hint = near === null ? "" : ` (did you mean ${near}?)`;
       warnings.push(`${path}: unknown key ${key} is ignored${hint}`);
     } else if (kind === "ignored") {
+      ignored.push(key);
       warnings.push(`${path}: ${key} is ignored: Navarch runs no sandbox in its workers`);
     } else if (given === null) {
       continue;

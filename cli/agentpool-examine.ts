@@ -24,8 +24,8 @@ export type PoolDoctor = {
   clock: Clock;
   /** Whose permissions are asked for; `null` = those of this program's own credentials. */
   account: Account | null;
-  /** `null` = all. */
-  namespace: string | null;
+  /** Empty = all. */
+  namespaces: readonly string[];
   /** `null` = every pool there. */
   name: string | null;
 };
@@ -43,11 +43,16 @@ const get = (api: KubeApi, path: string, query: Record<string, string> = {}) =>
   api.call({ verb: "get", path, query, timeoutMs: CALL_MS, lane: "read" });
 
 export async function examineAgentPools(doctor: PoolDoctor): Promise<Diagnosis[]> {
-  const crd = await examineDefinition(doctor.api);
-  const rights = await examineRights(doctor);
-  if (crd.outcome === "fail") return [crd, rights];
-  return [crd, rights, ...(await examinePools(doctor))];
+  const rows = [await examineDefinition(doctor.api)];
+  const places = doctor.namespaces.length === 0 ? [null] : doctor.namespaces;
+  for (const namespace of places) rows.push(await examineRights(doctor, namespace));
+  if (rows[0]?.outcome === "fail") return rows;
+  for (const namespace of places) rows.push(...(await examinePools(doctor, namespace)));
+  return rows;
 }
+
+const inPlace = (namespace: string | null): string =>
+  namespace === null ? "" : ` in namespace ${namespace}`;
 
 async function examineDefinition(api: KubeApi): Promise<Diagnosis> {
   const check = "definition";
@@ -84,7 +89,10 @@ function contains(whole: unknown, part: unknown): boolean {
   return Object.entries(part).every(([key, value]) => contains(fields[key], value));
 }
 
-async function examineRights({ api, account, namespace }: PoolDoctor): Promise<Diagnosis> {
+async function examineRights(
+  { api, account }: PoolDoctor,
+  namespace: string | null,
+): Promise<Diagnosis> {
   const check = "permissions";
   const wanted = POOL_RIGHTS.map(({ isOfCluster, ...right }) => {
     return { ...right, namespace: isOfCluster ? null : namespace, use: "AgentPools" };
@@ -99,17 +107,18 @@ async function examineRights({ api, account, namespace }: PoolDoctor): Promise<D
   if (missing.length > 0) {
     const isAll = missing.length === wanted.length;
     const what = isAll ? "do anything for AgentPools" : missing.map(formatPermission).join(", ");
-    return bad("fail", check, `${who} may not ${what}`, GRANT);
+    return bad("fail", check, `${who} may not ${what}${isAll ? inPlace(namespace) : ""}`, GRANT);
   }
-  return ok(check, `${who} may do what AgentPools need`);
+  return ok(check, `${who} may do what AgentPools need${inPlace(namespace)}`);
 }
 
-async function examinePools(doctor: PoolDoctor): Promise<Diagnosis[]> {
-  const { api, namespace, name } = doctor;
+async function examinePools(doctor: PoolDoctor, namespace: string | null): Promise<Diagnosis[]> {
+  const { api, name } = doctor;
   const check = "pools";
   const answer = await get(api, poolsPath(namespace));
   if (answer.kind !== "ok") {
-    return [bad("fail", check, `AgentPools cannot be listed: ${answer.message}`, GRANT)];
+    const what = `AgentPools${inPlace(namespace)} cannot be listed: ${answer.message}`;
+    return [bad("fail", check, what, GRANT)];
   }
   const all = readList(readObject(answer.body)["items"]).flatMap((one) => readPool(one) ?? []);
   const pools = all.filter((pool) => name === null || pool.name === name);
@@ -147,14 +156,31 @@ async function examineTemplate({ api, clock }: PoolDoctor, pool: HeldPool): Prom
 }
 
 async function examineConfigMaps({ api }: PoolDoctor, pool: HeldPool): Promise<Diagnosis[]> {
-  const { missing, unknown } = await lookForConfigMaps(api, pool);
+  const { missing, plain, unknown } = await lookForConfigMaps(api, pool);
   const { key, namespace } = pool;
   const rows = missing.map((name) => {
     const what = `${key}: ConfigMapNotFound: the template names ConfigMap ${name}`;
     return bad("fail", "config maps", `${what}, which is not in ${namespace}`, create(pool, name));
   });
+  for (const { name, address } of isSecured(pool) ? [] : plain) {
+    const what = `${key}: workers speak plain http to ${address} (ConfigMap ${name})`;
+    rows.push(bad("warn", "connection", `${what}: their tokens can be read in transit`, SECURE));
+  }
   if (unknown !== null) rows.push(bad("warn", "config maps", `${key}: ${unknown}`, null));
   return rows;
+}
+
+const SECURE =
+  "set server.tls on the control plane, and add its CA as ca.crt to the ConfigMap";
+
+/** An option of the agent that makes it speak https. */
+function isSecured({ template }: HeldPool): boolean {
+  const containers = readList(readObject(template["spec"])["containers"]);
+  const words = containers.flatMap((one) => {
+    const { args, command } = readObject(one);
+    return [...readList(args), ...readList(command)].map((word) => readText(word) ?? "");
+  });
+  return words.some((word) => /^--(ca-file|ca-fingerprint|client-cert-file|server)\b/.test(word));
 }
 
 const create = ({ namespace }: HeldPool, name: string): string =>

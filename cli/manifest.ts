@@ -7,6 +7,10 @@ import { show } from "./show.ts";
 const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 export const isNamespace = (text: string): boolean => NAMESPACE.test(text);
 
+/** A DNS subdomain. */
+export const isAccount = (name: string): boolean =>
+  name.length <= 253 && /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(name);
+
 export async function showManifests(context: Context, text: string): Promise<number> {
   const { parseAllDocuments } = await import("yaml");
   const items = parseAllDocuments(text).map((document): unknown => document.toJS());

@@ -47,6 +47,7 @@ export async function openConfigured(
     inventory: inventoryOf,
     count: () => undefined,
     simulation: null,
+    scripts: null,
   });
   return { ...opened, config };
 }

@@ -156,6 +156,8 @@ export const WorkerReport = v.object({
   slots: v.nullish(v.pipe(positive, v.maxValue(LIMIT.workerSlotsMax)), null),
   /** `busy`: it takes no more claims and waits for those it has; `stopped`: it has none left. */
   stop: v.picklist(["no", "busy", "stopped"]),
+  /** Names of keys of its file that are accepted without effect. */
+  ignored: v.nullish(v.pipe(v.array(v.pipe(text, v.regex(/^[a-z_]{1,64}$/))), v.maxLength(8)), []),
 });
 export type WorkerReport = v.InferOutput<typeof WorkerReport>;
 

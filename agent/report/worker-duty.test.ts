@@ -2,15 +2,16 @@
 import { expect, test } from "bun:test";
 import { WorkerDuty } from "./worker-duty.ts";
 
+const open = (slots: number | null) => new WorkerDuty({ slots, ignored: [] });
 const word = (claims: number, stop = false) => ({ pool: "default/t1", claims, stop });
 
 test("V40: it reports its slots, and none where its file names none", () => {
-  expect(new WorkerDuty(4).report()).toEqual({ slots: 4, stop: "no" });
-  expect(new WorkerDuty(null).report()).toEqual({ slots: null, stop: "no" });
+  expect(open(4).report()).toEqual({ slots: 4, stop: "no", ignored: [] });
+  expect(open(null).report()).toEqual({ slots: null, stop: "no", ignored: [] });
 });
 
 test("asked to stop it is busy while it has claims, and serves again when it is wanted again", () => {
-  const duty = new WorkerDuty(null);
+  const duty = open(null);
   expect(duty.hear(word(1))).toBe(false);
   expect(duty.hear(word(1, true))).toBe(true);
   expect(duty.report().stop).toBe("busy");
@@ -24,7 +25,7 @@ test("asked to stop it is busy while it has claims, and serves again when it is 
 });
 
 test("V41: ending, it takes no claims and waits for those it has, whatever it is told", () => {
-  const duty = new WorkerDuty(null);
+  const duty = open(null);
   duty.hear(word(1));
   duty.leave();
   expect(duty.report().stop).toBe("busy");

@@ -13,19 +13,22 @@ const CLEAR_MIN = 2;
 
 export class WorkerDuty {
   readonly #slots: number | null;
+  readonly #ignored: string[];
   #word: WorkerWord | null = null;
   #leaving = false;
   #clear = 0;
 
-  constructor(slots: number | null) {
+  /** `ignored`: keys of its file that have no effect. */
+  constructor({ slots, ignored }: { slots: number | null; ignored: readonly string[] }) {
     this.#slots = slots;
+    this.#ignored = [...ignored];
   }
 
   /** What its reports say. */
   report(): WorkerReport {
     const isAsked = this.#leaving || this.#word?.stop === true;
     const stop = !isAsked ? "no" : this.claims > 0 ? "busy" : "stopped";
-    return { slots: this.#slots, stop };
+    return { slots: this.#slots, stop, ignored: this.#ignored };
   }
 
   get claims(): number {

@@ -143,7 +143,7 @@ async function serve(options: Options): Promise<void> {
   guard = way.keys;
   const gpus = await openGpus(options, clock, () => sampleNow(), () => wake());
   const notices = await openNoticeWatch(options, clock, log);
-  const duty = options.worker === null ? null : new WorkerDuty(options.worker.slots);
+  const duty = options.worker === null ? null : new WorkerDuty(options.worker);
   const agent = new Agent({
     clock,
     nvml: progress.followNvml(gpus.nvml),

@@ -77,7 +77,9 @@ export function openKeyTrust(
 ): KeyTrust {
   const { options, files, clock, log, keyFile = DEFAULT_KEY_FILE } = from;
   if (transportOf(options.server) === "http") {
-    const advice = "set server.tls on the control plane, for example { own_ca: true }";
+    const tls = "set server.tls on the control plane, for example { own_ca: true }";
+    const isWorker = options.worker !== null;
+    const advice = isWorker ? `${tls}, and put its CA as ca.crt beside velda.yaml` : tls;
     log("warn", "plain http: the credential and the reports can be read in transit", {
       server: options.server,
       advice,

@@ -26,7 +26,11 @@ export const doctorAgentPool: Command = {
     "Permissions are those of the kubeconfig, or with --account those of a control plane.\n" +
     "Exit 1 if anything failed; warnings do not count.",
   flags: [
-    { ...NAMESPACE, help: "namespace of the AgentPools (default all; of a name, default)" },
+    {
+      ...NAMESPACE,
+      value: "NS[,NS]",
+      help: "namespaces of the AgentPools (default all; of a name, default)",
+    },
     textFlag("account", "NS/NAME", "ServiceAccount of the control plane"),
     textFlag("kubeconfig", "FILE", "kubeconfig (default: as kubectl finds it)"),
     textFlag("context", "NAME", "kubeconfig context to use"),
@@ -41,6 +45,9 @@ async function diagnose(context: Context): Outcome {
   const [given] = words;
   const named = given === undefined ? null : readPoolName(flags, given);
   if (named?.ok === false) return named;
+  const namespaces = named === null ? listOf(flags.text("namespace")) : [named.namespace];
+  const wrong = namespaces.find((one) => !isNamespace(one));
+  if (wrong !== undefined) return usage(`--namespace: ${JSON.stringify(wrong)} is no namespace`);
   const account = readAccount(flags.text("account"));
   if (account === "bad") return usage("--account: expected NAMESPACE/NAME of a ServiceAccount");
   const { openTransport, REAL_CLOCK } = await import("../../reconciler/kubernetes/connect.ts");
@@ -59,8 +66,7 @@ async function diagnose(context: Context): Outcome {
   const api = openClient(opened.transport, { clock, count: () => undefined, userAgent });
   let rows: Diagnosis[];
   try {
-    const namespace = named?.namespace ?? flags.text("namespace");
-    rows = await examineAgentPools({ api, clock, account, namespace, name: named?.name ?? null });
+    rows = await examineAgentPools({ api, clock, account, namespaces, name: named?.name ?? null });
   } finally {
     // An open connection would keep the process running.
     api.close();
@@ -72,6 +78,9 @@ async function diagnose(context: Context): Outcome {
   });
   return rows.some((one) => one.outcome === "fail") ? EXIT.failed : EXIT.done;
 }
+
+const listOf = (text: string | null): string[] =>
+  text === null ? [] : [...new Set(text.split(",").map((one) => one.trim()))];
 
 function readAccount(text: string | null): { namespace: string; name: string } | null | "bad" {
   if (text === null) return null;

@@ -3,7 +3,7 @@ import { RBAC_DEFAULTS, renderRbac } from "../../deploy/agentpool/rbac.ts";
 import type { Command } from "../command.ts";
 import { usage } from "../failure.ts";
 import { textFlag, textsFlag } from "../flag.ts";
-import { isNamespace, showManifests } from "../manifest.ts";
+import { isAccount, isNamespace, showManifests } from "../manifest.ts";
 
 export const manifestsAgentpool: Command = {
   name: ["manifests", "agentpool"],
@@ -39,9 +39,4 @@ export const manifestsAgentpool: Command = {
     }
     return showManifests(context, renderRbac({ namespace, account, isThere: true, pools }));
   },
-};
-
-/** A DNS subdomain. */
-const isAccount = (name: string): boolean => {
-  return name.length <= 253 && /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(name);
 };

@@ -1,5 +1,4 @@
 /** `navarch manifests crd`: prints the definition of the custom resource AgentPool. */
-import { AGENT_POOL_CRD } from "../../deploy/agentpool/crd.ts";
 import type { Command } from "../command.ts";
 import { showManifests } from "../manifest.ts";
 
@@ -13,7 +12,7 @@ export const manifestsCrd: Command = {
   words: { min: 0, max: 0 },
   reach: "offline",
   async run(context) {
-    const { stringify } = await import("yaml");
-    return showManifests(context, stringify(AGENT_POOL_CRD, { lineWidth: 100 }));
+    const { formatDefinition } = await import("../../deploy/agentpool/crd-text.ts");
+    return showManifests(context, formatDefinition());
   },
 };

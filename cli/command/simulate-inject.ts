@@ -22,7 +22,8 @@ export const simulateInject: Command = {
   ],
   more:
     "Exactly one of --xid, --ecc, --thermal, --nvlink, --lost, --list and --clear. Needs a\n" +
-    "control plane with simulation.enabled: true and a machine of a simulated provider.\n" +
+    "control plane with simulation.enabled: true and a machine of a simulated provider, or a\n" +
+    "worker of an AgentPool whose agent has --fake-gpus (docs/agentpool.md).\n" +
     "--clear ends heat, errors and lost GPUs; an XID stays in the kernel log.",
   flags: [
     textFlag("node", "ID", "the node (required)"),

@@ -74,7 +74,7 @@ class World {
       const answer = actor.desk.admit({ namespace, name, uid }, null);
       await this.clock.pass(100);
       expect(await answer).toMatchObject({ kind: "ok", node: name });
-      actor.desk.heard(name as NodeId, { slots: 1, stop: "no" });
+      actor.desk.heard(name as NodeId, { slots: 1, stop: "no", ignored: [] });
     }
     await this.clock.pass(100);
   }
@@ -189,7 +189,7 @@ test("a worker that leaves is told at once, and its node goes with it", async ()
   const [left = ""] = life.pushed;
   expect(life.actor.desk.wordOf(left as NodeId)).toMatchObject({ stop: true, claims: 0 });
   expect(world.cluster.live.has(left)).toBe(true);
-  life.actor.desk.heard(left as NodeId, { slots: 1, stop: "stopped" });
+  life.actor.desk.heard(left as NodeId, { slots: 1, stop: "stopped", ignored: [] });
   await world.clock.pass(1_000);
   expect(world.cluster.live.has(left)).toBe(false);
   expect(life.retired.map(({ id }) => String(id))).toEqual([left]);
@@ -247,3 +247,41 @@ const scaler = () => {
   if (found === null) throw new Error("no scaler");
   return found;
 };
+
+test("V9: a namespace that cannot be read stands still, and the others go on", async () => {
+  const [world, life] = await begun();
+  const why = "namespace default: the cluster's AgentPools are not known yet: forbidden";
+  expect(await world.claim(life, "c-1")).toMatchObject({ kind: "running" });
+  const before = await (await world.store()).workerTable().read();
+  await life.actor.stop();
+  // The next process may not read the namespace of the pool, and never has.
+  const pool = world.cluster.objects.get("default/p");
+  world.cluster.objects.delete("default/p");
+  world.cluster.poolsDarkIn = new Map([["default", why]]);
+  world.cluster.podsDarkIn = new Map([["default", why]]);
+  const other = anyPool("q", { min: 1, max: 1, minIdle: 0 });
+  world.cluster.apply({ ...other, key: "team/q", namespace: "team" });
+  const next = await world.live();
+  await world.clock.pass(600_000);
+  // Nothing is forgotten, ended or deleted there; the pool of the other namespace has its worker.
+  expect(await next.actor.desk.claimOf("c-1")).toMatchObject({ kind: "running" });
+  const live = [...world.cluster.live.values()].map(({ ownerUid }) => ownerUid);
+  expect(live).toEqual([pool?.uid ?? "", pool?.uid ?? "", other.uid]);
+  expect(await world.claim(next, "c-2")).toMatchObject({
+    ...{ kind: "refused", code: "unavailable", message: expect.stringContaining(why) },
+  });
+  const pod = { namespace: "default", name: "p-zzzzz", uid: "u" };
+  expect(await next.actor.desk.admit(pod, null)).toMatchObject({
+    ...{ kind: "unavailable", message: expect.stringContaining(why) },
+  });
+  // Once it can be read, its claim ends as any other.
+  if (pool !== undefined) world.cluster.apply(pool);
+  world.cluster.poolsDarkIn = new Map();
+  world.cluster.podsDarkIn = new Map();
+  await world.clock.pass(10_000);
+  const released = next.actor.desk.release("c-1");
+  await world.clock.pass(1_000);
+  expect(await released).toMatchObject({ kind: "ended", claim: { state: "released" } });
+  const after = await (await world.store()).workerTable().read();
+  expect(after.workers).toEqual(expect.arrayContaining(before.workers));
+});

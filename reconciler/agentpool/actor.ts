@@ -4,9 +4,10 @@
  * and only then answers, creates and deletes. A turn takes no input of its own, so it may run at
  * any time, twice, or after any crash.
  */
-import type { Worker, WorkerWord } from "../../schema/agentpool.ts";
+import type { Worker, WorkerReport, WorkerWord } from "../../schema/agentpool.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { AgentSight, PoolCluster } from "../core/agentpool/model.ts";
+import { darkOf } from "../core/agentpool/name.ts";
 import type { AgentPools } from "../core/agentpool/service.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { StaleEpoch } from "../core/store.ts";
@@ -48,6 +49,8 @@ const LOOK_MS = 5_000;
 const TRIM_MS = 600_000;
 /** Nodes of workers that are gone are looked for this often, and after each removal. */
 const TIDY_MS = 60_000;
+/** An agent that said nothing of itself as a worker has the pool's slots, and serves. */
+const SILENCE: WorkerReport = { slots: null, stop: "no", ignored: [] };
 /** Fewer workers may well be lost together. */
 const DEAF_LEAST = 3;
 /** After a failed commit. */
@@ -188,10 +191,8 @@ export class AgentPoolActor {
     const mono = clock.monoMs();
     const draft = openDraft({
       ...{ rows: this.rows, asked, now: clock.wallMs(), mono, random },
-      podsOf: (uid, pool) => {
-        if (pods.dark !== null) return null;
-        return pool === null ? this.pods.ownedBy(uid) : this.pods.of(pool);
-      },
+      podsOf: (uid, pool) => (pool === null ? this.pods.ownedBy(uid) : this.pods.of(pool)),
+      dark: (uid, pool) => darkOf(pods, pool?.namespace ?? this.rows.namespaceOf(uid)),
       agent: (worker) => this.sightOf(worker),
       answers: (uid) => this.effects.take(uid),
       check: (pool) => this.effects.check(pool),
@@ -212,14 +213,15 @@ export class AgentPoolActor {
       drafts.push(draft.pool(pool, known?.memory ?? null));
     }
     // A list that is not current proves no deletion.
-    const left = pools.dark === null ? [...this.rows.poolUids()] : [];
-    const gone = left.filter((uid) => !live.has(uid));
+    const isCurrent = (namespace: string): boolean => darkOf(pools, namespace) === null;
+    const left = [...this.rows.poolUids()].filter((uid) => !live.has(uid));
+    const gone = left.filter((uid) => isCurrent(this.rows.namespaceOf(uid)));
     for (const uid of gone) {
       if (!isNow(uid)) continue;
       drafts.push(draft.orphans(uid, this.kept.get(uid)?.memory ?? null));
     }
     if (pools.dark === null) {
-      const known = new Set([...live.keys(), ...gone]);
+      const known = new Set([...live.keys(), ...left]);
       for (const uid of this.kept.keys()) if (!known.has(uid)) this.forget(uid);
     }
     // What comes while these are written concerns the turn after.
@@ -239,8 +241,8 @@ export class AgentPoolActor {
     const none = { isHeard: false, isSilent: false, isFatal: false };
     const isSilent = seen?.isSilent === true && !this.isDeaf;
     const isHeard = seen?.isHeard === true || this.desk.isExpected(node);
-    const report = { slots: said?.slots ?? null, stop: said?.stop ?? ("no" as const) };
-    return { ...(seen ?? none), isHeard, isSilent, ...report };
+    const { slots, stop, ignored } = said ?? SILENCE;
+    return { ...(seen ?? none), isHeard, isSilent, slots, stop, ignored };
   }
 
   private async commit(drafts: Draft[], asked: Asked): Promise<void> {

@@ -154,6 +154,17 @@ test("a creation whose answer is lost is lost, and its repetition finds the pod"
   expect(kube.list("pods")).toHaveLength(1);
 });
 
+test("V25: a server error counts as a refusal only if the pod is not there", async () => {
+  seedPool();
+  const cluster = await open();
+  const concerns = ({ verb }: { verb: string }): boolean => verb === "create";
+  kube.setFault({ concerns, storms: [{ status: 500, probability: 1 }] });
+  expect((await take(cluster.create(the(cluster), WORKER))).kind).toBe("refused");
+  kube.setFault({ concerns, storms: [{ status: 500, probability: 1, done: 1 }] });
+  expect((await take(cluster.create(the(cluster), WORKER))).kind).toBe("ok");
+  expect(kube.list("pods")).toHaveLength(1);
+});
+
 test("V18: check judges the template and stores nothing", async () => {
   seedPool();
   const cluster = await open();
@@ -191,6 +202,17 @@ describe("delete", () => {
     expect(metaOf(kube.get("pods", "default", "cpu-abcde"))["deletionTimestamp"]).toBeUndefined();
     expect(await cluster.delete({ ...pod, name: "none", uid: "u" })).toEqual({ kind: "ok" });
   });
+});
+
+test("a deletion that a policy refuses is refused, whatever its words", async () => {
+  seedPool();
+  const cluster = await open();
+  await cluster.create(the(cluster), WORKER);
+  const [pod] = cluster.pods().list;
+  const message = "pods are kept: the UID is under legal hold";
+  kube.admission = () => say.refused(403, "Forbidden", message);
+  expect(await cluster.delete(pod as WorkerPod)).toMatchObject({ kind: "refused" });
+  expect(kube.get("pods", "default", "cpu-abcde")).toBeDefined();
 });
 
 describe("pods()", () => {

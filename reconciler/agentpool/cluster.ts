@@ -49,6 +49,8 @@ class KubePools implements PoolCluster {
   #status: StatusWriter;
   #wakeUp: () => void = () => undefined;
   #isUninstalledTold = false;
+  /** Namespaces that cannot be read. */
+  #troubled: ReadonlySet<string> = new Set();
   /** The filtered list of pods, by the versions that it follows from. */
   #view: { key: string; list: readonly HeldPod[] } | null = null;
 
@@ -100,6 +102,7 @@ class KubePools implements PoolCluster {
       this.#options.log("warn", UNINSTALLED);
     }
     if (view.isKnown) this.#isUninstalledTold = false;
+    this.#tellTroubles();
     return view;
   }
 
@@ -115,6 +118,22 @@ class KubePools implements PoolCluster {
       this.#view = { key, list: all.list.filter(isWanted) };
     }
     return { ...all, version: all.version + pools.version, list: this.#view.list };
+  }
+
+  /** A namespace that cannot be read, and that can again, is a line of the log each. */
+  #tellTroubles(): void {
+    const { log } = this.#options;
+    const now = new Map([...this.#pods.troubles(), ...this.#pools.troubles()]);
+    for (const [namespace, reason] of now) {
+      if (this.#troubled.has(namespace)) continue;
+      const advice = "navarch doctor agentpool --namespace";
+      const about = { namespace, reason, advice: `${advice} ${namespace}` };
+      log("warn", "AgentPools of a namespace stand still", about);
+    }
+    for (const namespace of this.#troubled) {
+      if (!now.has(namespace)) log("info", "AgentPools of a namespace go on", { namespace });
+    }
+    this.#troubled = new Set(now.keys());
   }
 
   create: PoolCluster["create"] = (pool, worker) => createPod(this.#podPorts(), pool, worker);

@@ -4,6 +4,7 @@
  */
 import type { AgentPool } from "../core/agentpool/model.ts";
 import type { KubeApi } from "../kubernetes/api.ts";
+import { readObject, readText } from "../kubernetes/read-field.ts";
 import { mapsOf } from "./missing-map.ts";
 import { isNotFound } from "./pod-call.ts";
 
@@ -15,20 +16,45 @@ export type ConfigMapSight = {
   missing: string[];
   /** Why it is not known of the others; `null` if it is. */
   unknown: string | null;
+  /** Those whose `velda.yaml` sends its workers over plain http, and where to. */
+  plain: { name: string; address: string }[];
 };
+
+/** Files of such a ConfigMap: an authority beside the settings means https. */
+const SETTINGS = "velda.yaml";
+const AUTHORITY = "ca.crt";
 
 export async function lookForConfigMaps(
   api: KubeApi,
   pool: Pick<AgentPool, "namespace" | "template">,
 ): Promise<ConfigMapSight> {
-  const sight: ConfigMapSight = { missing: [], unknown: null };
+  const sight: ConfigMapSight = { missing: [], unknown: null, plain: [] };
   for (const name of mapsOf(pool.template).slice(0, NAMES_MAX)) {
     const place = `/api/v1/namespaces/${encodeURIComponent(pool.namespace)}/configmaps`;
     const path = `${place}/${encodeURIComponent(name)}`;
     const answer = await api.call({ verb: "get", path, timeoutMs: CALL_MS, lane: "read" });
-    if (answer.kind === "ok") continue;
+    if (answer.kind === "ok") {
+      const address = plainAddress(answer.body);
+      if (address !== null) sight.plain.push({ name, address });
+      continue;
+    }
     if (answer.kind === "refused" && isNotFound(answer)) sight.missing.push(name);
     else sight.unknown ??= `ConfigMap ${name}: ${answer.message}`;
   }
   return sight;
+}
+
+/** `broker.address`, if nothing in the ConfigMap makes the connection to it encrypted. */
+function plainAddress(map: unknown): string | null {
+  const data = readObject(readObject(map)["data"]);
+  const text = readText(data[SETTINGS]);
+  if (text === null || AUTHORITY in data) return null;
+  try {
+    const file = readObject(Bun.YAML.parse(text));
+    const hasProof = readText(readObject(file["daemon_config"])["mtls_client_cert_path"]) !== null;
+    return hasProof ? null : readText(readObject(file["broker"])["address"]);
+  } catch {
+    // The agent names what is wrong with its file.
+    return null;
+  }
 }

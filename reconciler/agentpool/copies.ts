@@ -79,10 +79,28 @@ export class Copies<T extends Item> {
     if (this.#list?.version !== version) {
       this.#list = { version, list: this.#reflectors.flatMap((one) => [...one.values()]) };
     }
-    const isKnown = this.#reflectors.every((one) => one.synced());
+    const isKnown = this.#reflectors.some((one) => one.synced());
     const missing = this.isUninstalled;
     const darks = this.#reflectors.map((one) => darkCopy(this.#what, one));
-    const dark = missing ? null : (darks.find((one) => one !== null) ?? null);
-    return { version, isKnown, dark, list: this.#list.list };
+    const [first = null] = darks;
+    const dark = missing || darks.includes(null) ? null : first;
+    return { version, isKnown, dark, darkIn: this.#darkIn(), list: this.#list.list };
+  }
+
+  /** An account may lack the rights in one namespace: the pools of the others go on. */
+  #darkIn(): ReadonlyMap<string, string> {
+    const dark = new Map<string, string>();
+    if (this.isUninstalled) return dark;
+    for (const [namespace, one] of this.#inside) {
+      const why = darkCopy(this.#what, one);
+      if (why !== null) dark.set(namespace, `namespace ${namespace}: ${why}`);
+    }
+    return dark;
+  }
+
+  /** Namespaces that were refused or lost, and why; those that are being listed first are not. */
+  troubles(): ReadonlyMap<string, string> {
+    const dark = [...this.#darkIn()];
+    return new Map(dark.filter(([one]) => this.#inside.get(one)?.problem != null));
   }
 }

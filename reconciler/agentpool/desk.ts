@@ -2,11 +2,13 @@
  * Answers routes, agents and metrics from the leader's rows and the last step of each pool, and
  * gives to the next turn what must be written first.
  */
+import { isDeepStrictEqual } from "node:util";
 import { isOpenClaim, type SlotClaim, type Worker } from "../../schema/agentpool.ts";
 import type { WorkerReport, WorkerWord } from "../../schema/agentpool.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { AgentPool, PoolCluster } from "../core/agentpool/model.ts";
+import { darkOf, namespaceOf } from "../core/agentpool/name.ts";
 import type { AdmitAnswer, AgentPools, ClaimAnswer, NewClaim } from "../core/agentpool/service.ts";
 import type { PoolView, ProvenPod, Refused, WorkerReview } from "../core/agentpool/service.ts";
 import type { PoolMemory, PoolStep, Step } from "../core/agentpool/step-model.ts";
@@ -82,10 +84,12 @@ export class Desk implements AgentPools {
     }
   }
 
-  whyNot(): Refused | null {
-    const { isKnown, dark } = this.ports.cluster.pools();
-    if (isKnown) return null;
-    const message = `AgentPools are not known yet: ${dark ?? "they are being listed"}`;
+  whyNot(namespace?: string): Refused | null {
+    const copy = this.ports.cluster.pools();
+    const dark = namespace === undefined ? null : darkOf(copy, namespace);
+    if (copy.isKnown && dark === null) return null;
+    const why = dark ?? copy.dark ?? "they are being listed";
+    const message = `AgentPools are not known now: ${why}`;
     return { kind: "refused", code: "unavailable", message };
   }
 
@@ -159,11 +163,14 @@ export class Desk implements AgentPools {
 
   async admit({ namespace, name, uid }: ProvenPod, named: string | null): Promise<AdmitAnswer> {
     const refused = (message: string): AdmitAnswer => ({ kind: "refused", message });
-    const { list, isKnown } = this.ports.cluster.pods();
+    const copy = this.ports.cluster.pods();
+    const { list, isKnown } = copy;
     const pod = list.find((one) => one.uid === uid && one.name === name);
     if (pod === undefined || pod.namespace !== namespace) {
       const unknown = `pod ${namespace}/${name} is not known yet as a worker's: ask again`;
+      const dark = darkOf(copy, namespace);
       if (!isKnown) return { kind: "unavailable", message: unknown };
+      if (dark !== null) return { kind: "unavailable", message: `${unknown} (${dark})` };
       return refused(`pod ${namespace}/${name} is no worker of an AgentPool`);
     }
     if (pod.isDeleting) return refused(`pod ${namespace}/${name} is being deleted`);
@@ -206,7 +213,7 @@ export class Desk implements AgentPools {
     if (worker === null) return null;
     const before = this.reports.get(node);
     this.reports.set(node, report);
-    const isNews = before?.slots !== report.slots || before.stop !== report.stop;
+    const isNews = before === undefined || !isDeepStrictEqual(before, report);
     if (isNews) this.ports.wakeUp(worker.poolUid, false);
     return this.wordOf(node);
   }
@@ -220,11 +227,8 @@ export class Desk implements AgentPools {
   }
 
   private noPool(key: string): ClaimAnswer {
-    const { isKnown, dark } = this.ports.cluster.pools();
-    if (!isKnown || dark !== null) {
-      const message = `AgentPools are not known now: ${dark ?? "they are being listed"}`;
-      return { kind: "refused", code: "unavailable", message };
-    }
+    const why = this.whyNot(namespaceOf(key));
+    if (why !== null) return why;
     const near = nearest(key, [...this.ports.kept.values()].flatMap((one) => one.pool?.key ?? []));
     const hint = near === null ? "" : ` (did you mean ${near}?)`;
     return { kind: "refused", code: "not_found", message: `no agentpool ${key}${hint}` };

@@ -45,7 +45,9 @@ export type DraftPorts = {
   now: number;
   mono: number;
   random(): number;
-  podsOf(uid: string, pool: AgentPool | null): ReadonlyMap<string, WorkerPod> | null;
+  podsOf(uid: string, pool: AgentPool | null): ReadonlyMap<string, WorkerPod>;
+  /** Why the list of its pods is not current; `null` = it is. */
+  dark(uid: string, pool: AgentPool | null): string | null;
   agent(worker: Worker): AgentSight | null;
   answers(uid: string): readonly EffectAnswer[];
   check(pool: AgentPool): PodAnswer | null;
@@ -65,10 +67,12 @@ export function openDraft(ports: DraftPorts) {
     const joined = (joins.get(uid) ?? []).filter(({ name }) => rows.worker(name) !== null);
     const own = new Map([...rows.workersIn(uid), ...joined].map((one) => [one.name, one]));
     const answers = ports.answers(uid);
+    const dark = ports.dark(uid, pool);
     const input: OrphanInput = {
       workers: [...own.values()],
       claims: [...open.filter(({ id }) => !ended.has(id)), ...added],
-      ...{ pods: ports.podsOf(uid, pool), agent: ports.agent, answers },
+      ...{ pods: dark === null ? ports.podsOf(uid, pool) : null, dark },
+      ...{ agent: ports.agent, answers },
       ...{ memory: memory ?? freshMemory(), now, mono },
     };
     return { input, under: { uid, answers, workers: joined, claims: [...ends, ...added] } };

@@ -9,6 +9,7 @@ import type { KubeApi } from "../kubernetes/api.ts";
 export type Reached = { cluster: PoolCluster; api: KubeApi };
 
 const AGAIN_MS = 60_000;
+const NOWHERE: ReadonlyMap<string, string> = new Map();
 
 /** `why`: of the first failure. `reach` resolves with a text while it fails. */
 export function openLate(
@@ -34,7 +35,7 @@ export function openLate(
     wakeUp();
   };
   later();
-  const unknown = () => ({ version: 0, isKnown: false, dark: problem, list: [] });
+  const unknown = () => ({ version: 0, isKnown: false, dark: problem, darkIn: NOWHERE, list: [] });
   const lost = () => Promise.resolve({ kind: "lost" as const, message: problem });
   const cluster: PoolCluster = {
     pools: () => reached?.cluster.pools() ?? unknown(),

@@ -67,7 +67,8 @@ export function readPool(json: unknown): HeldPool | null {
 }
 
 function noInstance(problems: Problems): void {
-  problems.list.push("spec.instance: this release creates pods only; delete it");
+  const instead = "for machines write a pool with autoscaler idle into the configuration";
+  problems.list.push(`spec.instance: this release creates pods only; delete it; ${instead}`);
 }
 
 type Annotated = Pick<AgentPool, "drainsOnDelete" | "recycles" | "adopts" | "pendingTimeoutMs">;

@@ -1,5 +1,6 @@
 /** The leader's copy of stored workers and claims, indexed; written only after a commit. */
 import { isOpenClaim, type SlotClaim, type Worker } from "../../schema/agentpool.ts";
+import { namespaceOf } from "../core/agentpool/name.ts";
 import type { WorkerChange, WorkerTable } from "../core/store-table.ts";
 
 type Change = Pick<WorkerChange, "workers" | "removed" | "claims">;
@@ -85,6 +86,13 @@ export class Rows {
     const kept = (of: ReadonlyMap<string, ReadonlyMap<string, unknown>>): string[] =>
       [...of].filter(([, rows]) => rows.size > 0).map(([uid]) => uid);
     return new Set([...kept(this.workersOf), ...kept(this.claimsOf)]);
+  }
+
+  /** Of a pool that has a row. */
+  namespaceOf(poolUid: string): string {
+    const [worker] = this.workersOf.get(poolUid)?.values() ?? [];
+    const [claim] = this.claimsOf.get(poolUid)?.values() ?? [];
+    return namespaceOf(worker?.pool ?? claim?.pool ?? "");
   }
 
   nextOrdinal(): number {

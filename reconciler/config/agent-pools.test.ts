@@ -74,6 +74,15 @@ test("V13: keys without a counterpart say what holds instead", () => {
   expect(warnings.map((line) => line.split(": ")[0])).toEqual(
     Object.keys(keys).map((key) => `agent_pools[0].auto_scaler.${key}`),
   );
+  // With the numbers of the code that counts them (core/safety/rest.ts).
+  for (const part of [
+    "each 10 s while a worker starts or stops, otherwise each 30 s",
+    "30s after exit status 69, doubling up to 15m;",
+    "15m after exit status 73, doubling up to 6h;",
+    "1m after exit status 77;",
+  ]) {
+    expect(warnings.join("\n")).toContain(part);
+  }
 });
 
 const at = "agent_pools[0].auto_scaler";

@@ -3,7 +3,9 @@
  * provider of scripts, of the same name. Values move with their place and path, so that the
  * ordinary readers judge them; what has no counterpart is refused, or named as without effect.
  */
+import { formatDuration } from "../../schema/duration.ts";
 import { nearest } from "../../schema/nearest.ts";
+import { REST_LIMITS } from "../core/safety/rest.ts";
 import type { Place, Problems } from "./problem.ts";
 import { ensureMap } from "./alias.ts";
 import {
@@ -34,13 +36,31 @@ const DEFAULTS: readonly [path: readonly string[], value: string | number][] = [
   [["scaling", "autoscaler", "min_idle"], 0],
   [["scaling", "autoscaler", "idle_decay"], "0s"],
 ];
+/** Exit statuses of `start`, with what each rests (docs/provider-command.md#scripts). */
+const STATUSES = [
+  [69, "capacity"],
+  [73, "quota"],
+  [75, "rate_limit"],
+  [77, "auth"],
+  [64, "bad_request"],
+] as const;
+
+function restOf([status, cls]: (typeof STATUSES)[number]): string {
+  const { firstMs, maxMs } = REST_LIMITS[cls];
+  const rest = formatDuration(firstMs);
+  const most = maxMs === firstMs ? "" : `, doubling up to ${formatDuration(maxMs)}`;
+  return `${rest} after exit status ${status}${most}`;
+}
+
 /** Accepted without effect, and what holds instead. */
 const IDLE: Readonly<Record<string, string>> = {
-  initial_delay: "nothing starts before the first list of the scripts",
-  sync_loop_interval: "the script list runs each 10 to 30 s",
-  scale_up_error_retry_delay: "a refused start is tried again after a delay that doubles",
-  allocation_error_reset_after: "a refusal is shown until a start succeeds",
-  metadata: "pools have no description",
+  initial_delay: "nothing starts or stops before the script list has succeeded once",
+  sync_loop_interval:
+    "the script list runs each 10 s while a worker starts or stops, otherwise each 30 s",
+  scale_up_error_retry_delay: `start is tried again ${STATUSES.map(restOf).join("; ")}`,
+  allocation_error_reset_after:
+    "a refusal is forgotten once a worker that was started since serves, or after 24 h",
+  metadata: "a pool has no description; write a comment in place of it",
 };
 const SCRIPTS = ["start", "stop", "list", "batch_start"];
 

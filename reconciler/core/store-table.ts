@@ -39,6 +39,8 @@ export type JoinTable = {
 export type AuditTable = {
   /** Resolves with the row's id once it is durable. */
   append(draft: AuditDraft): Promise<number>;
+  /** Records what came of a row's action. */
+  settle(id: number, outcome: Pick<AuditDraft, "code" | "status" | "detail">): Promise<void>;
   /** Updates how many calls each row stands for. */
   count(rows: { id: number; count: number; until: number }[]): Promise<void>;
   /** Newest first. */

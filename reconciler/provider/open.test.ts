@@ -27,6 +27,7 @@ test("openProviders() keeps what an adapter can do, and counts each answered cal
         claims: null,
         inventory: async () => ({ ok: true, hosts: [] }),
         simulation: null,
+        scripts: null,
         count: (provider, op, outcome) => void counts.push(`${provider} ${op} ${outcome}`),
       },
     );

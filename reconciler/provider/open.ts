@@ -17,7 +17,7 @@ import { readAwsSettings } from "./aws/setting.ts";
 import { openCommandProvider } from "./command/command.ts";
 import { passedOn } from "../program/program.ts";
 import { readCommandSettings, readShellSettings } from "./command/setting.ts";
-import { openShellProvider } from "./command/shell.ts";
+import { openShellProvider, type ScriptRecord } from "./command/shell.ts";
 import { openCoreweave } from "./coreweave/coreweave.ts";
 import { openCoreweaveCluster } from "./coreweave/setting.ts";
 import { failing } from "./failing.ts";
@@ -63,6 +63,8 @@ export type ProviderPorts = {
   count(provider: string, op: string, outcome: string): void;
   /** What people break on purpose; `null` where no control plane runs. */
   simulation: SimulationPort | null;
+  /** Keeps what the scripts of `command` providers print; `null` where no control plane runs. */
+  scripts: ScriptRecord | null;
 };
 
 export type SimulationPort = {
@@ -119,7 +121,7 @@ function openCommand(config: ProviderConfig, from: ProviderPorts): Promise<Provi
   return Promise.resolve(
     shell === null
       ? openCommandProvider({ ...about, ...readCommandSettings(config.settings) })
-      : openShellProvider({ ...about, ...shell }),
+      : openShellProvider({ ...about, ...shell, record: from.scripts }),
   );
 }
 

@@ -14,13 +14,26 @@ function meets(cls: FailureClass, op: string): boolean {
   return cls !== "lost_reply" || CHANGES.has(op);
 }
 
+/** Machines of simulated workers of AgentPools, beside this process; they have no provider. */
+export type WorkerMachines = {
+  injector: FaultInjector;
+  /** Where a worker's machine is. */
+  folder(worker: string): string;
+};
+
 export class Simulation {
+  readonly workers: WorkerMachines | null;
   readonly #clock: Pick<Clock, "wallMs">;
   readonly #isEnabled: () => boolean;
   readonly #injectors = new Map<string, FaultInjector>();
   readonly #failures = new Map<string, ProviderFailure>();
 
-  constructor(clock: Pick<Clock, "wallMs">, isEnabled: () => boolean) {
+  constructor(
+    clock: Pick<Clock, "wallMs">,
+    isEnabled: () => boolean,
+    workers: WorkerMachines | null = null,
+  ) {
+    this.workers = workers;
     this.#clock = clock;
     this.#isEnabled = isEnabled;
   }

@@ -38,8 +38,11 @@ import {
   serverOf,
 } from "./open-start.ts";
 import { inventoryOf } from "../config/open.ts";
+import { heldSecrets } from "../security/held-secret.ts";
+import { openScriptRecord } from "./open-script-record.ts";
 import { openMetricReader } from "../metric/read.ts";
 import { fingerprintOf } from "../provider/fingerprint.ts";
+import { openWorkerMachines } from "../provider/fake/machine-fault.ts";
 import { openProviders } from "../provider/open.ts";
 import { openSchedulers, type Schedulers } from "./open-scheduler.ts";
 import { Simulation } from "../runtime/simulation.ts";
@@ -194,7 +197,9 @@ function composeParts(made: Made): Parts {
   const { options, loaded, log, state, identity, shared, authority, metrics, bound } = made;
   const { config } = loaded;
   const running = (): Config => made.reloader()?.loaded().config ?? config;
-  const simulation = new Simulation(CLOCK, () => running().simulation.enabled);
+  const held = { ...options, state, secret: identity.secret, env: process.env };
+  const workers = openWorkerMachines(join(state, "workers"));
+  const simulation = new Simulation(CLOCK, () => running().simulation.enabled, workers);
   logSimulation(log, config.simulation.enabled, null);
   return {
     simulation,
@@ -246,6 +251,10 @@ function composeParts(made: Made): Parts {
         inventory: inventoryOf,
         count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
         simulation,
+        scripts: openScriptRecord({
+          ...{ clock: CLOCK, log, table: led.auditTable(), env: process.env },
+          secrets: () => heldSecrets({ ...held, config: running() }),
+        }),
       }),
     openNotifier: (notifier, led) =>
       openNotifier(notifier, { store: led, clock: CLOCK, log, env: process.env }),

@@ -50,6 +50,9 @@ export function openAuditTable(
       const [made] = await write([writer.insert(audit).values(row).returning({ id: audit.id })]);
       return (made as { id: number }[])[0]?.id ?? 0;
     },
+    async settle(id, outcome) {
+      await write([writer.update(audit).set(outcome).where(eq(audit.id, id))]);
+    },
     async count(rows) {
       if (rows.length === 0) return;
       await write(

@@ -250,7 +250,7 @@ test("V23: a stranger that comes later holds nothing back", () => {
 test("V24: creations are counted before they are sent, and so many at once", () => {
   const pool = anyPool("t", { min: 40, max: 50 });
   const result = step({
-    ...{ pool, workers: [], claims: [], pods: new Map(), agent: () => null, answers: [] },
+    ...{ pool, workers: [], claims: [], pods: new Map(), dark: null, agent: () => null, answers: [] },
     ...{ check: { kind: "ok", uid: "" }, memory: freshMemory(), now: 1, mono: 1 },
     ...{ random: Math.random, isTaken: () => false },
   });
@@ -609,4 +609,26 @@ test("a pool that was made again under its name has other workers", () => {
   world.cluster.endAll();
   world.wait(60_000);
   expect([world.live, world.workers.size, world.state(id)]).toEqual([1, 1, "lost"]);
+});
+
+test("V38: a file's ignored key is told once for a generation, whoever reads it, and by its name", () => {
+  const world = joined({ min: 2 });
+  const told = () => world.cluster.events.filter(({ reason }) => reason === "ConfigIgnored");
+  expect(told()).toEqual([]);
+  for (const name of world.names()) world.agent(name).ignored = ["sandbox_config"];
+  world.wait(20_000);
+  expect(told()).toHaveLength(1);
+  expect(told()[0]).toMatchObject({ type: "Warning" });
+  for (const word of ["sandbox_config", ...world.names()]) {
+    expect(told()[0]?.message).toContain(word);
+  }
+  // A worker more, or one less, is no news.
+  rescale(world, { min: 3 });
+  world.join();
+  for (const name of world.names()) world.agent(name).ignored = ["sandbox_config"];
+  world.wait(20_000);
+  expect(told()).toHaveLength(2);
+  world.silence(world.names()[0] ?? "");
+  world.wait(200_000);
+  expect(told()).toHaveLength(2);
 });

@@ -5,6 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { AGENT_POOL_CRD } from "../../deploy/agentpool/crd.ts";
 import { REPLICATED } from "../../deploy/bundle.ts";
 import { renderManifests } from "../../deploy/render.ts";
 import { findBinary, whyNoCluster } from "../real/kubernetes/binary.ts";
@@ -56,6 +57,15 @@ describe.skipIf(missing !== null)("helm template", () => {
     expect(runTool([helm, "lint", "--strict", CHART])).toContain("0 chart(s) failed");
   });
 
+  test("V1: installs the definition of AgentPool, beside the templates", () => {
+    const helm = findBinary("helm") ?? "helm";
+    const [shown] = parseObjects(runTool([helm, "show", "crds", CHART]));
+    expect(shown).toEqual(structuredClone(AGENT_POOL_CRD) as unknown as KubeObject);
+    const with_ = runTool([helm, "template", "navarch", CHART, "--include-crds"]);
+    const kinds = parseObjects(with_).map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === "CustomResourceDefinition")).toHaveLength(1);
+  });
+
   test("with ha.enabled makes what `navarch manifests kubernetes --ha` prints", () => {
     const options = { namespace: null, imageTag: null };
     const database = "http://libsql.navarch.svc.cluster.local:8080";
@@ -85,8 +95,11 @@ describe.skipIf(missing !== null)("helm template", () => {
 
   test("with admissionPolicy.enabled adds the policy, with the labels that are named", () => {
     const ours = readObjects("overlay/admission-policy/admission-policy.yaml");
-    const lists = JSON.stringify(ours).replace("['workload', 'cluster']", String.raw`[\"a.b/c\"]`);
-    const set = ["admissionPolicy.enabled=true", "admissionPolicy.poolLabels={a.b/c}"];
+    const lists = JSON.stringify(ours)
+      .replace("['workload', 'cluster']", String.raw`[\"a.b/c\"]`)
+      .replace("['node-type']", String.raw`[\"t\"]`);
+    const keys = ["poolLabels={a.b/c}", "poolTaints={t}"].map((one) => `admissionPolicy.${one}`);
+    const set = ["admissionPolicy.enabled=true", ...keys];
     expect(byKey(added(...set))).toEqual(byKey(JSON.parse(lists) as KubeObject[]));
   });
 

@@ -100,7 +100,7 @@ test(
     await until("healthy", () => node()?.health.verdict === "healthy");
     expect(node()).toMatchObject({ worker: { pool: POOL, uid: "u1" }, health: { held: [] } });
     expect(node()?.agent?.inventory).toMatchObject({ gpus: [], provider_ids: [] });
-    expect(said.at(-1)).toEqual({ slots: null, stop: "no" });
+    expect(said.at(-1)).toEqual({ slots: null, stop: "no", ignored: [] });
     await until("connected", () => tell({}), 5_000);
     // Release, stop, confirm: the whole round.
     tell({ stop: true });

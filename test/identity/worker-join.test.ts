@@ -99,7 +99,7 @@ describe("V39: a worker pod", () => {
     const answer = await p.report("t1-aaaaa", credential, { worker, inventory });
     expect(answer.body["worker"] as unknown).toEqual(WORD);
     expect(answer.body["expected"]).toBeUndefined();
-    expect(cluster.heard).toEqual([["t1-aaaaa" as NodeId, { slots: 2, stop: "no" }]]);
+    expect(cluster.heard).toEqual([["t1-aaaaa" as NodeId, { slots: 2, stop: "no", ignored: [] }]]);
     await p.w.until(() => p.w.reconciler.fleet().nodes.has("t1-aaaaa" as NodeId), 30);
     const node = p.w.reconciler.fleet().nodes.get("t1-aaaaa" as NodeId);
     expect(node).toMatchObject({ worker: { pool: POOL, uid: "u1" }, pool: null });
@@ -206,6 +206,6 @@ describe("the credential of a worker", () => {
     const credential = await joined(p, cluster);
     const answer = await p.report("t1-aaaaa", credential, { worker: { slots: -1, stop: "?" } });
     expect(answer.status).toBe(202);
-    expect(cluster.heard.map(([, said]) => said)).toEqual([{ slots: null, stop: "no" }]);
+    expect(cluster.heard.map(([, said]) => said)).toEqual([{ slots: null, stop: "no", ignored: [] }]);
   });
 });

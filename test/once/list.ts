@@ -41,6 +41,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "fleets in Slurm, Kubernetes and both: faults, people, crashes, frozen leaders, I1–I14",
     "test/sim/seeds-main.ts --seeds 6 --seed 20261123",
   ),
+  "swarm-agentpools": proof(
+    "AgentPools in trouble under one and two control planes: pods, people, API, silence, freezes",
+    "test/sim/pools/main.ts --seeds 20 --seed 20261123 --hours 3 --planes 1,2",
+  ),
   flood: proof(
     "an XID in two floods of /dev/kmsg, six times each, beside the agent of NAVARCH_FLOOD_PEER",
     "test/real/flood/main.ts",
@@ -56,6 +60,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
   "agentpool-fleet": proof(
     "200 AgentPools of 50 workers at rest, and 1,000 claims at once",
     "test/real/agentpool/fleet-main.ts",
+  ),
+  "agentpool-agents": proof(
+    "2,000 workers of AgentPools join with bound tokens, report, and are claimed",
+    "test/real/agentpool/agents-main.ts",
   ),
   "slurm-kills": proof(
     "kill -9 at each write and call of a repair in Slurm and Kubernetes",
@@ -81,6 +89,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
   "mutants-slurm": proof(
     "150 generated faults in the Slurm rooms: how many their own tests notice",
     "test/mutant/main.ts --rooms slurm --sample 150 --seed 20261123 --tests slurm --workers 1",
+  ),
+  "mutants-agentpool": proof(
+    "100 generated faults in the AgentPool rooms: how many their own tests notice",
+    "test/mutant/main.ts --rooms agentpool --sample 100 --seed 20261123 --tests agentpool",
   ),
 };
 

@@ -10,7 +10,7 @@ import { nodeOf, type OrphanInput } from "./step-model.ts";
 /** A pod that is missing for two rounds of lists is gone. */
 const MISSING_MS = 20_000;
 const UNHEARD: AgentSight = {
-  ...{ isHeard: false, isSilent: false, isFatal: false, slots: null, stop: "no" },
+  ...{ isHeard: false, isSilent: false, isFatal: false, slots: null, stop: "no", ignored: [] },
 };
 
 export type Member = {

@@ -79,6 +79,8 @@ export type AgentSight = {
   isFatal: boolean;
   slots: number | null;
   stop: "no" | "busy" | "stopped";
+  /** Keys of its file that it accepted without effect. */
+  ignored: readonly string[];
 };
 
 export type PodAnswer =
@@ -117,11 +119,15 @@ export type PoolEvent = {
   message: string;
 };
 
-/** A copy of one collection. `dark`: why it is not current, `null` if it is. */
+/** A copy of one collection, over one or more namespaces that are read each by itself. */
 export type Copy<T> = {
   version: number;
+  /** A list of at least one namespace was complete. */
   isKnown: boolean;
+  /** Why none of it is current; `null` = some of it is. */
   dark: string | null;
+  /** Namespaces whose part is not current, and why. Empty where all are read as one. */
+  darkIn: ReadonlyMap<string, string>;
   list: readonly T[];
 };
 

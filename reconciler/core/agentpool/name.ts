@@ -1,5 +1,5 @@
-/** Names of worker pods: `<template's name or pool>-<5 of [a-z0-9]>`. */
-import type { AgentPool } from "./model.ts";
+/** Names of worker pods: `<template's name or pool>-<5 of [a-z0-9]>`; namespaces of pools. */
+import type { AgentPool, Copy } from "./model.ts";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
 const LENGTH = 5;
@@ -42,3 +42,14 @@ export function labelsOf(pool: AgentPool): [string, string][] {
     typeof value === "string" ? [[key, value]] : [],
   );
 }
+
+/** Why the part of a copy in this namespace is not current; `null` = it is. */
+export function darkOf(
+  { dark, darkIn }: Pick<Copy<unknown>, "dark" | "darkIn">,
+  namespace: string,
+): string | null {
+  return dark ?? darkIn.get(namespace) ?? null;
+}
+
+/** Of a pool's key. */
+export const namespaceOf = (key: string): string => key.slice(0, Math.max(0, key.indexOf("/")));

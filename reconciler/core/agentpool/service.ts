@@ -66,8 +66,8 @@ export type AdmitAnswer =
   | { kind: "refused" | "unavailable"; message: string };
 
 export type AgentPools = {
-  /** Why there are none; `null` = they are served. */
-  whyNot(): Refused | null;
+  /** Why there are none, in this namespace if one is named; `null` = they are served. */
+  whyNot(namespace?: string): Refused | null;
   pools(): readonly PoolView[];
   pool(key: string): PoolView | null;
   /** Resolves once it is durable. */

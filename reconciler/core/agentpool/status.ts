@@ -17,8 +17,8 @@ export type Scene = {
   pool: AgentPool;
   members: readonly Member[];
   scale: Scale;
-  /** `pods` are listed, and the list is current. */
-  isCurrent: boolean;
+  /** Why the list of pods is not current; `null` = it is. */
+  dark: string | null;
   isChecked: boolean;
   /** Words of the API server about the template. */
   badTemplate: string | null;
@@ -76,10 +76,10 @@ function ready(scene: Scene): Condition {
 
 /** The reason that a person would look at first. */
 function unready(scene: Scene): Words | null {
-  const { pool, scale, isCurrent, members } = scene;
+  const { pool, scale, dark, members } = scene;
   if (pool.isDeleting) return ["Deleting", "The pool is being deleted"];
   if (scene.badTemplate !== null) return ["InvalidTemplate", scene.badTemplate];
-  if (!isCurrent) return ["PodsUnknown", "The list of pods is not current: nothing is changed"];
+  if (dark !== null) return ["PodsUnknown", `Nothing is changed: ${dark}`];
   if (pool.scaler === null) return null;
   if (scale.gated.length > 0) return ["Gated", gateText(scene)];
   const { min, minIdle, slots } = scalerOf(pool);
@@ -112,10 +112,8 @@ const gateText = ({ scale: { gated } }: Scene): string =>
   `Not heard since this control plane started: ${list(gated)}. Nothing is created or deleted`;
 
 function gated(scene: Scene): Condition {
-  const { isCurrent, scale, pool } = scene;
-  if (!isCurrent) {
-    return condition("Gated", ["PodsUnknown", "The list of pods is not current"], true);
-  }
+  const { dark, scale, pool } = scene;
+  if (dark !== null) return condition("Gated", ["PodsUnknown", dark], true);
   const isGated = scale.gated.length > 0 && pool.scaler !== null;
   const words: Words = isGated
     ? ["WorkersUnknown", gateText(scene)]
@@ -164,6 +162,17 @@ function draining(draft: Draft, { pool, members }: Scene): Condition {
 }
 
 /** An event for each condition that has turned since the last step. */
+/** Once for a generation: the file is the ConfigMap's, and each worker of the template reads it. */
+export function tellIgnored(draft: Draft, pool: AgentPool, members: readonly Member[]): void {
+  const keys = new Set(members.flatMap(({ agent }) => agent.ignored));
+  for (const key of [...keys].toSorted()) {
+    if (!draft.changes(`ignored:${key}`, String(pool.generation))) continue;
+    const names = namesOf(members.filter(({ agent }) => agent.ignored.includes(key)));
+    const why = "Navarch runs no sandbox in its workers: remove it from the ConfigMap";
+    draft.warn("ConfigIgnored", `${key} in the velda.yaml of ${names} is ignored: ${why}`);
+  }
+}
+
 export function tellTurns(draft: Draft, { conditions }: PoolStatus): void {
   for (const { type, status, reason, message } of conditions) {
     if (type !== "ScaleUpBlocked" && type !== "InvalidTemplate") continue;

@@ -21,6 +21,8 @@ type SightInput = {
   claims: readonly SlotClaim[];
   /** By name; `null` = not known, or not current. */
   pods: ReadonlyMap<string, WorkerPod> | null;
+  /** Why `pods` is `null`. */
+  dark: string | null;
   /** `null` = it never joined. */
   agent(worker: Worker): AgentSight | null;
   /** Since the last step. */

@@ -13,7 +13,7 @@ import type { Turn } from "./member.ts";
 import type { AgentPool, WorkerPod } from "./model.ts";
 import { labelsOf } from "./name.ts";
 import { measure, recycle, type Scale, scale, scalerOf } from "./scale.ts";
-import { statusOf, tellTurns } from "./status.ts";
+import { statusOf, tellIgnored, tellTurns } from "./status.ts";
 import type { Blocked, PoolInput, PoolStep } from "./step-model.ts";
 
 /** Between two steps at most: a sync besides what wakes the actor. */
@@ -112,7 +112,7 @@ type Result = {
 };
 
 function finish(draft: Draft, input: PoolInput, result: Result): PoolStep {
-  const { pool, pods, check } = input;
+  const { pool, pods, check, dark } = input;
   const { members, sized, isOpen, blocked, recycled } = result;
   const { recall } = draft;
   const { gated, create, surplusSince } = sized;
@@ -121,12 +121,13 @@ function finish(draft: Draft, input: PoolInput, result: Result): PoolStep {
   const bad = pool.problems.length > 0 ? pool.problems.join("; ") : badTemplate(input, blocked);
   const { min, minIdle } = scalerOf(pool);
   const status = statusOf(draft, {
-    ...{ pool, members, scale: { ...now, gated }, isCurrent: pods !== null },
+    ...{ pool, members, scale: { ...now, gated }, dark: pods === null ? (dark ?? "") : null },
     ...{ isChecked: check?.kind === "ok", badTemplate: bad },
     problem: problemOf(draft, input, blocked),
     isShort: create > 0 || now.size < min || now.idle < minIdle,
   });
   tellTurns(draft, status);
+  tellIgnored(draft, pool, members);
   if (members.length > 0 || draft.claims.length > 0) recall.dueIn(SYNC_MS);
   const { effects, events } = draft;
   const stops = members.filter(({ worker }) => worker.leaving !== null);

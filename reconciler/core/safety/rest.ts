@@ -20,7 +20,7 @@ export type PlaceAt = Place & { provider: string };
 /** `lemon`: the place returned quarantined hardware. */
 export type RestClass = RefusalClass | "lemon";
 
-const REST_LIMITS: Record<RestClass, { firstMs: number; maxMs: number }> = {
+export const REST_LIMITS: Record<RestClass, { firstMs: number; maxMs: number }> = {
   capacity: { firstMs: 30_000, maxMs: 15 * 60_000 },
   quota: { firstMs: 15 * 60_000, maxMs: 6 * 3_600_000 },
   rate_limit: { firstMs: 1_000, maxMs: 60_000 },

@@ -95,7 +95,7 @@ export async function takeReport(
 
 /** An agent that says nothing of itself as a worker has the pool's slots, and serves. */
 function hearWorker({ agentPools }: RoutePorts, node: NodeId, { worker }: Report) {
-  return agentPools.heard(node, worker ?? { slots: null, stop: "no" });
+  return agentPools.heard(node, worker ?? { slots: null, stop: "no", ignored: [] });
 }
 
 /** The answer to a report that comes too soon: the agent keeps it and sends it again. */

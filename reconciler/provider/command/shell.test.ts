@@ -16,7 +16,8 @@ import { seeded } from "../../../simulator/engine/random.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { nodeIdOf } from "../../core/decide/offer.ts";
 import { openMemoryCloud } from "../fake/memory.ts";
-import { openShellProvider, type Scripts, type ShellProviderOptions } from "./shell.ts";
+import { openShellProvider, type ScriptRun, type Scripts } from "./shell.ts";
+import type { ShellProviderOptions } from "./shell.ts";
 import { readWorkers } from "./shell-line.ts";
 
 const root = mkdtempSync(join(tmpdir(), "navarch-shell-"));
@@ -40,6 +41,7 @@ function openTest(scripts: Partial<Scripts>, more: Partial<ShellProviderOptions>
     ...{ name: "mine", class: "tag-only", settleMs: 1_000, timeoutMs: 20_000, namePrefix: null },
     scripts: { start: "exit 9", stop: "exit 9", list: "exit 9", batchStart: null, ...scripts },
     ...{ fleetId: contractFleetId, env: { PATH: process.env["PATH"] ?? "" }, clock },
+    record: null,
     ...more,
   });
 }
@@ -198,6 +200,36 @@ describe("V52: scripts", () => {
     const message = answer.kind === "ambiguous" ? answer.message : "";
     expect(message).toContain("the end");
     expect(message.length).toBeLessThan(600);
+  });
+
+  test("V52: what scripts print is kept, its ends alone and without secrets, also in answers", async () => {
+    const kept: ScriptRun[] = [];
+    const record = {
+      mask: (text: string) => text.replaceAll("hunter22", "***"),
+      keep: (run: ScriptRun) => Promise.resolve(void kept.push(run)),
+    };
+    const start = "printf 'x%.0s' $(seq 20000) >&2; echo login hunter22 >&2; echo w1; exit 3";
+    const failing = openTest({ start, list: "echo no hunter22; exit 1" }, { record });
+    const answer = await failing.create(contractRequest("n1"), FENCE, null);
+    expect(JSON.stringify(answer)).not.toContain("hunter22");
+    const { detail = "", ...run } = kept[0] ?? {};
+    expect(run).toEqual({
+      ...{ provider: "mine", script: "start", node: "n1", session: "s1", code: "unknown" },
+    } as const);
+    expect(detail).toStartWith("exit status 3; printed: w1; stderr: xxx");
+    expect(detail).toEndWith("login ***");
+    expect(detail.length).toBeLessThan(1_100);
+    // A list that goes on failing in the same way has one row; one that works has none.
+    await failing.list();
+    await failing.list();
+    const well = inFolder({ record });
+    await well.provider.list();
+    const made = await well.provider.create(contractRequest("n2"), FENCE, null);
+    if (made.kind === "ok") await well.provider.terminate(made.instance.id, FENCE);
+    await openTest({ stop: "exit 75" }, { record }).terminate(id("w2"), FENCE);
+    expect(kept.map(({ script, code }) => `${script} ${code}`)).toEqual([
+      ...["start unknown", "list unknown", "start ok", "stop ok", "stop refused"],
+    ]);
   });
 
   test("V52: an older leader's late call is refused", async () => {

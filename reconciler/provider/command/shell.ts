@@ -10,6 +10,7 @@ import type {
   CreateAnswer,
   CreateRequest,
   Failed,
+  Fence,
   Instance,
   ListAnswer,
   Provider,
@@ -43,6 +44,27 @@ export type ShellProviderOptions = {
   fleetId: string;
   env: Readonly<Record<string, string>>;
   clock: Pick<Clock, "after" | "wallMs">;
+  /** `null` where no control plane runs. */
+  record: ScriptRecord | null;
+};
+
+/** One run of a script, with secrets hidden. */
+export type ScriptRun = {
+  provider: string;
+  script: "start" | "stop" | "list" | "batch_start";
+  /** For whose sake; `null`: for none, as a list. */
+  node: string | null;
+  session: string | null;
+  code: "ok" | "refused" | "unknown";
+  /** The end of what it printed, or why nothing is known of it. */
+  detail: string;
+};
+
+export type ScriptRecord = {
+  /** Hides secrets in text that a script printed. */
+  mask(text: string): string;
+  /** Resolves once it is kept, or cannot be. Never rejects. */
+  keep(run: ScriptRun): Promise<void>;
 };
 
 export type BatchAnswer =
@@ -57,8 +79,17 @@ export type ShellProvider = Provider & {
 
 /** Of a script's output in a message, which events keep. */
 const TOLD_MAX = 500;
+/** Of each of its two outputs in the audit. */
+const KEPT_MAX = 1_000;
+/** Hidden before it is cut: a secret is shorter than the rest. */
+const MASKED_MAX = 8_192;
 
-type Call = { script: keyof Scripts; args: readonly string[]; env: Record<string, string> };
+type Call = {
+  script: keyof Scripts;
+  args: readonly string[];
+  env: Record<string, string>;
+  fence?: Fence;
+};
 /** What one run came to: its workers, or why there are none and what that proves. */
 type Done =
   | { kind: "ok"; workers: Worker[] }
@@ -68,7 +99,8 @@ type Done =
 export function openShellProvider(options: ShellProviderOptions): ShellProvider {
   const { name, class: cls, settleMs, fleetId } = options;
   const fences = new Fences();
-  const run = (call: Call) => runScript(options, call);
+  const listed = { trouble: null as string | null };
+  const run = (call: Call) => runScript(options, call, listed);
   const list = async () => answerList(options, await run({ script: "list", args: [], env: {} }));
   return {
     ...{ name, type: "command", class: cls, settleMs, bringsAgent: false, canReboot: false },
@@ -86,14 +118,14 @@ export function openShellProvider(options: ShellProviderOptions): ShellProvider 
       const stale = fences.check(fence);
       if (stale !== null) return stale;
       const env = startVariables(request);
-      const done = await run({ script: "start", args: [request.name], env });
+      const done = await run({ script: "start", args: [request.name], env, fence });
       return answerStart(options, request, done);
     },
     async terminate(id, fence) {
       const stale = fences.check(fence);
       if (stale !== null) return stale;
       const env = { WORKER_NAME: id };
-      return answerStop(await run({ script: "stop", args: [id], env }));
+      return answerStop(await run({ script: "stop", args: [id], env, fence }));
     },
     reboot: () => Promise.resolve({ kind: "unsupported" }),
     list,
@@ -110,15 +142,20 @@ export function openShellProvider(options: ShellProviderOptions): ShellProvider 
   };
 }
 
-const KEYS: Readonly<Record<keyof Scripts, string>> = {
+const KEYS: Readonly<Record<keyof Scripts, ScriptRun["script"]>> = {
   start: "start",
   stop: "stop",
   list: "list",
   batchStart: "batch_start",
 };
 
-async function runScript(options: ShellProviderOptions, call: Call): Promise<Done> {
-  const { scripts, timeoutMs, clock, name, fleetId } = options;
+/** `listed`: why the last list failed, so that a list that fails for hours has one row. */
+async function runScript(
+  options: ShellProviderOptions,
+  call: Call,
+  listed: { trouble: string | null },
+): Promise<Done> {
+  const { scripts, timeoutMs, clock, name, fleetId, record } = options;
   const key = KEYS[call.script];
   const own = { WORKER_PROVIDER: name, WORKER_FLEET: fleetId };
   const program = {
@@ -127,18 +164,49 @@ async function runScript(options: ShellProviderOptions, call: Call): Promise<Don
     ...{ timeoutMs, clock },
   };
   const ran = await runProgram(program, `${scripts[call.script] ?? ""}\n`);
-  const done = readRun(ran, call.script !== "stop");
-  return done.kind === "ok" ? done : { ...done, message: `${key}: ${done.message}` };
+  const mask = record === null ? (text: string) => text : record.mask.bind(record);
+  const read = readRun(ran, call.script !== "stop", mask);
+  const done = read.kind === "ok" ? read : { ...read, message: `${key}: ${read.message}` };
+  const trouble = done.kind === "ok" ? null : done.message;
+  const isKept = call.script !== "list" || (trouble !== null && trouble !== listed.trouble);
+  if (call.script === "list") listed.trouble = trouble;
+  if (isKept) await record?.keep(runOf(name, call, done, ran, mask));
+  return done;
 }
 
-function readRun(ran: Ran, hasWorkers: boolean): Done {
+function runOf(
+  provider: string,
+  { script, fence }: Call,
+  done: Done,
+  ran: Ran,
+  mask: (text: string) => string,
+): ScriptRun {
+  const isRefusal =
+    done.kind === "unstarted" || (done.kind === "ended" && refusalBy(done.status) !== null);
+  const told = (what: string, text: string): string => {
+    const end = mask(text.slice(-MASKED_MAX)).trim().slice(-KEPT_MAX);
+    return end === "" ? "" : `; ${what}: ${end}`;
+  };
+  const detail =
+    ran.kind === "failed"
+      ? ran.why
+      : `exit status ${ran.status}${told("printed", ran.output)}${told("stderr", ran.stderr)}`;
+  return {
+    ...{ provider, script: KEYS[script], detail },
+    ...{ node: fence?.nodeId ?? null, session: fence?.sessionId ?? null },
+    code: done.kind === "ok" ? "ok" : isRefusal ? "refused" : "unknown",
+  };
+}
+
+function readRun(ran: Ran, hasWorkers: boolean, mask: (text: string) => string): Done {
   if (ran.kind === "failed") {
     return { kind: ran.isUnstarted ? "unstarted" : "unknown", message: ran.why };
   }
   const { status, output, stderr } = ran;
   if (status !== 0) {
     const told = [stderr, output.trim()].filter((text) => text !== "").join(" | ");
-    const shown = told === "" ? "" : `: ${JSON.stringify(told.slice(-TOLD_MAX))}`;
+    const end = mask(told.slice(-MASKED_MAX)).slice(-TOLD_MAX);
+    const shown = end === "" ? "" : `: ${JSON.stringify(end)}`;
     const message = `exit status ${status}${shown}`;
     // A script that names its worker did start one, whatever its status says.
     if (hasWorkers && output.trim() !== "") return { kind: "unknown", message };
@@ -147,7 +215,7 @@ function readRun(ran: Ran, hasWorkers: boolean): Done {
   if (!hasWorkers) return { kind: "ok", workers: [] };
   const workers = readWorkers(output);
   return typeof workers === "string"
-    ? { kind: "unknown", message: workers }
+    ? { kind: "unknown", message: mask(workers) }
     : { kind: "ok", workers };
 }
 

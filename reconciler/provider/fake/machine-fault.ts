@@ -48,6 +48,12 @@ function xidOf(fault: MachineFault): number | null {
   return fault.kind === "lost" ? 79 : fault.kind === "nvlink" ? 74 : null;
 }
 
+/** The same for simulated workers of AgentPools, whose agents other programs start. */
+export function openWorkerMachines(stateDir: string) {
+  const folder = (worker: string): string => instanceFolder(stateDir, worker as InstanceId);
+  return { injector: openFakeFaults(stateDir), folder };
+}
+
 export function openFakeFaults(stateDir: string): FaultInjector {
   const at = (id: InstanceId, name: string) => join(instanceFolder(stateDir, id), name);
   const change = (id: InstanceId, work: (log: string) => InjectAnswer): InjectAnswer => {

@@ -4,7 +4,10 @@
  */
 import type { AuditRow } from "../../../schema/audit.ts";
 
-/** Every route that changes something, without its prefix; a test compares them. */
+/**
+ * Every route that changes something, without its prefix; a test compares them. Of routes that
+ * read, those whose every call has a row.
+ */
 const ACTS: Readonly<Record<string, readonly [verb: string, kind: string]>> = {
   "POST /nodes/:id/cordon": ["cordon", "node"],
   "POST /nodes/:id/uncordon": ["uncordon", "node"],
@@ -43,8 +46,28 @@ const ACTS: Readonly<Record<string, readonly [verb: string, kind: string]>> = {
   "POST /slurm/resume-fail": ["resume_fail", "slurm_node"],
   "POST /pools/:namespace/:pool/claims": ["claim", "agentpool"],
   "DELETE /claims/:id": ["release", "claim"],
+  "POST /kubernetes/pods/:pod/restart": ["restart", "pod"],
+  "POST /kubernetes/pods/:pod/kill": ["kill", "pod"],
+  "GET /kubernetes/logs/:pod": ["logs", "pod"],
+  "POST /kubernetes/flux/:kind/:namespace/:name/reconcile": ["reconcile", "flux"],
+  "POST /kubernetes/flux/:kind/:namespace/:name/suspend": ["suspend", "flux"],
+  "POST /kubernetes/flux/:kind/:namespace/:name/resume": ["resume", "flux"],
   "POST /workflows": ["submit", "workflow"],
   "POST /workflows/:id/cancel": ["cancel", "workflow"],
+  "POST /allocations": ["compute", "allocation"],
+  "POST /console/links": ["create", "login_link"],
+  "POST /pipelines": ["report", "pipeline"],
+  "GET /deployment/pod/:namespace/:name/logs": ["logs", "pod"],
+  "POST /login": ["log_in", "session"],
+  "POST /login/once": ["log_in", "session"],
+  "POST /logout": ["log_out", "session"],
+  "POST /queue/tasks": ["submit", "task"],
+  "DELETE /queue/tasks/:id": ["cancel", "task"],
+  "POST /queue/tasks/:id/release": ["release", "task"],
+  "POST /queue/tasks/lease": ["lease", "task"],
+  "POST /queue/tasks/:id/heartbeat": ["keep", "task"],
+  "POST /queue/tasks/:id/complete": ["complete", "task"],
+  "POST /queue/tasks/:id/fail": ["fail", "task"],
   "POST /agent/join": ["join", "node"],
   "POST /agent/report": ["report", "node"],
 };
@@ -80,9 +103,14 @@ const KIND_OF: Readonly<Record<string, string>> = {
   workflows: "workflow",
   agentpools: "agentpool",
   claims: "claim",
+  kubernetes: "cluster",
+  queue: "task",
 };
 
-const PREFIX = /^(?:(?:\/api)?\/v1|\/api\/admin)(?=\/)/;
+const PREFIX = new RegExp(
+  "^(?:(?:/api)?/v1|/api/admin(?:/kubernetes(?=/nodes))?|" +
+    "/api(?=/(?:allocations|pipelines|queue)(?:/|$)))(?=/)",
+);
 
 export function actOf(method: string, path: string): Act {
   const own = path.replace(PREFIX, "");

@@ -122,3 +122,22 @@ test("share() counts in rows of its own, also where a minute has no more room", 
     ["several", false, 3],
   ]);
 });
+
+test("C33: an action has its row before it begins, and the outcome in the same row", async () => {
+  const { audit, table } = await open();
+  const { code: _, status: __, ...action } = { ...draft, verb: "restart", kind: "pod" };
+  const id = await audit.begin(action);
+  // A process that ends here leaves what is true: the outcome is unknown.
+  expect(await table.read(all)).toMatchObject([{ code: "unknown", status: 0, verb: "restart" }]);
+  await audit.settle(id ?? 0, { code: "budget_blocked", status: 429, detail: "hold" });
+  const rows = await table.read(all);
+  expect(rows).toMatchObject([{ id, code: "budget_blocked", status: 429, detail: "hold" }]);
+});
+
+test("C33: a row that cannot be written lets nothing begin", async () => {
+  const { clock, log, table, lines } = await open();
+  const append: AuditTable["append"] = () => Promise.reject(new Error("disk full"));
+  const audit = new Audit({ table: { ...table, append }, clock, log });
+  expect(await audit.begin(draft)).toBeNull();
+  expect(lines).toEqual(["cannot write the audit log"]);
+});

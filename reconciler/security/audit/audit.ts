@@ -49,13 +49,27 @@ export class Audit {
   }
 
   /**
+   * An action outside the database that begins now; `settle` records what came of it. If the
+   * process ends between the two, the row says `unknown`. `null`: no row, so nothing may begin.
+   */
+  begin(draft: Omit<AuditDraft, "code" | "status">): Promise<number | null> {
+    return this.append({ ...draft, code: "unknown", status: 0 });
+  }
+
+  async settle(id: number, outcome: Pick<AuditDraft, "code" | "status" | "detail">): Promise<void> {
+    await this.try(() => this.from.table.settle(id, outcome));
+  }
+
+  /**
    * A refused call, or a repeated one, which got the stored answer and changed nothing. Resolves
    * when its row, or its place in one, is durable.
    */
   async share(draft: AuditDraft): Promise<void> {
-    const { who, code, method, target, verb, remote } = draft;
-    // A stranger chooses names and paths; rows by them would take the room of others.
-    const what = who === "anonymous" ? null : [target, verb];
+    const { who, role, code, method, target, verb, path, remote } = draft;
+    // A stranger chooses names and paths, and users of a machine may read its node's credential;
+    // rows by paths would take the room of others.
+    const named = role === "node" ? [target, verb] : [target, verb, path];
+    const what = who === "anonymous" ? null : named;
     const own = JSON.stringify([who, code, method, what, remote]);
     const full = this.groups.size >= KEYS_MAX && !this.groups.has(own);
     // Refused and repeated calls are kept and trimmed separately.

@@ -5,7 +5,8 @@
  *
  * Adapter: processes, files, network, clock.
  */
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AGENT_POOL_CRD } from "../../../deploy/agentpool/crd.ts";
@@ -14,7 +15,7 @@ import {
   formatXid,
   simulatedPci,
 } from "../../../reconciler/provider/fake/kernel-log.ts";
-import { cleanEnv, NAVARCH_NODE, Plane, until } from "../../fixture/plane/plane.ts";
+import { cleanEnv, NAVARCH, NAVARCH_NODE, Plane, until } from "../../fixture/plane/plane.ts";
 import { binaryPath } from "../kubernetes/binary.ts";
 import { type Cluster, type ClusterOptions, openCluster } from "../kubernetes/cluster.ts";
 
@@ -49,13 +50,17 @@ export class PoolBed {
     this.plane = plane;
   }
 
-  /** The CRD is installed by plain `kubectl apply`. */
-  static async open(options: ClusterOptions = {}, { nodes = 4, more = "" } = {}): Promise<PoolBed> {
+  /** The CRD is installed by plain `kubectl apply`. `cadence`: of agents; a fast one by default. */
+  static async open(
+    options: ClusterOptions = {},
+    { nodes = 4, more = "", cadence = FAST } = {},
+  ): Promise<PoolBed> {
     const cluster = await openCluster(options);
     await cluster.addNodes(nodes, {
       labels: { "cloud.google.com/gke-accelerator": "nvidia-tesla-a100" },
     });
-    const bed = new PoolBed(cluster, new Plane(configOf(cluster.kubeconfig("admin"), more)));
+    const config = configOf(cluster.kubeconfig("admin"), cadence, more);
+    const bed = new PoolBed(cluster, new Plane(config));
     await bed.apply(JSON.stringify(AGENT_POOL_CRD));
     const crd = "crd/agentpools.velda.io";
     await bed.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s");
@@ -134,12 +139,17 @@ export class PoolBed {
     await this.kubectl("patch", "ap", name, "--type", "merge", "-p", body);
   }
 
-  /** Starts an agent for each running pod of the pool that has none, and waits until all joined. */
-  async join(pool: string, args: readonly string[] = []): Promise<void> {
+  /**
+   * Starts an agent for each running pod of the pool that has none, and waits until all joined.
+   * `gpus`: so many simulated ones.
+   */
+  async join(pool: string, args: readonly string[] = [], gpus = 0): Promise<void> {
     type Workers = { worker_list: { joined_at: string | null }[] };
     await until(`the agents of ${pool} have joined`, 60_000, async () => {
       const running = (await this.pods(pool)).filter(({ status }) => status.phase === "Running");
-      for (const { metadata } of running) await this.joinOne(pool, metadata.name, args);
+      for (const { metadata } of running) {
+        await this.joinOne(pool, metadata.name, args, gpus);
+      }
       const { worker_list: workers } = await this.get<Workers>(`/pools/default/${pool}`);
       const missing = workers.filter((one) => one.joined_at === null).length;
       if (missing > 0) throw new Error(`${missing} have not: ${this.agentLogs().slice(-2_000)}`);
@@ -147,16 +157,33 @@ export class PoolBed {
     });
   }
 
-  private async joinOne(pool: string, pod: string, args: readonly string[]): Promise<void> {
+  /** Of a simulated worker, where the control plane looks for it. */
+  private machineOf(pod: string): string {
+    return join(this.plane.state, "workers", "instance", pod);
+  }
+
+  private async joinOne(
+    pool: string,
+    pod: string,
+    args: readonly string[],
+    gpus: number,
+  ): Promise<void> {
     if (this.agents.has(pod)) return;
     const bound = ["--bound-object-kind=Pod", `--bound-object-name=${pod}`];
     const token = await this.kubectl("create", "token", "default", ...bound);
     const path = (end: string): string => join(this.folder, `${pod}.${end}`);
     writeFileSync(path("token"), token, { mode: 0o600 });
-    writeFileSync(path("yaml"), `broker: {address: "${this.plane.url.slice(7)}"}\n`);
-    writeFileSync(path("kmsg"), "", { mode: 0o600 });
+    // As in the seed's ConfigMap, with its key that has no effect.
+    const broker = `broker: {address: "${this.plane.url.slice(7)}"}\n`;
+    writeFileSync(path("yaml"), `${broker}sandbox_config: {disk_source: {}}\n`);
+    const machine = this.machineOf(pod);
+    mkdirSync(machine, { recursive: true });
+    const kmsg = gpus === 0 ? path("kmsg") : join(machine, "kmsg");
+    writeFileSync(kmsg, "", { mode: 0o600 });
+    const faults = ["--sim-faults", join(machine, "gpu-faults.json")];
+    const simulated = gpus === 0 ? [] : ["--fake-gpus", String(gpus), ...faults];
     const own = ["--config", path("yaml"), "--token-file", path("token")];
-    const flags = [`--pool=${pool}`, ...own, "--kernel-log", path("kmsg")];
+    const flags = [`--pool=${pool}`, ...own, "--kernel-log", kmsg, ...simulated];
     const log = openSync(path("log"), "a", 0o600);
     const child = Bun.spawn([NAVARCH_NODE, ...flags, ...args], {
       env: cleanEnv({ AGENT_NAME: pod, HOME: this.folder }),
@@ -168,6 +195,21 @@ export class PoolBed {
   /** Its GPU fails as a real one does: by a line in the kernel log that its agent reads. */
   failGpu(pod: string): void {
     appendRecords(join(this.folder, `${pod}.kmsg`), [formatXid(79, simulatedPci(0))]);
+  }
+
+  isSimulated(pod: string): boolean {
+    return existsSync(join(this.machineOf(pod), "kmsg"));
+  }
+
+  /** The program, as an administrator of this control plane. */
+  async navarch(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+    const { adminToken, url } = this.plane;
+    const own = { NAVARCH_TOKEN: adminToken, NAVARCH_SERVER: url, HOME: this.folder };
+    const pipes = { stdout: "pipe", stderr: "pipe", env: cleanEnv(own) } as const;
+    const child = Bun.spawn([NAVARCH, ...words], pipes);
+    const texts = [child.stdout, child.stderr].map((end) => new Response(end).text());
+    const [out = "", err = ""] = await Promise.all(texts);
+    return { code: await child.exited, out, err };
   }
 
   /** Its agent dies without a goodbye. */
@@ -213,18 +255,21 @@ export class PoolBed {
   }
 }
 
-const configOf = (kubeconfig: string, more: string): string => `
-server:
-  address: 127.0.0.1:0
+const FAST = `
   heartbeat_interval: 500ms
   heartbeat_timeout: 4s
   sample_interval: 1s
-  health_check_interval: 1s
+  health_check_interval: 1s`;
+
+const configOf = (kubeconfig: string, cadence: string, more: string): string => `
+server:
+  address: 127.0.0.1:0${cadence}
 kubernetes:
   enabled: true
   kubeconfig: ${kubeconfig}
 provisioners:
   - kubernetes: {namespace: "", sync_interval: 1s}
+simulation: { enabled: true }
 pools: []
 ${more}
 `;

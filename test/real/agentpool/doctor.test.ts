@@ -108,6 +108,13 @@ describe.skipIf(missing !== null)("navarch doctor agentpool", () => {
     });
     expect(rows.code).toBe(0);
     expect(row(rows.rows, "config maps")).toEqual([]);
+    // The seed's file has an address alone: it is accepted, and told.
+    expect(row(rows.rows, "connection")).toEqual([
+      expect.stringMatching(/^warn: default\/shell: workers speak plain http to .*:50051 /),
+    ]);
+    const data = JSON.stringify({ data: { "ca.crt": "-----BEGIN CERTIFICATE-----" } });
+    await ok("patch", "configmap", "velda-config", "--type", "merge", "-p", data);
+    expect(row((await doctor("shell")).rows, "connection")).toEqual([]);
     expect(row(rows.rows, "pods")).toEqual([
       "ok: default/shell: 0 of 1 pods run",
       expect.stringMatching(/^warn: default\/shell: pod shell-aaaaa: .*no nodes available/),

@@ -12,6 +12,7 @@ export type Agent = {
   /** It does not say whether it stops. */
   isMute: boolean;
   stop: AgentSight["stop"];
+  ignored: readonly string[];
   /** When it was heard last, by this process; `null` = not. */
   heardAt: number | null;
 };

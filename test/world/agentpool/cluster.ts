@@ -53,6 +53,8 @@ export class MemoryCluster implements PoolCluster {
   checks: PodAnswer | null = null;
   /** Why the list of pods is not current. */
   dark: string | null = null;
+  poolsDarkIn: ReadonlyMap<string, string> = new Map();
+  podsDarkIn: ReadonlyMap<string, string> = new Map();
   /** Pods end as soon as they are deleted. */
   hasGrace = false;
   private wakeUp: () => void = () => {};
@@ -126,7 +128,8 @@ export class MemoryCluster implements PoolCluster {
     if (known !== undefined) return { kind: "ok", uid: known.uid };
     // An owner that is gone is collected at once.
     if (this.objects.get(pool.key)?.uid !== pool.uid) return { kind: "ok", uid: "collected" };
-    const { uid } = this.addPod(name, { ownerUid: pool.uid, generation });
+    const { uid: ownerUid, namespace } = pool;
+    const { uid } = this.addPod(name, { ownerUid, generation, namespace });
     return { kind: "ok", uid };
   }
 
@@ -154,12 +157,12 @@ export class MemoryCluster implements PoolCluster {
 
   pools(): Copy<AgentPool> {
     const list = [...this.objects.values()];
-    return { version: this.version, isKnown: true, dark: null, list };
+    return { version: this.version, isKnown: true, dark: null, darkIn: this.poolsDarkIn, list };
   }
 
   pods(): Copy<WorkerPod> {
-    const { dark, version } = this;
-    return { version, isKnown: true, dark, list: [...this.live.values()] };
+    const { dark, podsDarkIn: darkIn, version } = this;
+    return { version, isKnown: true, dark, darkIn, list: [...this.live.values()] };
   }
 
   async create(pool: AgentPool, worker: Pick<Worker, "name" | "generation">): Promise<PodAnswer> {

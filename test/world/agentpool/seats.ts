@@ -218,7 +218,7 @@ export class Seats {
       const isAsked = actor.desk.wordOf(name as NodeId)?.stop === true;
       const isBusy = (actor.desk.wordOf(name as NodeId)?.claims ?? 0) > 0;
       const stop = isAsked ? (isBusy ? "busy" : "stopped") : "no";
-      actor.desk.heard(name as NodeId, { slots: null, stop });
+      actor.desk.heard(name as NodeId, { slots: null, stop, ignored: [] });
     }
   }
 

@@ -104,6 +104,7 @@ export class PoolWorld {
     const agent: Agent = {
       ...{ uid, isAlive: true, isFatal: false, slots: null, isBusy: false, isMute: false },
       stop: "no",
+      ignored: [],
       heardAt: null,
     };
     this.agents.set(name, agent);
@@ -255,6 +256,7 @@ export class PoolWorld {
       workers: [...this.workers.values()].filter((one) => one.poolUid === uid),
       claims: claims.filter(isOpenClaim).toSorted((a, b) => a.ordinal - b.ordinal),
       pods: dark === null ? new Map(list.map((pod) => [pod.name, pod])) : null,
+      dark,
       agent: (worker: Worker) => this.sightOf(worker),
       ...{ answers, memory: process.memories.get(uid) ?? freshMemory() },
       ...{ now: this.now, mono: this.mono },
@@ -264,9 +266,9 @@ export class PoolWorld {
   private sightOf({ name }: Worker): AgentSight | null {
     const agent = this.agents.get(name);
     if (agent === undefined || agent.heardAt === null) return null;
-    const { isFatal, slots, stop, heardAt } = agent;
+    const { isFatal, slots, stop, heardAt, ignored } = agent;
     const isSilent = this.mono - heardAt > SILENT_MS;
-    return { isHeard: true, isSilent, isFatal, slots, stop };
+    return { isHeard: true, isSilent, isFatal, slots, stop, ignored };
   }
 
   /** Rows of pools that are not listed any more. */
