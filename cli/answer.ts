@@ -20,9 +20,12 @@ const EXIT_OF: Record<ErrorCode, Exit> = {
   precondition_failed: EXIT.refused,
   too_large: EXIT.usage,
   rate_limited: EXIT.failed,
+  budget_blocked: EXIT.refused,
   internal: EXIT.failed,
+  cluster_unreachable: EXIT.unreachable,
   unavailable: EXIT.unreachable,
   not_leader: EXIT.unreachable,
+  cluster_slow: EXIT.unreachable,
 };
 
 /** The error code of an HTTP status, for an answer of a proxy. */
@@ -71,7 +74,11 @@ type Said = { code: string; message: string; details: Record<string, unknown> };
 
 function parseError(body: string): Said | null {
   try {
-    const { error } = JSON.parse(body) as { error?: unknown };
+    const { error, code } = JSON.parse(body) as { error?: unknown; code?: unknown };
+    // The console's errors are flat.
+    if (typeof error === "string" && typeof code === "string") {
+      return { code, message: error === "" ? code : error, details: {} };
+    }
     if (typeof error !== "object" || error === null) return null;
     if (!("code" in error) || typeof error.code !== "string") return null;
     const message = "message" in error && typeof error.message === "string" ? error.message : "";

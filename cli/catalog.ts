@@ -3,6 +3,7 @@
  */
 import type { Command } from "./command.ts";
 import { agentPoolDescribe, agentPoolGet, agentPoolList } from "./command/agentpool.ts";
+import { allocate } from "./command/allocate.ts";
 import { audit } from "./command/audit.ts";
 import { backup } from "./command/backup.ts";
 import { bootstrap } from "./command/bootstrap.ts";
@@ -38,6 +39,7 @@ import { list } from "./command/list.ts";
 import { cleanupKubernetes } from "./command/cleanup-kubernetes.ts";
 import { manifestsKubernetes } from "./command/manifests.ts";
 import { manifestsAgentpool } from "./command/manifests-agentpool.ts";
+import { manifestsConsole } from "./command/manifests-console.ts";
 import { manifestsCrd } from "./command/manifests-crd.ts";
 import { manifestsWorkflows } from "./command/manifests-workflows.ts";
 import { plan } from "./command/plan.ts";
@@ -79,6 +81,7 @@ import { slurmRender } from "./command/slurm-render.ts";
 import { slurmResume, slurmResumeFail, slurmSuspend } from "./command/slurm-power.ts";
 import { slurmVerify } from "./command/slurm-verify.ts";
 import { supportDump } from "./command/support-dump.ts";
+import { consoleCommand } from "./command/console.ts";
 import { tokenCreate, tokenList, tokenRevoke, tokenRotate } from "./command/token.ts";
 import { forget } from "./command/forget.ts";
 import { forgive } from "./command/forgive.ts";
@@ -110,6 +113,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     ...[agentPoolList, agentPoolGet, agentPoolDescribe],
     ...[claimCreate, claimList, claimGet, claimRelease],
   ],
+  Workloads: [allocate],
   Safety: [plan, safety, cost, freeze, unfreeze, audit],
   "Control plane": [
     controlPlane,
@@ -135,6 +139,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
   "Health policy": [policyValidate, policyTest, policyShow, policyTrust],
   Agents: [upgradeAgents, upgradeStatus, upgradeStop],
   Access: [
+    consoleCommand,
     tokenCreate,
     tokenList,
     tokenRevoke,
@@ -147,6 +152,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     manifestsKubernetes,
     manifestsCrd,
     manifestsAgentpool,
+    manifestsConsole,
     manifestsWorkflows,
     cleanupKubernetes,
     exporter,

@@ -11,6 +11,9 @@ import { type Failure, usage } from "./failure.ts";
 import type { Token } from "./token.ts";
 import type { World } from "./world.ts";
 
+/** Paths of the console have their own prefix. */
+const CONSOLE = /^\/api\//;
+
 /** `nowMs` is the server's clock if it sends one (whole seconds), else ours. */
 export type Answer<T> = { ok: true; value: T; nowMs: number };
 
@@ -110,7 +113,8 @@ export function openClient(world: World, options: ClientOptions): Client {
     key?: string,
   ): Promise<Answer<T> | Failure> => {
     if (isElsewhere(path)) return usage('an empty name, "." or ".." names nothing');
-    const page = await request(method, `/api/v1${path}`, body, { key });
+    const prefix = CONSOLE.test(path) ? "" : "/api/v1";
+    const page = await request(method, `${prefix}${path}`, body, { key });
     if (!page.ok) return page;
     if (page.status < 200 || page.status > 299) return refusalOf(address.url, page, token);
     const value = parseAnswer(page.body, keys);

@@ -284,6 +284,7 @@ export type EventView = {
   node_id: string | null;
   pool: string | null;
   session_id: string | null;
+  trace_id?: string | null;
   actor: string;
   message: string;
 };
@@ -358,9 +359,12 @@ export const ERROR_STATUS = {
   precondition_failed: 412,
   too_large: 413,
   rate_limited: 429,
+  budget_blocked: 429,
   internal: 500,
+  cluster_unreachable: 502,
   unavailable: 503,
   not_leader: 503,
+  cluster_slow: 504,
 } as const;
 export type ErrorCode = keyof typeof ERROR_STATUS;
 

@@ -79,6 +79,8 @@ export type AuditQuery = {
   object: string | null;
   /** Only refused calls, or only others. */
   refused: boolean | null;
+  /** `ok`, or the code of an error. */
+  code: string | null;
   limit: number;
 };
 
@@ -92,6 +94,7 @@ export const ANY_ROW: Omit<AuditQuery, "limit"> = {
   kind: null,
   object: null,
   refused: null,
+  code: null,
 };
 
 /** Times are RFC 3339. */

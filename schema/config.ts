@@ -11,9 +11,10 @@ import { GKE, POOLS_FROM_KUBERNETES } from "./config/provisioner.ts";
 import { BODY, BOOTSTRAP, REF, SCALING } from "./config/pool.ts";
 import { PROVIDER_TYPES } from "./config/provider.ts";
 import { SAFETY, SPEND } from "./config/safety.ts";
+import { QUEUE } from "./config/queue.ts";
 import { SIMULATION } from "./config/simulation.ts";
 import { POOL_SLURM, SLURM } from "./config/slurm.ts";
-import { MANAGER, RETRY, SERVER, TLS, WEBHOOK } from "./config/server.ts";
+import { AUDIT, MANAGER, RETRY, SERVER, TLS, WEBHOOK } from "./config/server.ts";
 import { PoolName } from "./id.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite } from "./number.ts";
@@ -90,6 +91,7 @@ export const PoolConfig = v.object({
   ...entriesOf(BODY),
   ...TERMS,
   slurm: v.nullish(v.object(entriesOf(POOL_SLURM)), NO_POOL_SLURM),
+  taints: v.nullish(entriesOf({ taints: BODY.taints }).taints, []),
   name: PoolName,
   /** Empty only with `adopt`. */
   providers: v.array(ProviderRef),
@@ -132,7 +134,11 @@ const ServerConfig = v.object({
   host: v.string(),
   port: v.pipe(count, v.maxValue(65_535)),
   ...entriesOf(SERVER),
+  /** Absent in configurations that older releases saved. */
+  audit: v.nullish(v.object(entriesOf(AUDIT)), { retentionMs: AUDIT.retention.default }),
   heartbeatTimeoutMs: amount,
+  /** Absent in configurations that older releases saved. */
+  metricsPort: v.nullish(v.pipe(count, v.maxValue(65_535)), 0),
   notifier: NotifierConfig,
   /** Either both files, or `ownCa`: a CA made on first start. */
   tls: v.nullable(v.object(entriesOf(TLS))),
@@ -149,6 +155,8 @@ const Provisioner = v.object({
 });
 export type Provisioner = v.InferOutput<typeof Provisioner>;
 
+const QUEUE_DEFAULTS = { reservedPercent: 20, backlogPerSlot: 100, leaseMs: 60_000 };
+
 export const Config = v.object({
   server: ServerConfig,
   safety: v.object(entriesOf(SAFETY)),
@@ -158,6 +166,7 @@ export const Config = v.object({
   slurm: v.nullish(v.object({ ...entriesOf(SLURM), pods: SlurmPods }), NO_SLURM),
   provisioners: v.nullish(v.array(Provisioner), []),
   /** Absent in configurations that older releases saved. */
+  queue: v.nullish(v.object(entriesOf(QUEUE)), QUEUE_DEFAULTS),
   simulation: v.nullish(v.object(entriesOf(SIMULATION)), { enabled: false }),
 });
 export type Config = v.InferOutput<typeof Config>;

@@ -75,3 +75,6 @@ export type TokenView = {
   rotated_at?: string | null;
   used_at?: string | null;
 };
+
+/** A link that logs a browser in once, on the control plane's own address. */
+export type LoginLinkView = { path: string; expires_at: string };

@@ -67,6 +67,8 @@ export const LIMIT = {
   /** Audit rows of calls, and of refused calls. */
   auditKeptMax: 100_000,
   auditRefusedKeptMax: 50_000,
+  /** Runs of pipelines, newest first. */
+  pipelinesKeptMax: 500,
   /** Join tokens that can still be used. */
   joinTokensMax: 1_000,
   /** A join request, which is read before its sender is authenticated. */

@@ -286,3 +286,32 @@ export const slotClaim = sqliteTable(
   },
   (t) => [index("slot_claim_ended").on(t.endedAt).where(sql`${t.endedAt} is not null`)],
 );
+
+/** Tasks of the demand queue. */
+export const task = sqliteTable(
+  "task",
+  {
+    id: text("id").primaryKey(),
+    ordinal: integer("ordinal").notNull(),
+    state: text("state").notNull(),
+    endedAt: integer("ended_at"),
+    doc: text("doc").notNull(),
+  },
+  (t) => [
+    index("task_open").on(t.ordinal).where(sql`${t.endedAt} is null`),
+    index("task_state").on(t.state, t.ordinal),
+    index("task_ended").on(t.endedAt).where(sql`${t.endedAt} is not null`),
+  ],
+);
+
+/** Runs of CI/CD pipelines. */
+export const pipeline = sqliteTable(
+  "pipeline",
+  {
+    id: text("id").primaryKey(),
+    startedAt: integer("started_at").notNull(),
+    ended: integer("ended").notNull(),
+    doc: text("doc").notNull(),
+  },
+  (t) => [index("pipeline_started_at").on(t.startedAt)],
+);

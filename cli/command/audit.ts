@@ -2,6 +2,7 @@
  * `navarch audit`: lists changes, refused requests and marks in schedulers, with their author.
  */
 import type { AuditView } from "../../schema/audit.ts";
+import { csvLine } from "../../schema/csv.ts";
 import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
 import { usage } from "../failure.ts";
@@ -19,6 +20,7 @@ export const audit: Command = {
     "navarch audit --since 24h",
     "navarch audit --refused",
     "navarch audit --object gpu-1 --verb undrain",
+    "navarch audit --limit 1000 --output csv",
   ],
   more: `Identical refusals within one minute are one line with a count. Marks of the control plane
 (cordon, uncordon, drain, undrain) are rows of the author reconciler, with the repair's id.`,
@@ -30,6 +32,7 @@ export const audit: Command = {
     textFlag("verb", "VERB", "only this act: cordon, undrain, resize, …"),
     switchFlag("refused", "only refused requests"),
   ],
+  formats: ["csv"],
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {
@@ -51,14 +54,26 @@ export const audit: Command = {
     });
     if (!answer.ok) return answer;
     const rows = answer.value.audit;
+    const isCsv = flags.text("output")?.toLowerCase() === "csv";
     return {
       data: rows,
       names: rows.map((row) => String(row.id)),
-      human: (wide, style) => formatAudit(rows, wide, style),
+      human: (wide, style) => (isCsv ? formatCsv(rows) : formatAudit(rows, wide, style)),
       empty: "Nothing found",
     };
   },
 };
+
+function formatCsv(rows: readonly AuditView[]): string {
+  const head = ["id", "at", "who", "role", "remote", "method", "path", "verb", "kind", "target"];
+  const lines = rows.map((row) => [
+    ...[String(row.id), row.at, row.who, row.role ?? "", row.remote, row.method, row.path],
+    ...[row.verb ?? "", row.kind ?? "", row.target ?? "", row.code, String(row.status)],
+    ...[String(row.count), row.mark?.repair ?? "", row.detail ?? "", row.request_id],
+  ]);
+  const more = ["code", "status", "count", "repair", "detail", "request_id"];
+  return [[...head, ...more], ...lines].map(csvLine).join("");
+}
 
 export function formatAudit(rows: readonly AuditView[], wide: boolean, style: Style): string {
   const head = ["Time", "Who", "Call", "Target", "Outcome", "From", "Repair", "Detail"];

@@ -1,8 +1,8 @@
 /**
  * `navarch plan`: shows pending actions, and what each wait is for. Changes nothing.
  */
-import type { PlanView, SafetyView, WaitView } from "../../schema/api.ts";
-import type { WaitReason } from "../../schema/plan.ts";
+import { groupWaits, sortWaits, type WaitGroup } from "../../reconciler/http/view/wait.ts";
+import type { PlanView, SafetyView } from "../../schema/api.ts";
 import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
 import { formatStops } from "../safety-view.ts";
@@ -47,7 +47,8 @@ function formatPlan({ actions, waits }: PlanView, wide: boolean, style: Style): 
     action.what ?? "",
     (action.because ?? []).join("; "),
   ]);
-  const waiting = sortWaits(wide ? waits.map((wait) => [wait]) : groupWaits(waits)).map(rowOf);
+  const each = waits.flatMap((wait) => groupWaits([wait]));
+  const waiting = sortWaits(wide ? each : groupWaits(waits)).map(rowOf);
   return [
     doing.length === 0
       ? "No actions pending\n"
@@ -58,48 +59,14 @@ function formatPlan({ actions, waits }: PlanView, wide: boolean, style: Style): 
   ].join("");
 }
 
-/** Waits that a person can end come first. */
-const FIRST: readonly WaitReason[] = [
-  "human",
-  "blind",
-  "breaker",
-  "budget",
-  "spend",
-  "bootstrap_guard",
-];
-
-function sortWaits(groups: readonly WaitView[][]): WaitView[][] {
-  const rank = (group: readonly WaitView[]): number => {
-    const at = FIRST.findIndex((reason) => reason === group[0]?.reason);
-    return at === -1 ? FIRST.length : at;
-  };
-  return [...groups].sort((a, b) => rank(a) - rank(b));
-}
-
-/** Groups equal waits of a pool: one full budget delays hundreds of nodes. */
-function groupWaits(waits: readonly WaitView[]): WaitView[][] {
-  const groups = new Map<string, WaitView[]>();
-  for (const wait of waits) {
-    const { pool, reason, message, node_id: node } = wait;
-    const key = JSON.stringify([pool, reason, message, node === null]);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [wait]);
-    else group.push(wait);
-  }
-  return [...groups.values()];
-}
-
 /** Nodes named in a row of many. */
 const NAMED_MAX = 3;
 
-function rowOf(group: readonly WaitView[]): string[] {
-  const [first] = group;
-  const untils = group.flatMap(({ until }) => until ?? []).sort();
-  const names = group.flatMap(({ node_id: node }) => node ?? []);
-  const more = names.length > NAMED_MAX ? ", …" : "";
+function rowOf({ nodes, pool, reason, until, message }: WaitGroup): string[] {
+  const more = nodes.length > NAMED_MAX ? ", …" : "";
   const who =
-    names.length > 1
-      ? `${names.length} nodes: ${names.slice(0, NAMED_MAX).join(", ")}${more}`
-      : (names[0] ?? first?.pool ?? "");
-  return [who, first?.reason ?? "", formatTime(untils[0]), first?.message ?? ""];
+    nodes.length > 1
+      ? `${nodes.length} nodes: ${nodes.slice(0, NAMED_MAX).join(", ")}${more}`
+      : (nodes[0] ?? pool ?? "");
+  return [who, reason, formatTime(until), message];
 }

@@ -85,6 +85,14 @@ const pool = fc.record({
   }),
   health: maybe(fc.record({ auto_replace: maybe(fc.boolean()), max_unavailable: maybe(share) })),
   labels: maybe(fc.dictionary(label, fc.constantFrom("", "v", "5"))),
+  taints: maybe(
+    fc.uniqueArray(
+      fc.oneof(
+        fc.constantFrom("a:NoSchedule", "b=:PreferNoSchedule"),
+        fc.constant({ key: "x.y/z", value: "1", effect: "NoSchedule" }),
+      ),
+    ),
+  ),
   ssh_private_key_path: fc.constant("~/key"),
   setup_commands: maybe(fc.constant(["a {{.Pool}}", "b\n  c\n"])),
   ssh_host_key: maybe(fc.constantFrom("known_hosts:/k", "insecure")),

@@ -13,6 +13,7 @@ import { type Field, nameOf, type Own } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { PROVIDER, RATE_LIMIT, SETTINGS } from "../../schema/config/provider.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
+import { QUEUE } from "../../schema/config/queue.ts";
 import { SIMULATION } from "../../schema/config/simulation.ts";
 import { SLURM } from "../../schema/config/slurm.ts";
 import { MANAGER, SERVER } from "../../schema/config/server.ts";
@@ -42,6 +43,7 @@ export function configFile(config: Config, dialect: Dialect): unknown {
     kubernetes: formatSection(KUBERNETES, config.kubernetes, dialect),
     slurm: formatSection(SLURM, config.slurm, dialect),
     provisioners: formatProvisioners(config.provisioners),
+    queue: formatSection(QUEUE, config.queue, dialect),
     simulation: formatSection(SIMULATION, config.simulation, dialect),
     pools:
       dialect === "map"

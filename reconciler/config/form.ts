@@ -2,6 +2,7 @@
 import { cronProblem } from "../core/scaling/cron.ts";
 import type { Form } from "../../schema/config/field.ts";
 import { serverOf } from "../core/address.ts";
+import { parseNetwork } from "../core/network.ts";
 import { type Answer, parseExternal, parseHttpUrl } from "./address.ts";
 import { isLabelKey } from "./label.ts";
 import { quoteShort } from "./problem.ts";
@@ -86,6 +87,12 @@ export const FORMS: Readonly<Record<Form, Check>> = {
     "allowed: first-use, provider, known_hosts:<path>, insecure",
   ),
   jump: matches("address", JUMP, "not a valid jump host", "[user@]host[:port]"),
+  network: fits(
+    "network",
+    (text) => parseNetwork(text) !== null,
+    (text) => `expected a network, found ${quoteShort(text)}`,
+    "write for example 10.0.0.0/8, fd00::/8, or a single address",
+  ),
   "label-key": fits(
     "label",
     isLabelKey,

@@ -7,13 +7,14 @@ import { GKE, POOLS_FROM_KUBERNETES } from "../../schema/config/provisioner.ts";
 import { PROVIDER, SETTINGS } from "../../schema/config/provider.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { POOL_SLURM, SLURM } from "../../schema/config/slurm.ts";
-import { MANAGER, SERVER, TLS, WEBHOOK } from "../../schema/config/server.ts";
+import { AUDIT, MANAGER, SERVER, TLS, WEBHOOK } from "../../schema/config/server.ts";
 import { wordsOf } from "./alias.ts";
 
 const HOMES: readonly (readonly [home: string, table: Table])[] = [
   ["the top level", ROOT],
   ["server", SERVER],
   ["server.auth", SERVER.auth.keys],
+  ["server.audit", AUDIT],
   ["server.tls", TLS],
   ["server.notifier", SERVER.notifier.keys],
   ["server.notifier.webhook", WEBHOOK],

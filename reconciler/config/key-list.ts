@@ -47,6 +47,7 @@ const TYPES: Partial<Record<Field["kind"], string>> = {
   grace: "duration or -1",
   auto: "boolean or `auto`",
   labels: "mapping of text",
+  taints: "list of `key=value:Effect` or mappings",
   headers: "mapping of text",
   hook: "text",
   hosts: "list of text",

@@ -19,6 +19,9 @@ export function isLabelKey(key: string): boolean {
   return PREFIX.test(key.slice(0, slash)) && NAME.test(key.slice(slash + 1));
 }
 
+/** Of a label that is not empty. */
+export const isLabelValue = (value: string): boolean => NAME.test(value);
+
 /** Invalid labels are reported and left out. */
 export function readLabels(owner: Section, key: string): Record<string, string> {
   const entries = owner.map(key).entries();

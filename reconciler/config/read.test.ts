@@ -409,6 +409,39 @@ describe("readConfig() messages", () => {
       "6:13: pools[0].labels: the label pool is always the pool's name (remove it)",
     ],
     [
+      "C39: a taint that evicts running pods",
+      pool("    taints: ['a=b:NoExecute']\n"),
+      "6:14: pools[0].taints[0]: the effect NoExecute is not written: it evicts running pods past " +
+        "their disruption budgets (write NoSchedule)",
+    ],
+    [
+      "C39: a taint of Kubernetes' own controllers",
+      pool("    taints: [{key: node.kubernetes.io/unreachable, effect: NoSchedule}]\n"),
+      "6:14: pools[0].taints[0]: node.kubernetes.io/unreachable is a reserved key (choose a key of " +
+        "your own)",
+    ],
+    [
+      "C39: a taint without an effect",
+      pool("    taints: [{key: a}]\n"),
+      "6:14: pools[0].taints[0].effect: required",
+    ],
+    [
+      "C39: a text that is no taint",
+      pool("    taints: [a=b]\n"),
+      "6:14: pools[0].taints[0]: not a taint (write key=value:NoSchedule, key:NoSchedule, or a " +
+        "mapping with key, value and effect)",
+    ],
+    [
+      "C39: an unknown effect",
+      pool("    taints: [a=b:Never]\n"),
+      "6:14: pools[0].taints[0]: Never is not an effect (write NoSchedule or PreferNoSchedule)",
+    ],
+    [
+      "C39: two taints of one key and effect",
+      pool("    taints: ['a=b:NoSchedule', {key: a, value: c, effect: NoSchedule}]\n"),
+      "6:32: pools[0].taints[1]: there are two taints a:NoSchedule (a Node can have one of them)",
+    ],
+    [
       "a bare port",
       `server: {address: 50051}\n${pool()}`,
       '1:19: server.address: expected text, found the number 50051 (write "50051")',

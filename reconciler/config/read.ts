@@ -8,6 +8,7 @@ import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { DEFAULTS, DRAIN } from "../../schema/config/pool.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
+import { QUEUE } from "../../schema/config/queue.ts";
 import { SIMULATION } from "../../schema/config/simulation.ts";
 import { SLURM } from "../../schema/config/slurm.ts";
 import { type Layer, mergeLayers, readLayer } from "./layer.ts";
@@ -81,6 +82,7 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
     drain: whole("drain", DRAIN),
     directory: readProviders(root),
   };
+  const queue = fillTable(QUEUE, whole("queue", QUEUE));
   const simulation = fillTable(SIMULATION, whole("simulation", SIMULATION));
   const cadence = simulation.enabled ? quickened(agent) : agent;
   const server = readServer(root.map("server"), root.map("instance_manager"), cadence, options);
@@ -99,5 +101,5 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   checkNodeNames(problems, layer.pools, pools);
   const providers = around.directory.all();
   if (simulation.enabled) refuseReal(problems, layer, { pools, providers });
-  return { server, safety, providers, pools, kubernetes, slurm, provisioners, simulation };
+  return { server, safety, providers, pools, kubernetes, slurm, provisioners, queue, simulation };
 }

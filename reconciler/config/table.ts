@@ -20,6 +20,7 @@ import { readLabels } from "./label.ts";
 import type { Dialect } from "./layer.ts";
 import type { Section } from "./section.ts";
 import { formatShare, readShare } from "./share.ts";
+import { readTaints } from "./taint.ts";
 import { readWord, readWords } from "./value.ts";
 
 type Reader = (section: Section, key: string, field: Field) => unknown;
@@ -32,11 +33,12 @@ const READERS: Readonly<Record<Kind, Reader>> = {
   flag: (section, key) => section.flag(key),
   duration: (section, key, field) => section.duration(key, field),
   choice: (section, key, { of = [] }) => section.choice(key, of),
-  texts: (section, key) => section.texts(key),
+  texts: readTexts,
   share: readShare,
   grace: (section, key) => (scalarOf(section, key) === -1 ? -1 : section.duration(key)),
   auto: readAuto,
   labels: readLabels,
+  taints: readTaints,
   headers: readHeaders,
   hook: readHook,
   hosts: readHosts,
@@ -55,6 +57,16 @@ function readForm(section: Section, key: string, { form }: Field): string | null
   if (text === null || form === undefined) return text;
   const { code, answer } = FORMS[form](text);
   return answer.ok ? answer.value : section.fail(key, code, answer.message, answer.hint);
+}
+
+function readTexts(section: Section, key: string, { form }: Field): string[] | null {
+  const texts = section.texts(key);
+  if (texts === null || form === undefined) return texts;
+  return texts.flatMap((text) => {
+    const { code, answer } = FORMS[form](text);
+    if (!answer.ok) section.fail(key, code, answer.message, answer.hint);
+    return answer.ok ? [answer.value] : [];
+  });
 }
 
 function readAuto(section: Section, key: string): boolean | "auto" | null {

@@ -36,19 +36,3 @@ export function serverOf(text: string | null): string | null {
   if (url.pathname !== "/" && url.pathname !== "") return null;
   return `https://${url.hostname}:${url.port === "" ? "443" : url.port}`;
 }
-
-const PRIVATE = /^(?:127|10|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./;
-
-/** True for loopback, RFC 1918, unique local (RFC 4193) and link-local addresses. */
-export function isInternal(address: string): boolean {
-  if (isIP(address) === 4) return PRIVATE.test(address);
-  const words = wordsOf(address.replace(/%.*$/, ""));
-  if (words === null) return false;
-  const [first = 0, sixth = 0, high = 0, low = 0] = [words[0], ...words.slice(5)];
-  const isZero = words.slice(0, 5).every((word) => word === 0);
-  if (isZero && sixth === 0xffff) {
-    return PRIVATE.test([high >> 8, high & 255, low >> 8, low & 255].join("."));
-  }
-  if (isZero && sixth === 0 && high === 0 && low === 1) return true;
-  return (first & 0xfe00) === 0xfc00 || (first & 0xffc0) === 0xfe80;
-}

@@ -52,6 +52,25 @@ function pausedOf(node: Node, kube: Partial<KubeSight> = {}, more: Partial<Sight
   return drains[0]?.paused ?? null;
 }
 
+test("C39: a reload changes labels and taints of a node that did not change", () => {
+  const node = draining();
+  const fleet: Fleet = {
+    fleetId: "fleet",
+    nodes: new Map([[node.id, node]]),
+    ...{ pools: new Map(), operations: new Map(), facts: new Map() },
+  };
+  const shown = (pool: object) => {
+    const pools = config.pools.map((one) => ({ ...one, ...pool }));
+    return desiredStateOf(fleet, { ...config, pools }, sightOf({ now: NOW })).shown[0];
+  };
+  expect(shown({ labels: { gpu: "t4" } })).toMatchObject({ labels: { gpu: "t4" }, taints: [] });
+  const taint = { key: "k", value: "", effect: "NoSchedule" };
+  expect(shown({ labels: { gpu: "l4" }, taints: [taint] })).toMatchObject({
+    labels: { gpu: "l4" },
+    taints: [{ ...taint, value: null }],
+  });
+});
+
 describe("desiredStateOf() of a drain", () => {
   const order = { by: "ann", why: "o", force: false, at: 1, timeoutMs: null };
 

@@ -14,6 +14,7 @@ import { endsAtDeadline } from "./decide/leave.ts";
 import { type Fleet, type Sight, verdictOfNode } from "./fleet.ts";
 import { isSuppressed } from "./fold/suppression.ts";
 import type { DesiredDrain } from "./kubernetes/desired-drain.ts";
+import type { Taint } from "./kubernetes/object.ts";
 
 /** What a Node object shows about its node. */
 export type ShownNode = {
@@ -30,6 +31,8 @@ export type ShownNode = {
   cordoned: boolean;
   draining: boolean;
   labels: Record<string, string>;
+  /** Of its pool. */
+  taints: readonly Taint[];
   /** Names of its earlier objects, to which its pods may still be bound. */
   formerNames: readonly string[];
   /** Navarch bought its machine. */
@@ -105,9 +108,12 @@ export function desiredStateOf(
   return desired;
 }
 
-const shownBefore = new WeakMap<Node, ShownNode>();
+const shownBefore = new WeakMap<Node, { shown: ShownNode; pool: PoolConfig | null }>();
 
-/** A node's document is never changed in place, so results can be cached by it. */
+/**
+ * Neither a node's document nor a pool's configuration is changed in place, so results can be
+ * cached by them.
+ */
 function shownOf(
   node: Node,
   pool: PoolConfig | null,
@@ -118,8 +124,8 @@ function shownOf(
 ): ShownNode {
   const known = shownBefore.get(node);
   const refused = refusalOf(kube, now) !== null;
-  if (known !== undefined && known.refused === refused && isSameWait(known.wait, wait)) {
-    return known;
+  if (known?.pool === pool && known.shown.refused === refused) {
+    if (isSameWait(known.shown.wait, wait)) return known.shown;
   }
   const open = node.operation === null ? undefined : fleet.operations.get(node.operation);
   const because = node.health.held.map(({ judgement }) => judgement.because);
@@ -136,6 +142,7 @@ function shownOf(
     cordoned: node.cordon.product !== null || node.cordon.human !== null,
     draining: node.phase.kind === "draining",
     labels: pool?.labels ?? {},
+    taints: taintsOf(pool),
     formerNames: (kube.former ?? []).map(({ name }) => name),
     bought: node.instance !== null,
     marking: open?.payload.kind === "cordon" || open?.payload.kind === "uncordon",
@@ -147,9 +154,12 @@ function shownOf(
     calledOff:
       node.phase.kind === "serving" && verdictOfNode(node) === "unhealthy" && isSuppressed(node),
   };
-  shownBefore.set(node, shown);
+  shownBefore.set(node, { shown, pool });
   return shown;
 }
+
+const taintsOf = (pool: PoolConfig | null): Taint[] =>
+  (pool?.taints ?? []).map((taint) => ({ ...taint, value: taint.value || null }));
 
 function isSameWait(a: ShownWait | null, b: ShownWait | null): boolean {
   if (a === null || b === null) return a === b;

@@ -95,6 +95,8 @@ export type Sight = {
   keys: ReadonlyMap<string, string | null> | null;
   /** Queues of autoscaled pools, while sizes are evaluated; absent = unknown, which is not zero. */
   queues: ReadonlyMap<PoolName, QueueSight>;
+  /** What tasks of the demand queue ask of these pools; absent = none was ever submitted. */
+  tasks: ReadonlyMap<PoolName, QueueSight>;
   /** Sources of `external` autoscalers, by `metricKey`; absent = not read yet. */
   metrics: ReadonlyMap<string, MetricSight>;
 };

@@ -93,6 +93,7 @@ export const SavedSight = v.object({
   slurm: v.nullish(SavedSlurm, null),
   keys: v.nullable(v.array(v.tuple([text, v.nullable(text)]))),
   queues: v.array(v.tuple([PoolName, SavedQueue])),
+  tasks: v.nullish(v.array(v.tuple([PoolName, SavedQueue])), []),
   metrics: v.nullish(v.array(v.tuple([text, SavedMetric])), []),
 });
 type SavedSight = v.InferOutput<typeof SavedSight>;
@@ -158,6 +159,7 @@ export function saveSight(sight: Sight): SavedSight {
     slurm: slurm === null ? null : { ...slurm, ambiguous: [...slurm.ambiguous] },
     keys: keys === null ? null : [...keys],
     queues: [...sight.queues],
+    tasks: [...sight.tasks],
     metrics: [...sight.metrics],
   };
 }
@@ -183,6 +185,7 @@ export function readSight(saved: SavedSight): Sight {
     slurm: slurm === null ? null : { ...slurm, ambiguous: new Map(slurm.ambiguous) },
     keys: keys === null ? null : new Map(keys),
     queues: new Map(saved.queues),
+    tasks: new Map(saved.tasks),
     metrics: new Map(saved.metrics),
   };
 }

@@ -3,6 +3,7 @@
  * cannot refuse a stale one says in its header how staleness is bounded (law 5).
  */
 import type { DrainSight } from "./fleet.ts";
+import type { PoolConfig } from "../../schema/config.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { KubeSight, QueueSight } from "./fleet.ts";
 import type { Fence } from "./provider.ts";
@@ -41,6 +42,9 @@ export type Scheduler = {
   readonly cluster: SchedulerCluster | null;
 };
 
+/** What tells which pods wait for the pool's Nodes. */
+export type QueuePool = Pick<PoolConfig, "name" | "labels" | "taints">;
+
 /** Nothing here waits for the outside: it tells what is known, and takes what is wanted. */
 export type SchedulerCluster = {
   /**
@@ -58,7 +62,8 @@ export type SchedulerCluster = {
   /** Why its word cannot be had now; `null` while it is fresh. */
   dark(): string | null;
   sight(ambiguous: KubeSight["ambiguous"]): KubeSight;
-  queue(pool: PoolName): QueueSight | null;
+  /** `pools`: all of them, since a pod may wait for the Nodes of one without naming it. */
+  queue(pool: PoolName, pools: readonly QueuePool[]): QueueSight | null;
   /** Requests by Node for the metrics; `null` unless they are enabled and it looks. */
   resources(): NodeResources | null;
   /** Whether what is left on the node is told by its object: it was in the last `tend`. */

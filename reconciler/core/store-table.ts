@@ -6,6 +6,8 @@ import type { SlotClaim, Worker } from "../../schema/agentpool.ts";
 import type { AuditDraft, AuditQuery, AuditRow } from "../../schema/audit.ts";
 import type { Credential } from "../../schema/credential.ts";
 import type { Claim } from "../../schema/claim.ts";
+import type { PipelineRow } from "../../schema/console/pipeline.ts";
+import type { QueueDepth, Task, TaskState } from "../../schema/console/queue.ts";
 import type { JoinToken, JoinUse } from "../../schema/join.ts";
 
 /** A token and how often it was used. */
@@ -108,4 +110,30 @@ export type WorkerTable = {
   commit(change: WorkerChange): Promise<void>;
   /** Forgets claims that ended before `before`. */
   trim(before: number): Promise<void>;
+};
+
+/** Tasks of the demand queue; refused once another process leads. */
+export type TaskTable = {
+  /** Open tasks, and the largest ordinal of all. A row that cannot be read rejects. */
+  open(): Promise<{ tasks: Task[]; ordinal: number }>;
+  byId(id: string): Promise<Task | null>;
+  /** Newest first; before this ordinal if it is given. */
+  list(query: { state: TaskState | null; before: number | null; limit: number }): Promise<Task[]>;
+  /** Tasks that wait, also as a standby sees them. */
+  depth(): Promise<QueueDepth[]>;
+  /** One transaction. May reject; then it may have been written, unless it is `StaleEpoch`. */
+  commit(tasks: readonly Task[]): Promise<void>;
+  /** Forgets tasks that ended before `before`. */
+  trim(before: number): Promise<void>;
+};
+
+/** Runs of CI/CD pipelines; the newest are kept. */
+export type PipelineTable = {
+  /**
+   * Writes a run, unless the row has a later start of the same run, or its end while this has none:
+   * reports may come late or twice. False: it was older.
+   */
+  save(row: PipelineRow): Promise<boolean>;
+  /** By start, newest first. A row that cannot be read is left out. */
+  list(limit: number): Promise<PipelineRow[]>;
 };

@@ -15,7 +15,7 @@ import type { UnreadableRow } from "../../schema/quarantine.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { AgentNotice, Check, CommandResult, Inventory } from "../../schema/report.ts";
 import type { AuditTable, ClaimTable, JoinTable, LeaseTable } from "./store-table.ts";
-import type { WorkerTable } from "./store-table.ts";
+import type { PipelineTable, TaskTable, WorkerTable } from "./store-table.ts";
 import type { QuarantineSource } from "../../schema/quarantine.ts";
 
 /** The durable part of a report: what changed, without samples. */
@@ -113,8 +113,20 @@ export type EventQuery = {
   node: string | null;
   pool: string | null;
   since: number | null;
+  /** Forward from this id; `null` = the newest. */
   after: number | null;
+  /** Only ids below it. */
+  before?: number | null;
+  kind?: string | null;
+  /** In the message, whatever the case. */
+  text?: string | null;
   limit: number;
+};
+
+/** What a trim deletes beyond what is too many. Instants are wall milliseconds. */
+export type TrimBounds = {
+  /** Rows of the audit whose last call is older. */
+  auditBefore: number;
 };
 
 /** A write without the lead: nothing was written. Read the store before another write. */
@@ -126,6 +138,9 @@ export type StoreHooks = {
   quarantined(rows: readonly UnreadableRow[]): void;
   committed(change: Change): void;
 };
+
+/** Of the writer in the last minute: its busy share, and how long a write waits on average. */
+export type WriterLoad = { busyPercent: number; waitSeconds: number };
 
 export type Store = {
   /** Part of every write; `null` = a standby's view, which refuses to write. */
@@ -145,6 +160,9 @@ export type Store = {
   auditTable(): AuditTable;
   claimTable(): ClaimTable;
   workerTable(): WorkerTable;
+  taskTable(): TaskTable;
+  writerLoad(): WriterLoad;
+  pipelineTable(): PipelineTable;
   /** Durable when it resolves. Returns the inbox ids, in the order given. */
   appendEntries(
     entries: { entry: InboxEntry; receivedAt: number }[],
@@ -167,7 +185,7 @@ export type Store = {
   deliveries(now: number, limit: number): Promise<Delivery[]>;
   settleDelivery(id: number, outcome: DeliveryOutcome): Promise<void>;
   /** Deletes history beyond its bounds, a batch at a time. */
-  trim(now: number): Promise<void>;
+  trim(bounds: TrimBounds): Promise<void>;
   /** Replaces one hook; by default they do nothing. */
   on<K extends keyof StoreHooks>(kind: K, hook: StoreHooks[K]): void;
   /** Quarantined rows, newest first. */

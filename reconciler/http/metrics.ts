@@ -17,6 +17,7 @@ import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
 import { formatNodes } from "./metrics/node.ts";
 import { formatNodeResources } from "./metrics/node-resource.ts";
 import { formatPools } from "./metrics/pool.ts";
+import { formatQueue } from "./metrics/queue.ts";
 import { formatAgentPools } from "./metrics/agentpool.ts";
 import { formatSlurm } from "./metrics/slurm.ts";
 import { formatSafety } from "./metrics/safety.ts";
@@ -24,11 +25,15 @@ import { HELP, type MetricName } from "./metrics/help.ts";
 import { single } from "./metrics/series.ts";
 import { formatTrust } from "./metrics/trust.ts";
 import type { AgentPools } from "../core/agentpool/service.ts";
-import type { Change } from "../core/store.ts";
+import type { DemandQueue } from "../core/console/demand.ts";
+import type { Change, Store } from "../core/store.ts";
 
-type PoolList = Pick<AgentPools, "pools">;
-
-const NO_POOLS: PoolList = { pools: () => [] };
+/** What the page shows beside the fleet. */
+type Beside = {
+  agentPools: Pick<AgentPools, "pools">;
+  queue: Pick<DemandQueue, "figures">;
+  store: Pick<Store, "writerLoad">;
+};
 
 /** Steps of a replacement, timed from one recorded event to the next. */
 const STEPS = [
@@ -264,13 +269,16 @@ export class Metrics {
    * taken at its first slice; a reading is as new as its slice, and a node that ends meanwhile has
    * none from then on. All series of one metric are adjacent.
    */
-  async *slices(agentPools: PoolList = NO_POOLS): AsyncGenerator<string | Uint8Array> {
+  async *slices(beside: Beside | null = null): AsyncGenerator<string | Uint8Array> {
     yield `${await this.registry.metrics()}\n`;
     const { reconciler } = this;
     if (reconciler === null) return;
     yield* formatPools(reconciler);
     yield* formatSlurm(reconciler);
-    yield* formatAgentPools(agentPools);
+    if (beside !== null) {
+      yield* formatAgentPools(beside.agentPools);
+      yield* formatQueue(beside.queue.figures(), beside.store.writerLoad());
+    }
     yield* formatSafety(reconciler);
     yield* formatCost(reconciler, this.costPeaks);
     yield* formatTrust(reconciler, this.key);

@@ -82,6 +82,27 @@ export type WatchEnd =
   | { kind: "refused"; status: number; message: string; retryAfterMs: number | null }
   | { kind: "lost"; message: string };
 
+export type TextEnd =
+  /** The server ended the text, or the signal or `take` did. */
+  | { kind: "ended" }
+  /** Before the first byte. */
+  | Extract<KubeAnswer, { kind: "refused" }>
+  | { kind: "lost"; message: string };
+
+/** Answers that are text, such as the log of a container. */
+export type KubeText = {
+  /**
+   * Streams the bytes of `path` until `take` returns false, waiting for it each time. `answerMs`
+   * limits the wait for the head of the answer. Never rejects.
+   */
+  text(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    take: (chunk: Uint8Array) => Promise<boolean>,
+    options: { signal: AbortSignal; answerMs: number },
+  ): Promise<TextEnd>;
+};
+
 export type KubeApi = {
   /** Never rejects. */
   call(request: KubeRequest): Promise<KubeAnswer>;

@@ -30,8 +30,12 @@ const CALLS_MAX = 60;
 /** A page of 500 pods with long specifications is some 10 MiB. */
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
-export function openClient(transport: Transport, ports: ClientPorts): KubeApi {
-  return new Client(transport, ports);
+export function openClient(
+  transport: Transport,
+  ports: ClientPorts,
+  callsMax = CALLS_MAX,
+): KubeApi {
+  return new Client(transport, ports, callsMax);
 }
 
 type Method = "GET" | "PATCH" | "DELETE" | "POST";
@@ -48,12 +52,13 @@ type Ask = { method: Method; url: string; contentType: string; body: string | nu
 class Client implements KubeApi {
   readonly #transport: Transport;
   readonly #ports: ClientPorts;
-  readonly #gate = new SocketGate(CALLS_MAX);
+  readonly #gate: SocketGate;
   readonly #closing = new AbortController();
 
-  constructor(transport: Transport, ports: ClientPorts) {
+  constructor(transport: Transport, ports: ClientPorts, callsMax: number) {
     this.#transport = transport;
     this.#ports = ports;
+    this.#gate = new SocketGate(callsMax);
   }
 
   close(): void {
@@ -302,7 +307,7 @@ export function resourceOf(path: string): string {
 
 const EXPLAINED_MAX = 300;
 
-function explain(cause: unknown, server = "the API server"): string {
+export function explain(cause: unknown, server = "the API server"): string {
   if (!(cause instanceof Error)) return String(cause).slice(0, EXPLAINED_MAX);
   // Bun appends the address and advice for programmers, or asks about a URL that it does not name.
   const nameless = /(?:Unable to connect\. Is the|Was there a typo in the) .*$/s;

@@ -154,7 +154,7 @@ describe("openTransport() finds the cluster", () => {
     expect(await open({ context: "prod" })).toMatchObject({ kind: "failed" });
   });
 
-  test("prefers the named file, then the pod's account, then KUBECONFIG", async () => {
+  test("V10: prefers the named file, then the pod's account, then KUBECONFIG", async () => {
     const { env, ports } = inCluster();
     const path = kubeconfig({ token: "x" });
     const all = { ...env, ...envFor(path) };

@@ -38,6 +38,7 @@ export function desiredStatusOf(
       { type: "NavarchManaged", status: "True", ...formatManaged(node) },
     ],
     labels: { ...node.labels, ...pool, [FLEET_LABEL]: fleet },
+    taints: node.taints,
     fleet: node.bought ? null : fleet,
     unhealthyTaint: node.verdict === "unhealthy" && node.cordoned ? "gpu" : null,
     draining: node.draining,

@@ -76,6 +76,7 @@ class Stage {
       cordoned: true,
       draining: drain !== null,
       labels: {},
+      taints: [],
       bought: false,
       formerNames: [],
       wait: null,

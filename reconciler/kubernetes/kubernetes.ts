@@ -11,7 +11,7 @@ import type { Clock, Log } from "../core/clock.ts";
 import type { DrainSight, QueueSight } from "../core/fleet.ts";
 import type { Fence } from "../core/provider.ts";
 import type { ClusterStatus, Join, PlanAnswer, PlanOptions } from "../core/scheduler.ts";
-import type { Scheduler, SchedulerAnswer, SchedulerCluster } from "../core/scheduler.ts";
+import type { QueuePool, Scheduler, SchedulerAnswer, SchedulerCluster } from "../core/scheduler.ts";
 import type { ShownNode, DesiredState } from "../core/desired-state.ts";
 import type { KubeApi } from "./api.ts";
 import { Cleanup } from "./cleanup.ts";
@@ -28,7 +28,7 @@ import { leftOver, leftPods, orphanedNames, withFormer } from "./orphaned.ts";
 import { missingRules } from "./permission.ts";
 import { PodHolds } from "./pod-hold.ts";
 import { PodHosts, PodIndex } from "./pod-index.ts";
-import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
+import { type CountedQueues, queueOf, showQueue } from "./pod-queue.ts";
 import { readNode } from "./read-node.ts";
 import { isWorkload, podReader } from "./read-pod.ts";
 import { withAllocatable, withUses } from "./read-use.ts";
@@ -90,7 +90,7 @@ export class Kubernetes implements Scheduler {
   #desired = new WeakMap<ShownNode, { object: KubeNode; desired: DesiredStatus }>();
   #draining: ReadonlySet<string> = new Set();
   #list: { version: number; nodes: readonly KubeNode[] } = { version: -1, nodes: [] };
-  #queues: { version: number; byPool: Map<string, PoolQueue> } | null = null;
+  #queues: CountedQueues | null = null;
   #wakeUp: () => void = () => undefined;
   /** Only the leader does: a standby would show an old copy. */
   #looks = false;
@@ -251,7 +251,7 @@ export class Kubernetes implements Scheduler {
         mirrorsCordon: this.#ports.config.mirror.cordon,
         ambiguous,
       }),
-      queue: (pool) => this.#queue(pool),
+      queue: (pool, pools) => this.#queue(pool, pools),
       resources: () => this.#resources(),
       knows: (node) =>
         !this.#ports.config.mirror.drain || this.#bound.has(node) || this.#orphaned.has(node),
@@ -307,12 +307,12 @@ export class Kubernetes implements Scheduler {
     return enabled === "auto" && !this.#nodes.synced() && this.#nodes.forbidden;
   }
 
-  #queue(pool: PoolName): QueueSight | null {
+  #queue(pool: PoolName, pools: readonly QueuePool[]): QueueSight | null {
     if (!this.#pods.synced()) return null;
     const { version } = this.#pods;
-    if (this.#queues?.version !== version) {
-      const byPool = queueOf(this.#pods.values(), this.#ports.config.podLabel);
-      this.#queues = { version, byPool };
+    if (this.#queues?.version !== version || this.#queues.pools !== pools) {
+      const byPool = queueOf(this.#pods.values(), this.#ports.config.podLabel, pools);
+      this.#queues = { version, pools, byPool };
     }
     // An open watch is current between two bookmarks: the queue of a quiet minute is known.
     const ageMs = this.#pods.ageMs();

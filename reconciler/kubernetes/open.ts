@@ -6,14 +6,17 @@
 import type { KubernetesConfig } from "../../schema/config.ts";
 import { VERSION } from "../../schema/version.ts";
 import type { Clock, Log } from "../core/clock.ts";
+import type { ConsoleCluster } from "../core/console/cluster.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import type { KubeApi } from "./api.ts";
 import { openClient } from "./client.ts";
+import { openConsoleCluster } from "./console/cluster.ts";
 import { IN_CLUSTER, openTransport, ownNamespace } from "./connect.ts";
 import { openJoin } from "./join-token.ts";
 import { Kubernetes } from "./kubernetes.ts";
 import { limited, Limiter } from "./limiter.ts";
 import { heard } from "./refusal-log.ts";
+import { openText } from "./text-client.ts";
 import { agentAccountIn } from "./token-review.ts";
 
 export type OpenedKubernetes =
@@ -22,7 +25,17 @@ export type OpenedKubernetes =
   /** A cluster is configured but unusable: an error in its configuration. */
   | { kind: "failed"; message: string }
   /** `api` is the same connection without the limit on writes of marks and evictions. */
-  | { kind: "ok"; scheduler: Scheduler; server: string; api: KubeApi };
+  | {
+      kind: "ok";
+      scheduler: Scheduler;
+      server: string;
+      api: KubeApi;
+      /** Opens what the console shows, with connections of its own. */
+      openConsole(): ConsoleCluster;
+    };
+
+/** Concurrent calls of the console: its readers wait for each other and for nothing else. */
+const CONSOLE_CALLS_MAX = 12;
 
 export async function openKubernetes(
   config: KubernetesConfig,
@@ -81,5 +94,13 @@ export async function openKubernetes(
     log,
     marked,
   });
-  return { kind: "ok", scheduler, server: transport.server, api: client };
+  const openConsole = (): ConsoleCluster => {
+    const userAgent = `navarch-console/${VERSION}`;
+    const ports = { clock, count: noteConsole, userAgent };
+    const own = openClient(transport, ports, CONSOLE_CALLS_MAX);
+    const texts = openText(transport, { clock, userAgent });
+    return openConsoleCluster({ api: own, texts, clock, random, log, end: () => own.close() });
+  };
+  const noteConsole = (verb: string, resource: string): void => count("", verb, resource);
+  return { kind: "ok", scheduler, server: transport.server, api: client, openConsole };
 }

@@ -58,6 +58,7 @@ export function readNode(json: unknown): KubeNode | null {
     ...readTouched(writes),
     ...readCordonReason(metadata.annotations, writes),
     annotations: readTextMap(metadata.annotations, isOurs),
+    ...(metadata.annotations === undefined ? { bare: true as const } : {}),
     labels,
     taints: readTaints(spec.taints),
     conditions: readConditions(status.conditions),

@@ -77,6 +77,7 @@ export function readPod(json: unknown): KubePod | null {
       CRITICAL.has(readText(spec.priorityClassName) ?? "") ||
       (typeof priority === "number" && priority >= CRITICAL_PRIORITY),
     tolerations: readTolerations(spec.tolerations),
+    ...readSelector(spec.nodeSelector),
     labels,
     annotations: readTextMap(metadata.annotations, isOurs),
     ...(slurm === null ? {} : { slurm }),
@@ -142,6 +143,11 @@ function gpusOf(container: unknown): number {
   const { resources } = readObject<V1Container>(container);
   const { requests, limits } = readObject<V1ResourceRequirements>(resources);
   return readCount(readObject(requests)[GPU]) ?? readCount(readObject(limits)[GPU]) ?? 0;
+}
+
+function readSelector(value: unknown): Pick<KubePod, "selector"> {
+  const selector = readTextMap(value);
+  return Object.keys(selector).length === 0 ? {} : { selector };
 }
 
 function readTolerations(value: unknown): Toleration[] {

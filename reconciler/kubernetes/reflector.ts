@@ -97,6 +97,7 @@ export class Reflector<T extends Item> {
     this.#held.forgetSeen();
     this.#synced = false;
     this.#heardMs = Number.NEGATIVE_INFINITY;
+    this.#problem = null;
     // An exception in here is a bug, ours or of `changed`, and must not be caught.
     void this.#run(stop.signal);
   }

@@ -38,6 +38,8 @@ export type DesiredStatus = {
   conditions: readonly NodeCondition[];
   /** The pool's own; `navarch.dev/pool` is added. */
   labels: Readonly<Record<string, string>>;
+  /** The pool's own. */
+  taints: readonly Taint[];
   /** Class of the fault; `null`: no taint. */
   unhealthyTaint: string | null;
   draining: boolean;
@@ -98,7 +100,7 @@ export function judgeStatus(
 export function clearRequests(object: KubeNode, memory: StatusMemory): StatusStep[] {
   const drop = unmanaged(object, []);
   const step: Judged["step"] = { kind: "conditions", set: [], drop, isText: false };
-  const change: TaintChange = { want: [], drop: [TAINT.unhealthy, TAINT.draining] };
+  const change = { want: [], drop: [TAINT.unhealthy, TAINT.draining], pool: [] };
   return stepsOf(object, memory, { step, change, labels: {}, everything: false });
 }
 
@@ -129,7 +131,7 @@ export function aimOf(kind: StatusStep["kind"], desired: DesiredStatus): string 
     case "conditions":
       return JSON.stringify(desired.conditions.map((one) => ({ ...one, message: wordsOf(one) })));
     case "taints":
-      return JSON.stringify(taintsOf(desired).want);
+      return JSON.stringify([taintsOf(desired).want, desired.taints]);
     case "labels":
       return JSON.stringify(desired.labels);
     default:
@@ -150,7 +152,8 @@ function taintsOf(desired: DesiredStatus): TaintChange {
   const drop = [TAINT.unhealthy, TAINT.draining].filter(({ key }) => !kept.has(key));
   // Independent of `mirror.taint`: an operator who sets these on kubelets relies on the removal.
   const burnIn = verified ? [TAINT.unverified, TAINT.unverifiedMildly] : [];
-  return { want, drop: [...drop, ...burnIn] };
+  const pool = mirror.labels ? desired.taints : [];
+  return { want, drop: [...drop, ...burnIn], pool };
 }
 
 function patchOf({ keeps, ...desired }: NodeCondition, object: KubeNode) {

@@ -53,6 +53,7 @@ const desired = (more: Partial<DesiredStatus> = {}): DesiredStatus => {
       { type: "NavarchManaged", status: "True", reason: "Serving", message: "" },
     ],
     labels: { "example.test/tier": "gold" },
+    taints: [],
     unhealthyTaint: null,
     draining: false,
     verified: false,

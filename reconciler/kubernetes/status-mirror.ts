@@ -11,6 +11,7 @@ import type { Log } from "../core/clock.ts";
 import { InFlight } from "./in-flight.ts";
 import { backoffMs, isExplained, type NodePorts } from "./node-call.ts";
 import { isForeign, isNewer, type KubeNode } from "../core/kubernetes/object.ts";
+import { foreignTaints } from "./pool-taint.ts";
 import { ForeignTaints, formatRemoved } from "./taint.ts";
 import { aimOf, clearRequests, judgeStatus, wantedTaints } from "./status-diff.ts";
 import type { StatusMemory, StatusStep, DesiredStatus } from "./status-diff.ts";
@@ -129,9 +130,11 @@ export class StatusMirror {
   /** Why the mirror lags, one line a Node, for `doctor` and a pool's condition. Bounded. */
   troubles(): string[] {
     const lines: string[] = [];
-    for (const { name, paces } of this.#entries.values()) {
-      for (const { trouble } of paces.values()) {
-        if (trouble !== null && lines.length < TROUBLES_MAX) lines.push(`${name}: ${trouble}`);
+    for (const { name, paces, desired, object } of this.#entries.values()) {
+      const taints = desired?.mirror.labels === true ? desired.taints : [];
+      const all = [...paces.values()].flatMap(({ trouble }) => trouble ?? []);
+      for (const trouble of [...all, ...foreignTaints(object, taints)]) {
+        if (lines.length < TROUBLES_MAX) lines.push(`${name}: ${trouble}`);
       }
     }
     return lines;

@@ -9,6 +9,7 @@ import { PATCH } from "./api.ts";
 import type { KubeRequest, Lane } from "./api.ts";
 import { CALL_MS, nodePath } from "./node-call.ts";
 import type { Loss, NodePorts, OtherObject, Refusal } from "./node-call.ts";
+import { type PatchOperation, type PoolChange, poolTaints } from "./pool-taint.ts";
 import { TAINT } from "../core/kubernetes/object.ts";
 import type { KubeNode, Taint, TaintName } from "../core/kubernetes/object.ts";
 import { settleNode } from "./settle-node.ts";
@@ -27,13 +28,19 @@ export const unhealthyTaint = (what: string): Taint => ({
 export const DRAINING_TAINT: Taint = { ...TAINT.draining, value: null };
 export const OUT_OF_SERVICE_TAINT: Taint = { ...TAINT.outOfService, value: "nodeshutdown" };
 
-export type TaintChange = { want: readonly Taint[]; drop: readonly TaintName[] };
+/** `pool`: the pool's own taints, kept by `pool-taint.ts`; absent = they stay as they are. */
+export type TaintChange = {
+  want: readonly Taint[];
+  drop: readonly TaintName[];
+  pool?: readonly Taint[];
+};
 
 export type TaintAnswer =
   /** The object as it is now. */
   { kind: "done"; object: KubeNode } | OtherObject | Refusal | Loss;
 
-type Operation = { op: "test" | "add" | "remove"; path: string; value?: unknown };
+type Operation = PatchOperation;
+const NO_CHANGE: PoolChange = { want: [], drop: [], record: [] };
 
 /** Adds and removes exactly these taints. Idempotent; sends one request if anything differs. */
 export function changeTaints(
@@ -51,10 +58,12 @@ export function changeTaints(
 /** `null`: nothing to change. */
 export function taintRequest(
   live: KubeNode,
-  { want, drop }: TaintChange,
+  change: TaintChange,
   { pool, lane }: { pool: string | null; lane: Lane },
 ): KubeRequest | null {
   const changes: Operation[] = [];
+  const kept = change.pool === undefined ? NO_CHANGE : poolTaints(live, change.pool);
+  const [want, drop] = [[...change.want, ...kept.want], [...change.drop, ...kept.drop]];
   for (const taint of want) {
     const at = indexOf(live, taint);
     const value = taint.value ?? "";
@@ -72,6 +81,7 @@ export function taintRequest(
   if (live.taints.length === 0 && fresh.length > 0)
     changes.push({ op: "add", path: "/spec/taints", value: fresh });
   else for (const value of fresh) changes.push({ op: "add", path: "/spec/taints/-", value });
+  changes.push(...kept.record);
   if (changes.length === 0) return null;
   return {
     verb: "patch",

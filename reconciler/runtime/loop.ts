@@ -254,7 +254,7 @@ export class Reconciler {
     this.cloud.readOffers(this.fleet(), now);
     if (mono - this.trimmedMono < TRIM_MS) return;
     this.trimmedMono = mono;
-    await store.trim(now);
+    await store.trim({ auditBefore: now - this.activeConfig().server.audit.retentionMs });
   }
 
   /** Breakers trip and clear, and rules are suspended, before anything is decided. */

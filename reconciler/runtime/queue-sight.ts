@@ -32,8 +32,8 @@ export class Queues {
   /** `null` = unknown. A pool with a partition is not known before Slurm's part is. */
   of(pool: PoolName): QueueSight | null {
     const { scheduler, slurm } = this.#ports.targets;
-    const pods = scheduler.cluster?.queue(pool) ?? null;
     const config = this.#ports.config();
+    const pods = scheduler.cluster?.queue(pool, config.pools) ?? null;
     const isInSlurm = config.pools.some((one) => {
       return one.name === pool && one.slurm.partition !== null;
     });

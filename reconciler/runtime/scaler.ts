@@ -155,6 +155,7 @@ export class Scaler {
       utilization,
       queueDepth: queue?.queueDepth ?? null,
       gpuDepth: queue?.gpuDepth ?? null,
+      tasks: sight.tasks.get(pool.name) ?? null,
       waiting: queue?.pendingJobs ?? (isSilent ? 0 : null),
       history: memory.history.map((load) => load && load / counts.registered.length),
       intervalMs: interval,
@@ -205,7 +206,8 @@ function stillness({ hold }: PoolState, { frozen, blind, now }: Sight): string |
 
 /** The pool's queue as pushed by an API client, and as its scheduler shows it. */
 function heardOf(pool: PoolName, { demand }: PoolState, sight: Sight): Heard {
-  return { pushed: demand, seen: sight.queues.get(pool) ?? null };
+  const tasks = sight.tasks.get(pool) ?? null;
+  return { pushed: demand, seen: sight.queues.get(pool) ?? null, tasks };
 }
 
 /** Reports once when the queue is lost and once when it is known again. */

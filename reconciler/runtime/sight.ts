@@ -23,7 +23,7 @@ type ObserverPorts = {
     cluster: Pick<ClusterInformer, "ambiguous">;
     slurm: Pick<SlurmInformer, "sight">;
   };
-  targets: Pick<Targets, "scheduler" | "slurm" | "keyProblem" | "readMetric">;
+  targets: Pick<Targets, "scheduler" | "slurm" | "keyProblem" | "readMetric" | "tasks">;
   clock: Clock;
   log: Log;
 };
@@ -71,6 +71,7 @@ export class Observer {
       slurm: informer.slurm.sight(config),
       keys: keyProblem === null ? null : known(asked.keys, keyProblem),
       queues: known(asked.queues, (pool) => this.queueOf(pool) ?? undefined),
+      tasks: known(asked.queues, (pool) => targets.tasks?.(pool) ?? undefined),
       metrics: isSizing ? this.#metrics.sights() : new Map(),
     };
   }

@@ -6,6 +6,7 @@ import { EVENT_KINDS, type EventDraft, type EventKind } from "../../schema/event
 import type { Node } from "../../schema/node.ts";
 import { EMPTIED } from "../core/decide/leave.ts";
 import { emptyChange } from "../core/store.ts";
+import { traceIdOf } from "../core/trace.ts";
 import { Story } from "./story.ts";
 
 type Line = { level: string; msg: string; fields: Record<string, unknown> };
@@ -44,6 +45,7 @@ describe("change()", () => {
         msg: "node cordoned",
         fields: {
           ...{ event: "node.cordoned", node: "n-1", kube_node: "gpu-7", pool: "p", session: "s1" },
+          trace_id: traceIdOf("s1"),
           reason: "why node.cordoned",
         },
       },

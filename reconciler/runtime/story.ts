@@ -12,6 +12,7 @@ import { EMPTIED } from "../core/decide/leave.ts";
 import { LineBudget } from "./line-budget.ts";
 import { adviceOf } from "../core/kubernetes/refusal-cause.ts";
 import type { Change } from "../core/store.ts";
+import { traceIdOf } from "../core/trace.ts";
 
 /** A repair logs about a dozen lines. Lines that need a person have their own budget. */
 const EACH = { burst: 40, perSecond: 0.1 };
@@ -73,7 +74,7 @@ export class Story {
     log(level, words, {
       event: kind,
       ...who,
-      ...(session === null ? {} : { session }),
+      ...(session === null ? {} : { session, trace_id: traceIdOf(session) }),
       ...(actor === "navarch" ? {} : { actor }),
       reason: message,
       ...(advice === null ? {} : { advice }),

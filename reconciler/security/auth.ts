@@ -193,6 +193,19 @@ export class Authority {
     return { kind: "known", principal: { role, name, node, shared: false, rotation: null } };
   }
 
+  /** Valid tokens of a person, as principal and digest; several administrators share a name. */
+  proofs(name: string, now: number): { principal: Principal; proof: string }[] {
+    if (name === "admin" || name === "shared") {
+      const principal = principalOf("admin", name, name === "shared");
+      const hashes = name === "shared" ? this.shared : this.admins;
+      return hashes.map((proof) => ({ principal, proof }));
+    }
+    const credential = name.startsWith("token:") ? this.get(name.slice("token:".length)) : null;
+    if (credential === null || credential.revokedAt !== null) return [];
+    if (credential.expiresAt !== null && credential.expiresAt <= now) return [];
+    return [{ principal: principalOf(credential.role, name), proof: credential.hash }];
+  }
+
   private judgeNode(token: string, now: number): Judgement {
     const [encoded = "", ...rest] = token.slice(NODE_PREFIX.length).split(".");
     const rotation = rest.length === 2 ? Number(rest[0]) : 0;
@@ -211,7 +224,11 @@ export class Authority {
 }
 
 function known(role: Role, name: string, shared = false): Judgement {
-  return { kind: "known", principal: { role, name, node: null, shared, rotation: null } };
+  return { kind: "known", principal: principalOf(role, name, shared) };
+}
+
+function principalOf(role: Role, name: string, shared = false): Principal {
+  return { role, name, node: null, shared, rotation: null };
 }
 
 function rejected(why: Rejection, name: string | null): Judgement {

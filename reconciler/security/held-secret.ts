@@ -35,6 +35,7 @@ export function heldSecrets(from: HeldFrom): string[] {
   const files = [
     ...[authTokenFile ?? null, env["NAVARCH_AUTH_TOKEN_FILE"] ?? null, auth.tokenFile],
     ...[auth.adminTokenFile, auth.nodeTokenFile, tls?.keyFile ?? null],
+    config.server.console.pipelineSecretFile,
     ...OWN.map((name) => join(state, name)),
     ...config.providers.map(({ settings }) => settings["apiKeyFile"]),
   ].filter((path) => typeof path === "string");

@@ -3,6 +3,7 @@
  * the swarm and the crash worlds all compose here and differ only in their ports.
  */
 import type { NodeId } from "../../schema/id.ts";
+import type { TaskDemand } from "../core/console/demand.ts";
 import type { Provider } from "../core/provider.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import type { PodSetPort } from "../core/slurm/pod-set.ts";
@@ -26,6 +27,8 @@ export type PlanePorts = Omit<LoopPorts, "targets"> &
     slurm?: SlurmSink | null;
     /** The StatefulSet of Slurm's pods; absent = there is no cluster. */
     podSet?: PodSetPort | null;
+    /** What tasks of the demand queue ask of a pool; absent = there is no queue. */
+    tasks?: TaskDemand | null;
     fleetId: string;
     /** How far the agents' streams are durable; empty if no reports are taken. */
     cursors: readonly Cursor[];
@@ -40,12 +43,13 @@ export type ControlPlane = {
 
 /** Reads the store; nothing acts before the loop is started or an activation is run. */
 export async function compose(ports: PlanePorts): Promise<ControlPlane> {
-  const { scheduler, slurm = null, credential, bootstrap, keyProblem, readMetric } = ports;
+  const { scheduler, slurm = null, tasks = null } = ports;
+  const { credential, bootstrap, keyProblem, readMetric } = ports;
   let active: Settings = settingsOf(ports);
   const provider = (name: string): Provider | null => active.providers.get(name) ?? null;
   const { podSet = null } = ports;
   const pods = slurm && new PodScaler({ ...ports, slurm, set: podSet });
-  const others = { credential, bootstrap, keyProblem, readMetric };
+  const others = { credential, bootstrap, keyProblem, readMetric, tasks };
   const targets = { provider, scheduler, slurm, pods, ...others };
   const loop: LoopPorts = { ...ports, targets };
   const reconciler = await Reconciler.open(loop, active, ports.fleetId);

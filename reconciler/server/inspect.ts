@@ -77,6 +77,7 @@ export async function inspect(
 function checkServer({ server }: Config, around: Surroundings, say: Say): void {
   const { env, serverGiven, tokenFileGiven } = around;
   const { tls, auth, notifier } = server;
+  const { pipelineSecretFile } = server.console;
   // A flag's file, or the environment's, replaces the configured one.
   const named = env["NAVARCH_AUTH_TOKEN_FILE"];
   const tokenFile = tokenFileGiven === true ? null : (named ?? auth.tokenFile);
@@ -86,6 +87,7 @@ function checkServer({ server }: Config, around: Surroundings, say: Say): void {
     [["server", "tls", "client_ca_file"], tls?.clientCaFile],
     [["server", "auth", "admin_token_file"], auth.adminTokenFile],
     [["server", "auth", "token_file"], tokenFile],
+    [["server", "console", "pipeline_secret_file"], pipelineSecretFile],
   ];
   const unread = files.filter(([keys, path]) => {
     const why = typeof path === "string" ? whyUnreadable(path) : null;

@@ -9,6 +9,7 @@ import type { Config } from "../../schema/config.ts";
 import { logText } from "../../schema/terminal.ts";
 import { VERSION } from "../../schema/version.ts";
 import { openNotifier } from "./notifier.ts";
+import { openTracing } from "./open-traces.ts";
 import type { Authority } from "../security/auth.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { Loaded, Reloader } from "../core/reload.ts";
@@ -23,6 +24,7 @@ import {
   openReloads,
 } from "./open-reload.ts";
 import { Metrics } from "../http/metrics.ts";
+import { openMetricsPort } from "./metrics-port.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
 import { logEarlyEnd } from "./lock.ts";
 import { openSetUp, type SetUp } from "./open-bootstrap.ts";
@@ -198,6 +200,7 @@ function composeParts(made: Made): Parts {
   const { config } = loaded;
   const running = (): Config => made.reloader()?.loaded().config ?? config;
   const held = { ...options, state, secret: identity.secret, env: process.env };
+  const named = { fleetId: identity.fleetId, instance: hostname(), env: process.env, log };
   const workers = openWorkerMachines(join(state, "workers"));
   const simulation = new Simulation(CLOCK, () => running().simulation.enabled, workers);
   logSimulation(log, config.simulation.enabled, null);
@@ -210,6 +213,7 @@ function composeParts(made: Made): Parts {
     openBootstrapper: made.setUp.bootstrapper,
     keyProblem: made.setUp.keyProblem,
     readMetric: openMetricReader({ env: process.env, clock: CLOCK }),
+    traces: openTracing(config.server.tracing, named),
     loaded,
     fleetId: identity.fleetId,
     clock: CLOCK,
@@ -219,6 +223,7 @@ function composeParts(made: Made): Parts {
     scheduler: made.scheduler,
     slurm: made.slurm,
     podSet: made.podSet,
+    openConsole: made.openConsole,
     pools: made.pools,
     turned: made.watch.turned,
     dryRun: options.dryRun,
@@ -312,8 +317,7 @@ async function serve(
   const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
   const known = namesOf([...names, config.server.externalAddress, hostname()]);
   const shown = { caPem: port.caPem, peer: port.peer, names: known };
-  const late = { setUp, bound, watch, reloader: () => reloader };
-  const parts = composeParts({ ...from, ...shown, ...late });
+  const parts = composeParts({ ...from, ...shown, setUp, bound, watch, reloader: () => reloader });
   const url = (): string => advertised(options.advertise, config, address.host, bound.port);
   const turns = shared ? { expiryMs: options.testLeaseExpiryMs, url } : null;
   const leadership = await openLeadership(parts, store, turns);
@@ -326,6 +330,7 @@ async function serve(
   const forget = writeAddress(state, { ...listening, isTls: config.server.tls !== null }, log);
   const at = formatAt(listening);
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
+  const scraped = openMetricsPort(() => leadership.front(), config, address.host, log);
   leadership.begin();
   watch.ready(`listening at ${at}`);
   const reloads = openReloads(options, { parts, leadership, hangups });
@@ -334,9 +339,9 @@ async function serve(
     watch.stopping();
     reloads.stop();
     forget();
-    await server.stop();
+    await Promise.all([scraped.stop(), server.stop()]);
     await leadership.stop(options.shutdownTimeoutMs);
-    await store.close();
+    await Promise.all([parts.traces?.close(), store.close()]);
     lock?.release();
   });
   return { exitCode };

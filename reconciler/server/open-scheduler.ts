@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Config } from "../../schema/config.ts";
 import type { Clock, Log } from "../core/clock.ts";
+import type { ConsoleCluster } from "../core/console/cluster.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import type { PodSetPort } from "../core/slurm/pod-set.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
@@ -22,6 +23,8 @@ import { UsageError } from "./start-failure.ts";
 export type Schedulers = {
   scheduler: Scheduler;
   api: KubeApi | null;
+  /** `null` without a cluster. */
+  openConsole: (() => ConsoleCluster) | null;
   slurm: SlurmSink | null;
   podSet: PodSetPort | null;
   pools: OpenedPools | null;
@@ -53,7 +56,7 @@ async function openCluster(
   metrics: Metrics,
   clock: Clock,
   log: Log,
-): Promise<Pick<Schedulers, "scheduler" | "api">> {
+): Promise<Pick<Schedulers, "scheduler" | "api" | "openConsole">> {
   const opened = await openKubernetes(config.kubernetes, {
     env: process.env,
     clock,
@@ -69,7 +72,7 @@ async function openCluster(
     },
   });
   if (opened.kind === "failed") throw new UsageError(`kubernetes: ${opened.message}`);
-  if (opened.kind === "none") return { scheduler: openNoScheduler(), api: null };
+  if (opened.kind === "none") return { scheduler: openNoScheduler(), api: null, openConsole: null };
   log("info", "kubernetes", { server: opened.server });
   return opened;
 }

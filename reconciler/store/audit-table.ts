@@ -61,7 +61,7 @@ export function openAuditTable(
         ),
       );
     },
-    async read({ who, since, until, before, verb, kind, object, refused, limit }) {
+    async read({ who, since, until, before, verb, kind, object, refused, code, limit }) {
       // Rows of older releases have no verb; the caller judges those.
       const isOld = isNull(audit.verb);
       const where = [
@@ -73,6 +73,7 @@ export function openAuditTable(
         kind === null ? undefined : or(isOld, eq(audit.kind, kind)),
         object === null ? undefined : or(isOld, isObject(object)),
         refused === null ? undefined : eq(audit.refused, refused ? 1 : 0),
+        code === null ? undefined : eq(audit.code, code),
       ];
       const rows = await reader
         .select()

@@ -72,7 +72,7 @@ test("several floods share what others leave, whoever was first", async () => {
   for (let i = 0; i < 20; i++) {
     for (const name of ["a", "b", "c"]) await store.commit(written(name, 1 + i * 200, 200));
   }
-  await store.trim(1);
+  await store.trim({ auditBefore: 0 });
   expect((await kept(store, "quiet")).findings).toHaveLength(400);
   for (const name of ["a", "b", "c"]) {
     expect((await kept(store, name)).findings.length).toBeWithin(1_000, 1_201);
@@ -88,7 +88,7 @@ test("trim() brings an old database within its bounds, and counts what is there"
   await before.close();
   const limits = { all: 2_000, node: 1_000 };
   const store = await openLibsqlStore({ url, now: 1, history: { finding: limits, event: limits } });
-  await store.trim(1);
+  await store.trim({ auditBefore: 0 });
   expect((await kept(store, "noisy")).findings).toHaveLength(950);
   expect((await kept(store, "noisy")).events).toHaveLength(950);
   expect((await kept(store, "quiet")).findings).toHaveLength(50);

@@ -6,7 +6,7 @@
  * Adapter: database.
  */
 import { createClient, type Client } from "@libsql/client";
-import { and, desc, eq, gt, gte, type SQL, sql } from "drizzle-orm";
+import { desc, eq, type SQL, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import { drizzle, type LibSQLDatabase } from "drizzle-orm/libsql";
 import type * as v from "valibot";
@@ -22,16 +22,19 @@ import * as table from "../../schema/table.ts";
 import { MarkTrim, openAuditTable } from "./audit-table.ts";
 import { openJoinTable } from "./join-table.ts";
 import { openClaimTable } from "./claim-table.ts";
+import { openTaskTable } from "./task-table.ts";
+import { openPipelineTable } from "./pipeline-table.ts";
 import { openWorkerTable } from "./worker-table.ts";
+import { timedSerial } from "./writer-load.ts";
 import type * as tables from "../core/store-table.ts";
 import { attemptItems, readAttempts } from "./bootstrap.ts";
+import { readEventRows } from "./event-row.ts";
 import { checkDocuments, changeStatements } from "./change.ts";
 import { readDoc } from "./document.ts";
 import { isStale, nextEpoch, openLeaseTable } from "./lease.ts";
 import { loadSnapshot, type RawRow, readCredentials, unreadable } from "./load.ts";
 import { migrate } from "./migrate.ts";
 import { quarantineStatements, readQuarantine } from "./quarantine.ts";
-import { serial } from "./serial.ts";
 import { fetchInTime, isServer } from "./server.ts";
 import { readDeliveries, settleItem } from "./outbox.ts";
 import { readPast } from "./past.ts";
@@ -40,7 +43,7 @@ import { trimStatements } from "./trim.ts";
 import { StaleEpoch } from "../core/store.ts";
 import type { Change, Cursor, Delivery, DeliveryOutcome, EventQuery } from "../core/store.ts";
 import type { InboxEntry, PastQuery, PastRow, QuarantinedRow } from "../core/store.ts";
-import type { Snapshot, Store, StoreHooks } from "../core/store.ts";
+import type { Snapshot, Store, StoreHooks, TrimBounds } from "../core/store.ts";
 
 /** Milliseconds that SQLite waits for another process; the wait blocks the event loop. */
 const BUSY_MS = 5_000;
@@ -91,7 +94,7 @@ export async function openLibsqlStore(options: {
       ? createClient({ url: options.url, concurrency: 2, ...auth })
       : reader;
   const hooks: StoreHooks = { quarantined: () => undefined, committed: () => undefined };
-  const own = { server, history, turn, queue: serial(), hooks };
+  const own = { server, history, turn, queue: timedSerial(), hooks };
   const epoch = server ? null : await nextEpoch(writer);
   return new LibsqlStore({ writer, reader, lease, ...own }, epoch, () => undefined);
 }
@@ -100,7 +103,7 @@ type Base = {
   writer: Client;
   reader: Client;
   lease: Client;
-  queue: ReturnType<typeof serial>;
+  queue: ReturnType<typeof timedSerial>;
   server: boolean;
   history: HistoryLimits | undefined;
   turn: () => Promise<void>;
@@ -187,12 +190,14 @@ class LibsqlStore implements Store {
     return openAuditTable(this.reader, this.writer, (items) => this.write(items));
   }
 
-  claimTable(): tables.ClaimTable {
-    return openClaimTable(this.reader, this.writer, (items) => this.write(items));
-  }
+  private readonly fenced = (items: BatchItem<"sqlite">[]) => this.write(items);
+  claimTable = () => openClaimTable(this.reader, this.writer, this.fenced);
+  workerTable = () => openWorkerTable(this.reader, this.writer, this.fenced);
+  taskTable = () => openTaskTable(this.reader, this.writer, this.fenced);
+  writerLoad = () => this.queue.load();
 
-  workerTable(): tables.WorkerTable {
-    return openWorkerTable(this.reader, this.writer, (items) => this.write(items));
+  pipelineTable(): tables.PipelineTable {
+    return openPipelineTable(this.reader, this.writer, (items) => this.write(items));
   }
 
   async appendEntries(
@@ -259,19 +264,7 @@ class LibsqlStore implements Store {
   }
 
   async events(query: EventQuery): Promise<Event[]> {
-    const where = [
-      query.node === null ? undefined : eq(table.event.node, query.node),
-      query.pool === null ? undefined : eq(table.event.pool, query.pool),
-      query.since === null ? undefined : gte(table.event.at, query.since),
-      query.after === null ? undefined : gt(table.event.id, query.after),
-    ];
-    const order = query.after === null ? desc(table.event.id) : table.event.id;
-    const rows = await this.reader
-      .select()
-      .from(table.event)
-      .where(and(...where))
-      .orderBy(order)
-      .limit(query.limit);
+    const rows = await readEventRows(this.reader, query);
     const read = await this.readable(Event, rows, (row) => {
       const { id, node, pool } = row;
       return { source: "event", key: String(id), node, pool, doc: JSON.stringify(row) };
@@ -372,9 +365,11 @@ class LibsqlStore implements Store {
     await this.write([settleItem(this.writer, id, outcome)]);
   }
 
-  async trim(): Promise<void> {
+  async trim({ auditBefore }: TrimBounds): Promise<void> {
     await this.history.trim();
-    for (const statement of trimStatements()) await this.write([this.writer.run(statement)]);
+    for (const statement of trimStatements(auditBefore)) {
+      await this.write([this.writer.run(statement)]);
+    }
   }
 
   async probe(): Promise<{ ok: true } | { ok: false; message: string }> {

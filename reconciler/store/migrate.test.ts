@@ -55,7 +55,7 @@ test("migrate() goes on behind the steps that an older version took", async () =
   const client = open();
   await migrate(client, 7);
   await client.execute("DROP TABLE quarantine");
-  for (const table of ["claim", "worker", "slot_claim"]) {
+  for (const table of ["claim", "worker", "slot_claim", "task", "pipeline"]) {
     await client.execute(`DROP TABLE ${table}`);
   }
   for (const [, column = ""] of ADDED) {

@@ -169,6 +169,25 @@ test("events() narrows by node, pool and time, and pages on from a number", asyn
   expect(await of({ after: 4 })).toEqual([]);
 });
 
+test("events() pages back from a number, and narrows by kind and text", async () => {
+  const events = [
+    eventOf(10, { message: "XID 79 on GPU 3" }),
+    eventOf(20, { kind: "node.silent", message: "100%_sure" }),
+    eventOf(30, { message: "xid 13" }),
+  ];
+  await at.store.commit({ ...emptyChange(), events });
+  const all = { node: null, pool: null, since: null, after: null, limit: 9 };
+  const of = async (part: object) =>
+    (await at.store.events({ ...all, ...part })).map((event) => event.at);
+  expect(await of({ before: 3 })).toEqual([10, 20]);
+  expect(await of({ before: 3, limit: 1 })).toEqual([20]);
+  expect(await of({ before: 1 })).toEqual([]);
+  expect(await of({ kind: "node.silent" })).toEqual([20]);
+  expect(await of({ text: "XiD" })).toEqual([10, 30]);
+  expect(await of({ text: "%_s" })).toEqual([20]);
+  expect(await of({ text: "_" , before: 2 })).toEqual([]);
+});
+
 test("operations() and commands() are of one node, the newest first", async () => {
   const done = { state: "done" } as const;
   const operations = [1, 2, 3].map((n) => operationOf(`o${n}`, { ...done, askedAt: n }));

@@ -15,7 +15,7 @@ const TRIM_ROWS = 2_000;
 export const STREAMS_KEPT = 32;
 
 /** Each is a transaction of its own. */
-export function trimStatements(): SQL[] {
+export function trimStatements(auditBefore: number): SQL[] {
   const bound = (name: string, key: string, kept: number, extra: string): SQL =>
     sql.raw(`DELETE FROM ${name} WHERE rowid IN (SELECT rowid FROM ${name}
       WHERE ${key} < (SELECT max(${key}) FROM ${name}) - ${kept} ${extra} LIMIT ${TRIM_ROWS})`);
@@ -28,6 +28,9 @@ export function trimStatements(): SQL[] {
     sql`DELETE FROM cursor WHERE rowid IN (SELECT row FROM (SELECT rowid AS row, row_number()
       OVER (PARTITION BY node ORDER BY at DESC, rowid DESC) AS place FROM cursor)
       WHERE place > ${STREAMS_KEPT} LIMIT ${TRIM_ROWS})`,
+    // Rows have the order of their first calls.
+    sql`DELETE FROM audit WHERE until < ${auditBefore}
+      AND id IN (SELECT id FROM audit ORDER BY id LIMIT ${TRIM_ROWS})`,
     sql`DELETE FROM bootstrap WHERE node NOT IN (SELECT id FROM node)`,
   ];
 }

@@ -22,6 +22,7 @@ const KINDS: Readonly<Record<Exclude<Kind, "choice">, v.GenericSchema>> = {
   grace: finite,
   auto: v.union([v.boolean(), v.literal("auto")]),
   labels: pairs,
+  taints: v.array(v.object({ key: shortText, value: shortText, effect: shortText })),
   headers: pairs,
   hook: shortText,
   hosts: shortText,

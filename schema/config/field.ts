@@ -7,6 +7,9 @@
 /** A share of a pool's desired size, or a fixed number of nodes: `20%` of 3 is max(1, 0.6) = 1. */
 export type Share = { kind: "nodes"; nodes: number } | { kind: "percent"; percent: number };
 
+/** What a pool puts on its Nodes; an empty value is none. */
+export type PoolTaint = { key: string; value: string; effect: string };
+
 /** Forms of texts, checked in `reconciler/config/form.ts`. */
 export type Form =
   | "account"
@@ -20,6 +23,7 @@ export type Form =
   | "hostlist"
   | "jump"
   | "label-key"
+  | "network"
   | "partition"
   | "pointer"
   | "program"
@@ -46,6 +50,7 @@ type Value = {
   auto: boolean | "auto";
   /** Labels of Kubernetes. */
   labels: Record<string, string>;
+  taints: PoolTaint[];
   /** Headers of HTTP, whose values may hold `${NAME}`. */
   headers: Record<string, string>;
   /** A URL that may hold `${NAME}`; empty is none. */
@@ -130,6 +135,7 @@ export const share = make("share");
 export const grace = make("grace");
 export const auto = make("auto");
 export const labels = make("labels");
+export const taints = make("taints");
 export const headers = make("headers");
 export const hook = make("hook");
 export const hosts = make("hosts");

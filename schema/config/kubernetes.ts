@@ -60,7 +60,7 @@ export const KUBERNETES = {
       default: true,
       restart: true,
     }),
-    labels: flag("Write the pool's labels.", { default: true, restart: true }),
+    labels: flag("Write the pool's labels and taints.", { default: true, restart: true }),
     delete_node: flag("Delete the Node object of an instance that is gone.", {
       default: true,
       restart: true,

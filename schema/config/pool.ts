@@ -13,6 +13,7 @@ import {
   number,
   own,
   share,
+  taints,
   text,
   texts,
 } from "./field.ts";
@@ -180,6 +181,9 @@ export const BODY = {
   ),
   adopt: flag("Existing machines that join count towards the pool's size.", { default: false }),
   ...SHARED,
+  taints: taints("Taints of the pool's Nodes in Kubernetes, as `key=value:NoSchedule`.", {
+    default: [],
+  }),
   scaling: own("How many nodes there are.", "mapping", { inner: () => SCALING }),
   repair: own("Repair steps that the pool opts into.", "mapping", {
     inner: () => ({

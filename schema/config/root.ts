@@ -3,6 +3,7 @@ import { mapping, own } from "./field.ts";
 import { KUBERNETES } from "./kubernetes.ts";
 import { DEFAULTS, DRAIN, POOL } from "./pool.ts";
 import { PROVISIONER } from "./provisioner.ts";
+import { QUEUE } from "./queue.ts";
 import { SAFETY } from "./safety.ts";
 import { SIMULATION } from "./simulation.ts";
 import { SLURM } from "./slurm.ts";
@@ -31,6 +32,7 @@ export const ROOT = {
     inner: () => PROVISIONER,
     restart: true,
   }),
+  queue: mapping("The demand queue: tasks that workers lease.", QUEUE),
   simulation: mapping("Rehearsals on simulated machines.", SIMULATION),
   instance_manager: mapping("Timeouts of instances.", MANAGER),
 };

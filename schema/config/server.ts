@@ -9,6 +9,7 @@ import {
   mapping,
   own,
   text,
+  texts,
 } from "./field.ts";
 
 export const RETRY = {
@@ -39,6 +40,13 @@ export const TLS = {
     restart: true,
   }),
   client_ca_file: text("Require client certificates of this CA.", { restart: true }),
+};
+
+export const AUDIT = {
+  retention: duration("How long rows are kept, up to 100,000 calls and 50,000 refusals.", {
+    min: 3_600_000,
+    default: 31_536_000_000,
+  }),
 };
 
 /**
@@ -97,6 +105,42 @@ export const SERVER = {
       default: false,
       also: ["../metrics_auth"],
     }),
+  }),
+  console: mapping("The console: pages for people, and the API under `/api/admin`.", {
+    networks: texts("Networks whose addresses may use what is for administrators alone.", {
+      form: "network",
+      default: [
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+      ],
+    }),
+    pipeline_secret_file: text("File with the secret that signs reports of pipelines."),
+    trusted_proxies: texts("Networks of proxies whose `X-Forwarded-For` names the caller.", {
+      form: "network",
+      default: [],
+    }),
+  }),
+  tracing: mapping("Traces of repairs and calls, sent by OTLP over HTTP.", {
+    otlp_endpoint: hook("For example `http://collector:4318/v1/traces`; empty means nowhere.", {
+      restart: true,
+    }),
+    headers: headers("Headers; `${NAME}` is taken from the environment.", {
+      default: {},
+      restart: true,
+    }),
+  }),
+  audit: mapping("The audit log.", AUDIT),
+  metrics_port: integer("Further port on which only `/metrics` is served; 0 means none.", {
+    min: 0,
+    max: 65_535,
+    default: 8_081,
+    restart: true,
   }),
   metrics_retention: duration("How long metrics are kept.", {
     min: 1_000,

@@ -10,6 +10,8 @@ import claim from "./0005_claim.sql" with { type: "text" };
 import auditVerb from "./0006_audit_verb.sql" with { type: "text" };
 import auditMark from "./0007_audit_mark.sql" with { type: "text" };
 import agentpool from "./0008_agentpool.sql" with { type: "text" };
+import task from "./0009_task.sql" with { type: "text" };
+import pipeline from "./0010_pipeline.sql" with { type: "text" };
 
 export type Migration = { tag: string; sql: string };
 
@@ -23,4 +25,6 @@ export const MIGRATIONS: readonly Migration[] = [
   { tag: "0006_audit_verb", sql: auditVerb },
   { tag: "0007_audit_mark", sql: auditMark },
   { tag: "0008_agentpool", sql: agentpool },
+  { tag: "0009_task", sql: task },
+  { tag: "0010_pipeline", sql: pipeline },
 ];

@@ -219,9 +219,10 @@ function applyObject(
   return judged ?? store(world, target, live, claimed, hand);
 }
 
-/** An apply to nothing creates, unless it names the UID that it is meant for. */
+/** An apply to nothing creates, unless it is of a status or names the UID that it is meant for. */
 function applyNew(world: World, target: Target, desired: KubeObject, hand: Hand): KubeAnswer {
   const { resource, namespace, name, sub } = target;
+  if (sub !== "") return say.notFound(resource, name);
   const uid = textOf(metaOf(desired)["uid"]);
   if (uid !== "") {
     const why =

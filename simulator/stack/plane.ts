@@ -6,6 +6,7 @@
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import { Authority } from "../../reconciler/security/auth.ts";
 import type { Clock } from "../../reconciler/core/clock.ts";
+import { noDemandQueue } from "../../reconciler/core/console/demand.ts";
 import { noAgentPools } from "../../reconciler/core/agentpool/none.ts";
 import { Metrics } from "../../reconciler/http/metrics.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
@@ -147,15 +148,16 @@ export class Plane {
       newSecret: () => `nvt.sim${++this.#serial}`,
       notReady: openReadiness({ reconciler, ingest, store, clock }),
       backup: null,
+    traces: null,
       install: null,
-      admission: null,
-      pods: null,
-      caPem: null,
+      ...{ admission: null, pods: null, caPem: null },
       names: new Set(),
       simulation: null,
       reloader: () => null,
       workflows: openNoRuns(clock),
+      queue: noDemandQueue("a simulation has no demand queue"),
       agentPools: noAgentPools("a simulation has no cluster with AgentPools"),
+      console: null,
       live: () => null,
     };
     const life = { process, metrics, authority, ports, app: openApp(ports) };

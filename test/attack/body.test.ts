@@ -30,7 +30,7 @@ async function open(role: "leader" | "standby", limits?: { deadlineMs: number; b
   const bodies = new Bodies(limits);
   const known = { secret: "s", admins: ["root"], shared: [], credentials: [], anonymous: false };
   const ports = role === "leader" ? p.ports : { ...p.ports, authority: new Authority(known) };
-  const front = new Front(ports, role === "leader" ? null : standby, bodies);
+  const front = new Front(ports, role === "leader" ? null : standby, { bodies });
   const server = listen(() => front, p.w.config, { host: "127.0.0.1", port: 0 }, null);
   closing.push(() => server.stop(true));
   const base = `http://127.0.0.1:${server.port}`;

@@ -82,7 +82,7 @@ class Fleet {
       presence: this.presence,
       cloud: new CloudSight(clouds, new OfferWatch(clouds, clock, () => undefined)),
       informer: { cluster: { ambiguous: () => new Map() }, slurm: { sight: () => null } },
-      targets: { scheduler, slurm: null, keyProblem: null, readMetric: null },
+      targets: { scheduler, slurm: null, tasks: null, keyProblem: null, readMetric: null },
       clock,
       log: () => undefined,
     });

@@ -1,11 +1,12 @@
 /**
  * The product's main job, live: a control plane and three nodes with simulated GPUs, all real
  * processes; one GPU falls off the bus in a node's kernel log; the fleet heals. Exit 0 only if the
- * world is right, by the cloud's own journal. `--keep` leaves it running.
+ * world is right, by the cloud's own journal. `--keep` breaks further GPUs until ctrl-C.
  */
 import { join } from "node:path";
 import { injectXid } from "../fixture/cloud/inject.ts";
 import type { EventView, NodeView } from "../../schema/api.ts";
+import type { LoginLinkView } from "../../schema/credential.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { buildStale, Plane, until } from "../fixture/plane/plane.ts";
 import { openMachineStage, type Stage } from "./machine.ts";
@@ -14,6 +15,8 @@ import { openOwnedStage } from "./owned.ts";
 const SIZE = 3;
 /** The whole story takes about 25 s on two cores; this bounds a machine that is much slower. */
 const LIMIT_MS = 110_000;
+/** Between two broken GPUs of `--keep`: a fleet heals in about half of it. */
+const KEEP_MS = 60_000;
 
 /** Quick beats: a person watches. */
 const TIMING = `  heartbeat_interval: 1s
@@ -128,10 +131,37 @@ function openFakeStage(): Stage {
   };
 }
 
+/** The console, by a link that logs a browser in once. */
+async function sayConsole(plane: Plane): Promise<void> {
+  const answer = await plane.fetch("/api/v1/console/links", { method: "POST", body: "{}" });
+  const { path } = (await answer.json()) as LoginLinkView;
+  say(`${elapsed()}  console, for one log-in within 10 minutes: ${plane.url}${path}`);
+}
+
+/** Breaks a GPU each minute, so that the console has something to show, until ctrl-C. */
+async function keepHealing({ plane, break: breakOne }: Stage): Promise<void> {
+  const over = Promise.withResolvers<true>();
+  const end = (): void => over.resolve(true);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, end);
+  const token = join(plane.state, "admin.token");
+  say(`\nThe fleet stays, and a GPU breaks each minute. Ctrl-C ends it.`);
+  await sayConsole(plane);
+  say(`  look:  dist/navarch list --server ${plane.url} --token-file ${token}`);
+  say(`  link:  dist/navarch console --login --server ${plane.url} --token-file ${token}`);
+  while ((await Promise.race([over.promise, Bun.sleep(KEEP_MS)])) !== true) {
+    const nodes = await plane.serving();
+    const { instance_id: instance, node_id: node } = nodes[0] ?? {};
+    if (nodes.length < SIZE || instance === undefined || instance === null) continue;
+    say(`${elapsed()}  XID 79 into the kernel log of ${node}`);
+    await breakOne(instance);
+  }
+}
+
 async function tellStory(stage: Stage): Promise<{ dead: string; healedMs: number }> {
   const { plane } = stage;
   await plane.start();
   say(`${elapsed()}  control plane at ${plane.url}; asked for ${stage.what}`);
+  await sayConsole(plane);
   const nodes = await plane.waitServing(SIZE, LIMIT_MS);
   say(`${elapsed()}  ${nodes.map((node) => node.node_id).join(", ")} serve`);
   const sick = nodes[1] ?? nodes[0];
@@ -177,12 +207,7 @@ async function main(): Promise<number> {
     healedMs = story.healedMs;
     problems.push(...(await stage.judge(story.dead)));
     if (process.argv.includes("--keep") && problems.length === 0) {
-      const token = join(plane.state, "admin.token");
-      say(`\nleft running at ${plane.url}, token file ${token}`);
-      say(`  look:  dist/navarch list --server ${plane.url} --token-file ${token}`);
-      say(`  end:   kill ${plane.pid}; pkill -f ${plane.state}`);
-      say(`demo: ${stage.ending} in ${(healedMs / 1_000).toFixed(1)} s`);
-      return 0;
+      await keepHealing(stage);
     }
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));

@@ -1,6 +1,6 @@
 /**
- * The guide roots: every file but their README, Makefile, resources and what belongs to Slurm is a
- * link to the one place where it is kept. What the linked files say is pinned by `guide.test.ts` and `reconciler/config`; the command
+ * The guide roots: every file but their README, Makefile, resources and what belongs to Slurm or to
+ * the platform (`console.test.ts`) is a link to the one place where it is kept. What the linked files say is pinned by `guide.test.ts` and `reconciler/config`; the command
  * lines are run by `test/docs/page.test.ts`.
  */
 import { expect, test } from "bun:test";
@@ -21,7 +21,9 @@ const WRITTEN = ["README.md", "Makefile"];
  * compare them.
  */
 const RENDERED = ["k8s/", "velda-rbac"].map((path) => `${GUIDES}agentpool/${path}`);
-const KEPT = [`${GUIDES}knavigator/resources/`, `${GUIDES}slurm/`, ...RENDERED];
+const KEPT = ["knavigator/resources/", "slurm/", "kai/"]
+  .map((path) => `${GUIDES}${path}`)
+  .concat(RENDERED);
 const linked = files.filter((path) => {
   return !WRITTEN.includes(basename(path)) && !KEPT.some((folder) => path.startsWith(folder));
 });

@@ -2,6 +2,7 @@
  * `docs/api.md`: every route of the HTTP API, with method, path and role as they are registered. A
  * route without a meaning, a meaning without a route, or a `/v1` route without a role is an error.
  */
+import type { GenericSchema } from "valibot";
 import { openApp } from "../../reconciler/http/route/app.ts";
 import type { ReleaseKey } from "../../reconciler/security/release-key.ts";
 import { openWorldApp } from "../world/app.ts";
@@ -69,7 +70,9 @@ const MEANING: Readonly<Record<string, string>> = {
     "let a simulated provider fail: body `class`, `for`, `calls`, `delay`",
   "DELETE /v1/providers/:name/failure": "end that",
   "GET /v1/plan": "pending actions and waits",
-  "GET /v1/events": "events; filters `node`, `pool`, `since`; pass `next` as `after`; `limit`",
+  "GET /v1/events":
+    "events; filters `node`, `pool`, `kind`, `since`, `q` (text); pass `next` as `after`, " +
+    "or go back with `before`; `limit`",
   "GET /v1/findings": "recorded findings; `since`; pass `next` as `after`; `limit`",
   "GET /v1/policy": "the active health policy",
   "GET /v1/config": "the active configuration, without secrets",
@@ -90,14 +93,64 @@ const MEANING: Readonly<Record<string, string>> = {
   "POST /v1/tokens": "create a token: body `role`, `label`, `expires_in`",
   "DELETE /v1/tokens/:id": "revoke a token",
   "POST /v1/tokens/:id/rotate": "rotate the credential `node:ID`",
+  "POST /v1/console/links":
+    "a link that logs a browser in once, as the caller; `path` on the same address, 10 minutes",
   "GET /v1/join-tokens": "join tokens",
   "POST /v1/join-tokens": "create a join token: body `pool`, `node`, `uses`, `ttl`, `label`",
   "DELETE /v1/join-tokens/:id": "revoke a join token",
   "GET /v1/audit": "audit rows; filters `since`, `by`, `refused`, `verb`, `object`; `limit`",
+  "GET /v1/audit/export":
+    "every matching row as a file; filters of `/api/admin/audit`; `format` (`jsonl` or `csv`)",
   "GET /api/admin/audit":
-    "the same for the console; filters `actor`, `verb`, `kind`, `object`, `until`, " +
+    "the same for the console; filters `actor`, `verb`, `kind`, `object`, `result`, `until`, " +
     "`since` (a time, or `boot`); " +
     "`limit`, `cursor`; the next page is in `Link`; only from internal networks",
+  "GET /api/admin/kubernetes/stats":
+    "[counts, health and utilisation](console.md#the-cluster) of the cluster; `namespace`",
+  "GET /api/admin/kubernetes/pods":
+    "its pods; `namespace`, `limit` (at most 10,000), `continue`; the next page is in `Link`",
+  "GET /api/admin/kubernetes/nodes": "its Nodes, with what the fleet knows of their machines",
+  "GET /api/admin/kubernetes/deployments": "its Deployments; `namespace`",
+  "GET /api/admin/kubernetes/events":
+    "its events, newest first; `namespace`, `type` (or a category), `kind`, `name`, `q`; `limit`",
+  "GET /api/admin/kubernetes/logs/:pod":
+    "a container's log; `namespace`, `container`, `tailLines`, `previous`; with `follow=true` " +
+    "server-sent events",
+  "POST /api/admin/kubernetes/pods/:pod/restart":
+    "evict a pod: body `namespace`, `force`; 429 while a disruption budget does not allow it",
+  "POST /api/admin/kubernetes/pods/:pod/kill":
+    "delete a pod without grace: body `namespace`, `force`",
+  "GET /api/admin/kubernetes/flux": "Flux objects; `Warning` names kinds that are not served",
+  "POST /api/admin/kubernetes/flux/:kind/:namespace/:name/reconcile":
+    "request the reconciliation of a Flux object; `:kind` is such as `helmrelease`",
+  "POST /api/admin/kubernetes/flux/:kind/:namespace/:name/suspend": "suspend it",
+  "POST /api/admin/kubernetes/flux/:kind/:namespace/:name/resume": "resume it",
+  "POST /api/admin/kubernetes/nodes/:name/cordon": "cordon the machine of a Node: body `reason`",
+  "POST /api/admin/kubernetes/nodes/:name/uncordon":
+    "uncordon it; a cordon of others is refused with its owner's name",
+  "POST /api/admin/kubernetes/nodes/:name/drain": "drain it",
+  "POST /api/admin/kubernetes/nodes/:name/replace": "replace it",
+  "POST /api/allocations":
+    "[profile of a workload](queue.md#workload-profiles): body `quality`, `tier`, `priority`; " +
+    "only from internal networks",
+  "GET /api/queue/tasks":
+    "tasks of the [demand queue](queue.md), newest first; filter `state`; `limit`, `cursor`; " +
+    "the next page is in `Link`; only from internal networks, as all of `/api/queue`",
+  "POST /api/queue/tasks":
+    "submit a task: body `class`, `priority`, `type`, `pool`, `gpus`, `hold`, `payload`; under " +
+    "an `Idempotency-Key`, its id, it is one task; 429 with `Retry-After` when the class is full",
+  "GET /api/queue/tasks/:id": "a task; finished ones are kept for 7 days",
+  "DELETE /api/queue/tasks/:id": "cancel a task that waits or runs; 409 if it is finished",
+  "POST /api/queue/tasks/:id/release": "end the hold of a task",
+  "POST /api/queue/tasks/lease":
+    "take tasks to run: body `worker`, `types`, `pool`, `max`; `Idempotency-Key` is the lease",
+  "POST /api/queue/tasks/:id/heartbeat": "keep a lease: body `lease`",
+  "POST /api/queue/tasks/:id/complete": "a task is done: body `lease`, `result`",
+  "POST /api/queue/tasks/:id/fail": "an attempt failed: body `lease`, `error`",
+  "POST /api/pipelines":
+    "report a run of a CI/CD pipeline; no token, but `X-Hub-Signature-256` under " +
+    "`server.console.pipeline_secret_file`; 202 with `accepted` ([console](console.md#pipelines))",
+  "GET /api/pipelines": "reported runs, newest first, with stages and suggestions; `limit`",
   "POST /v1/workflows":
     "run a workflow; the body is its YAML, or JSON with `workflow` and `templates`; " +
     "`cleanup=true`; 202; refused without `simulation.enabled` and a cluster",
@@ -113,9 +166,11 @@ const MEANING: Readonly<Record<string, string>> = {
   "GET /rest/pool": "AgentPools, for clients of Velda's API",
   "GET /rest/pool/:pool": "one of them; `:pool` is `NAME`, or `NAMESPACE%2FNAME`; `namespace`",
   "GET /rest/pool/:pool/watch": "its status now and after each change; one JSON object a line",
+  "GET /openapi.json": "this API in OpenAPI 3.1",
   "GET /healthz": "the process runs",
   "GET /readyz": "ready, or 503 with the reasons",
   "GET /metrics": "[metrics](metrics.md)",
+  "GET /asset/:name": "style, script and icon of the [console](console.md)",
   "GET /ca.pem": "the fleet's own certificate authority",
   "GET /install.sh": "the installer of the agent",
   "GET /releases/key.pem": "the key that signs releases",
@@ -132,20 +187,36 @@ const ACCESS: Readonly<Record<string, string>> = {
   "GET /metrics": "none; `viewer` with `metrics_auth`",
 };
 
-/** Method and path of every registered route, with its access. */
-async function readRoutes(): Promise<ReadonlyMap<string, string>> {
+export type DescribedRoute = {
+  method: string;
+  path: string;
+  access: string;
+  meaning: string;
+  /** What it declares to read; `null` = nothing. */
+  body: GenericSchema | null;
+  query: GenericSchema | null;
+};
+
+/** Every registered route, by `METHOD path`. */
+async function readRoutes(): Promise<ReadonlyMap<string, DescribedRoute>> {
   const world = await World.open(poolYaml(1, ""));
   try {
     const releases = { find: async () => null, latest: async () => null };
     const install = { releases, key: {} as ReleaseKey, server: () => null };
     const { routes } = openApp({ ...openWorldApp(world).ports, install });
-    const found = new Map<string, string>();
+    const found = new Map<string, DescribedRoute>();
     for (const { method, path, handler } of routes) {
       const name = `${method} ${path}`;
       if (method === "ALL" || path.startsWith("/api/v1/")) continue;
-      if ("role" in handler) found.set(name, code(String(handler.role)));
-      else if (!found.has(name)) found.set(name, accessOf(name));
+      const meaning = MEANING[name] ?? "";
+      const bare = { method, path, access: "", meaning, body: null, query: null };
+      const route: DescribedRoute = found.get(name) ?? bare;
+      if ("role" in handler) route.access = code(String(handler.role));
+      if ("body" in handler) route.body = handler.body as GenericSchema;
+      if ("query" in handler) route.query = handler.query as GenericSchema;
+      found.set(name, route);
     }
+    for (const [name, route] of found) if (route.access === "") route.access = accessOf(name);
     return found;
   } finally {
     await world.close();
@@ -158,14 +229,18 @@ function accessOf(route: string): string {
   return access;
 }
 
-export async function formatApi(): Promise<string> {
+/** In the order of the page; an error if the page and the routes differ. */
+export async function describeRoutes(): Promise<DescribedRoute[]> {
   const routes = await readRoutes();
   const names = new Set([...routes.keys(), ...Object.keys(MEANING)]);
   const odd = [...names].filter((name) => !routes.has(name) || MEANING[name] === undefined);
   if (odd.length > 0) throw new Error(`test/docs/api.ts and the routes differ: ${odd.join(", ")}`);
-  const rows = Object.entries(MEANING).map(([name, meaning]) => {
-    const [method = "", path = ""] = name.split(" ");
-    return [method, code(path), routes.get(name) ?? "", meaning];
+  return Object.keys(MEANING).flatMap((name) => routes.get(name) ?? []);
+}
+
+export async function formatApi(): Promise<string> {
+  const rows = (await describeRoutes()).map(({ method, path, access, meaning }) => {
+    return [method, code(path), access, meaning];
   });
   const head = formatHead("HTTP API", "the routes of `reconciler/http/route/`");
   return `${head}${readProse("api")}${formatTable(["method", "path", "role", "meaning"], rows)}`;

@@ -12,7 +12,7 @@ import { PAGES } from "./page.ts";
 test.each(Object.keys(PAGES))("%s is current; renew it with: npm run docs", async (path) => {
   const page = await PAGES[path]?.();
   expect(readFileSync(join(ROOT, path), "utf8")).toBe(page ?? "");
-});
+}, 60_000);
 
 test("decisions are found in lists and tables, and what is none is not", () => {
   const page = `# Page

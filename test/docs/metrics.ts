@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { COUNTER, DCGM } from "../../agent/report/metrics.ts";
 import { ROOT } from "../../build/product.ts";
 import { formatNodeResources } from "../../reconciler/http/metrics/node-resource.ts";
+import { noDemandQueue } from "../../reconciler/core/console/demand.ts";
 import { poolYaml, World } from "../world/world.ts";
 import { fakePools, type FakePools } from "../world/agent-pools.ts";
 import { openWorldApp } from "../world/app.ts";
@@ -34,7 +35,10 @@ async function formatPage(): Promise<string> {
   const yaml = `${poolYaml(2, `    ${slurm}\n`)}slurm: { enabled: true }\n`;
   const world = await World.open(yaml, { slurm: { nodes: 2 } });
   try {
-    const app = openWorldApp(world, undefined, toldPools());
+    const depth = [{ class: "batch", priority: "low", pool: "p", tasks: 1 }] as const;
+    const figures = () => ({ depth, perSecond: 1, meanSeconds: 1, backlogSeconds: 1 });
+    const queue = { ...noDemandQueue(""), figures };
+    const app = openWorldApp(world, undefined, toldPools(), queue);
     await world.until(() => world.serving().length === 2, 600);
     const page = (await app.call("GET", "/metrics", undefined, null)).text;
     return page + formatShares();

@@ -44,7 +44,7 @@ const BODIES: Record<string, unknown> = {
 const ORDER = { reason: "x", timeout: "5m", force: false, dry_run: true };
 
 /** The console's API: for internal networks, with errors of its own form. */
-const CONSOLE = /^\/api\/admin(?:[/?]|$)/;
+const CONSOLE = /^\/api\/(?:admin|allocations|queue)(?:[/?]|$)/;
 const callerOf = (path: string): { remote?: string } =>
   CONSOLE.test(path) ? { remote: "10.1.2.3" } : {};
 
@@ -55,6 +55,7 @@ const ABSENT = [
   ["/workflows/:id/events", 404],
   ["/nodes/:id/faults", 409],
   ["/claims/:id", 404],
+  ["/queue/tasks/:id", 404],
 ] as const;
 
 type Route = { method: Ask["method"]; path: string };

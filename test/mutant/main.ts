@@ -19,13 +19,14 @@ import { build, type Fate, type Item, measure, tryAll } from "./trial.ts";
 const SHARE_MIN = 0.85;
 const BOUND_MIN = 0.82;
 const NAMES = Object.keys(ROOMS);
+const OWN = ["slurm", "agentpool"];
 
 const { values } = parseArgs({
   options: {
     sample: { type: "string", default: "800" },
     seed: { type: "string", default: "20261122" },
-    // Those of Slurm have a proof of their own, `mutants-slurm`.
-    rooms: { type: "string", default: NAMES.filter((name) => name !== "slurm").join(",") },
+    // Those of Slurm and AgentPool have proofs of their own, `mutants-slurm`, `mutants-agentpool`.
+    rooms: { type: "string", default: NAMES.filter((name) => !OWN.includes(name)).join(",") },
     workers: { type: "string", default: "2" },
     tests: { type: "string", default: "" },
     report: { type: "string" },

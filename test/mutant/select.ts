@@ -5,6 +5,7 @@ import { dirname, join, normalize } from "node:path";
 export const ROOMS: Readonly<Record<string, RegExp>> = {
   // Before the rooms that it shares files with.
   slurm: /^reconciler\/(core\/)?slurm\/|^reconciler\/core\/(decide|fold)\/slurm/,
+  agentpool: /^reconciler\/(core\/)?agentpool\/|^reconciler\/core\/scaling\/idle\.ts$/,
   decide: /^reconciler\/core\/decide\//,
   fold: /^reconciler\/core\/fold\//,
   act: /^reconciler\/runtime\/act\//,

@@ -340,6 +340,18 @@ function describeOwnership(tools: Tools): void {
     expect(refusalOf(after)).toMatchObject({ status: 404, reason: "NotFound" });
   });
 
+  test("an apply to the status of nothing is not found", async () => {
+    const gone = tools.next("gone");
+    const answer = await tools.ask("patch", pathOf("nodes", gone, "status"), {
+      contentType: PATCH.apply,
+      query: { fieldManager: MANAGER.cordon, force: "true" },
+      body: { apiVersion: "v1", kind: "Node", metadata: { name: gone }, status: {} },
+    });
+    expect(refusalOf(answer)).toMatchObject({ status: 404, reason: "NotFound" });
+    const after = await tools.ask("get", pathOf("nodes", gone));
+    expect(refusalOf(after)).toMatchObject({ status: 404, reason: "NotFound" });
+  });
+
   test("an apply that says too little or too much is refused", async () => {
     const { name } = await seed();
     const noManager = refusalOf(await apply(name, {}, CORDON, { force: "true" }));

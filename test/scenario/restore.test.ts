@@ -51,7 +51,7 @@ async function restore(world: World, backup: string): Promise<void> {
   await world.start();
 }
 
-describe("an hour-old backup", () => {
+describe("C50: an hour-old backup", () => {
   test("instances that were bought since are adopted, and none is bought twice", async () => {
     const w = await fleet(2);
     const backup = await backUp(w);

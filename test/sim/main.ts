@@ -9,6 +9,7 @@
  *   --shrink S     seconds to spend on shortening a failing story (30)
  *   --pace full    every step and every heartbeat, skipping nothing
  *   --story        print every event
+ *   --agentpools N a story of N AgentPools instead (`pools/main.ts`)
  */
 import { parseArgs } from "node:util";
 import { VACUOUS } from "../invariant/kube.ts";
@@ -19,6 +20,9 @@ import { shrink } from "./swarm/shrink.ts";
 import { tellStory, type Told } from "./swarm/story.ts";
 import type { Found } from "./swarm/swarm.ts";
 import { isKnown } from "./corpus.ts";
+
+// It ends the process.
+if (process.argv.includes("--agentpools")) await import("./pools/main.ts");
 
 const DAY = 86_400_000;
 

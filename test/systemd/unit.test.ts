@@ -150,6 +150,12 @@ describe("navarch-control-plane.service", () => {
     expect(flags).toContain(`--state=%S/${await only(name, "StateDirectory")}`);
   });
 
+  test("V12: reloads by SIGHUP, and restarts as velda-apiserver", async () => {
+    const name = "navarch-control-plane.service";
+    expect(await only(name, "ExecReload")).toBe("kill -HUP $MAINPID");
+    expect(await only(name, "Alias")).toBe("velda-apiserver.service");
+  });
+
   test("unpacks the database's native part where it may be loaded from", async () => {
     const folder = /^TMPDIR=(.*)$/.exec(await only(name, "Environment"))?.[1] ?? "";
     const [path, options = ""] = (await only(name, "TemporaryFileSystem")).split(":");

@@ -70,7 +70,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   build: { rooms: ["agent", "cli"] },
   systemd: { rooms: [] },
   // The definition of AgentPool and its reader share names and defaults.
-  deploy: { rooms: [], files: /^schema\/agentpool-resource\.ts$/ },
+  deploy: { rooms: [], files: /^schema\/(agentpool-resource|nearest|version)\.ts$/ },
 };
 
 /**
@@ -98,6 +98,8 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "cli/command": [],
   /** Generators of the definition of AgentPool and of its permissions: pure. */
   "deploy/agentpool": [],
+  /** One description of the console's set, for its command and for the guide's charts: pure. */
+  "deploy/console": [],
   /** Generators of a Slurm cluster: pure, from an inventory to files. */
   "deploy/slurm": [],
   "health/catalog": [],
@@ -133,12 +135,17 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
     "security",
     "slurm",
     "store",
+    "trace",
   ],
   /** The command-line tools of Slurm are programs. */
   "reconciler/slurm": ["core", "program"],
   "reconciler/store": ["core"],
+  /** Sends finished spans to a collector. */
+  "reconciler/trace": ["core"],
   /** The tables of configuration keys: data only. */
   "schema/config": [],
+  /** What the console's API and pages show. */
+  "schema/console": [],
   "schema/migration": [],
   /** One process for the agents of thousands of virtual Nodes, in real time. */
   "simulator/agent": ["machine", "scenario"],

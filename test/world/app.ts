@@ -1,5 +1,6 @@
 /** The HTTP application over a test world: same routes, same auth, no socket. */
 import { Authority } from "../../reconciler/security/auth.ts";
+import { type DemandQueue, noDemandQueue } from "../../reconciler/core/console/demand.ts";
 import { noAgentPools } from "../../reconciler/core/agentpool/none.ts";
 import type { AgentPools } from "../../reconciler/core/agentpool/service.ts";
 import { Metrics } from "../../reconciler/http/metrics.ts";
@@ -35,6 +36,8 @@ const NO_EXTRAS = {
   backup: null,
   install: null,
   pods: null,
+  traces: null,
+  console: null,
   names: new Set<string>(),
   live: () => null,
 };
@@ -65,6 +68,7 @@ export function openWorldApp(
   world: World,
   runner: WorkflowRunner = openNoWorkflows("a world has no cluster to rehearse on"),
   agentPools: AgentPools = noAgentPools("a world has no cluster with AgentPools"),
+  queue: DemandQueue = noDemandQueue("this world has no demand queue"),
 ): WorldApp {
   const { store } = world;
   if (store === null) throw new Error("the world has no store");
@@ -104,6 +108,7 @@ export function openWorldApp(
     newSecret: () => `nvt.${String(++serial).padStart(43, "s")}`,
     notReady: async () => [],
     agentPools,
+    queue,
     ...NO_EXTRAS,
     reloader: () => unchanging(world),
   };

@@ -84,6 +84,7 @@ export function sightOf({ left, fake, ...over }: View = {}): Sight {
     slurm: null,
     keys: null,
     queues: new Map(),
+    tasks: new Map(),
     metrics: new Map(),
     ...over,
   };

@@ -30,6 +30,7 @@ export const isAdrift = (node: KubeNode | undefined): boolean =>
 /** Whether the object has any mark of Navarch, of this fleet or another. */
 export function bearsMarks({ own, annotations, labels, taints, conditions }: KubeNode): boolean {
   if (own || annotations[ANNOTATION.session] !== undefined) return true;
+  if (annotations[ANNOTATION.taints] !== undefined) return true;
   if (labels[POOL_LABEL] !== undefined || labels[FLEET_LABEL] !== undefined) return true;
   return (
     taints.some(({ key }) => key === TAINT.unhealthy.key || key === TAINT.draining.key) ||

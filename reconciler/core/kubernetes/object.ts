@@ -16,6 +16,8 @@ export const ANNOTATION = {
   /** Whether the node was unschedulable before Navarch's cordon: `true` or `false`. */
   preexisting: `${DOMAIN}/cordon-preexisting`,
   hold: `${DOMAIN}/hold`,
+  /** Taints of its pool that Navarch put on the Node: `KEY:EFFECT,…`. */
+  taints: `${DOMAIN}/taints`,
 } as const;
 
 /** The install that marks a Node: two in one cluster must not overwrite each other. */
@@ -43,6 +45,8 @@ export type KubeNode = {
   others: string[];
   /** Annotations of ours only (`navarch.dev/…`). */
   annotations: Record<string, string>;
+  /** It has no annotation at all, of any client. */
+  bare?: true;
   /** Slinky's annotation `node-cordon-reason`, and whether our share of the cordon wrote it. */
   cordonReason?: { text: string; own: boolean };
   labels: Record<string, string>;
@@ -93,6 +97,8 @@ export type KubePod = {
   /** `system-node-critical`, `system-cluster-critical`, or a priority of 2,000,000,000 or more. */
   critical: boolean;
   tolerations: Toleration[];
+  /** `spec.nodeSelector`; absent if it is empty. */
+  selector?: Readonly<Record<string, string>>;
   labels: Record<string, string>;
   /** Annotations of ours only. */
   annotations: Record<string, string>;

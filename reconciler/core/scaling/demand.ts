@@ -13,7 +13,12 @@ import { flatten } from "./recommend.ts";
 export type Demand = NonNullable<PoolState["demand"]>;
 
 /** The last report and the last observation of the scheduler; `null` = none. */
-export type Heard = { pushed: Demand | null; seen: QueueSight | null };
+export type Heard = {
+  pushed: Demand | null;
+  seen: QueueSight | null;
+  /** Of the demand queue; it counts beside the others, not in their place. */
+  tasks?: QueueSight | null;
+};
 
 /** The queue that counts now. `widePods`: at least this many pods request several GPUs each. */
 export type KnownQueue = Required<QueueSight>;
@@ -81,7 +86,8 @@ export function demandProblem(
 ): string | null {
   if (!wantsDemand(autoscaler)) return null;
   if (knownQueue(heard, now, autoscaleIntervalMs) !== null) return null;
-  const { pushed, seen } = heard;
+  const { pushed, seen, tasks = null } = heard;
+  if (pushed === null && seen === null && tasks !== null) return null;
   const last =
     seen !== null && (pushed === null || seen.observedAt > pushed.observedAt)
       ? { ...seen, what: `the last observation of ${seen.source}` }

@@ -272,6 +272,16 @@ describe("stepIdle()", () => {
     expect(ids.length).toBe(4);
   });
 
+  test("above a lowered maximum the one worker without work leaves, though no slot is to spare", () => {
+    const worker = (id: string, state: "idle" | "running", free: number): Worker => ({
+      ...{ id, state, free, since: 0 },
+    });
+    const workers = [worker("busy", "running", 0), worker("free", "idle", 1)];
+    const rule = { ...RULE, max: 1, minIdle: 1, maxIdle: 1 };
+    const pool = { workers, queued: 0, surplusSince: null, refusedAt: null, ignoresUnknown: true };
+    expect(stepIdle(rule, pool, 1).remove).toEqual(["free"]);
+  });
+
   test("a maximum that could never be kept is raised", () => {
     expect(effectiveMaxIdle({ ...RULE, minIdle: 2, maxIdle: 0, slots: 4 })).toBe(5);
     expect(effectiveMaxIdle({ ...RULE, minIdle: 2, maxIdle: 9, slots: 4 })).toBe(9);

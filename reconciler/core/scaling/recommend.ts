@@ -115,11 +115,24 @@ function boundedGrowth(wanted: number, need: number, step: number, from: Snapsho
  * includes a running job, but not the node that it runs on.
  */
 function recommendQueue({ count, jobsPerNode }: Of<"queue">, snapshot: Snapshot): Recommendation {
-  const { queueDepth, gpuDepth } = snapshot;
+  const { queueDepth, gpuDepth, tasks = null, waiting, desired } = snapshot;
+  const unit = count === "gpus" ? " GPUs" : "";
+  const sizeFor = (depth: number, what: string): Recommendation => {
+    const because = `${what} ${depth}${unit} at ${jobsPerNode} a node`;
+    return sizeByLoad(Math.ceil(depth / jobsPerNode), because, snapshot);
+  };
   const depth = count === "gpus" ? gpuDepth : queueDepth;
-  if (depth === null) return hold("queue depth is unknown", "unknown");
-  const because = `queue depth ${depth}${count === "gpus" ? " GPUs" : ""} at ${jobsPerNode} a node`;
-  return sizeByLoad(Math.ceil(depth / jobsPerNode), because, snapshot);
+  const jobs =
+    depth === null
+      ? hold("queue depth is unknown", "unknown")
+      : sizeFor(depth, "queue depth");
+  if (tasks === null) return jobs;
+  const own = sizeFor(count === "gpus" ? tasks.gpuDepth : tasks.queueDepth, "tasks");
+  if (own.kind === "hold") return jobs;
+  // The larger size counts: the pool shrinks only as far as both signals agree.
+  if (jobs.kind === "size") return own.nodes > jobs.nodes ? own : jobs;
+  const isOnlySignal = waiting === 0;
+  return isOnlySignal || own.nodes > desired ? own : jobs;
 }
 
 /** The first open window narrows the bounds of the fallback, never beyond those of the pool. */

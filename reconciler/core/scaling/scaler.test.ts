@@ -124,6 +124,18 @@ describe("Scaler with a scheduler's queue", () => {
     });
   });
 
+  test("C79: jobs that wait beyond max_nodes are told of, those that just start are not", () => {
+    const bench = new Bench(1, QUEUE);
+    bench.sees(80, { pendingJobs: 2 });
+    expect(bench.look()).toBe(10);
+    expect(bench.view().conditions).toEqual([]);
+    bench.sees(81, { pendingJobs: 1 });
+    bench.look();
+    expect(bench.view().conditions).toEqual([
+      "autoscaler: 1 job waits and the pool has its max_nodes, 10: raise it to grow",
+    ]);
+  });
+
   test("count: gpus counts what the pods ask for", () => {
     const bench = new Bench(1, "{ type: queue, jobs_per_node: 8, count: gpus }");
     bench.sees(3, { gpuDepth: 24, pendingGpus: 8 });

@@ -22,6 +22,8 @@ export type Snapshot = {
   /** Pending and running jobs, and the GPUs that they request. */
   queueDepth: number | null;
   gpuDepth: number | null;
+  /** The same two of the demand queue's tasks; `null` = none was ever submitted. */
+  tasks?: { queueDepth: number; gpuDepth: number } | null;
   /** Jobs that wait; 0 where no queue was ever reported. */
   waiting: number | null;
   /**

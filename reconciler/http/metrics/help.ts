@@ -113,6 +113,15 @@ export const HELP = {
     "Agents that trust a different key and refuse this control plane's orders.",
   navarch_agent_orders_refused:
     "Orders that current agents refused because of an invalid signature.",
+  coordinator_queue_depth: "Tasks of the demand queue that wait, held ones too.",
+  kai_coordinator_queue_depth: "The same under the name that rules of Prometheus Adapter read.",
+  coordinator_queue_processing_rate: "Tasks completed a second, over the last minute.",
+  ml_processing_time_seconds:
+    "Mean time of the attempts that completed within five minutes; 0 if none did.",
+  ml_processing_backlog_seconds:
+    "Time until the waiting tasks are done at the present rate; no series while the rate is 0.",
+  db_connection_utilization: "Busy share of the store's writer in the last minute, percent.",
+  db_connection_wait_time: "Mean time that a write waited for the writer in the last minute.",
   node_resource_requests: "What running pods request of the node: cores, bytes or devices.",
   node_resource_limits: "The limits of running pods on the node: cores, bytes or devices.",
   node_resource_occupancy: "Requests in percent of what the node has to allocate.",

@@ -9,7 +9,7 @@ import * as v from "valibot";
 import type { EventView } from "../../../schema/api.ts";
 import { ANY_ROW, type AuditRow, type AuditView } from "../../../schema/audit.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
-import type { Event } from "../../../schema/event.ts";
+import { type Event, EVENT_KINDS } from "../../../schema/event.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import type { QuarantineView } from "../../../schema/quarantine.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../../schema/version.ts";
@@ -18,12 +18,14 @@ import { ACTIVATIONS_MAX } from "../../runtime/recorder.ts";
 import type { Audit } from "../../security/audit/audit.ts";
 import { saveActivations } from "../view/activation.ts";
 import { viewPlan } from "../view/explain.ts";
+import { traceIdOf } from "../../core/trace.ts";
 import { iso } from "../view/node.ts";
 import type { App, RoutePorts } from "./app.ts";
-import { invalid, needs, queryNumber, queryTime, readQuery, Refusal } from "./request.ts";
+import { exportAudit, ExportQuery } from "./audit.ts";
+import { asks, invalid, needs, queryNumber, queryTime, readQuery, Refusal } from "./request.ts";
 import { openSliced } from "./sliced.ts";
 
-function viewEvent(event: Event): EventView {
+export function viewEvent(event: Event): EventView {
   return {
     id: event.id,
     at: iso(event.at),
@@ -31,25 +33,35 @@ function viewEvent(event: Event): EventView {
     node_id: event.node,
     pool: event.pool,
     session_id: event.session,
+    trace_id: event.session === null ? null : traceIdOf(event.session),
     actor: event.actor,
     message: event.message,
   };
 }
 
+const EVENTS_MAX = 1_000;
+const EVENT_KIND = "expected a kind of event (docs/events.md)";
 const EventsQuery = v.object({
   node: v.optional(v.string()),
   pool: v.optional(v.string()),
+  kind: v.optional(v.picklist(EVENT_KINDS, EVENT_KIND)),
   since: queryTime,
+  q: v.optional(v.pipe(v.string(), v.maxLength(200))),
   after: queryNumber("expected a whole number"),
+  before: queryNumber("expected a whole number"),
   limit: queryNumber("expected a whole number"),
 });
 
+const TextQuery = v.object({ text: v.optional(v.string()) });
+
 export function adminRoutes(api: App, ports: RoutePorts): void {
-  api.get("/events", needs("viewer"), async (c) => {
+  api.get("/events", needs("viewer"), asks(EventsQuery), async (c) => {
     const { limit: most = 200, ...query } = readQuery(c, EventsQuery);
-    const { node = null, pool = null, since = null, after = null } = query;
-    const limit = Math.min(most, 1_000);
-    const events = await ports.store.events({ node, pool, since, after, limit });
+    const { node = null, pool = null, since = null, after = null, q = null } = query;
+    const { kind = null, before = null } = query;
+    const limit = Math.min(most, EVENTS_MAX);
+    const which = { node, pool, kind, since, text: q, after, before };
+    const events = await ports.store.events({ ...which, limit });
     const last = events[events.length - 1]?.id ?? after ?? 0;
     return c.json({ events: events.map(viewEvent), next: last });
   });
@@ -78,10 +90,10 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
       platform: `${process.platform}-${process.arch}`,
     }),
   );
-  api.get("/store/quarantine", needs("viewer"), async (c) => {
+  api.get("/store/quarantine", needs("viewer"), asks(TextQuery), async (c) => {
     const { name, role } = c.get("principal");
     // The text of a row may hold secrets.
-    const text = c.req.query("text") === "true";
+    const text = readQuery(c, TextQuery).text === "true";
     if (text && !roleIncludes(role, "admin")) {
       throw new Refusal("permission_denied", `${name} has role ${role}; the text needs admin`);
     }
@@ -111,8 +123,12 @@ function viewAudit({ request, namespace: _, ...row }: AuditRow): AuditView {
   return { ...row, at: iso(row.at), until: iso(row.until), request_id: request };
 }
 
-export function auditRoutes(api: App, audit: Audit): void {
-  api.get("/audit", needs("admin"), async (c) => {
+export function auditRoutes(api: App, audit: Audit, { clock }: Pick<RoutePorts, "clock">): void {
+  const bootAt = clock.wallMs();
+  api.get("/audit/export", needs("admin"), asks(ExportQuery), (c) =>
+    exportAudit(c, audit, bootAt),
+  );
+  api.get("/audit", needs("admin"), asks(AuditQuery), async (c) => {
     const asked = readQuery(c, AuditQuery);
     const { limit = 100, since = null, by = null, refused, verb = null, object = null } = asked;
     const { rows } = await audit.page({
@@ -178,7 +194,7 @@ const DumpQuery = v.object({ last: queryNumber(EXPECTED, 1) });
 
 /** `navarch support dump`. A POST, because the audit records those. */
 function dumpRoute(api: App, { reconciler, clock }: RoutePorts): void {
-  api.post("/admin/activations", needs("admin"), (c) => {
+  api.post("/admin/activations", needs("admin"), asks(DumpQuery), (c) => {
     const { last = ACTIVATIONS_MAX } = readQuery(c, DumpQuery);
     if (last > ACTIVATIONS_MAX) return invalid(`last: ${EXPECTED}`);
     const activations = reconciler.activations(last);

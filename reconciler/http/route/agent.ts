@@ -34,10 +34,8 @@ export async function takeReport(
 ): Promise<ReportAnswer> {
   const parsed = parseReport(raw);
   const denied = async (message: string, claimed?: NodeId): Promise<ReportAnswer> => {
-    if (parsed.success) {
-      const node = claimed ?? parsed.output.node_id;
-      await auditReport(ports, { principal, node, ...origin });
-    }
+    const node = claimed ?? (parsed.success ? parsed.output.node_id : null);
+    await auditReport(ports, { principal, node, ...origin });
     return { kind: "error", code: "permission_denied", message };
   };
   const mayReport = principal.role === "node" || principal.role === "admin";

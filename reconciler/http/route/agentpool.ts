@@ -10,7 +10,7 @@ import type { ClaimAnswer, PoolView, Refused } from "../../core/agentpool/servic
 import { summarize, viewAgentPool, viewAnswer, viewClaims } from "../view/agentpool.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { durationOf, idempotencyKey, invalid, needs, readAsked, Refusal } from "./request.ts";
-import { sayNear } from "./request.ts";
+import { sayNear, takes } from "./request.ts";
 
 /** A job may run for weeks; what holds a slot for longer than a year is forgotten. */
 const TTL_MS_MAX = 366 * 24 * 3_600_000;
@@ -48,7 +48,9 @@ export function agentPoolRoutes(api: App, ports: RoutePorts): void {
   api.get("/claims", needs("viewer"), (c) => {
     return c.json({ claims: servedPools(ports).flatMap(viewClaims) });
   });
-  api.post("/pools/:namespace/:pool/claims", needs("operator"), (c) => claim(c, ports));
+  api.post("/pools/:namespace/:pool/claims", needs("operator"), takes(Asked), (c) =>
+    claim(c, ports),
+  );
   api.get("/claims/:id", needs("viewer"), async (c: Context<Env>) => {
     const id = c.req.param("id") ?? "";
     return c.json(viewAnswer(found(id, await agentPools.claimOf(id))));
@@ -72,14 +74,16 @@ export function servedPools({ agentPools }: Pick<RoutePorts, "agentPools">): rea
 function locateAgentPool(c: Context<Env>, ports: RoutePorts): PoolView {
   const name = c.req.param("pool") ?? "";
   const namespace = c.req.param("namespace") ?? "";
-  return locate(ports, namespace, name);
+  return agentPoolNamed(ports, namespace, name);
 }
 
-function locate(ports: RoutePorts, namespace: string, name: string): PoolView {
+export function agentPoolNamed(ports: RoutePorts, namespace: string, name: string): PoolView {
   const all = servedPools(ports);
   const key = `${namespace}/${name}`;
   const view = ports.agentPools.pool(key);
   if (view !== null) return view;
+  const why = ports.agentPools.whyNot(namespace);
+  if (why !== null) throw refusalOf(why);
   const keys = all.map(({ pool }) => pool.key);
   const elsewhere = all.find(({ pool }) => pool.name === name);
   const there = elsewhere === undefined ? "" : ` (there is ${elsewhere.pool.key})`;

@@ -4,6 +4,7 @@
  */
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { GenericSchema } from "valibot";
 import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import type { BootstrapAttempt } from "../../../schema/bootstrap.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
@@ -12,7 +13,9 @@ import { LIMIT } from "../../../schema/limit.ts";
 import { blockOf } from "../../security/audit/logins.ts";
 import type { Authority, Principal } from "../../security/auth.ts";
 import type { AgentPools } from "../../core/agentpool/service.ts";
+import type { ConsoleCluster } from "../../core/console/cluster.ts";
 import type { Clock, Log } from "../../core/clock.ts";
+import type { DemandQueue } from "../../core/console/demand.ts";
 import type { Reloader } from "../../core/reload.ts";
 import type { Ingest } from "../../runtime/ingest.ts";
 import type { Admission } from "../../security/join/admission.ts";
@@ -22,21 +25,28 @@ import type { Simulation } from "../../runtime/simulation.ts";
 import type { WorkflowRuns } from "../../runtime/workflow/runs.ts";
 import type { Metrics } from "../metrics.ts";
 import { StaleEpoch, type Store } from "../../core/store.ts";
+import { callTraceOf, readTraceparent, type Span, spanOfCall } from "../../core/trace.ts";
 import { agentRoutes } from "./agent.ts";
 import { agentPoolRoutes } from "./agentpool.ts";
 import { adminRoutes, auditRoutes } from "./admin.ts";
+import { allocationRoutes } from "./allocation.ts";
 import { configRoutes } from "./config.ts";
-import { openConsole } from "./console.ts";
+import { openConsole, openGated } from "./console.ts";
 import { costRoutes } from "./cost.ts";
 import { auditCall, authenticate, remoteOf } from "./gate.ts";
 import { historyRoutes } from "./history.ts";
 import { type InstallPorts, installRoutes } from "./install.ts";
 import { joinRoute, joinTokenRoutes } from "./join.ts";
 import { kubernetesRoutes } from "./kubernetes.ts";
+import { linkRoutes, LoginLinks } from "./link.ts";
 import { nodeRoutes } from "./node.ts";
+import { openApiRoutes } from "./openapi.ts";
+import { openPages, type PageParts } from "./page.ts";
 import { Pages } from "./pages.ts";
+import { pipelineRoutes, signedRoute } from "./pipeline.ts";
 import { poolRoutes } from "./pool.ts";
 import { poolSizeRoutes } from "./pool-size.ts";
+import { queueRoutes } from "./queue.ts";
 import type { Quota } from "./quota.ts";
 import { Refusal } from "./request.ts";
 import { openRestPool } from "./rest-pool.ts";
@@ -82,15 +92,27 @@ export type RoutePorts = {
   simulation: Simulation | null;
   /** Workflows that this process runs as leader. */
   workflows: WorkflowRuns;
+  /** Where calls that change something are traced; `null` = nowhere. */
+  traces: { take(spans: readonly Span[]): void } | null;
   /** Pools of worker pods; the leader serves them. */
   agentPools: AgentPools;
+  /** The cluster that the console shows; `null` without one, and on a standby. */
+  console: ConsoleCluster | null;
+  /** The demand queue; the leader serves it. */
+  queue: DemandQueue;
   /** Host names, besides addresses, that requests without a token may use. */
   names: ReadonlySet<string>;
 };
 
 export type Env = {
   /** `remote` is the address of the socket's other end, if there is a socket. */
-  Bindings: { remote?: string };
+  Bindings: {
+    remote?: string;
+    /** For calls inside this process: who makes the call, already checked. */
+    principal?: Principal;
+    /** True if the leader does not answer and this standby answers from its own copy. */
+    standby?: boolean;
+  };
   Variables: {
     principal: Principal;
     requestId: string;
@@ -101,12 +123,22 @@ export type Env = {
     /** For the audit: the Kubernetes namespace of the target, and why the call was refused. */
     namespace: string;
     detail: string;
+    /** What the route declared to read: see `takes` and `asks`. */
+    takes: GenericSchema;
+    asks: GenericSchema;
+    /** The audit row exists already. */
+    audited: boolean;
+    /** The audit row of an action that began; its outcome is recorded with the answer. */
+    begun: number;
+    /** A read that has an audit row. */
+    recorded: boolean;
   };
 };
 export type App = Hono<Env>;
 
+const READS = /^(?:GET|HEAD|OPTIONS)$/;
 /** The console's API, whose errors are flat. */
-const CONSOLE = /^\/api\/admin(?:\/|$)/;
+export const CONSOLE = /^\/api\/(?:admin|allocations|pipelines|queue)(?:\/|$)/;
 
 /** An error answer. `retryS` is `Retry-After` in seconds, for errors that pass. */
 export function refuse(
@@ -127,20 +159,39 @@ export function refuse(
   return c.json(body, ERROR_STATUS[code]);
 }
 
-export function openApp(ports: RoutePorts): App {
+/** Gives the call its trace: the caller's, or a new one. */
+async function traceCall(
+  c: Context<Env>,
+  next: () => Promise<void>,
+  ports: RoutePorts,
+): Promise<void> {
+  const caller = readTraceparent(c.req.header("traceparent") ?? null);
+  const traceId = caller?.traceId ?? callTraceOf(ports.newId());
+  c.set("requestId", traceId);
+  c.header("X-Request-Id", traceId);
+  const startAt = ports.clock.wallMs();
+  await next();
+  const { method, path } = c.req;
+  // Reads and reports are many, and change nothing that a trace explains.
+  if (ports.traces === null || READS.test(method) || path.endsWith("/agent/report")) return;
+  const principal: Principal | undefined = c.get("principal");
+  const who = principal?.name ?? "anonymous";
+  const call = { traceId, parentId: caller?.spanId ?? null, name: `${method} ${path}`, who };
+  const endAt = ports.clock.wallMs();
+  ports.traces.take([spanOfCall({ ...call, startAt, endAt, status: c.res.status })]);
+}
+
+export function openApp(ports: RoutePorts, parts: PageParts = {}): App {
   const { admission, caPem } = ports;
   const app: App = new Hono<Env>();
-  app.use(async (c, next) => {
-    c.set("requestId", ports.newId());
-    await next();
-  });
+  app.use((c, next) => traceCall(c, next, ports));
   app.get("/healthz", (c) => c.text("ok\n"));
   app.get("/readyz", async (c) => {
     const missing = await ports.notReady();
     return missing.length === 0 ? c.text("ready\n") : c.text(`${missing.join("\n")}\n`, 503);
   });
-  const pages = new Pages(ports.clock);
-  app.get("/metrics", (c) => sendMetrics(c, ports, pages));
+  const metrics = new Pages(ports.clock);
+  app.get("/metrics", (c) => sendMetrics(c, ports, metrics));
   app.get("/ca.pem", (c) => {
     if (!caPem) return refuse(c, "not_found", "this control plane has no CA (server.tls.own_ca)");
     return c.body(caPem, 200, { "Content-Type": "application/x-pem-file" });
@@ -162,18 +213,33 @@ export function openApp(ports: RoutePorts): App {
   for (const addRoutes of groups) addRoutes(api, ports);
   if (admission !== null) {
     joinTokenRoutes(api, ports, admission);
-    auditRoutes(api, admission.audit);
+    auditRoutes(api, admission.audit, ports);
   }
+  const links = new LoginLinks(ports.clock);
+  linkRoutes(api, ports, links);
+  openApiRoutes(app, ports);
   app.route("/api/admin", openConsole(ports));
+  signedRoute(app, ports, bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
+  const gates = { allocations: allocationRoutes, pipelines: pipelineRoutes, queue: queueRoutes };
+  for (const [path, addRoutes] of Object.entries(gates)) {
+    const gated = openGated(ports);
+    addRoutes(gated, ports);
+    app.route(`/api/${path}`, gated);
+  }
   app.route("/rest", openRestPool(ports));
   app.route("/api/v1", api);
   app.route("/v1", api);
+  openPages(app, ports, { ...parts, links });
   app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));
   app.onError((error, c) => {
     if (error instanceof Refusal) return refuse(c, error.code, error.message, error.details);
     // Another replica leads. Nothing was written, so the same request can be repeated there.
     if (error instanceof StaleEpoch) return refuse(c, "not_leader", error.message);
-    ports.log("error", "request failed", { path: c.req.path, error: String(error.stack ?? error) });
+    ports.log("error", "request failed", {
+      path: c.req.path,
+      request_id: c.get("requestId"),
+      error: String(error.stack ?? error),
+    });
     return refuse(c, "internal", "internal error; see the log of the control plane");
   });
   return app;
@@ -189,7 +255,7 @@ function sendMetrics(c: Context<Env>, ports: RoutePorts, pages: Pages): Response
       return refuse(c, "permission_denied", `${principal.name} may only report`);
     }
   }
-  const page = pages.open(blockOf(remoteOf(c)), ports.metrics.slices(ports.agentPools));
+  const page = pages.open(blockOf(remoteOf(c)), ports.metrics.slices(ports));
   if (page === null) return refuse(c, "rate_limited", "too many concurrent /metrics requests");
   // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters.
   return c.body(openSliced(page), 200, {

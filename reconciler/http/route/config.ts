@@ -8,7 +8,7 @@ import type { Loaded, Reloader } from "../../core/reload.ts";
 import { viewConfigDiff } from "../view/config-diff.ts";
 import { viewConfigStatus, viewReload } from "../view/config-status.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { needs, readAsked, readBody, Refusal, sayIssue } from "./request.ts";
+import { needs, readAsked, readBody, Refusal, sayIssue, takes } from "./request.ts";
 
 const Ask = v.strictObject({ allow_pool_removal: v.optional(v.boolean()) });
 /** Without `config`: the control plane's own files. */
@@ -24,8 +24,10 @@ export function configRoutes(api: App, ports: RoutePorts): void {
     c.json(viewConfigStatus(reloaderOf(ports), ports.reconciler)),
   );
   // Not for viewers: an equal value is told from another one, also where it is a secret.
-  api.post("/config/diff", needs("operator"), async (c) => c.json(await compare(c, ports)));
-  api.post("/config/reload", needs("admin"), async (c) => {
+  api.post("/config/diff", needs("operator"), takes(Compare), async (c) =>
+    c.json(await compare(c, ports)),
+  );
+  api.post("/config/reload", needs("admin"), takes(Ask), async (c) => {
     const { body, by } = await readAsked(c, ports, Ask);
     if (body.allow_pool_removal === true) c.set("target", "pool removal");
     const reload = await reloaderOf(ports).reload(by, body.allow_pool_removal);

@@ -5,7 +5,7 @@ import { DAY_MS, dayOf, monthOf, type Span, spanOfMonth } from "../../core/cost/
 import { MONTHS_KEPT } from "../../core/cost/charge.ts";
 import { viewCost } from "../view/cost.ts";
 import type { App, RoutePorts } from "./app.ts";
-import { invalid, needs, readQuery } from "./request.ts";
+import { asks, invalid, needs, readQuery } from "./request.ts";
 
 const CostQuery = v.object({
   month: v.optional(v.pipe(v.string(), v.regex(/^\d{4}-(?:0[1-9]|1[0-2])$/, "expected YYYY-MM"))),
@@ -14,7 +14,7 @@ const CostQuery = v.object({
 
 export function costRoutes(api: App, ports: RoutePorts): void {
   const { reconciler, clock } = ports;
-  api.get("/cost", needs("viewer"), (c) => {
+  api.get("/cost", needs("viewer"), asks(CostQuery), (c) => {
     const now = clock.wallMs();
     const span = spanOf(readQuery(c, CostQuery), now);
     const from = { fleet: reconciler.fleet(), config: reconciler.activeConfig(), now };
@@ -23,7 +23,7 @@ export function costRoutes(api: App, ports: RoutePorts): void {
   });
 }
 
-function spanOf({ month, since }: v.InferOutput<typeof CostQuery>, now: number): Span {
+export function spanOf({ month, since }: v.InferOutput<typeof CostQuery>, now: number): Span {
   if (month !== undefined && since !== undefined) {
     return invalid("month, since: give one of them, not both");
   }

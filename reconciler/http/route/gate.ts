@@ -3,13 +3,17 @@
  * before its answer; a call that only reads has a row only if it was refused.
  */
 import type { Context } from "hono";
+import { getCookie } from "hono/cookie";
 import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import type { AuditAct, AuditDraft } from "../../../schema/audit.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import { actOf } from "../../security/audit/act.ts";
 import type { Judgement, Principal, Rejection } from "../../security/auth.ts";
+import { Sessions } from "../../security/session.ts";
 import { refuse, refuseUpgrade, type Env, type RoutePorts } from "./app.ts";
+import { SESSION_COOKIE } from "./page-frame.ts";
+import { Refusal } from "./request.ts";
 
 /** The object of a path: its second part, where the first names a kind of object. */
 const KINDS =
@@ -19,6 +23,10 @@ const TARGET = new RegExp(`/v1/(?:${KINDS})/([^/]+)`);
 const JOIN = /\/v1\/agent\/join$/;
 /** Accepted reports are the product's own traffic and are not audited; refused ones are. */
 const REPORT = /\/v1\/agent\/report$/;
+/** What workers of the queue call; only what is refused is audited. */
+const WORKER = /^\/api\/queue\/tasks\/(?:lease|[^/]+\/(?:heartbeat|complete|fail))$/;
+/** Submitted as fast as a program can: equal ones share a row a minute. */
+const SUBMIT = /^\/api\/queue\/tasks$/;
 const PATH_CHARS_MAX = 200;
 const DETAIL_CHARS_MAX = 400;
 
@@ -37,7 +45,12 @@ export async function auditCall(
 ): Promise<void> {
   await next();
   const { admission } = ports;
-  if (admission === null) return;
+  const begun: number | undefined = c.get("begun");
+  if (admission !== null && begun !== undefined) {
+    return admission.audit.settle(begun, outcomeOf(c));
+  }
+  // The form of a page made a call, which has a row of its own.
+  if (admission === null || c.get("audited")) return;
   const { method, path } = c.req;
   const { status } = c.res;
   const principal: Principal | undefined = c.get("principal");
@@ -48,25 +61,49 @@ export async function auditCall(
   const reads = method === "GET" || method === "HEAD" || method === "OPTIONS";
   const report = REPORT.test(path);
   // `auditReport` has written the row of a refused report already.
-  if ((report && status !== 401 && status !== 429) || (reads && !refused)) return;
-  const draft: AuditDraft = {
+  const isRecorded = !reads || refused || c.get("recorded") === true;
+  const isWork = WORKER.test(path) && status < 400;
+  if ((report && status !== 401 && status !== 429) || !isRecorded || isWork) return;
+  const draft: AuditDraft = { ...callOf(c, ports), refused, ...outcomeOf(c) };
+  const isRepeated = (status === 200 && JOIN.test(path)) || (status < 300 && SUBMIT.test(path));
+  await (refused || isRepeated ? admission.audit.share(draft) : admission.audit.done(draft));
+}
+
+/**
+ * Writes the row of an action whose effect is outside the database, before the effect. It is under
+ * the leader's fence: who no longer leads writes no row, and does nothing.
+ */
+export async function beginAudit(c: Context<Env>, ports: RoutePorts): Promise<void> {
+  if (ports.admission === null) return;
+  const draft = { ...callOf(c, ports), refused: false, detail: null };
+  const id = await ports.admission.audit.begin(draft);
+  if (id === null) {
+    throw new Refusal("unavailable", "the audit log cannot be written, so nothing was done");
+  }
+  c.set("begun", id);
+}
+
+function callOf(c: Context<Env>, ports: RoutePorts) {
+  const { method, path } = c.req;
+  const principal: Principal | undefined = c.get("principal");
+  return {
     at: ports.clock.wallMs(),
-    refused,
     who: c.get("who") ?? principal?.name ?? "anonymous",
     role: principal?.role ?? null,
     method,
     path: path.slice(0, PATH_CHARS_MAX),
     target: c.get("target") ?? targetOf(path),
-    code: status < 400 ? "ok" : (c.get("code") ?? "internal"),
-    status,
     remote: remoteOf(c),
     request: c.get("requestId") ?? "",
     ...actOf(method, path),
     namespace: c.get("namespace") ?? null,
-    detail: c.get("detail")?.slice(0, DETAIL_CHARS_MAX) ?? null,
   };
-  const isRepeated = status === 200 && JOIN.test(path);
-  await (refused || isRepeated ? admission.audit.share(draft) : admission.audit.done(draft));
+}
+
+function outcomeOf(c: Context<Env>): Pick<AuditDraft, "code" | "status" | "detail"> {
+  const { status } = c.res;
+  const code = status < 400 ? "ok" : (c.get("code") ?? "internal");
+  return { code, status, detail: c.get("detail")?.slice(0, DETAIL_CHARS_MAX) ?? null };
 }
 
 function targetOf(path: string): string | null {
@@ -80,6 +117,7 @@ function targetOf(path: string): string | null {
 }
 
 export const TOO_MANY = "too many failed authentications from this address";
+export const messageOf = (why: Rejection): string => MESSAGES[why];
 const MESSAGES: Record<Rejection, string> = {
   absent: "no token given",
   unknown: "token rejected",
@@ -93,7 +131,7 @@ const MESSAGES: Record<Rejection, string> = {
  * For the audit: `who` if this fleet once issued the token, which proves the name; otherwise the
  * name is only a claim, and the target.
  */
-function suspectOf(why: Rejection, name: string | null) {
+export function suspectOf(why: Rejection, name: string | null) {
   const isProven = why === "revoked" || why === "outdated" || why === "expired";
   return isProven ? { who: name, target: null } : { who: null, target: name };
 }
@@ -116,14 +154,41 @@ export function turnAway(
   return refuse(c, "rate_limited", TOO_MANY, {}, wait);
 }
 
+/** What a reader shows: a token or, without one, a session of the console. */
+export type Shown = { header: string | null; cookie: string | undefined };
+
+export function shownBy(c: Context<Env>): Shown {
+  const header = c.req.header("Authorization") ?? null;
+  return { header, cookie: header === null ? getCookie(c, SESSION_COOKIE) : undefined };
+}
+
+export function judgeReader(
+  { header, cookie }: Shown,
+  { authority, clock }: Pick<RoutePorts, "authority" | "clock">,
+): Judgement {
+  const now = clock.wallMs();
+  const judged = cookie === undefined ? null : new Sessions(authority).judge(cookie, now);
+  return judged?.kind === "known" ? judged : authority.judge(header, now);
+}
+
 /** Lets a caller with a valid token through, as `principal`. */
 export async function authenticate(
   c: Context<Env>,
   next: () => Promise<void>,
   ports: RoutePorts,
 ): Promise<Response | void> {
+  // A page of this process makes the call for its reader, who has been checked.
+  const env: Env["Bindings"] | undefined = c.env;
+  if (env?.principal !== undefined) {
+    c.set("principal", env.principal);
+    return next();
+  }
   const given = c.req.header("Authorization") ?? null;
-  const judged = ports.authority.judge(given, ports.clock.wallMs());
+  const reads = c.req.method === "GET" || c.req.method === "HEAD";
+  // A cookie changes nothing: browsers send it with what other pages make them send.
+  const judged = reads
+    ? judgeReader(shownBy(c), ports)
+    : ports.authority.judge(given, ports.clock.wallMs());
   if (judged.kind === "rejected") {
     const why = given !== null && judged.why === "absent" ? "unknown" : judged.why;
     return turnAway(c, ports, why, judged.name);
@@ -149,10 +214,10 @@ export function refuseStranger(
   return refuseUpgrade(code, wait === null ? MESSAGES[why] : TOO_MANY, { retryMs });
 }
 
-/** The audit row of a report that names a node which its sender may not speak for. */
+/** The audit row of a report that its sender may not send; `node` is the one that it names. */
 export async function auditReport(
   ports: RoutePorts,
-  from: { principal: Principal; node: NodeId; remote: string; request: string },
+  from: { principal: Principal; node: NodeId | null; remote: string; request: string },
 ): Promise<void> {
   const { principal, node, remote, request } = from;
   const { name: who, role } = principal;

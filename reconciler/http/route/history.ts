@@ -5,7 +5,7 @@ import type { RecordedNode, RecordedPage } from "../../../schema/past.ts";
 import { policyNodeOf } from "../../core/fold/rejudge.ts";
 import { iso } from "../view/node.ts";
 import type { App, RoutePorts } from "./app.ts";
-import { needs, queryNumber, queryTime, readQuery } from "./request.ts";
+import { asks, needs, queryNumber, queryTime, readQuery } from "./request.ts";
 
 /** About a megabyte, and some milliseconds of the loop. */
 const PAGE_MAX = 1_000;
@@ -18,7 +18,7 @@ const PageQuery = v.object({
 });
 
 export function historyRoutes(api: App, ports: RoutePorts): void {
-  api.get("/findings", needs("viewer"), async (c) => {
+  api.get("/findings", needs("viewer"), asks(PageQuery), async (c) => {
     const { since = 0, after = null, limit = PAGE_DEFAULT } = readQuery(c, PageQuery);
     const rows = await ports.store.pastFindings({
       since,

@@ -25,6 +25,7 @@ import { iso, isoOrNull } from "../view/node.ts";
 import { refuse, type App, type Env, type RoutePorts } from "./app.ts";
 import { remoteOf, TOO_MANY, turnAway } from "./gate.ts";
 import { durationOf, invalid, needs, readAsked, readBody, Refusal, sayNear } from "./request.ts";
+import { takes } from "./request.ts";
 
 const TTL_DEFAULT = "1h";
 /** Longer ones are passwords in scripts; a machine image that outlives one needs another way. */
@@ -76,7 +77,7 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admissio
     const all = await joins.list();
     return c.json({ join_tokens: all.map((one) => viewJoin(one, now)) });
   });
-  api.post("/join-tokens", needs("admin"), async (c) => {
+  api.post("/join-tokens", needs("admin"), takes(NewJoinToken), async (c) => {
     const { body, by, now } = await readAsked(c, ports, NewJoinToken);
     const { pool, node, uses, label } = body;
     const names = ports.reconciler.activeConfig().pools.map(({ name }) => String(name));
@@ -114,7 +115,7 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admissio
 
 /** The route for machines. */
 export function joinRoute(api: App, ports: RoutePorts, admission: Admission): void {
-  api.post("/agent/join", async (c) => {
+  api.post("/agent/join", takes(AnyJoin), async (c) => {
     const body = await readBody(c, AnyJoin);
     if ("pod_token" in body) return joinWorker(c, ports, admission, body);
     const answer = await admission.joins.join(body, sightOf(ports), remoteOf(c));

@@ -12,27 +12,34 @@ import type { NodeId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import type { Principal } from "../../security/auth.ts";
 import { broughtTls, type ServerTls } from "../../security/tls/open.ts";
+import { callerBehind } from "../../core/network.ts";
 import { throttled } from "./agent.ts";
 import { type App, openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
-import { whyForeign } from "./anonymous.ts";
+import { whyCrossSite, whyForeign } from "./anonymous.ts";
 import { Bodies, type Caller, callerOf, closing, hasBody, JOIN, strangerOf } from "./body.ts";
 import { away, type Forward, type ProxyData } from "./forward.ts";
 import { refuseStranger } from "./gate.ts";
 import { HOP, readHop } from "./hop.ts";
+import { Live } from "./live.ts";
 import { NamedSockets } from "./named.ts";
+import { asPage, PAGES } from "./page-frame.ts";
+import type { AddPages } from "./site.ts";
 import { EARLY_MAX, openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
 
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
 /** Reads that only the leader can answer well; a standby answers itself if the leader does not. */
 const LEADERS_VIEW = new RegExp(
-  "^/api/admin/audit$|" +
+  "^/api/(pipelines|admin/(audit|kubernetes/.+)|queue/tasks(/[^/]+)?)$|" +
     "^/rest/pool(/.+)?$|" +
-    "^(/api)?/v1/(audit|plan|simulation|workflows(/.+)?|nodes/[^/]+/faults|" +
+    "^(/api)?/v1/(audit(/export)?|plan|simulation|workflows(/.+)?|nodes/[^/]+/faults|" +
     "agentpools(/.+)?|claims(/.+)?|pools/[^/]+/(?!(status|members)$)[^/]+(/claims)?|" +
     "(nodes|instances|pools)/[^/]+/explain)$",
 );
 const REPORT = /^(\/api)?\/v1\/agent\/report$/;
-const API = /^(?:(?:\/api)?\/v1|\/api\/admin|\/rest)\//;
+const API =
+  /^(?:(?:\/api)?\/v1|\/api\/admin|\/rest)\/|^\/api\/(?:(?:allocations|pipelines)$|queue\/)/;
+/** A form holds a reason or a token. */
+const FORM_BYTES_MAX = 64 * 1_024;
 
 /** WebSocket close codes (RFC 6455): "service restart" and "try again later". */
 const MOVED = 1012;
@@ -45,6 +52,7 @@ type Socket = ProxyData & { front: Front };
 export class Front {
   readonly ports: RoutePorts;
   private readonly app: App;
+  readonly live: Live;
   readonly streams: Streams<Socket>;
   private readonly forward: Forward | null;
   private readonly refresh: () => Promise<void>;
@@ -62,11 +70,12 @@ export class Front {
   constructor(
     ports: RoutePorts,
     standby: { forward: Forward; refresh(): Promise<void> } | null,
-    bodies = new Bodies(),
+    { bodies = new Bodies(), pages = [] }: { bodies?: Bodies; pages?: readonly AddPages[] } = {},
   ) {
     this.ports = ports;
     this.bodies = bodies;
-    this.app = openApp(ports);
+    this.live = new Live(ports);
+    this.app = openApp(ports, { pages, live: this.live });
     this.forward = standby?.forward ?? null;
     this.refresh = standby?.refresh ?? (async () => undefined);
     this.streams =
@@ -77,9 +86,17 @@ export class Front {
 
   /** `socket` is the address of the socket's other end. */
   async answer(request: Request, pathname: string, socket = ""): Promise<Response> {
+    const answer = await this.answerOf(request, pathname, socket);
+    return PAGES.test(pathname) ? asPage(answer) : answer;
+  }
+
+  private async answerOf(request: Request, pathname: string, socket: string): Promise<Response> {
     const remote = this.remoteOf(request, socket);
-    const foreign = API.test(pathname) ? this.foreign(request) : null;
-    if (foreign !== null) return closing(foreign);
+    const isPage = PAGES.test(pathname);
+    const foreign = isPage || API.test(pathname) ? this.foreign(request, isPage) : null;
+    const why = isPage ? this.crossSite(request) : null;
+    const refused = foreign ?? (why === null ? null : refuseUpgrade("permission_denied", why));
+    if (refused !== null) return closing(refused);
     if (!hasBody(request)) return this.route(request, pathname, remote);
     const caller = await this.admit(request, pathname, remote);
     if (caller instanceof Response) return closing(caller);
@@ -99,6 +116,7 @@ export class Front {
     remote: string,
   ): Promise<Caller | Response> {
     const reads = request.method === "GET" || request.method === "HEAD";
+    if (!reads && PAGES.test(pathname)) return strangerOf(remote, FORM_BYTES_MAX);
     if (reads || !API.test(pathname)) return this.app.fetch(request, { remote });
     if (this.ended) return away("leadership is moving");
     if (JOIN.test(pathname)) return strangerOf(remote);
@@ -128,8 +146,10 @@ export class Front {
     const own = (): Response | Promise<Response> => this.app.fetch(request, { remote });
     const reads = request.method === "GET" || request.method === "HEAD";
     const { forward } = this;
-    if (this.ended && API.test(pathname)) return away("leadership is moving");
+    const isPage = PAGES.test(pathname);
+    if (this.ended && (isPage || API.test(pathname))) return away("leadership is moving");
     if (forward === null) return reads ? own() : this.change(own);
+    if (isPage) return this.leadersPage(forward, request, pathname, remote);
     if (!API.test(pathname)) return own();
     if (!reads) {
       const answer = await forward.request(request, remote);
@@ -149,24 +169,52 @@ export class Front {
     return refused.status === 503 ? answer : refused;
   }
 
+  /** Pages are the leader's view: they show its queues, and their forms change what it decides. */
+  private async leadersPage(
+    forward: Forward,
+    request: Request,
+    pathname: string,
+    remote: string,
+  ): Promise<Response> {
+    if (pathname === "/live") return away("this replica is a standby; read the page again");
+    const reads = request.method === "GET" || request.method === "HEAD";
+    const answer = await forward.request(request, remote);
+    if (reads && answer.status === 503) return this.app.fetch(request, { remote, standby: true });
+    if (!reads && answer.status < 400) await this.refresh();
+    return answer;
+  }
+
+  /** Why a form is refused that another site's page has posted, or `null`. */
+  private crossSite(request: Request): string | null {
+    if (request.method === "GET" || request.method === "HEAD") return null;
+    // The forwarding replica has checked it.
+    return this.remoteOf(request, "") === "" ? whyCrossSite(request.headers) : null;
+  }
+
   /** Refuses another site's page that would be admitted without a token; `null` = allowed. */
-  private foreign(request: Request): Response | null {
+  private foreign(request: Request, isPage = false): Response | null {
     const { authority, clock, names, reconciler } = this.ports;
     if (!reconciler.activeConfig().server.auth.allowAnonymous) return null;
     const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
     if (judged.kind !== "known" || judged.principal.name !== "anonymous") return null;
     // The forwarding replica has checked it.
     if (this.remoteOf(request, "") !== "") return null;
-    const why = whyForeign(request.headers, names);
+    // A link to a page may stand anywhere: what it opens, the other site cannot read.
+    const isLink = isPage && request.headers.get("sec-fetch-mode") === "navigate";
+    const why = whyForeign(request.headers, names, isLink && request.method === "GET");
     return why === null ? null : refuseUpgrade("permission_denied", why);
   }
 
-  /** The caller's address: the socket's other end, or what a replica of this fleet names. */
+  /** The socket's other end, or the caller that a replica or a trusted proxy names. */
   private remoteOf(request: Request, socket: string): string {
-    const { authority, clock } = this.ports;
+    const { authority, clock, reconciler } = this.ports;
     const header = request.headers.get(HOP);
-    if (header === null) return socket;
-    return readHop((text) => authority.sign(text), header, clock.wallMs()) ?? socket;
+    const sign = (text: string): string => authority.sign(text);
+    const named = header === null ? null : readHop(sign, header, clock.wallMs());
+    if (named !== null) return named;
+    const { trustedProxies } = reconciler.activeConfig().server.console;
+    if (trustedProxies.length === 0) return socket;
+    return callerBehind(socket, request.headers.get("x-forwarded-for"), trustedProxies);
   }
 
   upgrade(request: Request, server: Server<Socket>): Response | undefined {
@@ -231,6 +279,7 @@ export class Front {
   /** The role is over: waiting callers retry, and agents reconnect. */
   end(): void {
     this.ended = true;
+    this.live.end();
     for (const giveUp of this.waiting) giveUp();
     for (const socket of this.sockets) socket.close(MOVED, "another control plane leads");
   }

@@ -3,12 +3,13 @@
  * are 25 MiB of JSON, so it is formatted in slices.
  */
 import type { Context } from "hono";
+import * as v from "valibot";
 import type { NodeView } from "../../../schema/api.ts";
 import { HEALTH_STATUSES, NODE_STATUSES } from "../../../schema/api.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Env, RoutePorts } from "./app.ts";
-import { invalid } from "./request.ts";
+import { invalid, readQuery } from "./request.ts";
 import { openSliced } from "./sliced.ts";
 
 /** Nodes per slice: 2 ms of work, 250 KiB at eight GPUs a node. */
@@ -17,9 +18,23 @@ const SLICE_NODES = 100;
 type Filter = {
   status: NodeView["status"] | null;
   health: NodeView["health_status"] | null;
-  query: Record<string, string>;
+  query: v.InferOutput<typeof NodeQuery>;
   labels: readonly (readonly string[])[];
 };
+
+const word = v.optional(v.string());
+/** `label` may be repeated: `k=v`, or several with commas. */
+export const NodeQuery = v.object({
+  pool: word,
+  provider: word,
+  region: word,
+  zone: word,
+  status: word,
+  health: word,
+  label: word,
+  limit: word,
+  cursor: word,
+});
 
 /** `viewOf` is called for a node only when its slice is due. */
 export function listNodes(
@@ -27,16 +42,16 @@ export function listNodes(
   ports: RoutePorts,
   viewOf: (node: Node) => NodeView,
 ): Response {
-  const query = c.req.query();
-  const status = choose(query["status"], "NODE_STATUS_", NODE_STATUSES);
-  const health = choose(query["health"], "HEALTH_STATUS_", HEALTH_STATUSES);
-  const limit = Number(query["limit"] ?? 0);
+  const query = readQuery(c, NodeQuery);
+  const status = choose(query.status, "NODE_STATUS_", NODE_STATUSES);
+  const health = choose(query.health, "HEALTH_STATUS_", HEALTH_STATUSES);
+  const limit = Number(query.limit ?? 0);
   if (!Number.isInteger(limit) || limit < 0) return invalid("limit: expected a whole number");
   const labels = (c.req.queries("label") ?? [])
     .flatMap((label) => label.split(","))
     .map((label) => label.split("=", 2));
   const filter: Filter = { status, health, query, labels };
-  const after = Buffer.from(query["cursor"] ?? "", "base64url").toString();
+  const after = Buffer.from(query.cursor ?? "", "base64url").toString();
   const nodes = orderedAfter(after, ports.reconciler.fleet().nodes.values(), filter);
   const slices = formatList(nodes, limit, (node) => {
     const view = viewOf(node);
@@ -55,7 +70,7 @@ function orderedAfter(after: string, nodes: Iterable<Node>, filter: Filter): Nod
     const { kind } = node.phase;
     if (kind === "requested") continue;
     if (kind === "gone" && filter.status !== "NODE_STATUS_TERMINATED") continue;
-    if (!matches(filter.query["pool"], node.pool)) continue;
+    if (!matches(filter.query.pool, node.pool)) continue;
     const key = keyOf(node);
     if (key > after) keyed.push({ key, node });
   }
@@ -94,9 +109,9 @@ function passes({ status, health, query, labels }: Filter, view: NodeView): bool
   return (
     (status === null || view.status === status) &&
     (health === null || view.health_status === health) &&
-    matches(query["provider"], view.provider) &&
-    matches(query["region"], view.region) &&
-    matches(query["zone"], view.zone) &&
+    matches(query.provider, view.provider) &&
+    matches(query.region, view.region) &&
+    matches(query.zone, view.zone) &&
     labels.every(([key, value]) => key !== undefined && view.metadata.labels[key] === (value ?? ""))
   );
 }

@@ -22,7 +22,8 @@ import { viewMembers } from "../view/member.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { findNode } from "./find-node.ts";
 import { locatePool, nodesOf, statusView } from "./pool.ts";
-import { idempotencyKey, needs, readAsked, reasonOrNone, Refusal, sayNear } from "./request.ts";
+import { idempotencyKey, needs, readAsked, reasonOrNone, Refusal } from "./request.ts";
+import { sayNear, takes } from "./request.ts";
 
 /** Longer lists are more likely a mistake. */
 const REMOVED_MAX = 1_000;
@@ -53,25 +54,25 @@ const Remove = v.strictObject({
 });
 
 export function poolSizeRoutes(api: App, ports: RoutePorts): void {
-  api.put("/pools/:pool/size", needs("operator"), (c) =>
+  api.put("/pools/:pool/size", needs("operator"), takes(Size), (c) =>
     change(c, ports, Size, ({ nodes, clamp: cut }) => ({
       what: `size ${nodes}${cut ? " clamped" : ""}`,
       judge: (asking) => resize(asking, { nodes }, cut),
     })),
   );
-  api.post("/pools/:pool/grow", needs("operator"), (c) =>
+  api.post("/pools/:pool/grow", needs("operator"), takes(Grow), (c) =>
     change(c, ports, Grow, ({ by, clamp: cut }) => ({
       what: `grow ${by}${cut ? " clamped" : ""}`,
       judge: (asking) => resize(asking, { by }, cut),
     })),
   );
-  api.post("/pools/:pool/shrink-target", needs("operator"), (c) =>
+  api.post("/pools/:pool/shrink-target", needs("operator"), takes(Shrink), (c) =>
     change(c, ports, Shrink, ({ by, to }) => ({
       what: by === undefined ? `lower to ${to}` : `lower by ${by}`,
       judge: (asking, desired) => lower(asking, to ?? desired - (by ?? 0)),
     })),
   );
-  api.post("/pools/:pool/remove", needs("operator"), (c) =>
+  api.post("/pools/:pool/remove", needs("operator"), takes(Remove), (c) =>
     change(c, ports, Remove, ({ nodes }) => ({
       what: `remove ${[...new Set(nodes)].toSorted().join(",")}`,
       judge: (asking, _desired, work) => removeNamed(ports, asking, nodes, work),

@@ -1,7 +1,9 @@
 /** Pools: their nodes, size and status; holds, and demand that is reported from outside. */
 import type { Context } from "hono";
 import * as v from "valibot";
+import type { ExplainView } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
+import type { Event } from "../../../schema/event.ts";
 import { InstantText } from "../../../schema/instant.ts";
 import type { Node } from "../../../schema/node.ts";
 import { whole } from "../../../schema/number.ts";
@@ -15,6 +17,7 @@ import { viewPool, viewPoolStatus } from "../view/pool.ts";
 import { holdOf } from "../view/safety.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { eventBy, invalid, needs, readAsked, Refusal, sayNear, sayReason } from "./request.ts";
+import { takes } from "./request.ts";
 import { endOf, HOLD_DEFAULT_MS, Lift, safetySource, Veto } from "./safety.ts";
 
 export function poolRoutes(api: App, ports: RoutePorts): void {
@@ -29,28 +32,34 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
   api.get("/pools/:pool/explain", needs("viewer"), async (c) => {
     const pool = locatePool(c, ports);
     const query = { node: null, pool: pool.name, since: null, after: null, limit: 30 };
-    const events = await ports.store.events(query);
-    const state = ports.reconciler.fleet().pools.get(pool.name);
-    const nodes = nodesOf(ports, pool.name);
-    const view = explainPool(pool, state, nodes, events, safetySource(ports));
-    const scaling = scalingView(ports, pool);
-    const queue = sayQueue(scaling);
-    const decision = sayDecision(scaling);
-    const causes = [
-      ...view.causes,
-      ...(queue === null ? [] : [{ at: null, text: queue }]),
-      ...(decision === null ? [] : [decision]),
-    ];
-    return c.json({ ...view, causes, blockers: [...view.blockers, ...scaling.conditions] });
+    return c.json(explainPoolOf(ports, pool, await ports.store.events(query)));
   });
-  api.put("/pools/:pool/hold", needs("operator"), (c) => hold(c, ports));
-  api.delete("/pools/:pool/hold", needs("operator"), (c) => resume(c, ports));
-  api.put("/pools/:pool/demand", needs("operator"), (c) => setDemand(c, ports));
+  api.put("/pools/:pool/hold", needs("operator"), takes(Veto), (c) => hold(c, ports));
+  api.delete("/pools/:pool/hold", needs("operator"), takes(Lift), (c) => resume(c, ports));
+  api.put("/pools/:pool/demand", needs("operator"), takes(Demand), (c) => setDemand(c, ports));
+}
+
+export function explainPoolOf(ports: RoutePorts, pool: PoolConfig, events: Event[]): ExplainView {
+  const state = ports.reconciler.fleet().pools.get(pool.name);
+  const nodes = nodesOf(ports, pool.name);
+  const view = explainPool(pool, state, nodes, events, safetySource(ports));
+  const scaling = scalingView(ports, pool);
+  const queue = sayQueue(scaling);
+  const decision = sayDecision(scaling);
+  const causes = [
+    ...view.causes,
+    ...(queue === null ? [] : [{ at: null, text: queue }]),
+    ...(decision === null ? [] : [decision]),
+  ];
+  return { ...view, causes, blockers: [...view.blockers, ...scaling.conditions] };
 }
 
 /** The pool that the path names. */
 export function locatePool(c: Context<Env>, ports: RoutePorts): PoolConfig {
-  const given = c.req.param("pool") ?? "";
+  return poolNamed(ports, c.req.param("pool") ?? "");
+}
+
+export function poolNamed(ports: RoutePorts, given: string): PoolConfig {
   const { pools } = ports.reconciler.activeConfig();
   const pool = pools.find((one) => one.name === given);
   if (pool !== undefined) return pool;
@@ -93,9 +102,14 @@ function poolView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof viewPo
   });
 }
 
-export function statusView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof viewPoolStatus> {
+/** `nodes` and `cost` are the pool's, for callers that show all pools. */
+export function statusView(
+  ports: RoutePorts,
+  pool: PoolConfig,
+  nodes = nodesOf(ports, pool.name),
+  cost: ReturnType<typeof viewPoolCost> | null = null,
+): ReturnType<typeof viewPoolStatus> {
   const { reconciler, clock } = ports;
-  const nodes = nodesOf(ports, pool.name);
   const readings = nodes.flatMap((node) => reconciler.presence.utilization(node.id) ?? []);
   const mean = readings.length === 0 ? null : readings.reduce((a, b) => a + b, 0) / readings.length;
   return viewPoolStatus(pool, reconciler.fleet().pools.get(pool.name), nodes, {
@@ -105,7 +119,7 @@ export function statusView(ports: RoutePorts, pool: PoolConfig): ReturnType<type
     scaling: scalingView(ports, pool),
     facts: reconciler.fleet().facts,
     providers: reconciler.lastSight()?.providers ?? null,
-    cost: viewPoolCost({ fleet: reconciler.fleet(), now: clock.wallMs() }, pool.name),
+    cost: cost ?? viewPoolCost({ fleet: reconciler.fleet(), now: clock.wallMs() }, pool.name),
   });
 }
 

@@ -48,11 +48,33 @@ export function needs(role: Exclude<Role, NarrowRole>, narrow: NarrowRole | null
   return Object.assign(check, { role });
 }
 
+/**
+ * What a route reads of the request. The schema is carried for `/openapi.json`; `readBody` and
+ * `readQuery` read no other, so the document is what is checked.
+ */
+export function takes<S extends v.GenericSchema>(body: S) {
+  const declare = async (c: Context<Env>, next: () => Promise<void>): Promise<void> => {
+    c.set("takes", body);
+    await next();
+  };
+  return Object.assign(declare, { body });
+}
+
+/** As `takes`, for the query. */
+export function asks<S extends v.GenericSchema>(query: S) {
+  const declare = async (c: Context<Env>, next: () => Promise<void>): Promise<void> => {
+    c.set("asks", query);
+    await next();
+  };
+  return Object.assign(declare, { query });
+}
+
 /** Reads and checks a JSON body; the error names the path, what was expected and what was found. */
 export async function readBody<S extends v.GenericSchema>(
   c: Context<Env>,
   schema: S,
 ): Promise<v.InferOutput<S>> {
+  if (c.get("takes") !== schema) throw new Error(`${c.req.path}: declare its body with takes()`);
   const text = await c.req.text();
   return parse(schema, text === "" ? {} : parseJson(text, "body"));
 }
@@ -78,8 +100,12 @@ export async function readAsked<S extends v.GenericSchema>(
 
 /** Reads and checks the query; keys that the schema does not name are ignored. */
 export function readQuery<S extends v.GenericSchema>(c: Context<Env>, schema: S) {
+  if (c.get("asks") !== schema) throw new Error(`${c.req.path}: declare its query with asks()`);
   return parse(schema, c.req.query());
 }
+
+/** The query of lists that one node filters. */
+export const OfNode = v.object({ node: v.optional(v.string()) });
 
 /** A time of the query, as milliseconds. */
 export const queryTime = v.optional(
@@ -146,4 +172,11 @@ export function eventBy(
   event: Pick<EventDraft, "at" | "kind" | "message"> & Partial<EventDraft>,
 ): EventDraft {
   return { node: null, pool: null, session: null, ...event, actor: `human:${by}` };
+}
+
+/** For the audit: a page about an object is read, named by its path. */
+export function recordReading(c: Context<Env>, of: { param(name: string): string }): void {
+  c.set("recorded", true);
+  c.set("namespace", of.param("namespace"));
+  c.set("target", of.param("name"));
 }

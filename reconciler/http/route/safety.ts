@@ -11,7 +11,7 @@ import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewTrust } from "../view/trust.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { viewBroken } from "./simulation.ts";
-import { durationOf, eventBy, invalid, needs } from "./request.ts";
+import { durationOf, eventBy, invalid, needs, takes } from "./request.ts";
 import { readAsked, reasonOrNone, Refusal, sayNear, sayReason } from "./request.ts";
 
 /** docs/reference/safety.md#holds */
@@ -71,10 +71,10 @@ export function safetyRoutes(api: App, ports: RoutePorts): void {
   api.get("/safety", needs("viewer"), (c) => {
     return c.json({ ...viewSafety(safetySource(ports)), ...viewBroken(ports) });
   });
-  api.put("/safety/freeze", needs("operator"), (c) => freeze(c, ports));
-  api.delete("/safety/freeze", needs("operator"), (c) => unfreeze(c, ports));
-  api.put("/safety/trusted/:rule", needs("operator"), (c) => trust(c, ports));
-  api.delete("/safety/lemons/:uuid", needs("operator"), (c) => forgive(c, ports));
+  api.put("/safety/freeze", needs("operator"), takes(Veto), (c) => freeze(c, ports));
+  api.delete("/safety/freeze", needs("operator"), takes(Lift), (c) => unfreeze(c, ports));
+  api.put("/safety/trusted/:rule", needs("operator"), takes(Because), (c) => trust(c, ports));
+  api.delete("/safety/lemons/:uuid", needs("operator"), takes(Because), (c) => forgive(c, ports));
 }
 
 /** Pauses automation in the whole fleet until it is lifted or expires. */

@@ -20,12 +20,16 @@ import {
 } from "../../../schema/provider-failure.ts";
 import { isSimulated } from "../../core/adapter.ts";
 import type { FaultInjector, InjectedFault } from "../../core/fault-injector.ts";
+import type { WorkerMachines } from "../../runtime/simulation.ts";
 import { iso } from "../view/node.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { locateNode } from "./node.ts";
+import { locateNode } from "./locate-node.ts";
 import { durationOf, eventBy, idempotencyKey, invalid, needs, readAsked } from "./request.ts";
-import { Refusal, sayNear } from "./request.ts";
+import { Refusal, sayNear, takes } from "./request.ts";
 import * as v from "valibot";
+
+/** A body without keys. */
+const Nothing = v.strictObject({});
 
 const OFF =
   "simulation is off: set simulation.enabled: true in the configuration of a control plane " +
@@ -53,10 +57,14 @@ export function simulationRoutes(api: App, ports: RoutePorts): void {
     const { node, faults } = await listFaults(machineOf(locateNode(c, ports), ports));
     return c.json({ node_id: node.id, faults: faults.map(viewInjected) });
   });
-  api.post("/nodes/:id/faults", needs("operator"), (c) => inject(c, ports));
-  api.delete("/nodes/:id/faults", needs("operator"), (c) => clear(c, ports));
-  api.put("/providers/:name/failure", needs("operator"), (c) => fail(c, ports));
-  api.delete("/providers/:name/failure", needs("operator"), (c) => heal(c, ports));
+  api.post("/nodes/:id/faults", needs("operator"), takes(MachineFault), (c) => inject(c, ports));
+  api.delete("/nodes/:id/faults", needs("operator"), takes(Nothing), (c) => clear(c, ports));
+  api.put("/providers/:name/failure", needs("operator"), takes(FailureAsked), (c) =>
+    fail(c, ports),
+  );
+  api.delete("/providers/:name/failure", needs("operator"), takes(Nothing), (c) =>
+    heal(c, ports),
+  );
 }
 
 function isEnabled({ reconciler, simulation }: RoutePorts): boolean {
@@ -68,6 +76,9 @@ type Machine = { node: Node; instance: InstanceId; faults: FaultInjector };
 /** Refuses a node whose machine is not simulated: nothing of ours could hurt it. */
 function machineOf(node: Node, { reconciler, simulation }: RoutePorts): Machine {
   const { instance } = node;
+  if (node.worker !== null && instance === null) {
+    return workerMachine(node, node.worker.pool, simulation?.workers ?? null);
+  }
   if (instance === null || node.phase.kind === "gone") {
     const why = node.phase.kind === "gone" ? "is gone" : "has no machine that Navarch bought";
     throw new Refusal("conflict", `node ${node.id} ${why}: only simulated machines have faults`);
@@ -79,6 +90,30 @@ function machineOf(node: Node, { reconciler, simulation }: RoutePorts): Machine 
     throw new Refusal("conflict", `node ${node.id} ${what}: nothing was injected`);
   }
   return { node, instance: instance.id, faults };
+}
+
+/** A worker's GPUs are those of its agent: only simulated ones can be hurt. */
+function workerMachine(node: Node, pool: string, machines: WorkerMachines | null): Machine {
+  const refuse = (why: string): never => {
+    throw new Refusal("conflict", `node ${node.id} is a worker of AgentPool ${pool}, ${why}`);
+  };
+  if (node.agent?.simulated !== true || machines === null) {
+    const how = "simulate them with navarch-node --fake-gpus";
+    return refuse(`whose agent watches real GPUs, or has none: nothing was injected; ${how}`);
+  }
+  const { injector } = machines;
+  const at = machines.folder(node.id);
+  const how =
+    `start its agent beside this control plane with --kernel-log ${at}/kmsg ` +
+    `and --sim-faults ${at}/gpu-faults.json`;
+  // Each call begins with a list.
+  const list: FaultInjector["list"] = async (id) => {
+    const answer = await injector.list(id);
+    if (answer.kind === "absent") refuse(`and ${at}/kmsg is not there: ${how}`);
+    return answer;
+  };
+  const instance = node.id as string as InstanceId;
+  return { node, instance, faults: { ...injector, list } };
 }
 
 function providerOf(all: readonly ProviderConfig[], name: string): ProviderConfig {
@@ -130,7 +165,7 @@ async function inject(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 
 /** Allowed while simulation is off: it ends harm. */
 async function clear(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const { by, now } = await readAsked(c, ports, v.strictObject({}));
+  const { by, now } = await readAsked(c, ports, Nothing);
   const machine = machineOf(locateNode(c, ports), ports);
   const { node, faults: before } = await listFaults(machine);
   const answer = await machine.faults.clear(machine.instance);
@@ -174,7 +209,7 @@ async function fail(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 }
 
 async function heal(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const { by, now } = await readAsked(c, ports, v.strictObject({}));
+  const { by, now } = await readAsked(c, ports, Nothing);
   const { name } = providerOf(
     ports.reconciler.activeConfig().providers,
     c.req.param("name") ?? "",

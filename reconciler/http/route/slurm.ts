@@ -21,7 +21,7 @@ import {
 import { slotOfName } from "../../core/slurm/slot-name.ts";
 import { viewSlurmCluster } from "../view/slurm-cluster.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { idempotencyKey, invalid, needs, readAsked, Refusal } from "./request.ts";
+import { idempotencyKey, invalid, needs, readAsked, Refusal, takes } from "./request.ts";
 
 const JOBS_SHOWN = 5;
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(65_536));
@@ -41,7 +41,8 @@ export function slurmRoutes(api: App, ports: RoutePorts): void {
     return c.json((await reconciler.slurm()?.sink.rights()) ?? none);
   });
   for (const verb of POWER_VERBS) {
-    api.post(`/slurm/${verb}`, needs("operator", "slurm"), (c) => takeTold(c, ports, verb));
+    const path = `/slurm/${verb}`;
+    api.post(path, needs("operator", "slurm"), takes(Told), (c) => takeTold(c, ports, verb));
   }
 }
 

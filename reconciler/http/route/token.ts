@@ -10,7 +10,8 @@ import { hashToken } from "../../security/auth.ts";
 import { emptyChange } from "../../core/store.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { durationOf, eventBy, invalid, needs, readAsked, Refusal } from "./request.ts";
+import { asks, durationOf, eventBy, invalid, needs, OfNode, readAsked } from "./request.ts";
+import { readQuery, Refusal, takes } from "./request.ts";
 
 /** A shorter life is a mistyped unit: it would end before the token is shown. */
 const LIFE_MS_MIN = 1_000;
@@ -47,15 +48,15 @@ const NewToken = v.strictObject({
 
 export function tokenRoutes(api: App, ports: RoutePorts): void {
   // Nodes are many: their credentials are listed one node at a time, or once revoked.
-  api.get("/tokens", needs("admin"), (c) => {
-    const node = c.req.query("node") ?? null;
+  api.get("/tokens", needs("admin"), asks(OfNode), (c) => {
+    const { node = null } = readQuery(c, OfNode);
     const all = ports.authority.list();
     const wanted = all.filter((one) =>
       node === null ? one.role !== "node" || one.revokedAt !== null : one.node === node,
     );
     return c.json({ tokens: wanted.map(viewToken) });
   });
-  api.post("/tokens", needs("admin"), (c) => create(c, ports));
+  api.post("/tokens", needs("admin"), takes(NewToken), (c) => create(c, ports));
   api.delete("/tokens/:id", needs("admin"), (c) => revoke(c, ports));
   api.post("/tokens/:id/rotate", needs("admin"), (c) => rotate(c, ports));
 }

@@ -11,7 +11,7 @@ import { campaignOf, isSettled, staleRows } from "../../core/upgrade/decide-upgr
 import { viewUpgrade } from "../view/upgrade.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { digestOf, parseSums, type Release } from "./release-folder.ts";
-import { durationOf, eventBy, invalid, needs } from "./request.ts";
+import { durationOf, eventBy, invalid, needs, takes } from "./request.ts";
 import { readAsked, reasonOrNone, Refusal, sayReason } from "./request.ts";
 
 /** Download, start and one full check (once a minute) on a slow machine. */
@@ -47,8 +47,8 @@ const Stop = v.strictObject({
 export function upgradeRoutes(api: App, ports: RoutePorts): void {
   api.get("/upgrade", needs("viewer"), (c) => c.json(viewOf(ports)));
   // The release runs as root on every node, so this requires the admin role.
-  api.post("/upgrade", needs("admin"), (c) => begin(c, ports));
-  api.delete("/upgrade", needs("operator"), (c) => stop(c, ports));
+  api.post("/upgrade", needs("admin"), takes(UpgradeOrder), (c) => begin(c, ports));
+  api.delete("/upgrade", needs("operator"), takes(Stop), (c) => stop(c, ports));
 }
 
 async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {

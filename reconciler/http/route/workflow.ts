@@ -14,7 +14,7 @@ import type { App, Env, RoutePorts } from "./app.ts";
 import { remoteOf } from "./gate.ts";
 import { HOP } from "./hop.ts";
 import { idempotencyKey, invalid, needs, parseJson, queryNumber, readQuery } from "./request.ts";
-import { parse, Refusal } from "./request.ts";
+import { asks, parse, Refusal } from "./request.ts";
 import { openSliced } from "./sliced.ts";
 
 /** A comment is sent when nothing else is, so that proxies keep the connection. */
@@ -54,13 +54,15 @@ type Follow = (change: 1 | 0 | -1) => number;
 export function workflowRoutes(api: App, ports: RoutePorts): void {
   let followers = 0;
   const follow: Follow = (change) => (followers += change);
-  api.post("/workflows", needs("admin"), (c) => submit(c, ports));
+  api.post("/workflows", needs("admin"), asks(SubmitQuery), (c) => submit(c, ports));
   api.get("/workflows", needs("viewer"), (c) => c.json({ workflows: ports.workflows.list() }));
   api.get("/workflows/:id", needs("viewer"), async (c: Context<Env>) => {
     const id = c.req.param("id") ?? "";
     return c.json(ports.workflows.get(id)?.run ?? (await readPast(ports, id)));
   });
-  api.get("/workflows/:id/events", needs("viewer"), (c) => events(c, ports, follow));
+  api.get("/workflows/:id/events", needs("viewer"), asks(EventsQuery), (c) =>
+    events(c, ports, follow),
+  );
   api.post("/workflows/:id/cancel", needs("operator"), (c) => cancel(c, ports));
 }
 

@@ -108,27 +108,32 @@ export function ratesByState(
   return [...found.values()];
 }
 
-export function viewPoolCost({ fleet, now }: Omit<CostSource, "config">, pool: string) {
-  const rate = newTally().now;
+type PoolCost = Omit<PoolCostView, "month_max">;
+
+export function viewPoolCost(from: Omit<CostSource, "config">, pool: string): PoolCost {
+  return viewPoolCosts(from).get(pool) ?? { per_hour: 0, unknown_prices: 0, today: 0, month: 0 };
+}
+
+/** Of all pools that have cost anything this month, in one pass over the fleet. */
+export function viewPoolCosts({ fleet, now }: Omit<CostSource, "config">): Map<string, PoolCost> {
+  const tallies = new Map<string, Tally>();
   for (const node of fleet.nodes.values()) {
-    if (node.pool === pool && node.instance !== null && isBilled(node)) {
-      addRate(rate, node.instance);
+    if (node.pool !== null && node.instance !== null && isBilled(node)) {
+      addRate(tallyAt(tallies, node.pool).now, node.instance);
     }
   }
-  const of = (span: Span): number => {
-    const sum = noCost();
-    for (const account of accountsIn(fleet, span, now)) {
-      if (account.pool === pool) addCost(sum, account);
-    }
-    return cents(sum.dollars);
-  };
-  const view: Omit<PoolCostView, "month_max"> = {
-    per_hour: cents(rate.perHour),
-    unknown_prices: rate.unknown,
-    today: of(dayOf(now)),
-    month: of(spanOfMonth(monthOf(now))),
-  };
-  return view;
+  for (const account of accountsIn(fleet, dayOf(now), now)) {
+    addCost(tallyAt(tallies, account.pool).today, account);
+  }
+  for (const account of accountsIn(fleet, spanOfMonth(monthOf(now)), now)) {
+    addCost(tallyAt(tallies, account.pool).period, account);
+  }
+  const costs = [...tallies].map(([pool, { now: rate, today, period }]) => {
+    const { perHour, unknown } = rate;
+    const sums = { today: cents(today.dollars), month: cents(period.dollars) };
+    return [pool, { per_hour: cents(perHour), unknown_prices: unknown, ...sums }] as const;
+  });
+  return new Map(costs);
 }
 
 function newTally(): Tally {

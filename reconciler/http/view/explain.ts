@@ -316,16 +316,25 @@ export function explainPool(
     })),
     next: actions.length === 0 ? null : actions.map((a) => `${a.node}: ${sayAction(a)}`).join("; "),
     earliest: untils.length === 0 ? null : iso(Math.min(...untils)),
-    blockers: [
-      ...stopsOf(pool, state, nodes, from),
-      ...sayWaits(own, true),
-      ...conditionsOf(pool, {
-        facts: from.fleet.facts,
-        plan: { actions: [], waits: [] },
-        now: from.now,
-        providers: from.sight?.providers ?? null,
-      }),
-    ],
+    blockers: poolBlockers(pool, state, nodes, from),
     limits: limitsOf(pool, nodes, from),
   };
+}
+
+/** What stops the pool, slows it down or makes it wait. */
+function poolBlockers(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  nodes: readonly Node[],
+  from: SafetySource,
+): string[] {
+  return [...stopsOf(pool, state, nodes, from), ...poolWaits(pool, from)];
+}
+
+/** What makes the pool itself wait, without what holds the fleet around it. */
+export function poolWaits(pool: PoolConfig, { fleet, plan, now, sight }: SafetySource): string[] {
+  const own = plan.waits.filter((wait) => wait.pool === pool.name);
+  const providers = sight?.providers ?? null;
+  const from = { facts: fleet.facts, plan: { actions: [], waits: [] }, now, providers };
+  return [...sayWaits(own, true), ...conditionsOf(pool, from)];
 }

@@ -2,6 +2,7 @@
  * What holds a pool back, in sentences: equal waits as one, what stops the pool, and how much of
  * each limit around it is used. Pure.
  */
+import type { BreakerView, HoldView } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Wait, WaitReason } from "../../../schema/plan.ts";
@@ -64,22 +65,35 @@ export function stopsOf(
   const { fleet, sight, now, broken } = from;
   const out: string[] = [];
   const frozen = freezeOf(fleet.facts, now);
-  if (frozen !== null) {
-    const end = frozen.until === null ? "until it is unfrozen" : `until ${frozen.until}`;
-    out.push(`the fleet is frozen by ${frozen.by} ${end}: ${frozen.why}`);
-  }
+  if (frozen !== null) out.push(`the fleet is frozen ${sayFreeze(frozen)}`);
   const hold = holdOf(state, now);
-  if (hold !== null) out.push(`held by ${hold.by} until ${hold.until}: ${hold.why}`);
+  if (hold !== null) out.push(sayHold(hold));
   if (broken !== null) out.push(`the plan is not executed: ${broken}`);
   for (const why of sight?.blind ?? []) out.push(`blind: ${why}`);
-  for (const { scope, state: name, since, why } of breakersAround(pool.name, nodes, fleet.facts)) {
-    out.push(`breaker of ${scope} is ${name} since ${since}: ${why}`);
-  }
-  for (const { place, failures, next_try: next } of suspectsOf(pool, state, now)) {
+  out.push(...breakersAround(pool.name, nodes, fleet.facts).map(sayBreaker));
+  return [...out, ...saySuspects(pool, state, now)];
+}
+
+export function sayFreeze({ by, why, until }: HoldView): string {
+  return `by ${by} ${until === null ? "until it is unfrozen" : `until ${until}`}: ${why}`;
+}
+
+export const sayHold = ({ by, why, until }: HoldView): string =>
+  `held by ${by} until ${until}: ${why}`;
+
+export const sayBreaker = ({ scope, state, since, why }: BreakerView): string =>
+  `breaker of ${scope} is ${state} since ${since}: ${why}`;
+
+/** Places of the pool where new nodes do not come up. */
+export function saySuspects(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  now: number,
+): string[] {
+  return suspectsOf(pool, state, now).map(({ place, failures, next_try: next }) => {
     const when = next === null ? "one is tried at a time" : `the next try is at ${next}`;
-    out.push(`${place}: ${failures} nodes in a row did not come up, ${when}`);
-  }
-  return out;
+    return `${place}: ${failures} nodes in a row did not come up, ${when}`;
+  });
 }
 
 /** The budgets of every scope around the pool's nodes, and the limits on spend. */

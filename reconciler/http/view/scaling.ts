@@ -62,7 +62,9 @@ export function viewScaling(
   const known = knownQueue(heard, now, interval);
   const problem = demandProblem(autoscaler, heard, now, interval);
   const warning = demandWarning(autoscaler, known);
-  const conditions = [problem, warning].filter((one) => one !== null);
+  const decision = decisionOf(pool, state, status);
+  const full = sayFull(pool, decision, known);
+  const conditions = [problem, warning, full].filter((one) => one !== null);
   if (autoscaler !== null && status !== null) {
     const { lost, because, problems } = status;
     conditions.push(...problems.filter((one) => !lost || !one.endsWith(because)));
@@ -73,10 +75,23 @@ export function viewScaling(
     pending_jobs: known?.pendingJobs ?? null,
     queue_depth: known?.queueDepth ?? null,
     queue: known === null ? null : viewQueue(known, counts, now),
-    decision: decisionOf(pool, state, status),
+    decision,
     cooldown_remaining_s: cooldownOf(pool, state, now),
     conditions,
   };
+}
+
+/** Jobs wait, and the pool's own bound cut what the autoscaler wanted (`clamp` of the snapshot). */
+function sayFull(
+  { scaling: { autoscaler, maxNodes } }: PoolConfig,
+  decision: DecisionView | null,
+  known: KnownQueue | null,
+): string | null {
+  const waiting = known?.pendingJobs ?? 0;
+  const isCut = decision?.because.endsWith(`, at most ${maxNodes}`) === true;
+  if (waiting === 0 || !wantsDemand(autoscaler) || !isCut) return null;
+  const jobs = waiting === 1 ? "1 job waits" : `${waiting} jobs wait`;
+  return `autoscaler: ${jobs} and the pool has its max_nodes, ${maxNodes}: raise it to grow`;
 }
 
 function viewQueue(known: KnownQueue, counts: QueueView["counts"], now: number): QueueView {

@@ -122,7 +122,7 @@ function openLate(hostKey: string, answers: (HostKeysAnswer | Error | "hangs")[]
     bootstrap: bootstrapper.run.bind(bootstrapper),
     keyProblem: null,
     readMetric: never,
-    slurm: null,
+    slurm: null, tasks: null,
   };
   const attempt = () => execute(operation, targets, new AbortController().signal);
   const step = (ms: number) => {

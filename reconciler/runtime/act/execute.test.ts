@@ -48,7 +48,7 @@ async function run(payload: Payload, answer: unknown, lacks: Partial<Record<stri
     bootstrap: lacks["bootstrap"] === true ? null : note("bootstrap"),
     keyProblem: null,
     readMetric: null,
-    slurm: null,
+    slurm: null, tasks: null,
   };
   const operation = operationOf(NODE, payload, { fence: 7 });
   return { outcome: await execute(operation, targets, signal), calls, operation };

@@ -5,6 +5,7 @@
  */
 import type { Operation } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
+import type { TaskDemand } from "../../core/console/demand.ts";
 import type { Outcome } from "../../core/fold/outcome.ts";
 import type { ReadMetric } from "../../core/metric.ts";
 import type { Fence, HostKeysAnswer, Provider } from "../../core/provider.ts";
@@ -27,6 +28,8 @@ export type Targets = {
   keyProblem: ((path: string) => string | null | undefined) | null;
   /** Reads the sources of `external` autoscalers; `null` = they are not read. */
   readMetric: ReadMetric | null;
+  /** What tasks of the demand queue ask of a pool; `null` = there is no queue. */
+  tasks: TaskDemand | null;
 };
 
 /** What the machine's provider reports now; asked only while its list had no keys. */

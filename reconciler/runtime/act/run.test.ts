@@ -54,7 +54,7 @@ function world(cls: ProviderClass = "token", permit: Permit = ALWAYS) {
     bootstrap: null,
     keyProblem: null,
     readMetric: null,
-    slurm: null,
+    slurm: null, tasks: null,
   };
   const clock = new VirtualClock();
   const runner = new Runner(targets, clock, () => undefined, permit);
@@ -183,7 +183,7 @@ function lanes(permit: Permit = ALWAYS) {
     bootstrap: ({ id }, signal) => hang(String(id), signal),
     keyProblem: null,
     readMetric: null,
-    slurm: null,
+    slurm: null, tasks: null,
   };
   const clock = new VirtualClock();
   let hints = 0;

@@ -17,7 +17,7 @@ const draft: fc.Arbitrary<AuditDraft> = fc.record({
   method: fc.constantFrom("POST", "DELETE"),
   path: fc.constantFrom("/v1/nodes/a/cordon", "/v1/pools/a/hold", "/v1/none"),
   target: fc.option(name),
-  code: fc.constant("ok"),
+  code: fc.constantFrom("ok", "conflict"),
   status: fc.constant(200),
   remote: fc.constant("10.0.0.1"),
   request: fc.constant("r"),
@@ -37,6 +37,7 @@ const query: fc.Arbitrary<AuditQuery> = fc.record({
   kind: fc.option(fc.constantFrom("node", "pod", "pool", "a")),
   object: fc.option(fc.constantFrom("a", "b", "node/a", "a/b", "pod/a/b", "a/a/b")),
   refused: fc.option(fc.boolean()),
+  code: fc.option(fc.constantFrom("ok", "conflict")),
   limit: fc.integer({ min: 1, max: 7 }),
 });
 
@@ -55,6 +56,7 @@ function isAsked(asked: AuditQuery, row: ReturnType<typeof withAct>): boolean {
     (asked.since === null || row.until >= asked.since) &&
     (asked.until === null || row.at <= asked.until) &&
     (asked.refused === null || row.refused === asked.refused) &&
+    (asked.code === null || row.code === asked.code) &&
     (asked.verb === null || row.verb === asked.verb) &&
     (asked.kind === null || row.kind === asked.kind) &&
     (asked.object === null || isObject(row, asked.object))

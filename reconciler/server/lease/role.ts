@@ -11,8 +11,11 @@ import type { openNotifier } from "../notifier.ts";
 import type { Authority } from "../../security/auth.ts";
 import { noAgentPools } from "../../core/agentpool/none.ts";
 import type { AgentPools } from "../../core/agentpool/service.ts";
+import type { ConsoleCluster } from "../../core/console/cluster.ts";
+import { withoutActions } from "../../core/console/read-only.ts";
 import type { ReadMetric } from "../../core/metric.ts";
 import type { Clock, Log } from "../../core/clock.ts";
+import { type DemandQueue, noDemandQueue } from "../../core/console/demand.ts";
 import { openAdmission } from "../../security/join/admission.ts";
 import { PodTokens } from "../../security/join/pod-token.ts";
 import { ALWAYS } from "../../runtime/act/run.ts";
@@ -32,14 +35,17 @@ import type { PodSetPort } from "../../core/slurm/pod-set.ts";
 import type { SlurmSink } from "../../core/slurm/sink.ts";
 import type { LeaseRow } from "../../core/store-table.ts";
 import type { Store, StoreHooks } from "../../core/store.ts";
+import { spansOf } from "../../core/trace.ts";
 import { openOrderSigner } from "../../security/order-signer.ts";
 import type { Settings } from "../../runtime/settings.ts";
 import type { Simulation } from "../../runtime/simulation.ts";
 import { nextTurn } from "../../runtime/turn.ts";
 import { Story } from "../../runtime/story.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
+import type { Traces } from "../../trace/otlp.ts";
 import { compose, type ControlPlane, type PlanePorts } from "../compose.ts";
 import { type OpenedPools, openPoolActor } from "../open-agentpool.ts";
+import { lateQueue } from "../open-queue.ts";
 import { openAskSelf, openRuns } from "../open-runs.ts";
 import { type Adopter, closedSettings, LeaderConfig, openStandbyConfig } from "./adopt.ts";
 import { Clouds } from "./clouds.ts";
@@ -57,6 +63,8 @@ export type Parts = {
   scheduler: Scheduler;
   slurm: SlurmSink | null;
   podSet: PodSetPort | null;
+  /** Opens the cluster that the console shows, for a term of leading; `null` without one. */
+  openConsole: (() => ConsoleCluster) | null;
   /** The cluster of AgentPools; `null`: none is configured. */
   pools: OpenedPools | null;
   dryRun: boolean;
@@ -97,6 +105,8 @@ export type Parts = {
   keyProblem: ((path: string) => string | null | undefined) | null;
   /** See `LoopPorts`. */
   readMetric: ReadMetric | null;
+  /** Where repairs and calls are traced; `null` = nowhere. */
+  traces: Traces | null;
 };
 
 const NOT_LEADER = "this replica does not lead, and the leader does not answer; ask again";
@@ -121,44 +131,41 @@ export async function openLeader(
   kept: { store: Store; term: Term; callMs: number | null },
 ): Promise<Role> {
   const { store, term, callMs } = kept;
-  const { metrics, loaded, clock, log, dryRun } = parts;
+  const { metrics, loaded, clock, log, dryRun, authority, newSecret } = parts;
   store.on("quarantined", noteQuarantined(parts));
   const snapshot = await store.load();
   // What an earlier term broke on purpose does not survive it.
   parts.simulation.clear();
-  for (const credential of snapshot.credentials) parts.authority.put(credential);
+  for (const credential of snapshot.credentials) authority.put(credential);
   const clouds = new Clouds(parts, store);
   const settings = await settingsFor(parts, clouds, snapshot.facts);
   const permit = permitOf(term, callMs);
   const bootstrapper = parts.openBootstrapper(store);
-  const from = { dryRun, permit, bootstrapper, cursors: snapshot.cursors };
+  const late = lateQueue();
+  const from = { dryRun, permit, bootstrapper, cursors: snapshot.cursors, tasks: late.demandOf };
   const plane = await composeRole(parts, store, settings, from);
   const { reconciler, ingest } = plane;
-  const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
-  store.on("committed", (change) => story.change(change));
+  tellChanges(parts, store, reconciler);
   metrics.leads = true;
   const notReady = openReadiness({ reconciler, ingest, store, clock });
-  const quota = new Quota(clock, log);
   const live = (node: NodeId) => bootstrapper?.live(node) ?? null;
   const { cluster } = parts.scheduler;
   const agent = (node: NodeId) => reconciler.fleet().nodes.get(node)?.agent ?? null;
-  const pods =
-    cluster === null ? null : new PodTokens({ review: cluster.review, agent, clock, log });
-  const { authority, newSecret } = parts;
+  const pods = cluster && new PodTokens({ review: cluster.review, agent, clock, log });
   const self = openAskSelf({ authority, clock, newSecret, front: () => front });
   const runner = parts.openWorkflows(self.ask);
   const leads = (): boolean => permit.leads();
   const workers = await openPoolActor(dryRun ? null : parts.pools, {
     ...{ store, reconciler, clock, log, leads },
     push: (node, word) => void front.push(node, word),
-    joined: () => authority.list().flatMap(({ node, worker }) => {
-      return node === null || !worker ? [] : [{ id: node, uid: worker.uid }];
-    }),
+    joined: () => joinedBy(authority),
     forget: async (node, uid) => ports.admission?.workers.forget(node, uid),
   });
   const agentPools = workers?.desk ?? noAgentPools(dryRun ? DRY : UNCONFIGURED);
-  const life = { reconciler, ingest, quota, notReady, live, pods, runner, agentPools };
-  const ports = portsOf(parts, store, life);
+  const queue = await late.open(parts, store, { reconciler, leads });
+  const life = { reconciler, ingest, notReady, live, pods, runner, agentPools, queue };
+  const console = openConsole(parts);
+  const ports = portsOf(parts, store, { ...life, console, quota: new Quota(clock, log) });
   const front = new Front(ports, null);
   const own = new LeaderConfig({ parts, store, plane, loaded }, clouds);
   return {
@@ -169,12 +176,15 @@ export async function openLeader(
     begin() {
       reconciler.start();
       workers?.start();
+      late.start();
       own.begin();
     },
     async stop(graceMs) {
       own.end();
       front.end();
+      console?.close();
       await workers?.stop();
+      await late.stop();
       const ended = ports.workflows.close(graceMs);
       await reconciler.stop(graceMs).catch((error: unknown) => {
         log("warn", "the loop did not end cleanly", { error: String(error) });
@@ -185,6 +195,12 @@ export async function openLeader(
     },
   };
 }
+
+/** Nodes that have a worker's credential. */
+const joinedBy = (authority: Authority): { id: NodeId; uid: string }[] =>
+  authority.list().flatMap(({ node, worker }) => {
+    return node === null || !worker ? [] : [{ id: node, uid: worker.uid }];
+  });
 
 /** Opens the providers; one that cannot be opened is a condition of its pools. */
 async function settingsFor(
@@ -205,6 +221,25 @@ async function settingsFor(
 
 const DRY = "no AgentPools are served: this control plane runs with --dry-run";
 const UNCONFIGURED = "no AgentPools are served: no provisioner is configured (provisioners)";
+
+function openConsole({ openConsole: open, dryRun }: Parts): ConsoleCluster | null {
+  const cluster = open?.() ?? null;
+  if (cluster === null || !dryRun) return cluster;
+  return withoutActions(cluster, "nothing was done: this control plane runs with --dry-run");
+}
+
+/** What is committed is logged, and traced where traces go. */
+function tellChanges(
+  { clock, log, traces }: Parts,
+  store: Store,
+  reconciler: ControlPlane["reconciler"],
+): void {
+  const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
+  store.on("committed", (change) => {
+    story.change(change);
+    traces?.take(spansOf(change));
+  });
+}
 
 function noteQuarantined({ log, metrics }: Parts): StoreHooks["quarantined"] {
   const message = "a stored row cannot be read and was quarantined";
@@ -267,7 +302,8 @@ export async function openStandby(
   const quota = new Quota(clock, log, PASSED_ON);
   const runner = openNoWorkflows("this replica does not lead; the leader runs workflows");
   const agentPools = noAgentPools(NOT_LEADER, "unavailable");
-  const own = { live: () => null, pods: null, runner, agentPools };
+  const queue = noDemandQueue(NOT_LEADER, "unavailable");
+  const own = { live: () => null, pods: null, runner, agentPools, queue, console: null };
   const life = { reconciler, ingest, quota, notReady, ...own };
   const ports = portsOf(parts, store, life);
   // A forwarded change is in the leader's store, but a refresh may have begun before it.
@@ -298,7 +334,9 @@ async function composeRole(
   parts: Parts,
   store: Store,
   settings: Settings,
-  from: Pick<PlanePorts, "dryRun" | "permit" | "cursors"> & { bootstrapper: Bootstrapper | null },
+  from: Pick<PlanePorts, "dryRun" | "permit" | "cursors" | "tasks"> & {
+    bootstrapper: Bootstrapper | null;
+  },
 ): Promise<ControlPlane> {
   const { metrics, authority, clock, log, scheduler, slurm, podSet, fleetId, install } = parts;
   const { bootstrapper, ...role } = from;
@@ -333,14 +371,16 @@ function portsOf(
   life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live" | "pods"> & {
     runner: WorkflowRunner;
     agentPools: AgentPools;
+    queue: DemandQueue;
+    console: ConsoleCluster | null;
   },
 ): RoutePorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
-  const { install, names, caPem, reloader, simulation } = parts;
+  const { install, names, caPem, reloader, simulation, traces } = parts;
   const admission = openAdmission({ store, authority, clock, log });
   const { audit } = admission;
   const workflows = openRuns({ runner: life.runner, audit, clock, log, newId });
   const own = { authority, store, metrics, clock, log, newId, newSecret, backup };
-  const shown = { install, names, caPem, reloader, simulation };
+  const shown = { install, names, caPem, reloader, simulation, traces };
   return { ...life, ...own, ...shown, admission, workflows };
 }

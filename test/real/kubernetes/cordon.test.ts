@@ -201,6 +201,7 @@ describe.skipIf(missing !== null)("Node objects on a real server", () => {
       object,
       conditions: [{ type: "GPUHealthy", status: "False", reason: "Fault", message: "xid 79" }],
       labels: { "example.test/tier": "gold", "example.test/rack": "r1" },
+      taints: [],
       unhealthyTaint: "xid79",
       draining: true,
       verified: false,

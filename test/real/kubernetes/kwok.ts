@@ -48,6 +48,8 @@ export function formatKwokConfig(podEndMs: number | null | "none"): string {
     nodePlayStageParallelism: PARALLEL,
     nodeLeaseParallelism: PARALLEL,
     podsOnNodeSyncParallelism: PARALLEL,
+    // Logs of pods; without the port of its server nothing listens.
+    enableDebuggingHandlers: true,
   };
   const own = { apiVersion: "config.kwok.x-k8s.io/v1alpha1", kind: "KwokConfiguration", options };
   const stages = podEndMs === "none" ? [] : testStages(podEndMs);

@@ -31,13 +31,14 @@ const REBOOTING = `  - name: rebooting
 
 export type GroundOptions = {
   isRebooting?: boolean;
-  /** More of the configuration, and of the pool `train`. */
+  /** More of the configuration, of the pool `train` and of `server`. */
   config?: string;
+  server?: string;
   pool?: string;
 };
 
 const formatConfig = (nodes: number, options: GroundOptions): string => `
-server: { address: "127.0.0.1:0", health_check_interval: 5s }
+server: { address: "127.0.0.1:0", health_check_interval: 5s${options.server ?? ""} }
 providers:
   kwok: {}
 kubernetes: { enabled: true }

@@ -3,6 +3,7 @@
  * suite looks. Plain data; add one as a name, its patches (the text must occur exactly once) and
  * its test. `bun run test/sim/mutation/main.ts [name …]` applies each to a scratch copy.
  */
+import { AGENTPOOL_MUTATIONS } from "./agentpool.ts";
 import { KUBERNETES_MUTATIONS } from "./kubernetes.ts";
 import { SAFETY_MUTATIONS } from "./safety.ts";
 import { SLURM_MUTATIONS } from "./slurm.ts";
@@ -121,4 +122,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...SAFETY_MUTATIONS,
   ...KUBERNETES_MUTATIONS,
   ...SLURM_MUTATIONS,
+  ...AGENTPOOL_MUTATIONS,
 ];

@@ -1,0 +1,1 @@
+{{- /* The payload is an application of its own: nothing is rendered here. */ -}}

@@ -1,0 +1,126 @@
+import { afterEach, expect, test } from "bun:test";
+import { ANY_ROW } from "../../../schema/audit.ts";
+import { openWorldApp, type WorldApp } from "../../../test/world/app.ts";
+import { closeWorlds, fleet } from "../../../test/world/story.ts";
+import type { Asked, ConsoleCluster } from "../../core/console/cluster.ts";
+import { withoutActions } from "../../core/console/read-only.ts";
+import { isEnded } from "../../core/console/node.ts";
+
+afterEach(closeWorlds);
+
+const failed = { kind: "failed", code: "cluster_slow", message: "too slow" } as const;
+const down = (): Promise<Asked<never>> => Promise.resolve(failed);
+
+/** A cluster that does not answer; tests replace the calls that they look at. */
+const DOWN: ConsoleCluster = {
+  ...{ stats: down, pods: down, pod: down, nodes: down, deployments: down, events: down },
+  ...{ namespaces: down, logs: down, follow: down, restart: down, kill: down, flux: down },
+  ...{ actOnFlux: down, close: () => undefined },
+};
+
+async function open(part: Partial<ConsoleCluster> = {}) {
+  const world = openWorldApp(await fleet(2));
+  world.ports.console = { ...DOWN, ...part };
+  return world;
+}
+
+const ROOT = "/api/admin/kubernetes";
+/** A call from inside. */
+async function ask(
+  { app }: WorldApp,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<{ status: number; body: unknown }> {
+  const headers = { Authorization: "Bearer root" };
+  const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+  const answer = await app.request(`${ROOT}/${path}`, { method, headers, ...sent }, {
+    remote: "10.0.0.9",
+  });
+  return { status: answer.status, body: await answer.json() };
+}
+
+test("C1: a cluster that does not answer is told in a flat error", async () => {
+  const world = await open();
+  for (const path of ["stats", "pods", "nodes", "deployments", "events", "flux", "logs/p"]) {
+    expect([path, await ask(world, "GET", path)]).toEqual([
+      path,
+      { status: 504, body: { error: "too slow", code: "cluster_slow" } },
+    ]);
+  }
+  world.ports.console = null;
+  expect(await ask(world, "GET", "stats")).toMatchObject({ status: 503 });
+});
+
+test("C7: names and namespaces reach the cluster as a pair, and nothing else does", async () => {
+  const seen: unknown[] = [];
+  const restart: ConsoleCluster["restart"] = async (ref, how) => {
+    seen.push({ ...ref, ...how });
+    return { kind: "ok", value: "done" };
+  };
+  const world = await open({ restart });
+  const path = "pods/b-c.d/restart";
+  expect(await ask(world, "POST", path, { namespace: "a-b" })).toEqual({
+    ...{ status: 200, body: { success: true, message: "done" } },
+  });
+  expect(seen).toEqual([{ namespace: "a-b", name: "b-c.d", force: false }]);
+  const wrong = [{}, { namespace: "" }, { namespace: "A" }, { namespace: ".." }, { namespace: 7 }];
+  for (const body of [...wrong, { namespace: "a", force: "yes" }, { namespace: "a/b" }]) {
+    expect([body, (await ask(world, "POST", path, body)).status]).toEqual([body, 400]);
+  }
+  for (const name of ["..%2f", "a%2fb", "A", "-a", "a%00", "a%0ab"]) {
+    const { status } = await ask(world, "POST", `pods/${name}/restart`, { namespace: "a" });
+    expect([name, status]).toEqual([name, 400]);
+  }
+  expect(seen).toHaveLength(1);
+});
+
+test("C33: the row is there while the action runs, and says what came of it", async () => {
+  const during: unknown[] = [];
+  const kill: ConsoleCluster["kill"] = async () => {
+    const { rows } = await world.admission.audit.page({ ...ANY_ROW, verb: "kill", limit: 10 });
+    during.push(...rows.map(({ code, target, namespace }) => [code, namespace, target]));
+    return { kind: "failed", code: "budget_blocked", message: "hold" };
+  };
+  const world = await open({ kill });
+  const answer = await ask(world, "POST", "pods/p/kill", { namespace: "a" });
+  expect(answer).toEqual({ status: 429, body: { error: "hold", code: "budget_blocked" } });
+  expect(during).toEqual([["unknown", "a", "p"]]);
+  const { body } = await ask(world, "GET", "../audit?verb=kill");
+  expect(body).toMatchObject([{ result: "budget_blocked", actor: "admin", ip: "10.0.0.9" }]);
+});
+
+test("C33: without an audit row nothing is done", async () => {
+  let acted = 0;
+  const actOnFlux: ConsoleCluster["actOnFlux"] = async () => {
+    acted += 1;
+    return { kind: "ok", value: "" };
+  };
+  const world = await open({ actOnFlux });
+  world.admission.audit.begin = () => Promise.resolve(null);
+  const path = "flux/helmrelease/flux-system/coordinator/suspend";
+  expect(await ask(world, "POST", path)).toMatchObject({ status: 503 });
+  expect(acted).toBe(0);
+});
+
+test("C8: a control plane that runs with --dry-run acts on nothing", async () => {
+  const world = await open();
+  world.ports.console = withoutActions(DOWN, "nothing was done");
+  const answer = await ask(world, "POST", "pods/p/kill", { namespace: "a", force: true });
+  expect(answer).toEqual({ status: 409, body: { error: "nothing was done", code: "conflict" } });
+});
+
+test("C8: only a machine that the fleet saw end has ended, by name and UID", async () => {
+  const { ports } = await open();
+  const [node] = ports.reconciler.fleet().nodes.values();
+  if (node === undefined) throw new Error("no node");
+  const kube = { name: "gpu-1", uid: "u-1" } as NonNullable<typeof node.kube>;
+  const gone = { ...node, kube, phase: { kind: "gone", since: 1, purpose: "lost" } } as typeof node;
+  const alive = { ...node, kube };
+  expect(isEnded({ name: "gpu-1", uid: "u-1" }, [gone])).toBe(true);
+  expect(isEnded({ name: "gpu-1", uid: null }, [gone])).toBe(true);
+  // Another machine registered under the name, or one of the two is alive.
+  expect(isEnded({ name: "gpu-1", uid: "u-2" }, [gone])).toBe(false);
+  expect(isEnded({ name: "gpu-1", uid: "u-1" }, [gone, alive])).toBe(false);
+  expect(isEnded({ name: "gpu-2", uid: null }, [gone])).toBe(false);
+});

@@ -1,0 +1,104 @@
+/**
+ * Logs of pods for the console, whole or as they grow (server-sent events). Each read has an audit
+ * row: a log may hold what its reader may not otherwise see.
+ */
+import type { Context } from "hono";
+import { streamSSE } from "hono/streaming";
+import * as v from "valibot";
+import type { LogQuery } from "../../core/console/cluster.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
+import { clusterOf, labelOf, nameOf, namespace, valueOf } from "./console-cluster.ts";
+import { asks, needs, queryNumber, readQuery, Refusal } from "./request.ts";
+
+const TAIL_DEFAULT = 1_000;
+const TAIL_MAX = 10_000;
+const TAIL_EXPECTED = `expected a whole number from 1 to ${TAIL_MAX}`;
+/** Logs that are followed at once. */
+const FOLLOWED_MAX = 64;
+/** The server closes a silent connection after 60 s. */
+const BEAT_MS = 15_000;
+
+const flag = v.optional(
+  v.pipe(
+    v.picklist(["true", "false", "1", "0", ""], "expected true or false"),
+    v.transform((given) => given === "true" || given === "1"),
+  ),
+  "false",
+);
+
+const LogAsked = v.object({
+  namespace,
+  container: labelOf("container"),
+  tailLines: v.pipe(
+    queryNumber(TAIL_EXPECTED, 1),
+    v.check((lines) => (lines ?? 1) <= TAIL_MAX, TAIL_EXPECTED),
+  ),
+  previous: flag,
+  follow: flag,
+});
+
+export function logRoutes(api: App, ports: RoutePorts): void {
+  const open = { count: 0 };
+  api.get("/kubernetes/logs/:pod", needs("admin"), asks(LogAsked), async (c) => {
+    const name = nameOf(c, "pod");
+    c.set("target", name);
+    c.set("recorded", true);
+    const asked = readQuery(c, LogAsked);
+    const { namespace: inside = null, container = null, previous, follow } = asked;
+    if (inside !== null) c.set("namespace", inside);
+    const tailLines = asked.tailLines ?? TAIL_DEFAULT;
+    const query: LogQuery = { namespace: inside, name, container, tailLines, previous };
+    if (follow) return followLog(c, ports, query, open);
+    const log = valueOf(await clusterOf(ports).logs(query));
+    note(c, log);
+    return c.json(log);
+  });
+}
+
+/** For the audit: the pod and container that were found. */
+function note(c: Context<Env>, log: { namespace: string; containerName: string }): void {
+  c.set("namespace", log.namespace);
+  c.set("detail", `container ${log.containerName}`);
+}
+
+/**
+ * Events: `open` with the log's names, `log` with text of it, `end` at its end or with the reason
+ * why it broke off. Data are JSON.
+ */
+async function followLog(
+  c: Context<Env>,
+  ports: RoutePorts,
+  query: LogQuery,
+  open: { count: number },
+): Promise<Response> {
+  if (open.count >= FOLLOWED_MAX) {
+    const message = `${FOLLOWED_MAX} logs are followed already; close one, or read without follow`;
+    throw new Refusal("rate_limited", message);
+  }
+  const stop = new AbortController();
+  const { read, ...names } = valueOf(await clusterOf(ports).follow(query, stop.signal));
+  note(c, names);
+  open.count += 1;
+  return streamSSE(c, async (stream) => {
+    stream.onAbort(() => stop.abort());
+    let cancel = (): void => undefined;
+    const beat = (): void => {
+      cancel = ports.clock.after(BEAT_MS, () => {
+        void stream.write(":\n\n");
+        beat();
+      });
+    };
+    const send = (event: string, data: unknown): Promise<void> =>
+      stream.writeSSE({ event, data: JSON.stringify(data) });
+    try {
+      await send("open", names);
+      beat();
+      const why = await read((text) => send("log", text));
+      await send("end", { error: why });
+    } finally {
+      cancel();
+      stop.abort();
+      open.count -= 1;
+    }
+  });
+}

@@ -1,0 +1,246 @@
+/** Streams of pages: what is sent to whom, how often pages are made, and when streams end. */
+import { afterEach, expect, test } from "bun:test";
+import { html } from "hono/html";
+import { openWorldApp } from "../../../test/world/app.ts";
+import { logIn } from "../../../test/world/browser.ts";
+import { closeWorlds, fleet } from "../../../test/world/story.ts";
+import type { Page } from "../page/page.ts";
+import { openApp } from "./app.ts";
+import { Live } from "./live.ts";
+import { LiveStream } from "./live-stream.ts";
+import { addPage } from "./site.ts";
+
+afterEach(closeWorlds);
+
+type Told = { name: string; id: string | null; data: Record<string, unknown> };
+
+/** What has arrived on a stream so far. */
+function readInto(body: ReadableStream | null): { told: Told[]; isOver(): boolean; leave(): void } {
+  const told: Told[] = [];
+  let over = false;
+  const reader = (body as ReadableStream<Uint8Array>).getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  void (async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      text += decoder.decode(value, { stream: true });
+      const whole = text.split("\n\n");
+      text = whole.pop() ?? "";
+      for (const one of whole) {
+        const [, id = null] = /^id: (.*)$/m.exec(one) ?? [];
+        const [, name = ""] = /^event: (.*)$/m.exec(one) ?? [];
+        const [, data = "{}"] = /^data: (.*)$/m.exec(one) ?? [];
+        told.push({ name, id, data: JSON.parse(data) as Told["data"] });
+      }
+    }
+    over = true;
+  })();
+  return { told, isOver: () => over, leave: () => void reader.cancel() };
+}
+
+async function open() {
+  const world = await fleet(1);
+  const a = openWorldApp(world);
+  const state = { word: "one", made: 0, cost: 0 };
+  const live = new Live(a.ports);
+  const pageOf = (): Page => {
+    state.made++;
+    const body = html`<p>${state.word}</p>`;
+    const block = { id: "a", heading: "A", kind: "text", body } as const;
+    return { title: "T", nav: "/fleet", blocks: [block] };
+  };
+  const app = openApp(a.ports, {
+    live,
+    pages: [
+      (site) => addPage(site, { path: "/fleet/word", role: "viewer", build: pageOf }),
+      (site) => addPage(site, { path: "/fleet/still", role: "viewer", live: false, build: pageOf }),
+      (site) => addPage(site, { path: "/fleet/high", role: "admin", build: pageOf }),
+    ],
+  });
+  const watch = async (cookie: string, path: string, have = "", more = {}) => {
+    const headers = { Cookie: cookie, ...more };
+    const query = `path=${encodeURIComponent(path)}&have=${have}`;
+    const answer = await app.request(`/live?${query}`, { headers }, { remote: "10.0.0.1" });
+    return answer;
+  };
+  const cookieOf = async (token = "root"): Promise<string> => {
+    const { cookies } = await logIn(app, world, token);
+    return [...cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+  };
+  const tick = async (times = 1): Promise<void> => {
+    for (let i = 0; i < times; i++) {
+      await world.clock.pass(2_000);
+      await Bun.sleep(5);
+    }
+  };
+  return { world, a, app, state, live, watch, cookieOf, tick, pageOf };
+}
+
+test("C24: streams of one page share one page a tick, and hear only of changes", async () => {
+  const { state, watch, cookieOf, tick } = await open();
+  const cookie = await cookieOf();
+  const streams = [];
+  for (let i = 0; i < 5; i++) {
+    const answer = await watch(cookie, "/fleet/word");
+    expect(answer.headers.get("Content-Type")).toBe("text/event-stream");
+    streams.push(readInto(answer.body));
+  }
+  await Bun.sleep(5);
+  expect(state.made).toBe(1);
+  await tick();
+  expect(state.made).toBe(2);
+  state.word = "two";
+  await tick();
+  expect(state.made).toBe(3);
+  for (const { told } of streams) {
+    expect(told.map(({ name }) => name)).toEqual(["page", "beat", "patch"]);
+    expect(JSON.stringify(told[2]?.data)).toContain("<p>two</p>");
+    expect(told[2]?.id).toBe(`${told[2]?.data["version"]}`);
+  }
+  const version = `${streams[0]?.told[2]?.id}`;
+  const again = readInto((await watch(cookie, "/fleet/word", "", { "Last-Event-ID": version })).body);
+  await Bun.sleep(5);
+  expect(again.told.map(({ name }) => name)).toEqual(["beat"]);
+  for (const { leave } of [...streams, again]) leave();
+  await tick(2);
+  const { made } = state;
+  await tick(3);
+  expect(state.made).toBe(made);
+});
+
+test("C24: a stream says each 15 s that the page is current", async () => {
+  const { watch, cookieOf, tick } = await open();
+  const { told } = readInto((await watch(await cookieOf(), "/fleet/word")).body);
+  await tick(16);
+  const beats = told.filter(({ name }) => name === "beat").length;
+  expect(beats).toBeGreaterThanOrEqual(3);
+  expect(beats).toBeLessThanOrEqual(5);
+});
+
+test("C31: a stream needs the role of its page, and ends with its credential", async () => {
+  const { a, watch, cookieOf, tick, live } = await open();
+  const { body } = await a.call("POST", "/v1/tokens", { role: "viewer", label: "v" });
+  const viewer = await cookieOf(`${body["token"]}`);
+  expect((await watch(viewer, "/fleet/high")).status).toBe(403);
+  expect((await watch("", "/fleet/word")).status).toBe(303);
+  for (const path of ["/fleet/none", "/fleet/still", "/v1/nodes", ""]) {
+    expect([path, (await watch(viewer, path)).status]).toEqual([path, 404]);
+  }
+  const stream = readInto((await watch(viewer, "/fleet/word")).body);
+  await tick();
+  await a.call("DELETE", `/v1/tokens/${body["id"]}`);
+  await tick();
+  expect(stream.told.at(-1)).toMatchObject({ name: "bye", data: { reload: true } });
+  expect([stream.isOver(), live.streams]).toEqual([true, 0]);
+});
+
+test("C24: streams end when another control plane leads", async () => {
+  const { watch, cookieOf, live } = await open();
+  const cookie = await cookieOf();
+  const stream = readInto((await watch(cookie, "/fleet/word")).body);
+  live.end();
+  await Bun.sleep(5);
+  expect([stream.told.at(-1)?.name, stream.isOver()]).toEqual(["bye", true]);
+  expect((await watch(cookie, "/fleet/word")).status).toBe(503);
+});
+
+test("C24: a page that fails ends its streams, and no others", async () => {
+  const { state, watch, cookieOf, tick, a, live, pageOf } = await open();
+  const cookie = await cookieOf();
+  const good = readInto((await watch(cookie, "/fleet/word")).body);
+  let bad = false;
+  const build = (): Page => {
+    if (bad) throw new Error("no");
+    return pageOf();
+  };
+  const failing = readInto(await live.open({ key: "k", have: "", build, isAllowed: () => true }));
+  expect(a.ports.log).toBeFunction();
+  await tick();
+  bad = true;
+  await tick();
+  expect([failing.isOver(), good.isOver()]).toEqual([true, false]);
+  state.word = "later";
+  await tick();
+  expect(good.told.at(-1)?.name).toBe("patch");
+});
+
+test("C24: the number of streams is bounded, and so is the work of a tick", async () => {
+  const { a, pageOf, world } = await open();
+  let now = 0;
+  const clock = { ...world.clock, wallMs: () => now, monoMs: () => now };
+  const ticks: (() => void)[] = [];
+  const after = (_ms: number, work: () => void) => {
+    ticks.push(work);
+    return () => undefined;
+  };
+  const live = new Live({ clock: { ...clock, after }, log: a.ports.log });
+  const made = new Map<string, number>();
+  const build = (key: string) => (): Page => {
+    // Each page takes 20 ms to make.
+    now += 20;
+    made.set(key, (made.get(key) ?? 0) + 1);
+    return pageOf();
+  };
+  const openOne = (key: string) =>
+    live.open({ key, have: "", build: build(key), isAllowed: () => true });
+  for (let i = 0; i < 500; i++) expect(await openOne(`g${i}`)).not.toBeNull();
+  expect(await openOne("one more page")).toBeNull();
+  for (let i = 0; i < 1_500; i++) expect(await openOne("g0")).not.toBeNull();
+  expect(await openOne("g0")).toBeNull();
+  made.clear();
+  for (let i = 0; i < 200; i++) {
+    now += 2_000;
+    ticks.shift()?.();
+    for (let turn = 0; turn < 400 && ticks.length === 0; turn++) await Bun.sleep(0);
+  }
+  const counts = [...made.values()];
+  expect(made.size).toBe(500);
+  expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+  expect(counts.reduce((sum, one) => sum + one, 0)).toBeLessThanOrEqual(200 * 4);
+}, 60_000);
+
+test("C24: a reader that takes nothing is dropped at a bound, and costs no more than that", () => {
+  const stream = new LiveStream();
+  const chunk = new Uint8Array(100_000);
+  expect([stream.send(chunk), stream.send(chunk), stream.send(chunk)]).toEqual([true, true, false]);
+  expect(stream.isOpen).toBe(false);
+  const large = new LiveStream();
+  expect(large.send(new Uint8Array(1_000_000))).toBe(true);
+  expect(large.send(chunk)).toBe(false);
+});
+
+test("C24: a reader that stops reading is dropped, over a real socket", async () => {
+  const streams: LiveStream[] = [];
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch() {
+      const stream = new LiveStream();
+      streams.push(stream);
+      return new Response(stream.body(), { headers: { "Content-Type": "text/event-stream" } });
+    },
+  });
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port: server.port ?? 0,
+    socket: { data: (own) => void own.pause() },
+  });
+  try {
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (let i = 0; i < 100 && streams.length === 0; i++) await Bun.sleep(10);
+    const chunk = new Uint8Array(64 * 1_024);
+    let sent = 0;
+    // The buffers of both sockets take some megabytes first.
+    while (sent < 1_000 && streams[0]?.send(chunk) === true) {
+      sent++;
+      await Bun.sleep(1);
+    }
+    expect(sent).toBeLessThan(1_000);
+    expect(streams[0]?.isOpen).toBe(false);
+  } finally {
+    socket.terminate();
+    await server.stop(true);
+  }
+}, 20_000);

@@ -1,0 +1,215 @@
+/**
+ * The pages Safety, Money, Events and Audit, and the actions of Safety. Each shows what the API's
+ * views compute, and each action is a call of the API.
+ */
+import { html } from "hono/html";
+import { parseDuration } from "../../../schema/duration.ts";
+import { EVENT_KINDS, type EventKind } from "../../../schema/event.ts";
+import { auditPage } from "../page/audit.ts";
+import { say } from "../page/cell.ts";
+import { eventsPage } from "../page/events.ts";
+import { moneyPage } from "../page/money.ts";
+import type { Html } from "../page/page.ts";
+import { safetyPage } from "../page/safety.ts";
+import { viewCost } from "../view/cost.ts";
+import { viewPlan } from "../view/explain.ts";
+import { viewSafety } from "../view/safety.ts";
+import { groupWaits, type WaitGroup } from "../view/wait.ts";
+import { viewEvent } from "./admin.ts";
+import type { RoutePorts } from "./app.ts";
+import { readRecords } from "./audit.ts";
+import { spanOf } from "./cost.ts";
+import { invalid, Refusal } from "./request.ts";
+import { safetySource } from "./safety.ts";
+import { viewBroken } from "./simulation.ts";
+import { addAction, addPage, type Asked, type Site } from "./site.ts";
+
+const EVENTS_ROWS = 100;
+
+export function overviewPages(site: Site): void {
+  const { ports } = site;
+  addPage(site, {
+    path: "/safety",
+    role: "viewer",
+    label: "Safety",
+    build: ({ role }) => safetyPage({ view: safetyOf(ports), waits: waitsOf(ports), role }),
+  });
+  addPage(site, {
+    path: "/money",
+    role: "viewer",
+    label: "Money",
+    build(asked) {
+      const now = ports.clock.wallMs();
+      const { reconciler } = ports;
+      const month = asked.query("month");
+      if (month !== null && !/^\d{4}-(?:0[1-9]|1[0-2])$/.test(month)) {
+        return invalid("month: expected YYYY-MM");
+      }
+      const span = spanOf(month === null ? {} : { month }, now);
+      const from = { fleet: reconciler.fleet(), config: reconciler.activeConfig(), now };
+      const cost = viewCost(from, span);
+      return moneyPage({ cost, safety: safetyOf(ports), waits: waitsOf(ports) });
+    },
+  });
+  addPage(site, {
+    path: "/events",
+    role: "viewer",
+    label: "Events",
+    build: (asked) => buildEvents(asked, ports),
+  });
+  addAudit(site);
+  addFreeze(site);
+  addReleases(site);
+}
+
+function safetyOf(ports: RoutePorts) {
+  return { ...viewSafety(safetySource(ports)), ...viewBroken(ports) };
+}
+
+function waitsOf({ reconciler }: RoutePorts): WaitGroup[] {
+  return groupWaits(viewPlan(reconciler.lastPlan(), [], null).waits);
+}
+
+/** `24h` before now, or an RFC 3339 time; `null` = not given. */
+function sinceOf(name: string, given: string | null, now: number): number | null {
+  if (given === null) return null;
+  const span = /^\d{4}-/.test(given) ? null : parseDuration(given);
+  const at = span === null ? Date.parse(given) : span.ok ? now - span.ms : Number.NaN;
+  if (!Number.isNaN(at)) return at;
+  return invalid(`${name}: expected a duration, such as 24h, or an RFC 3339 time`);
+}
+
+async function buildEvents(asked: Asked, { store, clock }: RoutePorts) {
+  const [node, pool, kind] = [asked.query("node"), asked.query("pool"), asked.query("kind")];
+  const [since, q, before] = [asked.query("since"), asked.query("q"), asked.query("before")];
+  if (before !== null && !/^\d{1,15}$/.test(before)) return invalid("before: expected a number");
+  if (kind !== null && !isKind(kind)) return invalid(`kind: ${kind} is no kind of event`);
+  const events = await store.events({
+    ...{ node, pool, kind, text: q, after: null },
+    since: sinceOf("since", since, clock.wallMs()),
+    before: before === null ? null : Number(before),
+    limit: EVENTS_ROWS + 1,
+  });
+  const shown = events.reverse().slice(0, EVENTS_ROWS);
+  const next = events.length > EVENTS_ROWS ? String(shown.at(-1)?.id ?? 1) : null;
+  const filters = { node, pool, kind, since, q };
+  return eventsPage({ events: shown.map(viewEvent), filters, before, next });
+}
+
+const isKind = (text: string): text is EventKind => EVENT_KINDS.some((one) => one === text);
+
+function addAudit(site: Site): void {
+  const { admission, clock } = site.ports;
+  const bootAt = clock.wallMs();
+  const names = ["actor", "verb", "object", "result", "since", "until"] as const;
+  addPage(site, {
+    path: "/audit",
+    role: "admin",
+    internal: true,
+    label: "Audit",
+    async build(asked) {
+      if (admission === null) throw new Refusal("not_found", "simulations keep no audit");
+      const filters = Object.fromEntries(names.map((name) => [name, asked.query(name)])) as Record<
+        (typeof names)[number],
+        string | null
+      >;
+      const cursor = asked.query("cursor");
+      const query: Record<string, string> = { limit: "100" };
+      for (const [name, value] of Object.entries({ ...filters, cursor })) {
+        if (value !== null) query[name] = value;
+      }
+      for (const name of ["since", "until"] as const) {
+        const at = query[name] === "boot" ? null : sinceOf(name, filters[name], clock.wallMs());
+        if (at !== null) query[name] = new Date(at).toISOString();
+      }
+      const { rows, next } = await readRecords(query, admission.audit, bootAt);
+      return auditPage({ rows, filters, cursor, next: next === null ? null : String(next) });
+    },
+  });
+}
+
+const reasonField = (required: boolean): Html => html`<label>Reason, shown to other operators
+  <input type="text" name="reason" maxlength="1024"${required ? html` required` : ""}></label>`;
+
+function addFreeze(site: Site): void {
+  const common = { role: "operator", nav: "/safety", back: "/safety" } as const;
+  addAction(site, {
+    path: "/safety/freeze",
+    role: "operator",
+    confirm: () => ({
+      ...common,
+      title: "Freeze the fleet",
+      body: html`<p>Navarch starts nothing that cannot be undone, in every pool: no drain, reboot,
+        purchase or termination. Broken nodes stay cordoned and are not replaced, and instances that
+        run stay billed. Workloads are not touched.</p>`,
+      fields: html`${reasonField(true)}
+        <label>For (such as 24h; empty: until somebody unfreezes)
+        <input type="text" name="for" maxlength="20"></label>`,
+      button: "Freeze the fleet",
+    }),
+    async run(_asked, form, call) {
+      const span = (form.get("for") ?? "").trim();
+      const body = { reason: form.get("reason") ?? "", ...(span === "" ? {} : { for: span }) };
+      await call("PUT", "/v1/safety/freeze", body);
+      return { notice: "The fleet is frozen." };
+    },
+  });
+  addAction(site, {
+    path: "/safety/unfreeze",
+    role: "operator",
+    confirm: () => ({
+      ...common,
+      title: "Unfreeze the fleet",
+      body: html`<p>Automation goes on at once: repairs that wait may drain, reboot, buy and
+        terminate within their budgets.</p>`,
+      fields: reasonField(false),
+      button: "Unfreeze the fleet",
+    }),
+    async run(_asked, form, call) {
+      await call("DELETE", "/v1/safety/freeze", { reason: form.get("reason") ?? "" });
+      return { notice: "The fleet is not frozen any more." };
+    },
+  });
+}
+
+function addReleases(site: Site): void {
+  const common = { nav: "/safety", back: "/safety" } as const;
+  addAction(site, {
+    path: "/safety/rule/:rule/trust",
+    role: "operator",
+    confirm: (asked) => ({
+      ...common,
+      title: `Trust rule ${asked.param("rule")}`,
+      body: html`<p>The rule ${say(asked.param("rule"))} counts again, and the circuit breaker does
+        not suspend this version of it any more. Nodes that it judges unhealthy are cordoned and
+        repaired within their budgets.</p>`,
+      fields: reasonField(true),
+      button: "Trust the rule",
+      danger: true,
+    }),
+    async run(asked, form, call) {
+      const rule = asked.param("rule");
+      const path = `/v1/safety/trusted/${encodeURIComponent(rule)}`;
+      await call("PUT", path, { reason: form.get("reason") ?? "" });
+      return { notice: `Rule ${rule} counts again.` };
+    },
+  });
+  addAction(site, {
+    path: "/safety/gpu/:uuid/forgive",
+    role: "operator",
+    confirm: (asked) => ({
+      ...common,
+      title: `Forgive GPU ${asked.param("uuid")}`,
+      body: html`<p>A machine with GPU ${say(asked.param("uuid"))} may serve again. Do this after
+        the hardware was repaired or exchanged: its failures are forgotten.</p>`,
+      fields: reasonField(true),
+      button: "Forgive the GPU",
+    }),
+    async run(asked, form, call) {
+      const uuid = asked.param("uuid");
+      const path = `/v1/safety/lemons/${encodeURIComponent(uuid)}`;
+      await call("DELETE", path, { reason: form.get("reason") ?? "" });
+      return { notice: `GPU ${uuid} is forgiven.` };
+    },
+  });
+}

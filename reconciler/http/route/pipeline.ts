@@ -1,0 +1,96 @@
+/**
+ * Runs of CI/CD pipelines: build servers report them with a signature, administrators read them.
+ * The signature is GitHub's: HMAC-SHA256 of the body under a shared secret, in a header.
+ *
+ * Adapter: files.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Context, MiddlewareHandler } from "hono";
+import * as v from "valibot";
+import type { Pipeline, PipelineRow } from "../../../schema/console/pipeline.ts";
+import { PipelineReport } from "../../../schema/console/pipeline.ts";
+import { LIMIT } from "../../../schema/limit.ts";
+import { suggestForPipeline } from "../../core/console/pipeline.ts";
+import { iso } from "../view/node.ts";
+import { type App, type Env, refuse, type RoutePorts } from "./app.ts";
+import { auditCall, remoteOf, TOO_MANY } from "./gate.ts";
+import { asks, invalid, needs, queryNumber, readBody, readQuery } from "./request.ts";
+import { Refusal, takes } from "./request.ts";
+
+export const SIGNATURE = "x-hub-signature-256";
+const SECRET_CHARS_MIN = 16;
+/** A clock of a build server may be ahead. */
+const AHEAD_MS = 3_600_000;
+const LIST_DEFAULT = 100;
+
+const ListQuery = v.object({ limit: queryNumber("expected a whole number from 1 on", 1) });
+
+/** For administrators, beside the console's other reads. */
+export function pipelineRoutes(api: App, ports: RoutePorts): void {
+  api.get("/", needs("admin"), asks(ListQuery), async (c) => {
+    const { limit = LIST_DEFAULT } = readQuery(c, ListQuery);
+    return c.json(await readPipelines(ports, Math.min(limit, LIMIT.pipelinesKeptMax)));
+  });
+}
+
+export async function readPipelines({ store }: RoutePorts, limit: number): Promise<Pipeline[]> {
+  return (await store.pipelineTable().list(limit)).map(viewPipeline);
+}
+
+function viewPipeline({ report, receivedAt }: PipelineRow): Pipeline {
+  return { ...report, receivedAt: iso(receivedAt), suggestions: suggestForPipeline(report) };
+}
+
+/** Takes reports from whoever holds the secret; no token is asked for. */
+export function signedRoute(app: App, ports: RoutePorts, small: MiddlewareHandler): void {
+  const audited: MiddlewareHandler<Env> = (c, next) => auditCall(c, next, ports);
+  const takesReport = takes(PipelineReport);
+  app.post("/api/pipelines", audited, small, takesReport, (c) => takePipeline(c, ports));
+}
+
+async function takePipeline(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  c.set("who", "pipeline");
+  const secret = secretOf(ports);
+  const body = Buffer.from(await c.req.arrayBuffer());
+  if (!isSigned(body, c.req.header(SIGNATURE) ?? "", secret)) {
+    c.set("who", "anonymous");
+    const wait = ports.admission?.logins.failed(remoteOf(c)) ?? null;
+    if (wait !== null) return refuse(c, "rate_limited", TOO_MANY, {}, wait);
+    return refuse(c, "unauthenticated", `the signature in ${SIGNATURE} is absent or wrong`);
+  }
+  const report = await readBody(c, PipelineReport);
+  const now = ports.clock.wallMs();
+  c.set("target", report.id);
+  if (Date.parse(report.startTime) > now + AHEAD_MS) {
+    return invalid("startTime: is more than an hour ahead of this control plane's clock");
+  }
+  const saved = await ports.store.pipelineTable().save({ report, receivedAt: now });
+  return c.json({ id: report.id, accepted: saved }, 202);
+}
+
+/** Read again each time, so that a new secret needs no restart. */
+function secretOf({ reconciler, log }: RoutePorts): string {
+  const path = reconciler.activeConfig().server.console.pipelineSecretFile;
+  if (path === null) {
+    const message = "no pipeline is accepted: set server.console.pipeline_secret_file";
+    throw new Refusal("not_found", message);
+  }
+  const fail = (why: string): never => {
+    log("error", "pipeline secret", { path, error: why });
+    throw new Refusal("unavailable", "the secret of pipelines cannot be used; see the log");
+  };
+  try {
+    const secret = readFileSync(path, "utf8").trim();
+    if (secret.length >= SECRET_CHARS_MIN) return secret;
+  } catch (error) {
+    return fail(String(error));
+  }
+  return fail(`has fewer than ${SECRET_CHARS_MIN} characters`);
+}
+
+function isSigned(body: Buffer, given: string, secret: string): boolean {
+  const wanted = Buffer.from(`sha256=${createHmac("sha256", secret).update(body).digest("hex")}`);
+  const found = Buffer.from(given);
+  return found.length === wanted.length && timingSafeEqual(found, wanted);
+}
