@@ -3,7 +3,7 @@
  * attempt to the end of the last one. Text is printed line by line; JSON has one object for each
  * finished step and attempt.
  */
-import type { BootstrapAttemptView, BootstrapView } from "../schema/api.ts";
+import type { BootstrapAttemptView, BootstrapView } from "../schema/api-bootstrap.ts";
 import type { Answer } from "./client.ts";
 import { LiveAttempt } from "./bootstrap-live.ts";
 import type { Context } from "./command.ts";

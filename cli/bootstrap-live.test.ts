@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api.ts";
+import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api-bootstrap.ts";
 import { freshLines, LiveAttempt } from "./bootstrap-live.ts";
 import { formatAttempts } from "./bootstrap-view.ts";
 

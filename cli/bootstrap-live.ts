@@ -3,7 +3,7 @@
  * step is printed when it ends; a long step, or one with output, when it starts and when it ends.
  * Pure.
  */
-import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api.ts";
+import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api-bootstrap.ts";
 import {
   formatCommand,
   formatEnd,

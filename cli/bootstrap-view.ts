@@ -2,7 +2,7 @@
  * Formats the setup of a machine, run by the control plane or by this command. Output of the
  * machine is printed without control characters. Pure.
  */
-import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api.ts";
+import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api-bootstrap.ts";
 import { formatTime } from "./age.ts";
 import { plain } from "./table.ts";
 

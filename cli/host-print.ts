@@ -4,7 +4,7 @@
  */
 import type { FailureCause, Job, Outcome } from "../bootstrap/run/job.ts";
 import type { Command } from "../bootstrap/run/render.ts";
-import type { BootstrapAttemptView } from "../schema/api.ts";
+import type { BootstrapAttemptView } from "../schema/api-bootstrap.ts";
 import { unreachable } from "../schema/unreachable.ts";
 import { EXIT, type Exit, failure, type Failure } from "./failure.ts";
 

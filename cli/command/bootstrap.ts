@@ -4,7 +4,7 @@
  * loads the code for that on demand.
  */
 import { TEMPLATE_VARIABLES } from "../../bootstrap/template/variable.ts";
-import type { BootstrapView } from "../../schema/api.ts";
+import type { BootstrapView } from "../../schema/api-bootstrap.ts";
 import { followBootstrap } from "../bootstrap-follow.ts";
 import { formatAttempts } from "../bootstrap-view.ts";
 import type { Client } from "../client.ts";

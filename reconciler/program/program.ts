@@ -3,7 +3,7 @@
  *
  * Adapter: starts a process.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import type { Clock } from "../core/clock.ts";
 
 /** A list of 100,000 instances fits. */
@@ -31,7 +31,18 @@ export function runProgram(program: Program, input: string): Promise<Ran> {
   const { argv, env, timeoutMs, clock } = program;
   const [command = "", ...more] = argv;
   const { promise, resolve } = Promise.withResolvers<Ran>();
-  const child = spawn(command, more, { env, stdio: "pipe", detached: true });
+  const unstarted = (cause: unknown): void => {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    resolve({ kind: "failed", why: `could not be started (${code})`, isUnstarted: true });
+  };
+  let child: ChildProcessWithoutNullStreams;
+  try {
+    child = spawn(command, more, { env, stdio: "pipe", detached: true });
+  } catch (error) {
+    // Bun throws what Node tells later, as for a path below a file (ENOTDIR).
+    unstarted(error);
+    return promise;
+  }
   const stop = (signal: NodeJS.Signals): void => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, signal);
@@ -65,8 +76,7 @@ export function runProgram(program: Program, input: string): Promise<Ran> {
   child.stdin.on("error", () => undefined);
   child.on("error", (cause) => {
     cancel();
-    const code = "code" in cause ? String(cause.code) : cause.message;
-    resolve({ kind: "failed", why: `could not be started (${code})`, isUnstarted: true });
+    unstarted(cause);
   });
   const finish = (status: number | null, signal: NodeJS.Signals | null): void => {
     cancel();

@@ -4,7 +4,7 @@
  */
 import { afterAll, expect, test } from "bun:test";
 import { formatAttempts } from "../../cli/bootstrap-view.ts";
-import type { BootstrapAttemptView, BootstrapStepView } from "../../schema/api.ts";
+import type { BootstrapAttemptView, BootstrapStepView } from "../../schema/api-bootstrap.ts";
 import { endReading, json, navarch, startReading } from "./spawn.ts";
 import { openStub, type Stub } from "./stub.ts";
 

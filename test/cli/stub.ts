@@ -2,8 +2,8 @@
  * A control plane that only speaks: fixed answers in the shapes of `schema/api.ts`, and a record of
  * what was asked, so that the command line is tested through a real socket and nothing else.
  */
+import type { BootstrapView } from "../../schema/api-bootstrap.ts";
 import type {
-  BootstrapView,
   CommandView,
   ErrorCode,
   EventView,

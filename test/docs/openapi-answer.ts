@@ -4,6 +4,7 @@
  */
 import type * as agentpool from "../../schema/agentpool-view.ts";
 import type * as api from "../../schema/api.ts";
+import type { BootstrapView } from "../../schema/api-bootstrap.ts";
 import type * as config from "../../schema/api-config.ts";
 import type * as simulation from "../../schema/api-simulation.ts";
 import type { AuditRecord, AuditView } from "../../schema/audit.ts";
@@ -31,7 +32,7 @@ export type Answers = {
   "GET /v1/nodes": { nodes: api.NodeView[]; next: string | null };
   "GET /v1/nodes/:id": NodeDetail;
   "GET /v1/nodes/:id/explain": api.ExplainView & { kind: string };
-  "GET /v1/nodes/:id/bootstrap": api.BootstrapView;
+  "GET /v1/nodes/:id/bootstrap": BootstrapView;
   "POST /v1/nodes/:id/cordon": Order;
   "POST /v1/nodes/:id/uncordon": Order;
   "POST /v1/nodes/:id/drain": Order;

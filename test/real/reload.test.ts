@@ -13,7 +13,7 @@ const pool = (name: string, nodes: number, more = ""): string =>
   `  - { name: ${name}, provider: fake, instance_type: t, ` +
   `scaling: { min_nodes: ${nodes}, max_nodes: 8 }, drain: { unknown_wait: 1s }${more} }\n`;
 const yaml = (...pools: string[]): string =>
-  "server: { heartbeat_interval: 1s }\n" +
+  "server: { address: 127.0.0.1:0, heartbeat_interval: 1s }\n" +
   "providers: { fake: { gpu_count: 1, boot_delay: 100ms, terminate_delay: 100ms, " +
   "price_per_hour: 2.5 } }\n" +
   `pools:${pools.length === 0 ? " []\n" : `\n${pools.join("")}`}`;

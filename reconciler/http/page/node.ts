@@ -1,8 +1,8 @@
 /** One node: verdict and cause, repair, GPUs, schedulers, cost, set-up, findings, orders. Pure. */
 import { html } from "hono/html";
 import type { CommandType } from "../../../schema/command.ts";
+import type { BootstrapAttemptView } from "../../../schema/api-bootstrap.ts";
 import type {
-  BootstrapAttemptView,
   CommandView,
   EventView,
   ExplainView,

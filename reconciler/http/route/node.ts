@@ -1,7 +1,8 @@
 /** Nodes and instances, and the orders for them. */
 import type { Context } from "hono";
 import * as v from "valibot";
-import type { BootstrapAttemptView, ExplainView, NodeView } from "../../../schema/api.ts";
+import type { BootstrapAttemptView } from "../../../schema/api-bootstrap.ts";
+import type { ExplainView, NodeView } from "../../../schema/api.ts";
 import { COMMAND_TYPES } from "../../../schema/command.ts";
 import type { Event } from "../../../schema/event.ts";
 import { CommandId } from "../../../schema/id.ts";

@@ -1,5 +1,5 @@
 /** A set-up attempt in the API's form. Pure. */
-import type { BootstrapAttemptView, BootstrapStepView } from "../../../schema/api.ts";
+import type { BootstrapAttemptView, BootstrapStepView } from "../../../schema/api-bootstrap.ts";
 import type { BootstrapAttempt, Output, Step } from "../../../schema/bootstrap.ts";
 import { iso } from "./node.ts";
 

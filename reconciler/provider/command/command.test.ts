@@ -5,7 +5,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { answerCommand } from "../../../test/fixture/cloud/command-server.ts";
 import {
   contractFleetId,
@@ -183,6 +183,14 @@ describe("openCommandProvider()", () => {
     expect(answer).toMatchObject({ kind: "refused", class: "rate_limit" });
     expect(answer.kind === "refused" && answer.message).toContain("could not be started (ENOENT)");
     expect(await provider.list()).toMatchObject({ kind: "failed", class: "unavailable" });
+  });
+
+  test("a path below a file did nothing either", async () => {
+    const path = join(fresh("file"), "program");
+    writeFileSync(dirname(path), "");
+    const answer = await openTest([path]).create(contractRequest("n1"), FENCE, null);
+    expect(answer).toMatchObject({ kind: "refused", class: "rate_limit" });
+    expect(answer.kind === "refused" && answer.message).toContain("could not be started (ENOTDIR)");
   });
 
   test("a file that is not executable did nothing either", async () => {

@@ -8,7 +8,8 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import type { BootstrapAttemptView, BootstrapView, NodeView } from "../../../schema/api.ts";
+import type { BootstrapAttemptView, BootstrapView } from "../../../schema/api-bootstrap.ts";
+import type { NodeView } from "../../../schema/api.ts";
 import { buildMachineNavarch } from "../../fixture/machine/build.ts";
 import { cleanEnv, NAVARCH, Plane, until } from "../../fixture/plane/plane.ts";
 import { SecurePlane } from "../../identity/secure-plane.ts";

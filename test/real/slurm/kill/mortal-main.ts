@@ -83,8 +83,8 @@ const CHANGES = [
   },
   {
     file: "reconciler/kubernetes/client.ts",
-    from: "return new Client(transport, ports)",
-    to: "return globalThis.mortal.kube(new Client(transport, ports))",
+    from: "return new Client(transport, ports, callsMax)",
+    to: "return globalThis.mortal.kube(new Client(transport, ports, callsMax))",
   },
   {
     file: "reconciler/slurm/open.ts",
