@@ -218,7 +218,7 @@ function addFlux(site: Site): void {
         const { namespace, name } = refOf(asked);
         const object = pathOf([asked.param("kind").toLowerCase(), namespace, name, verb]);
         const answer = await call("POST", `/api/admin/kubernetes/flux${object}`);
-        return { notice: messageOf(answer) };
+        return { notice: messageOf(answer), to: "/deployment" };
       },
     });
   }

@@ -3,6 +3,7 @@ import { COMMAND_TYPES, type CommandType } from "../../../schema/command.ts";
 import { formatDuration } from "../../../schema/duration.ts";
 import type { Node } from "../../../schema/node.ts";
 import { confirmHold, confirmOrder, confirmRelease } from "../page/confirm.ts";
+import { nodePath, poolPath } from "../page/node-cell.ts";
 import { orderWords } from "../page/node.ts";
 import type { RoutePorts } from "./app.ts";
 import { nodeNamed } from "./locate-node.ts";
@@ -24,7 +25,7 @@ export function fleetActions(site: Site): void {
         const body = { reason: form.get("reason") ?? "", ...moreOf(type, form) };
         const words = orderWords(type, viewOf(ports, nodeNamed(ports, id, true)));
         await call("POST", `/v1/nodes/${encodeURIComponent(id)}/${type}`, body);
-        return { notice: `${words} of ${id} is accepted.` };
+        return { notice: `${words} of ${id} is accepted.`, to: nodePath(id) };
       },
     });
   }
@@ -87,7 +88,7 @@ function holdActions(site: Site): void {
       const span = (form.get("for") ?? "").trim();
       const body = { reason: form.get("reason") ?? "", ...(span === "" ? {} : { for: span }) };
       await call("PUT", holdPath(name), body);
-      return { notice: `Pool ${name} is held.` };
+      return { notice: `Pool ${name} is held.`, to: poolPath(name) };
     },
   });
   addAction(site, {
@@ -97,7 +98,7 @@ function holdActions(site: Site): void {
     async run({ param }, form, call) {
       const name = param("pool");
       await call("DELETE", holdPath(name), { reason: form.get("reason") ?? "" });
-      return { notice: `The hold of pool ${name} is released.` };
+      return { notice: `The hold of pool ${name} is released.`, to: poolPath(name) };
     },
   });
 }

@@ -101,7 +101,10 @@ test("C27: a drain is confirmed with its consequence, and cancelled by a person'
   const during = await b.get(`/fleet/node/${id}`);
   expect(readable(during.text)).toContain("Cancel drain");
   expect(readable(during.text)).toContain("stays out of service until a person uncordons it next");
-  await b.act(`/fleet/node/${id}/uncordon`, { reason: "not needed" });
+  const cancelled = await b.act(`/fleet/node/${id}/uncordon`, { reason: "not needed" });
+  expect([cancelled.status, cancelled.to]).toEqual([303, `/fleet/node/${id}`]);
+  const told = readable((await b.get(`/fleet/node/${id}`)).text);
+  expect(told).toContain(`Cancel drain of ${id} is accepted.`);
   await w.turn();
   expect(w.node(id)).toMatchObject({ phase: { kind: "serving" }, cordon: { human: null } });
 });

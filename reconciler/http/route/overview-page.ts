@@ -151,7 +151,7 @@ function addFreeze(site: Site): void {
       const span = (form.get("for") ?? "").trim();
       const body = { reason: form.get("reason") ?? "", ...(span === "" ? {} : { for: span }) };
       await call("PUT", "/v1/safety/freeze", body);
-      return { notice: "The fleet is frozen." };
+      return { notice: "The fleet is frozen.", to: "/safety" };
     },
   });
   addAction(site, {
@@ -167,7 +167,7 @@ function addFreeze(site: Site): void {
     }),
     async run(_asked, form, call) {
       await call("DELETE", "/v1/safety/freeze", { reason: form.get("reason") ?? "" });
-      return { notice: "The fleet is not frozen any more." };
+      return { notice: "The fleet is not frozen any more.", to: "/safety" };
     },
   });
 }
@@ -191,7 +191,7 @@ function addReleases(site: Site): void {
       const rule = asked.param("rule");
       const path = `/v1/safety/trusted/${encodeURIComponent(rule)}`;
       await call("PUT", path, { reason: form.get("reason") ?? "" });
-      return { notice: `Rule ${rule} counts again.` };
+      return { notice: `Rule ${rule} counts again.`, to: "/safety" };
     },
   });
   addAction(site, {
@@ -209,7 +209,7 @@ function addReleases(site: Site): void {
       const uuid = asked.param("uuid");
       const path = `/v1/safety/lemons/${encodeURIComponent(uuid)}`;
       await call("DELETE", path, { reason: form.get("reason") ?? "" });
-      return { notice: `GPU ${uuid} is forgiven.` };
+      return { notice: `GPU ${uuid} is forgiven.`, to: "/safety" };
     },
   });
 }

@@ -52,7 +52,7 @@ function samplePages(site: Site): void {
     async run(asked, form, call) {
       const id = encodeURIComponent(asked.param("id"));
       await call("POST", `/v1/nodes/${id}/cordon`, { reason: form.get("reason") ?? "" });
-      return { notice: `Cordoned ${asked.param("id")}` };
+      return { notice: `Cordoned ${asked.param("id")}`, to: "/fleet" };
     },
   });
 }

@@ -337,8 +337,7 @@ export class ConsolePages {
       try {
         const call = this.call(c, reader, form.get("key") ?? null);
         const done = await route.run(asked, form, call);
-        const to = done.to ?? (await route.confirm(asked)).back;
-        return this.redirect(c, to, { tone: done.tone ?? "ok", text: done.notice });
+        return this.redirect(c, done.to, { tone: done.tone ?? "ok", text: done.notice });
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         c.set("code", error.code);

@@ -47,15 +47,15 @@ export type Confirmation = Omit<Page, "blocks"> & {
   button: string;
   /** True for what cannot be undone. */
   danger?: boolean;
-  /** Where "Cancel" leads, and the action if it gives no other place. */
+  /** Where "Cancel" leads. */
   back: string;
 };
 
 export type Done = {
   notice: string;
   tone?: Tone;
-  /** Where the reader is sent; the default is the confirmation's `back`. */
-  to?: string;
+  /** Where the reader is sent. */
+  to: string;
 };
 
 export type ActionRoute = Common & {

@@ -67,7 +67,9 @@ const samplePages = (shared: Shared) => (site: Site): void => {
       button: "Act",
       back: "/safety/sample",
     }),
-    run: async (_asked, form) => ({ notice: `Done because ${form.get("reason") ?? ""}` }),
+    run: async (_asked, form) => {
+      return { notice: `Done because ${form.get("reason") ?? ""}`, to: "/safety/sample" };
+    },
   });
 };
 
