@@ -63,6 +63,10 @@ beforeAll(() => {
 afterAll(async () => {
   plane?.kill("SIGTERM");
   await plane?.exited;
+  // A simulated machine outlives its control plane, as a cloud's would.
+  for (const path of new Bun.Glob("state/cloud/*/instance/*/pid").scanSync({ cwd: folder })) {
+    Bun.spawnSync(["kill", "-9", readFileSync(join(folder, path), "utf8").trim()]);
+  }
   rmSync(folder, { recursive: true, force: true });
 });
 
