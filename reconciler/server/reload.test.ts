@@ -66,8 +66,8 @@ async function openStory(given: { refuse?: () => string[]; removesPools?: boolea
   const pass = async (ms: number): Promise<void> => {
     for (let i = 0; i < ms; i += 500) {
       await clock.pass(500);
-      // Looks come each two seconds; the others have nothing to wait for.
-      for (let turn = 0; turn < (i % 2_000 === 0 ? 12 : 2); turn += 1) await Bun.sleep(1);
+      // A look has no timer while it reads; the next one is set at its end.
+      for (let turn = 0; turn < 2 || clock.nextMs() === null; turn += 1) await Bun.sleep(1);
     }
   };
   const max = (): number | undefined => loaded.config.pools[0]?.scaling.maxNodes;

@@ -61,12 +61,14 @@ export function openTraces(to: {
       parentId === null
         ? ROOT_CONTEXT
         : trace.setSpanContext(ROOT_CONTEXT, { ...isSampled, spanId: parentId, isRemote: true });
-    const options = { kind: SpanKind.INTERNAL, startTime: span.startAt };
+    // A small number would mean milliseconds of this process's life to the library.
+    const startTime = new Date(span.startAt);
+    const options = { kind: SpanKind.INTERNAL, startTime };
     const made = tracer.startSpan(span.name, { ...options, attributes: span.attributes }, context);
     if (span.failure !== null) {
       made.setStatus({ code: SpanStatusCode.ERROR, message: span.failure });
     }
-    made.end(span.endAt);
+    made.end(new Date(span.endAt));
   };
   return {
     take: (spans) => spans.forEach(send),
