@@ -69,7 +69,7 @@ export async function runAgents(given: AgentsOptions): Promise<number> {
     return GAVE_WAY;
   }
   try {
-    return await new Run(options, setting).run();
+    return await new Run(options, setting, inodeOf(stateDir)).run();
   } finally {
     const note = parseNote(AgentProcess, readText(join(stateDir, PROCESS_FILE)));
     if (note?.pid === process.pid) rmSync(join(stateDir, PROCESS_FILE), { force: true });
@@ -77,18 +77,25 @@ export async function runAgents(given: AgentsOptions): Promise<number> {
   }
 }
 
+/** The lock's file: another one of that name is another process's. */
+function inodeOf(stateDir: string): number | null {
+  return statSync(join(stateDir, LOCK_FILE), { throwIfNoEntry: false })?.ino ?? null;
+}
+
 class Run {
   readonly #options: AgentsOptions;
   readonly #setting: AgentSetting;
+  readonly #lockInode: number | null;
   readonly #ended = Promise.withResolvers<number>();
   #tls: Tls | null = null;
   #lines = { left: LINES.burst, atMono: 0, withheld: 0 };
   #noted = "";
   #awaySinceMono = REAL_CLOCK.monoMs();
 
-  constructor(options: AgentsOptions, setting: AgentSetting) {
+  constructor(options: AgentsOptions, setting: AgentSetting, lockInode: number | null) {
     this.#options = options;
     this.#setting = setting;
+    this.#lockInode = lockInode;
   }
 
   async run(): Promise<number> {
@@ -175,7 +182,9 @@ class Run {
     const text = readText(join(stateDir, SETTING_FILE));
     const note = parseNote(AgentProcess, readText(join(stateDir, PROCESS_FILE)));
     // The folder was removed, and with it the lock: another one there may have its own process.
-    if (text === null || note?.pid !== process.pid) {
+    // A control plane may have written the setting again since.
+    const isLocked = inodeOf(stateDir) === this.#lockInode;
+    if (text === null || note?.pid !== process.pid || !isLocked) {
       this.#log("the folder is not this process's any more: ending");
       return this.#ended.resolve(0);
     }

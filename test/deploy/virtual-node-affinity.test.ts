@@ -45,11 +45,11 @@ const isOff = ({ key, operator, values }: { key: string; operator: string; value
   key === "type" && operator === "NotIn" && values?.includes("kwok") === true;
 
 /**
- * Not workloads of ours: templates (rendered below), the stages of KWOK, patches of overlays, which
+ * Not workloads of ours: templates of charts (rendered below), the stages of KWOK, patches of overlays, which
  * change the templates here, the guides' own manifests, among them pools and a Slurm cluster that
  * may be rehearsed on virtual nodes, and what a rehearsal submits on purpose.
  */
-const GUIDES = "guide/(agentpool|navarch/kubernetes|slurm|knavigator/(charts|resources))/";
+const GUIDES = "guide/(agentpool|kai/helm-charts|navarch/kubernetes|slurm|knavigator/(charts|resources))/";
 const NOT_SHIPPED = new RegExp(`^deploy/(agentpool/example/|helm/|kwok/|overlay/|${GUIDES})`);
 
 const files = listTree().filter(
@@ -89,6 +89,14 @@ describe.skipIf(missing !== null)("helm template", () => {
     const flags = sets.flatMap((set) => ["--set", set]);
     const helm = findBinary("helm") ?? "helm";
     const text = runTool([helm, "template", "navarch", chart, ...flags]);
+    expect(podSpecsIn(parseDocuments(text)).map(isKeptOff)).toEqual([true, true]);
+  });
+});
+
+describe.skipIf(missing !== null)("helm template of the guide kai", () => {
+  test("W58: no pod of its charts runs on a virtual node", () => {
+    const chart = join(DEPLOY, "guide/kai/helm-charts/kai");
+    const text = runTool([findBinary("helm") ?? "helm", "template", "kai", chart]);
     expect(podSpecsIn(parseDocuments(text)).map(isKeptOff)).toEqual([true, true]);
   });
 });

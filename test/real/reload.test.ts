@@ -8,12 +8,16 @@ import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ConfigDiffView, ConfigStatusView, ReloadView } from "../../schema/api-config.ts";
 import { buildStale, cleanEnv, NAVARCH, Plane, until } from "../fixture/plane/plane.ts";
+import { freePorts } from "./kubernetes/part.ts";
 
 const pool = (name: string, nodes: number, more = ""): string =>
   `  - { name: ${name}, provider: fake, instance_type: t, ` +
   `scaling: { min_nodes: ${nodes}, max_nodes: 8 }, drain: { unknown_wait: 1s }${more} }\n`;
+/** A fixed number, since `config diff` reads the same file, and 0 is for tests alone. */
+const [PORT] = freePorts(1);
+
 const yaml = (...pools: string[]): string =>
-  "server: { address: 127.0.0.1:0, heartbeat_interval: 1s }\n" +
+  `server: { address: 127.0.0.1:${PORT}, heartbeat_interval: 1s }\n` +
   "providers: { fake: { gpu_count: 1, boot_delay: 100ms, terminate_delay: 100ms, " +
   "price_per_hour: 2.5 } }\n" +
   `pools:${pools.length === 0 ? " []\n" : `\n${pools.join("")}`}`;

@@ -3,6 +3,7 @@
  * leave nothing that the run created and everything that was there before.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
 import { type Cluster, openCluster } from "../kubernetes/cluster.ts";
 import { difference, startSim, takeStock, writeWorkflow } from "./process.ts";
@@ -231,7 +232,11 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
   test("W8: without -cleanup nothing is removed; W8: nodes stay with -cleanup.nodes=false", async () => {
     const path = writeWorkflow("stays", [configured(5)]);
     expect(await startSim(cluster, ["-workflow", path]).ended()).toMatchObject({ code: 0 });
-    const kept = await takeStock(cluster);
+    // A controller adds the configmap of the CA to the new namespace in its own time.
+    const kept = await until("all is there", 10_000, async () => {
+      const stock = await takeStock(cluster);
+      return stock.length >= before.length + 8 + ROOT_CA ? stock : null;
+    });
     expect(kept.length).toBe(before.length + 8 + ROOT_CA);
     // What another run made is not this run's to remove.
     const again = await startSim(cluster, ["-workflow", path, "-cleanup"]).ended();

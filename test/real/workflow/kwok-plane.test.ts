@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs
 import { join } from "node:path";
 import { navarch } from "../../cli/spawn.ts";
 import { until } from "../../fixture/plane/plane.ts";
+import { isAlive } from "../../fixture/ssh/job-fake.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
 import { KwokGround, type Rise, rise } from "./kwok-ground.ts";
 
@@ -200,7 +201,7 @@ describe.skipIf(missing !== null)("W41: a pool of virtual nodes", () => {
     const before = ground.agents()?.pid ?? 0;
     rmSync(join(ground.folder, "agents.json"));
     rmSync(join(ground.folder, "agents.lock"));
-    await until("it has ended", 30_000, () => !existsSync(`/proc/${before}`) || null);
+    await until("it has ended", 30_000, () => !isAlive(String(before)) || null);
     await until("another one runs", 60_000, () => {
       const now = ground.agents();
       return (now !== null && now.pid !== before && now.agents > NODES / 2) || null;
