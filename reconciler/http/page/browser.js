@@ -151,6 +151,8 @@ const SILENCE_MS = 40_000;
 const POLL_MS = 10_000;
 const RETRY_MS_MAX = 60_000;
 let version = body.dataset.version;
+// The server's time of what is shown.
+let shownAt = body.dataset.now;
 let source = null;
 let retryMs = 1_000;
 let heardAt = Date.now();
@@ -163,7 +165,10 @@ function tell(text) {
 
 function heard(now) {
   heardAt = Date.now();
-  if (Number.isFinite(now)) offset = now - heardAt;
+  if (Number.isFinite(now)) {
+    offset = now - heardAt;
+    shownAt = now;
+  }
   const text = new Date(heardAt + offset).toISOString();
   readAt.textContent = `${text.slice(0, 10)} ${text.slice(11, 19)}Z`;
   tell("");
@@ -172,7 +177,8 @@ function heard(now) {
 
 function listen() {
   stop();
-  const own = new EventSource(`${body.dataset.live}&have=${encodeURIComponent(version)}`);
+  const have = encodeURIComponent(version);
+  const own = new EventSource(`${body.dataset.live}&have=${have}&at=${shownAt}`);
   source = own;
   const on = (name, act) =>
     own.addEventListener(name, (event) => {
@@ -216,6 +222,7 @@ function later(ms) {
 // The page as a reload would give it, then the stream again.
 async function poll() {
   stop();
+  let waitMs;
   try {
     const answer = await fetch(location.href, { signal: AbortSignal.timeout(POLL_MS) });
     if (answer.redirected) return location.reload();
@@ -225,6 +232,8 @@ async function poll() {
     morphChildren(blocks, [...page.getElementById("blocks").childNodes]);
     version = page.body.dataset.version;
     heard(Number(page.body.dataset.now));
+    // A stream that broke is opened again soon; one that cannot be opened is not.
+    waitMs = Math.min(POLL_MS, retryMs);
     retryMs = POLL_MS;
   } catch {
     tell(
@@ -232,8 +241,9 @@ async function poll() {
         "what you see may be old. Trying again.",
     );
     retryMs = Math.min(RETRY_MS_MAX, Math.max(2_000, retryMs * 2));
+    waitMs = retryMs;
   }
-  if (!document.hidden) later(retryMs);
+  if (!document.hidden) later(waitMs);
 }
 
 function check() {

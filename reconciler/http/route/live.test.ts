@@ -14,6 +14,9 @@ afterEach(closeWorlds);
 
 type Told = { name: string; id: string | null; data: Record<string, unknown> };
 
+/** A reader without a page yet. */
+const NEW = { have: "", at: 0 };
+
 /** What has arrived on a stream so far. */
 function readInto(body: ReadableStream | null): { told: Told[]; isOver(): boolean; leave(): void } {
   const told: Told[] = [];
@@ -110,6 +113,31 @@ test("C24: streams of one page share one page a tick, and hear only of changes",
   expect(state.made).toBe(made);
 });
 
+test("C24: a reader whose page is newer than the stream's is not shown the older one", async () => {
+  const { app, state, watch, cookieOf } = await open();
+  const cookie = await cookieOf();
+  const first = readInto((await watch(cookie, "/fleet/word")).body);
+  await Bun.sleep(5);
+  state.word = "two";
+  const headers = { Cookie: cookie };
+  const page = await (await app.request("/fleet/word", { headers }, { remote: "10.0.0.1" })).text();
+  const [, have = "", at = ""] = /data-version="([^"]+)" data-now="([^"]+)"/.exec(page) ?? [];
+  expect(page).toContain("<p>two</p>");
+  const next = readInto((await watch(cookie, "/fleet/word", `${have}&at=${at}`)).body);
+  await Bun.sleep(5);
+  expect(next.told.map(({ name }) => name)).toEqual(["beat"]);
+  expect(first.told.map(({ name }) => name)).toEqual(["page", "beat", "patch"]);
+  // Who has an older page shares the one that was made.
+  const { made } = state;
+  for (let i = 0; i < 20; i++) {
+    const late = readInto((await watch(cookie, "/fleet/word", `old&at=${Number(at) - 1}`)).body);
+    await Bun.sleep(1);
+    expect(late.told.map(({ name }) => name)).toEqual(["page", "beat"]);
+    expect(JSON.stringify(late.told[0]?.data)).toContain("<p>two</p>");
+  }
+  expect(state.made - made).toBeLessThanOrEqual(1);
+});
+
 test("C24: a stream says each 15 s that the page is current", async () => {
   const { watch, cookieOf, tick } = await open();
   const { told } = readInto((await watch(await cookieOf(), "/fleet/word")).body);
@@ -155,7 +183,7 @@ test("C24: a page that fails ends its streams, and no others", async () => {
     if (bad) throw new Error("no");
     return pageOf();
   };
-  const failing = readInto(await live.open({ key: "k", have: "", build, isAllowed: () => true }));
+  const failing = readInto(await live.open({ key: "k", ...NEW, build, isAllowed: () => true }));
   expect(a.ports.log).toBeFunction();
   await tick();
   bad = true;
@@ -184,7 +212,7 @@ test("C24: the number of streams is bounded, and so is the work of a tick", asyn
     return pageOf();
   };
   const openOne = (key: string) =>
-    live.open({ key, have: "", build: build(key), isAllowed: () => true });
+    live.open({ key, ...NEW, build: build(key), isAllowed: () => true });
   for (let i = 0; i < 500; i++) expect(await openOne(`g${i}`)).not.toBeNull();
   expect(await openOne("one more page")).toBeNull();
   for (let i = 0; i < 1_500; i++) expect(await openOne("g0")).not.toBeNull();

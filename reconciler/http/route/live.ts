@@ -30,8 +30,10 @@ type Group = {
   build(): Page | Promise<Page>;
   members: Set<Member>;
   sent: Snapshot | null;
-  /** The page as one event, made at most once a tick, for streams that begin. */
+  /** The page as one event, for streams that begin. */
   whole: Uint8Array | null;
+  /** When the page of `sent` began to be made, on the wall clock. */
+  madeAt: number;
   /** One at a time, so that versions are sent in their order. */
   turn: Promise<void>;
   /** Streams that wait for their turn to begin. */
@@ -56,28 +58,32 @@ export class Live {
   }
 
   /**
-   * A stream of the page `key`, whose reader has the version `have`; `null` = too many, and the
-   * reader asks for the page from time to time instead. Throws what `build` throws.
+   * A stream of the page `key`, whose reader has the version `have` of `at`; `null` = too many,
+   * and the reader asks for the page from time to time instead. Throws what `build` throws.
    */
   async open(from: {
     key: string;
     have: string;
+    /** On the wall clock of pages; `Infinity` = not known. */
+    at: number;
     build(): Page | Promise<Page>;
     isAllowed(): boolean;
   }): Promise<ReadableStream | null> {
-    const { key, have, build, isAllowed } = from;
+    const { key, have, at, build, isAllowed } = from;
     if (this.ended || this.streams >= STREAMS_MAX) return null;
     const known = this.groups.get(key);
     if (known === undefined && this.groups.size >= GROUPS_MAX) return null;
-    const none = { build, members: new Set<Member>(), sent: null, whole: null, pending: 0 };
-    const group: Group = known ?? { ...none, turn: Promise.resolve() };
+    const none = { build, sent: null, whole: null, madeAt: 0, pending: 0 };
+    const group: Group = known ?? { ...none, members: new Set(), turn: Promise.resolve() };
     this.groups.set(key, group);
     group.pending++;
     const member = { stream: new LiveStream(), isAllowed };
     try {
       await this.inTurn(group, async () => {
         if (group.sent?.version !== have) {
-          if (group.whole === null) await this.renew(group, true);
+          // A page older than the reader's own would turn rows back until the next tick.
+          const mayBeNewer = have !== "" && !(at < group.madeAt);
+          if (group.whole === null || mayBeNewer) await this.renew(group, true);
           if (group.sent?.version !== have && group.whole !== null) member.stream.send(group.whole);
         }
         member.stream.send(this.event("beat", {}));
@@ -152,6 +158,7 @@ export class Live {
 
   /** Makes the page and sends what differs. */
   private async renew(group: Group, isWanted = false): Promise<void> {
+    const madeAt = this.clock.wallMs();
     const { title, blocks } = await group.build();
     const regions = blocks.map(formatBlock);
     const now = snapshotOf(title, regions);
@@ -164,6 +171,7 @@ export class Live {
     };
     if (isWanted) group.whole = whole();
     group.sent = now;
+    group.madeAt = madeAt;
     if (!isNew || sent === null) return;
     const patch = diff(sent, now, regions);
     const chunk =

@@ -281,6 +281,7 @@ export class ConsolePages {
       const body = await this.live.open({
         key: `${reader.role} ${url.pathname}${url.search}`,
         have,
+        at: Number(c.req.query("at") || Infinity),
         build: () => route.build(asked),
         isAllowed: () => this.stillReads(shown, reader.role),
       });
