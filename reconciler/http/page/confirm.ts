@@ -4,7 +4,17 @@ import type { NodeView, PodPlanView } from "../../../schema/api.ts";
 import type { CommandType } from "../../../schema/command.ts";
 import type { StatusView } from "../view/pool.ts";
 import { formatTone, plainText } from "./kit.ts";
-import { facts, list, nodePath, perHour, poolPath, since, text, verdictCell } from "./node-cell.ts";
+import {
+  facts,
+  list,
+  nodePath,
+  perHour,
+  poolCost,
+  poolPath,
+  since,
+  text,
+  verdictCell,
+} from "./node-cell.ts";
 import { orderWords } from "./node.ts";
 import type { Html } from "./page.ts";
 
@@ -165,7 +175,7 @@ export function confirmHold(status: StatusView): Confirm {
 <h3>What happens</h3>
 <p>Navarch stops buying, draining, rebooting, replacing and ending nodes of pool ${plainText(name)}
 until the hold ends. Broken nodes are still cordoned, and orders by people are carried out. Its
-nodes stay billed: ${perHour(cost?.per_hour ?? null)}.</p>`;
+nodes stay billed: ${poolCost(cost)}.</p>`;
   const fields = html`${reasonField()}
 <label>For how long, such as 4h (empty: 24h, at most 2160h)
 <input name="for" maxlength="32" autocomplete="off"></label>`;
@@ -193,6 +203,6 @@ function poolFacts(status: StatusView): Html {
     ["pool", html`<b>${plainText(status.name)}</b>`],
     ["nodes", html`${status.total_nodes} of ${status.desired} wanted`],
     ["unhealthy", html`${status.unhealthy_nodes}`],
-    ["cost", perHour(status.cost?.per_hour ?? null)],
+    ["cost", poolCost(status.cost)],
   ]);
 }

@@ -23,6 +23,7 @@ import {
   nodeLink,
   NOTHING,
   perHour,
+  poolCost,
   poolLink,
   poolPath,
   since,
@@ -158,7 +159,7 @@ function poolRow({ status, blockers }: PoolRow): Row {
       html`${desired} <span class="soft">(${status.min_nodes}–${status.max_nodes})</span>`,
       poolHealth(status),
       firstOf(blockers, BLOCKERS_SHOWN, poolPath(name)),
-      perHour(cost?.per_hour ?? null),
+      poolCost(cost),
     ],
   };
 }

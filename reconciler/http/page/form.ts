@@ -21,7 +21,7 @@ export function formatConfirmation(
 <input type="hidden" name="key" value="${key}">
 ${fields}
 <p class="actions"><button class="${danger ? "danger" : "main"}">${button}</button>
-<a class="button" href="${back}">Cancel</a></p>
+<a class="button" href="${back}">Back</a></p>
 </form>`;
   const block = { id: "confirm", heading: "Confirm", kind: "text", body: form } as const;
   return { title, nav, blocks: [block] };

@@ -39,6 +39,15 @@ export const since = (at: string | null | undefined): Html =>
 export const perHour = (price: number | null): Html =>
   price === null ? html`<span class="soft">price unknown</span>` : html`$${price.toFixed(2)}/h`;
 
+/** What the nodes of a pool cost; those of unknown price are not free. */
+export function poolCost(cost: { per_hour: number; unknown_prices: number } | undefined): Html {
+  if (cost === undefined) return perHour(null);
+  const { per_hour: price, unknown_prices: unknown } = cost;
+  if (unknown === 0) return perHour(price);
+  if (price === 0) return perHour(null);
+  return html`${perHour(price)} <span class="soft">+ ${unknown} of unknown price</span>`;
+}
+
 /** How long a step took: `850 ms`, `42 s`, `3 min 20 s`, `2 h 5 min`. */
 export function formatSpan(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;

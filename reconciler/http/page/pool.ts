@@ -6,7 +6,16 @@ import type { PlaceView } from "../view/place.ts";
 import type { StatusView } from "../view/pool.ts";
 import { type FleetRow, NODE_COLUMNS, nodeRow, poolHealth } from "./fleet.ts";
 import { formatPager, formatTone, plainText } from "./kit.ts";
-import { facts, formatSpan, NOTHING, perHour, poolPath, since, text } from "./node-cell.ts";
+import {
+  facts,
+  formatSpan,
+  NOTHING,
+  perHour,
+  poolCost,
+  poolPath,
+  since,
+  text,
+} from "./node-cell.ts";
 import { EVENT_COLUMNS, eventCells } from "./node.ts";
 import type { Block, Html, Page, Row } from "./page.ts";
 
@@ -59,7 +68,7 @@ ${facts([
   ["cordoned", html`${status.cordoned_nodes}`],
   ["GPU utilisation", status.utilization === null ? NOTHING : html`${status.utilization} %`],
   ["queue", queue(status)],
-  ["cost", perHour(cost?.per_hour ?? null)],
+  ["cost", poolCost(cost)],
   ["cost this month (UTC)", cost === undefined ? NOTHING : html`$${cost.month.toFixed(2)}`],
 ])}${actions(status, mayAct)}`;
   return { id: "size", heading: "Size and health", kind: "text", body };

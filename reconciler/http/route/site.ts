@@ -47,7 +47,7 @@ export type Confirmation = Omit<Page, "blocks"> & {
   button: string;
   /** True for what cannot be undone. */
   danger?: boolean;
-  /** Where "Cancel" leads. */
+  /** Where "Back" leads. */
   back: string;
 };
 
