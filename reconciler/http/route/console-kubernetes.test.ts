@@ -19,9 +19,10 @@ const DOWN: ConsoleCluster = {
 };
 
 async function open(part: Partial<ConsoleCluster> = {}) {
-  const world = openWorldApp(await fleet(2));
+  const inside = await fleet(2);
+  const world = openWorldApp(inside);
   world.ports.console = { ...DOWN, ...part };
-  return world;
+  return { ...world, clock: inside.clock };
 }
 
 const ROOT = "/api/admin/kubernetes";
@@ -123,4 +124,30 @@ test("C8: only a machine that the fleet saw end has ended, by name and UID", asy
   expect(isEnded({ name: "gpu-1", uid: "u-2" }, [gone])).toBe(false);
   expect(isEnded({ name: "gpu-1", uid: "u-1" }, [gone, alive])).toBe(false);
   expect(isEnded({ name: "gpu-2", uid: null }, [gone])).toBe(false);
+});
+
+test("C31: a followed log ends with its reader's credential; a HEAD follows none", async () => {
+  const aborted: boolean[] = [];
+  const follow: ConsoleCluster["follow"] = async (_, signal) => {
+    const ended = new Promise<null>((resolve) => {
+      signal.addEventListener("abort", () => (aborted.push(true), resolve(null)));
+    });
+    const names = { podName: "p", containerName: "c", namespace: "n", containers: ["c"] };
+    return { kind: "ok", value: { ...names, timestamp: "", read: () => ended } };
+  };
+  const { app, call, clock } = await open({ follow });
+  const { body } = await call("POST", "/v1/tokens", { role: "admin", label: "a" });
+  const path = `${ROOT}/logs/p?follow=true`;
+  const ask = (method: string) => {
+    const headers = { Authorization: `Bearer ${body["token"]}` };
+    return app.request(path, { method, headers }, { remote: "10.0.0.9" });
+  };
+  for (let i = 0; i < 100; i++) expect((await ask("HEAD")).status).toBe(200);
+  const text = (await ask("GET")).text();
+  await clock.pass(20_000);
+  expect(aborted).toEqual([]);
+  await call("DELETE", `/v1/tokens/${body["id"]}`);
+  await clock.pass(20_000);
+  expect(aborted).toEqual([true]);
+  expect(await text).toContain("event: end");
 });

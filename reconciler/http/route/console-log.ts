@@ -7,6 +7,7 @@ import { streamSSE } from "hono/streaming";
 import * as v from "valibot";
 import type { LogQuery } from "../../core/console/cluster.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
+import { hasRole, isInternal, remoteOf, shownBy } from "./gate.ts";
 import { clusterOf, labelOf, nameOf, namespace, valueOf } from "./console-cluster.ts";
 import { asks, needs, queryNumber, readQuery, Refusal } from "./request.ts";
 
@@ -75,15 +76,20 @@ async function followLog(
     const message = `${FOLLOWED_MAX} logs are followed already; close one, or read without follow`;
     throw new Refusal("rate_limited", message);
   }
+  // Nothing would read, nor end, the stream.
+  if (c.req.method === "HEAD") return c.body(null);
   const stop = new AbortController();
   const { read, ...names } = valueOf(await clusterOf(ports).follow(query, stop.signal));
   note(c, names);
   open.count += 1;
+  const [shown, remote] = [shownBy(c), remoteOf(c)];
   return streamSSE(c, async (stream) => {
     stream.onAbort(() => stop.abort());
     let cancel = (): void => undefined;
     const beat = (): void => {
       cancel = ports.clock.after(BEAT_MS, () => {
+        // The reader's credential or network may have ended.
+        if (!hasRole(shown, "admin", ports) || !isInternal(remote, ports)) return stop.abort();
         void stream.write(":\n\n");
         beat();
       });

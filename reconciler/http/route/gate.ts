@@ -6,8 +6,9 @@ import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
 import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import type { AuditAct, AuditDraft } from "../../../schema/audit.ts";
-import { roleIncludes } from "../../../schema/credential.ts";
+import { type Role, roleIncludes } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
+import { isInNetworks } from "../../core/network.ts";
 import { actOf } from "../../security/audit/act.ts";
 import type { Judgement, Principal, Rejection } from "../../security/auth.ts";
 import { Sessions } from "../../security/session.ts";
@@ -169,6 +170,24 @@ export function judgeReader(
   const now = clock.wallMs();
   const judged = cookie === undefined ? null : new Sessions(authority).judge(cookie, now);
   return judged?.kind === "known" ? judged : authority.judge(header, now);
+}
+
+/** Whether what a reader has shown still proves the role: a stream outlives its request. */
+export function hasRole(
+  shown: Shown,
+  role: Role,
+  ports: Pick<RoutePorts, "authority" | "clock">,
+): boolean {
+  const judged = judgeReader(shown, ports);
+  return judged.kind === "known" && judged.principal.role === role;
+}
+
+/** Whether the address is in the networks that internal pages are for. */
+export function isInternal(
+  remote: string,
+  { reconciler }: Pick<RoutePorts, "reconciler">,
+): boolean {
+  return isInNetworks(remote, reconciler.activeConfig().server.console.networks);
 }
 
 /** Lets a caller with a valid token through, as `principal`. */

@@ -8,11 +8,12 @@ const WAITING_BYTES_MAX = 256 * 1_024;
 
 export class LiveStream {
   private readonly waiting: Uint8Array[] = [];
-  private readonly over = Promise.withResolvers<void>();
   private bytes = 0;
-  private wake = Promise.withResolvers<void>();
+  /** Ends what `body` waits for: a chunk, or that one is taken. */
+  private wake: () => void = () => undefined;
   private isLast = false;
   private ended = false;
+  private oldest: Uint8Array | null = null;
 
   get isOpen(): boolean {
     return !this.ended && !this.isLast;
@@ -27,23 +28,30 @@ export class LiveStream {
     }
     this.waiting.push(chunk);
     this.bytes += chunk.length;
-    this.wake.resolve();
+    if (this.waiting.length === 1) this.wake();
     return true;
+  }
+
+  /** True if the chunk that waits longest has waited since the call before. */
+  isStuck(): boolean {
+    const [oldest = null] = this.waiting;
+    const stuck = oldest !== null && oldest === this.oldest;
+    this.oldest = oldest;
+    return stuck;
   }
 
   /** Ends after this chunk. */
   finish(chunk: Uint8Array): void {
     this.send(chunk);
     this.isLast = true;
-    this.wake.resolve();
+    if (this.waiting.length === 0) this.wake();
   }
 
   /** Ends at once; what was not taken is lost. */
   end(): void {
     this.ended = true;
     this.waiting.length = 0;
-    this.over.resolve();
-    this.wake.resolve();
+    this.wake();
   }
 
   body(): ReadableStream {
@@ -51,22 +59,34 @@ export class LiveStream {
       type: "direct",
       pull: async (controller) => {
         while (!this.ended) {
-          const chunk = this.waiting[0];
+          const [chunk] = this.waiting;
           if (chunk !== undefined) {
-            const taken = Promise.all([controller.write(chunk), controller.flush()]);
-            await Promise.race([taken, this.over.promise]);
+            // A promise only while the reader is slow: then the end must not wait for it.
+            const taken = [controller.write(chunk), controller.flush()];
+            if (taken.some((one) => one instanceof Promise)) await this.until(Promise.all(taken));
+            if (this.ended) break;
             this.waiting.shift();
             this.bytes -= chunk.length;
           } else if (this.isLast) {
             break;
           } else {
-            this.wake = Promise.withResolvers<void>();
-            await this.wake.promise;
+            await this.until(null);
           }
         }
         controller.close();
       },
       cancel: () => this.end(),
+    });
+  }
+
+  /** Resolves with `work` or when woken. A race would keep each loser until the stream ends. */
+  private until(work: Promise<unknown> | null): Promise<void> {
+    return new Promise((resolve) => {
+      this.wake = resolve;
+      work?.then(
+        () => resolve(),
+        () => this.end(),
+      );
     });
   }
 }

@@ -12,10 +12,10 @@ import { addPage } from "./site.ts";
 
 afterEach(closeWorlds);
 
-type Told = { name: string; id: string | null; data: Record<string, unknown> };
-
 /** A reader without a page yet. */
-const NEW = { have: "", at: 0 };
+const READER = { have: "", at: 0, owner: "o", shown: "s", isAllowed: () => true };
+
+type Told = { name: string; id: string | null; data: Record<string, unknown> };
 
 /** What has arrived on a stream so far. */
 function readInto(body: ReadableStream | null): { told: Told[]; isOver(): boolean; leave(): void } {
@@ -183,7 +183,7 @@ test("C24: a page that fails ends its streams, and no others", async () => {
     if (bad) throw new Error("no");
     return pageOf();
   };
-  const failing = readInto(await live.open({ key: "k", ...NEW, build, isAllowed: () => true }));
+  const failing = readInto(await live.open({ ...READER, key: "k", build }));
   expect(a.ports.log).toBeFunction();
   await tick();
   bad = true;
@@ -194,40 +194,135 @@ test("C24: a page that fails ends its streams, and no others", async () => {
   expect(good.told.at(-1)?.name).toBe("patch");
 });
 
-test("C24: the number of streams is bounded, and so is the work of a tick", async () => {
+/** Live pages in a time that passes only as a test says, of which each takes 20 ms to make. */
+async function openTimed() {
   const { a, pageOf, world } = await open();
-  let now = 0;
-  const clock = { ...world.clock, wallMs: () => now, monoMs: () => now };
-  const ticks: (() => void)[] = [];
+  const state = { now: 0 };
+  const clock = { ...world.clock, wallMs: () => state.now, monoMs: () => state.now };
+  const timers: (() => void)[] = [];
   const after = (_ms: number, work: () => void) => {
-    ticks.push(work);
-    return () => undefined;
+    timers.push(work);
+    return () => void timers.splice(timers.indexOf(work), 1);
   };
   const live = new Live({ clock: { ...clock, after }, log: a.ports.log });
   const made = new Map<string, number>();
   const build = (key: string) => (): Page => {
-    // Each page takes 20 ms to make.
-    now += 20;
+    state.now += 20;
     made.set(key, (made.get(key) ?? 0) + 1);
     return pageOf();
   };
-  const openOne = (key: string) =>
-    live.open({ key, ...NEW, build: build(key), isAllowed: () => true });
-  for (let i = 0; i < 500; i++) expect(await openOne(`g${i}`)).not.toBeNull();
-  expect(await openOne("one more page")).toBeNull();
-  for (let i = 0; i < 1_500; i++) expect(await openOne("g0")).not.toBeNull();
-  expect(await openOne("g0")).toBeNull();
+  const openOne = (key: string, owner = "o") =>
+    live.open({ ...READER, key, owner, build: build(key) });
+  const tick = async (): Promise<void> => {
+    state.now += 2_000;
+    timers.shift()?.();
+    for (let turn = 0; turn < 400 && timers.length === 0; turn++) await Bun.sleep(0);
+  };
+  return { live, made, openOne, tick, state, pageOf, timers };
+}
+
+test("C24: the number of streams is bounded, and so is the work of a tick", async () => {
+  const { made, openOne, tick } = await openTimed();
+  for (let i = 0; i < 500; i++) readInto(await openOne(`g${i}`, `o${i % 5}`));
+  expect(await openOne("one more page", "o9")).toBeNull();
+  for (let i = 0; i < 1_500; i++) expect(await openOne("g0", `o${i % 10}`)).not.toBeNull();
+  expect(await openOne("g0", "o9")).toBeNull();
   made.clear();
-  for (let i = 0; i < 200; i++) {
-    now += 2_000;
-    ticks.shift()?.();
-    for (let turn = 0; turn < 400 && ticks.length === 0; turn++) await Bun.sleep(0);
-  }
+  for (let i = 0; i < 200; i++) await tick();
   const counts = [...made.values()];
   expect(made.size).toBe(500);
   expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
   expect(counts.reduce((sum, one) => sum + one, 0)).toBeLessThanOrEqual(200 * 4);
 }, 60_000);
+
+test("C24: one credential takes a quarter of the streams and a fifth of the pages", async () => {
+  const { openOne } = await openTimed();
+  for (let i = 0; i < 100; i++) expect(await openOne(`g${i}`)).not.toBeNull();
+  expect(await openOne("one more page")).toBeNull();
+  expect(await openOne("one more page", "another")).not.toBeNull();
+  for (let i = 0; i < 400; i++) expect(await openOne("g0")).not.toBeNull();
+  expect([await openOne("g0"), await openOne("g0", "another")]).toEqual([null, expect.anything()]);
+});
+
+test("C24: streams that wait for their page count", async () => {
+  const { live } = await openTimed();
+  const build = () => new Promise<Page>(() => undefined);
+  for (let i = 0; i < 500; i++) void live.open({ ...READER, key: "slow", build });
+  expect(live.streams).toBe(500);
+  expect(await live.open({ ...READER, key: "slow", build })).toBeNull();
+});
+
+test("C24: readers that show the same are asked about once a tick", async () => {
+  const { live, tick, pageOf } = await openTimed();
+  let asked = 0;
+  const isAllowed = () => ++asked > 0;
+  for (let i = 0; i < 200; i++) {
+    const shown = i < 150 ? "one" : "other";
+    await live.open({ ...READER, key: `k${i % 3}`, shown, build: pageOf, isAllowed });
+  }
+  await tick();
+  expect([asked, live.streams]).toEqual([2, 200]);
+});
+
+test("C24: a slow page stops no other, and is not called current", async () => {
+  const { live, tick, pageOf, state, timers } = await openTimed();
+  const good = readInto(await live.open({ ...READER, key: "good", build: pageOf }));
+  let isSlow = false;
+  const build = () => (isSlow ? new Promise<Page>(() => undefined) : pageOf());
+  const slow = readInto(await live.open({ ...READER, key: "slow", build }));
+  isSlow = true;
+  const beats = (stream: typeof good): number =>
+    stream.told.filter(({ name }) => name === "beat").length;
+  for (let i = 0; i < 40; i++) {
+    await tick();
+    // The timer that bounds a tick, while a page is late.
+    state.now += 50;
+    if (timers.length > 1) timers.shift()?.();
+    await Bun.sleep(1);
+  }
+  expect(beats(good)).toBeGreaterThanOrEqual(5);
+  expect(beats(slow)).toBeLessThanOrEqual(2);
+  expect([good.isOver(), slow.isOver()]).toEqual([false, false]);
+});
+
+test("C24: a stream that nothing reads is dropped at the second beat", async () => {
+  const { live, openOne, tick } = await openTimed();
+  const read = readInto(await openOne("g0"));
+  expect(await openOne("g0")).not.toBeNull();
+  expect(live.streams).toBe(2);
+  for (let i = 0; i < 20; i++) await tick();
+  expect([live.streams, read.isOver()]).toEqual([1, false]);
+});
+
+test("C24: a stream ends whose page was being made when another one began to lead", async () => {
+  const { live, pageOf } = await openTimed();
+  const page = Promise.withResolvers<Page>();
+  const opening = live.open({ ...READER, key: "k", build: () => page.promise });
+  live.end();
+  page.resolve(pageOf());
+  const stream = readInto(await opening);
+  await Bun.sleep(5);
+  expect([stream.told.at(-1)?.name, stream.isOver()]).toEqual(["bye", true]);
+});
+
+test("C24: a HEAD opens no stream", async () => {
+  const { app, cookieOf, live } = await open();
+  const headers = { Cookie: await cookieOf() };
+  const answer = await app.request("/live?path=/fleet/word", { method: "HEAD", headers });
+  expect([answer.status, live.streams]).toEqual([200, 0]);
+});
+
+test("C32: a stream of an internal page ends when its network is internal no more", async () => {
+  const { world, app, cookieOf, tick } = await open();
+  const headers = { Cookie: await cookieOf() };
+  const answer = await app.request("/live?path=/audit", { headers }, { remote: "10.0.0.1" });
+  const stream = readInto(answer.body);
+  await tick();
+  expect(stream.isOver()).toBe(false);
+  world.reconciler.activeConfig().server.console.networks.length = 0;
+  await tick();
+  expect([stream.told.at(-1)?.name, stream.isOver()]).toEqual(["bye", true]);
+});
 
 test("C24: a reader that takes nothing is dropped at a bound, and costs no more than that", () => {
   const stream = new LiveStream();

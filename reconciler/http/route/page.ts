@@ -7,7 +7,6 @@ import type { Context } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
-import { isInNetworks } from "../../core/network.ts";
 import type { Judgement, Principal } from "../../security/auth.ts";
 import { Sessions } from "../../security/session.ts";
 import { StaleEpoch } from "../../core/store.ts";
@@ -19,7 +18,7 @@ import type { App, Env, RoutePorts } from "./app.ts";
 import { deploymentPages } from "./deployment-page.ts";
 import { fleetActions } from "./fleet-action.ts";
 import { fleetPages } from "./fleet-page.ts";
-import { auditCall, judgeReader, remoteOf, type Shown, shownBy } from "./gate.ts";
+import { auditCall, hasRole, isInternal, judgeReader, remoteOf, shownBy } from "./gate.ts";
 import { LoginLinks } from "./link.ts";
 import { Live } from "./live.ts";
 import { Login } from "./login.ts";
@@ -145,8 +144,7 @@ export class ConsolePages {
   }
 
   isInside(c: Context<Env>): boolean {
-    const { networks } = this.ports.reconciler.activeConfig().server.console;
-    return isInNetworks(remoteOf(c), networks);
+    return isInternal(remoteOf(c), this.ports);
   }
 
   /** Throws if the reader may not open it. */
@@ -276,14 +274,21 @@ export class ConsolePages {
       const { route, params } = found;
       this.check(c, reader, route);
       const asked = askedOf(url, params, reader.role);
+      // Nothing would read, nor end, the stream.
+      if (c.req.method === "HEAD") return c.body(null);
       const shown = shownBy(c);
+      const remote = remoteOf(c);
       const have = c.req.header("Last-Event-ID") ?? c.req.query("have") ?? "";
       const body = await this.live.open({
         key: `${reader.role} ${url.pathname}${url.search}`,
         have,
         at: Number(c.req.query("at") || Infinity),
         build: () => route.build(asked),
-        isAllowed: () => this.stillReads(shown, reader.role),
+        owner: reader.principal.name,
+        shown: JSON.stringify([shown, remote]),
+        isAllowed: () =>
+          hasRole(shown, reader.role, this.ports) &&
+          (route.internal !== true || isInternal(remote, this.ports)),
       });
       if (body === null) throw new Refusal("unavailable", "too many pages are being watched");
       c.header("Content-Type", "text/event-stream");
@@ -291,11 +296,6 @@ export class ConsolePages {
       c.header("X-Accel-Buffering", "no");
       return c.body(body);
     });
-  }
-
-  private stillReads(shown: Shown, role: ReaderRole): boolean {
-    const judged = judgeReader(shown, this.ports);
-    return judged.kind === "known" && judged.principal.role === role;
   }
 
   private asked(c: Context<Env>, { role }: Reader): Asked {
