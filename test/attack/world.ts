@@ -44,16 +44,19 @@ export class World {
     this.target = target;
   }
 
-  /** `role` is that of the control plane which is attacked and to which the agents report. */
-  static async start(role: Role): Promise<World> {
+  /**
+   * `role` is that of the control plane which is attacked and to which the agents report; `env`
+   * are variables of the control planes.
+   */
+  static async start(role: Role, env: Record<string, string> = {}): Promise<World> {
     const sqld = role === "standby" ? await startSqld() : null;
     const database = sqld === null ? "" : `  state_path: ${sqld.url}\n`;
     const yaml = `server:\n  address: 127.0.0.1:0\n${database}`;
     const flags = ["--log-level", "error"];
-    const leader = new Plane(yaml, {}, flags);
+    const leader = new Plane(yaml, env, flags);
     const identity = { fleetId: "attack", secret: SECRET };
     writeFileSync(join(leader.state, "identity.json"), JSON.stringify(identity), { mode: 0o600 });
-    const planes = role === "standby" ? [leader, new Plane(yaml, {}, flags)] : [leader];
+    const planes = role === "standby" ? [leader, new Plane(yaml, env, flags)] : [leader];
     const world = new World(sqld, planes, planes.at(-1) ?? leader);
     try {
       if (sqld !== null) pin(sqld.pid, CORE.planes);
@@ -81,6 +84,11 @@ export class World {
     return nodeToken(SECRET, node);
   }
 
+  /** A call of the attacked control plane as its administrator. */
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    return this.target.fetch(path, init);
+  }
+
   /** MiB of the control plane that has the most. */
   memory(): Memory {
     const all = this.planes.map(({ pid }) => readMemory([pid]));
@@ -104,6 +112,9 @@ export class World {
   }
 }
 
+/** Runs a program where the attacker would run, behind all others. */
+export const beside = (): string[] => [...onCore(CORE.attacker), ...LAST];
+
 const onCore = (core: string): string[] => (canPin ? ["taskset", "-c", core] : []);
 
 function pin(pid: number, core: string): void {
@@ -117,7 +128,7 @@ export async function runAttack(folder: string, order: AttackOrder): Promise<Att
   const path = join(folder, "attack.json");
   writeFileSync(path, JSON.stringify(order));
   const main = [process.execPath, join(import.meta.dir, "attacker-main.ts"), path];
-  const child = openProcess([...onCore(CORE.attacker), ...LAST, ...main], { output: "pipe" });
+  const child = openProcess([...beside(), ...main], { output: "pipe" });
   const timer = setTimeout(() => void child.kill("SIGKILL"), order.forMs + 30_000);
   try {
     if (!(child.stdout instanceof ReadableStream)) throw new Error("attacker without output");

@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { amount, count } from "../../schema/number.ts";
-import { closeProcess, openProcess } from "./process.ts";
+import { closeProcess, linesOf, openProcess } from "./process.ts";
 
 export const LoadOrder = v.object({
   url: v.string(),
@@ -101,14 +101,4 @@ async function next(child: Bun.Subprocess, lines: Lines): Promise<LoadLine> {
   const line = await lines.next();
   if (line.done !== true) return v.parse(LoadLine, JSON.parse(line.value));
   throw new Error(`the load generator ended with ${await child.exited} and no result`);
-}
-
-async function* linesOf(stream: ReadableStream<Uint8Array>): Lines {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
-  }
 }

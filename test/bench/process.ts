@@ -148,3 +148,14 @@ export async function waitFor<T>(
     await Bun.sleep(everyMs);
   }
 }
+
+/** The whole lines of a process's output. */
+export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+}

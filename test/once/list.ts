@@ -73,6 +73,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "what one credential or none can do to 10,000 honest agents, on a leader and a standby",
     "test/attack/main.ts",
   ),
+  "console-streams": proof(
+    "10,000 nodes with 1,000 live pages open and without: ingest, the reconciler's period, pages",
+    "test/bench/console/main.ts",
+  ),
   machines: proof(
     "20 bare machines one by one, then ten at once five times: SSH to agent, and what it costs",
     "test/bench/machine/main.ts",
