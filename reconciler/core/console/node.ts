@@ -18,16 +18,17 @@ export function nodeStatus(ready: string | null, unschedulable: boolean): string
 
 /** Each Node of the cluster with what the fleet knows of its machine. */
 export function viewNodes(nodes: readonly ClusterNode[], fleet: Iterable<Node>): ConsoleNode[] {
-  const known = byObject(fleet);
+  const known = byObject(fleet, new Set(nodes.map(({ name }) => name)));
   return nodes.map((node) => withFleet(node, known.get(objectKey(node)) ?? null));
 }
 
-/** The fleet's nodes by the name and UID of their objects in the cluster. */
-function byObject(nodes: Iterable<Node>): Map<string, Node> {
+/** The fleet's nodes with such an object in the cluster, by its name and UID. */
+function byObject(nodes: Iterable<Node>, names: ReadonlySet<string>): Map<string, Node> {
   const found = new Map<string, Node>();
   for (const node of nodes) {
     const { kube, phase } = node;
-    if (kube !== null && phase.kind !== "gone") found.set(objectKey(kube), node);
+    if (kube === null || !names.has(kube.name) || phase.kind === "gone") continue;
+    found.set(objectKey(kube), node);
   }
   return found;
 }

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import type { ClusterEvent, ConsoleNode, Pod } from "../../../schema/console/cluster.ts";
 import type { Pipeline } from "../../../schema/console/pipeline.ts";
 import { suggestForPipeline } from "../../core/console/pipeline.ts";
-import { deploymentPage, type DeploymentPageFrom } from "./deployment.ts";
+import { deploymentPage, type DeploymentPageFrom, NODES_SHOWN } from "./deployment.ts";
 import { formatPage } from "./layout.ts";
 import type { Page } from "./page.ts";
 import { podEventsPage, podLogPage, podPage } from "./pod.ts";
@@ -86,6 +86,7 @@ const suggestions = [{ cause: "It crashes.", resolution: "Read the log." }];
 function values(change: Partial<DeploymentPageFrom> = {}): DeploymentPageFrom {
   const url = new URL("http://x/deployment");
   const ok = <T>(value: T) => ({ kind: "ok" as const, value });
+  const shown = (nodes: ConsoleNode[]) => ok({ shown: nodes, total: nodes.length });
   return {
     ...{ url, namespaces: ["default", "kai-ml"], nodesPage: 1, after: null },
     filters: { namespace: null, type: null, kind: null, name: null, q: null },
@@ -95,7 +96,7 @@ function values(change: Partial<DeploymentPageFrom> = {}): DeploymentPageFrom {
       utilisation: { cpu: use, memory: use, storage: { ...use, percent: null }, gpu: use },
       fleet: { below_minimum: [{ pool: "train", serving: 1, minimum: 2 }], in_repair: 1 },
     }),
-    nodes: ok([
+    nodes: shown([
       node("gpu-1", {
         status: "Ready,SchedulingDisabled",
         unschedulable: true,
@@ -248,12 +249,12 @@ test("C76: without Flux the panel says so, and a section that fails leaves the o
 });
 
 test("10,000 nodes are pages of 50, below 300 KiB", () => {
-  const nodes = Array.from({ length: 10_000 }, (_, at) => node(`gpu-${at}`));
+  const nodes = Array.from({ length: NODES_SHOWN }, (_, at) => node(`gpu-${at}`));
   const pods = Array.from({ length: 50 }, (_, at) => pod(`web-${at}`, { suggestions }));
   const text = render(
     deploymentPage(
       values({
-        nodes: { kind: "ok", value: nodes },
+        nodes: { kind: "ok", value: { shown: nodes, total: 10_000 } },
         pods: { kind: "ok", value: { pods, next: "kai-ml/web-99" } },
         events: { kind: "ok", value: Array.from({ length: 1_000 }, (_, at) => event(`e${at}`)) },
         pipelines: Array.from({ length: 20 }, (_, at) => pipeline(`run-${at}`)),

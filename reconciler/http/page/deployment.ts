@@ -33,7 +33,7 @@ export type DeploymentPageFrom = {
   stats: Asked<ConsoleStats>;
   /** The page of nodes that is shown; 1 is the first. */
   nodesPage: number;
-  nodes: Asked<ConsoleNode[]>;
+  nodes: Asked<{ shown: ConsoleNode[]; total: number }>;
   pods: Asked<{ pods: Pod[]; next: string }>;
   /** Where this page of pods begins; `null` = at the first. */
   after: string | null;
@@ -108,8 +108,7 @@ function sayUse({ percent, basis }: ConsoleStats["utilisation"][ResourceName]): 
 }
 
 function nodesBlock({ url, nodes, nodesPage }: DeploymentPageFrom): Block {
-  const all = nodes.kind === "ok" ? nodes.value : [];
-  const first = (nodesPage - 1) * NODES_SHOWN;
+  const { shown, total } = nodes.kind === "ok" ? nodes.value : { shown: [], total: 0 };
   return {
     id: "nodes",
     heading: "Nodes",
@@ -126,9 +125,9 @@ function nodesBlock({ url, nodes, nodesPage }: DeploymentPageFrom): Block {
       { name: "Kubelet" },
       { name: "Actions" },
     ],
-    rows: all.slice(first, first + NODES_SHOWN).map(nodeRow),
+    rows: shown.map(nodeRow),
     empty: whyEmpty(nodes, "The cluster has no nodes."),
-    below: formatPager(url, nodesPage, NODES_SHOWN, all.length),
+    below: formatPager(url, nodesPage, NODES_SHOWN, total),
   };
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { ANY_ROW } from "../../../schema/audit.ts";
+import type { ClusterNode } from "../../../schema/console/cluster.ts";
 import { openWorldApp, type WorldApp } from "../../../test/world/app.ts";
 import { closeWorlds, fleet } from "../../../test/world/story.ts";
 import type { Asked, ConsoleCluster } from "../../core/console/cluster.ts";
@@ -151,3 +152,31 @@ test("C31: a followed log ends with its reader's credential; a HEAD follows none
   expect(aborted).toEqual([true]);
   expect(await text).toContain("event: end");
 });
+
+test("C25: a page of nodes shows fifty of them, each with what the fleet knows of it", async () => {
+  const all = Array.from({ length: 120 }, (_, at) => clusterNode(`kube-${at}`));
+  const { app, ports } = await open({ nodes: async () => ({ kind: "ok", value: all }) });
+  const { nodes } = ports.reconciler.fleet();
+  const [own] = nodes.values();
+  if (own === undefined) throw new Error("no node");
+  const kube = { name: "kube-100", uid: "u-kube-100" } as NonNullable<typeof own.kube>;
+  (nodes as Map<typeof own.id, typeof own>).set(own.id, { ...own, kube });
+  const headers = { Authorization: "Bearer root" };
+  const answer = await app.request("/deployment?page=3", { headers }, { remote: "10.0.0.9" });
+  const text = await answer.text();
+  expect(answer.status).toBe(200);
+  expect(text.match(/ id="node:kube-/g)).toHaveLength(20);
+  expect(text).toContain("101–120 of 120");
+  expect(text).toContain(`<a href="/fleet/node/${own.id}">kube-100</a>`);
+  expect(text.match(/not of this fleet/g)).toHaveLength(19);
+});
+
+function clusterNode(name: string): ClusterNode {
+  const size = { cpu: 8, memory: 2 ** 30, pods: 110 };
+  return {
+    ...{ name, uid: `u-${name}`, status: "Ready", roles: [], version: "v1.37.1" },
+    ...{ internalIP: "10.0.0.1", osImage: "", kernelVersion: "", containerRuntime: "" },
+    ...{ conditions: [], capacity: size, allocatable: size, creationTimestamp: null, labels: {} },
+    ...{ unschedulable: false, taints: [], gpus: { count: 8, allocatable: 8 }, cordon: null },
+  };
+}

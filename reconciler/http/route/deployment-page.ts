@@ -3,12 +3,12 @@
  * API answers and call it; they are for administrators on internal networks alone.
  */
 import { html } from "hono/html";
-import type { Pod } from "../../../schema/console/cluster.ts";
+import type { ClusterNode, Pod } from "../../../schema/console/cluster.ts";
 import { FLUX_VERBS, type PodRef } from "../../core/console/cluster.ts";
 import { fluxKindOf } from "../../core/console/flux.ts";
 import { fleetLine, viewNodes } from "../../core/console/node.ts";
 import { pathOf, say } from "../page/cell.ts";
-import { deploymentPage, podPath } from "../page/deployment.ts";
+import { deploymentPage, NODES_SHOWN, podPath } from "../page/deployment.ts";
 import type { Page } from "../page/page.ts";
 import { podEventsPage, podLogPage, podPage, TAIL_DEFAULT, TAILS } from "../page/pod.ts";
 import type { RoutePorts } from "./app.ts";
@@ -78,16 +78,18 @@ async function buildDeployment(asked: Asked, ports: RoutePorts): Promise<Page> {
     readPipelines(ports, PIPELINES_SHOWN),
   ]);
   const line = fleetLine(fleet, reconciler.activeConfig());
+  const first = (Number(page) - 1) * NODES_SHOWN;
+  const pageOf = (all: readonly ClusterNode[]) => ({
+    shown: viewNodes(all.slice(first, first + NODES_SHOWN), fleet.nodes.values()),
+    total: all.length,
+  });
   return deploymentPage({
     url: asked.url,
     filters: { namespace, type, kind, name, q },
     namespaces: namespaces.kind === "ok" ? namespaces.value : [],
     stats: stats.kind === "ok" ? { kind: "ok", value: { ...stats.value, fleet: line } } : stats,
     nodesPage: Number(page),
-    nodes:
-      nodes.kind === "ok"
-        ? { kind: "ok", value: viewNodes(nodes.value, fleet.nodes.values()) }
-        : nodes,
+    nodes: nodes.kind === "ok" ? { kind: "ok", value: pageOf(nodes.value) } : nodes,
     ...{ pods, after, pipelines, flux, events },
   });
 }
