@@ -1,5 +1,6 @@
 /** Small pieces of pages: a status, an instant, links between pages of a table. Pure. */
 import { html } from "hono/html";
+import { cutText } from "../../../schema/cut-text.ts";
 import type { Html, Tone } from "./page.ts";
 
 /** A shape for each tone, for those who do not see the colour. */
@@ -27,8 +28,14 @@ function iso(at: number): string {
 /** Controls, and marks that turn the direction of text: they could make a name read as another. */
 const HIDDEN = /[\p{Cc}\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
 
-/** Text from elsewhere with control and direction characters made visible: `\u202e`. */
-export function plainText(text: string): string {
+/** Beyond it a value ends with `…`: an API server keeps messages of any length. */
+const TEXT_CHARS_MAX = 1_000;
+
+/** A value from elsewhere, of bounded length. */
+export const plainText = (text: string): string => visibleText(cutText(text, TEXT_CHARS_MAX));
+
+/** Text of any length with control and direction characters made visible: `\u202e`. */
+export function visibleText(text: string): string {
   return text.replace(HIDDEN, (one) => {
     if (one === "\n" || one === "\t") return one;
     return `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`;

@@ -4,7 +4,7 @@
  */
 import { html, raw } from "hono/html";
 import { joinRegion, type Region, snapshotOf } from "./diff.ts";
-import { formatInstant, plainText } from "./kit.ts";
+import { formatInstant, plainText, visibleText } from "./kit.ts";
 import type { Block, Column, Html, Page, Row, Tone } from "./page.ts";
 
 export type Entry = { path: string; label: string };
@@ -90,8 +90,8 @@ const formatNotice = ({ tone, text }: Notice): Html =>
  */
 export function formatBlock(block: Block): Region {
   const { id, before, rows, after } = splitBlock(block);
-  const plain = rows.map((row) => ({ id: row.id, html: plainText(row.html) }));
-  return { id, before: plainText(before), rows: plain, after: plainText(after) };
+  const plain = rows.map((row) => ({ id: row.id, html: visibleText(row.html) }));
+  return { id, before: visibleText(before), rows: plain, after: visibleText(after) };
 }
 
 function splitBlock(block: Block): Region {

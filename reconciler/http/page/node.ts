@@ -12,7 +12,7 @@ import type {
 import type { NodeState } from "../view/fleet.ts";
 import type { GpuFindingView, GpuHealthView } from "../view/gpu.ts";
 import type { RepairView } from "../view/repair.ts";
-import { formatTone, plainText } from "./kit.ts";
+import { formatTone, plainText, visibleText } from "./kit.ts";
 import {
   agentPoolPath,
   facts,
@@ -226,7 +226,7 @@ function setupSteps({ steps }: BootstrapAttemptView): Html {
     const took = skipped ? "done before" : ms === null ? "running" : formatSpan(ms);
     const failed = error !== null || (code !== null && code !== 0);
     const output = `${step.stdout}${step.stderr}`.slice(-OUTPUT_CHARS_MAX);
-    const why = failed && output !== "" ? html`<pre>${plainText(output)}</pre>` : "";
+    const why = failed && output !== "" ? html`<pre>${visibleText(output)}</pre>` : "";
     return html`<li>${plainText(name)} <span class="soft">${took}</span>${why}</li>`;
   });
   return html`<details><summary>${steps.length} steps</summary><ol>${lines}</ol></details>`;

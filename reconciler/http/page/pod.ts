@@ -2,10 +2,10 @@
 import { html } from "hono/html";
 import type { ClusterEvent, Pod, PodLog } from "../../../schema/console/cluster.ts";
 import type { Asked } from "../../core/console/cluster.ts";
-import { formatTone, plainText } from "./kit.ts";
+import { formatTone, plainText, visibleText } from "./kit.ts";
 import { idOf, say, sayAge, sayCount, saySuggestions } from "./cell.ts";
 import { podActions, podPath, podTone } from "./deployment.ts";
-import { eventTable } from "./deployment-list.ts";
+import { EVENTS_SHOWN, eventTable } from "./deployment-list.ts";
 import type { Block, Html, Page } from "./page.ts";
 
 export const TAILS = ["100", "200", "1000", "5000"] as const;
@@ -179,7 +179,7 @@ function sayLog(log: Asked<PodLog>): Html {
   const { logs, timestamp, truncated } = log.value;
   if (logs === "") return html`<p>The container has written nothing.</p>`;
   const cut = logs.length > LOG_CHARS_MAX;
-  const text = plainText(logs.slice(-LOG_CHARS_MAX).replace(ANSI, "").replaceAll("\r\n", "\n"));
+  const text = visibleText(logs.slice(-LOG_CHARS_MAX).replace(ANSI, "").replaceAll("\r\n", "\n"));
   const note = cut
     ? html`<p>Older lines are left out: choose fewer lines.</p>`
     : truncated
@@ -190,7 +190,10 @@ function sayLog(log: Asked<PodLog>): Html {
 }
 
 export function podEventsPage(pod: Pod, events: Asked<ClusterEvent[]>): Page {
-  const table = eventTable(events.kind === "ok" ? events.value : []);
+  const all = events.kind === "ok" ? events.value : [];
+  const table = eventTable(all.slice(0, EVENTS_SHOWN));
+  const more = all.length - EVENTS_SHOWN;
+  const below = more <= 0 ? null : html`<p>${more} older events are left out.</p>`;
   const empty = events.kind === "ok" ? "No events of this pod." : events.message;
-  return podFrame(pod, "events", [{ ...table, empty }]);
+  return podFrame(pod, "events", [{ ...table, empty, below }]);
 }
