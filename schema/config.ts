@@ -14,7 +14,7 @@ import { SAFETY, SPEND } from "./config/safety.ts";
 import { QUEUE } from "./config/queue.ts";
 import { SIMULATION } from "./config/simulation.ts";
 import { POOL_SLURM, SLURM } from "./config/slurm.ts";
-import { AUDIT, MANAGER, RETRY, SERVER, TLS, WEBHOOK } from "./config/server.ts";
+import { AUDIT, BACKUP, MANAGER, RETRY, SERVER, TLS, WEBHOOK } from "./config/server.ts";
 import { PoolName } from "./id.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite } from "./number.ts";
@@ -136,6 +136,8 @@ const ServerConfig = v.object({
   ...entriesOf(SERVER),
   /** Absent in configurations that older releases saved. */
   audit: v.nullish(v.object(entriesOf(AUDIT)), { retentionMs: AUDIT.retention.default }),
+  /** Absent in configurations that older releases saved. */
+  backup: v.nullish(v.object(entriesOf(BACKUP)), { intervalMs: null, keep: BACKUP.keep.default }),
   heartbeatTimeoutMs: amount,
   /** Absent in configurations that older releases saved. */
   metricsPort: v.nullish(v.pipe(count, v.maxValue(65_535)), 0),

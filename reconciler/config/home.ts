@@ -7,7 +7,7 @@ import { GKE, POOLS_FROM_KUBERNETES } from "../../schema/config/provisioner.ts";
 import { PROVIDER, SETTINGS } from "../../schema/config/provider.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { POOL_SLURM, SLURM } from "../../schema/config/slurm.ts";
-import { AUDIT, MANAGER, SERVER, TLS, WEBHOOK } from "../../schema/config/server.ts";
+import { AUDIT, BACKUP, MANAGER, SERVER, TLS, WEBHOOK } from "../../schema/config/server.ts";
 import { wordsOf } from "./alias.ts";
 
 const HOMES: readonly (readonly [home: string, table: Table])[] = [
@@ -15,6 +15,7 @@ const HOMES: readonly (readonly [home: string, table: Table])[] = [
   ["server", SERVER],
   ["server.auth", SERVER.auth.keys],
   ["server.audit", AUDIT],
+  ["server.backup", BACKUP],
   ["server.tls", TLS],
   ["server.notifier", SERVER.notifier.keys],
   ["server.notifier.webhook", WEBHOOK],

@@ -52,6 +52,7 @@ import { openNoWorkflows, type WorkflowRunner } from "../core/workflow.ts";
 import type { WorkflowPorts } from "./open-runs.ts";
 import { stepOf, failureFields, UsageError } from "./start-failure.ts";
 import { writeBackup } from "./backup.ts";
+import { openScheduledBackups } from "./scheduled-backup.ts";
 import { namesOf } from "../http/route/anonymous.ts";
 import type { Port } from "../http/port.ts";
 import { isLoopback } from "../../schema/loopback.ts";
@@ -169,6 +170,14 @@ async function backUp(file: string, state: string, identity: Identity): Promise<
   const out = join(state, `backup-${randomBytes(6).toString("hex")}.db`);
   await writeBackup(file.replace(/^file:/, ""), out, identity);
   return out;
+}
+
+/** A database on a server is backed up there, and may have several writers of backups here. */
+function openBackups({ backup, reloader, loaded, log }: Parts, state: string) {
+  if (backup === null) return null;
+  const settings = () => (reloader()?.loaded() ?? loaded).config.server.backup;
+  const folder = join(state, "backups");
+  return openScheduledBackups({ folder, settings, write: backup, clock: CLOCK, log });
 }
 
 /** XIDs whose counters exist from the start, so that `increase()` counts the first. */
@@ -332,11 +341,13 @@ async function serve(
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   const scraped = openMetricsPort(() => leadership.front(), config, address.host, log);
   leadership.begin();
+  const backups = openBackups(parts, state);
   watch.ready(`listening at ${at}`);
   const reloads = openReloads(options, { parts, leadership, hangups });
   reloader = reloads;
   const exitCode = untilSignal(log, async () => {
     watch.stopping();
+    backups?.stop();
     reloads.stop();
     forget();
     await Promise.all([scraped.stop(), server.stop()]);

@@ -49,6 +49,11 @@ export const AUDIT = {
   }),
 };
 
+export const BACKUP = {
+  interval: duration("How often a backup is written; unset means never.", { min: 60_000 }),
+  keep: integer("How many backups are kept.", { min: 1, max: 10_000, default: 7 }),
+};
+
 /**
  * NVML is read every ten seconds, which finds a hot GPU within one heartbeat and stays inside the
  * agent's share of a CPU.
@@ -136,6 +141,7 @@ export const SERVER = {
     }),
   }),
   audit: mapping("The audit log.", AUDIT),
+  backup: mapping("Backups of the embedded database, in `backups/` of the state folder.", BACKUP),
   metrics_port: integer("Further port on which only `/metrics` is served; 0 means none.", {
     min: 0,
     max: 65_535,
