@@ -230,3 +230,23 @@ test("C53: a burst of 200 submissions is one task each", async () => {
   expect((await table.list({ state: "pending", before: null, limit: 1_000 })).length).toBe(100);
   expect(await table.depth()).toEqual([{ class: "batch", priority: "low", pool: "", tasks: 100 }]);
 });
+
+test("C58: /metrics has the queue's and the writer's gauges under the guide's names", async () => {
+  const { a, call } = await open();
+  const pool = { ...TASK, pool: "p", hold: true };
+  for (let i = 0; i < 3; i++) await call("POST", "", pool);
+  const text = await (await a.app.request("/metrics")).text();
+  const names = [
+    ...["coordinator_queue_depth", "kai_coordinator_queue_depth"],
+    ...["coordinator_queue_processing_rate", "ml_processing_time_seconds"],
+    ...["ml_processing_backlog_seconds", "db_connection_utilization", "db_connection_wait_time"],
+  ];
+  for (const name of names) {
+    expect(text.match(new RegExp(`^# HELP ${name} \\S.*\\n# TYPE ${name} gauge$`, "gm"))).toHaveLength(1);
+  }
+  for (const name of names.slice(0, 2)) {
+    expect(text).toContain(`\n${name}{class="batch",priority="low",pool="p"} 3\n`);
+  }
+  expect(Number(/^db_connection_utilization (\S+)$/m.exec(text)?.[1])).toBeWithin(0, 100.01);
+  expect(Number(/^db_connection_wait_time (\S+)$/m.exec(text)?.[1])).toBeGreaterThanOrEqual(0);
+});

@@ -134,6 +134,9 @@ describe("navarch manifests console", () => {
           "limits.memory": "400Gi",
           "requests.nvidia.com/gpu": "16",
           "limits.nvidia.com/gpu": "16",
+          "requests.storage": "500Gi",
+          persistentvolumeclaims: "50",
+          "count/workflows.argoproj.io": "50",
         },
       },
     });
@@ -148,6 +151,24 @@ describe("navarch manifests console", () => {
         ],
       },
     });
+  });
+
+  test("C41, C42, C43, C44, C45, C46, C47: seven priority classes, one of them the default", () => {
+    const classes = plain.filter(({ kind }) => kind === "PriorityClass") as (KubeObject & Class)[];
+    const rows = classes.map(({ metadata, value, globalDefault = false, description }) => {
+      // The API server keeps names that begin with `system-` for itself.
+      expect([metadata.name, description]).toEqual([expect.not.stringMatching(/^system-/), expect.any(String)]);
+      return [value, metadata.name, globalDefault];
+    });
+    expect(rows.sort(([one], [other]) => Number(other) - Number(one))).toEqual([
+      [1_000_000, "kai-system-critical", false],
+      [100_000, "interactive", false],
+      [50_000, "high-priority-batch", false],
+      [10_000, "medium-priority-batch", true],
+      [1_000, "low-priority-batch", false],
+      [100, "maintenance", false],
+      [0, "preemptible", false],
+    ]);
   });
 
   test("C35: the coordinator's role for workflows", () => {
@@ -292,6 +313,7 @@ describe("navarch manifests console", () => {
   });
 });
 
+type Class = { value: number; globalDefault?: boolean; description?: string };
 type Metrics = { spec: { metrics: { pods?: { target: { averageValue: unknown } } }[] } };
 
 describe.skipIf(noHelm !== null)("the real helm", () => {

@@ -49,7 +49,7 @@ describe("names and labels", () => {
   });
   afterAll(() => world.close());
 
-  test("of every expression are the product's", () => {
+  test("C80: of every expression are the product's", () => {
     const used = new Set(expressions.flatMap((expr) => expr.match(/\bnavarch_\w+/g) ?? []));
     const unknown = [...used].filter((name) => {
       const base = name.replace(/_bucket$/, "");
@@ -59,7 +59,7 @@ describe("names and labels", () => {
     expect(used.size).toBeGreaterThan(20);
   });
 
-  test("that select series are labels of that metric, where the page has one", () => {
+  test("C80: that select series are labels of that metric, where the page has one", () => {
     const wrong = expressions.flatMap((expr) =>
       [...expr.matchAll(/(navarch_\w+)\{([^}]*)\}/g)].flatMap(([, name = "", inside = ""]) => {
         const known = labels.get(name) ?? new Set();
@@ -135,7 +135,7 @@ describe.skipIf(promtool === null)("promtool", () => {
     runTool([tool, "test", "rules", join(MONITORING, "rule/navarch.test.yml")]);
   }, 60_000);
 
-  test("accepts every expression of the dashboard", () => {
+  test("C80: accepts every expression of the dashboard", () => {
     const folder = mkdtempSync(join(tmpdir(), "navarch-dashboard-"));
     try {
       const rules = targets.map(({ expr }, at) => {

@@ -17,12 +17,24 @@ type Contract = {
   decided: Readonly<Record<string, string>>;
 };
 
+const HPA_OPEN = "| what a HorizontalPodAutoscaler reads and does | open |";
+
 const CONTRACTS: readonly Contract[] = [
   { title: "Slurm", letter: "S", rows: 56, about: /slurm|slinky|munge/i, decided: {} },
   {
     ...{ title: "AgentPool", letter: "V", rows: 53 },
     about: /agentpool|agent_pool|worker|in-cluster|velda/i,
     decided: { V53: "| `spec.instance` | is a problem until machines are bought for AgentPools |" },
+  },
+  {
+    ...{ title: "console", letter: "C", rows: 82 },
+    about: /console|kubernetes|queue|trace|scal|taint|backup|dashboard|helm/i,
+    decided: {
+      C13: HPA_OPEN,
+      C60: HPA_OPEN,
+      C63: HPA_OPEN,
+      C64: HPA_OPEN,
+    },
   },
 ];
 

@@ -7,7 +7,7 @@ import { nodeStatus } from "./node.ts";
 import { type ContainerState, podStatus, type PodState } from "./pod-status.ts";
 import { viewPod } from "./pod.ts";
 import { countPhases, healthOf, utilisation } from "./stats.ts";
-import { suggestForFlux, suggestForPipeline, suggestForSlowQueries } from "./suggestion.ts";
+import { suggestForFlux, suggestForStore } from "./suggestion.ts";
 
 const NOW = Date.parse("2026-11-23T12:00:00Z");
 const MINUTE_MS = 60_000;
@@ -139,7 +139,7 @@ test("C22: warnings whose reason says that something failed are errors", () => {
   expect(of("Strange", "X")).toBe("warning");
 });
 
-test("C5: events are filtered by namespace, type, kind, name and free text", () => {
+test("C5, C28: events are filtered by namespace, type, kind, name and free text", () => {
   const event: ClusterEvent = {
     ...{ name: "web-1.17", namespace: "kai-ml", type: "Warning", reason: "FailedMount" },
     ...{ message: "no volume", count: 2, firstTimestamp: null, lastTimestamp: null },
@@ -208,8 +208,9 @@ test("C29: each failed item has suggestions", () => {
   expect(text({ ...running, phase: "Failed", status: "Error" })).toContain("previous container");
   expect(text({ phase: "Failed", status: "Evicted" })).toContain("kubelet evicted");
   expect(viewPod(running, NOW).suggestions).toEqual([]);
-  expect(suggestForPipeline()).toHaveLength(3);
-  expect(suggestForSlowQueries()).toHaveLength(3);
+  expect(suggestForStore({ busyPercent: 79, waitSeconds: 0.9 })).toEqual([]);
+  expect(suggestForStore({ busyPercent: 80, waitSeconds: 0 })).toHaveLength(3);
+  expect(suggestForStore({ busyPercent: 0, waitSeconds: 1 })[0]?.cause).toContain("CPU");
   expect(suggestForFlux({ message: "chart not found" })[0]?.cause).toContain("chart");
   expect(suggestForFlux({ message: "dial: connection refused" })[0]?.cause).toContain("refuses");
   expect(suggestForFlux({ message: "context deadline exceeded" })[0]?.cause).toContain("in time");

@@ -3,6 +3,7 @@
  * condition and reason only: messages of a cluster are other people's text.
  */
 import type { Condition, PodFacts, Stuck, Suggestion } from "../../../schema/console/cluster.ts";
+import type { WriterLoad } from "../store.ts";
 
 const say = (cause: string, resolution: string): Suggestion => ({ cause, resolution });
 
@@ -126,23 +127,23 @@ export function suggestForFlux({ message = "" }: Partial<Condition>): Suggestion
   return [...FLUX];
 }
 
-/** Of a CI/CD pipeline that failed. */
-export function suggestForPipeline(): Suggestion[] {
-  return [
-    say("Tests fail.", "Read the log of the failed stage, and its test results."),
-    say("The build fails.", "Read the log of the build; compare with the last commit that built."),
-    say(
-      "The deployment fails.",
-      "Check the deployment's configuration, and the state of the cluster at that time.",
-    ),
-  ];
-}
+const SLOW: readonly Suggestion[] = [
+  say(
+    "The control plane is short of CPU, or its volume is slow.",
+    "Compare its use of CPU with its limit, and raise its requests; give the database a faster " +
+      "disk.",
+  ),
+  say(
+    "Many changes are written one after the other.",
+    "Look at which clients write most in the audit, and have them batch or slow down.",
+  ),
+  say(
+    "There is more data than before.",
+    "Shorten the retention of the audit, and read the same answers less often.",
+  ),
+];
 
-/** Of queries that take long. */
-export function suggestForSlowQueries(): Suggestion[] {
-  return [
-    say("The pods are short of CPU or memory.", "Scale the pods, or raise their requests."),
-    say("The queries are inefficient.", "Look at the slowest queries and their indexes."),
-    say("There is more data than before.", "Cache answers that repeat, and archive old rows."),
-  ];
+/** Of the store's writer: its transactions wait, or fill most of a minute. */
+export function suggestForStore({ busyPercent, waitSeconds }: WriterLoad): Suggestion[] {
+  return busyPercent >= 80 || waitSeconds >= 1 ? [...SLOW] : [];
 }

@@ -90,6 +90,7 @@ function values(change: Partial<DeploymentPageFrom> = {}): DeploymentPageFrom {
   return {
     ...{ url, namespaces: ["default", "kai-ml"], nodesPage: 1, after: null },
     filters: { namespace: null, type: null, kind: null, name: null, q: null },
+    writer: { busyPercent: 3, waitSeconds: 0 },
     stats: ok({
       ...{ nodes: 2, deployments: 3, services: 4, health: "unhealthy" as const },
       pods: { total: 12, running: 7, pending: 2, failed: 1, succeeded: 1, unknown: 1 },
@@ -227,13 +228,16 @@ test("C28: the filter is in the form and in the links, and events over 50 are co
   expect(text).toContain(`${query}&amp;after=kai-ml%2Fweb-2#pods`);
 });
 
-test("C29: each failed pod, pipeline and Flux object has suggestions, the others none", () => {
+test("C29: each failed pod, pipeline and Flux object, and a slow store, has suggestions, the others none", () => {
   const { blocks } = deploymentPage(values());
   const text = render(deploymentPage(values()));
   expect(text.match(/<details>/g)).toHaveLength(3);
   expect(text).toContain("The deployment is refused or does not become ready.");
   expect(text).toContain("chart not found");
   expect(blocks.length).toBe(6);
+  const slow = render(deploymentPage(values({ writer: { busyPercent: 92, waitSeconds: 2 } })));
+  expect(slow.match(/<details>/g)).toHaveLength(4);
+  expect(slow).toContain("slow: 92 % busy, 2.0 s wait");
 });
 
 test("C76: without Flux the panel says so, and a section that fails leaves the others", () => {

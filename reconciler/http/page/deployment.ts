@@ -8,6 +8,8 @@ import type { ClusterEvent, NodeGpu, ResourceName } from "../../../schema/consol
 import { RESOURCES } from "../../../schema/console/cluster.ts";
 import type { Pipeline } from "../../../schema/console/pipeline.ts";
 import type { Asked } from "../../core/console/cluster.ts";
+import { suggestForStore } from "../../core/console/suggestion.ts";
+import type { WriterLoad } from "../../core/store.ts";
 import { formatPager, formatTone } from "./kit.ts";
 import { idOf, NOTHING, pathOf, say, sayAction, sayAge, sayCount } from "./cell.ts";
 import { hrefOf, sayFilters, sayLink, sayPool, saySuggestions } from "./cell.ts";
@@ -31,6 +33,7 @@ export type DeploymentPageFrom = {
   filters: DeploymentFilters;
   namespaces: readonly string[];
   stats: Asked<ConsoleStats>;
+  writer: WriterLoad;
   /** The page of nodes that is shown; 1 is the first. */
   nodesPage: number;
   nodes: Asked<{ shown: ConsoleNode[]; total: number }>;
@@ -47,7 +50,7 @@ export function deploymentPage(from: DeploymentPageFrom): Page {
     title: "Deployment",
     nav: "/deployment",
     blocks: [
-      overviewBlock(from.stats),
+      overviewBlock(from.stats, from.writer),
       nodesBlock(from),
       podsBlock(from),
       pipelinesBlock(from.pipelines),
@@ -67,7 +70,7 @@ const HEALTH: Record<ConsoleStats["health"], Tone> = {
   unhealthy: "bad",
 };
 
-function overviewBlock(asked: Asked<ConsoleStats>): Block {
+function overviewBlock(asked: Asked<ConsoleStats>, writer: WriterLoad): Block {
   const head = { id: "overview", heading: "Overview" } as const;
   if (asked.kind === "failed") {
     return { ...head, kind: "text", body: html`<p>${whyEmpty(asked, "")}</p>` };
@@ -86,12 +89,22 @@ function overviewBlock(asked: Asked<ConsoleStats>): Block {
     ["Services", sayCount(services)],
     ["Nodes in repair", sayCount(fleet.in_repair)],
     ["Pools below minimum", say(below.length === 0 ? "none" : below.join(", "))],
+    ["Database", sayWriter(writer)],
     ...RESOURCES.map((name): [string, Html] => [WORDS[name], sayUse(utilisation[name])]),
   ];
   const body = html`<dl class="facts">
     ${cards.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
   </dl>`;
   return { ...head, kind: "text", body };
+}
+
+/** Figures only while it is slow: they change all the time, and a stream sends each change. */
+function sayWriter(load: WriterLoad): Html {
+  const suggestions = suggestForStore(load);
+  if (suggestions.length === 0) return formatTone("ok", "answers");
+  const { busyPercent, waitSeconds } = load;
+  const busy = `slow: ${Math.round(busyPercent)} % busy, ${waitSeconds.toFixed(1)} s wait`;
+  return html`${formatTone("warn", busy)}${saySuggestions(suggestions)}`;
 }
 
 const WORDS: Record<ResourceName, string> = {

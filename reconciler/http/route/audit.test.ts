@@ -142,6 +142,13 @@ test("C33: every call that changes something has a row, whatever comes of it", a
   }
 }, 60_000);
 
+test("C33: no route changes a row of the audit, or removes one", async () => {
+  const { app } = openWorldApp(await fleet(1));
+  const about = app.routes.filter(({ method, path }) => /audit/.test(path) && method !== "ALL");
+  expect(about.map(({ method }) => method)).toEqual(about.map(() => "GET"));
+  expect(about.length).toBeGreaterThan(2);
+});
+
 test("C33: every call that is refused has a row, reads too", async () => {
   const world = await fleet(1);
   const a = openWorldApp(world);

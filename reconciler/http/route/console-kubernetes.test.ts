@@ -92,6 +92,28 @@ test("C33: the row is there while the action runs, and says what came of it", as
   expect(body).toMatchObject([{ result: "budget_blocked", actor: "admin", ip: "10.0.0.9" }]);
 });
 
+test("C10: Flux is listed with what is absent, and its actions name the object", async () => {
+  const seen: unknown[] = [];
+  const world = await open({
+    flux: async () => ({ kind: "ok", value: { objects: [], absent: ["Kustomization"] } }),
+    actOnFlux: async (ref, verb) => {
+      seen.push([ref, verb]);
+      return { kind: "ok", value: "done" };
+    },
+  });
+  expect(await ask(world, "GET", "flux")).toEqual({ status: 200, body: [] });
+  for (const verb of ["reconcile", "suspend", "resume"]) {
+    const answer = await ask(world, "POST", `flux/HelmRelease/flux-system/a-b/${verb}`);
+    expect(answer).toEqual({ status: 200, body: { success: true, message: "done" } });
+    const ref = { type: "HelmRelease", namespace: "flux-system", name: "a-b" };
+    expect(seen.at(-1)).toEqual([ref, verb]);
+    const { body } = await ask(world, "GET", `../audit?verb=${verb}`);
+    expect(body).toMatchObject([{ namespace: "flux-system", name: "a-b", result: "ok" }]);
+  }
+  expect((await ask(world, "POST", "flux/secret/a/b/suspend")).status).toBe(400);
+  expect((await ask(world, "POST", "flux/helmrelease/a/b/delete")).status).toBe(404);
+});
+
 test("C33: without an audit row nothing is done", async () => {
   let acted = 0;
   const actOnFlux: ConsoleCluster["actOnFlux"] = async () => {

@@ -88,6 +88,7 @@ async function buildDeployment(asked: Asked, ports: RoutePorts): Promise<Page> {
     filters: { namespace, type, kind, name, q },
     namespaces: namespaces.kind === "ok" ? namespaces.value : [],
     stats: stats.kind === "ok" ? { kind: "ok", value: { ...stats.value, fleet: line } } : stats,
+    writer: ports.store.writerLoad(),
     nodesPage: Number(page),
     nodes: nodes.kind === "ok" ? { kind: "ok", value: pageOf(nodes.value) } : nodes,
     ...{ pods, after, pipelines, flux, events },

@@ -114,7 +114,7 @@ describe.skipIf(missing !== null)("Flux in the console", () => {
     }, 120_000);
   }
 
-  test("A12: a release that failed has suggestions, and is reconciled on request", async () => {
+  test("A12, C10, C76: a release that failed has suggestions, and is reconciled on request", async () => {
     await bed.kubectl("apply", "-f", join(FILES, "flux-crds.yaml"));
     const crd = "crd/helmreleases.helm.toolkit.fluxcd.io";
     await bed.kubectl("wait", "--for=condition=Established", crd);

@@ -27,7 +27,7 @@ describe.skipIf(missing !== null)("the console on a real API server", () => {
 
   const PATHS = ["stats", "pods", "nodes", "deployments", "events"];
 
-  test("A2: endpoints answer an administrator inside, and nobody else", async () => {
+  test("A2, C2, C3, C4: endpoints answer an administrator inside, and nobody else", async () => {
     for (const path of PATHS) {
       expect([path, (await bed.call(`kubernetes/${path}`)).status]).toEqual([path, 200]);
     }
@@ -61,7 +61,7 @@ describe.skipIf(missing !== null)("the console on a real API server", () => {
     }
   });
 
-  test("A3: pods are counted over all namespaces, and make the health", async () => {
+  test("A3, C1, C16, C17: pods are counted over all namespaces, and make the health", async () => {
     const wanted = [12, 7, 2, 1, 1, 1, "unhealthy"];
     await bed.eventually("kubernetes/stats", (answer) => {
       const { pods, health } = answer.json() as ConsoleStats;
@@ -90,7 +90,7 @@ describe.skipIf(missing !== null)("the console on a real API server", () => {
     return row;
   };
 
-  test("A4: a pod is restarted by name and namespace, and the row says by whom", async () => {
+  test("A4, C7, C33: a pod is restarted by name and namespace, and the row says by whom", async () => {
     const none = await bed.post("kubernetes/pods/web-1/restart", {});
     expect([none.status, none.json()]).toEqual([
       400,
@@ -111,7 +111,7 @@ describe.skipIf(missing !== null)("the console on a real API server", () => {
     expect([row.role, row.ip]).toEqual(["admin", "127.0.0.1"]);
   }, 60_000);
 
-  test("A5: a disruption budget is respected, and named", async () => {
+  test("A5, C7: a disruption budget is respected, and named", async () => {
     const hold = ["create", "pdb", "hold", "--selector=app=web", "--min-available=100%"];
     await bed.kubectl("-n", "kai-ml", ...hold);
     await until("the budget is computed", 20_000, async () => {
