@@ -64,7 +64,7 @@ export function nodePage(values: NodeValues): Page {
       schedulerBlock(view),
       ...(values.attempts.length === 0 ? [] : [setupBlock(values.attempts)]),
       healthBlock(values.health),
-      eventsBlock(values),
+      eventsBlock(values.events, link(eventsPath(view.node_id), "All events of this node")),
       commandsBlock(values.commands),
     ],
   };
@@ -262,19 +262,21 @@ function healthBlock(health: readonly HealthEventView[]): Block {
   };
 }
 
-export const EVENT_COLUMNS = [
+const EVENT_COLUMNS = [
   { name: "Time" },
   { name: "Event" },
   { name: "What happened" },
 ] as const;
 
-export function eventCells({ at, kind, actor, message }: EventView): Html[] {
+function eventCells({ at, kind, actor, message }: EventView): Html[] {
   const by = actor === "navarch" ? "" : html` <span class="soft">by ${plainText(actor)}</span>`;
   return [since(at), html`${kind}${by}`, text(message)];
 }
 
-function eventsBlock({ events, view }: NodeValues): Block {
-  const all = `/events?${new URLSearchParams({ node: view.node_id })}`;
+const eventsPath = (node: string): string => `/events?${new URLSearchParams({ node })}`;
+
+/** `below` leads to the events that are not shown. */
+export function eventsBlock(events: readonly EventView[], below: Html | null): Block {
   return {
     id: "events",
     heading: "Recent events",
@@ -283,7 +285,7 @@ function eventsBlock({ events, view }: NodeValues): Block {
     columns: EVENT_COLUMNS,
     rows: events.map((one) => ({ id: `event-${one.id}`, cells: eventCells(one) })),
     empty: "No events are recorded.",
-    below: link(all, "All events of this node"),
+    below,
   };
 }
 

@@ -16,7 +16,7 @@ import {
   since,
   text,
 } from "./node-cell.ts";
-import { EVENT_COLUMNS, eventCells } from "./node.ts";
+import { eventsBlock } from "./node.ts";
 import type { Block, Html, Page, Row } from "./page.ts";
 
 export type PoolValues = {
@@ -43,7 +43,7 @@ export function poolPage(values: PoolValues): Page {
       lines("limits", "Limits", explain.limits ?? [], "No budget around the pool is in use."),
       placesBlock(status.places),
       nodesBlock(values),
-      eventsBlock(values),
+      eventsBlock(values.events, null),
     ],
   };
 }
@@ -149,18 +149,5 @@ function nodesBlock({ url, rows, total, page, status }: PoolValues): Block {
     rows: rows.map(nodeRow),
     empty: `Pool ${status.name} has no nodes.`,
     below: formatPager(url, page, NODES_PER_PAGE, total),
-  };
-}
-
-function eventsBlock({ events }: PoolValues): Block {
-  return {
-    id: "events",
-    heading: "Recent events",
-    kind: "table",
-    above: null,
-    columns: EVENT_COLUMNS,
-    rows: events.map((one) => ({ id: `event-${one.id}`, cells: eventCells(one) })),
-    empty: "No events are recorded.",
-    below: null,
   };
 }
