@@ -147,6 +147,11 @@ const MEANING: Readonly<Record<string, string>> = {
   "POST /api/queue/tasks/:id/heartbeat": "keep a lease: body `lease`",
   "POST /api/queue/tasks/:id/complete": "a task is done: body `lease`, `result`",
   "POST /api/queue/tasks/:id/fail": "an attempt failed: body `lease`, `error`",
+  "GET /api/hpa-events":
+    "what [HorizontalPodAutoscalers](queue.md#scaling-pods) did, newest first; `limit` (100), " +
+    "`namespace`; only from internal networks, as all of `/api/hpa-events`",
+  "GET /api/hpa-events/:service": "of one service: `NAME`, or `NAMESPACE%2FNAME`",
+  "GET /api/hpa-events/:service/effectiveness": "what came of the service's scalings",
   "POST /api/pipelines":
     "report a run of a CI/CD pipeline; no token, but `X-Hub-Signature-256` under " +
     "`server.console.pipeline_secret_file`; 202 with `accepted` ([console](console.md#pipelines))",

@@ -9,6 +9,7 @@ import type * as config from "../../schema/api-config.ts";
 import type * as simulation from "../../schema/api-simulation.ts";
 import type { AuditRecord, AuditView } from "../../schema/audit.ts";
 import type * as cluster from "../../schema/console/cluster.ts";
+import type * as hpa from "../../schema/console/hpa.ts";
 import type { CostView } from "../../schema/cost-view.ts";
 import type { LoginLinkView, TokenView } from "../../schema/credential.ts";
 import type { JoinReply, JoinTokenView } from "../../schema/join.ts";
@@ -119,6 +120,9 @@ export type Answers = {
   "POST /api/admin/kubernetes/flux/:kind/:namespace/:name/reconcile": cluster.ActionAnswer;
   "POST /api/admin/kubernetes/flux/:kind/:namespace/:name/suspend": cluster.ActionAnswer;
   "POST /api/admin/kubernetes/flux/:kind/:namespace/:name/resume": cluster.ActionAnswer;
+  "GET /api/hpa-events": hpa.HpaEvents;
+  "GET /api/hpa-events/:service": hpa.HpaEvents;
+  "GET /api/hpa-events/:service/effectiveness": hpa.ServiceEffectiveness;
   "POST /v1/workflows": WorkflowRunView;
   "GET /v1/workflows": { workflows: WorkflowRunSummary[] };
   "GET /v1/workflows/:id": WorkflowRunView;

@@ -44,12 +44,12 @@ const BODIES: Record<string, unknown> = {
 const ORDER = { reason: "x", timeout: "5m", force: false, dry_run: true };
 
 /** The console's API: for internal networks, with errors of its own form. */
-const CONSOLE = /^\/api\/(?:admin|allocations|pipelines|queue)(?:[/?]|$)/;
+const CONSOLE = /^\/api\/(?:admin|allocations|hpa-events|pipelines|queue)(?:[/?]|$)/;
 const callerOf = (path: string): { remote?: string } =>
   CONSOLE.test(path) ? { remote: "10.1.2.3" } : {};
 
 /** Answered 503 here: the control plane of this test has no Kubernetes cluster. */
-const CLUSTER = /^\/api\/admin\/kubernetes(?:[/?]|$)/;
+const CLUSTER = /^\/api\/(?:admin\/kubernetes|hpa-events)(?:[/?]|$)/;
 
 /** What this control plane has none of: a row set aside, a workflow, a simulated machine. */
 const ABSENT = [

@@ -13,6 +13,7 @@ import type {
   Pod,
   PodLog,
 } from "../../../schema/console/cluster.ts";
+import type { HpaLog } from "./hpa-log.ts";
 
 export type Failed = { kind: "failed"; code: ErrorCode; message: string };
 export type Asked<T> = { kind: "ok"; value: T } | Failed;
@@ -89,6 +90,8 @@ export type ConsoleCluster = {
   /** Deletes the pod without grace. */
   kill(ref: PodRef, how: KillHow): Promise<Asked<string>>;
   flux(): Promise<Asked<FluxList>>;
+  /** What HorizontalPodAutoscalers did since this process leads. */
+  hpas(): Promise<Asked<HpaLog>>;
   actOnFlux(ref: FluxRef, verb: FluxVerb): Promise<Asked<string>>;
   /** Ends watches and followed logs. */
   close(): void;

@@ -19,6 +19,7 @@ export function withoutActions(cluster: ConsoleCluster, why: string): ConsoleClu
     restart: refused,
     kill: refused,
     flux: () => cluster.flux(),
+    hpas: () => cluster.hpas(),
     actOnFlux: refused,
     close: () => cluster.close(),
   };

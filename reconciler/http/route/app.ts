@@ -34,6 +34,7 @@ import { configRoutes } from "./config.ts";
 import { openConsole, openGated } from "./console.ts";
 import { costRoutes } from "./cost.ts";
 import { auditCall, authenticate, remoteOf } from "./gate.ts";
+import { hpaEventRoutes } from "./hpa-event.ts";
 import { historyRoutes } from "./history.ts";
 import { type InstallPorts, installRoutes } from "./install.ts";
 import { joinRoute, joinTokenRoutes } from "./join.ts";
@@ -138,7 +139,7 @@ export type App = Hono<Env>;
 
 const READS = /^(?:GET|HEAD|OPTIONS)$/;
 /** The console's API, whose errors are flat. */
-export const CONSOLE = /^\/api\/(?:admin|allocations|pipelines|queue)(?:\/|$)/;
+export const CONSOLE = /^\/api\/(?:admin|allocations|hpa-events|pipelines|queue)(?:\/|$)/;
 
 /** An error answer. `retryS` is `Retry-After` in seconds, for errors that pass. */
 export function refuse(
@@ -220,7 +221,10 @@ export function openApp(ports: RoutePorts, parts: PageParts = {}): App {
   openApiRoutes(app, ports);
   app.route("/api/admin", openConsole(ports));
   signedRoute(app, ports, bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
-  const gates = { allocations: allocationRoutes, pipelines: pipelineRoutes, queue: queueRoutes };
+  const gates = {
+    ...{ allocations: allocationRoutes, pipelines: pipelineRoutes, queue: queueRoutes },
+    "hpa-events": hpaEventRoutes,
+  };
   for (const [path, addRoutes] of Object.entries(gates)) {
     const gated = openGated(ports);
     addRoutes(gated, ports);

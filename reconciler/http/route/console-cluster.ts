@@ -38,8 +38,10 @@ export function clusterOf({ console: cluster }: RoutePorts): ConsoleCluster {
   throw new Refusal("unavailable", `${why}; see kubernetes.enabled in the configuration`);
 }
 
+export const isObjectName = (text: string): boolean => SUBDOMAIN.test(text);
+
 /** A name from the path; throws for what no object can be called. */
 export function nameOf(c: Context<Env>, key: string): string {
   const name = c.req.param(key) ?? "";
-  return SUBDOMAIN.test(name) ? name : invalid(`${key}: expected the name of an object`);
+  return isObjectName(name) ? name : invalid(`${key}: expected the name of an object`);
 }

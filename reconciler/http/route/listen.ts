@@ -29,15 +29,17 @@ import { EARLY_MAX, openStreams, STREAM_LIMITS, type Streams } from "./stream.ts
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
 /** Reads that only the leader can answer well; a standby answers itself if the leader does not. */
 const LEADERS_VIEW = new RegExp(
-  "^/api/(pipelines|admin/(audit|kubernetes/.+)|queue/tasks(/[^/]+)?)$|" +
+  "^/api/(pipelines|hpa-events(/.+)?|admin/(audit|kubernetes/.+)|queue/tasks(/[^/]+)?)$|" +
     "^/rest/pool(/.+)?$|" +
     "^(/api)?/v1/(audit(/export)?|plan|simulation|workflows(/.+)?|nodes/[^/]+/faults|" +
     "agentpools(/.+)?|claims(/.+)?|pools/[^/]+/(?!(status|members)$)[^/]+(/claims)?|" +
     "(nodes|instances|pools)/[^/]+/explain)$",
 );
 const REPORT = /^(\/api)?\/v1\/agent\/report$/;
-const API =
-  /^(?:(?:\/api)?\/v1|\/api\/admin|\/rest)\/|^\/api\/(?:(?:allocations|pipelines)$|queue\/)/;
+const API = new RegExp(
+  "^((/api)?/v1|/api/admin|/rest)/|" +
+    "^/api/((allocations|hpa-events|pipelines)$|(queue|hpa-events)/)",
+);
 /** A form holds a reason or a token. */
 const FORM_BYTES_MAX = 64 * 1_024;
 

@@ -25,6 +25,7 @@ import type {
   PodRef,
   Within,
 } from "../../core/console/cluster.ts";
+import type { HpaLog } from "../../core/console/hpa-log.ts";
 import { matchesEvent } from "../../core/console/event.ts";
 import { viewPod } from "../../core/console/pod.ts";
 import { countPhases, healthOf, utilisation } from "../../core/console/stats.ts";
@@ -32,6 +33,7 @@ import type { KubeText } from "../api.ts";
 import { killPod, readPodNow, restartPod } from "./act.ts";
 import { Copies, type CopyPorts } from "./copies.ts";
 import { Flux } from "./flux.ts";
+import { HpaWatch } from "./hpa.ts";
 import { followLog, readLog } from "./log.ts";
 import { Measure } from "./measured.ts";
 import { at } from "./resources.ts";
@@ -62,6 +64,7 @@ class Cluster implements ConsoleCluster {
   readonly #copies: Copies;
   readonly #measure: Measure;
   readonly #flux: Flux;
+  readonly #hpas: HpaWatch;
   readonly #closing = new AbortController();
   #sorted: { version: number; pods: readonly PodFacts[] } = { version: -1, pods: [] };
 
@@ -70,6 +73,7 @@ class Cluster implements ConsoleCluster {
     this.#copies = new Copies(ports);
     this.#measure = new Measure(ports);
     this.#flux = new Flux(ports);
+    this.#hpas = new HpaWatch(ports);
   }
 
   async stats({ namespace }: Within): Promise<Asked<ClusterStats>> {
@@ -183,6 +187,10 @@ class Cluster implements ConsoleCluster {
     return this.#flux.list();
   }
 
+  hpas(): Promise<Asked<HpaLog>> {
+    return this.#hpas.current();
+  }
+
   actOnFlux(ref: FluxRef, verb: FluxVerb): Promise<Asked<string>> {
     return this.#flux.act(ref, verb);
   }
@@ -190,6 +198,7 @@ class Cluster implements ConsoleCluster {
   close(): void {
     this.#closing.abort();
     this.#copies.close();
+    this.#hpas.close();
     this.#ports.end();
   }
 

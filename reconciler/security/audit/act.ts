@@ -109,7 +109,7 @@ const KIND_OF: Readonly<Record<string, string>> = {
 
 const PREFIX = new RegExp(
   "^(?:(?:/api)?/v1|/api/admin(?:/kubernetes(?=/nodes))?|" +
-    "/api(?=/(?:allocations|pipelines|queue)(?:/|$)))(?=/)",
+    "/api(?=/(?:allocations|hpa-events|pipelines|queue)(?:/|$)))(?=/)",
 );
 
 export function actOf(method: string, path: string): Act {

@@ -3739,6 +3739,147 @@ export function postQueueTasksByIdFail(id: string, body: {
     }));
 }
 /**
+ * what [HorizontalPodAutoscalers](queue.md#scaling-pods) did, newest first; `limit` (100), `namespace`; only from internal networks, as all of `/api/hpa-events`
+ */
+export function getHpaEvents({ $namespace, limit }: {
+    $namespace?: string;
+    limit?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: {
+            events: {
+                timestamp: string;
+                kind: "limited-scale" | "scale-down" | "scale-up";
+                "namespace": string;
+                /** The name of the scaled object; a service is namespace and name. */
+                service: string;
+                hpa: string;
+                fromReplicas: number;
+                toReplicas: number;
+                minReplicas: number;
+                maxReplicas: number;
+                /** `null`: no metric has a value. */
+                trigger: {
+                    /** `Resource`, `Pods`, `External`…, as in `autoscaling/v2`. */
+                    "type": string;
+                    metric: string;
+                    measure: "average" | "utilization" | "value";
+                    value: number;
+                    threshold: number;
+                } | null;
+                limitingFactor: ("max-replicas" | "min-replicas" | "other" | "scale-down-rate" | "scale-up-rate") | null;
+                message: null | string;
+                /** What came of it within ten minutes; `null` for `limited-scale`. */
+                outcome: ("effective" | "ineffective" | "pending") | null;
+            }[];
+        };
+    } | {
+        status: number;
+        data: {
+            error: string;
+            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
+        };
+    }>(`/api/hpa-events${QS.query(QS.explode({
+        "namespace": $namespace,
+        limit
+    }))}`, {
+        ...opts
+    });
+}
+/**
+ * of one service: `NAME`, or `NAMESPACE%2FNAME`
+ */
+export function getHpaEventsByService(service: string, { $namespace, limit }: {
+    $namespace?: string;
+    limit?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: {
+            events: {
+                timestamp: string;
+                kind: "limited-scale" | "scale-down" | "scale-up";
+                "namespace": string;
+                /** The name of the scaled object; a service is namespace and name. */
+                service: string;
+                hpa: string;
+                fromReplicas: number;
+                toReplicas: number;
+                minReplicas: number;
+                maxReplicas: number;
+                /** `null`: no metric has a value. */
+                trigger: {
+                    /** `Resource`, `Pods`, `External`…, as in `autoscaling/v2`. */
+                    "type": string;
+                    metric: string;
+                    measure: "average" | "utilization" | "value";
+                    value: number;
+                    threshold: number;
+                } | null;
+                limitingFactor: ("max-replicas" | "min-replicas" | "other" | "scale-down-rate" | "scale-up-rate") | null;
+                message: null | string;
+                /** What came of it within ten minutes; `null` for `limited-scale`. */
+                outcome: ("effective" | "ineffective" | "pending") | null;
+            }[];
+        };
+    } | {
+        status: number;
+        data: {
+            error: string;
+            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
+        };
+    }>(`/api/hpa-events/${encodeURIComponent(service)}${QS.query(QS.explode({
+        "namespace": $namespace,
+        limit
+    }))}`, {
+        ...opts
+    });
+}
+/**
+ * what came of the service's scalings
+ */
+export function getHpaEventsByServiceEffectiveness(service: string, { $namespace }: {
+    $namespace?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: {
+            service: string;
+            /** Of the events that are kept. */
+            effectiveness: {
+                scaleUp: {
+                    count: number;
+                    effective: number;
+                    ineffective: number;
+                    pending: number;
+                };
+                scaleDown: {
+                    count: number;
+                    effective: number;
+                    ineffective: number;
+                    pending: number;
+                };
+                limited: number;
+                /** Of the scalings with a known outcome; `null` = none has one. */
+                percent: null | number;
+                /** From a scale-up until its trigger was back at its threshold. */
+                meanSettleSeconds: null | number;
+            };
+        };
+    } | {
+        status: number;
+        data: {
+            error: string;
+            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
+        };
+    }>(`/api/hpa-events/${encodeURIComponent(service)}/effectiveness${QS.query(QS.explode({
+        "namespace": $namespace
+    }))}`, {
+        ...opts
+    });
+}
+/**
  * report a run of a CI/CD pipeline; no token, but `X-Hub-Signature-256` under `server.console.pipeline_secret_file`; 202 with `accepted` ([console](console.md#pipelines))
  */
 export function postPipelines(body: {

@@ -1,0 +1,150 @@
+/**
+ * The latest events of HorizontalPodAutoscalers, at most one for each service in five minutes, and
+ * what came of them. Kept in memory and bounded. Pure: time is an argument.
+ */
+import type { HpaEffectiveness, HpaEvent, HpaOutcome } from "../../../schema/console/hpa.ts";
+import type { HpaTally } from "../../../schema/console/hpa.ts";
+import { changeOf, type Hpa, isSettled } from "./hpa.ts";
+
+/** Identity is the pair: both names may contain hyphens. */
+export type ServiceRef = { namespace: string; service: string };
+
+export const HPA_EVENTS_MAX = 1_000;
+/** HorizontalPodAutoscalers that are followed. */
+const FOLLOWED_MAX = 5_000;
+const EVERY_MS = 5 * 60_000;
+/** A scaling that shows no effect within this time has none. */
+const JUDGED_MS = 10 * 60_000;
+
+type Kept = {
+  at: number;
+  uid: string;
+  ref: string;
+  event: Omit<HpaEvent, "timestamp" | "outcome">;
+  outcome: HpaOutcome | null;
+  settledAt: number | null;
+};
+
+const keyOf = ({ namespace, service }: ServiceRef): string => `${namespace}/${service}`;
+const refOf = ({ namespace, target }: Hpa): ServiceRef => ({ namespace, service: target });
+
+export class HpaLog {
+  /** By UID; stays as it was while its service may have no further event. */
+  private before = new Map<string, Hpa>();
+  private services = new Map<string, ServiceRef>();
+  private readonly lastAt = new Map<string, number>();
+  /** Oldest first. */
+  private kept: Kept[] = [];
+
+  /** All that are in the cluster at `now`. */
+  take(all: readonly Hpa[], now: number): void {
+    const followed = all.slice(0, FOLLOWED_MAX);
+    this.judge(new Map(followed.map((one) => [one.uid, one])), now);
+    const before = new Map<string, Hpa>();
+    for (const hpa of followed) before.set(hpa.uid, this.look(hpa, now));
+    this.before = before;
+    for (const [key, at] of this.lastAt) if (now - at >= EVERY_MS) this.lastAt.delete(key);
+    this.kept = this.kept.slice(-HPA_EVENTS_MAX);
+    const refs = [...followed.map(refOf), ...this.kept.map(({ event }) => event)];
+    this.services = new Map(
+      refs.map(({ namespace, service }) => [keyOf({ namespace, service }), { namespace, service }]),
+    );
+  }
+
+  /** The state to compare the next look with. */
+  private look(hpa: Hpa, now: number): Hpa {
+    const before = this.before.get(hpa.uid);
+    const change = before === undefined ? null : changeOf(before, hpa);
+    if (before === undefined || change === null) return hpa;
+    const ref = refOf(hpa);
+    const key = keyOf(ref);
+    const last = this.lastAt.get(key);
+    // What happens meanwhile is one event when the time is over.
+    if (last !== undefined && now - last < EVERY_MS) return before;
+    this.lastAt.set(key, now);
+    const { kind, from, to, trigger, limit } = change;
+    this.kept.push({
+      ...{ at: now, uid: hpa.uid, ref: key, settledAt: null },
+      outcome: kind === "limited-scale" ? null : "pending",
+      event: {
+        ...{ kind, ...ref, hpa: hpa.name, fromReplicas: from, toReplicas: to },
+        ...{ minReplicas: hpa.min, maxReplicas: hpa.max, trigger, limitingFactor: limit },
+        message: hpa.limit?.message ?? null,
+      },
+    });
+    return hpa;
+  }
+
+  /**
+   * A scale-up is effective once its trigger is back at its threshold; a scale-down, if the object
+   * wants no more replicas again.
+   */
+  private judge(present: ReadonlyMap<string, Hpa>, now: number): void {
+    for (const one of this.kept) {
+      if (one.outcome !== "pending") continue;
+      const hpa = present.get(one.uid);
+      const isLate = now - one.at >= JUDGED_MS;
+      const { kind, trigger, toReplicas } = one.event;
+      if (kind === "scale-up") {
+        const like = hpa?.metrics.find(({ type, metric }) => {
+          return type === trigger?.type && metric === trigger.metric;
+        });
+        const settled = like !== undefined && isSettled(like);
+        if (settled) one.settledAt = now;
+        if (settled || isLate) one.outcome = settled ? "effective" : "ineffective";
+      } else {
+        const isBack = (hpa?.desired ?? 0) > toReplicas;
+        if (isBack || isLate) one.outcome = isBack ? "ineffective" : "effective";
+      }
+    }
+  }
+
+  /** Newest first; of all services without `ref`. */
+  events(ref: ServiceRef | null, limit: number): HpaEvent[] {
+    return this.of(ref)
+      .slice(-limit)
+      .reverse()
+      .map(({ at, event, outcome }) => ({
+        timestamp: new Date(at).toISOString(),
+        ...event,
+        outcome,
+      }));
+  }
+
+  effectiveness(ref: ServiceRef): HpaEffectiveness {
+    const all = this.of(ref);
+    const scaleUp = tally(all, "scale-up");
+    const scaleDown = tally(all, "scale-down");
+    const good = scaleUp.effective + scaleDown.effective;
+    const known = good + scaleUp.ineffective + scaleDown.ineffective;
+    const took = all.flatMap(({ at, settledAt }) => (settledAt === null ? [] : settledAt - at));
+    const sum = took.reduce((total, ms) => total + ms, 0);
+    return {
+      ...{ scaleUp, scaleDown },
+      limited: all.filter(({ event }) => event.kind === "limited-scale").length,
+      percent: known === 0 ? null : Math.round((100 * good) / known),
+      meanSettleSeconds: took.length === 0 ? null : Math.round(sum / took.length / 1_000),
+    };
+  }
+
+  /** Services of that name, in all namespaces or in one. */
+  named(service: string, namespace: string | null): ServiceRef[] {
+    const all = [...this.services.values()].filter((one) => one.service === service);
+    return all.filter((one) => namespace === null || one.namespace === namespace);
+  }
+
+  private of(ref: ServiceRef | null): Kept[] {
+    return ref === null ? this.kept : this.kept.filter((one) => one.ref === keyOf(ref));
+  }
+}
+
+function tally(all: readonly Kept[], kind: HpaEvent["kind"]): HpaTally {
+  const of = all.filter(({ event }) => event.kind === kind);
+  const has = (outcome: HpaOutcome): number => of.filter((one) => one.outcome === outcome).length;
+  return {
+    count: of.length,
+    effective: has("effective"),
+    ineffective: has("ineffective"),
+    pending: has("pending"),
+  };
+}

@@ -1,0 +1,65 @@
+/**
+ * What HorizontalPodAutoscalers of the cluster did: `/api/hpa-events`. A service is the scaled
+ * object, named by namespace and name: `NAMESPACE%2FNAME`, or the name alone where it is unique.
+ */
+import type { Context } from "hono";
+import * as v from "valibot";
+import type { HpaEvents, ServiceEffectiveness } from "../../../schema/console/hpa.ts";
+import type { HpaLog, ServiceRef } from "../../core/console/hpa-log.ts";
+import { HPA_EVENTS_MAX } from "../../core/console/hpa-log.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
+import { clusterOf, isObjectName, isPlace, namespace, valueOf } from "./console-cluster.ts";
+import { asks, invalid, needs, queryNumber, readQuery, Refusal } from "./request.ts";
+
+const LIMIT_DEFAULT = 100;
+const LIMIT_EXPECTED = `expected a whole number from 1 to ${HPA_EVENTS_MAX}`;
+
+const EventQuery = v.object({
+  namespace,
+  limit: v.pipe(
+    queryNumber(LIMIT_EXPECTED, 1),
+    v.check((limit) => (limit ?? 1) <= HPA_EVENTS_MAX, LIMIT_EXPECTED),
+  ),
+});
+const Within = v.object({ namespace });
+
+export function hpaEventRoutes(api: App, ports: RoutePorts): void {
+  const may = needs("admin");
+  const logOf = async (): Promise<HpaLog> => valueOf(await clusterOf(ports).hpas());
+  api.get("/", may, asks(EventQuery), async (c) => {
+    const { namespace: inside = null, limit = LIMIT_DEFAULT } = readQuery(c, EventQuery);
+    const all = (await logOf()).events(null, HPA_EVENTS_MAX);
+    const events = all.filter((one) => inside === null || one.namespace === inside);
+    return c.json({ events: events.slice(0, limit) } satisfies HpaEvents);
+  });
+  api.get("/:service", may, asks(EventQuery), async (c) => {
+    const { namespace: inside = null, limit = LIMIT_DEFAULT } = readQuery(c, EventQuery);
+    const log = await logOf();
+    const events = log.events(serviceOf(c, log, inside), limit);
+    return c.json({ events } satisfies HpaEvents);
+  });
+  api.get("/:service/effectiveness", may, asks(Within), async (c) => {
+    const { namespace: inside = null } = readQuery(c, Within);
+    const log = await logOf();
+    const ref = serviceOf(c, log, inside);
+    const service = `${ref.namespace}/${ref.service}`;
+    const answer: ServiceEffectiveness = { service, effectiveness: log.effectiveness(ref) };
+    return c.json(answer);
+  });
+}
+
+function serviceOf(c: Context<Env>, log: HpaLog, asked: string | null): ServiceRef {
+  const text = c.req.param("service") ?? "";
+  const [inside, name] = text.includes("/") ? text.split("/") : [asked, text];
+  const isValid = text.includes("/") ? isPlace(text) : isObjectName(text);
+  if (!isValid || name === undefined) return invalid("service: expected NAME or NAMESPACE%2FNAME");
+  if (asked !== null && inside !== asked) return invalid("namespace: not that of the service");
+  const found = log.named(name, inside ?? null);
+  const [one] = found;
+  if (one === undefined) {
+    throw new Refusal("not_found", `no HorizontalPodAutoscaler scales ${text}`);
+  }
+  if (found.length === 1) return one;
+  const places = found.map((each) => each.namespace).sort();
+  throw new Refusal("conflict", `${name} is in several namespaces: ${places.join(", ")}`);
+}

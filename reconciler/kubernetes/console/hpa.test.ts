@@ -1,0 +1,135 @@
+import { expect, test } from "bun:test";
+import { VirtualClock } from "../../../simulator/engine/clock.ts";
+import type { KubeAnswer, KubeApi } from "../api.ts";
+import { HpaWatch } from "./hpa.ts";
+import { readHpa } from "./read-hpa.ts";
+
+const OBJECT = {
+  metadata: { name: "web-hpa", namespace: "a-b", uid: "u-1", resourceVersion: "5" },
+  spec: {
+    scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" },
+    ...{ minReplicas: 2, maxReplicas: 10 },
+    metrics: [
+      {
+        type: "Resource",
+        resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 70 } },
+      },
+      {
+        type: "Pods",
+        pods: { metric: { name: "depth" }, target: { type: "AverageValue", averageValue: "10" } },
+      },
+      {
+        type: "External",
+        external: { metric: { name: "x" }, target: { type: "Value", value: "5" } },
+      },
+    ],
+  },
+  status: {
+    ...{ currentReplicas: 2, desiredReplicas: 3 },
+    currentMetrics: [
+      { type: "" },
+      { type: "Pods", pods: { metric: { name: "depth" }, current: { averageValue: "12500m" } } },
+      { type: "Resource", resource: { name: "cpu", current: { averageUtilization: 35 } } },
+    ],
+    conditions: [{ type: "ScalingLimited", status: "True", reason: "R", message: "m" }],
+  },
+};
+
+test("C63: reads targets and values of autoscaling/v2, each metric by its source", () => {
+  expect(readHpa(OBJECT)).toEqual({
+    ...{ namespace: "a-b", name: "web-hpa", uid: "u-1", target: "web", min: 2, max: 10 },
+    ...{ desired: 3, limit: { reason: "R", message: "m" } },
+    metrics: [
+      { type: "Resource", metric: "cpu", measure: "utilization", value: 35, threshold: 70 },
+      { type: "Pods", metric: "depth", measure: "average", value: 12.5, threshold: 10 },
+    ],
+  });
+});
+
+test("C63: odd objects are read as far as they mean something, and never throw", () => {
+  const { metadata, spec } = OBJECT;
+  for (const none of [null, 7, "x", [], {}, { metadata }, { spec }, { metadata: null, spec }]) {
+    expect(readHpa(none)).toBeNull();
+  }
+  expect(readHpa({ metadata, spec, status: null })).toMatchObject({ desired: null, metrics: [] });
+  const odd: unknown[] = [
+    { type: "Pods", pods: { metric: { name: "depth" }, current: { averageValue: "1e999" } } },
+    { type: "constructor", constructor: { name: "depth" } },
+    { type: "Telepathy", telepathy: {} },
+    null,
+  ];
+  const infinite = {
+    metadata,
+    spec: { ...spec, minReplicas: Infinity, maxReplicas: -1 },
+    status: {
+      desiredReplicas: 1e300,
+      currentMetrics: odd,
+      conditions: [null, 7, { type: "ScalingLimited", status: "True", reason: { a: 1 } }],
+    },
+  };
+  expect(readHpa(infinite)).toMatchObject({
+    ...{ min: 1, max: 0, desired: null, metrics: [], limit: { reason: "", message: "" } },
+  });
+  const many = Array.from({ length: 10_000 }, () => spec.metrics[0]);
+  const flood = { metadata, spec: { ...spec, metrics: many }, status: OBJECT.status };
+  expect(readHpa(flood)?.metrics).toHaveLength(32);
+  const zero = structuredClone(OBJECT);
+  Reflect.set(zero.spec.metrics[1]?.pods?.target ?? {}, "averageValue", "0");
+  expect(readHpa(zero)?.metrics.map(({ metric }) => metric)).toEqual(["cpu"]);
+});
+
+function open() {
+  const clock = new VirtualClock();
+  const state = { answer: list(OBJECT), paths: [] as string[] };
+  const api: KubeApi = {
+    async call({ path }) {
+      state.paths.push(path);
+      return state.answer;
+    },
+    watch: () => Promise.resolve({ kind: "ended" }),
+    close: () => undefined,
+  };
+  return { clock, state, watch: new HpaWatch({ api, clock }) };
+}
+
+function list(...items: unknown[]): KubeAnswer {
+  return { kind: "ok", status: 200, body: { items, metadata: { resourceVersion: "7" } } };
+}
+
+test("C63: looks every 30 s, also when nobody asks, and no longer once it is closed", async () => {
+  const { clock, state, watch } = open();
+  await watch.current();
+  const grown = structuredClone(OBJECT);
+  grown.status.desiredReplicas = 5;
+  state.answer = list(grown, null, { metadata: 5 });
+  await clock.pass(31_000);
+  const found = await watch.current();
+  const events = found.kind === "ok" ? found.value.events(null, 10) : [];
+  expect(events).toMatchObject([{ kind: "scale-up", namespace: "a-b", service: "web" }]);
+  expect(state.paths[0]).toBe("/apis/autoscaling/v2/horizontalpodautoscalers");
+  watch.close();
+  const calls = state.paths.length;
+  await clock.pass(300_000);
+  expect(state.paths).toHaveLength(calls);
+  expect(await watch.current()).toMatchObject({ kind: "failed", code: "unavailable" });
+});
+
+test("C13: a cluster that is dark or forbids the list is told, and looked at again", async () => {
+  const { clock, state, watch } = open();
+  await watch.current();
+  state.answer = { kind: "lost", message: "no answer in 8 s" };
+  await clock.pass(31_000);
+  expect(await watch.current()).toMatchObject({ kind: "failed", code: "cluster_slow" });
+  const message =
+    'horizontalpodautoscalers.autoscaling is forbidden: User "u" cannot list resource ' +
+    '"horizontalpodautoscalers" in API group "autoscaling" at the cluster scope';
+  const refused = { kind: "refused", status: 403, reason: "Forbidden", message } as const;
+  state.answer = { ...refused, causes: [], retryAfterMs: null };
+  await clock.pass(31_000);
+  const told = await watch.current();
+  expect(told).toMatchObject({ kind: "failed", code: "cluster_unreachable" });
+  expect(JSON.stringify(told)).toContain("list horizontalpodautoscalers");
+  state.answer = list();
+  await clock.pass(61_000);
+  expect(await watch.current()).toMatchObject({ kind: "ok" });
+});

@@ -1,0 +1,61 @@
+/** What HorizontalPodAutoscalers did, as `GET /api/hpa-events` shows it. */
+export const HPA_KINDS = ["scale-up", "scale-down", "limited-scale"] as const;
+export type HpaKind = (typeof HPA_KINDS)[number];
+
+/** Value and threshold in the metric's own unit; `utilization` is in percent of the request. */
+export type HpaTrigger = {
+  /** `Resource`, `Pods`, `External`…, as in `autoscaling/v2`. */
+  type: string;
+  metric: string;
+  measure: "utilization" | "average" | "value";
+  value: number;
+  threshold: number;
+};
+
+export const HPA_LIMITS = [
+  "max-replicas",
+  "min-replicas",
+  "scale-up-rate",
+  "scale-down-rate",
+  "other",
+] as const;
+export type HpaLimit = (typeof HPA_LIMITS)[number];
+
+export type HpaOutcome = "pending" | "effective" | "ineffective";
+
+export type HpaEvent = {
+  timestamp: string;
+  kind: HpaKind;
+  namespace: string;
+  /** The name of the scaled object; a service is namespace and name. */
+  service: string;
+  hpa: string;
+  fromReplicas: number;
+  toReplicas: number;
+  minReplicas: number;
+  maxReplicas: number;
+  /** `null`: no metric has a value. */
+  trigger: HpaTrigger | null;
+  limitingFactor: HpaLimit | null;
+  message: string | null;
+  /** What came of it within ten minutes; `null` for `limited-scale`. */
+  outcome: HpaOutcome | null;
+};
+
+export type HpaEvents = { events: HpaEvent[] };
+
+export type HpaTally = { count: number; effective: number; ineffective: number; pending: number };
+
+/** Of the events that are kept. */
+export type HpaEffectiveness = {
+  scaleUp: HpaTally;
+  scaleDown: HpaTally;
+  limited: number;
+  /** Of the scalings with a known outcome; `null` = none has one. */
+  percent: number | null;
+  /** From a scale-up until its trigger was back at its threshold. */
+  meanSettleSeconds: number | null;
+};
+
+/** `service`: `NAMESPACE/NAME`. */
+export type ServiceEffectiveness = { service: string; effectiveness: HpaEffectiveness };
