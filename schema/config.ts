@@ -14,7 +14,16 @@ import { SAFETY, SPEND } from "./config/safety.ts";
 import { QUEUE } from "./config/queue.ts";
 import { SIMULATION } from "./config/simulation.ts";
 import { POOL_SLURM, SLURM } from "./config/slurm.ts";
-import { AUDIT, BACKUP, MANAGER, RETRY, SERVER, TLS, WEBHOOK } from "./config/server.ts";
+import {
+  AUDIT,
+  BACKUP,
+  CUSTOM_METRICS,
+  MANAGER,
+  RETRY,
+  SERVER,
+  TLS,
+  WEBHOOK,
+} from "./config/server.ts";
 import { PoolName } from "./id.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite } from "./number.ts";
@@ -129,6 +138,8 @@ const NotifierConfig = v.variant("type", [
 ]);
 export type NotifierConfig = v.InferOutput<typeof NotifierConfig>;
 
+const NO_CUSTOM_METRICS = { port: 0, service: CUSTOM_METRICS.service.default };
+
 const ServerConfig = v.object({
   /** Empty = every interface. */
   host: v.string(),
@@ -141,6 +152,8 @@ const ServerConfig = v.object({
   heartbeatTimeoutMs: amount,
   /** Absent in configurations that older releases saved. */
   metricsPort: v.nullish(v.pipe(count, v.maxValue(65_535)), 0),
+  /** Absent in configurations that older releases saved. */
+  customMetrics: v.nullish(v.object(entriesOf(CUSTOM_METRICS)), NO_CUSTOM_METRICS),
   notifier: NotifierConfig,
   /** Either both files, or `ownCa`: a CA made on first start. */
   tls: v.nullable(v.object(entriesOf(TLS))),

@@ -121,6 +121,8 @@ export type TaskTable = {
   list(query: { state: TaskState | null; before: number | null; limit: number }): Promise<Task[]>;
   /** Tasks that wait, also as a standby sees them. */
   depth(): Promise<QueueDepth[]>;
+  /** Mean milliseconds of the attempts that completed since then; `null` = none did. */
+  meanMs(since: number): Promise<number | null>;
   /** One transaction. May reject; then it may have been written, unless it is `StaleEpoch`. */
   commit(tasks: readonly Task[]): Promise<void>;
   /** Forgets tasks that ended before `before`. */

@@ -24,6 +24,7 @@ import {
   openReloads,
 } from "./open-reload.ts";
 import { Metrics } from "../http/metrics.ts";
+import { openCustomMetrics } from "./custom-metrics-port.ts";
 import { openMetricsPort } from "./metrics-port.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
 import { logEarlyEnd } from "./lock.ts";
@@ -301,8 +302,8 @@ async function serve(
   const bound = { port: 0 };
   const metrics = new Metrics();
   const tokens = { ...options, env: process.env, random: drawBytes };
-  const by = { state, identity, shared, isOpen: !isLoopback(address.host), log };
-  const authority = await openTokens(tokens, config, by);
+  const who = { state, identity, shared, isOpen: !isLoopback(address.host), log };
+  const authority = await openTokens(tokens, config, who);
   const cluster = await openSchedulers(config, identity.fleetId, metrics, CLOCK, log);
   let reloader: Reloader | null = null;
   const setUp = openSetUp({
@@ -310,8 +311,7 @@ async function serve(
     state,
     secret: identity.secret,
     credential: (node) => authority.issueNode(node),
-    caPem: port.caPem,
-    clientFor: port.clientFor,
+    ...{ caPem: port.caPem, clientFor: port.clientFor },
     join: cluster.scheduler.cluster?.join ?? null,
     external: external(config, process.env),
     config,
@@ -340,6 +340,7 @@ async function serve(
   const at = formatAt(listening);
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   const scraped = openMetricsPort(() => leadership.front(), config, address.host, log);
+  const custom = openCustomMetrics(config, { ...kept, ...from, clock: CLOCK });
   leadership.begin();
   const backups = openBackups(parts, state);
   watch.ready(`listening at ${at}`);
@@ -350,7 +351,7 @@ async function serve(
     backups?.stop();
     reloads.stop();
     forget();
-    await Promise.all([scraped.stop(), server.stop()]);
+    await Promise.all([scraped.stop(), custom?.stop(), server.stop()]);
     await leadership.stop(options.shutdownTimeoutMs);
     await Promise.all([parts.traces?.close(), store.close()]);
     lock?.release();

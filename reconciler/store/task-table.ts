@@ -47,6 +47,12 @@ export function openTaskTable(
       reader.all<QueueDepth>(sql`SELECT doc->>'class' AS class, doc->>'priority' AS priority,
         coalesce(doc->>'pool', '') AS pool, count(*) AS tasks
         FROM task WHERE state = 'pending' GROUP BY 1, 2, 3`),
+    async meanMs(since) {
+      const [row] = await reader.all<{ mean: number | null }>(sql`
+        SELECT avg(ended_at - (doc->>'startedAt')) AS mean
+        FROM task WHERE state = 'completed' AND ended_at >= ${since}`);
+      return row?.mean ?? null;
+    },
     async commit(tasks) {
       const rows = tasks.map((one) => {
         return [one.id, one.ordinal, one.state, one.endedAt, JSON.stringify(one)];

@@ -1,0 +1,234 @@
+/**
+ * A8: 25 waiting tasks reach a HorizontalPodAutoscaler through the control plane's own
+ * `custom.metrics.k8s.io`, on a real API server with its aggregation layer, the real controllers
+ * and the compiled program; no Prometheus and no adapter.
+ */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
+import type { HpaEvent } from "../../../schema/console/hpa.ts";
+import { navarch } from "../../cli/spawn.ts";
+import { type KubeObject, parseObjects } from "../../deploy/object.ts";
+import { findPrometheus } from "../../fixture/monitoring/prometheus.ts";
+import { Plane, until } from "../../fixture/plane/plane.ts";
+import { PRODUCT } from "../kubernetes/access.ts";
+import { whyNoCluster } from "../kubernetes/binary.ts";
+import { openAuthority } from "../kubernetes/certificate.ts";
+import { type Cluster, openCluster } from "../kubernetes/cluster.ts";
+import { freePorts } from "../kubernetes/part.ts";
+import { CONTROLLERS } from "../kubernetes/server.ts";
+
+const missing = await whyNoCluster();
+if (missing !== null) console.error(`SKIPPED: custom metrics: ${missing}`);
+const promtool = missing === null ? findPrometheus("promtool") : null;
+if (promtool === null) console.error("SKIPPED: promtool is not here and cannot be installed");
+
+test("a Kubernetes API server is here to aggregate the control plane's metrics", () => {
+  if (process.env["CI"] === "true") expect([missing, promtool === null]).toEqual([null, false]);
+});
+
+setDefaultTimeout(60_000);
+const ROOT = "/apis/custom.metrics.k8s.io/v1beta2";
+const VALUES = `${ROOT}/namespaces/kai-ml/pods/*/coordinator_queue_depth`;
+const OF_WORKLOAD = "labelSelector=app%3Dcoordinator-service";
+const SERVICE = "navarch-custom-metrics";
+
+let cluster: Cluster;
+let plane: Plane;
+let scrapePort = 0;
+let metricsPort = 0;
+const folder = mkdtempSync(join(tmpdir(), "navarch-custom-metrics-"));
+const front = openAuthority("front-proxy", Date.now());
+
+const write = (name: string, text: string): string => {
+  const path = join(folder, name);
+  writeFileSync(path, text, { mode: 0o600 });
+  return path;
+};
+
+function proxyFlags(): string[] {
+  const proxy = front.issue({ name: "front-proxy-client" });
+  return [
+    "--enable-aggregator-routing=true",
+    `--requestheader-client-ca-file=${write("front.crt", front.certificate)}`,
+    "--requestheader-allowed-names=front-proxy-client",
+    "--requestheader-username-headers=X-Remote-User",
+    "--requestheader-group-headers=X-Remote-Group",
+    "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+    `--proxy-client-cert-file=${write("proxy.crt", proxy.certificate)}`,
+    `--proxy-client-key-file=${write("proxy.key", proxy.key)}`,
+  ];
+}
+
+/** An API server sends nothing to a loopback address. */
+function ownAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  const found = all.find(({ family, internal }) => family === "IPv4" && !internal);
+  if (found === undefined) throw new Error("this machine has no address but loopback");
+  return found.address;
+}
+
+/** Outside of the cluster, so its Service has no pods. */
+const endpoints = () => ({
+  apiVersion: "discovery.k8s.io/v1",
+  kind: "EndpointSlice",
+  metadata: {
+    ...{ name: `${SERVICE}-1`, namespace: PRODUCT.namespace },
+    labels: { "kubernetes.io/service-name": SERVICE },
+  },
+  addressType: "IPv4",
+  ports: [{ name: "https", port: metricsPort, protocol: "TCP" }],
+  endpoints: [{ addresses: [ownAddress()], conditions: { ready: true } }],
+});
+
+const app = { app: "coordinator-service" };
+const workload = {
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "coordinator-service", namespace: "kai-ml", labels: app },
+  spec: {
+    replicas: 2,
+    selector: { matchLabels: app },
+    template: {
+      metadata: { labels: app },
+      spec: { containers: [{ name: "c", image: "example.test/none" }] },
+    },
+  },
+};
+
+async function manifests(): Promise<KubeObject[]> {
+  const account = `${PRODUCT.namespace}/${PRODUCT.name}`;
+  const words = ["manifests", "console", "--custom-metrics", "--account", account];
+  const { code, out, err } = await navarch(words);
+  if (code !== 0) throw new Error(err);
+  return parseObjects(out).map((object) => {
+    const isOurs = object.kind === "Service" && object.metadata.name === SERVICE;
+    if (isOurs) Reflect.deleteProperty((object as unknown as { spec: object }).spec, "selector");
+    return object;
+  });
+}
+
+async function apply(...objects: object[]): Promise<void> {
+  const stdin = objects.map((each) => JSON.stringify(each)).join("\n---\n");
+  const { code, err } = await cluster.kubectlWith({ user: "admin", stdin }, "apply", "-f", "-");
+  expect([code, err]).toEqual([0, ""]);
+}
+
+beforeAll(async () => {
+  if (missing !== null) return;
+  [scrapePort = 0, metricsPort = 0] = freePorts(2);
+  const controllers = [...CONTROLLERS, "horizontal-pod-autoscaler-controller"].join(",");
+  cluster = await openCluster({
+    stages: "shipped",
+    flags: { apiserver: proxyFlags(), controllers: [`--controllers=${controllers}`] },
+  });
+  await cluster.addNodes(2);
+  await apply(...(await manifests()));
+  await apply(endpoints(), workload);
+  plane = new Plane(`
+server:
+  address: 0.0.0.0:0
+  metrics_port: ${scrapePort}
+  custom_metrics: { port: ${metricsPort}, service: ${PRODUCT.namespace}/${SERVICE} }
+kubernetes: { enabled: true, kubeconfig: ${cluster.kubeconfig("product")} }
+pools: []
+`);
+  await plane.start();
+  for (let i = 0; i < 10; i++) {
+    for (const name of ["interactive", "batch"]) await submit(name, "medium");
+  }
+  for (let i = 0; i < 5; i++) await submit("maintenance", "low");
+}, 300_000);
+
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  if (missing === null) expect([...(await plane.destroy()), ...(await cluster.close())]).toEqual([]);
+}, 60_000);
+
+async function submit(name: string, priority: string): Promise<void> {
+  const body = JSON.stringify({ class: name, priority, type: "noop", hold: true });
+  const { status } = await plane.fetch("/api/queue/tasks", { method: "POST", body });
+  expect(status).toBe(201);
+}
+
+const GAUGES = [
+  ...["coordinator_queue_depth", "coordinator_queue_processing_rate"],
+  ...["ml_processing_time_seconds", "ml_processing_backlog_seconds"],
+  ...["db_connection_utilization", "db_connection_wait_time", "kai_coordinator_queue_depth"],
+];
+
+test.skipIf(missing !== null)("A8a: the metrics port counts 25 tasks, in valid text", async () => {
+  const page = await (await fetch(`http://127.0.0.1:${scrapePort}/metrics`)).text();
+  const lines = page.split("\n").filter((line) => line.startsWith("coordinator_queue_depth"));
+  const sum = lines.reduce((total, line) => total + Number(line.split(" ").at(-1)), 0);
+  expect(sum).toBe(25);
+  for (const name of GAUGES) expect(page).toContain(`# TYPE ${name} gauge`);
+  if (promtool === null) return;
+  const check = Bun.spawn([promtool, "check", "metrics"], {
+    ...{ stdin: Buffer.from(page), stdout: "pipe", stderr: "pipe" },
+  });
+  const told = await new Response(check.stderr).text();
+  await check.exited;
+  // It also has opinions on names, which are the guide's; a page that it cannot parse is an error.
+  expect(told).not.toContain("error while linting");
+});
+
+type Values = { items: { value: string; describedObject: { name: string } }[] };
+const amount = (value: string): number =>
+  value.endsWith("m") ? Number(value.slice(0, -1)) / 1_000 : Number(value);
+
+async function sumOf(path: string): Promise<{ pods: number; sum: number }> {
+  const { code, out, err } = await cluster.kubectl("get", "--raw", path);
+  if (code !== 0) throw new Error(err);
+  const { items } = JSON.parse(out) as Values;
+  return { pods: items.length, sum: items.reduce((sum, { value }) => sum + amount(value), 0) };
+}
+
+test.skipIf(missing !== null)("A8b: the API server passes on 25, whatever the replicas", async () => {
+  const path = `${VALUES}?${OF_WORKLOAD}`;
+  const found = await until("the metric is aggregated", 90_000, async () => {
+    const now = await sumOf(path);
+    return now.pods > 1 ? now : null;
+  });
+  expect(Math.round(found.sum * 1_000) / 1_000).toBe(25);
+  const batch = await sumOf(`${path}&metricLabelSelector=class%3Dmaintenance`);
+  expect(Math.round(batch.sum * 1_000) / 1_000).toBe(5);
+  const spec = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
+  const named = ["get", "apiservice", "v1beta2.custom.metrics.k8s.io", spec];
+  expect((await cluster.kubectl(...named)).out).toBe("True");
+});
+
+test.skipIf(missing !== null)("C60: the API server authorises, and nobody goes past it", async () => {
+  const path = `${VALUES}?${OF_WORKLOAD}`;
+  const human = await cluster.kubectlAs("human", "get", "--raw", path);
+  expect([human.code, human.err]).toEqual([1, expect.stringContaining("forbidden")]);
+  const stranger = openAuthority("front-proxy", Date.now()).issue({ name: "front-proxy-client" });
+  for (const shown of [{}, { cert: stranger.certificate, key: stranger.key }]) {
+    const asked = fetch(`https://127.0.0.1:${metricsPort}${path}`, {
+      headers: { "X-Remote-User": "admin" },
+      tls: { ...shown, rejectUnauthorized: false },
+    });
+    expect(await asked.then(({ status }) => status, () => "refused")).toBe("refused");
+  }
+});
+
+test.skipIf(missing !== null)("A8c, C63: three replicas are set, and the event says why", async () => {
+  const replicas = ["-n", "kai-ml", "get", "deploy", "coordinator-service"];
+  await until("three replicas are wanted", 180_000, async () => {
+    const { out } = await cluster.kubectl(...replicas, "-o=jsonpath={.spec.replicas}");
+    return Number(out) >= 3 ? true : null;
+  });
+  const event = await until("the event is told", 60_000, async () => {
+    const answer = await plane.fetch("/api/hpa-events/kai-ml%2Fcoordinator-service");
+    const { events } = (await answer.json()) as { events: HpaEvent[] };
+    return events.find(({ kind }) => kind === "scale-up") ?? null;
+  });
+  expect(event).toMatchObject({
+    ...{ namespace: "kai-ml", service: "coordinator-service", hpa: "coordinator-service-hpa" },
+    ...{ fromReplicas: 2, toReplicas: 3 },
+    trigger: { type: "Pods", metric: "coordinator_queue_depth", threshold: 10 },
+  });
+  // 25 tasks on three pods.
+  expect((await sumOf(`${VALUES}?${OF_WORKLOAD}`)).sum).toBeCloseTo(25, 2);
+}, 300_000);
