@@ -314,11 +314,9 @@ async function serve(
     ...{ caPem: port.caPem, clientFor: port.clientFor },
     join: cluster.scheduler.cluster?.join ?? null,
     external: external(config, process.env),
-    config,
+    ...{ config, address, port: () => bound.port },
     running: () => reloader?.loaded().config ?? config,
     given: { ...options, env: process.env },
-    address,
-    port: () => bound.port,
   });
   log("info", "release key", { fingerprint: setUp.install.key.fingerprint });
   metrics.key = setUp.install.key.fingerprint;
@@ -344,8 +342,7 @@ async function serve(
   leadership.begin();
   const backups = openBackups(parts, state);
   watch.ready(`listening at ${at}`);
-  const reloads = openReloads(options, { parts, leadership, hangups });
-  reloader = reloads;
+  const reloads = (reloader = openReloads(options, { parts, leadership, hangups }));
   const exitCode = untilSignal(log, async () => {
     watch.stopping();
     backups?.stop();

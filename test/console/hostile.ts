@@ -3,6 +3,7 @@
  * markup, quotes, controls and marks of direction, short or 100 kB long.
  */
 import type { ConsoleCluster } from "../../reconciler/core/console/cluster.ts";
+import { HpaLog } from "../../reconciler/core/console/hpa-log.ts";
 import type { ClusterEvent, ClusterNode, Pod } from "../../schema/console/cluster.ts";
 import type { Instance } from "../../reconciler/core/provider.ts";
 import type { PipelineReport } from "../../schema/console/pipeline.ts";
@@ -138,6 +139,7 @@ export const hostileCluster: ConsoleCluster = {
       pods: { total: 12, running: 7, pending: 2, failed: 1, succeeded: 1, unknown: 1 },
       utilisation: { cpu: use, memory: use, storage: use, gpu: use },
     }),
+  hpas: () => ok(new HpaLog()),
   pods: () => ok({ pods, next: "kai-ml/web-9" }),
   pod: async ({ name }) => {
     const found = pods.find((one) => one.name === name);

@@ -17,7 +17,7 @@ type Contract = {
   decided: Readonly<Record<string, string>>;
 };
 
-const HPA_OPEN = "| what a HorizontalPodAutoscaler reads and does | open |";
+const HPA_OPEN = "| timeline and dashboard of autoscaling | open |";
 
 const CONTRACTS: readonly Contract[] = [
   { title: "Slurm", letter: "S", rows: 56, about: /slurm|slinky|munge/i, decided: {} },
@@ -30,9 +30,6 @@ const CONTRACTS: readonly Contract[] = [
     ...{ title: "console", letter: "C", rows: 82 },
     about: /console|kubernetes|queue|trace|scal|taint|backup|dashboard|helm/i,
     decided: {
-      C13: HPA_OPEN,
-      C60: HPA_OPEN,
-      C63: HPA_OPEN,
       C64: HPA_OPEN,
     },
   },

@@ -319,7 +319,7 @@ test("C32: a stream of an internal page ends when its network is internal no mor
   const stream = readInto(answer.body);
   await tick();
   expect(stream.isOver()).toBe(false);
-  world.reconciler.activeConfig().server.console.networks.length = 0;
+  world.reconciler.activeConfig().server.console.networks = [];
   await tick();
   expect([stream.told.at(-1)?.name, stream.isOver()]).toEqual(["bye", true]);
 });

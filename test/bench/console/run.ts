@@ -42,8 +42,6 @@ export type Pair = { quiet: Window; watched: Window; received: Received; firstEv
 
 export type PageRead = { path: string; firstByteMs: number[]; bytes: number; status: number };
 
-export type Measured = { pairs: Pair[]; pages: PageRead[] };
-
 type Parts = { options: Options; rounds: Rounds; world: World; load: Load; readers: Readers };
 
 export class Bed {
