@@ -46,6 +46,16 @@ test("C63: reads targets and values of autoscaling/v2, each metric by its source
   });
 });
 
+test("C63: zero replicas are a decision only where zero is allowed", () => {
+  const desired = (minReplicas: number, status: object) =>
+    readHpa({ ...OBJECT, spec: { ...OBJECT.spec, minReplicas }, status })?.desired;
+  const { conditions } = OBJECT.status;
+  // As the server stores an object that no controller has looked at.
+  const none = { currentReplicas: 0, desiredReplicas: 0, currentMetrics: null };
+  expect([desired(2, none), desired(0, none)]).toEqual([null, null]);
+  expect([desired(2, { ...none, conditions }), desired(0, { ...none, conditions })]).toEqual([null, 0]);
+});
+
 test("C63: odd objects are read as far as they mean something, and never throw", () => {
   const { metadata, spec } = OBJECT;
   for (const none of [null, 7, "x", [], {}, { metadata }, { spec }, { metadata: null, spec }]) {

@@ -37,12 +37,15 @@ export function readHpa(json: unknown): Hpa | null {
   const target = readText(name, NAME_CHARS_MAX);
   if (identity === null || namespace === null || target === null) return null;
   const status = readObject<V2HorizontalPodAutoscalerStatus>(object.status);
+  // The server's own default.
+  const min = countOf(spec.minReplicas) ?? 1;
+  const desired = countOf(status.desiredReplicas);
+  // The API server shows 0 for what no controller has written yet.
+  const isUndecided = desired === 0 && (min > 0 || readList(status.conditions).length === 0);
   return {
     ...{ namespace, name: identity.name, uid: identity.uid, target },
-    // The server's own default.
-    min: countOf(spec.minReplicas) ?? 1,
-    max: countOf(spec.maxReplicas) ?? 0,
-    desired: countOf(status.desiredReplicas),
+    ...{ min, max: countOf(spec.maxReplicas) ?? 0 },
+    desired: isUndecided ? null : desired,
     limit: limitOf(status.conditions),
     metrics: metricsOf(spec.metrics, status.currentMetrics),
   };
