@@ -13,6 +13,7 @@ import { QUARANTINE_SOURCES } from "../../schema/quarantine.ts";
 import type { Reconciler } from "../runtime/loop.ts";
 import type { Judged } from "../core/fold/everything.ts";
 import { CostPeaks, formatCost } from "./metrics/cost.ts";
+import { formatHpas } from "./metrics/hpa.ts";
 import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
 import { formatNodes } from "./metrics/node.ts";
 import { formatNodeResources } from "./metrics/node-resource.ts";
@@ -25,12 +26,14 @@ import { HELP, type MetricName } from "./metrics/help.ts";
 import { single } from "./metrics/series.ts";
 import { formatTrust } from "./metrics/trust.ts";
 import type { AgentPools } from "../core/agentpool/service.ts";
+import type { ConsoleCluster } from "../core/console/cluster.ts";
 import type { DemandQueue } from "../core/console/demand.ts";
 import type { Change, Store } from "../core/store.ts";
 
 /** What the page shows beside the fleet. */
 type Beside = {
   agentPools: Pick<AgentPools, "pools">;
+  console: Pick<ConsoleCluster, "knownHpas"> | null;
   queue: Pick<DemandQueue, "figures">;
   store: Pick<Store, "writerLoad">;
 };
@@ -277,6 +280,7 @@ export class Metrics {
     yield* formatSlurm(reconciler);
     if (beside !== null) {
       yield* formatAgentPools(beside.agentPools);
+      yield* formatHpas(beside.console?.knownHpas() ?? null);
       yield* formatQueue(beside.queue.figures(), beside.store.writerLoad());
     }
     yield* formatSafety(reconciler);

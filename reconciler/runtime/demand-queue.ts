@@ -3,9 +3,11 @@
  * changed rows in one transaction, and only then answers. A write that failed may have happened, so
  * the queue is then read again from the table.
  */
-import type { Task } from "../../schema/console/queue.ts";
+import type { DepthSample } from "../../schema/console/hpa.ts";
+import { type QueueDepth, type Task, TASK_PRIORITIES } from "../../schema/console/queue.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { DemandAnswer, DemandQueue, QueueFigures } from "../core/console/demand.ts";
+import { History } from "../core/console/history.ts";
 import { Queue, type QueueAnswer, type QueueSettings } from "../core/console/queue.ts";
 import type { QueueSight } from "../core/fleet.ts";
 import { StaleEpoch } from "../core/store.ts";
@@ -55,6 +57,9 @@ export class LedQueue implements DemandQueue {
   private trimmedMono = Number.NEGATIVE_INFINITY;
   private problem: string | null = null;
   private readonly seenPools = new Set<string>();
+  private readonly history = new History<DepthSample["depth"]>((one, other) => {
+    return TASK_PRIORITIES.every((name) => one[name] === other[name]);
+  });
 
   private constructor(ports: QueuePorts, queue: Queue) {
     this.ports = ports;
@@ -110,6 +115,15 @@ export class LedQueue implements DemandQueue {
       meanSeconds: queue.rate.meanSeconds(),
       backlogSeconds: queue.backlogSeconds(),
     };
+  }
+
+  depths(): DepthSample[] {
+    const now = this.ports.clock.wallMs();
+    if (!this.ports.leads()) return [];
+    this.history.note(byPriority(this.queue.depth()), now);
+    return this.history.read(now).map(({ at, value }) => {
+      return { timestamp: new Date(at).toISOString(), depth: value };
+    });
   }
 
   demandOf(pool: string): QueueSight | null {
@@ -186,6 +200,7 @@ export class LedQueue implements DemandQueue {
       const rows = queue.takeDirty();
       if (rows.length > 0) await table.commit(rows);
       this.isUnsure = false;
+      this.history.note(byPriority(queue.depth()), now);
       if (this.problem !== null) log("info", "the demand queue is kept again");
       this.problem = null;
       asked.forEach(({ done }, index) => {
@@ -220,4 +235,10 @@ export class LedQueue implements DemandQueue {
     this.trimmedMono = mono;
     await this.ports.table.trim(now - TASK_KEPT_MS);
   }
+}
+
+function byPriority(rows: readonly QueueDepth[]): DepthSample["depth"] {
+  const depth = { high: 0, medium: 0, low: 0, batch: 0 };
+  for (const { priority, tasks } of rows) depth[priority] += tasks;
+  return depth;
 }

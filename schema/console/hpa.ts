@@ -1,4 +1,6 @@
-/** What HorizontalPodAutoscalers did, as `GET /api/hpa-events` shows it. */
+/** What HorizontalPodAutoscalers did and do, as `GET /api/hpa-events` shows it. */
+import type { TaskPriority } from "./queue.ts";
+
 export const HPA_KINDS = ["scale-up", "scale-down", "limited-scale"] as const;
 export type HpaKind = (typeof HPA_KINDS)[number];
 
@@ -59,3 +61,32 @@ export type HpaEffectiveness = {
 
 /** `service`: `NAMESPACE/NAME`. */
 export type ServiceEffectiveness = { service: string; effectiveness: HpaEffectiveness };
+
+/** A HorizontalPodAutoscaler at one look; `null`: its controller has not written it yet. */
+export type HpaSample = {
+  timestamp: string;
+  currentReplicas: number | null;
+  desiredReplicas: number | null;
+  minReplicas: number;
+  maxReplicas: number;
+  /** CPU, memory, the queue's depth: whatever it scales by and has a value of. */
+  metrics: HpaTrigger[];
+};
+
+/** Waiting tasks of the demand queue. */
+export type DepthSample = { timestamp: string; depth: Record<TaskPriority, number> };
+
+/**
+ * The last two hours since this process leads, oldest first. A sample holds until the next one.
+ */
+export type ServiceTimeline = {
+  /** `NAMESPACE/NAME`. */
+  service: string;
+  /** The last look at the cluster. */
+  until: string;
+  /** Several autoscalers of one object are a mistake that Kubernetes allows. */
+  autoscalers: { hpa: string; samples: HpaSample[] }[];
+  /** Newest first. */
+  events: HpaEvent[];
+  queue: DepthSample[];
+};

@@ -3,6 +3,7 @@
  * markup, quotes, controls and marks of direction, short or 100 kB long.
  */
 import type { ConsoleCluster } from "../../reconciler/core/console/cluster.ts";
+import type { Hpa } from "../../reconciler/core/console/hpa.ts";
 import { HpaLog } from "../../reconciler/core/console/hpa-log.ts";
 import type { ClusterEvent, ClusterNode, Pod } from "../../schema/console/cluster.ts";
 import type { Instance } from "../../reconciler/core/provider.ts";
@@ -131,6 +132,19 @@ const log = {
   containers: ["c1", EVIL],
 };
 
+const hostileHpa = (at: number, desired: number): Hpa => ({
+  ...{ namespace: "kai-ml", name: `hpa-${at}`, uid: `u-${at}`, target: `web-${at}` },
+  ...{ min: 1, max: 9, current: 1, desired, limit: { reason: EVIL, message: LONG } },
+  metrics: [EVIL, LONG.slice(0, 253)].map((metric, threshold) => {
+    return { type: "Pods", metric, measure: "average", value: 12.5, threshold: threshold + 1 };
+  }),
+});
+const hostileHpas = new HpaLog();
+for (const [minute, desired] of [1, 2, 9, 3].entries()) {
+  const all = Array.from({ length: 150 }, (_, at) => hostileHpa(at, desired));
+  hostileHpas.take(all, Date.parse(AT) + minute * 360_000);
+}
+
 /** A cluster whose pods and nodes are hostile; their names are ones that an API server takes. */
 export const hostileCluster: ConsoleCluster = {
   stats: () =>
@@ -139,7 +153,8 @@ export const hostileCluster: ConsoleCluster = {
       pods: { total: 12, running: 7, pending: 2, failed: 1, succeeded: 1, unknown: 1 },
       utilisation: { cpu: use, memory: use, storage: use, gpu: use },
     }),
-  hpas: () => ok(new HpaLog()),
+  hpas: () => ok(hostileHpas),
+  knownHpas: () => hostileHpas,
   pods: () => ok({ pods, next: "kai-ml/web-9" }),
   pod: async ({ name }) => {
     const found = pods.find((one) => one.name === name);

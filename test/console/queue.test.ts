@@ -24,10 +24,12 @@ const CLOCK: Clock = {
   },
 };
 
-async function openQueue(table: TaskTable, more: { backlog?: number } = {}): Promise<LedQueue> {
+type More = { backlog?: number; clock?: Clock };
+
+async function openQueue(table: TaskTable, more: More = {}): Promise<LedQueue> {
   let ids = 0;
   const queue = await LedQueue.open({
-    ...{ table, clock: CLOCK, log: () => undefined, leads: () => true, capacity: () => 1 },
+    ...{ table, clock: more.clock ?? CLOCK, log: () => undefined, leads: () => true, capacity: () => 1 },
     newId: () => `id-${++ids}`,
     settings: () => ({ reserved: 0.2, backlog: more.backlog ?? 100, leaseMs: 60_000 }),
   });
@@ -249,4 +251,27 @@ test("C58: /metrics has the queue's and the writer's gauges under the guide's na
   }
   expect(Number(/^db_connection_utilization (\S+)$/m.exec(text)?.[1])).toBeWithin(0, 100.01);
   expect(Number(/^db_connection_wait_time (\S+)$/m.exec(text)?.[1])).toBeGreaterThanOrEqual(0);
+});
+
+test("C64: depths() has the waiting tasks by priority as they were, and as they are", async () => {
+  let now = 0;
+  const store = await openStore();
+  const queue = await openQueue(store.taskTable(), { clock: { ...CLOCK, wallMs: () => now } });
+  const submit = async (id: string, priority: "high" | "low") => {
+    const rest = { type: "train", pool: null, gpus: 1, hold: false, payload: null } as const;
+    return queue.submit({ class: "batch", priority, ...rest }, id, "test");
+  };
+  const depths = () =>
+    queue.depths().map(({ timestamp, depth }) => [Date.parse(timestamp) / 60_000, depth.high, depth.low]);
+  await submit("00000000-0000-4000-8000-000000000001", "low");
+  now = 5 * 60_000;
+  await submit("00000000-0000-4000-8000-000000000002", "high");
+  now = 9 * 60_000;
+  await queue.cancel("00000000-0000-4000-8000-000000000001");
+  now = 60 * 60_000;
+  expect(depths().slice(-3)).toEqual([
+    [0, 0, 1],
+    [5, 1, 1],
+    [9, 1, 0],
+  ]);
 });

@@ -8,6 +8,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import type { ConsoleCluster } from "../../reconciler/core/console/cluster.ts";
+import type { Hpa } from "../../reconciler/core/console/hpa.ts";
+import { HpaLog } from "../../reconciler/core/console/hpa-log.ts";
 import { findPrometheus } from "../fixture/monitoring/prometheus.ts";
 import { poolYaml, World } from "../world/world.ts";
 import { fakePools } from "../world/agent-pools.ts";
@@ -24,12 +27,20 @@ type Panel = { id: number; type: string; title: string; targets?: Target[] };
 type Dashboard = { uid: string; panels: Panel[]; templating: { list: { name: string }[] } };
 
 const [{ groups }] = parseDocuments(readFileSync(RULES, "utf8")) as [{ groups: Group[] }];
-const dashboard = JSON.parse(
-  readFileSync(join(MONITORING, "dashboard/navarch-fleet.json"), "utf8"),
-) as Dashboard;
+const dashboards = ["fleet", "autoscaling"].map((name): Dashboard => {
+  return JSON.parse(readFileSync(join(MONITORING, `dashboard/navarch-${name}.json`), "utf8"));
+});
 
-const targets = dashboard.panels.flatMap((panel) => panel.targets ?? []);
+const targets = dashboards.flatMap(({ panels }) => panels).flatMap((panel) => panel.targets ?? []);
 const expressions = [...groups.flatMap((one) => one.rules), ...targets].map(({ expr }) => expr);
+
+const HPA: Hpa = {
+  ...{ namespace: "kai-ml", name: "web-hpa", uid: "u-1", target: "web", min: 2, max: 10 },
+  ...{ current: 2, desired: 2, limit: null },
+  metrics: [{ type: "Resource", metric: "cpu", measure: "utilization", value: 1, threshold: 2 }],
+};
+/** Names of the product's metrics. */
+const NAMES = /\b(?:navarch|coordinator|ml_processing)_\w+/g;
 
 describe("names and labels", () => {
   let world: World;
@@ -37,6 +48,9 @@ describe("names and labels", () => {
   beforeAll(async () => {
     world = await World.open(poolYaml(2, ""));
     const app = openWorldApp(world, undefined, fakePools(["default/p"]));
+    const log = new HpaLog();
+    log.take([HPA], world.clock.wallMs());
+    app.ports.console = { knownHpas: () => log } as unknown as ConsoleCluster;
     await world.until(() => world.serving().length === 2, 600);
     const page = (await app.call("GET", "/metrics", undefined, null)).text;
     for (const line of page.split("\n")) {
@@ -50,7 +64,7 @@ describe("names and labels", () => {
   afterAll(() => world.close());
 
   test("C80: of every expression are the product's", () => {
-    const used = new Set(expressions.flatMap((expr) => expr.match(/\bnavarch_\w+/g) ?? []));
+    const used = new Set(expressions.flatMap((expr) => expr.match(NAMES) ?? []));
     const unknown = [...used].filter((name) => {
       const base = name.replace(/_bucket$/, "");
       return !labels.has(name) && !labels.has(base);
@@ -61,7 +75,7 @@ describe("names and labels", () => {
 
   test("C80: that select series are labels of that metric, where the page has one", () => {
     const wrong = expressions.flatMap((expr) =>
-      [...expr.matchAll(/(navarch_\w+)\{([^}]*)\}/g)].flatMap(([, name = "", inside = ""]) => {
+      [...expr.matchAll(/\b((?:navarch|coordinator)_\w+)\{([^}]*)\}/g)].flatMap(([, name = "", inside = ""]) => {
         const known = labels.get(name) ?? new Set();
         const asked = [...inside.matchAll(/(\w+)\s*(?:=~|!~|!=|=)/g)].map(
           ([, label = ""]) => label,
@@ -79,7 +93,7 @@ describe("names and labels", () => {
         list.split(/, */),
       );
       if (kept.length > 0) return shown.filter((label) => !kept.some((one) => one.includes(label)));
-      const names = expr.match(/navarch_\w+/g) ?? [];
+      const names = expr.match(NAMES) ?? [];
       const known = new Set(names.flatMap((name) => [...(labels.get(name) ?? [])]));
       return known.size === 0 ? [] : shown.filter((label) => !known.has(label));
     });
@@ -88,10 +102,10 @@ describe("names and labels", () => {
 });
 
 // A standby shows its copy of the fleet: what is added up over replicas would count it twice.
-test("the dashboard takes the fleet's gauges once, however many replicas show them", () => {
+test("C64: the dashboards take the fleet's gauges once, however many replicas show them", () => {
   const own = ["navarch_leader", "navarch_agent_streams"];
   const wrong = targets.flatMap(({ expr }) =>
-    [...expr.matchAll(/navarch_\w+/g)]
+    [...expr.matchAll(NAMES)]
       .filter(({ 0: name }) => !own.includes(name) && !name.startsWith("navarch_node_gpu_"))
       .filter(({ index }) => {
         return !/\b(max(?: by \([^)]*\) )?|rate|increase)\($/.test(expr.slice(0, index));
@@ -135,11 +149,11 @@ describe.skipIf(promtool === null)("promtool", () => {
     runTool([tool, "test", "rules", join(MONITORING, "rule/navarch.test.yml")]);
   }, 60_000);
 
-  test("C80: accepts every expression of the dashboard", () => {
+  test("C64, C80: accepts every expression of the dashboards", () => {
     const folder = mkdtempSync(join(tmpdir(), "navarch-dashboard-"));
     try {
       const rules = targets.map(({ expr }, at) => {
-        return { record: `panel:${at}`, expr: expr.replaceAll("$pool", "a") };
+        return { record: `panel:${at}`, expr: expr.replaceAll(/\$\w+/g, "a") };
       });
       const path = join(folder, "dashboard.yml");
       writeFileSync(path, stringify({ groups: [{ name: "dashboard", rules }] }));
@@ -150,10 +164,12 @@ describe.skipIf(promtool === null)("promtool", () => {
   }, 60_000);
 });
 
-test("the dashboard's panels have ids of their own and variables that it declares", () => {
-  const ids = dashboard.panels.map((panel) => panel.id);
-  expect(new Set(ids).size).toBe(ids.length);
-  const declared = dashboard.templating.list.map((one) => one.name);
-  const used = JSON.stringify(dashboard.panels).matchAll(/\$\{?(\w+)/g);
-  expect([...new Set([...used].map(([, name = ""]) => name))].sort()).toEqual(declared.toSorted());
+test("a dashboard's panels have ids of their own and variables that it declares", () => {
+  for (const { panels, templating } of dashboards) {
+    const ids = panels.map((panel) => panel.id);
+    expect(new Set(ids).size).toBe(ids.length);
+    const declared = templating.list.map((one) => one.name).sort();
+    const used = JSON.stringify(panels).matchAll(/\$\{?(\w+)/g);
+    expect([...new Set([...used].map(([, name = ""]) => name))].sort()).toEqual(declared);
+  }
 });

@@ -152,6 +152,8 @@ const MEANING: Readonly<Record<string, string>> = {
     "`namespace`; only from internal networks, as all of `/api/hpa-events`",
   "GET /api/hpa-events/:service": "of one service: `NAME`, or `NAMESPACE%2FNAME`",
   "GET /api/hpa-events/:service/effectiveness": "what came of the service's scalings",
+  "GET /api/hpa-events/:service/timeline":
+    "replicas, metrics, events and the queue's depth of the last two hours",
   "POST /api/pipelines":
     "report a run of a CI/CD pipeline; no token, but `X-Hub-Signature-256` under " +
     "`server.console.pipeline_secret_file`; 202 with `accepted` ([console](console.md#pipelines))",

@@ -123,6 +123,7 @@ export type Answers = {
   "GET /api/hpa-events": hpa.HpaEvents;
   "GET /api/hpa-events/:service": hpa.HpaEvents;
   "GET /api/hpa-events/:service/effectiveness": hpa.ServiceEffectiveness;
+  "GET /api/hpa-events/:service/timeline": hpa.ServiceTimeline;
   "POST /v1/workflows": WorkflowRunView;
   "GET /v1/workflows": { workflows: WorkflowRunSummary[] };
   "GET /v1/workflows/:id": WorkflowRunView;

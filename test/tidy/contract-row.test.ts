@@ -17,8 +17,6 @@ type Contract = {
   decided: Readonly<Record<string, string>>;
 };
 
-const HPA_OPEN = "| timeline and dashboard of autoscaling | open |";
-
 const CONTRACTS: readonly Contract[] = [
   { title: "Slurm", letter: "S", rows: 56, about: /slurm|slinky|munge/i, decided: {} },
   {
@@ -29,9 +27,7 @@ const CONTRACTS: readonly Contract[] = [
   {
     ...{ title: "console", letter: "C", rows: 82 },
     about: /console|kubernetes|queue|trace|scal|taint|backup|dashboard|helm/i,
-    decided: {
-      C64: HPA_OPEN,
-    },
+    decided: {},
   },
 ];
 

@@ -92,6 +92,8 @@ export type ConsoleCluster = {
   flux(): Promise<Asked<FluxList>>;
   /** What HorizontalPodAutoscalers did since this process leads. */
   hpas(): Promise<Asked<HpaLog>>;
+  /** The same at once; `null` before the first look, and after one that failed. */
+  knownHpas(): HpaLog | null;
   actOnFlux(ref: FluxRef, verb: FluxVerb): Promise<Asked<string>>;
   /** Ends watches and followed logs. */
   close(): void;

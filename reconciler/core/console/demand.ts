@@ -2,6 +2,7 @@
  * What routes, metrics and the autoscaler ask of the demand queue: the leader's, or one that says
  * why there is none. Types, and the absent queue.
  */
+import type { DepthSample } from "../../../schema/console/hpa.ts";
 import type { LeaseAsk, QueueDepth, Task, TaskAsk } from "../../../schema/console/queue.ts";
 import type { QueueSight } from "../fleet.ts";
 import type { QueueAnswer } from "./queue.ts";
@@ -35,6 +36,8 @@ export type DemandQueue = {
   find(id: string): Promise<Task | null>;
   /** `null`: this process does not lead, so it cannot know. */
   figures(): QueueFigures | null;
+  /** Of the last two hours since this process leads, oldest first; empty where it cannot know. */
+  depths(): DepthSample[];
   /** What waits for and runs on a pool's machines. */
   demandOf: TaskDemand;
 };
@@ -49,6 +52,7 @@ export function noDemandQueue(
     ...{ cancel: refused, release: refused },
     find: () => Promise.resolve(null),
     figures: () => null,
+    depths: () => [],
     demandOf: () => null,
   };
 }

@@ -3,13 +3,12 @@
  * what came of them. Kept in memory and bounded. Pure: time is an argument.
  */
 import type { HpaEffectiveness, HpaEvent, HpaOutcome } from "../../../schema/console/hpa.ts";
-import type { HpaTally } from "../../../schema/console/hpa.ts";
-import { changeOf, type Hpa, isSettled } from "./hpa.ts";
-
-/** Identity is the pair: both names may contain hyphens. */
-export type ServiceRef = { namespace: string; service: string };
+import type { HpaKind, HpaTally } from "../../../schema/console/hpa.ts";
+import { changeOf, type Hpa, isSettled, type ServiceRef } from "./hpa.ts";
+import { HpaTimeline } from "./hpa-timeline.ts";
 
 export const HPA_EVENTS_MAX = 1_000;
+export type HpaCounts = Record<HpaKind, number>;
 /** HorizontalPodAutoscalers that are followed. */
 const FOLLOWED_MAX = 5_000;
 const EVERY_MS = 5 * 60_000;
@@ -29,16 +28,19 @@ const keyOf = ({ namespace, service }: ServiceRef): string => `${namespace}/${se
 const refOf = ({ namespace, target }: Hpa): ServiceRef => ({ namespace, service: target });
 
 export class HpaLog {
+  readonly timeline = new HpaTimeline();
   /** By UID; stays as it was while its service may have no further event. */
   private before = new Map<string, Hpa>();
   private services = new Map<string, ServiceRef>();
   private readonly lastAt = new Map<string, number>();
+  private readonly tallies = new Map<string, HpaCounts>();
   /** Oldest first. */
   private kept: Kept[] = [];
 
   /** All that are in the cluster at `now`. */
   take(all: readonly Hpa[], now: number): void {
     const followed = all.slice(0, FOLLOWED_MAX);
+    this.timeline.take(followed, now);
     this.judge(new Map(followed.map((one) => [one.uid, one])), now);
     const before = new Map<string, Hpa>();
     for (const hpa of followed) before.set(hpa.uid, this.look(hpa, now));
@@ -49,6 +51,7 @@ export class HpaLog {
     this.services = new Map(
       refs.map(({ namespace, service }) => [keyOf({ namespace, service }), { namespace, service }]),
     );
+    for (const key of this.tallies.keys()) if (!this.services.has(key)) this.tallies.delete(key);
   }
 
   /** The state to compare the next look with. */
@@ -62,6 +65,7 @@ export class HpaLog {
     // What happens meanwhile is one event when the time is over.
     if (last !== undefined && now - last < EVERY_MS) return before;
     this.lastAt.set(key, now);
+    this.tallyOf(key)[change.kind]++;
     const { kind, from, to, trigger, limit } = change;
     this.kept.push({
       ...{ at: now, uid: hpa.uid, ref: key, settledAt: null },
@@ -131,6 +135,17 @@ export class HpaLog {
   named(service: string, namespace: string | null): ServiceRef[] {
     const all = [...this.services.values()].filter((one) => one.service === service);
     return all.filter((one) => namespace === null || one.namespace === namespace);
+  }
+
+  /** Events of each service since this process leads. */
+  counts(): (ServiceRef & { counts: HpaCounts })[] {
+    return [...this.services].map(([key, ref]) => ({ ...ref, counts: this.tallyOf(key) }));
+  }
+
+  private tallyOf(key: string): HpaCounts {
+    const found = this.tallies.get(key) ?? { "scale-up": 0, "scale-down": 0, "limited-scale": 0 };
+    this.tallies.set(key, found);
+    return found;
   }
 
   private of(ref: ServiceRef | null): Kept[] {

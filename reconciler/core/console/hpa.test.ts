@@ -14,7 +14,7 @@ const cpu = (value: number): HpaTrigger => ({
 
 const hpa = (more: Partial<Hpa> = {}): Hpa => ({
   ...{ namespace: "kai-ml", name: "web-hpa", uid: "u-1", target: "web", min: 2, max: 10 },
-  ...{ desired: 2, limit: null, metrics: [depth(5), cpu(35)] },
+  ...{ current: 2, desired: 2, limit: null, metrics: [depth(5), cpu(35)] },
   ...more,
 });
 const TOO_MANY = { reason: "TooManyReplicas", message: "more than the maximum replica count" };

@@ -13,13 +13,17 @@ export type Hpa = {
   target: string;
   min: number;
   max: number;
-  /** What it wants; `null` while it has not decided. */
+  /** What there is, and what it wants; `null` while it has not decided. */
+  current: number | null;
   desired: number | null;
   /** Condition `ScalingLimited`, while it is true. */
   limit: { reason: string; message: string } | null;
   /** Metrics that have a value and a threshold above 0. */
   metrics: readonly HpaTrigger[];
 };
+
+/** What is scaled. Identity is the pair: both names may contain hyphens. */
+export type ServiceRef = { namespace: string; service: string };
 
 export type HpaChange = {
   kind: HpaKind;

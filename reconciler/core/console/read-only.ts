@@ -20,6 +20,7 @@ export function withoutActions(cluster: ConsoleCluster, why: string): ConsoleClu
     kill: refused,
     flux: () => cluster.flux(),
     hpas: () => cluster.hpas(),
+    knownHpas: () => cluster.knownHpas(),
     actOnFlux: refused,
     close: () => cluster.close(),
   };

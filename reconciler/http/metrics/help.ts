@@ -32,6 +32,11 @@ export const HELP = {
   velda_autoscaler_worker_slots: "As navarch_agentpool_slots, for dashboards of Velda.",
   velda_autoscaler_last_event_timestamp_seconds:
     "As navarch_agentpool_last_event_timestamp_seconds, for dashboards of Velda.",
+  navarch_hpa_replicas:
+    "Replicas of what a HorizontalPodAutoscaler scales: current, desired, min and max.",
+  navarch_hpa_metric_ratio:
+    "A metric of a HorizontalPodAutoscaler by its target: more replicas are wanted above 1.1.",
+  navarch_hpa_events_total: "Scalings of a service, and limits that held it back.",
   navarch_slurm_dark: "1 while Slurm cannot be asked: nothing is drained, released or ended then.",
   navarch_slurm_list_age_seconds: "Age of the last complete list of Slurm's nodes.",
   navarch_slurm_nodes: "Nodes with a NodeName by who holds them out of service in Slurm.",

@@ -168,7 +168,10 @@ test("money: totals, rates with unknown prices, ceilings, what is not bought, an
   expect(table("pools")).toMatchObject({ rows: [{ tone: "warn" }, { tone: "ok" }] });
   expect(table("ceilings")).toMatchObject({ rows: [{ tone: "warn" }] });
   const data = /data-chart="([^"]+)"/.exec(html)?.[1]?.replaceAll("&quot;", '"') ?? "";
-  expect(JSON.parse(data)).toMatchObject({ x: [1_793_491_200, 1_793_577_600], y: [40, 0.001] });
+  expect(JSON.parse(data)).toMatchObject({
+    x: [1_793_491_200, 1_793_577_600],
+    series: [{ values: [40, 0.001] }],
+  });
 });
 
 const NO_EVENTS = { node: null, pool: null, kind: null, since: null, q: null };

@@ -7,10 +7,10 @@ import type { BillView, SafetyView } from "../../../schema/api.ts";
 import type { CostGroup, CostRow, CostView } from "../../../schema/cost-view.ts";
 import type { WaitReason } from "../../../schema/plan.ts";
 import { type WaitGroup, waitKeyOf } from "../view/wait.ts";
-import { ASSETS } from "./asset.ts";
 import { billedBlock } from "./billed.ts";
 import { formatDollars, hrefOf, idOf, say, sayCount, sayDollars } from "./cell.ts";
 import { sayNode, sayPool, sayAge } from "./cell.ts";
+import { barsChart, CHART_SCRIPT } from "./plot.ts";
 import type { Block, Column, Html, Page, Row } from "./page.ts";
 import { sayWaiting } from "./safety.ts";
 
@@ -244,17 +244,11 @@ function refusedBlock(waits: readonly WaitGroup[]): Block {
   };
 }
 
-/** The script draws the data; the table of days below says the same in text. */
 function chartBlock({ days }: CostView): Block {
-  const data = JSON.stringify({
-    kind: "bars",
-    unit: "$",
-    x: days.map(({ day }) => Date.parse(`${day}T00:00:00Z`) / 1_000),
-    y: days.map(({ dollars }) => dollars),
-  });
-  const body = html`<div class="chart" role="img" data-chart="${data}"
-    aria-label="Dollars for each day; the table below has the same figures"></div>
-    <script src="${ASSETS.chart.path}" defer></script>`;
+  const times = days.map(({ day }) => Date.parse(`${day}T00:00:00Z`) / 1_000);
+  const dollars = { name: "Dollars", values: days.map((day) => day.dollars) };
+  const chart = barsChart("Dollars for each day", { unit: "$", times }, dollars);
+  const body = html`${chart}${CHART_SCRIPT}`;
   return { id: "chart", heading: "Each day", kind: "text", body };
 }
 

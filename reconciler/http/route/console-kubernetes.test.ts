@@ -16,7 +16,7 @@ const down = (): Promise<Asked<never>> => Promise.resolve(failed);
 const DOWN: ConsoleCluster = {
   ...{ stats: down, pods: down, pod: down, nodes: down, deployments: down, events: down },
   ...{ namespaces: down, logs: down, follow: down, restart: down, kill: down, flux: down },
-  hpas: down,
+  ...{ hpas: down, knownHpas: () => null },
   ...{ actOnFlux: down, close: () => undefined },
 };
 

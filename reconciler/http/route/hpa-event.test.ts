@@ -9,7 +9,7 @@ afterEach(closeWorlds);
 
 const hpa = (namespace: string, target: string, desired: number): Hpa => ({
   ...{ namespace, name: `${target}-hpa`, uid: `${namespace}/${target}`, target, min: 1, max: 9 },
-  ...{ desired, limit: null, metrics: [] },
+  ...{ current: 1, desired, limit: null, metrics: [] },
 });
 
 async function open() {
@@ -61,9 +61,32 @@ test("C13: a name in several namespaces is no service, and what no object is cal
   }
 });
 
+test("C64: the timeline of a service: replicas, metrics, events and the queue's depth", async () => {
+  const { ask, ports } = await open();
+  const queue = [{ timestamp: "1970-01-01T00:00:00.000Z", depth: { high: 1, medium: 2, low: 0, batch: 0 } }];
+  ports.queue = { ...ports.queue, depths: () => queue };
+  const sample = { currentReplicas: 1, minReplicas: 1, maxReplicas: 9, metrics: [] };
+  expect(await ask("/a%2Fb-c/timeline")).toMatchObject({
+    status: 200,
+    body: {
+      ...{ service: "a/b-c", until: "1970-01-01T00:01:00.000Z", queue },
+      autoscalers: [
+        {
+          hpa: "b-c-hpa",
+          samples: [
+            { timestamp: "1970-01-01T00:00:00.000Z", desiredReplicas: 1, ...sample },
+            { timestamp: "1970-01-01T00:01:00.000Z", desiredReplicas: 3, ...sample },
+          ],
+        },
+      ],
+      events: [{ kind: "scale-up", fromReplicas: 1, toReplicas: 3 }],
+    },
+  });
+});
+
 test("C13: for administrators on internal networks, and a cluster that fails is told", async () => {
   const { ask, ports, fail } = await open();
-  for (const path of ["", "/b-c", "/b-c/effectiveness"]) {
+  for (const path of ["", "/b-c", "/b-c/effectiveness", "/b-c/timeline"]) {
     expect((await ask(path, { token: "none" })).status).toBe(401);
     expect((await ask(path, { remote: "203.0.113.9" })).status).toBe(403);
     expect((await ask(path, { token: "both" })).status).toBe(200);

@@ -4,8 +4,13 @@
  */
 import type { Context } from "hono";
 import * as v from "valibot";
-import type { HpaEvents, ServiceEffectiveness } from "../../../schema/console/hpa.ts";
-import type { HpaLog, ServiceRef } from "../../core/console/hpa-log.ts";
+import type {
+  HpaEvents,
+  ServiceEffectiveness,
+  ServiceTimeline,
+} from "../../../schema/console/hpa.ts";
+import type { ServiceRef } from "../../core/console/hpa.ts";
+import type { HpaLog } from "../../core/console/hpa-log.ts";
 import { HPA_EVENTS_MAX } from "../../core/console/hpa-log.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { clusterOf, isObjectName, isPlace, namespace, valueOf } from "./console-cluster.ts";
@@ -46,6 +51,26 @@ export function hpaEventRoutes(api: App, ports: RoutePorts): void {
     const answer: ServiceEffectiveness = { service, effectiveness: log.effectiveness(ref) };
     return c.json(answer);
   });
+  api.get("/:service/timeline", may, asks(Within), async (c) => {
+    const { namespace: inside = null } = readQuery(c, Within);
+    const log = await logOf();
+    return c.json(viewTimeline(ports, log, serviceOf(c, log, inside)));
+  });
+}
+
+export function viewTimeline(
+  { queue }: Pick<RoutePorts, "queue">,
+  log: HpaLog,
+  ref: ServiceRef,
+): ServiceTimeline {
+  const autoscalers = log.timeline.of(ref);
+  return {
+    service: `${ref.namespace}/${ref.service}`,
+    until: new Date(log.timeline.at()).toISOString(),
+    autoscalers: autoscalers.map(({ hpa, samples }) => ({ hpa: hpa.name, samples })),
+    events: log.events(ref, HPA_EVENTS_MAX),
+    queue: queue.depths(),
+  };
 }
 
 function serviceOf(c: Context<Env>, log: HpaLog, asked: string | null): ServiceRef {

@@ -12,7 +12,8 @@ import { Refusal } from "./request.ts";
 
 /** Pages, which a standby asks of the leader. Every page's path must match; a test compares. */
 export const PAGES = new RegExp(
-  "^/(?:(?:login|logout|fleet|safety|money|events|audit|deployment|queue|docs)(?:/.*)?)?$|^/live$",
+  "^/(?:(?:login|logout|fleet|safety|money|events|audit|deployment|autoscaling|queue|docs)" +
+    "(?:/.*)?)?$|^/live$",
 );
 
 export const SESSION_COOKIE = "navarch_session";

@@ -15,6 +15,7 @@ import { formatConfirmation, formatRefusal } from "../page/form.ts";
 import { type Entry, formatPage, type Notice } from "../page/layout.ts";
 import type { Page, ReaderRole, Tone } from "../page/page.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
+import { autoscalingPages } from "./autoscaling-page.ts";
 import { deploymentPages } from "./deployment-page.ts";
 import { fleetActions } from "./fleet-action.ts";
 import { fleetPages } from "./fleet-page.ts";
@@ -52,11 +53,13 @@ const GROUPS: readonly AddPages[] = [
   fleetActions,
   overviewPages,
   deploymentPages,
+  autoscalingPages,
   referencePages,
 ];
 
 /** The order of the navigation. */
-const NAVIGATION = ["/fleet", "/safety", "/money", "/events", "/audit", "/deployment"];
+const MAIN = ["/fleet", "/safety", "/money", "/events", "/audit"];
+const NAVIGATION = [...MAIN, "/deployment", "/autoscaling"];
 
 /** `pages` are added to the console's own; `live` ends with the role of the process. */
 export type PageParts = { pages?: readonly AddPages[]; live?: Live; links?: LoginLinks };

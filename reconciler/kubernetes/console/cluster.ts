@@ -191,6 +191,10 @@ class Cluster implements ConsoleCluster {
     return this.#hpas.current();
   }
 
+  knownHpas(): HpaLog | null {
+    return this.#hpas.known();
+  }
+
   actOnFlux(ref: FluxRef, verb: FluxVerb): Promise<Asked<string>> {
     return this.#flux.act(ref, verb);
   }

@@ -45,6 +45,8 @@ export function readHpa(json: unknown): Hpa | null {
   return {
     ...{ namespace, name: identity.name, uid: identity.uid, target },
     ...{ min, max: countOf(spec.maxReplicas) ?? 0 },
+    // A count of 0 may be left out.
+    current: isUndecided || desired === null ? null : (countOf(status.currentReplicas) ?? 0),
     desired: isUndecided ? null : desired,
     limit: limitOf(status.conditions),
     metrics: metricsOf(spec.metrics, status.currentMetrics),

@@ -3880,6 +3880,87 @@ export function getHpaEventsByServiceEffectiveness(service: string, { $namespace
     });
 }
 /**
+ * replicas, metrics, events and the queue's depth of the last two hours
+ */
+export function getHpaEventsByServiceTimeline(service: string, { $namespace }: {
+    $namespace?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: {
+            /** `NAMESPACE/NAME`. */
+            service: string;
+            /** The last look at the cluster. */
+            until: string;
+            /** Several autoscalers of one object are a mistake that Kubernetes allows. */
+            autoscalers: {
+                hpa: string;
+                samples: {
+                    timestamp: string;
+                    currentReplicas: null | number;
+                    desiredReplicas: null | number;
+                    minReplicas: number;
+                    maxReplicas: number;
+                    /** CPU, memory, the queue's depth: whatever it scales by and has a value of. */
+                    metrics: {
+                        /** `Resource`, `Pods`, `External`…, as in `autoscaling/v2`. */
+                        "type": string;
+                        metric: string;
+                        measure: "average" | "utilization" | "value";
+                        value: number;
+                        threshold: number;
+                    }[];
+                }[];
+            }[];
+            /** Newest first. */
+            events: {
+                timestamp: string;
+                kind: "limited-scale" | "scale-down" | "scale-up";
+                "namespace": string;
+                /** The name of the scaled object; a service is namespace and name. */
+                service: string;
+                hpa: string;
+                fromReplicas: number;
+                toReplicas: number;
+                minReplicas: number;
+                maxReplicas: number;
+                /** `null`: no metric has a value. */
+                trigger: {
+                    /** `Resource`, `Pods`, `External`…, as in `autoscaling/v2`. */
+                    "type": string;
+                    metric: string;
+                    measure: "average" | "utilization" | "value";
+                    value: number;
+                    threshold: number;
+                } | null;
+                limitingFactor: ("max-replicas" | "min-replicas" | "other" | "scale-down-rate" | "scale-up-rate") | null;
+                message: null | string;
+                /** What came of it within ten minutes; `null` for `limited-scale`. */
+                outcome: ("effective" | "ineffective" | "pending") | null;
+            }[];
+            queue: {
+                timestamp: string;
+                depth: {
+                    high: number;
+                    low: number;
+                    medium: number;
+                    batch: number;
+                };
+            }[];
+        };
+    } | {
+        status: number;
+        data: {
+            error: string;
+            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
+        };
+    }>(`/api/hpa-events/${encodeURIComponent(service)}/timeline${QS.query(QS.explode({
+        "namespace": $namespace
+    }))}`, {
+        ...opts
+    });
+}
+/**
  * report a run of a CI/CD pipeline; no token, but `X-Hub-Signature-256` under `server.console.pipeline_secret_file`; 202 with `accepted` ([console](console.md#pipelines))
  */
 export function postPipelines(body: {

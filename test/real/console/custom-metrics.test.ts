@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
-import type { HpaEvent } from "../../../schema/console/hpa.ts";
+import type { HpaEvent, ServiceTimeline } from "../../../schema/console/hpa.ts";
 import { navarch } from "../../cli/spawn.ts";
 import { type KubeObject, parseObjects } from "../../deploy/object.ts";
 import { findPrometheus } from "../../fixture/monitoring/prometheus.ts";
@@ -18,14 +18,18 @@ import { openAuthority } from "../kubernetes/certificate.ts";
 import { type Cluster, openCluster } from "../kubernetes/cluster.ts";
 import { freePorts } from "../kubernetes/part.ts";
 import { CONTROLLERS } from "../kubernetes/server.ts";
+import { findBarriers, findChromium, logIn, openChromium, openReader, overflowOf } from "./browser.ts";
 
 const missing = await whyNoCluster();
 if (missing !== null) console.error(`SKIPPED: custom metrics: ${missing}`);
 const promtool = missing === null ? findPrometheus("promtool") : null;
 if (promtool === null) console.error("SKIPPED: promtool is not here and cannot be installed");
+const chromium = missing === null ? findChromium() : null;
+if (chromium === null) console.error("SKIPPED: Chromium is not here and cannot be installed");
 
 test("a Kubernetes API server is here to aggregate the control plane's metrics", () => {
-  if (process.env["CI"] === "true") expect([missing, promtool === null]).toEqual([null, false]);
+  if (process.env["CI"] !== "true") return;
+  expect([missing, promtool === null, chromium === null]).toEqual([null, false, false]);
 });
 
 setDefaultTimeout(60_000);
@@ -233,3 +237,50 @@ test.skipIf(missing !== null)("A8c, C63: three replicas are set, and the event s
   // 25 tasks on three pods.
   expect((await sumOf(`${VALUES}?${OF_WORKLOAD}`)).sum).toBeCloseTo(25, 2);
 }, 300_000);
+
+test.skipIf(missing !== null)("C64: the timeline and the metrics show the scaling", async () => {
+  const answer = await plane.fetch("/api/hpa-events/kai-ml%2Fcoordinator-service/timeline");
+  const { autoscalers, events, queue } = (await answer.json()) as ServiceTimeline;
+  expect(autoscalers.map(({ hpa }) => hpa)).toEqual(["coordinator-service-hpa"]);
+  const samples = autoscalers[0]?.samples ?? [];
+  const wanted = samples.map(({ desiredReplicas }) => desiredReplicas);
+  expect([wanted.includes(2), wanted.at(-1)]).toEqual([true, 3]);
+  expect(samples.at(-1)).toMatchObject({ minReplicas: 2, maxReplicas: 10 });
+  expect(events.map(({ kind }) => kind)).toContain("scale-up");
+  expect(queue.at(-1)?.depth).toEqual({ high: 0, medium: 20, low: 5, batch: 0 });
+  const page = await (await fetch(`http://127.0.0.1:${scrapePort}/metrics`)).text();
+  const of = 'namespace="kai-ml",hpa="coordinator-service-hpa",service="coordinator-service"';
+  expect(page).toContain(`navarch_hpa_replicas{${of},state="desired"} 3`);
+  expect(page).toMatch(/navarch_hpa_metric_ratio\{.*metric="coordinator_queue_depth"\} [\d.]+/);
+});
+
+test.skipIf(missing !== null || chromium === null)(
+  "C64: the page draws replicas, metrics and depth, without barrier or width",
+  async () => {
+    const browser = await openChromium(chromium ?? "");
+    try {
+      for (const setting of [{ width: 1_280 }, { width: 375, dark: true }]) {
+        const reader = await openReader(browser, plane.url, { ...setting, still: true });
+        await logIn(reader, plane.adminToken, "/autoscaling");
+        await reader.page.getByRole("link", { name: "kai-ml/coordinator-service" }).click();
+        await reader.page.locator(".chart canvas").nth(2).waitFor();
+        const names = await reader.page.locator(".u-legend .u-label").allInnerTexts();
+        for (const name of ["wanted", "at most", "coordinator_queue_depth (Pods)", "medium"]) {
+          expect(names).toContain(name);
+        }
+        expect(await findBarriers(reader)).toEqual([]);
+        expect(await overflowOf(reader)).toBe(0);
+        expect(reader.problems).toEqual([]);
+        const shots = process.env["NAVARCH_SHOTS"];
+        if (shots !== undefined) {
+          const path = `${shots}/autoscaling-${setting.width}.png`;
+          await reader.page.screenshot({ path, fullPage: true });
+        }
+        await reader.context.close();
+      }
+    } finally {
+      await browser.close();
+    }
+  },
+  120_000,
+);
