@@ -4,7 +4,7 @@
  * is cancelled, a pool is held. By mouse, by keyboard, narrow, dark, and without JavaScript.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Locator, Page } from "playwright-core";
@@ -18,6 +18,7 @@ import {
   type Reader,
   type Setting,
 } from "./browser.ts";
+import { differenceOf, lookAt } from "./look.ts";
 
 setDefaultTimeout(120_000);
 
@@ -67,15 +68,23 @@ const TABS_MAX = 120;
 /** What assistive software is given at each step and width; the same in every way. */
 const heard = new Map<string, string>();
 
+/** Steps whose page is the same in each run; what the others show depends on the repair's time. */
+const SEEN_STEPS = ["log in", "fleet", "drain", "cancel", "hold"];
+/** By width, theme and step. */
+const seen = new Map<string, string[]>();
+const LOOKS = join(import.meta.dir, "__snapshots__/looks.json");
+
 /** A person at one window. */
 class Person {
   readonly page: Page;
   loads = 0;
+  private readonly browser: Browser;
   private readonly reader: Reader;
   private readonly way: Way;
   private shots = 0;
 
-  constructor(reader: Reader, way: Way) {
+  constructor(browser: Browser, reader: Reader, way: Way) {
+    this.browser = browser;
     this.reader = reader;
     this.page = reader.page;
     this.way = way;
@@ -123,6 +132,12 @@ class Person {
     mkdirSync(SHOTS, { recursive: true });
     const file = `${way.name} ${++this.shots} ${step}.png`.replaceAll(" ", "-");
     await page.screenshot({ path: join(SHOTS, file), fullPage: true });
+    if (SEEN_STEPS.includes(step)) {
+      const look = await lookAt(this.browser, page);
+      const key = `${way.width ?? 1_280} px, ${way.dark === true ? "dark" : "light"}: ${step}`;
+      expect([key, differenceOf(look, seen.get(key) ?? look)]).toEqual([key, null]);
+      seen.set(key, look);
+    }
     if (way.script !== false) {
       expect([step, await findBarriers(reader)]).toEqual([step, []]);
       expect([step, await overflowOf(reader)]).toEqual([step, 0]);
@@ -189,7 +204,7 @@ describe.skipIf(path === null)("the pages of the fleet in Chromium", () => {
     const reader = await openReader(browser, plane.url, { ...way, still: true });
     readers.push(reader);
     const { page, problems } = reader;
-    return { person: new Person(reader, way), page, problems };
+    return { person: new Person(browser, reader, way), page, problems };
   }
 
   async function inject(node: string): Promise<void> {
@@ -300,5 +315,21 @@ describe.skipIf(path === null)("the pages of the fleet in Chromium", () => {
     // Nine parts of pages at both widths, and the warning.
     expect(heard.size).toBe(19);
     for (const [step, text] of heard) expect(text).toMatchSnapshot(step);
+  });
+
+  test("C30: each step looks as it was last accepted, wide, narrow and dark", () => {
+    const looks = Object.fromEntries([...seen].sort(([one], [other]) => (one < other ? -1 : 1)));
+    if (process.env["UPDATE"] === "1") writeFileSync(LOOKS, `${JSON.stringify(looks, null, 1)}\n`);
+    const accepted = JSON.parse(readFileSync(LOOKS, "utf8")) as Record<string, string[]>;
+    expect([...seen.keys()].sort()).toEqual(Object.keys(accepted).sort());
+    const other = Object.entries(accepted).map(([key, look]) => {
+      return [key, differenceOf(seen.get(key) ?? [], look)];
+    });
+    expect(other.filter(([, difference]) => difference !== null)).toEqual([]);
+    // The measure tells pages and themes apart.
+    const look = (key: string) => accepted[key] ?? [];
+    for (const one of ["1280 px, dark: fleet", "1280 px, light: drain", "1280 px, light: log in"]) {
+      expect(differenceOf(look("1280 px, light: fleet"), look(one))).not.toBeNull();
+    }
   });
 });
