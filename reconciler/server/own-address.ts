@@ -5,11 +5,12 @@
  *
  * Adapter: files, the machine's interfaces.
  */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import type { Config } from "../../schema/config.ts";
 import type { Log } from "../core/clock.ts";
+import { writeWhole } from "../security/identity.ts";
 
 const ADDRESS_FILE = "address";
 
@@ -27,7 +28,7 @@ function ownUrl({ host, port, isTls }: Listening): string {
 export function writeAddress(state: string, listening: Listening, log: Log): () => void {
   const path = join(state, ADDRESS_FILE);
   try {
-    writeFileSync(path, `${ownUrl(listening)}\n`, { mode: 0o600 });
+    writeWhole(path, `${ownUrl(listening)}\n`);
   } catch (error) {
     log("warn", "the address is not written: --state gives no address", { error: String(error) });
   }
@@ -38,7 +39,7 @@ export function writeAddress(state: string, listening: Listening, log: Log): () 
 export function writePort(path: string | undefined, port: number): void {
   if (path === undefined) return;
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, `${port}\n`);
+  writeWhole(path, `${port}\n`);
 }
 
 type Env = Readonly<Record<string, string | undefined>>;

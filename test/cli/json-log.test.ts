@@ -51,7 +51,7 @@ test("C82: control plane and agent log JSON lines: start, trouble, hostile text,
     ...["--state", join(folder, "state"), "--log-level", "debug", "--test-port-file", port],
   ]);
   const bound = await until("the port", 60_000, () => {
-    return existsSync(port) ? readFileSync(port, "utf8").trim() : null;
+    return existsSync(port) ? readFileSync(port, "utf8").trim() || null : null;
   });
   const agent = start("agent", [
     ...[join(ROOT, "agent/main.ts"), "--server", `127.0.0.1:${bound}`, "--node-id", "n1"],

@@ -271,6 +271,11 @@ describe.skipIf(isMissing)("a node in both schedulers that is replaced", () => {
     drained = before.node_id;
     await stage.inject("n1", "--xid=79");
     await stage.slurm.waitState("n1", "draining", SOON_MS);
+    // Or the answer to the drain may be lost, and its audit row says that it is unknown.
+    await until("the drain is recorded", SOON_MS, async () => {
+      const rows = await stage.marks("n1");
+      return rows.some(({ detail, verb }) => detail.sink === "slurm" && verb === "drain") || null;
+    });
     await stage.slurm.stopController();
     await Bun.sleep(30_000);
     const during = await stage.of("n1");
