@@ -11,11 +11,12 @@ export function formatHpas(log: HpaLog | null): Uint8Array[] {
   const events = new Series("navarch_hpa_events_total", "counter");
   for (const hpa of log?.timeline.all() ?? []) {
     const { namespace, name, target: service, current, desired, min, max } = hpa;
-    const of = { namespace, hpa: name, service };
     for (const [state, count] of Object.entries({ current, desired, min, max })) {
-      if (count !== null) replicas.add({ ...of, state }, count);
+      if (count !== null) replicas.add({ namespace, hpa: name, service, state }, count);
     }
-    for (const [type, metric, ratio] of ratiosOf(hpa)) ratios.add({ ...of, type, metric }, ratio);
+    for (const [type, metric, ratio] of ratiosOf(hpa)) {
+      ratios.add({ namespace, hpa: name, service, type, metric }, ratio);
+    }
   }
   for (const { namespace, service, counts } of log?.counts() ?? []) {
     for (const kind of HPA_KINDS) events.add({ namespace, service, kind }, counts[kind]);
