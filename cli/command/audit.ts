@@ -72,7 +72,9 @@ function formatCsv(rows: readonly AuditView[]): string {
     ...[String(row.count), row.mark?.repair ?? "", row.detail ?? "", row.request_id],
   ]);
   const more = ["code", "status", "count", "repair", "detail", "request_id"];
-  return [[...head, ...more], ...lines].map(csvLine).join("");
+  const text = [[...head, ...more], ...lines].map(csvLine).join("");
+  // A carriage return is no text of a terminal.
+  return text.replaceAll("\r\n", "\n");
 }
 
 export function formatAudit(rows: readonly AuditView[], wide: boolean, style: Style): string {

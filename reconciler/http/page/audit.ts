@@ -20,12 +20,14 @@ export type AuditPageFrom = {
   filters: AuditFilters;
   cursor: string | null;
   next: string | null;
+  /** The same period for the export, which takes times alone. */
+  period: { since: string | null; until: string | null };
 };
 
 /** Codes that a filter offers; any other may be in the URL. */
 const RESULTS = ["ok", "refused", "permission_denied", "unauthenticated", "not_found", "conflict"];
 
-export function auditPage({ rows, filters, cursor, next }: AuditPageFrom): Page {
+export function auditPage({ rows, filters, cursor, next, period }: AuditPageFrom): Page {
   const { actor, verb, object, result, since, until } = filters;
   const form = sayFilters("/audit", "Filter the audit log", [
     { name: "actor", label: "Actor", value: actor, placeholder: "admin" },
@@ -36,7 +38,8 @@ export function auditPage({ rows, filters, cursor, next }: AuditPageFrom): Page 
     { name: "until", label: "Until", value: until },
   ]);
   const exports = ["jsonl", "csv"].map((format) => {
-    return html` <a href="${hrefOf("/api/v1/audit/export", { ...filters, format })}">${format}</a>`;
+    const query = { ...filters, ...period, format };
+    return html` <a href="${hrefOf("/api/v1/audit/export", query)}">${format}</a>`;
   });
   return {
     title: "Audit",

@@ -50,6 +50,7 @@ export function confirmOrder(values: OrderValues): Confirm {
     ["node", html`<b>${plainText(id)}</b>`],
     ["pool", text(view.pool)],
     ["state", html`${view.phase}, ${verdictCell(view.verdict)}`],
+    ["cordon", cordonCell(view.cordons)],
     ["cost", perHour(values.price)],
   ])}
 <h3>What happens</h3>
@@ -68,6 +69,11 @@ ${cordonsLeft(values)}${work(view, preview?.pods ?? null, type)}`;
   };
 }
 
+function cordonCell({ human, product }: NodeView["cordons"]): Html {
+  const all = [human, product].flatMap((one) => (one === null ? [] : [`${one.by}: ${one.why}`]));
+  return all.length === 0 ? html`none` : formatTone("warn", `cordoned by ${all.join("; and by ")}`);
+}
+
 /** Dollars an hour and capacity, in one sentence. */
 function consequence({ type, price, view }: OrderValues): string {
   const cost = price === null ? "its price is not known" : `$${price.toFixed(2)} an hour`;
@@ -82,11 +88,14 @@ function consequence({ type, price, view }: OrderValues): string {
     case "drain":
       return `Its ${gpus} stay out of service until a person uncordons it. It is billed: ${cost}.`;
     case "terminate":
-      return `The machine is ended for good; its pool may buy another. This frees ${cost}.`;
+      return `The machine is ended for good; its pool may buy another. ${saving(price)}`;
     case "replace":
       return `The machine is ended for good; another is bought in its place: ${cost}.`;
   }
 }
+
+const saving = (price: number | null): string =>
+  price === null ? "Its price is not known." : `This saves $${price.toFixed(2)} an hour.`;
 
 function cordonsLeft({ type, view }: OrderValues): Html {
   const others = view.kubernetes?.held_by ?? [];

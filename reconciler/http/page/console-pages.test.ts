@@ -157,7 +157,7 @@ test("money: totals, rates with unknown prices, ceilings, what is not bought, an
   ];
   const page = moneyPage({ cost: cost(), safety: safety({ bills }), waits });
   const html = await render(page);
-  for (const text of ["$60.00/h, 2 instances and 1 of unknown price", "$900.00", "29 more"]) {
+  for (const text of ["$60.00/h, 2 instances, 1 of them of unknown price", "$900.00", "29 more"]) {
     expect(html).toContain(text);
   }
   expect(html).toContain("2, at most $12.50 so far");
@@ -178,7 +178,7 @@ const NO_EVENTS = { node: null, pool: null, kind: null, since: null, q: null };
 const NO_AUDIT = {
   ...{ actor: null, verb: null, object: null, result: null, since: null, until: null },
 };
-const ONE_PAGE = { cursor: null, next: null };
+const ONE_PAGE = { cursor: null, next: null, period: { since: null, until: null } };
 
 test("events: the filter keeps what was asked, and pages go back with it", async () => {
   const filters = { ...NO_EVENTS, node: "n-1", kind: "node.silent" };
@@ -197,12 +197,15 @@ const record = (text: string): AuditRecord => ({
 });
 
 test("C11: the audit page links exports of the same filter", async () => {
-  const filters = { ...NO_AUDIT, verb: "drain", result: "refused" };
+  const filters = { ...NO_AUDIT, verb: "drain", result: "refused", since: "24h" };
   const rows = [record("n-1"), { ...record("x"), id: 2, kind: "pod", namespace: "kai-ml" }];
-  const html = await render(auditPage({ rows, filters, cursor: null, next: "2" }));
-  const query = "verb=drain&amp;result=refused";
-  expect(html).toContain(`href="/api/v1/audit/export?${query}&amp;format=csv"`);
-  expect(html).toContain(`href="/audit?${query}&amp;cursor=2"`);
+  const period = { since: "2026-11-23T10:00:00.000Z", until: null };
+  const html = await render(auditPage({ rows, filters, cursor: null, next: "2", period }));
+  const query = "verb=drain&amp;result=refused&amp;since=";
+  // The export takes times alone.
+  const since = encodeURIComponent(period.since);
+  expect(html).toContain(`href="/api/v1/audit/export?${query}${since}&amp;format=csv"`);
+  expect(html).toContain(`href="/audit?${query}24h&amp;cursor=2"`);
   expect(html).toContain('node <a href="/fleet/node/n-1">n-1</a>');
   expect(html).toContain("pod kai-ml/x");
 });

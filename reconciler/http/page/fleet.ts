@@ -250,12 +250,18 @@ export function nodeRow({ view, state, gpus, step, wait, price }: FleetRow): Row
       html`${nodeLink(view.node_id)}<br><span class="soft">${plainText(place.join(", "))}</span>`,
       html`${stateCell(state)}${cause}`,
       gpuStrip(gpus),
-      state === "serving" ? NOTHING : stepCell(step, view.phase_since),
+      state === "serving" ? NOTHING : stepCell(step, stepSince(view)),
       wait === null || state === "serving" ? NOTHING : waitCell(wait),
       poolLink(view.pool),
       perHour(price),
     ],
   };
+}
+
+/** A node in service is here for its cordon. */
+function stepSince({ phase, phase_since: since, cordons }: NodeView): string {
+  const cordon = cordons.human ?? cordons.product;
+  return phase === "serving" && cordon !== null ? cordon.at : since;
 }
 
 const stepCell = (step: string, at: string): Html =>

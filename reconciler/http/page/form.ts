@@ -30,12 +30,12 @@ ${fields}
 /** What happened, and what to do next. */
 const NEXT: Readonly<Record<number, { title: string; advice: string }>> = {
   400: { title: "The request is not valid", advice: "Go back, correct it and send it again." },
-  403: { title: "Not allowed", advice: "Log in with a credential of the role that is named." },
+  403: { title: "Not allowed", advice: "If a role is named, log in with a token of it." },
   404: { title: "Not found", advice: "It may have ended, or the address is misspelt." },
   409: { title: "Refused", advice: "Read the reason, then open the page again." },
   429: { title: "Too many requests", advice: "Wait a little, then open the page again." },
   500: { title: "Internal error", advice: "Look for the request id in the log." },
-  503: { title: "Not available now", advice: "Open the page again in a few seconds." },
+  503: { title: "Not available now", advice: "If it is busy or starts, open the page again soon." },
 };
 const OTHER = { title: "The request failed", advice: "Open the page again." };
 

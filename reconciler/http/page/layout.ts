@@ -57,7 +57,7 @@ ${reader === null ? "" : formatReader(reader, frame.csrf)}
 ${frame.notices.map(formatNotice)}
 <div id="blocks">${blocks}</div>
 </main>
-<footer>Read at <span id="read-at">${formatInstant(frame.now)}</span></footer>
+${frame.now === 0 ? "" : formatFooter(frame.now)}
 </body>
 </html>
 `}`;
@@ -140,3 +140,6 @@ function formatRow({ id, cells, tone }: Row, columns: readonly Column[]): Html {
   return html`<tr role="row" id="${id}"${mark}>${shown}</tr>
 `;
 }
+
+const formatFooter = (now: number): Html =>
+  html`<footer>Read at <span id="read-at">${formatInstant(now)}</span></footer>`;

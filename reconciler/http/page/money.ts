@@ -49,7 +49,8 @@ function periodOf({ month, from, to }: CostView): string {
 
 function totalBlock(cost: CostView): Block {
   const { total, open_purchases: open } = cost;
-  const unknown = total.unknown_prices === 0 ? "" : ` and ${total.unknown_prices} of unknown price`;
+  const unpriced = total.unknown_prices;
+  const unknown = unpriced === 0 ? "" : `, ${unpriced} of them of unknown price`;
   const ahead = total.projected;
   const cards: [string, Html][] = [
     ["Now", html`${formatDollars(total.per_hour)}/h, ${total.instances} instances${unknown}`],

@@ -5,7 +5,7 @@
 import { autoscalingPage, HPAS_SHOWN, servicePage } from "../page/autoscaling.ts";
 import type { Page } from "../page/page.ts";
 import type { RoutePorts } from "./app.ts";
-import { clusterOf, isPlace, valueOf } from "./console-cluster.ts";
+import { clusterOf, isPlace, NO_CLUSTER, valueOf } from "./console-cluster.ts";
 import { viewTimeline } from "./hpa-event.ts";
 import { invalid, Refusal } from "./request.ts";
 import { addPage, type Asked, type Site } from "./site.ts";
@@ -30,7 +30,7 @@ export function autoscalingPages(site: Site): void {
 async function buildAll(asked: Asked, ports: RoutePorts): Promise<Page> {
   const page = asked.query("page") ?? "1";
   if (!/^[1-9]\d{0,5}$/.test(page)) return invalid("page: expected a whole number from 1 on");
-  const log = await clusterOf(ports).hpas();
+  const log = ports.console === null ? NO_CLUSTER : await ports.console.hpas();
   const first = (Number(page) - 1) * HPAS_SHOWN;
   if (log.kind === "failed") return autoscalingPage({ url: asked.url, page: 1, hpas: log });
   const all = log.value.timeline.all();

@@ -1,7 +1,7 @@
 /** What the routes of the cluster share: names, and the answer of the cluster or its refusal. */
 import type { Context } from "hono";
 import * as v from "valibot";
-import type { Asked, ConsoleCluster } from "../../core/console/cluster.ts";
+import type { Asked, ConsoleCluster, Failed } from "../../core/console/cluster.ts";
 import type { Env, RoutePorts } from "./app.ts";
 import { invalid, Refusal } from "./request.ts";
 
@@ -32,10 +32,15 @@ export function valueOf<T>(asked: Asked<T>): T {
   throw new Refusal(asked.code, asked.message);
 }
 
+export const NO_CLUSTER: Failed = {
+  ...{ kind: "failed", code: "unavailable" },
+  message:
+    "no Kubernetes cluster is attached to this control plane, or it does not lead; " +
+    "see kubernetes.enabled in the configuration",
+};
+
 export function clusterOf({ console: cluster }: RoutePorts): ConsoleCluster {
-  if (cluster !== null) return cluster;
-  const why = "no Kubernetes cluster is attached to this control plane, or it does not lead";
-  throw new Refusal("unavailable", `${why}; see kubernetes.enabled in the configuration`);
+  return cluster ?? valueOf(NO_CLUSTER);
 }
 
 export const isObjectName = (text: string): boolean => SUBDOMAIN.test(text);

@@ -24,9 +24,9 @@ async function rows(a: WorldApp, query = ""): Promise<AuditRecord[]> {
 test("C11: changes and refusals are rows with actor, verb, object, result and detail", async () => {
   const a = openWorldApp(await fleet(1));
   const node = (await a.call("GET", "/v1/nodes")).body["nodes"]?.[0]?.["node_id"];
-  await a.call("POST", `/v1/nodes/${node}/cordon`, { reason: "secret words" });
+  await a.call("POST", `/v1/nodes/${node}/cordon`, { reason: "a loud fan" });
   await a.call("POST", "/v1/nodes/none/drain", {});
-  const { body } = await a.call("POST", "/v1/tokens", { role: "viewer", label: "v" });
+  const { body } = await a.call("POST", "/v1/tokens", { role: "viewer", label: "secret words" });
   const viewer = `${body["token"]}`;
   await a.call("POST", `/v1/nodes/${node}/terminate`, {}, viewer);
   await a.call("GET", "/v1/tokens", undefined, viewer);
@@ -35,7 +35,7 @@ test("C11: changes and refusals are rows with actor, verb, object, result and de
   );
   const [cordon] = await rows(a, "?verb=cordon&limit=1");
   expect(cordon).toMatchObject({ actor: "admin", kind: "node", name: node, result: "ok" });
-  expect(cordon?.detail).toBe(`POST /v1/nodes/${node}/cordon: 200`);
+  expect(cordon?.detail).toBe(`POST /v1/nodes/${node}/cordon: 200; reason: a loud fan`);
   expect(JSON.stringify(await rows(a))).not.toContain("secret words");
   const [refused] = await rows(a, `?object=node/${node}&verb=terminate`);
   expect(refused).toMatchObject({ role: "viewer", result: "permission_denied" });

@@ -4,6 +4,7 @@
  */
 import { html } from "hono/html";
 import type { ClusterNode, Pod } from "../../../schema/console/cluster.ts";
+import type { Asked as Answer, ConsoleCluster } from "../../core/console/cluster.ts";
 import { FLUX_VERBS, type PodRef } from "../../core/console/cluster.ts";
 import { fluxKindOf } from "../../core/console/flux.ts";
 import { fleetLine, viewNodes } from "../../core/console/node.ts";
@@ -12,7 +13,7 @@ import { deploymentPage, NODES_SHOWN, podPath } from "../page/deployment.ts";
 import type { Page } from "../page/page.ts";
 import { podEventsPage, podLogPage, podPage, TAIL_DEFAULT, TAILS } from "../page/pod.ts";
 import type { RoutePorts } from "./app.ts";
-import { clusterOf, isPlace, valueOf } from "./console-cluster.ts";
+import { clusterOf, isPlace, NO_CLUSTER, valueOf } from "./console-cluster.ts";
 import { readPipelines } from "./pipeline.ts";
 import { invalid, Refusal } from "./request.ts";
 import { addAction, addPage, type Asked, type Site } from "./site.ts";
@@ -59,7 +60,7 @@ export function deploymentPages(site: Site): void {
 }
 
 async function buildDeployment(asked: Asked, ports: RoutePorts): Promise<Page> {
-  const cluster = clusterOf(ports);
+  const { console: cluster } = ports;
   const [type, kind, name] = [asked.query("type"), asked.query("kind"), asked.query("name")];
   const [namespace, q, after] = [asked.query("namespace"), asked.query("q"), asked.query("after")];
   const page = asked.query("page") ?? "1";
@@ -68,13 +69,16 @@ async function buildDeployment(asked: Asked, ports: RoutePorts): Promise<Page> {
   const query = { namespace, limit: PODS_SHOWN, after: after ?? "" };
   const { reconciler } = ports;
   const fleet = reconciler.fleet();
+  // Pipelines are there without a cluster, too.
+  const ask = <T>(of: (from: ConsoleCluster) => Promise<Answer<T>>): Promise<Answer<T>> =>
+    cluster === null ? Promise.resolve(NO_CLUSTER) : of(cluster);
   const [stats, nodes, pods, flux, events, namespaces, pipelines] = await Promise.all([
-    cluster.stats({ namespace }),
-    cluster.nodes(),
-    cluster.pods(query),
-    cluster.flux(),
-    cluster.events({ namespace, type, kind, name, text: q }),
-    cluster.namespaces(),
+    ask((from) => from.stats({ namespace })),
+    ask((from) => from.nodes()),
+    ask((from) => from.pods(query)),
+    ask((from) => from.flux()),
+    ask((from) => from.events({ namespace, type, kind, name, text: q })),
+    ask((from) => from.namespaces()),
     readPipelines(ports, PIPELINES_SHOWN),
   ]);
   const line = fleetLine(fleet, reconciler.activeConfig());

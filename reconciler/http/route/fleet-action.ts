@@ -10,7 +10,7 @@ import { nodeNamed } from "./locate-node.ts";
 import { viewOf } from "./node.ts";
 import { previewOrder, type OrderPreview } from "./order.ts";
 import { poolNamed, statusView } from "./pool.ts";
-import { Refusal } from "./request.ts";
+import { invalid, Refusal } from "./request.ts";
 import { addAction, type Asked, type Confirmation, type Site } from "./site.ts";
 
 export function fleetActions(site: Site): void {
@@ -22,7 +22,7 @@ export function fleetActions(site: Site): void {
       confirm: (asked) => confirm(ports, asked, type),
       async run({ param }, form, call) {
         const { id } = nodeNamed(ports, param("id"), true);
-        const body = { reason: form.get("reason") ?? "", ...moreOf(type, form) };
+        const body = { reason: reasonIn(form), ...moreOf(type, form) };
         const words = orderWords(type, viewOf(ports, nodeNamed(ports, id, true)));
         await call("POST", `/v1/nodes/${encodeURIComponent(id)}/${type}`, body);
         return { notice: `${words} of ${id} is accepted.`, to: nodePath(id) };
@@ -30,6 +30,12 @@ export function fleetActions(site: Site): void {
     });
   }
   holdActions(site);
+}
+
+/** On the page a reason is required: whoever looks at 3 a.m. wants to know why. */
+function reasonIn(form: ReadonlyMap<string, string>): string {
+  const reason = (form.get("reason") ?? "").trim();
+  return reason === "" ? invalid("reason: say why, for other operators") : reason;
 }
 
 /** Empty fields are not sent: the API has its own defaults. */

@@ -118,12 +118,17 @@ function addAudit(site: Site): void {
       for (const [name, value] of Object.entries({ ...filters, cursor })) {
         if (value !== null) query[name] = value;
       }
+      const period = { since: filters.since, until: filters.until };
       for (const name of ["since", "until"] as const) {
         const at = query[name] === "boot" ? null : sinceOf(name, filters[name], clock.wallMs());
-        if (at !== null) query[name] = new Date(at).toISOString();
+        if (at === null) continue;
+        query[name] = new Date(at).toISOString();
+        // To the minute, so that a page that is live does not change all the time.
+        period[name] = new Date(Math.floor(at / 60_000) * 60_000).toISOString();
       }
       const { rows, next } = await readRecords(query, admission.audit, bootAt);
-      return auditPage({ rows, filters, cursor, next: next === null ? null : String(next) });
+      const older = next === null ? null : String(next);
+      return auditPage({ rows, filters, cursor, next: older, period });
     },
   });
 }

@@ -76,7 +76,11 @@ export async function readBody<S extends v.GenericSchema>(
 ): Promise<v.InferOutput<S>> {
   if (c.get("takes") !== schema) throw new Error(`${c.req.path}: declare its body with takes()`);
   const text = await c.req.text();
-  return parse(schema, text === "" ? {} : parseJson(text, "body"));
+  const body: unknown = parse(schema, text === "" ? {} : parseJson(text, "body"));
+  const { reason } = (body ?? {}) as { reason?: unknown };
+  // Why a person did it is in the audit, beside what was done.
+  if (typeof reason === "string" && reason.trim() !== "") c.set("detail", `reason: ${reason}`);
+  return body as v.InferOutput<S>;
 }
 
 /** The parser's own message would repeat the text, which may hold a secret. */

@@ -22,6 +22,7 @@ if (path === null) {
 
 const PAGES = [
   ...["/safety", "/safety/freeze", "/money", "/events", "/events?kind=node.verified", "/audit"],
+  ...["/docs", "/deployment", "/autoscaling"],
 ];
 const SETTINGS: readonly [string, Setting][] = [
   ["wide", { width: 1_440 }],
