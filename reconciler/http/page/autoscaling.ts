@@ -133,7 +133,7 @@ export function servicePage(from: ServicePageFrom): Page {
   };
 }
 
-const SHOW = html`<a href="${hrefOf("/autoscaling")}">All services</a>`;
+const ALL_SERVICES = html`<a href="${hrefOf("/autoscaling")}">All services</a>`;
 
 function summaryBlock({ autoscalers }: ServiceTimeline, came: HpaEffectiveness): Block {
   const cards: [string, Html][] = autoscalers.flatMap(({ hpa, samples }) => {
@@ -155,7 +155,7 @@ function summaryBlock({ autoscalers }: ServiceTimeline, came: HpaEffectiveness):
   );
   const body = html`<dl class="facts">
     ${cards.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
-  </dl><p>${SHOW}</p>${CHART_SCRIPT}`;
+  </dl><p>${ALL_SERVICES}</p>${CHART_SCRIPT}`;
   return { id: "service", heading: "Now", kind: "text", body };
 }
 

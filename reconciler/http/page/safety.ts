@@ -71,7 +71,7 @@ function stateBlock(view: SafetyView, acts: boolean): Block {
   return { id: "state", heading: "State", kind: "text", body };
 }
 
-function sayEnd({ until }: HoldView): Html {
+export function sayEnd({ until }: HoldView): Html {
   return until === null ? html`without an end` : html`until ${sayTime(until)}`;
 }
 

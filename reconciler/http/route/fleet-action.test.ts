@@ -1,4 +1,4 @@
-/** Orders by the pages of the fleet. */
+/** Orders by the pages of the fleet, and what these pages say of them. */
 import { afterEach, expect, test } from "bun:test";
 import { ANY_ROW } from "../../../schema/audit.ts";
 import { openWorldApp } from "../../../test/world/app.ts";
@@ -40,6 +40,16 @@ test("the fleet says since when a node is cordoned, not since when it serves", a
   expect(at).not.toBe(`${body["phase_since"]}`);
   await world.live(60);
   expect((await admin.get("/fleet")).text).toContain(`datetime="${at}"`);
+});
+
+test("a misspelt filter of the fleet is refused with the nearest name", async () => {
+  const { admin } = await open();
+  const wrong = await admin.get("/fleet?state=cordonned");
+  expect([wrong.status, wrong.text.includes("cordoned&quot;?")]).toEqual([400, true]);
+  expect((await admin.get("/fleet?health=fine")).status).toBe(400);
+  for (const query of ["state=&health=", "state=cordoned&health=healthy"]) {
+    expect([query, (await admin.get(`/fleet?${query}`)).status]).toEqual([query, 200]);
+  }
 });
 
 test("without a cluster the deployment shows pipelines, and says why the rest is not there", async () => {

@@ -12,7 +12,8 @@ import { poolPage } from "../page/pool.ts";
 import { summarize, viewAgentPool } from "../view/agentpool.ts";
 import { viewPoolCosts } from "../view/cost.ts";
 import { poolWaits } from "../view/explain.ts";
-import { type ListedNode, listFleet, nodeFilterOf, nodeStateOf } from "../view/fleet.ts";
+import { HEALTH_WORDS, type ListedNode, listFleet } from "../view/fleet.ts";
+import { NODE_STATES, nodeFilterOf, nodeStateOf } from "../view/fleet.ts";
 import { viewGpuHealth, viewNodeFindings } from "../view/gpu.ts";
 import { saySuspects } from "../view/held-back.ts";
 import { viewNeeds } from "../view/need.ts";
@@ -25,6 +26,7 @@ import type { RoutePorts } from "./app.ts";
 import { nodeNamed, viewCommand } from "./locate-node.ts";
 import { attemptsOf, explainOf, rungOf, viewOf } from "./node.ts";
 import { explainPoolOf, poolNamed, statusView } from "./pool.ts";
+import { invalid, sayNear } from "./request.ts";
 import { safetySource } from "./safety.ts";
 import { addPage, type Asked, type Site } from "./site.ts";
 
@@ -51,6 +53,8 @@ export function fleetPages(site: Site): void {
 function fleet(ports: RoutePorts, { url }: Asked): Page {
   const { reconciler, agentPools } = ports;
   const { nodes, pools: states } = reconciler.fleet();
+  checkFilter(url.searchParams, "state", NODE_STATES);
+  checkFilter(url.searchParams, "health", HEALTH_WORDS);
   const filter = nodeFilterOf(url.searchParams);
   const list = listFleet(nodes.values(), reconciler.lastPlan(), filter);
   const byPool = Map.groupBy(nodes.values(), (one) => one.pool);
@@ -78,6 +82,13 @@ function fleet(ports: RoutePorts, { url }: Asked): Page {
     agentPools: agentPools.whyNot() === null ? agentPools.pools().map(summarize) : null,
     needs: viewNeeds({ safety, pools, urgent: list.urgent }),
   });
+}
+
+/** A misspelt filter must not read as "all of them". */
+function checkFilter(query: URLSearchParams, name: string, allowed: readonly string[]): void {
+  const given = query.get(name) || null;
+  if (given === null || allowed.includes(given)) return;
+  invalid(`${name}: expected ${allowed.join(", ")}${sayNear(given, allowed)}`);
 }
 
 const FREE = { per_hour: 0, unknown_prices: 0, today: 0, month: 0 };

@@ -27,6 +27,9 @@ test("a fleet is frozen and unfrozen by forms that name consequence and reason",
   const done = await operator.act("/safety/freeze", { reason: "drill <1>", for: "2h" });
   expect([done.status, done.to]).toEqual([303, "/safety"]);
   const page = (await operator.get("/safety")).text;
+  const again = (await operator.get("/safety/freeze")).text;
+  expect(again).toContain("The fleet is frozen already");
+  expect(again).toContain("drill &lt;1&gt;");
   for (const text of ["The fleet is frozen.", "drill &lt;1&gt;", 'href="/safety/unfreeze"']) {
     expect(page).toContain(text);
   }

@@ -10,7 +10,7 @@ import { say } from "../page/cell.ts";
 import { eventsPage } from "../page/events.ts";
 import { moneyPage } from "../page/money.ts";
 import type { Html } from "../page/page.ts";
-import { safetyPage } from "../page/safety.ts";
+import { safetyPage, sayEnd } from "../page/safety.ts";
 import { viewCost } from "../view/cost.ts";
 import { viewPlan } from "../view/explain.ts";
 import { viewSafety } from "../view/safety.ts";
@@ -136,6 +136,14 @@ function addAudit(site: Site): void {
 const reasonField = (required: boolean): Html => html`<label>Reason, shown to other operators
   <input type="text" name="reason" maxlength="1024"${required ? html` required` : ""}></label>`;
 
+/** Where the fleet is frozen already, another freeze takes the place of that one. */
+function sayFrozen(ports: RoutePorts): Html {
+  const { frozen } = safetyOf(ports);
+  if (frozen === null) return html``;
+  return html`<p><b>The fleet is frozen already</b> by ${say(frozen.by)} ${sayEnd(frozen)}:
+    ${say(frozen.why)}. This freeze takes its place, with its own reason and end.</p>`;
+}
+
 function addFreeze(site: Site): void {
   const common = { role: "operator", nav: "/safety", back: "/safety" } as const;
   addAction(site, {
@@ -146,7 +154,7 @@ function addFreeze(site: Site): void {
       title: "Freeze the fleet",
       body: html`<p>Navarch starts nothing that cannot be undone, in every pool: no drain, reboot,
         purchase or termination. Broken nodes stay cordoned and are not replaced, and instances that
-        run stay billed. Workloads are not touched.</p>`,
+        run stay billed. Workloads are not touched.</p>${sayFrozen(site.ports)}`,
       fields: html`${reasonField(true)}
         <label>For (such as 24h; empty: until somebody unfreezes)
         <input type="text" name="for" maxlength="20"></label>`,
