@@ -333,3 +333,20 @@ test("an agent with the shared token is given its own credential, which then spe
   expect(w.nodes().find((n) => n.id === ("stray-1" as never))?.pool).toBeNull();
   expect(w.cloud.reality().live.length).toBe(2);
 });
+
+test("the id of a token begins with its label, as far as a name may have it", async () => {
+  const { a } = await open();
+  for (const [label, start] of [
+    ["Alice <Smith>", /^alice-smith-./],
+    ["x".repeat(128), /^x{24}-./],
+    ["../\u202e", /^[^./-]/],
+    ["", /^[^-]/],
+  ] as const) {
+    const { body } = await a.call("POST", "/v1/tokens", { role: "viewer", label });
+    expect(`${body["id"]}`).toMatch(start);
+    expect(`${body["id"]}`).toMatch(/^[\w-]+$/);
+    const me = await a.call("GET", "/v1/whoami", undefined, `${body["token"]}`);
+    expect(`${me.body["name"]}`).toBe(`token:${body["id"]}`);
+    expect((await a.call("DELETE", `/v1/tokens/${body["id"]}`)).status).toBe(200);
+  }
+});

@@ -61,6 +61,18 @@ export function tokenRoutes(api: App, ports: RoutePorts): void {
   api.post("/tokens/:id/rotate", needs("admin"), (c) => rotate(c, ports));
 }
 
+const SLUG_CHARS_MAX = 24;
+
+/** `alice-KLm…`: audit, events and pages name a person by the id of the token alone. */
+function idWith(label: string, id: string): string {
+  const slug = label
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, SLUG_CHARS_MAX)
+    .replace(/^-+|-+$/g, "");
+  return slug === "" ? id : `${slug}-${id}`;
+}
+
 async function create(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, NewToken);
   if (body.role === "node") {
@@ -71,7 +83,7 @@ async function create(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   if (lifeMs !== null && lifeMs < LIFE_MS_MIN) return invalid("expires_in: expected 1s or more");
   const secret = ports.newSecret();
   const credential: Credential = {
-    id: ports.newId(),
+    id: idWith(body.label, ports.newId()),
     role: body.role,
     hash: hashToken(secret),
     node: null,
