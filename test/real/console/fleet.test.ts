@@ -132,7 +132,9 @@ class Person {
     mkdirSync(SHOTS, { recursive: true });
     const file = `${way.name} ${++this.shots} ${step}.png`.replaceAll(" ", "-");
     await page.screenshot({ path: join(SHOTS, file), fullPage: true });
-    if (SEEN_STEPS.includes(step)) {
+    // Names of people wrap there, each its own way.
+    const wraps = step === "cancel" && way.width !== undefined;
+    if (SEEN_STEPS.includes(step) && !wraps) {
       const look = await lookAt(this.browser, page);
       const key = `${way.width ?? 1_280} px, ${way.dark === true ? "dark" : "light"}: ${step}`;
       expect([key, differenceOf(look, seen.get(key) ?? look)]).toEqual([key, null]);
