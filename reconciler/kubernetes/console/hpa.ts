@@ -1,7 +1,7 @@
 /**
  * Follows the cluster's HorizontalPodAutoscalers from the start of a term: their events exist only
- * as differences of two looks. A failed look is told to readers and repeated. The permission is no
- * part of the shipped role, so it is asked for before the first list: nothing is refused for its
+ * as differences of two looks. A failed look is reported to readers and repeated. The permission is
+ * no part of the shipped role, so it is asked for before the first list: nothing is refused for its
  * lack.
  */
 import type { Clock } from "../../core/clock.ts";
