@@ -5,17 +5,23 @@
  * Adapter: signals of this process.
  */
 
-/** Exit statuses: 128 + the signal's number. SIGHUP is left alone, or nohup would not work. */
-export const INTERRUPTS = { SIGINT: 130, SIGTERM: 143 } as const;
+/** Exit statuses: 128 + the signal's number. */
+export const INTERRUPTS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 export type Interrupt = keyof typeof INTERRUPTS;
+
+/** SIGHUP is left alone, or nohup would not work. */
+const USUAL: readonly Interrupt[] = ["SIGINT", "SIGTERM"];
+
+/** Also a closed terminal: for a command that leaves something billed behind. */
+export const WITH_HANGUP: readonly Interrupt[] = [...USUAL, "SIGHUP"];
 
 /** The returned function removes the handlers. `onAgain` is called just before the end. */
 export function watchInterrupts(
   onInterrupt: (interrupt: Interrupt) => void,
   onAgain?: (interrupt: Interrupt) => void,
+  names: readonly Interrupt[] = USUAL,
 ): () => void {
   let count = 0;
-  const names = Object.keys(INTERRUPTS) as Interrupt[];
   const watched = names.map((name) => {
     const on = (): void => {
       count += 1;

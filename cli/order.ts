@@ -131,7 +131,11 @@ export function confirmCost({ world, flags }: Context, question: string): Failur
   if (flags.on("yes")) return null;
   const answer = world.ask(`${question} [y/N]`);
   const said = answer === null ? NO_TERMINAL : "not confirmed";
-  if (answer !== null && /^y(es)?$/i.test(answer.trim())) return null;
+  if (isYes(answer)) return null;
   const exit = answer === null ? EXIT.usage : EXIT.failed;
   return { ok: false, exit, code: "not_confirmed", message: said, details: {} };
 }
+
+/** `null` = there was no terminal to ask on. */
+export const isYes = (answer: string | null): boolean =>
+  answer !== null && /^y(es)?$/i.test(answer.trim());

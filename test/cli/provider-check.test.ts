@@ -98,14 +98,6 @@ describe("navarch provider check", () => {
     expect(failed(rows)[0]?.message).toMatch(/no permission; navarch-check-\w+ is billed/);
   });
 
-  test("a purchase without a known result is named, because it may be billed", async () => {
-    const { config, cloud } = broken("  reply({ instance });", "  process.exit(1);");
-    const { code, rows } = await check(config, ...BUY);
-    expect(code).toBe(1);
-    expect(failed(rows)[0]?.message).toMatch(/exit status 1; navarch-check-\w+ may exist/);
-    expect(readdirSync(cloud)).toHaveLength(1);
-  });
-
   test("a program that cannot be used is a failed list that says why", async () => {
     const { code, rows } = await check(configOf(join(folder, "missing")));
     expect(code).toBe(1);
