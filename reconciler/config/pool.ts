@@ -1,18 +1,26 @@
 /** Reads one pool. Missing values come from `defaults`, its old alias `global`, and the tables. */
 import { parse } from "valibot";
-import { type PoolConfig, type ProviderRef, type Rung, RUNGS } from "../../schema/config.ts";
+import {
+  type PoolConfig,
+  type ProviderConfig,
+  type ProviderRef,
+  type Rung,
+  RUNGS,
+} from "../../schema/config.ts";
 import type { PartOf, ValueOf } from "../../schema/config/field.ts";
 import { isOwnedType } from "../../schema/config/provider.ts";
 import { BODY, BOOTSTRAP, type DEFAULTS, DRAIN, SCALING } from "../../schema/config/pool.ts";
+import { SPEND } from "../../schema/config/safety.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { POOL_SPELLINGS } from "./alias.ts";
 import { readAutoscaler } from "./autoscaler.ts";
 import { readCommands } from "./bootstrap.ts";
+import { warnKeys } from "./cloud-rule.ts";
 import type { Directory } from "./provider.ts";
 import { POOL_LABELS } from "./label.ts";
 import type { PoolTree } from "./layer.ts";
-import { readRefs } from "./provider-ref.ts";
+import { hasDollars, readRefs } from "./provider-ref.ts";
 import { readSection, type Section } from "./section.ts";
 import { checkPowerSave } from "./slurm.ts";
 import { fillTable, readPart } from "./table.ts";
@@ -25,6 +33,8 @@ export type Surroundings = {
   defaults: readonly Defaults[];
   drain: DrainPart;
   directory: Directory;
+  /** The fleet's. */
+  spend: ProviderConfig["spend"];
 };
 
 /** After an error the result is not used. */
@@ -41,6 +51,10 @@ export function readPool(
     ...part,
     zones: zones ?? [],
     market: market ?? BODY.market.default,
+    ceilings: [
+      ...(hasDollars(around.spend) ? ["safety.spend"] : []),
+      ...(hasDollars(fillTable(SPEND, part.spend)) ? ["spend of the pool"] : []),
+    ],
     optional: part.adopt === true,
   };
   const refs = readRefs(pool, tree.name, around.directory, place);
@@ -61,6 +75,8 @@ export function readPool(
   }
   const parts = [part, ...around.defaults];
   const { gpus, instanceType, ...filled } = fillTable(BODY, ...parts);
+  const named = new Set<string>(refs.map(({ name }) => name));
+  warnKeys(pool, filled.sshKeys, around.directory.all().filter(({ name }) => named.has(name)));
   const config: PoolConfig = {
     name: parse(PoolName, tree.name),
     providers: refs,

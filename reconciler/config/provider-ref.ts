@@ -3,12 +3,17 @@
  * abstract instance types by the provider's own.
  */
 import { parse } from "valibot";
-import { PROVIDER_TYPES, type ProviderRef, type ProviderType } from "../../schema/config.ts";
+import {
+  PROVIDER_TYPES,
+  type ProviderConfig,
+  type ProviderRef,
+  type ProviderType,
+} from "../../schema/config.ts";
 import type { PartOf } from "../../schema/config/field.ts";
 import { REF } from "../../schema/config/pool.ts";
-import { SETTINGS } from "../../schema/config/provider.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
+import { unpriced, warnPurchase } from "./cloud-rule.ts";
 import type { Directory, Resolved } from "./provider.ts";
 import { concreteType, sellersOf } from "../core/instance-type.ts";
 import { quoteShort } from "./problem.ts";
@@ -24,6 +29,8 @@ export type PoolPlace = {
   market: ProviderRef["market"];
   reservation: string | null;
   maxPrice: number | null;
+  /** Ceilings in dollars that count the pool: `safety.spend`, `spend of the pool`. */
+  ceilings: readonly string[];
   /** The pool may have no provider. */
   optional: boolean;
 };
@@ -115,7 +122,12 @@ function readRef(
   const zones = zonesOf(found, regions, part?.zones ?? place.zones);
   warnPlace(section, name, found, regions, zones);
   const types = wanted.map((one) => concrete(section, name, found, one));
-  warnPrice(section, name, found, types, terms);
+  warnPrice(section, name, found, types, terms, place.ceilings);
+  const written = part?.zones ?? place.zones;
+  const { type } = found;
+  const settings = found.config?.settings ?? {};
+  const { market } = terms;
+  warnPurchase(section, { provider: name, type, settings, regions, zones: written, types, market });
   const [instanceType = "", ...instanceTypes] = new Set(types);
   return {
     ...{ name: parse(PoolName, name), priority, weight, regions, zones },
@@ -160,27 +172,31 @@ function readTerms(
   return { market, reservation: market === "reserved" ? reservation : null, maxPrice };
 }
 
-/** Of these types only AWS tells prices, for spot; an unknown price is above each `max_price`. */
+/** An unknown price is above each limit in dollars: nothing is bought. */
 function warnPrice(
   section: Section,
   name: string,
   { config }: Resolved,
   types: readonly string[],
   { market, maxPrice }: Pick<ProviderRef, "market" | "maxPrice">,
+  ceilings: readonly string[],
 ) {
-  if (config === null || maxPrice === null || !SETTINGS.prices.types?.includes(config.type)) return;
-  if (config.type === "aws" && market === "spot") return;
-  const { prices } = config.settings;
-  const told = typeof prices === "string" ? prices.split(",") : [];
-  const unknown = types.filter((type) => !told.some((pair) => pair.startsWith(`${type}=`)));
+  if (config === null) return;
+  const own = hasDollars(config.spend) ? [`spend of provider ${name}`] : [];
+  const limits = [...(maxPrice === null ? [] : ["max_price"]), ...ceilings, ...own];
+  const unknown = limits.length === 0 ? [] : unpriced(config, types, market);
   if (unknown.length === 0) return;
   const what = `${unknown.join(", ")} (${market})`;
-  const message = `provider ${quoteShort(name)} tells no price of ${what}, and with max_price ` +
-    "nothing is bought at an unknown price";
+  const message = `provider ${quoteShort(name)} tells no price of ${what}, and with ` +
+    `${limits.join(" and ")} nothing is bought at an unknown price`;
   const pairs = unknown.map((type) => `${type}=DOLLARS`).join(", ");
-  const hint = `write prices: [${pairs}] at the provider, or remove max_price`;
+  const hint = `write prices: [${pairs}] at the provider, or remove ${limits.join(" and ")}`;
   section.problems.warning(section.at, section.path, "price", message, hint);
 }
+
+/** Whether a ceiling needs each machine's price. */
+export const hasDollars = ({ perHourMax, perMonthMax }: ProviderConfig["spend"]): boolean =>
+  perHourMax !== null || perMonthMax !== null;
 
 function concrete(section: Section, name: string, found: Resolved, wanted: string | null): string {
   if (wanted === null || found.type === null) return wanted ?? "";

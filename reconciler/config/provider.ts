@@ -18,6 +18,7 @@ import { LIMIT } from "../../schema/limit.ts";
 import { parse } from "valibot";
 import { whyNoAdapter } from "../core/adapter.ts";
 import { placeOfHost } from "../core/inventory.ts";
+import { warnAws } from "./cloud-rule.ts";
 import { parseHost } from "./inventory.ts";
 import { type Place, quoteShort } from "./problem.ts";
 import { readSection, type Section } from "./section.ts";
@@ -115,6 +116,7 @@ function readProvider(name: string, section: Section): Resolved {
   const settings = readSettings(section, type);
   if (isOwnedType(type)) checkHosts(section);
   if (type === "command") checkCommand(section);
+  if (type === "aws") warnAws(section, settings);
   checkPrices(section);
   checkTypes(section);
   const spend = fillTable(SPEND, readMapping(section.map("spend"), SPEND));

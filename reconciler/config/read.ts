@@ -97,7 +97,9 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
     const message = "no pools: nodes that report are watched, and none is ever created";
     problems.warning(layer.root.at, "pools", "no_pools", message);
   }
-  const pools = layer.pools.map((pool) => readPool(problems, pool, around));
+  const pools = layer.pools.map((pool) =>
+    readPool(problems, pool, { ...around, spend: safety.spend }),
+  );
   checkNodeNames(problems, layer.pools, pools);
   const providers = around.directory.all();
   if (simulation.enabled) refuseReal(problems, layer, { pools, providers });

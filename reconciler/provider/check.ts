@@ -67,7 +67,7 @@ export async function tryList(
 
 /** What is said of an instance that an earlier check left and that is not ended now. */
 export const stillLeft = ({ id, name }: Instance): Trial =>
-  warn("left", `${id} (${name}) is left by an earlier check and billed: --end-left terminates it`);
+  warn("left", `${id} (${name}), of an earlier check, is billed: --end-left terminates it`);
 
 export async function endLeft(
   provider: Provider,
