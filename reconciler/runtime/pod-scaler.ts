@@ -19,10 +19,9 @@ import {
   type PodSight,
   type PodStep,
   Registrations,
-  stepSurplus,
-  type Surplus,
 } from "../core/slurm/pod-scale.ts";
 import type { PodPlace, PodSet, PodSetPort } from "../core/slurm/pod-set.ts";
+import { stepSurplus, type Surplus } from "../core/scaling/surplus.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import type { UnitOfWork } from "../core/unit-of-work.ts";
 import type { Permit } from "./act/run.ts";
@@ -61,7 +60,7 @@ const PODS_MAX = 64;
 
 export class PodScaler {
   readonly #ports: PodScalerPorts;
-  #surplus: Surplus = null;
+  #surplus: Surplus | null = null;
   /** Since when nodes of pods have not been up; monotonic. */
   #downSince = new Map<string, number>();
   readonly #registrations = new Registrations();
@@ -118,20 +117,21 @@ export class PodScaler {
     const need = neededPods(set, seen, size, this.#late(set, seen));
     const now = clock.monoMs();
     const { to } = need;
-    const next = stepSurplus(this.#surplus, { to, replicas: set.replicas }, size.afterMs, now);
+    const next = stepSurplus(this.#surplus, { to, size: set.replicas }, size.afterMs, now);
+    const goal = { to: next.to, drains: next.isDue };
     this.#surplus = next.surplus;
     this.#status = { replicas: set.replicas, needed: need, state: "steady", why: "" };
     const ready = new Set<string>();
-    let step = decideAround(set, seen, next.goal);
+    let step = decideAround(set, seen, goal);
     if (step.kind === "release") {
       for (const name of await this.#ready(sets, size.place, step.names, seen)) ready.add(name);
-      step = decideAround(set, seen, next.goal, (name) => ready.has(name));
+      step = decideAround(set, seen, goal, (name) => ready.has(name));
     }
     // What is given up is judged by answers of now, that are newer than the StatefulSet's version.
     if (step.kind === "lower") {
       const fresh = await slurm.pods.look((name) => isOf(set, name));
       if (fresh.kind !== "ok") return this.#say("failed", `Slurm: ${fresh.message}`);
-      step = decideAround(set, fresh.value, next.goal, (name) => ready.has(name));
+      step = decideAround(set, fresh.value, goal, (name) => ready.has(name));
     }
     this.#await(step);
     await this.#act(sets, { size, set, step, need });

@@ -17,8 +17,7 @@ import { demandProblem, knownQueue, type Heard } from "../core/scaling/demand.ts
 import { Load } from "./load.ts";
 import { metricKey, readingOf } from "../core/scaling/external.ts";
 import { FULL_PERCENT } from "../core/scaling/forecast.ts";
-import { stepOf } from "../core/scaling/idle-size.ts";
-import { flatten, recommend } from "../core/scaling/recommend.ts";
+import { flatten, recommend, surplusOf } from "../core/scaling/recommend.ts";
 import { countNodes, workerOf, type Snapshot } from "../core/scaling/snapshot.ts";
 import { poolEvent } from "../core/event-draft.ts";
 
@@ -60,7 +59,7 @@ type Memory = {
   heard: boolean;
   /** What was last reported of the sources of `external` parts; `null` = nothing yet. */
   told: string | null;
-  surplusSince: Map<Autoscaler, number>;
+  surplus: Snapshot["surplus"];
 };
 
 /** One pool at one evaluation. */
@@ -114,7 +113,7 @@ export class Scaler {
       const snapshot = this.openSnapshot(turn);
       const problems = tellMetrics(turn, snapshot, work);
       memory.status = { ...judge(turn, snapshot, work), problems };
-      memory.surplusSince = surplusOf(turn, snapshot, memory.status.verdict === "scaled");
+      memory.surplus = surplusIn(turn, snapshot, memory.status.verdict === "scaled");
       keep(turn, memory.status, work);
     }
   }
@@ -125,7 +124,7 @@ export class Scaler {
     if (known !== undefined) return known;
     const { lastScaleAt } = state;
     const actedMono = lastScaleAt === null ? null : mono - Math.max(0, now - lastScaleAt);
-    const told = { heard: false, told: null, surplusSince: new Map() };
+    const told = { heard: false, told: null, surplus: new Map() };
     const fresh: Memory = { history: [], actedMono, status: null, ...told };
     this.memory.set(name, fresh);
     return fresh;
@@ -160,7 +159,7 @@ export class Scaler {
       history: memory.history.map((load) => load && load / counts.registered.length),
       intervalMs: interval,
       workers: nodes.flatMap((node) => workerOf(node, sight) ?? []),
-      surplusSince: memory.surplusSince,
+      surplus: memory.surplus,
       metrics: metricsOf(pool, autoscaler, sight),
       now: sight.now,
       mono,
@@ -254,17 +253,12 @@ function tellMetrics(turn: Turn, from: Snapshot, work: UnitOfWork): string[] {
   return problems;
 }
 
-/** The timers of `idle` parts. One that fired goes on if nothing was removed now. */
-function surplusOf(turn: Turn, from: Snapshot, isScaled: boolean): Map<Autoscaler, number> {
-  const next = new Map<Autoscaler, number>();
-  for (const part of flatten(turn.autoscaler)) {
-    if (part.type !== "idle") continue;
-    const step = stepOf(part, from);
-    const fires = step !== null && step.remove.length > 0 && !isScaled;
-    const since = fires ? (from.surplusSince.get(part) ?? from.mono) : step?.surplusSince;
-    if (typeof since === "number") next.set(part, since);
-  }
-  return next;
+/** The timers of the parts that wait before they give nodes up. */
+function surplusIn(turn: Turn, from: Snapshot, isScaled: boolean): Snapshot["surplus"] {
+  const parts = flatten(turn.autoscaler).map((part) => {
+    return [part, surplusOf(part, from, isScaled)] as const;
+  });
+  return new Map(parts.flatMap(([part, one]) => (one === null ? [] : [[part, one]])));
 }
 
 /** Stores a decision that differs in kind: the figures in its words change all the time. */

@@ -30,6 +30,12 @@ const percent = { min: 0, max: 100 } as const;
 /** Readings of an external source expire after this many intervals. */
 export const EXPIRY_INTERVALS = 3;
 
+/** A boot takes 10 to 30 minutes: a smaller size must last before machines are given up for it. */
+const SCALE_DOWN_AFTER = duration(
+  "How long fewer nodes must be needed before the size falls, to the most needed in that time.",
+  { min: 0, max: 86_400_000, default: 600_000 },
+);
+
 export const AUTOSCALER = {
   reactive: {
     scale_up_threshold: number("Grow above this utilisation, in percent.", {
@@ -49,6 +55,7 @@ export const AUTOSCALER = {
     count: choice("Count pods, or the GPUs that they ask for.", ["pods", "gpus"], {
       default: "pods",
     }),
+    scale_down_after: SCALE_DOWN_AFTER,
   },
   scheduled: {
     schedule: own("List of windows.", "list of mappings", { or: "required", inner: () => WINDOW }),
@@ -118,6 +125,7 @@ export const AUTOSCALER = {
       max: 604_800_000,
       or: `${EXPIRY_INTERVALS} × \`interval\``,
     }),
+    scale_down_after: SCALE_DOWN_AFTER,
   },
 } satisfies Record<string, Table>;
 

@@ -102,7 +102,7 @@ function snapshotOf({ serving, at, ...pool }: Pool): Snapshot {
     waiting: 0,
     intervalMs: INTERVAL_S * 1_000,
     workers: [],
-    surplusSince: new Map(),
+    surplus: new Map(),
     metrics: new Map(),
     now: at * 1_000,
     mono: at * 1_000,

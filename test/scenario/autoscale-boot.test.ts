@@ -79,6 +79,17 @@ pools:
     return JSON.stringify(body);
   }
 
+  /** A person asks for this size. */
+  async size(nodes: number): Promise<void> {
+    await this.http.call("PUT", "/api/v1/pools/p/size", { nodes });
+  }
+
+  /** The file is read again with another `max_nodes`. */
+  bound(maxNodes: number): Promise<void> {
+    for (const { scaling } of this.w.config.pools) scaling.maxNodes = maxNodes;
+    return Promise.resolve();
+  }
+
   private measure(id: NodeId): void {
     const { w } = this;
     const share = Math.min(100, (100 * this.demand) / Math.max(1, w.serving().length));
@@ -122,6 +133,47 @@ describe("15-minute boots and a 5-minute cool-down buy what is needed", () => {
   }, 60_000);
 });
 
+describe("a load that comes and goes faster than a boot buys no machine that never serves", () => {
+  /** Rounds of five minutes of load and seven without, with boots of fifteen minutes. */
+  test.each([
+    ["queue", "{ type: queue, jobs_per_node: 8 }"],
+    ["queue at once", "{ type: queue, jobs_per_node: 8, scale_down_after: 0s }"],
+    ["external size", `{ type: external, source: command, command: /d, scale_down_after: 0s }`],
+    ["idle", "{ type: idle, min_idle: 1, max_idle: 2 }"],
+  ])("%s", async (type, autoscaler) => {
+    const story = await Story.open(autoscaler);
+    for (let round = 0; round < 4; round++) {
+      story.demand = type === "external size" ? 0.75 : 6;
+      await story.minutes(5, type.startsWith("queue"));
+      story.demand = type === "external size" ? 0.25 : 1.2;
+      await story.minutes(7, type.startsWith("queue"));
+    }
+    story.demand = 0.2;
+    await story.minutes(40, type.startsWith("queue"));
+    const { events } = story.w;
+    const bought = new Set(events.flatMap((e) => (e.kind === "node.booting" ? [e.node] : [])));
+    const served = new Set(events.flatMap((e) => (e.kind === "node.verified" ? [e.node] : [])));
+    expect([...bought].filter((node) => !served.has(node))).toEqual([]);
+    expect(story.bought).toBe(bought.size);
+    // What came too late still leaves, drained.
+    expect([story.desired, story.w.serving().length]).toEqual([2, 2]);
+  }, 120_000);
+
+  test.each<[string, (story: Story) => Promise<void>]>([
+    ["a person's smaller size", (s: Story) => s.size(2)],
+    ["a smaller max_nodes", (s: Story) => s.bound(2)],
+  ])("%s still ends one that boots", async (_, act) => {
+    const story = await Story.open("{ type: queue, jobs_per_node: 8 }");
+    story.demand = 4;
+    await story.minutes(8, true);
+    expect(story.bought).toBe(4);
+    story.demand = 0;
+    await act(story);
+    await story.minutes(8, true);
+    expect(story.w.cloud.reality().live.length).toBe(2);
+  });
+});
+
 test("idle gives back what is too much, one node with work never, and buys none again", async () => {
   const story = await Story.open("{ type: idle, min_idle: 1, max_idle: 2 }", 3_000);
   story.demand = 3.2;
@@ -139,7 +191,8 @@ test("idle gives back what is too much, one node with work never, and buys none 
 }, 60_000);
 
 describe("a source from outside", () => {
-  const SIZE = "{ type: external, source: command, command: /d, interval: 30s }";
+  const SIZE =
+    "{ type: external, source: command, command: /d, interval: 30s, scale_down_after: 0s }";
 
   test.each<[string, () => Promise<MetricAnswer>]>([
     ["fails", () => Promise.resolve({ kind: "failed", message: "HTTP 503" })],

@@ -95,7 +95,7 @@ const QUEUE = (min: number, max: number, jobs = 8): string => `
       min_nodes: ${min}
       max_nodes: ${max}
       cooldown_period: 1m
-      autoscaler: { type: queue, jobs_per_node: ${jobs} }
+      autoscaler: { type: queue, jobs_per_node: ${jobs}, scale_down_after: 0s }
 `;
 
 async function serving(story: Story, count: number): Promise<void> {
@@ -429,7 +429,7 @@ describe("queue", () => {
   });
 
   test("a composite pool follows the queue while the GPUs cannot be read", async () => {
-    const both = "[{ type: reactive }, { type: queue, jobs_per_node: 8 }]";
+    const both = "[{ type: reactive }, { type: queue, jobs_per_node: 8, scale_down_after: 0s }]";
     const story = await open(`
     scaling:
       min_nodes: 1

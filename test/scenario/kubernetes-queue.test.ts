@@ -29,7 +29,7 @@ test("a queue that empties takes nobody with work, also while it waits for its c
   const [pool] = w.config.pools;
   if (pool === undefined) throw new Error("no pool");
   pool.scaling.cooldownMs = 0;
-  pool.scaling.autoscaler = { type: "queue", count: "pods", jobsPerNode: 1 };
+  pool.scaling.autoscaler = { type: "queue", count: "pods", jobsPerNode: 1, scaleDownAfterMs: 0 };
   await queued(w, 2, 90);
   const [first = ""] = w.serving();
   const late = w.nodes().find(({ id }) => id !== first)?.id ?? "";

@@ -130,7 +130,7 @@ describe("a replacement in a cluster", () => {
 });
 
 describe("a queue of pods", () => {
-  const yaml = `${poolYaml(1, "    autoscaler: { type: queue, jobs_per_node: 2 }\n    cooldown: 1s\n")}
+  const yaml = `${poolYaml(1, "    autoscaler: { type: queue, jobs_per_node: 2, scale_down_after: 0s }\n    cooldown: 1s\n")}
 kubernetes: { enabled: true }
 `;
 

@@ -21,7 +21,7 @@ pools:
       min_nodes: 1
       max_nodes: 6
       cooldown_period: 0s
-      autoscaler: { type: queue, jobs_per_node: 1 }
+      autoscaler: { type: queue, jobs_per_node: 1, scale_down_after: 0s }
 `;
 
 class Story {

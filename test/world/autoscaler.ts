@@ -20,7 +20,7 @@ export function snap(desired: number, more: Partial<Snapshot> = {}): Snapshot {
     waiting: 0,
     intervalMs: 30_000,
     workers: [],
-    surplusSince: new Map(),
+    surplus: new Map(),
     metrics: new Map(),
     now: NOW,
     mono: 0,
@@ -43,7 +43,7 @@ export const reactive = (up = 80, down = 20, step = 1): Of<"reactive"> => ({
   step,
 });
 export const queue = (jobsPerNode = 10): Of<"queue"> => {
-  return { type: "queue", jobsPerNode, count: "pods" };
+  return { type: "queue", jobsPerNode, count: "pods", scaleDownAfterMs: 0 };
 };
 export const predictive = (fallback: Autoscaler | null = null): Of<"predictive"> => ({
   type: "predictive",
@@ -98,6 +98,7 @@ export const external = (
   timeoutMs: 10_000,
   intervalMs: 30_000,
   expiryMs: null,
+  scaleDownAfterMs: 0,
   ...more,
 });
 

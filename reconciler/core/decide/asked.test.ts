@@ -38,7 +38,7 @@ const BUSY: DrainSight = { kind: "busy", remaining: 1, message: "1 left" };
 const CONFIG = configOf(poolYaml(SIZE));
 const SCALED = configOf(
   "providers: { fake: {} }\npools: { p: { provider: fake, instance_type: t, scaling: " +
-    "{ min_nodes: 1, max_nodes: 9, autoscaler: { type: queue, jobs_per_node: 1 } } } }\n",
+    "{ min_nodes: 1, max_nodes: 9, autoscaler: { type: queue, jobs_per_node: 1, scale_down_after: 0s } } } }\n",
 );
 
 /** Both rounds of an activation, and the nodes that they read. */

@@ -77,7 +77,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
   for (const [name, nodes] of byPool) {
     const pool = name === null ? null : (configured.get(name) ?? null);
     const own =
-      pool === null ? NO_POOL : scopeOf(pool, nodes, gone.get(name) ?? [], fleet, sight);
+      pool === null ? NO_POOL : scopeOf(pool, nodes, gone.get(name) ?? [], fleet, sight, shared.timing);
     const lazy = { trying: null, held: null, bySlot: slotsOf(nodes) };
     const scope: Scope = { ...shared, ...own, ...lazy };
     for (const node of worstFirst(nodes)) decideNode(node, scope, plan);
@@ -104,6 +104,7 @@ function scopeOf(
   gone: Node[],
   { pools }: Fleet,
   sight: Sight,
+  timing: Timing,
 ): PoolPart {
   const state = pools.get(pool.name);
   const desired = desiredOf(pool, state);
@@ -123,8 +124,14 @@ function scopeOf(
           wantedAt: state?.desiredAt ?? 0,
           // The configured minimum alone releases no owned and no unmanaged machine.
           takesUnbought: (state?.desiredBy ?? "config") !== "config",
+          sparesComing: state?.desiredBy === "autoscaler" ? comingIn(pool, timing) : null,
         }),
   };
+}
+
+function comingIn({ scaling }: PoolConfig, timing: Timing): { max: number; verifyMs: number } {
+  const verifyMs = Math.max(timing.registrationTimeoutMs, timing.clusterReadyTimeoutMs);
+  return { max: scaling.maxNodes, verifyMs };
 }
 
 /** Such a size takes idle nodes only: the queue's depth does not show where a job runs. */

@@ -39,6 +39,11 @@ type CandidateOptions = {
   wantedAt?: number;
   /** Owned and unmanaged machines may leave as well, after bought ones. */
   takesUnbought?: boolean;
+  /**
+   * An autoscaler's size: machines on their way up stay until they have served, unless the pool has
+   * more than `max` nodes. One that is verified for longer than `verifyMs` is stuck, not coming.
+   */
+  sparesComing?: { max: number; verifyMs: number } | null;
 };
 
 /** Scale-down candidates: the nodes that are cheapest to lose, never more than the excess. */
@@ -46,26 +51,32 @@ export function candidatesOf(
   nodes: readonly Node[],
   desired: number,
   sight: Sight,
-  { sparesBusy = false, wantedAt = 0, takesUnbought = false }: CandidateOptions = {},
+  options: CandidateOptions = {},
 ): Set<NodeId> {
+  const { sparesBusy = false, wantedAt = 0, takesUnbought = false, sparesComing = null } = options;
   // A held node is no capacity, and only a person removes it.
   const filling = nodes.filter((node) => fills(node) && node.phase.kind !== "held");
   const carrying = filling.filter((node) => !isUnbought(node) || standsIn(node, wantedAt));
   const slots = new Set(carrying.map(slotOf));
-  const excess = slots.size - desired;
   const seconds = secondOccupants(filling);
+  if (slots.size <= desired) return seconds;
+  const order = (a: Node, b: Node): number =>
+    cost(a, sight) - cost(b, sight) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
+  const coming = carrying.filter((node) => isComing(node, sparesComing, sight));
+  const over = Math.max(0, slots.size - (sparesComing?.max ?? slots.size));
+  const spared = new Set(coming.toSorted(order).map(slotOf).slice(over));
+  // They count as what the pool has too many until they have served; then any node may leave.
+  const excess = slots.size - desired - spared.size;
   if (excess <= 0) return seconds;
   const candidates = filling.filter(
     (node) =>
       (isSpare(node) || isReplaced(node)) &&
+      !spared.has(slotOf(node)) &&
       (takesUnbought || isNamed(node) || !(isUnbought(node) || isOwned(node))) &&
       !(sparesBusy && !isNamed(node) && isBusy(node, sight)) &&
       !(node.sparedAt !== null && node.sparedAt >= wantedAt),
   );
-  candidates.sort(
-    (a, b) =>
-      cost(a, sight) - cost(b, sight) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1),
-  );
+  candidates.sort(order);
   const chosen = new Set<NodeId>(seconds);
   const given = new Set<number | string>();
   for (const node of candidates) {
@@ -81,6 +92,19 @@ export function candidatesOf(
     if (isReplaced(node) && given.has(slotOf(node))) chosen.add(node.id);
   }
   return chosen;
+}
+
+/** A bought machine that has not served yet and still may: the limits of its boot end it if not. */
+function isComing(
+  node: Node,
+  spares: { verifyMs: number } | null,
+  { now }: Sight,
+): boolean {
+  const { phase } = node;
+  if (spares === null) return false;
+  if (node.instance === null || isOwned(node) || isNamed(node)) return false;
+  if (phase.kind === "verifying") return now - phase.since < spares.verifyMs;
+  return phase.kind === "booting" || phase.kind === "bootstrapping";
 }
 
 /** The node's place in its pool; a node without a slot is a place of its own. */

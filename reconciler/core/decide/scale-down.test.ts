@@ -25,6 +25,7 @@ type Options = {
   sparesBusy?: boolean;
   wantedAt?: number;
   takesUnbought?: boolean;
+  sparesComing?: { max: number; verifyMs: number };
 };
 function candidates(nodes: Node[], desired: number, options: Options = {}): string[] {
   const left = ({ id }: Node): DrainSight => {
@@ -217,3 +218,34 @@ test("evidence that only degrades is not counted as unhealthy", () => {
 function THEIRS_CORDON(): Partial<Node> {
   return { cordon: THEIRS };
 }
+
+describe("machines on their way up, and a size that an autoscaler set", () => {
+  const coming = (id: string, slot: number, kind: "booting" | "verifying" = "booting") =>
+    at(id, slot, phases({ kind, since: NOW - 60_000 }, { createdAt: NOW - slot }));
+  const spare = { sparesComing: { max: 9, verifyMs: 300_000 } };
+
+  test("stay until they have served, and nothing that serves leaves in their place", () => {
+    const nodes = [at("a", 0), at("b", 1), coming("c", 2), coming("d", 3, "verifying")];
+    expect(candidates(nodes, 2)).toEqual(["d", "c"]);
+    expect(candidates(nodes, 2, spare)).toEqual([]);
+    expect(candidates(nodes, 1, spare)).toEqual(["a"]);
+    expect(candidates(nodes, 0, spare)).toEqual(["a", "b"]);
+  });
+
+  test("leave if there are more than max_nodes, as many as that", () => {
+    const nodes = [at("a", 0), coming("b", 1), coming("c", 2), coming("d", 3)];
+    expect(candidates(nodes, 0, { sparesComing: { max: 3, verifyMs: 0 } })).toEqual(["d", "a"]);
+  });
+
+  test("one that nothing was bought for may be cancelled, and a stuck one leaves", () => {
+    const asked = at("r", 1, { phase: requested, instance: null });
+    expect(candidates([at("a", 0), asked], 1, spare)).toEqual(["r"]);
+    const stuck = at("v", 1, phases({ kind: "verifying", since: NOW - 300_000 }));
+    expect(candidates([at("a", 0), stuck], 1, spare)).toEqual(["v"]);
+  });
+
+  test("leave if they are named", () => {
+    const named = { ...coming("c", 1), ...marked("scale down: removed by name by ann") };
+    expect(candidates([at("a", 0), named], 1, spare)).toEqual(["c"]);
+  });
+});

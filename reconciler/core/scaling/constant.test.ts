@@ -17,8 +17,7 @@ import {
   window,
 } from "../../../test/world/autoscaler.ts";
 import { FULL_PERCENT } from "./forecast.ts";
-import { stepOf } from "./idle-size.ts";
-import { flatten, recommend } from "./recommend.ts";
+import { flatten, recommend, surplusOf } from "./recommend.ts";
 import type { Snapshot, WorkerSight } from "./snapshot.ts";
 
 const ROUNDS = 200;
@@ -48,24 +47,20 @@ function pool(desired: number, demand: number, more: Partial<Snapshot>): Snapsho
 function sizes(autoscaler: Autoscaler, start: number, demand: number): number[] {
   const loads: (number | null)[] = [];
   let desired = start;
-  let surplusSince = new Map<Autoscaler, number>();
+  let surplus: Snapshot["surplus"] = new Map();
   return Array.from({ length: ROUNDS }, (_, round) => {
     const now = 1_767_600_000_000;
     const mono = round * 60_000;
     const sight = { reading: { value: demand * JOBS_PER_NODE, at: now }, problem: null };
     const metrics = new Map(flatten(autoscaler).map((one) => [one, sight]));
-    const from = pool(desired, demand, { metrics, now, mono, surplusSince });
+    const from = pool(desired, demand, { metrics, now, mono, surplus });
     const { utilization } = from;
     const isFull = utilization === null || utilization >= FULL_PERCENT;
     loads.push(isFull ? null : utilization * desired);
     const history = loads.slice(-3).map((load) => load && load / desired);
     const answer = recommend(autoscaler, { ...from, history });
-    const next = new Map<Autoscaler, number>();
-    for (const one of flatten(autoscaler)) {
-      const since = one.type === "idle" ? stepOf(one, from)?.surplusSince : null;
-      if (typeof since === "number") next.set(one, since);
-    }
-    surplusSince = next;
+    const next = flatten(autoscaler).map((one) => [one, surplusOf(one, from, true)] as const);
+    surplus = new Map(next.flatMap(([one, it]) => (it === null ? [] : [[one, it]])));
     if (answer.kind === "size") desired = answer.nodes;
     return desired;
   });

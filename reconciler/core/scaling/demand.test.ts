@@ -29,6 +29,7 @@ const seen: QueueSight = {
 };
 const queue: Extract<Autoscaler, { type: "queue" }> = {
   type: "queue",
+  scaleDownAfterMs: 0,
   jobsPerNode: 1,
   count: "pods",
 };

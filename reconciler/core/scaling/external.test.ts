@@ -114,11 +114,11 @@ describe("recommend() idle", () => {
     const autoscaler = idle(1, 3);
     const two = pool(workers(["idle"], ["idle"]), { mono: 60_000 });
     expect(sizeOf(autoscaler, two)).toBe(2);
-    expect(sizeOf(autoscaler, { ...two, surplusSince: new Map([[autoscaler, 1]]) })).toBe(2);
-    const since = new Map([[autoscaler, 0]]);
-    expect(sizeOf(autoscaler, { ...two, surplusSince: since })).toBe(1);
+    expect(sizeOf(autoscaler, { ...two, surplus: new Map([[autoscaler, { since: 1, peak: 0 }]]) })).toBe(2);
+    const since = new Map([[autoscaler, { since: 0, peak: 0 }]]);
+    expect(sizeOf(autoscaler, { ...two, surplus: since })).toBe(1);
     // The wanted size is 1 already, and the second node is on its way out.
-    expect(sizeOf(autoscaler, { ...two, desired: 1, surplusSince: since })).toBe(1);
+    expect(sizeOf(autoscaler, { ...two, desired: 1, surplus: since })).toBe(1);
   });
 
   test("growth is a floor that waits for no cooldown; a removal waits", () => {

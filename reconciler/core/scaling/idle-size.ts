@@ -10,14 +10,14 @@ const REPAIRED = { killUnknownMs: 0, retryMs: 0 };
 
 /** The step that `recommendIdle` takes, for its timer; `null` while the queue is unknown. */
 export function stepOf(autoscaler: Idle, snapshot: Snapshot): IdleStep | null {
-  const { min, max, waiting, mono, surplusSince } = snapshot;
+  const { min, max, waiting, mono, surplus } = snapshot;
   if (waiting === null) return null;
   const { minIdle, maxIdle, slotsPerNode: slots, idleDecayMs: decayMs } = autoscaler;
   const rule: IdleRule = { min, max, minIdle, maxIdle: maxIdle ?? 0, slots, decayMs, ...REPAIRED };
   const pool = {
     workers: workersOf(slots, snapshot),
     queued: waiting,
-    surplusSince: surplusSince.get(autoscaler) ?? null,
+    surplusSince: surplus.get(autoscaler)?.since ?? null,
     refusedAt: null,
   };
   return stepIdle(rule, pool, mono);

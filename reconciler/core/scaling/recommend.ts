@@ -7,7 +7,7 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import { formatDuration } from "../../../schema/duration.ts";
 import { recommendExternal } from "./external.ts";
 import { forecast } from "./forecast.ts";
-import { recommendIdle } from "./idle-size.ts";
+import { recommendIdle, stepOf } from "./idle-size.ts";
 import { formatWindow, windowAt } from "./scheduled.ts";
 import {
   clamp,
@@ -18,6 +18,7 @@ import {
   sizeByLoad,
   type Snapshot,
 } from "./snapshot.ts";
+import { stepSurplus, type Surplus } from "./surplus.ts";
 
 type Of<T extends Autoscaler["type"]> = Extract<Autoscaler, { type: T }>;
 
@@ -41,7 +42,7 @@ function ask(autoscaler: Autoscaler, snapshot: Snapshot): Recommendation {
     case "reactive":
       return recommendReactive(autoscaler, snapshot);
     case "queue":
-      return recommendQueue(autoscaler, snapshot);
+      return patient(autoscaler, recommendQueue(autoscaler, snapshot), snapshot);
     case "scheduled":
       return recommendScheduled(autoscaler, snapshot);
     case "predictive":
@@ -51,9 +52,65 @@ function ask(autoscaler: Autoscaler, snapshot: Snapshot): Recommendation {
     case "idle":
       return recommendIdle(autoscaler, snapshot);
     case "external":
-      return recommendExternal(autoscaler, snapshot);
+      return patient(autoscaler, recommendExternal(autoscaler, snapshot), snapshot);
     default:
       return unreachable(autoscaler);
+  }
+}
+
+type Patient = Of<"queue" | "external">;
+
+/** A smaller size once fewer were needed for `scale_down_after`; until then the present size. */
+function patient(
+  autoscaler: Patient,
+  answer: Recommendation,
+  snapshot: Snapshot,
+): Recommendation {
+  const step = stepPatient(autoscaler, answer, snapshot);
+  if (step === null || step.surplus === null) return answer;
+  const { because } = answer;
+  const after = formatDuration(autoscaler.scaleDownAfterMs);
+  if (step.isDue) {
+    const nodes = Math.min(step.to, snapshot.desired);
+    const most = `the most of the last ${after}: ${nodes}`;
+    return size(nodes, nodes === step.asked ? because : `${because}, ${most}`);
+  }
+  const since = formatDuration(Math.floor((snapshot.mono - step.surplus.since) / 1_000) * 1_000);
+  return size(snapshot.desired, `${because}; fewer for ${since} of scale_down_after ${after}`);
+}
+
+function stepPatient(autoscaler: Patient, answer: Recommendation, snapshot: Snapshot) {
+  const { desired, surplus, mono } = snapshot;
+  const bounded = clamp(answer, snapshot);
+  if (bounded.kind === "hold") return null;
+  const before = surplus.get(autoscaler) ?? null;
+  const sizes = { to: bounded.nodes, size: desired };
+  const step = stepSurplus(before, sizes, autoscaler.scaleDownAfterMs, mono);
+  return { ...step, asked: bounded.nodes };
+}
+
+/** What a part that waits before it gives nodes up has to remember until the next evaluation. */
+export function surplusOf(part: Autoscaler, snapshot: Snapshot, isScaled: boolean): Surplus | null {
+  const before = snapshot.surplus.get(part) ?? null;
+  switch (part.type) {
+    case "idle": {
+      const step = stepOf(part, snapshot);
+      // One that fired goes on if nothing was removed now.
+      const fires = step !== null && step.remove.length > 0 && !isScaled;
+      const since = fires ? (before?.since ?? snapshot.mono) : (step?.surplusSince ?? null);
+      return since === null ? null : { since, peak: 0 };
+    }
+    case "queue":
+      return stepPatient(part, recommendQueue(part, snapshot), snapshot)?.surplus ?? null;
+    case "external":
+      return stepPatient(part, recommendExternal(part, snapshot), snapshot)?.surplus ?? null;
+    case "reactive":
+    case "scheduled":
+    case "predictive":
+    case "composite":
+      return null;
+    default:
+      return unreachable(part);
   }
 }
 

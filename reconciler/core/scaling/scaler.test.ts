@@ -109,7 +109,7 @@ pools:
   }
 }
 
-const QUEUE = "{ type: queue, jobs_per_node: 8 }";
+const QUEUE = "{ type: queue, jobs_per_node: 8, scale_down_after: 0s }";
 
 describe("Scaler with a scheduler's queue", () => {
   test("9 waiting and 15 running at 8 a node are 3 nodes, and the source is shown", () => {

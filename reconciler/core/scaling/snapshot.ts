@@ -7,6 +7,7 @@ import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { type MetricSight, type Sight, workOn } from "../fleet.ts";
 import type { Worker } from "./idle.ts";
+import type { Surplus } from "./surplus.ts";
 
 export type Snapshot = {
   /** The stored wanted size, which rules use as the current one: all of it is owned or bought. */
@@ -36,8 +37,8 @@ export type Snapshot = {
   intervalMs: number;
   /** The pool's nodes that are capacity, or will be. */
   workers: readonly WorkerSight[];
-  /** Since when an `idle` autoscaler sees a node too many; monotonic milliseconds. */
-  surplusSince: ReadonlyMap<Autoscaler, number>;
+  /** Of the autoscalers that see a node too many. */
+  surplus: ReadonlyMap<Autoscaler, Surplus>;
   /** What the sources of `external` autoscalers say; absent = not read yet. */
   metrics: ReadonlyMap<Autoscaler, MetricSight>;
   /** Wall milliseconds. */

@@ -232,23 +232,6 @@ export class Registrations {
   }
 }
 
-/** How long fewer have been needed than there are, and the most that were needed since. */
-export type Surplus = { since: number; peak: number } | null;
-
-/** `now` is monotonic. */
-export function stepSurplus(
-  before: Surplus,
-  { to, replicas }: { to: number; replicas: number },
-  afterMs: number,
-  now: number,
-): { surplus: Surplus; goal: PodGoal } {
-  if (to >= replicas) return { surplus: null, goal: { to, drains: false } };
-  const peak = Math.max(before?.peak ?? 0, to);
-  const isOver = before === null || peak >= replicas;
-  const surplus = isOver ? { since: now, peak: to } : { since: before.since, peak };
-  return { surplus, goal: { to: surplus.peak, drains: now - surplus.since >= afterMs } };
-}
-
 function listed(rows: readonly Row[]): string {
   const names = rows.map(({ name }) => name);
   return `${brief(names, ", ")} ${names.length === 1 ? "is" : "are"}`;
