@@ -77,7 +77,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
   for (const [name, nodes] of byPool) {
     const pool = name === null ? null : (configured.get(name) ?? null);
     const own =
-      pool === null ? NO_POOL : scopeOf(pool, nodes, gone.get(name) ?? [], fleet, sight, shared.timing);
+      pool === null ? NO_POOL : scopeOf(pool, nodes, gone.get(name) ?? [], shared);
     const lazy = { trying: null, held: null, bySlot: slotsOf(nodes) };
     const scope: Scope = { ...shared, ...own, ...lazy };
     for (const node of worstFirst(nodes)) decideNode(node, scope, plan);
@@ -102,9 +102,7 @@ function scopeOf(
   pool: PoolConfig,
   nodes: Node[],
   gone: Node[],
-  { pools }: Fleet,
-  sight: Sight,
-  timing: Timing,
+  { fleet: { pools }, sight, timing }: Pick<Scope, "fleet" | "sight" | "timing">,
 ): PoolPart {
   const state = pools.get(pool.name);
   const desired = desiredOf(pool, state);

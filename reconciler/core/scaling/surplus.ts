@@ -6,7 +6,7 @@
 /** How long fewer have been needed than there are, and the most that were needed since. */
 export type Surplus = { since: number; peak: number };
 
-/** `since` and `now` are monotonic milliseconds. `size` is the present size, `to` what is needed. */
+/** `size` is the present size, `to` what is needed; `now` is monotonic milliseconds. */
 export function stepSurplus(
   before: Surplus | null,
   { to, size }: { to: number; size: number },
