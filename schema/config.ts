@@ -62,6 +62,7 @@ const NO_SLURM: SlurmConfig = {
   nodeAliases: {},
   mirror: { cordon: SLURM.mirror.keys.cordon.default },
   onUndrain: SLURM.on_undrain.default,
+  onForeignDrain: SLURM.on_foreign_drain.default,
   pods: {
     statefulSet: null,
     namespace: SLURM.pods.keys.namespace.default,
@@ -73,6 +74,10 @@ const NO_SLURM: SlurmConfig = {
 };
 
 /** Absent in configurations that older releases saved. */
+const OnForeignDrain = v.nullish(
+  entriesOf({ key: SLURM.on_foreign_drain }).key,
+  NO_SLURM.onForeignDrain,
+);
 const SlurmPods = v.nullish(v.object(entriesOf(SLURM.pods.keys)), NO_SLURM.pods);
 
 /** Terms of a purchase; absent in configurations that older releases saved. */
@@ -178,7 +183,10 @@ export const Config = v.object({
   providers: v.array(ProviderConfig),
   pools: v.array(PoolConfig),
   kubernetes: v.object(entriesOf(KUBERNETES)),
-  slurm: v.nullish(v.object({ ...entriesOf(SLURM), pods: SlurmPods }), NO_SLURM),
+  slurm: v.nullish(
+    v.object({ ...entriesOf(SLURM), onForeignDrain: OnForeignDrain, pods: SlurmPods }),
+    NO_SLURM,
+  ),
   provisioners: v.nullish(v.array(Provisioner), []),
   /** Absent in configurations that older releases saved. */
   queue: v.nullish(v.object(entriesOf(QUEUE)), QUEUE_DEFAULTS),

@@ -15,6 +15,18 @@ export const SLURM_MATCHES = ["alias", "slot", "host", "id"] as const;
 const SLURM_OWNERS = ["none", "own", "foreign"] as const;
 export type SlurmOwner = (typeof SLURM_OWNERS)[number];
 
+/** What others do to a node in Slurm that a repair must not overtake. */
+const SLURM_ACTS = ["drain", "down", "reservation", "reboot"] as const;
+export const SlurmAct = v.object({
+  /** A drain; DOWN or FAIL; an active reservation with the flag MAINT; `scontrol reboot`. */
+  kind: v.picklist(SLURM_ACTS),
+  /** The user, as Slurm names it; `null` = unknown. */
+  by: v.nullable(text),
+  /** The reason given, or the reservation's name; `null` = none, or not read yet. */
+  why: v.nullable(text),
+});
+export type SlurmAct = v.InferOutput<typeof SlurmAct>;
+
 export const SlurmFact = v.object({
   /** Its NodeName. */
   name: text,
@@ -23,6 +35,12 @@ export const SlurmFact = v.object({
   owner: v.picklist(SLURM_OWNERS),
   /** `foreign`, but by slurmctld itself: its node does not respond, or has less than declared. */
   byItself: v.nullish(v.boolean(), false),
+  /** What others do there, at most one of each kind; what slurmctld does by itself is none. */
+  others: v.nullish(v.pipe(v.array(SlurmAct), v.maxLength(SLURM_ACTS.length)), []),
+  /** Their acts hold what cannot be taken back (`slurm.on_foreign_drain: hold`). */
+  held: v.nullish(v.boolean(), false),
+  /** Others wrote their reason over Navarch's drain, and it stands still. */
+  takenOver: v.nullish(v.boolean(), false),
   /** The flag DRAIN. */
   drain: v.boolean(),
   /** DOWN, FAIL or an invalid registration. */

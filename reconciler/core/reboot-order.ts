@@ -9,6 +9,7 @@ import type { Node } from "../../schema/node.ts";
 import type { AgentCommand, CommandResult } from "../../schema/report.ts";
 import type { Fleet } from "./fleet.ts";
 import { frozenBy } from "./safety/step.ts";
+import { isHeldInSlurm } from "./slurm/hold.ts";
 
 /** The operation's id may be longer than an order's. */
 export function orderIdOf(operation: OperationId): CommandId {
@@ -17,8 +18,8 @@ export function orderIdOf(operation: OperationId): CommandId {
 }
 
 /**
- * `bootId` is the one of the report that is answered: a later boot gets no order. A freeze or a
- * hold of the pool that came after the decision holds the order back.
+ * `bootId` is the one of the report that is answered: a later boot gets no order. A freeze, a hold
+ * of the pool or what others do in Slurm that came after the decision holds the order back.
  */
 export function rebootOrderFor(
   { nodes, pools, facts }: Fleet,
@@ -31,6 +32,7 @@ export function rebootOrderFor(
   const { order, bootId: before } = node.phase;
   if (order === undefined || node.session?.refused !== undefined) return null;
   if (before !== bootId) return null;
+  if (node.order === null && isHeldInSlurm(node)) return null;
   const hold = node.pool === null ? null : (pools.get(node.pool)?.hold ?? null);
   if (frozenBy(facts, now) !== null || (hold !== null && hold.until > now)) return null;
   return { command_id: order as CommandId, type: "reboot", parameters: {}, fence: node.fence };

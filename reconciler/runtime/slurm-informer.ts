@@ -58,9 +58,10 @@ export class SlurmInformer {
     this.#fleetMoved = false;
     this.#isAfterDark = this.#wasDark;
     this.#wasDark = false;
-    const { nodeAliases: aliases, onUndrain } = config.slurm;
+    const { nodeAliases: aliases, onUndrain, onForeignDrain } = config.slurm;
     const names = { aliases, slots: slotNames(config.pools) };
-    return { nodes: list, names, onUndrain, isAfterDark: this.#isAfterDark };
+    const isAfterDark = this.#isAfterDark;
+    return { nodes: list, names, onUndrain, onForeignDrain, isAfterDark };
   }
 
   /** Called before the fold's change is committed. */

@@ -4,7 +4,8 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openCliClient } from "./cli.ts";
-import { readJobText, readNodeText } from "./text.ts";
+import { readReservations } from "./json.ts";
+import { readJobText, readNodeText, readReservationText } from "./text.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "navarch-cli-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -150,7 +151,7 @@ test("readNodeText() and readJobText() read what scontrol and squeue print, by i
       ...{ reasonBy: "alice", bootTime: Date.parse("2026-11-23T10:00:00Z") },
       ...{ slurmdStartedAt: Date.parse("2026-11-23T10:00:05Z"), address: "10.0.0.7" },
       ...{ hostname: "gpu-7", partitions: ["train", "debug"], gres: "gpu:h100:8" },
-      features: ["h100"],
+      ...{ features: ["h100"], reservation: null },
     },
   ]);
   const job = (id: string, array: string, task: string): string => {
@@ -160,4 +161,26 @@ test("readNodeText() and readJobText() read what scontrol and squeue print, by i
   };
   const jobs = readJobText(`${job("7", "7", "N/A")}${job("9", "8", "3")}${job("8", "8", "4-9")}`);
   expect(jobs?.map(({ id }) => id)).toEqual(["7", "8_3", "8"]);
+});
+
+test("S28: reservations read the same from scontrol and from slurmrestd", () => {
+  const line =
+    "ReservationName=pm_nov StartTime=2026-11-23T10:00:00 EndTime=2026-11-24T10:00:00 " +
+    "Duration=1-00:00:00 Nodes=n[0-1] NodeCnt=2 CoreCnt=8 Features=(null) PartitionName=(null) " +
+    "Flags=MAINT,IGNORE_JOBS,SPEC_NODES TRES=cpu=8 Users=root State=ACTIVE \n";
+  const read = {
+    ...{ name: "pm_nov", isMaint: true, nodes: ["n0", "n1"] },
+    startsAt: Date.parse("2026-11-23T10:00:00Z"),
+  };
+  expect(readReservationText(line)).toEqual([read]);
+  expect(readReservationText("No reservations in the system\n")).toEqual([]);
+  expect(readReservationText("slurm_load_reservations error\n")).toBeNull();
+  const flags = ["MAINT", "SPEC_NODES"];
+  const row = { name: "pm_nov", flags, node_list: "n[0-1]" };
+  const start = (startsAt: unknown) => [{ ...row, start_time: startsAt }];
+  const seconds = read.startsAt / 1_000;
+  const set = { set: true, infinite: false, number: seconds };
+  expect(readReservations({ reservations: start(seconds) })).toEqual([read]);
+  expect(readReservations({ reservations: start(set) })).toEqual([read]);
+  expect(readReservations({ reservations: [{ ...row, node_list: "n[1-" }] })).toBeNull();
 });

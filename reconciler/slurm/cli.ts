@@ -11,7 +11,7 @@ import type { SlurmNode } from "../core/slurm/object.ts";
 import { runProgram } from "../program/program.ts";
 import { readNodes } from "./json.ts";
 import { judge } from "./rest-answer.ts";
-import { JOB_FORMAT, readJobText, readNodeText } from "./text.ts";
+import { JOB_FORMAT, readJobText, readNodeText, readReservationText } from "./text.ts";
 
 export type CliOptions = {
   /** Folder of the commands; `null` = they are looked for in PATH. */
@@ -105,6 +105,11 @@ class CliClient implements SlurmClient {
   async jobs(): ReturnType<SlurmClient["jobs"]> {
     const said = await this.#run("squeue", ["--all", "--noheader", `--Format=${JOB_FORMAT}`]);
     return take("squeue", said, readJobText);
+  }
+
+  async reservations(): ReturnType<SlurmClient["reservations"]> {
+    const said = await this.#run("scontrol", ["--oneliner", "show", "reservation"]);
+    return take("scontrol", said, readReservationText);
   }
 
   async update(names: readonly string[], change: SlurmNodeChange): Promise<SlurmAnswer<null>> {

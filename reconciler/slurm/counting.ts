@@ -13,6 +13,7 @@ export function countCalls(client: SlurmClient, count: CountCall): SlurmClient {
     describe: () => client.describe(),
     nodes: (names) => counted(names === undefined ? "list" : "read", client.nodes(names)),
     jobs: () => counted("jobs", client.jobs()),
+    reservations: () => counted("reservations", client.reservations()),
     update: (names, change) => counted(change.state ?? "update", client.update(names, change)),
     remove: (names) => counted("remove", client.remove(names)),
     requeue: (job, hold) => counted("requeue", client.requeue(job, hold)),

@@ -46,7 +46,7 @@ test("S37: a node reads the same from v0.0.38 and v0.0.42", () => {
       ...{ name: "n0", base: "IDLE", flags: ["DRAIN"], reason: "maint by alice" },
       ...{ reasonBy: "root", bootTime: 1_795_394_680_000, slurmdStartedAt: 1_795_436_484_000 },
       ...{ address: "127.0.0.1", hostname: "vm", partitions: ["compute"], gres: "gpu:h100:8" },
-      features: ["cloud", "h100"],
+      ...{ features: ["cloud", "h100"], reservation: null },
     },
   ]);
   const never = nodes({ ...NODE_42, boot_time: set(0), reason: "", gres: "" });

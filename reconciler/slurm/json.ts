@@ -3,7 +3,7 @@
  * word with flags beside it or as a list, numbers plain or with a mark that they are set.
  */
 import { expandHostlist } from "../core/slurm/hostlist.ts";
-import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
+import type { SlurmJob, SlurmNode, SlurmReservation } from "../core/slurm/object.ts";
 import { readState } from "../core/slurm/state.ts";
 
 /** The year 9999: later dates have no text. */
@@ -46,6 +46,7 @@ function readNode(row: Row): SlurmNode | null {
     ...state,
     reason,
     reasonBy: reason === null ? null : text(row["reason_set_by_user"]),
+    reservation: state.flags.includes("MAINTENANCE") ? text(row["reservation"]) : null,
     bootTime: instant(row["boot_time"]),
     slurmdStartedAt: instant(row["slurmd_start_time"]),
     address: text(row["address"]),
@@ -54,6 +55,20 @@ function readNode(row: Row): SlurmNode | null {
     gres: text(row["gres"]),
     features: list(row["features"]),
   };
+}
+
+/** `null`: the text is not a list of reservations. */
+export function readReservations(value: unknown): readonly SlurmReservation[] | null {
+  return readRows(value, "reservations", readReservation);
+}
+
+function readReservation(row: Row): SlurmReservation | null {
+  const name = text(row["name"]);
+  const flags = words(row["flags"]);
+  const nodes = namesIn(row["node_list"]);
+  if (name === null || flags === null || nodes === null) return null;
+  const isMaint = flags.includes("MAINT");
+  return { name, isMaint, nodes, startsAt: instant(row["start_time"]) };
 }
 
 function readJob(row: Row): SlurmJob | null {

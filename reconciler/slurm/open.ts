@@ -48,7 +48,7 @@ function unusable(message: string): SlurmClient {
   const refuse = async (): Promise<SlurmAnswer<never>> => ({ kind: "refused", message });
   return {
     describe: () => message,
-    ...{ nodes: refuse, jobs: refuse, update: refuse, remove: refuse },
+    ...{ nodes: refuse, jobs: refuse, reservations: refuse, update: refuse, remove: refuse },
     ...{ requeue: refuse, signal: refuse },
   };
 }

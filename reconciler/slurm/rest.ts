@@ -5,7 +5,7 @@
  */
 import type { SlurmAnswer, SlurmClient, SlurmNodeChange } from "../core/slurm/client.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
-import { readJobs, readNodes } from "./json.ts";
+import { readJobs, readNodes, readReservations } from "./json.ts";
 import type { RestAnswer, RestCall, RestRequest } from "./rest-call.ts";
 import { judge, releaseOf } from "./rest-answer.ts";
 
@@ -76,6 +76,11 @@ class RestClient implements SlurmClient {
     const isLong = read.kind === "ok" && read.value.length >= LONG_QUEUE;
     this.#slow = isLong || read.kind === "failed" ? read : null;
     return read;
+  }
+
+  async reservations(): ReturnType<SlurmClient["reservations"]> {
+    const answer = await this.#ask(({ version }) => get(`/slurm/${version}/reservations`));
+    return take(answer, "reservations", readReservations);
   }
 
   async update(names: readonly string[], change: SlurmNodeChange): Promise<SlurmAnswer<null>> {

@@ -429,3 +429,30 @@ test("S31: an unknown node is refused and fails no other", async () => {
     { kind: "refused", message: "Slurm has no node n9" },
   ]);
 });
+
+test("S28: a MAINT reservation is named, and asked for only while a node shows the flag", async () => {
+  const { clock, slurm, sink, drain } = await open("n0", "n1");
+  const maint = { name: "pm_nov", isMaint: true, nodes: ["n0"], startsAt: 1_000 };
+  slurm.reservations.push({ ...maint, name: "pm_dec", startsAt: 9_000 }, maint);
+  slurm.reservations.push({ ...maint, name: "class", isMaint: false, startsAt: 1 });
+  await clock.pass(3 * POLL_MS);
+  expect(slurm.calls).not.toContain("reservations ");
+  patchFlags(slurm, "n0", ["MAINTENANCE", "RESERVED"]);
+  await clock.pass(POLL_MS);
+  const named = () => sink.nodes().list.map(({ name, reservation }) => `${name} ${reservation}`);
+  expect(named()).toEqual(["n0 pm_nov", "n1 null"]);
+  // Read on its own for a drain, and listed while the reservations are not told.
+  await drain("n0");
+  expect(named()[0]).toBe("n0 pm_nov");
+  slurm.trouble = (call) => (call === "reservations" ? "no answer" : null);
+  await clock.pass(2 * POLL_MS);
+  expect([named()[0], sink.dark()]).toEqual(["n0 pm_nov", null]);
+  patchFlags(slurm, "n0", ["DRAIN"]);
+  await clock.pass(2 * POLL_MS);
+  expect(named()[0]).toBe("n0 null");
+});
+
+function patchFlags(slurm: MemorySlurm, name: string, flags: string[]): void {
+  const node = slurm.nodes.get(name);
+  if (node !== undefined) slurm.nodes.set(name, { ...node, flags });
+}

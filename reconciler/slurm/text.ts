@@ -2,8 +2,8 @@
  * Reads what Slurm's commands print: jobs as columns of `squeue`, nodes as blocks of `scontrol`.
  * Both become rows as the JSON of slurmrestd has them, so that one reader judges them all.
  */
-import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
-import { readJobs, readNodes } from "./json.ts";
+import type { SlurmJob, SlurmNode, SlurmReservation } from "../core/slurm/object.ts";
+import { readJobs, readNodes, readReservations } from "./json.ts";
 
 /** Between columns; Slurm itself writes none into those asked for. */
 const SEPARATOR = "\u001f";
@@ -59,6 +59,24 @@ function jobRow(values: ReadonlyMap<string, string>): Record<string, unknown> {
   row["array_task_id"] = /^\d+$/.test(task) ? Number(task) : null;
   for (const key of ["submit_time", "start_time"]) row[key] = secondsOf(values.get(key));
   return row;
+}
+
+/** `scontrol show reservation --oneliner`, or the sentence that there is none. */
+export function readReservationText(text: string): readonly SlurmReservation[] | null {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  if (lines.length === 1 && lines[0]?.startsWith("No reservations in the system") === true) return [];
+  const reservations = lines.map((line) => {
+    const word = (key: string): string => {
+      return shown(new RegExp(`(?:^| )${key}=(\\S*)`).exec(line)?.[1]);
+    };
+    return {
+      name: word("ReservationName"),
+      flags: word("Flags").split(","),
+      node_list: word("Nodes"),
+      start_time: secondsOf(word("StartTime")),
+    };
+  });
+  return readReservations({ reservations });
 }
 
 /** `scontrol show node`: blocks of lines; a value that may hold spaces has a line of its own. */

@@ -140,7 +140,11 @@ export class Watch {
   /** Takes rows that were read on their own; `askedAt` is monotonic. */
   note(rows: readonly SlurmNode[], askedAt: number): void {
     for (const row of rows) this.#newer.set(row.name, askedAt);
-    const changed = rows.filter((row) => !isSame(row, this.#rows.get(row.name)));
+    const named = rows.map((row) => {
+      const reservation = this.#rows.get(row.name)?.reservation ?? null;
+      return isUnnamed(row) ? { ...row, reservation } : row;
+    });
+    const changed = named.filter((row) => !isSame(row, this.#rows.get(row.name)));
     for (const row of changed) this.#rows.set(row.name, row);
     if (changed.length === 0 || this.#seen === null) return;
     this.#publish();
@@ -183,7 +187,7 @@ export class Watch {
     this.#isAsking = true;
     this.#lastStart = began.mono;
     const [listed, jobs] = await Promise.all([client.nodes(), client.jobs()]);
-    const nodes = await this.#verified(listed, jobs);
+    const nodes = await this.#named(await this.#verified(listed, jobs));
     if (term !== this.#term) return;
     this.#isAsking = false;
     this.#lastTookMs = clock.monoMs() - began.mono;
@@ -214,6 +218,26 @@ export class Watch {
     if (read.kind !== "ok") return listed;
     const fresh = new Map(read.value.map((row) => [row.name, row]));
     return { kind: "ok", value: listed.value.map((row) => fresh.get(row.name) ?? row) };
+  }
+
+  /**
+   * With the names of their reservations, of which releases before 23.02 show a node only the flag.
+   * They are asked for while a node shows it; without an answer its flag says enough.
+   */
+  async #named(
+    listed: SlurmAnswer<readonly SlurmNode[]>,
+  ): Promise<SlurmAnswer<readonly SlurmNode[]>> {
+    if (listed.kind !== "ok" || !listed.value.some(isUnnamed)) return listed;
+    const answer = await this.#ports.client.reservations();
+    const all = answer.kind === "ok" ? answer.value.filter(({ isMaint }) => isMaint) : [];
+    const first = [...all].sort((a, b) => (b.startsAt ?? 0) - (a.startsAt ?? 0));
+    const names = new Map(first.flatMap(({ name, nodes }) => nodes.map((node) => [node, name])));
+    const value = listed.value.map((row) => {
+      if (!isUnnamed(row)) return row;
+      const known = answer.kind === "ok" ? null : (this.#rows.get(row.name)?.reservation ?? null);
+      return { ...row, reservation: names.get(row.name) ?? known };
+    });
+    return { kind: "ok", value };
   }
 
   #failed(message: string): void {
@@ -279,6 +303,9 @@ export class Watch {
     this.#list = { version, known: true, list: [...this.#rows.values()] };
   }
 }
+
+const isUnnamed = ({ flags, reservation }: SlurmNode): boolean =>
+  flags.includes("MAINTENANCE") && reservation === null;
 
 /** Of two failures the one that says more: 22.05 has only "Unspecified error" for the nodes. */
 function causeOf(answers: readonly SlurmAnswer<unknown>[]): string | null {

@@ -59,6 +59,11 @@ export const SLURM = {
     ["cancel", "enforce"],
     { default: "cancel" },
   ),
+  on_foreign_drain: choice(
+    "A drain by others, a MAINT reservation or `scontrol reboot`: `hold` the repair, or `repair` on.",
+    ["hold", "repair"],
+    { default: "hold" },
+  ),
   pods: mapping("Sizes a StatefulSet whose pods are Slurm's nodes by the jobs of a partition.", {
     stateful_set: text("Its name, as in `slurm-compute`; without it nothing is sized.", {
       form: "dns-label",

@@ -98,6 +98,7 @@ export class CrashInjector {
         return pass(names === undefined ? "nodes" : "node", () => client.nodes(names));
       },
       jobs: () => pass("jobs", () => client.jobs()),
+      reservations: () => pass("reservations", () => client.reservations()),
       update: (names, change) => pass(`${change.state}`, () => client.update(names, change)),
       remove: (names) => pass("remove", () => client.remove(names)),
       requeue: (job, hold) => pass("requeue", () => client.requeue(job, hold)),

@@ -8,14 +8,15 @@ import type {
   SlurmClient,
   SlurmNodeChange,
 } from "../../reconciler/core/slurm/client.ts";
-import type { SlurmJob, SlurmNode } from "../../reconciler/core/slurm/object.ts";
+import type { SlurmJob, SlurmNode, SlurmReservation } from "../../reconciler/core/slurm/object.ts";
 
-export type SlurmCall = "nodes" | "jobs" | "update" | "remove" | "requeue" | "signal";
+export type SlurmCall = "nodes" | "jobs" | "reservations" | "update" | "remove" | "requeue" | "signal";
 
 export type MemorySlurm = {
   client: SlurmClient;
   nodes: Map<string, SlurmNode>;
   jobs: SlurmJob[];
+  reservations: SlurmReservation[];
   /** Every call in order, as in `update n0 drain`. */
   calls: string[];
   latencyMs: number;
@@ -35,6 +36,7 @@ export type MemorySlurm = {
 export function slurmNode(name: string, more: Partial<SlurmNode> = {}): SlurmNode {
   return {
     ...{ name, base: "IDLE", flags: [], reason: null, reasonBy: null, bootTime: 1_000 },
+    reservation: null,
     ...{ slurmdStartedAt: 2_000, address: name, hostname: name, partitions: ["compute"] },
     ...{ gres: "gpu:h100:8", features: [] },
     ...more,
@@ -53,11 +55,12 @@ export function slurmJob(id: string, more: Partial<SlurmJob> = {}): SlurmJob {
 export function openMemorySlurm(clock: Clock, ...names: string[]): MemorySlurm {
   const nodes = new Map(names.map((name) => [name, slurmNode(name)]));
   const slurm: MemorySlurm = {
-    ...{ nodes, jobs: [], calls: [], latencyMs: 20, trouble: null, arrived: null },
+    ...{ nodes, jobs: [], reservations: [], calls: [], latencyMs: 20, trouble: null, arrived: null },
     client: {
       describe: () => "memory, Slurm 22.05.8",
       nodes: (asked) => call("nodes", asked?.join() ?? "", () => listed(slurm, asked)),
       jobs: () => call("jobs", "", () => ok([...slurm.jobs])),
+      reservations: () => call("reservations", "", () => ok([...slurm.reservations])),
       update: (asked, change) => {
         return call("update", `${asked.join()} ${change.state ?? "reason"}`, () => {
           return updated(slurm, asked, change, "navarch");

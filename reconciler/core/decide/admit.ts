@@ -5,10 +5,11 @@
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Wait, WaitReason } from "../../../schema/plan.ts";
-import type { Sight } from "../fleet.ts";
+import { isUnbought, type Sight } from "../fleet.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { ruleKeyOf } from "../safety/cause.ts";
 import type { Scope } from "./decide.ts";
+import { heldInSlurm } from "../slurm/hold.ts";
 import { keptBy } from "./kube.ts";
 import type { PlanBuilder } from "./node.ts";
 import { priceOf, tryingKeys } from "./buy.ts";
@@ -32,8 +33,8 @@ export function frozen({ frozen: why }: Pick<Sight, "frozen">): Veto | null {
 }
 
 /**
- * A person's pause of automation for this node: the fleet's freeze, the Node's hold or the pool's
- * hold; `null` = none, or a person ordered the action.
+ * A person's pause of automation for this node: the fleet's freeze, the Node's hold, what others do
+ * to it in Slurm or the pool's hold; `null` = none, or a person ordered the action.
  */
 export function pausedBy(
   node: Node,
@@ -41,9 +42,18 @@ export function pausedBy(
 ): Veto | null {
   const { sight, fleet, pool } = scope;
   if (node.order !== null) return null;
-  const paused = frozen(sight) ?? vetoIf("human", keptBy(node, scope));
+  const paused =
+    frozen(sight) ?? vetoIf("human", keptBy(node, scope)) ?? vetoIf("human", sayTheirs(node));
   if (paused !== null || pool === null) return paused;
   return heldPool(fleet.pools.get(pool.name), sight);
+}
+
+/** Why it waits for what others do in Slurm, and what ends the wait. */
+export function sayTheirs(node: Node): string | null {
+  const held = heldInSlurm(node);
+  if (held === null) return null;
+  const order = isUnbought(node) ? "drain" : "replace";
+  return `${held}: it waits until they end that, or for \`navarch ${order} ${node.id}\``;
 }
 
 /** The pool's hold while it lasts. */

@@ -11,12 +11,13 @@ import { shareOf } from "../safety/budget.ts";
 import { isEvident } from "../safety/evident.ts";
 import { holdsPlace } from "../safety/in-flight.ts";
 import { slotKeyOf } from "../safety/scope.ts";
+import { isHeldInSlurm } from "../slurm/hold.ts";
 
 /** Whether Navarch has this node's slot out of service, or is filling it again. */
 export function isOut(node: Node): boolean {
   if (holdsPlace(node)) return true;
   // Navarch does not act on a node that a person took out of service.
-  const theirs = node.cordon.human !== null && node.order === null;
+  const theirs = (node.cordon.human !== null || isHeldInSlurm(node)) && node.order === null;
   const marked = node.phase.kind === "suspect" && isMarked(node) && !theirs;
   // To cordon an evidently dead node costs no capacity.
   return marked && node.health.verdict === "unhealthy" && !isEvident(node);

@@ -13,6 +13,7 @@ import { countsIn, desiredOf, type Fleet, isOwned, isUnbought, type Sight } from
 import { shareOf } from "../safety/budget.ts";
 import { isEvident } from "../safety/evident.ts";
 import { slotKeyOf } from "../safety/scope.ts";
+import { isHeldInSlurm } from "../slurm/hold.ts";
 import { hasRegistered } from "../slurm/mark.ts";
 import { ARRIVING } from "./buy.ts";
 import { isOut } from "./budget.ts";
@@ -152,6 +153,10 @@ function lintOrder(node: Node, action: Action, breach: Say): void {
   if (action.kind === "effect") lintEffect(node, action.payload, breach);
   if (action.kind !== "advance" || action.to.kind !== "terminating") return;
   const { purpose } = action.to;
+  const isEnding = node.phase.kind === "terminating" || node.instance?.state === "terminated";
+  if (isHeldInSlurm(node) && node.order === null && !isEnding) {
+    breach(`end of ${node.id} (${purpose}), which others hold in Slurm`);
+  }
   const byItself = purpose === "failed" || purpose === "lemon" || purpose === "replace";
   if (isOwned(node) && byItself && node.order === null && node.phase.kind !== "terminating") {
     breach(`release of ${node.id} (${purpose}), a machine that its operator owns`);
@@ -165,6 +170,10 @@ function lintOrder(node: Node, action: Action, breach: Say): void {
   breach(`terminating ${node.id} (${purpose}) before it is drained`);
 }
 
+const HELD_BY_OTHERS: ReadonlySet<Payload["kind"]> = new Set([
+  ...(["terminate", "drain", "reboot", "end_jobs"] as const),
+]);
+
 function lintEffect(
   node: Node,
   payload: Extract<Action, { kind: "effect" }>["payload"],
@@ -172,6 +181,9 @@ function lintEffect(
 ): void {
   const cordoned = node.cordon.product !== null || node.cordon.human !== null;
   const theirs = node.cordon.human !== null && node.order === null;
+  if (isHeldInSlurm(node) && node.order === null && HELD_BY_OTHERS.has(payload.kind)) {
+    breach(`${payload.kind} of ${node.id}, which others hold in Slurm`);
+  }
   switch (payload.kind) {
     case "terminate":
       if (node.phase.kind !== "terminating")

@@ -8,6 +8,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import { isLeaving, type Node, type Purpose } from "../../../schema/node.ts";
 import type { Plan, WaitReason } from "../../../schema/plan.ts";
 import { isOwned, isUnbought, verdictOfNode, workOn, type Sight } from "../fleet.ts";
+import { isHeldInSlurm } from "../slurm/hold.ts";
 import { isPowered, wantedSlots } from "../slurm/power-save.ts";
 import { impairmentOf } from "../safety/impaired.ts";
 import { isReplaced } from "../safety/in-flight.ts";
@@ -152,6 +153,8 @@ function isBusy(node: Node, sight: Sight): boolean {
 
 /** The cost of losing this node, cheapest first. */
 function cost(node: Node, sight: Sight): number {
+  // It would wait for those people, and the pool would stay too large meanwhile.
+  if (isHeldInSlurm(node)) return 20_000;
   if (isNamed(node)) return -20;
   if (isReplaced(node)) return -7;
   // Machines that cost money go first.

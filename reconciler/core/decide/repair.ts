@@ -22,6 +22,7 @@ import {
   hasSuspendedFinding,
   mayTake,
   pausedBy,
+  sayTheirs,
   type Veto,
   vetoIf,
 } from "./admit.ts";
@@ -108,7 +109,7 @@ function decideScaleDown(node: Node, scope: Scope, plan: PlanBuilder): void {
     blindness(sight) ??
     frozen(sight) ??
     vetoIf("blind", darkness(node, scope)) ??
-    vetoIf("human", keptBy(node, scope));
+    vetoIf("human", keptBy(node, scope) ?? sayTheirs(node));
   if (veto !== null) return plan.refuse(veto);
   const by = isPowered(scope.pool) ? "Slurm suspended it, " : "";
   const why = `${SCALE_DOWN}: ${by}pool ${node.pool} wants ${scope.desired} nodes`;

@@ -79,6 +79,64 @@ describe("S28: a drain of others", () => {
   });
 });
 
+const DRAINED_BY = { kind: "drain", by: "alice", why: "new fans" } as const;
+const IN_MAINT = { kind: "reservation", by: null, why: "pm_nov" } as const;
+const REBOOTED = { kind: "reboot", by: "alice", why: "bios" } as const;
+const THEIRS = { ...FOREIGN, held: true, others: [DRAINED_BY] };
+
+describe("S28: what others do in Slurm holds every step that cannot be taken back", () => {
+  const says = "n0 is drained in Slurm by alice (new fans): it waits until they end that, or for";
+  const reached = (slurm: Partial<SlurmFact>, over: Partial<Node> = {}): Node => {
+    const node = cordoned(slurm, over);
+    node.health.unhealthyRun = 5;
+    return node;
+  };
+
+  test.each([
+    ["its drain", reached(THEIRS)],
+    ["its end, once they took the drain over", cordoned(THEIRS, { phase: drainedOf() })],
+    ["its reboot", cordoned(THEIRS, { phase: drainedOf({ purpose: "repair" }) })],
+    ["its end as surplus", well(THEIRS, { cordon: OURS, phase: drainedOf({ purpose: "surplus" }) })],
+    ["the call that ends it", cordoned(THEIRS, {
+      phase: { kind: "terminating", since: 1, purpose: "replace", accepted: null, notBefore: 0 },
+    })],
+  ])("S28: %s", (_, node) => {
+    expect(waitOf(node, IN)).toBe(`human: ${says} \`navarch replace n0\``);
+    expect(ask(node, IN).action).toBeUndefined();
+    // Slurm that is away since has not ended it.
+    expect(ask(node, DARK).action).toBeUndefined();
+    const free = { ...node, slurm: slurmOf({ ...node.slurm, held: false }) };
+    expect(ask(free, IN).action).toBeDefined();
+  });
+
+  test("S28: isolation and recovery go on, and no purchase waits", () => {
+    expect(stepOf(sick(THEIRS), IN)).toBe("cordon");
+    const recovered = well(THEIRS, { cordon: OURS });
+    expect(stepOf(recovered, IN)).toBe("uncordon");
+    const requested = { kind: "requested", since: 1, attempt: 1, notBefore: 0, refusal: null } as const;
+    const buying = nodeOf("n0", { phase: requested, instance: null, slurm: slurmOf(THEIRS) });
+    expect(waitOf(buying, IN) ?? "").not.toContain("in Slurm");
+  });
+
+  test("S28: a person's order goes over it", () => {
+    const order = orderOf("replace");
+    expect(stepOf(cordoned(THEIRS, { order, phase: drainedOf() }), IN)).toStartWith("terminating");
+  });
+
+  test("S28: a maintenance reservation and a reboot are named as they are", () => {
+    const node = reached({ ...OWN, held: true, others: [REBOOTED, IN_MAINT] });
+    expect(waitOf(node, IN)).toContain(
+      "n0 is being rebooted with scontrol reboot by alice (bios), and in Slurm's MAINT reservation pm_nov",
+    );
+  });
+
+  test("S28: it costs no budget, and another node of the pool is repaired", () => {
+    const other = reached(OWN, { id: "n1" as Node["id"], slot: 1 });
+    const setting = { ...IN, before: [reached(THEIRS)] };
+    expect(stepOf(other, setting)).toBe("drain replace");
+  });
+});
+
 describe("S31: a dark Slurm is never an empty one", () => {
   const draining = (over = {}) => cordoned(OWN, { phase: drainingOf(over) });
   test("S31: no drain ends, whatever its deadline and its work in Kubernetes", () => {

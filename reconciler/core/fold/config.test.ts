@@ -46,7 +46,7 @@ test("S19: a start with another order leaves the nodes bound as they are, and te
   const work = new UnitOfWork(mirror);
   const names = { aliases: {}, slots: slotNames(yamlOf("n1,n0").pools) };
   const rows = ["n0", "n1"].map((name) => slurmRowOf({ name }));
-  const news = { nodes: rows, names, onUndrain: "cancel" } as const;
+  const news = { nodes: rows, names, onUndrain: "cancel", onForeignDrain: "hold" } as const;
   const { ambiguous, alarms } = foldSlurm(news, nodes.keys(), 1_000, work);
   expect([...ambiguous.keys()].map(String)).toEqual(["a", "b"]);
   expect(alarms.join()).toContain("node a is n0 in Slurm, but slot 0 of pool p has n1 now");

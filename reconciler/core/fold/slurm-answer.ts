@@ -5,7 +5,7 @@
 import type { EventDraft } from "../../../schema/event.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
-import type { SlurmFact } from "../../../schema/slurm.ts";
+import type { SlurmAct, SlurmFact } from "../../../schema/slurm.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { hasRegistered } from "../slurm/mark.ts";
 import { repairOf } from "../slurm/reason.ts";
@@ -19,6 +19,8 @@ const REFUSAL_CHARS_MAX = 600;
 export const NOT_CONFIRMED = "not confirmed: the list shows otherwise";
 /** What a node keeps of refusals once Slurm answers. */
 const ACCEPTED = { restUntil: 0, refusals: 0, refusal: null } as const;
+
+const SOMEONES: SlurmAct = { kind: "drain", by: null, why: null };
 
 /** What an operation asks of Slurm; `null` = nothing. */
 export function slurmPartOf({ payload }: Pick<Operation, "payload">) {
@@ -79,9 +81,11 @@ export function foldSlurmAnswer(
     if (slurm.owner !== "foreign") {
       tell("slurm.foreign", `${slurm.name} is out of service in Slurm by others: left unchanged`);
     }
-    // The next list tells whether it was slurmctld itself.
+    // The next list tells whether it was slurmctld itself, and whether it holds the repair.
     const others = { owner: "foreign", byItself: false, markedAt: null } as const;
-    const theirs = { ...slurm, ...ACCEPTED, ...others };
+    const takenOver = slurm.takenOver || slurm.markedAt !== null;
+    const held = { held: true, others: slurm.others.length > 0 ? slurm.others : [SOMEONES] };
+    const theirs = { ...slurm, ...ACCEPTED, ...others, ...held, takenOver };
     return { node: { ...node, slurm: theirs }, events };
   }
   if (answer.kind === "unsent") return { node, events };

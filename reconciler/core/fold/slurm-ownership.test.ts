@@ -115,7 +115,7 @@ class Story {
   list(): void {
     if (this.isDark) return;
     const names = { aliases: {}, slots: new Map() };
-    const news = { nodes: [this.row], names, onUndrain: "cancel" } as const;
+    const news = { nodes: [this.row], names, onUndrain: "cancel", onForeignDrain: "hold" } as const;
     this.work((work) => void foldSlurm(news, [this.node.id], this.now, work));
   }
 

@@ -38,13 +38,16 @@ type Options = {
   aliases?: Record<string, string>;
   slots?: Record<string, string[]>;
   isAfterDark?: boolean;
+  onForeignDrain?: "hold" | "repair";
 };
 
 function fold(node: Node, rows: Partial<SlurmNode>[], options: Options = {}) {
   const { rule = "cancel", others = [], aliases = {}, isAfterDark = false } = options;
   const work = workOf([node, ...others]);
   const names = { aliases, slots: new Map(Object.entries(options.slots ?? {})) };
-  const news = { nodes: rows.map(slurmRowOf), names, onUndrain: rule, isAfterDark };
+  const { onForeignDrain = "hold" } = options;
+  const nodes = rows.map(slurmRowOf);
+  const news = { nodes, names, onUndrain: rule, onForeignDrain, isAfterDark };
   const known = foldSlurm(news, [node.id, ...others.map(({ id }) => id)], NOW, work);
   const change = work.finish();
   const next = change?.nodes.find(({ id }) => id === node.id) ?? null;
@@ -81,9 +84,70 @@ describe("S19, S28: a node's side in Slurm", () => {
       const seen = fold(bare(), [{ ...row, ...by }]);
       expect(seen.slurm?.owner).toBe("foreign");
       expect(kinds(seen.events)).toEqual(["slurm.matched", "slurm.foreign"]);
-      expect(seen.events[1]?.message).toContain("maint by alice, set by alice");
+      expect(seen.events[1]?.message).toContain("in Slurm by alice (maint by alice): left");
     }
     expect(fold(bare(), [{ reason: REASON }]).slurm?.owner).toBe("none");
+  });
+
+  const acts = (row: Partial<SlurmNode>, options: Options = {}) => {
+    const { slurm } = fold(bare(), [row], options);
+    return { held: slurm?.held, others: slurm?.others };
+  };
+  const by = { reason: "bios", reasonBy: "alice" };
+  const MAINT = { flags: ["MAINTENANCE", "RESERVED"], reservation: "pm_nov" };
+
+  test.each([
+    ["a drain", { flags: ["DRAIN"], ...by }, [{ kind: "drain", by: "alice", why: "bios" }]],
+    ["DOWN", { base: "DOWN", ...by }, [{ kind: "down", by: "alice", why: "bios" }]],
+    ["a MAINT reservation", MAINT, [{ kind: "reservation", by: null, why: "pm_nov" }]],
+    [
+      "a reboot that is asked for",
+      { base: "MIXED", flags: ["REBOOT_REQUESTED"], ...by },
+      [{ kind: "reboot", by: "alice", why: "bios" }],
+    ],
+    [
+      "a reboot that has begun, of a node that Navarch drained",
+      { base: "DOWN", flags: ["DRAIN", "REBOOT_ISSUED"], reason: `${REASON} : reboot issued` },
+      [{ kind: "reboot", by: null, why: null }],
+    ],
+    [
+      "both",
+      { flags: ["DRAIN", ...MAINT.flags], reservation: null, ...by },
+      [
+        { kind: "drain", by: "alice", why: "bios" },
+        { kind: "reservation", by: null, why: null },
+      ],
+    ],
+  ] as const)("S28: %s of others holds", (_, row, others) => {
+    expect(acts({ ...row, flags: "flags" in row ? [...row.flags] : [] })).toEqual({
+      held: true,
+      others: [...others],
+    });
+    expect(acts(row, { onForeignDrain: "repair" })).toMatchObject({ held: false });
+  });
+
+  test("S28: neither slurmctld itself, nor Navarch, nor another reservation holds", () => {
+    for (const row of [
+      { base: "DOWN", reason: "Not responding", reasonBy: "slurm" },
+      { flags: ["DRAIN"], reason: REASON },
+      { flags: ["RESERVED"], reservation: "class" },
+      { base: "DOWN", flags: ["POWERED_DOWN"], reason: "idle", reasonBy: "alice" },
+    ]) {
+      expect(acts(row)).toEqual({ held: false, others: [] });
+    }
+  });
+
+  test("S28: what others began and ended is told once", () => {
+    const first = fold(bare(), [{}]).next ?? bare();
+    const begun = fold(first, [MAINT]);
+    expect(begun.events.map(({ message }) => message)).toEqual([
+      "n0 is in Slurm's MAINT reservation pm_nov: left unchanged, and its repair waits",
+    ]);
+    const again = fold(begun.next ?? bare(), [MAINT]);
+    expect(again.events).toEqual([]);
+    const over = fold(begun.next ?? bare(), [{}]);
+    expect(kinds(over.events)).toEqual(["slurm.foreign"]);
+    expect(over.slurm).toMatchObject({ held: false, others: [] });
   });
 
   test("S28: what slurmctld did itself is told apart from a person's, and as untouchable", () => {
@@ -212,9 +276,39 @@ describe("S34: the flag is gone while the repair is open", () => {
 
   test("S28: others who take the drain over have it, and nothing is cancelled", () => {
     const { next, events } = fold(repaired(), [{ flags: ["DRAIN"], reason: "maint" }]);
-    expect(next?.slurm).toMatchObject({ owner: "foreign", markedAt: null });
+    expect(next?.slurm).toMatchObject({ owner: "foreign", markedAt: null, held: true });
     expect(next?.cordon.product).not.toBeNull();
     expect(kinds(events)).toEqual(["slurm.foreign"]);
+  });
+
+  test("S28: their release of a drain that they took over is a release of ours", () => {
+    const taken = fold(repaired(), [{ flags: ["DRAIN"], reason: "maint" }]).next ?? bare();
+    const still = fold(taken, [{ base: "DOWN", flags: ["DRAIN"], reason: "maint" }]).next ?? bare();
+    expect(still.slurm).toMatchObject({ takenOver: true, held: true });
+    const given = fold(still, [{}]);
+    expect(given.next?.phase.kind).toBe("serving");
+    expect(given.next?.waiver).toMatchObject({ by: "human:slurm" });
+    // The same of a drain that was theirs before the fault ends only the wait.
+    const first = fold(repaired({}), [{ flags: ["DRAIN"], reason: "maint" }]).next ?? bare();
+    const free = fold(first, [{}]);
+    expect(free.next?.cordon.product).not.toBeNull();
+    expect(free.slurm).toMatchObject({ held: false, takenOver: false });
+  });
+
+  test("S28: a reboot with scontrol that lifts the drain is no release: it is set again", () => {
+    const flags = ["DRAIN", "REBOOT_ISSUED"];
+    const issued = fold(repaired(), [{ base: "DOWN", flags, reason: `${REASON} : reboot issued` }]);
+    expect(issued.slurm).toMatchObject({ owner: "own", held: true });
+    const booted = fold(issued.next ?? bare(), [{ bootTime: 70_000 }]);
+    expect(booted.next?.cordon.product).not.toBeNull();
+    expect(booted.slurm).toMatchObject({ markedAt: null, reassertedAt: null, held: false });
+    const told = booted.events.map(({ message }) => message);
+    expect(told).toContain("scontrol reboot removed the drain of n0: it is set again");
+    const reason = { reason: "bios", reasonBy: "alice" };
+    const asked = fold(repaired(), [{ flags: ["DRAIN", "REBOOT_REQUESTED"], ...reason }]);
+    expect(asked.slurm).toMatchObject({ owner: "foreign", takenOver: true });
+    const after = fold(asked.next ?? bare(), [{ bootTime: 70_000 }]);
+    expect(after.next?.cordon.product).not.toBeNull();
   });
 });
 

@@ -7,11 +7,12 @@ import type { SlurmConfig } from "../../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
-import type { SlurmFact } from "../../../schema/slurm.ts";
+import type { SlurmAct, SlurmFact } from "../../../schema/slurm.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { claimNames, type SlurmClaim, type SlurmNames } from "../slurm/match.ts";
 import type { SlurmNode } from "../slurm/object.ts";
+import { actsOf, formatAct } from "../slurm/hold.ts";
 import { isHeldByItself, ownerOf } from "../slurm/owner.ts";
 import { inheritedMark, isAnotherBoot, ownMark } from "../slurm/mark.ts";
 import { isDrained, isOutage, isPowerSaving } from "../slurm/state.ts";
@@ -22,6 +23,7 @@ export type SlurmNews = {
   nodes: readonly SlurmNode[];
   names: SlurmNames;
   onUndrain: SlurmConfig["onUndrain"];
+  onForeignDrain: SlurmConfig["onForeignDrain"];
   /** The controller was away since the last list: what vanished may be its lost state. */
   isAfterDark?: boolean;
 };
@@ -124,15 +126,9 @@ function foldRow(node: Node, seen: Seen, news: SlurmNews, now: number): Folded {
   const tell = teller(node, now, events);
   const { claim, row } = seen;
   const before = node.slurm?.name === claim.name ? node.slurm : null;
-  const slurm = factOf(node, seen, before, now);
+  const slurm = factOf(node, seen, before, { news, now });
   if (before === null) tell("slurm.matched", `matched to NodeName ${row.name} (by ${claim.by})`);
-  const isOther = before?.owner !== "foreign" || before.byItself !== slurm.byItself;
-  if (slurm.owner === "foreign" && isOther) {
-    const what = slurm.drain ? "drained" : slurm.down ? "down" : "out of service";
-    const why = `(${sayReason(row)})`;
-    if (slurm.byItself) tell("slurm.down", `${what} in Slurm, by slurmctld itself ${why}`);
-    else tell("slurm.foreign", `${what} in Slurm by others ${why}: left unchanged`);
-  }
+  tellOthers(before, slurm, row, tell);
   const next = { ...node, slurm };
   if (before !== null && isLost(before, row)) {
     // Judged once no call is open that may have changed the mark.
@@ -145,6 +141,23 @@ function foldRow(node: Node, seen: Seen, news: SlurmNews, now: number): Folded {
   return { node: next, events };
 }
 
+/** What others began or ended there, and what slurmctld did by itself. */
+function tellOthers(before: SlurmFact | null, slurm: SlurmFact, row: SlurmNode, tell: Tell): void {
+  const { name, others, held, byItself, drain } = slurm;
+  if (byItself && before?.byItself !== true) {
+    const what = drain ? "drained" : "down";
+    tell("slurm.down", `${what} in Slurm, by slurmctld itself (${sayReason(row)})`);
+  }
+  const known = new Set(before?.others.map(({ kind }) => kind));
+  const begun = others.filter(({ kind }) => !known.has(kind));
+  if (begun.length > 0) {
+    const stays = held ? "left unchanged, and its repair waits" : "left unchanged";
+    tell("slurm.foreign", `${name} is ${begun.map(formatAct).join(", and ")}: ${stays}`, "human");
+  }
+  const isOver = known.size > 0 && others.length === 0 && !byItself;
+  if (isOver) tell("slurm.foreign", `others do nothing to ${name} in Slurm any more`, "human");
+}
+
 function sayReason({ reason, reasonBy }: SlurmNode): string {
   const by = reasonBy === null ? "" : `, set by ${reasonBy}`;
   return `${reason ?? "without a reason"}${by}`.slice(0, REASON_CHARS_MAX);
@@ -152,7 +165,9 @@ function sayReason({ reason, reasonBy }: SlurmNode): string {
 
 /** The drain that was read back is gone; if it went while the node was down, the node is up now. */
 function isLost(before: SlurmFact, row: SlurmNode): boolean {
-  if (before.markedAt === null || before.absentSince !== null || isDrained(row)) return false;
+  if (before.absentSince !== null || isDrained(row)) return false;
+  if (before.takenOver) return !isOutage(row);
+  if (before.markedAt === null) return false;
   if (before.drain) return before.owner === "own";
   return before.down && !before.power && !isOutage(row);
 }
@@ -178,6 +193,11 @@ function foldLostMark(
     return { node: { ...node, slurm: unmarked }, events };
   }
   const again = before.reassertedAt !== null && before.reassertedAt >= (session?.openedAt ?? 0);
+  if (!slurm.power && before.others.some(({ kind }) => kind === "reboot")) {
+    // `nextstate=resume` says nothing of the fault: what the boot cured shows afterwards.
+    tell("slurm.undrained", `scontrol reboot removed the drain of ${slurm.name}: it is set again`);
+    return { node: { ...node, slurm: unmarked }, events };
+  }
   const by = slurm.power ? "power saving" : isAfterDark ? "an outage" : "a person";
   if ((slurm.power || isAfterDark || onUndrain === "enforce") && !again) {
     tell("slurm.undrained", `${by} removed the drain of ${slurm.name}: it is set again once`);
@@ -206,7 +226,12 @@ function foldLostMark(
   return { node: back, events };
 }
 
-function factOf(node: Node, seen: Seen, before: SlurmFact | null, now: number): SlurmFact {
+function factOf(
+  node: Node,
+  seen: Seen,
+  before: SlurmFact | null,
+  { news, now }: { news: SlurmNews; now: number },
+): SlurmFact {
   const { claim, row, former } = seen;
   const owner = ownerOf(row);
   const drain = isDrained(row);
@@ -221,12 +246,18 @@ function factOf(node: Node, seen: Seen, before: SlurmFact | null, now: number): 
   const last = before?.absentSince === null ? before : null;
   const mark =
     last === null ? inheritedMark(node, row, former, now) : ownMark(node, last, row, now);
+  const others = actsOf(row);
+  const isTaken = others.some(({ kind }) => kind === "drain" || kind === "reboot") && drain;
+  const wasOurs = last !== null && (last.takenOver || last.markedAt !== null);
   return {
     name: row.name,
     by: claim.by,
     boundAt: before?.boundAt ?? now,
     owner,
     byItself: isHeldByItself(row),
+    others,
+    held: others.length > 0 && news.onForeignDrain === "hold",
+    takenOver: owner === "foreign" && isTaken && wasOurs,
     drain,
     down: isOutage(row),
     power: isPowerSaving(row),
@@ -245,5 +276,10 @@ function factOf(node: Node, seen: Seen, before: SlurmFact | null, now: number): 
 }
 
 function isSame(a: SlurmFact, b: SlurmFact): boolean {
-  return (Object.keys(b) as (keyof SlurmFact)[]).every((key) => a[key] === b[key]);
+  const { others: ofA, ...restA } = a;
+  const { others: ofB, ...restB } = b;
+  const isAlike = (Object.keys(restB) as (keyof typeof restB)[]).every((key) => restA[key] === restB[key]);
+  return isAlike && ofA.map(keyOf).join() === ofB.map(keyOf).join();
 }
+
+const keyOf = ({ kind, by, why }: SlurmAct): string => JSON.stringify([kind, by, why]);

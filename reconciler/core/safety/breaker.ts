@@ -17,6 +17,7 @@ import { tripCount } from "./poisson.ts";
 import { rateOf } from "./rate.ts";
 import { FLEET, predecessorOf, scopesOf, sizesOf } from "./scope.ts";
 import { poolEvent } from "../event-draft.ts";
+import { isHeldInSlurm } from "../slurm/hold.ts";
 
 type Breaker = FactOf<"breaker">;
 
@@ -306,9 +307,10 @@ function isRebooted({ rebootedAt, lastSession }: Node): boolean {
 }
 
 /** Whether the node waits only for the breaker. */
-function isDue({ phase, pool, cordon, health, order }: Node, config: Config): boolean {
+function isDue(node: Node, config: Config): boolean {
+  const { phase, pool, cordon, health, order } = node;
   if (phase.kind !== "suspect" || health.verdict !== "unhealthy") return false;
-  if (cordon.human !== null && order === null) return false;
+  if ((cordon.human !== null || isHeldInSlurm(node)) && order === null) return false;
   return config.pools.find((one) => one.name === pool)?.health.autoReplace === true;
 }
 

@@ -2,7 +2,7 @@
  * The port to a Slurm controller: bounded calls without interpretation of ownership. Adapters speak
  * `slurmrestd` or the command-line tools. Nothing here rejects.
  */
-import type { SlurmJob, SlurmNode } from "./object.ts";
+import type { SlurmJob, SlurmNode, SlurmReservation } from "./object.ts";
 
 /** `failed` of a read: nothing is known. Of a write: whether it was done is unknown. */
 export type SlurmAnswer<T> =
@@ -25,6 +25,8 @@ export type SlurmClient = {
   /** All nodes in one call, or those named. */
   nodes(names?: readonly string[]): Promise<SlurmAnswer<readonly SlurmNode[]>>;
   jobs(): Promise<SlurmAnswer<readonly SlurmJob[]>>;
+  /** Those that are active, and later ones. */
+  reservations(): Promise<SlurmAnswer<readonly SlurmReservation[]>>;
   update(names: readonly string[], change: SlurmNodeChange): Promise<SlurmAnswer<null>>;
   /** Removes dynamic nodes. */
   remove(names: readonly string[]): Promise<SlurmAnswer<null>>;

@@ -8,6 +8,8 @@ export type SlurmNode = {
   flags: readonly string[];
   reason: string | null;
   reasonBy: string | null;
+  /** Name of the active MAINT reservation it is in; `null` = none, or not named. */
+  reservation: string | null;
   /** Wall milliseconds; `null` = never registered. */
   bootTime: number | null;
   slurmdStartedAt: number | null;
@@ -17,6 +19,14 @@ export type SlurmNode = {
   /** As in `gpu:h100:8`; `null` = none. */
   gres: string | null;
   features: readonly string[];
+};
+
+/** `startsAt` in wall milliseconds; `null` = unknown. */
+export type SlurmReservation = {
+  name: string;
+  isMaint: boolean;
+  nodes: readonly string[];
+  startsAt: number | null;
 };
 
 export type SlurmJob = {

@@ -39,6 +39,7 @@ function row(name: string, state: string, more: Partial<SlurmNode> = {}): SlurmN
     flags,
     reason: null,
     reasonBy: null,
+    reservation: null,
     bootTime: null,
     slurmdStartedAt: null,
     address: name,

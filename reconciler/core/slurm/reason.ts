@@ -27,11 +27,16 @@ export function formatReason({ session, code, text }: SlurmReason): string {
   return said === "" ? head : `${head} ${said}`;
 }
 
+/** A reason as its author wrote it. */
+export function withoutTail(reason: string): string {
+  return reason.replace(TAIL, "");
+}
+
 /** `null` = another owner's. */
 export function parseReason(reason: string | null): SlurmReason | null {
   const groups = reason === null ? undefined : OWN.exec(reason)?.groups;
   if (groups?.["session"] === undefined || groups["code"] === undefined) return null;
-  const text = (groups["text"] ?? "").replace(TAIL, "");
+  const text = withoutTail(groups["text"] ?? "");
   return { session: groups["session"], code: groups["code"], text };
 }
 

@@ -2,6 +2,7 @@
 import type { NodeSinksView, SlurmNodeView } from "../../../schema/api.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
+import { formatAct } from "../../core/slurm/hold.ts";
 import { stateOf } from "../../core/slurm/left.ts";
 import type { SlurmJob, SlurmNode } from "../../core/slurm/object.ts";
 
@@ -90,7 +91,10 @@ export function saySlurm(node: Node, live: SlurmLive): string[] {
   if (slurm.absentSince !== null) {
     return [`${name} is no longer listed by Slurm since ${isoOf(slurm.absentSince)}`];
   }
+  const acts = slurm.others.map(formatAct).join(", and ");
+  const waits = slurm.held ? "its repair waits for it" : "slurm.on_foreign_drain: repair";
+  const others = acts === "" ? [] : [`${name} is ${acts}: ${waits}`];
   const refused =
     slurm.refusals === 0 ? [] : [`Slurm refused ${slurm.refusals} times: ${slurm.refusal}`];
-  return [`${name} in Slurm is ${side}`, ...refused];
+  return [`${name} in Slurm is ${side}`, ...others, ...refused];
 }

@@ -4,7 +4,7 @@
  * every change of a node with its author; tests judge by the journal and the nodes.
  */
 import type { SlurmNodeChange } from "../../../reconciler/core/slurm/client.ts";
-import type { SlurmJob, SlurmNode } from "../../../reconciler/core/slurm/object.ts";
+import type { SlurmJob, SlurmNode, SlurmReservation } from "../../../reconciler/core/slurm/object.ts";
 import type { Clock } from "../../../reconciler/core/clock.ts";
 import type { SlurmWrite } from "./write.ts";
 
@@ -44,6 +44,8 @@ type Machine = {
   reason: string | null;
   reasonBy: string | null;
   reasonAt: number;
+  /** `scontrol reboot`: asked for, or begun; what becomes of it afterwards. */
+  reboot: { isIssued: boolean; stays: boolean } | null;
   bootTime: number | null;
   stopSilence: () => void;
 };
@@ -72,6 +74,7 @@ export class VirtualSlurm {
   readonly ends: JobEnd[] = [];
   readonly #machines = new Map<string, Machine>();
   readonly #jobs = new Map<string, Running>();
+  readonly #reservations: SlurmReservation[] = [];
   readonly #clock: Clock;
   readonly #options: VirtualSlurmOptions;
   #lastJob = 0;
@@ -97,6 +100,7 @@ export class VirtualSlurm {
       reason: null,
       reasonBy: null,
       reasonAt: 0,
+      reboot: null,
       bootTime: null,
       stopSilence: NOTHING,
     });
@@ -113,6 +117,7 @@ export class VirtualSlurm {
     machine.isResponding = true;
     machine.power = machine.power.filter((flag) => flag === "CLOUD");
     if (machine.bootTime === null || !isRestart) machine.bootTime = this.#clock.wallMs();
+    if (machine.reboot?.isIssued === true && !isRestart) this.#endReboot(machine);
     if (machine.base === "DOWN" && machine.isSilentDown) {
       machine.base = "IDLE";
       machine.isSilentDown = false;
@@ -212,6 +217,52 @@ export class VirtualSlurm {
     this.#schedule();
   }
 
+  /** A reservation of all its time with the flag MAINT, as `scontrol create reservation` makes it. */
+  reserve(name: string, nodes: readonly string[], by: string): void {
+    this.#reservations.push({ name, isMaint: true, nodes, startsAt: this.#clock.wallMs() });
+    for (const node of nodes) this.#note(node, "reserve", name, by);
+    this.#schedule();
+  }
+
+  /** `scontrol delete reservation`. */
+  unreserve(name: string, by: string): void {
+    const at = this.#reservations.findIndex((one) => one.name === name);
+    const [gone] = at < 0 ? [] : this.#reservations.splice(at, 1);
+    for (const node of gone?.nodes ?? []) this.#note(node, "unreserve", name, by);
+    this.#schedule();
+  }
+
+  reservations(): SlurmReservation[] {
+    return [...this.#reservations];
+  }
+
+  /** `scontrol reboot ASAP reason=… NAME`: drained for it, and begun once no job is left. */
+  reboot(name: string, reason: string | null, by: string): void {
+    const machine = this.#need(name);
+    const before = this.#factsOf(name);
+    machine.reboot = { isIssued: false, stays: machine.drain };
+    machine.drain = true;
+    if (reason !== null) this.#explain(machine, reason, by);
+    this.#note(name, "reboot", reason, by, before);
+    this.#schedule();
+  }
+
+  /** `scontrol cancel_reboot NAME`, which begun reboots outlive. */
+  cancelReboot(name: string, by: string): void {
+    const machine = this.#need(name);
+    if (machine.reboot === null || machine.reboot.isIssued) return;
+    if (!machine.reboot.stays) this.#undrain(machine);
+    machine.reboot = null;
+    this.#note(name, "cancel_reboot", null, by);
+    this.#schedule();
+  }
+
+  /** Reboots that are begun and whose machine has not booted since. */
+  rebooting(): string[] {
+    const all = [...this.#machines.values()];
+    return all.filter(({ reboot }) => reboot?.isIssued === true).map(({ name }) => name);
+  }
+
   remove(name: string, by: string): void {
     if (this.#jobsOn(name).length > 0) throw new SlurmRefusal("Requested nodes are busy");
     const before = this.#factsOf(name);
@@ -257,6 +308,10 @@ export class VirtualSlurm {
     const flags = [...machine.power];
     if (machine.drain) flags.push("DRAIN");
     if (!isBusy && jobs.length > 0) flags.push("COMPLETING");
+    if (machine.reboot !== null) {
+      flags.push(machine.reboot.isIssued ? "REBOOT_ISSUED" : "REBOOT_REQUESTED");
+    }
+    if (this.#isReserved(machine.name)) flags.push("MAINTENANCE", "RESERVED");
     const isDark = !machine.isResponding && !machine.power.includes("POWERED_DOWN");
     if (isDark) flags.push("NOT_RESPONDING");
     return {
@@ -265,6 +320,8 @@ export class VirtualSlurm {
       flags,
       reason: machine.reason,
       reasonBy: machine.reasonBy,
+      // 22.05 shows the flag alone.
+      reservation: null,
       bootTime: machine.bootTime,
       slurmdStartedAt: machine.bootTime,
       address: null,
@@ -273,6 +330,28 @@ export class VirtualSlurm {
       gres: `gpu:h100:${machine.gpus}`,
       features: [],
     };
+  }
+
+  #isReserved(name: string): boolean {
+    return this.#reservations.some(({ nodes }) => nodes.includes(name));
+  }
+
+  /** The node goes DOWN with slurmctld's words behind the reason, and RebootProgram runs. */
+  #beginReboot(machine: Machine): void {
+    if (machine.reboot === null) return;
+    machine.reboot.isIssued = true;
+    machine.base = "DOWN";
+    machine.isSilentDown = false;
+    this.#explain(machine, `${machine.reason ?? ""} : reboot issued`, "slurm");
+    this.#note(machine.name, "reboot issued", machine.reason, "slurm");
+  }
+
+  /** `nextstate=resume`, the default of ASAP: the drain is gone, whosever it was. */
+  #endReboot(machine: Machine): void {
+    machine.reboot = null;
+    machine.base = "IDLE";
+    machine.drain = false;
+    this.#explain(machine, null, null);
   }
 
   #need(name: string): Machine {
@@ -337,11 +416,16 @@ export class VirtualSlurm {
 
   #isFree({ name, base, drain, isUp, isResponding, power }: Machine): boolean {
     const isReady = base === "IDLE" && !drain && isUp && isResponding;
-    return isReady && !power.includes("POWERED_DOWN") && this.#jobsOn(name).length === 0;
+    if (!isReady || power.includes("POWERED_DOWN") || this.#isReserved(name)) return false;
+    return this.#jobsOn(name).length === 0;
   }
 
   /** In the order of submission; a job that does not fit lets smaller ones pass (backfill). */
   #schedule(): void {
+    for (const machine of this.#machines.values()) {
+      const isDue = machine.reboot?.isIssued === false && this.#jobsOn(machine.name).length === 0;
+      if (isDue) this.#beginReboot(machine);
+    }
     for (const job of this.#jobs.values()) {
       if (job.state !== "PENDING" || job.isHeld) continue;
       const free = [...this.#machines.values()].filter(

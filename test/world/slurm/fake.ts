@@ -81,6 +81,7 @@ export function openFakeSlurm(
       if (answer.kind === "ok") fake.shownAt = clock.monoMs();
       return answer;
     },
+    reservations: () => call("reservations", () => slurm.reservations()),
     update: (names, change) =>
       call("update", each(names, (name) => slurm.update(name, change, "api"))),
     remove: (names) => call("remove", each(names, (name) => slurm.remove(name, "api"))),
