@@ -8,7 +8,7 @@
 export type NvmlGpuSample = {
   index: number;
   uuid: string;
-  /** Worst return code about the GPU itself (15, 16, 8, 11, 14, 999, in this order), else 0. */
+  /** Worst return code about the GPU itself (15, 16, 8, 11, 14, 999, 10, in this order), else 0. */
   rc: number;
   /** Return code of opening it; without 0, nothing could be read. */
   openCode: number;

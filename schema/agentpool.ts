@@ -168,5 +168,7 @@ export const WorkerWord = v.object({
   claims: count,
   /** It shall take no more claims, and say so. */
   stop: v.boolean(),
+  /** Its pod's template asks for no GPU, so that none is missing. */
+  without_gpus: v.optional(v.boolean()),
 });
 export type WorkerWord = v.InferOutput<typeof WorkerWord>;

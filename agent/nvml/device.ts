@@ -20,7 +20,13 @@ import {
 } from "./layout.ts";
 import type { GpuReader, Way } from "./read.ts";
 import type { NvmlFabric, NvmlGpuCheck, NvmlGpuSample } from "../reading.ts";
-import { NOT_SUPPORTED, SUCCESS, VERSION_UNKNOWN, isUnsupported } from "./return-code.ts";
+import {
+  NOT_SUPPORTED,
+  SUCCESS,
+  VERSION_UNKNOWN,
+  isDenial,
+  isUnsupported,
+} from "./return-code.ts";
 
 /** Constant values, read once per handle. */
 export type DeviceIdentity = {
@@ -197,8 +203,8 @@ function readCounters(reader: GpuReader) {
   const answers = reader.fields(COUNTERS.map(({ id }) => ({ id })));
   const values = COUNTERS.map(({ id, way }, i) => {
     const answer = answers[i];
-    const second = way !== null && answer !== undefined && isUnsupported(answer.code);
-    return second ? reader.number(way) : reader.field(answer, id);
+    const failed = answer !== undefined && (isUnsupported(answer.code) || isDenial(answer.code));
+    return way !== null && failed ? reader.number(way) : reader.field(answer, id);
   });
   const [sbeVolatile, dbeVolatile, sbe, dbe, replay, retiredSbe, retiredDbe, pending] = values;
   return {

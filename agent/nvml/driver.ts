@@ -19,12 +19,13 @@ import {
   GPU_IS_LOST,
   INVALID_ARGUMENT,
   NO_PERMISSION,
-  OPERATING_SYSTEM,
   RESET_REQUIRED,
   SUCCESS,
   UNKNOWN,
   failureOf,
+  isDenial,
   isGpuCode,
+  isPassing,
   wantsInit,
 } from "./return-code.ts";
 
@@ -161,8 +162,8 @@ export class NvmlDriver {
       if (reader.initRc !== SUCCESS) return { kind: "failed", failure: this.#drop(reader.initRc) };
       // The next round opens a lost GPU again.
       if (reader.rc === GPU_IS_LOST || reader.rc === RESET_REQUIRED) device.handle = null;
-      // An unknown error seen only while reading identity is not reported again.
-      if (device.rc === UNKNOWN) device.handle = null;
+      // An error that may pass, seen only while reading identity, is not reported again.
+      if (isPassing(device.rc)) device.handle = null;
     }
     return { kind: "ok", value: build(gpus) };
   }
@@ -268,7 +269,7 @@ function blankDevice(index: number): Device {
 }
 
 function isRefused({ handle, openCode }: Device): boolean {
-  return handle === null && (openCode === NO_PERMISSION || openCode === OPERATING_SYSTEM);
+  return handle === null && isDenial(openCode);
 }
 
 function unknownIdentity(index: number): DeviceIdentity {

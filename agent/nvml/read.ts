@@ -10,6 +10,7 @@ import {
   INSUFFICIENT_SIZE,
   NOT_SUPPORTED,
   SUCCESS,
+  isDenial,
   isGpuCode,
   isUnsupported,
   wantsInit,
@@ -106,12 +107,13 @@ export class GpuReader {
     return this.ask(name, buffer) ? view : null;
   }
 
+  /** A batch that is denied as a whole is denied for each entry; any other failure gives none. */
   fields(queries: readonly FieldQuery[]): FieldAnswer[] {
     const bytes = encodeFields(queries);
-    if (!this.ask("nvmlDeviceGetFieldValues", queries.length, bytes)) {
-      return queries.map(() => ({ code: NOT_SUPPORTED, value: null }));
-    }
-    return parseFields(bytes);
+    const name = "nvmlDeviceGetFieldValues";
+    if (this.ask(name, queries.length, bytes)) return parseFields(bytes);
+    const code = this.unread[name] ?? NOT_SUPPORTED;
+    return queries.map(() => ({ code: isDenial(code) ? code : NOT_SUPPORTED, value: null }));
   }
 
   /** The value of a field; a failure is recorded as `field.<id>`. */

@@ -7,6 +7,7 @@ export const INVALID_ARGUMENT = 2;
 export const NOT_SUPPORTED = 3;
 export const NO_PERMISSION = 4;
 export const INSUFFICIENT_SIZE = 7;
+export const TIMEOUT = 10;
 export const OPERATING_SYSTEM = 17;
 export const VERSION_MISMATCH = 18;
 /** A struct's version word that this library does not know. */
@@ -45,7 +46,7 @@ export function formatCode(code: number): string {
 }
 
 /** Codes about the GPU and not about the call, the worst first. */
-const GPU_CODES: readonly number[] = [GPU_IS_LOST, RESET_REQUIRED, 8, 11, 14, UNKNOWN];
+const GPU_CODES: readonly number[] = [GPU_IS_LOST, RESET_REQUIRED, 8, 11, 14, UNKNOWN, TIMEOUT];
 
 export function isGpuCode(code: number): boolean {
   return GPU_CODES.includes(code);
@@ -55,6 +56,16 @@ export function isGpuCode(code: number): boolean {
 export function worseCode(a: number, b: number): number {
   const rank = (code: number) => (isGpuCode(code) ? GPU_CODES.indexOf(code) : GPU_CODES.length);
   return rank(b) < rank(a) ? b : a;
+}
+
+/** Codes of a GPU that may answer at the next reading: one is noise, several in a row are a fault. */
+export function isPassing(code: number): boolean {
+  return code === UNKNOWN || code === TIMEOUT;
+}
+
+/** The process may not read the value, or a cgroup blocks it: it says nothing about the GPU. */
+export function isDenial(code: number): boolean {
+  return code === NO_PERMISSION || code === OPERATING_SYSTEM;
 }
 
 /** Codes that require a new init of the library. */
@@ -72,8 +83,6 @@ export function failureOf(code: number, operation: string): NvmlFailure {
   const message = `${operation}: ${formatCode(code)}`;
   if (code === 9 || code === 12 || code === 28) return { reason: "driver", code, message };
   if (code === VERSION_MISMATCH) return { reason: "version", code, message };
-  if (code === NO_PERMISSION || code === OPERATING_SYSTEM) {
-    return { reason: "permission", code, message };
-  }
+  if (isDenial(code)) return { reason: "permission", code, message };
   return { reason: "other", code, message };
 }

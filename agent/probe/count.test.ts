@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { healthyCheck, openFakeNvml } from "../../test/fixture/nvml/fake.ts";
 import {
   HOUR_MS,
+  answerOf,
   lookWith,
   formatConditions,
   remembering,
@@ -9,7 +10,8 @@ import {
 } from "../../test/fixture/nvml/probe-round.ts";
 import { normalizePci } from "../pci.ts";
 import { countProbe } from "./count.ts";
-import { EMPTY_MEMORY } from "./probe.ts";
+import { EMPTY_MEMORY, type ProbeContext } from "./probe.ts";
+import { runProbes } from "./run.ts";
 
 const eight = healthyCheck(8);
 const without = (index: number) => {
@@ -62,9 +64,26 @@ describe("countProbe", () => {
     expect(out).toMatchObject({ outcome: "finding", message: "4 of 12 (pool)" });
   });
 
+  test("finds none well only where none is expected", () => {
+    const look = (change: Partial<ProbeContext>) => {
+      const ctx = roundAt(HOUR_MS, change);
+      const { conclusive, findings } = runProbes(answerOf(healthyCheck(0)), EMPTY_MEMORY, ctx);
+      return [conclusive, findings.map(({ reason }) => reason)];
+    };
+    expect(look({})).toEqual([false, ["no_gpus"]]);
+    expect(look({ bus: { kind: "unreadable", why: "no sysfs" } })).toEqual([false, ["no_gpus"]]);
+    expect(look({ promised: [{ gpus: 0, from: "option" }] })).toEqual([true, []]);
+    expect(look({ promised: [{ gpus: 0, from: "pool" }] })).toEqual([true, []]);
+    expect(look({ promised: [{ gpus: 8, from: "pool" }] })).toEqual([true, ["count"]]);
+    const given = { kind: "read", gpus: [{ pci: "0000:01:00.0", driver: "vfio-pci" }] } as const;
+    expect(look({ bus: { ...given, gpus: [...given.gpus] } })).toEqual([true, []]);
+    // In a pod the machine's number says nothing, and its template's does.
+    const bus = { kind: "unreadable", why: "a pod", restricted: true } as const;
+    expect(look({ bus, promised: [{ gpus: 0, from: "pool" }] })).toEqual([false, ["no_gpus"]]);
+    expect(look({ bus, promised: [{ gpus: 0, from: "pool", isOwn: true }] })).toEqual([true, []]);
+  });
+
   test("expects nothing where nothing is known", () => {
-    const out = countProbe.look(healthyCheck(0), EMPTY_MEMORY, roundAt(0));
-    expect(out).toMatchObject({ conditions: [], outcome: "ok", message: "0 of ?" });
     const lost = countProbe.look(healthyCheck(2, { 1: { rc: 15 } }), EMPTY_MEMORY, roundAt(0));
     const uuid = eight.gpus[1]?.uuid;
     expect(lost.conditions).toMatchObject([
@@ -86,16 +105,10 @@ describe("countProbe", () => {
     expect(formatConditions(out.conditions)).toEqual(["lost/bus fatal 1"]);
   });
 
-  test("counts GPUs that exist and may not be opened, and says that they are not checked", () => {
+  test("counts GPUs that exist and may not be opened", () => {
     const check = { ...without(3), count: 8, denied: 1 };
     const out = countProbe.look(check, remembering(eight), roundAt(0));
-    expect(formatConditions(out.conditions)).toEqual(["driver/permission warning node"]);
-    expect(out.message).toBe("8 of 8 (baseline)");
-    expect(out.conditions[0]).toMatchObject({
-      message: "1 of 8 GPUs may not be opened by this process: they are not checked",
-      metrics: { denied: 1, listed: 8 },
-      level: 1,
-    });
+    expect([out.message, out.conditions]).toEqual(["8 of 8 (baseline)", []]);
   });
 
   test("leaves a GPU that cannot be opened to its own finding, and does not count it", () => {

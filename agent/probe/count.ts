@@ -7,8 +7,8 @@ import { normalizePci } from "../pci.ts";
 import type { NvmlCheck } from "../reading.ts";
 import { unlistedGpus } from "./bus.ts";
 import { expectGpus, presentGpus } from "./expect.ts";
-import { type Condition, ConditionList, isLost, isUnopened, wholeNode } from "./probe.ts";
-import type { Probe, ProbeMemory } from "./probe.ts";
+import { type Condition, ConditionList, isLost, isUnopened, onNode, wholeNode } from "./probe.ts";
+import type { Probe, ProbeContext, ProbeMemory } from "./probe.ts";
 
 /** UUIDs known from earlier rounds that are not among the GPUs of this one. */
 export function missingUuids(check: NvmlCheck, memory: ProbeMemory): string[] {
@@ -16,13 +16,13 @@ export function missingUuids(check: NvmlCheck, memory: ProbeMemory): string[] {
   return Object.keys(memory.gpus).filter((uuid) => !here.has(uuid));
 }
 
-/** This process lacks the permission to open some GPUs, which says nothing about them. */
-function deniedConditions({ count: listed, denied = 0 }: NvmlCheck): Condition[] {
-  if (denied === 0) return [];
-  const list = new ConditionList("driver", null, { denied, listed });
-  const what = `${denied} of ${listed} GPUs may not be opened by this process`;
-  list.add("permission", "warning", `${what}: they are not checked`, { level: denied });
-  return list.all;
+/**
+ * True without any GPU where nothing says that there is none: an agent watches GPUs, so they may
+ * all be missing. A count of zero that is configured, or GPUs on the bus that belong to virtual
+ * machines, say it.
+ */
+export function isUnexplained(check: NvmlCheck, memory: ProbeMemory, ctx: ProbeContext): boolean {
+  return check.count === 0 && expectGpus(check, memory, ctx) === null;
 }
 
 export const countProbe: Probe = {
@@ -60,8 +60,13 @@ export const countProbe: Probe = {
       const message = `${present} GPUs present, ${expected} expected (${source})`;
       list.add("count", "fatal", message, { level: short - missing.length });
     }
+    if (isUnexplained(check, memory, ctx)) {
+      const none = "the driver lists no GPU, the PCI bus shows none, and no number is expected";
+      const remedy = "give --expected-gpus, 0 on a machine without GPUs";
+      list.all.push(onNode({ kind: "driver", reason: "no_gpus", severity: "warning", message: `${none}: ${remedy}` }));
+    }
     const source = wanted === null ? "" : ` (${wanted.from})`;
     const message = `${present} of ${expected ?? "?"}${source}`;
-    return wholeNode([...list.all, ...deniedConditions(check)], message);
+    return wholeNode(list.all, message);
   },
 };

@@ -23,13 +23,15 @@ export function expectGpus(
     sources.push({ gpus: Math.max(0, onBus.length - hidden), from: "bus" });
   }
   const restricted = ctx.bus.kind === "unreadable" && ctx.bus.restricted === true;
-  for (const { gpus, from } of ctx.promised) {
+  for (const { gpus, from, isOwn = false } of ctx.promised) {
     // Instance type and pool describe the machine; an option may describe this container.
-    if (restricted && from !== "option") continue;
+    if (restricted && from !== "option" && !isOwn) continue;
     sources.push({ gpus: Math.max(0, gpus - away), from });
   }
-  // An earlier count may stem from another machine type; configuration is newer.
-  if (ctx.promised.length === 0 && memory.expected !== null) {
+  // An earlier count may stem from another machine type; configuration is newer. A pool that expects
+  // none explains a machine without GPUs, and hides no loss on one that had some.
+  const isSilent = ctx.promised.every(({ gpus, from }) => gpus === 0 && from !== "option");
+  if (isSilent && memory.expected !== null) {
     const given = awayGpus(ctx.bus, 0);
     sources.push({ gpus: Math.max(0, memory.expected - given), from: "baseline" });
   }

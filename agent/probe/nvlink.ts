@@ -3,9 +3,10 @@
  * or, on an unlisted model, whose neighbours are up. A card without a bridge has all links down and
  * is healthy. Sleep is not down, and links train after a boot.
  */
-import { ConditionList, type Look, type Probe, lookAtEach } from "./probe.ts";
+import { ConditionList, type Look, type Probe, isDenied, lookAtEach } from "./probe.ts";
 import type { NvmlGpuCheck, NvmlLink } from "../reading.ts";
 import { type LinkPromise, isLinkedNode, promisedLinks } from "./link-promise.ts";
+import { isMute } from "./mute.ts";
 import { nextWindow } from "./window.ts";
 
 /** NVLink training and the fabric manager take minutes on the largest baseboards. */
@@ -18,6 +19,9 @@ const RECOVERIES_PER_HOUR_MAX = 10;
 export const LINK_STATE = { INACTIVE: 0, ACTIVE: 1, SLEEP: 2, ACTIVE_TRAFFIC_DISABLED: 3 } as const;
 const { INACTIVE, ACTIVE, ACTIVE_TRAFFIC_DISABLED } = LINK_STATE;
 
+/** What tells the number of links, and their states. */
+const CALLS = ["field.91", "nvmlDeviceGetNvLinkState"];
+
 export const nvlinkProbe: Probe = {
   name: "nvlink",
   kinds: ["nvlink/inactive", "nvlink/down", "nvlink/missing", "nvlink/recovery"],
@@ -25,13 +29,14 @@ export const nvlinkProbe: Probe = {
     const bootChanged = memory.bootId !== ctx.bootId;
     const neighbours = check.gpus.some((gpu) => gpu.nvlinks?.some((one) => one.state === ACTIVE));
     const linked = isLinkedNode(check);
-    return lookAtEach(check, ["field.91"], (gpu): Look => {
+    return lookAtEach(check, CALLS, (gpu): Look => {
       const { active, recoveries, known } = sumUp(gpu.nvlinks ?? []);
       const promise = promisedLinks(gpu, linked);
       const settled = ctx.uptimeMs >= FABRIC_GRACE_MS;
       const nvlink = new ConditionList("nvlink", gpu);
       if (!known) {
-        if (settled && (promise.links ?? 0) > 0) addUnseen(nvlink, gpu, promise);
+        const isDue = settled && (promise.links ?? 0) > 0;
+        if (isDue && !isDenied(gpu, CALLS) && !isMute(gpu)) addUnseen(nvlink, gpu, promise);
         return { read: nvlink.all.length > 0, conditions: nvlink.all };
       }
       const before = memory.gpus[gpu.uuid];

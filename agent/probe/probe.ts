@@ -6,10 +6,14 @@
 import type { FindingKind, Metrics, Severity } from "../../schema/finding.ts";
 import type { BootId } from "../../schema/id.ts";
 import type { Expected, ProbeOutcome } from "../../schema/report.ts";
+import { GPU_IS_LOST, SUCCESS, isDenial } from "../nvml/return-code.ts";
 import { normalizePci } from "../pci.ts";
 import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import type { Bus } from "../port.ts";
 import type { Window } from "./window.ts";
+
+/** An expected number of GPUs. `isOwn`: it describes this container, whatever its machine has. */
+export type Promised = Expected & { isOwn?: true };
 
 /** Circumstances of a round. Wall time goes into records, monotonic time into rates. */
 export type ProbeContext = {
@@ -20,7 +24,7 @@ export type ProbeContext = {
   /** Milliseconds since boot: links train and memory is scrubbed right after it. */
   uptimeMs: number;
   /** Expected numbers of GPUs: option, instance type, pool. */
-  promised: readonly Expected[];
+  promised: readonly Promised[];
   bus: Bus;
   /** Simulated GPUs: findings have the source `sim`. */
   simulated: boolean;
@@ -105,6 +109,8 @@ export type ProbeOut = {
   learned: Record<string, Learned>;
   /** UUIDs of GPUs that could not be read: their earlier conditions stay. */
   blind: string[];
+  /** Of these, the GPUs whose readings this process may not have. */
+  denied: string[];
 };
 
 export type Probe = {
@@ -124,7 +130,7 @@ export function wholeNode(
   outcome: ProbeOutcome = "ok",
 ): ProbeOut {
   const found = conditions.length > 0 ? "finding" : outcome;
-  return { conditions, outcome: found, message, learned: {}, blind: [] };
+  return { conditions, outcome: found, message, learned: {}, blind: [], denied: [] };
 }
 
 /**
@@ -139,7 +145,7 @@ export function lookAtEach(
   const conditions: Condition[] = [];
   const learned: Record<string, Learned> = {};
   const blind: NvmlGpuCheck[] = [];
-  let denied = false;
+  const denied: string[] = [];
   let asked = 0;
   for (const gpu of check.gpus) {
     if (isLost(gpu)) continue;
@@ -149,15 +155,16 @@ export function lookAtEach(
     if (seen.learned !== undefined) learned[gpu.uuid] = seen.learned;
     if (seen.read) continue;
     blind.push(gpu);
-    denied ||= calls.some((name) => gpu.unread[name] === NO_PERMISSION);
+    if (isDenied(gpu, calls)) denied.push(gpu.uuid);
   }
   const all = blind.length === asked;
   return {
     conditions,
     learned,
-    outcome: outcomeOf(conditions.length, denied, all, asked),
+    outcome: outcomeOf(conditions.length, denied.length > 0, all, asked),
     message: blind.length === 0 ? null : formatBlind(blind, all),
     blind: blind.map((gpu) => gpu.uuid),
+    denied,
   };
 }
 
@@ -166,9 +173,10 @@ function formatBlind(blind: readonly NvmlGpuCheck[], all: boolean): string {
   return all ? "not read on all GPUs" : `not read on GPU ${indices}`;
 }
 
-/** Return codes (docs/reference/nvml.md#return-codes). */
-const NO_PERMISSION = 4;
-const GPU_IS_LOST = 15;
+/** True if this process may not make one of these calls. */
+export function isDenied({ unread }: NvmlGpuCheck, calls: readonly string[]): boolean {
+  return calls.some((name) => isDenial(unread[name] ?? SUCCESS));
+}
 
 export function isLost(gpu: NvmlGpuCheck): boolean {
   return gpu.rc === GPU_IS_LOST;

@@ -11,7 +11,7 @@ import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
 import { clockProbe } from "./clock.ts";
 import { busProbe, placeUnknown } from "./bus.ts";
 import { isComingUp, isInstalling } from "./coming-up.ts";
-import { countProbe } from "./count.ts";
+import { countProbe, isUnexplained } from "./count.ts";
 import { judgeDriver } from "./driver.ts";
 import { eccProbe } from "./ecc.ts";
 import { expectGpus, presentGpus } from "./expect.ts";
@@ -26,8 +26,10 @@ import {
 } from "./identity.ts";
 import { memoryProbe } from "./memory.ts";
 import { migProbe } from "./mig.ts";
+import { isBlind, isOpen } from "./mute.ts";
 import { nvlinkProbe } from "./nvlink.ts";
 import { pcieProbe } from "./pcie.ts";
+import { isRestrained, permissionConditions } from "./permission.ts";
 import { persistenceProbe } from "./persistence.ts";
 import { powerProbe } from "./power.ts";
 import {
@@ -37,6 +39,7 @@ import {
   type Probe,
   type ProbeContext,
   type ProbeMemory,
+  type ProbeOut,
   isLost,
   isUnknown,
   formatGpuKey,
@@ -76,7 +79,10 @@ export type ProbeRound = {
   /** Lost GPUs included, by the identity they had; empty without driver or library. */
   gpus: GpuIdentity[];
   samples: GpuSample[];
+  /** False if a GPU could not be judged, or the node is still coming up. */
   conclusive: boolean;
+  /** The next reading decides about a GPU, and should follow soon. */
+  open: boolean;
   present: number;
   expected: Expected | null;
 };
@@ -94,7 +100,8 @@ export function runProbes(
   const results = looked.map(({ probe, out }) =>
     formatResult(probe.name, out.outcome, 0, out.message),
   );
-  const conditions: Condition[] = looked.flatMap(({ out }) => out.conditions);
+  const found: Condition[] = looked.flatMap(({ out }) => out.conditions);
+  const conditions = [...found, ...permissionConditions(check, looked)];
   const blind = looked.flatMap(({ probe, out }) => out.blind.map((uuid) => ({ probe, uuid })));
   const carried = Object.keys(known.held).filter((key) => isUnseen(key, check, blind, ctx));
   const change = judgeChange(conditions, known.held, carried, ctx);
@@ -107,10 +114,21 @@ export function runProbes(
     memory: { ...next, held: change.held },
     gpus: makeIdentities(next),
     samples: makeCheckSamples(check.gpus),
-    conclusive: !isComingUp(check, known, ctx),
+    conclusive: isConclusive(check, known, ctx, looked),
+    open: isOpen(check, known),
     present: presentGpus(check),
     expected: expectGpus(check, next, ctx),
   };
+}
+
+function isConclusive(
+  check: NvmlCheck,
+  memory: ProbeMemory,
+  ctx: ProbeContext,
+  looked: readonly { probe: Probe; out: ProbeOut }[],
+): boolean {
+  if (isComingUp(check, memory, ctx) || isBlind(check, memory)) return false;
+  return !isRestrained(check, looked, ctx) && !isUnexplained(check, memory, ctx);
 }
 
 /** After a boot, current conditions are reported under the new boot id, and durations restart. */
@@ -144,6 +162,7 @@ function runBlind(
     gpus,
     samples: [],
     conclusive: conclusive && !isInstalling(answer, memory, ctx),
+    open: false,
     present: gpus.length,
     expected: expectGpus({ excluded: 0 }, memory, ctx),
   };

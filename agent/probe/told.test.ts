@@ -350,7 +350,7 @@ const CASES: readonly Case[] = [
     told: [
       {
         ...{ kind: "driver", reason: "unknown", severity: "warning", level: 0 },
-        message: 'GPU 1 answered "unknown error" in 5 checks in a row',
+        message: "GPU 1 answered 999 (unknown error) in 5 checks in a row",
         metrics: { nvml_code: 999 },
       },
     ],

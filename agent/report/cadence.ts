@@ -33,5 +33,7 @@ export const WAKE_MS = 10;
 export const EVENT_MS = 2_000;
 /** The shortest pause between extra checks, which suspicious readings cause. */
 export const EXTRA_CHECK_MS = 10_000;
+/** The pause before a reading that decides about a GPU (`ProbeRound.open`). */
+export const OPEN_CHECK_MS = 20_000;
 /** Memory is stored this long after a round, so that a slow disk does not delay its report. */
 export const SAVE_MS = 100;

@@ -6,7 +6,7 @@
 import type { Finding } from "../../schema/finding.ts";
 import type { AgentConfig, Check, ReportReply, REPORT_VERSION } from "../../schema/report.ts";
 import { boundCadence, CADENCE, EXTRA_CHECK_MS, FIRST_GRACE_MS, GRACE_MS } from "./cadence.ts";
-import { EVENT_MS, READ_DEADLINE_MS, SAVE_MS, WAKE_MS } from "./cadence.ts";
+import { EVENT_MS, OPEN_CHECK_MS, READ_DEADLINE_MS, SAVE_MS, WAKE_MS } from "./cadence.ts";
 import { formatCheck, makeFound } from "../check.ts";
 import { carryOut } from "./carry.ts";
 import { contextOf } from "./context.ts";
@@ -235,6 +235,7 @@ export class Agent {
     this.#delivery.pump();
     const changed = now !== known || this.#parts.host?.changed === true;
     if (changed) this.#after("save", SAVE_MS, () => this.#save());
+    if (round.open) this.#after("open", OPEN_CHECK_MS, () => void this.#check());
     return round;
   }
 

@@ -118,14 +118,14 @@ const DRIVER: readonly BuiltinRule[] = [
   measured(
     "driver-mild",
     CLASS.active,
-    reasonIs("driver_error", "inforom", "unknown", "permission", "other_driver"),
+    reasonIs("driver_error", "inforom", "unknown", "unread", "permission", "no_gpus", "other_driver"),
     "The driver answers, but not everything.",
   ),
   measured(
     "gpu-unopened",
     { ...CLASS.down, action: "reboot" },
-    reasonIs("driver_error", "unopened"),
-    "The driver lists a GPU and cannot open it.",
+    reasonIs("driver_error", "unopened", "mute"),
+    "The driver lists a GPU and cannot open it, or gets no reading from it.",
   ),
   measured(
     "driver-hung",

@@ -13,6 +13,7 @@ import type { AdmitAnswer, AgentPools, ClaimAnswer, NewClaim } from "../core/age
 import type { PoolView, ProvenPod, Refused, WorkerReview } from "../core/agentpool/service.ts";
 import type { PoolMemory, PoolStep, Step } from "../core/agentpool/step-model.ts";
 import { type Asked, nothingAsked } from "./draft.ts";
+import { isWithoutGpus } from "./pod-request.ts";
 import type { Rows } from "./rows.ts";
 import { type LastEvents, viewOf } from "./view.ts";
 
@@ -223,7 +224,9 @@ export class Desk implements AgentPools {
     const worker = this.rows.ofNode(node);
     if (worker === null) return null;
     const claims = this.rows.claimsIn(worker.poolUid).filter((one) => one.worker === worker.name);
-    return { pool: worker.pool, claims: claims.length, stop: worker.leaving !== null };
+    const word = { pool: worker.pool, claims: claims.length, stop: worker.leaving !== null };
+    const pool = this.ports.kept.get(worker.poolUid)?.pool ?? null;
+    return pool !== null && isWithoutGpus(pool) ? { ...word, without_gpus: true } : word;
   }
 
   private noPool(key: string): ClaimAnswer {

@@ -9,7 +9,7 @@ import type { AgentPool, WorkerPod } from "../core/agentpool/model.ts";
 import { DOMAIN } from "../core/kubernetes/object.ts";
 import { deleteOptions } from "../kubernetes/api.ts";
 import type { KubeRequest } from "../kubernetes/api.ts";
-import { readObject, readText } from "../kubernetes/read-field.ts";
+import { readList, readObject, readText } from "../kubernetes/read-field.ts";
 import type { Fields } from "../kubernetes/read-field.ts";
 
 /** Admission webhooks of a pod have 10 s each by default, 30 s at most. */
@@ -50,6 +50,18 @@ export function podOf(pool: AgentPool, { name, generation }: Named): Fields {
     },
     spec: pool.template["spec"],
   };
+}
+
+/** True if no container of the template asks for a device of NVIDIA's or for a resource claim. */
+export function isWithoutGpus({ template }: Pick<AgentPool, "template">): boolean {
+  const spec = readObject(template["spec"]);
+  if (spec["resourceClaims"] !== undefined) return false;
+  const containers = [spec["containers"], spec["initContainers"]].flatMap((list) => readList(list));
+  return !containers.some((container) => {
+    const { limits, requests } = readObject(readObject(container)["resources"]);
+    const names = [...Object.keys(readObject(limits)), ...Object.keys(readObject(requests))];
+    return names.some((name) => name.startsWith("nvidia.com/"));
+  });
 }
 
 /** `null`: of all namespaces. */

@@ -48,11 +48,11 @@ describe("expectedOf()", () => {
     expect(expectedOf(bought(type), REAL, plain)).toEqual(expected);
   });
 
-  test("takes the pool's own number before its table, and 0 for none", () => {
+  test("takes the pool's own number before its table, 0 as well", () => {
     const four = configOf(yaml("    gpus: 4\n"));
     expect(expectedOf(bought("a3-highgpu-8g"), REAL, four)).toEqual({ gpus: 4, from: "pool" });
     const none = configOf(yaml("    gpus: 0\n"));
-    expect(expectedOf(bought("a3-highgpu-8g"), REAL, none)).toBe(null);
+    expect(expectedOf(bought("a3-highgpu-8g"), REAL, none)).toEqual({ gpus: 0, from: "pool" });
   });
 
   test("goes by what was bought, not by what the node says of itself", () => {

@@ -20,8 +20,8 @@ export function expectedOf(
   const name = node?.pool ?? reported?.pool;
   const pool = config.pools.find((one) => one.name === name);
   const own = pool?.gpus ?? null;
-  // The operator's number overrides the table; 0 = nothing is expected.
-  if (own !== null) return own === 0 ? null : { gpus: own, from: "pool" };
+  // The operator's number overrides the table; 0 explains a node without GPUs.
+  if (own !== null) return { gpus: own, from: "pool" };
   if (simulated) return null;
   const bought = node?.instance ?? null;
   const provider = config.providers.find((one) => one.name === bought?.provider)?.type;

@@ -107,6 +107,44 @@ describe.skipIf(library === null)("navarch-node --once with a library", () => {
     expect([code, out.verdict, out.gpus.length]).toEqual([11, "unhealthy", 1]);
   });
 
+  const CACHED = ["HandleByIndex_v2", "UUID", "PciInfo_v3", "Name", "Serial", "MigMode"];
+  test.each([
+    [10, 11, "mute"],
+    [999, 11, "mute"],
+    [3, 12, "unread"],
+    [4, 12, "unread"],
+  ])("a GPU that opens and whose readings answer %p is %p", (code, exit, reason) => {
+    const kept = Object.fromEntries(CACHED.map((name) => [`rc.nvmlDeviceGet${name}`, 0]));
+    const { code: status, ms, out } = on({ count: 4, gpus: { 2: { rc: code, ...kept } } });
+    expect(out.findings.filter(({ gpu_index }) => gpu_index === 2)).toMatchObject([{ reason }]);
+    expect(status).toBe(exit);
+    expect(ms).toBeLessThan(10_000);
+  });
+
+  test("one unknown error is read again and forgotten", () => {
+    // The first check of a handle that is opened again finds it well.
+    const flaky = { "rc.nvmlDeviceGetSerial": 999 };
+    const { code, out } = on({ count: 2, gpus: { 1: flaky } });
+    expect(out.findings).toMatchObject([{ reason: "unknown", gpu_index: 1 }]);
+    expect(code).toBe(10);
+    expect(on({ count: 2 }).code).toBe(0);
+  });
+
+  test("links that may not be read are 12, and no GPU without links", () => {
+    const gpus = { 0: { "field.91": "rc:4" }, 1: { "field.91": "rc:4" } };
+    const { code, out } = on({ count: 2, gpus });
+    expect(out.findings).toMatchObject([{ reason: "permission", gpu_index: null }]);
+    expect(code).toBe(12);
+  });
+
+  test("no GPU at all is 12, and 0 where none is expected", () => {
+    const nowhere = join(scratch(), "none");
+    const none = on({ count: 0 }, ["--host-sys", nowhere]);
+    expect(none.out.findings).toMatchObject([{ kind: "driver", reason: "no_gpus" }]);
+    expect(none.code).toBe(12);
+    expect(on({ count: 0 }, ["--host-sys", nowhere, "--expected-gpus", "0"]).code).toBe(0);
+  });
+
   /** A machine whose bus shows `count` GPUs, with one of them changed. */
   const bus = (count: number, change: Partial<SysfsDevice> = {}, index = 1): string => {
     const root = scratch();
