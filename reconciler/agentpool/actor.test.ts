@@ -5,7 +5,7 @@ import { VirtualClock } from "../../simulator/engine/clock.ts";
 import { MemoryClient, MemoryDatabase } from "../../simulator/engine/sql.ts";
 import { anyPool, MemoryCluster } from "../../test/world/agentpool/cluster.ts";
 import type { PoolScaler } from "../core/agentpool/model.ts";
-import type { ClaimAnswer } from "../core/agentpool/service.ts";
+import type { AdmitAnswer, ClaimAnswer } from "../core/agentpool/service.ts";
 import type { Store } from "../core/store.ts";
 import type { WorkerTable } from "../core/store-table.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
@@ -71,6 +71,7 @@ class World {
   /** Every pod of the pool joins. */
   async join({ actor }: Life): Promise<void> {
     for (const { name, uid, namespace } of this.cluster.live.values()) {
+      if (namespace === "evil") continue;
       const answer = actor.desk.admit({ namespace, name, uid }, null);
       await this.clock.pass(100);
       expect(await answer).toMatchObject({ kind: "ok", node: name });
@@ -285,3 +286,116 @@ test("V9: a namespace that cannot be read stands still, and the others go on", a
   const after = await (await world.store()).workerTable().read();
   expect(after.workers).toEqual(expect.arrayContaining(before.workers));
 });
+
+/** What a tenant of `evil` may create there: pods of any name, labels and owner reference. */
+type Tenant = { uid: string; ownerUid: string | null };
+
+async function attacked(isJoined = true): Promise<[World, Life, string, (by: Tenant) => string]> {
+  const world = new World();
+  world.cluster.apply(anyPool("p", { min: 1, max: 1, minIdle: 0 }));
+  const evil = { key: "evil/p", namespace: "evil", uid: "evil-uid", adopts: true };
+  const template = { metadata: { labels: { app: "p" } } };
+  world.cluster.apply({ ...anyPool("p", { max: 4 }), ...evil, template });
+  const life = await world.live();
+  if (isJoined) await world.join(life);
+  const [name = ""] = world.cluster.live.keys();
+  const create = ({ uid, ownerUid }: Tenant): string => {
+    const labels = { app: "p", "navarch.dev/agentpool": "p" };
+    world.cluster.addPod(name, { namespace: "evil", uid, ownerUid, labels, phase: "Running" });
+    return name;
+  };
+  return [world, life, name, create];
+}
+
+const TENANTS: readonly Tenant[] = [
+  { uid: "loose", ownerUid: null },
+  { uid: "forged", ownerUid: "p-uid" },
+  { uid: "own", ownerUid: "evil-uid" },
+];
+
+for (const tenant of TENANTS) {
+  test(`a pod of another namespace takes over no worker: ${tenant.uid}`, async () => {
+    const [world, life, name, create] = await attacked();
+    const before = life.actor.desk.workerOf(name as NodeId);
+    expect(await world.claim(life, "c-1")).toMatchObject({ kind: "running" });
+    create(tenant);
+    await world.clock.pass(1_000);
+    const pod = { namespace: "evil", name, uid: tenant.uid };
+    const answer = life.actor.desk.admit(pod, null);
+    await world.clock.pass(120_000);
+    expect(await answer).not.toMatchObject({ kind: "ok" });
+    expect(await life.actor.desk.claimOf("c-1")).toMatchObject({ kind: "running" });
+    expect(life.actor.desk.workerOf(name as NodeId)).toEqual(before);
+    expect(world.cluster.live.has(`evil/${name}`)).toBe(true);
+    expect(world.cluster.writes.filter(({ verb }) => verb === "delete")).toEqual([]);
+  });
+
+  test(`a pod of another namespace joins as no worker that has not joined: ${tenant.uid}`, async () => {
+    const [world, life, name, create] = await attacked(false);
+    create(tenant);
+    await world.clock.pass(1_000);
+    const pod = { namespace: "evil", name, uid: tenant.uid };
+    const answer = life.actor.desk.admit(pod, null);
+    await world.clock.pass(1_000);
+    expect(await answer).not.toMatchObject({ kind: "ok" });
+    const own = world.cluster.live.get(name);
+    expect(life.actor.desk.pool("default/p")?.workers.map(({ worker }) => worker.uid)).toEqual([
+      own?.uid ?? "",
+    ]);
+    await world.join(life);
+  });
+}
+
+test("what a pool that is gone has left in its namespace ends, and nothing in another", async () => {
+  const [world, life, name, create] = await attacked();
+  create({ uid: "forged", ownerUid: "p-uid" });
+  const pool = world.cluster.objects.get("default/p");
+  world.cluster.objects.delete("default/p");
+  world.cluster.setPod(name, {});
+  await world.clock.pass(180_000);
+  expect(pool?.uid).toBe("p-uid");
+  expect([...world.cluster.live.keys()]).toEqual([`evil/${name}`]);
+  expect(life.actor.desk.workerOf(name as NodeId)).toBeNull();
+});
+
+test("a pool is told of a pod whose name another worker has", async () => {
+  const [world, , name, create] = await attacked();
+  create({ uid: "loose", ownerUid: null });
+  await world.clock.pass(60_000);
+  const said = world.cluster.events.filter(({ reason }) => reason === "NameTaken");
+  expect(said.map(({ message }) => message)).toEqual([
+    `Pod ${name} is no worker: a worker of another pool has this name; give the pod another name`,
+  ]);
+});
+
+test("a join changes no UID that is stored, and takes back no leaving", async () => {
+  const [world, life] = await begun({ min: 1, max: 1 });
+  const [name = ""] = world.cluster.live.keys();
+  const { uid = "" } = world.cluster.live.get(name) ?? {};
+  const joins = life.actor.desk.admit({ namespace: "default", name, uid: "another" }, null);
+  await world.clock.pass(1_000);
+  expect(await joins).not.toMatchObject({ kind: "ok" });
+  expect(life.actor.desk.workerOf(name as NodeId)?.uid).toBe(uid);
+  const [fresh, other] = await begunUnjoined();
+  const [next = ""] = fresh.cluster.live.keys();
+  const pod = fresh.cluster.live.get(next);
+  if (pod === undefined) throw new Error("no pod");
+  // It joins in the moment in which its leaving is being written.
+  const late: Promise<AdmitAnswer>[] = [];
+  fresh.writing = () => {
+    fresh.writing = () => undefined;
+    late.push(other.actor.desk.admit({ namespace: "default", name: next, uid: pod.uid }, null));
+  };
+  fresh.cluster.edit("default/p", { generation: 2, scaler: { ...scaler(), min: 0, max: 0 } });
+  await fresh.clock.pass(1_000);
+  expect((await Promise.all(late)).map(({ kind }) => kind)).toEqual(["refused"]);
+  const { workers } = await (await fresh.store()).workerTable().read();
+  expect(workers.map(({ leaving }) => leaving?.cause)).toEqual(["surplus"]);
+});
+
+async function begunUnjoined(): Promise<[World, Life]> {
+  const world = new World();
+  world.cluster.apply(anyPool("p", { min: 1, max: 1, minIdle: 0 }));
+  world.cluster.hasGrace = true;
+  return [world, await world.live()];
+}

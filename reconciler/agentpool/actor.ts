@@ -191,7 +191,8 @@ export class AgentPoolActor {
     const mono = clock.monoMs();
     const draft = openDraft({
       ...{ rows: this.rows, asked, now: clock.wallMs(), mono, random },
-      podsOf: (uid, pool) => (pool === null ? this.pods.ownedBy(uid) : this.pods.of(pool)),
+      podsOf: (uid, pool) =>
+        pool === null ? this.pods.ownedBy(this.rows.namespaceOf(uid), uid) : this.pods.of(pool),
       dark: (uid, pool) => darkOf(pods, pool?.namespace ?? this.rows.namespaceOf(uid)),
       agent: (worker) => this.sightOf(worker),
       answers: (uid) => this.effects.take(uid),
@@ -259,7 +260,7 @@ export class AgentPoolActor {
     for (const draft of drafts) this.keep(draft);
     for (const { row, done } of asked.claims) done(this.desk.answerTo(row));
     for (const { id, done } of asked.ends) done(this.desk.answerTo(this.rows.claim(id)));
-    for (const { worker, done } of asked.joins) done(this.desk.joinedAs(worker));
+    for (const { done, ...join } of asked.joins) done(this.desk.joinedAs(join));
     const ended = change.claims.filter(({ endedAt }) => endedAt !== null);
     this.pushTo(ended.map(({ worker }) => worker).filter((name) => this.finishes(name)));
     if (change.removed.length > 0) this.tidiedMono = Number.NEGATIVE_INFINITY;

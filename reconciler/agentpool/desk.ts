@@ -7,11 +7,12 @@ import { isOpenClaim, type SlotClaim, type Worker } from "../../schema/agentpool
 import type { WorkerReport, WorkerWord } from "../../schema/agentpool.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
-import type { AgentPool, PoolCluster } from "../core/agentpool/model.ts";
+import type { AgentPool, PoolCluster, WorkerPod } from "../core/agentpool/model.ts";
 import { darkOf, namespaceOf } from "../core/agentpool/name.ts";
 import type { AdmitAnswer, AgentPools, ClaimAnswer, NewClaim } from "../core/agentpool/service.ts";
 import type { PoolView, ProvenPod, Refused, WorkerReview } from "../core/agentpool/service.ts";
 import type { PoolMemory, PoolStep, Step } from "../core/agentpool/step-model.ts";
+import { nodeOf } from "../core/agentpool/step-model.ts";
 import { type Asked, nothingAsked } from "./draft.ts";
 import { isWithoutGpus } from "./pod-request.ts";
 import type { Rows } from "./rows.ts";
@@ -42,6 +43,15 @@ export type DeskPorts = {
 const FIRST_REPORT_MS = 60_000;
 /** More open claims than any pool could serve are a runaway client. */
 const CLAIMS_MAX = 10_000;
+
+/**
+ * Whether the pod is the worker's: in its pool's namespace, and its pool owns it, or it is the very
+ * pod that was adopted. A name alone proves nothing: another namespace may have a pod of that name.
+ */
+function isPodOf({ pool, poolUid, uid }: Worker, pod: WorkerPod): boolean {
+  if (pod.namespace !== namespaceOf(pool) || (uid !== null && uid !== pod.uid)) return false;
+  return pod.ownerUid === null ? uid === pod.uid : pod.ownerUid === poolUid;
+}
 
 export class Desk implements AgentPools {
   private readonly ports: DeskPorts;
@@ -176,10 +186,9 @@ export class Desk implements AgentPools {
     }
     if (pod.isDeleting) return refused(`pod ${namespace}/${name} is being deleted`);
     const worker = this.rows.worker(name);
-    const isOf = pod.ownerUid === null || worker?.poolUid === pod.ownerUid;
-    if (worker === null || !isOf) {
+    if (worker === null || !isPodOf(worker, pod)) {
       this.ports.wakeUp(pod.ownerUid ?? "", false);
-      const message = `pod ${name} is not known as a worker yet: ask again`;
+      const message = `pod ${namespace}/${name} is not known as a worker yet: ask again`;
       return { kind: "unavailable", message };
     }
     const own = worker.pool.slice(worker.pool.indexOf("/") + 1);
@@ -187,22 +196,25 @@ export class Desk implements AgentPools {
       return refused(`pod ${namespace}/${name} is a worker of ${worker.pool}, not of ${named}`);
     }
     if (worker.leaving !== null) return refused(`worker ${name} is leaving its pool`);
-    const node = name as NodeId;
-    if (worker.joinedAt !== null && worker.uid === uid) return this.joinedAs(worker);
-    const joined = { ...worker, uid, node, joinedAt: this.ports.wallMs() };
-    this.joined.set(node, this.ports.monoMs());
-    return this.ask<AdmitAnswer>(worker.poolUid, (done) => {
-      this.asked.joins.push({ worker: joined, done });
+    if (worker.joinedAt !== null && worker.uid === uid) return this.joinedAs({ name, uid });
+    this.joined.set(nodeOf(worker), this.ports.monoMs());
+    const { poolUid } = worker;
+    return this.ask<AdmitAnswer>(poolUid, (done) => {
+      this.asked.joins.push({ poolUid, name, uid, done });
     });
   }
 
-  joinedAs({ name }: Worker): AdmitAnswer {
+  /** `uid` is that of the pod that asked. */
+  joinedAs({ name, uid }: Pick<ProvenPod, "name" | "uid">): AdmitAnswer {
     const worker = this.rows.worker(name);
-    if (worker === null || worker.node === null) {
+    if (worker === null || worker.uid !== uid) {
       return { kind: "refused", message: `worker ${name} is gone` };
     }
     if (worker.leaving !== null) {
       return { kind: "refused", message: `worker ${name} is leaving its pool` };
+    }
+    if (worker.node === null) {
+      return { kind: "unavailable", message: `worker ${name} is not stored yet: ask again` };
     }
     return { kind: "ok", node: worker.node, pool: worker.pool };
   }

@@ -9,13 +9,8 @@ import { freshMemory } from "../core/agentpool/memory.ts";
 import type { AdmitAnswer, ClaimAnswer } from "../core/agentpool/service.ts";
 import { stepOrphans } from "../core/agentpool/orphan.ts";
 import { step } from "../core/agentpool/step.ts";
-import type {
-  EffectAnswer,
-  OrphanInput,
-  PoolMemory,
-  PoolStep,
-  Step,
-} from "../core/agentpool/step-model.ts";
+import type { EffectAnswer, OrphanInput, PoolMemory } from "../core/agentpool/step-model.ts";
+import { nodeOf, type PoolStep, type Step } from "../core/agentpool/step-model.ts";
 import type { WorkerChange } from "../core/store-table.ts";
 import type { Rows } from "./rows.ts";
 
@@ -23,7 +18,8 @@ import type { Rows } from "./rows.ts";
 export type Asked = {
   claims: { row: SlotClaim; done(answer: ClaimAnswer): void }[];
   ends: { id: string; poolUid: string; done(answer: ClaimAnswer): void }[];
-  joins: { worker: Worker; done(answer: AdmitAnswer): void }[];
+  /** `uid` is the pod's. */
+  joins: { poolUid: string; name: string; uid: string; done(answer: AdmitAnswer): void }[];
 };
 
 export const nothingAsked = (): Asked => ({ claims: [], ends: [], joins: [] });
@@ -56,7 +52,7 @@ export type DraftPorts = {
 export function openDraft(ports: DraftPorts) {
   const { rows, asked, now, mono, random } = ports;
   const claims = Map.groupBy(asked.claims.map(({ row }) => row), ({ poolUid }) => poolUid);
-  const joins = Map.groupBy(asked.joins.map(({ worker }) => worker), ({ poolUid }) => poolUid);
+  const joins = Map.groupBy(asked.joins, ({ poolUid }) => poolUid);
   const ended = new Set(asked.ends.map(({ id }) => id));
   /** Names that this turn gives. */
   const named = new Set<string>();
@@ -64,7 +60,7 @@ export function openDraft(ports: DraftPorts) {
     const open = rows.claimsIn(uid);
     const ends = open.filter(({ id }) => ended.has(id)).map((one) => endOf(one, now));
     const added = claims.get(uid) ?? [];
-    const joined = (joins.get(uid) ?? []).filter(({ name }) => rows.worker(name) !== null);
+    const joined = (joins.get(uid) ?? []).flatMap((one) => joinOf(rows.worker(one.name), one, now));
     const own = new Map([...rows.workersIn(uid), ...joined].map((one) => [one.name, one]));
     const answers = ports.answers(uid);
     const dark = ports.dark(uid, pool);
@@ -90,6 +86,13 @@ export function openDraft(ports: DraftPorts) {
       return { ...under, pool: null, step: stepOrphans(input) };
     },
   };
+}
+
+/** The row with its join, if it is still that pod's: a UID that is stored is never exchanged. */
+function joinOf(worker: Worker | null, { poolUid, uid }: Asked["joins"][number], now: number) {
+  if (worker === null || worker.poolUid !== poolUid || worker.leaving !== null) return [];
+  if (worker.uid !== null && worker.uid !== uid) return [];
+  return [{ ...worker, uid, node: nodeOf(worker), joinedAt: worker.joinedAt ?? now }];
 }
 
 function endOf(claim: SlotClaim, now: number): SlotClaim {

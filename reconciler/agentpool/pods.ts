@@ -1,4 +1,7 @@
-/** Pods by the pool that owns them, and which pools a new list concerns. */
+/**
+ * Pods by the pool that owns them, and which pools a new list concerns. A pool owns pods of its own
+ * namespace only: the API server stores any owner reference that a tenant of another one writes.
+ */
 import type { AgentPool, Copy, WorkerPod } from "../core/agentpool/model.ts";
 
 type ByName = Map<string, WorkerPod>;
@@ -14,27 +17,30 @@ export class PodsByPool {
     if (version === this.version) return { uids: new Set(), isLoose: false };
     this.version = version;
     const owned = list.filter(({ ownerUid }) => ownerUid !== null);
-    const byOwner = grouped(owned, ({ ownerUid }) => ownerUid ?? "");
+    const byOwner = grouped(owned, ({ namespace, ownerUid }) => ownerKey(namespace, ownerUid ?? ""));
     const unowned = list.filter(({ ownerUid }) => ownerUid === null);
     const loose = grouped(unowned, ({ namespace }) => namespace);
     const gone = differing(this.byOwner, byOwner);
-    const uids = new Set([...gone, ...differing(byOwner, this.byOwner)]);
+    const keys = [...gone, ...differing(byOwner, this.byOwner)];
+    const uids = new Set(keys.map((key) => key.slice(key.indexOf("/") + 1)));
     const isLoose = differing(this.loose, loose).length + differing(loose, this.loose).length > 0;
     this.byOwner = byOwner;
     this.loose = loose;
     return { uids, isLoose };
   }
 
-  ownedBy(uid: string): ByName {
-    return this.byOwner.get(uid) ?? new Map();
+  ownedBy(namespace: string, uid: string): ByName {
+    return this.byOwner.get(ownerKey(namespace, uid)) ?? new Map();
   }
 
   /** Also those that it may adopt. */
   of({ uid, namespace, adopts }: AgentPool): ByName {
-    const own = this.ownedBy(uid);
+    const own = this.ownedBy(namespace, uid);
     return adopts ? new Map([...(this.loose.get(namespace) ?? []), ...own]) : own;
   }
 }
+
+const ownerKey = (namespace: string, uid: string): string => `${namespace}/${uid}`;
 
 function grouped(list: readonly WorkerPod[], keyOf: (pod: WorkerPod) => string) {
   const byKey = new Map<string, ByName>();

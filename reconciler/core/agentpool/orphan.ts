@@ -6,6 +6,8 @@
 import { Draft } from "./draft.ts";
 import { deletePods } from "./effect.ts";
 import { membersOf, observe } from "./member.ts";
+import type { WorkerPod } from "./model.ts";
+import { namespaceOf } from "./name.ts";
 import type { OrphanInput, Step } from "./step-model.ts";
 
 /** A list that lacks a pool for a moment ends no work. */
@@ -34,12 +36,15 @@ export function stepOrphans(given: OrphanInput): Step {
   };
 }
 
-/** Pods that the pool controlled, and those that it had adopted, which stay. */
+/** Pods that the pool controlled in its namespace, and those that it had adopted, which stay. */
 function podsOf({ workers, pods }: OrphanInput): NonNullable<OrphanInput["pods"]> {
-  const uids = new Set(workers.map(({ poolUid }) => poolUid));
-  const isMember = (name: string, ownerUid: string | null): boolean =>
-    ownerUid === null ? workers.some((one) => one.name === name) : uids.has(ownerUid);
-  return new Map([...(pods ?? [])].filter(([name, pod]) => isMember(name, pod.ownerUid)));
+  const byName = new Map(workers.map((one) => [one.name, one]));
+  const isMember = (pod: WorkerPod): boolean => {
+    const worker = byName.get(pod.name);
+    if (worker === undefined || pod.namespace !== namespaceOf(worker.pool)) return false;
+    return pod.ownerUid === null ? pod.uid === worker.uid : pod.ownerUid === worker.poolUid;
+  };
+  return new Map([...(pods ?? [])].filter(([, pod]) => isMember(pod)));
 }
 
 function endAll(draft: Draft, { pods }: OrphanInput): void {

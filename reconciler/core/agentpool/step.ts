@@ -64,10 +64,21 @@ function membersByName(
   return new Map([...pods].filter(([, pod]) => isMember(pod)));
 }
 
-/** A pod without a row was created by another party, or by a call that came late. */
+/**
+ * A pod without a row was created by another party, or by a call that came late. Its name is also
+ * its agent's, so that of another worker, perhaps in another namespace, makes it none.
+ */
 function findPods(draft: Draft, { pool, pods, isTaken }: PoolInput): void {
-  for (const pod of pods?.values() ?? []) {
-    if (draft.worker(pod.name) !== null || pod.isDeleting || isTaken(pod.name)) continue;
+  const unknown = [...(pods?.values() ?? [])].filter(
+    ({ name, isDeleting }) => draft.worker(name) === null && !isDeleting,
+  );
+  const taken = unknown.find(({ name }) => isTaken(name))?.name ?? null;
+  if (draft.changes("taken", taken) && taken !== null) {
+    const why = "a worker of another pool has this name; give the pod another name";
+    draft.warn("NameTaken", `Pod ${taken} is no worker: ${why}`);
+  }
+  for (const pod of unknown) {
+    if (isTaken(pod.name)) continue;
     const row = foundWorker({ pool: pool.key, poolUid: pool.uid }, pod, draft.now);
     draft.recall.start(`seen:${pod.name}`);
     draft.put(row);

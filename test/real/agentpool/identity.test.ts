@@ -7,6 +7,8 @@ import { buildStale, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
 import { PoolBed } from "./bed.ts";
 
+type PoolMeta = { metadata: { uid: string } };
+
 const missing = await whyNoCluster();
 if (missing !== null) console.error(`SKIPPED: identities of workers: ${missing}`);
 
@@ -64,6 +66,31 @@ describe.skipIf(missing !== null)("identities of workers on a real server", () =
     expect([401, 403]).toContain(answer.status);
     expect(answer.text).not.toContain(unbound);
   });
+
+  test("a tenant of another namespace takes over no worker, by its name, owner or label", async () => {
+    await bed.kubectl("create", "namespace", "evil");
+    await bed.kubectl("create", "-n", "evil", "serviceaccount", "default");
+    const { uid } = (JSON.parse(await bed.kubectl("get", "ap", "t1", "-o", "json")) as PoolMeta)
+      .metadata;
+    const before = await bed.uids("t1");
+    const owners = [
+      { apiVersion: "velda.io/v1", kind: "AgentPool", name: "t1", uid, controller: true },
+    ];
+    for (const more of [{ ownerReferences: owners }, {}]) {
+      const metadata = {
+        ...{ name: worker, namespace: "evil", labels: { "navarch.dev/agentpool": "t1" } },
+        ...more,
+      };
+      const spec = { containers: [{ name: "agent", image: "agent" }] };
+      await bed.apply(JSON.stringify({ apiVersion: "v1", kind: "Pod", metadata, spec }));
+      const token = await tokenOf(worker, "-n", "evil");
+      const { status, text } = await join(token, worker);
+      expect([status, text]).not.toEqual([201, text]);
+      await bed.kubectl("-n", "evil", "delete", "pod", worker, "--now", "--wait");
+    }
+    expect(await bed.uids("t1")).toEqual(before);
+    expect((await join(await tokenOf(worker), worker)).status).toBe(201);
+  }, 60_000);
 
   test("V39: a worker joins under its pod's name, and its token opens nothing once it is gone", async () => {
     const token = await tokenOf(worker);

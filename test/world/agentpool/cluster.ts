@@ -38,10 +38,15 @@ export function anyPool(
   };
 }
 
+/** Pods of other namespaces may have the same name. */
+const keyOf = ({ namespace, name }: Pick<WorkerPod, "namespace" | "name">): string =>
+  namespace === "default" ? name : `${namespace}/${name}`;
+
 export type PodWrite = { at: number; verb: "create" | "delete"; name: string };
 
 export class MemoryCluster implements PoolCluster {
   readonly objects = new Map<string, AgentPool>();
+  /** By name, those outside `default` by `NAMESPACE/NAME`. */
   readonly live = new Map<string, WorkerPod>();
   readonly writes: PodWrite[] = [];
   readonly events: PoolEvent[] = [];
@@ -81,7 +86,7 @@ export class MemoryCluster implements PoolCluster {
 
   private collect(pool: AgentPool): void {
     this.objects.delete(pool.key);
-    for (const pod of this.live.values()) if (pod.ownerUid === pool.uid) this.kill(pod.name);
+    for (const pod of this.live.values()) if (pod.ownerUid === pool.uid) this.kill(keyOf(pod));
     this.changed();
   }
 
@@ -99,7 +104,7 @@ export class MemoryCluster implements PoolCluster {
       ...{ nodeName: null, trouble: null },
       ...more,
     };
-    this.live.set(name, pod);
+    this.live.set(keyOf(pod), pod);
     this.changed();
     return pod;
   }
@@ -117,14 +122,14 @@ export class MemoryCluster implements PoolCluster {
 
   /** Grace periods are over. */
   endAll(): void {
-    for (const pod of this.live.values()) if (pod.isDeleting) this.live.delete(pod.name);
+    for (const pod of this.live.values()) if (pod.isDeleting) this.live.delete(keyOf(pod));
     this.changed();
   }
 
   createNow(pool: AgentPool, { name, generation }: Pick<Worker, "name" | "generation">): PodAnswer {
     this.writes.push({ at: this.now, verb: "create", name });
     if (this.refuses !== null) return this.refuses;
-    const known = this.live.get(name);
+    const known = this.live.get(keyOf({ namespace: pool.namespace, name }));
     if (known !== undefined) return { kind: "ok", uid: known.uid };
     // An owner that is gone is collected at once.
     if (this.objects.get(pool.key)?.uid !== pool.uid) return { kind: "ok", uid: "collected" };
@@ -137,9 +142,9 @@ export class MemoryCluster implements PoolCluster {
     return this.checks ?? this.refuses ?? { kind: "ok", uid: "" };
   }
 
-  deleteNow({ name, uid }: Pick<WorkerPod, "name" | "uid">): DeleteAnswer {
-    this.writes.push({ at: this.now, verb: "delete", name });
-    if (this.live.get(name)?.uid === uid) this.kill(name);
+  deleteNow(pod: Pick<WorkerPod, "namespace" | "name" | "uid">): DeleteAnswer {
+    this.writes.push({ at: this.now, verb: "delete", name: pod.name });
+    if (this.live.get(keyOf(pod))?.uid === pod.uid) this.kill(keyOf(pod));
     return { kind: "ok" };
   }
 
