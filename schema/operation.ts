@@ -92,7 +92,9 @@ export const Payload = v.variant("kind", [
      * The name in Slurm alone: its release waits for a new boot (`decide/slurm.ts`). `down`: lifts
      * DOWN too, which Slurm set on the drained node itself.
      */
-    slurm: v.optional(v.object({ name: text, down: v.optional(v.boolean()) })),
+    slurm: v.optional(
+      v.object({ name: text, down: v.optional(v.boolean()), lifts: v.optional(text) }),
+    ),
   }),
   /** Evict the workload. `gracePeriodMs` −1 = each pod's own. */
   v.object({

@@ -41,6 +41,8 @@ export const SlurmFact = v.object({
   held: v.nullish(v.boolean(), false),
   /** Others wrote their reason over Navarch's drain, and it stands still. */
   takenOver: v.nullish(v.boolean(), false),
+  /** `byItself`, since before the present machine registered: lifted once that is verified. */
+  stale: v.nullish(v.boolean(), false),
   /** The flag DRAIN. */
   drain: v.boolean(),
   /** DOWN, FAIL or an invalid registration. */

@@ -17,7 +17,7 @@ export class PodsByPool {
     if (version === this.version) return { uids: new Set(), isLoose: false };
     this.version = version;
     const owned = list.filter(({ ownerUid }) => ownerUid !== null);
-    const byOwner = grouped(owned, ({ namespace, ownerUid }) => ownerKey(namespace, ownerUid ?? ""));
+    const byOwner = grouped(owned, (pod) => ownerKey(pod.namespace, pod.ownerUid ?? ""));
     const unowned = list.filter(({ ownerUid }) => ownerUid === null);
     const loose = grouped(unowned, ({ namespace }) => namespace);
     const gone = differing(this.byOwner, byOwner);

@@ -8,7 +8,8 @@ import type { Wait } from "../../schema/plan.ts";
 import type { Fleet, Sight } from "../core/fleet.ts";
 import { poolNames } from "../core/slurm/slot-name.ts";
 import type { SlurmNode } from "../core/slurm/object.ts";
-import { isPowered, type PowerMark, powerMarks, stepPower } from "../core/slurm/power-save.ts";
+import { drainsLeft, isPowered, type PowerMark } from "../core/slurm/power-save.ts";
+import { powerMarks, stepPower } from "../core/slurm/power-save.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import type { UnitOfWork } from "../core/unit-of-work.ts";
 
@@ -37,6 +38,7 @@ export function followPower(input: PowerInput, work: UnitOfWork): void {
     marks.push(...powerMarks(pool, state, names, nodes, input.sight.now));
     // What could not be bought cannot be told either while Slurm does not answer.
     if (list === null) continue;
+    if (config.slurm.mirror.cordon) marks.push(...drainsLeft(names, nodes, list.rows));
     const { now, attentiveMs } = input.sight;
     const { waits } = input;
     const next = stepPower({ pool, state, names, nodes, list, waits, attentiveMs, now });

@@ -7,8 +7,9 @@ import type { Clock, Log } from "../core/clock.ts";
 import type { Fence } from "../core/provider.ts";
 import type { SlurmAnswer, SlurmClient, SlurmNodeChange } from "../core/slurm/client.ts";
 import type { SlurmNode } from "../core/slurm/object.ts";
-import { ownerOf } from "../core/slurm/owner.ts";
-import type { JobsTold, SlurmMark } from "../core/slurm/sink.ts";
+import { REASON_CHARS_MAX } from "../core/slurm/mark.ts";
+import { isHeldByItself, ownerOf } from "../core/slurm/owner.ts";
+import type { JobsTold, SlurmMark, Undrain } from "../core/slurm/sink.ts";
 import { isDrained } from "../core/slurm/state.ts";
 import { Gate } from "./gate.ts";
 import { type JobOrder, tellJobs } from "./job-order.ts";
@@ -61,8 +62,8 @@ export class Marker {
     return this.#inTurn(name, fence, (turn) => this.#drain(turn, reason));
   }
 
-  undrain(name: string, fence: Fence, liftsDown = false): Promise<SlurmMark> {
-    return this.#inTurn(name, fence, (turn) => this.#undrain(turn, liftsDown));
+  undrain(name: string, fence: Fence, options: Undrain): Promise<SlurmMark> {
+    return this.#inTurn(name, fence, (turn) => this.#undrain(turn, options));
   }
 
   async endJobs(name: string, order: JobOrder, fence: Fence): Promise<JobsTold> {
@@ -101,11 +102,12 @@ export class Marker {
     return isDone ? shown(after.node) : unconfirmed(answer, "the node is not drained");
   }
 
-  async #undrain(turn: Turn, liftsDown: boolean): Promise<SlurmMark> {
+  async #undrain(turn: Turn, { liftsDown = false, lifts }: Undrain): Promise<SlurmMark> {
     const before = await this.#readFirst(turn);
     if ("kind" in before) return before;
     const isDown = liftsDown && before.base === "DOWN";
-    if (ownerOf(before) !== "own" || !(isDown || isDrained(before))) return shown(before);
+    const isOurs = ownerOf(before) === "own" || isReason(before, lifts);
+    if (!isOurs || !(isDown || isDrained(before))) return shown(before);
     const state = isDown ? "resume" : "undrain";
     const answer = await this.#write(turn, { state });
     if (answer.kind === "refused") return answer;
@@ -206,6 +208,12 @@ const NO_TURN: Unsent = {
   kind: "unsent",
   message: `not sent: others were written for ${BEGIN_WITHIN_MS / 1_000} s`,
 };
+
+/** slurmctld's own, and the very one that was judged: whatever was written since is another's. */
+function isReason(node: SlurmNode, lifts: string | undefined): boolean {
+  const { reason } = node;
+  return reason?.slice(0, REASON_CHARS_MAX) === lifts && reason !== null && isHeldByItself(node);
+}
 
 const refused = (message: string): Refused => ({ kind: "refused", message });
 

@@ -6,7 +6,7 @@
 import type { Clock, Log } from "../core/clock.ts";
 import type { SlurmClient, SlurmNodeChange } from "../core/slurm/client.ts";
 import type { SlurmNode } from "../core/slurm/object.ts";
-import type { PowerMark } from "../core/slurm/power-save.ts";
+import { isLeftDrained, type PowerMark } from "../core/slurm/power-save.ts";
 import { formatReason, parseReason } from "../core/slurm/reason.ts";
 
 export type PowerMirrorPorts = {
@@ -92,11 +92,20 @@ export class PowerMirror {
         continue;
       }
       const said = await client.update([mark.name], change);
-      if (said.kind === "ok") continue;
+      if (said.kind === "ok") {
+        this.#tellUndrain(mark, row);
+        continue;
+      }
       this.#restUntil = clock.monoMs() + RETRY_MS;
       const fields = { node: mark.name, wanted: mark.kind, error: said.message };
       log("warn", "Slurm does not take a node's power state", fields);
     }
+  }
+
+  #tellUndrain({ kind, name }: PowerMark, row: SlurmNode | undefined): void {
+    if (kind !== "undrain") return;
+    const what = "released our drain of a name without a machine in Slurm";
+    this.#ports.log("info", what, { node: name, reason: row?.reason ?? "" });
   }
 
   #confirm(mark: PowerMark): void {
@@ -107,7 +116,7 @@ export class PowerMirror {
 
 function keyOf(mark: PowerMark): string {
   if (mark.kind === "address") return `address ${mark.address}`;
-  return mark.kind === "down" ? `down ${mark.why}` : "release";
+  return mark.kind === "down" ? `down ${mark.why}` : mark.kind;
 }
 
 /** The next write; `null` = none is needed, or it would hit a node in use. */
@@ -118,6 +127,10 @@ export function changeFor(mark: PowerMark, row: SlurmNode): SlurmNodeChange | nu
     return isOff || row.address === mark.address ? null : { address: mark.address };
   }
   const isDown = row.base === "DOWN";
+  if (mark.kind === "undrain") {
+    if (!isLeftDrained(row)) return null;
+    return { state: isDown ? "resume" : "undrain" };
+  }
   const isOwn = parseReason(row.reason)?.session === SESSION;
   // DOWN alone would stay "powering up" and run into ResumeTimeout.
   if (isDown && isOwn && !isOff) return { state: "power_down_force" };

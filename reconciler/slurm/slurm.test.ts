@@ -48,6 +48,22 @@ test("S28: a drain reads the owner, writes, and reads back", async () => {
   expect(slurm.calls).not.toContain("update n0 drain");
 });
 
+test("a reason of slurmctld's own is lifted only if it is the very one that was judged", async () => {
+  const { slurm, sink, clock } = await open("n0");
+  const lift = async (lifts: string, fence: number): Promise<SlurmMark> => {
+    const mark = sink.undrain("n0", fenceOf("n0", fence), { liftsDown: true, lifts });
+    await clock.pass(60_000);
+    return mark;
+  };
+  slurm.person("n0", { state: "down", reason: "maint by alice" });
+  expect(await lift("maint by alice", 1)).toMatchObject({ owner: "foreign" });
+  slurm.person("n0", { state: "down", reason: "Not responding" });
+  expect(await lift("Node unexpectedly rebooted", 2)).toMatchObject({ owner: "foreign" });
+  expect(slurm.nodes.get("n0")?.base).toBe("DOWN");
+  expect(await lift("Not responding", 3)).toMatchObject({ kind: "ok", owner: "none" });
+  expect(slurm.nodes.get("n0")?.base).toBe("IDLE");
+});
+
 test("S28: a reason of another owner is neither overwritten nor undrained", async () => {
   const { slurm, drain, undrain } = await open("n0", "n1");
   slurm.person("n0", { state: "drain", reason: "maint by alice" });

@@ -4,7 +4,7 @@ import type { Fence } from "../core/provider.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
 import { workLeft } from "../core/slurm/left.ts";
 import type { SlurmMark, SlurmRights, SlurmSink, SlurmStatus } from "../core/slurm/sink.ts";
-import type { JobsTold } from "../core/slurm/sink.ts";
+import type { JobsTold, Undrain } from "../core/slurm/sink.ts";
 import type { PowerMark } from "../core/slurm/power-save.ts";
 import { Marker } from "./marker.ts";
 import { askRights } from "./rights.ts";
@@ -39,8 +39,8 @@ export class Slurm implements SlurmSink {
     return this.#marker.drain(nodeName, reason, fence);
   }
 
-  undrain(nodeName: string, fence: Fence, liftsDown = false): Promise<SlurmMark> {
-    return this.#marker.undrain(nodeName, fence, liftsDown);
+  undrain(nodeName: string, fence: Fence, options: Undrain = {}): Promise<SlurmMark> {
+    return this.#marker.undrain(nodeName, fence, options);
   }
 
   endJobs(

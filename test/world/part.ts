@@ -231,6 +231,7 @@ export function slurmOf(over: Partial<SlurmFact> = {}): SlurmFact {
     others: [],
     held: false,
     takenOver: false,
+    stale: false,
     drain: false,
     down: false,
     power: false,

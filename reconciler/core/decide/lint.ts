@@ -113,9 +113,16 @@ function lintSlurm({ id, slurm, ...node }: Node, payload: Payload, sight: Sight,
   if (sight.slurm === null || sight.slurm.dark !== null) {
     breach(`${payload.kind} of ${name} while Slurm is dark`);
   }
-  if (slurm.owner === "foreign") breach(`${payload.kind} of ${name}, which others hold in Slurm`);
+  const lifts = payload.kind === "uncordon" ? payload.slurm.lifts : undefined;
+  // What slurmctld itself said of the machine before is nobody's decision.
+  const isStale = lifts !== undefined && slurm.stale === true && lifts === slurm.reason;
+  if (slurm.owner === "foreign" && !isStale) {
+    breach(`${payload.kind} of ${name}, which others hold in Slurm`);
+  }
   if (payload.kind === "cordon") return;
-  if (slurm.owner !== "own") breach(`release of ${name}, which Navarch did not drain`);
+  if (slurm.owner !== "own" && !isStale) {
+    breach(`release of ${name}, which Navarch did not drain`);
+  }
   if (!hasRegistered(node, slurm)) breach(`release of ${name} before a new BootTime`);
 }
 

@@ -137,6 +137,33 @@ describe("S28: what others do in Slurm holds every step that cannot be taken bac
   });
 });
 
+describe("what slurmctld itself wrote before the machine was replaced", () => {
+  const stale = (over: Partial<SlurmFact> = {}, more: Partial<Node> = {}): Node => {
+    const reason = "Not responding";
+    const held = { owner: "foreign", byItself: true, stale: true, down: true, reason } as const;
+    return well({ ...held, bootTime: NOW - 60_000, ...over }, { createdAt: NOW - 90_000, ...more });
+  };
+
+  test("is lifted once the replacement has been verified and has registered", () => {
+    expect(payloadOf(stale())).toMatchObject({
+      kind: "uncordon",
+      slurm: { name: "n0", down: true, lifts: "Not responding" },
+    });
+    expect(payloadOf(stale({ drain: true, down: false }))).toMatchObject({ slurm: { name: "n0" } });
+  });
+
+  test("stays, with the cause, until then", () => {
+    const why = (node: Node): string => waitOf(node, IN) ?? "";
+    expect(why(stale({ bootTime: NOW - 100_000 }))).toContain("has not registered with a new Boot");
+    expect(why(stale({ silent: true }))).toContain("its slurmd does not respond");
+    const unwell = stale();
+    unwell.health.verdict = "unhealthy";
+    expect(payloadOf(unwell) ?? {}).not.toHaveProperty("slurm");
+    expect(payloadOf(stale({ stale: false }))).toBeUndefined();
+    expect(payloadOf(stale({}, { cordon: OURS }))).not.toHaveProperty("slurm");
+  });
+});
+
 describe("S31: a dark Slurm is never an empty one", () => {
   const draining = (over = {}) => cordoned(OWN, { phase: drainingOf(over) });
   test("S31: no drain ends, whatever its deadline and its work in Kubernetes", () => {

@@ -80,20 +80,22 @@ export function slurmChangeOf(node: Node, scope: InPool): Change | null {
 function releaseOf(node: Node, slurm: SlurmFact, scope: InSight): Change | null {
   if (!isPending(node) || unreleasedBy(node, scope) !== null) return null;
   const down = slurm.down ? { down: true } : {};
+  const lifts = slurm.stale === true && slurm.reason !== null ? { lifts: slurm.reason } : {};
   const payload = {
     kind: "uncordon",
     why: "no cordon remains",
     mirror: true,
-    slurm: { name: slurm.name, ...down },
+    slurm: { name: slurm.name, ...down, ...lifts },
   } as const;
   const boot = hasChanged(node, slurm) ? ["boot-changed"] : [];
   const proof = isWell(node) ? "health-passed" : "released-by-a-person";
   return { payload, because: [...boot, proof] };
 }
 
-/** Its drain in Slurm is Navarch's, and no cordon explains it any more. */
+/** What holds it in Slurm is Navarch's, or of the machine before, and no cordon explains it. */
 function isPending({ slurm, cordon, phase }: Node): boolean {
-  if (slurm === null || slurm.owner !== "own" || slurm.absentSince !== null) return false;
+  if (slurm === null || slurm.absentSince !== null) return false;
+  if (slurm.owner !== "own" && slurm.stale !== true) return false;
   if (cordon.product !== null || cordon.human !== null) return false;
   return phase.kind === "serving" && (slurm.drain || slurm.down);
 }
@@ -103,7 +105,8 @@ export function unreleasedBy(node: Node, scope: InSight): string | null {
   const { slurm } = node;
   const { slurm: sight, now } = scope.sight;
   if (slurm === null || !isPending(node) || sight === null) return null;
-  const stays = (why: string): string => `${slurm.name} stays drained in Slurm: ${why}`;
+  const how = slurm.stale === true ? `out of service (${slurm.reason})` : "drained";
+  const stays = (why: string): string => `${slurm.name} stays ${how} in Slurm: ${why}`;
   if (!sight.mirrorsCordon) return stays("slurm.mirror.cordon is off");
   const doubt = sight.ambiguous.get(node.id) ?? sight.dark ?? keptBy(node, scope);
   if (doubt !== null) return stays(doubt);
@@ -135,7 +138,7 @@ export function slurmNoteOf(node: Node, scope: InSight): string | null {
   const ambiguous = scope.sight.slurm?.ambiguous.get(id);
   if (ambiguous !== undefined) return ambiguous;
   if (slurm === null || slurm.absentSince !== null) return null;
-  if (slurm.owner !== "foreign") return unreleasedBy(node, scope);
+  if (slurm.owner !== "foreign" || slurm.stale === true) return unreleasedBy(node, scope);
   const why = slurm.reason ?? "without a reason";
   if (slurm.byItself) return `taken out of service by Slurm itself (${why})`;
   return `out of service in Slurm by others (${why})`;

@@ -126,6 +126,8 @@ function released(slurm: SlurmFact): SlurmFact {
   return {
     ...slurm,
     owner: "none",
+    byItself: false,
+    stale: false,
     drain: false,
     down: false,
     reason: null,

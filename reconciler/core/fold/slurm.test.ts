@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import type { BootId, NodeId } from "../../../schema/id.ts";
+import type { BootId, InstanceId, NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
 import {
   agentOf,
+  instanceOf,
   nodeOf,
   operationOf,
   sessionOf,
@@ -348,6 +349,46 @@ describe("S35: a replacement under the same name", () => {
     expect(seen.slurm).toMatchObject({ markedBoot: 70_000, markedBootId: "-" });
     const same = fold(fresh, [{ ...own, reason: "navarch:n0.s3 XID79 x", bootTime: 70_000 }]);
     expect(same.slurm).toMatchObject({ markedBoot: 70_000, markedBootId: "boot-2" });
+  });
+});
+
+describe("what slurmctld itself wrote before the machine was replaced", () => {
+  const machine = (id: string) => ({ ...instanceOf(), id: id as InstanceId });
+  const old = nodeOf("old", {
+    ...{ phase: { kind: "gone", since: 9, purpose: "replace" }, slurm: slurmOf({}) },
+    instance: machine("i-old"),
+  });
+  const next = bare({ createdAt: 50_000, instance: machine("i-new") });
+  const lost = { base: "DOWN", reason: "Not responding", bootTime: 1_000 };
+
+  test("is stale from the first list on, and after its machine has registered", () => {
+    const first = fold(next, [lost], { others: [old] });
+    expect(first.slurm).toMatchObject({ owner: "foreign", byItself: true, stale: true });
+    const seen = fold(first.next ?? next, [{ ...lost, bootTime: 60_000 }], { others: [old] });
+    expect(seen.slurm).toMatchObject({ byItself: true, stale: true, bootTime: 60_000 });
+  });
+
+  test("also when it was written after the name was taken over, and before it registered", () => {
+    const bound = fold(next, [{ bootTime: 1_000 }], { others: [old] }).next ?? next;
+    expect(fold(bound, [lost], { others: [old] }).slurm?.stale).toBe(true);
+  });
+
+  test("is not stale for a person's words, of a registered machine, or without a replacement", () => {
+    const by = { base: "DOWN", reason: "maint by alice", bootTime: 1_000 };
+    expect(fold(next, [by], { others: [old] }).slurm?.stale).toBe(false);
+    const registered = [{ ...lost, bootTime: 60_000 }];
+    expect(fold(next, registered, { others: [old] }).slurm?.stale).toBe(false);
+    expect(fold(next, [lost]).slurm?.stale).toBe(false);
+    const same = { ...old, instance: machine("i-new") };
+    expect(fold(next, [lost], { others: [same] }).slurm?.stale).toBe(false);
+  });
+
+  test("ends with another reason, whoever writes it", () => {
+    const first = fold(next, [lost], { others: [old] }).next ?? next;
+    const low = { base: "IDLE", flags: ["DRAIN"], reason: "Low RealMemory", bootTime: 60_000 };
+    expect(fold(first, [low], { others: [old] }).slurm).toMatchObject({
+      ...{ owner: "foreign", byItself: true, stale: false },
+    });
   });
 });
 

@@ -14,7 +14,8 @@ import { claimNames, type SlurmClaim, type SlurmNames } from "../slurm/match.ts"
 import type { SlurmNode } from "../slurm/object.ts";
 import { actsOf, formatAct } from "../slurm/hold.ts";
 import { isHeldByItself, ownerOf } from "../slurm/owner.ts";
-import { inheritedMark, isAnotherBoot, ownMark } from "../slurm/mark.ts";
+import { inheritedMark, isAnotherBoot, isStale, ownMark } from "../slurm/mark.ts";
+import { REASON_CHARS_MAX } from "../slurm/mark.ts";
 import { isDrained, isOutage, isPowerSaving } from "../slurm/state.ts";
 import { callOff, leavesAnyway } from "./call-off.ts";
 
@@ -36,7 +37,6 @@ export type SlurmKnown = {
 };
 
 export const BY_SLURM = "human:slurm";
-const REASON_CHARS_MAX = 256;
 
 type Tell = (kind: EventKind, message: string, actor?: string) => void;
 type Seen = { claim: SlurmClaim; row: SlurmNode; former: Node | null };
@@ -258,6 +258,7 @@ function factOf(
     others,
     held: others.length > 0 && news.onForeignDrain === "hold",
     takenOver: owner === "foreign" && isTaken && wasOurs,
+    stale: isStale(node, { row, former, before: last }),
     drain,
     down: isOutage(row),
     power: isPowerSaving(row),

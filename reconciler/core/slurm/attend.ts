@@ -21,5 +21,6 @@ function isAwaited({ phase, cordon, slurm }: Node, now: number): boolean {
   if (kind === "draining") return phase.drainedAt === null;
   const own = cordon.product ?? cordon.human;
   if (now - Math.max(since, own?.at ?? 0) >= ATTENDED_MS) return false;
-  return own === null ? slurm.owner === "own" : !slurm.drain;
+  if (own !== null) return !slurm.drain;
+  return slurm.owner === "own" || slurm.stale === true;
 }

@@ -5,12 +5,14 @@
 import type { Node } from "../../../schema/node.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
 import type { SlurmNode } from "./object.ts";
-import { ownerOf } from "./owner.ts";
+import { isHeldByItself, ownerOf } from "./owner.ts";
 import { repairOf } from "./reason.ts";
 import { isDrained } from "./state.ts";
 
 type Mark = Pick<SlurmFact, "markedAt" | "markedBoot" | "markedBootId">;
 
+/** Of a reason, as it is stored. */
+export const REASON_CHARS_MAX = 256;
 /** The boot id of a machine that is not the node's. */
 const ANOTHER = "-";
 /** slurmctld computes BootTime from each registration's time since boot, by its own clock. */
@@ -74,6 +76,25 @@ export function hasChanged({ agent }: Pick<Node, "agent">, slurm: SlurmFact): bo
   return slurm.markedBootId !== (agent?.bootId ?? null);
 }
 
+/**
+ * Whether what slurmctld itself says of the NodeName is of the machine before: the name had another
+ * one, and the present one has not registered, or had not when this reason was first seen.
+ */
+export function isStale(
+  { createdAt, instance }: Pick<Node, "createdAt" | "instance">,
+  { row, former, before }: { row: SlurmNode; former: Node | null; before: SlurmFact | null },
+): boolean {
+  if (row.reason === null || !isHeldByItself(row)) return false;
+  const bought = former?.instance ?? null;
+  const isReplaced = bought !== null && bought.id !== instance?.id;
+  if (isReplaced && !hasBooted(createdAt, row.bootTime)) return true;
+  return before?.stale === true && before.reason === row.reason.slice(0, REASON_CHARS_MAX);
+}
+
+/** Of a node's first machine: it is bought, and so booted, after the node's record was made. */
+const hasBooted = (createdAt: number, bootTime: number | null): boolean =>
+  bootTime !== null && bootTime >= createdAt;
+
 /** Whether Slurm has a registration of the machine as it is now. */
 export function hasRegistered(
   node: Pick<Node, "agent" | "createdAt" | "rebootedAt">,
@@ -81,6 +102,7 @@ export function hasRegistered(
 ): boolean {
   const { bootTime, markedAt, markedBoot, markedBootId } = slurm;
   if (bootTime === null) return false;
+  if (slurm.stale === true && !hasBooted(node.createdAt, bootTime)) return false;
   // Of several reboots the last one counts, also one from before the mark.
   const { rebootedAt } = node;
   if (rebootedAt !== null && bootTime < rebootedAt - SKEW_MS) return false;

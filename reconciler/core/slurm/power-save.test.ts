@@ -1,6 +1,7 @@
 /** What Slurm's list and failed purchases change in a pool's power saving, and what Slurm is told. */
 import { expect, test } from "bun:test";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
+import type { Node } from "../../../schema/node.ts";
 import { configOf } from "../../../test/world/setting.ts";
 import { instanceOf, nodeOf, sessionOf } from "../../../test/world/part.ts";
 import { newPoolState } from "../fold/new-pool.ts";
@@ -8,6 +9,7 @@ import { changeFor } from "../../slurm/power-mirror.ts";
 import type { SlurmNode } from "./object.ts";
 import {
   type PowerInput,
+  drainsLeft,
   powerMarks,
   stepPower,
   suspendedNodes,
@@ -140,6 +142,30 @@ test("S41: a name without a machine fails with the reason, rests longer each tim
     ]);
     expect(powerMarks(pool, step.state, NAMES, [], now + restMs)[0]?.kind).toBe("release");
     state = told("resume", [0], NOW, step.state);
+  }
+});
+
+test("our own drain of a powered-down name without a machine is released, and no other", () => {
+  const reason = "navarch:cloud-0-1.s1 XID79 on GPU 3";
+  const left = row("c0", "IDLE+CLOUD+DRAIN+POWERED_DOWN", { reason });
+  const marksOf = (one: SlurmNode, nodes: readonly Node[] = []) =>
+    drainsLeft(NAMES, nodes, new Map([[one.name, one]]));
+  expect(marksOf(left)).toEqual([{ name: "c0", kind: "undrain" }]);
+  expect(changeFor({ name: "c0", kind: "undrain" }, left)).toEqual({ state: "undrain" });
+  const down = row("c0", "DOWN+CLOUD+DRAIN+POWERED_DOWN", { reason });
+  expect(changeFor({ name: "c0", kind: "undrain" }, down)).toEqual({ state: "resume" });
+  // Its machine lives, or ended: the phase counts, not Slurm's word.
+  const node = { ...nodeOf("n0"), pool: pool.name, slot: 0 };
+  expect(marksOf(left, [node])).toEqual([]);
+  const phase = { kind: "gone", since: 0, purpose: "surplus" } as const;
+  expect(marksOf(left, [{ ...node, phase }])).toHaveLength(1);
+  for (const other of [
+    row("c0", "IDLE+CLOUD+DRAIN+POWERED_DOWN", { reason: "maint by alice" }),
+    row("c0", "IDLE+CLOUD+DRAIN", { reason }),
+    row("c0", "IDLE+CLOUD+POWERED_DOWN", { reason }),
+  ]) {
+    expect(marksOf(other)).toEqual([]);
+    expect(changeFor({ name: "c0", kind: "undrain" }, other)).toBeNull();
   }
 });
 

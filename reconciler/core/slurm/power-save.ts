@@ -11,6 +11,8 @@ import type { SlurmPower } from "../../../schema/slurm.ts";
 import { poolEvent } from "../event-draft.ts";
 import { isOwned } from "../fleet.ts";
 import type { SlurmNode } from "./object.ts";
+import { ownerOf } from "./owner.ts";
+import { isDrained } from "./state.ts";
 
 export type Power = SlurmPower[number];
 
@@ -237,7 +239,29 @@ export type PowerMark =
   /** It gets no machine now: DOWN and powered down, so that its jobs wait elsewhere. */
   | { name: string; kind: "down"; why: string }
   /** It may be resumed again. */
-  | { name: string; kind: "release" };
+  | { name: string; kind: "release" }
+  /** No machine has the name, and a drain of ours from one that had it keeps it from a resume. */
+  | { name: string; kind: "undrain" };
+
+/**
+ * Drains of machines that are gone, on names that Slurm has powered down (before 23.02 it powers
+ * drained nodes down too, and keeps the flag): no machine will come that could end them.
+ */
+export function drainsLeft(
+  names: readonly string[],
+  nodes: readonly Node[],
+  rows: ReadonlyMap<string, SlurmNode>,
+): PowerMark[] {
+  const occupied = new Set(nodes.filter(isLive).map(({ slot }) => slot));
+  return names.flatMap((name, slot): PowerMark[] => {
+    const row = rows.get(name);
+    const isLeft = row !== undefined && !occupied.has(slot) && isLeftDrained(row);
+    return isLeft ? [{ name, kind: "undrain" }] : [];
+  });
+}
+
+export const isLeftDrained = (row: SlurmNode): boolean =>
+  row.flags.includes("POWERED_DOWN") && isDrained(row) && ownerOf(row) === "own";
 
 /** Facts, never steps: they may be lost, late or repeated. */
 export function powerMarks(

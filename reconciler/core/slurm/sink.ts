@@ -25,15 +25,18 @@ export type JobsTold =
   | { kind: "refused"; message: string }
   | { kind: "ambiguous"; message: string };
 
+export type Undrain = { liftsDown?: boolean | undefined; lifts?: string | undefined };
+
 export type SlurmSink = {
   readonly name: string;
   /** Drains with `reason` (`core/slurm/reason.ts`) unless another owner holds it. Idempotent. */
   drain(nodeName: string, reason: string, fence: Fence): Promise<SlurmMark>;
   /**
    * Undrains if the reason is the product's; DOWN stays unless `liftsDown`. Idempotent. Slurm sets
-   * DOWN and keeps the reason when a drained machine reboots or is replaced.
+   * DOWN and keeps the reason when a drained machine reboots or is replaced. `lifts`: also this very
+   * reason, which slurmctld itself wrote of the machine before.
    */
-  undrain(nodeName: string, fence: Fence, liftsDown?: boolean): Promise<SlurmMark>;
+  undrain(nodeName: string, fence: Fence, options?: Undrain): Promise<SlurmMark>;
   /**
    * Requeues (`signal` null) or signals those of the jobs that still run on the node, while the
    * product's own drain is set there. A job that was requeued runs elsewhere, so a repetition does

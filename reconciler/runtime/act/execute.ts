@@ -178,7 +178,10 @@ async function uncordon(
   { scheduler, slurm: sink }: Targets,
   fence: Fence,
 ): Promise<Outcome> {
-  if (slurm !== undefined) return fromSlurm(await sink?.undrain(slurm.name, fence, slurm.down));
+  if (slurm !== undefined) {
+    const { name, down: liftsDown, lifts } = slurm;
+    return fromSlurm(await sink?.undrain(name, fence, { liftsDown, lifts }));
+  }
   if (keep === true) return { kind: "done", instance: null, message: null };
   return fromScheduler(await scheduler.uncordon(node, why, fence));
 }

@@ -67,7 +67,7 @@ describe.skipIf(missing !== null)("identities of workers on a real server", () =
     expect(answer.text).not.toContain(unbound);
   });
 
-  test("a tenant of another namespace takes over no worker, by its name, owner or label", async () => {
+  test("a tenant of another namespace takes over no worker by name, owner or label", async () => {
     await bed.kubectl("create", "namespace", "evil");
     await bed.kubectl("create", "-n", "evil", "serviceaccount", "default");
     const { uid } = (JSON.parse(await bed.kubectl("get", "ap", "t1", "-o", "json")) as PoolMeta)

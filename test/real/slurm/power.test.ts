@@ -203,6 +203,18 @@ function proveScaling(version: SlurmVersion): void {
     await stage.waitEmpty(120_000);
   });
 
+  test("our own drain of a suspended name is released, another party's is not", async () => {
+    const drain = (name: string, reason: string): Promise<string> =>
+      stage.slurm.scontrol("update", `nodename=${name}`, "state=drain", `reason=${reason}`);
+    await drain("c1", "maint by alice");
+    await drain("c0", "navarch:cloud-0-1.s1 XID79 on GPU 3");
+    const isFree = async (): Promise<boolean | null> =>
+      /DRAIN/.test((await stage.slurm.node("c0"))?.["State"] ?? "DRAIN") ? null : true;
+    await until("c0 is no longer drained", 60_000, isFree);
+    expect((await stage.slurm.node("c1"))?.["State"]).toContain("DRAIN");
+    await stage.slurm.scontrol("update", "nodename=c1", "state=undrain");
+  });
+
   test("A11c, S41: without a machine the node is DOWN with our reason, the job waits", async () => {
     expect((await stage.fail("PUT")).status).toBe(200);
     const beganMs = performance.now();
