@@ -168,6 +168,28 @@ test("a process without the lead answers that it has none, and writes and sends 
   expect([world.commits, writes.length]).toEqual([commits, sent]);
 });
 
+test("pods that wait for room are not created once the lead is lost", async () => {
+  const [world] = await begun();
+  const { cluster } = world;
+  const sent: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  const create = cluster.create.bind(cluster);
+  cluster.create = async (pool, worker) => {
+    sent.push(worker.name);
+    await gate.promise;
+    return create(pool, worker);
+  };
+  const more = cluster.live.size + 12;
+  cluster.edit("default/p", { generation: 2, scaler: { ...scaler(), min: more, max: more } });
+  await world.clock.pass(2_000);
+  // Eight calls of a pool at once; the others wait.
+  expect(sent).toHaveLength(8);
+  world.leads = false;
+  gate.resolve();
+  await world.clock.pass(10_000);
+  expect(sent).toHaveLength(8);
+});
+
 test("an old leader's late turn writes nothing, and what it sends makes no second pod", async () => {
   const [world, old] = await begun();
   const next = await world.live();

@@ -94,6 +94,8 @@ class Stage {
           this.requests.push(request);
           if (this.turnMs > 0 && request.lane === "evict")
             await new Promise<void>((done) => void clock.after(this.turnMs, done));
+          // As the limiter asks when the turn comes.
+          if (request.isWanted?.() === false) return notWanted();
           const uid = /"uid":"([^"]+)"/.exec(JSON.stringify(request.body ?? ""))?.[1] ?? "";
           if (request.lane === "evict") this.underWay.add(uid);
           const answer = await kube.call(request);
@@ -299,6 +301,56 @@ describe("Drainers", () => {
     expect(stage.left().kind).toBe("busy");
     await stage.untilEmpty(10);
     expect(stage.steps()).toEqual(["evict late"]);
+  });
+
+  test("only two empty lists in a row prove that nothing is left", async () => {
+    const stage = new Stage();
+    const lists = (): number => stage.requests.filter(({ path }) => path === "/api/v1/pods").length;
+    stage.desired();
+    // The first list comes too soon after the cordon to count; the second one is the first of two.
+    for (let i = 0; i < 20 && lists() < 2; i++) await stage.tick(1);
+    expect(stage.message()).toBe("no pod that must leave was seen; looking once more");
+    stage.pod("late");
+    for (let i = 0; i < 20 && !stage.message().startsWith("1 pod"); i++) await stage.tick(1);
+    expect(stage.message()).toStartWith("1 pod");
+    await stage.untilEmpty(30);
+    // One list has the late pod; the two that prove the node empty come after it.
+    expect(lists()).toBe(5);
+  });
+
+  test("no pod is evicted before each draining node was listed once", async () => {
+    const stage = new Stage();
+    stage.pod("a");
+    stage.pod("b", { node: "n2" });
+    stage.kube.setFault({
+      storms: [{ status: 500, probability: 1 }],
+      concerns: ({ path, query }) =>
+        path === "/api/v1/pods" && JSON.stringify(query ?? {}).includes("n2"),
+    });
+    stage.desired();
+    stage.desired("n2");
+    await stage.tick(10);
+    expect(stage.asks()).toEqual([]);
+    stage.kube.setFault({ storms: [] });
+    await stage.untilEmpty(30);
+    await stage.untilEmpty(30, "n2");
+    expect(stage.steps().sort()).toEqual(["evict a", "evict b"]);
+  });
+
+  test("an eviction that waits for its turn is not sent once its drain is cancelled", async () => {
+    const stage = new Stage();
+    stage.pod("a");
+    stage.pod("b", { node: "n2" });
+    stage.turnMs = 3 * SECOND;
+    stage.desired();
+    stage.desired("n2");
+    for (let i = 0; i < 20 && stage.asks().length < 2; i++) await stage.tick(1);
+    expect(stage.asks()).toHaveLength(2);
+    expect(stage.steps()).toEqual([]);
+    stage.wanted.delete("n1");
+    await stage.tick(10);
+    expect(stage.steps()).toEqual(["evict b"]);
+    expect(stage.names()).toEqual(["a"]);
   });
 
   test("a restart in the middle repeats nothing", async () => {

@@ -116,6 +116,20 @@ class Stage {
   }
 }
 
+test("the queue is unknown, not empty, until the pods were listed once", async () => {
+  const stage = new Stage();
+  const pool = "p" as PoolName;
+  stage.kube.setFault({
+    storms: [{ status: 500, probability: 1 }],
+    concerns: ({ path }) => path === "/api/v1/pods",
+  });
+  const made = await stage.leading();
+  expect(made.cluster.queue(pool, [])).toBeNull();
+  stage.kube.setFault({ storms: [] });
+  await stage.clock.pass(60_000);
+  expect(made.cluster.queue(pool, [])).toMatchObject({ pendingJobs: 0, queueDepth: 0 });
+});
+
 describe("S48: kubernetes.slinky", () => {
   const KEY = "nodeset.slinky.slurm.net/node-cordon-reason";
   const reasonAfter = async (slinky: string, pods: readonly string[]): Promise<unknown> => {

@@ -203,6 +203,13 @@ describe("draining", () => {
       });
   });
 
+  test("past its deadline, on_timeout auto cuts no work off on a node that is degraded only", () => {
+    const node = leaving({ order: orderOf("replace") }, { deadlineAt: NOW, sawWork: true });
+    const degraded = { ...node, health: { ...node.health, verdict: "degraded" as const } };
+    const pool = { drain: { ...poolOf().drain, onTimeout: "auto" as const } };
+    expect(ask(degraded, { pool, sight: busy() }).action).toMatchObject({ event: "node.held" });
+  });
+
   test("past its deadline without a configured pool goes by the health of the node", () => {
     const node = leaving({ pool: null }, { deadlineAt: NOW, sawWork: true });
     expect(ask(node, { sight: busy() }).action).toMatchObject({ event: "node.drained" });

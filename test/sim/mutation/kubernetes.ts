@@ -9,6 +9,9 @@ const DARK = "test/scenario/kubernetes-dark.test.ts";
 const CRASH = "test/scenario/kubernetes-crash.test.ts";
 const READY = "test/scenario/kubernetes-ready.test.ts";
 
+const kube = (file: string): string => `reconciler/kubernetes/${file}`;
+const DRAINER = kube("drainer.test.ts");
+
 type Patch = Mutation["patches"][number];
 
 const one = (name: string, patch: Patch, test: Mutation["test"]): Mutation => ({
@@ -17,9 +20,52 @@ const one = (name: string, patch: Patch, test: Mutation["test"]): Mutation => ({
   test,
 });
 
-const kube = (file: string): string => `reconciler/kubernetes/${file}`;
-
 export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
+  one(
+    "an eviction that waits for its turn outlives its drain",
+    {
+      file: kube("drainer.ts"),
+      from: "this.isCurrent(drain) && drain.desired.paused === null && this.isWordRecent",
+      to: "drain.desired.paused === null && this.isWordRecent",
+    },
+    { file: DRAINER, name: "an eviction that waits for its turn" },
+  ),
+  one(
+    "pods are evicted before each draining node was listed",
+    {
+      file: kube("drainer.ts"),
+      from: "if (listing === null) return false;\n    return true;",
+      to: "if (listing === undefined) return false;\n    return true;",
+    },
+    { file: DRAINER, name: "no pod is evicted before each draining node" },
+  ),
+  one(
+    "two empty lists count although one between them had a pod",
+    {
+      file: kube("node-drain.ts"),
+      from: "isEmpty ? this.emptyRuns + 1 : 0",
+      to: "isEmpty ? this.emptyRuns + 1 : this.emptyRuns",
+    },
+    { file: DRAINER, name: "only two empty lists in a row" },
+  ),
+  one(
+    "the work of a degraded node is cut off at its drain's deadline",
+    {
+      file: "reconciler/core/decide/leave.ts",
+      from: '(rule === "auto" && verdictOfNode(node) === "unhealthy")',
+      to: '(rule === "auto" && verdictOfNode(node) !== "healthy")',
+    },
+    { file: "reconciler/core/decide/leave.test.ts", name: "auto cuts no work off" },
+  ),
+  one(
+    "a queue that was never listed counts as empty",
+    {
+      file: kube("kubernetes.ts"),
+      from: "if (!this.#pods.synced()) return null;\n    const { version }",
+      to: "const { version }",
+    },
+    { file: kube("kubernetes.test.ts"), name: "the queue is unknown" },
+  ),
   one(
     "a pod's token counts for whichever node shows it",
     {

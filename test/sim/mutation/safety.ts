@@ -18,10 +18,54 @@ const one = (
   test: Mutation["test"],
 ): Mutation => ({ name, patches: [patch], test });
 
+const MACHINE = "bootstrap/run/script.ts";
+const ON_MACHINE = "bootstrap/run/script.test.ts";
+
 const safety = (file: string): string => `reconciler/core/safety/${file}`;
 const decide = (file: string): string => `reconciler/core/decide/${file}`;
 
 export const SAFETY_MUTATIONS: readonly Mutation[] = [
+  one(
+    "a machine starts a command under an outdated fence",
+    {
+      file: MACHINE,
+      from: 'fenced "$1" "$2" || { rm -f "$3"; stale "$2"; }',
+      to: "true",
+    },
+    { file: ON_MACHINE, name: "starts no command of the older one" },
+  ),
+  one(
+    "a command that a newer run overtook is marked as done",
+    {
+      file: MACHINE,
+      from: '[ "$code" -eq 0 ] || exit "$code"\nfenced "$1" "$2" || stale "$2"',
+      to: '[ "$code" -eq 0 ] || exit "$code"',
+    },
+    { file: ON_MACHINE, name: "does not mark a command as done" },
+  ),
+  one(
+    "a machine takes a program of an overtaken run",
+    { file: MACHINE, from: 'fenced "$i" "$fence" || stale "$fence"\nchmod 755', to: "chmod 755" },
+    { file: ON_MACHINE, name: "takes no file of the older one" },
+  ),
+  one(
+    "a machine takes half a file",
+    {
+      file: MACHINE,
+      from: '[ "$(wc -c <"$t")" -eq "$5" ] || { echo "it did not arrive whole" >&2; exit 1; }\n',
+      to: "",
+    },
+    { file: ON_MACHINE, name: "what arrived in part" },
+  ),
+  one(
+    "pods of AgentPools are created after the lead was lost",
+    {
+      file: "reconciler/agentpool/effect.ts",
+      from: "if (!this.ports.leads()) return;",
+      to: "",
+    },
+    { file: "reconciler/agentpool/actor.test.ts", name: "pods that wait for room" },
+  ),
   one(
     "no budget for replacement",
     { file: safety("budget.ts"), from: "if (flying.size >= max) {", to: "if (flying.size < 0) {" },
