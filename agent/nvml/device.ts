@@ -18,6 +18,7 @@ import {
   UTILIZATION,
   unsignedAt,
 } from "./layout.ts";
+import { flagOf, plausible, plausibleBanks, plausibleFabric, plausibleLink } from "./plausible.ts";
 import type { GpuReader, Way } from "./read.ts";
 import type { NvmlFabric, NvmlGpuCheck, NvmlGpuSample } from "../reading.ts";
 import {
@@ -90,19 +91,19 @@ function readThresholds(reader: GpuReader) {
     const limit = (offset: number | null | undefined) =>
       margin === null || now === null || offset === null || offset === undefined
         ? null
-        : plausible(now + margin.getInt32(MARGIN.fields.marginTemperature.at, true) - offset);
+        : limitOf(now + margin.getInt32(MARGIN.fields.marginTemperature.at, true) - offset);
     slowdown ??= limit(slow);
     shutdown ??= limit(shut);
   }
   return {
-    slowdownCelsius: plausible(slowdown),
-    shutdownCelsius: plausible(shutdown),
-    memoryMaxCelsius: plausible(reader.number(threshold(2))),
+    slowdownCelsius: limitOf(slowdown),
+    shutdownCelsius: limitOf(shutdown),
+    memoryMaxCelsius: limitOf(reader.number(threshold(2))),
   };
 }
 
 /** Limits outside the range of silicon are ignored: the probe's fallback is safer. */
-function plausible(celsius: number | null): number | null {
+function limitOf(celsius: number | null): number | null {
   return celsius !== null && celsius >= 60 && celsius <= 130 ? celsius : null;
 }
 
@@ -150,7 +151,7 @@ export function readSample(reader: GpuReader, identity: DeviceIdentity): NvmlGpu
     processes: reader.count("nvmlDeviceGetComputeRunningProcesses_v3"),
   };
   const { index, uuid } = identity;
-  return { index, uuid, rc: reader.rc, openCode: SUCCESS, ...sample };
+  return plausible({ index, uuid, rc: reader.rc, openCode: SUCCESS, ...sample });
 }
 
 export function readCheck(reader: GpuReader, identity: DeviceIdentity): NvmlGpuCheck {
@@ -167,16 +168,16 @@ export function readCheck(reader: GpuReader, identity: DeviceIdentity): NvmlGpuC
     nvlinks: readLinks(reader),
     fabric: readFabric(reader),
   };
-  return { ...check, rc: reader.rc, unread: { ...reader.unread } };
+  return plausible({ ...check, rc: reader.rc, unread: { ...reader.unread } });
 }
 
 function readModes(reader: GpuReader) {
   const ecc = reader.numbers("nvmlDeviceGetEccMode", 2);
   const mig = reader.numbers("nvmlDeviceGetMigMode", 2);
   return {
-    migEnabled: mig === null ? null : mig[0] === 1,
-    eccEnabled: ecc === null ? null : ecc[0] === 1,
-    eccPending: ecc === null ? null : ecc[1] === 1,
+    migEnabled: flagOf(mig?.[0]),
+    eccEnabled: flagOf(ecc?.[0]),
+    eccPending: flagOf(ecc?.[1]),
     persistence: reader.flag("nvmlDeviceGetPersistenceMode"),
     powerLimitWatts: milli(reader.number({ name: "nvmlDeviceGetEnforcedPowerLimit" })),
   };
@@ -215,7 +216,7 @@ function readCounters(reader: GpuReader) {
     pcieReplay: replay ?? null,
     retiredSbe: retiredSbe ?? null,
     retiredDbe: retiredDbe ?? null,
-    retiredPending: pending === null || pending === undefined ? null : pending !== 0,
+    retiredPending: flagOf(pending),
   };
 }
 
@@ -230,13 +231,16 @@ function readRemap(reader: GpuReader) {
   return {
     remappedCorrectable: rows?.[0] ?? null,
     remappedUncorrectable: rows?.[1] ?? null,
-    remapPending: rows === null ? null : rows[2] !== 0,
-    remapFailure: rows === null ? null : rows[3] !== 0,
+    remapPending: flagOf(rows?.[2]),
+    remapFailure: flagOf(rows?.[3]),
     remapHistogram:
       banks === null
         ? null
-        : { max: at(max), high: at(high), partial: at(partial), low: at(low), none: at(none) },
-    sramThresholdExceeded: sram === null ? null : unsignedAt(sram, bThresholdExceeded) !== 0,
+        : plausibleBanks({
+            ...{ max: at(max), high: at(high), partial: at(partial) },
+            ...{ low: at(low), none: at(none) },
+          }),
+    sramThresholdExceeded: sram === null ? null : flagOf(unsignedAt(sram, bThresholdExceeded)),
   };
 }
 
@@ -247,22 +251,22 @@ const LINKS_MAX = 72;
 function readLinks(reader: GpuReader): NvmlGpuCheck["nvlinks"] {
   const [answer] = reader.fields([{ id: FIELD.linkCount }]);
   const count = reader.field(answer, FIELD.linkCount);
-  if (count === null) return null;
-  const links = Array.from({ length: Math.min(count, LINKS_MAX) }, (_, link) => link);
+  if (count === null || count < 0 || count > LINKS_MAX) return null;
+  const links = Array.from({ length: count }, (_, link) => link);
   if (links.length === 0) return [];
   const ids = [FIELD.linkState, FIELD.linkReplay, FIELD.linkRecovery, FIELD.linkCrc];
   const answers = reader.fields(links.flatMap((scope) => ids.map((id) => ({ id, scope }))));
   const old = (answers[0]?.code ?? NOT_SUPPORTED) !== 0;
   return links.map((link) => {
     const [state, replay, recovery, crc] = answers.slice(link * ids.length);
-    if (old) return readOldLink(reader, link);
-    return {
+    if (old) return plausibleLink(readOldLink(reader, link));
+    return plausibleLink({
       link,
       state: state?.value ?? null,
       replay: replay?.value ?? null,
       recovery: recovery?.value ?? null,
       crc: crc?.value ?? null,
-    };
+    });
   });
 }
 
@@ -299,16 +303,16 @@ function readFabric(reader: GpuReader): NvmlFabric | null {
   delete reader.unread[call];
   const state = unsignedAt(first, FABRIC.fields.state);
   const status = unsignedAt(first, FABRIC.fields.status);
-  return { state, status, healthMask: null, healthSummary: null };
+  return plausibleFabric({ state, status, healthMask: null, healthSummary: null });
 }
 
 /** The third version begins as the second. */
-function parseVersioned(view: DataView, healthSummary: number | null): NvmlFabric {
+function parseVersioned(view: DataView, healthSummary: number | null): NvmlFabric | null {
   const { state, status, healthMask } = FABRIC_V2.fields;
-  return {
+  return plausibleFabric({
     state: unsignedAt(view, state),
     status: unsignedAt(view, status),
     healthMask: unsignedAt(view, healthMask),
     healthSummary,
-  };
+  });
 }

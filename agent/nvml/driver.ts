@@ -105,7 +105,9 @@ export class NvmlDriver {
     const hasCuda = this.#bound.call("nvmlSystemGetCudaDriverVersion_v2", words) === SUCCESS;
     const cuda = words[0] ?? 0;
     const hasExcluded = this.#bound.call("nvmlGetExcludedDeviceCount", words) === SUCCESS;
-    const excluded = hasExcluded ? (words[0] ?? 0) : 0;
+    const found = hasExcluded ? (words[0] ?? 0) : 0;
+    // A count that cannot be true would explain any GPU that is missing.
+    const excluded = found <= GPUS_MAX ? found : 0;
     const excludedPci = this.#excludedPci(excluded);
     return {
       driverVersion: this.#text("nvmlSystemGetDriverVersion"),

@@ -4,6 +4,7 @@
  */
 import type { Bound, Symbol } from "./bind.ts";
 import type { Layout } from "./layout.ts";
+import { flagOf } from "./plausible.ts";
 import { type FieldAnswer, type FieldQuery, numberOf, parseFields, encodeFields } from "./field.ts";
 import {
   GPU_IS_LOST,
@@ -80,8 +81,7 @@ export class GpuReader {
   }
 
   flag(name: Symbol): boolean | null {
-    const value = this.number({ name });
-    return value === null ? null : value !== 0;
+    return flagOf(this.number({ name }));
   }
 
   /** The length of a list: called without a buffer, NVML returns 7 and writes the count. */

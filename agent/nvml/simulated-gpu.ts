@@ -4,6 +4,7 @@ import { normalizePci } from "../pci.ts";
 import type { Bus } from "../port.ts";
 import { formatUnknownUuid } from "./device.ts";
 import { healthyGpu } from "./healthy.ts";
+import { plausible } from "./plausible.ts";
 import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import { UNKNOWN, isGpuCode } from "./return-code.ts";
 import type { GpuFault, SimulatedFaults, SimulatedOptions } from "./simulated.ts";
@@ -95,7 +96,7 @@ function makeGpu(options: SimulatedOptions, index: number, fault: GpuFault): Nvm
   if (readings.rc === 15) return lostGpu(well);
   const { openCode } = readings;
   return openCode === undefined || openCode === 0
-    ? { ...well, ...definedOnly(readings) }
+    ? plausible({ ...well, ...definedOnly(readings) })
     : unopenedGpu(well, openCode);
 }
 

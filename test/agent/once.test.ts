@@ -137,6 +137,16 @@ describe.skipIf(library === null)("navarch-node --once with a library", () => {
     expect(code).toBe(12);
   });
 
+  test.each([
+    ["a temperature of 255 °C", { temp: 255, mem_temp: 255 }],
+    ["2^32 - 1 memory errors", { "ecc.dbe.vol": 4_294_967_295, "ecc.sbe.vol": 4_294_967_295 }],
+    ["remapping flags of all ones", { "remap.pending": 4_294_967_295, "remap.failure": 4_294_967_295 }],
+    ["a negative count", { "field.4": "5:-1" }],
+  ])("%s is no verdict", (_, gpu) => {
+    const { code, out } = on({ count: 2, gpus: { 1: gpu } });
+    expect([out.findings, code]).toEqual([[], 0]);
+  });
+
   test("no GPU at all is 12, and 0 where none is expected", () => {
     const nowhere = join(scratch(), "none");
     const none = on({ count: 0 }, ["--host-sys", nowhere]);
