@@ -156,3 +156,37 @@ describe("parseFacts()", () => {
     });
   });
 });
+
+describe("lines of the driver without an Xid", () => {
+  const kinds = (line: string) => parseFacts(line).map(({ kind }) => kind);
+
+  test.each([
+    ["NVRM: GPU at 0000:01:00.0 has fallen off the bus.", "lost", "0000:01:00.0"],
+    ["NVRM: GPU 0000:13:00.0: GPU does not have the necessary power cables connected.", "power_missing", "0000:13:00.0"],
+    ["NVRM: GPU does not have the necessary power cables connected.", "power_missing", null],
+    ["NVRM: RmInitAdapter failed! (0x26:0xffff:1123)", "init_failed", null],
+    ["NVRM: rm_init_adapter failed for device bearing minor number 0", "init_failed", null],
+    ["NVRM: GPU 0000:13:00.0: RmInitAdapter failed! (0x24:0x1c:1447)", "init_failed", "0000:13:00.0"],
+  ] as const)("%s", (line, kind, pci) => {
+    expect(parseFacts(line)).toMatchObject([{ kind, pci, line }]);
+  });
+
+  test.each([
+    "nvidia-nvswitch0: Failed to initialize device : -5",
+    "nvidia-nvswitch3:Failed during device post init : -5",
+    "nvidia-nvswitch1: failed to get IRQ",
+    "nvidia-nvswitch1: Failed to map BAR0 region : -12",
+  ])("%s", (line) => expect(kinds(line)).toEqual(["switch_failed"]));
+
+  test("says nothing of a switch that works, or of a program called like it", () => {
+    for (const line of [
+      "nvidia-nvswitch0: open (major=510)",
+      "nvidia-nvswitch: Probing device 0000:86:00.0, Vendor Id = 0x10de",
+      "nvidia-nvswitch0: using MSI",
+      "x[1]: nvidia-nvswitch0: Failed to initialize device : -5",
+      "NVRM: loading NVIDIA UNIX x86_64 Kernel Module  390.157",
+    ]) {
+      expect([line, kinds(line)]).toEqual([line, []]);
+    }
+  });
+});

@@ -50,8 +50,12 @@ export type KernelFact =
   | { kind: "identity"; pci: string; uuid: string }
   /** `pci` is null on the board line, which follows an identity line. */
   | { kind: "serial"; pci: string | null; serial: string }
-  /** The driver could not initialise the GPU. */
-  | { kind: "init_failed"; pci: string; line: string }
+  /** The driver could not initialise the GPU; drivers before R418 do not say which. */
+  | { kind: "init_failed"; pci: string | null; line: string }
+  /** The GPU's auxiliary power is not connected. */
+  | { kind: "power_missing"; pci: string | null; line: string }
+  /** An NVSwitch could not be initialised. */
+  | { kind: "switch_failed"; line: string }
   /** A program's user library differs from the kernel module. */
   | { kind: "mismatch"; line: string }
   /** The driver did not bind to present devices. */
@@ -109,6 +113,8 @@ const OF_PROGRAM = /^[\s\S]{0,15}\[\d{1,10}\](?::| )/;
 const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable)(?:,[ \t]{1,8}(?:Link (\d{1,9})\b)?|$)/;
 const SXID_DETAIL = /^(?:Severity[ \t]{1,8}\d|Data[ \t]{0,8}\{)/;
 const LOST = new RegExp(`^NVRM: GPU (${ADDRESS}\\.[0-7]): GPU has fallen off the bus`, "i");
+/** Before 2019. */
+const LOST_OLD = new RegExp(`^NVRM: GPU at (?:PCI:)?(${ADDRESS}(?:\\.[0-7])?) has fallen off the bus`, "i");
 const LOST_AT_PROBE = new RegExp(
   `^NVRM: The NVIDIA GPU (${ADDRESS}\\.[0-7]).{0,200}?fallen off the bus`,
   "is",
@@ -123,6 +129,15 @@ const INIT = new RegExp(
   `^NVRM: GPU (${ADDRESS}\\.[0-7]): (?:RmInitAdapter|rm_init_adapter) failed`,
   "i",
 );
+const INIT_OLD = /^NVRM: (?:RmInitAdapter failed!|rm_init_adapter failed for device bearing)/;
+const POWER = new RegExp(
+  `^NVRM: (?:GPU (${ADDRESS}\\.[0-7]): )?GPU does not have the necessary power cables connected`,
+);
+/** kernel-open/nvidia/linux_nvswitch.c, `nvswitch_probe`. */
+const SWITCH_FAILED = new RegExp(
+  "^nvidia-nvswitch\\d{1,9}: ?(?:Failed to (?:enable PCI device|request memory regions|map BAR0|" +
+    "initialize device|initialize background tasks)|Failed during device post init|failed to get IRQ)",
+);
 const MISMATCH = /^NVRM: API mismatch: /;
 const BIND = /^NVRM: The NVIDIA probe routine (?:failed|was not called) for \d+ device/;
 const REMOVAL = /^NVRM: Attempting to remove device .{0,200}? with non-zero usage count/;
@@ -130,7 +145,8 @@ const RX_DETECT = /^NVRM: knvlink\w{0,64}?RxDetect\w{0,64}: Failed to update Rx 
 
 /** A filter three times cheaper than the first pattern. */
 export function mayHoldFact(message: string): boolean {
-  return message.includes("NVRM") || message.includes("SXid") || mayHoldHostFact(message);
+  const isDrivers = message.includes("NVRM") || message.includes("nvidia-nvswitch");
+  return isDrivers || message.includes("SXid") || mayHoldHostFact(message);
 }
 
 function xidFact(line: string): KernelFact {
@@ -204,10 +220,17 @@ function identityFact(message: string): KernelFact | null {
 function otherFact(message: string): KernelFact | null {
   const found =
     addressed(message, LOST, "lost") ??
+    addressed(message, LOST_OLD, "lost") ??
     addressed(message, LOST_AT_PROBE, "lost") ??
     addressed(message, INIT, "init_failed") ??
     identityFact(message);
   if (found) return found;
+  if (INIT_OLD.test(message)) return { kind: "init_failed", pci: null, line: message };
+  const power = POWER.exec(message);
+  if (power !== null) {
+    return { kind: "power_missing", pci: normalizePci(power[1] ?? ""), line: message };
+  }
+  if (SWITCH_FAILED.test(message)) return { kind: "switch_failed", line: message };
   if (MISMATCH.test(message)) return { kind: "mismatch", line: message };
   if (BIND.test(message)) return { kind: "bind_failed", line: message };
   if (REMOVAL.test(message)) return { kind: "removal_stuck", line: message };

@@ -1,7 +1,7 @@
 /**
- * Turns a kernel message into a fact about the machine around the GPUs: memory, stalls, disks, file
- * systems, network. Pure. Shapes of Linux 5.4 to 6.17 (file beside each). All match the start of
- * the message, so that text of a program, or its name, cannot match.
+ * Turns a kernel message into a fact about the machine around the GPUs: memory, stalls, crashes,
+ * the PCIe fabric, disks, file systems, network. Pure. Shapes of Linux 5.4 to 6.18 (file beside
+ * each). All match the start of the message, so that text of a program, or its name, cannot match.
  */
 import type { Metrics, Severity } from "../../schema/finding.ts";
 
@@ -24,7 +24,15 @@ const KILLED = String.raw`Kill(?:ed)? process (?<pid>\d{1,9}) \((?<process_name>
 /** Disks, without loop devices, floppies and optical drives. */
 const DISK = String.raw`(?<device>(?:nvme|sd|vd|xvd|md|dm-|mmcblk)[\w-]{1,24})`;
 const NVME = String.raw`^nvme (?<device>nvme\d{1,4}): `;
-const MLX5 = String.raw`^mlx5_core (?<device>[0-9a-f:.]{7,16})[^:\n]{0,24}: `;
+/** Errors are printed behind function, line and often process (mlx5_core.h, `mlx5_core_err`). */
+const MLX5 =
+  String.raw`^mlx5_core (?<device>[0-9a-f:.]{7,16})[^:\n]{0,24}: ` +
+  String.raw`(?:\w{1,64}:\d{1,6}:(?:\(pid \d{1,10}\):)? )?`;
+/** A device by the name of its driver. */
+const ON_PCI = String.raw`^[\w-]{1,24} (?<device>[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]): `;
+/** The first word until Linux 6.9, the second since. */
+const UNCORRECTED = "(?:Uncorrected|Uncorrectable)";
+const GHES = String.raw`^\{\d{1,9}\}\[Hardware Error\]: event severity: `;
 
 const SHAPES: readonly Shape[] = [
   // mm/oom_kill.c: a container at its own limit is no fault of the node.
@@ -148,14 +156,130 @@ const SHAPES: readonly Shape[] = [
   {
     reason: "port_power",
     severity: "warning",
-    pattern: new RegExp(`${MLX5}.{0,80}Detected insufficient power on the PCIe slot`),
+    pattern: new RegExp(`${MLX5}Detected insufficient power on the PCIe slot`),
+  },
+  {
+    reason: "port_temperature",
+    severity: "warning",
+    pattern: new RegExp(`${MLX5}High temperature on sensors`),
+  },
+  // health.c, cmd.c beside it
+  {
+    reason: "port_health",
+    severity: "serious",
+    pattern: new RegExp(
+      `${MLX5}(?:device's health compromised|Fatal error \\d{1,9} detected|PCI slot is unavailable|` +
+        "Health issue observed, (?<error>[^\\n]{1,80}))",
+    ),
+  },
+  {
+    reason: "port_command",
+    severity: "serious",
+    pattern: new RegExp(`${MLX5}(?<error>\\w{1,64})\\(0x[0-9a-f]{1,8}\\) timeout\\. Will cause a leak`),
+  },
+  // drivers/pci/pcie/aer.c, dpc.c
+  {
+    reason: "pcie_fatal",
+    severity: "serious",
+    pattern: new RegExp(
+      `${ON_PCI}(?:AER: )?(?:Multiple )?(?:${UNCORRECTED} \\(Fatal\\) error|` +
+        `PCIe Bus Error: severity=${UNCORRECTED} \\(Fatal\\))`,
+    ),
+  },
+  {
+    reason: "pcie_error",
+    severity: "warning",
+    pattern: new RegExp(
+      `${ON_PCI}(?:AER: )?(?:Multiple )?(?:${UNCORRECTED} \\(Non-Fatal\\) error|` +
+        `PCIe Bus Error: severity=${UNCORRECTED} \\(Non-Fatal\\))`,
+    ),
+  },
+  {
+    reason: "pcie_contained",
+    severity: "serious",
+    pattern: new RegExp(`${ON_PCI}DPC: containment event`),
+  },
+  // drivers/edac/edac_mc.c
+  {
+    reason: "memory_uncorrected",
+    severity: "serious",
+    pattern: /^EDAC (?<device>MC\d{1,4}): \d{1,9} UE /,
+  },
+  {
+    reason: "memory_corrected",
+    severity: "info",
+    pattern: /^EDAC (?<device>MC\d{1,4}): \d{1,9} CE /,
+  },
+  // mm/memory-failure.c
+  {
+    reason: "memory_uncorrected",
+    severity: "serious",
+    pattern: /^Memory failure: 0x[0-9a-f]{1,16}: /,
+  },
+  // arch/x86/kernel/cpu/mce/core.c, drivers/edac/mce_amd.c
+  {
+    reason: "hardware_error",
+    severity: "serious",
+    pattern: new RegExp(
+      String.raw`^(?:mce: )?\[Hardware Error\]: (?:CPU (?<cpu>\d{1,6}): Machine Check Exception|` +
+        "Uncorrected|Deferred error|Fatal machine check)|^mce: Uncorrected hardware memory error",
+    ),
+  },
+  {
+    reason: "hardware_corrected",
+    severity: "info",
+    pattern: /^(?:mce: )?\[Hardware Error\]: (?:Corrected error|Machine check events logged)/,
+  },
+  // drivers/acpi/apei/ghes.c, drivers/firmware/efi/cper.c
+  {
+    reason: "hardware_error",
+    severity: "serious",
+    pattern: new RegExp(`${GHES}(?<error>fatal|recoverable)`),
+  },
+  {
+    reason: "hardware_corrected",
+    severity: "info",
+    pattern: new RegExp(`${GHES}(?<error>corrected|info)`),
+  },
+  // arch/x86/mm/fault.c, arch/x86/kernel/{traps,dumpstack}.c, arch/arm64/mm/fault.c, lib/bug.c
+  {
+    reason: "oops",
+    severity: "serious",
+    pattern: new RegExp(
+      "^(?:BUG: (?:unable to handle|kernel NULL pointer dereference)|Oops: |kernel BUG at |" +
+        "general protection fault, |Internal error: |Unable to handle kernel )",
+    ),
+  },
+  // drivers/md/{raid1,raid10,raid5,raid0,md}.c
+  {
+    reason: "raid_failed",
+    severity: "serious",
+    pattern: new RegExp(`^md/\\w{1,16}:\\w{1,32}: Disk failure on ${DISK} detected, failing array`),
+  },
+  {
+    reason: "raid",
+    severity: "warning",
+    pattern: new RegExp(`^md/\\w{1,16}:\\w{1,32}: Disk failure on ${DISK}, disabling device`),
+  },
+  // drivers/nvme/host/multipath.c
+  {
+    reason: "nvme_path",
+    severity: "serious",
+    pattern: /^block (?<device>nvme[\w-]{1,24}): no available path - failing I\/O/,
+  },
+  {
+    reason: "nvme_path",
+    severity: "warning",
+    pattern: /^block (?<device>nvme[\w-]{1,24}): no usable path - requeuing I\/O/,
   },
 ];
 
 const BEGINS = new RegExp(
   "^(?:Out of memory|Memory cgroup out|INFO: |watchdog: |NMI watchdog: |Watchdog det|BUG: soft|" +
     "rcu: INFO|EXT4-fs |XFS \\(|BTRFS|I/O error|blk_|critical |Buffer I/O|nvme nvme|nfs|lockd: |" +
-    "mlx5_core )",
+    "mlx5_core |pcieport |nvidia 0|nvme 0|pci 0|EDAC MC|Memory failure: |mce: |\\[Hardware Error|" +
+    "\\{\\d{1,9}\\}\\[Hardware|BUG: unable|BUG: kernel|Oops: |kernel BUG at |general protection |" +
+    "Internal error: |Unable to handle kern|md/raid|block nvme)",
 );
 /** Longer than the longest alternative of `BEGINS`. */
 export const HOST_BEGIN_CHARS = 24;
@@ -172,7 +296,10 @@ export function hostFact(message: string): HostFact | null {
     if (parts === null) continue;
     const groups = Object.entries(parts.groups ?? {});
     const metrics: Metrics = Object.fromEntries(
-      groups.map(([name, text]) => [name, NUMBERS.has(name) ? Number(text) : text]),
+      // A group of another alternative has no text.
+      groups.flatMap(([name, text]: [string, string | undefined]) =>
+        text === undefined ? [] : [[name, NUMBERS.has(name) ? Number(text) : text]],
+      ),
     );
     const { reason, severity } = shape;
     const subject = parts.groups?.["device"] ?? parts.groups?.["server"] ?? "";

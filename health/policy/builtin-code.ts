@@ -17,10 +17,17 @@ const INSPECT_CODES = [63, 92];
 const NOTICE_CODES = [121, 137];
 const APP_CODES = [43, 45];
 const CONTAINED = 94;
+/**
+ * Power cables, and an encoder whose error the vendor wants reported: neither proves a board that
+ * must be replaced, and a person looks before a machine ends for it.
+ */
+const PERSON_CODES = [54, 142];
 /** Decoded from its registers; without registers the link is watched, not reset. */
 const NVLINK4 = 74;
 
-const APART = new Set([...INSPECT_CODES, ...NOTICE_CODES, ...APP_CODES, CONTAINED, NVLINK4]);
+const APART = new Set(
+  [INSPECT_CODES, NOTICE_CODES, APP_CODES, PERSON_CODES, CONTAINED, NVLINK4].flat(),
+);
 
 const XID = `${isType("xid")} && has(event.metrics.xid_code)`;
 const SWITCH = `event.system == "DCGM_HEALTH_WATCH_NVSWITCH"`;
@@ -110,10 +117,10 @@ const XIDS: readonly BuiltinRule[] = [
     "XID 64 because no spare row is left: memory errors can no longer be remapped.",
   ),
   catalogue(
-    "xid-replace",
-    CLASS.replace,
-    xidIn(codesOf("rma")),
-    "The vendor recommends to replace the hardware.",
+    "xid-person",
+    CLASS.inspect,
+    xidIn(PERSON_CODES),
+    "Auxiliary power is not connected, or an encoder failed: a person looks, nothing is replaced.",
   ),
   catalogue(
     "xid-reset",

@@ -89,6 +89,12 @@ const DEVICE: readonly BuiltinRule[] = [
     "A busy GPU has a PCIe link of a lower generation than it can have.",
   ),
   measured(
+    "nvswitch-init-failed",
+    { ...CLASS.watch, hold: "until_reboot" },
+    reasonIs("nvlink", "switch_init"),
+    "The driver cannot bring an NVSwitch up; what that does to a GPU is measured there.",
+  ),
+  measured(
     "nvlink-down",
     { ...CLASS.down, action: "reboot" },
     reasonIs("nvlink", "down", "fabric_pending", "fabric_status", "fabric_unhealthy"),
@@ -161,8 +167,26 @@ const HOST: readonly BuiltinRule[] = [
   measured(
     "host-port-hardware",
     CLASS.watch,
-    reasonIs("check", "port_module", "port_power"),
-    "A network adapter reports a bad cable or module, or too little power.",
+    reasonIs("check", "port_module", "port_power", "port_temperature", "port_health", "port_command"),
+    "A network adapter reports a bad cable or module, heat, too little power, or does not answer.",
+  ),
+  measured(
+    "host-pcie",
+    CLASS.watch,
+    reasonIs("check", "pcie_fatal", "pcie_error", "pcie_contained"),
+    "An uncorrected error on the PCIe fabric, or a port that was shut off for one.",
+  ),
+  measured(
+    "host-memory",
+    CLASS.watch,
+    reasonIs("check", "memory_uncorrected", "hardware_error"),
+    "The machine's memory, processors or firmware report an uncorrected error.",
+  ),
+  measured(
+    "host-oops",
+    { ...CLASS.watch, hold: "until_reboot" },
+    reasonIs("check", "oops"),
+    "The kernel crashed and runs on: what it held stays locked until a reboot.",
   ),
   measured(
     "host-file-system",
@@ -173,8 +197,8 @@ const HOST: readonly BuiltinRule[] = [
   measured(
     "host-disk",
     CLASS.watch,
-    reasonIs("check", "file_system", "io_error", "nvme", "nvme_lost"),
-    "A disk or a file system reports errors.",
+    reasonIs("check", "file_system", "io_error", "nvme", "nvme_lost", "nvme_path", "raid", "raid_failed"),
+    "A disk, a path to it, an array or a file system reports errors.",
   ),
   measured(
     "host-stall",
@@ -198,8 +222,8 @@ const HOST: readonly BuiltinRule[] = [
   measured(
     "host-record",
     CLASS.record,
-    reasonIs("check", "oom_cgroup", "persistence"),
-    "A container at its own memory limit, or persistence mode off: no fault of the node.",
+    reasonIs("check", "oom_cgroup", "persistence", "memory_corrected", "hardware_corrected"),
+    "A container at its memory limit, persistence mode off, or a corrected error: no fault.",
   ),
 ];
 
