@@ -1,5 +1,6 @@
 /** Durations as people write them: `30s`, `1m30s`, `1.5h`. Pure. */
 import { cutText } from "./cut-text.ts";
+import { MILLIS_MAX } from "./millis.ts";
 
 /** Milliseconds of one unit. */
 const UNIT: Record<string, number> = {
@@ -11,8 +12,6 @@ const UNIT: Record<string, number> = {
   m: 60_000,
   h: 3_600_000,
 };
-/** A thousand years: an instant plus a longer one may be beyond `Date`'s range. */
-const DURATION_MS_MAX = 1_000 * 365.25 * 24 * 3_600_000;
 const PART = /(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)/y;
 
 export type DurationAnswer =
@@ -49,7 +48,7 @@ export function parseDuration(text: string | number): DurationAnswer {
     at = PART.lastIndex;
   }
   if (body === "") return bad("empty duration", "write for example 30s");
-  if (!(ms <= DURATION_MS_MAX)) return bad(`${shown} is too long`);
+  if (!(ms <= MILLIS_MAX)) return bad(`${shown} is too long`);
   // Whole milliseconds, as instants are.
   return { ok: true, ms: Math.round(ms) };
 }

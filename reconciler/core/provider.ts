@@ -6,6 +6,7 @@
 import type { OwnedHost } from "../../schema/claim.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { ProviderType } from "../../schema/config.ts";
+import type { Millis } from "../../schema/millis.ts";
 import type { Market } from "../../schema/purchase.ts";
 
 /**
@@ -97,7 +98,7 @@ export type RefusalClass = (typeof REFUSAL_CLASSES)[number];
 
 export type CreateAnswer =
   | { kind: "ok"; instance: Instance }
-  | { kind: "refused"; class: RefusalClass; message: string; retryAfterMs: number | null }
+  | { kind: "refused"; class: RefusalClass; message: string; retryAfterMs: Millis | null }
   /** Timeout, reset, 5xx without a code, invalid body: it may have been accepted. */
   | { kind: "ambiguous"; message: string };
 
@@ -105,7 +106,7 @@ export type TerminateAnswer =
   | { kind: "accepted" }
   /** Not proof of absence: confirm by listing (docs/reference/providers.md#termination). */
   | { kind: "not_found" }
-  | { kind: "refused"; class: RefusalClass; message: string; retryAfterMs: number | null }
+  | { kind: "refused"; class: RefusalClass; message: string; retryAfterMs: Millis | null }
   | { kind: "ambiguous"; message: string };
 
 export type RebootAnswer =

@@ -1,4 +1,5 @@
-/** Bounded bodies of HTTP replies, and what a request without a reply proves. */
+/** Bounded bodies of HTTP replies, when to ask again, and what a request without a reply proves. */
+import { type Millis, waitMs } from "../../schema/millis.ts";
 
 /** `null` if it is longer. */
 export async function readText(response: Response, bytesMax: number): Promise<string | null> {
@@ -22,4 +23,15 @@ export function whyUnanswered(error: unknown, limitMs: number): { isUnsent: bool
   const name = error instanceof Error ? error.name : "error";
   const why = name === "TimeoutError" ? `no answer within ${limitMs / 1_000} s` : code || name;
   return { isUnsent, why };
+}
+
+/**
+ * `Retry-After` as seconds or as a date (RFC 9110 §10.2.3), in milliseconds from `wallMs`; `null`
+ * if it is absent or invalid.
+ */
+export function readRetryAfter(header: string | null, wallMs: number): Millis | null {
+  if (header === null) return null;
+  if (/^\s*\d{1,9}\s*$/.test(header)) return waitMs(Number(header) * 1_000);
+  const at = /[A-Za-z]/.test(header) ? Date.parse(header) : Number.NaN;
+  return Number.isNaN(at) ? null : waitMs(at - wallMs);
 }

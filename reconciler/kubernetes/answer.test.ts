@@ -1,6 +1,7 @@
+import { readRetryAfter } from "../core/reply.ts";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { judgeAnswer, readRetryAfter, readStatus, readWarnings } from "./answer.ts";
+import { judgeAnswer, readStatus, readWarnings } from "./answer.ts";
 
 const NOW = Date.parse("2026-11-21T12:00:00Z");
 const judge = (status: number, body: unknown, retryAfter: string | null = null) =>
@@ -110,7 +111,7 @@ describe("readRetryAfter()", () => {
     ["1.5", null],
     ["99999999999999999999", null],
   ])("reads %j", (header, ms) => {
-    expect(readRetryAfter(header, NOW)).toBe(ms);
+    expect<number | null>(readRetryAfter(header, NOW)).toBe(ms);
   });
 });
 

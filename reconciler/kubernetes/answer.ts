@@ -3,6 +3,8 @@
  * `KubeAnswer`. Pure. *Refused* means that the server certainly did nothing; in doubt the answer is
  * *lost*, and the caller reads again.
  */
+import { readRetryAfter } from "../core/reply.ts";
+import { waitMs } from "../../schema/millis.ts";
 import type { V1Status, V1StatusCause, V1StatusDetails } from "@kubernetes/client-node";
 import { readAdmission } from "./admission.ts";
 import type { Cause, KubeAnswer } from "./api.ts";
@@ -32,7 +34,7 @@ export function readStatus(body: unknown): Status | null {
     reason: textOf(reason),
     message: withoutObject(textOf(message)).slice(0, MESSAGE_MAX),
     causes: Array.isArray(causes) ? causes.slice(0, CAUSES_MAX).map(readCause) : [],
-    retryAfterMs: typeof seconds === "number" && seconds > 0 ? seconds * 1_000 : null,
+    retryAfterMs: typeof seconds === "number" && seconds > 0 ? waitMs(seconds * 1_000) : null,
   };
 }
 
@@ -51,17 +53,6 @@ function readCause(cause: unknown): Cause {
     message: textOf(message).slice(0, MESSAGE_MAX),
     field: textOf(field),
   };
-}
-
-/**
- * `Retry-After` as seconds or as a date (RFC 9110 §10.2.3), in milliseconds from `wallMs`; `null`
- * if it is absent or invalid.
- */
-export function readRetryAfter(header: string | null, wallMs: number): number | null {
-  if (header === null) return null;
-  if (/^\s*\d{1,9}\s*$/.test(header)) return Number(header) * 1_000;
-  const at = /[A-Za-z]/.test(header) ? Date.parse(header) : Number.NaN;
-  return Number.isNaN(at) ? null : Math.max(0, at - wallMs);
 }
 
 /** A server notes each unknown field of an object. */

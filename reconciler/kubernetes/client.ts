@@ -7,10 +7,11 @@
  *
  * Adapter: the network.
  */
+import { readRetryAfter } from "../core/reply.ts";
 import type { Clock } from "../core/clock.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, KubeVerb, WatchEnd, WatchEvent } from "./api.ts";
 import type { Transport } from "./connect.ts";
-import { judgeAnswer, readRetryAfter, readWarnings } from "./answer.ts";
+import { judgeAnswer, readWarnings } from "./answer.ts";
 import { notWanted, unsent } from "./limiter.ts";
 import { LineSplitter, parseWatchLine, refusedWatch } from "./watch-stream.ts";
 

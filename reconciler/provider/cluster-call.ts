@@ -2,6 +2,7 @@
  * What providers share that buy through a Kubernetes API server: every page of a list or a failure,
  * and what an answer that is no success proves.
  */
+import { type Millis, waitMs } from "../../schema/millis.ts";
 import * as v from "valibot";
 import type { Failed, RefusalClass } from "../core/provider.ts";
 import type { KubeAnswer, KubeApi } from "../kubernetes/api.ts";
@@ -80,7 +81,7 @@ export function classOf(answer: Refused): RefusalClass | null {
   return "bad_request";
 }
 
-export function refused(cls: RefusalClass, message: string, retryAfterMs: number | null = null) {
+export function refused(cls: RefusalClass, message: string, retryAfterMs: Millis | null = null) {
   return { kind: "refused" as const, class: cls, message, retryAfterMs };
 }
 
@@ -90,5 +91,5 @@ export function answerOrder(answer: Refused | Lost) {
   const cls = classOf(answer);
   const { message, retryAfterMs } = answer;
   if (cls === null) return { kind: "ambiguous" as const, message };
-  return refused(cls, message, retryAfterMs);
+  return refused(cls, message, retryAfterMs === null ? null : waitMs(retryAfterMs));
 }

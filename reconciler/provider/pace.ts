@@ -1,3 +1,5 @@
+import { type Millis, waitMs } from "../../schema/millis.ts";
+
 /**
  * Spaces calls, because clouds limit their rate: a call gets its turn, or the time that it would
  * have to wait. `burst` calls may come at once (a token bucket of that size). Pure except for its
@@ -18,15 +20,15 @@ export class Pace {
   }
 
   /** Takes a turn and returns the milliseconds until it; `null` if it is past `patienceMs`. */
-  take(patienceMs: number): number | null {
-    const waitMs = this.waitMs();
-    if (waitMs > patienceMs) return null;
+  take(patienceMs: number): Millis | null {
+    const turnMs = this.waitMs();
+    if (turnMs > patienceMs) return null;
     this.#fullMono = Math.max(this.#monoMs(), this.#fullMono) + this.#everyMs;
-    return waitMs;
+    return turnMs;
   }
 
   /** Milliseconds until the next free turn. */
-  waitMs(): number {
-    return Math.max(0, this.#fullMono - this.#leadMs - this.#monoMs());
+  waitMs(): Millis {
+    return waitMs(this.#fullMono - this.#leadMs - this.#monoMs());
   }
 }

@@ -4,6 +4,7 @@
  * launches. The traces of capacity are made; run by path it reads recorded ones from files, one for
  * each place, in the format of SkyPilot's spot traces ("Can't Be Late", NSDI 2024).
  */
+import { waitMs } from "../../schema/millis.ts";
 import type { CreateAnswer, OffersAnswer, Place } from "../../reconciler/core/provider.ts";
 import { seeded } from "../../simulator/engine/random.ts";
 import { BASE } from "../world/setting.ts";
@@ -101,10 +102,10 @@ pools:
   const create = w.cloud.create.bind(w.cloud);
   w.cloud.create = (request, fence, credential): Promise<CreateAnswer> => {
     const at = w.clock.monoMs() - start;
-    const waitMs = (asked.at(-1) ?? -LAUNCH_MS) + LAUNCH_MS - at;
+    const turnMs = (asked.at(-1) ?? -LAUNCH_MS) + LAUNCH_MS - at;
     const no = { kind: "refused", message: "none", retryAfterMs: null } as const;
     // As the adapter's own pace refuses it before it is sent.
-    if (waitMs > 0) return Promise.resolve({ ...no, class: "rate_limit", retryAfterMs: waitMs });
+    if (turnMs > 0) return Promise.resolve({ ...no, class: "rate_limit", retryAfterMs: waitMs(turnMs) });
     asked.push(at);
     if (market.sell(placeOf(request), at)) return create(request, fence, credential);
     return Promise.resolve({ ...no, class: "capacity" });

@@ -2,6 +2,7 @@
  * A pool that opted into the ladder: a fault that a reboot cures costs no machine, one that it does
  * not cure is replaced, and nothing is rebooted for ever.
  */
+import { waitMs } from "../../schema/millis.ts";
 import { afterEach, expect, test } from "bun:test";
 import type { World } from "../world/world.ts";
 import { logXid } from "../world/agent.ts";
@@ -141,7 +142,7 @@ test("a reboot that was asked for and not made is not made after a person took t
   let asked = 0;
   world.cloud.reboot = async () => {
     asked++;
-    return { kind: "refused", class: "rate_limit", message: "later", retryAfterMs: 60_000 };
+    return { kind: "refused", class: "rate_limit", message: "later", retryAfterMs: waitMs(60_000) };
   };
   world.xid(sick, 48);
   expect(await world.advance(() => asked > 0, HOUR_MS)).toBe(true);

@@ -2,6 +2,7 @@
  * A cloud that asks to be left alone is left alone, for as long as a stored rest can say; and a
  * rest that another clock has left behind keeps no pool from buying.
  */
+import { waitMs } from "../../schema/millis.ts";
 import { afterEach, expect, test } from "bun:test";
 import type { CreateAnswer, TerminateAnswer } from "../../reconciler/core/provider.ts";
 import { counts, closeWorlds, fleet, resize } from "../world/story.ts";
@@ -10,7 +11,7 @@ afterEach(closeWorlds);
 
 const DAY_MS = 86_400_000;
 const slow = (retryAfterMs: number) =>
-  ({ kind: "refused", class: "rate_limit", message: "slow down", retryAfterMs }) as const;
+  ({ kind: "refused", class: "rate_limit", message: "slow down", retryAfterMs: waitMs(retryAfterMs) }) as const;
 
 test("an ask that is told to wait for an hour is not repeated each second", async () => {
   const w = await fleet(1, "", { store: "memory" });

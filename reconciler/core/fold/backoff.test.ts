@@ -1,3 +1,4 @@
+import { waitMs } from "../../../schema/millis.ts";
 import { expect, test } from "bun:test";
 import { OPEN_MAX_MS, patience } from "./backoff.ts";
 
@@ -13,5 +14,6 @@ test.each([
   ["nothing about an open ask", null, OPEN_MAX_MS, null],
   ["infinitely long", Number.POSITIVE_INFINITY, undefined, 6 * HOUR_MS],
 ])("patience() where a cloud asked for %s", (_what, asked, max, expected) => {
-  expect(patience(asked, max)).toBe(expected);
+  const waited = patience(asked === null ? null : waitMs(asked), max);
+  expect<number | null>(waited).toBe(expected);
 });

@@ -3,6 +3,8 @@
  * ignored, because it was written under another clock; so none that is longer may be stored.
  */
 
+import { type Millis, waitMs } from "../../../schema/millis.ts";
+
 /** Before an open operation is called again (`act/run.ts`); its node waits meanwhile. */
 export const OPEN_MAX_MS = 10 * 60_000;
 
@@ -10,11 +12,11 @@ export const OPEN_MAX_MS = 10 * 60_000;
 const REST_MAX_MS = 6 * 3_600_000;
 
 /** The pause that a cloud asked for, within the limit; `null` if it asked for none. */
-export function patience(askedMs: number | null, maxMs = REST_MAX_MS): number | null {
-  return askedMs === null ? null : Math.min(askedMs, maxMs);
+export function patience(askedMs: Millis | null, maxMs = REST_MAX_MS): Millis | null {
+  return askedMs === null ? null : waitMs(Math.min(askedMs, maxMs));
 }
 
 /** Doubles from `firstMs` to `maxMs`; `tries` counts from 1. */
-export function backoffMs(tries: number, firstMs: number, maxMs: number): number {
-  return Math.min(maxMs, firstMs * 2 ** Math.max(0, Math.min(tries - 1, 30)));
+export function backoffMs(tries: number, firstMs: number, maxMs: number): Millis {
+  return waitMs(Math.min(maxMs, firstMs * 2 ** Math.max(0, Math.min(tries - 1, 30))));
 }

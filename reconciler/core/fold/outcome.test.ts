@@ -1,4 +1,5 @@
 /** What each answer to an operation makes of it, of its node and of its pool. */
+import { type Millis, waitMs } from "../../../schema/millis.ts";
 import { describe, expect, test } from "bun:test";
 import type { InstanceId, OperationId } from "../../../schema/id.ts";
 import type { KubeFact, Node, Phase } from "../../../schema/node.ts";
@@ -92,7 +93,7 @@ describe("backoffMs()", () => {
     [31, 1, Number.POSITIVE_INFINITY, 2 ** 30],
     [30, 1, Number.POSITIVE_INFINITY, 2 ** 29],
   ])("of try %d, from %d ms to %d ms, is %d ms", (tries, first, max, expected) => {
-    expect(backoffMs(tries, first, max)).toBe(expected);
+    expect<number>(backoffMs(tries, first, max)).toBe(expected);
   });
 });
 
@@ -129,7 +130,7 @@ describe("foldOutcome() of what stays open", () => {
 
   test("heeds how long a cloud asks to be left alone, up to ten minutes", () => {
     const after = (retryAfterMs: number) =>
-      ask(TERMINATE, refused("rate_limit", { retryAfterMs })).folded.operation.notBefore - NOW;
+      ask(TERMINATE, refused("rate_limit", { retryAfterMs: waitMs(retryAfterMs) })).folded.operation.notBefore - NOW;
     expect([after(3_000), after(HOUR_MS)]).toEqual([3_000, 10 * MINUTE_MS]);
   });
 
@@ -275,7 +276,7 @@ describe("foldOutcome() of a purchase", () => {
   });
 
   test("that is throttled rests the whole provider, and stays open", () => {
-    const one = ask(CREATE, refused("rate_limit", { retryAfterMs: 12_000 }), { node: { instance: null, phase } });
+    const one = ask(CREATE, refused("rate_limit", { retryAfterMs: waitMs(12_000) }), { node: { instance: null, phase } });
     expect(one.folded.operation.state).toBe("asked");
     expect(one.folded.rests).toEqual({
       put: [rest({ scope: "provider:p", class: "rate_limit", failures: 1, notBefore: NOW + 12_000, message: "no", at: NOW })],
@@ -332,7 +333,7 @@ describe("foldOutcome() of a purchase", () => {
   });
 
   test("that is refused is counted, said, and tried again", () => {
-    const one = ask(CREATE, refused("capacity", { retryAfterMs: 5_000 }), {
+    const one = ask(CREATE, refused("capacity", { retryAfterMs: waitMs(5_000) }), {
       node: { instance: null, phase },
     });
     expect(one.folded.node).toEqual({
@@ -343,7 +344,7 @@ describe("foldOutcome() of a purchase", () => {
     });
     expect(one.folded.rests.put).toMatchObject([{ notBefore: NOW + 5_000, message: "no" }]);
     expect(said(one)).toEqual([["provider.error", "create refused (capacity): no"]]);
-    const week = ask(CREATE, refused("quota", { retryAfterMs: 168 * HOUR_MS }), {
+    const week = ask(CREATE, refused("quota", { retryAfterMs: waitMs(168 * HOUR_MS) }), {
       node: { instance: null, phase },
     });
     expect(week.folded.rests.put[0]?.notBefore).toBe(NOW + 6 * HOUR_MS);
@@ -374,7 +375,7 @@ describe("foldOutcome() of an end", () => {
   });
 
   test("that is refused is tried for ever, up to every five minutes", () => {
-    const rest = (fence: number, retryAfterMs: number | null = null) => {
+    const rest = (fence: number, retryAfterMs: Millis | null = null) => {
       const node = { phase: terminating, fence };
       const { phase } = ask(TERMINATE, refused("bad_request", { retryAfterMs }), { node }).folded.node ?? {
         phase: terminating,
@@ -385,7 +386,7 @@ describe("foldOutcome() of an end", () => {
     expect([rest(0), rest(1), rest(4), rest(8), rest(90)]).toEqual([
       1_000, 2_000, 16_000, 256_000, 300_000,
     ]);
-    expect([rest(1, 40_000), rest(1, 99 * HOUR_MS)]).toEqual([40_000, 6 * HOUR_MS]);
+    expect([rest(1, waitMs(40_000)), rest(1, waitMs(99 * HOUR_MS))]).toEqual([40_000, 6 * HOUR_MS]);
     const one = ask(TERMINATE, refused("bad_request"), { node: { phase: terminating } });
     expect(one.folded.node).toMatchObject({ restUntil: 0, operation: null });
     expect(said(one)).toEqual([["provider.error", "terminate refused (bad_request): no"]]);
@@ -419,7 +420,7 @@ describe("foldOutcome() of a reboot", () => {
   });
 
   test("that is refused lets the node rest", () => {
-    const one = ask(REBOOT, refused("bad_request", { retryAfterMs: 30_000 }));
+    const one = ask(REBOOT, refused("bad_request", { retryAfterMs: waitMs(30_000) }));
     expect(one.folded.node).toMatchObject({ phase: { kind: "serving" }, restUntil: NOW + 30_000 });
     expect(said(one)).toEqual([["provider.error", "reboot refused (bad_request): no"]]);
   });

@@ -7,6 +7,7 @@
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
+import { type Millis, waitMs } from "../../../schema/millis.ts";
 import { orderIdOf } from "../reboot-order.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Instance, RefusalClass } from "../provider.ts";
@@ -36,7 +37,7 @@ export type Outcome = { slurm?: SlurmMark } & (
       kind: "refused";
       class: RefusalClass | "scheduler" | "bootstrap";
       message: string;
-      retryAfterMs: number | null;
+      retryAfterMs: Millis | null;
       /** Set-up: another attempt cannot help. */
       final?: boolean;
       /** Set-up: it could not begin, for a reason outside the machine. No attempt is spent. */
@@ -105,9 +106,9 @@ export function foldOutcome(
     // Nothing was sent yet that could have been accepted: its repeat need not look for an instance.
     const isUnsent = isPurchase && operation.attempts === 0 && outcome.kind === "refused";
     const pauseMs = isUnsent
-      ? Math.min(60_000, Math.max(1_000, (now - firstAskedAt) / 2))
+      ? waitMs(Math.min(60_000, Math.max(1_000, (now - firstAskedAt) / 2)))
       : backoffMs(attempts, 1_000, 60_000);
-    const notBefore = now + (patience(asked, OPEN_MAX_MS) ?? Math.round(pauseMs));
+    const notBefore = now + (patience(asked, OPEN_MAX_MS) ?? pauseMs);
     // The settle time of a tag-only provider runs from the latest call that may have bought.
     const unknown = outcome.kind === "ambiguous" ? { askedAt: now, lookups: 0 } : {};
     const again = isPurchase ? { ...unknown, firstAskedAt } : {};

@@ -1,4 +1,5 @@
 /** What the answer to a purchase says about its place. Pure. */
+import { waitMs } from "../../../schema/millis.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import type { RefusalClass } from "../provider.ts";
 import {
@@ -54,7 +55,7 @@ export function throttled(
   if (payload.kind !== "create") return NO_RESTS;
   const scope = scopeOf("rate_limit", placeOf(payload));
   const { message } = outcome;
-  const retryAfterMs = notBefore - now;
+  const retryAfterMs = waitMs(notBefore - now);
   const refusal = { scope, class: "rate_limit", message, retryAfterMs, askedAt } as const;
   return { put: [restAfter(facts, { ...refusal, isLate: false }, now)], drop: [] };
 }

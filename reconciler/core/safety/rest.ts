@@ -3,6 +3,7 @@
  * exhausted: a place, a quota's scope, or the whole provider. All pools share the record, and after
  * the rest one purchase is tried before any other. Pure.
  */
+import type { Millis } from "../../../schema/millis.ts";
 import type { Node } from "../../../schema/node.ts";
 import { type Fact, factKey, type FactOf, factsOf } from "../../../schema/safety.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -109,7 +110,7 @@ type Refusal = {
   class: RestClass;
   message: string;
   /** The cloud's own wish. */
-  retryAfterMs: number | null;
+  retryAfterMs: Millis | null;
   /** When the purchase was asked for. */
   askedAt: number;
   /** The purchase had been accepted: its instance never ran, or had bad hardware. */

@@ -3,6 +3,7 @@
  * request finds its instance. EC2 knows no fence: this process refuses an older one (`fence.ts`); a
  * late request of another process can still land, and its instance is listed by its token.
  */
+import type { Millis } from "../../../schema/millis.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import type {
   CreateAnswer,
@@ -298,7 +299,7 @@ function answerOrder({ class: cls, message, retryAfterMs }: Failed): TerminateAn
   }
 }
 
-function refused(cls: RefusalClass, message: string, retryAfterMs: number | null = null) {
+function refused(cls: RefusalClass, message: string, retryAfterMs: Millis | null = null) {
   return { kind: "refused" as const, class: cls, message, retryAfterMs };
 }
 

@@ -2,6 +2,7 @@
  * What a failed call of EC2 proves, by the code of its answer (docs/reference/aws.md#errors); the
  * HTTP status and the message decide nothing. Pure.
  */
+import type { Millis } from "../../../schema/millis.ts";
 export type FailureClass =
   | "bad_request"
   | "capacity"
@@ -29,7 +30,7 @@ export type Failed = {
   /** The cloud's code; `null` = it gave none. */
   code: string | null;
   message: string;
-  retryAfterMs: number | null;
+  retryAfterMs: Millis | null;
 };
 
 /** Exact codes first, then beginnings and ends. */

@@ -6,6 +6,7 @@
  * late effect is bounded by the call's time limit, after which the program's process group is
  * killed; the fence is passed on for targets that can refuse an older one.
  */
+import type { Millis } from "../../../schema/millis.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Clock } from "../../core/clock.ts";
 import type {
@@ -56,7 +57,7 @@ export type CommandProviderOptions = {
 /** What a call came to, before the port's words for it. */
 type Called<O extends Operation> =
   | { kind: "ok"; data: Replied<O> }
-  | { kind: "error"; class: ErrorClass; message: string; retryAfterMs: number | null };
+  | { kind: "error"; class: ErrorClass; message: string; retryAfterMs: Millis | null };
 
 export function openCommandProvider(options: CommandProviderOptions): Provider {
   const { name, class: cls, settleMs, canReboot, fleetId } = options;

@@ -2,6 +2,7 @@
  * What `navarch` and the executable of a `command` provider say to each other, version 1: one JSON
  * object on its standard input, one on its standard output (docs/provider-command.md). Pure.
  */
+import { type Millis, waitMs } from "../../../schema/millis.ts";
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
 import { amount, finite } from "../../../schema/number.ts";
@@ -162,7 +163,7 @@ function fenceOf({ nodeId, fence, sessionId }: Fence) {
 export type Replied<O extends Operation> = v.InferOutput<(typeof REPLIES)[O]>;
 export type Reply<O extends Operation> =
   | { kind: "ok"; data: Replied<O> }
-  | { kind: "error"; class: ErrorClass; message: string; retryAfterMs: number | null }
+  | { kind: "error"; class: ErrorClass; message: string; retryAfterMs: Millis | null }
   | { kind: "unreadable"; message: string };
 
 /** Reads what the executable printed. Whatever is not exactly a reply is `unreadable`. */
@@ -177,7 +178,7 @@ export function readReply<O extends Operation>(operation: O, output: string): Re
   const failed = v.safeParse(Failed, value);
   if (failed.success) {
     const { class: cls, message, retry_after_seconds: seconds } = failed.output.error;
-    const retryAfterMs = seconds === null ? null : seconds * 1_000;
+    const retryAfterMs = seconds === null ? null : waitMs(seconds * 1_000);
     return { kind: "error", class: cls, message, retryAfterMs };
   }
   const isError = typeof value === "object" && value !== null && "error" in value;

@@ -3,6 +3,7 @@
  * journals and applies the entries before it answers, so that a restart knows everything that was
  * answered.
  */
+import { type Millis, waitMs } from "../../../schema/millis.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type {
@@ -26,7 +27,7 @@ export type Judgement =
 const refused = (
   name: Refusal["class"],
   message: string,
-  retryAfterMs: number | null = null,
+  retryAfterMs: Millis | null = null,
 ): Judgement => ({ kind: "refused", refusal: { class: name, message, retryAfterMs } });
 
 function judgeToken(world: World, request: CreateRequest): Judgement {
@@ -39,7 +40,7 @@ function judgeToken(world: World, request: CreateRequest): Judgement {
     return refused(
       "bad_request",
       `token spent: ${request.token} made ${id}, which is terminated`,
-      0,
+      waitMs(0),
     );
   }
   const { name, instanceType } = held.instance;

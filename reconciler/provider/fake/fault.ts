@@ -3,6 +3,7 @@
  * (JSON, or an object from a test); a `FaultBook` decides the fate of each call from them and a
  * seeded random source.
  */
+import { type Millis, waitMs } from "../../../schema/millis.ts";
 import * as v from "valibot";
 import type { CreateRequest, InstanceState, RefusalClass } from "../../core/provider.ts";
 import { INSTANCE_STATES, REFUSAL_CLASSES } from "../../core/provider.ts";
@@ -78,7 +79,7 @@ export const Faults = v.strictObject({
 });
 export type Faults = v.InferInput<typeof Faults>;
 
-export type Refusal = { class: RefusalClass; message: string; retryAfterMs: number | null };
+export type Refusal = { class: RefusalClass; message: string; retryAfterMs: Millis | null };
 
 export type CreateFate = {
   /** Refused before the idempotency check, so replays are refused too. */
@@ -187,7 +188,7 @@ export class FaultBook {
       const said = {
         class: refuse.class,
         message: refuse.message ?? `${refuse.class} by injection`,
-        retryAfterMs: refuse.retryAfterMs ?? null,
+        retryAfterMs: refuse.retryAfterMs === undefined ? null : waitMs(refuse.retryAfterMs),
       };
       if (refuse.class === "auth" || refuse.class === "rate_limit") door = said;
       else refusal = said;

@@ -1,4 +1,5 @@
 /** The laws of the fake cloud over random interleavings of asks, faults and time. */
+import { waitMs } from "../../../schema/millis.ts";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { InstanceId } from "../../../schema/id.ts";
@@ -30,7 +31,7 @@ const refusal = fc.option(
   ),
 );
 const door = fc.option(
-  fc.constant({ class: "rate_limit", message: "slower", retryAfterMs: 1_000 } as const),
+  fc.constant({ class: "rate_limit", message: "slower", retryAfterMs: waitMs(1_000) } as const),
   { freq: 9 },
 );
 

@@ -6,9 +6,10 @@
  * Adapter: network.
  */
 import * as v from "valibot";
+import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
 import { Pace } from "../pace.ts";
-import { readText, whyUnanswered } from "../../core/reply.ts";
+import { readRetryAfter, readText, whyUnanswered } from "../../core/reply.ts";
 import { type FailureClass, readRefusal } from "./error.ts";
 import type { Tokens } from "../../google/token.ts";
 
@@ -16,13 +17,12 @@ const CALL_MS = 15_000;
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 /** A call waits this long for its turn; beyond it the caller learns when to come back. */
 const PATIENCE_MS = 10_000;
-const RETRY_AFTER_S_MAX = 3_600;
 
 export type Failed = {
   kind: "failed";
   class: FailureClass;
   message: string;
-  retryAfterMs: number | null;
+  retryAfterMs: Millis | null;
 };
 export type Got<T> = { kind: "ok"; data: T } | Failed;
 
@@ -88,7 +88,7 @@ export class GceApi {
   }
 
   async #send<T>(call: Call<T>, token: string): Promise<{ answer: Got<unknown>; status: number }> {
-    const { endpoint, project } = this.#options;
+    const { endpoint, project, clock } = this.#options;
     const { method, path, query = {}, body } = call;
     const where = `${method} ${path}`;
     const base = path.includes("://") ? path : `${endpoint}/projects/${project}${path}`;
@@ -106,14 +106,19 @@ export class GceApi {
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
-      return { answer: await readResponse(where, response), status: response.status };
+      const wallMs = clock.wallMs();
+      return { answer: await readResponse(where, response, wallMs), status: response.status };
     } catch (error) {
       return { answer: unanswered(where, error), status: 0 };
     }
   }
 }
 
-async function readResponse(where: string, response: Response): Promise<Got<unknown>> {
+async function readResponse(
+  where: string,
+  response: Response,
+  wallMs: number,
+): Promise<Got<unknown>> {
   const { status, headers } = response;
   if (status >= 300 && status < 400) {
     return failed("bad_request", `${where}: redirected to another address; check endpoint`);
@@ -123,8 +128,7 @@ async function readResponse(where: string, response: Response): Promise<Got<unkn
     if (typeof value === "object" && value !== null) return { kind: "ok", data: value };
     return failed("unknown", `${where}: ${status} without a JSON object`);
   }
-  const seconds = Number(headers.get("retry-after") ?? Number.NaN);
-  const retryAfterMs = seconds >= 0 ? Math.min(seconds, RETRY_AFTER_S_MAX) * 1_000 : null;
+  const retryAfterMs = readRetryAfter(headers.get("retry-after"), wallMs);
   const refusal = readRefusal(value);
   const cls = classOf(status, refusal?.class ?? "unknown", refusal !== null);
   const message = `${where}: ${refusal?.message ?? `HTTP ${status}`}`;

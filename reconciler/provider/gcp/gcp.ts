@@ -7,6 +7,7 @@
  */
 import * as v from "valibot";
 import type { InstanceId } from "../../../schema/id.ts";
+import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
 import type {
   CreateAnswer,
@@ -292,6 +293,6 @@ function answerOrder({ class: cls, message, retryAfterMs }: Failed): TerminateAn
   }
 }
 
-function refused(cls: RefusalClass, message: string, retryAfterMs: number | null = null) {
+function refused(cls: RefusalClass, message: string, retryAfterMs: Millis | null = null) {
   return { kind: "refused" as const, class: cls, message, retryAfterMs };
 }

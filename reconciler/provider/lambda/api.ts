@@ -5,9 +5,10 @@
  * Adapter: network.
  */
 import * as v from "valibot";
+import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
 import { Pace } from "../pace.ts";
-import { readText, whyUnanswered } from "../../core/reply.ts";
+import { readRetryAfter, readText, whyUnanswered } from "../../core/reply.ts";
 
 const CALL_MS = 30_000;
 const BODY_BYTES_MAX = 32 * 1024 * 1024;
@@ -31,7 +32,7 @@ export type Failed = {
   kind: "failed";
   class: FailureClass;
   message: string;
-  retryAfterMs: number | null;
+  retryAfterMs: Millis | null;
 };
 export type Got<T> = { kind: "ok"; data: T } | Failed;
 
@@ -110,14 +111,18 @@ export class LambdaApi {
         },
         ...(body === null ? {} : { body: JSON.stringify(body) }),
       });
-      return await readResponse(where, response);
+      return await readResponse(where, response, this.#options.clock.wallMs());
     } catch (error) {
       return unanswered(where, error);
     }
   }
 }
 
-async function readResponse(where: string, response: Response): Promise<Got<unknown>> {
+async function readResponse(
+  where: string,
+  response: Response,
+  wallMs: number,
+): Promise<Got<unknown>> {
   const { status, headers } = response;
   if (status >= 300 && status < 400) {
     return failed("bad_request", `${where}: redirected to another address; check endpoint`);
@@ -131,8 +136,7 @@ async function readResponse(where: string, response: Response): Promise<Got<unkn
     value = null;
   }
   if (status === 429) {
-    const seconds = Number(headers.get("retry-after") ?? Number.NaN);
-    const retryAfterMs = Number.isFinite(seconds) ? Math.min(seconds, 3_600) * 1_000 : null;
+    const retryAfterMs = readRetryAfter(headers.get("retry-after"), wallMs);
     return { ...failed("rate_limit", `${where}: too many requests`), retryAfterMs };
   }
   if (status >= 200 && status < 300) {

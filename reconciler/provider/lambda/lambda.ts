@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
+import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
 import type {
   CreateAnswer,
@@ -254,7 +255,7 @@ function answerOrder({ class: cls, message, retryAfterMs }: Failed): TerminateAn
   }
 }
 
-function refused(cls: RefusalClass, message: string, retryAfterMs: number | null = null) {
+function refused(cls: RefusalClass, message: string, retryAfterMs: Millis | null = null) {
   return { kind: "refused" as const, class: cls, message, retryAfterMs };
 }
 

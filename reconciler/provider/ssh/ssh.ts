@@ -5,6 +5,7 @@
  * The claims are the list of instances: they are durable, and the leader's fence covers them. A
  * machine that leaves the inventory keeps its claim, and `trouble` says so.
  */
+import { waitMs } from "../../../schema/millis.ts";
 import { createHash } from "node:crypto";
 import { parse } from "valibot";
 import type { Claim } from "../../../schema/claim.ts";
@@ -27,7 +28,7 @@ const FLEET_TAG = "navarch-fleet";
 /** How long a released claim is listed as terminated. */
 const SHOWN_MS = 3_600_000;
 /** A machine may be released, and the inventory repaired, at any moment. */
-const RETRY_MS = 60_000;
+const RETRY_MS = waitMs(60_000);
 
 export type SshOptions = {
   name: string;

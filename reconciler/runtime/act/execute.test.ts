@@ -1,4 +1,5 @@
 /** Which one call each operation makes, and what its answer is as a value. */
+import { waitMs } from "../../../schema/millis.ts";
 import { describe, expect, test } from "bun:test";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Payload } from "../../../schema/operation.ts";
@@ -55,7 +56,7 @@ async function run(payload: Payload, answer: unknown, lacks: Partial<Record<stri
 }
 
 const done = (more: object = {}): Outcome => ({ kind: "done", instance: null, message: null, ...more });
-const REFUSED = { kind: "refused", class: "quota", message: "no", retryAfterMs: 5 } as const;
+const REFUSED = { kind: "refused", class: "quota", message: "no", retryAfterMs: waitMs(5) } as const;
 const LOST = { kind: "ambiguous", message: "lost" } as const;
 
 describe("execute() at a provider", () => {
