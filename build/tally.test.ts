@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { EMPTY, filesToRepeat, foldLine, joinVerdicts, judgeAgain, judgeRun } from "./tally.ts";
-import { formatCounts, type Tally, type Verdict } from "./tally.ts";
+import { EMPTY, foldLine, joinVerdicts, judgeRun } from "./tally.ts";
+import { formatCounts, type Tally } from "./tally.ts";
 
 const read = (text: string): Tally => text.split("\n").reduce(foldLine, EMPTY);
 
@@ -44,6 +44,13 @@ describe("judgeRun()", () => {
   test("counts a bad status without a failed test as one failure", () => {
     const passing = " 3 pass\n 0 fail\nRan 3 tests across 1 file. [1ms]";
     expect(judgeRun(read(passing), 1).counts).toEqual({ passed: 3, failed: 1, skipped: 0 });
+  });
+
+  test("names the file in which a process of a parallel run ended", () => {
+    const died = `a.test.ts:\n✗ a.test.ts (worker crashed: exit code 0)\n\n${COMPLETE}`;
+    const { failures } = judgeRun(read(died), 1);
+    expect(failures[0]).toContain("a.test.ts (worker crashed: exit code 0)");
+    expect(failures.length).toBe(2);
   });
 
   test("counts a run of zero tests as one failure", () => {
@@ -107,62 +114,23 @@ describe("formatCounts()", () => {
 });
 
 test("joinVerdicts() adds counts up and forgets no complaint", () => {
-  const good = { counts: { passed: 2, failed: 0, skipped: 1 }, why: null, failures: [], flaky: [] };
+  const good = { counts: { passed: 2, failed: 0, skipped: 1 }, why: null, failures: [] };
   const bad = {
     counts: { passed: 1, failed: 1, skipped: 0 },
     why: "it died",
     failures: ["a.test.ts:\n(fail) one"],
-    flaky: ["b.test.ts:\n(fail) two"],
   };
   expect(joinVerdicts(good, good)).toEqual({
     counts: { passed: 4, failed: 0, skipped: 2 },
     why: null,
     failures: [],
-    flaky: [],
   });
   expect(joinVerdicts(good, bad)).toEqual({
     counts: { passed: 3, failed: 1, skipped: 1 },
     why: "it died",
     failures: bad.failures,
-    flaky: bad.flaky,
   });
   const both = joinVerdicts(bad, bad);
   expect(both.why).toBe("it died; it died");
   expect(both.failures.length).toBe(2);
-  expect(both.flaky.length).toBe(2);
-});
-
-describe("a file that failed", () => {
-  const A = "test/real/a.test.ts";
-  const B = "bootstrap/ssh/sshd.test.ts";
-  const failed = (...files: string[]): Verdict => ({
-    counts: { passed: 9, failed: files.length, skipped: 0 },
-    why: null,
-    failures: files.map((file, i) => `${file}:\nsaid before\n(fail) test ${i}`),
-    flaky: [],
-  });
-  const passed: Verdict = { ...failed(), counts: { passed: 2, failed: 0, skipped: 0 } };
-
-  test("is run again where few did, and nothing else went wrong", () => {
-    expect(filesToRepeat(failed(A, B, A))).toEqual([A, B]);
-    const five = [A, B, ..."cde"].map((file) => (file.length > 1 ? file : `test/cli/${file}.test.ts`));
-    expect(filesToRepeat(failed(...five))).toEqual(five);
-    expect(filesToRepeat(failed(...five, "test/cli/f.test.ts"))).toEqual([]);
-    // A seed that found something once has found it.
-    expect(filesToRepeat(failed(A, "test/fuzz/x.test.ts"))).toEqual([]);
-    expect(filesToRepeat({ ...failed(A), why: "it died" })).toEqual([]);
-    // A failure of which nothing was said could be anybody's.
-    expect(filesToRepeat({ ...failed(A), failures: [] })).toEqual([]);
-    expect(filesToRepeat(failed())).toEqual([]);
-  });
-
-  test("is told as flaky if it passes then, and counts as before if it does not", () => {
-    const first = failed(A, B, A);
-    const again = judgeAgain(first, A, passed);
-    expect(again.counts).toEqual({ passed: 11, failed: 1, skipped: 0 });
-    expect(again.failures).toEqual([`${B}:\nsaid before\n(fail) test 1`]);
-    expect(again.flaky.length).toBe(2);
-    expect(judgeAgain(again, B, failed(B))).toEqual(again);
-    expect(judgeAgain(again, B, { ...passed, why: "it died" })).toEqual(again);
-  });
 });

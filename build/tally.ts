@@ -44,6 +44,9 @@ const OUTSIDE = "# Unhandled error between tests";
 const RULE = /^-{20,}$/;
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
+/** A process of a parallel run that ended in the middle of a file. */
+const CRASH = /^\S+ (\S+\.test\.ts) \(worker crashed: .*\)$/;
+
 /** Whether this line names the file whose tests follow. */
 export const isFileLine = (line: string): boolean => FILE.test(plain(line));
 
@@ -56,6 +59,8 @@ export function foldLine(tally: Tally, line: string): Tally {
   if (file !== undefined) return { ...tally, file, said: [] };
   const result = RESULT.exec(text);
   if (result !== null) return foldResult(tally, result[1], text);
+  const crashed = CRASH.exec(text)?.[1];
+  if (crashed !== undefined) return { ...addFailure(tally, text), file: crashed };
   const count = COUNT.exec(text);
   if (count !== null) return { ...tally, block: add(tally.block, count[2], Number(count[1])) };
   if (CLOSING.test(text)) return { ...tally, block: NOTHING, summary: tally.block };
@@ -90,59 +95,22 @@ export type Verdict = {
   counts: Counts;
   why: string | null;
   failures: readonly string[];
-  /** Failed once and passed when its file was run again alone; reported as prominently. */
-  flaky: readonly string[];
 };
-
-/** More failures than this at once are not chance, even with three parallel lanes. */
-const AGAIN_MAX = 5;
-/** Tests that time real processes. Other tests get no second run. */
-const BY_THE_CLOCK = [
-  /^test\/(?:agent|attack|bench|cli|docs|identity|install|real|systemd|upgrade)\//,
-  /^bootstrap\/(?:run\/machine|ssh\/ssh)/,
-];
-
-/** Files to run again: few, with clock tests only, and nothing else failed. */
-export function filesToRepeat({ counts, why, failures }: Verdict): string[] {
-  if (why !== null || failures.length !== counts.failed) return [];
-  const files = [...new Set(failures.map(fileOf))];
-  const isBad = files.length > AGAIN_MAX || !files.every(isByTheClock);
-  return isBad ? [] : files;
-}
-
-/** A repeated file's failures count only if the repeat fails too; else they are flaky. */
-export function judgeAgain(first: Verdict, file: string, second: Verdict): Verdict {
-  if (second.why !== null || second.counts.failed > 0) return first;
-  const flaky = first.failures.filter((failure) => fileOf(failure) === file);
-  return {
-    ...first,
-    counts: {
-      ...first.counts,
-      passed: first.counts.passed + flaky.length,
-      failed: first.counts.failed - flaky.length,
-    },
-    failures: first.failures.filter((failure) => fileOf(failure) !== file),
-    flaky: [...first.flaky, ...flaky],
-  };
-}
-
-const isByTheClock = (file: string): boolean => BY_THE_CLOCK.some((one) => one.test(file));
-const fileOf = (failure: string): string => failure.slice(0, failure.indexOf(":\n"));
 
 /** Adds one failure and `why` to a run that died, ran no test, or failed without a failed test. */
 export function judgeRun(tally: Tally, exitCode: number): Verdict {
   const { summary: counts, failures } = tally;
   if (counts === null) {
     const seen = { ...tally.seen, failed: tally.seen.failed + 1 };
-    return { counts: seen, why: `the run ended early, status ${exitCode}`, failures, flaky: [] };
+    return { counts: seen, why: `the run ended early, status ${exitCode}`, failures };
   }
   const broken = { ...counts, failed: 1 };
   if (exitCode !== 0 && counts.failed === 0) {
-    return { counts: broken, why: `bun test ended with status ${exitCode}`, failures, flaky: [] };
+    return { counts: broken, why: `bun test ended with status ${exitCode}`, failures };
   }
   const isEmpty = counts.passed + counts.failed === 0;
-  if (isEmpty) return { counts: broken, why: "no test ran", failures, flaky: [] };
-  return { counts, why: null, failures, flaky: [] };
+  if (isEmpty) return { counts: broken, why: "no test ran", failures };
+  return { counts, why: null, failures };
 }
 
 /** The sum of two runs. */
@@ -156,7 +124,6 @@ export function joinVerdicts(a: Verdict, b: Verdict): Verdict {
     },
     why: whys.length === 0 ? null : whys.join("; "),
     failures: [...a.failures, ...b.failures],
-    flaky: [...a.flaky, ...b.flaky],
   };
 }
 

@@ -1,24 +1,28 @@
 /**
  * `npm test`: builds stale binaries, runs `bun test` with the given arguments, and ends its output
- * with the failures and `N passed, N failed`. With `CI=true` types are checked first, and the
- * clusters and machines are built before any test, so that no build slows a test down. A failed
- * type check, a failed build and a crashed run count as one failure each. A run leaves nothing
- * behind.
+ * with the failures and `N passed, N failed`. Without arguments it runs the ordinary tests in two
+ * processes; `--real` (`npm run test:real`) runs the lanes of real parts, and `CI=true` runs both,
+ * after a check of the types. Clusters and machines are built before any test, so that no build
+ * slows a test down. A failed type check, a failed build and a crashed run count as one failure
+ * each. Nothing that failed is repeated. A run leaves nothing behind.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { PRODUCTS, ROOT, isStale } from "./product.ts";
 import { clearScratch, clearStale, openScratch } from "./scratch.ts";
-import { EMPTY, filesToRepeat, foldLine, isFileLine, joinVerdicts, judgeAgain } from "./tally.ts";
-import { judgeRun, formatCounts } from "./tally.ts";
+import { EMPTY, foldLine, formatCounts, isFileLine, joinVerdicts, judgeRun } from "./tally.ts";
 import type { Verdict } from "./tally.ts";
 
 const IS_CI = process.env["CI"] === "true";
+const REAL_FLAG = "--real";
+const GIVEN = process.argv.slice(2);
+const IS_REAL = GIVEN.includes(REAL_FLAG);
+const HAS_LANES = IS_CI || IS_REAL;
 /** As `test/real/machine/gate.ts` has it. */
-const HAS_MACHINES = IS_CI || process.env["NAVARCH_MACHINES"] === "1";
+const HAS_MACHINES = HAS_LANES || process.env["NAVARCH_MACHINES"] === "1";
 
 /** Below the 90 minutes of the CI job, so that a hung test ends as a failure with counts. */
-const RUN_MS_MAX = (IS_CI ? 80 : 30) * 60_000;
+const RUN_MS_MAX = (HAS_MACHINES ? 80 : 30) * 60_000;
 
 /** Default limit of one test: ten times what any needs, for a busy machine. */
 const TEST_MS = 60_000;
@@ -35,7 +39,9 @@ const stages: string[] = [];
 const fileMs = new Map<string, number>();
 
 const BIN = join(ROOT, "node_modules", ".bin");
-const ENV = { ...process.env, PATH: `${BIN}${delimiter}${process.env["PATH"] ?? ""}` };
+/** The lanes of real parts are asked for by name, so nothing in them may be skipped. */
+const REAL_ENV = IS_REAL ? { CI: "true" } : {};
+const ENV = { ...process.env, ...REAL_ENV, PATH: `${BIN}${delimiter}${process.env["PATH"] ?? ""}` };
 
 async function succeeds(command: readonly string[]): Promise<boolean> {
   const child = Bun.spawn([...command], {
@@ -121,11 +127,23 @@ async function readLines(
 
 /** The programs of these tests take minutes to build on a new machine. */
 const KUBERNETES = "test/real/kubernetes";
-/** Clusters too; they run after these. */
-const AGENT_POOL = "test/real/agentpool";
-const WORKFLOW = "test/real/workflow";
+/** All need the clusters of the first one. */
+const CLUSTERS = [
+  KUBERNETES,
+  "test/real/agentpool",
+  "test/real/workflow",
+  "test/real/console",
+] as const;
 /** Daemons on this machine; they run after the machines. */
 const SLURM = "test/real/slurm";
+/** They take minutes, root and packages, so they run with `CI=true` or `--real` alone. */
+const LANES = [...CLUSTERS, SLURM];
+
+/**
+ * Worker processes of the ordinary tests: one for each of two cores. In CI the lanes of real parts
+ * run beside them and take the second core.
+ */
+const WORKERS = IS_CI ? 1 : 2;
 
 /** Builds what many tests need. The build prints its errors; tests that need it then fail. */
 async function prepare(endMs: number, script: string, ...args: string[]): Promise<void> {
@@ -149,43 +167,41 @@ function machineFiles(): string[] {
 }
 
 /**
- * Runs everything, or `args`. Tests of clusters and machines mostly wait, so in CI three lanes run
- * side by side: ordinary, all clusters of Kubernetes, machines then Slurm. Each file of machines is
- * a run of its own. In CI a few failed files are run again; those that pass are reported as flaky.
+ * Runs `args`, or the lanes of this kind of run. Tests of real parts mostly wait, so lanes run side
+ * by side: ordinary, clusters of Kubernetes, machines then Slurm. Each file of machines is a run of
+ * its own.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
   const run = (stage: string, ...given: string[]) =>
     runTests(stage, given, endMs - performance.now());
-  if (!HAS_MACHINES || args.length > 0) return run("tests", ...args);
-  if (IS_CI) await prepare(endMs, `${KUBERNETES}/main.ts`, "all");
-  await prepare(endMs, "test/real/machine/main.ts", "all");
+  if (args.length > 0) return run("tests", ...args);
   const machines = machineFiles();
-  const lanesOf = [KUBERNETES, AGENT_POOL, WORKFLOW, SLURM].map((folder) => `${folder}/**`);
-  const others = IS_CI ? [...machines, ...lanesOf] : machines;
-  const runFile = (path: string): Promise<Verdict> =>
-    runTests(path, [`./${path}`], Math.min(FILE_MS_MAX, endMs - performance.now()));
+  const others = [...machines, ...LANES.map((folder) => `${folder}/**`)];
+  const workers = WORKERS === 1 ? [] : [`--parallel=${WORKERS}`, "--no-isolate"];
+  const runOrdinary = (): Promise<Verdict> =>
+    run("ordinary", ...workers, ...others.map((path) => `--path-ignore-patterns=${path}`));
+  if (!HAS_LANES) console.error(`npm test: SKIPPED: ${LANES.join(", ")}: npm run test:real\n`);
+  if (HAS_LANES) await prepare(endMs, `${KUBERNETES}/main.ts`, "all");
+  if (HAS_MACHINES) await prepare(endMs, "test/real/machine/main.ts", "all");
+  const runClusters = async (): Promise<Verdict[]> => {
+    const verdicts: Verdict[] = [];
+    for (const folder of HAS_LANES ? CLUSTERS : []) verdicts.push(await run(folder, folder));
+    return verdicts;
+  };
   const runMachines = async (): Promise<Verdict[]> => {
     const startMs = performance.now();
     const verdicts: Verdict[] = [];
-    for (const path of machines) verdicts.push(await runFile(path));
-    stages.push(`machines, ${machines.length} files: ${minutes(performance.now() - startMs)}`);
-    return IS_CI ? [...verdicts, await run("Slurm", SLURM)] : verdicts;
+    for (const path of HAS_MACHINES ? machines : []) {
+      const limitMs = Math.min(FILE_MS_MAX, endMs - performance.now());
+      verdicts.push(await runTests(path, [`./${path}`], limitMs));
+    }
+    stages.push(`machines, ${verdicts.length} files: ${minutes(performance.now() - startMs)}`);
+    return HAS_LANES ? [...verdicts, await run(SLURM, SLURM)] : verdicts;
   };
-  const ordinary = run("ordinary", ...others.map((path) => `--path-ignore-patterns=${path}`));
-  if (!IS_CI) await ordinary;
-  const runClusters = async (): Promise<Verdict[]> => {
-    const first = await run("Kubernetes", KUBERNETES);
-    return [first, await run("AgentPools", AGENT_POOL), await run("workflows", WORKFLOW)];
-  };
-  const clusters = IS_CI ? runClusters() : [];
-  const lanes = [ordinary.then((verdict) => [verdict]), clusters, runMachines()];
-  let all = (await Promise.all(lanes)).flat().reduce(joinVerdicts);
-  for (const path of IS_CI ? filesToRepeat(all) : []) {
-    console.error(`npm test: ${path} failed, and is run once more by itself\n`);
-    all = judgeAgain(all, path, await runFile(path));
-  }
-  return all;
+  const ordinary = IS_REAL ? [] : runOrdinary().then((verdict) => [verdict]);
+  const lanes = await Promise.all([ordinary, runClusters(), runMachines()]);
+  return lanes.flat().reduce(joinVerdicts);
 }
 
 /** The time of each stage and of the slowest files. */
@@ -206,11 +222,10 @@ if (PRODUCTS.some((product) => isStale(product, join(ROOT, "dist")))) {
   if (!(await succeeds(build))) problems.push("the build failed");
 }
 
-const { counts, why, failures, flaky } = await runAll(process.argv.slice(2));
-if (IS_CI) logTimes();
-for (const failure of flaky) console.log(`\nflaky, passed when run again: ${failure}`);
+const { counts, why, failures } = await runAll(GIVEN.filter((word) => word !== REAL_FLAG));
+logTimes();
 for (const failure of failures) console.log(`\nfailed: ${failure}`);
-if (failures.length + flaky.length > 0) console.log();
+if (failures.length > 0) console.log();
 for (const problem of why === null ? problems : [...problems, why]) {
   console.error(`npm test: ${problem}`);
 }
