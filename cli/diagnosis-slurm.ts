@@ -45,7 +45,9 @@ export function judgeSlurmCluster(
     view.dark === null
       ? ok("controller", `${where}: ${view.nodes} nodes, ${age}`)
       : bad("fail", "controller", `${where}: ${view.dark} (${age})`, DARK);
-  return [first, ...(rights === null ? [] : [judgeRights(rights)]), ...judgeNames(view)];
+  // A controller that does not answer says nothing about rights either.
+  const asked = rights === null || view.dark !== null ? [] : [judgeRights(rights)];
+  return [first, ...asked, ...judgeNames(view)];
 }
 
 function judgeRights({ allowed, message }: SlurmRightsView): Diagnosis {

@@ -38,7 +38,7 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
   {
     name: "token-file",
     kind: "text",
-    env: ["NAVARCH_AUTH_TOKEN_FILE"],
+    env: ["NAVARCH_AUTH_TOKEN_FILE", "NAVARCH_TOKEN_FILE"],
     value: "F",
     help: "file with the token (default ~/.config/navarch/token)",
   },

@@ -6,6 +6,7 @@ import {
   hostAffinity,
   MOUNTS,
   POD_DEFAULTS,
+  REAL_NODES,
   port,
   probes,
   resources,
@@ -61,7 +62,7 @@ spec:
       labels:
         app: slurm-mariadb
     spec:
-${block(6, POD_DEFAULTS, MARIADB_POD)}`;
+${block(6, POD_DEFAULTS, REAL_NODES, MARIADB_POD)}`;
 }
 
 const MARIADB_CONTAINER = `- name: mariadb

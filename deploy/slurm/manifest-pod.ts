@@ -79,12 +79,21 @@ export function port(name: string, number: number, isOnHost: boolean): string {
   return `- name: ${name}\n  containerPort: ${number}\n${host}`;
 }
 
-/** The machine whose ports a kind cluster maps, where there is one. */
-export function hostAffinity({ hostPorts }: SlurmManifestOptions): string {
-  if (hostPorts === "none") return "";
-  return `affinity:
+/** Never a virtual node, whose pods do nothing (docs/virtual-nodes.md). */
+export const REAL_NODES = `affinity:
   nodeAffinity:
-    preferredDuringSchedulingIgnoredDuringExecution:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      nodeSelectorTerms:
+      - matchExpressions:
+        - key: type
+          operator: NotIn
+          values: [kwok]
+`;
+
+/** Also prefers the machine whose ports a kind cluster maps, where there is one. */
+export function hostAffinity({ hostPorts }: SlurmManifestOptions): string {
+  if (hostPorts === "none") return REAL_NODES;
+  return `${REAL_NODES}    preferredDuringSchedulingIgnoredDuringExecution:
     - weight: 100
       preference:
         matchExpressions:

@@ -5,6 +5,7 @@ import {
   hostAffinity,
   MOUNTS,
   POD_DEFAULTS,
+  REAL_NODES,
   port,
   probes,
   resources,
@@ -76,7 +77,7 @@ export function renderSlurmd(options: SlurmManifestOptions): string {
   const published = "  # slurmctld and slurmd need each other's address before either is ready.\n";
   const publish = `${published}  publishNotReadyAddresses: true\n`;
   const limits = gpus === null ? "" : `    nvidia.com/gpu: ${gpus.count}\n`;
-  const place = gpus === null ? "" : GPU_PLACE;
+  const place = `${REAL_NODES}${gpus === null ? "" : GPU_PLACE}`;
   const size = resources(computeSize(options), limits);
   return `${service(options, headless, publish)}---
 apiVersion: apps/v1

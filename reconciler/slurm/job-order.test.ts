@@ -40,7 +40,8 @@ test("S30: an order that is told twice reaches no job that was requeued", async 
   const { slurm, tell, orders } = await open();
   slurm.jobs = [slurmJob("4", { state: "PENDING+COMPLETING", nodes: ["n0"] })];
   slurm.jobs.push(slurmJob("7_1", { nodes: ["n1"] }), slurmJob("5", { state: "PENDING" }));
-  const told = "none of its jobs runs there any more";
+  const told =
+    "no job was told now: those it names ended, or an earlier try of this order requeued them";
   expect(await tell(["4", "7_1", "5"])).toEqual({ kind: "ok", told });
   expect(await tell(["4", "7_1", "5"], "TERM")).toEqual({ kind: "ok", told });
   expect(orders()).toEqual([]);

@@ -10,6 +10,10 @@ import type { JobsTold } from "../core/slurm/sink.ts";
 /** `signal` null = requeue. */
 export type JobOrder = { jobs: readonly string[]; signal: string | null };
 
+/** A repeat of an order whose answer was lost finds what that one requeued elsewhere. */
+const NONE_THERE =
+  "no job was told now: those it names ended, or an earlier try of this order requeued them";
+
 type Where = { name: string; isLate: () => string | null };
 
 export async function tellJobs(
@@ -24,7 +28,7 @@ export async function tellJobs(
   });
   const late = isLate();
   if (late !== null) return { kind: "ambiguous", message: late };
-  if (there.length === 0) return { kind: "ok", told: "none of its jobs runs there any more" };
+  if (there.length === 0) return { kind: "ok", told: NONE_THERE };
   if (signal === null) return requeue(client, there, isLate);
   const answer = await client.signal(there.map(({ id }) => id), signal);
   if (answer.kind === "failed") return { kind: "ambiguous", message: answer.message };

@@ -25,4 +25,12 @@ test("askRights() tells rights, their absence, and what cannot be told apart", a
   const away = "Unable to contact slurm controller (connect failure)";
   const unknown = (await rightsOf({ kind: "failed", message: away })).rights;
   expect(unknown).toEqual({ allowed: null, message: away });
+  // What is told while slurmctld or munged is dead speaks of access, and is no denial.
+  for (const dead of [
+    "slurm_load: Unable to contact slurm controller: access denied",
+    "Munge encode failed: Failed to access /run/munge/munge.socket.2",
+    "Protocol authentication error: Unable to contact slurm controller (connect failure)",
+  ]) {
+    expect((await rightsOf({ kind: "failed", message: dead })).rights.allowed).toBeNull();
+  }
 });

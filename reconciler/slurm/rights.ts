@@ -11,10 +11,14 @@ const ABSENT = "navarch-no-such-node";
 const DENIED = /invalid user|access|permission|denied|authori[sz]|authenti|privilege/i;
 const UNKNOWN_NODE = /invalid node|not found|no such node|unable to find|invalid nodelist/i;
 
+/** slurmctld, munged or the network is away: nothing is said about rights. */
+const AWAY = /unable to contact|connect|no answer|timed? ?out|munge|socket/i;
+
 export async function askRights(client: Pick<SlurmClient, "update">): Promise<SlurmRights> {
   const answer = await client.update([ABSENT], { reason: "navarch:operator PROBE" });
   if (answer.kind === "ok") return { allowed: true, message: null };
   const { message } = answer;
   if (UNKNOWN_NODE.test(message)) return { allowed: true, message: null };
-  return { allowed: DENIED.test(message) ? false : null, message };
+  const isDenied = DENIED.test(message) && !AWAY.test(message);
+  return { allowed: isDenied ? false : null, message };
 }

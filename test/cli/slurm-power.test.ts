@@ -44,6 +44,14 @@ test("S38: one request with the hostlist, the waiting jobs and a key of its own"
   expect(new Set(seen.map(({ key }) => key)).size).toBe(2);
 });
 
+test("S38: the token is read from the file that NAVARCH_TOKEN_FILE names", async () => {
+  const file = join(folder, "slurm.token");
+  writeFileSync(file, "nvt.of-a-file\n");
+  const { NAVARCH_SERVER } = env;
+  await navarch(["slurm", "suspend", "c0"], { NAVARCH_SERVER, NAVARCH_TOKEN_FILE: file });
+  expect(seen.at(-1)?.token).toBe("Bearer nvt.of-a-file");
+});
+
 test("S38: a control plane that hangs or is away fails within a second, and says so", async () => {
   hangs = true;
   for (const at of [env.NAVARCH_SERVER, "http://127.0.0.1:9"]) {

@@ -46,10 +46,10 @@ const isOff = ({ key, operator, values }: { key: string; operator: string; value
 
 /**
  * Not workloads of ours: templates of charts (rendered below), the stages of KWOK, patches of overlays, which
- * change the templates here, the guides' own manifests, among them pools and a Slurm cluster that
- * may be rehearsed on virtual nodes, and what a rehearsal submits on purpose.
+ * change the templates here, the guides' own manifests, among them pools that may be
+ * rehearsed on virtual nodes, and what a rehearsal submits on purpose.
  */
-const GUIDES = "guide/(agentpool|kai/helm-charts|navarch/kubernetes|slurm|knavigator/(charts|resources))/";
+const GUIDES = "guide/(agentpool|kai/helm-charts|navarch/kubernetes|knavigator/(charts|resources))/";
 const NOT_SHIPPED = new RegExp(`^deploy/(agentpool/example/|helm/|kwok/|overlay/|${GUIDES})`);
 
 const files = listTree().filter(

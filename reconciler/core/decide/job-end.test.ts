@@ -94,8 +94,9 @@ describe("jobs at their drain's deadline", () => {
   test("S30: the wait says for what, until when, and what happens then", () => {
     const early = leaving({ deadlineAt: NOW + MIN });
     expect(waitOf(early, busy())).toBe(
-      "drain: jobs 4, 7_1; at its deadline they are requeued, those of several nodes on all of" +
-        " them, 120 s later what still runs is cut off",
+      "drain: jobs 4, 7_1; at its deadline Slurm is asked to requeue them, those of several nodes on" +
+        " all of them (interactive ones and those of --no-requeue run on), 120 s later what still" +
+        " runs is cut off",
     );
     expect(ask(early, busy()).wait?.until).toBe(NOW + MIN);
     expect(waitOf(early, busy({ slurmJobs: "signal", onTimeout: "hold" }))).toBe(

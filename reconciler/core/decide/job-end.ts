@@ -67,5 +67,6 @@ export function sayJobEnd(
 function sayOrder(payload: Payload): string {
   const signal = payload.kind === "end_jobs" ? payload.signal : null;
   if (signal !== null) return `they get SIG${signal}`;
-  return "they are requeued, those of several nodes on all of them";
+  const refused = "interactive ones and those of --no-requeue run on";
+  return `Slurm is asked to requeue them, those of several nodes on all of them (${refused})`;
 }

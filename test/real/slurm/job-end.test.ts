@@ -147,7 +147,7 @@ pools:
       expect(await child.exited).toBe(0);
       await slurm.waitState("n0", "draining", SOON_MS);
       const explain = () => plane.get<ExplainView>(`/nodes/${node.node_id}/explain`);
-      const told = `jobs ${job}, ${strict}; at its deadline they are requeued`;
+      const told = `jobs ${job}, ${strict}; at its deadline Slurm is asked to requeue them`;
       const said = await until("it says what it waits for", SOON_MS, async () => {
         const view = await explain();
         if (view.next?.includes(told)) return view;
