@@ -6,6 +6,7 @@ import * as v from "valibot";
 import { WorkerFact } from "./agentpool.ts";
 import { BootstrapFact } from "./bootstrap.ts";
 import { OwnedHost } from "./claim.ts";
+import { PROVIDER_TYPES } from "./config/provider.ts";
 import { InstanceCost } from "./cost.ts";
 import { FindingHistory, HeldFinding } from "./held.ts";
 import { BootId, InstanceId, NodeId, OperationId, PoolName, SessionId, StreamId } from "./id.ts";
@@ -120,6 +121,9 @@ export const InstanceFact = v.object({
   id: InstanceId,
   provider: PoolName,
   state: v.picklist(["provisioning", "running", "stopped", "terminating", "terminated"]),
+  /** The provider's type, and the account; absent where they are not known. */
+  type: v.optional(v.picklist(PROVIDER_TYPES)),
+  account: v.optional(text),
   region: v.nullable(text),
   zone: v.nullable(text),
   instanceType: text,

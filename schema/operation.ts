@@ -4,6 +4,7 @@
  * change (invariant I11).
  */
 import * as v from "valibot";
+import { PROVIDER_TYPES } from "./config/provider.ts";
 import { InstanceId, NodeId, OperationId, PoolName, SessionId } from "./id.ts";
 import { PURPOSES } from "./node.ts";
 import { count, finite, instant } from "./number.ts";
@@ -16,6 +17,9 @@ export const Payload = v.variant("kind", [
   v.object({
     kind: v.literal("create"),
     provider: PoolName,
+    /** The provider's type and account when it was requested; absent where not known. */
+    type: v.optional(v.picklist(PROVIDER_TYPES)),
+    account: v.optional(text),
     offer: text,
     /** Key of the boot guard (`safety/guard.ts`). */
     guard: v.nullish(text, null),

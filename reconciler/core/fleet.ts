@@ -9,7 +9,7 @@ import type { NodeId, OperationId, PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Fact } from "../../schema/safety.ts";
-import type { ProviderClass } from "./provider.ts";
+import type { ProviderClass, Reach } from "./provider.ts";
 
 export type Fleet = {
   /** Random, kept with the store: marks what this fleet owns at a cloud. */
@@ -54,6 +54,8 @@ export type ProviderSight = {
   /** Its machines come with an agent: nothing is set up over SSH. */
   bringsAgent: boolean;
   canReboot: boolean;
+  /** What it reaches now. */
+  reach: Reach;
   /** What it says of the places that pools name, by key; `null` = not read yet. */
   offers: ReadonlyMap<string, OfferSight> | null;
 };

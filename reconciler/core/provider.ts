@@ -149,6 +149,16 @@ export type Inspection = {
 /** Part of each mutating call: the target refuses an older fence for the same node. */
 export type Fence = { nodeId: string; fence: number; sessionId: string | null };
 
+/**
+ * Whose machines a provider lists: ids are unique in an account and region. `null` = not known, or
+ * not limited to one.
+ */
+export type Reach = {
+  type: ProviderType | null;
+  account: string | null;
+  region: string | null;
+};
+
 export type Provider = {
   readonly name: string;
   readonly type: ProviderType;
@@ -159,6 +169,8 @@ export type Provider = {
   readonly bringsAgent: boolean;
   /** If false, plans contain no reboot, and `reboot` answers `unsupported`. */
   readonly canReboot: boolean;
+  /** As far as it is known now: an account may be learnt with the first list. */
+  reach(): Reach;
   /** Price and capacity of each of these places, in their order. Reads only. */
   offers(places: readonly Place[]): Promise<OffersAnswer>;
   /** For the set-up over SSH, while the list has no keys. Reads only. */

@@ -9,6 +9,8 @@ import type { PoolName } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import { type Fact, type FactOf, factsOf } from "../../schema/safety.ts";
 import type { Fleet } from "./fleet.ts";
+import type { Reach } from "./provider.ts";
+import { strandedIn } from "./reach.ts";
 
 /** What a pool still has at a cloud. */
 export type Holding = {
@@ -71,8 +73,7 @@ export function strandedProviders(
     const [before, after] = [typeOf(running, name), typeOf(next, name)];
     if (before === null || before === after) return [];
     const what = after === null ? "is missing" : `changes its type from ${before} to ${after}`;
-    const nodes = count === 1 ? "1 node is" : `${count} nodes are`;
-    return [`provider ${name} ${what}, and ${nodes} still there: keep it until they are gone`];
+    return [`provider ${name} ${what}, and ${sayStill(count)}`];
   });
 }
 
@@ -83,6 +84,23 @@ function providersOf(node: Node, { operations }: Fleet): Set<string> {
   const open = node.operation === null ? undefined : operations.get(node.operation);
   if (open !== undefined && "provider" in open.payload) names.add(open.payload.provider);
   return names;
+}
+
+/** Nodes whose provider would no longer reach their machines, and that the running one reaches. */
+export function losesReach(
+  fleet: Fleet,
+  running: ReadonlyMap<string, { reach: Reach }>,
+  next: ReadonlyMap<string, { reach: Reach }>,
+): string[] {
+  const before = new Set(strandedIn(fleet, running).map(({ why }) => why));
+  return strandedIn(fleet, next)
+    .filter(({ why }) => !before.has(why))
+    .map(({ why, nodes }) => `${why}, and ${sayStill(nodes.length)}`);
+}
+
+function sayStill(count: number): string {
+  const nodes = count === 1 ? "1 node is" : `${count} nodes are`;
+  return `${nodes} still there: keep it until they are gone`;
 }
 
 /** The providers that the pool's nodes need until they are gone. */

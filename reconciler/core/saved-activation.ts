@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { Config } from "../../schema/config.ts";
+import { PROVIDER_TYPES } from "../../schema/config/provider.ts";
 import { NodeId, PoolName } from "../../schema/id.ts";
 import { Node, PoolState } from "../../schema/node.ts";
 import { amount, count, finite, INTEGER_MAX, positive } from "../../schema/number.ts";
@@ -12,6 +13,7 @@ import { Operation } from "../../schema/operation.ts";
 import { Fact, factKey } from "../../schema/safety.ts";
 import type { Round } from "./decide/activation.ts";
 import type { Fleet, Sight } from "./fleet.ts";
+import { REACHES_ANY } from "./reach.ts";
 
 export const SAVED_KIND = "navarch.activations";
 
@@ -46,6 +48,15 @@ const SavedProvider = v.object({
   trouble: v.nullable(text),
   bringsAgent: v.boolean(),
   canReboot: v.boolean(),
+  /** Absent in files of older releases. */
+  reach: v.nullish(
+    v.object({
+      type: v.nullable(v.picklist(PROVIDER_TYPES)),
+      account: v.nullable(text),
+      region: v.nullable(text),
+    }),
+    REACHES_ANY,
+  ),
   /** Absent in files of older releases. */
   offers: v.nullish(v.array(v.tuple([text, SavedOffer])), null),
 });

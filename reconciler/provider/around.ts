@@ -42,6 +42,7 @@ export function aroundProvider(
     bringsAgent: provider.bringsAgent,
     canReboot: provider.canReboot,
     trouble: () => provider.trouble(),
+    reach: () => provider.reach(),
     offers: (places) => around({ op: "offers" }, () => provider.offers(places)),
     hostKeys: (instanceId) =>
       around({ op: "host_keys", instanceId }, () => provider.hostKeys(instanceId)),

@@ -6,7 +6,8 @@ import type { Config } from "../../schema/config.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { Fleet, ProviderSight } from "../core/fleet.ts";
 import type { Sighting } from "../core/fold/listing.ts";
-import type { Provider } from "../core/provider.ts";
+import type { Provider, Reach } from "../core/provider.ts";
+import { REACHES_ANY } from "../core/reach.ts";
 import { restingProviders } from "../core/safety/rest.ts";
 import type { OfferWatch } from "./watch-offers.ts";
 
@@ -22,6 +23,7 @@ const UNAVAILABLE: Omit<ProviderSight, "unavailable"> = {
   trouble: null,
   bringsAgent: false,
   canReboot: false,
+  reach: REACHES_ANY,
   offers: null,
 };
 
@@ -111,6 +113,10 @@ export class CloudSight {
     return `its instances cannot be listed: ${failure.why}`;
   }
 
+  reaches(): Map<string, Reach> {
+    return new Map([...this.providers].map(([name, provider]) => [name, provider.reach()]));
+  }
+
   settleMs(): Map<string, number> {
     return new Map([...this.providers].map(([name, { settleMs }]) => [name, settleMs]));
   }
@@ -132,6 +138,7 @@ export class CloudSight {
         trouble: this.unlistedWhy(name) ?? provider.trouble(),
         bringsAgent: provider.bringsAgent,
         canReboot: provider.canReboot,
+        reach: provider.reach(),
         offers: this.offers.seen(name),
       });
     }

@@ -289,6 +289,7 @@ export class Reconciler {
       collapsed: cloud.collapsed,
       presence: presence.sights(this.fleet().nodes.values(), mono, timeoutMs),
       settleMs: cloud.settleMs(),
+      reaches: cloud.reaches(),
       blind: presence.doubtful() !== null,
       ...this.informer.news(config, this.fleet().fleetId),
     };

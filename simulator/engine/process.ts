@@ -103,7 +103,12 @@ export class Process {
       const snapshot = await store.load();
       const around = (provider: Provider) => between.provider?.(provider) ?? provider;
       const open = (config: Config) => ({
-        providers: new Map([...providers].map(([name, one]) => [name, around(one)])),
+        // As a start does: only what the configuration names.
+        providers: new Map(
+          [...providers]
+            .filter(([name]) => config.providers.some((one) => one.name === name))
+            .map(([name, one]) => [name, around(one)]),
+        ),
         unavailable: new Map(
           [...unadapted(config.providers)].filter(([name]) => !providers.has(name)),
         ),

@@ -9,6 +9,7 @@ import type { Operation } from "../../schema/operation.ts";
 import type { Plan, Wait } from "../../schema/plan.ts";
 import type { Fact } from "../../schema/safety.ts";
 import { decide } from "../../reconciler/core/decide/decide.ts";
+import { REACHES_ANY } from "../../reconciler/core/reach.ts";
 import type {
   DrainSight,
   KubeSight,
@@ -32,6 +33,7 @@ export function providerSightOf(over: Partial<ProviderSight> = {}): ProviderSigh
     unavailable: null,
     bringsAgent: true,
     canReboot: true,
+    reach: REACHES_ANY,
     trouble: null,
     offers: new Map(),
     ...over,

@@ -78,6 +78,8 @@ export class World {
   private readonly owned: WorldOptions["owned"];
   /** More clouds, by the name of their provider. */
   readonly others = new Map<string, Provider & FakeControl & Forkable>();
+  /** More providers of the first cloud's machines: another name, account or region of it. */
+  readonly aliases = new Map<string, Provider>();
 
   private constructor(config: Config, options: WorldOptions) {
     const { from, beside } = options;
@@ -197,6 +199,7 @@ export class World {
 
   private providers(store: () => Store | null): Map<string, Provider> {
     const all = new Map<string, Provider>([["fake", this.cloud], ...this.others]);
+    for (const [name, provider] of this.aliases) all.set(name, provider);
     const table = (): ClaimTable => {
       const claims = store()?.claimTable();
       if (claims === undefined) throw new Error("no store is open");

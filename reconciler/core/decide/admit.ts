@@ -6,6 +6,7 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Wait, WaitReason } from "../../../schema/plan.ts";
 import { isUnbought, type Sight } from "../fleet.ts";
+import { strandedWhy } from "../reach.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { ruleKeyOf } from "../safety/cause.ts";
 import type { Scope } from "./decide.ts";
@@ -33,8 +34,9 @@ export function frozen({ frozen: why }: Pick<Sight, "frozen">): Veto | null {
 }
 
 /**
- * A person's pause of automation for this node: the fleet's freeze, the Node's hold, what others do
- * to it in Slurm or the pool's hold; `null` = none, or a person ordered the action.
+ * What pauses automation for this node: its cloud is not in the configuration, the fleet's freeze,
+ * the Node's hold, what others do to it in Slurm or the pool's hold; `null` = none, or a person
+ * ordered the action.
  */
 export function pausedBy(
   node: Node,
@@ -43,7 +45,10 @@ export function pausedBy(
   const { sight, fleet, pool } = scope;
   if (node.order !== null) return null;
   const paused =
-    frozen(sight) ?? vetoIf("human", keptBy(node, scope)) ?? vetoIf("human", sayTheirs(node));
+    heldByCloud(node, sight) ??
+    frozen(sight) ??
+    vetoIf("human", keptBy(node, scope)) ??
+    vetoIf("human", sayTheirs(node));
   if (paused !== null || pool === null) return paused;
   return heldPool(fleet.pools.get(pool.name), sight);
 }
@@ -54,6 +59,12 @@ export function sayTheirs(node: Node): string | null {
   if (held === null) return null;
   const order = isUnbought(node) ? "drain" : "replace";
   return `${held}: it waits until they end that, or for \`navarch ${order} ${node.id}\``;
+}
+
+/** A node whose cloud the configuration lacks: what would end it reaches another machine, or none. */
+export function heldByCloud(node: Node, { providers }: Pick<Sight, "providers">): Veto | null {
+  const why = strandedWhy(node, providers);
+  return vetoIf("provider", why === null ? null : `${why}: held, because it could not be ended`);
 }
 
 /** The pool's hold while it lasts. */

@@ -9,6 +9,7 @@ import { isOwned, isWell, workOn } from "../fleet.ts";
 import { REST_MAX_MS } from "../fold/bootstrap.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
+import { REACHES_ANY } from "../reach.ts";
 import { quarantinedIn } from "../safety/quarantined-hardware.ts";
 import { addressOf, bootstrapPayload, comesBare, hindranceOf, setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
@@ -16,7 +17,7 @@ import { darkness, unreadyIn } from "./kube.ts";
 import { decideOrder, drainPayload, type PhaseOf, terminating } from "./leave.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
-import { blindness, mayTake, pausedBy, type Veto, vetoIf } from "./admit.ts";
+import { blindness, heldByCloud, mayTake, pausedBy, type Veto, vetoIf } from "./admit.ts";
 import { buyerOf, noteBought, priceOf, tryingKeys } from "./buy.ts";
 import { createRequest, nextOffer } from "./offer.ts";
 import { isInSlurm } from "./slurm.ts";
@@ -72,9 +73,18 @@ export function decideRequested(
   });
   const provider = offer.provider as PoolName;
   plan.effect(
-    { kind: "create", provider, offer: offer.key, guard, pricePerHour: price, request },
+    {
+      ...{ kind: "create", provider, offer: offer.key, guard, pricePerHour: price, request },
+      ...belongingAt(provider, sight),
+    },
     [`slot ${node.slot} of pool ${pool.name} is empty (wanted ${scope.desired})`],
   );
+}
+
+/** What the provider reaches now: a repeat elsewhere would be another purchase. */
+function belongingAt(provider: string, { providers }: Scope["sight"]) {
+  const { type, account } = providers.get(provider)?.reach ?? REACHES_ANY;
+  return { ...(type === null ? {} : { type }), ...(account === null ? {} : { account }) };
 }
 
 /** Providers whose machines bring an agent: no other machine can become a node now. */
@@ -105,6 +115,8 @@ export function decideBooting(
     return fail(node, scope, plan, node.order.why, "operator", node.order.force);
   if (scope.candidates.has(node.id))
     return fail(node, scope, plan, "its pool became smaller", "scale_down");
+  const held = node.agent === null ? heldByCloud(node, sight) : null;
+  if (held !== null) return plan.refuse(held);
   const failure = node.instance?.failure ?? null;
   if (failure !== null && node.agent === null && node.instance?.state === "provisioning") {
     // The cloud may deliver it later; another place is tried now, so this one is given up.

@@ -477,7 +477,9 @@ describe("terminating", () => {
     expect(stepOf(ending({ order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminate");
     expect(waitOf(ending({ order: orderOf("terminate") }), BLIND)).toBe("blind: dark; far");
     const nowhere = { sight: { providers: new Map() } };
-    expect(waitOf(ending(), nowhere)).toBe("provider: fake: unknown; i-n is billed");
+    expect(waitOf(ending(), nowhere)).toBe(
+      "provider: provider fake is not in the configuration: held, because it could not be ended",
+    );
     expect(waitOf(ending(), { sight: { fake: { unavailable: "no key" } } })).toBe(
       "provider: fake: no key; i-n is billed",
     );

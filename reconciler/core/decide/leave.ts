@@ -11,7 +11,14 @@ import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
 import { jobEndOf, overdueAt, sayJobEnd } from "./job-end.ts";
 import { darkness, keptBy } from "./kube.ts";
-import { blindness, hasSuspendedFinding, pausedBy, type Veto, vetoIf } from "./admit.ts";
+import {
+  blindness,
+  hasSuspendedFinding,
+  heldByCloud,
+  pausedBy,
+  type Veto,
+  vetoIf,
+} from "./admit.ts";
 import { decideOwnedRepair } from "./ladder.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
@@ -295,12 +302,13 @@ export function decideTerminating(
     return plan.wait("backoff", "the last request to terminate it was refused", phase.notBefore);
   const blind = node.order?.force === true ? null : blindness(sight);
   if (blind !== null) return plan.refuse(blind);
+  const held = heldByCloud(node, sight);
+  if (held !== null) return plan.refuse(held);
   const provider = sight.providers.get(instance.provider);
-  if (provider === undefined || provider.unavailable !== null) {
-    return plan.wait(
-      "provider",
-      `${instance.provider}: ${provider?.unavailable ?? "unknown"}; ${instance.id} is billed`,
-    );
+  const unavailable = provider?.unavailable ?? null;
+  if (unavailable !== null) {
+    const message = `${instance.provider}: ${unavailable}; ${instance.id} is billed`;
+    return plan.wait("provider", message);
   }
   if (phase.purpose === "surplus" && !scope.sweep.take(node)) {
     return plan.wait("budget", scope.sweep.tell(), sight.now + SWEEP_MS);

@@ -7,6 +7,7 @@ import { newHealth } from "../fold/new-node.ts";
 import { mayCall } from "../safety/blind.ts";
 import { shareOf } from "../safety/budget.ts";
 import type { Scope } from "./decide.ts";
+import { REACHES_ANY } from "../reach.ts";
 import { drainPayload } from "./leave.ts";
 import { lossOf } from "./node.ts";
 
@@ -14,7 +15,7 @@ const NOW = 1_000_000_000;
 
 describe("lossOf()", () => {
   const scope = (settleMs: number): Scope =>
-    ({ sight: { now: NOW, providers: new Map([["cloud", { settleMs }]]) } }) as unknown as Scope;
+    ({ sight: { now: NOW, providers: new Map([["cloud", { settleMs, reach: REACHES_ANY }]]) } }) as unknown as Scope;
   const node = (kind: string, absentMs: number | null, listings: number) =>
     ({
       phase: { kind },
@@ -103,7 +104,8 @@ describe("mayCall()", () => {
   type Given = { hold?: number; frozen?: boolean; blind?: boolean; order?: "plain" | "forced" };
   const may = (kind: string, { hold, frozen, blind, order }: Given, more: object = {}): boolean => {
     const node = {
-      instance: { state: "running" },
+      phase: { kind: "serving" },
+      instance: { state: "running", provider: "cloud", region: null },
       order: order === undefined ? null : { force: order === "forced" },
     };
     const pool = { hold: hold === undefined ? null : { until: NOW + hold } };
@@ -112,8 +114,10 @@ describe("mayCall()", () => {
       now: NOW,
       blind: blind === true ? ["paused"] : [],
       frozen: frozen === true ? { by: "ann" } : null,
+      providers: new Map([["cloud", { reach: REACHES_ANY }]]),
     };
-    const operation = { node: "n", pool: "p", payload: { kind, ...more } };
+    const asked = { provider: "cloud", request: { region: null } };
+    const operation = { node: "n", pool: "p", payload: { kind, ...asked, ...more } };
     return mayCall(
       operation as unknown as Operation,
       fleet as unknown as Fleet,

@@ -10,6 +10,7 @@ import type { Node } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import type { Plan } from "../../../schema/plan.ts";
 import { countsIn, desiredOf, type Fleet, isOwned, isUnbought, type Sight } from "../fleet.ts";
+import { strandedWhy } from "../reach.ts";
 import { shareOf } from "../safety/budget.ts";
 import { isEvident } from "../safety/evident.ts";
 import { slotKeyOf } from "../safety/scope.ts";
@@ -98,7 +99,15 @@ function lintAction(node: Node, action: Action, fleet: Fleet, sight: Sight, brea
     breach(`${action.kind} of ${node.id} while blind (${sight.blind.join("; ")})`);
   }
   lintOrder(node, action, breach);
+  if (action.kind === "effect") lintReach(node, action.payload, sight, breach);
   if (action.kind === "effect") lintSlurm(node, action.payload, sight, breach);
+}
+
+/** Nothing is ended through a provider that reaches another account or region. */
+function lintReach(node: Node, { kind }: Payload, { providers }: Sight, breach: Say): void {
+  if (kind !== "terminate" && kind !== "reboot") return;
+  const why = strandedWhy(node, providers);
+  if (why !== null) breach(`${kind} of ${node.id}: ${why}`);
 }
 
 /** Nothing of others is touched in Slurm, and no changed machine is released unregistered. */

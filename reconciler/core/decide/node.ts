@@ -13,6 +13,7 @@ import type { Veto } from "./admit.ts";
 import { mirrorOf, refusalOf } from "./kube.ts";
 import { isResting } from "./rest.ts";
 import { slurmChangeOf, withSlurm } from "./slurm.ts";
+import { strandedCall, strandedWhy } from "../reach.ts";
 import type { Scope } from "./decide.ts";
 import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
 import { decideRepairing } from "./ladder.ts";
@@ -63,6 +64,8 @@ export function decideNode(node: Node, scope: Scope, whole: Plan): void {
       return decideBooting(node, phase, scope, plan);
     const what =
       operation === undefined ? node.operation : `${operation.payload.kind} is in progress`;
+    const lost = operation === undefined ? null : strandedCall(operation, scope.sight.providers);
+    if (lost !== null) return plan.wait("provider", `${what}: ${lost}`);
     const more = operation?.message ? `: ${operation.message}` : "";
     return plan.wait("operation", `${what}${more}`, operation?.notBefore || null);
   }
@@ -119,6 +122,7 @@ export function lossOf(node: Node, scope: Scope): string | null {
   if (fact.state === "terminating" && node.phase.kind !== "terminating") {
     return `instance ${fact.id} is being ended by someone else`;
   }
+  if (strandedWhy(node, scope.sight.providers) !== null) return null;
   if (fact.absentSince === null || (fact.absentListings ?? 0) < ABSENT_LISTINGS_MIN) return null;
   // Absent twice, a settle time apart (docs/reference/safety.md, I2): one list may omit a row.
   const settleMs = scope.sight.providers.get(fact.provider)?.settleMs ?? 0;

@@ -12,6 +12,7 @@ import { isHeldInSlurm } from "../slurm/hold.ts";
 import { isPowered, wantedSlots } from "../slurm/power-save.ts";
 import { impairmentOf } from "../safety/impaired.ts";
 import { isReplaced } from "../safety/in-flight.ts";
+import { sayStranded, strandedIn } from "../reach.ts";
 import { frozen, heldPool } from "./admit.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
@@ -181,6 +182,11 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   }
   const impairments = impairmentsOf(pool, sight);
   for (const message of impairments) wait("provider", message);
+  const here = new Map(nodes.map((node) => [node.id, node]));
+  const { operations } = fleet;
+  for (const lost of strandedIn({ nodes: here, operations }, sight.providers)) {
+    wait("provider", sayStranded(lost));
+  }
   const { filled, live, adopted } = occupancyOf(nodes);
   // Slurm names the slots; elsewhere the first free ones are taken.
   const named = isPowered(pool)

@@ -92,6 +92,7 @@ function fold(world: World) {
     collapsed: new Map(),
     presence: new Map(nodes.map(({ id }) => [id, { silentMs: 0, heard: false }])),
     settleMs: new Map([["fake", 100]]),
+    reaches: new Map(),
     blind: false,
     cluster: null,
     slurm: null,

@@ -12,7 +12,8 @@ import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { desiredOf, type Fleet } from "../fleet.ts";
-import type { Instance, Listing } from "../provider.ts";
+import type { Instance, Listing, Reach } from "../provider.ts";
+import { REACHES_ANY, unreached } from "../reach.ts";
 import { discreditedIn, quarantineOf } from "../safety/step.ts";
 import type { StoredEntry } from "../store.ts";
 import { foldCommand } from "./command.ts";
@@ -48,6 +49,8 @@ export type FoldInput = {
   presence: Presences;
   /** How long an accepted purchase may stay invisible, by provider. */
   settleMs: ReadonlyMap<string, number>;
+  /** What each provider reaches now. */
+  reaches: ReadonlyMap<string, Reach>;
   /** True while observations are unreliable: nothing is adopted or counted as surplus. */
   blind: boolean;
   /** `null` if neither the cluster nor the fleet has changed. */
@@ -132,7 +135,7 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
     return;
   }
   const fleet = fleetOf(input, work);
-  const doubt = collapseOf(fleet, listing, input.collapsed.get(provider) ?? input.now, input.now);
+  const doubt = collapseOf(input, fleet, listing);
   if (doubt !== null) {
     result.collapsed.set(provider, input.collapsed.get(provider) ?? input.now);
     result.problems.push({ message: doubt, fields: { provider } });
@@ -146,6 +149,7 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
     {
       now: input.now,
       settleMs: input.settleMs.get(provider) ?? 0,
+      reach: input.reaches.get(provider) ?? REACHES_ANY,
       sightings: input.sightings.get(provider) ?? new Map(),
       presence: input.presence,
       heartbeatTimeoutMs: input.config.server.heartbeatTimeoutMs,
@@ -179,8 +183,11 @@ const COLLAPSE_SHARE = 0.5;
 const COLLAPSE_BELIEVED_MS = 10 * 60_000;
 
 /** Why a listing is ignored, or `null`. Instances that Navarch terminates are not counted. */
-function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number): string | null {
+function collapseOf(input: FoldInput, fleet: Fleet, listing: Listing): string | null {
+  const { now, collapsed, reaches } = input;
+  const since = collapsed.get(listing.provider) ?? now;
   if (listing.answer.kind !== "ok" || now - since >= COLLAPSE_BELIEVED_MS) return null;
+  const reach = reaches.get(listing.provider) ?? REACHES_ANY;
   const shown = new Set(listing.answer.instances.map((instance) => instance.id));
   let known = 0;
   let seen = 0;
@@ -193,6 +200,7 @@ function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number):
       continue;
     if (phase.kind === "terminating" || phase.kind === "gone" || instance.state === "terminated")
       continue;
+    if (unreached(listing.provider, reach, instance) !== null) continue;
     known++;
     if (shown.has(instance.id)) seen++;
   }

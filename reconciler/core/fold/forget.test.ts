@@ -1,14 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import type { OperationId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
-import { kubeOf, nodeOf, unboughtOf } from "../../../test/world/part.ts";
+import { agentOf, kubeOf, nodeOf, unboughtOf } from "../../../test/world/part.ts";
 import { judgeForget } from "./forget.ts";
 
 const silentHealth = { ...nodeOf("x").health, silentSince: 0 };
 const silent = (more: Partial<Node> = {}): Node =>
   unboughtOf("n1", { health: silentHealth, ...more });
-const asked = (node: Node, silentMs: number | null) =>
-  judgeForget(node, { silentMs, heartbeatTimeoutMs: 60_000 });
+const asked = (node: Node, silentMs: number | null, isStranded = false) =>
+  judgeForget(node, { silentMs, heartbeatTimeoutMs: 60_000, isStranded });
 
 describe("judgeForget()", () => {
   const mark = kubeOf({ name: "gpu-1", uid: "u", isolatedUid: "u" });
@@ -51,5 +51,14 @@ describe("judgeForget()", () => {
     ],
   ])("refuses it: %s", (message, node, silentMs) => {
     expect(asked(node, silentMs)).toEqual({ kind: "refused", message });
+  });
+
+  test("allows it for a bought machine that its provider no longer reaches, once it is silent", () => {
+    const bought = nodeOf("n1", { health: silentHealth });
+    expect(asked(bought, null, true)).toEqual({ kind: "legal" });
+    expect(asked(nodeOf("n1", { agent: null }), null, true)).toEqual({ kind: "legal" });
+    expect(asked(bought, 1_000, true).kind).toBe("refused");
+    const booted = nodeOf("n1", { agent: agentOf() });
+    expect(asked(booted, null, true).kind).toBe("refused");
   });
 });

@@ -23,6 +23,7 @@ import {
   type Sighting,
 } from "./listing.ts";
 import { newNode } from "./new-node.ts";
+import { REACHES_ANY } from "../reach.ts";
 
 const NOW = 1_000_000;
 const STARTED = NOW - 100;
@@ -50,6 +51,7 @@ function fold({ nodes = [], operations = [], instances = [], ...more }: Case) {
   return foldListing(fleetOf(nodes, [], [], operations), "fake", { startedAt, instances }, {
     now: NOW,
     settleMs: 50,
+    reach: REACHES_ANY,
     sightings,
     presence: alike({ silentMs, heard }),
     heartbeatTimeoutMs: 60_000,

@@ -10,7 +10,8 @@ import type { InstanceFact, Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { type Fleet, isUnbought, isWorker } from "../fleet.ts";
-import type { Instance } from "../provider.ts";
+import type { Instance, Reach } from "../provider.ts";
+import { isInstanceOf, machineOf, unreached } from "../reach.ts";
 import { newNode } from "./new-node.ts";
 import { type FailedPurchase, newsOf, troubleOf } from "./trouble.ts";
 import { presenceOf, type Presences } from "./presence.ts";
@@ -44,6 +45,8 @@ export function foldListing(
   context: {
     now: number;
     settleMs: number;
+    /** What the provider reached when it was listed. */
+    reach: Reach;
     sightings: ReadonlyMap<InstanceId, Sighting>;
     presence: Presences;
     heartbeatTimeoutMs: number;
@@ -59,16 +62,31 @@ export function foldListing(
   };
   const byId = new Map(listing.instances.map((instance) => [instance.id, instance]));
   const claimed = new Set<InstanceId>();
+  const { reach } = context;
+  const machines = machinesIn(fleet);
   for (const node of fleet.nodes.values()) {
-    if (node.instance === null || node.instance.provider !== provider) continue;
     // The instance of a gone node is unclaimed: if it still exists, it becomes a sighting.
-    if (node.phase.kind === "gone") continue;
-    claimed.add(node.instance.id);
+    if (node.instance === null || node.phase.kind === "gone") continue;
+    const shown = byId.get(node.instance.id);
+    if (shown !== undefined && isInstanceOf(node, { provider, reach, instance: shown })) {
+      claimed.add(shown.id);
+    }
+    if (node.instance.provider !== provider) continue;
+    // A list of another account or region says nothing about it.
+    if (unreached(provider, reach, node.instance) !== null) continue;
+    const double = shown === undefined ? null : doubleOf(node, fleet);
+    if (double !== null) {
+      const gone = foldDouble(node, double, context.now);
+      out.nodes.push(gone.node);
+      out.news.push(gone.event);
+      continue;
+    }
     const { heard: isHeard, silentMs } = presenceOf(context.presence, node.id);
     const heard = isHeard && silentMs !== null && silentMs <= context.heartbeatTimeoutMs;
     const next = foldInstance(
       node.instance,
-      byId.get(node.instance.id),
+      newBelonging(node.instance, shown, reach, machines),
+      shown,
       listing.startedAt,
       context.now,
       heard,
@@ -94,9 +112,66 @@ export function foldListing(
   return out;
 }
 
+/** The machines that nodes hold, as far as their account is known. */
+function machinesIn({ nodes }: Fleet): Set<string> {
+  const machines = new Set<string>();
+  for (const { instance, phase } of nodes.values()) {
+    const machine = instance === null || phase.kind === "gone" ? null : machineOf(instance);
+    if (machine !== null) machines.add(machine);
+  }
+  return machines;
+}
+
+/** The list that shows the machine tells its account, unless another node holds it there. */
+function newBelonging(
+  fact: InstanceFact,
+  shown: Instance | undefined,
+  { type, account }: Reach,
+  machines: Set<string>,
+): Pick<InstanceFact, "type" | "account"> {
+  if (shown === undefined) return {};
+  const known = type === null || fact.type !== undefined ? {} : { type };
+  if (account === null || fact.account !== undefined) return known;
+  const machine = machineOf({ ...fact, account }) ?? "";
+  if (machines.has(machine)) return known;
+  machines.add(machine);
+  return { ...known, account };
+}
+
+/**
+ * The node whose machine a surplus one is: older releases took a machine for surplus that another
+ * provider of its account had listed too.
+ */
+export function doubleOf(node: Node, { nodes }: Pick<Fleet, "nodes">): Node | null {
+  if (!isSurplus(node) || node.instance === null) return null;
+  const { id, region, provider } = node.instance;
+  for (const other of nodes.values()) {
+    if (other === node || other.phase.kind === "gone" || isSurplus(other)) continue;
+    const fact = other.instance;
+    if (fact === null || fact.id !== id || fact.region !== region) continue;
+    if (fact.provider !== provider && isTaggedAs(node, other)) return other;
+  }
+  return null;
+}
+
+const isSurplus = ({ phase }: Node): boolean => "purpose" in phase && phase.purpose === "surplus";
+
+/** A record of the same purchase was named after its instance. */
+function isTaggedAs(node: Node, other: Node): boolean {
+  const isNamed = String(node.id) === String(node.instance?.id);
+  return isNamed && node.pool === other.pool && node.slot === other.slot && node.gen === other.gen;
+}
+
+function foldDouble(node: Node, double: Node, now: number): { node: Node; event: EventDraft } {
+  const message = `instance ${node.instance?.id} is the machine of ${double.id}: not ended`;
+  const gone: Node = { ...node, phase: { kind: "gone", since: now, purpose: "surplus" } };
+  return { node: gone, event: nodeEvent({ ...node, session: null }, now, "instance.adopted", message) };
+}
+
 /** The instance's new fact, or `null` when nothing changed. */
 function foldInstance(
   fact: InstanceFact,
+  belonging: Pick<InstanceFact, "type" | "account">,
   seen: Instance | undefined,
   startedAt: number,
   now: number,
@@ -112,6 +187,7 @@ function foldInstance(
   }
   const next: InstanceFact = {
     ...fact,
+    ...belonging,
     state: seen.state,
     internalIp: seen.internalIp,
     externalIp: seen.externalIp,
@@ -144,7 +220,7 @@ function foldAsks(
   fleet: Fleet,
   provider: string,
   listing: { startedAt: number; instances: Instance[] },
-  context: { now: number; settleMs: number },
+  context: { now: number; settleMs: number; reach: Reach },
   out: ListingFold,
 ): void {
   for (const operation of fleet.operations.values()) {
@@ -157,6 +233,9 @@ function foldAsks(
       if (ended !== undefined) out.answers.push({ operation, instance: ended });
     }
     if (payload.kind !== "create" || payload.provider !== provider) continue;
+    const { type, account, request } = payload;
+    const asked = { type, account, region: request.region };
+    if (unreached(provider, context.reach, asked) !== null) continue;
     const found = listing.instances.find(
       (i) => i.name === payload.request.name && i.state !== "terminated",
     );

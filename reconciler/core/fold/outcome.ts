@@ -270,6 +270,8 @@ function bought(
     ...node,
     instance: {
       ...bound,
+      ...(payload.type === undefined ? {} : { type: payload.type }),
+      ...(payload.account === undefined ? {} : { account: payload.account }),
       market: payload.request.market,
       pricePerHour,
       cost: { to, pricePerHour, endedAt: null },

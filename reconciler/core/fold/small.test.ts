@@ -93,7 +93,7 @@ describe("judgeForget()", () => {
     return { ...node, health: { ...node.health, silentSince: 1 } };
   };
   const judge = (node: Node, silentMs: number | null = 30_000) => {
-    const said = judgeForget(node, { silentMs, heartbeatTimeoutMs: 30_000 });
+    const said = judgeForget(node, { silentMs, heartbeatTimeoutMs: 30_000, isStranded: false });
     return said.kind === "refused" ? said.message : said.kind;
   };
   test("is legal for a silent unmanaged machine", () => {

@@ -5,6 +5,7 @@ import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import { fleetOf, instanceOf, nodeOf, operationOf, poolStateOf } from "../../../test/world/part.ts";
 import type { Sight } from "../fleet.ts";
+import { REACHES_ANY } from "../reach.ts";
 import { mayCall } from "./blind.ts";
 
 const NOW = 1_000;
@@ -43,7 +44,8 @@ const order = (force: boolean) =>
 
 /** Names of what may be called. */
 function allowed(over: Partial<Sight>, node: Node | null, pools: PoolState[] = [], poolOf = node) {
-  const sight = { now: NOW, blind: [], frozen: null, ...over } as unknown as Sight;
+  const providers = new Map([[provider, { reach: REACHES_ANY }]]);
+  const sight = { now: NOW, blind: [], frozen: null, providers, ...over } as unknown as Sight;
   const fleet = fleetOf(node === null ? [] : [node], [], pools);
   const about = poolOf ?? nodeOf("n");
   return ALL.filter((name) => {
@@ -96,5 +98,30 @@ describe("stopped by a person", () => {
     const both = { frozen: "move", blind: ["dark"] };
     expect(allowed(both, { ...node, order: order(false) })).toEqual(SPARING);
     expect(allowed(both, node)).toEqual(["mirrored", "uncordon"]);
+  });
+});
+
+describe("out of reach", () => {
+  const at = (reach: Partial<Sight["providers"] extends ReadonlyMap<string, infer P> ? P : never>) =>
+    ({ providers: new Map([[provider, reach]]) }) as unknown as Partial<Sight>;
+  const here = { ...node, instance: instanceOf({ account: "a", region: "r", type: "aws" }) };
+  const without = ALL.filter((name) => name !== "terminate" && name !== "reboot");
+
+  test("nothing is ended or rebooted through another account, region or type, whoever orders it", () => {
+    for (const reach of [
+      { ...REACHES_ANY, account: "b" },
+      { ...REACHES_ANY, region: "s" },
+      { ...REACHES_ANY, type: "gcp" as const },
+    ]) {
+      expect(allowed(at({ reach }), here)).toEqual(without);
+      expect(allowed(at({ reach }), { ...here, order: order(true) })).toEqual(without);
+    }
+    const same = { type: "aws" as const, account: "a", region: "r" };
+    expect(allowed(at({ reach: same }), here)).toEqual(ALL);
+  });
+
+  test("nothing is called at a provider that the configuration lacks", () => {
+    const none = { providers: new Map() };
+    expect(allowed(none, here)).toEqual(without.filter((name) => name !== "create"));
   });
 });

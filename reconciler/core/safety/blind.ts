@@ -7,6 +7,8 @@ import { formatDuration } from "../../../schema/duration.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { type Fleet, isUnbought, isWorker, type Sight } from "../fleet.ts";
+import { doubleOf } from "../fold/listing.ts";
+import { strandedCall, strandedWhy } from "../reach.ts";
 import { isDefinitive } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
 
@@ -102,6 +104,12 @@ export class Blindness {
 export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boolean {
   const node = fleet.nodes.get(operation.node);
   const { kind } = operation.payload;
+  // Another account or region would answer for machines that it does not have.
+  if (strandedCall(operation, sight.providers) !== null) return false;
+  if (kind === "terminate" || kind === "reboot") {
+    if (node !== undefined && strandedWhy(node, sight.providers) !== null) return false;
+    if (node !== undefined && doubleOf(node, fleet) !== null) return false;
+  }
   const isDrain = kind === "drain" || kind === "end_jobs";
   const destroys = isDrain || kind === "terminate" || kind === "reboot";
   if (destroys && sight.blind.length > 0) {

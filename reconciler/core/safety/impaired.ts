@@ -1,12 +1,14 @@
 /**
- * Providers at which machines cannot be bought or do not come up. Each is a stored fact, reported
- * at its beginning and its end to each pool that buys there; a restart repeats nothing. Pure.
+ * Providers at which machines cannot be bought, do not come up or are not reached any more. Each is
+ * a stored fact, reported at its beginning and its end to each pool that buys or has nodes there; a
+ * restart repeats nothing. Pure.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import { type Fact, factKey, factsOf } from "../../../schema/safety.ts";
 import { poolEvent } from "../event-draft.ts";
 import type { Fleet, ProviderSight } from "../fleet.ts";
+import { sayStranded, strandedIn } from "../reach.ts";
 import type { Step } from "./breaker.ts";
 
 /** Why the provider cannot be used now, as a sentence; `null` if it can. */
@@ -27,14 +29,18 @@ export function stepImpaired(
   const drop: string[] = [];
   const events: EventDraft[] = [];
   const tell = (provider: string, message: string): void => {
+    const holding = new Set(lost.get(provider)?.flatMap(({ nodes }) => nodes.map((n) => n.pool)));
     for (const { name: pool, providers: refs } of config.pools) {
-      if (!refs.some((ref) => ref.name === provider)) continue;
+      if (!refs.some((ref) => ref.name === provider) && !holding.has(pool)) continue;
       events.push(poolEvent(pool, now, "pool.condition", `provider ${provider}: ${message}`));
     }
   };
+  const lost = Map.groupBy(strandedIn(fleet, providers), ({ provider }) => provider);
   const known = new Map(factsOf(fleet.facts, "impaired").map((fact) => [fact.provider, fact]));
-  for (const [name, sight] of providers) {
-    const why = impairmentOf(sight)?.slice(0, WHY_MAX) ?? null;
+  for (const name of new Set([...providers.keys(), ...lost.keys()])) {
+    const sight = providers.get(name);
+    const held = lost.get(name)?.map(sayStranded).join("; ") ?? null;
+    const why = (impairmentOf(sight) ?? held)?.slice(0, WHY_MAX) ?? null;
     const before = known.get(name);
     known.delete(name);
     if (why === null) {
@@ -44,9 +50,10 @@ export function stepImpaired(
       continue;
     }
     // The machine that fails first changes often: not a change of the condition.
-    if (before !== undefined && (sight.unavailable === null || before.why === why)) continue;
+    const unavailable = sight?.unavailable ?? null;
+    if (before !== undefined && (unavailable === null || before.why === why)) continue;
     put.push({ kind: "impaired", provider: name, why, at: before?.at ?? now });
-    tell(name, sight.unavailable === null ? why : `nothing can be bought there: ${why}`);
+    tell(name, unavailable === null ? why : `nothing can be bought there: ${why}`);
   }
   // Providers that were removed from the configuration.
   drop.push(...[...known.values()].map(factKey));

@@ -11,6 +11,7 @@ import type { Node } from "../../../schema/node.ts";
 import { type Climb, nextRung } from "../../core/decide/ladder.ts";
 import { isUnbought } from "../../core/fleet.ts";
 import { judgeForget } from "../../core/fold/forget.ts";
+import { strandedWhy } from "../../core/reach.ts";
 import { viewAttempt } from "../view/bootstrap.ts";
 import { explainNode } from "../view/explain.ts";
 import { viewWorkerOf } from "../view/agentpool.ts";
@@ -156,7 +157,9 @@ async function forget(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     const silentMs = reconciler.presence.isHeard(id)
       ? reconciler.presence.silentMs(id, clock.monoMs(), heartbeatTimeoutMs)
       : null;
-    const judgement = judgeForget(node, { silentMs, heartbeatTimeoutMs });
+    const providers = reconciler.lastSight()?.providers ?? null;
+    const isStranded = providers !== null && strandedWhy(node, providers) !== null;
+    const judgement = judgeForget(node, { silentMs, heartbeatTimeoutMs, isStranded });
     if (judgement.kind === "refused") {
       refusal = judgement.message;
       return;

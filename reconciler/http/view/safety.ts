@@ -17,6 +17,7 @@ import { type Fact, type FactOf, factsOf } from "../../../schema/safety.ts";
 import { isResting } from "../../core/decide/rest.ts";
 import { offersOf } from "../../core/decide/offer.ts";
 import type { Fleet, Sight } from "../../core/fleet.ts";
+import { sayStranded, strandedIn } from "../../core/reach.ts";
 import type { ProviderClass } from "../../core/provider.ts";
 import { openBudgets } from "../../core/safety/budget.ts";
 import { guardKey, guardOf, isSuspect } from "../../core/safety/guard.ts";
@@ -96,14 +97,27 @@ export function viewSafety(from: SafetySource): SafetyView {
     },
     failure_rate: rateOf(rate ?? null, config.safety.breaker, wanted, now),
     waits: countWaits(plan),
-    providers: [...(sight?.providers ?? [])].map(([name, one]) => ({
-      name,
-      class: one.class,
-      guarantee: GUARANTEE[one.class],
-      unavailable: one.unavailable,
-      trouble: one.trouble ?? null,
-    })),
+    providers: viewProviders(fleet, sight),
   };
+}
+
+/** Configured ones, and those that the configuration lacks while machines of theirs are held. */
+function viewProviders(fleet: Fleet, sight: Sight | null): SafetyView["providers"] {
+  if (sight === null) return [];
+  const lost = Map.groupBy(strandedIn(fleet, sight.providers), ({ provider }) => provider);
+  const names = new Set([...sight.providers.keys(), ...lost.keys()]);
+  return [...names].map((name) => {
+    const one = sight.providers.get(name);
+    const cls = one?.class ?? "tag-only";
+    const held = lost.get(name)?.map(sayStranded).join("; ") ?? null;
+    return {
+      name,
+      class: cls,
+      guarantee: GUARANTEE[cls],
+      unavailable: one?.unavailable ?? (one === undefined ? held : null),
+      trouble: one?.trouble ?? held,
+    };
+  });
 }
 
 /** The fleet's freeze, while in force. */

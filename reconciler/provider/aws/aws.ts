@@ -30,7 +30,7 @@ import {
   readOffers,
   spotPrices,
 } from "./read.ts";
-import { find, itemsAt, textAt } from "./xml.ts";
+import { find, itemsAt, textAt, type Xml } from "./xml.ts";
 
 const FLEET = "navarch-fleet";
 /** Planned events are announced days ahead. */
@@ -57,6 +57,7 @@ export function openAws(options: AwsOptions): Provider {
     settleMs: options.settleMs,
     bringsAgent: false,
     canReboot: true,
+    reach: () => ({ type: "aws", account: aws.account, region: options.region }),
     trouble: () => null,
     create: async (request, fence) => fences.check(fence) ?? (await aws.create(request)),
     terminate: async (id, fence) =>
@@ -76,6 +77,9 @@ type Described = Instance & { isSpot: boolean };
 class Aws {
   readonly fences = new Fences();
   readonly api: Ec2Api;
+  /** Learnt with the first list; `null` until then. */
+  account: string | null = null;
+  #asksAccount = true;
   readonly #options: AwsOptions;
   /** Facts that never change: an image's root device, a reservation's kind. */
   readonly #known = new Map<string, string>();
@@ -227,6 +231,7 @@ class Aws {
     const answer = await this.#describe([{ Name: `tag:${FLEET}`, Value: [fleetId] }]);
     if (answer.kind === "failed") return failedOf(answer);
     const own = answer.data.filter(({ tags }) => tags[FLEET] === fleetId);
+    if (this.account === null && this.#asksAccount) await this.#askAccount();
     const spot = own.filter((one) => one.isSpot).map((one) => one.instanceType);
     if (spot.length > 0) await this.#learnSpotPrices([...new Set(spot)]);
     if (new Set(own.map(({ id }) => id)).size !== own.length) {
@@ -247,6 +252,7 @@ class Aws {
     if (answer.kind === "failed") return answer;
     const all: Described[] = [];
     for (const reservation of answer.data) {
+      this.#learnAccount(reservation);
       const items = find(reservation, "instancesSet")?.children ?? [];
       for (const item of items) {
         const instance = instanceOf(item, region);
@@ -255,6 +261,19 @@ class Aws {
       }
     }
     return { kind: "ok", data: all };
+  }
+
+  #learnAccount(owned: Xml | undefined): void {
+    const owner = textAt(owned, "ownerId");
+    if (owner !== null) this.account ??= `aws ${owner}`;
+  }
+
+  /** Every account has a security group in each region: the list alone was empty. */
+  async #askAccount(): Promise<void> {
+    const answer = await this.api.call("DescribeSecurityGroups", { MaxResults: 5 });
+    if (answer.kind === "ok") this.#learnAccount(itemsAt(answer.data, "securityGroupInfo")[0]);
+    // Only what passes by itself is asked again.
+    this.#asksAccount = answer.kind === "failed" && answer.class === "rate_limit";
   }
 
   /** As the notices. */

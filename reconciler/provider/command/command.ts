@@ -24,6 +24,7 @@ import type {
   RebootAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
+import { REACHES_ANY } from "../../core/reach.ts";
 import { type Ran, runProgram } from "../../program/program.ts";
 import {
   type CommandRequest,
@@ -74,6 +75,7 @@ export function openCommandProvider(options: CommandProviderOptions): Provider {
     settleMs,
     bringsAgent: false,
     canReboot,
+    reach: () => ({ ...REACHES_ANY, type: "command" }),
     trouble: () => null,
     async offers(places) {
       if (places.length === 0) return { kind: "ok", offers: [] };

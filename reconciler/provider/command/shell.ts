@@ -17,6 +17,7 @@ import type {
   RefusalClass,
   TerminateAnswer,
 } from "../../core/provider.ts";
+import { REACHES_ANY } from "../../core/reach.ts";
 import { type Ran, runProgram } from "../../program/program.ts";
 import { Fences } from "../fence.ts";
 import { readsNothing } from "../reads-nothing.ts";
@@ -105,6 +106,7 @@ export function openShellProvider(options: ShellProviderOptions): ShellProvider 
   return {
     ...{ name, type: "command", class: cls, settleMs, bringsAgent: false, canReboot: false },
     ...readsNothing,
+    reach: () => ({ ...REACHES_ANY, type: "command" }),
     trouble: () => null,
     async inspect() {
       const answer = await list();

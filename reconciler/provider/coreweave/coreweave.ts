@@ -19,6 +19,7 @@ import type {
   Provider,
   TerminateAnswer,
 } from "../../core/provider.ts";
+import { REACHES_ANY } from "../../core/reach.ts";
 import { deleteOptions, type KubeAnswer, type KubeApi } from "../../kubernetes/api.ts";
 import { openClient } from "../../kubernetes/client.ts";
 import type { Transport } from "../../kubernetes/connect.ts";
@@ -68,6 +69,7 @@ export function openCoreweave(options: CoreweaveOptions): Provider {
     // Agents come through the DaemonSet.
     bringsAgent: true,
     canReboot: false,
+    reach: () => ({ ...REACHES_ANY, type: "coreweave" }),
     trouble: () => coreweave.trouble,
     create: async (request, fence) => fences.check(fence) ?? (await coreweave.create(request)),
     terminate: async (id, fence) => fences.check(fence) ?? (await coreweave.terminate(id)),

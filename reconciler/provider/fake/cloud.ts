@@ -12,8 +12,10 @@ import type {
   Place,
   Provider,
   ProviderClass,
+  Reach,
   TerminateAnswer,
 } from "../../core/provider.ts";
+import { REACHES_ANY } from "../../core/reach.ts";
 import { readsNothing } from "../reads-nothing.ts";
 import { decideCreate, decideReboot, decideTerminate, terminateEntry } from "./answer.ts";
 import type { Decided } from "./answer.ts";
@@ -77,6 +79,8 @@ export type CloudOptions = {
   fleetId: string;
   terms: Terms;
   settleMs: number;
+  /** As a cloud would tell it; absent = not known. */
+  reach?: Reach;
   faults: Faults;
   /** Remaining counts of faults, of a cloud that continues another's state. */
   faultsLeft?: ReadonlyMap<string, number>;
@@ -100,6 +104,7 @@ export class Cloud implements Provider, FakeControl {
   readonly type = "fake";
   readonly bringsAgent: boolean;
   readonly canReboot = true;
+  readonly reach: () => Reach;
   readonly class: ProviderClass;
   readonly settleMs: number;
   readonly #options: CloudOptions;
@@ -112,6 +117,7 @@ export class Cloud implements Provider, FakeControl {
     this.name = options.terms.name;
     this.class = options.terms.class;
     this.settleMs = options.settleMs;
+    this.reach = () => options.reach ?? { ...REACHES_ANY, type: "fake" };
     this.bringsAgent = options.terms.bringsAgent !== false;
     this.#book = new FaultBook(options.faults, options.random, options.faultsLeft);
   }

@@ -64,6 +64,7 @@ export function openGcp(options: GcpOptions): Provider {
     settleMs: SETTLE_MS,
     bringsAgent: false,
     canReboot: true,
+    reach: () => ({ type: "gcp", account: `gcp ${options.project}`, region: null }),
     // Prices are in another API, by part and not by machine.
     offers: (places) => inspector.offers(places),
     quota: (places) => inspector.quota(places),

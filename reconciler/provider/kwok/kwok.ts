@@ -22,6 +22,7 @@ import type {
   RebootAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
+import { REACHES_ANY } from "../../core/reach.ts";
 import { deleteOptions, type KubeAnswer, type KubeApi, PATCH } from "../../kubernetes/api.ts";
 import { answerOrder, listAll, refused } from "../cluster-call.ts";
 import { Fences, staleFence } from "../fence.ts";
@@ -80,6 +81,7 @@ export function openKwok(options: KwokOptions): Provider {
     settleMs: 0,
     bringsAgent: true,
     canReboot: true,
+    reach: () => ({ ...REACHES_ANY, type: "kwok" }),
     trouble: () => agents.trouble(),
     offers: (places) => Promise.resolve(offersOf(places)),
     create: async (request, fence, credential) =>

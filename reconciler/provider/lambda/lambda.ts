@@ -76,6 +76,8 @@ export function openLambda(options: LambdaOptions): Provider {
     settleMs,
     bringsAgent: false,
     canReboot: true,
+    // Ids are unique among all accounts, and no call names the key's account.
+    reach: () => ({ type: "lambda", account: "lambda", region: null }),
     trouble: () => null,
     ...readsNothing,
     offers: (places) => lambda.catalog.offers(places),

@@ -21,6 +21,7 @@ import type {
   Place,
   Provider,
 } from "../../core/provider.ts";
+import { REACHES_ANY } from "../../core/reach.ts";
 import type { ClaimTable } from "../../core/store-table.ts";
 import { Fences } from "../fence.ts";
 
@@ -58,6 +59,7 @@ export function openSsh(options: SshOptions): Provider {
     bringsAgent: false,
     // Its agent reboots it, by a signed order (`core/reboot-order.ts`).
     canReboot: false,
+    reach: () => ({ ...REACHES_ANY, type }),
     trouble: () => seen.trouble(),
     async create(request, fence) {
       const stale = fences.check(fence);

@@ -10,7 +10,7 @@ import { readConfig } from "../../config/read.ts";
 import { unadapted } from "../../core/adapter.ts";
 import { poolEvent } from "../../core/event-draft.ts";
 import { foldConfig, isEmptied, refuseConfig } from "../../core/fold/config.ts";
-import { formatHolding, orphanedPools, withRemoved } from "../../core/removal.ts";
+import { formatHolding, losesReach, orphanedPools, withRemoved } from "../../core/removal.ts";
 import type { Loaded } from "../../core/reload.ts";
 import type { Store } from "../../core/store.ts";
 import { serial } from "../../store/serial.ts";
@@ -135,7 +135,9 @@ export class LeaderConfig implements Adopter {
       if (!isSame) hook = { next: this.#openNotifier(notifier) };
       await plane.adopt((work) => {
         // Nodes may have been created since.
-        const late = refusals();
+        const { reaches } = prepared;
+        const lost = losesReach(reconciler.fleet(), reaches.running, reaches.next);
+        const late = [...refusals(), ...lost];
         if (late.length > 0) throw new Refused(late);
         return this.#fold(next, how, prepared, work);
       });

@@ -4,7 +4,8 @@
  */
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { Clock, Log } from "../../core/clock.ts";
-import type { Provider } from "../../core/provider.ts";
+import type { Provider, Reach } from "../../core/provider.ts";
+import { REACHES_ANY } from "../../core/reach.ts";
 import type { Store } from "../../core/store.ts";
 import type { OpenProviders } from "../../provider/open.ts";
 import { type Tracked, trackCalls } from "../../provider/tracked.ts";
@@ -25,6 +26,8 @@ export type CloudPorts = {
 /** Providers that are open and not in use yet. */
 export type Prepared = {
   providers: Map<string, Provider>;
+  /** Their reach, and that of the providers in use. */
+  reaches: { next: Reaches; running: Reaches };
   unavailable: Map<string, string>;
   /** Names of those that were opened now. */
   opened: string[];
@@ -33,6 +36,17 @@ export type Prepared = {
   /** Closes what was opened now. */
   cancel(): Promise<void>;
 };
+
+type Reaches = ReadonlyMap<string, { reach: Reach }>;
+
+/** What could not be opened says nothing about its reach. */
+function reachesOf(open: ReadonlyMap<string, Open>, configs: readonly ProviderConfig[]): Reaches {
+  return new Map(
+    configs.map(({ name }) => {
+      return [name, { reach: open.get(name)?.provider.reach() ?? REACHES_ANY }];
+    }),
+  );
+}
 
 export class Clouds {
   readonly #ports: CloudPorts;
@@ -68,6 +82,7 @@ export class Clouds {
     const opened = [...next].filter(([name, one]) => this.#open.get(name) !== one);
     return {
       providers: new Map([...next].map(([name, { provider }]) => [name, provider])),
+      reaches: { next: reachesOf(next, configs), running: reachesOf(this.#open, configs) },
       unavailable: new Map([...fresh.unavailable].filter(([name]) => !next.has(name))),
       opened: opened.map(([name]) => name),
       take: (names) => this.#take(new Map([...next].filter(([name]) => names.has(name)))),

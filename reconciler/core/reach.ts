@@ -1,0 +1,117 @@
+/**
+ * Which machines a provider reaches: those of one account, and in some clouds of one region. A
+ * machine is the same for every provider that lists it, and one whose provider no longer reaches it
+ * is *stranded*: what the lists say proves nothing about it. Pure.
+ */
+import type { InstanceFact, Node } from "../../schema/node.ts";
+import type { Operation } from "../../schema/operation.ts";
+import type { Fleet } from "./fleet.ts";
+import type { Instance, Reach } from "./provider.ts";
+
+/** Providers by name, as a plan sees them. */
+type Reaches = ReadonlyMap<string, { reach: Reach }>;
+
+export const REACHES_ANY: Reach = { type: null, account: null, region: null };
+
+/** Account, region and id of a machine; `null` where the account is not known. */
+export function machineOf({
+  account,
+  region,
+  id,
+}: Pick<Instance, "region" | "id"> & { account?: string | null | undefined }): string | null {
+  return account == null ? null : `${account}/${region ?? ""}/${id}`;
+}
+
+/**
+ * Whether the instance that a provider lists is the node's own. Where no account is known, an equal
+ * id that is tagged with the node's name is the same machine: a doubled purchase has another id.
+ */
+export function isInstanceOf(
+  node: Node,
+  listed: { provider: string; reach: Reach; instance: Instance },
+): boolean {
+  const { instance: fact } = node;
+  const { provider, reach, instance } = listed;
+  if (fact === null || fact.id !== instance.id) return false;
+  if (fact.provider === provider) return true;
+  const machine = machineOf(fact);
+  if (machine !== null && machine === machineOf({ ...instance, account: reach.account })) {
+    return true;
+  }
+  return instance.tags["navarch-node"] === node.id || String(node.id) === String(instance.id);
+}
+
+/** Where a machine is; what is not known is in nobody's way. */
+type Belonging = Pick<InstanceFact, "type" | "account" | "region">;
+
+/** Why the provider does not reach the account and region, as a sentence; `null` if it does. */
+export function unreached(
+  provider: string,
+  reach: Reach | undefined,
+  { type, account, region }: Belonging,
+): string | null {
+  if (reach === undefined) return `provider ${provider} is not in the configuration`;
+  if (reach.type !== null && type !== undefined && reach.type !== type) {
+    return `provider ${provider} is of type ${reach.type} now, and no longer ${type}`;
+  }
+  if (reach.account !== null && account !== undefined && reach.account !== account) {
+    return `provider ${provider} uses account ${reach.account} now, and no longer ${account}`;
+  }
+  if (reach.region !== null && region !== null && reach.region !== region) {
+    return `provider ${provider} works in ${reach.region} now, and no longer in ${region}`;
+  }
+  return null;
+}
+
+/** Why the node's machine is out of its provider's reach; `null` if it is not. */
+export function strandedWhy(
+  { instance, phase }: Pick<Node, "instance" | "phase">,
+  reaches: Reaches,
+): string | null {
+  if (instance === null || phase.kind === "gone") return null;
+  return unreached(instance.provider, reaches.get(instance.provider)?.reach, instance);
+}
+
+/** The same of a call that is not answered yet. */
+export function strandedCall(
+  { payload }: Pick<Operation, "payload">,
+  providers: Reaches,
+): string | null {
+  if (payload.kind !== "create") return null;
+  const { provider, type, account, request } = payload;
+  const asked = { type, account, region: request.region };
+  return unreached(provider, providers.get(provider)?.reach, asked);
+}
+
+/** What a provider does not reach any more. */
+export type Stranded = { provider: string; why: string; nodes: Node[] };
+
+/** Stranded nodes by provider and reason, by name. */
+export function strandedIn(
+  { nodes, operations }: Pick<Fleet, "nodes" | "operations">,
+  providers: Reaches,
+): Stranded[] {
+  const found = new Map<string, Stranded>();
+  for (const node of nodes.values()) {
+    const open = node.operation === null ? undefined : operations.get(node.operation);
+    const called = open === undefined ? null : strandedCall(open, providers);
+    const why = strandedWhy(node, providers) ?? called;
+    if (why === null) continue;
+    const asked = open !== undefined && "provider" in open.payload ? open.payload.provider : "";
+    const provider = node.instance?.provider ?? asked;
+    const one = found.get(why) ?? { provider, why, nodes: [] };
+    one.nodes.push(node);
+    found.set(why, one);
+  }
+  return [...found.values()].sort((a, b) => (a.why < b.why ? -1 : 1));
+}
+
+/** `3 nodes are held: …`, with what to do. */
+export function sayStranded({ why, nodes }: Pick<Stranded, "why" | "nodes">): string {
+  const held = nodes.length === 1 ? "1 node is held" : `${nodes.length} nodes are held`;
+  return `${why}: ${held}, billed and not ended; ${STRANDED_REMEDY}`;
+}
+
+const STRANDED_REMEDY =
+  "restore the provider as it was and reload, or end the machines at the cloud and " +
+  "run `navarch forget` for each";
