@@ -3075,10 +3075,11 @@ export function getAdminKubernetesNodes(opts?: Oazapfts.RequestOpts) {
                 memory: number;
                 pods: number;
             };
-            version: string;
             labels: {
                 [key: string]: any;
             };
+            taints: TaintView[];
+            version: string;
             unschedulable: boolean;
             cordon: {
                 /** `navarch`, a person of this fleet, or the field manager that set it, as `kubectl-cordon`. */
@@ -3107,7 +3108,6 @@ export function getAdminKubernetesNodes(opts?: Oazapfts.RequestOpts) {
                 pods: number;
             };
             creationTimestamp: null | string;
-            taints: TaintView[];
             /** Id in the fleet; `null`: it is none of this fleet's. */
             node: null | string;
             pool: null | string;
