@@ -450,6 +450,11 @@ describe("Agent", () => {
     await clock.pass(1_000);
     expect(plane.seen).toMatchObject([{ kind: "driver", reason: "unresponsive" }]);
     expect(agent.view().unresponsive).toBe(true);
+    // Nothing of before the hang is shown as if it were measured now.
+    expect(agent.view()).toMatchObject({ present: null, check: null });
+    const blank = healthyCheck(2).gpus.map(({ index, uuid }) => ({ index, uuid }));
+    expect(agent.view().samples).toEqual(blank);
+    expect(plane.reports.at(-1)?.report.sample?.gpus).toMatchObject(blank);
     nvml.set({ kind: "ok", value: healthyCheck(2), durationMs: 1 });
     await clock.pass(20_000);
     expect(plane.reports.findLast((each) => each.report.check)?.report.check?.active).toEqual([]);

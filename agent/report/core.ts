@@ -274,6 +274,7 @@ export class Agent {
 
   #noticeDriver(answer: NvmlAnswer<unknown>): void {
     this.#driver = driverOf(answer, this.#driver.abandoned);
+    if (!this.#driver.answers) this.#readings.silence(this.#parts.clock.wallMs());
   }
 
   #beginListening(): void {

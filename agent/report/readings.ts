@@ -40,6 +40,12 @@ export class Readings {
     return !same || [...marks].some(([uuid, mark]) => this.#known.get(uuid) !== mark);
   }
 
+  /** The driver does not answer: the GPUs that were read stay, and nothing is known of them. */
+  silence(atMs: number): void {
+    this.#gpus = this.#gpus.map(({ index, uuid }) => ({ index, uuid }));
+    if (this.#atMs !== null) this.#atMs = atMs;
+  }
+
   /** For the report; `null` before the first reading. */
   format(): Sample | null {
     if (this.#atMs === null) return null;

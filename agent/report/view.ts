@@ -99,14 +99,18 @@ export type AgentView = {
   lagMs: number;
 };
 
-type DriverView = Pick<AgentView, "unresponsive" | "abandoned">;
-export const UNASKED: DriverView = { unresponsive: null, abandoned: 0 };
+type DriverView = Pick<AgentView, "unresponsive" | "abandoned"> & {
+  /** The last call into the driver gave readings; without them the earlier ones are of the past. */
+  answers: boolean;
+};
+export const UNASKED: DriverView = { unresponsive: null, abandoned: 0, answers: false };
 
 /** The state of the driver by its last answer. */
 export function driverOf(answer: NvmlAnswer<unknown>, abandoned: number): DriverView {
   const unresponsive = answer.kind === "unresponsive" || answer.kind === "stuck";
-  if ("abandoned" in answer) return { unresponsive, abandoned: answer.abandoned };
-  return { unresponsive, abandoned: unresponsive ? abandoned : 0 };
+  const answers = answer.kind === "ok";
+  if ("abandoned" in answer) return { unresponsive, abandoned: answer.abandoned, answers };
+  return { unresponsive, abandoned: unresponsive ? abandoned : 0, answers };
 }
 
 /** `now` holds the private state of the core. */
@@ -114,16 +118,17 @@ export function makeView(
   { host, nvml, sender, spool }: AgentParts,
   round: ProbeRound | null,
   tally: Tally,
-  now: Pick<
-    AgentView,
-    "samples" | "unresponsive" | "abandoned" | "ackedAtMs" | "check" | "lagMs"
-  >,
+  { answers, check, ...now }: Pick<AgentView, "samples" | "ackedAtMs" | "check" | "lagMs"> &
+    DriverView,
 ): AgentView {
+  // Known GPUs of a driver that does not answer may be there or not.
+  const isKnown = answers || round?.gpus.length === 0;
   return {
     simulated: nvml.simulated,
     gpus: round?.gpus ?? [],
     probes: round?.results ?? [],
-    present: round?.present ?? null,
+    present: isKnown ? (round?.present ?? null) : null,
+    check: answers ? check : null,
     expected: round?.expected ?? null,
     spool: spool.stats(),
     connected: sender.connected(),
