@@ -111,8 +111,10 @@ test.each(
     fault === null ? [] : [[probe.name, change, fault] as const],
   ),
 )("%s ends no fault of its own that was seen before", (_name, change, fault) => {
-  const play = (given: Change, memory = EMPTY_MEMORY) =>
-    runProbes(answerOf(healthyCheck(2, { 1: given })), memory, roundAt(HOUR_MS));
+  const play = ({ name = healthyGpu(0).name, ...given }: Change, memory = EMPTY_MEMORY) => {
+    const check = healthyCheck(2, { 0: { name }, 1: { name, ...given } });
+    return runProbes(answerOf(check), memory, roundAt(HOUR_MS));
+  };
   const sick = play(fault);
   expect(sick.active).toHaveLength(1);
   expect(play({ ...fault, ...change }, sick.memory).active).toEqual(sick.active);

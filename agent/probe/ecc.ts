@@ -1,10 +1,11 @@
 /**
  * Reports memory errors. Uncorrected errors since driver load are a condition until a reset clears
- * the counter; corrected ones count by rate, never by their lifetime sum.
+ * the counter; corrected ones count by rate, never by their lifetime sum. Without ECC, errors are
+ * not seen at all.
  */
 import { type Condition, ConditionList, lookAtEach, metricsOf } from "./probe.ts";
 import type { Look, Probe } from "./probe.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import { nextWindow } from "./window.ts";
 
 /** Corrected errors within an hour; upstream's rule has the same number without the hour. */
@@ -22,7 +23,7 @@ export const eccProbe: Probe = {
       const perHour = value === null ? 0 : (corrected?.grown ?? 0);
       return {
         read: value !== null || gpu.eccUncorrectedVolatile !== null,
-        conditions: judge(gpu, perHour),
+        conditions: [...judge(gpu, perHour), ...findDisabled(gpu, check)],
         learned: { corrected },
       };
     });
@@ -58,5 +59,17 @@ function judge(gpu: NvmlGpuCheck, perHour: number): Condition[] {
     const message = `GPU ${index} exceeded the SRAM error threshold: replace the hardware`;
     ecc.add("sram_threshold", "fatal", message, { metrics: {} });
   }
+  return ecc.all;
+}
+
+/** Models with HBM are sold and tested with ECC; on cards without, it is a choice for more memory. */
+const HBM = /\b(?:P100|V100|A30|A100|A800|H20|H100|H200|H800|B100|B200|B300|GH200|GB200|GB300)\b/;
+
+function findDisabled(gpu: NvmlGpuCheck, { gpus }: NvmlCheck): Condition[] {
+  if (gpu.eccEnabled !== false) return [];
+  const required = HBM.test(gpu.name) || gpus.some((one) => one.name === gpu.name && one.eccEnabled);
+  const later = gpu.eccPending === true ? "; it is on after the next reset" : "";
+  const ecc = new ConditionList("ecc", gpu, { required, pending: gpu.eccPending === true });
+  ecc.add("disabled", required ? "warning" : "info", `ECC is off on GPU ${gpu.index}${later}`);
   return ecc.all;
 }

@@ -8,6 +8,7 @@ import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { Expected, ProbeOutcome, ProbeResult } from "../../schema/report.ts";
 import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
+import { alikeProbe } from "./alike.ts";
 import { clockProbe } from "./clock.ts";
 import { busProbe, placeUnknown } from "./bus.ts";
 import { isComingUp, isInstalling } from "./coming-up.ts";
@@ -53,6 +54,7 @@ import { utilizationProbe } from "./utilization.ts";
 export const PROBES: readonly Probe[] = [
   busProbe,
   countProbe,
+  alikeProbe,
   faultProbe,
   recoveryProbe,
   eccProbe,

@@ -56,6 +56,24 @@ const MEMORY: readonly BuiltinRule[] = [
     "Uncorrectable SRAM errors are above the vendor's limit.",
   ),
   measured(
+    "memory-short",
+    CLASS.down,
+    reasonIs("driver_error", "memory_short"),
+    "A GPU has less memory than its model: jobs that fit there do not run.",
+  ),
+  measured(
+    "ecc-off",
+    CLASS.active,
+    `${reasonIs("memory", "disabled")} && has(event.metrics.required) && event.metrics.required == true`,
+    "ECC is off on a model that has it on, so that memory errors are not seen.",
+  ),
+  measured(
+    "ecc-off-chosen",
+    CLASS.record,
+    reasonIs("memory", "disabled"),
+    "ECC is off on a card where that is a choice.",
+  ),
+  measured(
     "ecc-dbe",
     CLASS.reset,
     `${isType("ecc_dbe")} || ${COUNTED_DBE}`,
@@ -108,6 +126,17 @@ const DEVICE: readonly BuiltinRule[] = [
   ),
 ];
 
+/** The driver answers, and leaves something open. */
+const MILD = [
+  "inforom",
+  "unknown",
+  "unread",
+  "permission",
+  "no_gpus",
+  "other_driver",
+  "duplicate_uuid",
+];
+
 const DRIVER: readonly BuiltinRule[] = [
   measured(
     "gpu-init-failed",
@@ -124,7 +153,7 @@ const DRIVER: readonly BuiltinRule[] = [
   measured(
     "driver-mild",
     CLASS.active,
-    reasonIs("driver_error", "inforom", "unknown", "unread", "permission", "no_gpus", "other_driver"),
+    reasonIs("driver_error", ...MILD),
     "The driver answers, but not everything.",
   ),
   measured(
@@ -145,6 +174,15 @@ const DRIVER: readonly BuiltinRule[] = [
     isType("driver_error"),
     "Driver or library missing, mismatched or crashed: the GPUs cannot be used.",
   ),
+];
+
+/** What is shown and is no fault of the node. */
+const RECORDED = [
+  "oom_cgroup",
+  "persistence",
+  "mixed_models",
+  "memory_corrected",
+  "hardware_corrected",
 ];
 
 /**
@@ -220,10 +258,16 @@ const HOST: readonly BuiltinRule[] = [
     "The boot before this one ended in a kernel panic.",
   ),
   measured(
+    "host-mixed-board",
+    CLASS.active,
+    `${reasonIs("check", "mixed_models")} && has(event.metrics.board) && event.metrics.board == true`,
+    "GPUs of several models on a board that never mixes them.",
+  ),
+  measured(
     "host-record",
     CLASS.record,
-    reasonIs("check", "oom_cgroup", "persistence", "memory_corrected", "hardware_corrected"),
-    "A container at its memory limit, persistence mode off, or a corrected error: no fault.",
+    reasonIs("check", ...RECORDED),
+    "A container at its memory limit, a mode or a mixture that is a choice, corrected errors.",
   ),
 ];
 

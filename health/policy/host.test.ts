@@ -35,6 +35,8 @@ function judge(reason: string) {
 const DEGRADES = [
   ...["port_down", "port_missing", "port_rate", "port_flap", "port_module", "port_power"],
   ...["full", "read_only", "file_system_stuck", "file_system", "io_error", "nvme", "nvme_lost"],
+  ...["port_temperature", "port_health", "port_command", "nvme_path", "raid", "raid_failed"],
+  ...["pcie_fatal", "pcie_error", "pcie_contained", "memory_uncorrected", "hardware_error", "oops"],
   ...["hung_task", "soft_lockup", "hard_lockup", "rcu_stall", "nfs", "oom", "panic", "peermem"],
 ];
 
@@ -56,7 +58,8 @@ test("the built-in policy takes out of service only a node whose root became rea
 });
 
 test("the built-in policy records what is no fault of the node", () => {
-  for (const reason of ["oom_cgroup", "persistence"]) {
+  const corrected = ["memory_corrected", "hardware_corrected"];
+  for (const reason of ["oom_cgroup", "persistence", "mixed_models", ...corrected]) {
     expect(judge(reason)).toMatchObject({ result: "healthy", rule: "host-record" });
   }
 });
