@@ -3,6 +3,9 @@
  * long and how much, as leader and as a standby.
  */
 import { afterEach, describe, expect, test } from "bun:test";
+import { createHmac } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Authority, nodeToken } from "../../reconciler/security/auth.ts";
 import { Bodies } from "../../reconciler/http/route/body.ts";
 import { Forward } from "../../reconciler/http/route/forward.ts";
@@ -208,4 +211,89 @@ describe.each(SPELT)("a path written %s", (_what, spell) => {
     expect(await p.during(caller.answer)).toContain("did not arrive");
     expect(bodies.bytes).toBe(0);
   });
+});
+
+/** What the plane's build servers sign with. */
+function sharedSecret(p: Plane): string {
+  const path = join(p.folder, "pipeline-secret");
+  writeFileSync(path, "a shared secret of a build server");
+  p.w.reconciler.activeConfig().server.console.pipelineSecretFile = path;
+  return "a shared secret of a build server";
+}
+
+for (const role of ["leader", "standby"] as const) {
+  test(`a ${role} reads no body of a pipeline report without a signature`, async () => {
+    const { p, bodies, call } = await open(role);
+    sharedSecret(p);
+    const callers = Array.from({ length: 30 }, call);
+    for (const caller of callers) {
+      caller.write(headOf("/api/pipelines", null, MIB));
+      caller.write("x".repeat(1_000));
+    }
+    const statuses = await p.during(Promise.all(callers.map(({ status }) => status)));
+    expect(statuses).toEqual(Array(30).fill(401));
+    expect(bodies.bytes).toBe(0);
+  });
+
+  test(`a ${role} takes a pipeline report that is signed`, async () => {
+    const { p, base } = await open(role);
+    const secret = sharedSecret(p);
+    const body = JSON.stringify({
+      ...{ id: "run-1", name: "build", status: "running", branch: "main", commit: "0123abcd" },
+      ...{ commitMessage: "Fix it", author: "ann", stages: [] },
+      startTime: new Date(p.w.clock.wallMs()).toISOString(),
+    });
+    const mac = createHmac("sha256", secret).update(body).digest("hex");
+    const headers = { "x-hub-signature-256": `sha256=${mac}` };
+    const answer = await p.during(fetch(`${base}/api/pipelines`, { method: "POST", headers, body }));
+    expect(answer.status).toBe(202);
+  });
+
+  test(`a ${role} counts bodies of pipeline reports that carry a signature`, async () => {
+    const { bodies, call } = await open(role);
+    const signed = headOf("/api/pipelines", null, 100_000).replace(
+      "\r\n\r\n",
+      `\r\nX-Hub-Signature-256: sha256=${"0".repeat(64)}\r\n\r\n`,
+    );
+    const callers = Array.from({ length: 40 }, call);
+    for (const caller of callers) caller.write(signed);
+    // 16 places of 40 callers.
+    const displaced = await Promise.all(callers.slice(0, 24).map(({ status }) => status));
+    expect(displaced).toEqual(Array(24).fill(503));
+    expect(bodies.bytes).toBe(16 * 100_000);
+  });
+
+  test(`sixteen slow bodies do not keep a neighbour from joining at a ${role}`, async () => {
+    const { p, base, bodies, call } = await open(role);
+    const slow = Array.from({ length: 16 }, call);
+    for (const caller of slow) caller.write(headOf("/v1/agent/join", null, 16_000));
+    for (const path of ["/login", "/v1/agent/join"]) {
+      const isForm = path === "/login";
+      const type = isForm ? "application/x-www-form-urlencoded" : "application/json";
+      const body = isForm ? "token=root" : JSON.stringify({ token: "nvj.x", node_id: "n" });
+      const asked = fetch(`${base}${path}`, {
+        method: "POST",
+        headers: { "content-type": type },
+        redirect: "manual",
+        body,
+      });
+      const { status } = await p.during(asked);
+      expect(status === 429 || status === 503).toBe(false);
+    }
+    expect(await slow[0]?.status).toBe(503);
+    expect(bodies.bytes).toBe(15 * 16_000);
+  });
+}
+
+test("an address that fills the strangers' part of the sum displaces its own bodies", async () => {
+  const { p, base, bodies, call } = await open("leader", { deadlineMs: 5_000, bytesMax: MIB });
+  const quiet = openCaller(base, "127.0.0.7");
+  closing.push(() => quiet.end());
+  quiet.write(headOf("/v1/agent/join", null, 16_000));
+  const loud = Array.from({ length: 16 }, call);
+  for (const caller of loud) caller.write(headOf("/v1/agent/join", null, 16_384));
+  expect(await loud[0]?.status).toBe(503);
+  expect(bodies.bytes).toBe(16_000 + 15 * 16_384);
+  quiet.write("x".repeat(16_000));
+  expect(await p.during(quiet.status)).toBe(400);
 });

@@ -2,7 +2,8 @@
  * Reads request bodies before the routes see them, with limits: a wall-clock deadline for each, a
  * number of bodies for each caller, and a sum of bytes for all. The server's idle timeout restarts
  * with each byte, and the server buffers what is not read, so neither bounds memory. A refusal
- * therefore closes the connection.
+ * therefore closes the connection. A stranger's body that needs a place takes that of an older one
+ * that is still arriving: slow bodies never keep out one that arrives at once.
  *
  * Adapter: network, timers.
  */
@@ -11,7 +12,7 @@ import type { ErrorCode } from "../../../schema/api.ts";
 import { blockOf } from "../../security/audit/logins.ts";
 import type { Principal } from "../../security/auth.ts";
 import { refuseUpgrade } from "./app.ts";
-import { readAll } from "./read-all.ts";
+import { type Displaced, readAll } from "./read-all.ts";
 
 /** The sender of a body, and its limits. */
 export type Caller = {
@@ -22,8 +23,9 @@ export type Caller = {
   stranger: boolean;
 };
 
-/** The one path whose caller is identified only by its body. */
+/** The paths whose caller is identified only by its body: by a token in it, or by its signature. */
 export const JOIN = /^(\/api)?\/v1\/agent\/join$/;
+export const SIGNED = /^\/api\/pipelines$/;
 const AGENT = /^(\/api)?\/v1\/agent\//;
 
 /** An agent sends one report at a time; a dead connection may still hold an earlier one. */
@@ -63,9 +65,24 @@ export function hasBody(request: Request): boolean {
   return length === null ? request.body !== null : length !== "0";
 }
 
+/**
+ * The same request without its body, which nothing then reads: for callers whose body has no place
+ * in `Bodies`.
+ */
+export function bodiless({ url, method, headers: given }: Request): Request {
+  const headers = new Headers(given);
+  for (const name of ["content-length", "transfer-encoding"]) headers.delete(name);
+  return new Request(url, { method, headers });
+}
+
+/** A stranger's body that is still arriving; `displace` gives its place and bytes to another. */
+type Arriving = { key: string; bytes: number; displace(): void };
+
 export class Bodies {
   private readonly limits: BodyLimits;
   private readonly places = new Map<string, number>();
+  /** Oldest first. */
+  private readonly arriving = new Set<Arriving>();
   private reserved = 0;
   private strange = 0;
 
@@ -82,17 +99,10 @@ export class Bodies {
     const { key, bytesMax } = caller;
     const declared = Number(request.headers.get("content-length") ?? bytesMax);
     if (!(declared <= bytesMax)) return tooLarge(bytesMax);
-    const taken = this.places.get(key) ?? 0;
-    if (taken >= caller.placesMax) {
-      const message = `${taken} bodies of ${key} are being read; wait for their answers`;
-      return refused("rate_limited", message, 429);
-    }
-    const sumMax = this.limits.bytesMax * (caller.stranger ? STRANGERS_SHARE : 1);
-    if ((caller.stranger ? this.strange : this.reserved) + declared > sumMax) {
-      return refused("unavailable", "too many request bodies are being read; retry", 503);
-    }
+    const refusal = this.makeRoom(caller, declared);
+    if (refusal !== null) return refusal;
     const release = this.reserve(caller, declared);
-    const read = await readAll(request, declared, this.limits.deadlineMs);
+    const read = await this.readWhole(request, caller, { declared, release });
     if (read.kind === "bytes") {
       const { url, method, headers } = request;
       const whole = new Request(url, { method, headers, body: read.bytes });
@@ -100,11 +110,74 @@ export class Bodies {
     }
     release();
     if (read.kind === "large") return tooLarge(bytesMax);
+    if (read.kind === "displaced") {
+      const message = `the body of ${key} arrived too slowly while others waited; retry`;
+      return refused("unavailable", message, 503);
+    }
     if (read.kind === "late") {
       const limit = `${this.limits.deadlineMs / 1_000} s`;
       return refused("invalid_argument", `the body did not arrive within ${limit}`, 408);
     }
     return refused("invalid_argument", "the request body is incomplete", 400);
+  }
+
+  private async readWhole(
+    request: Request,
+    { key, stranger }: Caller,
+    { declared: bytes, release }: { declared: number; release(): void },
+  ): ReturnType<typeof readAll> {
+    const { deadlineMs } = this.limits;
+    if (!stranger) return readAll(request, bytes, deadlineMs);
+    const { promise, resolve } = Promise.withResolvers<"displaced">();
+    const arriving: Arriving = {
+      key,
+      bytes,
+      displace: () => {
+        this.arriving.delete(arriving);
+        release();
+        resolve("displaced");
+      },
+    };
+    this.arriving.add(arriving);
+    try {
+      return await readAll(request, bytes, deadlineMs, promise satisfies Displaced);
+    } finally {
+      this.arriving.delete(arriving);
+    }
+  }
+
+  /** Why there is no room for the body; `null` = there is, or older strangers' bodies made it. */
+  private makeRoom({ key, placesMax, stranger }: Caller, bytes: number): BodyAnswer | null {
+    const taken = (): number => this.places.get(key) ?? 0;
+    while (stranger && taken() >= placesMax && this.displaceOldest(key));
+    if (taken() >= placesMax) {
+      const message = `${taken()} bodies of ${key} are being read; wait for their answers`;
+      return refused("rate_limited", message, 429);
+    }
+    const sumMax = this.limits.bytesMax * (stranger ? STRANGERS_SHARE : 1);
+    const fits = (): boolean => (stranger ? this.strange : this.reserved) + bytes <= sumMax;
+    // Of the address that holds most, so that one address displaces its own bodies first.
+    while (stranger && bytes <= sumMax && !fits() && this.displaceOldest(this.largest()));
+    return fits()
+      ? null
+      : refused("unavailable", "too many request bodies are being read; retry", 503);
+  }
+
+  /** False if no body of the address is arriving. */
+  private displaceOldest(key: string): boolean {
+    for (const one of this.arriving) {
+      if (one.key !== key) continue;
+      one.displace();
+      return true;
+    }
+    return false;
+  }
+
+  /** The address whose arriving bodies have most bytes. */
+  private largest(): string {
+    const sums = new Map<string, number>();
+    for (const { key, bytes } of this.arriving) sums.set(key, (sums.get(key) ?? 0) + bytes);
+    return [...sums].sort(([, a], [, b]) => b - a)[0]?.[0] ?? "";
   }
 
   /** Reserves a place and bytes; the returned function releases both, once. */

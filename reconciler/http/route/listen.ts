@@ -16,13 +16,15 @@ import { callerBehind } from "../../core/network.ts";
 import { throttled } from "./agent.ts";
 import { type App, openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
 import { whyCrossSite, whyForeign } from "./anonymous.ts";
-import { Bodies, type Caller, callerOf, closing, hasBody, JOIN, strangerOf } from "./body.ts";
+import { bodiless, Bodies, type Caller, callerOf, closing, hasBody } from "./body.ts";
+import { JOIN, SIGNED, strangerOf } from "./body.ts";
 import { away, type Forward, type ProxyData } from "./forward.ts";
 import { refuseStranger } from "./gate.ts";
 import { HOP, readHop } from "./hop.ts";
 import { Live } from "./live.ts";
 import { NamedSockets } from "./named.ts";
 import { asPage, PAGES } from "./page-frame.ts";
+import { maySign } from "./pipeline.ts";
 import type { AddPages } from "./site.ts";
 import { EARLY_MAX, openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
 
@@ -118,17 +120,22 @@ export class Front {
     remote: string,
   ): Promise<Caller | Response> {
     const reads = request.method === "GET" || request.method === "HEAD";
+    // No route may read a body that was not read within the limits.
+    const own = () => this.app.fetch(bodiless(request), { remote });
     if (!reads && PAGES.test(pathname)) return strangerOf(remote, FORM_BYTES_MAX);
-    if (reads || !API.test(pathname)) return this.app.fetch(request, { remote });
+    if (reads || !API.test(pathname)) return own();
     if (this.ended) return away("leadership is moving");
     if (JOIN.test(pathname)) return strangerOf(remote);
+    if (SIGNED.test(pathname) && maySign(request)) {
+      return strangerOf(remote, LIMIT.requestBytesMax);
+    }
     const { authority, clock } = this.ports;
     const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
     if (judged.kind === "known") {
       const { principal } = judged;
       return this.paceOf(principal, request, pathname) ?? callerOf(principal, pathname, remote);
     }
-    if (this.forward === null) return this.app.fetch(request, { remote });
+    if (this.forward === null) return own();
     // The leader may have made this token after the last copy. The leader also audits.
     const refusal = await this.forward.ask(request, remote);
     return refusal ?? strangerOf(remote, LIMIT.requestBytesMax);

@@ -89,6 +89,10 @@ function secretOf({ reconciler, log }: RoutePorts): string {
   return fail(`has fewer than ${SECRET_CHARS_MIN} characters`);
 }
 
+/** Whether the request carries a signature at all: without one its body is not read. */
+export const maySign = ({ headers }: Request): boolean =>
+  /^sha256=[0-9a-f]{64}$/.test(headers.get(SIGNATURE) ?? "");
+
 function isSigned(body: Buffer, given: string, secret: string): boolean {
   const wanted = Buffer.from(`sha256=${createHmac("sha256", secret).update(body).digest("hex")}`);
   const found = Buffer.from(given);
