@@ -3,7 +3,7 @@ import type { SlurmGpus, SlurmHost, SlurmPool } from "../deploy/slurm/inventory.
 import { type Place, quoteShort } from "../reconciler/config/problem.ts";
 import { readSection, type Section } from "../reconciler/config/section.ts";
 import type { Tree } from "../reconciler/config/tree.ts";
-import { compressHostlist, expandHostlist } from "../reconciler/core/slurm/hostlist.ts";
+import { compressHostlist, expandHostlist, splitOutsideBrackets } from "../reconciler/core/slurm/hostlist.ts";
 import { LIMIT } from "../schema/limit.ts";
 import { nearest } from "../schema/nearest.ts";
 
@@ -118,7 +118,7 @@ export function whyNotFiles(files: string, count: number): string | null {
 /** Hostlists have no folders, so each path is expanded after its last slash. */
 function expandPaths(files: string): string[] | string {
   const paths: string[] = [];
-  for (const part of files.split(/,(?![^[\]]*\])/)) {
+  for (const part of splitOutsideBrackets(files, (one) => one === ",")) {
     const cut = part.lastIndexOf("/") + 1;
     const names = expandHostlist(part.slice(cut), LIMIT.gpusPerNodeMax);
     if (names.kind === "invalid") return names.message;

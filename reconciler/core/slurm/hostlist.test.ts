@@ -114,3 +114,22 @@ test("expandHostlist() shows at most eighty characters of what it cannot read", 
   expect(names("n[2-")).toContain("n[2-");
   expect(names("n[2-")).not.toContain("…");
 });
+
+/** As long as a job's reservation or a pod's annotation may be. */
+const LONG = 65_536;
+const WORST: [name: string, text: string][] = [
+  ["commas", ",".repeat(LONG)],
+  ["commas before a closed bracket", `${",".repeat(LONG)}]`],
+  ["commas after a bracket", `[${",".repeat(LONG)}`],
+  ["open brackets", "[".repeat(LONG)],
+  ["brackets in turn", "[]".repeat(LONG / 2)],
+  ["closed brackets", "]".repeat(LONG)],
+  ["open ranges", "[0,".repeat(LONG / 3)],
+  ["spaces", " ".repeat(LONG)],
+];
+
+test.each(WORST)("expandHostlist() takes no more than a pass over %s", (_name, text) => {
+  const begun = performance.now();
+  expandHostlist(text);
+  expect(performance.now() - begun).toBeLessThan(500);
+});

@@ -14,15 +14,35 @@ export type Hostlist =
   | { kind: "invalid"; message: string };
 
 const NAME = /^[A-Za-z0-9_.-]+$/;
-const ITEM = /^(?:[A-Za-z0-9_.-]|\[[^[\]]*\])+$/;
 const RANGE = /^(\d+)(?:-(\d+))?$/;
-/** Between items; a comma inside brackets is none. */
-const SEPARATOR = /[,\s]+(?![^[\]]*\])/;
+const SPACE = /^\s$/;
+
+/**
+ * Splits at characters outside brackets; an empty part stays. One pass: these lists come from pods
+ * and nodes, and a pattern that looks ahead for the bracket takes the cube of the length.
+ */
+export function splitOutsideBrackets(text: string, isEnd: (character: string) => boolean): string[] {
+  const parts: string[] = [];
+  let [start, isInside] = [0, false];
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charAt(at);
+    if (character === "[") isInside = true;
+    else if (character === "]") isInside = false;
+    else if (!isInside && isEnd(character)) {
+      parts.push(text.slice(start, at));
+      start = at + 1;
+    }
+  }
+  parts.push(text.slice(start));
+  return parts;
+}
+
+const isSeparator = (character: string): boolean => character === "," || SPACE.test(character);
 
 /** Names in the order of the text, as often as it has them; the empty text has none. */
 export function expandHostlist(text: string, most = HOSTLIST_NAMES_MAX): Hostlist {
   const names: string[] = [];
-  for (const item of text.split(SEPARATOR)) {
+  for (const item of splitOutsideBrackets(text, isSeparator)) {
     if (item === "") continue;
     const expanded = expandItem(item, most - names.length);
     if (typeof expanded === "string") return { kind: "invalid", message: expanded };
@@ -33,16 +53,38 @@ export function expandHostlist(text: string, most = HOSTLIST_NAMES_MAX): Hostlis
 
 /** The names of one item, the last bracket fastest, or what is wrong. */
 function expandItem(item: string, most: number): string[] | string {
-  if (!ITEM.test(item)) return `${show(item)} is no host name with ranges such as n[0-7]`;
-  if (/\][^\]]+$/.test(item)) return `${show(item)}: Slurm takes no text after the last bracket`;
+  const parts = partsOf(item);
+  if (parts === null) return `${show(item)} is no host name with ranges such as n[0-7]`;
+  if (item.includes("]") && !item.endsWith("]")) {
+    return `${show(item)}: Slurm takes no text after the last bracket`;
+  }
   let found = [""];
-  for (const part of item.split(/(\[[^\]]*\])/)) {
+  for (const part of parts) {
     const ends = part.startsWith("[") ? expandRanges(part.slice(1, -1), most) : [part];
     if (typeof ends === "string") return `${show(item)}: ${ends}`;
     if (found.length * ends.length > most) return tooMany(item);
     found = found.flatMap((start) => ends.map((end) => start + end));
   }
   return found;
+}
+
+/** Names and bracketed ranges in turn; `null` if the text is not made of these. */
+function partsOf(item: string): string[] | null {
+  const parts: string[] = [];
+  for (let at = 0; at < item.length;) {
+    const open = item.indexOf("[", at);
+    const end = open === -1 ? item.length : open;
+    const name = item.slice(at, end);
+    if (name !== "" && !NAME.test(name)) return null;
+    if (name !== "") parts.push(name);
+    if (open === -1) return parts;
+    const close = item.indexOf("]", open);
+    const ranges = item.slice(open, close + 1);
+    if (close === -1 || ranges.includes("[", 1)) return null;
+    parts.push(ranges);
+    at = close + 1;
+  }
+  return parts;
 }
 
 function expandRanges(text: string, most: number): string[] | string {
