@@ -21,7 +21,7 @@ const SPACE = /^\s$/;
  * Splits at characters outside brackets; an empty part stays. One pass: these lists come from pods
  * and nodes, and a pattern that looks ahead for the bracket takes the cube of the length.
  */
-export function splitOutsideBrackets(text: string, isEnd: (character: string) => boolean): string[] {
+export function splitOutsideBrackets(text: string, isEnd: (one: string) => boolean): string[] {
   const parts: string[] = [];
   let [start, isInside] = [0, false];
   for (let at = 0; at < text.length; at++) {

@@ -9,13 +9,12 @@ import type { LogQuery } from "../../core/console/cluster.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { hasRole, isInternal, remoteOf, shownBy } from "./gate.ts";
 import { clusterOf, labelOf, nameOf, namespace, valueOf } from "./console-cluster.ts";
-import { asks, needs, queryNumber, readQuery, Refusal } from "./request.ts";
+import { Followers } from "./follower.ts";
+import { asks, needs, queryNumber, readQuery } from "./request.ts";
 
 const TAIL_DEFAULT = 1_000;
 const TAIL_MAX = 10_000;
 const TAIL_EXPECTED = `expected a whole number from 1 to ${TAIL_MAX}`;
-/** Logs that are followed at once. */
-const FOLLOWED_MAX = 64;
 /** The server closes a silent connection after 60 s. */
 const BEAT_MS = 15_000;
 
@@ -39,7 +38,7 @@ const LogAsked = v.object({
 });
 
 export function logRoutes(api: App, ports: RoutePorts): void {
-  const open = { count: 0 };
+  const followers = new Followers("logs");
   api.get("/kubernetes/logs/:pod", needs("admin"), asks(LogAsked), async (c) => {
     const name = nameOf(c, "pod");
     c.set("target", name);
@@ -49,7 +48,7 @@ export function logRoutes(api: App, ports: RoutePorts): void {
     if (inside !== null) c.set("namespace", inside);
     const tailLines = asked.tailLines ?? TAIL_DEFAULT;
     const query: LogQuery = { namespace: inside, name, container, tailLines, previous };
-    if (follow) return followLog(c, ports, query, open);
+    if (follow) return followLog(c, ports, query, followers);
     const log = valueOf(await clusterOf(ports).logs(query));
     note(c, log);
     return c.json(log);
@@ -70,26 +69,31 @@ async function followLog(
   c: Context<Env>,
   ports: RoutePorts,
   query: LogQuery,
-  open: { count: number },
+  followers: Followers,
 ): Promise<Response> {
-  if (open.count >= FOLLOWED_MAX) {
-    const message = `${FOLLOWED_MAX} logs are followed already; close one, or read without follow`;
-    throw new Refusal("rate_limited", message);
-  }
+  const { name: owner } = c.get("principal");
   // Nothing would read, nor end, the stream.
   if (c.req.method === "HEAD") return c.body(null);
+  const leave = followers.take(owner);
   const stop = new AbortController();
-  const { read, ...names } = valueOf(await clusterOf(ports).follow(query, stop.signal));
+  const followed = await clusterOf(ports)
+    .follow(query, stop.signal)
+    .then(valueOf)
+    .catch((error: unknown) => {
+      leave();
+      throw error;
+    });
+  const { read, ...names } = followed;
   note(c, names);
-  open.count += 1;
   const [shown, remote] = [shownBy(c), remoteOf(c)];
   return streamSSE(c, async (stream) => {
     stream.onAbort(() => stop.abort());
     let cancel = (): void => undefined;
+    // The reader's credential or network may have ended.
+    const mayRead = (): boolean => hasRole(shown, "admin", ports) && isInternal(remote, ports);
     const beat = (): void => {
       cancel = ports.clock.after(BEAT_MS, () => {
-        // The reader's credential or network may have ended.
-        if (!hasRole(shown, "admin", ports) || !isInternal(remote, ports)) return stop.abort();
+        if (!mayRead()) return stop.abort();
         void stream.write(":\n\n");
         beat();
       });
@@ -99,12 +103,15 @@ async function followLog(
     try {
       await send("open", names);
       beat();
-      const why = await read((text) => send("log", text));
+      const why = await read(async (text) => {
+        if (mayRead()) return send("log", text);
+        stop.abort();
+      });
       await send("end", { error: why });
     } finally {
       cancel();
       stop.abort();
-      open.count -= 1;
+      leave();
     }
   });
 }

@@ -176,6 +176,44 @@ test("W54: a live stream gets an event when it happens, and ends with the run", 
   expect(text).toContain('{"state":"failed","error":"broke"}');
 });
 
+test("one viewer takes a part of the places of followers, and another follows beside it", async () => {
+  const { world, post, a, settle, tokenOf } = await setUp();
+  const { run } = await post("Sleep a");
+  await settle();
+  const [greedy, other] = [await tokenOf("viewer"), await tokenOf("viewer")];
+  const path = `/v1/workflows/${run.id}/events?after=100&wait_ms=5000`;
+  const ask = async (token: string): Promise<number> => {
+    const headers = { Authorization: `Bearer ${token}` };
+    return (await a.app.request(path, { headers })).status;
+  };
+  const many = Array.from({ length: 70 }, () => ask(greedy));
+  await settle();
+  const one = ask(other);
+  for (let i = 0; i < 10; i++) await world.clock.pass(1_000);
+  const statuses = await Promise.all(many);
+  expect(statuses.filter((status) => status === 200)).toHaveLength(16);
+  expect(statuses.filter((status) => status === 429)).toHaveLength(54);
+  expect(await one).toBe(200);
+  expect(await Promise.all([ask(greedy), world.clock.pass(6_000)])).toContain(200);
+});
+
+test("a stream ends with the token of its reader, and tells it nothing more", async () => {
+  const { post, a, runner, settle } = await setUp();
+  const { run } = await post("Sleep a");
+  await settle();
+  const { body } = await a.call("POST", "/v1/tokens", { role: "viewer", label: "v" });
+  const reading = stream(a, `/v1/workflows/${run.id}/events`, {
+    Authorization: `Bearer ${body["token"]}`,
+  });
+  await settle();
+  expect((await a.call("DELETE", `/v1/tokens/${body["id"]}`)).status).toBe(200);
+  runner.begun[0]?.order.tell({ kind: "line", level: "info", text: "after its end" });
+  await settle();
+  const text = await reading;
+  expect(text).toContain("event: run");
+  expect(text).not.toContain("after its end");
+});
+
 test("W54: pages of events as JSON, for who cannot read a stream", async () => {
   const { post, get, runner, settle, a } = await setUp();
   const { run } = await post("Sleep a");

@@ -11,7 +11,8 @@ import type { RunLog } from "../../runtime/workflow/run-log.ts";
 import { ANY_ROW } from "../../../schema/audit.ts";
 import { iso } from "../view/node.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { remoteOf } from "./gate.ts";
+import { Followers } from "./follower.ts";
+import { hasRole, remoteOf, shownBy } from "./gate.ts";
 import { HOP } from "./hop.ts";
 import { idempotencyKey, invalid, needs, parseJson, queryNumber, readQuery } from "./request.ts";
 import { asks, parse, Refusal } from "./request.ts";
@@ -24,7 +25,6 @@ const STREAM_MS = 10 * 60_000;
 /** A standby waits 15 s for the leader's whole answer. */
 const FORWARDED_MS = 5_000;
 const WAIT_MS_MAX = 25_000;
-const FOLLOWERS_MAX = 64;
 const TEMPLATES_MAX = 200;
 
 const WholeNumber = "expected a whole number";
@@ -48,12 +48,8 @@ const Bundle = v.strictObject({
   ),
 });
 
-/** Changes the number of callers that follow a run, and returns it. */
-type Follow = (change: 1 | 0 | -1) => number;
-
 export function workflowRoutes(api: App, ports: RoutePorts): void {
-  let followers = 0;
-  const follow: Follow = (change) => (followers += change);
+  const followers = new Followers("workflows");
   api.post("/workflows", needs("admin"), asks(SubmitQuery), (c) => submit(c, ports));
   api.get("/workflows", needs("viewer"), (c) => c.json({ workflows: ports.workflows.list() }));
   api.get("/workflows/:id", needs("viewer"), async (c: Context<Env>) => {
@@ -61,7 +57,7 @@ export function workflowRoutes(api: App, ports: RoutePorts): void {
     return c.json(ports.workflows.get(id)?.run ?? (await readPast(ports, id)));
   });
   api.get("/workflows/:id/events", needs("viewer"), asks(EventsQuery), (c) =>
-    events(c, ports, follow),
+    events(c, ports, followers),
   );
   api.post("/workflows/:id/cancel", needs("operator"), (c) => cancel(c, ports));
 }
@@ -142,7 +138,7 @@ async function readPast({ admission }: RoutePorts, id: string): Promise<Workflow
 async function events(
   c: Context<Env>,
   ports: RoutePorts,
-  follow: Follow,
+  followers: Followers,
 ): Promise<Response> {
   const id = c.req.param("id") ?? "";
   const found = ports.workflows.get(id);
@@ -150,34 +146,37 @@ async function events(
   const { after = 0, wait_ms: waitMs = 0 } = readQuery(c, EventsQuery);
   const isForwarded = c.req.header(HOP) !== undefined;
   const isStream = /\btext\/event-stream\b/.test(c.req.header("Accept") ?? "");
-  if (follow(0) >= FOLLOWERS_MAX) {
-    throw new Refusal("rate_limited", `${FOLLOWERS_MAX} callers follow workflows already`);
-  }
+  const { name: owner, role } = c.get("principal");
+  const shown = shownBy(c);
+  // What is waited for is told only to a caller whose token still holds.
+  const isAllowed = (): boolean => hasRole(shown, role, ports);
   if (!isStream) {
     const most = isForwarded ? FORWARDED_MS : WAIT_MS_MAX;
-    follow(1);
-    await found.log.wait(after, Math.min(waitMs, most)).finally(() => follow(-1));
+    const leave = followers.take(owner);
+    await found.log.wait(after, Math.min(waitMs, most)).finally(leave);
+    if (!isAllowed()) throw new Refusal("unauthenticated", "the token ended during the wait");
     return c.json(found.log.page(after));
   }
+  followers.check(owner);
   const last = Number(c.req.header("Last-Event-ID") ?? after);
   const from = Number.isSafeInteger(last) && last >= 0 ? last : 0;
   const untilMono = ports.clock.monoMs() + (isForwarded ? FORWARDED_MS : STREAM_MS);
   const leftMs = (): number => untilMono - ports.clock.monoMs();
-  const slices = formatStream(found.log, from, { leftMs, isForwarded });
-  const body = openSliced(counted(slices, follow), STREAM_MS + QUIET_MS);
+  const slices = formatStream(found.log, from, { leftMs, isForwarded, isAllowed });
+  const body = openSliced(counted(slices, () => followers.take(owner)), STREAM_MS + QUIET_MS);
   return c.body(body, 200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
 }
 
-/** Counts from the first slice: nothing reads the body of an answer to HEAD. */
+/** Takes its place with the first slice: nothing reads the body of an answer to HEAD. */
 async function* counted(
   slices: AsyncIterable<string>,
-  follow: Follow,
+  take: () => () => void,
 ): AsyncGenerator<string> {
-  follow(1);
+  const leave = take();
   try {
     yield* slices;
   } finally {
-    follow(-1);
+    leave();
   }
 }
 
@@ -185,11 +184,17 @@ async function* counted(
 async function* formatStream(
   log: RunLog,
   from: number,
-  { leftMs, isForwarded }: { leftMs(): number; isForwarded: boolean },
+  {
+    leftMs,
+    isForwarded,
+    isAllowed,
+  }: { leftMs(): number; isForwarded: boolean; isAllowed(): boolean },
 ): AsyncGenerator<string> {
   let after = from;
   yield "retry: 1000\n\n";
   for (;;) {
+    // A follower whose token was revoked comes back, and is refused.
+    if (!isAllowed()) return;
     const page = log.page(after);
     if (page.dropped > 0) yield `event: dropped\ndata: {"dropped":${page.dropped}}\n\n`;
     for (const { seq, kind, ...data } of page.events) {
