@@ -62,3 +62,18 @@ test("formatConfig() shows neither a join command's token nor the path of a web 
     drainUrl: "https://hooks.example",
   });
 });
+
+test("formatConfig() shows a viewer no program or script, whatever secret is in it", () => {
+  const setUp = "    setup_commands: ['login hunter2']\n    ssh_private_key_path: /k\n";
+  const config = configOf(poolYaml(1, setUp));
+  const [provider] = config.providers;
+  if (provider === undefined) throw new Error("no provider");
+  const scripts = { start: "key hunter2", stop: "hunter2", list: "hunter2", batchStart: "hunter2" };
+  const settings = { ...scripts, command: "/opt/buy --as hunter2", protocol: "shell" };
+  const scripted = { ...config, providers: [{ ...provider, settings }] };
+  const shown = formatConfig(scripted, true);
+  expect(shown).not.toContain("hunter2");
+  expect(shown).toContain('"protocol": "shell"');
+  expect(shown).toContain("[hidden: a program; operators may read it]");
+  expect(formatConfig(scripted)).toContain("login hunter2");
+});

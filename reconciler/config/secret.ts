@@ -3,6 +3,9 @@
  * version control, so a secret in it is a warning and is never printed.
  */
 import type { Config, NotifierConfig } from "../../schema/config.ts";
+import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
+import type { Table } from "../../schema/config/field.ts";
+import { SETTINGS } from "../../schema/config/provider.ts";
 import type { Problems } from "./problem.ts";
 import type { Tree } from "./tree.ts";
 
@@ -63,10 +66,35 @@ export function hideSecrets(text: string): string {
   }, named);
 }
 
-/** The normalised configuration as JSON without secrets; equal ones give equal bytes. */
-export function formatConfig(config: Config): string {
+/**
+ * Keys whose text is a program or a script, by the tables that describe the configuration. A secret
+ * in one has no form that `hideSecrets` could know.
+ */
+function programsOf(tables: readonly Table[]): ReadonlySet<string> {
+  const named = tables.flatMap((table) => Object.entries(table));
+  const isProgram = ([, field]: (typeof named)[number]): boolean =>
+    field.kind === "prose" || ("form" in field && field.form === "program");
+  return new Set(named.filter(isProgram).map(([key]) => camelOf(key)));
+}
+
+const camelOf = (key: string): string =>
+  key.replace(/_([a-z])/g, (_all, letter: string) => letter.toUpperCase());
+
+const PROGRAMS = new Set([...programsOf([SETTINGS, AUTOSCALERS]), "setupCommands"]);
+const PROGRAM_HIDDEN = "[hidden: a program; operators may read it]";
+
+/**
+ * The normalised configuration as JSON without secrets; equal ones give equal bytes. For viewers
+ * also without programs and scripts.
+ */
+export function formatConfig(config: Config, hidesPrograms = false): string {
   const server = { ...config.server, notifier: hideHook(config.server.notifier) };
-  const hide = (_key: string, one: unknown) => (typeof one === "string" ? hideSecrets(one) : one);
+  const hide = (key: string, one: unknown): unknown => {
+    if (hidesPrograms && PROGRAMS.has(key) && one !== null) {
+      return Array.isArray(one) ? one.map(() => PROGRAM_HIDDEN) : PROGRAM_HIDDEN;
+    }
+    return typeof one === "string" ? hideSecrets(one) : one;
+  };
   return `${JSON.stringify({ ...config, server }, hide, 2)}\n`;
 }
 

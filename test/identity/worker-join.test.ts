@@ -84,6 +84,18 @@ async function joined(p: Plane, cluster: Cluster, name = "t1-aaaaa", uid = "u1")
   return credentialOf(answer);
 }
 
+test("a flood of guessed pod tokens costs the API server no more than the limit of failures", async () => {
+  const { p, cluster } = await open();
+  const statuses: number[] = [];
+  for (let i = 0; i < 120; i++) statuses.push((await join(p, `a.b.c${i}`, "t1-guess")).status);
+  const refused = statuses.indexOf(429);
+  expect(refused).toBeGreaterThan(10);
+  // The failure that spends the limit was still looked at; what comes after is not.
+  const answered = statuses.filter((status) => status === 401).length;
+  expect(cluster.asked).toBe(answered);
+  expect(statuses.filter((status) => status === 429).length).toBeGreaterThan(30);
+});
+
 describe("V39: a worker pod", () => {
   test("of the pool joins, speaks as itself, and is told its claims", async () => {
     const { p, cluster } = await open();

@@ -43,9 +43,23 @@ export function callerOf(principal: Principal, pathname: string, remote: string)
 }
 
 /** A caller that this process cannot authenticate, or not yet. */
-export function strangerOf(remote: string, bytesMax: number = LIMIT.joinBytesMax): Caller {
-  return { key: `stranger ${blockOf(remote)}`, bytesMax, placesMax: PLACES, stranger: true };
+export function strangerOf(
+  remote: string,
+  what: keyof typeof STRANGERS,
+): Caller {
+  const key = `${what} from ${blockOf(remote)}`;
+  return { key, bytesMax: STRANGERS[what], placesMax: PLACES, stranger: true };
 }
+
+/** Each kind has places of its own: joins that wait for another server keep nobody from logging in. */
+const STRANGERS = {
+  joins: LIMIT.joinBytesMax,
+  /** A form holds a reason or a token. */
+  forms: 64 * 1_024,
+  "signed reports": LIMIT.requestBytesMax,
+  /** Of a token that the leader may know. */
+  calls: LIMIT.requestBytesMax,
+} as const;
 
 export type BodyAnswer =
   /** The same request with its body in memory; `release` returns its bytes to the sum. */

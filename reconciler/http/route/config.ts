@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import * as v from "valibot";
 import type { ConfigDiffView, ReloadView } from "../../../schema/api-config.ts";
 import { Config } from "../../../schema/config.ts";
+import { roleIncludes } from "../../../schema/credential.ts";
 import { formatConfig } from "../../config/secret.ts";
 import type { Loaded, Reloader } from "../../core/reload.ts";
 import { viewConfigDiff } from "../view/config-diff.ts";
@@ -18,7 +19,8 @@ export function configRoutes(api: App, ports: RoutePorts): void {
   api.get("/config", needs("viewer"), (c) => {
     const active = ports.reconciler.activeConfig();
     const config = ports.reloader()?.loaded().config ?? active;
-    return c.body(formatConfig(config), 200, { "Content-Type": "application/json" });
+    const hidesPrograms = !roleIncludes(c.get("principal").role, "operator");
+    return c.body(formatConfig(config, hidesPrograms), 200, { "Content-Type": "application/json" });
   });
   api.get("/config/status", needs("viewer"), (c) =>
     c.json(viewConfigStatus(reloaderOf(ports), ports.reconciler)),

@@ -153,6 +153,8 @@ export class Forward {
     const { pathname, search } = new URL(url, "http://none");
     const headers = without(given, OWN_HEADERS);
     headers.set(HOP, this.hop(remote));
+    // The leader sets the cookie of a page that its reader has over this replica's TLS.
+    if (url.startsWith("https:")) headers.set("X-Forwarded-Proto", "https");
     return fetch(`${base}${pathname}${search}`, {
       ...init,
       headers: init.body === undefined ? without(headers, BODY_HEADERS) : headers,

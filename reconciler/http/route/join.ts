@@ -150,8 +150,11 @@ async function joinWorker(
   admission: Admission,
   body: WorkerJoinRequest,
 ): Promise<Response> {
-  const answer = await admission.workers.join(body, ports.agentPools, sightOf(ports));
   c.set("target", body.node_id);
+  // Before the API server is asked: its answers are what a flood of guesses would cost.
+  const waits = admission.logins.waits(remoteOf(c));
+  if (waits !== null) return refuse(c, "rate_limited", TOO_MANY, {}, waits);
+  const answer = await admission.workers.join(body, ports.agentPools, sightOf(ports));
   if (answer.kind === "unavailable") return refuse(c, "unavailable", answer.message);
   c.set("who", answer.pod === null ? "anonymous" : `pod:${answer.pod}`);
   if (answer.kind === "refused") {

@@ -42,8 +42,6 @@ const API = new RegExp(
   "^((/api)?/v1|/api/admin|/rest)/|" +
     "^/api/((allocations|hpa-events|pipelines)$|(queue|hpa-events)/)",
 );
-/** A form holds a reason or a token. */
-const FORM_BYTES_MAX = 64 * 1_024;
 
 /** WebSocket close codes (RFC 6455): "service restart" and "try again later". */
 const MOVED = 1012;
@@ -122,13 +120,11 @@ export class Front {
     const reads = request.method === "GET" || request.method === "HEAD";
     // No route may read a body that was not read within the limits.
     const own = () => this.app.fetch(bodiless(request), { remote });
-    if (!reads && PAGES.test(pathname)) return strangerOf(remote, FORM_BYTES_MAX);
+    if (!reads && PAGES.test(pathname)) return strangerOf(remote, "forms");
     if (reads || !API.test(pathname)) return own();
     if (this.ended) return away("leadership is moving");
-    if (JOIN.test(pathname)) return strangerOf(remote);
-    if (SIGNED.test(pathname) && maySign(request)) {
-      return strangerOf(remote, LIMIT.requestBytesMax);
-    }
+    if (JOIN.test(pathname)) return strangerOf(remote, "joins");
+    if (SIGNED.test(pathname) && maySign(request)) return strangerOf(remote, "signed reports");
     const { authority, clock } = this.ports;
     const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
     if (judged.kind === "known") {
@@ -138,7 +134,7 @@ export class Front {
     if (this.forward === null) return own();
     // The leader may have made this token after the last copy. The leader also audits.
     const refusal = await this.forward.ask(request, remote);
-    return refusal ?? strangerOf(remote, LIMIT.requestBytesMax);
+    return refusal ?? strangerOf(remote, "calls");
   }
 
   /** The answer to a report that comes too soon; `null` = it may be read. */

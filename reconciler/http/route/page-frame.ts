@@ -41,8 +41,17 @@ export function refusalOf(said: unknown, status: number): Refusal {
   return new Refusal(known ?? "internal", text);
 }
 
-/** Whether the reader's connection is encrypted, so that a cookie may insist on that. */
-export const isSecure = (c: Context<Env>): boolean => c.req.url.startsWith("https:");
+/**
+ * Whether the reader's connection is encrypted, so that a cookie may insist on that: here, or at
+ * the proxy or standby in front, which says so. A reader that lies only loses its own cookie.
+ */
+export function isSecure(c: Context<Env>): boolean {
+  // A list has the nearest proxy's word last; RFC 7239 names the field `Forwarded`.
+  const said = c.req.header("X-Forwarded-Proto")?.split(",").at(-1)?.trim().toLowerCase();
+  const forwarded = c.req.header("Forwarded")?.split(",").at(-1)?.toLowerCase() ?? "";
+  const isSaid = said === "https" || /(?:^|;) {0,9}proto="?https"? {0,9}(?:;|$)/.test(forwarded);
+  return c.req.url.startsWith("https:") || isSaid;
+}
 
 /** Fields of a posted form; of a repeated one the first. */
 export async function readForm(c: Context<Env>): Promise<Map<string, string>> {

@@ -94,6 +94,21 @@ test("C31: a token becomes a cookie that scripts and other sites cannot use", as
   expect([out.status, stranger.cookies.size]).toEqual([303, 0]);
 });
 
+test.each([
+  ["X-Forwarded-Proto", "https", true],
+  ["X-Forwarded-Proto", "http, https", true],
+  ["X-Forwarded-Proto", "https, http", false],
+  ["Forwarded", "for=192.0.2.1;proto=https", true],
+  ["Forwarded", 'proto="https"', true],
+  ["Forwarded", "for=192.0.2.1;proto=http", false],
+])("behind a proxy that says %s: %s the cookie is Secure: %p", async (name, value, expected) => {
+  const { a } = await open();
+  const headers = { [name]: value, "Content-Type": "application/x-www-form-urlencoded" };
+  const answer = await a.app.request("/login", { method: "POST", headers, body: "token=root" });
+  expect(answer.status).toBe(303);
+  expect(answer.headers.getSetCookie()[0]?.includes("; Secure")).toBe(expected);
+});
+
 test("C31: under TLS the cookie is Secure", async () => {
   const { app } = await open();
   const answer = await app.request("https://c.example/login", {

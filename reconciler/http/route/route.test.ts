@@ -350,3 +350,15 @@ test("the id of a token begins with its label, as far as a name may have it", as
     expect((await a.call("DELETE", `/v1/tokens/${body["id"]}`)).status).toBe(200);
   }
 });
+
+test("GET /v1/config hides programs and scripts from viewers alone", async () => {
+  const { w, a } = await open(1);
+  const [provider] = w.reconciler.activeConfig().providers;
+  if (provider === undefined) throw new Error("no provider");
+  provider.settings["start"] = "buy --as hunter2";
+  for (const [role, shows] of [["viewer", false], ["operator", true]] as const) {
+    const made = await a.call("POST", "/v1/tokens", { role, label: role });
+    const { status, text } = await a.call("GET", "/v1/config", undefined, `${made.body["token"]}`);
+    expect([role, status, text.includes("hunter2")]).toEqual([role, 200, shows]);
+  }
+});

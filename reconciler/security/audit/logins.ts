@@ -30,11 +30,7 @@ export class Logins {
   failed(remote: string): number | null {
     const now = this.clock.monoMs();
     const key = blockOf(remote);
-    const known = this.buckets.get(key);
-    const left =
-      known === undefined
-        ? BURST
-        : Math.min(BURST, known.left + ((now - known.atMono) / 1_000) * PER_SECOND);
+    const left = this.leftOf(key, now);
     // The map's order is the order of last failures.
     this.buckets.delete(key);
     this.buckets.set(key, { left: left < 1 ? left : left - 1, atMono: now });
@@ -43,7 +39,21 @@ export class Logins {
       if (!quiet && this.buckets.size <= ADDRESSES_MAX) break;
       this.buckets.delete(old);
     }
-    return left < 1 ? Math.ceil((1 - left) / PER_SECOND) : null;
+    return waitOf(left);
+  }
+
+  /**
+   * Seconds that the address waits before another server is asked about what it shows; `null` =
+   * none. Counts nothing.
+   */
+  waits(remote: string): number | null {
+    return waitOf(this.leftOf(blockOf(remote), this.clock.monoMs()));
+  }
+
+  private leftOf(key: string, now: number): number {
+    const known = this.buckets.get(key);
+    if (known === undefined) return BURST;
+    return Math.min(BURST, known.left + ((now - known.atMono) / 1_000) * PER_SECOND);
   }
 
   /** Addresses in memory. */
@@ -51,6 +61,9 @@ export class Logins {
     return this.buckets.size;
   }
 }
+
+const waitOf = (left: number): number | null =>
+  left < 1 ? Math.ceil((1 - left) / PER_SECOND) : null;
 
 /** The unit of the limit: a subscriber has a whole /64 of IPv6 (RFC 6177). */
 export function blockOf(remote: string): string {
