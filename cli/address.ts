@@ -1,6 +1,7 @@
 /**
  * The control plane's address as people write it: with or without scheme, port or host. Pure.
  */
+import { trimEnd } from "../schema/trim.ts";
 import { type Failure, usage } from "./failure.ts";
 import { isLoopback } from "../schema/loopback.ts";
 
@@ -29,7 +30,7 @@ export function parseServer(text: string, source = "--server"): Address | Failur
   if (!schemed && url.port === "" && !/:80(\/|$)/.test(given)) url.port = String(PORT);
   return {
     ok: true,
-    url: `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, "")}`,
+    url: `${url.protocol}//${url.host}${trimEnd(url.pathname, "/")}`,
     // Names below localhost are this machine (RFC 6761 §6.3).
     loopback: isLoopback(url.hostname) || url.hostname.endsWith(".localhost"),
     secure: url.protocol === "https:",

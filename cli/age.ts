@@ -20,5 +20,5 @@ export function formatAge(at: string | null | undefined, nowMs: number): string 
 
 /** `2026-01-02T03:04:05Z`, without the fraction. */
 export function formatTime(at: string | null | undefined): string {
-  return at === null || at === undefined ? "" : at.replace(/\.\d+(?=Z$)/, "");
+  return at === null || at === undefined ? "" : at.replace(/\.\d{1,9}Z$/, "Z");
 }

@@ -2,6 +2,7 @@
  * Formats the setup of a machine, run by the control plane or by this command. Output of the
  * machine is printed without control characters. Pure.
  */
+import { trimEnd } from "../schema/trim.ts";
 import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api-bootstrap.ts";
 import { formatTime } from "./age.ts";
 import { plain } from "./table.ts";
@@ -64,6 +65,6 @@ export function formatError(error: string | null): string {
 }
 
 function linesOf(text: string): string[] {
-  const trimmed = text.replace(/\n+$/, "");
+  const trimmed = trimEnd(text, "\n");
   return trimmed === "" ? [] : trimmed.split("\n").map(plain);
 }

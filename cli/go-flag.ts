@@ -119,7 +119,7 @@ function problemOf({ name, kind }: GoFlag, text: string): string | null {
       if (/^[+-]?\d+$/.test(text) && Number.isSafeInteger(Number(text))) return null;
       return `invalid value ${quoted} for flag -${name}: parse error`;
     case "float":
-      if (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text))) {
+      if (/^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text))) {
         return null;
       }
       return `invalid value ${quoted} for flag -${name}: parse error`;

@@ -64,7 +64,7 @@ export type HostRequest = Place & {
 
 const COMMAND_TIMEOUT_MS = 300_000;
 /** A name, an IPv4 or an IPv6 address. */
-const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/;
+const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)$/;
 const USER = /^[A-Za-z_][A-Za-z0-9._-]{0,31}$/;
 const BECOME = ["auto", "always", "never"] as const;
 

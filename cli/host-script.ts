@@ -67,7 +67,7 @@ function readTemplate(path: string): Read<string> {
 
 /** A text search: a name in a comment counts too, and costs one request. */
 function variablesIn(command: string): TemplateVariable[] {
-  const actions = command.matchAll(/\{\{([^}]*)\}\}/g);
+  const actions = command.matchAll(/\{\{([^{}]*)\}\}/g);
   return [...actions].flatMap(([, action = ""]) =>
     [...action.matchAll(/\.([A-Za-z]+)/g)].map(([, name]) => name as TemplateVariable),
   );

@@ -47,7 +47,7 @@ function declaredGpus(text: string): Map<string, number> {
 /** Of `gpu:h100:8(S:0-1),shard:4`; a resource without a count is one. */
 function countGpus(gres: string): number {
   return gres
-    .replace(/\([^)]*\)/g, "")
+    .replace(/\([^()]{0,256}\)/g, "")
     .split(",")
     .filter((one) => one === "gpu" || one.startsWith("gpu:"))
     .reduce((sum, one) => sum + Number(/:(\d+)$/.exec(one)?.[1] ?? 1), 0);

@@ -4,6 +4,7 @@
  *
  * Adapter: speaks HTTP.
  */
+import { trimEnd } from "../schema/trim.ts";
 import type {
   WorkflowEvent,
   WorkflowEventsPage,
@@ -59,7 +60,7 @@ async function readFiles(list: string): Promise<File[]> {
 function urlOf(address: string): string {
   const url = URL.parse(/^https?:\/\//i.test(address) ? address : `http://${address}`);
   if (url === null) throw new Unsent(`'address' ${JSON.stringify(address)} is no URL`);
-  url.pathname = `${url.pathname.replace(/\/+$/, "").replace(/\/workflow$/, "")}/workflow`;
+  url.pathname = `${trimEnd(url.pathname, "/").replace(/\/workflow$/, "")}/workflow`;
   return url.href;
 }
 

@@ -77,7 +77,10 @@ async function readFiles(list: string): Promise<Workflow[]> {
 }
 
 /** A task's id or a server's message may have several. */
-const oneLine = (text: string): string => text.replace(/\s*[\r\n]\s*/g, "; ").trim();
+const oneLine = (text: string): string => {
+  const lines = text.split(/[\r\n]/).map((line) => line.trim());
+  return lines.filter((line) => line !== "").join("; ");
+};
 
 /** The log goes to standard error, as that of the Go program. */
 export function openSay(world: World, verbosity: number): Say {

@@ -8,6 +8,7 @@
  * `show_signal_msg`, mm/memory.c `print_vma_addr`), and a file may be called `NVRM: Xid (…): 79`. A
  * driver line that follows an unfinished line is missed here; NVML's events report it.
  */
+import { trimEnd } from "../../schema/trim.ts";
 import type { Metrics } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { type HostFact, hostFact, mayHoldHostFact } from "./host-fact.ts";
@@ -248,7 +249,7 @@ export function parseFacts(message: string): KernelFact[] {
   }
   const facts = linesOf(message).map((line) => {
     const part = line.slice(0, 4 * LIMIT.messageCharsMax);
-    return XID_BEGINS.test(part) ? xidFact(part.replace(/\n+$/, "")) : sxidFact(part);
+    return XID_BEGINS.test(part) ? xidFact(trimEnd(part, "\n")) : sxidFact(part);
   });
   const isSwitch = (fact: KernelFact) => fact.kind === "sxid" || isUnreadSxid(fact);
   return [...facts.filter(isSwitch), ...facts.filter((fact) => !isSwitch(fact))];

@@ -18,7 +18,7 @@ const RESET = /\bRST: (Yes|No), D-RST: (Yes|No)/;
 const PLACE = /\(GPC (\d{1,9}), TPC (\d{1,9})(?:, SM (\d{1,9}))?\)/;
 const CAUSE = / caused by previous Xid (\d{1,6})$/;
 const CHANNEL = /\b(?:ChID|ChId|Ch|Channel(?: ID)?) (?:0x)?([0-9a-fA-F]{4,8})\b/;
-const MMU = /ENGINE (\S+) (\S+) faulted .*Fault is of type (\S+)/s;
+const MMU = /ENGINE (\S+) (\S+) faulted .{0,512}Fault is of type (\S+)/s;
 const EXHAUSTED = /All reserved rows for bank are remapped/i;
 
 export type XidBody = { metrics: Metrics; injected: boolean };

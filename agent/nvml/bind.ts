@@ -128,5 +128,5 @@ function codeOf(error: unknown): unknown {
  * that of an unavailable JIT.
  */
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && /symbol .* not found/i.test(error.message);
+  return error instanceof Error && /symbol .* not found/i.test(error.message.slice(0, 256));
 }

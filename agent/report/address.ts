@@ -2,6 +2,7 @@
  * The address of the control plane as people write it: `host:port` without a scheme, a bare host, a
  * URL, an IPv6 literal with or without brackets. Pure.
  */
+import { trimEnd } from "../../schema/trim.ts";
 
 /** The port of the control plane when neither a port nor a scheme says otherwise. */
 const PORT = 50_051;
@@ -34,7 +35,7 @@ export function parseAddress(text: string, flag: string): AddressAnswer {
   if (authority.includes("@")) return bad("must not hold a user or password");
   const place = parseAuthority(authority);
   if (!place) return bad(`"${given}" is not an address`);
-  const suffix = path.join("/").replace(/\/+$/, "");
+  const suffix = trimEnd(path.join("/"), "/");
   if (/[?#\s]/.test(suffix)) return bad(`"${given}" must not hold a query`);
   if (suffix !== "" && !scheme) return bad(`"${given}" has a path but no scheme`);
   if (place.port !== null && (place.port < 1 || place.port > 65_535)) {
@@ -54,7 +55,7 @@ function parseAuthority(authority: string): { host: string; port: number | null 
     return { host: `[${bracketed[1]}]`, port };
   }
   // Two colons without brackets: an IPv6 literal, which then cannot have a port.
-  if (/^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(authority)) {
+  if (/^[0-9A-Fa-f:.]+$/.test(authority) && authority.split(":").length > 2) {
     return { host: `[${authority}]`, port: null };
   }
   const plain = /^([^:]+)(?::(\d+))?$/.exec(authority);

@@ -46,7 +46,21 @@ export function parseShown(line: string): Shown | null {
   const state = /(?:^| )State=(\S+)/.exec(line)?.[1];
   if (state === undefined) return null;
   const words = state.split("+").map((word) => word.replace(/[^A-Z_]/g, ""));
-  // The user and time in brackets end the reason; the comment, if any, follows it.
-  const reason = /(?:^| )Reason=(.*?) \[[^[\]]*@[^[\]]*\]/.exec(line)?.[1] ?? null;
-  return { state: words, reason };
+  return { state: words, reason: reasonIn(line) };
+}
+
+/** The user and time in brackets end the reason; the comment, if any, follows it. */
+function reasonIn(line: string): string | null {
+  const start = line.startsWith("Reason=") ? 0 : line.indexOf(" Reason=") + 1;
+  if (start === 0 && !line.startsWith("Reason=")) return null;
+  const rest = line.slice(start + "Reason=".length);
+  for (let from = 0; ;) {
+    const close = rest.indexOf("]", from);
+    if (close === -1) return null;
+    const part = rest.slice(from, close);
+    const open = part.lastIndexOf(" [");
+    const inner = open === -1 ? "" : part.slice(open + 2);
+    if (inner.includes("@") && !inner.includes("[")) return rest.slice(0, from + open);
+    from = close + 1;
+  }
 }

@@ -1,6 +1,7 @@
 /**
  * Host keys as they travel: a length-prefixed type name, then the key (RFC 4253 §6.6). Pure.
  */
+import { trimEnd } from "../../schema/trim.ts";
 import { createHash, timingSafeEqual } from "node:crypto";
 
 type Signature =
@@ -52,6 +53,6 @@ export function signatureOrder(pinned: readonly string[]): Signature[] {
 
 /** As ssh-keygen -l prints it: `ssh-ed25519 SHA256:…`. */
 export function formatKey(key: Uint8Array): string {
-  const digest = createHash("sha256").update(key).digest("base64").replace(/=+$/, "");
+  const digest = trimEnd(createHash("sha256").update(key).digest("base64"), "=");
   return `${keyType(key) ?? "unknown key"} SHA256:${digest}`;
 }

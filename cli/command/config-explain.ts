@@ -92,7 +92,7 @@ function formatExample(names: readonly string[], value: string): string {
     isItem = name.endsWith("[]");
     return line;
   });
-  const inline = value.includes("\n") ? value.replaceAll(/\s*\n\s*/g, " ") : value;
+  const inline = value.includes("\n") ? value.split("\n").map((line) => line.trim()).join(" ") : value;
   return `${lines.join("\n")} ${inline}\n`;
 }
 

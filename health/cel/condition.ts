@@ -61,7 +61,7 @@ function detail(of: unknown, name: string): unknown {
 /** Renames the method after each receiver, behind white space, closing brackets and comments. */
 function renameMatches(text: string, receiverEnds: readonly number[]): string {
   let renamed = text;
-  const between = /(?:[\s).]|\/\/[^\n]*)*/y;
+  const between = /(?:[\s).]|\/\/[^\n]*(?:\n|$))*/y;
   for (const end of receiverEnds) {
     between.lastIndex = end;
     between.exec(text);

@@ -32,7 +32,7 @@ const METHODS = ["contains", "startsWith", "endsWith", "matches", "size"];
 export function explainSyntax(text: string, offset: number, summary: string): Explained {
   const word = wordAround(text, offset);
   const sign = WORDS.get(word.text.toLowerCase());
-  const before = /([A-Za-z]+)\s+$/.exec(text.slice(0, word.start));
+  const before = /\b([A-Za-z]+)\s+$/.exec(text.slice(Math.max(0, word.start - 64), word.start));
   const negated = before?.[1]?.toLowerCase() === "not" ? before : null;
   if (sign !== undefined) return say(word.start, word.text, sign);
   if (negated !== null) {

@@ -117,7 +117,7 @@ function typeOf({ kind, code, reason }: Finding): readonly [type: string, system
 /** Keys whose value stays text: serial `00123` is not a number. */
 const NAME_KEY = /_(?:uuid|serial|id|name)$|^(?:name|reason|unit|engine|client)$/;
 const INTEGER = /^[+-]?\d+$/;
-const FLOAT = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+const FLOAT = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 const TRUE = new Set(["t", "T", "true", "TRUE", "True"]);
 const FALSE = new Set(["f", "F", "false", "FALSE", "False"]);
 

@@ -5,6 +5,7 @@
  *
  * Adapter: network.
  */
+import { isIP } from "node:net";
 import { X509Certificate } from "node:crypto";
 import * as v from "valibot";
 import type { Clock } from "../core/clock.ts";
@@ -34,7 +35,6 @@ const PROJECT = /^[a-z0-9][a-z0-9.:-]{0,99}$/;
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
 /** `HOST` or `HOST:PORT`, where the host may be an IPv6 address in brackets. */
 const HOST = /^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?$/;
-const IPV6 = /^[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:]*$/;
 
 const text = v.nullish(v.string(), "");
 const Found = v.object({
@@ -213,7 +213,7 @@ function readPlace(name: string, body: unknown): Place | Failure {
   if (!SERVING.includes(status)) {
     return failed(`${name}: the cluster is ${plain(status) || "in no state"}, not RUNNING${told}`);
   }
-  const host = IPV6.test(endpoint) ? `[${endpoint}]` : endpoint;
+  const host = isIP(endpoint) === 6 ? `[${endpoint}]` : endpoint;
   if (endpoint === "") return failed(`${name}: the cluster has no endpoint yet`);
   if (!HOST.test(host) || !URL.canParse(`https://${host}`)) {
     return failed(`${name}: endpoint: expected a host, found ${plain(endpoint)}`);

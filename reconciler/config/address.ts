@@ -8,7 +8,10 @@ export type Answer<T> =
 const bad = (message: string, hint: string | null) => ({ ok: false, message, hint }) as const;
 
 /** A host name or IPv4 address. */
-const HOST = /^(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/;
+const HOST = {
+  test: (text: string): boolean =>
+    !text.includes("..") && /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/.test(text),
+};
 
 /** `host:port`, `:port` or `[v6]:port`. An empty host is every interface. */
 export function parseListen(text: string): Answer<{ host: string; port: number }> {
@@ -33,7 +36,7 @@ function isV4(text: string): boolean {
 }
 
 function checkV6(host: string, port: number): Answer<{ host: string; port: number }> {
-  const sound = URL.canParse(`http://[${host.replace(/%.*$/, "")}]/`);
+  const sound = URL.canParse(`http://[${host.split("%", 1)[0]}]/`);
   if (!sound) return bad(`[${cutText(host)}] is not an IPv6 address`, null);
   return { ok: true, value: { host, port } };
 }

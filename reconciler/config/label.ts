@@ -8,7 +8,11 @@ import { readText } from "./value.ts";
 
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 /** A DNS subdomain: labels joined by single dots. */
-const PREFIX = /^(?!.*(?:\.\.|-\.|\.-))[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
+const PREFIX = {
+  test: (text: string): boolean =>
+    /^[a-z0-9.-]{1,253}$/.test(text) &&
+    text.split(".").every((label) => /^[a-z0-9]/.test(label) && /[a-z0-9]$/.test(label)),
+};
 
 /** Always present, with the pool's name as value. */
 export const POOL_LABELS = ["pool", "navarch.dev/pool"] as const;

@@ -18,10 +18,10 @@ const PATTERNS: readonly RegExp[] = [
   /\bsecret_[0-9A-Za-z-]{1,64}_[0-9A-Za-z.]{20,}/,
   /\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}/,
   // The address of such a web hook is its only secret.
-  /\bhttps:\/\/hooks\.slack\.com\/(?:services|workflows|triggers)\/(?!\$)[^\s$]+/i,
-  /\bhttps:\/\/(?:\w+\.)?discord(?:app)?\.com\/api\/(?:v\d+\/)?webhooks\/(?!\$)[^\s$]+/i,
-  /\bhttps:\/\/[\w.-]+\.webhook\.office\.com\/webhookb2\/(?!\$)[^\s$]+/i,
-  /\bBearer +(?!\$)[0-9A-Za-z._~+/-]{12,}/i,
+  /\bhttps:\/\/hooks\.slack\.com\/(?:services|workflows|triggers)\/[^\s$]+/i,
+  /\bhttps:\/\/(?:\w+\.)?discord(?:app)?\.com\/api\/(?:v\d+\/)?webhooks\/[^\s$]+/i,
+  /\bhttps:\/\/[\w.-]+\.webhook\.office\.com\/webhookb2\/[^\s$]+/i,
+  /\bBearer +[0-9A-Za-z._~+/-]{12,}/i,
   // A bootstrap token of kubeadm.
   /\b(?<![.-])[a-z0-9]{6}\.[a-z0-9]{16}\b(?![.-])/,
   // A join token of k3s or rke2, and one of Docker swarm.
@@ -41,7 +41,7 @@ const NAMED: readonly RegExp[] = [
   new RegExp(`(--?(?!${SECRET_NAME}${PUBLIC_END})${SECRET_NAME}s?(?:=| +))${VALUE}`, "gi"),
   new RegExp(`(\\b(?!${SECRET_NAME}${PUBLIC_END})${SECRET_NAME}=)${VALUE}`, "gi"),
   /(\b[\w.+-]+:\/\/[^\s:@/"']*:)(?!\$)[^\s@/"']+(?=@)/g,
-  /(\bAuthorization: *(?:Basic|Token) +)(?!\$)[^\s"']+/gi,
+  /(\bAuthorization: *(?:Basic|Token) {1,9})[^\s"'$][^\s"']*/gi,
   /(\bhttps?:\/\/[^\s?"']+\?)[^\s"']+/g,
 ];
 

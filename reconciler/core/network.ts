@@ -9,7 +9,7 @@ const BITS = 128;
 const MAPPED_BITS = 96;
 
 function valueOf(address: string): bigint | null {
-  const plain = address.replace(/%.*$/, "");
+  const [plain = ""] = address.split("%", 1);
   const words = wordsOf(isIP(plain) === 4 ? `::ffff:${plain}` : plain);
   return words?.reduce((sum, word) => (sum << 16n) | BigInt(word), 0n) ?? null;
 }

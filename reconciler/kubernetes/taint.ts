@@ -5,6 +5,7 @@
  *
  * NoExecute is used only for an instance that is confirmed gone: it ignores disruption budgets.
  */
+import { trimBoth } from "../../schema/trim.ts";
 import { PATCH } from "./api.ts";
 import type { KubeRequest, Lane } from "./api.ts";
 import { CALL_MS, nodePath } from "./node-call.ts";
@@ -17,8 +18,7 @@ import type { NodeTarget } from "./settle-node.ts";
 
 /** A taint's value obeys the rules of a label's: 63 of `A-Z a-z 0-9 . _ -`. */
 export function taintValue(text: string): string {
-  const plain = text.replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 63);
-  return plain.replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, "");
+  return trimBoth(text.replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 63), "._-");
 }
 
 export const unhealthyTaint = (what: string): Taint => ({

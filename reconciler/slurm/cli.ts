@@ -25,7 +25,10 @@ export type CliOptions = {
 };
 
 /** An option's dash comes first in no name, and `ALL` is every node. */
-const NAME = /^(?!all$)[A-Za-z0-9][\w.-]*$/i;
+const NAME = {
+  test: (name: string): boolean =>
+    /^[A-Za-z0-9][\w.-]*$/.test(name) && name.toLowerCase() !== "all",
+};
 const JOB = /^\d+(_\d+)?$/;
 /** Linux takes 128 KiB for one argument. */
 const LIST_CHARS_MAX = 100_000;
@@ -38,7 +41,7 @@ const REFUSALS =
   /invalid (node|user|job|input)|must specify|nodes are busy|access\/permission|already|not found/i;
 const UNHEARD = /contact|connect|communication|timed out|socket|authentication|munge|cred/i;
 /** A build without JSON, or a release before it. */
-const LACKS_JSON = /unrecognized option|invalid option|serializer|cannot find.*plugin|json/i;
+const LACKS_JSON = /unrecognized option|invalid option|serializer|cannot find.{0,100}plugin|json/i;
 
 export function openCliClient(options: CliOptions): SlurmClient {
   return new CliClient(options);
@@ -172,7 +175,7 @@ class CliClient implements SlurmClient {
   async #ask(): Promise<SlurmAnswer<never> | null> {
     if (this.#version !== null) return null;
     const said = await this.#run("scontrol", ["--version"]);
-    const version = said.kind === "ended" ? /(\d+\.\d+\S*)/.exec(said.output)?.[1] : undefined;
+    const version = said.kind === "ended" ? /(\d+\.\d+\S*)/.exec(said.output.slice(0, 256))?.[1] : undefined;
     if (version === undefined) {
       return { kind: "failed", message: said.message || "scontrol --version says no version" };
     }

@@ -130,7 +130,7 @@ function gpusIn(tres: string | null): number {
   if (all !== undefined) return Number(all);
   let sum = 0;
   for (const part of (tres ?? "").split(",")) {
-    const match = /^gres[:/]gpu(?::[^:=\d][^:=]*)?(?:[:=](\d{1,9}))?(?:\(.*)?$/.exec(part.trim());
+    const match = /^gres[:/]gpu(?::[^:=\d][^:=]*)?(?:[:=](\d{1,9}))?(?:\(.*)?$/.exec(part.trim().slice(0, 256));
     if (match !== null) sum += Number(match[1] ?? 1);
   }
   return sum;

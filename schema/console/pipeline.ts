@@ -1,5 +1,6 @@
 /** Runs of CI/CD pipelines as a build server reports them to `POST /api/pipelines`. */
 import * as v from "valibot";
+import { InstantText } from "../instant.ts";
 import { amount, instant } from "../number.ts";
 import type { Suggestion } from "./cluster.ts";
 
@@ -10,7 +11,7 @@ const STAGES_MAX = 100;
 
 const line = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const name = v.pipe(line(200), v.minLength(1));
-const time = v.pipe(line(40), v.isoTimestamp("expected an RFC 3339 time"));
+const time = v.pipe(line(40), InstantText);
 const status = v.picklist(PIPELINE_STATUSES, `expected ${PIPELINE_STATUSES.join(", ")}`);
 
 /** Other fields are ignored: build servers add their own. */

@@ -7,7 +7,7 @@ export type MetricSample = { name: string; labels: Record<string, string>; value
 
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*/;
 const LABEL = /^[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\]|\\.)*)"[ \t]*/;
-const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 const ODD: Readonly<Record<string, number>> = {
   ...{ nan: Number.NaN, inf: Infinity, "+inf": Infinity, "-inf": -Infinity },
   ...{ infinity: Infinity, "+infinity": Infinity, "-infinity": -Infinity },

@@ -3,6 +3,7 @@
  * the command line's client, or an application in the same process.
  */
 import * as v from "valibot";
+import { InstantText } from "../../schema/instant.ts";
 import { integer } from "../../schema/number.ts";
 import type { Fleet, FleetAnswer } from "./fleet.ts";
 
@@ -33,7 +34,7 @@ const Nodes = v.object({
     }),
   ),
 });
-const Now = v.object({ now: v.pipe(text, v.isoTimestamp()) });
+const Now = v.object({ now: InstantText });
 const Events = v.object({ events: v.array(v.object({ kind: text })), next: integer });
 const Plan = v.object({
   waits: v.array(v.object({ node_id: textOrNone, pool: textOrNone, message: text })),

@@ -1,4 +1,5 @@
 /** Names of worker pods: `<template's name or pool>-<5 of [a-z0-9]>`; namespaces of pools. */
+import { trimEnd } from "../../../schema/trim.ts";
 import type { AgentPool, Copy } from "./model.ts";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -17,7 +18,7 @@ const metadataOf = ({ template }: AgentPool): Readonly<Record<string, unknown>> 
 export function baseOf(pool: AgentPool): string {
   const { name } = metadataOf(pool);
   const base = typeof name === "string" && name !== "" ? name : pool.name;
-  return base.slice(0, BASE_MAX).replace(/[-.]+$/, "");
+  return trimEnd(base.slice(0, BASE_MAX), "-.");
 }
 
 /** `null`: no name is free. */

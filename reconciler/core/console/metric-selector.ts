@@ -13,7 +13,7 @@ const VALUE = "[A-Za-z0-9._-]*";
 const ONE = new RegExp(
   `^\\s*(?:!\\s*(?<absent>${KEY})` +
     `|(?<set>${KEY})\\s+(?<how>in|notin)\\s*\\((?<values>[A-Za-z0-9._,\\s-]*)\\)` +
-    `|(?<key>${KEY})\\s*(?:(?<sign>==?|!=)\\s*(?<value>${VALUE}))?)\\s*(?:,|$)`,
+    `|(?<key>${KEY})(?:\\s*(?<sign>==?|!=)\\s*(?<value>${VALUE}))?)\\s*(?:,|$)`,
 );
 
 /** `null`: it is none. Empty text selects everything. */

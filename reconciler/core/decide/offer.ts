@@ -3,6 +3,7 @@
  * (docs/buying.md). Pure. A place that refused is tried again after its stored back-off, by one
  * purchase first, so that exhausted capacity never blocks a pool for ever.
  */
+import { trimBoth } from "../../../schema/trim.ts";
 import { createHash } from "node:crypto";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
@@ -226,10 +227,7 @@ function instanceName(nodeId: string, attempt: number): string {
  * name that is too long or no DNS label is shortened and gets a digest, so that ids stay unique.
  */
 export function nodeIdOf(fleetId: string, pool: string, slot: number, gen: number): string {
-  const slug = pool
-    .toLowerCase()
-    .replace(/[^a-z0-9-]+/g, "-")
-    .replace(/^-+|-+$/g, "");
+  const slug = trimBoth(pool.toLowerCase().replace(/[^a-z0-9-]+/g, "-"), "-");
   const exact = slug === pool && slug.length <= 32;
   const digest = createHash("sha256").update(pool).digest("hex").slice(0, 6);
   const name = exact ? slug : `${slug.slice(0, 24)}-${digest}`;

@@ -64,10 +64,9 @@ export function sayScope(scope: string): string {
 
 /** The market that a place's key names. */
 export function termsOf(key: string | null): Pick<Place, "market" | "reservation"> {
-  const found = /\/(?:(spot)|reserved:(.*))$/.exec(key ?? "");
-  if (found === null) return ON_DEMAND;
-  const reservation = found[2] ?? null;
-  return { market: reservation === null ? "spot" : "reserved", reservation };
+  if (key?.endsWith("/spot") === true) return { market: "spot", reservation: null };
+  const [, reservation = null] = /\/reserved:(.*)/s.exec(key ?? "") ?? [];
+  return reservation === null ? ON_DEMAND : { market: "reserved", reservation };
 }
 
 const ON_DEMAND = { market: "on-demand", reservation: null } as const;

@@ -19,7 +19,9 @@ const TEXT_CHARS_MAX = 160;
 /** Slinky's operator copies a reason of ours behind its own prefix. */
 const OWN = /^(?:slurm-operator: )?navarch:(?<session>[^\s]+) (?<code>[^\s]+)(?: (?<text>.*))?$/s;
 /** `scontrol reboot` appends these. */
-const TAIL = /(?: : reboot (?:issued|complete|timed out|requested|cancell?ed))+$/;
+const TAILS = ["issued", "complete", "timed out", "requested", "canceled", "cancelled"].map(
+  (what) => ` : reboot ${what}`,
+);
 
 export function formatReason({ session, code, text }: SlurmReason): string {
   const said = printable(text).slice(0, TEXT_CHARS_MAX).trim();
@@ -29,7 +31,12 @@ export function formatReason({ session, code, text }: SlurmReason): string {
 
 /** A reason as its author wrote it. */
 export function withoutTail(reason: string): string {
-  return reason.replace(TAIL, "");
+  let left = reason;
+  for (;;) {
+    const tail = TAILS.find((one) => left.endsWith(one));
+    if (tail === undefined) return left;
+    left = left.slice(0, -tail.length);
+  }
 }
 
 /** `null` = another owner's. */

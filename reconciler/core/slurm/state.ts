@@ -3,6 +3,7 @@
  * words, one word with flags beside it) and tells what it means for the fleet. Pure. A word that is
  * not known makes the state unknown: nothing is ended on a guess.
  */
+import { trimEnd } from "../../../schema/trim.ts";
 import type { SlurmNode } from "./object.ts";
 
 export type State = Pick<SlurmNode, "base" | "flags">;
@@ -100,8 +101,9 @@ export function readState(words: readonly string[]): State | null {
 
 /** `MIXED*` is `MIXED` and a mark; several marks are several flags. */
 function withoutSuffixes(word: string): [stem: string, marks: string] {
-  const [, stem = word, marks = ""] = /^(.+?)([*~#%!$@^-]*)$/.exec(word) ?? [];
-  return [stem, marks];
+  // The first character is never a mark.
+  const stem = word.slice(0, 1) + trimEnd(word.slice(1), "*~#%!$@^-");
+  return [stem, word.slice(stem.length)];
 }
 
 export type FleetState =

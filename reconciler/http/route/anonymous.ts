@@ -51,6 +51,6 @@ export function whyCrossSite(headers: Headers): string | null {
 
 /** Without its port, in lower case and without the final dot. */
 function nameOf(host: string): string {
-  const name = host.toLowerCase().replace(/[/?#].*$/, "");
+  const [name = ""] = host.toLowerCase().split(/[/?#]/, 1);
   return name.replace(/:\d*$/, "").replace(/\.$/, "");
 }

@@ -100,7 +100,8 @@ test("C77: what is not a run is refused with the field and what it expects", asy
   const bad: [object, string][] = [
     [{ ...good, status: "green" }, "status: expected success, running"],
     [{ ...good, id: "" }, "id"],
-    [{ ...good, startTime: "yesterday" }, "startTime: expected an RFC 3339 time"],
+    [{ ...good, startTime: "yesterday" }, "startTime: must be an RFC 3339 time"],
+    [{ ...good, startTime: "2026-11-25T00:00:00+01" }, "startTime: must be an RFC 3339 time"],
     [{ ...good, startTime: at(2 * 3_600_000) }, "more than an hour ahead"],
     [{ ...good, stages: [{ name: "a", status: "success", duration: -1 }] }, "stages.0.duration"],
     [{ ...good, stages: [{ name: "a", status: "success", duration: "Infinity" }] }, "duration"],

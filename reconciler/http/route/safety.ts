@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import type { Context } from "hono";
 import { cutText } from "../../../schema/cut-text.ts";
+import { InstantText } from "../../../schema/instant.ts";
 import { factsOf } from "../../../schema/safety.ts";
 import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewTrust } from "../view/trust.ts";
@@ -31,7 +32,7 @@ export const Veto = v.strictObject({
   /** A duration, such as `24h`. */
   for: v.nullish(v.string("expected a duration, for example 24h"), null),
   /** Its end, instead of `for`. */
-  until: v.nullish(v.pipe(v.string(), v.isoTimestamp("expected an RFC 3339 time")), null),
+  until: v.nullish(InstantText, null),
 });
 
 export const Lift = v.strictObject({ reason: reasonOrNone });

@@ -55,7 +55,7 @@ function isOf({ finding }: HeldFinding, { uuid, pci_bus_id: pci, index }: GpuIde
 
 /** NVML writes a domain of eight digits, the kernel one of four. */
 function shortPci(pci: string): string {
-  return pci.toLowerCase().replace(/^0+(?=[0-9a-f]{4}:)/, "");
+  return pci.toLowerCase().replace(/^0{1,16}([0-9a-f]{4}:)/, "$1");
 }
 
 /** A GPU without findings is healthy only as far as its node is heard and was checked. */

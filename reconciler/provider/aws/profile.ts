@@ -17,16 +17,16 @@ function sectionOf(text: string, isWanted: (title: string) => boolean): Profile 
   let found: Record<string, string> | null = null;
   let isHere = false;
   for (const line of text.split(/\r?\n/)) {
-    const title = /^\s*\[\s*(.+?)\s*\]/.exec(line)?.[1];
+    const title = /^\[([^\]]+)\]/.exec(line.trim())?.[1]?.trim();
     if (title !== undefined) {
       isHere = isWanted(title.replace(/\s+/, " "));
       if (isHere) found ??= Object.create(null) as Record<string, string>;
       continue;
     }
     // An indented line belongs to a nested setting, which holds no credential.
-    const pair = /^([^\s#;=][^=]*?)\s*=\s*(.*?)\s*$/.exec(line);
-    if (isHere && found !== null && pair?.[1] !== undefined) {
-      found[pair[1].toLowerCase()] = pair[2] ?? "";
+    const [key = "", ...value] = line.split("=");
+    if (isHere && found !== null && value.length > 0 && /^[^\s#;]/.test(key)) {
+      found[key.trim().toLowerCase()] = value.join("=").trim();
     }
   }
   return found;

@@ -211,6 +211,7 @@ describe("openCommandProvider()", () => {
     ["a price that is no number", { price_per_hour: "31" }, "instances[1].price_per_hour"],
     ["a negative price", { price_per_hour: -1 }, "instances[1].price_per_hour"],
     ["a time that is none", { created_at: "yesterday" }, "instances[1].created_at"],
+    ["a time that Date.parse does not read", { created_at: "2026-11-23T01:00:00+01" }, "instances[1].created_at"],
     ["an unknown state", { state: "happy" }, "instances[1].state"],
     ["an empty id", { id: "" }, "instances[1].id"],
   ];

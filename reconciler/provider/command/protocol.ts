@@ -5,6 +5,7 @@
 import { type Millis, waitMs } from "../../../schema/millis.ts";
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
+import { InstantText } from "../../../schema/instant.ts";
 import { amount, finite } from "../../../schema/number.ts";
 import {
   type CreateRequest,
@@ -40,7 +41,7 @@ const ROWS_MAX = 10_000;
 const Trouble = v.object({ class: v.picklist(REFUSAL_CLASSES), message: text });
 const Notice = v.object({
   kind: v.picklist(["preemption", "maintenance"]),
-  at: v.nullish(v.pipe(v.string(), v.isoTimestamp("must be an RFC 3339 time")), null),
+  at: v.nullish(InstantText, null),
   message: text,
 });
 
@@ -56,7 +57,7 @@ const ReplyInstance = v.pipe(
     instance_type: text,
     internal_ip: place,
     external_ip: place,
-    created_at: v.pipe(v.string(), v.isoTimestamp("must be an RFC 3339 time")),
+    created_at: InstantText,
     price_per_hour: v.nullish(v.pipe(finite, v.minValue(0, "must not be negative")), null),
     host_keys: v.nullish(HostKeys, null),
     failure: v.nullish(Trouble, null),
@@ -191,7 +192,8 @@ export function readReply<O extends Operation>(operation: O, output: string): Re
 
 function formatIssue(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue) ?? "";
-  const at = path.replace(/\.(\d+)(?=\.|$)/g, "[$1]");
+  const parts = path.split(".").map((part) => (/^\d+$/.test(part) ? `[${part}]` : `.${part}`));
+  const at = parts.join("").replace(/^\./, "");
   return `${at === "" ? "" : `${at}: `}${issue.message}`;
 }
 

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
+import { InstantText } from "../../../schema/instant.ts";
 import type { CreateRequest, Instance } from "../../core/provider.ts";
 
 /** Not `navarch.dev/fleet`, which each Node of the fleet has, bought or not. */
@@ -21,7 +22,7 @@ const texts = v.nullish(v.record(text, text), {});
 const Metadata = v.object({
   name: text,
   uid: text,
-  creationTimestamp: v.pipe(text, v.isoTimestamp()),
+  creationTimestamp: InstantText,
   deletionTimestamp: v.nullish(text, null),
   labels: texts,
   annotations: texts,

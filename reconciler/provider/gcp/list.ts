@@ -185,7 +185,7 @@ function unseen(operation: Operation, zone: string, fleetId: string): Instance {
     instanceType: "",
     internalIp: null,
     externalIp: null,
-    createdAtMs: Date.parse(operation.insertTime),
+    createdAtMs: Date.parse(operation.insertTime) || 0,
     pricePerHour: null,
     hostKeys: null,
     failure: null,

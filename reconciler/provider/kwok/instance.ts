@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
+import { InstantText } from "../../../schema/instant.ts";
 import { count, instant, positive } from "../../../schema/number.ts";
 import type { CreateRequest, Instance, Notice } from "../../core/provider.ts";
 import { labelValue } from "../coreweave/node-pool.ts";
@@ -34,7 +35,7 @@ export const BoughtNode = v.object({
     name: text,
     uid: text,
     resourceVersion: v.nullish(text, ""),
-    creationTimestamp: v.pipe(text, v.isoTimestamp()),
+    creationTimestamp: InstantText,
     deletionTimestamp: v.nullish(text, null),
     labels: texts,
     annotations: texts,
