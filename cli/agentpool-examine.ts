@@ -149,6 +149,10 @@ async function examinePool(doctor: PoolDoctor, pool: HeldPool): Promise<Diagnosi
 
 async function examineTemplate({ api, clock }: PoolDoctor, pool: HeldPool): Promise<Diagnosis> {
   const answer = await checkPod({ api, clock, seen: () => undefined }, pool);
+  if (answer.kind === "ok" && answer.unknown !== undefined) {
+    const what = `${pool.key}: the API server drops what it does not know: ${answer.unknown}`;
+    return bad("warn", "template", what, "correct the field's name in spec.template");
+  }
   if (answer.kind === "ok") return ok("template", `${pool.key}: a dry run accepts the pod`);
   const reason = answer.kind === "refused" ? `${answer.reason}: ` : "";
   const what = `${pool.key}: a dry run of the pod fails: ${reason}${answer.message}`;

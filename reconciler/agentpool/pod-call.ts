@@ -7,7 +7,7 @@ import type { AgentPool, DeleteAnswer, PodAnswer, WorkerPod } from "../core/agen
 import type { Clock } from "../core/clock.ts";
 import { readAdmission } from "../kubernetes/admission.ts";
 import type { KubeAnswer, KubeApi, KubeRequest } from "../kubernetes/api.ts";
-import { failureOf } from "../kubernetes/node-call.ts";
+import { bounded, failureOf } from "../kubernetes/node-call.ts";
 import { readObject, readText } from "../kubernetes/read-field.ts";
 import { podCheckRequest, podCreateRequest } from "./pod-request.ts";
 import { podDeleteRequest, podReadRequest } from "./pod-request.ts";
@@ -68,14 +68,30 @@ const NO_DRY_RUN = /does not support dry run/;
 
 /** `ok` also where only the present state of the cluster is against it, such as a full quota. */
 export async function checkPod(ports: PodPorts, pool: AgentPool): Promise<PodAnswer> {
-  const answer = await callSoon(ports, podCheckRequest(pool));
-  if (answer.kind === "ok") return { kind: "ok", uid: "" };
+  const strict = await callSoon(ports, podCheckRequest(pool, { isStrict: true }));
+  const unknown = unknownFields(strict);
+  // A pool whose template always had such a field goes on; it is told.
+  const isStrict = unknown === null;
+  const answer = isStrict ? strict : await callSoon(ports, podCheckRequest(pool, { isStrict }));
+  const more = isStrict ? {} : { unknown };
+  if (answer.kind === "ok") return { kind: "ok", uid: "", ...more };
   if (answer.kind === "lost") return answer;
   const isThere = answer.status === 409 && answer.reason === "AlreadyExists";
-  if (isThere || NO_DRY_RUN.test(answer.message)) return { kind: "ok", uid: "" };
+  if (isThere || NO_DRY_RUN.test(answer.message)) return { kind: "ok", uid: "", ...more };
   const refusal = judgeRefusal(answer);
-  return refusal.reason === "QuotaExceeded" ? { kind: "ok", uid: "" } : refusal;
+  return refusal.reason === "QuotaExceeded" ? { kind: "ok", uid: "", ...more } : refusal;
 }
+
+/** Misspelt and repeated fields; servers before 1.25 do not look for them. */
+const STRICT = "strict decoding error: ";
+
+function unknownFields(answer: KubeAnswer): string | null {
+  if (answer.kind !== "refused" || answer.status !== 400) return null;
+  const at = answer.message.indexOf(STRICT);
+  return at < 0 ? null : bounded(answer.message.slice(at + STRICT.length), FIELDS_BYTES_MAX);
+}
+
+const FIELDS_BYTES_MAX = 400;
 
 export async function removePod(
   ports: PodPorts,

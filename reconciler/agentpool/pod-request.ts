@@ -83,11 +83,12 @@ export function podCreateRequest(pool: AgentPool, worker: Named): KubeRequest {
   };
 }
 
-/** The server judges the pod and stores nothing. */
-export function podCheckRequest(pool: AgentPool): KubeRequest {
+/** The server judges the pod and stores nothing; `isStrict`: it refuses fields it does not know. */
+export function podCheckRequest(pool: AgentPool, { isStrict = false } = {}): KubeRequest {
   const worker = { name: `${baseOf(pool)}-${CHECKED}`, generation: pool.generation };
   const request = podCreateRequest(pool, worker);
-  return { ...request, query: { ...request.query, dryRun: "All" } };
+  const strict = isStrict ? { fieldValidation: "Strict" } : {};
+  return { ...request, query: { ...request.query, dryRun: "All", ...strict } };
 }
 
 export const podReadRequest = (pod: Pick<WorkerPod, "namespace" | "name">): KubeRequest => {

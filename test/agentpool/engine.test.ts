@@ -483,6 +483,73 @@ test("V33: a newer template replaces pods that cannot start at once", () => {
   expect([world.live, world.names().includes(stuck)]).toEqual([1, false]);
 });
 
+test("a corrected template replaces pods that never joined, other numbers do not", () => {
+  const world = open({ min: 2, max: 4 });
+  const [runs = "", waits = ""] = world.names();
+  world.cluster.setPod(runs, { phase: "Running" });
+  world.cluster.setPod(waits, { trouble: { kind: "unschedulable", message: "0/3 nodes" } });
+  world.wait(90_000);
+  rescale(world, { min: 3 });
+  world.wait(90_000);
+  expect(world.names()).toEqual(expect.arrayContaining([runs, waits]));
+  edit(world, { template: { metadata: { labels: { fixed: "yes" } } } });
+  world.wait(5_000);
+  expect(world.names()).not.toContain(runs);
+  expect(world.names()).not.toContain(waits);
+});
+
+test("a corrected template leaves a pod that has just started the time to join", () => {
+  const world = open({ min: 1 });
+  const [runs = ""] = world.names();
+  world.cluster.setPod(runs, { phase: "Running" });
+  world.wait(5_000);
+  edit(world, { template: { metadata: { labels: { fixed: "yes" } } } });
+  world.wait(30_000);
+  expect(world.names()).toContain(runs);
+  world.wait(40_000);
+  expect(world.names()).not.toContain(runs);
+});
+
+test("killUnknownAfterSecond covers workers that never joined; 0 keeps them", () => {
+  for (const [killUnknownMs, isKept] of [
+    [30_000, false],
+    [0, true],
+  ] as const) {
+    const world = open({ min: 1, killUnknownMs });
+    const [runs = ""] = world.names();
+    world.cluster.setPod(runs, { phase: "Running" });
+    world.wait(27_000);
+    expect(world.names()).toContain(runs);
+    world.wait(isKept ? 3_600_000 : 6_000);
+    expect(world.names().includes(runs)).toBe(isKept);
+  }
+});
+
+test("a pod that runs is Starting, one that cannot start is PodNotStarting", () => {
+  const world = open({ min: 1 });
+  const [name = ""] = world.names();
+  world.cluster.setPod(name, { phase: "Running" });
+  world.settle();
+  expect(condition(world, "Ready")).toMatchObject({ reason: "Starting" });
+  expect(condition(world, "Ready")?.message).toContain("broker.address");
+  world.cluster.setPod(name, { trouble: { kind: "image", message: "ImagePullBackOff" } });
+  world.settle();
+  expect(condition(world, "Ready")?.reason).toBe("PodNotStarting");
+});
+
+test("an unknown field of the template is reported once for a generation, and stops nothing", () => {
+  const world = new PoolWorld(anyPool("t", { min: 1 }));
+  const unknown = 'unknown field "spec.nodeSelecter"';
+  world.cluster.checks = { kind: "ok", uid: "", unknown };
+  world.settle();
+  world.wait(60_000);
+  expect(world.live).toBe(1);
+  const told = world.cluster.events.filter(({ reason }) => reason === "UnknownField");
+  expect(told.map(({ message }) => message)).toEqual([
+    `The API server drops what it does not know of spec.template: ${unknown}`,
+  ]);
+});
+
 test("V34: claims fill the fullest worker and the lowest slot, and end each in its way", () => {
   const world = joined({ min: 2, max: 2, slots: 2 });
   const [a, b, c] = [world.claim(), world.claim(), world.claim()];

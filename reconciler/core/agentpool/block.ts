@@ -85,7 +85,13 @@ export function checkTemplate(draft: Draft, { pool, check }: PoolInput): void {
   const { recall } = draft;
   const key = `check:${pool.generation}`;
   const sent = recall.keep(key);
-  if (check?.kind === "ok") return;
+  if (check?.kind === "ok") {
+    const { unknown = null } = check;
+    const isNews = draft.changes("unknown", unknown && `${pool.generation} ${unknown}`);
+    const what = "The API server drops what it does not know of spec.template";
+    if (isNews && unknown !== null) draft.warn("UnknownField", `${what}: ${unknown}`);
+    return;
+  }
   const pause = check?.kind === "refused" ? RETRY_MS : CHECK_RETRY_MS;
   const left = sent === null ? 0 : sent.at + pause - recall.mono;
   if (left > 0) recall.dueIn(left);

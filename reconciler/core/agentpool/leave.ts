@@ -6,6 +6,8 @@ import type { LeavingCause } from "../../../schema/agentpool.ts";
 import type { Draft } from "./draft.ts";
 import { isActive, type Member } from "./member.ts";
 import type { AgentPool } from "./model.ts";
+import { scalerOf } from "./scale.ts";
+import type { Template } from "./step-model.ts";
 
 /** An agent that was asked to stop answers within this time, or counts as lost. */
 const ANSWER_MS = 30_000;
@@ -59,39 +61,57 @@ export function leaveUnhealthy(draft: Draft, members: readonly Member[]): void {
   }
 }
 
-/** What keeps a pod from joining, for people; `null`: it may still join. */
-export function stuckOf({ pod, state }: Member): string | null {
+/**
+ * What keeps a pod from joining; `null`: nothing but time. `room` waits for the cluster, `start` for
+ * a person, `join` for its agent.
+ */
+export function stuckOf({ pod, state }: Member): Stuck | null {
   if (state !== "Pending" || pod === null || pod.isDeleting) return null;
-  if (pod.trouble?.kind === "unschedulable") return null;
-  if (pod.trouble !== null) return pod.trouble.message;
-  return pod.phase === "Running" ? "its agent has not joined" : null;
+  const { trouble } = pod;
+  if (trouble === null) {
+    return pod.phase === "Running" ? { kind: "join", why: "its agent has not joined" } : null;
+  }
+  return { kind: trouble.kind === "unschedulable" ? "room" : "start", why: trouble.message };
 }
 
-/** How long a stuck pod is waited for. */
-export const patienceOf = (pool: AgentPool, recycled: number): number =>
-  pool.pendingTimeoutMs * Math.min(MAX_BACK_OFF, 2 ** recycled);
+type Stuck = { kind: "room" | "start" | "join"; why: string };
+
+/** How long a stuck pod is waited for; `null` = until it is no more. */
+export function patienceOf(pool: AgentPool, { kind }: Stuck, recycled: number): number | null {
+  const backOff = Math.min(MAX_BACK_OFF, 2 ** recycled);
+  if (kind === "start") return pool.pendingTimeoutMs * backOff;
+  const { killUnknownMs } = scalerOf(pool);
+  return kind === "join" && killUnknownMs > 0 ? killUnknownMs * backOff : null;
+}
+
+/** An agent joins within seconds; a pod of an older template that has not after this never will. */
+const JOINS_MS = 60_000;
 
 /** Replaces pods that cannot start. Tells whether one waited in vain with the newest template. */
 export function replaceStuck(
   draft: Draft,
   pool: AgentPool,
   members: readonly Member[],
-  recycled: number,
+  { recycled, templateGeneration }: Pick<Template, "templateGeneration"> & { recycled: number },
 ): boolean {
   let isInVain = false;
-  const patience = patienceOf(pool, recycled);
+  const { recall } = draft;
   for (const member of members) {
-    const { worker, pod } = member;
-    const why = stuckOf(member);
-    if (why === null) continue;
-    const left = patience - draft.recall.age(`stuck:${worker.name}`);
-    draft.recall.dueIn(left);
-    // A newer template may have fixed what keeps this pod from starting.
-    const isObsolete = pod?.trouble != null && worker.generation < pool.generation;
-    if (left > 0 && !isObsolete) continue;
-    isInVain ||= !isObsolete;
-    draft.kill(worker, "pending");
-    draft.warn("WorkerStuck", `Pod ${worker.name} is replaced: ${why}`);
+    const { worker } = member;
+    const stuck = stuckOf(member);
+    if (stuck === null) continue;
+    const patience = patienceOf(pool, stuck, recycled);
+    // A newer template may have fixed what keeps this pod from joining.
+    const isOlder = worker.generation < templateGeneration;
+    const waitMs = isOlder ? (stuck.kind === "join" ? JOINS_MS : 0) : patience;
+    const age = recall.age(`stuck:${worker.name}`);
+    if (waitMs === null) continue;
+    const left = Math.min(waitMs, patience ?? waitMs) - age;
+    recall.dueIn(left);
+    if (left > 0) continue;
+    isInVain ||= !isOlder;
+    draft.kill(worker, stuck.kind === "join" ? "unknown" : "pending");
+    draft.warn("WorkerStuck", `Pod ${worker.name} is replaced: ${stuck.why}`);
   }
   return isInVain;
 }

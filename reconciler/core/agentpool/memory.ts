@@ -16,7 +16,7 @@ const RETRY_MS = 5_000;
 
 export function freshMemory(): PoolMemory {
   return {
-    ...{ stepAt: null, isOpen: false, surplusSince: null, blocked: null, since: new Map() },
+    ...{ template: null, stepAt: null, isOpen: false, surplusSince: null, blocked: null, since: new Map() },
     ...{ sent: new Map(), writes: null, recycled: 0, told: new Map() },
   };
 }

@@ -84,8 +84,8 @@ export type AgentSight = {
 };
 
 export type PodAnswer =
-  /** `uid` of the pod, also of one that exists already. */
-  | { kind: "ok"; uid: string }
+  /** `uid` of the pod, also of one that exists already; `unknown`: fields that the server drops. */
+  | { kind: "ok"; uid: string; unknown?: string }
   | { kind: "refused"; reason: BlockReason; message: string }
   /** It may have been done. */
   | { kind: "lost"; message: string };

@@ -92,7 +92,7 @@ function unready(scene: Scene): Words | null {
     return ["NotHeld", "The finalizer of the pool is not set yet: nothing is created"];
   }
   if (!scene.isChecked && scene.isShort) return ["TemplateNotChecked", "The template is checked"];
-  return waiting(scene, pending) ?? ["Starting", `${pending.length} workers have not joined yet`];
+  return waiting(scene, pending) ?? ["Starting", startText(pending)];
 }
 
 function waiting({ scale, pool }: Scene, pending: readonly Member[]): Words | null {
@@ -102,10 +102,21 @@ function waiting({ scale, pool }: Scene, pending: readonly Member[]): Words | nu
     const message = first.pod?.trouble?.message ?? "";
     return ["Unschedulable", `${namesOf(unschedulable)}: ${message}`];
   }
-  const stuck = pending.find((one) => stuckOf(one) !== null);
-  if (stuck !== undefined) return ["PodNotStarting", `${namesOf([stuck])}: ${stuckOf(stuck)}`];
+  for (const one of pending) {
+    const stuck = stuckOf(one);
+    if (stuck?.kind === "start") return ["PodNotStarting", `${namesOf([one])}: ${stuck.why}`];
+  }
   const { max } = scalerOf(pool);
   return pending.length === 0 && scale.size >= max ? ["AtMax", maxText(scale.size, max)] : null;
+}
+
+/** A pod that runs has an agent that may not reach the control plane. */
+function startText(pending: readonly Member[]): string {
+  const said = `${pending.length} workers have not joined yet`;
+  const runs = pending.filter((one) => stuckOf(one)?.kind === "join");
+  if (runs.length === 0) return said;
+  const why = "its log (kubectl logs) says why: broker.address must lead to the control plane";
+  return `${said}; the pod of ${namesOf(runs)} runs, and ${why}`;
 }
 
 const gateText = ({ scale: { gated } }: Scene): string =>

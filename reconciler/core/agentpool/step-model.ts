@@ -48,8 +48,13 @@ export type PoolInput = SightInput & {
 /** Workers and claims of one UID whose pool is not among the pools of a current list. */
 export type OrphanInput = SightInput;
 
+/** `text`: the template as JSON. `templateGeneration`: of the pool when it last changed. */
+export type Template = { text: string; templateGeneration: number };
+
 /** What a restart may lose. Kept only if the step's rows were committed. */
 export type PoolMemory = {
+  /** `null` = not seen yet. */
+  template: Template | null;
   /** Monotonic instant of the last step. */
   stepAt: number | null;
   /** The start gate was passed. */

@@ -14,7 +14,7 @@ import type { AgentPool, WorkerPod } from "./model.ts";
 import { labelsOf } from "./name.ts";
 import { measure, recycle, type Scale, scale, scalerOf } from "./scale.ts";
 import { statusOf, tellIgnored, tellTurns } from "./status.ts";
-import type { Blocked, PoolInput, PoolStep } from "./step-model.ts";
+import type { Blocked, PoolInput, PoolMemory, PoolStep, Template } from "./step-model.ts";
 
 /** Between two steps at most: a sync besides what wakes the actor. */
 const SYNC_MS = 60_000;
@@ -86,6 +86,12 @@ function findPods(draft: Draft, { pool, pods, isTaken }: PoolInput): void {
   }
 }
 
+/** A change of numbers alone makes no pod's template an older one. */
+function templateOf({ template, generation }: AgentPool, { template: before }: PoolMemory): Template {
+  const text = JSON.stringify(template);
+  return before?.text === text ? before : { text, templateGeneration: generation };
+}
+
 type Leaving = { members: () => Member[]; turn: Turn };
 
 /** Gives how often stuck pods were replaced in vain. */
@@ -94,7 +100,8 @@ function leave(draft: Draft, { pool, memory }: PoolInput, { members, turn }: Lea
   if (pool.isDeleting) leaveAll(draft, pool);
   else if (pool.scaler !== null) {
     leaveUnhealthy(draft, members());
-    if (replaceStuck(draft, pool, members(), recycled)) {
+    const { templateGeneration } = templateOf(pool, memory);
+    if (replaceStuck(draft, pool, members(), { recycled, templateGeneration })) {
       shakeHands(draft, members());
       return recycled + 1;
     }
@@ -147,7 +154,7 @@ function finish(draft: Draft, input: PoolInput, result: Result): PoolStep {
     ...{ effects, events, status, dueMs: recall.dueMs },
     stops: new Set(stops.map(({ worker }) => worker.name)),
     states: new Map(members.map(({ worker, state }) => [worker.name, state])),
-    memory: { isOpen, surplusSince, blocked, recycled, ...draft.remembered() },
+    memory: { template: templateOf(pool, input.memory), isOpen, surplusSince, blocked, recycled, ...draft.remembered() },
   };
 }
 
