@@ -75,6 +75,8 @@ export const Phase = v.variant("kind", [
     purpose: Purpose,
     /** Work was seen on it; from then on "unknown" does not count as empty. */
     sawWork: v.nullish(v.boolean(), false),
+    /** No work was left when it ended; else some was, or it is not known. */
+    emptied: v.optional(v.boolean()),
     /** When its jobs in Slurm were requeued or signalled. */
     jobsToldAt: v.optional(instant),
   }),
@@ -112,8 +114,34 @@ export const Phase = v.variant("kind", [
 ]);
 export type Phase = v.InferOutput<typeof Phase>;
 
-/** A cordon has an owner; Navarch lifts only its own (law 10). */
-export const Cordon = v.object({ by: text, why: text, at: instant });
+/** What Navarch's own cordon is for. `why` is for people: a node's own words can be in it. */
+export const CORDON_CAUSES = [
+  /** Evidence against the node, or its silence. */
+  "fault",
+  /** The pool became smaller. */
+  "scale_down",
+  /** A person removed this node by its name: it leaves whatever runs on it, after a drain. */
+  "removed",
+  /** The slot has another node. */
+  "surplus",
+  /** The cloud takes the machine back. */
+  "preempted",
+  /** It did not come into service. */
+  "failed",
+] as const;
+export const CordonCause = v.picklist(CORDON_CAUSES);
+export type CordonCause = v.InferOutput<typeof CordonCause>;
+
+/**
+ * A cordon has an owner; Navarch lifts only its own (law 10). `cause` is missing in a person's
+ * cordon and in rows of releases that had none.
+ */
+export const Cordon = v.object({
+  by: text,
+  why: text,
+  at: instant,
+  cause: v.optional(CordonCause),
+});
 export type Cordon = v.InferOutput<typeof Cordon>;
 
 /** The cloud's side of a node. */
@@ -354,6 +382,11 @@ export type Node = v.InferOutput<typeof Node>;
 
 export function isLeaving(phase: Phase): boolean {
   return phase.kind === "draining" || phase.kind === "terminating" || phase.kind === "gone";
+}
+
+/** Its drain ended, and no work was left on it. */
+export function isEmptied(node: { phase: Phase } | null): boolean {
+  return node?.phase.kind === "draining" && node.phase.emptied === true;
 }
 
 /** The durable state of a pool, beside its configuration. */

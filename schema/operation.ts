@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import { PROVIDER_TYPES } from "./config/provider.ts";
 import { InstanceId, NodeId, OperationId, PoolName, SessionId } from "./id.ts";
-import { PURPOSES } from "./node.ts";
+import { CordonCause, PURPOSES } from "./node.ts";
 import { count, finite, instant } from "./number.ts";
 import { MARKETS } from "./purchase.ts";
 
@@ -81,6 +81,8 @@ export const Payload = v.variant("kind", [
   v.object({
     kind: v.literal("cordon"),
     why: text,
+    /** Missing in a mirrored cordon, and in rows of releases that had none. */
+    cause: v.optional(CordonCause),
     mirror: v.optional(v.boolean()),
     again: v.optional(v.boolean()),
     slurm: v.optional(v.object({ name: text, reason: text })),

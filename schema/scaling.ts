@@ -5,6 +5,8 @@ import { count, instant } from "./number.ts";
 export const ScalingDecision = v.object({
   verdict: v.picklist(["hold", "steady", "cooldown", "scaled"]),
   because: v.string(),
+  /** The autoscaler wanted more than the pool's `max_nodes`. */
+  cut: v.optional(v.boolean()),
   at: instant,
 });
 

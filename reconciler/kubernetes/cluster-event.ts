@@ -2,8 +2,8 @@
  * Maps the product's own events and its drains to Kubernetes Events, and to their objects.
  */
 import type { EventDraft, EventKind } from "../../schema/event.ts";
+import { isEmptied, type Node } from "../../schema/node.ts";
 import type { Log } from "../core/clock.ts";
-import { EMPTIED } from "../core/decide/leave.ts";
 import type { Change } from "../core/store.ts";
 import type { DrainEvent, PodEvent } from "./drain-sight.ts";
 import { KubeEvents } from "./kube-event.ts";
@@ -38,10 +38,10 @@ const REASON: Partial<Record<EventKind, readonly [string, string, EventText["typ
   "kube.uncordoned": ["UncordonSeen", "Isolate", "Normal"],
 };
 
-/** `null`: not shown on the object. */
-export function eventOf({ kind, message }: EventDraft): EventText | null {
+/** `null`: not shown on the object. `node`: its record after the change, if any. */
+export function eventOf({ kind, message }: EventDraft, node: Node | null): EventText | null {
   // "Drained" means that the node is empty; work that was cut off is a warning.
-  if (kind === "node.drained" && message !== EMPTIED) {
+  if (kind === "node.drained" && !isEmptied(node)) {
     return { reason: "DrainIncomplete", action: "Drain", type: "Warning", note: message };
   }
   const known = REASON[kind];
@@ -84,10 +84,12 @@ export class ClusterEvents {
   }
 
   /** Reports a committed change; events without an object are left out. */
-  change({ events }: Change): void {
+  change({ events, nodes }: Change): void {
+    const changed = new Map<string | null, Node>(nodes.map((node) => [node.id, node]));
     for (const event of events) {
       const bound = event.node === null ? undefined : this.#boundOf(event.node);
-      const told = bound === undefined ? null : eventOf(event);
+      const node = changed.get(event.node) ?? null;
+      const told = bound === undefined ? null : eventOf(event, node);
       if (bound === undefined || told === null) continue;
       this.#onNodes.tell({ ...told, name: bound.name, uid: bound.uid, pool: bound.pool });
     }

@@ -39,6 +39,8 @@ export type ScalerStatus = {
   at: number;
   verdict: "hold" | "steady" | "cooldown" | "scaled";
   because: string;
+  /** The autoscaler wanted more than the pool's `max_nodes`. */
+  cut: boolean;
   /** True if a signal that the autoscaler needs is missing. */
   lost: boolean;
   /** Sources of `external` parts without a reading, with the reason. */
@@ -173,26 +175,29 @@ function judge(turn: Turn, from: Snapshot, work: UnitOfWork): Omit<ScalerStatus,
   const { sight, mono } = input;
   const at = sight.now;
   const still = stillness(state, sight);
-  if (still !== null) return { at, verdict: "hold", because: still, lost: false };
+  if (still !== null) return { at, verdict: "hold", because: still, cut: false, lost: false };
   const answer = recommend(autoscaler, from);
   const { because } = answer;
   if (answer.kind === "hold") {
-    return { at, verdict: "hold", because, lost: answer.cause === "unknown" };
+    return { at, verdict: "hold", because, cut: false, lost: answer.cause === "unknown" };
   }
-  if (answer.nodes === state.desired) return { at, verdict: "steady", because, lost: false };
+  // A window of a schedule may have a ceiling of its own.
+  const cut = answer.cut && answer.nodes === pool.scaling.maxNodes;
+  const known = { at, cut, lost: false };
+  if (answer.nodes === state.desired) return { ...known, verdict: "steady", because };
   const change = `${state.desired} → ${answer.nodes}`;
   const { cooldownMs } = pool.scaling;
   const restMs = memory.actedMono === null ? 0 : memory.actedMono + cooldownMs - mono;
   if (answer.cause === "signal" && restMs > 0) {
     const words = `${change} waits ${Math.ceil(restMs / 1_000)} s: ${because}`;
-    return { at, verdict: "cooldown", because: words, lost: false };
+    return { ...known, verdict: "cooldown", because: words };
   }
   memory.actedMono = mono;
   const size = { desired: answer.nodes, desiredBy: "autoscaler", desiredAt: at, lastScaleAt: at };
   work.putPool({ ...state, ...size });
   const message = `wanted size ${change}: ${because} (${autoscaler.type} autoscaler)`;
   work.tell([poolEvent(pool.name, at, "pool.size", message)]);
-  return { at, verdict: "scaled", because: `${change}: ${because}`, lost: false };
+  return { ...known, verdict: "scaled", because: `${change}: ${because}` };
 }
 
 /** Why sizes do not change now, or `null`. */
@@ -265,11 +270,12 @@ function surplusIn(turn: Turn, from: Snapshot, isScaled: boolean): Snapshot["sur
 function keep({ pool }: Turn, status: ScalerStatus, work: UnitOfWork): void {
   const state = work.pool(pool.name);
   if (state === null) return;
-  const { verdict, at } = status;
-  const isNew = state.decision?.verdict !== verdict || verdict === "scaled";
+  const { verdict, at, cut } = status;
+  const before = state.decision;
+  const isNew = before?.verdict !== verdict || before.cut !== cut || verdict === "scaled";
   if (!isNew) return;
   const because = status.because.slice(0, DECISION_CHARS);
-  work.putPool({ ...state, decision: { verdict, because, at } });
+  work.putPool({ ...state, decision: { verdict, because, cut, at } });
 }
 
 /** Samples that the autoscaler's longest lookback window needs. */

@@ -4,7 +4,6 @@ import { nodeId, nodeOf, poolName } from "../../test/fixture/plane/rows.ts";
 import { kubeOf } from "../../test/world/part.ts";
 import { EVENT_KINDS, type EventDraft, type EventKind } from "../../schema/event.ts";
 import type { Node } from "../../schema/node.ts";
-import { EMPTIED } from "../core/decide/leave.ts";
 import { emptyChange } from "../core/store.ts";
 import { traceIdOf } from "../core/trace.ts";
 import { Story } from "./story.ts";
@@ -33,6 +32,11 @@ const gone: Node["phase"] = { kind: "gone", since: 1, purpose: "replace" };
 
 const drainingOf = (sawWork: boolean): Node["phase"] => ({
   ...{ kind: "draining", since: 1, deadlineAt: 0, drainedAt: null, sawWork, purpose: "replace" },
+});
+
+const emptiedOf = (emptied: boolean): Node["phase"] => ({
+  ...{ kind: "draining", since: 1, deadlineAt: 0, drainedAt: 2, sawWork: true, emptied },
+  purpose: "replace",
 });
 
 describe("change()", () => {
@@ -68,7 +72,8 @@ describe("change()", () => {
   });
 
   test.each<[string, EventDraft, Node["phase"] | null, string, string]>([
-    ["an empty node", eventOf("node.drained", { message: EMPTIED }), null, "info", "drain ended"],
+    ["an empty node", eventOf("node.drained"), emptiedOf(true), "info", "drain ended"],
+    ["one with work", eventOf("node.drained"), emptiedOf(false), "warn", "drain incomplete"],
     ["work that is cut off", eventOf("node.drained"), null, "warn", "drain incomplete"],
     ["a drain", eventOf("node.draining"), drainingOf(false), "info", "drain started"],
     ["its work", eventOf("node.draining"), drainingOf(true), "info", "drain in progress"],

@@ -92,3 +92,32 @@ test("migrate() that cannot take a step rejects and leaves nothing of it", async
   const done = (await notesOf(client)).map(([tag]) => tag);
   expect(done).toEqual(TAGS.filter((tag) => tag < "0004"));
 });
+
+test("migrate() gives the cordons of older rows the cause that their own words named", async () => {
+  const client = open();
+  await migrate(client, 7);
+  await client.execute("DELETE FROM migration WHERE tag >= '0011'");
+  const rows: [string, unknown, unknown][] = [
+    ["shrunk", { why: "scale down: pool p wants 2 nodes" }, null],
+    ["named", { why: "scale down: removed by name by ann: old" }, null],
+    // Its evidence is the node's own text.
+    ["faulty", { why: "scale down: removed by name by ann" }, { id: "s1" }],
+    ["sick", { why: "XID 79 on GPU 0" }, null],
+    ["free", null, null],
+  ];
+  for (const [id, product, session] of rows) {
+    const doc = JSON.stringify({ id, session, cordon: { product, human: null } });
+    const sql = "INSERT INTO node (id, phase, doc) VALUES (?, 'serving', ?)";
+    await client.execute({ sql, args: [id, doc] });
+  }
+  await migrate(client, 9);
+  const causes = (await client.execute("SELECT id, doc FROM node ORDER BY id")).rows.map((row) => {
+    const { cordon } = JSON.parse(String(row["doc"])) as {
+      cordon: { product: { cause?: string } | null };
+    };
+    return [row["id"], cordon.product?.cause ?? null];
+  });
+  expect(Object.fromEntries(causes)).toEqual({
+    ...{ shrunk: "scale_down", named: "removed", faulty: null, sick: null, free: null },
+  });
+});

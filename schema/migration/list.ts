@@ -12,6 +12,7 @@ import auditMark from "./0007_audit_mark.sql" with { type: "text" };
 import agentpool from "./0008_agentpool.sql" with { type: "text" };
 import task from "./0009_task.sql" with { type: "text" };
 import pipeline from "./0010_pipeline.sql" with { type: "text" };
+import cordonCause from "./0011_cordon_cause.sql" with { type: "text" };
 
 export type Migration = { tag: string; sql: string };
 
@@ -27,4 +28,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { tag: "0008_agentpool", sql: agentpool },
   { tag: "0009_task", sql: task },
   { tag: "0010_pipeline", sql: pipeline },
+  { tag: "0011_cordon_cause", sql: cordonCause },
 ];

@@ -2,7 +2,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../../build/product.ts";
-import { EMPTIED } from "../../reconciler/core/decide/leave.ts";
 import { eventOf } from "../../reconciler/kubernetes/cluster-event.ts";
 import { wordsOf } from "../../reconciler/runtime/story.ts";
 import { EVENT_KINDS, type EventDraft, type EventKind } from "../../schema/event.ts";
@@ -26,11 +25,11 @@ function rowOf(kind: EventKind, isEmitted: boolean): string[] {
     pool: null,
     session: null,
     actor: "navarch",
-    message: EMPTIED,
+    message: "",
   };
-  const serving = { phase: { kind: "serving" } } as Node;
-  const [level] = wordsOf(draft, serving) ?? ["–"];
-  const reason = eventOf(draft)?.reason;
+  const emptied = { phase: { kind: "draining", emptied: true } } as Node;
+  const [level] = wordsOf(draft, emptied) ?? ["–"];
+  const reason = eventOf(draft, emptied)?.reason;
   const meaning = isEmitted ? MEANING[kind] : `${MEANING[kind]} *Reserved: not emitted yet.*`;
   return [code(kind), level, reason === undefined ? "–" : code(reason), meaning];
 }

@@ -342,7 +342,7 @@ const prefixed = (veto: Veto, why: string): Veto => {
 function empty(node: Node, scope: Scope, plan: PlanBuilder, why: string, purpose: Purpose): void {
   const isCordoned = node.cordon.product !== null || node.cordon.human !== null;
   plan.effect(
-    isCordoned ? drainPayload(node, scope, purpose, null) : { kind: "cordon", why },
+    isCordoned ? drainPayload(node, scope, purpose, null) : { kind: "cordon", why, cause: "failed" },
     [why],
   );
 }

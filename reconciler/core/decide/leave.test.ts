@@ -135,7 +135,7 @@ describe("draining", () => {
     expect(ask(leaving(), { sight: { left: { kind: "empty", seenAt: since } } }).action).toEqual({
       kind: "advance",
       node: "n" as NodeId,
-      to: drainingOf({ drainedAt: NOW }),
+      to: drainingOf({ drainedAt: NOW, emptied: true }),
       event: "node.drained",
       because: ["no work is left on it"],
       session: null,

@@ -31,9 +31,6 @@ type Draining = PhaseOf<"draining">;
 /** After this, a termination is requested again if the cloud accepted it and nothing ended. */
 const ASK_AGAIN_MS = 60_000;
 
-/** The only reason that proves a drained node empty. */
-export const EMPTIED = "no work is left on it";
-
 /** Defaults for a node whose pool is no longer configured. */
 const DRAIN_DEFAULT = {
   timeoutMs: 1_800_000,
@@ -102,12 +99,13 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   }
   if (phase.purpose === "surplus" && node.cordon.product === null) {
     const why = "no slot needs this instance";
-    return plan.effect({ kind: "cordon", why }, [why]);
+    return plan.effect({ kind: "cordon", why, cause: "surplus" }, [why]);
   }
   const over = phase.drainedAt !== null;
   if (over && node.order !== null) return decideDrained(node, phase, scope, plan);
-  const drained = (because: string): void =>
-    plan.advance({ ...phase, drainedAt: sight.now }, "node.drained", [because]);
+  const ended = (because: string, emptied: boolean): void =>
+    plan.advance({ ...phase, drainedAt: sight.now, emptied }, "node.drained", [because]);
+  const drained = (because: string): void => ended(because, false);
   const loss = lossOf(node, scope);
   if (!over && loss !== null && node.health.silentSince !== null) return drained(loss);
   const forced = forcedEnd(node);
@@ -126,7 +124,9 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   const dark = darkness(node, scope) ?? (left.kind === "dark" ? left.message : null);
   // While the cluster does not answer, no deadline replaces an observation.
   if (dark !== null) return plan.wait("blind", dark);
-  if (left.kind === "empty" && left.seenAt >= phase.since) return drained(EMPTIED);
+  if (left.kind === "empty" && left.seenAt >= phase.since) {
+    return ended("no work is left on it", true);
+  }
   // Time in which no pod could be evicted is not counted.
   const extendedAt = left.kind === "busy" ? (left.deadlineAt ?? 0) : 0;
   const deadlineAt = phase.deadlineAt > 0 ? Math.max(phase.deadlineAt, extendedAt) : null;

@@ -235,7 +235,10 @@ describe("the budget of a pool", () => {
   test("counts neither what is evident nor what a smaller pool spares", () => {
     const evident = sick("a", 0, {}, [heldOf({}, { code: 79 })]);
     expect(over([evident], ["a"], max(0))).toEqual([]);
-    expect(over(three, ["a"], max(0), cordon, ["scale down: pool p wants 1 nodes"])).toEqual([]);
+    expect(over(three, ["a"], max(0), { ...cordon, cause: "scale_down" })).toEqual([]);
+    // Words at the start of its evidence are no permission.
+    const words = { ...cordon, why: "scale down: pool p wants 1 nodes" };
+    expect(over(three, ["a"], max(0), words, [words.why])).not.toEqual([]);
     expect(over([nodeOf("a")], ["a"], max(0))).toEqual([]);
     const quiet = { ...sick("a", 0), health: nodeOf("x").health };
     expect(over([quiet], ["a"], max(0))).toEqual([]);

@@ -248,14 +248,14 @@ function lintEffect(
  * Bought nodes are counted by themselves, unmanaged ones with all others (`budget.ts`).
  */
 function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]): void {
+  // The nodes of a smaller pool leave without a budget.
   const cordons = new Set<string>();
   for (const action of plan.actions) {
     if (action.kind !== "effect" || action.payload.kind !== "cordon") continue;
-    if (action.payload.mirror !== true) cordons.add(action.node);
+    const { mirror, cause } = action.payload;
+    if (mirror !== true && cause !== "scale_down") cordons.add(action.node);
   }
   if (cordons.size === 0) return;
-  const isCandidate = (node: Node): boolean =>
-    plan.actions.some((a) => a.node === node.id && a.because[0]?.startsWith("scale down") === true);
   for (const pool of config.pools) {
     const nodes = [...fleet.nodes.values()].filter(
       (node) => node.pool === pool.name && node.phase.kind !== "gone",
@@ -266,7 +266,7 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]
     const desired = desiredOf(pool, fleet.pools.get(pool.name));
     const fresh = nodes.filter((node) => {
       const sick = node.phase.kind === "suspect" && node.health.verdict === "unhealthy";
-      return sick && !isEvident(node) && !isCandidate(node) && cordons.has(node.id);
+      return sick && !isEvident(node) && cordons.has(node.id);
     });
     for (const [among, places, isOurs] of [
       [bought, desired, true],

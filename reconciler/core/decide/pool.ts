@@ -17,7 +17,7 @@ import { frozen, heldPool } from "./admit.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { nodeIdOf } from "./offer.ts";
-import { nextGenOf, REMOVED_BY_NAME, SCALE_DOWN } from "./repair.ts";
+import { nextGenOf } from "./repair.ts";
 
 /** Nodes admitted by one plan for one pool: a large pool grows in steps. */
 const ADMIT_MAX = 50;
@@ -140,7 +140,7 @@ function isSpare({ phase }: Node): boolean {
 }
 
 function isNamed({ cordon }: Node): boolean {
-  return cordon.product?.why.startsWith(REMOVED_BY_NAME) === true;
+  return cordon.product?.cause === "removed";
 }
 
 /** Whether work may run on the node; on one that takes work, "unknown" counts as busy. */
@@ -162,7 +162,7 @@ function cost(node: Node, sight: Sight): number {
   if (isUnbought(node) || isOwned(node)) return 5_000 + (isBusy(node, sight) ? 1_000 : 0);
   if (node.phase.kind === "requested") return -5;
   const busy = isBusy(node, sight) ? 1_000 : 0;
-  if (node.cordon.product?.why.startsWith(SCALE_DOWN) === true) return busy - 10;
+  if (node.cordon.product?.cause === "scale_down") return busy - 10;
   if (node.cordon.human !== null || node.cordon.product !== null) return busy;
   if (verdictOfNode(node) === "unhealthy") return busy + 1;
   if (node.phase.kind !== "serving") return busy + 2;

@@ -160,7 +160,7 @@ describe("given up for a smaller pool", () => {
     expect(ask(serving(), smaller).action).toEqual({
       kind: "effect",
       node: "n" as NodeId,
-      payload: { kind: "cordon", why },
+      payload: { kind: "cordon", why, cause: "scale_down" },
       because: [why],
     });
     expect(ask(serving({ cordon: OURS }), smaller).action).toMatchObject({
@@ -194,7 +194,7 @@ describe("isolation", () => {
     expect(ask(sick()).action).toEqual({
       kind: "effect",
       node: "n" as NodeId,
-      payload: { kind: "cordon", why: "XID 48 on GPU 0" },
+      payload: { kind: "cordon", why: "XID 48 on GPU 0", cause: "fault" },
       because: ["XID 48 on GPU 0"],
     });
   });

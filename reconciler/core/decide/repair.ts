@@ -39,11 +39,6 @@ import { isResting } from "./rest.ts";
 import { nodeIdOf } from "./offer.ts";
 import { slurmNoteOf } from "./slurm.ts";
 
-/** Navarch's own cordon for a smaller pool starts with these words. */
-export const SCALE_DOWN = "scale down";
-/** A person named the node: it leaves whatever runs on it, after a drain. */
-export const REMOVED_BY_NAME = `${SCALE_DOWN}: removed by name`;
-
 export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
   const loss = lossOf(node, scope);
@@ -112,8 +107,10 @@ function decideScaleDown(node: Node, scope: Scope, plan: PlanBuilder): void {
     vetoIf("human", keptBy(node, scope) ?? sayTheirs(node));
   if (veto !== null) return plan.refuse(veto);
   const by = isPowered(scope.pool) ? "Slurm suspended it, " : "";
-  const why = `${SCALE_DOWN}: ${by}pool ${node.pool} wants ${scope.desired} nodes`;
-  if (node.cordon.product === null) return plan.effect({ kind: "cordon", why }, [why]);
+  const why = `scale down: ${by}pool ${node.pool} wants ${scope.desired} nodes`;
+  if (node.cordon.product === null) {
+    return plan.effect({ kind: "cordon", why, cause: "scale_down" }, [why]);
+  }
   plan.effect(drainPayload(node, scope, "scale_down", null), [why]);
 }
 
@@ -255,7 +252,7 @@ function decideIsolation(node: Node, scope: Scope, plan: PlanBuilder, proof: boo
   if (budget !== null && !budget.take(node)) return plan.wait("budget", budget.tell(node));
   if (sick) scope.budgets.spend(node, "isolate");
   const because = reasonsOf(node);
-  plan.effect({ kind: "cordon", why: because.join("; ") }, because);
+  plan.effect({ kind: "cordon", why: because.join("; "), cause: "fault" }, because);
 }
 
 /** Recovered: Navarch's own cordon is lifted first, then the session closes; a person's stays. */

@@ -1,7 +1,7 @@
 /** Which nodes a smaller pool gives up: the easiest to spare, and never more than the excess. */
 import { describe, expect, test } from "bun:test";
 import type { NodeId } from "../../../schema/id.ts";
-import type { Node, Phase } from "../../../schema/node.ts";
+import type { CordonCause, Node, Phase } from "../../../schema/node.ts";
 import {
   drainingOf,
   endingOf,
@@ -17,7 +17,9 @@ import { candidatesOf } from "./pool.ts";
 
 const at = (id: string, slot: number, over: Partial<Node> = {}) => nodeOf(id, { slot, ...over });
 const phases = (phase: Phase, over: Partial<Node> = {}) => ({ phase, ...over });
-const marked = (why: string) => ({ cordon: { product: { by: "navarch", why, at: 1 }, human: null } });
+const marked = (cause: CordonCause, why = "") => {
+  return { cordon: { product: { by: "navarch", why, at: 1, cause }, human: null } };
+};
 type Options = {
   busy?: string[];
   unknown?: string[];
@@ -73,8 +75,8 @@ describe("how many", () => {
 describe("which", () => {
   /** Cheapest first; each alone before any that follows. */
   const ORDER: [string, Node][] = [
-    ["named by a person", at("named", 0, marked("scale down: removed by name"))],
-    ["marked for a smaller pool already", at("marked", 1, marked("scale down: pool p wants 1 nodes"))],
+    ["named by a person", at("named", 0, marked("removed"))],
+    ["marked for a smaller pool already", at("marked", 1, marked("scale_down"))],
     ["on its way out for another one", at("leaving", 2, phases(endingOf("replace")))],
     ["not bought yet", at("requested", 3, phases(requested))],
     ["cordoned by a person", at("cordoned", 4, THEIRS_CORDON())],
@@ -104,13 +106,13 @@ describe("which", () => {
   });
 
   test("a cordoned one that is busy costs its work", () => {
-    const mark = at("mark", 0, marked("scale down: x"));
+    const mark = at("mark", 0, marked("scale_down"));
     const [theirs, sick] = [at("theirs", 1, THEIRS_CORDON()), at("sick", 2, { health: sickOf("x").health })];
     expect(candidates([mark, at("idle", 3)], 1, { busy: ["mark"] })).toEqual(["idle"]);
     expect(candidates([theirs, at("idle", 3)], 1, { busy: ["theirs"] })).toEqual(["idle"]);
     expect(candidates([sick, at("idle", 3)], 1, { busy: ["sick"] })).toEqual(["idle"]);
     expect(candidates([mark, theirs], 1, { busy: ["mark", "theirs"] })).toEqual(["mark"]);
-    expect(candidates([at("ours", 4, marked("XID 48")), sick], 1)).toEqual(["ours"]);
+    expect(candidates([at("ours", 4, marked("fault", "XID 48")), sick], 1)).toEqual(["ours"]);
   });
 
   test("not knowing whether it is at work counts as busy, where work may come", () => {
@@ -134,7 +136,7 @@ describe("which", () => {
     const busy = ["a", "b"];
     expect(candidates([at("a", 0), at("b", 1)], 0, { busy, sparesBusy: true })).toEqual([]);
     expect(candidates([at("a", 0), at("b", 1)], 0, { busy })).toEqual(["a", "b"]);
-    const named = at("a", 0, marked("scale down: removed by name"));
+    const named = at("a", 0, marked("removed"));
     expect(candidates([named, at("b", 1)], 0, { busy, sparesBusy: true })).toEqual(["a"]);
     expect(candidates([at("a", 0), at("c", 1)], 0, { busy, sparesBusy: true })).toEqual(["c"]);
   });
@@ -245,7 +247,17 @@ describe("machines on their way up, and a size that an autoscaler set", () => {
   });
 
   test("leave if they are named", () => {
-    const named = { ...coming("c", 1), ...marked("scale down: removed by name by ann") };
+    const named = { ...coming("c", 1), ...marked("removed") };
     expect(candidates([at("a", 0), named], 1, spare)).toEqual(["c"]);
   });
+});
+
+test("words at the start of a node's own evidence choose nothing: only the cause counts", () => {
+  const busy = { busy: ["victim"], sparesBusy: true };
+  for (const why of ["scale down: removed by name by ann", "scale down: pool p wants 1 nodes"]) {
+    const victim = at("victim", 0, marked("fault", why));
+    expect(candidates([victim, at("b", 1)], 1, busy)).toEqual(["b"]);
+    const old = at("victim", 0, { cordon: { product: { by: "navarch", why, at: 1 }, human: null } });
+    expect(candidates([old, at("b", 1)], 1, busy)).toEqual(["b"]);
+  }
 });

@@ -5,7 +5,7 @@
  * (docs/reference/providers.md#answers).
  */
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
-import type { Node } from "../../../schema/node.ts";
+import type { CordonCause, Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { type Millis, waitMs } from "../../../schema/millis.ts";
 import { orderIdOf } from "../reboot-order.ts";
@@ -328,10 +328,14 @@ function foldMark(
   return {
     ...node,
     kube,
-    cordon: { ...node.cordon, product: { by: "navarch", why, at: now } },
+    cordon: { ...node.cordon, product: { by: "navarch", why, at: now, ...causeOf(payload) } },
     // A cordon for evidence spends from the isolation budget; one for silence does not.
     isolatedAt: isSick(node) ? now : node.isolatedAt,
   };
+}
+
+function causeOf({ cause }: { cause?: CordonCause | undefined }): { cause?: CordonCause } {
+  return cause === undefined ? {} : { cause };
 }
 
 function foldRefused(

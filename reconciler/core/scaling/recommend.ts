@@ -273,7 +273,8 @@ function recommendComposite(autoscaler: Of<"composite">, snapshot: Snapshot): Re
   const how = votes.length === 1 ? "" : `${mode} of ${votes.length}: `;
   const isUrgent = mode !== "avg" && deciding.some((vote) => vote.cause === "bounds");
   const because = `${how}${words}${rest}`;
-  return size(nodes, because, isUrgent ? "bounds" : "signal");
+  const isCut = deciding.some(({ cut }) => cut);
+  return size(nodes, because, isUrgent ? "bounds" : "signal", isCut);
 }
 
 /** `91 %` or `90.5 %`: at most one decimal. */

@@ -8,7 +8,6 @@ import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { candidatesOf, fills, slotOf } from "../decide/pool.ts";
-import { SCALE_DOWN } from "../decide/repair.ts";
 import { desiredOf, isUnbought, type Sight } from "../fleet.ts";
 import {
   cancel,
@@ -118,9 +117,7 @@ function judge(node: Node, asking: Removal, isCandidate: boolean): Answer {
     case "serving":
     case "suspect":
     case "replacing":
-      if (isCandidate && node.cordon.product?.why.startsWith(SCALE_DOWN) === true) {
-        return { kind: "already" };
-      }
+      if (isCandidate && isLeavingPool(node)) return { kind: "already" };
       if (isCancellable(node)) return { kind: "removed", node: cancel(node, now) };
       if (marking && !isMirror(operation))
         return conflict("is being cordoned: try again in a moment");
@@ -130,10 +127,16 @@ function judge(node: Node, asking: Removal, isCandidate: boolean): Answer {
   }
 }
 
+function isLeavingPool({ cordon }: Node): boolean {
+  const cause = cordon.product?.cause;
+  return cause === "scale_down" || cause === "removed";
+}
+
 /** The plan takes nodes with the scale-down cordon first. */
 function mark(node: Node, { by, reason, now }: Asking): Node {
-  const why = `${SCALE_DOWN}: removed by name by ${by}${reason === "" ? "" : `: ${reason}`}`;
-  return { ...node, cordon: { ...node.cordon, product: { by: "navarch", why, at: now } } };
+  const why = `scale down: removed by name by ${by}${reason === "" ? "" : `: ${reason}`}`;
+  const product = { by: "navarch", why, at: now, cause: "removed" } as const;
+  return { ...node, cordon: { ...node.cordon, product } };
 }
 
 /** Overtakes earlier orders; the fence makes the late answer of an open drain or reboot stale. */

@@ -53,8 +53,9 @@ export type WorkerSight = Pick<Worker, "id" | "state"> & { busy: number };
 export type Recommendation =
   /**
    * `bounds` is a floor or ceiling and waits for no cooldown; `signal` is an autoscaler's opinion.
+   * `cut`: more was wanted than `max`.
    */
-  | { kind: "size"; nodes: number; because: string; cause: "bounds" | "signal" }
+  | { kind: "size"; nodes: number; because: string; cause: "bounds" | "signal"; cut: boolean }
   /**
    * The size stays, and a composite does not count this member. `unknown`: a signal is missing,
    * which is reported to people; `quiet`: the rule does not apply now.
@@ -63,8 +64,13 @@ export type Recommendation =
 
 type Size = Extract<Recommendation, { kind: "size" }>;
 
-export function size(nodes: number, because: string, cause: Size["cause"] = "signal"): Size {
-  return { kind: "size", nodes, because, cause };
+export function size(
+  nodes: number,
+  because: string,
+  cause: Size["cause"] = "signal",
+  cut = false,
+): Size {
+  return { kind: "size", nodes, because, cause, cut };
 }
 
 export function hold(because: string, cause: "unknown" | "quiet"): Recommendation {
@@ -84,7 +90,7 @@ export function clamp(answer: Recommendation, { min, max }: Snapshot): Recommend
   const nodes = Math.min(Math.max(answer.nodes, min), max);
   if (nodes === answer.nodes) return answer;
   const limit = nodes === max ? `at most ${max}` : `at least ${min}`;
-  return { ...answer, nodes, because: `${answer.because}, ${limit}` };
+  return { ...answer, nodes, because: `${answer.because}, ${limit}`, cut: answer.nodes > max };
 }
 
 /** `answer` for a size that is computed from the load; a smaller one takes idle nodes only. */

@@ -63,12 +63,14 @@ export function viewScaling(
   const problem = demandProblem(autoscaler, heard, now, interval);
   const warning = demandWarning(autoscaler, known);
   const decision = decisionOf(pool, state, status);
-  const full = sayFull(pool, decision, known);
+  const newest = status ?? state?.decision ?? null;
+  const full = sayFull(pool, newest?.cut === true, known);
   const conditions = [problem, warning, full].filter((one) => one !== null);
   if (autoscaler !== null && status !== null) {
     const { lost, because, problems } = status;
-    conditions.push(...problems.filter((one) => !lost || !one.endsWith(because)));
+    // A size that is held for a lost signal says so of all of them.
     if (lost) conditions.push(`autoscaler: the size is held: ${because}`);
+    else conditions.push(...problems);
   }
   const counts = wantsDemand(autoscaler) ? unitOf(autoscaler) : null;
   return {
@@ -81,14 +83,13 @@ export function viewScaling(
   };
 }
 
-/** Jobs wait, and the pool's own bound cut what the autoscaler wanted (`clamp` of the snapshot). */
+/** Jobs wait, and the pool's own bound cut what the autoscaler wanted. */
 function sayFull(
   { scaling: { autoscaler, maxNodes } }: PoolConfig,
-  decision: DecisionView | null,
+  isCut: boolean,
   known: KnownQueue | null,
 ): string | null {
   const waiting = known?.pendingJobs ?? 0;
-  const isCut = decision?.because.endsWith(`, at most ${maxNodes}`) === true;
   if (waiting === 0 || !wantsDemand(autoscaler) || !isCut) return null;
   const jobs = waiting === 1 ? "1 job waits" : `${waiting} jobs wait`;
   return `autoscaler: ${jobs} and the pool has its max_nodes, ${maxNodes}: raise it to grow`;
