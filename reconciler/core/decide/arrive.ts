@@ -341,10 +341,8 @@ const prefixed = (veto: Veto, why: string): Veto => {
 /** Cordons, then drains, like a serving node. */
 function empty(node: Node, scope: Scope, plan: PlanBuilder, why: string, purpose: Purpose): void {
   const isCordoned = node.cordon.product !== null || node.cordon.human !== null;
-  plan.effect(
-    isCordoned ? drainPayload(node, scope, purpose, null) : { kind: "cordon", why, cause: "failed" },
-    [why],
-  );
+  const cordon = { kind: "cordon", why, cause: "failed" } as const;
+  plan.effect(isCordoned ? drainPayload(node, scope, purpose, null) : cordon, [why]);
 }
 
 /**

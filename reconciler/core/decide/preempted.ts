@@ -43,7 +43,9 @@ export function decidePreempted(
     cordonedBy(node);
   if (veto !== null) return plan.refuse(veto);
   const why = sayNotice(node.instance?.provider ?? "the cloud", notice);
-  if (node.cordon.product === null) return plan.effect({ kind: "cordon", why, cause: "preempted" }, [why]);
+  if (node.cordon.product === null) {
+    return plan.effect({ kind: "cordon", why, cause: "preempted" }, [why]);
+  }
   const drain = drainPayload(node, scope, "preempted", null);
   if (notice.atMs === null) return plan.effect(drain, [why]);
   const leftMs = Math.max(1_000, notice.atMs - sight.now - MARGIN_MS);
