@@ -7,6 +7,7 @@ import { WorkerFact } from "./agentpool.ts";
 import { BootstrapFact } from "./bootstrap.ts";
 import { OwnedHost } from "./claim.ts";
 import { PROVIDER_TYPES } from "./config/provider.ts";
+import { Cordon } from "./cordon.ts";
 import { InstanceCost } from "./cost.ts";
 import { FindingHistory, HeldFinding } from "./held.ts";
 import { BootId, InstanceId, NodeId, OperationId, PoolName, SessionId, StreamId } from "./id.ts";
@@ -113,36 +114,6 @@ export const Phase = v.variant("kind", [
   }),
 ]);
 export type Phase = v.InferOutput<typeof Phase>;
-
-/** What Navarch's own cordon is for. `why` is for people: a node's own words can be in it. */
-export const CORDON_CAUSES = [
-  /** Evidence against the node, or its silence. */
-  "fault",
-  /** The pool became smaller. */
-  "scale_down",
-  /** A person removed this node by its name: it leaves whatever runs on it, after a drain. */
-  "removed",
-  /** The slot has another node. */
-  "surplus",
-  /** The cloud takes the machine back. */
-  "preempted",
-  /** It did not come into service. */
-  "failed",
-] as const;
-export const CordonCause = v.picklist(CORDON_CAUSES);
-export type CordonCause = v.InferOutput<typeof CordonCause>;
-
-/**
- * A cordon has an owner; Navarch lifts only its own (law 10). `cause` is missing in a person's
- * cordon and in rows of releases that had none.
- */
-export const Cordon = v.object({
-  by: text,
-  why: text,
-  at: instant,
-  cause: v.optional(CordonCause),
-});
-export type Cordon = v.InferOutput<typeof Cordon>;
 
 /** The cloud's side of a node. */
 export const InstanceFact = v.object({
@@ -382,11 +353,6 @@ export type Node = v.InferOutput<typeof Node>;
 
 export function isLeaving(phase: Phase): boolean {
   return phase.kind === "draining" || phase.kind === "terminating" || phase.kind === "gone";
-}
-
-/** Its drain ended, and no work was left on it. */
-export function isEmptied(node: { phase: Phase } | null): boolean {
-  return node?.phase.kind === "draining" && node.phase.emptied === true;
 }
 
 /** The durable state of a pool, beside its configuration. */

@@ -5,8 +5,9 @@
  */
 import * as v from "valibot";
 import { PROVIDER_TYPES } from "./config/provider.ts";
+import { CordonCause } from "./cordon.ts";
 import { InstanceId, NodeId, OperationId, PoolName, SessionId } from "./id.ts";
-import { CordonCause, PURPOSES } from "./node.ts";
+import { PURPOSES } from "./node.ts";
 import { count, finite, instant } from "./number.ts";
 import { MARKETS } from "./purchase.ts";
 

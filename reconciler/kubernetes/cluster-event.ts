@@ -2,7 +2,8 @@
  * Maps the product's own events and its drains to Kubernetes Events, and to their objects.
  */
 import type { EventDraft, EventKind } from "../../schema/event.ts";
-import { isEmptied, type Node } from "../../schema/node.ts";
+import { isEmptied } from "../../schema/drained.ts";
+import type { Node } from "../../schema/node.ts";
 import type { Log } from "../core/clock.ts";
 import type { Change } from "../core/store.ts";
 import type { DrainEvent, PodEvent } from "./drain-sight.ts";

@@ -6,7 +6,8 @@
  */
 import { type EventDraft, EVENTS } from "../../schema/event.ts";
 import type { NodeId } from "../../schema/id.ts";
-import { isEmptied, type Node } from "../../schema/node.ts";
+import { isEmptied } from "../../schema/drained.ts";
+import type { Node } from "../../schema/node.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { LineBudget } from "./line-budget.ts";
 import { adviceOf } from "../core/kubernetes/refusal-cause.ts";

@@ -1,7 +1,8 @@
 /** Which nodes a smaller pool gives up: the easiest to spare, and never more than the excess. */
 import { describe, expect, test } from "bun:test";
+import type { CordonCause } from "../../../schema/cordon.ts";
 import type { NodeId } from "../../../schema/id.ts";
-import type { CordonCause, Node, Phase } from "../../../schema/node.ts";
+import type { Node, Phase } from "../../../schema/node.ts";
 import {
   drainingOf,
   endingOf,

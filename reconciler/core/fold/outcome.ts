@@ -5,7 +5,7 @@
  * (docs/reference/providers.md#answers).
  */
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
-import type { CordonCause, Node } from "../../../schema/node.ts";
+import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { type Millis, waitMs } from "../../../schema/millis.ts";
 import { orderIdOf } from "../reboot-order.ts";
@@ -325,17 +325,15 @@ function foldMark(
     return { ...node, kube };
   }
   tell("node.cordoned", why);
+  const { cause } = payload;
+  const product = { by: "navarch", why, at: now, ...(cause === undefined ? {} : { cause }) };
   return {
     ...node,
     kube,
-    cordon: { ...node.cordon, product: { by: "navarch", why, at: now, ...causeOf(payload) } },
+    cordon: { ...node.cordon, product },
     // A cordon for evidence spends from the isolation budget; one for silence does not.
     isolatedAt: isSick(node) ? now : node.isolatedAt,
   };
-}
-
-function causeOf({ cause }: { cause?: CordonCause | undefined }): { cause?: CordonCause } {
-  return cause === undefined ? {} : { cause };
 }
 
 function foldRefused(

@@ -5,7 +5,8 @@
 import { drainCodeOf } from "../../../health/policy/drain-code.ts";
 import { groupIncidents } from "../../../health/policy/incident.ts";
 import type { SessionId } from "../../../schema/id.ts";
-import type { Cordon, Node } from "../../../schema/node.ts";
+import type { Cordon } from "../../../schema/cordon.ts";
+import type { Node } from "../../../schema/node.ts";
 
 export type SlurmReason = {
   /** Of the repair, the node's id without one, or `operator` for a person's cordon. */

@@ -8,7 +8,8 @@ import type {
 } from "../../../schema/api.ts";
 import type { NodeWorkerView } from "../../../schema/agentpool-view.ts";
 import type { Finding } from "../../../schema/finding.ts";
-import type { Cordon, Node } from "../../../schema/node.ts";
+import type { Cordon } from "../../../schema/cordon.ts";
+import type { Node } from "../../../schema/node.ts";
 import { verdictOfNode } from "../../core/fleet.ts";
 import { viewRma } from "./rma.ts";
 import { type SlurmLive, viewSinks, viewSlurm } from "./slurm.ts";
