@@ -98,13 +98,22 @@ describe("navarch-node.service", () => {
     const [program, ...words] = (await only(name, "ExecStart")).split(" ");
     expect(program).toBe("navarch-node");
     const argv = words.flatMap((word) => (word.startsWith("$") ? [] : [word]));
-    expect(parseOptions(argv, {}, "n1", 0).kind).toBe("options");
+    // Its metrics are there for collectors on the machine, and elsewhere or off by the last flag.
+    const metricsOf = (...more: string[]) => {
+      const answer = parseOptions([...argv, ...more], {}, "n1", 0);
+      return answer.kind === "options" ? answer.options.metrics : answer.kind;
+    };
+    expect(metricsOf()).toEqual({ hostname: "127.0.0.1", port: 9410 });
+    expect(metricsOf("--metrics-addr=127.0.0.1:9100")).toMatchObject({ port: 9100 });
+    expect(metricsOf("--metrics-addr=")).toBeNull();
     expect(words).toContain("$NAVARCH_NODE_FLAGS");
     const commands = valuesOf(await unit("allow-commands.conf"), "ExecStart");
     expect(commands).toHaveLength(2);
     expect(commands[0]).toBe("");
     const flags = (commands[1] ?? "").split(" ").filter((word) => word.startsWith("--"));
-    expect(parseOptions(flags, {}, "n1", 0)).toMatchObject({ options: { allowCommands: true } });
+    expect(parseOptions(flags, {}, "n1", 0)).toMatchObject({
+      options: { allowCommands: true, metrics: { port: 9410 } },
+    });
   });
 
   test("keeps state and credential where the agent looks for them", async () => {
