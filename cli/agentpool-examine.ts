@@ -32,8 +32,12 @@ export type PoolDoctor = {
 
 const CALL_MS = 10_000;
 const INSTALL = "navarch manifests crd | kubectl apply -f -";
-const GRANT =
-  "kubectl apply -f velda-rbac.yaml, or navarch manifests agentpool | kubectl apply -f -";
+/** The account and the namespaces decide which file has the rules. */
+function grant({ account, namespaces }: Pick<PoolDoctor, "account" | "namespaces">): string {
+  const who = account === null ? "" : ` --account ${account.namespace}/${account.name}`;
+  const where = namespaces.length === 0 ? "" : ` --in ${namespaces.join(",")}`;
+  return `navarch manifests agentpool${who}${where} | kubectl apply -f -`;
+}
 const LABELS = "give spec.template.metadata.labels at least one label, and correct the fields";
 const UNSERVED =
   "is provisioners: [{kubernetes: {namespace: …}}] in the configuration, with this namespace?";
@@ -89,10 +93,8 @@ function contains(whole: unknown, part: unknown): boolean {
   return Object.entries(part).every(([key, value]) => contains(fields[key], value));
 }
 
-async function examineRights(
-  { api, account }: PoolDoctor,
-  namespace: string | null,
-): Promise<Diagnosis> {
+async function examineRights(doctor: PoolDoctor, namespace: string | null): Promise<Diagnosis> {
+  const { api, account } = doctor;
   const check = "permissions";
   const wanted = POOL_RIGHTS.map(({ isOfCluster, ...right }) => {
     return { ...right, namespace: isOfCluster ? null : namespace, use: "AgentPools" };
@@ -107,7 +109,7 @@ async function examineRights(
   if (missing.length > 0) {
     const isAll = missing.length === wanted.length;
     const what = isAll ? "do anything for AgentPools" : missing.map(formatPermission).join(", ");
-    return bad("fail", check, `${who} may not ${what}${isAll ? inPlace(namespace) : ""}`, GRANT);
+    return bad("fail", check, `${who} may not ${what}${isAll ? inPlace(namespace) : ""}`, grant(doctor));
   }
   return ok(check, `${who} may do what AgentPools need${inPlace(namespace)}`);
 }
@@ -118,7 +120,7 @@ async function examinePools(doctor: PoolDoctor, namespace: string | null): Promi
   const answer = await get(api, poolsPath(namespace));
   if (answer.kind !== "ok") {
     const what = `AgentPools${inPlace(namespace)} cannot be listed: ${answer.message}`;
-    return [bad("fail", check, what, GRANT)];
+    return [bad("fail", check, what, grant(doctor))];
   }
   const all = readList(readObject(answer.body)["items"]).flatMap((one) => readPool(one) ?? []);
   const pools = all.filter((pool) => name === null || pool.name === name);
@@ -141,6 +143,7 @@ async function examinePool(doctor: PoolDoctor, pool: HeldPool): Promise<Diagnosi
   }
   return [
     await examineTemplate(doctor, pool),
+    ...examineImages(pool),
     ...(await examineConfigMaps(doctor, pool)),
     ...(await examinePods(doctor, pool)),
     ...examineStatus(pool),
@@ -159,8 +162,50 @@ async function examineTemplate({ api, clock }: PoolDoctor, pool: HeldPool): Prom
   return bad(answer.kind === "lost" ? "warn" : "fail", "template", what, null);
 }
 
+/** Velda's own agent speaks another protocol: its pods run, and never join. */
+const VELDA_IMAGE = /^(?:docker\.io\/)?veldaio\//;
+
+function examineImages({ key, template }: HeldPool): Diagnosis[] {
+  const containers = readList(readObject(template["spec"])["containers"]);
+  const images = containers.map((one) => readText(readObject(one)["image"]) ?? "");
+  return images
+    .filter((image) => VELDA_IMAGE.test(image))
+    .map((image) => {
+      const what = `${key}: ${image} is Velda's agent, which cannot join this control plane`;
+      return bad("warn", "image", what, "use an image with navarch-node as its entry");
+    });
+}
+
+/** `NAME.NAMESPACE.svc…:PORT`, a name that only a Service of the cluster answers. */
+const IN_CLUSTER = /^([a-z0-9-]{1,63})\.([a-z0-9-]{1,63})\.svc(?:\.[a-z0-9.-]{1,100})?(?::(\d{1,5}))?$/;
+const LOCAL = /^(?:localhost|127\.[\d.]{1,12}|\[::1\])(?::|$)/;
+
+async function examineAddress(
+  api: KubeApi,
+  { key }: HeldPool,
+  { name: map, address }: { name: string; address: string },
+): Promise<Diagnosis[]> {
+  const host = address.replace(/^https?:\/\//, "").slice(0, 256);
+  const about = `${key}: broker.address ${address} (ConfigMap ${map})`;
+  const say = (what: string, next: string) => [bad("fail", "address", `${about} ${what}`, next)];
+  if (LOCAL.test(host)) return say("is the worker's own pod", "name the control plane's Service");
+  const [, name, namespace, port] = IN_CLUSTER.exec(host) ?? [];
+  if (name === undefined || namespace === undefined) return [];
+  const answer = await get(api, `/api/v1/namespaces/${namespace}/services/${name}`);
+  if (isAbsent(answer)) return say(`leads to no Service: ${namespace}/${name} is missing`, SERVICE);
+  if (answer.kind !== "ok") return [];
+  const { ports, type } = readObject(readObject(answer.body)["spec"]);
+  const open = readList(ports).map((one) => String(readObject(one)["port"]));
+  // An ExternalName leads to whatever port is asked for.
+  if (type === "ExternalName" || port === undefined || open.includes(port)) return [];
+  return say(`leads to a port that the Service has not (${open.join(", ")})`, SERVICE);
+}
+
+const SERVICE =
+  "kubectl apply -f velda-service.yaml (deploy/guide/agentpool), or correct broker.address";
+
 async function examineConfigMaps({ api }: PoolDoctor, pool: HeldPool): Promise<Diagnosis[]> {
-  const { missing, plain, unknown } = await lookForConfigMaps(api, pool);
+  const { missing, plain, unknown, addresses } = await lookForConfigMaps(api, pool);
   const { key, namespace } = pool;
   const rows = missing.map((name) => {
     const what = `${key}: ConfigMapNotFound: the template names ConfigMap ${name}`;
@@ -170,6 +215,7 @@ async function examineConfigMaps({ api }: PoolDoctor, pool: HeldPool): Promise<D
     const what = `${key}: workers speak plain http to ${address} (ConfigMap ${name})`;
     rows.push(bad("warn", "connection", `${what}: their tokens can be read in transit`, SECURE));
   }
+  for (const one of addresses) rows.push(...(await examineAddress(api, pool, one)));
   if (unknown !== null) rows.push(bad("warn", "config maps", `${key}: ${unknown}`, null));
   return rows;
 }
@@ -196,12 +242,13 @@ const ADVICE = {
   config: "kubectl describe pod shows the whole message",
 } as const;
 
-async function examinePods({ api }: PoolDoctor, pool: HeldPool): Promise<Diagnosis[]> {
+async function examinePods(doctor: PoolDoctor, pool: HeldPool): Promise<Diagnosis[]> {
+  const { api } = doctor;
   const { key } = pool;
   const selector = { labelSelector: `${WORKER_LABEL.pool}=${pool.name}` };
   const answer = await get(api, podsPath(pool.namespace), selector);
   if (answer.kind !== "ok") {
-    return [bad("warn", "pods", `${key}: pods cannot be listed: ${answer.message}`, GRANT)];
+    return [bad("warn", "pods", `${key}: pods cannot be listed: ${answer.message}`, grant(doctor))];
   }
   const all = readList(readObject(answer.body)["items"]).flatMap((one) => readWorkerPod(one) ?? []);
   const pods = all.filter(({ ownerUid }) => ownerUid === pool.uid);

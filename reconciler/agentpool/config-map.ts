@@ -18,6 +18,8 @@ export type ConfigMapSight = {
   unknown: string | null;
   /** Those whose `velda.yaml` sends its workers over plain http, and where to. */
   plain: { name: string; address: string }[];
+  /** `broker.address` of each that has one. */
+  addresses: { name: string; address: string }[];
 };
 
 /** Files of such a ConfigMap: an authority beside the settings means https. */
@@ -28,14 +30,15 @@ export async function lookForConfigMaps(
   api: KubeApi,
   pool: Pick<AgentPool, "namespace" | "template">,
 ): Promise<ConfigMapSight> {
-  const sight: ConfigMapSight = { missing: [], unknown: null, plain: [] };
+  const sight: ConfigMapSight = { missing: [], unknown: null, plain: [], addresses: [] };
   for (const name of mapsOf(pool.template).slice(0, NAMES_MAX)) {
     const place = `/api/v1/namespaces/${encodeURIComponent(pool.namespace)}/configmaps`;
     const path = `${place}/${encodeURIComponent(name)}`;
     const answer = await api.call({ verb: "get", path, timeoutMs: CALL_MS, lane: "read" });
     if (answer.kind === "ok") {
-      const address = plainAddress(answer.body);
-      if (address !== null) sight.plain.push({ name, address });
+      const { address, isPlain } = addressOf(answer.body);
+      if (address !== null) sight.addresses.push({ name, address });
+      if (address !== null && isPlain) sight.plain.push({ name, address });
       continue;
     }
     if (answer.kind === "refused" && isNotFound(answer)) sight.missing.push(name);
@@ -44,17 +47,18 @@ export async function lookForConfigMaps(
   return sight;
 }
 
-/** `broker.address`, if nothing in the ConfigMap makes the connection to it encrypted. */
-function plainAddress(map: unknown): string | null {
+/** `broker.address`; `isPlain`: nothing in the ConfigMap makes the connection to it encrypted. */
+function addressOf(map: unknown): { address: string | null; isPlain: boolean } {
   const data = readObject(readObject(map)["data"]);
   const text = readText(data[SETTINGS]);
-  if (text === null || AUTHORITY in data) return null;
+  if (text === null) return { address: null, isPlain: false };
   try {
     const file = readObject(Bun.YAML.parse(text));
     const hasProof = readText(readObject(file["daemon_config"])["mtls_client_cert_path"]) !== null;
-    return hasProof ? null : readText(readObject(file["broker"])["address"]);
+    const address = readText(readObject(file["broker"])["address"]);
+    return { address, isPlain: !hasProof && !(AUTHORITY in data) };
   } catch {
     // The agent names what is wrong with its file.
-    return null;
+    return { address: null, isPlain: false };
   }
 }

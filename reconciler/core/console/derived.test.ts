@@ -21,10 +21,17 @@ const running: PodFacts = {
   resources: { requests: {}, limits: {} },
 };
 
-test("C16: a failed pod makes the cluster unhealthy, a pending one degraded", () => {
-  expect(healthOf({ failed: 1, pending: 5 })).toBe("unhealthy");
-  expect(healthOf({ failed: 0, pending: 1 })).toBe("degraded");
-  expect(healthOf({ failed: 0, pending: 0 })).toBe("healthy");
+test("C16: Nodes that are not ready and many failed pods make a cluster unhealthy, one does not", () => {
+  const pods = { failed: 0, pending: 0, total: 100 };
+  const up = { total: 10, notReady: 0 };
+  expect(healthOf(pods, up)).toBe("healthy");
+  expect(healthOf({ ...pods, pending: 1 }, up)).toBe("degraded");
+  expect(healthOf({ ...pods, failed: 1 }, up)).toBe("degraded");
+  expect(healthOf({ failed: 1, pending: 0, total: 1 }, up)).toBe("degraded");
+  expect(healthOf({ ...pods, failed: 11 }, up)).toBe("unhealthy");
+  expect(healthOf(pods, { total: 10, notReady: 1 })).toBe("degraded");
+  expect(healthOf(pods, { total: 10, notReady: 5 })).toBe("unhealthy");
+  expect(healthOf(pods, { total: 0, notReady: 0 })).toBe("healthy");
 });
 
 test("C17: a phase that is not listed is unknown", () => {

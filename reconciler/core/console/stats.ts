@@ -20,10 +20,17 @@ export function countPhases(pods: Iterable<{ phase: string }>): PhaseCounts {
   return counts;
 }
 
-export function healthOf(counts: Pick<PhaseCounts, "failed" | "pending">): ClusterHealth {
-  const { failed, pending } = counts;
-  if (failed > 0) return "unhealthy";
-  return pending > 0 ? "degraded" : "healthy";
+/** A failed pod may be a Job's and stay for days: only a tenth of all pods speaks of the cluster. */
+const FAILED_SHARE = 0.1;
+const NOT_READY_SHARE = 0.5;
+
+export function healthOf(
+  { failed, pending, total }: Pick<PhaseCounts, "failed" | "pending" | "total">,
+  nodes: { total: number; notReady: number },
+): ClusterHealth {
+  const isMostDown = nodes.notReady > 0 && nodes.notReady >= nodes.total * NOT_READY_SHARE;
+  if (isMostDown || (failed > 1 && failed > total * FAILED_SHARE)) return "unhealthy";
+  return nodes.notReady > 0 || failed > 0 || pending > 0 ? "degraded" : "healthy";
 }
 
 /** `used`: measured; `null` = nothing measures it. */

@@ -59,6 +59,9 @@ export function openConsoleCluster(ports: ConsolePorts): ConsoleCluster {
   return new Cluster(ports);
 }
 
+/** As `kubectl get nodes` prints it; a cordoned Node is `Ready,SchedulingDisabled`. */
+const isNotReady = ({ status }: ClusterNode): boolean => !status.startsWith("Ready");
+
 class Cluster implements ConsoleCluster {
   readonly #ports: ConsolePorts;
   readonly #copies: Copies;
@@ -100,7 +103,7 @@ class Cluster implements ConsoleCluster {
       pods: counts,
       deployments: [...copies.deployments.values()].filter(isIn).length,
       services: [...copies.services.values()].filter(isIn).length,
-      health: healthOf(counts),
+      health: healthOf(counts, { total: nodes.length, notReady: nodes.filter(isNotReady).length }),
       utilisation: {
         cpu: utilisation(sum((node) => node.allocatable.cpu), requested.cpu, measured?.cpu),
         memory: utilisation(

@@ -69,7 +69,10 @@ describe.skipIf(missing !== null)("identities of workers on a real server", () =
 
   test("a tenant of another namespace takes over no worker by name, owner or label", async () => {
     await bed.kubectl("create", "namespace", "evil");
-    await bed.kubectl("create", "-n", "evil", "serviceaccount", "default");
+    await until("its account is there", 20_000, async () => {
+      const { code } = await bed.cluster.kubectl("-n", "evil", "get", "serviceaccount", "default");
+      return code === 0 ? true : null;
+    });
     const { uid } = (JSON.parse(await bed.kubectl("get", "ap", "t1", "-o", "json")) as PoolMeta)
       .metadata;
     const before = await bed.uids("t1");
