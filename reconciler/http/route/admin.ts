@@ -125,10 +125,10 @@ function viewAudit({ request, namespace: _, ...row }: AuditRow): AuditView {
 
 export function auditRoutes(api: App, audit: Audit, { clock }: Pick<RoutePorts, "clock">): void {
   const bootAt = clock.wallMs();
-  api.get("/audit/export", needs("admin"), asks(ExportQuery), (c) =>
+  api.get("/audit/export", needs("operator"), asks(ExportQuery), (c) =>
     exportAudit(c, audit, bootAt),
   );
-  api.get("/audit", needs("admin"), asks(AuditQuery), async (c) => {
+  api.get("/audit", needs("operator"), asks(AuditQuery), async (c) => {
     const asked = readQuery(c, AuditQuery);
     const { limit = 100, since = null, by = null, refused, verb = null, object = null } = asked;
     const { rows } = await audit.page({

@@ -107,13 +107,20 @@ function* formatList(
 
 function passes({ status, health, query, labels }: Filter, view: NodeView): boolean {
   return (
-    (status === null || view.status === status) &&
+    (status === null || hasStatus(view, status)) &&
     (health === null || view.health_status === health) &&
     matches(query.provider, view.provider) &&
     matches(query.region, view.region) &&
     matches(query.zone, view.zone) &&
     labels.every(([key, value]) => key !== undefined && view.metadata.labels[key] === (value ?? ""))
   );
+}
+
+/** A node shows one status, and is cordoned whatever else it shows. */
+function hasStatus({ status, cordons }: NodeView, wanted: NodeView["status"]): boolean {
+  const isCordoned = cordons.product !== null || cordons.human !== null;
+  const isGone = status === "NODE_STATUS_TERMINATED";
+  return status === wanted || (wanted === "NODE_STATUS_CORDONED" && isCordoned && !isGone);
 }
 
 /** An empty filter matches everything. */

@@ -362,3 +362,27 @@ test("GET /v1/config hides programs and scripts from viewers alone", async () =>
     expect([role, status, text.includes("hunter2")]).toEqual([role, 200, shows]);
   }
 });
+
+test("status=cordoned finds every cordoned node, whatever else its status says", async () => {
+  const { w, a } = await open();
+  const [id = ""] = w.serving();
+  await a.call("POST", `/v1/nodes/${id}/cordon`, { reason: "disk" });
+  await a.call("POST", `/v1/nodes/${id}/drain`, { reason: "disk" });
+  await w.until(() => w.node(id).phase.kind === "draining", 60);
+  const found = async (status: string): Promise<string[]> => {
+    const { text } = await a.call("GET", `/v1/nodes?status=${status}`);
+    return (JSON.parse(text) as { nodes: { node_id: string }[] }).nodes.map((one) => one.node_id);
+  };
+  expect([await found("draining"), await found("cordoned")]).toEqual([[id], [id]]);
+  expect(await found("active")).not.toContain(id);
+});
+
+test("an operator reads the audit; a viewer does not", async () => {
+  const { a } = await open();
+  for (const [role, status] of [["operator", 200], ["viewer", 403]] as const) {
+    const { body } = await a.call("POST", "/v1/tokens", { role, label: role });
+    for (const path of ["/v1/audit", "/v1/audit/export?format=jsonl"]) {
+      expect((await a.call("GET", path, undefined, String(body["token"]))).status).toBe(status);
+    }
+  }
+});
