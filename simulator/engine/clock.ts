@@ -38,6 +38,11 @@ export class VirtualClock implements Time {
     return this.mono + this.reads * READ_MS;
   }
 
+  /** Of the run itself: to read it takes no time. */
+  elapsedMs(): number {
+    return this.mono;
+  }
+
   after(ms: number, work: () => void): () => void {
     const atMs = this.mono + Math.max(0, ms);
     const timer = { atMs, seq: this.serial++, work, cancelled: false };

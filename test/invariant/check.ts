@@ -7,6 +7,7 @@ import { audit } from "./audit.ts";
 import { stillWhileBlind } from "./blind.ts";
 import { type Budget, budgets, configuredBudgets } from "./budget.ts";
 import { type Ceiling, configuredCeilings, noCapacityThrownAway, spend } from "./capacity.ts";
+import { endedForAReason } from "./edit.ts";
 import { closedIsClosed, handsOff, ownCordonOnly } from "./human.ts";
 import { committedIntent, frozenAsk } from "./intent.ts";
 import { atMostOnce, nodeLast } from "./kube.ts";
@@ -46,6 +47,7 @@ export function openCheckers(terms: Terms): Checker[] {
     stillWhileBlind(),
     handsOff(),
     audit(() => terms.events()),
+    endedForAReason(),
     oneOperation(),
     onlyForward(),
     refusalTells(),

@@ -169,11 +169,12 @@ export class Watch {
   }
 
   /** Everything the product asks of the cloud passes here, and every list that it is given. */
-  provider(provider: Provider): Provider {
+  /** `isOurs`: its lists show this fleet's machines. */
+  provider(provider: Provider, isOurs = true): Provider {
     return aroundProvider(provider, async (call, next) => {
       if ("fence" in call) this.called(call.op, call.fence, { ...call, provider: provider.name });
       const answer = await next();
-      if ("instances" in answer) this.listed(answer.instances);
+      if (isOurs && "instances" in answer) this.listed(answer.instances);
       return answer;
     });
   }

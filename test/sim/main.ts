@@ -3,6 +3,7 @@
  * the invariants after each step. Exit 1 on a violation, with the shortest story that shows it.
  *
  *   --troubles N   faults a day besides those of GPUs (12)
+ *   --edits N      edits of the providers in the file a day (0)
  *   --xids N       GPU faults a day besides 5 per 1,000 node-days (0)
  *   --sinks S      none, slurm, kubernetes or both: the schedulers that its machines join (none)
  *   --planes N     control planes on one database: of 2, one leads and may be frozen (1)
@@ -33,6 +34,7 @@ const { values } = parseArgs({
     days: { type: "string", default: "7" },
     troubles: { type: "string", default: "12" },
     xids: { type: "string", default: "0" },
+    edits: { type: "string", default: "0" },
     sinks: { type: "string", default: "none" },
     planes: { type: "string", default: "1" },
     shrink: { type: "string", default: "30" },
@@ -41,7 +43,7 @@ const { values } = parseArgs({
   },
 });
 
-function numberOf(name: "seed" | "nodes" | "days" | "troubles" | "xids" | "shrink"): number {
+function numberOf(name: "seed" | "nodes" | "days" | "troubles" | "xids" | "edits" | "shrink"): number {
   const value = Number(values[name]);
   if (Number.isFinite(value) && value >= 0) return value;
   throw new Error(`--${name}: expected a number, found ${values[name]}`);
@@ -85,7 +87,10 @@ if (sinks === undefined) throw new Error(`--sinks: expected ${SINKS.join(", ")}`
 const planes = values.planes === "2" ? 2 : 1;
 const shape = shapeOf(numberOf("seed"), numberOf("nodes"), sinks, planes);
 const days = numberOf("days");
-const dials = { days, troublesPerDay: numberOf("troubles"), extraXidPerDay: numberOf("xids") };
+const dials = {
+  ...{ days, troublesPerDay: numberOf("troubles"), extraXidPerDay: numberOf("xids") },
+  editsPerDay: numberOf("edits"),
+};
 const faults = drawFaults(shape, dials);
 const endMs = days * DAY;
 const begun = performance.now();
@@ -106,8 +111,8 @@ print(`trace: ${told.hash}`);
 const [first] = bad;
 if (first !== undefined) {
   await printShortest(shape, faults, { endMs, found: first });
-  const { seed, nodes, troubles, xids } = values;
-  const dialled = `--days ${values.days} --troubles ${troubles} --xids ${xids}`;
+  const { seed, nodes, troubles, xids, edits } = values;
+  const dialled = `--days ${values.days} --troubles ${troubles} --xids ${xids} --edits ${edits}`;
   const where = `--sinks ${sinks} --planes ${planes}`;
   print(`reproduce: npm run sim -- ${where} --seed ${seed} --nodes ${nodes} ${dialled}`);
 }

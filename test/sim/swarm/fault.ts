@@ -51,7 +51,15 @@ export type What =
   | { kind: "human"; act: HumanAct; who: number; force: boolean; undoMs: number }
   | { kind: "scale"; pool: number; by: number }
   /** The configuration is edited, and the process reloads it or is restarted on it, in turns. */
-  | { kind: "config" };
+  | { kind: "config" }
+  /** The file's providers are edited, the process starts on it, and the edit is undone later. */
+  | { kind: "provider"; edit: ProviderEdit; undoMs: number };
+
+/**
+ * `renamed`: the account under another name alone. `added`: under a second name. `reordered`: the
+ * names in another order. `moved`: the name in another account, which shows nothing of ours.
+ */
+export type ProviderEdit = "renamed" | "added" | "reordered" | "moved";
 
 /** `mark`: what changes a node or a job in a scheduler, or looks at it directly before. */
 export type CallSort = "any" | "commit" | "mark";
@@ -64,6 +72,7 @@ export function nameOf(what: What): string {
   if (what.kind === "cloud") return `cloud:${what.name}`;
   if (what.kind === "slurmctld" || what.kind === "api-server") return `${what.kind}:${what.name}`;
   if (what.kind === "scontrol") return `scontrol:${what.act}`;
+  if (what.kind === "provider") return `provider:${what.edit}`;
   if (what.kind === "human") return `human:${what.act}`;
   return what.kind === "plant" ? `plant:${what.mark}` : what.kind;
 }

@@ -21,7 +21,10 @@ import { Process } from "../../../simulator/engine/process.ts";
 
 export type LifePorts = {
   clock: Clock;
-  cloud: Provider;
+  /** Whatever the file may name, for the next start. */
+  providers(): ReadonlyMap<string, Provider>;
+  /** What is listed there says nothing of this fleet. */
+  isMoved(): boolean;
   /** The scheduler in memory, where the fleet is in no other. */
   scheduler: Scheduler;
   sinks: Sinks;
@@ -105,7 +108,8 @@ export class Life {
 
   /** A process comes up on what is durable. */
   async start(config: Config): Promise<void> {
-    const { clock, watch, fleetId, cloud, scheduler, sinks, trouble } = this.ports;
+    const { clock, watch, fleetId, scheduler, sinks, trouble } = this.ports;
+    const isMoved = this.ports.isMoved();
     const injector = new CrashInjector();
     const { seat } = this;
     this.lives++;
@@ -122,7 +126,7 @@ export class Life {
         trouble(`${message} ${JSON.stringify(fields)}`);
       },
       ...(sinks.some ? sinks.ports() : { scheduler }),
-      providers: new Map([["fake", cloud]]),
+      providers: this.ports.providers(),
       config,
       policy: compiledBuiltin,
       fleetId,
@@ -130,7 +134,7 @@ export class Life {
         client: (client) => injector.client(client),
         store: (store) => watch.store(seat?.led(store) ?? store, () => this.wasFrozen(injector)),
         provider: (one) =>
-          injector.provider(watch.provider(one)),
+          injector.provider(watch.provider(one, !isMoved || one.name !== "fake")),
         scheduler: (one) => injector.scheduler(watch.scheduler(one)),
         kube: (api) => injector.kube(api),
         slurm: (client) => injector.slurm(client),

@@ -6,7 +6,7 @@ import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
 import type * as kube from "../../../simulator/cluster/fault.ts";
 import type * as slurm from "../../world/slurm/fake.ts";
 import type { SlurmAct } from "./sinks.ts";
-import { type Fault, type HumanAct, nameOf, type What } from "./fault.ts";
+import { type Fault, type HumanAct, nameOf, type ProviderEdit, type What } from "./fault.ts";
 import type { Shape } from "./shape.ts";
 import { openStream, type Stream } from "./stream.ts";
 
@@ -25,6 +25,8 @@ export type Dials = {
   troublesPerDay: number;
   /** GPU faults a day besides the published rate, for small fleets. */
   extraXidPerDay: number;
+  /** Edits of the file's providers a day; absent = none. */
+  editsPerDay?: number;
 };
 
 export function drawFaults(shape: Shape, dials: Dials): Fault[] {
@@ -45,6 +47,7 @@ export function drawFaults(shape: Shape, dials: Dials): Fault[] {
   for (const [name, weight, draw] of TROUBLES) {
     come(name, (dials.troublesPerDay * weight) / TOTAL, (r) => draw(r, nodes));
   }
+  come("edit", dials.editsPerDay ?? 0, drawEdit);
   const more = sinkTroubles(shape);
   const sum = more.reduce((total, [, weight]) => total + weight, 0);
   for (const [name, weight, draw] of more) {
@@ -55,6 +58,12 @@ export function drawFaults(shape: Shape, dials: Dials): Fault[] {
   if (isInSlurm(shape)) come("job", 60 * nodes, drawJob);
   return faults.sort((a, b) => a.at - b.at || (nameOf(a.what) < nameOf(b.what) ? -1 : 1));
 }
+
+const EDITS: readonly ProviderEdit[] = ["renamed", "added", "reordered", "moved"];
+
+const drawEdit = (r: Stream): What => {
+  return { kind: "provider", edit: r.pick(EDITS), undoMs: r.whole(2, 60) * MINUTE };
+};
 
 const isInSlurm = ({ sinks }: Shape): boolean => sinks === "slurm" || sinks === "both";
 

@@ -89,7 +89,10 @@ export const namesOf = (pool: PoolShape): string[] =>
   Array.from({ length: mostOf(pool) }, (_, slot) => `${pool.name}-${slot}`);
 
 /** The configuration file of this fleet; `edit` is how often a person has changed it. */
-export function yamlOf(shape: Shape, edit: number): string {
+/** Providers in the file's order, and where pools buy. */
+export type Providers = { names: readonly string[]; at: string };
+
+export function yamlOf(shape: Shape, edit: number, { names, at }: Providers): string {
   const seconds = (ms: number): string => `${Math.round(ms / 1_000)}s`;
   const isInSlurm = shape.sinks === "slurm" || shape.sinks === "both";
   const isInCluster = shape.sinks === "kubernetes" || shape.sinks === "both";
@@ -97,7 +100,7 @@ export function yamlOf(shape: Shape, edit: number): string {
     const threshold = 1 + ((pool.threshold - 1 + edit) % 3);
     return `
   - name: ${pool.name}
-    provider: fake
+    provider: ${at}
     instance_type: h100-8x
     scaling: { min_nodes: 1, max_nodes: ${mostOf(pool)} }
     health:
@@ -119,7 +122,7 @@ server:
   health_check_interval: ${seconds(shape.heartbeatMs)}
 safety: { ${shape.instancesMax === null ? "" : `spend: { max_instances: ${shape.instancesMax} }`} }
 instance_manager: { registration_timeout: ${seconds(shape.bootMs + shape.agentBootMs + 600_000)} }
-providers: { fake: { gpu_count: 2 } }
+providers: { ${names.map((name) => `${name}: { type: fake, gpu_count: 2 }`).join(", ")} }
 ${schedulers.join("\n")}
 pools:${pools.join("")}
 `;

@@ -17,9 +17,11 @@ import { logXid, reportOf } from "../../world/agent.ts";
 import * as talk from "./agent.ts";
 import { type Cloud, openCloud } from "./cloud.ts";
 import { FROZEN, Life } from "./life.ts";
+import type { Provider, Reach } from "../../../reconciler/core/provider.ts";
+import { aliasOf } from "../../world/alias.ts";
 import { passAwake } from "../../world/drive.ts";
 import { Queue } from "../../../simulator/engine/queue.ts";
-import { type Shape, yamlOf } from "./shape.ts";
+import { type Providers, type Shape, yamlOf } from "./shape.ts";
 import { SINK_LOOK_MS, Sinks } from "./sinks.ts";
 import { isLoud, nextWake } from "./wake.ts";
 import { placeWork } from "./work.ts";
@@ -27,6 +29,21 @@ import { placeWork } from "./work.ts";
 const FLEET = "fleet";
 /** Reports wait this long for company before they are written; then the loop looks. */
 const BATCH_MS = 5;
+
+const HOME: Reach = { type: "fake", account: "fake 1", region: null };
+
+/** The account under two names, or the first name in another account. */
+function providersOf(cloud: Cloud, isMoved: boolean): Map<string, Provider> {
+  const other = aliasOf(cloud, "other", HOME);
+  if (!isMoved) return new Map([["fake", cloud], ["other", other]]);
+  const away: Provider = {
+    ...aliasOf(cloud, "fake", { ...HOME, account: "fake 2" }),
+    list: () => Promise.resolve({ kind: "ok", instances: [] }),
+    create: () =>
+      Promise.resolve({ kind: "refused", class: "capacity", message: "away", retryAfterMs: null }),
+  };
+  return new Map([["fake", away], ["other", other]]);
+}
 
 export type Found = Violation & { at: number };
 
@@ -47,6 +64,8 @@ export class Swarm {
   /** Wanted by people: the sizes of the pools, and how often they edited the file. */
   readonly sizes: number[];
   edits = 0;
+  /** As the file names them; `isMoved`: the first of them in another account. */
+  providers: Providers & { isMoved: boolean } = { names: ["fake"], at: "fake", isMoved: false };
   config: Config;
   /** When a process that is down comes up again; monotonic. */
   upAt: number | null = null;
@@ -107,6 +126,7 @@ export class Swarm {
     });
     const own = { clock, fleetId: FLEET, onEntry: (entry: Entry) => this.enter(entry) };
     this.cloud = openCloud(shape, own);
+    this.cloud.reach = () => HOME;
     const world = { clock: this.clock, steady: clock, cloud: this.cloud, fleetId: FLEET };
     this.sinks = new Sinks(shape, world);
     placeWork(this.scheduler, {
@@ -118,7 +138,8 @@ export class Swarm {
     });
     this.life = new Life({
       clock: this.clock,
-      cloud: this.cloud,
+      providers: () => providersOf(this.cloud, this.providers.isMoved),
+      isMoved: () => this.providers.isMoved,
       scheduler: this.scheduler,
       sinks: this.sinks,
       watch: this.watch,
@@ -140,7 +161,7 @@ export class Swarm {
 
   /** Monotonic: the time of the simulation. */
   now(): number {
-    return this.clock.monoMs();
+    return this.clock.elapsedMs();
   }
 
   isDoubtful(): boolean {
@@ -148,7 +169,7 @@ export class Swarm {
   }
 
   readConfig(): Config {
-    return configOf(yamlOf(this.shape, this.edits));
+    return configOf(yamlOf(this.shape, this.edits, this.providers));
   }
 
   traceHash(): string {
@@ -256,7 +277,7 @@ export class Swarm {
 
   private observe(): Observation {
     const presence = this.life.running?.reconciler.presence ?? null;
-    const sees = presence !== null && presence.doubtful() === null && !this.isDoubtful();
+    const sees = !this.providers.isMoved && presence !== null && presence.doubtful() === null && !this.isDoubtful();
     if (!sees) this.fairSince = this.now() + this.shape.stepMs;
     return {
       now: this.base + this.now(),

@@ -10,7 +10,7 @@ import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { logXid } from "../../world/agent.ts";
 import * as talk from "./agent.ts";
-import type { HumanAct, What } from "./fault.ts";
+import type { HumanAct, ProviderEdit, What } from "./fault.ts";
 import { FROZEN } from "./life.ts";
 import type { Swarm } from "./swarm.ts";
 
@@ -88,6 +88,8 @@ export class Trouble {
         return swarm.edits % 2 === 0
           ? swarm.fall(swarm.shape.stepMs)
           : swarm.life.reload(swarm.config);
+      case "provider":
+        return this.editProviders(what.edit, what.undoMs);
       default:
         return unreachable(what);
     }
@@ -102,6 +104,7 @@ export class Trouble {
     swarm.sinks.calm();
     swarm.scheduler.answers.length = 0;
     swarm.badMachines.length = 0;
+    await this.undoProviders();
     const at = swarm.now();
     for (const agent of swarm.agents.values()) agent.quietUntil = Math.min(agent.quietUntil, at);
   }
@@ -123,7 +126,39 @@ export class Trouble {
     if (name !== null && what.act !== "resume") this.later(what.undoMs, () => sinks.undo(name));
   }
 
-  private later(ms: number, work: () => void): void {
+  private async editProviders(edit: ProviderEdit, undoMs: number): Promise<void> {
+    const { swarm } = this;
+    const { names, at, isMoved } = swarm.providers;
+    // One edit at a time.
+    if (isMoved || at !== "fake") return;
+    const both = ["fake", "other"];
+    const next = {
+      renamed: { names: ["other"], at: "other", isMoved: false },
+      added: { names: both, at, isMoved: false },
+      reordered: { names: [...names].reverse(), at, isMoved: false },
+      moved: { names, at, isMoved: true },
+    }[edit];
+    // A restart may take an old file, without the provider of machines that it does not know.
+    await this.startOn(next);
+    if (edit === "renamed" || edit === "moved") this.later(undoMs, () => this.undoProviders());
+  }
+
+  /** Machines of both names are left, so the file keeps both. */
+  private async undoProviders(): Promise<void> {
+    const { names, at, isMoved } = this.swarm.providers;
+    if (!isMoved && at === "fake") return;
+    const kept = isMoved ? names : ["fake", "other"];
+    await this.startOn({ names: kept, at: "fake", isMoved: false });
+  }
+
+  private async startOn(next: Swarm["providers"]): Promise<void> {
+    const { swarm } = this;
+    swarm.providers = next;
+    swarm.config = swarm.readConfig();
+    await swarm.fall(swarm.shape.stepMs);
+  }
+
+  private later(ms: number, work: () => void | Promise<void>): void {
     this.swarm.queue.put(this.swarm.now() + ms, work);
   }
 

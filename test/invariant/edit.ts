@@ -1,0 +1,52 @@
+/**
+ * I15: a machine whose agent reports it healthy is ended only by a smaller size of its own pool, a
+ * person's order, its cloud, evidence, a removed pool, or as the second machine of a slot or
+ * quarantined hardware; never by any other edit of the configuration or a restart.
+ */
+import { isLeaving, type Node } from "../../schema/node.ts";
+import { type Checker, type Commit, slotOf } from "../world/observation.ts";
+
+export function endedForAReason(): Checker {
+  return {
+    id: "I15",
+    atCommit: true,
+    look(seen) {
+      return seen.commits.flatMap((commit) =>
+        commit.change.operations.flatMap(({ payload, state, node: id }) => {
+          const node = commit.nodes.get(id);
+          if (payload.kind !== "terminate" || state !== "asked" || node === undefined) return [];
+          const why = whyNot(node, commit);
+          return why === null ? [] : [{ id: "I15", message: `the end of ${id} is ordered: ${why}` }];
+        }),
+      );
+    },
+  };
+}
+
+/** Why nothing permits the end of the node; `null` if something does. */
+function whyNot(node: Node, { nodes }: Commit): string | null {
+  const holder = nodes
+    .values()
+    .find((other) => other !== node && isSame(node, other) && !isLeaving(other.phase));
+  if (holder !== undefined) return `its instance is ${holder.id}'s`;
+  if (node.order !== null || !isHealthy(node) || node.phase.kind !== "terminating") return null;
+  const { purpose } = node.phase;
+  if (purpose === "surplus") {
+    const slot = slotOf(node);
+    const isSecond = nodes.values().some((one) => one.id !== node.id && slotOf(one) === slot);
+    return isSecond ? null : `as surplus, and no other machine is in slot ${slot}`;
+  }
+  if (purpose !== "lost" && purpose !== "replace") return null;
+  const isGone = ["terminated", "stopped", "terminating"].includes(node.instance?.state ?? "");
+  // A session keeps the evidence for which the repair began.
+  if (isGone || node.session !== null) return null;
+  return `${purpose}, without evidence`;
+}
+
+function isSame({ instance }: Node, other: Node): boolean {
+  return instance !== null && other.phase.kind !== "gone" && other.instance?.id === instance.id;
+}
+
+function isHealthy({ agent, health }: Node): boolean {
+  return agent !== null && health.silentSince === null && health.verdict === "healthy";
+}
