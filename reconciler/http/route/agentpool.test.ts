@@ -218,6 +218,33 @@ test("V44: a watch tells the status now and after changes, and ends with the poo
   expect(await next()).toBe("end");
 });
 
+test("a watch ends with its reader's token, and one reader has a part of the places", async () => {
+  const { world, http, pools } = await begin();
+  const { body } = await http.call("POST", "/v1/tokens", { role: "viewer", label: "v" });
+  const watch = (token: string) =>
+    http.app.request("/rest/pool/t1/watch", { headers: { Authorization: `Bearer ${token}` } });
+  const viewer = String(body["token"]);
+  const texts: Promise<string>[] = [];
+  const statuses: number[] = [];
+  for (let i = 0; i < 20; i++) {
+    const answer = await watch(viewer);
+    statuses.push(answer.status);
+    if (answer.status === 200) texts.push(answer.text());
+    await world.clock.pass(1);
+  }
+  expect(statuses).toEqual([...Array<number>(16).fill(200), ...Array<number>(4).fill(429)]);
+  const other = await watch("root");
+  expect(other.status).toBe(200);
+  await http.call("DELETE", `/v1/tokens/${body["id"]}`);
+  const [view] = pools.views;
+  if (view === undefined) throw new Error("no pool");
+  const error = { reason: "Forbidden", message: "after its end", at: BEGAN } as const;
+  view.status = { ...QUIET, lastAllocationError: error };
+  for (let i = 0; i < 3; i++) await world.clock.pass(1_000);
+  for (const text of await Promise.all(texts)) expect(text).not.toContain("after its end");
+  await other.body?.cancel();
+});
+
 test("V43: a control plane without AgentPools says so, and a standby asks again", async () => {
   const { http } = await begin();
   const cases = [

@@ -43,3 +43,16 @@ export class Followers {
     else this.byOwner.delete(owner);
   }
 }
+
+/** Takes its place with the first slice: nothing reads the body of an answer to HEAD. */
+export async function* counted(
+  slices: AsyncIterable<string>,
+  take: () => () => void,
+): AsyncGenerator<string> {
+  const leave = take();
+  try {
+    yield* slices;
+  } finally {
+    leave();
+  }
+}

@@ -7,7 +7,8 @@ import type { PoolView } from "../../core/agentpool/service.ts";
 import { viewRestPool, viewRestStatus } from "../view/agentpool.ts";
 import { servedPools } from "./agentpool.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { auditCall, authenticate } from "./gate.ts";
+import { counted, Followers } from "./follower.ts";
+import { auditCall, authenticate, hasRole, shownBy } from "./gate.ts";
 import { HOP } from "./hop.ts";
 import { needs, Refusal, sayNear } from "./request.ts";
 import { openSliced } from "./sliced.ts";
@@ -17,11 +18,10 @@ const LOOK_MS = 1_000;
 const QUIET_MS = 15_000;
 /** Then a follower comes back, with a token that still holds. */
 const STREAM_MS = 10 * 60_000;
-const FOLLOWERS_MAX = 64;
 
 export function openRestPool(ports: RoutePorts): App {
   const api: App = new Hono<Env>();
-  let followers = 0;
+  const followers = new Followers("pools");
   api.use((c, next) => auditCall(c, next, ports));
   api.use((c, next) => authenticate(c, next, ports));
   api.get("/pool", needs("viewer"), (c) => c.json({ pools: servedPools(ports).map(viewRestPool) }));
@@ -30,12 +30,13 @@ export function openRestPool(ports: RoutePorts): App {
   });
   api.get("/pool/:pool/watch", needs("viewer"), (c) => {
     const { pool } = locateByName(c, ports);
-    if (followers >= FOLLOWERS_MAX) {
-      throw new Refusal("rate_limited", `${FOLLOWERS_MAX} callers watch pools already`);
-    }
+    const { name: owner, role } = c.get("principal");
+    followers.check(owner);
     const isForwarded = c.req.header(HOP) !== undefined;
-    const slices = follow(ports, pool.key, isForwarded);
-    const body = openSliced(counted(slices, (by) => (followers += by)), STREAM_MS + QUIET_MS);
+    const shown = shownBy(c);
+    const isAllowed = (): boolean => hasRole(shown, role, ports);
+    const slices = follow(ports, pool.key, { isForwarded, isAllowed });
+    const body = openSliced(counted(slices, () => followers.take(owner)), STREAM_MS + QUIET_MS);
     return c.body(body, 200, { "Content-Type": "application/json", "Cache-Control": "no-store" });
   });
   return api;
@@ -58,31 +59,19 @@ function locateByName(c: Context<Env>, ports: RoutePorts): PoolView {
   throw new Refusal("conflict", `AgentPool ${key} is ambiguous: ${keys}; add ?namespace=`);
 }
 
-/** Counts from the first slice: nothing reads the body of an answer to HEAD. */
-async function* counted(
-  slices: AsyncIterable<string>,
-  count: (by: 1 | -1) => void,
-): AsyncGenerator<string> {
-  count(1);
-  try {
-    yield* slices;
-  } finally {
-    count(-1);
-  }
-}
-
 /** The status at once and after each change, until the pool is gone. */
 async function* follow(
   { agentPools, clock }: RoutePorts,
   key: string,
-  isForwarded: boolean,
+  { isForwarded, isAllowed }: { isForwarded: boolean; isAllowed(): boolean },
 ): AsyncGenerator<string> {
   let toldMono = clock.monoMs();
   const untilMono = toldMono + STREAM_MS;
   let last = "";
   for (;;) {
     const view = agentPools.pool(key);
-    if (view === null) return;
+    // A follower whose token was revoked comes back, and is refused.
+    if (view === null || !isAllowed()) return;
     const autoscalerStatus = viewRestStatus(view);
     const line = JSON.stringify({ result: { pool: view.pool.name, autoscalerStatus } });
     const now = clock.monoMs();

@@ -11,7 +11,7 @@ import type { RunLog } from "../../runtime/workflow/run-log.ts";
 import { ANY_ROW } from "../../../schema/audit.ts";
 import { iso } from "../view/node.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { Followers } from "./follower.ts";
+import { counted, Followers } from "./follower.ts";
 import { hasRole, remoteOf, shownBy } from "./gate.ts";
 import { HOP } from "./hop.ts";
 import { idempotencyKey, invalid, needs, parseJson, queryNumber, readQuery } from "./request.ts";
@@ -165,19 +165,6 @@ async function events(
   const slices = formatStream(found.log, from, { leftMs, isForwarded, isAllowed });
   const body = openSliced(counted(slices, () => followers.take(owner)), STREAM_MS + QUIET_MS);
   return c.body(body, 200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
-}
-
-/** Takes its place with the first slice: nothing reads the body of an answer to HEAD. */
-async function* counted(
-  slices: AsyncIterable<string>,
-  take: () => () => void,
-): AsyncGenerator<string> {
-  const leave = take();
-  try {
-    yield* slices;
-  } finally {
-    leave();
-  }
 }
 
 /** A forwarded stream ends with what is there: the standby passes on whole answers only. */
