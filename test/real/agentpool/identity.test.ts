@@ -92,7 +92,6 @@ describe.skipIf(missing !== null)("identities of workers on a real server", () =
       await bed.kubectl("-n", "evil", "delete", "pod", worker, "--now", "--wait");
     }
     expect(await bed.uids("t1")).toEqual(before);
-    expect((await join(await tokenOf(worker), worker)).status).toBe(201);
   }, 60_000);
 
   test("V39: a worker joins under its pod's name, and its token opens nothing once it is gone", async () => {
