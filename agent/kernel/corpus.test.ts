@@ -162,11 +162,19 @@ describe("lines of the driver without an Xid", () => {
 
   test.each([
     ["NVRM: GPU at 0000:01:00.0 has fallen off the bus.", "lost", "0000:01:00.0"],
-    ["NVRM: GPU 0000:13:00.0: GPU does not have the necessary power cables connected.", "power_missing", "0000:13:00.0"],
+    [
+      "NVRM: GPU 0000:13:00.0: GPU does not have the necessary power cables connected.",
+      "power_missing",
+      "0000:13:00.0",
+    ],
     ["NVRM: GPU does not have the necessary power cables connected.", "power_missing", null],
     ["NVRM: RmInitAdapter failed! (0x26:0xffff:1123)", "init_failed", null],
     ["NVRM: rm_init_adapter failed for device bearing minor number 0", "init_failed", null],
-    ["NVRM: GPU 0000:13:00.0: RmInitAdapter failed! (0x24:0x1c:1447)", "init_failed", "0000:13:00.0"],
+    [
+      "NVRM: GPU 0000:13:00.0: RmInitAdapter failed! (0x24:0x1c:1447)",
+      "init_failed",
+      "0000:13:00.0",
+    ],
   ] as const)("%s", (line, kind, pci) => {
     expect(parseFacts(line)).toMatchObject([{ kind, pci, line }]);
   });

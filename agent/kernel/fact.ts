@@ -115,7 +115,10 @@ const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable)(?:,[ \t]{1,8}(?:Link (\d{1
 const SXID_DETAIL = /^(?:Severity[ \t]{1,8}\d|Data[ \t]{0,8}\{)/;
 const LOST = new RegExp(`^NVRM: GPU (${ADDRESS}\\.[0-7]): GPU has fallen off the bus`, "i");
 /** Before 2019. */
-const LOST_OLD = new RegExp(`^NVRM: GPU at (?:PCI:)?(${ADDRESS}(?:\\.[0-7])?) has fallen off the bus`, "i");
+const LOST_OLD = new RegExp(
+  `^NVRM: GPU at (?:PCI:)?(${ADDRESS}(?:\\.[0-7])?) has fallen off the bus`,
+  "i",
+);
 const LOST_AT_PROBE = new RegExp(
   `^NVRM: The NVIDIA GPU (${ADDRESS}\\.[0-7]).{0,200}?fallen off the bus`,
   "is",
@@ -137,7 +140,8 @@ const POWER = new RegExp(
 /** kernel-open/nvidia/linux_nvswitch.c, `nvswitch_probe`. */
 const SWITCH_FAILED = new RegExp(
   "^nvidia-nvswitch\\d{1,9}: ?(?:Failed to (?:enable PCI device|request memory regions|map BAR0|" +
-    "initialize device|initialize background tasks)|Failed during device post init|failed to get IRQ)",
+    "initialize device|initialize background tasks)|Failed during device post init|" +
+    "failed to get IRQ)",
 );
 const MISMATCH = /^NVRM: API mismatch: /;
 const BIND = /^NVRM: The NVIDIA probe routine (?:failed|was not called) for \d+ device/;

@@ -102,7 +102,12 @@ function baseOf(origin: Origin, line: string): Finding {
 }
 
 /** Names the GPU at an address, by the table or by the driver's identity lines of this boot. */
-function placed(finding: Finding, pci: string | null, gpus: GpuTable, memory: KernelMemory): Finding {
+function placed(
+  finding: Finding,
+  pci: string | null,
+  gpus: GpuTable,
+  memory: KernelMemory,
+): Finding {
   if (pci === null) return finding;
   const gpu = gpus.find((g) => normalizePci(g.pci) === pci);
   const learned = memory.learned[pci];
@@ -269,8 +274,10 @@ export function findingOf(
       const power = { kind: "power", reason: "insufficient", severity: "serious" } as const;
       return found(placed({ ...base(fact.line), ...power }, fact.pci, gpus, memory));
     }
-    case "switch_failed":
-      return found({ ...base(fact.line), kind: "nvlink", reason: "switch_init", severity: "serious" });
+    case "switch_failed": {
+      const failed = { kind: "nvlink", reason: "switch_init", severity: "serious" } as const;
+      return found({ ...base(fact.line), ...failed });
+    }
     case "mismatch":
       return found({ ...base(fact.line), kind: "driver", reason: "mismatch" });
     case "bind_failed":

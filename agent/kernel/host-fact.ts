@@ -168,14 +168,16 @@ const SHAPES: readonly Shape[] = [
     reason: "port_health",
     severity: "serious",
     pattern: new RegExp(
-      `${MLX5}(?:device's health compromised|Fatal error \\d{1,9} detected|PCI slot is unavailable|` +
-        "Health issue observed, (?<error>[^\\n]{1,80}))",
+      `${MLX5}(?:device's health compromised|Fatal error \\d{1,9} detected|` +
+        "PCI slot is unavailable|Health issue observed, (?<error>[^\\n]{1,80}))",
     ),
   },
   {
     reason: "port_command",
     severity: "serious",
-    pattern: new RegExp(`${MLX5}(?<error>\\w{1,64})\\(0x[0-9a-f]{1,8}\\) timeout\\. Will cause a leak`),
+    pattern: new RegExp(
+      `${MLX5}(?<error>\\w{1,64})\\(0x[0-9a-f]{1,8}\\) timeout\\. Will cause a leak`,
+    ),
   },
   // drivers/pci/pcie/aer.c, dpc.c
   {

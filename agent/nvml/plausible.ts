@@ -1,6 +1,7 @@
 /**
  * Takes readings that cannot be true for unknown: a register of a dead device reads as all ones,
- * and a broken library returns anything. A verdict on such a value would end a machine for it. Pure.
+ * and a broken library returns anything. A verdict on such a value would end a machine for it.
+ * Pure.
  */
 import type { NvmlFabric, NvmlGpuCheck, NvmlLink } from "../reading.ts";
 
@@ -86,7 +87,7 @@ export function plausibleBanks(
   return Object.values(banks).every((count) => isIn(count, [0, 1_000_000])) ? banks : null;
 }
 
-/** `nvmlGpuFabricState_t` has four states in every header (13.3), and the status is a return code. */
+/** `nvmlGpuFabricState_t` has four states (13.3), and the status is a return code. */
 export function plausibleFabric(fabric: NvmlFabric): NvmlFabric | null {
   if (!isIn(fabric.state, [0, 3]) || !isIn(fabric.status, [0, 999])) return null;
   const { healthMask, healthSummary } = fabric;

@@ -58,7 +58,7 @@ export function worseCode(a: number, b: number): number {
   return rank(b) < rank(a) ? b : a;
 }
 
-/** Codes of a GPU that may answer at the next reading: one is noise, several in a row are a fault. */
+/** Codes of a GPU that may answer at the next reading: one is noise, several in a row a fault. */
 export function isPassing(code: number): boolean {
   return code === UNKNOWN || code === TIMEOUT;
 }

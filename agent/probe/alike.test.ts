@@ -27,21 +27,28 @@ describe("a GPU that is not what it should be", () => {
   test("is noticed by its memory: less than its name or its equals", () => {
     const half = { memoryTotalBytes: 42_000_000_000 };
     expect(of({}, half)).toEqual(["memory_short 1 unhealthy"]);
-    expect(of({ ...half }, { ...half })).toEqual(["memory_short 0 unhealthy", "memory_short 1 unhealthy"]);
+    const both = ["memory_short 0 unhealthy", "memory_short 1 unhealthy"];
+    expect(of({ ...half }, { ...half })).toEqual(both);
     const card = { ...CARD, name: "NVIDIA L40S", memoryTotalBytes: 48_305_799_168 };
     expect(of(card, card)).toEqual([]);
-    expect(of(card, { ...card, memoryTotalBytes: 24_000_000_000 })).toEqual(["memory_short 1 unhealthy"]);
-    // The figure in its name is the memory of its CPU.
-    expect(of({ ...CARD, name: "NVIDIA GH200 480GB", memoryTotalBytes: 102_625_181_696 })).toEqual([]);
-    expect(of({ ...CARD, name: "Tesla V100-PCIE-16GB", memoryTotalBytes: 16_945_512_448 })).toEqual([]);
-    expect(of({ ...CARD, name: "NVIDIA A100-PCIE-40GB", memoryTotalBytes: 42_949_672_960 })).toEqual([]);
+    const less = { ...card, memoryTotalBytes: 24_000_000_000 };
+    expect(of(card, less)).toEqual(["memory_short 1 unhealthy"]);
+    for (const [name, memoryTotalBytes] of [
+      // The figure in its name is the memory of its CPU.
+      ["NVIDIA GH200 480GB", 102_625_181_696],
+      ["Tesla V100-PCIE-16GB", 16_945_512_448],
+      ["NVIDIA A100-PCIE-40GB", 42_949_672_960],
+    ] as const) {
+      expect(of({ ...CARD, name, memoryTotalBytes })).toEqual([]);
+    }
   });
 
   test("is noticed by ECC that is off, where that is no choice", () => {
     const off = { eccEnabled: false, eccPending: false };
     expect(of({}, off)).toEqual(["disabled 1 degraded"]);
     const card = { ...CARD, name: "NVIDIA RTX A6000", memoryTotalBytes: 51_000_000_000 };
-    expect(of({ ...card, ...off }, { ...card, ...off })).toEqual(["disabled 0 healthy", "disabled 1 healthy"]);
+    const chosen = { ...card, ...off };
+    expect(of(chosen, chosen)).toEqual(["disabled 0 healthy", "disabled 1 healthy"]);
     expect(of(card, { ...card, ...off })).toEqual(["disabled 1 degraded"]);
     expect(of({ eccEnabled: null })).toEqual([]);
   });
@@ -53,9 +60,11 @@ describe("a GPU that is not what it should be", () => {
 
   test("is noticed by its model: on a board a fault, beside a display a choice", () => {
     const a100 = { name: "NVIDIA A100-SXM4-80GB" };
-    expect(of({}, a100).filter((one) => one.startsWith("mixed"))).toEqual(["mixed_models node degraded"]);
+    const mixed = of({}, a100).filter((one) => one.startsWith("mixed"));
+    expect(mixed).toEqual(["mixed_models node degraded"]);
     const card = { ...CARD, name: "NVIDIA L40S", memoryTotalBytes: 48_305_799_168 };
-    const display = { ...CARD, name: "NVIDIA T400", memoryTotalBytes: 4_000_000_000, eccEnabled: null };
+    const small = { memoryTotalBytes: 4_000_000_000, eccEnabled: null };
+    const display = { ...CARD, name: "NVIDIA T400", ...small };
     expect(of(card, display)).toEqual(["mixed_models node healthy"]);
     expect(of(card, { ...display, rc: 15 })).toEqual(["bus 1 unhealthy"]);
   });

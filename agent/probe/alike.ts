@@ -1,10 +1,11 @@
 /**
- * Reports GPUs that cannot be told apart, and a node whose GPUs are not of one model. A baseboard of
- * linked GPUs never mixes models; a workstation with a card for its display does.
+ * Reports GPUs that cannot be told apart, and a node whose GPUs are not of one model. A baseboard
+ * of linked GPUs never mixes models; a workstation with a card for its display does.
  */
 import type { NvmlGpuCheck } from "../reading.ts";
 import { modelOf } from "./model.ts";
-import { type Condition, isLost, isUnknown, isUnopened, onNode, type Probe, wholeNode } from "./probe.ts";
+import { type Condition, isLost, isUnknown, isUnopened, onNode, wholeNode } from "./probe.ts";
+import type { Probe } from "./probe.ts";
 
 export const alikeProbe: Probe = {
   name: "alike",

@@ -63,7 +63,8 @@ export const countProbe: Probe = {
     if (isUnexplained(check, memory, ctx)) {
       const none = "the driver lists no GPU, the PCI bus shows none, and no number is expected";
       const remedy = "give --expected-gpus, 0 on a machine without GPUs";
-      list.all.push(onNode({ kind: "driver", reason: "no_gpus", severity: "warning", message: `${none}: ${remedy}` }));
+      const missing = { kind: "driver", reason: "no_gpus", severity: "warning" } as const;
+      list.all.push(onNode({ ...missing, message: `${none}: ${remedy}` }));
     }
     const source = wanted === null ? "" : ` (${wanted.from})`;
     const message = `${present} of ${expected ?? "?"}${source}`;

@@ -62,12 +62,13 @@ function judge(gpu: NvmlGpuCheck, perHour: number): Condition[] {
   return ecc.all;
 }
 
-/** Models with HBM are sold and tested with ECC; on cards without, it is a choice for more memory. */
+/** Models with HBM are sold and tested with ECC; on other cards it is a choice for more memory. */
 const HBM = /\b(?:P100|V100|A30|A100|A800|H20|H100|H200|H800|B100|B200|B300|GH200|GB200|GB300)\b/;
 
 function findDisabled(gpu: NvmlGpuCheck, { gpus }: NvmlCheck): Condition[] {
   if (gpu.eccEnabled !== false) return [];
-  const required = HBM.test(gpu.name) || gpus.some((one) => one.name === gpu.name && one.eccEnabled);
+  const isEqual = (one: NvmlGpuCheck) => one.name === gpu.name && one.eccEnabled === true;
+  const required = HBM.test(gpu.name) || gpus.some(isEqual);
   const later = gpu.eccPending === true ? "; it is on after the next reset" : "";
   const ecc = new ConditionList("ecc", gpu, { required, pending: gpu.eccPending === true });
   ecc.add("disabled", required ? "warning" : "info", `ECC is off on GPU ${gpu.index}${later}`);

@@ -28,8 +28,8 @@ export function expectGpus(
     if (restricted && from !== "option" && !isOwn) continue;
     sources.push({ gpus: Math.max(0, gpus - away), from });
   }
-  // An earlier count may stem from another machine type; configuration is newer. A pool that expects
-  // none explains a machine without GPUs, and hides no loss on one that had some.
+  // An earlier count may stem from another machine type; configuration is newer. A pool that
+  // expects none explains a machine without GPUs, and hides no loss on one that had some.
   const isSilent = ctx.promised.every(({ gpus, from }) => gpus === 0 && from !== "option");
   if (isSilent && memory.expected !== null) {
     const given = awayGpus(ctx.bus, 0);

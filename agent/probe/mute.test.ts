@@ -14,14 +14,16 @@ function muteGpu(code: number, rc: number): Partial<NvmlGpuCheck> {
   const blank = Object.keys(healthyGpu(0)).filter((key) => !KEPT.has(key));
   const unread = { nvmlDeviceGetPowerUsage: code, nvmlDeviceGetMemoryInfo_v2: code };
   const modes = { migEnabled: false, persistence: true, pcieWidth: 16, pcieWidthMax: 16 };
-  return { ...Object.fromEntries(blank.map((key) => [key, null])), ...modes, rc, openCode: 0, unread };
+  const none = Object.fromEntries(blank.map((key) => [key, null]));
+  return { ...none, ...modes, rc, openCode: 0, unread };
 }
 const L40S = { name: "NVIDIA L40S", nvlinks: [], fabric: null };
 const node = { id: "n", pool: "p", labels: {}, gpu_count: 4, driver_version: "", fake: false };
 
 /** Four cards, one of them mute, for some rounds. */
 function play(code: number, rc: number, rounds: number) {
-  const check = healthyCheck(4, { 0: L40S, 1: L40S, 2: { ...L40S, ...muteGpu(code, rc) }, 3: L40S });
+  const mute = { ...L40S, ...muteGpu(code, rc) };
+  const check = healthyCheck(4, { 0: L40S, 1: L40S, 2: mute, 3: L40S });
   let memory: ProbeMemory = EMPTY_MEMORY;
   const said: string[] = [];
   for (let at = 0; at < rounds; at++) {
@@ -79,7 +81,8 @@ describe("a GPU that opens and gives no reading", () => {
   });
 
   test("one reading is enough to be asked: MIG, a card without sensors, an old library", () => {
-    for (const change of [{ temperatureCelsius: 40 }, { eccCorrectedVolatile: 0 }, { powerWatts: 0 }]) {
+    const one = [{ temperatureCelsius: 40 }, { eccCorrectedVolatile: 0 }, { powerWatts: 0 }];
+    for (const change of one) {
       const check = healthyCheck(1, { 0: { ...L40S, ...muteGpu(3, 0), ...change } });
       const round = runProbes(answerOf(check), EMPTY_MEMORY, roundAt(HOUR_MS));
       expect([round.conclusive, round.findings]).toEqual([true, []]);

@@ -4,7 +4,8 @@
  * it may not open are another's. Pure.
  */
 import type { NvmlCheck } from "../reading.ts";
-import { type Condition, ConditionList, type Probe, type ProbeContext, type ProbeOut } from "./probe.ts";
+import { type Condition, ConditionList } from "./probe.ts";
+import type { Probe, ProbeContext, ProbeOut } from "./probe.ts";
 
 type Looked = { probe: Probe; out: ProbeOut };
 
@@ -24,10 +25,7 @@ export function isRestrained(
 }
 
 /** At most one condition: whatever is denied, the remedy is the same. */
-export function permissionConditions(
-  check: NvmlCheck,
-  looked: readonly Looked[],
-): Condition[] {
+export function permissionConditions(check: NvmlCheck, looked: readonly Looked[]): Condition[] {
   const { count: listed, denied = 0 } = check;
   const unread = deniedProbes(looked);
   const names = unread.map(({ probe }) => probe.name).join(", ");
@@ -36,7 +34,8 @@ export function permissionConditions(
   if (level === 0) return [];
   const said: string[] = [];
   if (denied > 0) {
-    said.push(`${denied} of ${listed} GPUs may not be opened by this process: they are not checked`);
+    const what = `${denied} of ${listed} GPUs may not be opened by this process`;
+    said.push(`${what}: they are not checked`);
   }
   if (uuids.size > 0) {
     said.push(`this process may not read ${names} of ${uuids.size} of ${listed} GPUs`);

@@ -211,7 +211,6 @@ export class Agent {
     const round = this.#conclude(answer);
     this.#last = answer.kind === "ok" ? answer.value : null;
     if (host && isFirst) log("info", "found", makeFound(round, this.#last, host.round));
-    // Release a heartbeat that waits for this check.
     if (this.#timers.has("grace")) this.#after("grace", 0, () => this.#delivery.heartbeat());
     return round;
   }
@@ -220,7 +219,7 @@ export class Agent {
     const round = runProbes(answer, this.#memory, this.#context());
     if (this.#stopped) return round;
     this.#noticeDriver(answer);
-    const known = JSON.stringify([Object.keys(this.#memory.held), this.#memory.expected]);
+    const old = JSON.stringify([Object.keys(this.#memory.held), this.#memory.expected]);
     this.#memory = round.memory;
     const now = JSON.stringify([Object.keys(round.memory.held), round.memory.expected]);
     this.#round = round;
@@ -233,8 +232,7 @@ export class Agent {
     this.#delivery.check(check, text !== this.#reported);
     this.#reported = text;
     this.#delivery.pump();
-    const changed = now !== known || this.#parts.host?.changed === true;
-    if (changed) this.#after("save", SAVE_MS, () => this.#save());
+    if (now !== old || this.#parts.host?.changed) this.#after("save", SAVE_MS, () => this.#save());
     if (round.open) this.#after("open", OPEN_CHECK_MS, () => void this.#check());
     return round;
   }

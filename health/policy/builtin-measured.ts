@@ -7,6 +7,9 @@ import { type BuiltinRule, CLASS, isType, metricIs, reasonIs, ruleOf } from "./c
 const measured = ruleOf("measurement");
 const unknown = ruleOf("unknown");
 
+const isTrue = (metric: string): string =>
+  `has(event.metrics.${metric}) && event.metrics.${metric} == true`;
+
 /** °C for a device without a limit of its own. */
 const SHUTDOWN_CELSIUS = 95;
 
@@ -64,7 +67,7 @@ const MEMORY: readonly BuiltinRule[] = [
   measured(
     "ecc-off",
     CLASS.active,
-    `${reasonIs("memory", "disabled")} && has(event.metrics.required) && event.metrics.required == true`,
+    `${reasonIs("memory", "disabled")} && ${isTrue("required")}`,
     "ECC is off on a model that has it on, so that memory errors are not seen.",
   ),
   measured(
@@ -176,6 +179,22 @@ const DRIVER: readonly BuiltinRule[] = [
   ),
 ];
 
+const PORT_HARDWARE = [
+  "port_module",
+  "port_power",
+  "port_temperature",
+  "port_health",
+  "port_command",
+];
+const DISK = [
+  "file_system",
+  "io_error",
+  "nvme",
+  "nvme_lost",
+  "nvme_path",
+  "raid",
+  "raid_failed",
+];
 /** What is shown and is no fault of the node. */
 const RECORDED = [
   "oom_cgroup",
@@ -205,7 +224,7 @@ const HOST: readonly BuiltinRule[] = [
   measured(
     "host-port-hardware",
     CLASS.watch,
-    reasonIs("check", "port_module", "port_power", "port_temperature", "port_health", "port_command"),
+    reasonIs("check", ...PORT_HARDWARE),
     "A network adapter reports a bad cable or module, heat, too little power, or does not answer.",
   ),
   measured(
@@ -235,7 +254,7 @@ const HOST: readonly BuiltinRule[] = [
   measured(
     "host-disk",
     CLASS.watch,
-    reasonIs("check", "file_system", "io_error", "nvme", "nvme_lost", "nvme_path", "raid", "raid_failed"),
+    reasonIs("check", ...DISK),
     "A disk, a path to it, an array or a file system reports errors.",
   ),
   measured(
@@ -260,7 +279,7 @@ const HOST: readonly BuiltinRule[] = [
   measured(
     "host-mixed-board",
     CLASS.active,
-    `${reasonIs("check", "mixed_models")} && has(event.metrics.board) && event.metrics.board == true`,
+    `${reasonIs("check", "mixed_models")} && ${isTrue("board")}`,
     "GPUs of several models on a board that never mixes them.",
   ),
   measured(

@@ -13,7 +13,8 @@ import { scratch } from "./binary.ts";
 
 const library = nvmlOrSkip("full") ?? "";
 /** What the library answers from its own memory, whatever the GPU does. */
-const CACHED = ["HandleByIndex_v2", "UUID", "PciInfo_v3", "Name", "Serial", "MigMode", "PersistenceMode"];
+const IDENTITY = ["HandleByIndex_v2", "UUID", "PciInfo_v3", "Name", "Serial"];
+const CACHED = [...IDENTITY, "MigMode", "PersistenceMode"];
 const muteGpu = (code: number): GpuState => ({
   rc: code,
   ...Object.fromEntries(CACHED.map((name) => [`rc.nvmlDeviceGet${name}`, 0])),
@@ -71,8 +72,9 @@ describe.skipIf(library === "")("a running agent and a control plane", () => {
   }
 
   async function nodeOf(name: string): Promise<NodeView | null> {
-    const answer = await plane?.fetch("/api/v1/nodes", { token: SHARED });
-    const { nodes } = (await answer?.json()) as { nodes: NodeView[] };
+    if (plane === null) return null;
+    const answer = await plane.fetch("/api/v1/nodes", { token: SHARED });
+    const { nodes } = (await answer.json()) as { nodes: NodeView[] };
     return nodes.find(({ node_id }) => node_id === name) ?? null;
   }
   /** The node once it looks like this; all that was seen on the way. */
@@ -95,13 +97,13 @@ describe.skipIf(library === "")("a running agent and a control plane", () => {
     expect(await waitFor(name, isLater)).toEqual(["verifying degraded"]);
   }
 
-  test.each([10, 999])("a GPU whose readings answer %p is unhealthy from the start", async (code) => {
+  test.each([10, 999])("a GPU that answers %p is unhealthy from the start", async (code) => {
     start(`new-${code}`, cards(muteGpu(code)));
     const seen = await waitFor(`new-${code}`, ({ verdict }) => verdict === "unhealthy");
     expect(seen.filter((look) => look.endsWith(" healthy"))).toEqual([]);
   }, 30_000);
 
-  test.each([3, 4])("a GPU whose readings answer %p is not verified, and not healthy", async (code) => {
+  test.each([3, 4])("a GPU that answers %p is not verified, and not healthy", async (code) => {
     start(`new-${code}`, cards(muteGpu(code)));
     await expectUnverified(`new-${code}`);
   }, 30_000);

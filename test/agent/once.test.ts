@@ -140,7 +140,7 @@ describe.skipIf(library === null)("navarch-node --once with a library", () => {
   test.each([
     ["a temperature of 255 °C", { temp: 255, mem_temp: 255 }],
     ["2^32 - 1 memory errors", { "ecc.dbe.vol": 4_294_967_295, "ecc.sbe.vol": 4_294_967_295 }],
-    ["remapping flags of all ones", { "remap.pending": 4_294_967_295, "remap.failure": 4_294_967_295 }],
+    ["a flag of all ones", { "remap.pending": 4_294_967_295, "remap.failure": 4_294_967_295 }],
     ["a negative count", { "field.4": "5:-1" }],
   ])("%s is no verdict", (_, gpu) => {
     const { code, out } = on({ count: 2, gpus: { 1: gpu } });

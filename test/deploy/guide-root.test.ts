@@ -75,6 +75,6 @@ test("every configuration of the guide is read, and every manifest is one", () =
     parseDocuments(textOf(path)).flatMap((one) => (one as { kind?: string }).kind ?? []),
   );
   expect(kinds.sort()).toEqual(
-    "ConfigMap DaemonSet Deployment Namespace Secret Service ServiceMonitor".split(" "),
+    "ConfigMap DaemonSet Deployment Namespace PodMonitor Secret Service ServiceMonitor".split(" "),
   );
 });
