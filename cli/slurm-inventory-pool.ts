@@ -3,7 +3,8 @@ import type { SlurmGpus, SlurmHost, SlurmPool } from "../deploy/slurm/inventory.
 import { type Place, quoteShort } from "../reconciler/config/problem.ts";
 import { readSection, type Section } from "../reconciler/config/section.ts";
 import type { Tree } from "../reconciler/config/tree.ts";
-import { compressHostlist, expandHostlist, splitOutsideBrackets } from "../reconciler/core/slurm/hostlist.ts";
+import { compressHostlist, expandHostlist } from "../reconciler/core/slurm/hostlist.ts";
+import { splitOutsideBrackets } from "../reconciler/core/slurm/hostlist.ts";
 import { LIMIT } from "../schema/limit.ts";
 import { nearest } from "../schema/nearest.ts";
 

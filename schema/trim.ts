@@ -1,6 +1,6 @@
 /**
- * Removes characters at the ends of a text, in one pass. A pattern such as `/-+$/` tries each run of
- * the text to its end: the square of the length, for text that others supply.
+ * Removes characters at the ends of a text, in one pass. A pattern such as `/-+$/` tries each run
+ * of the text to its end: the square of the length, for text that others supply.
  */
 
 /** Without the characters of `ends` at the end. */

@@ -92,7 +92,8 @@ function formatExample(names: readonly string[], value: string): string {
     isItem = name.endsWith("[]");
     return line;
   });
-  const inline = value.includes("\n") ? value.split("\n").map((line) => line.trim()).join(" ") : value;
+  const parts = value.split("\n");
+  const inline = parts.length > 1 ? parts.map((part) => part.trim()).join(" ") : value;
   return `${lines.join("\n")} ${inline}\n`;
 }
 

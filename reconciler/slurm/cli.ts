@@ -175,7 +175,8 @@ class CliClient implements SlurmClient {
   async #ask(): Promise<SlurmAnswer<never> | null> {
     if (this.#version !== null) return null;
     const said = await this.#run("scontrol", ["--version"]);
-    const version = said.kind === "ended" ? /(\d+\.\d+\S*)/.exec(said.output.slice(0, 256))?.[1] : undefined;
+    const line = said.kind === "ended" ? said.output.slice(0, 256) : "";
+    const version = /(\d+\.\d+\S*)/.exec(line)?.[1];
     if (version === undefined) {
       return { kind: "failed", message: said.message || "scontrol --version says no version" };
     }

@@ -130,7 +130,8 @@ function gpusIn(tres: string | null): number {
   if (all !== undefined) return Number(all);
   let sum = 0;
   for (const part of (tres ?? "").split(",")) {
-    const match = /^gres[:/]gpu(?::[^:=\d][^:=]*)?(?:[:=](\d{1,9}))?(?:\(.*)?$/.exec(part.trim().slice(0, 256));
+    const one = part.trim().slice(0, 256);
+    const match = /^gres[:/]gpu(?::[^:=\d][^:=]*)?(?:[:=](\d{1,9}))?(?:\(.*)?$/.exec(one);
     if (match !== null) sum += Number(match[1] ?? 1);
   }
   return sum;

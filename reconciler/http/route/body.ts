@@ -51,7 +51,7 @@ export function strangerOf(
   return { key, bytesMax: STRANGERS[what], placesMax: PLACES, stranger: true };
 }
 
-/** Each kind has places of its own: joins that wait for another server keep nobody from logging in. */
+/** Each kind has places of its own: joins that wait for another server block no log-in. */
 const STRANGERS = {
   joins: LIMIT.joinBytesMax,
   /** A form holds a reason or a token. */

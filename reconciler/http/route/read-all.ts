@@ -54,7 +54,9 @@ export async function readAll(
   }
 }
 
-function giveUp<K extends "large" | "late" | "displaced">(reader: { cancel(): Promise<void> }, kind: K) {
+type Reader = { cancel(): Promise<void> };
+
+function giveUp<K extends "large" | "late" | "displaced">(reader: Reader, kind: K) {
   void reader.cancel().catch(() => undefined);
   return { kind };
 }
