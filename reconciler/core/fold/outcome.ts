@@ -325,12 +325,11 @@ function foldMark(
     return { ...node, kube };
   }
   tell("node.cordoned", why);
-  const { cause } = payload;
-  const product = { by: "navarch", why, at: now, ...(cause === undefined ? {} : { cause }) };
+  const cause = payload.cause === undefined ? {} : { cause: payload.cause };
   return {
     ...node,
     kube,
-    cordon: { ...node.cordon, product },
+    cordon: { ...node.cordon, product: { by: "navarch", why, at: now, ...cause } },
     // A cordon for evidence spends from the isolation budget; one for silence does not.
     isolatedAt: isSick(node) ? now : node.isolatedAt,
   };
