@@ -64,7 +64,7 @@ function jobRow(values: ReadonlyMap<string, string>): Record<string, unknown> {
 /** `scontrol show reservation --oneliner`, or the sentence that there is none. */
 export function readReservationText(text: string): readonly SlurmReservation[] | null {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
-  if (lines.length === 1 && lines[0]?.startsWith("No reservations in the system") === true) return [];
+  if (lines[0]?.startsWith("No reservations in the system") === true) return [];
   const reservations = lines.map((line) => {
     const word = (key: string): string => {
       return shown(new RegExp(`(?:^| )${key}=(\\S*)`).exec(line)?.[1]);

@@ -60,7 +60,7 @@ export const SLURM = {
     { default: "cancel" },
   ),
   on_foreign_drain: choice(
-    "A drain by others, a MAINT reservation or `scontrol reboot`: `hold` the repair, or `repair` on.",
+    "Others drain, reserve (MAINT) or reboot a node: `hold` its repair, or `repair` all the same.",
     ["hold", "repair"],
     { default: "hold" },
   ),

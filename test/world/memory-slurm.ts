@@ -8,7 +8,11 @@ import type {
   SlurmClient,
   SlurmNodeChange,
 } from "../../reconciler/core/slurm/client.ts";
-import type { SlurmJob, SlurmNode, SlurmReservation } from "../../reconciler/core/slurm/object.ts";
+import type {
+  SlurmJob,
+  SlurmNode,
+  SlurmReservation,
+} from "../../reconciler/core/slurm/object.ts";
 
 export type SlurmCall = "nodes" | "jobs" | "reservations" | "update" | "remove" | "requeue" | "signal";
 
@@ -55,7 +59,8 @@ export function slurmJob(id: string, more: Partial<SlurmJob> = {}): SlurmJob {
 export function openMemorySlurm(clock: Clock, ...names: string[]): MemorySlurm {
   const nodes = new Map(names.map((name) => [name, slurmNode(name)]));
   const slurm: MemorySlurm = {
-    ...{ nodes, jobs: [], reservations: [], calls: [], latencyMs: 20, trouble: null, arrived: null },
+    ...{ nodes, jobs: [], reservations: [], calls: [] },
+    ...{ latencyMs: 20, trouble: null, arrived: null },
     client: {
       describe: () => "memory, Slurm 22.05.8",
       nodes: (asked) => call("nodes", asked?.join() ?? "", () => listed(slurm, asked)),

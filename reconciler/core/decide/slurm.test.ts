@@ -126,7 +126,7 @@ describe("S28: what others do in Slurm holds every step that cannot be taken bac
   test("S28: a maintenance reservation and a reboot are named as they are", () => {
     const node = reached({ ...OWN, held: true, others: [REBOOTED, IN_MAINT] });
     expect(waitOf(node, IN)).toContain(
-      "n0 is being rebooted with scontrol reboot by alice (bios), and in Slurm's MAINT reservation pm_nov",
+      "n0 is being rebooted with scontrol reboot by alice (bios), and in the MAINT reservation pm_nov",
     );
   });
 

@@ -142,7 +142,7 @@ describe("S19, S28: a node's side in Slurm", () => {
     const first = fold(bare(), [{}]).next ?? bare();
     const begun = fold(first, [MAINT]);
     expect(begun.events.map(({ message }) => message)).toEqual([
-      "n0 is in Slurm's MAINT reservation pm_nov: left unchanged, and its repair waits",
+      "n0 is in the MAINT reservation pm_nov: left unchanged, and its repair waits",
     ]);
     const again = fold(begun.next ?? bare(), [MAINT]);
     expect(again.events).toEqual([]);

@@ -279,8 +279,8 @@ function factOf(
 function isSame(a: SlurmFact, b: SlurmFact): boolean {
   const { others: ofA, ...restA } = a;
   const { others: ofB, ...restB } = b;
-  const isAlike = (Object.keys(restB) as (keyof typeof restB)[]).every((key) => restA[key] === restB[key]);
-  return isAlike && ofA.map(keyOf).join() === ofB.map(keyOf).join();
+  const keys = Object.keys(restB) as (keyof typeof restB)[];
+  return keys.every((key) => restA[key] === restB[key]) && ofA.map(keyOf).join() === ofB.map(keyOf).join();
 }
 
 const keyOf = ({ kind, by, why }: SlurmAct): string => JSON.stringify([kind, by, why]);

@@ -49,7 +49,7 @@ export function formatAct({ kind, by, why }: SlurmAct): string {
     case "reboot":
       return `being rebooted with scontrol reboot${why === null && by === null ? "" : ` ${said}`}`;
     case "reservation":
-      return why === null ? "in a MAINT reservation of Slurm" : `in Slurm's MAINT reservation ${why}`;
+      return why === null ? "in a MAINT reservation" : `in the MAINT reservation ${why}`;
     default:
       return unreachable(kind);
   }

@@ -4,8 +4,13 @@
  * every change of a node with its author; tests judge by the journal and the nodes.
  */
 import type { SlurmNodeChange } from "../../../reconciler/core/slurm/client.ts";
-import type { SlurmJob, SlurmNode, SlurmReservation } from "../../../reconciler/core/slurm/object.ts";
+import type {
+  SlurmJob,
+  SlurmNode,
+  SlurmReservation,
+} from "../../../reconciler/core/slurm/object.ts";
 import type { Clock } from "../../../reconciler/core/clock.ts";
+import { type Machine, type Running, showJob, showMachine, type VirtualJob } from "./show.ts";
 import type { SlurmWrite } from "./write.ts";
 
 export type VirtualSlurmOptions = {
@@ -13,52 +18,6 @@ export type VirtualSlurmOptions = {
   slurmdTimeoutMs: number;
   /** How long an ended job still holds its node. */
   epilogMs: number;
-};
-
-export type VirtualJob = {
-  gpus: number;
-  nodeCount: number;
-  lastsMs: number;
-  partition: string;
-  user: string;
-  isRequeueable: boolean;
-  /** How long it takes to end after a signal; `null` = it goes on. */
-  stopMs: number | null;
-};
-
-type Machine = {
-  name: string;
-  gpus: number;
-  partition: string;
-  /** Without jobs: `IDLE`, `DOWN`. */
-  base: "IDLE" | "DOWN";
-  /** DOWN because it was silent: a registration lifts it (`ReturnToService=1`). */
-  isSilentDown: boolean;
-  drain: boolean;
-  /** The flags of power saving. */
-  power: string[];
-  isResponding: boolean;
-  isUp: boolean;
-  /** Monotonic. */
-  goneAt: number;
-  reason: string | null;
-  reasonBy: string | null;
-  reasonAt: number;
-  /** `scontrol reboot`: asked for, or begun; what becomes of it afterwards. */
-  reboot: { isIssued: boolean; stays: boolean } | null;
-  bootTime: number | null;
-  stopSilence: () => void;
-};
-
-type Running = VirtualJob & {
-  id: string;
-  state: "PENDING" | "RUNNING" | "COMPLETING";
-  nodes: string[];
-  submittedAt: number;
-  startedAt: number | null;
-  isHeld: boolean;
-  isStopping: boolean;
-  stop: () => void;
 };
 
 /** How a job ended; `NODE_FAIL` is requeued. */
@@ -217,7 +176,7 @@ export class VirtualSlurm {
     this.#schedule();
   }
 
-  /** A reservation of all its time with the flag MAINT, as `scontrol create reservation` makes it. */
+  /** An active reservation with the flag MAINT, as `scontrol create reservation` makes it. */
   reserve(name: string, nodes: readonly string[], by: string): void {
     this.#reservations.push({ name, isMaint: true, nodes, startsAt: this.#clock.wallMs() });
     for (const node of nodes) this.#note(node, "reserve", name, by);
@@ -285,51 +244,12 @@ export class VirtualSlurm {
   }
 
   jobs(): SlurmJob[] {
-    return [...this.#jobs.values()].map((job) => ({
-      id: job.id,
-      state: job.state,
-      user: job.user,
-      name: null,
-      partition: job.partition,
-      reason: job.state !== "PENDING" ? null : job.isHeld ? "JobHeldUser" : "Resources",
-      nodes: [...job.nodes],
-      gpus: job.gpus * job.nodeCount,
-      nodeCount: job.nodeCount,
-      features: null,
-      submittedAt: job.submittedAt,
-      startedAt: job.startedAt,
-      tasks: 1,
-    }));
+    return [...this.#jobs.values()].map(showJob);
   }
 
   #show(machine: Machine): SlurmNode {
     const jobs = this.#jobsOn(machine.name);
-    const isBusy = jobs.some((job) => job.state === "RUNNING");
-    const flags = [...machine.power];
-    if (machine.drain) flags.push("DRAIN");
-    if (!isBusy && jobs.length > 0) flags.push("COMPLETING");
-    if (machine.reboot !== null) {
-      flags.push(machine.reboot.isIssued ? "REBOOT_ISSUED" : "REBOOT_REQUESTED");
-    }
-    if (this.#isReserved(machine.name)) flags.push("MAINTENANCE", "RESERVED");
-    const isDark = !machine.isResponding && !machine.power.includes("POWERED_DOWN");
-    if (isDark) flags.push("NOT_RESPONDING");
-    return {
-      name: machine.name,
-      base: isBusy && machine.base === "IDLE" ? "ALLOCATED" : machine.base,
-      flags,
-      reason: machine.reason,
-      reasonBy: machine.reasonBy,
-      // 22.05 shows the flag alone.
-      reservation: null,
-      bootTime: machine.bootTime,
-      slurmdStartedAt: machine.bootTime,
-      address: null,
-      hostname: null,
-      partitions: [machine.partition],
-      gres: `gpu:h100:${machine.gpus}`,
-      features: [],
-    };
+    return showMachine(machine, jobs, this.#isReserved(machine.name));
   }
 
   #isReserved(name: string): boolean {

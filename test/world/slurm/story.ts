@@ -9,7 +9,7 @@ import { Crash, CrashInjector, type Point } from "../crash-injector.ts";
 import { poolYaml } from "../setting.ts";
 import { counts, instanceOf, open } from "../story.ts";
 import type { World } from "../world.ts";
-import type { VirtualJob } from "./controller.ts";
+import type { VirtualJob } from "./show.ts";
 import { isJobOrder } from "./write.ts";
 import type { SlurmSide } from "./side.ts";
 
