@@ -65,7 +65,7 @@ export const MEANING: Readonly<Record<EventKind, string>> = {
     "slurmctld itself took the node out of service: it does not respond, has never registered, " +
     "or has less than slurm.conf declares. Left unchanged; it returns by Slurm's own rules.",
   "slurm.foreign":
-    "Others drain, set down, reserve (MAINT) or reboot the node in Slurm, or ended that: repairs wait.",
+    "Others drain, set down, reserve (MAINT) or reboot the node in Slurm, or ended that.",
   "slurm.undrained": "Navarch's drain in Slurm was removed by a person, power saving or an outage.",
   "slurm.jobs_told": "A drain's deadline passed: its jobs in Slurm were requeued or signalled.",
   "slurm.refused": "Slurm refused a drain or a release, or did not confirm it.",

@@ -14,7 +14,8 @@ import type {
   SlurmReservation,
 } from "../../reconciler/core/slurm/object.ts";
 
-export type SlurmCall = "nodes" | "jobs" | "reservations" | "update" | "remove" | "requeue" | "signal";
+type Read = "nodes" | "jobs" | "reservations";
+export type SlurmCall = Read | "update" | "remove" | "requeue" | "signal";
 
 export type MemorySlurm = {
   client: SlurmClient;

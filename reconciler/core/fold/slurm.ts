@@ -280,7 +280,8 @@ function isSame(a: SlurmFact, b: SlurmFact): boolean {
   const { others: ofA, ...restA } = a;
   const { others: ofB, ...restB } = b;
   const keys = Object.keys(restB) as (keyof typeof restB)[];
-  return keys.every((key) => restA[key] === restB[key]) && ofA.map(keyOf).join() === ofB.map(keyOf).join();
+  const isSameActs = ofA.map(keyOf).join() === ofB.map(keyOf).join();
+  return isSameActs && keys.every((key) => restA[key] === restB[key]);
 }
 
 const keyOf = ({ kind, by, why }: SlurmAct): string => JSON.stringify([kind, by, why]);
