@@ -12,7 +12,7 @@ import { formatHold } from "./veto.ts";
 export function formatStops(view: SafetyView): string {
   const quarantined = view.quarantined ?? [];
   return [
-    view.frozen ? `Frozen: ${formatHold(view.frozen)}\n` : "",
+    view.frozen ? `Frozen: ${formatHold(view.frozen)}\n${view.frozen.effect}\n` : "",
     view.broken ? `Stopped: ${plain(view.broken)}\n` : "",
     ...(view.blind ?? []).map((why) => `Blind: ${plain(why)}\n`),
     ...(view.holds ?? []).map((hold) => `Held: pool ${hold.pool} ${formatHold(hold)}\n`),

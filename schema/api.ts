@@ -150,6 +150,9 @@ export type PoolView = {
 /** A hold or freeze by a person; `until` `null` = no end. */
 export type HoldView = { by: string; why: string; at: string | null; until: string | null };
 
+/** `all`: cordons stop too. `effect` is one sentence: what the freeze stops. */
+export type FreezeView = HoldView & { all: boolean; effect: string };
+
 /** A circuit breaker that is not closed (docs/reference/safety.md#breaker). */
 export type BreakerView = {
   scope: string;
@@ -207,7 +210,7 @@ export type QuarantinedGpuView = {
 
 /** Active safety limits, and the use of each. */
 export type SafetyView = {
-  frozen: HoldView | null;
+  frozen: FreezeView | null;
   /** Why observations are unreliable. */
   blind: string[];
   /** Why the loop, or a pool, cannot act. */

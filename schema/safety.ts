@@ -24,6 +24,13 @@ export const Cause = v.object({
 });
 export type Cause = v.InferOutput<typeof Cause>;
 
+/** What a freeze stops, in one sentence: the same in help, output, explain, console and docs. */
+export function sayFreezeEffect(all: boolean): string {
+  const stops = "Navarch drains, reboots, replaces, terminates and buys nothing";
+  if (all) return `${stops}, and cordons nothing: a node that breaks keeps taking work.`;
+  return `${stops}; it still cordons a node with a definitive fault.`;
+}
+
 export const Fact = v.variant("kind", [
   /** A person froze the fleet. `until` `null` = until unfrozen. */
   v.object({
@@ -32,6 +39,8 @@ export const Fact = v.variant("kind", [
     why: text,
     at: instant,
     until: v.nullable(instant),
+    /** Cordons stop too; absent = no. */
+    all: v.optional(v.boolean()),
   }),
   /** A scope with more faults than its hardware explains. Absent = closed. */
   v.object({

@@ -2,33 +2,39 @@
  * `navarch freeze` pauses irreversible actions of automation fleet-wide; `navarch unfreeze`
  * ends that.
  */
-import type { HoldView } from "../../schema/api.ts";
+import type { FreezeView } from "../../schema/api.ts";
+import { sayFreezeEffect } from "../../schema/safety.ts";
 import type { Command } from "../command.ts";
+import { switchFlag } from "../flag.ts";
 import { REASON } from "../order.ts";
 import { FOR, formatHold, readVeto, WHY } from "../veto.ts";
 
+const ALL = switchFlag("all", "stop cordons of definitive faults too");
+
 export const freeze: Command = {
   name: ["freeze"],
-  usage: "--reason WHY [--for DURATION]",
+  usage: "--reason WHY [--for DURATION] [--all]",
   summary: "pause irreversible actions fleet-wide",
   examples: ["navarch freeze --for 2h --reason 'cloud incident'"],
   more:
-    "Automation cordons, drains, terminates and creates nothing until navarch unfreeze, or\n" +
-    "until --for has passed. Commands by people are carried out, and nodes are still watched.",
-  flags: [WHY, FOR],
+    "Until navarch unfreeze, or until --for has passed:\n" +
+    `${sayFreezeEffect(false).replace("; ", ";\n")}\n` +
+    "Commands by people are carried out, and nodes are still watched.",
+  flags: [WHY, FOR, ALL],
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {
     const veto = readVeto(context.flags, "freeze");
     if (!veto.ok) return veto;
     const path = "/safety/freeze";
-    const answer = await client.send<{ frozen: HoldView }>("PUT", path, ["frozen"], veto.body);
+    const body = { ...veto.body, ...(context.flags.on("all") ? { all: true } : {}) };
+    const answer = await client.send<{ frozen: FreezeView }>("PUT", path, ["frozen"], body);
     if (!answer.ok) return answer;
     const { frozen } = answer.value;
     return {
       data: answer.value,
       names: ["frozen"],
-      human: () => `The fleet is frozen ${formatHold(frozen)}\n`,
+      human: () => `The fleet is frozen ${formatHold(frozen)}\n${frozen.effect}\n`,
     };
   },
 };

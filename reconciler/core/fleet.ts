@@ -86,6 +86,8 @@ export type Sight = {
   providers: ReadonlyMap<string, ProviderSight>;
   /** Why a person froze the fleet; `null` = not frozen. */
   frozen: string | null;
+  /** The freeze stops cordons of definitive faults too. */
+  frozenAll: boolean;
   /** The Kubernetes cluster; `null` = there is none. */
   kube: KubeSight | null;
   /** The Slurm cluster; `null` = there is none. */

@@ -100,6 +100,8 @@ export const SavedSight = v.object({
   utilization: v.array(v.tuple([NodeId, finite])),
   providers: v.array(v.tuple([text, SavedProvider])),
   frozen: v.nullable(text),
+  /** Absent in activations of older releases, whose freezes stopped every cordon. */
+  frozenAll: v.optional(v.boolean(), true),
   kube: v.nullable(SavedKube),
   slurm: v.nullish(SavedSlurm, null),
   keys: v.nullable(v.array(v.tuple([text, v.nullable(text)]))),
@@ -166,6 +168,7 @@ export function saveSight(sight: Sight): SavedSight {
       { ...provider, offers: provider.offers && [...provider.offers] },
     ]),
     frozen: sight.frozen,
+    frozenAll: sight.frozenAll,
     kube: kube === null ? null : { ...kube, ambiguous: [...kube.ambiguous] },
     slurm: slurm === null ? null : { ...slurm, ambiguous: [...slurm.ambiguous] },
     keys: keys === null ? null : [...keys],

@@ -6,7 +6,7 @@ import { askedOf } from "../core/decide/asked.ts";
 import type { DrainSight, Fleet, QueueSight, Sight } from "../core/fleet.ts";
 import { Blindness, darkness } from "../core/safety/blind.ts";
 import { allWork } from "../core/slurm/all-work.ts";
-import { frozenBy } from "../core/safety/step.ts";
+import { freezesAll, frozenBy } from "../core/safety/step.ts";
 import type { Targets } from "./act/execute.ts";
 import type { CloudSight } from "./cloud-sight.ts";
 import type { ClusterInformer } from "./cluster-informer.ts";
@@ -67,6 +67,7 @@ export class Observer {
       utilization: known(asked.load, (node) => presence.utilization(node) ?? undefined),
       providers,
       frozen: frozenBy(fleet.facts, now),
+      frozenAll: freezesAll(fleet.facts, now),
       kube: cluster?.sight(informer.cluster.ambiguous()) ?? null,
       slurm: informer.slurm.sight(config),
       keys: keyProblem === null ? null : known(asked.keys, keyProblem),

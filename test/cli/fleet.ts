@@ -2,6 +2,7 @@
  * What the stub control plane knows: one small fleet with a healthy, a sick, a silent and a stray
  * node, at one fixed time.
  */
+import { sayFreezeEffect } from "../../schema/safety.ts";
 import type { QueueView } from "../../reconciler/http/view/scaling.ts";
 import type { MemberView, MembersView } from "../../reconciler/http/view/member.ts";
 import type {
@@ -254,7 +255,10 @@ export const ENDING: InstanceView = {
 };
 
 export const SAFETY: SafetyView = {
-  frozen: { by: "admin", why: "bad driver roll-out", at: at(60), until: null },
+  frozen: {
+    ...{ by: "admin", why: "bad driver roll-out", at: at(60), until: null },
+    ...{ all: false, effect: sayFreezeEffect(false) },
+  },
   blind: ["provider gcp does not answer"],
   broken: null,
   holds: [{ pool: "training", ...(POOL.hold ?? { by: "", why: "", at: null, until: null }) }],

@@ -76,6 +76,7 @@ export type View = Partial<Sight> & {
 export function sightOf({ left, fake, ...over }: View = {}): Sight {
   return {
     now: NOW,
+    frozenAll: false,
     blind: [],
     attentiveMs: NOW,
     work: alike(left ?? { kind: "empty", seenAt: NOW }),

@@ -9,6 +9,7 @@ import { isUnbought, type Sight } from "../fleet.ts";
 import { strandedWhy } from "../reach.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { ruleKeyOf } from "../safety/cause.ts";
+import { isDefinitive } from "../safety/evident.ts";
 import type { Scope } from "./decide.ts";
 import { heldInSlurm } from "../slurm/hold.ts";
 import { keptBy } from "./kube.ts";
@@ -31,6 +32,11 @@ export function blindness({ blind }: Sight): Veto | null {
 
 export function frozen({ frozen: why }: Pick<Sight, "frozen">): Veto | null {
   return vetoIf("human", why === null ? null : `the fleet is frozen: ${why}`);
+}
+
+/** Why a freeze stops the node's cordon; `null` = none does, or its fault is definitive. */
+export function frozenCordon(node: Node, sight: Pick<Sight, "frozen" | "frozenAll">): Veto | null {
+  return !sight.frozenAll && isDefinitive(node) ? null : frozen(sight);
 }
 
 /**

@@ -10,6 +10,7 @@ import { formatHold } from "../kubernetes/hold.ts";
 import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
 import { setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
+import { isDefinitive } from "../safety/evident.ts";
 import { isResting } from "./rest.ts";
 import { slurmDarkness } from "./slurm.ts";
 
@@ -35,7 +36,8 @@ export function mirrorOf(
   const marked = kube.isolatedUid === kube.uid;
   if (wanted !== null && !marked) {
     if (kube.hold && order === null) return null;
-    if (sight.frozen !== null && cordon.human === null) return null;
+    const isStopped = sight.frozen !== null && (sight.frozenAll || !isDefinitive(node));
+    if (isStopped && cordon.human === null) return null;
     const again = kube.reassertedAt !== null && kube.reassertedAt >= (node.session?.openedAt ?? 0);
     const payload = { kind: "cordon", why: wanted.why, mirror: true, again } as const;
     return { payload, because: [`Node ${kube.name} is not marked`] };

@@ -101,12 +101,13 @@ describe("shareOf()", () => {
 });
 
 describe("mayCall()", () => {
-  type Given = { hold?: number; frozen?: boolean; blind?: boolean; order?: "plain" | "forced" };
-  const may = (kind: string, { hold, frozen, blind, order }: Given, more: object = {}): boolean => {
+  type Given = { hold?: number; frozen?: boolean; all?: boolean; isProven?: boolean; blind?: boolean; order?: "plain" | "forced" };
+  const may = (kind: string, { hold, frozen, all = false, isProven = false, blind, order }: Given, more: object = {}): boolean => {
     const node = {
       phase: { kind: "serving" },
       instance: { state: "running", provider: "cloud", region: null },
       order: order === undefined ? null : { force: order === "forced" },
+      health: { held: isProven ? [{ judgement: { result: "unhealthy", definitive: true } }] : [] },
     };
     const pool = { hold: hold === undefined ? null : { until: NOW + hold } };
     const fleet = { nodes: new Map([["n", node]]), pools: new Map([["p", pool]]) };
@@ -115,6 +116,7 @@ describe("mayCall()", () => {
       blind: blind === true ? ["paused"] : [],
       frozen: frozen === true ? { by: "ann" } : null,
       providers: new Map([["cloud", { reach: REACHES_ANY }]]),
+      frozenAll: all,
     };
     const asked = { provider: "cloud", request: { region: null } };
     const operation = { node: "n", pool: "p", payload: { kind, ...asked, ...more } };
@@ -139,6 +141,8 @@ describe("mayCall()", () => {
     expect(may("cordon", { hold: 1 })).toBe(true);
     expect(may("uncordon", { hold: 1 })).toBe(true);
     expect(may("cordon", { frozen: true })).toBe(false);
+    expect(may("cordon", { frozen: true, isProven: true })).toBe(true);
+    expect(may("cordon", { frozen: true, isProven: true, all: true })).toBe(false);
     expect(may("cordon", { frozen: true }, { mirror: true })).toBe(true);
     expect(may("uncordon", { frozen: true })).toBe(true);
   });

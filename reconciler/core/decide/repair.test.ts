@@ -218,6 +218,10 @@ describe("isolation", () => {
 
   test("waits for people and budgets, and while blind", () => {
     expect(waitOf(sick(), FROZEN)).toBe("human: the fleet is frozen: move (ann)");
+    // The cordon of a definitive fault is taken back by one command, and saves a job.
+    expect(stepOf(sick({}, {}, [proof]), FROZEN)).toBe("cordon");
+    const all = { sight: { frozen: "move (ann)", frozenAll: true } };
+    expect(waitOf(sick({}, {}, [proof]), all)).toBe("human: the fleet is frozen: move (ann)");
     expect(waitOf(sick(HOLD), KUBE)).toBe(KEPT);
     expect(waitOf(sick(), BLIND)).toBe("blind: dark; far");
     expect(stepOf(sick({}, {}, [proof]), BLIND)).toBe("cordon");

@@ -18,6 +18,7 @@ import {
   blindness,
   ceilingFor,
   frozen,
+  frozenCordon,
   guardOfPool,
   hasSuspendedFinding,
   mayTake,
@@ -242,7 +243,9 @@ function vetoRelapse(node: Node, { fleet, sight, breaks }: Scope): Veto | null {
 function decideIsolation(node: Node, scope: Scope, plan: PlanBuilder, proof: boolean): void {
   const { sight } = scope;
   const veto =
-    frozen(sight) ?? vetoIf("human", keptBy(node, scope)) ?? (proof ? null : blindness(sight));
+    frozenCordon(node, sight) ??
+    vetoIf("human", keptBy(node, scope)) ??
+    (proof ? null : blindness(sight));
   if (veto !== null) return plan.refuse(veto);
   // Cordons for silence have a budget of their own, so that they do not delay evidence.
   const sick = proof || node.health.verdict === "unhealthy";

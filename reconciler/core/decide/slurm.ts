@@ -8,6 +8,7 @@ import type { Payload } from "../../../schema/operation.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
 import { isWell, type Sight } from "../fleet.ts";
 import { isSuppressed } from "../fold/suppression.ts";
+import { isDefinitive } from "../safety/evident.ts";
 import { isPowered } from "../slurm/power-save.ts";
 import { hasChanged, hasRegistered } from "../slurm/mark.ts";
 import { reasonOf } from "../slurm/reason.ts";
@@ -69,7 +70,9 @@ export function slurmChangeOf(node: Node, scope: InPool): Change | null {
   const wanted = cordon.product ?? cordon.human;
   if (wanted === null) return releaseOf(node, slurm, scope);
   if (slurm.drain || slurm.owner === "foreign" || isHeldOff(node, slurm)) return null;
-  if (scope.sight.frozen !== null && cordon.human === null) return null;
+  const { frozen, frozenAll } = scope.sight;
+  const isStopped = frozen !== null && (frozenAll || !isDefinitive(node));
+  if (isStopped && cordon.human === null) return null;
   if (keptBy(node, scope) !== null && order === null && cordon.human === null) return null;
   const part = { name: slurm.name, reason: reasonOf(node, wanted.why) };
   const mark = { kind: "cordon", why: wanted.why, mirror: true, only: "slurm" } as const;

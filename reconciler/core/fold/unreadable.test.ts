@@ -105,7 +105,7 @@ describe("recoverSnapshot()", () => {
   test.each(restrains)("freezes the fleet without the fact %s", (name) => {
     const { snapshot, change, said } = recover([row("fact", { key: `fact:${name}` })]);
     const why = "its stored fact cannot be read: bad";
-    const freeze = { kind: "freeze", by: "navarch", why, at: NOW, until: null } as const;
+    const freeze = { kind: "freeze", by: "navarch", why, at: NOW, until: null, all: true } as const;
     expect(snapshot.facts).toEqual([freeze]);
     expect(change.facts).toEqual([freeze]);
     expect(said[0]).toEndWith("bad; the fleet is frozen: see `navarch safety`, then unfreeze it");

@@ -82,7 +82,8 @@ export function recoverSnapshot(snapshot: Snapshot, now: number): Recovered {
       hold(row.node, why);
       more = row.node === null ? "it counts as revoked" : `node ${row.node} is held`;
     } else if (RESTRAINS.test(row.key) && row.source === "fact") {
-      const freeze = { kind: "freeze" as const, by: "navarch", why, at: now, until: null };
+      // It may have kept a wrong rule from cordoning the fleet.
+      const freeze = { kind: "freeze", by: "navarch", why, at: now, until: null, all: true } as const;
       if (!facts.some((fact) => fact.kind === "freeze")) facts.push(freeze);
       if (!snapshot.facts.some((fact) => fact.kind === "freeze")) change.facts = [freeze];
       more = "the fleet is frozen: see `navarch safety`, then unfreeze it";

@@ -117,9 +117,11 @@ export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boole
   }
   const hold = operation.pool === null ? null : (fleet.pools.get(operation.pool)?.hold ?? null);
   const paused = sight.frozen !== null || (hold !== null && hold.until > sight.now);
-  // A hold allows isolation, which is cheap and reversible; a freeze does not.
+  // Isolation is cheap and reversible: a hold allows it, a freeze that of definitive faults.
   const { payload } = operation;
   const mirrors = payload.kind === "cordon" && payload.mirror === true;
-  const harmless = kind === "uncordon" || (kind === "cordon" && (sight.frozen === null || mirrors));
+  const isProven = (): boolean => !sight.frozenAll && node !== undefined && isDefinitive(node);
+  const isolates = kind === "cordon" && (sight.frozen === null || mirrors || isProven());
+  const harmless = kind === "uncordon" || isolates;
   return !paused || harmless || (node !== undefined && node.order !== null);
 }

@@ -179,6 +179,12 @@ function stepAgents(fleet: Fleet, facts: ReadonlyMap<string, Fact>, now: number)
   return step;
 }
 
+/** Whether the freeze in force stops cordons too. */
+export function freezesAll(facts: ReadonlyMap<string, Fact>, now: number): boolean {
+  const freeze = facts.get("freeze");
+  return freeze?.kind === "freeze" && freeze.all === true && frozenBy(facts, now) !== null;
+}
+
 /** A person's reason for the freeze; `null` = not frozen. */
 export function frozenBy(facts: ReadonlyMap<string, Fact>, now: number): string | null {
   const freeze = facts.get("freeze");

@@ -40,7 +40,7 @@ function safety(change: Partial<SafetyView> = {}): SafetyView {
 }
 
 const full = safety({
-  frozen: { by: EVIL, why: EVIL, at: AT, until: null },
+  frozen: { by: EVIL, why: EVIL, at: AT, until: null, all: false, effect: "" },
   blind: [EVIL],
   broken: EVIL,
   holds: [{ pool: "train", by: "ann", why: EVIL, at: null, until: AT }],

@@ -47,7 +47,7 @@ function stateBlock(view: SafetyView, acts: boolean): Block {
   const lines: Html[] = [];
   if (frozen !== null) {
     lines.push(html`<strong>Frozen</strong> by ${say(frozen.by)} ${sayEnd(frozen)}:
-      ${say(frozen.why)}`);
+      ${say(frozen.why)}. ${frozen.effect}`);
   }
   if (broken !== null) lines.push(html`<strong>Stopped</strong>: ${say(broken)}`);
   for (const why of blind) lines.push(html`<strong>Observations unreliable</strong>: ${say(why)}`);

@@ -14,6 +14,8 @@ import { judgeForget } from "../../core/fold/forget.ts";
 import { strandedWhy } from "../../core/reach.ts";
 import { viewAttempt } from "../view/bootstrap.ts";
 import { explainNode } from "../view/explain.ts";
+import { sayFreeze } from "../view/held-back.ts";
+import { freezeOf } from "../view/safety.ts";
 import { viewWorkerOf } from "../view/agentpool.ts";
 import { viewHealthEvent, viewInstance, viewNode } from "../view/node.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
@@ -59,7 +61,9 @@ export function explainOf(ports: RoutePorts, node: Node, events: Event[]): Expla
   const slurm = ports.reconciler.slurm()?.of(node) ?? null;
   const stays = staysOf(ports, node);
   const worker = viewWorkerOf(node, ports.agentPools);
-  const from = { now, stays, unproven, slurm, worker, rung: rungOf(ports, node) };
+  const freeze = freezeOf(ports.reconciler.fleet().facts, now);
+  const frozen = freeze === null ? null : sayFreeze(freeze);
+  const from = { now, stays, unproven, slurm, worker, frozen, rung: rungOf(ports, node) };
   return explainNode(node, events, ports.reconciler.lastPlan(), from);
 }
 

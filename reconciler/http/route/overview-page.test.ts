@@ -1,4 +1,5 @@
 /** Safety, Money, Events and Audit as a browser's requests see them, and the actions of Safety. */
+import { sayFreezeEffect } from "../../../schema/safety.ts";
 import { afterEach, expect, test } from "bun:test";
 import { ANY_ROW } from "../../../schema/audit.ts";
 import { openWorldApp, type WorldApp } from "../../../test/world/app.ts";
@@ -21,7 +22,7 @@ test("a fleet is frozen and unfrozen by forms that name consequence and reason",
   const { a, as } = await open();
   const operator = await as("operator");
   const asked = await operator.get("/safety/freeze");
-  expect(asked.text).toContain("starts nothing that cannot be undone");
+  expect(asked.text).toContain(sayFreezeEffect(false));
   const none = await operator.act("/safety/freeze", { reason: " " });
   expect([none.status, none.text.includes("Nothing was done")]).toEqual([400, true]);
   const done = await operator.act("/safety/freeze", { reason: "drill <1>", for: "2h" });

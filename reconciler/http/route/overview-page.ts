@@ -2,6 +2,7 @@
  * The pages Safety, Money, Events and Audit, and the actions of Safety. Each shows what the API's
  * views compute, and each action is a call of the API.
  */
+import { sayFreezeEffect } from "../../../schema/safety.ts";
 import { html } from "hono/html";
 import { parseDuration } from "../../../schema/duration.ts";
 import { EVENT_KINDS, type EventKind } from "../../../schema/event.ts";
@@ -152,17 +153,20 @@ function addFreeze(site: Site): void {
     confirm: () => ({
       ...common,
       title: "Freeze the fleet",
-      body: html`<p>Navarch starts nothing that cannot be undone, in every pool: no drain, reboot,
-        purchase or termination. Broken nodes stay cordoned and are not replaced, and instances that
-        run stay billed. Workloads are not touched.</p>${sayFrozen(site.ports)}`,
+      body: html`<p>In every pool: ${sayFreezeEffect(false)} Instances that run stay billed.
+        Workloads are not touched.</p>${sayFrozen(site.ports)}`,
       fields: html`${reasonField(true)}
+        <label><input type="checkbox" name="all" value="true"> Stop cordons too:
+        ${sayFreezeEffect(true)}</label>
         <label>For (such as 24h; empty: until somebody unfreezes)
         <input type="text" name="for" maxlength="20"></label>`,
       button: "Freeze the fleet",
     }),
     async run(_asked, form, call) {
       const span = (form.get("for") ?? "").trim();
-      const body = { reason: form.get("reason") ?? "", ...(span === "" ? {} : { for: span }) };
+      const all = form.get("all") === "true" ? { all: true } : {};
+      const reason = form.get("reason") ?? "";
+      const body = { reason, ...all, ...(span === "" ? {} : { for: span }) };
       await call("PUT", "/v1/safety/freeze", body);
       return { notice: "The fleet is frozen.", to: "/safety" };
     },

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { Context } from "hono";
 import { cutText } from "../../../schema/cut-text.ts";
 import { InstantText } from "../../../schema/instant.ts";
-import { factsOf } from "../../../schema/safety.ts";
+import { factsOf, sayFreezeEffect } from "../../../schema/safety.ts";
 import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewTrust } from "../view/trust.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
@@ -33,6 +33,12 @@ export const Veto = v.strictObject({
   for: v.nullish(v.string("expected a duration, for example 24h"), null),
   /** Its end, instead of `for`. */
   until: v.nullish(InstantText, null),
+});
+
+export const Freeze = v.strictObject({
+  ...Veto.entries,
+  /** Stop cordons of definitive faults too. */
+  all: v.nullish(v.boolean("expected true or false"), false),
 });
 
 export const Lift = v.strictObject({ reason: reasonOrNone });
@@ -72,7 +78,7 @@ export function safetyRoutes(api: App, ports: RoutePorts): void {
   api.get("/safety", needs("viewer"), (c) => {
     return c.json({ ...viewSafety(safetySource(ports)), ...viewBroken(ports) });
   });
-  api.put("/safety/freeze", needs("operator"), takes(Veto), (c) => freeze(c, ports));
+  api.put("/safety/freeze", needs("operator"), takes(Freeze), (c) => freeze(c, ports));
   api.delete("/safety/freeze", needs("operator"), takes(Lift), (c) => unfreeze(c, ports));
   api.put("/safety/trusted/:rule", needs("operator"), takes(Because), (c) => trust(c, ports));
   api.delete("/safety/lemons/:uuid", needs("operator"), takes(Because), (c) => forgive(c, ports));
@@ -80,13 +86,13 @@ export function safetyRoutes(api: App, ports: RoutePorts): void {
 
 /** Pauses automation in the whole fleet until it is lifted or expires. */
 async function freeze(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const { body, by, now } = await readAsked(c, ports, Veto);
+  const { body, by, now } = await readAsked(c, ports, Freeze);
   const until = endOf(body, now);
-  const { reason } = body;
+  const { reason, all } = body;
   const how = until === null ? "until it is unfrozen" : `until ${new Date(until).toISOString()}`;
   await ports.reconciler.change((draft) => {
-    draft.putFact({ kind: "freeze", by, why: reason, at: now, until });
-    const message = `the fleet is frozen ${how}: ${reason}`;
+    draft.putFact({ kind: "freeze", by, why: reason, at: now, until, ...(all ? { all } : {}) });
+    const message = `the fleet is frozen ${how}: ${reason}. ${sayFreezeEffect(all)}`;
     draft.tell([eventBy(by, { at: now, kind: "safety.frozen", message })]);
   });
   return c.json({ frozen: freezeOf(ports.reconciler.fleet().facts, now) });

@@ -209,6 +209,8 @@ type ExplainedFrom = {
   unproven: string | null;
   slurm?: SlurmLive;
   worker?: NodeWorkerView | null;
+  /** The freeze in force and what it stops; `null` = none. */
+  frozen?: string | null;
   /** The next repair step; `undefined`: nothing repairs it. */
   rung?: Climb["rung"] | undefined;
 };
@@ -217,7 +219,7 @@ export function explainNode(
   node: Node,
   events: Event[],
   plan: Plan,
-  { now, stays, unproven, slurm = null, worker = null, rung }: ExplainedFrom,
+  { now, stays, unproven, slurm = null, worker = null, frozen = null, rung }: ExplainedFrom,
 ): ExplainView {
   const name = node.kube?.name ?? "";
   const object = stays === null ? null : `Node ${name} is still in the cluster: ${stays}`;
@@ -270,6 +272,7 @@ export function explainNode(
     earliest: isoOrNull(wait?.until ?? null),
     blockers: [
       ...(wait === undefined ? [] : sayWaits([wait], false)),
+      ...(frozen === null ? [] : [`the fleet is frozen ${frozen}`]),
       ...(object === null ? [] : [object]),
     ],
     see: seeOf(node),

@@ -2,7 +2,7 @@
  * What holds a pool back, in sentences: equal waits as one, what stops the pool, and how much of
  * each limit around it is used. Pure.
  */
-import type { BreakerView, HoldView } from "../../../schema/api.ts";
+import type { BreakerView, FreezeView, HoldView } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Wait, WaitReason } from "../../../schema/plan.ts";
@@ -74,8 +74,8 @@ export function stopsOf(
   return [...out, ...saySuspects(pool, state, now)];
 }
 
-export function sayFreeze({ by, why, until }: HoldView): string {
-  return `by ${by} ${until === null ? "until it is unfrozen" : `until ${until}`}: ${why}`;
+export function sayFreeze({ by, why, until, effect }: FreezeView): string {
+  return `by ${by} ${until === null ? "until it is unfrozen" : `until ${until}`}: ${why}. ${effect}`;
 }
 
 export const sayHold = ({ by, why, until }: HoldView): string =>

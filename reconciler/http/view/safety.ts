@@ -5,6 +5,7 @@
 import type {
   BilledView,
   BreakerView,
+  FreezeView,
   HoldView,
   RoomView,
   SafetyView,
@@ -13,7 +14,7 @@ import type {
 import type { Config, PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
-import { type Fact, type FactOf, factsOf } from "../../../schema/safety.ts";
+import { type Fact, type FactOf, factsOf, sayFreezeEffect } from "../../../schema/safety.ts";
 import { isResting } from "../../core/decide/rest.ts";
 import { offersOf } from "../../core/decide/offer.ts";
 import type { Fleet, Sight } from "../../core/fleet.ts";
@@ -121,11 +122,11 @@ function viewProviders(fleet: Fleet, sight: Sight | null): SafetyView["providers
 }
 
 /** The fleet's freeze, while in force. */
-export function freezeOf(facts: ReadonlyMap<string, Fact>, now: number): HoldView | null {
+export function freezeOf(facts: ReadonlyMap<string, Fact>, now: number): FreezeView | null {
   const [freeze] = factsOf(facts, "freeze");
   if (freeze === undefined || frozenBy(facts, now) === null) return null;
-  const { by, why, at, until } = freeze;
-  return { by, why, at: iso(at), until: isoOrNull(until) };
+  const { by, why, at, until, all = false } = freeze;
+  return { by, why, at: iso(at), until: isoOrNull(until), all, effect: sayFreezeEffect(all) };
 }
 
 /** A pool's hold, while in force. */

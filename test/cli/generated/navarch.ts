@@ -563,6 +563,14 @@ export type CostView = {
         unknown_hours: number;
     }[];
 };
+export type FreezeView = {
+    by: string;
+    why: string;
+    at: null | string;
+    until: null | string;
+    all: boolean;
+    effect: string;
+};
 export type RoomView = {
     scope: string;
     rung: string;
@@ -606,7 +614,7 @@ export type FailureView = {
     by: string;
 };
 export type SafetyView = {
-    frozen: HoldView | null;
+    frozen: FreezeView | null;
     /** Why observations are unreliable. */
     blind: string[];
     /** Why the loop, or a pool, cannot act. */
@@ -2046,6 +2054,7 @@ export function putSafetyFreeze(body: {
     reason: string;
     "for"?: string | null;
     until?: string | null;
+    all?: boolean | null;
 }, opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
         status: 200;
