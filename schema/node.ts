@@ -134,6 +134,8 @@ export const InstanceFact = v.object({
   absentSince: v.nullable(instant),
   /** Consecutive complete listings without it; one alone proves nothing. */
   absentListings: v.nullish(count, 0),
+  /** When a list, or the purchase, first showed it running; absent before, and in older rows. */
+  runningAt: v.optional(instant),
   /** SSH host keys as the provider reports them, in OpenSSH's format; empty if unknown. */
   hostKeys: v.optional(v.pipe(v.array(text), v.maxLength(16))),
   /** As it was bought; absent if this store has no record of the purchase. */

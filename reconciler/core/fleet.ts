@@ -4,6 +4,8 @@
  * means "unknown", never "empty". Both are plain values, so that an activation can be saved and
  * replayed.
  */
+import type { ValueOf } from "../../schema/config/field.ts";
+import type { SETTINGS } from "../../schema/config/provider.ts";
 import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { NodeId, OperationId, PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
@@ -165,11 +167,29 @@ export type Timing = {
   heartbeatTimeoutMs: number;
   checkIntervalMs: number;
   registrationTimeoutMs: number;
+  /** By provider: for an agent to report once its instance runs, and for an instance to boot. */
+  boot: ReadonlyMap<string, BootLimits>;
   retainTerminatedMs: number;
   /** What the cluster must show before a node serves, and how long that may take. */
   clusterReady: Config["kubernetes"]["ready"];
   clusterReadyTimeoutMs: number;
 };
+
+export type BootLimits = { registrationMs: number; bootMs: number };
+
+/** Bare metal takes 20 to 30 minutes to boot; virtual machines take a few. */
+const BOOT_MS = { coreweave: 60 * 60_000, other: 30 * 60_000 };
+
+function bootLimitsOf({ providers, server }: Config): Map<string, BootLimits> {
+  const limits = providers.map(({ name, type, settings }): [string, BootLimits] => {
+    const { registrationTimeoutMs, bootTimeoutMs } = settings as Partial<ValueOf<typeof SETTINGS>>;
+    const registrationMs = registrationTimeoutMs ?? server.registrationTimeoutMs;
+    const bootMs = bootTimeoutMs ?? (type === "coreweave" ? BOOT_MS.coreweave : BOOT_MS.other);
+    // Whoever gives an agent an hour gives the boot no less.
+    return [name, { registrationMs, bootMs: Math.max(bootMs, registrationMs) }];
+  });
+  return new Map(limits);
+}
 
 export function timingOf(config: Config): Timing {
   return {
@@ -178,6 +198,7 @@ export function timingOf(config: Config): Timing {
     heartbeatTimeoutMs: config.server.heartbeatTimeoutMs,
     checkIntervalMs: config.server.healthCheckIntervalMs,
     registrationTimeoutMs: config.server.registrationTimeoutMs,
+    boot: bootLimitsOf(config),
     retainTerminatedMs: config.server.retainTerminatedMs,
   };
 }

@@ -39,6 +39,8 @@ const fake: Types = ["fake"];
 const machine: Types = ["machine"];
 const command: Types = ["command"];
 const owned: Types = ["ssh", "static"];
+/** Types whose machines take a while until the cloud calls them running. */
+const booting: Types = PROVIDER_TYPES.filter((type) => !owned.includes(type));
 /** Types whose API this version calls. */
 const calls: Types = ["lambda", "gcp", "aws"];
 const simulated: Types = ["fake", "machine"];
@@ -96,6 +98,15 @@ export const SETTINGS = {
   settle: duration("How long an accepted purchase may stay unlisted.", {
     types: ["fake", "command", "lambda", "aws"],
     or: "for `tag-only` 10s (`fake`) or 10m; 5m (`aws`); else 0",
+  }),
+  registration_timeout: duration(
+    "Time for an agent to report, from when the cloud calls its instance running.",
+    { types: booting, min: 1, or: "the server's" },
+  ),
+  boot_timeout: duration("How long the cloud may call an instance booting before it is ended.", {
+    types: booting,
+    min: 1,
+    or: "1h (`coreweave`), else 30m",
   }),
   list_lag: duration("How old the simulated list is.", { types: fake, or: "0" }),
   retention: duration("How long ended instances stay listed.", { types: fake, or: "1h" }),

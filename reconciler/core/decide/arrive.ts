@@ -107,7 +107,7 @@ export function decideBooting(
   scope: Scope,
   plan: PlanBuilder,
 ): void {
-  const { sight, timing } = scope;
+  const { sight } = scope;
   const loss = lossOf(node, scope);
   // A listing may lag behind a purchase: while it boots, only the cloud's own report ends it.
   if (loss !== null && node.instance?.absentSince === null) return lose(node, scope, plan, loss);
@@ -133,17 +133,40 @@ export function decideBooting(
     ]);
   }
   // While the control plane was away it could not receive a report; that time does not count.
-  const waitedMs = Math.min(sight.now - (doneAt ?? phase.since), sight.attentiveMs);
-  if (waitedMs >= timing.registrationTimeoutMs) {
-    const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
+  const { limitMs, ...boot } = bootOf(node, phase, scope);
+  const since = doneAt ?? boot.since;
+  const waitedMs = Math.min(sight.now - since, sight.attentiveMs);
+  if (waitedMs >= limitMs) {
+    const why = boot.isBooting
+      ? `the cloud still calls its instance booting after ${Math.round(waitedMs / 1000)} s`
+      : `no agent registered within ${Math.round(waitedMs / 1000)} s`;
     if (staysInPlace(node)) return keepInPlace(node, plan, why);
     return fail(node, scope, plan, `${why}${seenOf(node)}`, "failed");
   }
-  plan.wait(
-    "boot",
-    `instance ${node.instance?.id ?? "?"} is ${node.instance?.state ?? "new"}, its agent is silent`,
-    (doneAt ?? phase.since) + timing.registrationTimeoutMs,
-  );
+  const late = boot.isBooting && waitedMs >= boot.registrationMs ? sayLate(waitedMs) : "";
+  const { id = "?", state = "new" } = node.instance ?? {};
+  plan.wait("boot", `instance ${id} is ${state}${late}, its agent is silent`, since + limitMs);
+}
+
+const sayLate = (ms: number): string => ` for ${Math.floor(ms / 60_000)} min`;
+
+/**
+ * What a boot is measured by: while the cloud itself calls the instance booting, the longer limit
+ * from the purchase; once it runs, the agent's limit from then (docs/buying.md#boot-limits).
+ */
+function bootOf(
+  node: Pick<Node, "instance" | "bootstrap">,
+  phase: PhaseOf<"booting" | "bootstrapping">,
+  { timing }: Pick<Scope, "timing">,
+): { isBooting: boolean; since: number; limitMs: number; registrationMs: number } {
+  const { state, runningAt, provider } = node.instance ?? {};
+  const { registrationMs, bootMs } = timing.boot.get(provider ?? "") ?? {
+    registrationMs: timing.registrationTimeoutMs,
+    bootMs: timing.registrationTimeoutMs,
+  };
+  const isBooting = state === "provisioning" && !node.bootstrap?.doneAt;
+  const since = isBooting ? phase.since : Math.max(phase.since, runningAt ?? 0);
+  return { isBooting, since, limitMs: isBooting ? bootMs : registrationMs, registrationMs };
 }
 
 /** Details for people about a node that was set up and stays silent. */
@@ -179,11 +202,14 @@ function decideSetUp(
   }
   const address = addressOf(node);
   if (instance === null || instance.state !== "running" || address === null) {
-    const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
-    const why = `no address within ${Math.round(setUp.ipWaitTimeoutMs / 1_000)} s`;
-    if (waitedMs >= setUp.ipWaitTimeoutMs) return fail(node, scope, plan, why, "failed");
+    const { isBooting, since, limitMs: bootMs } = bootOf(node, phase, scope);
+    const waitedMs = Math.min(sight.now - since, sight.attentiveMs);
+    // An address comes once the instance runs: until then the limit of a boot is no shorter.
+    const limitMs = isBooting ? Math.max(bootMs, setUp.ipWaitTimeoutMs) : setUp.ipWaitTimeoutMs;
+    const why = `no address within ${Math.round(limitMs / 1_000)} s`;
+    if (waitedMs >= limitMs) return fail(node, scope, plan, why, "failed");
     const message = `instance ${instance?.id ?? "?"} is ${instance?.state ?? "new"}`;
-    return plan.wait("boot", `${message}, no address yet`, phase.since + setUp.ipWaitTimeoutMs);
+    return plan.wait("boot", `${message}, no address yet`, since + limitMs);
   }
   if (phase.kind === "booting") {
     const to: Phase = { kind: "bootstrapping", since: sight.now, attempt: 1 };

@@ -197,6 +197,24 @@ describe("booting", () => {
     );
   });
 
+  test("may take the longer limit of its provider while the cloud itself calls it booting", () => {
+    const at = (agoMs: number, over = {}) =>
+      booting({ instance: instanceOf({ state: "provisioning", ...over }) }, agoMs);
+    const { wait } = ask(at(20 * MIN));
+    expect(wait?.message).toBe("instance i-1 is provisioning for 20 min, its agent is silent");
+    expect(wait?.until).toBe(NOW + 10 * MIN);
+    expect(stepOf(at(30 * MIN - 1))).toBeNull();
+    expect(ask(at(30 * MIN)).action).toMatchObject({
+      to: endingOf("failed", { since: NOW }),
+      because: ["the cloud still calls its instance booting after 1800 s"],
+    });
+    // Its agent's time begins when the cloud calls it running.
+    const running = (agoMs: number) =>
+      booting({ instance: instanceOf({ runningAt: NOW - agoMs }) }, 29 * MIN);
+    expect(stepOf(running(MIN))).toBeNull();
+    expect(stepOf(running(29 * MIN))).toBe("terminating failed");
+  });
+
   test("is ended by the cloud's word, by a person, or with its pool", () => {
     const state = (name: "terminated" | "stopped", over = {}) => ({ instance: instanceOf({ state: name, ...over }) });
     expect(ask(booting(state("terminated"))).action).toMatchObject({

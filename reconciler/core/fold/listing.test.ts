@@ -385,7 +385,7 @@ describe("adoptInstance()", () => {
 test("bindInstance() keeps the provider's own words, and sixteen host keys", () => {
   const hostKeys = Array.from({ length: 17 }, (_, i) => `key ${i}`);
   expect(bindInstance(FAKE, seen("i-5", { hostKeys }), NOW)).toEqual({
-    ...instanceOf({ id: "i-5" as InstanceId, boundAt: NOW }),
+    ...instanceOf({ id: "i-5" as InstanceId, boundAt: NOW, runningAt: NOW }),
     hostKeys: hostKeys.slice(0, 16),
     cost: { to: 1, pricePerHour: 1, endedAt: null },
   });

@@ -189,6 +189,7 @@ function foldInstance(
     ...fact,
     ...belonging,
     state: seen.state,
+    ...(fact.state === "running" || fact.runningAt !== undefined ? {} : runningSince(seen, now)),
     internalIp: seen.internalIp,
     externalIp: seen.externalIp,
     pricePerHour: seen.pricePerHour ?? fact.pricePerHour,
@@ -348,6 +349,7 @@ export function bindInstance(provider: PoolName, instance: Instance, now: number
     id: instance.id,
     provider,
     state: instance.state,
+    ...runningSince(instance, now),
     region: instance.region,
     zone: instance.zone,
     instanceType: instance.instanceType,
@@ -362,6 +364,11 @@ export function bindInstance(provider: PoolName, instance: Instance, now: number
     ...troubleOf(instance),
     cost: { to: billedFrom(instance, now), pricePerHour: instance.pricePerHour, endedAt: null },
   };
+}
+
+/** When the cloud first calls it running; that stays. */
+function runningSince({ state }: Instance, now: number): Pick<InstanceFact, "runningAt"> {
+  return state === "running" ? { runningAt: now } : {};
 }
 
 /** An older creation time is a clock that is wrong, or no machine of this fleet. */
