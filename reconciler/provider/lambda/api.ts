@@ -75,6 +75,7 @@ export class LambdaApi {
     path: string,
     schema: v.GenericSchema<unknown, T>,
     body: object | null = null,
+    launches: Pace | null = null,
   ): Promise<Got<T>> {
     const turnMs = this.#pace.take(PATIENCE_MS);
     if (turnMs === null) {
@@ -82,6 +83,11 @@ export class LambdaApi {
       return { kind: "failed", class: "rate_limit", message, retryAfterMs: this.#pace.waitMs() };
     }
     if (turnMs > 0) await this.#sleep(turnMs);
+    // Taken when the request is sent: Lambda counts from the last launch that reached it.
+    if (launches !== null && launches.take(0) === null) {
+      const message = "waiting for a turn: the account allows one launch in 12 seconds";
+      return { kind: "failed", class: "rate_limit", message, retryAfterMs: launches.waitMs() };
+    }
     const answer = await this.#send(method, path, body);
     if (answer.kind === "failed") return answer;
     const read = v.safeParse(v.object({ data: schema }), answer.data);

@@ -113,11 +113,6 @@ class Lambda {
     if (name.length > NAME_MAX) return refused("bad_request", `name ${name} is over 64 characters`);
     const key = await this.#sshKey(request);
     if (typeof key !== "string") return key;
-    // Refused here, because nothing has been sent yet.
-    if (this.#launches.take(0) === null) {
-      const message = "waiting for a turn: the account allows one launch in 12 seconds";
-      return refused("rate_limit", message, this.#launches.waitMs());
-    }
     const askedAtMs = this.#options.clock.wallMs();
     const tags = { ...tagsOf(request), [ASKED_AT]: String(askedAtMs) };
     const body = {
@@ -127,7 +122,7 @@ class Lambda {
       name,
       tags: Object.entries(tags).map(([tag, value]) => ({ key: tag, value })),
     };
-    const answer = await this.#api.call("POST", "/instance-operations/launch", Launched, body);
+    const answer = await this.#api.call("POST", "/instance-operations/launch", Launched, body, this.#launches);
     if (answer.kind === "failed") return answerCreate(answer);
     const [id] = answer.data.instance_ids;
     if (id === undefined) return { kind: "ambiguous", message: "launched without an instance id" };
