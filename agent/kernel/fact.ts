@@ -51,7 +51,7 @@ export type KernelFact =
   | { kind: "identity"; pci: string; uuid: string }
   /** `pci` is null on the board line, which follows an identity line. */
   | { kind: "serial"; pci: string | null; serial: string }
-  /** The driver could not initialise the GPU; drivers before R418 do not say which. */
+  /** The driver could not initialise the GPU; older drivers do not say which. */
   | { kind: "init_failed"; pci: string | null; line: string }
   /** The GPU's auxiliary power is not connected. */
   | { kind: "power_missing"; pci: string | null; line: string }

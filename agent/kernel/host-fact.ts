@@ -30,7 +30,7 @@ const MLX5 =
   String.raw`(?:\w{1,64}:\d{1,6}:(?:\(pid \d{1,10}\):)? )?`;
 /** A device by the name of its driver. */
 const ON_PCI = String.raw`^[\w-]{1,24} (?<device>[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]): `;
-/** The first word until Linux 6.9, the second since. */
+/** The second word is of newer kernels. */
 const UNCORRECTED = "(?:Uncorrected|Uncorrectable)";
 const GHES = String.raw`^\{\d{1,9}\}\[Hardware Error\]: event severity: `;
 
