@@ -84,3 +84,30 @@ describe("VirtualSlurm", () => {
     expect(slurm.node("n0")?.flags).toEqual(["DRAIN"]);
   });
 });
+
+test("a maintenance reservation and a reboot show as slurmctld shows them", () => {
+  const clock = new VirtualClock();
+  const slurm = new VirtualSlurm(clock);
+  slurm.add("n0");
+  slurm.boot("n0");
+  const shown = (): string => [slurm.node("n0")?.base, ...(slurm.node("n0")?.flags ?? [])].join("+");
+  slurm.reserve("pm", ["n0"], "alice");
+  expect(shown()).toBe("IDLE+MAINTENANCE+RESERVED");
+  expect(slurm.reservations()).toMatchObject([{ name: "pm", isMaint: true, nodes: ["n0"] }]);
+  slurm.unreserve("pm", "alice");
+  expect(shown()).toBe("IDLE");
+  const job = slurm.submit();
+  slurm.reboot("n0", "bios", "alice");
+  expect(shown()).toBe("ALLOCATED+DRAIN+REBOOT_REQUESTED");
+  slurm.cancelReboot("n0", "alice");
+  expect(shown()).toBe("ALLOCATED");
+  slurm.reboot("n0", "bios", "alice");
+  slurm.cancel(job);
+  expect([shown(), slurm.node("n0")?.reason]).toEqual([
+    "DOWN+DRAIN+REBOOT_ISSUED",
+    "bios : reboot issued",
+  ]);
+  expect(slurm.rebooting()).toEqual(["n0"]);
+  slurm.boot("n0");
+  expect([shown(), slurm.node("n0")?.reason]).toEqual(["IDLE", null]);
+});
