@@ -64,7 +64,7 @@ async function open() {
   const app = openApp(a.ports, { pages: [samplePages] });
   const stranger = (other = app) => openBrowser(other, world);
   const logIn = (token = "root") => logInTo(app, world, token);
-  return { a, app, node, stranger, logIn };
+  return { a, app, node, stranger, logIn, world };
 }
 
 async function tokenOf(a: WorldApp, role: string): Promise<{ id: string; token: string }> {
@@ -132,6 +132,19 @@ test("C31: a session ends with its credential", async () => {
     forged.cookies.set("navarch_session", encodeURIComponent(value));
     expect((await forged.get("/fleet")).status).toBe(303);
   }
+});
+
+test("C31: a session ends when its token expires, and not before", async () => {
+  const { a, world, logIn } = await open();
+  const made = await a.call("POST", "/v1/tokens", {
+    ...{ role: "viewer", label: "short", expires_in: "1h" },
+  });
+  const viewer = await logIn(String(made.body["token"]));
+  expect((await viewer.get("/fleet")).status).toBe(200);
+  await world.clock.pass(59 * 60_000);
+  expect((await viewer.get("/fleet")).status).toBe(200);
+  await world.clock.pass(2 * 60_000);
+  expect((await viewer.get("/fleet")).to).toContain("/login");
 });
 
 test("C31: sessions survive another process with the same secret, and end after 12 hours", async () => {
