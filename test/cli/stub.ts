@@ -153,7 +153,10 @@ function route(stub: Stub, { method, path, body }: Seen, query: URLSearchParams)
     case "plan":
       return answer(PLAN);
     case "safety":
-      if (method === "PUT") return answer({ frozen: { ...holdOf(body), until: null } });
+      if (method === "PUT") {
+        const { all, effect } = SAFETY.frozen ?? {};
+        return answer({ frozen: { ...holdOf(body), until: null, all, effect } });
+      }
       if (method === "DELETE") return answer({ frozen: null, was_frozen: true });
       return answer(stub.safety);
     case "store":
