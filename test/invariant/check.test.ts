@@ -504,7 +504,7 @@ describe("in Slurm", () => {
 test("openCheckers() names every invariant once", () => {
   const ids = openCheckers({ events: () => null }).map(({ id }) => id);
   expect(ids.filter((id) => id.startsWith("I"))).toEqual(
-    Array.from({ length: 14 }, (_, i) => `I${i + 1}`),
+    Array.from({ length: 15 }, (_, i) => `I${i + 1}`),
   );
   expect(new Set(ids).size).toBe(ids.length);
 });

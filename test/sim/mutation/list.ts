@@ -4,6 +4,7 @@
  * its test. `bun run test/sim/mutation/main.ts [name …]` applies each to a scratch copy.
  */
 import { AGENTPOOL_MUTATIONS } from "./agentpool.ts";
+import { EDIT_MUTATIONS } from "./edit.ts";
 import { KUBERNETES_MUTATIONS } from "./kubernetes.ts";
 import { SAFETY_MUTATIONS } from "./safety.ts";
 import { SLURM_MUTATIONS } from "./slurm.ts";
@@ -119,6 +120,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     test: { file: CRASH, name: "frozen and goes on" },
   },
+  ...EDIT_MUTATIONS,
   ...SAFETY_MUTATIONS,
   ...KUBERNETES_MUTATIONS,
   ...SLURM_MUTATIONS,
