@@ -177,7 +177,8 @@ function examineImages({ key, template }: HeldPool): Diagnosis[] {
 }
 
 /** `NAME.NAMESPACE.svc…:PORT`, a name that only a Service of the cluster answers. */
-const IN_CLUSTER = /^([a-z0-9-]{1,63})\.([a-z0-9-]{1,63})\.svc(?:\.[a-z0-9.-]{1,100})?(?::(\d{1,5}))?$/;
+const IN_CLUSTER =
+  /^([a-z0-9-]{1,63})\.([a-z0-9-]{1,63})\.svc(?:\.[a-z0-9.-]{1,100})?(?::(\d{1,5}))?$/;
 const LOCAL = /^(?:localhost|127\.[\d.]{1,12}|\[::1\])(?::|$)/;
 
 async function examineAddress(

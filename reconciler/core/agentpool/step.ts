@@ -87,7 +87,10 @@ function findPods(draft: Draft, { pool, pods, isTaken }: PoolInput): void {
 }
 
 /** A change of numbers alone makes no pod's template an older one. */
-function templateOf({ template, generation }: AgentPool, { template: before }: PoolMemory): Template {
+function templateOf(
+  { template, generation }: AgentPool,
+  { template: before }: PoolMemory,
+): Template {
   const text = JSON.stringify(template);
   return before?.text === text ? before : { text, templateGeneration: generation };
 }
@@ -154,7 +157,10 @@ function finish(draft: Draft, input: PoolInput, result: Result): PoolStep {
     ...{ effects, events, status, dueMs: recall.dueMs },
     stops: new Set(stops.map(({ worker }) => worker.name)),
     states: new Map(members.map(({ worker, state }) => [worker.name, state])),
-    memory: { template: templateOf(pool, input.memory), isOpen, surplusSince, blocked, recycled, ...draft.remembered() },
+    memory: {
+      ...{ template: templateOf(pool, input.memory), isOpen, surplusSince, blocked, recycled },
+      ...draft.remembered(),
+    },
   };
 }
 
