@@ -109,7 +109,8 @@ async function examineRights(doctor: PoolDoctor, namespace: string | null): Prom
   if (missing.length > 0) {
     const isAll = missing.length === wanted.length;
     const what = isAll ? "do anything for AgentPools" : missing.map(formatPermission).join(", ");
-    return bad("fail", check, `${who} may not ${what}${isAll ? inPlace(namespace) : ""}`, grant(doctor));
+    const where = isAll ? inPlace(namespace) : "";
+    return bad("fail", check, `${who} may not ${what}${where}`, grant(doctor));
   }
   return ok(check, `${who} may do what AgentPools need${inPlace(namespace)}`);
 }

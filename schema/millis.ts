@@ -1,7 +1,7 @@
 /**
  * Whole milliseconds that may be stored: the only durations which the ports and the core exchange.
  * A clock gives fractions, and a stored document has none; a transaction with one is refused. So
- * only rounding makes this type: up for a wait, down for an age. Pure.
+ * only rounding up makes this type. Pure.
  */
 declare const whole: unique symbol;
 export type Millis = number & { readonly [whole]: true };
@@ -12,11 +12,6 @@ export const MILLIS_MAX = 1_000 * 365.25 * 24 * 3_600_000;
 /** A wait, rounded up, so that nothing happens too early. No number is no wait. */
 export function waitMs(ms: number): Millis {
   return bounded(Math.ceil(ms));
-}
-
-/** An age, rounded down, so that nothing counts as older than it is. */
-export function ageMs(ms: number): Millis {
-  return bounded(Math.floor(ms));
 }
 
 function bounded(ms: number): Millis {

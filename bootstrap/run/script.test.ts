@@ -31,10 +31,10 @@ class Machine {
     const line = [...this.words, "-c", program.trim(), "navarch", this.instance, ...args];
     const child = Bun.spawn(line, { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
     const half = between === undefined ? stdin.length : Math.floor(stdin.length / 2);
-    child.stdin.write(stdin.slice(0, half));
+    void child.stdin.write(stdin.slice(0, half));
     await child.stdin.flush();
     await between?.();
-    child.stdin.write(stdin.slice(half));
+    void child.stdin.write(stdin.slice(half));
     await child.stdin.end();
     const [out, err] = await Promise.all([
       new Response(child.stdout).text(),

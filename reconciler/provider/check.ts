@@ -49,7 +49,7 @@ type Around = Timing & {
   signal: AbortSignal;
 };
 
-/** `left` = what earlier checks left running; `null` = the list failed, so nothing may be bought. */
+/** `left`: what earlier checks left running; `null`: the list failed, and nothing may be bought. */
 export async function tryList(
   provider: Provider,
   { clock }: Timing,

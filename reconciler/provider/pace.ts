@@ -1,10 +1,10 @@
-import { type Millis, waitMs } from "../../schema/millis.ts";
-
 /**
  * Spaces calls, because clouds limit their rate: a call gets its turn, or the time that it would
  * have to wait. `burst` calls may come at once (a token bucket of that size). Pure except for its
  * memory; the caller passes the clock.
  */
+import { type Millis, waitMs } from "../../schema/millis.ts";
+
 export class Pace {
   readonly #everyMs: number;
   readonly #monoMs: () => number;

@@ -59,7 +59,7 @@ export type LoopPorts = {
   turn(): Promise<void>;
   /** Called after each activation with its success; feeds the watchdog. */
   turned(ok: boolean): void;
-  /** Called for every committed change: metrics, watchers. */
+  /** Called for each committed change: metrics, watchers. */
   committed(change: Change): void;
   /** Called with the policy's results, after their change is durable. */
   judged(judged: Judged): void;
@@ -365,14 +365,13 @@ export class Reconciler {
     while (!this.stopping) {
       // Reports that woke the loop are answered before they are folded.
       await this.ports.turn();
-      const begun = clock.monoMs();
-      const used = this.ports.cpuMs();
+      const [begun, used] = [clock.monoMs(), this.ports.cpuMs()];
       const ok = await this.tryActivate();
       this.ports.turned(ok);
       if (!ok) continue;
       await this.rest.sleep(pace.restMs(begun, clock.monoMs(), this.ports.cpuMs() - used), false);
-      const continues = this.planner.plan.actions.length > 0 && !this.ports.dryRun;
-      const pause = continues ? 0 : this.pauseMs();
+      const goesOn = this.planner.plan.actions.length > 0 && !this.ports.dryRun;
+      const pause = goesOn ? 0 : this.pauseMs();
       if (!this.isWoken && pause > 0) await this.rest.sleep(pause, true);
     }
   }

@@ -104,8 +104,9 @@ pools:
     const at = w.clock.monoMs() - start;
     const turnMs = (asked.at(-1) ?? -LAUNCH_MS) + LAUNCH_MS - at;
     const no = { kind: "refused", message: "none", retryAfterMs: null } as const;
+    const early = { ...no, class: "rate_limit", retryAfterMs: waitMs(turnMs) } as const;
     // As the adapter's own pace refuses it before it is sent.
-    if (turnMs > 0) return Promise.resolve({ ...no, class: "rate_limit", retryAfterMs: waitMs(turnMs) });
+    if (turnMs > 0) return Promise.resolve(early);
     asked.push(at);
     if (market.sell(placeOf(request), at)) return create(request, fence, credential);
     return Promise.resolve({ ...no, class: "capacity" });

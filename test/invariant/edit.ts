@@ -16,7 +16,8 @@ export function endedForAReason(): Checker {
           const node = commit.nodes.get(id);
           if (payload.kind !== "terminate" || state !== "asked" || node === undefined) return [];
           const why = whyNot(node, commit);
-          return why === null ? [] : [{ id: "I15", message: `the end of ${id} is ordered: ${why}` }];
+          const message = `the end of ${id} is ordered: ${why}`;
+          return why === null ? [] : [{ id: "I15", message }];
         }),
       );
     },

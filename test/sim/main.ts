@@ -43,7 +43,9 @@ const { values } = parseArgs({
   },
 });
 
-function numberOf(name: "seed" | "nodes" | "days" | "troubles" | "xids" | "edits" | "shrink"): number {
+type Count = "seed" | "nodes" | "days" | "troubles" | "xids" | "edits" | "shrink";
+
+function numberOf(name: Count): number {
   const value = Number(values[name]);
   if (Number.isFinite(value) && value >= 0) return value;
   throw new Error(`--${name}: expected a number, found ${values[name]}`);

@@ -1,7 +1,7 @@
 /**
  * `npm run once -- swarm -- --seeds N --seed N [--sinks LIST] [--planes LIST] [--edits N]`: six
- * hours of six nodes in trouble for each seed, each scheduler, and one control plane and two of which
- * the leader is frozen now and then; `--edits`: of the file's providers, a day. Exit 1 on a
+ * hours of six nodes in trouble for each seed, each scheduler, and one control plane and two of
+ * which the leader is frozen now and then; `--edits`: of the file's providers, a day. Exit 1 on a
  * violation, which is told with its command.
  */
 import { writeFileSync } from "node:fs";
@@ -56,7 +56,8 @@ async function tell(seed: number, sinks: SinkKind, planes: 1 | 2): Promise<void>
   total.freezes += told.freezes;
   total.slurm_drains += inSlurm("drain");
   total.slurm_undrains += inSlurm("undrain");
-  const dials = `--days ${days} --troubles ${troublesPerDay} --xids ${extraXidPerDay} --edits ${editsPerDay}`;
+  const faults = `--troubles ${troublesPerDay} --xids ${extraXidPerDay}`;
+  const dials = `--days ${days} ${faults} --edits ${editsPerDay}`;
   const where = `--sinks ${sinks} --planes ${planes} --seed ${seed} --nodes ${NODES}`;
   for (const { id, message } of bad.slice(0, 3))
     console.log(`${id}: ${message} (npm run sim -- ${where} ${dials})`);

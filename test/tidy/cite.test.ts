@@ -12,7 +12,7 @@ describe("judgeCitations()", () => {
     cite("(safety", ".md §4.2)"),
     cite("docs/reference/", "nvml.md#no-such-section"),
     cite("law", " 11"),
-    cite("(invariant", " I15)"),
+    cite("(invariant", " I99)"),
     cite("(promise", " N37)"),
     cite("(decision", " 22)"),
     cite("kept (decision\n * ", "8)"),

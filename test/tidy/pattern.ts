@@ -7,6 +7,7 @@
 import { check } from "recheck";
 import { Visitor } from "oxc-parser";
 import type { Expression, TemplateLiteral } from "oxc-parser";
+import { unreachable } from "../../schema/unreachable.ts";
 import { isTest, lineAt } from "./source.ts";
 import type { Source } from "./source.ts";
 
@@ -107,6 +108,8 @@ export async function judgePattern(key: string, timeoutMs: number): Promise<stri
       return `${judged.complexity.summary}, as with ${judged.attack.pattern.slice(0, 120)}`;
     case "unknown":
       return `not proven: ${judged.error.kind}`;
+    default:
+      return unreachable(judged);
   }
 }
 

@@ -11,11 +11,8 @@ import type { Targets } from "../../reconciler/runtime/act/execute.ts";
 import { ALWAYS, type Permit } from "../../reconciler/runtime/act/run.ts";
 import type { Ingest } from "../../reconciler/runtime/ingest.ts";
 import type { Reconciler } from "../../reconciler/runtime/loop.ts";
-import {
-  openMemoryCloud,
-  type FakeControl,
-  type Forkable,
-} from "../../reconciler/provider/fake/memory.ts";
+import { type FakeControl, type Forkable } from "../../reconciler/provider/fake/memory.ts";
+import { openMemoryCloud } from "../../reconciler/provider/fake/memory.ts";
 import type { Log } from "../../reconciler/core/clock.ts";
 import type { ReadMetric } from "../../reconciler/core/metric.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";

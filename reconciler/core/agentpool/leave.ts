@@ -62,8 +62,8 @@ export function leaveUnhealthy(draft: Draft, members: readonly Member[]): void {
 }
 
 /**
- * What keeps a pod from joining; `null`: nothing but time. `room` waits for the cluster, `start` for
- * a person, `join` for its agent.
+ * What keeps a pod from joining; `null`: nothing but time. `room` waits for the cluster, `start`
+ * for a person, `join` for its agent.
  */
 export function stuckOf({ pod, state }: Member): Stuck | null {
   if (state !== "Pending" || pod === null || pod.isDeleting) return null;

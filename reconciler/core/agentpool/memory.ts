@@ -16,8 +16,8 @@ const RETRY_MS = 5_000;
 
 export function freshMemory(): PoolMemory {
   return {
-    ...{ template: null, stepAt: null, isOpen: false, surplusSince: null, blocked: null, since: new Map() },
-    ...{ sent: new Map(), writes: null, recycled: 0, told: new Map() },
+    ...{ template: null, stepAt: null, isOpen: false, surplusSince: null, blocked: null },
+    ...{ since: new Map(), sent: new Map(), writes: null, recycled: 0, told: new Map() },
   };
 }
 

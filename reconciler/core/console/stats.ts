@@ -20,7 +20,7 @@ export function countPhases(pods: Iterable<{ phase: string }>): PhaseCounts {
   return counts;
 }
 
-/** A failed pod may be a Job's and stay for days: only a tenth of all pods speaks of the cluster. */
+/** A failed pod may be a Job's and stay for days: only a tenth of all pods counts. */
 const FAILED_SHARE = 0.1;
 const NOT_READY_SHARE = 0.5;
 

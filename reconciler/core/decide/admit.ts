@@ -67,7 +67,7 @@ export function sayTheirs(node: Node): string | null {
   return `${held}: it waits until they end that, or for \`navarch ${order} ${node.id}\``;
 }
 
-/** A node whose cloud the configuration lacks: what would end it reaches another machine, or none. */
+/** A node whose cloud the configuration lacks: a call that ends it would reach another, or none. */
 export function heldByCloud(node: Node, { providers }: Pick<Sight, "providers">): Veto | null {
   const why = strandedWhy(node, providers);
   return vetoIf("provider", why === null ? null : `${why}: held, because it could not be ended`);

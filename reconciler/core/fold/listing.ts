@@ -74,13 +74,7 @@ export function foldListing(
     if (node.instance.provider !== provider) continue;
     // A list of another account or region says nothing about it.
     if (unreached(provider, reach, node.instance) !== null) continue;
-    const double = shown === undefined ? null : doubleOf(node, fleet);
-    if (double !== null) {
-      const gone = foldDouble(node, double, context.now);
-      out.nodes.push(gone.node);
-      out.news.push(gone.event);
-      continue;
-    }
+    if (shown !== undefined && isFoldedDouble(node, fleet, context.now, out)) continue;
     const { heard: isHeard, silentMs } = presenceOf(context.presence, node.id);
     const heard = isHeard && silentMs !== null && silentMs <= context.heartbeatTimeoutMs;
     const next = foldInstance(
@@ -162,10 +156,19 @@ function isTaggedAs(node: Node, other: Node): boolean {
   return isNamed && node.pool === other.pool && node.slot === other.slot && node.gen === other.gen;
 }
 
-function foldDouble(node: Node, double: Node, now: number): { node: Node; event: EventDraft } {
+/** Drops a record of surplus whose machine another node holds; `false`: it is none. */
+function isFoldedDouble(
+  node: Node,
+  fleet: Fleet,
+  now: number,
+  out: Pick<ListingFold, "nodes" | "news">,
+): boolean {
+  const double = doubleOf(node, fleet);
+  if (double === null) return false;
   const message = `instance ${node.instance?.id} is the machine of ${double.id}: not ended`;
-  const gone: Node = { ...node, phase: { kind: "gone", since: now, purpose: "surplus" } };
-  return { node: gone, event: nodeEvent({ ...node, session: null }, now, "instance.adopted", message) };
+  out.nodes.push({ ...node, phase: { kind: "gone", since: now, purpose: "surplus" } });
+  out.news.push(nodeEvent({ ...node, session: null }, now, "instance.adopted", message));
+  return true;
 }
 
 /** The instance's new fact, or `null` when nothing changed. */

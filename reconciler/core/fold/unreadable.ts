@@ -83,7 +83,8 @@ export function recoverSnapshot(snapshot: Snapshot, now: number): Recovered {
       more = row.node === null ? "it counts as revoked" : `node ${row.node} is held`;
     } else if (RESTRAINS.test(row.key) && row.source === "fact") {
       // It may have kept a wrong rule from cordoning the fleet.
-      const freeze = { kind: "freeze", by: "navarch", why, at: now, until: null, all: true } as const;
+      const wide = { until: null, all: true } as const;
+      const freeze = { kind: "freeze", by: "navarch", why, at: now, ...wide } as const;
       if (!facts.some((fact) => fact.kind === "freeze")) facts.push(freeze);
       if (!snapshot.facts.some((fact) => fact.kind === "freeze")) change.facts = [freeze];
       more = "the fleet is frozen: see `navarch safety`, then unfreeze it";

@@ -33,8 +33,8 @@ export type SlurmSink = {
   drain(nodeName: string, reason: string, fence: Fence): Promise<SlurmMark>;
   /**
    * Undrains if the reason is the product's; DOWN stays unless `liftsDown`. Idempotent. Slurm sets
-   * DOWN and keeps the reason when a drained machine reboots or is replaced. `lifts`: also this very
-   * reason, which slurmctld itself wrote of the machine before.
+   * DOWN and keeps the reason when a drained machine reboots or is replaced. `lifts`: also this
+   * very reason, which slurmctld itself wrote of the machine before.
    */
   undrain(nodeName: string, fence: Fence, options?: Undrain): Promise<SlurmMark>;
   /**

@@ -75,7 +75,8 @@ export function stopsOf(
 }
 
 export function sayFreeze({ by, why, until, effect }: FreezeView): string {
-  return `by ${by} ${until === null ? "until it is unfrozen" : `until ${until}`}: ${why}. ${effect}`;
+  const end = until === null ? "until it is unfrozen" : `until ${until}`;
+  return `by ${by} ${end}: ${why}. ${effect}`;
 }
 
 export const sayHold = ({ by, why, until }: HoldView): string =>

@@ -122,7 +122,8 @@ class Lambda {
       name,
       tags: Object.entries(tags).map(([tag, value]) => ({ key: tag, value })),
     };
-    const answer = await this.#api.call("POST", "/instance-operations/launch", Launched, body, this.#launches);
+    const path = "/instance-operations/launch";
+    const answer = await this.#api.call("POST", path, Launched, body, this.#launches);
     if (answer.kind === "failed") return answerCreate(answer);
     const [id] = answer.data.instance_ids;
     if (id === undefined) return { kind: "ambiguous", message: "launched without an instance id" };

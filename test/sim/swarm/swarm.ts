@@ -17,8 +17,7 @@ import { logXid, reportOf } from "../../world/agent.ts";
 import * as talk from "./agent.ts";
 import { type Cloud, openCloud } from "./cloud.ts";
 import { FROZEN, Life } from "./life.ts";
-import type { Provider, Reach } from "../../../reconciler/core/provider.ts";
-import { aliasOf } from "../../world/alias.ts";
+import { HOME, providersOf } from "./account.ts";
 import { passAwake } from "../../world/drive.ts";
 import { Queue } from "../../../simulator/engine/queue.ts";
 import { type Providers, type Shape, yamlOf } from "./shape.ts";
@@ -29,21 +28,6 @@ import { placeWork } from "./work.ts";
 const FLEET = "fleet";
 /** Reports wait this long for company before they are written; then the loop looks. */
 const BATCH_MS = 5;
-
-const HOME: Reach = { type: "fake", account: "fake 1", region: null };
-
-/** The account under two names, or the first name in another account. */
-function providersOf(cloud: Cloud, isMoved: boolean): Map<string, Provider> {
-  const other = aliasOf(cloud, "other", HOME);
-  if (!isMoved) return new Map([["fake", cloud], ["other", other]]);
-  const away: Provider = {
-    ...aliasOf(cloud, "fake", { ...HOME, account: "fake 2" }),
-    list: () => Promise.resolve({ kind: "ok", instances: [] }),
-    create: () =>
-      Promise.resolve({ kind: "refused", class: "capacity", message: "away", retryAfterMs: null }),
-  };
-  return new Map([["fake", away], ["other", other]]);
-}
 
 export type Found = Violation & { at: number };
 
@@ -277,7 +261,8 @@ export class Swarm {
 
   private observe(): Observation {
     const presence = this.life.running?.reconciler.presence ?? null;
-    const sees = !this.providers.isMoved && presence !== null && presence.doubtful() === null && !this.isDoubtful();
+    const isSure = presence !== null && presence.doubtful() === null && !this.isDoubtful();
+    const sees = isSure && !this.providers.isMoved;
     if (!sees) this.fairSince = this.now() + this.shape.stepMs;
     return {
       now: this.base + this.now(),
@@ -347,17 +332,14 @@ export class Swarm {
   async bringUp(): Promise<void> {
     this.upAt = null;
     try {
-      if (!(await this.life.mayStart())) {
-        this.upAt = this.gridAt(this.now() + this.shape.stepMs);
-        return;
-      }
-      await this.life.start(this.config);
+      if (await this.life.mayStart()) await this.life.start(this.config);
+      else this.upAt = this.gridAt(this.now() + this.shape.stepMs);
     } catch (error) {
       // Starting may itself be what dies.
       if (this.life.isUp()) throw error;
       this.upAt = this.gridAt(this.now() + this.shape.stepMs);
-      return;
     }
+    if (this.upAt !== null) return;
     this.deafUntil = this.now() - 1;
     for (const agent of this.agents.values()) agent.noted = -1;
   }
@@ -379,18 +361,17 @@ export class Swarm {
     if (entry.kind === "terminated") this.fallSilent(entry.id, entry.atMs - this.base);
     if (entry.kind !== "running") return;
     const live = this.watch.live.get(entry.id);
-    if (live === undefined || live.fleet !== FLEET || live.decoy) return;
+    if (live?.fleet !== FLEET || live.decoy) return;
     const { agentBootMs, heartbeatMs } = this.shape;
     const at = this.gridAt(entry.atMs - this.base + agentBootMs);
     const agent = talk.newAgent(entry.id, live.node, at, heartbeatMs);
     this.agents.set(entry.id, agent);
     this.queue.put(at, null);
     const bad = this.badMachines.shift();
-    if (bad !== undefined) {
-      this.queue.put(at + bad.afterMs, () => {
-        if (this.agents.has(entry.id)) logXid(agent, bad.code, 0, this.clock.wallMs());
-      });
-    }
+    if (bad === undefined) return;
+    this.queue.put(at + bad.afterMs, () => {
+      if (this.agents.has(entry.id)) logXid(agent, bad.code, 0, this.clock.wallMs());
+    });
   }
 
   /** Its machine is off: earlier beats have arrived. */
