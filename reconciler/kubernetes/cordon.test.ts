@@ -20,7 +20,7 @@ let sent: KubeRequest[];
 let between: (() => void)[];
 
 beforeEach(() => {
-  clock = new VirtualClock();
+  clock = new VirtualClock(undefined, 0);
   kube = openFakeKube({ clock });
   uid = seedNode(kube, NAME).uid;
   sent = [];

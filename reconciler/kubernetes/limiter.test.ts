@@ -6,7 +6,7 @@ import { Limiter, isThrottled, limited } from "./limiter.ts";
 import type { Report, WriteLane } from "./limiter.ts";
 
 function open(perSecondMax = 200) {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(undefined, 0);
   const limiter = new Limiter({ clock, perSecondMax });
   const granted: { lane: WriteLane; atMs: number }[] = [];
   const ask = (lane: WriteLane, count = 1, signal?: AbortSignal) => {

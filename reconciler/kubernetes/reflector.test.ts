@@ -19,7 +19,7 @@ type Watch = {
 
 /** An API whose answers the test gives; a list is answered at once. */
 function open(random: () => number = () => 0) {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(undefined, 0);
   const run = (ms: number) => clock.pass(ms);
   const watches: Watch[] = [];
   const lists: { query: Readonly<Record<string, string>>; atMs: number }[] = [];

@@ -21,11 +21,14 @@ export class VirtualClock implements Time {
   private wall: number;
   private mono = 0;
   private reads = 0;
+  private readonly readMs: number;
   private serial = 0;
   private readonly heap: Timer[] = [];
 
-  constructor(wall = Date.UTC(2026, 0, 1)) {
+  /** `readMs` = 0 for a test of exact instants. */
+  constructor(wall = Date.UTC(2026, 0, 1), readMs = READ_MS) {
     this.wall = wall;
+    this.readMs = readMs;
   }
 
   wallMs(): number {
@@ -35,7 +38,7 @@ export class VirtualClock implements Time {
 
   monoMs(): number {
     this.reads += 1;
-    return this.mono + this.reads * READ_MS;
+    return this.mono + this.reads * this.readMs;
   }
 
   /** Of the run itself: to read it takes no time. */

@@ -25,7 +25,9 @@ async function open() {
   const plane = await Plane.open();
   ends.push(() => plane.close());
   const said: WorkerReport[] = [];
-  const at = { word: { pool: POOL, claims: 0, stop: false } satisfies WorkerWord as WorkerWord };
+  // As of a pool whose template asks for no GPU.
+  const word: WorkerWord = { pool: POOL, claims: 0, stop: false, without_gpus: true };
+  const at = { word };
   plane.ports.agentPools = {
     ...noAgentPools("unused"),
     whyNot: () => null,

@@ -14,7 +14,7 @@ async function setUp() {
   const [writer, reader] = [new MemoryClient(database), new MemoryClient(database)];
   await openLibsqlStore({ url: "memory:", now: 1, clients: { writer, reader } });
   await reader.execute("DELETE FROM lease");
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(undefined, 0);
   const table = openLeaseTable(reader);
   const lines: unknown[][] = [];
   const log = (...line: unknown[]) => void lines.push(line);

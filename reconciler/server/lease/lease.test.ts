@@ -126,7 +126,7 @@ describe("permitOf()", () => {
 describe("Candidate", () => {
   test("takes a free lease at once, keeps it by renewing, and nobody else gets it", async () => {
     const { table } = await openTable();
-    const clock = new VirtualClock();
+    const clock = new VirtualClock(undefined, 0);
     const { term, tookMs } = await wins(candidate(table, clock, "a"), clock);
     expect(tookMs).toBeLessThanOrEqual(100);
     expect(term.epoch).toBe(1);
@@ -146,8 +146,8 @@ describe("Candidate", () => {
 
   test("takes over a silent holder within 15 s, never before it stopped acting", async () => {
     const { table } = await openTable();
-    const mine = new VirtualClock();
-    const theirs = new VirtualClock();
+    const mine = new VirtualClock(undefined, 0);
+    const theirs = new VirtualClock(undefined, 0);
     const { term } = await wins(candidate(table, mine, "a"), mine);
     const other = candidate(table, theirs, "b");
     let next: Term | null = null;
@@ -179,8 +179,8 @@ describe("Candidate", () => {
 
   test("a paused holder loses its lease, and cannot renew it", async () => {
     const { table } = await openTable();
-    const frozen = new VirtualClock();
-    const clock = new VirtualClock();
+    const frozen = new VirtualClock(undefined, 0);
+    const clock = new VirtualClock(undefined, 0);
     const { term } = await wins(candidate(table, frozen, "a"), frozen);
     const { term: next, tookMs } = await wins(candidate(table, clock, "b"), clock);
     expect(tookMs).toBeGreaterThanOrEqual(timing.expiryMs);
@@ -196,7 +196,7 @@ describe("Candidate", () => {
 
   test("release() hands over within one poll", async () => {
     const { table } = await openTable();
-    const clock = new VirtualClock();
+    const clock = new VirtualClock(undefined, 0);
     const { term } = await wins(candidate(table, clock, "a"), clock);
     await term.release();
     const { term: next, tookMs } = await wins(candidate(table, clock, "b"), clock);
@@ -207,7 +207,7 @@ describe("Candidate", () => {
 
   test("counts its first term from before it asked, less the margin", async () => {
     const { table } = await openTable();
-    const clock = new VirtualClock();
+    const clock = new VirtualClock(undefined, 0);
     slowDown(table, "take", clock, 4_000);
     const { term } = await wins(candidate(table, clock, "a"), clock);
     // `wins` looks each 100 ms, so up to that much of the term may be over.
@@ -218,7 +218,7 @@ describe("Candidate", () => {
 
   test("counts a renewal from before it asked, however late the answer came", async () => {
     const { table } = await openTable();
-    const clock = new VirtualClock();
+    const clock = new VirtualClock(undefined, 0);
     const { term } = await wins(candidate(table, clock, "a"), clock);
     slowDown(table, "renew", clock, 3_000);
     let most = 0;
@@ -234,7 +234,7 @@ describe("Candidate", () => {
 
   test("a term that is ended during a renewal renews no more", async () => {
     const { table } = await openTable();
-    const clock = new VirtualClock();
+    const clock = new VirtualClock(undefined, 0);
     const { term } = await wins(candidate(table, clock, "a"), clock);
     slowDown(table, "renew", clock, 1_000);
     const renew = table.renew;
@@ -248,7 +248,7 @@ describe("Candidate", () => {
 
   test("an answer that was lost is found: the lease is its own and is taken again", async () => {
     const { table } = await openTable();
-    const clock = new VirtualClock();
+    const clock = new VirtualClock(undefined, 0);
     const take = table.take;
     table.take = async (...args) => {
       table.take = take;
