@@ -139,11 +139,8 @@ const SLURM = "test/real/slurm";
 /** They take minutes, root and packages, so they run with `CI=true` or `--real` alone. */
 const LANES = [...CLUSTERS, SLURM];
 
-/**
- * Worker processes of the ordinary tests: one for each of two cores. In CI the lanes of real parts
- * run beside them and take the second core.
- */
-const WORKERS = IS_CI ? 1 : 2;
+/** Processes of the ordinary tests: one for each of two cores. */
+const WORKERS = 2;
 
 /** Builds what many tests need. The build prints its errors; tests that need it then fail. */
 async function prepare(endMs: number, script: string, ...args: string[]): Promise<void> {
@@ -167,9 +164,9 @@ function machineFiles(): string[] {
 }
 
 /**
- * Runs `args`, or the lanes of this kind of run. Tests of real parts mostly wait, so lanes run side
- * by side: ordinary, clusters of Kubernetes, machines then Slurm. Each file of machines is a run of
- * its own.
+ * Runs `args`, or the parts of this kind of run: the ordinary tests, which load every core, and
+ * after them the real parts, which mostly wait, in two lanes side by side: clusters of Kubernetes;
+ * machines, then Slurm. Each file of machines is a run of its own.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
@@ -178,7 +175,7 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
   if (args.length > 0) return run("tests", ...args);
   const machines = machineFiles();
   const others = [...machines, ...LANES.map((folder) => `${folder}/**`)];
-  const workers = WORKERS === 1 ? [] : [`--parallel=${WORKERS}`, "--no-isolate"];
+  const workers = [`--parallel=${WORKERS}`, "--no-isolate"];
   const runOrdinary = (): Promise<Verdict> =>
     run("ordinary", ...workers, ...others.map((path) => `--path-ignore-patterns=${path}`));
   if (!HAS_LANES) console.error(`npm test: SKIPPED: ${LANES.join(", ")}: npm run test:real\n`);
@@ -199,9 +196,9 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
     stages.push(`machines, ${verdicts.length} files: ${minutes(performance.now() - startMs)}`);
     return HAS_LANES ? [...verdicts, await run(SLURM, SLURM)] : verdicts;
   };
-  const ordinary = IS_REAL ? [] : runOrdinary().then((verdict) => [verdict]);
-  const lanes = await Promise.all([ordinary, runClusters(), runMachines()]);
-  return lanes.flat().reduce(joinVerdicts);
+  const ordinary = IS_REAL ? [] : [await runOrdinary()];
+  const lanes = await Promise.all([runClusters(), runMachines()]);
+  return [...ordinary, ...lanes.flat()].reduce(joinVerdicts);
 }
 
 /** The time of each stage and of the slowest files. */

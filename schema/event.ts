@@ -98,4 +98,7 @@ export const Event = v.object({
 });
 export type Event = v.InferOutput<typeof Event>;
 /** An event before the store gave it its number. */
-export type EventDraft = Omit<Event, "id">;
+export type EventDraft = Omit<Event, "id"> & {
+  /** Of `node.drained`: no work was left. For those who see the change; it is not stored. */
+  emptied?: boolean;
+};

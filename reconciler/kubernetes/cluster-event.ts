@@ -2,8 +2,6 @@
  * Maps the product's own events and its drains to Kubernetes Events, and to their objects.
  */
 import type { EventDraft, EventKind } from "../../schema/event.ts";
-import { isEmptied } from "../../schema/drained.ts";
-import type { Node } from "../../schema/node.ts";
 import type { Log } from "../core/clock.ts";
 import type { Change } from "../core/store.ts";
 import type { DrainEvent, PodEvent } from "./drain-sight.ts";
@@ -39,10 +37,10 @@ const REASON: Partial<Record<EventKind, readonly [string, string, EventText["typ
   "kube.uncordoned": ["UncordonSeen", "Isolate", "Normal"],
 };
 
-/** `null`: not shown on the object. `node`: its record after the change, if any. */
-export function eventOf({ kind, message }: EventDraft, node: Node | null): EventText | null {
+/** `null`: not shown on the object. */
+export function eventOf({ kind, message, emptied }: EventDraft): EventText | null {
   // "Drained" means that the node is empty; work that was cut off is a warning.
-  if (kind === "node.drained" && !isEmptied(node)) {
+  if (kind === "node.drained" && emptied !== true) {
     return { reason: "DrainIncomplete", action: "Drain", type: "Warning", note: message };
   }
   const known = REASON[kind];
@@ -85,12 +83,10 @@ export class ClusterEvents {
   }
 
   /** Reports a committed change; events without an object are left out. */
-  change({ events, nodes }: Change): void {
-    const changed = new Map<string | null, Node>(nodes.map((node) => [node.id, node]));
+  change({ events }: Change): void {
     for (const event of events) {
       const bound = event.node === null ? undefined : this.#boundOf(event.node);
-      const node = changed.get(event.node) ?? null;
-      const told = bound === undefined ? null : eventOf(event, node);
+      const told = bound === undefined ? null : eventOf(event);
       if (bound === undefined || told === null) continue;
       this.#onNodes.tell({ ...told, name: bound.name, uid: bound.uid, pool: bound.pool });
     }

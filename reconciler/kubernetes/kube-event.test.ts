@@ -1,8 +1,6 @@
 import { eventOf } from "./cluster-event.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { beforeEach, describe, expect, test } from "bun:test";
-import { drainingOf } from "../../test/world/ask.ts";
-import { nodeOf } from "../../test/world/part.ts";
 import { seedNode } from "../../test/fixture/kubernetes/node.ts";
 import { ProcessClock, VirtualClock } from "../../simulator/engine/clock.ts";
 import { openFakeKube } from "../../simulator/cluster/fake.ts";
@@ -237,10 +235,8 @@ describe("KubeEvents", () => {
 
 test("eventOf() calls a node drained when it is empty, and warns when work was cut off", () => {
   const about = { at: 1, node: "n" as NodeId, pool: null, session: null, actor: "navarch" };
-  const of = (message: string, emptied?: boolean) => {
-    const node = nodeOf("n", { phase: drainingOf(emptied === undefined ? {} : { emptied }) });
-    return eventOf({ ...about, kind: "node.drained", message }, node);
-  };
+  const of = (message: string, emptied: boolean) =>
+    eventOf({ ...about, kind: "node.drained", message, ...(emptied ? { emptied } : {}) });
   expect(of("no work is left on it", true)).toMatchObject({ reason: "Drained", type: "Normal" });
   const cut = "its drain deadline passed and its work is cut off: 3 pods left";
   expect(of(cut, false)).toMatchObject({ reason: "DrainIncomplete", type: "Warning", note: cut });

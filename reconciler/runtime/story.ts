@@ -6,7 +6,6 @@
  */
 import { type EventDraft, EVENTS } from "../../schema/event.ts";
 import type { NodeId } from "../../schema/id.ts";
-import { isEmptied } from "../../schema/drained.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { LineBudget } from "./line-budget.ts";
@@ -86,9 +85,9 @@ type Level = "debug" | "info" | "warn" | "error";
 type Words = readonly [Level, string];
 
 /** The level and words of an event's line. `node`: its record after the change, if any. */
-export function wordsOf({ kind, actor }: EventDraft, node: Node | null): Words | null {
+export function wordsOf({ kind, actor, emptied }: EventDraft, node: Node | null): Words | null {
   const words: Words | null = EVENTS[kind];
-  if (kind === "node.drained" && !isEmptied(node)) return ["warn", "drain incomplete"];
+  if (kind === "node.drained" && emptied !== true) return ["warn", "drain incomplete"];
   // Also sent during a drain: when work is first seen on the node, or the purpose changes.
   const drain = kind === "node.draining" && node?.phase.kind === "draining" ? node.phase : null;
   if (drain?.sawWork === true) return ["info", "drain in progress"];

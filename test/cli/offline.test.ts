@@ -154,7 +154,7 @@ providers:
 pools:
   - name: p
     providers: [{ name: cloud }, { name: docker }, { name: fake }]
-    region: r
+    region: us-east-1
     instance_type: t
     min_nodes: 0
     max_nodes: 1

@@ -5,7 +5,6 @@ import { ROOT } from "../../build/product.ts";
 import { eventOf } from "../../reconciler/kubernetes/cluster-event.ts";
 import { wordsOf } from "../../reconciler/runtime/story.ts";
 import { EVENT_KINDS, type EventDraft, type EventKind } from "../../schema/event.ts";
-import type { Node } from "../../schema/node.ts";
 import { MEANING } from "./event-meaning.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
@@ -26,10 +25,10 @@ function rowOf(kind: EventKind, isEmitted: boolean): string[] {
     session: null,
     actor: "navarch",
     message: "",
+    emptied: true,
   };
-  const emptied = { phase: { kind: "draining", emptied: true } } as Node;
-  const [level] = wordsOf(draft, emptied) ?? ["–"];
-  const reason = eventOf(draft, emptied)?.reason;
+  const [level] = wordsOf(draft, null) ?? ["–"];
+  const reason = eventOf(draft)?.reason;
   const meaning = isEmitted ? MEANING[kind] : `${MEANING[kind]} *Reserved: not emitted yet.*`;
   return [code(kind), level, reason === undefined ? "–" : code(reason), meaning];
 }

@@ -128,6 +128,7 @@ describe.skipIf(witness === null)("constants against pynvml", () => {
       "INSUFFICIENT_POWER",
       "IRQ_ISSUE",
       "RESET_REQUIRED",
+      "TIMEOUT",
       "UNKNOWN",
     ]);
   });

@@ -106,7 +106,7 @@ describe("a cordon by others after they called a repair off", () => {
 
   test("begins nothing that is held up: it waits as any repair does, and says why", async () => {
     const { w, id, name, instance, person, app } = await calledOff();
-    const thaw = await freeze(w);
+    const thaw = await freeze(w, true);
     person.cordon(name);
     await w.live(600);
     expect(lives(w, instance)).toBe(true);

@@ -152,8 +152,10 @@ export function neverLeaving(world: World, replicas: number): Workload {
 export const marks = (world: World, name: string): number =>
   clusterOf(world).calls.filter((one) => one.cordons && one.name === name).length;
 
-export async function freeze(world: World): Promise<() => Promise<void>> {
-  const fact = { kind: "freeze", by: "ann", why: "looking", at: 0, until: null } as const;
+/** `all`: cordons of definitive faults stop too. */
+export async function freeze(world: World, all = false): Promise<() => Promise<void>> {
+  const common = { kind: "freeze", by: "ann", why: "looking", at: 0, until: null } as const;
+  const fact = all ? ({ ...common, all: true } as const) : common;
   await world.reconciler.change((draft) => draft.putFact(fact));
   return () => world.reconciler.change((draft) => draft.dropFact("freeze"));
 }

@@ -94,10 +94,12 @@ function applyAdvance(
 ): Applied {
   const next = withSession(action, node, now);
   let state = pool;
-  const events = [
+  const { to } = action;
+  const events: EventDraft[] = [
     {
       ...draft(next, now, action.event, action.because),
       session: next.session?.id ?? node.session?.id ?? null,
+      ...(to.kind === "draining" && to.emptied === true ? { emptied: true } : {}),
     },
   ];
   if (state !== null && action.to.kind === "serving" && node.phase.kind === "verifying") {

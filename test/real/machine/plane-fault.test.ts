@@ -113,10 +113,10 @@ describe.skipIf(isMissing)("a bootstrap on a real machine", () => {
       // Also what moved to the background, or into a process group of its own.
       const hang = "echo begun; sleep 3117 & timeout 3600 sleep 3117 & timeout 3600 sleep 3117";
       const command = `[ -e /var/flag ] || { touch /var/flag; ${hang}; }`;
-      const from = await open({ pool: { command_timeout: "3s", setup_commands: [command] } });
+      const from = await open({ pool: { command_timeout: "15s", setup_commands: [command] } });
       const { node, machine } = await first(from);
       const ended = await from.waitEnd(node, 1);
-      expect(ended.error).toMatch(/3s.*its processes were ended/);
+      expect(ended.error).toMatch(/15s.*its processes were ended/);
       expect(await machine.must("ps -eo args | grep -c '[s]leep 3117' || true")).toBe("0");
       const text = await printed(from, node, 1);
       expect(text).toContain("begun");
