@@ -6,7 +6,7 @@
  * way of the next.
  */
 import { held, shown, spreadOf } from "../bench.ts";
-import { isolatedOf, markedOf } from "./mark.ts";
+import { readMarks } from "./mark.ts";
 import { type BenchRun, latencyOf, type Outcome } from "./outcome.ts";
 import { until } from "../../fixture/plane/plane.ts";
 import { formatBound } from "./share.ts";
@@ -42,9 +42,11 @@ export async function m2({ tiny, nodes, speed, xid, say }: BenchRun): Promise<Ou
     });
     const during = latencyOf(await world.probes());
     const cpu = shares.end();
-    const own = isolatedOf(world.plane.log());
-    const marked = markedOf(world.cluster.audit());
     const judged = chosen.slice(warm);
+    const { own, marked } = await readMarks(judged, {
+      log: () => world.plane.log(),
+      audit: () => world.cluster.audit(),
+    });
     const inside = judged.map(({ node }) => own.get(node) ?? Number.NaN);
     const outside = judged.map(
       ({ node, object }) => (marked.get(object) ?? Number.NaN) - (sent[node] ?? Number.NaN),

@@ -11,7 +11,7 @@ import { until } from "../../fixture/plane/plane.ts";
 import { openCluster } from "../../real/kubernetes/cluster.ts";
 import { Joined } from "../../real/kubernetes/joined.ts";
 import { held, shown, spreadOf } from "../bench.ts";
-import { isolatedOf, LOGS_MARKS, markedOf } from "./mark.ts";
+import { LOGS_MARKS, readMarks } from "./mark.ts";
 import type { BenchRun, Outcome } from "./outcome.ts";
 import { formatBound, Shares } from "./share.ts";
 import { wallMs } from "./talker.ts";
@@ -52,9 +52,11 @@ export async function m8({ tiny, xid, speed, say }: BenchRun): Promise<Outcome> 
       if ((n + 1) % 20 === 0) say(`  ${n + 1} of ${warm + trials} trials`);
     }
     const cpu = shares.end();
-    const marked = markedOf(cluster.audit());
-    const own = isolatedOf(joined.plane.log());
     const judged = done.slice(warm);
+    const { own, marked } = await readMarks(judged, {
+      log: () => joined.plane.log(),
+      audit: () => cluster.audit(),
+    });
     const whole = judged.map((one) => (marked.get(one.object) ?? Number.NaN) - one.writtenMs);
     const [all, product] = [whole, judged.map(({ node }) => own.get(node) ?? Number.NaN)].map(
       (samples) => spreadOf(samples),

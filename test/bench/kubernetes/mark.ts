@@ -1,12 +1,31 @@
 /**
  * When a Node was marked, told by two that know: the product's own log ("isolated", from the report
- * that was parsed to the answer of the API server) and the API server's audit log. Pure.
+ * that was parsed to the answer of the API server) and the API server's audit log.
  */
+import { until } from "../../fixture/plane/plane.ts";
 import type { AuditEntry } from "../../real/kubernetes/cluster.ts";
 import { isProduct } from "../../real/kubernetes/joined.ts";
 
 /** What a control plane needs to log its own figure. */
 export const LOGS_MARKS = ["--log-level=debug"];
+
+/** Both write a mark down a moment after the cluster shows it. */
+const WRITTEN_MS_MAX = 10_000;
+
+export type Marks = { own: Map<string, number>; marked: Map<string, number> };
+
+/** What both say of these nodes, once both say it. */
+export function readMarks(
+  nodes: readonly { node: string; object: string }[],
+  read: { log(): string; audit(): readonly AuditEntry[] },
+): Promise<Marks> {
+  return until("each mark is in the product's log and in the audit log", WRITTEN_MS_MAX, () => {
+    const own = isolatedOf(read.log());
+    const marked = markedOf(read.audit());
+    const isWhole = nodes.every(({ node, object }) => own.has(node) && marked.has(object));
+    return isWhole ? { own, marked } : null;
+  });
+}
 
 /** The product's own figure, by node: milliseconds from report to answer. */
 export function isolatedOf(log: string): Map<string, number> {
