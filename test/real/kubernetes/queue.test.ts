@@ -24,13 +24,13 @@ const NODES = 3;
 /** `wide` counts GPUs: its pods ask for four each. */
 const POOLS = `
     cooldown: 1s
-    autoscaler: { type: queue, jobs_per_node: ${JOBS_PER_NODE} }
+    autoscaler: { type: queue, jobs_per_node: ${JOBS_PER_NODE}, scale_down_after: 0s }
   - name: wide
     provider: fake
     instance_type: h100-8x
     scaling: { min_nodes: 0, max_nodes: 4 }
     cooldown: 1s
-    autoscaler: { type: queue, jobs_per_node: 8, count: gpus }
+    autoscaler: { type: queue, jobs_per_node: 8, count: gpus, scale_down_after: 0s }
 `;
 
 let cluster: Cluster;
