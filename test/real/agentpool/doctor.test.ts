@@ -90,6 +90,10 @@ describe.skipIf(missing !== null)("navarch doctor agentpool", () => {
       "warn: default/shell: no control plane reports on it",
     ]);
     await ok("apply", "-f", join(SEED, "velda-config.yaml"));
+    expect(row((await doctor("shell")).rows, "address")).toEqual([
+      expect.stringMatching(/^fail: default\/shell: broker\.address .* leads to no Service: /),
+    ]);
+    await ok("apply", "-f", join(GUIDE, "velda-service.yaml"));
     const uid = await ok("get", "ap", "shell", "-o", "jsonpath={.metadata.uid}");
     const owner = { apiVersion: "velda.io/v1", kind: "AgentPool", name: "shell", uid };
     await apply({

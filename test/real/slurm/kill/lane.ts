@@ -51,7 +51,12 @@ export class Lane {
       health: "unhealthy_threshold: 1, max_unavailable: 100%",
       pool: `    slurm: { nodes: "${this.sick},${this.kept}" }
     drain: { timeout: 0s, fatal_timeout: 0s }`,
-      more: `slurm: { enabled: true, conf: ${slurm.conf}, poll_interval: 2s }
+      // The person who drains it in the dead time must not hold what is judged here.
+      more: `slurm:
+  enabled: true
+  conf: ${slurm.conf}
+  poll_interval: 2s
+  on_foreign_drain: repair
 simulation: { enabled: true }
 # A repair after another is no burst here.
 safety:
