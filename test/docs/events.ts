@@ -5,6 +5,7 @@ import { ROOT } from "../../build/product.ts";
 import { eventOf } from "../../reconciler/kubernetes/cluster-event.ts";
 import { wordsOf } from "../../reconciler/runtime/story.ts";
 import { EVENT_KINDS, type EventDraft, type EventKind } from "../../schema/event.ts";
+import type { Node } from "../../schema/node.ts";
 import { MEANING } from "./event-meaning.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
@@ -27,7 +28,8 @@ function rowOf(kind: EventKind, isEmitted: boolean): string[] {
     message: "",
     emptied: true,
   };
-  const [level] = wordsOf(draft, null) ?? ["–"];
+  const serving = { phase: { kind: "serving" } } as Node;
+  const [level] = wordsOf(draft, serving) ?? ["–"];
   const reason = eventOf(draft)?.reason;
   const meaning = isEmitted ? MEANING[kind] : `${MEANING[kind]} *Reserved: not emitted yet.*`;
   return [code(kind), level, reason === undefined ? "–" : code(reason), meaning];
