@@ -1,6 +1,6 @@
 /**
  * `npm test`: builds stale binaries, runs `bun test` with the given arguments, and ends its output
- * with the failures and `N passed, N failed`. Without arguments it runs the ordinary tests in two
+ * with the failures and `N passed, N failed`. Without arguments it runs the ordinary tests in three
  * processes; `--real` (`npm run test:real`) runs the lanes of real parts, and `CI=true` runs both,
  * after a check of the types. Clusters and machines are built before any test, so that no build
  * slows a test down. A failed type check, a failed build and a crashed run count as one failure
@@ -125,22 +125,23 @@ async function readLines(
   flush();
 }
 
-/** The programs of these tests take minutes to build on a new machine. */
+/** The programs of its tests take minutes to build on a new machine; others use them. */
 const KUBERNETES = "test/real/kubernetes";
-/** All need the clusters of the first one. */
-const CLUSTERS = [
-  KUBERNETES,
-  "test/real/agentpool",
-  "test/real/workflow",
-  "test/real/console",
+/** Stands in a lane for the files of `machineFiles`, each a run of its own. */
+const MACHINES = "machines";
+/**
+ * The real parts, in lanes of about the same time. They take minutes, root and packages, so they
+ * run with `CI=true` or `--real` alone.
+ */
+const LANES = [
+  [KUBERNETES, "test/real/agentpool"],
+  [MACHINES, "test/real/workflow"],
+  ["test/real/slurm", "test/real/console"],
 ] as const;
-/** Daemons on this machine; they run after the machines. */
-const SLURM = "test/real/slurm";
-/** They take minutes, root and packages, so they run with `CI=true` or `--real` alone. */
-const LANES = [...CLUSTERS, SLURM];
+const FOLDERS: readonly string[] = LANES.flat().filter((part) => part !== MACHINES);
 
-/** Processes of the ordinary tests: one for each of two cores. */
-const WORKERS = 2;
+/** Processes of the ordinary tests: some wait, so there is one more than two cores. */
+const WORKERS = 3;
 
 /** Builds what many tests need. The build prints its errors; tests that need it then fail. */
 async function prepare(endMs: number, script: string, ...args: string[]): Promise<void> {
@@ -165,8 +166,7 @@ function machineFiles(): string[] {
 
 /**
  * Runs `args`, or the parts of this kind of run: the ordinary tests, which load every core, and
- * after them the real parts, which mostly wait, in two lanes side by side: clusters of Kubernetes;
- * machines, then Slurm. Each file of machines is a run of its own.
+ * after them the lanes of real parts, which mostly wait, side by side.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
@@ -174,30 +174,33 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
     runTests(stage, given, endMs - performance.now());
   if (args.length > 0) return run("tests", ...args);
   const machines = machineFiles();
-  const others = [...machines, ...LANES.map((folder) => `${folder}/**`)];
+  const others = [...machines, ...FOLDERS.map((folder) => `${folder}/**`)];
   const workers = [`--parallel=${WORKERS}`, "--no-isolate"];
   const runOrdinary = (): Promise<Verdict> =>
     run("ordinary", ...workers, ...others.map((path) => `--path-ignore-patterns=${path}`));
-  if (!HAS_LANES) console.error(`npm test: SKIPPED: ${LANES.join(", ")}: npm run test:real\n`);
+  if (!HAS_LANES) console.error(`npm test: SKIPPED: ${FOLDERS.join(", ")}: npm run test:real\n`);
   if (HAS_LANES) await prepare(endMs, `${KUBERNETES}/main.ts`, "all");
   if (HAS_MACHINES) await prepare(endMs, "test/real/machine/main.ts", "all");
-  const runClusters = async (): Promise<Verdict[]> => {
-    const verdicts: Verdict[] = [];
-    for (const folder of HAS_LANES ? CLUSTERS : []) verdicts.push(await run(folder, folder));
-    return verdicts;
-  };
   const runMachines = async (): Promise<Verdict[]> => {
-    const startMs = performance.now();
     const verdicts: Verdict[] = [];
     for (const path of HAS_MACHINES ? machines : []) {
       const limitMs = Math.min(FILE_MS_MAX, endMs - performance.now());
       verdicts.push(await runTests(path, [`./${path}`], limitMs));
     }
-    stages.push(`machines, ${verdicts.length} files: ${minutes(performance.now() - startMs)}`);
-    return HAS_LANES ? [...verdicts, await run(SLURM, SLURM)] : verdicts;
+    return verdicts;
+  };
+  const runLane = async (parts: readonly string[]): Promise<Verdict[]> => {
+    const startMs = performance.now();
+    const verdicts: Verdict[] = [];
+    for (const part of parts) {
+      if (part === MACHINES) verdicts.push(...(await runMachines()));
+      else if (HAS_LANES) verdicts.push(await run(part, part));
+    }
+    stages.push(`lane ${parts.join(", ")}: ${minutes(performance.now() - startMs)}`);
+    return verdicts;
   };
   const ordinary = IS_REAL ? [] : [await runOrdinary()];
-  const lanes = await Promise.all([runClusters(), runMachines()]);
+  const lanes = await Promise.all(LANES.map(runLane));
   return [...ordinary, ...lanes.flat()].reduce(joinVerdicts);
 }
 

@@ -87,13 +87,16 @@ async function joined(p: Plane, cluster: Cluster, name = "t1-aaaaa", uid = "u1")
 test("a flood of guessed pod tokens costs the API server no more than the limit of failures", async () => {
   const { p, cluster } = await open();
   const statuses: number[] = [];
-  for (let i = 0; i < 120; i++) statuses.push((await join(p, `a.b.c${i}`, "t1-guess")).status);
-  const refused = statuses.indexOf(429);
-  expect(refused).toBeGreaterThan(10);
+  // The world's clock stands, so that no failure is forgiven, however slow this machine is.
+  for (let i = 0; i < 120; i++) {
+    const body = { pod_token: `a.b.c${i}`, node_id: "t1-guess", pool: "t1" };
+    const init = { method: "POST", body: JSON.stringify(body) };
+    statuses.push((await fetch(`${p.base}/v1/agent/join`, init)).status);
+  }
   // The failure that spends the limit was still looked at; what comes after is not.
   const answered = statuses.filter((status) => status === 401).length;
   expect(cluster.asked).toBe(answered);
-  expect(statuses.filter((status) => status === 429).length).toBeGreaterThan(30);
+  expect([answered, statuses.filter((status) => status === 429).length]).toEqual([60, 60]);
 });
 
 describe("V39: a worker pod", () => {
