@@ -129,7 +129,11 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
     const text =
       `${one.guarantee}: repeated requests are recognised by ${KNOWN_BY[one.class] ?? one.class}`;
     const why = one.unavailable ?? one.trouble ?? null;
-    if (why === null) return ok(`provider ${one.name}`, text);
+    if (why === null) {
+      const shared = one.shared ?? null;
+      const name = `provider ${one.name}`;
+      return shared === null ? ok(name, text) : bad("warn", name, shared, SHARED_HINT);
+    }
     const advice = one.unavailable === null ? AGENT_HINT : PROVIDER_HINT;
     return bad("fail", `provider ${one.name}`, why, advice);
   });
@@ -156,6 +160,7 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
 /** For a provider that cannot be opened. */
 const PROVIDER_HINT = "fix the provider or choose another; navarch config reload opens it again";
 const SIMULATION_HINT = "for a fleet that people rely on, set simulation.enabled: false and reload";
+const SHARED_HINT = "docs/buying.md, one account; navarch config validate checks the file";
 /** For machines that do not come up. */
 const AGENT_HINT = "navarch doctor providers; navarch events and the log name each machine";
 

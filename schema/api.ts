@@ -237,6 +237,8 @@ export type SafetyView = {
     unavailable: string | null;
     /** Why bought machines do not come up. */
     trouble?: string | null;
+    /** With which providers it shares account and region. Absent at older control planes. */
+    shared?: string | null;
   }[];
   /** Present while faults may be injected: the providers that fail on purpose. */
   simulation?: { provider: string; failure: FailureView }[];

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Inspection } from "../../reconciler/core/provider.ts";
+import type { Inspection, Reach } from "../../reconciler/core/provider.ts";
 import type { Command } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
 import { textsFlag } from "../flag.ts";
@@ -54,7 +54,9 @@ export const doctorProviders: Command = {
 
 async function examineAll({ config, providers, unavailable }: Configured): Promise<Row[]> {
   const { examineProvider, placesOf } = await import("../../reconciler/provider/examine.ts");
+  const { sharedIn } = await import("../../reconciler/core/reach.ts");
   const rows: Row[] = [];
+  const reaches = new Map<string, { reach: Reach }>();
   for (const { name } of config.providers) {
     const provider = providers.get(name);
     if (provider === undefined) {
@@ -66,9 +68,14 @@ async function examineAll({ config, providers, unavailable }: Configured): Promi
       for await (const found of examineProvider(provider, placesOf(config, name))) {
         rows.push({ provider: name, ...found });
       }
+      // Some tell their account with the first list only.
+      reaches.set(name, { reach: provider.reach() });
     } finally {
       await provider.close();
     }
+  }
+  for (const [provider, message] of sharedIn(reaches)) {
+    rows.push({ provider, check: "account", outcome: "warn", message });
   }
   return rows;
 }

@@ -113,3 +113,48 @@ test("an entry of providers has its own place", () => {
     "9 pools[0].providers[1].market",
   ]);
 });
+
+describe("two providers of one account", () => {
+  const two = (a: string, b: string): string[] => {
+    const pools = ["a", "b"].map(
+      (name) => `{ name: ${name}, provider: ${name}, instance_type: h100-8x, min_nodes: 1, max_nodes: 1 }`,
+    );
+    const text = `providers: { a: ${a}, b: ${b} }\npools: [${pools.join(", ")}]`;
+    const { problems: found } = readConfig([{ name: "c", text }]);
+    return found.filter(({ code }) => code === "shared_account").map(formatProblem);
+  };
+  test.each([
+    ["aws", "{ type: aws, region: us-east-1, image: ami-1 }", "{ type: aws, region: us-east-1, image: ami-2 }", "region us-east-1"],
+    ["aws, both by default", "{ type: aws, image: ami-1 }", "{ type: aws, image: ami-2 }", "region of the environment"],
+    ["aws, one profile", "{ type: aws, region: us-east-1, profile: x }", "{ type: aws, region: us-east-1, profile: x }", "region us-east-1, profile x"],
+    ["gcp, one project", "{ type: gcp, project: team-gpu, credentials_file: /a }", "{ type: gcp, project: team-gpu }", "project team-gpu"],
+    ["lambda, by default", "{ type: lambda }", "{ type: lambda, api_key_env: LAMBDA_API_KEY }", "key in LAMBDA_API_KEY"],
+    ["coreweave", "{ type: coreweave, kubeconfig: /k }", "{ type: coreweave, kubeconfig: /k }", "cluster of /k"],
+  ])("are a warning: %s", (_what, a, b, where) => {
+    expect(two(a, b)).toEqual([
+      expect.stringContaining(`providers.b: warning: providers a and b buy with one ${where}: each lists`),
+    ]);
+    expect(two(a, b)[0]).toEndWith("(keep one of them, and write what differs (image, disk_gb, prices, …) in the pools)");
+  });
+
+  test.each([
+    ["regions", "{ type: aws, region: us-east-1 }", "{ type: aws, region: us-east-2 }"],
+    ["profiles", "{ type: aws, region: us-east-1, profile: x }", "{ type: aws, region: us-east-1, profile: y }"],
+    ["projects", "{ type: gcp, project: team-gpu }", "{ type: gcp, project: team-cpu }"],
+    ["keys", "{ type: lambda }", "{ type: lambda, api_key_env: OTHER }"],
+    ["endpoints", "{ type: lambda }", "{ type: lambda, endpoint: 'http://127.0.0.1:1' }"],
+    ["kinds", "{ type: aws }", "{ type: gcp, project: team-gpu }"],
+    ["simulated clouds", "{ type: fake }", "{ type: fake }"],
+  ])("are none with other %s", (_what, a, b) => {
+    expect(two(a, b)).toEqual([]);
+  });
+
+  test("are told once for three, also where one is only named", () => {
+    const text = `providers: { a: { type: lambda }, b: { type: lambda } }
+pools: [{ name: p, provider: lambda, instance_type: h100-8x, region: us-east-1, min_nodes: 1, max_nodes: 1 }]`;
+    const { problems: found } = readConfig([{ name: "c", text }]);
+    const [one, ...more] = found.filter(({ code }) => code === "shared_account");
+    expect(one?.message).toStartWith("providers a, b and lambda buy with one key in LAMBDA_API_KEY:");
+    expect(more).toEqual([]);
+  });
+});

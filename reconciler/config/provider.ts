@@ -21,6 +21,7 @@ import { placeOfHost } from "../core/inventory.ts";
 import { warnAws } from "./cloud-rule.ts";
 import { parseHost } from "./inventory.ts";
 import { type Place, quoteShort } from "./problem.ts";
+import type { Placed } from "./shared-account.ts";
 import { readSection, type Section } from "./section.ts";
 import { fillTable, readMapping, readPart } from "./table.ts";
 import type { Entry } from "./tree.ts";
@@ -70,6 +71,8 @@ export type Directory = {
   resolve(section: Section, entry: Entry, name: string): Resolved | null;
   defined(): string[];
   all(): ProviderConfig[];
+  /** The same, with where each is written or first named. */
+  placed(): Placed[];
 };
 
 const typeOfName = (name: string): ProviderType | null =>
@@ -78,6 +81,7 @@ const typeOfName = (name: string): ProviderType | null =>
 /** Reads every entry of `providers`, in the order written. */
 export function readProviders(root: Section): Directory {
   const known = new Map<string, Resolved>();
+  const places = new Map<string, Pick<Placed, "at" | "path">>();
   for (const provider of root.map("providers").entries()) {
     if (!POOL_NAME.test(provider.key)) {
       const hint = "1 to 63 of A-Z a-z 0-9 . _ - with a letter or digit at both ends";
@@ -86,6 +90,7 @@ export function readProviders(root: Section): Directory {
     }
     const section = readSection(root.problems, provider.value, provider.path, provider.at);
     known.set(provider.key, readProvider(provider.key, section));
+    places.set(provider.key, { at: provider.at, path: provider.path });
   }
   return {
     resolve(section, entry, name) {
@@ -94,6 +99,7 @@ export function readProviders(root: Section): Directory {
       if (found !== undefined || type === null) return found ?? null;
       const config = impliedProvider(section, type);
       known.set(name, { type, config });
+      places.set(name, { at: entry.value.at, path: entry.path });
       const message = `provider ${name} is not defined, so it has its default settings`;
       section.problems.note(entry.value.at, entry.path, "implied_provider", message);
       warnAdapter(section, entry.value.at, entry.path, type);
@@ -101,6 +107,11 @@ export function readProviders(root: Section): Directory {
     },
     defined: () => [...known.keys()],
     all: () => [...known.values()].flatMap(({ config }) => config ?? []),
+    placed: () =>
+      [...known].flatMap(([name, { config }]) => {
+        const place = places.get(name);
+        return config === null || place === undefined ? [] : { config, ...place };
+      }),
   };
 }
 

@@ -21,6 +21,7 @@ import { readProvisioners } from "./provisioner.ts";
 import { warnSecrets } from "./secret.ts";
 import { readSection } from "./section.ts";
 import { type AgentPart, readServer, type ServerOptions } from "./server.ts";
+import { warnShared } from "./shared-account.ts";
 import { refuseReal } from "./simulation.ts";
 import { checkNodeNames, checkSlurm } from "./slurm.ts";
 import { fillTable, readMapping } from "./table.ts";
@@ -102,6 +103,7 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   );
   checkNodeNames(problems, layer.pools, pools);
   const providers = around.directory.all();
+  warnShared(problems, around.directory.placed());
   if (simulation.enabled) refuseReal(problems, layer, { pools, providers });
   return { server, safety, providers, pools, kubernetes, slurm, provisioners, queue, simulation };
 }

@@ -112,6 +112,40 @@ export function sayStranded({ why, nodes }: Pick<Stranded, "why" | "nodes">): st
   return `${why}: ${held}, billed and not ended; ${STRANDED_REMEDY}`;
 }
 
+/**
+ * Providers that buy in one account and region, each with a sentence. An account that is not known
+ * is nobody's, and one that is its type's name only says that ids are unique.
+ */
+export function sharedIn(providers: Reaches): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [name, { reach }] of providers) {
+    const others = [...providers].filter(([other, one]) => other !== name && meet(reach, one.reach));
+    if (others.length === 0) continue;
+    const names = [name, ...others.map(([other]) => other)].sort();
+    const where = reach.region === null ? "" : ` in ${reach.region}`;
+    const message = sayShared(names, `account ${reach.account}${where}`);
+    found.set(name, `${message}; ${SHARED_REMEDY}`);
+  }
+  return found;
+}
+
+function meet(a: Reach, b: Reach): boolean {
+  if (a.account === null || a.account !== b.account || a.type !== b.type) return false;
+  if (a.account === a.type) return false;
+  return a.region === b.region || a.region === null || b.region === null;
+}
+
+export function sayShared(names: readonly string[], where: string): string {
+  const all = `${names.slice(0, -1).join(", ")} and ${names.at(-1) ?? ""}`;
+  return (
+    `providers ${all} buy with one ${where}: each lists the other's machines and ends none of ` +
+    "them, but ceilings, limits of calls and back-offs of one do not count for the other"
+  );
+}
+
+export const SHARED_REMEDY =
+  "keep one of them, and write what differs (image, disk_gb, prices, …) in the pools";
+
 const STRANDED_REMEDY =
   "restore the provider as it was and reload, or end the machines at the cloud and " +
   "run `navarch forget` for each";

@@ -69,6 +69,55 @@ test.each<[string, Partial<Reach>]>([
   expect(w.events.filter(({ kind }) => kind === "instance.surplus")).toEqual([]);
 });
 
+/** `other` beside `fake`, which tells its account with its first list only. */
+async function twoProviders(reach: Partial<Reach>): Promise<World> {
+  const w = await open(file(`fake: ${FAKE}`, [["p", "fake", 1]]));
+  let isListed = false;
+  const list = w.cloud.list.bind(w.cloud);
+  w.cloud.list = async () => {
+    isListed = true;
+    return list();
+  };
+  const known: Reach = { ...REACHES_ANY, type: "fake", ...reach };
+  w.cloud.reach = () => ({ ...known, account: isListed ? known.account : null });
+  w.aliases.set("other", aliasOf(w.cloud, "other", reach));
+  await restart(w, file(`fake: ${FAKE}, other: ${FAKE}`, [["p", "fake", 1], ["q", "other", 1]]));
+  await w.until(() => w.serving().length === 2, 120);
+  return w;
+}
+
+function sharedRows(w: World): (string | null)[] {
+  const { reconciler, clock, config } = w;
+  const sight = reconciler.lastSight();
+  const from = { fleet: reconciler.fleet(), config, sight, plan: reconciler.lastPlan() };
+  const { providers } = viewSafety({ ...from, broken: null, now: clock.wallMs() });
+  return providers.map(({ shared = null }) => shared);
+}
+
+test("two providers that show one account and region are a condition, an event and a row", async () => {
+  const w = await twoProviders({ account: "fake 1", region: "east" });
+  const said = "providers fake and other buy with one account fake 1 in east: each lists the other's " +
+    "machines and ends none of them, but ceilings, limits of calls and back-offs of one do not count " +
+    "for the other; keep one of them, and write what differs (image, disk_gb, prices, …) in the pools";
+  expect(conditions(w)).toEqual([said]);
+  expect(sharedRows(w)).toEqual([said, said]);
+  const told = () => w.events.filter(({ kind }) => kind === "pool.condition").map(({ message }) => message);
+  expect(told().toSorted()).toEqual([`provider fake: ${said}`, `provider other: ${said}`]);
+  await restart(w, file(`fake: ${FAKE}, other: ${FAKE}`, [["p", "fake", 1], ["q", "other", 1]]));
+  await w.live(600);
+  expect(told()).toHaveLength(2);
+});
+
+test.each<[string, Partial<Reach>]>([
+  ["no account", {}],
+  ["a constant in place of an account", { account: "fake" }],
+])("two providers that tell %s are no pair", async (_what, reach) => {
+  const w = await twoProviders(reach);
+  await w.live(60);
+  expect(conditions(w)).toEqual([]);
+  expect(sharedRows(w)).toEqual([null, null]);
+});
+
 test.each<[string, string, Partial<Reach>]>([
   ["renamed", file(`other: ${FAKE}`, [["p", "other", 3]]), {}],
   ["removed with another in its place", file(`other: ${FAKE}`, [["p", "other", 3]]), { account: "fake 2" }],

@@ -60,7 +60,7 @@ describe("a provider at which nothing can be bought", () => {
     expect(waits.map((wait) => wait.message)).toEqual([`provider fake: ${trouble}`]);
     trouble = null;
     await w.advance(() => false, 10_000);
-    expect(messages().slice(1)).toEqual(["provider fake: can be used again"]);
+    expect(messages().slice(1)).toEqual(["provider fake: nothing is wrong there any more"]);
   });
 });
 
@@ -112,7 +112,7 @@ describe("stepImpaired()", () => {
   test("its end is told, also where the provider is no more", () => {
     const over = step({ fake: sight(null, null) }, [fact("i-1"), fact("x", "other")]);
     expect(over.drop).toEqual(["impaired:fake", "impaired:other"]);
-    expect(over.events.map(({ message }) => message)).toEqual(["provider fake: can be used again"]);
+    expect(over.events.map(({ message }) => message)).toEqual(["provider fake: nothing is wrong there any more"]);
     expect(over.put).toEqual([]);
   });
 

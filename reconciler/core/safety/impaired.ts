@@ -1,6 +1,6 @@
 /**
- * Providers at which machines cannot be bought, do not come up or are not reached any more. Each is
- * a stored fact, reported at its beginning and its end to each pool that buys or has nodes there; a
+ * Providers at which machines cannot be bought, do not come up or are not reached any more, and
+ * those that share an account. Each is a stored fact, reported at its beginning and its end to each pool that buys or has nodes there; a
  * restart repeats nothing. Pure.
  */
 import type { Config } from "../../../schema/config.ts";
@@ -8,7 +8,7 @@ import type { EventDraft } from "../../../schema/event.ts";
 import { type Fact, factKey, factsOf } from "../../../schema/safety.ts";
 import { poolEvent } from "../event-draft.ts";
 import type { Fleet, ProviderSight } from "../fleet.ts";
-import { sayStranded, strandedIn } from "../reach.ts";
+import { sayStranded, sharedIn, strandedIn } from "../reach.ts";
 import type { Step } from "./breaker.ts";
 
 /** Why the provider cannot be used now, as a sentence; `null` if it can. */
@@ -36,17 +36,19 @@ export function stepImpaired(
     }
   };
   const lost = Map.groupBy(strandedIn(fleet, providers), ({ provider }) => provider);
+  const shared = sharedIn(providers);
   const known = new Map(factsOf(fleet.facts, "impaired").map((fact) => [fact.provider, fact]));
   for (const name of new Set([...providers.keys(), ...lost.keys()])) {
     const sight = providers.get(name);
     const held = lost.get(name)?.map(sayStranded).join("; ") ?? null;
-    const why = (impairmentOf(sight) ?? held)?.slice(0, WHY_MAX) ?? null;
+    const found = impairmentOf(sight) ?? held ?? shared.get(name);
+    const why = found?.slice(0, WHY_MAX) ?? null;
     const before = known.get(name);
     known.delete(name);
     if (why === null) {
       if (before === undefined) continue;
       drop.push(factKey(before));
-      tell(name, "can be used again");
+      tell(name, "nothing is wrong there any more");
       continue;
     }
     // The machine that fails first changes often: not a change of the condition.

@@ -11,6 +11,7 @@ import { noticeOf } from "../../core/fold/notice.ts";
 import { sayNotice } from "../../core/fold/trouble.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
 import { holds, offersOf } from "../../core/decide/offer.ts";
+import { sharedIn } from "../../core/reach.ts";
 import { restsOf, sayScope } from "../../core/safety/rest.ts";
 import { iso, isoOrNull } from "./node.ts";
 import { type PlaceView, viewPlaces } from "./place.ts";
@@ -77,6 +78,8 @@ export function conditionsOf(
     .map(({ reason, message }) => {
       return message.startsWith(`${reason} `) ? message : `${reason}: ${message}`;
     });
+  const shares = sharedIn(providers ?? new Map());
+  const shared = pool.providers.flatMap(({ name }) => shares.get(name) ?? []);
   const resting = offersOf(pool).flatMap((offer) => {
     const seen = providers?.get(offer.provider)?.offers?.get(offer.key) ?? null;
     return restsOf(facts, offer)
@@ -86,7 +89,7 @@ export function conditionsOf(
         return `nothing is bought at ${sayScope(scope)} until ${until} (${cls}: ${message})`;
       });
   });
-  return [...new Set([...waits, ...resting])];
+  return [...new Set([...waits, ...resting, ...shared])];
 }
 
 export function viewPool(

@@ -18,7 +18,7 @@ import { type Fact, type FactOf, factsOf, sayFreezeEffect } from "../../../schem
 import { isResting } from "../../core/decide/rest.ts";
 import { offersOf } from "../../core/decide/offer.ts";
 import type { Fleet, Sight } from "../../core/fleet.ts";
-import { sayStranded, strandedIn } from "../../core/reach.ts";
+import { sayStranded, sharedIn, strandedIn } from "../../core/reach.ts";
 import type { ProviderClass } from "../../core/provider.ts";
 import { openBudgets } from "../../core/safety/budget.ts";
 import { guardKey, guardOf, isSuspect } from "../../core/safety/guard.ts";
@@ -106,6 +106,7 @@ export function viewSafety(from: SafetySource): SafetyView {
 function viewProviders(fleet: Fleet, sight: Sight | null): SafetyView["providers"] {
   if (sight === null) return [];
   const lost = Map.groupBy(strandedIn(fleet, sight.providers), ({ provider }) => provider);
+  const shared = sharedIn(sight.providers);
   const names = new Set([...sight.providers.keys(), ...lost.keys()]);
   return [...names].map((name) => {
     const one = sight.providers.get(name);
@@ -117,6 +118,7 @@ function viewProviders(fleet: Fleet, sight: Sight | null): SafetyView["providers
       guarantee: GUARANTEE[cls],
       unavailable: one?.unavailable ?? (one === undefined ? held : null),
       trouble: one?.trouble ?? held,
+      shared: shared.get(name) ?? null,
     };
   });
 }
