@@ -27,6 +27,7 @@ import {
 import { PoolName } from "./id.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite } from "./number.ts";
+import { MachineSettings } from "./purchase.ts";
 
 export type { Autoscaler } from "./config/autoscaler.ts";
 export type { Share } from "./config/field.ts";
@@ -98,6 +99,8 @@ const ProviderRef = v.object({
   regions: v.array(text),
   zones: v.array(text),
   instanceType: text,
+  /** What the pool sets over the provider's settings; absent = nothing. */
+  settings: v.optional(MachineSettings),
 });
 export type ProviderRef = v.InferOutput<typeof ProviderRef>;
 

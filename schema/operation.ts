@@ -9,7 +9,7 @@ import { CordonCause } from "./cordon.ts";
 import { InstanceId, NodeId, OperationId, PoolName, SessionId } from "./id.ts";
 import { PURPOSES } from "./node.ts";
 import { count, finite, instant } from "./number.ts";
-import { MARKETS } from "./purchase.ts";
+import { MachineSettings, MARKETS } from "./purchase.ts";
 
 const text = v.string();
 
@@ -37,6 +37,8 @@ export const Payload = v.variant("kind", [
       reservation: v.nullish(text, null),
       tags: v.record(text, text),
       sshKeys: v.array(text),
+      /** What the pool set over the provider's settings; absent = nothing. */
+      settings: v.optional(MachineSettings),
     }),
   }),
   v.object({ kind: v.literal("terminate"), provider: PoolName, instanceId: InstanceId }),

@@ -80,7 +80,7 @@ export function warnPurchase(section: Section, bought: Bought): void {
   const rule = bought.type === null ? undefined : RULES[bought.type];
   if (rule === undefined) return;
   const { label, markets } = rule;
-  const { market, types, provider } = bought;
+  const { market, types, provider, type, settings } = bought;
   const warn = (key: string, code: string, message: string, hint: string): void => {
     section.warn(key, code, `${message}, so nothing is bought there`, hint);
   };
@@ -93,6 +93,10 @@ export function warnPurchase(section: Section, bought: Bought): void {
     const hint = `\`navarch doctor providers\` lists what provider ${provider} sells`;
     const key = section.has("instance_types") ? "instance_types" : "instance_type";
     warn(key, "place", message, hint);
+  }
+  if ((type === "aws" || type === "gcp") && (settings as Settings).image == null) {
+    const hint = "write image here, or at the provider for all its pools";
+    warn("image", "image", `neither the pool nor provider ${quoteShort(provider)} names one`, hint);
   }
   warnRegions(warn, section.has("regions") ? "regions" : "region", rule, bought);
   warnZones(warn, rule, bought);
@@ -207,11 +211,15 @@ function wrongText(keys: readonly string[]): Wrong | null {
   return { message, hint: "write for example ubuntu:ssh-ed25519 AAAA…" };
 }
 
-/** What an `aws` provider's own settings say; what EC2 would refuse each time. */
-export function warnAws(section: Section, settings: ProviderConfig["settings"]): void {
+/** What an `aws` provider's settings say that EC2 would refuse each time, at keys written here. */
+export function warnAws(
+  section: Section,
+  settings: ProviderConfig["settings"],
+  isWritten: (key: string) => boolean = () => true,
+): void {
   const given = settings as Settings;
   const warn = (key: string, message: string, hint: string): void => {
-    section.warn(key, "place", `${message}, so nothing can be bought here`, hint);
+    if (isWritten(key)) section.warn(key, "place", `${message}, so nothing can be bought here`, hint);
   };
   const { region = null, image, subnet, efaInterfaces = 0, externalIp = null } = given;
   if (region !== null && !EC2_REGION.test(region)) {

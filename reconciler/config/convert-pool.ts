@@ -2,6 +2,7 @@
 import type { Autoscaler, PoolConfig, ProviderConfig, ProviderRef } from "../../schema/config.ts";
 import { AUTOSCALER, type ScheduleWindow, WINDOW } from "../../schema/config/autoscaler.ts";
 import { BODY, BOOTSTRAP, REF, SCALING } from "../../schema/config/pool.ts";
+import { MACHINE } from "../../schema/config/provider.ts";
 import { concreteType } from "../core/instance-type.ts";
 import { POOL_LABELS } from "./label.ts";
 import type { Dialect } from "./layer.ts";
@@ -19,6 +20,8 @@ export function convertPool(
   const own = Object.entries(pool.labels).filter(([key]) => !POOL_LABELS.some((l) => l === key));
   const autoscaler = scaling.autoscaler && formatAutoscaler(scaling.autoscaler, dialect);
   const refs = formatRefs(pool, types, dialect);
+  // The entries of `providers` have their own.
+  const machine = "provider" in refs ? pool.providers[0]?.settings : undefined;
   const body = {
     ...pool,
     adopt: pool.adopt ? true : null,
@@ -34,6 +37,7 @@ export function convertPool(
       repair: pool.repair.implied === true ? null : { ladder: pool.repair.ladder },
       setup_commands: bootstrap.setupCommands.length > 0 ? bootstrap.setupCommands : null,
     }),
+    ...formatSection(MACHINE, machine ?? {}, dialect),
     ...formatSection(BOOTSTRAP, bootstrap, dialect),
   };
 }
@@ -51,7 +55,8 @@ function formatRefs(
   const providers = pool.providers.map((ref) => {
     const types = ref.instanceTypes.length === 0 ? null : [ref.instanceType, ...ref.instanceTypes];
     const instanceType = types === null ? ref.instanceType : null;
-    return formatSection(REF, { ...ref, instanceType, instanceTypes: types }, dialect);
+    const own = formatSection(REF, { ...ref, instanceType, instanceTypes: types }, dialect);
+    return { ...own, ...formatSection(MACHINE, ref.settings ?? {}, dialect) };
   });
   return { providers };
 }

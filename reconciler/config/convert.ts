@@ -9,7 +9,6 @@ import type {
   ProviderConfig,
   ServerConfig,
 } from "../../schema/config.ts";
-import { type Field, nameOf, type Own } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { PROVIDER, RATE_LIMIT, SETTINGS } from "../../schema/config/provider.ts";
 import { SAFETY } from "../../schema/config/safety.ts";
@@ -81,18 +80,12 @@ function shownUrl(text: string | null): string | null {
 }
 
 function formatProvider({ type, settings, spend }: ProviderConfig, dialect: Dialect): Plain {
-  const lists = Object.entries<Field | Own>(SETTINGS).flatMap(([key, field]) => {
-    const joined = field.kind === "hosts" ? settings[nameOf(key, field)] : null;
-    if (typeof joined !== "string") return [];
-    return [[key, joined.split(",").filter((one) => one !== "")] as const];
-  });
   return {
     type,
     ...formatSection({ spend: PROVIDER.spend }, { spend }, dialect),
     ...formatSection(SETTINGS, settings, dialect, {
       rate_limit: formatSection(RATE_LIMIT, settings, dialect),
     }),
-    ...Object.fromEntries(lists),
   };
 }
 

@@ -38,6 +38,7 @@ const MESSAGE_CHARS_MAX = 2_000;
 /** Starts an empty collection; `files` fixes the order in which their problems are listed. */
 export function collectProblems(files: readonly string[]): Problems {
   const found: Problem[] = [];
+  const told = new Set<string>();
   let dropped = 0;
   let failed = false;
   const say =
@@ -46,8 +47,14 @@ export function collectProblems(files: readonly string[]): Problems {
       if (severity === "error") failed = true;
       const message = cutText(said, MESSAGE_CHARS_MAX);
       const hint = advice === null ? null : cutText(advice, MESSAGE_CHARS_MAX);
+      // A pool's setting is checked for each of its providers.
+      const same = `${at.file}:${at.line}:${at.col} ${path} ${code} ${message}`;
+      if (told.has(same)) return null;
       if (found.length >= PROBLEMS_MAX) dropped += 1;
-      else found.push({ ...at, path, code, message, hint, severity });
+      else {
+        told.add(same);
+        found.push({ ...at, path, code, message, hint, severity });
+      }
       return null;
     };
   const rank = new Map(files.map((file, index) => [file, index]));

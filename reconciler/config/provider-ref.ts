@@ -14,7 +14,9 @@ import { REF } from "../../schema/config/pool.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { unpriced, warnPurchase } from "./cloud-rule.ts";
-import type { Directory, Resolved } from "./provider.ts";
+import { readMachine, refuseMachine, warnMachine } from "./machine.ts";
+import { checkPrices, type Directory, type Resolved } from "./provider.ts";
+import { mergeSettings } from "../core/machine-setting.ts";
 import { concreteType, sellersOf } from "../core/instance-type.ts";
 import { quoteShort } from "./problem.ts";
 import type { Section } from "./section.ts";
@@ -54,11 +56,13 @@ export function readRefs(
   if (one === null && many === null && !place.optional) {
     say("needs provider or providers, or adopt: true for machines that are not bought");
   }
+  if (one === null && many === null) refuseMachine(pool);
+  checkPrices(pool);
   if (one !== null) {
     const given = pool.text("provider");
     if (given === null) return [];
     const found = resolve(pool, one, given, directory);
-    const ref = found === null ? null : readRef(pool, given, found, place, null, 1);
+    const ref = found === null ? null : readRef(pool, given, found, place, { entry: null, pool }, 1);
     return ref === null ? [] : [ref];
   }
   return many === null ? [] : readMany(pool, directory, place);
@@ -75,7 +79,8 @@ function readMany(pool: Section, directory: Directory, place: PoolPlace): Provid
     const twice = refs.some((ref) => ref.name === name);
     if (twice) section.fail("name", "duplicate_name", `${quoteShort(name ?? "")} is listed twice`);
     const found = entry === null || name === null ? null : resolve(section, entry, name, directory);
-    const ref = readRef(section, name ?? "", found, place, section, index + 1);
+    checkPrices(section);
+    const ref = readRef(section, name ?? "", found, place, { entry: section, pool }, index + 1);
     section.finish();
     if (ref !== null) refs.push(ref);
     if (found?.type != null) types.push(found.type);
@@ -100,8 +105,11 @@ function resolve(section: Section, entry: Entry, name: string, directory: Direct
   return section.problems.error(entry.value.at, entry.path, "undefined_provider", message, hint);
 }
 
+/** The entry is `null` in the short form. */
+type Written = { pool: Section; entry: Section | null };
+
 /**
- * `own` is the entry, or `null` for the short form. `position` counts from 1, so that an explicit
+ * `position` counts from 1, so that an explicit
  * priority 0 precedes every entry without one.
  */
 function readRef(
@@ -109,29 +117,33 @@ function readRef(
   name: string,
   found: Resolved | null,
   place: PoolPlace,
-  own: Section | null,
+  { pool, entry }: Written,
   position: number,
 ): ProviderRef | null {
-  const part = own === null ? null : readPart(own, REF);
+  const part = entry === null ? null : readPart(entry, REF);
   const priority = part?.priority ?? position;
   const weight = part?.weight ?? REF.weight.default;
   const regions = part?.regions ?? (place.region === null ? [] : [place.region]);
   const terms = readTerms(section, part, place);
   const wanted = readTypes(section, part) ?? [part?.instanceType ?? place.instanceType];
+  const own = readMachine(pool, entry, name, found?.type ?? null);
   if (found === null) return null;
   const zones = zonesOf(found, regions, part?.zones ?? place.zones);
   warnPlace(section, name, found, regions, zones);
   const types = wanted.map((one) => concrete(section, name, found, one));
-  warnPrice(section, name, found, types, terms, place.ceilings);
+  const { type, config } = found;
+  const settings = mergeSettings(config?.settings ?? {}, own);
+  const merged = config === null ? found : { type, config: { ...config, settings } };
+  warnPrice(section, name, merged, types, terms, place.ceilings);
+  warnMachine(entry === null ? [pool] : [pool, entry], type, settings);
   const written = part?.zones ?? place.zones;
-  const { type } = found;
-  const settings = found.config?.settings ?? {};
   const { market } = terms;
   warnPurchase(section, { provider: name, type, settings, regions, zones: written, types, market });
   const [instanceType = "", ...instanceTypes] = new Set(types);
   return {
     ...{ name: parse(PoolName, name), priority, weight, regions, zones },
     ...{ instanceType, instanceTypes, ...terms },
+    ...(own === undefined ? {} : { settings: own }),
   };
 }
 

@@ -201,7 +201,8 @@ function isEmpty(section: Section, key: string): boolean {
   return value?.kind === "scalar" && typeof value.value === "string" && value.value.trim() === "";
 }
 
-function checkPrices(section: Section): void {
+/** At a provider, a pool, and an entry of its providers. */
+export function checkPrices(section: Section): void {
   const odd = section.texts("prices")?.find((text) => !/^[^=\s,]+=\d+(\.\d+)?$/.test(text));
   if (odd === undefined) return;
   const message = `expected TYPE=DOLLARS an hour, found ${quoteShort(odd)}`;

@@ -7,7 +7,7 @@ import type { OwnedHost } from "../../schema/claim.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { ProviderType } from "../../schema/config.ts";
 import type { Millis } from "../../schema/millis.ts";
-import type { Market } from "../../schema/purchase.ts";
+import type { MachineSettings, Market } from "../../schema/purchase.ts";
 
 /**
  * How a repeated create is recognised (docs/reference/providers.md#classes): by a client token, by
@@ -23,6 +23,8 @@ export type Place = {
   market: Market;
   /** The reservation's or capacity block's id, only with `reserved`. */
   reservation: string | null;
+  /** What the pool sets over the provider's settings; absent = nothing. */
+  settings?: MachineSettings | undefined;
 };
 
 /** A purchase: written to the journal before the call and never changed while it is open. */

@@ -6,6 +6,7 @@
  */
 import type { Config } from "../../schema/config.ts";
 import { offersOf } from "../core/decide/offer.ts";
+import { ownPrice } from "../core/machine-setting.ts";
 import type { Failed, Inspection, Offered, Place, Provider, Quota } from "../core/provider.ts";
 
 /** Every place where the pools may buy from this provider, once. */
@@ -14,8 +15,9 @@ export function placesOf(config: Pick<Config, "pools">, provider: string): Place
   for (const pool of config.pools) {
     for (const offer of offersOf(pool)) {
       if (offer.provider !== provider) continue;
-      const { region, zone, instanceType, market, reservation } = offer;
-      places.set(offer.key, { region, zone, instanceType, market, reservation });
+      const { region, zone, instanceType, market, reservation, settings } = offer;
+      const place = { region, zone, instanceType, market, reservation, settings };
+      places.set(`${offer.key} ${JSON.stringify(settings ?? {})}`, place);
     }
   }
   return [...places.values()];
@@ -50,7 +52,8 @@ function judgeQuota({ name, region, limit, used }: Quota): Inspection {
 }
 
 function judgeOffer({ region, zone, instanceType, market, ...rest }: Offered): Inspection {
-  const { pricePerHour, available } = rest;
+  const { settings, available } = rest;
+  const pricePerHour = ownPrice(settings, instanceType) ?? rest.pricePerHour;
   const where = [region, zone, instanceType].filter((part) => part !== null).join(" ");
   const price = pricePerHour === null ? "price unknown" : `$${pricePerHour} an hour`;
   const stock = available === null ? "" : available ? ", available now" : ", not available now";

@@ -3,7 +3,8 @@ import { expect, test } from "bun:test";
 import { contractRequest } from "../../test/port/provider.contract.ts";
 import { readConfig } from "../config/read.ts";
 import { openMemoryCloud } from "./fake/memory.ts";
-import { pricesOf, withPrices } from "./price.ts";
+import { pricesOf } from "../core/machine-setting.ts";
+import { withPrices } from "./price.ts";
 import { readsNothing } from "./reads-nothing.ts";
 
 test.each([

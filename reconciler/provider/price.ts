@@ -5,16 +5,6 @@
 import type { Provider } from "../core/provider.ts";
 import { aroundProvider } from "./around.ts";
 
-/** As the configuration has checked it: `TYPE=DOLLARS`, joined by commas. */
-export function pricesOf(text: string): Map<string, number> {
-  return new Map(
-    text.split(",").flatMap((pair) => {
-      const [type = "", dollars = ""] = pair.split("=");
-      return type === "" ? [] : [[type, Number(dollars)] as const];
-    }),
-  );
-}
-
 /** A price that the cloud tells stays. Spot machines cost no more than these. */
 export function withPrices(provider: Provider, prices: ReadonlyMap<string, number>): Provider {
   const priced = <T extends { instanceType: string; pricePerHour: number | null }>(one: T): T => ({

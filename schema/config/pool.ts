@@ -17,6 +17,7 @@ import {
   text,
   texts,
 } from "./field.ts";
+import { MACHINE } from "./provider.ts";
 import { SPEND } from "./safety.ts";
 import { POOL_SLURM } from "./slurm.ts";
 
@@ -153,13 +154,16 @@ export const REF = {
   max_price: number(MAX_PRICE, { min: 0, or: "the pool's" }),
 };
 
+/** With the machines' settings, which the pool's own go without. */
+const ENTRY = { ...REF, ...MACHINE };
+
 /** What stands in a pool beside what concerns the set-up. */
 export const BODY = {
   provider: own("Provider of the pool's instances; or `providers` for several.", "text"),
   providers: own(
     "List of providers, or `adopt: true` for machines that are not bought.",
     "list of mappings",
-    { inner: () => REF },
+    { inner: () => ENTRY },
   ),
   instance_type: text("Abstract type such as `h100-8x`, or the provider's.", {
     or: "required to buy",
@@ -204,7 +208,7 @@ export const BODY = {
     "list of text",
   ),
 };
-export const POOL = { ...BODY, ...BOOTSTRAP };
+export const POOL = { ...BODY, ...MACHINE, ...BOOTSTRAP };
 
 export const DEFAULTS = {
   ...SHARED,

@@ -2,6 +2,7 @@
 import {
   choice,
   duration,
+  type Field,
   flag,
   hosts,
   integer,
@@ -217,6 +218,36 @@ export const SETTINGS = {
     inner: () => RATE_LIMIT,
   }),
 };
+
+const sold: Types = PROVIDER_TYPES.filter(
+  (type) => !owned.includes(type) && type !== "machine" && type !== "docker",
+);
+
+const MACHINE_TYPES = {
+  image: bought,
+  network: gcp,
+  subnet: bought,
+  subnets: aws,
+  security_groups: aws,
+  instance_profile: aws,
+  efa_interfaces: aws,
+  user_data_file: aws,
+  disk_gb: bought,
+  disk_type: gcp,
+  external_ip: bought,
+  service_account: gcp,
+  prices: sold,
+} satisfies Partial<Record<keyof typeof SETTINGS, Types>>;
+
+/** Settings that a pool, or its entry of a provider, may have too, for its own purchases. */
+export const MACHINE: { readonly [key: string]: Field } = Object.fromEntries(
+  Object.entries(MACHINE_TYPES).map(([key, types]) => {
+    const { default: _, ...field }: Field = SETTINGS[key as keyof typeof MACHINE_TYPES];
+    const help = key === "image" ? "Image of the instances." : field.help;
+    const where = types === sold ? "" : ` At ${types.map((type) => `\`${type}\``).join(", ")}.`;
+    return [key, { ...field, help: `${help}${where}`, types, or: "the provider's" }];
+  }),
+);
 
 export const RATE_LIMIT = {
   requests_per_second: number("Requests a second.", {

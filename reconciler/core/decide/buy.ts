@@ -65,8 +65,9 @@ export function noteBought(offer: Offer, scope: Scope): void {
   held?.set(offer.key, (held.get(offer.key) ?? 0) + 1);
 }
 
-/** The place's hourly price: as its provider reports it, else as of the last instance bought. */
+/** The place's hourly price: the pool's, else its provider's, else that of the pool's instances. */
 export function priceOf(offer: Offer, scope: Scope): number | null {
+  if (offer.ownPrice !== null) return offer.ownPrice;
   const known = scope.prices.get(offer.key);
   if (known !== undefined) return known;
   const price = readPrice(offer, scope);
@@ -74,13 +75,14 @@ export function priceOf(offer: Offer, scope: Scope): number | null {
   return price;
 }
 
-function readPrice(offer: Offer, { sight, fleet }: Scope): number | null {
+function readPrice(offer: Offer, { sight, fleet, pool }: Scope): number | null {
   const { provider, key } = offer;
   const reported = sight.providers.get(provider)?.offers?.get(key)?.pricePerHour ?? null;
   if (reported !== null) return reported;
   for (const node of fleet.nodes.values()) {
     const price = node.instance?.pricePerHour ?? null;
-    if (price !== null && isAlike(node, offer)) return price;
+    // Another pool may have set a price of its own.
+    if (price !== null && node.pool === pool?.name && isAlike(node, offer)) return price;
   }
   return null;
 }

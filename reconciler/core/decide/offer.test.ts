@@ -45,7 +45,7 @@ describe("offersOf()", () => {
     expect(offersOf(pool([at("a", { instanceType: "t" })], { region: "r" }))).toEqual([
       {
         ...{ key: "a/r//t", provider: "a", region: "r", zone: null, instanceType: "t" },
-        ...{ market: "on-demand", reservation: null, weight: 1, maxPrice: null },
+        ...{ market: "on-demand", reservation: null, weight: 1, maxPrice: null, ownPrice: null },
       },
     ]);
     expect(keys(pool([]))).toEqual([]);

@@ -9,6 +9,7 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
+import { ownPrice } from "../machine-setting.ts";
 import { type PlaceAt, placeKey, type Rest, restsOf, sayScope } from "../safety/rest.ts";
 import { poolNames } from "../slurm/slot-name.ts";
 import type { CreateRequest } from "../provider.ts";
@@ -23,6 +24,8 @@ export type Offer = PlaceAt & {
   weight: number;
   /** Dollars an hour; `null` = no limit. */
   maxPrice: number | null;
+  /** What the pool says it pays there; `null` = as provider and cloud tell. */
+  ownPrice: number | null;
 };
 
 type OfferAnswer = { kind: "offer"; offer: Offer } | ({ kind: "wait" } & Veto);
@@ -37,11 +40,13 @@ export function offersOf(pool: PoolConfig): Offer[] {
       zones.filter((zone) => isIn(zone, region, regions)).map((zone) => ({ region, zone })),
     );
     const weight = ref.weight / (pairs.length * types.length);
-    const { market, reservation, maxPrice } = ref;
+    const { market, reservation, maxPrice, settings } = ref;
     return types.flatMap((instanceType) =>
       pairs.map((pair) => {
         const place = { provider: ref.name, ...pair, instanceType, market, reservation };
-        return { key: placeKey(place), ...place, weight, maxPrice };
+        const own = settings === undefined ? {} : { settings };
+        const price = ownPrice(settings, instanceType);
+        return { key: placeKey(place), ...place, ...own, weight, maxPrice, ownPrice: price };
       }),
     );
   });
@@ -213,6 +218,7 @@ export function createRequest(from: {
       ...(slurmName === undefined ? {} : { "navarch-slurm-node": slurmName }),
     },
     sshKeys: pool.sshKeys,
+    ...(offer.settings === undefined ? {} : { settings: offer.settings }),
   };
 }
 

@@ -13,6 +13,7 @@ import type { Operation } from "../../../schema/operation.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { desiredOf, type Fleet } from "../fleet.ts";
 import type { Instance, Listing, Reach } from "../provider.ts";
+import { pricedListing } from "../machine-setting.ts";
 import { REACHES_ANY, unreached } from "../reach.ts";
 import { discreditedIn, quarantineOf } from "../safety/step.ts";
 import type { StoredEntry } from "../store.ts";
@@ -101,7 +102,9 @@ export function foldEverything(
   if (!input.fleet.facts.has("record")) work.putFact({ kind: "record", since: input.now });
   for (const answer of input.answers) settle(input.now, work, answer.id, answer.outcome);
   foldOvertaken(input.fleet, input.now, work);
-  for (const listing of input.listings) foldCloud(input, work, listing, result);
+  for (const told of input.listings) {
+    foldCloud(input, work, pricedListing(input.config.pools, told), result);
+  }
   if (input.cluster !== null) {
     result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, work);
     foldLeaving(input.fleet.facts, input.cluster.objects, input.now, work);
@@ -121,10 +124,8 @@ export function foldEverything(
 function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result: FoldResult): void {
   const { provider, startedAt, answer } = listing;
   if (answer.kind === "failed") {
-    result.problems.push({
-      message: `cannot list ${provider}: ${answer.message}`,
-      fields: { provider, class: answer.class },
-    });
+    const message = `cannot list ${provider}: ${answer.message}`;
+    result.problems.push({ message, fields: { provider, class: answer.class } });
     result.unlisted.push({ provider, why: `${answer.class}: ${answer.message}` });
     // A provider whose listing collapsed and then failed must not stay blocked.
     const since = result.collapsed.get(provider);
@@ -351,10 +352,8 @@ function foldOneEntry(
   result.judged.shadows.push(...folded.shadows);
   result.judged.errors.push(...folded.policyErrors);
   for (const error of folded.policyErrors) {
-    result.problems.push({
-      message: `policy rule ${error.rule} could not be evaluated: ${error.message}`,
-      fields: { rule: error.rule },
-    });
+    const message = `policy rule ${error.rule} could not be evaluated: ${error.message}`;
+    result.problems.push({ message, fields: { rule: error.rule } });
   }
 }
 

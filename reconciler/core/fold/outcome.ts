@@ -18,7 +18,7 @@ import type { Lookup, RestChange } from "../safety/rest.ts";
 import { foldBootstrap } from "./bootstrap.ts";
 import { bindInstance } from "./listing.ts";
 import { formatRefusal, isNewRefusal, markedOn, mayBeMarked, refuseMark } from "./mark.ts";
-import { type Create, deadOnArrival, NO_RESTS, placeOf, throttled } from "./purchase.ts";
+import { type Create, deadOnArrival, NO_RESTS, placeOf, priceOf, throttled } from "./purchase.ts";
 import { backoffMs, OPEN_MAX_MS, patience } from "./backoff.ts";
 import { nodeEvent } from "../event-draft.ts";
 
@@ -53,7 +53,6 @@ export type OutcomeFold = {
   rests: RestChange;
   events: EventDraft[];
 };
-
 
 /** A person cancelled the drain or reboot during the call: the late answer must not start it. */
 function isOvertaken(operation: Operation, node: Node): boolean {
@@ -262,7 +261,7 @@ function bought(
   instance: Instance,
   now: number,
 ): Node {
-  const pricePerHour = instance.pricePerHour ?? payload.pricePerHour ?? null;
+  const pricePerHour = priceOf(payload, instance);
   const bound = bindInstance(payload.provider, instance, now);
   // A machine is never older than its node, whatever the provider's clock says.
   const to = Math.max(bound.cost?.to ?? now, Math.min(node.createdAt, now));

@@ -1,7 +1,8 @@
 /** What the answer to a purchase says about its place. Pure. */
 import { waitMs } from "../../../schema/millis.ts";
 import type { Operation } from "../../../schema/operation.ts";
-import type { RefusalClass } from "../provider.ts";
+import { ownPrice } from "../machine-setting.ts";
+import type { Instance, RefusalClass } from "../provider.ts";
 import {
   type Lookup,
   type PlaceAt,
@@ -19,6 +20,12 @@ import type { FailedPurchase } from "./trouble.ts";
 export type Create = Extract<Operation["payload"], { kind: "create" }>;
 
 export const NO_RESTS: RestChange = { put: [], drop: [] };
+
+/** The pool's own, else the cloud's, else the one that was seen before. */
+export function priceOf({ request, pricePerHour }: Create, instance: Instance): number | null {
+  const own = ownPrice(request.settings, instance.instanceType);
+  return own ?? instance.pricePerHour ?? pricePerHour ?? null;
+}
 
 export function placeOf({ provider, request }: Create): PlaceAt {
   return { provider, ...request };

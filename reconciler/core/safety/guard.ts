@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
+import { digestOf, machinePart } from "../machine-setting.ts";
 
 type Guard = NonNullable<PoolState["guards"]>[string];
 
@@ -21,7 +22,13 @@ const KEYS_MAX = 64;
 /** `<offer>#<set-up>`: another image or set-up starts with a clean record. */
 export function guardKey(pool: PoolConfig, offerKey: string): string {
   const { bootstrap, instanceType } = pool;
-  const made = [instanceType, bootstrap.setupCommands, bootstrap.sshUser, bootstrap.pushAgent];
+  const own = pool.providers.flatMap(({ name, settings }) => {
+    const machine = machinePart(settings);
+    return machine === undefined ? [] : [`${name} ${digestOf(machine)}`];
+  });
+  const { setupCommands, sshUser, pushAgent } = bootstrap;
+  // Records of pools that set nothing over their providers keep their key.
+  const made = [instanceType, setupCommands, sshUser, pushAgent, ...own];
   const digest = createHash("sha256").update(JSON.stringify(made)).digest("hex").slice(0, 8);
   return `${offerKey}#${digest}`;
 }

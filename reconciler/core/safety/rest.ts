@@ -10,6 +10,7 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import { isResting } from "../decide/rest.ts";
 import type { Fleet } from "../fleet.ts";
 import { backoffMs, patience } from "../fold/backoff.ts";
+import { digestOf, machinePart } from "../machine-setting.ts";
 import type { Place, RefusalClass } from "../provider.ts";
 import type { Step } from "./breaker.ts";
 
@@ -58,7 +59,7 @@ export function placeOfNode({ offer, instance }: Pick<Node, "offer" | "instance"
 
 /** The place or scope of a key for people: without its kind and without empty parts. */
 export function sayScope(scope: string): string {
-  const parts = scope.replace(/^(?:quota|provider):/, "").split("/");
+  const parts = placeOfGuard(scope).replace(/^(?:quota|provider):/, "").split("/");
   return parts.filter((part) => part !== "").join("/");
 }
 
@@ -80,16 +81,25 @@ function providerKey({ provider }: PlaceAt): string {
   return `provider:${provider}`;
 }
 
+/** A place with what a pool sets over the provider's settings: other pools may be right there. */
+function madeKey(place: PlaceAt): string {
+  const machine = machinePart(place.settings);
+  return machine === undefined ? placeKey(place) : `${placeKey(place)}#${digestOf(machine)}`;
+}
+
 /** Every scope whose rest concerns a place. */
 export function scopesOf(place: PlaceAt): string[] {
-  return [placeKey(place), quotaKey(place), providerKey(place)];
+  const made = madeKey(place);
+  const own = made === placeKey(place) ? [] : [made];
+  return [placeKey(place), ...own, quotaKey(place), providerKey(place)];
 }
 
 /** What a refusal proves exhausted. */
 export function scopeOf(cls: RestClass, place: PlaceAt): string {
   switch (cls) {
-    case "capacity":
     case "bad_request":
+      return madeKey(place);
+    case "capacity":
     case "stale_fence":
     case "lemon":
       return placeKey(place);

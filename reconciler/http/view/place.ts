@@ -39,7 +39,7 @@ export function viewPlaces(pool: PoolConfig, nodes: readonly Node[], from: From)
     const last = latest(resting) ?? latest(rests);
     return {
       place: offer.key,
-      price_per_hour: seen?.pricePerHour ?? null,
+      price_per_hour: offer.ownPrice ?? seen?.pricePerHour ?? null,
       max_price: offer.maxPrice,
       available: seen?.available ?? null,
       seen_at: isoOrNull(seen?.seenAt ?? null),

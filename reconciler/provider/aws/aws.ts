@@ -20,7 +20,7 @@ import { Ec2Api, type Ec2ApiOptions, type Got } from "./api.ts";
 import { type CredentialOptions, Credentials } from "./credential.ts";
 import type { Failed } from "./failure.ts";
 import { EVENT_CODES, instanceOf, noticesOf } from "./instance.ts";
-import { type LaunchFacts, launchParams, type LaunchSettings } from "./launch.ts";
+import { type LaunchFacts, type Launching, launchOf, launchParams, type LaunchSettings } from "./launch.ts";
 import { readQuotas } from "./quota.ts";
 import {
   failedOf,
@@ -44,8 +44,7 @@ export type AwsOptions = Omit<Ec2ApiOptions, "credentials"> & {
   settleMs: number;
   /** Of Service Quotas. */
   quotaEndpoint: string;
-  launch: LaunchSettings;
-};
+} & Launching;
 
 export function openAws(options: AwsOptions): Provider {
   const aws = new Aws(options);
@@ -113,12 +112,14 @@ class Aws {
 
   /** A refusal, where it is one, because nothing has been bought yet. */
   async params(request: CreateRequest): Promise<Planned> {
-    const { name, region, launch } = this.#options;
+    const { name, region } = this.#options;
     if (request.region !== null && request.region !== region) {
       const remedy = `define another aws provider with region: ${request.region}`;
       return refused("bad_request", `provider ${name} buys in ${region} only: ${remedy}`);
     }
-    const facts = await this.#facts(request);
+    const launch = launchOf(request, this.#options);
+    if (typeof launch === "string") return refused("bad_request", launch);
+    const facts = await this.#facts(request, launch);
     if ("kind" in facts) {
       // The question failed, which says nothing about the purchase.
       const { class: cls, message, retryAfterMs } = facts;
@@ -129,10 +130,12 @@ class Aws {
     return typeof params === "string" ? refused("bad_request", params) : { params };
   }
 
-  async #facts({ market, reservation }: CreateRequest): Promise<LaunchFacts | Failed> {
-    const { image, diskGb } = this.#options.launch;
+  async #facts(
+    { market, reservation }: CreateRequest,
+    { image, diskGb }: LaunchSettings,
+  ): Promise<LaunchFacts | Failed> {
     const facts: LaunchFacts = { rootDevice: null, isCapacityBlock: false };
-    if (diskGb !== null) {
+    if (diskGb !== null && image !== null) {
       const device = await this.#ask("DescribeImages", { ImageId: [image] }, "imagesSet");
       if (typeof device !== "string") return device;
       facts.rootDevice = device;

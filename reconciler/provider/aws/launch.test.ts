@@ -2,7 +2,8 @@
 import { expect, test } from "bun:test";
 import { contractRequest } from "../../../test/port/provider.contract.ts";
 import { formOf } from "./api.ts";
-import { launchParams, type LaunchSettings } from "./launch.ts";
+import { launchOf, launchParams, type LaunchSettings } from "./launch.ts";
+import { readAwsSettings } from "./setting.ts";
 
 const SETTINGS: LaunchSettings = {
   image: "ami-1",
@@ -66,6 +67,26 @@ test.each([
   [{}, { market: "reserved" }, "needs reservation"],
 ])("launchParams() says what does not fit", (settings, change, message) => {
   expect(launched(settings, change)).toContain(message);
+});
+
+test("launchOf() puts what a pool sets over the provider's settings", () => {
+  const given = { region: "us-east-1", image: "ami-1", diskGb: 9, efaInterfaces: 2, subnets: "a=subnet-1" };
+  const aws = readAwsSettings(given, { HOME: "/nonexistent" });
+  if (typeof aws === "string") throw new Error(aws);
+  expect(launchOf({}, aws)).toBe(aws.launch);
+  expect(launchOf({ settings: { prices: "p5.48xlarge=9" } }, aws)).toBe(aws.launch);
+  expect(launchOf({ settings: { image: "ami-2", efaInterfaces: 32, subnet: "subnet-2" } }, aws)).toEqual({
+    ...aws.launch,
+    image: "ami-2",
+    efaInterfaces: 32,
+    subnets: [{ zone: null, id: "subnet-2" }],
+  });
+  expect(launchOf({ settings: { image: "ubuntu" } }, aws)).toContain("ami-");
+  expect(launchOf({ settings: { userDataFile: "/nonexistent/u" } }, aws)).toContain("/nonexistent/u");
+  const bare = readAwsSettings({ region: "us-east-1" }, { HOME: "/nonexistent" });
+  if (typeof bare === "string") throw new Error(bare);
+  expect(launchOf({}, bare)).toMatchObject({ image: null });
+  expect(launched({ image: null })).toContain("image: set it");
 });
 
 test("launchParams() is the same each time", () => {

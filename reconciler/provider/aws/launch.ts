@@ -1,10 +1,15 @@
 /** A purchase as parameters of RunInstances (docs/reference/aws.md#purchase). Pure. */
-import type { CreateRequest } from "../../core/provider.ts";
+import type { MachineSettings } from "../../../schema/purchase.ts";
+import { machinePart } from "../../core/machine-setting.ts";
+import type { CreateRequest, Place } from "../../core/provider.ts";
 import type { Param, Params } from "./api.ts";
 
-/** What every machine of the provider gets. */
+export const NO_IMAGE = "image: set it to the id of a machine image, ami-…";
+
+/** What every machine of the provider gets, or of a pool that sets its own. */
 export type LaunchSettings = {
-  image: string;
+  /** `null` = refused. */
+  image: string | null;
   /** `zone: null`: for every zone. */
   subnets: readonly { zone: string | null; id: string }[];
   securityGroups: readonly string[];
@@ -17,6 +22,21 @@ export type LaunchSettings = {
   efaInterfaces: number;
   userData: string | null;
 };
+
+export type Launching = {
+  launch: LaunchSettings;
+  /** With what a pool sets; a text says why that cannot be used. */
+  launchWith(own: MachineSettings): LaunchSettings | string;
+};
+
+/** As the provider has it, or as the pool sets it. */
+export function launchOf(
+  { settings }: Pick<Place, "settings">,
+  { launch, launchWith }: Launching,
+): LaunchSettings | string {
+  const own = machinePart(settings);
+  return own === undefined ? launch : launchWith(own);
+}
 
 /** What the cloud had to be asked for. */
 export type LaunchFacts = { rootDevice: string | null; isCapacityBlock: boolean };
@@ -41,6 +61,7 @@ export function launchParams(
   const subnet = subnetFor(zone, settings.subnets);
   if (subnet !== null && "why" in subnet) return subnet.why;
   const { image, diskGb, instanceProfile, userData, securityGroups } = settings;
+  if (image === null) return NO_IMAGE;
   const cards = interfacesOf(settings, subnet?.id ?? null);
   if (typeof cards === "string") return cards;
   const isArn = instanceProfile?.startsWith("arn:") === true;

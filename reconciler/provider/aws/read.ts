@@ -16,7 +16,7 @@ import type {
 } from "../../core/provider.ts";
 import type { Ec2Api, Got, Params } from "./api.ts";
 import type { Failed } from "./failure.ts";
-import type { LaunchSettings } from "./launch.ts";
+import { type Launching, launchOf, type LaunchSettings } from "./launch.ts";
 import { itemsAt, textAt, type Xml } from "./xml.ts";
 
 type From = { region: string; clock: Clock };
@@ -148,14 +148,16 @@ export type Planned = { params: Params } | Extract<CreateAnswer, { kind: "refuse
 /** Dry runs: EC2 says what it would refuse, and buys nothing. */
 export async function inspectPlaces(
   api: Ec2Api,
-  { region, launch }: { region: string; launch: LaunchSettings },
+  { region, ...launching }: { region: string } & Launching,
   places: readonly Place[],
   plan: (request: CreateRequest) => Promise<Planned>,
 ): Promise<Inspection[]> {
   const read = await api.call("DescribeInstances", { DryRun: true });
   const found = [credentialOf(read)];
   if (found[0]?.outcome === "fail") return found;
-  found.push(...(await inspectNames(api, launch)));
+  for (const launch of launchesOf(places, launching)) {
+    found.push(...(await inspectNames(api, launch)));
+  }
   for (const place of places) {
     const where = `${place.instanceType} in ${place.zone ?? place.region ?? region}`;
     const planned = await plan(probeOf(place));
@@ -176,11 +178,19 @@ export async function inspectPlaces(
   return found;
 }
 
+/** What is bought with, each once; what cannot be used is told at its place. */
+function launchesOf(places: readonly Place[], launching: Launching): LaunchSettings[] {
+  if (places.length === 0) return [launching.launch];
+  const made = places.map((place) => launchOf(place, launching));
+  const sound = made.filter((one) => typeof one !== "string");
+  return [...new Map(sound.map((one) => [JSON.stringify(one), one])).values()];
+}
+
 /** What the settings name is there: a dry run need not look at it. */
 async function inspectNames(api: Ec2Api, launch: LaunchSettings): Promise<Inspection[]> {
   const { image, subnets, securityGroups } = launch;
   const names: [string, string, Params, string, number][] = [
-    ["image", "DescribeImages", { ImageId: [image] }, "imagesSet", 1],
+    ["image", "DescribeImages", { ImageId: [image] }, "imagesSet", image === null ? 0 : 1],
     [
       "subnet",
       "DescribeSubnets",

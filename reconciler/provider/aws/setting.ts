@@ -5,8 +5,10 @@ import type { ValueOf } from "../../../schema/config/field.ts";
 import type { RATE_LIMIT, SETTINGS } from "../../../schema/config/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { Rates } from "./api.ts";
+import { mergeSettings } from "../../core/machine-setting.ts";
 import type { AwsOptions } from "./aws.ts";
 import { profileRegion } from "./credential.ts";
+import { type LaunchSettings, NO_IMAGE } from "./launch.ts";
 
 /** Descriptions lag "a few minutes" behind (docs/reference/aws.md#states). */
 const SETTLE_MS = 300_000;
@@ -33,7 +35,7 @@ export function readAwsSettings(
   if (!/^[a-z]{2,}(-[a-z]+)*-\d+$/.test(region)) {
     return `region ${region} is not the name of a region, for example us-east-1`;
   }
-  const launch = readLaunch(given);
+  const launch = readLaunch(settings);
   if (typeof launch === "string") return launch;
   const domain = region.startsWith("cn-") ? "amazonaws.com.cn" : "amazonaws.com";
   const other = given.endpoint ?? (env["AWS_ENDPOINT_URL_EC2"] || env["AWS_ENDPOINT_URL"] || null);
@@ -49,12 +51,14 @@ export function readAwsSettings(
     settleMs: given.settleMs ?? SETTLE_MS,
     rates: ratesOf(given),
     launch,
+    launchWith: (own) => readLaunch(mergeSettings(settings, own)),
   };
 }
 
-function readLaunch(given: Given): AwsOptions["launch"] | string {
-  const { image, subnet, userDataFile } = given;
-  if (!image?.startsWith("ami-")) return "image: set it to the id of a machine image, ami-…";
+function readLaunch(settings: ProviderConfig["settings"]): LaunchSettings | string {
+  const given = settings as Given;
+  const { image = null, subnet, userDataFile } = given;
+  if (image?.startsWith("ami-") === false) return NO_IMAGE;
   const pairs = listOf(given.subnets).map((text) => {
     const [zone = "", id = ""] = text.split("=");
     return { zone, id };

@@ -128,7 +128,7 @@ describe("openGcp(): requests", () => {
     ["no zone", { zone: null }, {}, "set zones on the pool"],
     ["a zone of another region", { region: "r2" }, {}, "zone r1-a is not in region r2"],
     ["a name with capitals", { name: "Node" }, {}, "name Node"],
-    ["no image", {}, { image: null }, "set the provider's image"],
+    ["no image", {}, { image: null }, "set it at the provider or the pool"],
     ["a key without its user", { sshKeys: ["ssh-ed25519 AAAA"] }, {}, "USER:KEY"],
     ["reserved without a reservation", { market: "reserved" }, {}, "needs a reservation"],
   ])("%s is refused before anything is sent", async (_what, change, options, remedy) => {
@@ -137,6 +137,21 @@ describe("openGcp(): requests", () => {
     expect(answer).toMatchObject({ kind: "refused", class: "bad_request" });
     expect(answer.kind === "refused" && answer.message).toContain(remedy);
     expect(standIn.calls).toEqual([]);
+  });
+
+  test("what the pool sets goes over the provider's, and its network is alone", async () => {
+    const { provider, standIn } = openTest({ image: "a", diskGb: 200, network: "n", subnet: "gpu" });
+    const settings = { image: "b", subnet: "own", externalIp: false, prices: "x=1" };
+    expect((await buy(provider, { settings })).kind).toBe("ok");
+    expect((await buy(provider, { name: "second" })).kind).toBe("ok");
+    const made = standIn.cloud.vms.map(({ body }) => JSON.stringify(body));
+    expect(made[0]).toContain("/global/images/b");
+    expect(made[0]).toContain('"diskSizeGb":"200"');
+    expect(made[0]).toContain("/subnetworks/own");
+    expect(made[0]).not.toContain("global/networks/n");
+    expect(made[0]).not.toContain("ONE_TO_ONE_NAT");
+    expect(made[1]).toContain("/global/images/a");
+    expect(made[1]).toContain("/subnetworks/gpu");
   });
 
   test("exact tags, and labels that Compute Engine takes", async () => {

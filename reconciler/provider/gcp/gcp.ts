@@ -24,7 +24,14 @@ import { Fences } from "../fence.ts";
 import { type Failed, failedOf, GceApi, type Got } from "./api.ts";
 import { endedClass, failureOf, Operation } from "./error.ts";
 import { Inspector } from "./inspect.ts";
-import { FLEET, insertBody, InstanceBody, instanceOf, type MachineOptions } from "./instance.ts";
+import {
+  FLEET,
+  insertBody,
+  InstanceBody,
+  instanceOf,
+  type MachineOptions,
+  optionsWith,
+} from "./instance.ts";
 import { Listing } from "./list.ts";
 import { fitsId, idOf, isName, partsOf, regionOf, requestIdOf } from "./name.ts";
 import { Pendings } from "./pending.ts";
@@ -106,7 +113,8 @@ class Gcp {
 
   async create(request: CreateRequest): Promise<CreateAnswer> {
     const { zone } = request;
-    const wrong = whyNot(request, this.#options);
+    const machine = optionsWith(this.#options, request);
+    const wrong = whyNot(request, machine);
     if (wrong !== null || zone === null) return refused("bad_request", wrong ?? "no zone");
     const { fleetId, clock, waitMs } = this.#options;
     const endMono = clock.monoMs() + waitMs;
@@ -114,7 +122,7 @@ class Gcp {
       method: "POST",
       path: `/zones/${zone}/instances`,
       query: { requestId: requestIdOf(fleetId, request.token) },
-      body: insertBody(request, zone, this.#options),
+      body: insertBody(request, zone, machine),
       schema: Operation,
     });
     if (answer.kind === "ok") return this.#settle(answer.data, request, zone, endMono);
@@ -240,7 +248,7 @@ function whyNot(request: CreateRequest, options: MachineOptions): string | null 
   }
   if (!isName(name)) return `name ${name} must be 1 to 63 of a-z 0-9 - and begin with a letter`;
   if (!fitsId(zone, name)) return `zone ${zone} and name ${name} are too long together`;
-  if (options.image === null) return "Compute Engine needs an image: set the provider's image";
+  if (options.image === null) return "Compute Engine needs an image: set it at the provider or the pool";
   if (market === "reserved" && reservation === null) return "market reserved needs a reservation";
   const odd = sshKeys.find((key) => !SSH_KEY.test(key));
   if (odd === undefined) return null;

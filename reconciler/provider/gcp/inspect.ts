@@ -15,7 +15,7 @@ import type {
   QuotaAnswer,
 } from "../../core/provider.ts";
 import { type Failed, failedOf, type GceApi } from "./api.ts";
-import { imagePath, type MachineOptions } from "./instance.ts";
+import { imagePath, type MachineOptions, optionsWith } from "./instance.ts";
 import { isName, regionOf } from "./name.ts";
 
 /** What a purchase, its end and its observation need, at the project. */
@@ -109,15 +109,22 @@ export class Inspector {
   }
 
   async inspect(places: readonly Place[]): Promise<Inspection[]> {
-    const { project, image } = this.#options;
+    const { project } = this.#options;
     const answer = await this.#api.call({ method: "GET", path: "", schema: Named });
     if (answer.kind === "failed") {
       const check = answer.class === "not_found" || answer.class === "bad_request";
       return [fail(check ? "project" : "credentials", `project ${project}: ${answer.message}`)];
     }
-    const out = [ok("credentials", `project ${project} can be read`), await this.#permissions()];
-    if (image === null) out.push(fail("image", "the provider has no image: set image"));
-    else out.push(await this.#image(image, project));
+    const machines = (places.length === 0 ? [{}] : places).map((place) => {
+      return optionsWith(this.#options, place);
+    });
+    const hasAddress = machines.some(({ externalIp }) => externalIp);
+    const out = [ok("credentials", `project ${project} can be read`)];
+    out.push(await this.#permissions(hasAddress));
+    for (const image of new Set(machines.map((machine) => machine.image))) {
+      if (image === null) out.push(fail("image", "no image: set it at the provider or the pool"));
+      else out.push(await this.#image(image, project));
+    }
     const zones = new Set(places.map(({ zone }) => zone));
     for (const zone of zones) out.push(await this.#zone(zone));
     const types = new Map(places.map((place) => [`${place.zone}/${place.instanceType}`, place]));
@@ -130,9 +137,9 @@ export class Inspector {
     return out;
   }
 
-  async #permissions(): Promise<Inspection> {
-    const { iamEndpoint, project, externalIp } = this.#options;
-    const permissions = [...PERMISSIONS, ...(externalIp ? [EXTERNAL_IP] : [])];
+  async #permissions(hasAddress: boolean): Promise<Inspection> {
+    const { iamEndpoint, project } = this.#options;
+    const permissions = [...PERMISSIONS, ...(hasAddress ? [EXTERNAL_IP] : [])];
     const path = `${iamEndpoint}/projects/${project}:testIamPermissions`;
     const body = { permissions };
     const answer = await this.#api.call({ method: "POST", path, body, schema: Granted });

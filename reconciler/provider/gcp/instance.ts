@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import type { CreateRequest, Instance, InstanceState, Notice } from "../../core/provider.ts";
+import { mergeSettings } from "../../core/machine-setting.ts";
 import { idOf, labelOf, lastOf, regionOf } from "./name.ts";
 
 export const FLEET = "navarch-fleet";
@@ -28,6 +29,20 @@ export type MachineOptions = {
   serviceAccount: string | null;
   externalIp: boolean;
 };
+
+const NOWHERE = { network: null, subnet: null };
+
+/** With what a pool sets over them. */
+export function optionsWith(
+  options: MachineOptions,
+  { settings }: Pick<CreateRequest, "settings">,
+): MachineOptions {
+  const { project, image, network, subnet, diskGb, diskType, serviceAccount, externalIp } = options;
+  const given = { image, network, subnet, diskGb, diskType, serviceAccount, externalIp };
+  // A pool that names a network or subnet has none of the provider's.
+  const merged = mergeSettings(given, settings) as Partial<typeof given>;
+  return { project, ...given, ...NOWHERE, ...merged };
+}
 
 /** `name` alone is an image of the project; `family/NAME` one of its families. */
 export function imagePath(image: string, project: string): string {

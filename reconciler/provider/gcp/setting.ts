@@ -25,8 +25,7 @@ export function whyNoPurchase(
   env: Readonly<Record<string, string | undefined>>,
 ): string | null {
   const project = readProject(settings, env);
-  if ("why" in project) return project.why;
-  return settings["image"] ? null : "no image: set image on the provider";
+  return "why" in project ? project.why : null;
 }
 
 /** A text says what is missing. */

@@ -678,6 +678,8 @@ export type SafetyView = {
         unavailable: null | string;
         /** Why bought machines do not come up. */
         trouble?: null | string;
+        /** With which providers it shares account and region. Absent at older control planes. */
+        shared?: null | string;
     }[];
     /** Present while faults may be injected: the providers that fail on purpose. */
     simulation?: {

@@ -48,6 +48,7 @@ export function awsOptions(endpoint: string, clock: AwsOptions["clock"]): AwsOpt
       efaInterfaces: 0,
       userData: null,
     },
+    launchWith: () => "no pool sets anything here",
     clock,
   };
 }
