@@ -55,6 +55,8 @@ export const EVENTS = {
   "kube.matched": ["info", "Node object matched"],
   "kube.changed": ["warn", "Node object created again"],
   "kube.lost": ["warn", "Node object deleted"],
+  "kube.not_ready": ["warn", "Node not Ready"],
+  "kube.ready": ["info", "Node Ready again"],
   "kube.left": ["info", "Node object released"],
   "kube.unproven": ["warn", "Node object not proven"],
   "kube.hold": ["info", "hold changed"],

@@ -14,6 +14,8 @@ export type KubernetesView = {
   expected: number;
   /** Bought machines whose Node object was deleted; the first of them. */
   missing_nodes: { node_id: string; name: string; since: string }[];
+  /** Machines whose agents report and whose Nodes are NotReady; the first of them. */
+  not_ready_nodes: { node_id: string; name: string; since: string; shows: string }[];
   age_ms: number | null;
   /** Why the cluster cannot be reached now. */
   dark: string | null;

@@ -286,8 +286,14 @@ export const KubeFact = v.object({
   uncordons: v.optional(Uncordons),
   /** Since when a complete list no longer shows the object; `null` while it is there. */
   absentSince: v.nullable(instant),
-  /** When its absence was reported; absent until then, and once it is back. */
+  /** Others held it unschedulable when it left the cluster: they took it away. */
+  leftCordoned: v.optional(v.literal(true)),
+  /** Since when it is seen NotReady, by this clock; absent while it is Ready, and in older rows. */
+  notReadySince: v.optional(instant),
+  /** When its absence or NotReady was reported; absent until then, and once it is back. */
   missedAt: v.optional(instant),
+  /** When `kubernetes.not_ready_after` passed: the node is unhealthy until its Node is Ready. */
+  lostAt: v.optional(instant),
 });
 export type KubeFact = v.InferOutput<typeof KubeFact>;
 

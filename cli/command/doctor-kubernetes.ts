@@ -127,11 +127,20 @@ function examineNodes(view: KubernetesView): Diagnosis[] {
   // Older control planes do not send `expected`.
   const expected = view.expected ?? view.matched;
   const counted = `${view.matched} of ${expected} nodes have a Node object`;
-  if (view.matched >= expected) return [say("ok", "matched", counted, null)];
+  const lame = examineReady(view.not_ready_nodes ?? []);
+  if (view.matched >= expected) return [say("ok", "matched", counted, null), ...lame];
   const missing = (view.missing_nodes ?? []).map(({ node_id, name, since }) =>
     say("warn", "missing", `${node_id}: Node ${name} since ${since}`, restore(node_id)),
   );
-  return [say("warn", "matched", counted, null), ...missing];
+  return [say("warn", "matched", counted, null), ...missing, ...lame];
+}
+
+function examineReady(nodes: KubernetesView["not_ready_nodes"]): Diagnosis[] {
+  return nodes.map(({ node_id, name, since, shows }) => {
+    const message = `${node_id}: Node ${name} is NotReady (${shows}) since ${since}`;
+    const advice = `look at its kubelet and network, or run \`navarch replace ${node_id}\``;
+    return say("warn", "not_ready", `${message}, while its agent reports`, advice);
+  });
 }
 
 const restore = (node: string): string =>

@@ -11,8 +11,9 @@ import type { Wait } from "../../schema/plan.ts";
 import { pausedBy } from "./decide/admit.ts";
 import { darkness, keptBy, refusalOf } from "./decide/kube.ts";
 import { endsAtDeadline } from "./decide/leave.ts";
-import { type Fleet, type Sight, verdictOfNode } from "./fleet.ts";
+import { type Fleet, type Sight, verdictOfAgent, verdictOfNode } from "./fleet.ts";
 import { isSuppressed } from "./fold/suppression.ts";
+import { lossOfNode } from "./safety/cluster-loss.ts";
 import type { DesiredDrain } from "./kubernetes/desired-drain.ts";
 import type { Taint } from "./kubernetes/object.ts";
 
@@ -135,7 +136,8 @@ function shownOf(
     pool: node.pool,
     name: kube.name,
     uid: kube.uid,
-    verdict: verdictOfNode(node),
+    // `GPUHealthy` tells of GPUs: a kubelet that is silent is shown by `Ready`.
+    verdict: verdictOfAgent(node),
     phase: node.phase.kind,
     because: because.join("; ").slice(0, BECAUSE_CHARS_MAX),
     session: node.session?.id ?? null,
@@ -196,10 +198,13 @@ function drainOf(
 }
 
 /** The reason that owners of its pods see. */
-function whyOf({ order, health }: Node): string {
+function whyOf(node: Node): string {
+  const { order, health } = node;
   if (order !== null) return `ordered by ${order.by}${order.why === "" ? "" : ` (${order.why})`}`;
   const held = health.held.map(({ judgement }) => judgement.because);
   if (health.silentSince !== null) held.push("its agent's heartbeats stopped");
+  const loss = lossOfNode(node);
+  if (loss !== null) held.push(loss);
   return held.join("; ").slice(0, WHY_CHARS_MAX);
 }
 

@@ -173,6 +173,8 @@ export type Timing = {
   /** What the cluster must show before a node serves, and how long that may take. */
   clusterReady: Config["kubernetes"]["ready"];
   clusterReadyTimeoutMs: number;
+  /** A Node that is NotReady or gone for so long is repaired; 0 = never. */
+  notReadyAfterMs: number;
 };
 
 export type BootLimits = { registrationMs: number; bootMs: number };
@@ -195,6 +197,7 @@ export function timingOf(config: Config): Timing {
   return {
     clusterReady: config.kubernetes.ready,
     clusterReadyTimeoutMs: config.kubernetes.readyTimeoutMs,
+    notReadyAfterMs: config.kubernetes.notReadyAfterMs,
     heartbeatTimeoutMs: config.server.heartbeatTimeoutMs,
     checkIntervalMs: config.server.healthCheckIntervalMs,
     registrationTimeoutMs: config.server.registrationTimeoutMs,
@@ -237,9 +240,51 @@ export function countsIn(node: Node, pool: Pick<PoolConfig, "adopt">): boolean {
   return pool.adopt || !isUnbought(node);
 }
 
-/** The node's health for people: a silent node is unhealthy. */
-export function verdictOfNode(node: Node): "unknown" | "healthy" | "degraded" | "unhealthy" {
-  return node.health.silentSince === null ? node.health.verdict : "unhealthy";
+/** What its cluster shows of a node whose Node is NotReady, or gone, beside its agent. */
+export type OutOfCluster = {
+  name: string;
+  since: number;
+  /** The Ready condition; `null`: there is no Node object any more. */
+  shows: string | null;
+};
+
+/**
+ * `null` = its Node is Ready, or what it shows says nothing of the machine: its agent is silent
+ * too, the node is on its way up, rebooting or leaving, or the NotReady was not reported yet. An
+ * unmanaged machine's owner may remove its Node.
+ */
+export function outOfCluster(node: Node): OutOfCluster | null {
+  const { kube, phase, health } = node;
+  if (kube === null || health.silentSince !== null || !IN_SERVICE.has(phase.kind)) return null;
+  const { name, absentSince, notReady, notReadySince, missedAt } = kube;
+  if (absentSince !== null) {
+    return isUnbought(node) ? null : { name, since: absentSince, shows: null };
+  }
+  if (notReady === null || notReadySince === undefined || missedAt === undefined) return null;
+  return { name, since: notReadySince, shows: notReady };
+}
+
+const IN_SERVICE: ReadonlySet<Node["phase"]["kind"]> = new Set([
+  ...(["serving", "suspect", "replacing", "draining", "held"] as const),
+]);
+
+/** Whether its Node was NotReady or gone for longer than the configuration permits. */
+export function isLostToCluster({ kube }: Pick<Node, "kube">): boolean {
+  return kube?.lostAt !== undefined;
+}
+
+type Verdict = Node["health"]["verdict"];
+
+/** What its agent and its heartbeats show: a silent node is unhealthy. */
+export function verdictOfAgent({ health }: Pick<Node, "health">): Verdict {
+  return health.silentSince === null ? health.verdict : "unhealthy";
+}
+
+/** The node's health for people: also that of its place in the cluster. */
+export function verdictOfNode(node: Node): Verdict {
+  if (isLostToCluster(node)) return "unhealthy";
+  const verdict = verdictOfAgent(node);
+  return verdict === "healthy" && outOfCluster(node) !== null ? "degraded" : verdict;
 }
 
 export function isWell(node: Node): boolean {

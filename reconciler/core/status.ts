@@ -2,7 +2,7 @@
 import type { HealthStatus, InstanceStateName, NodeStatus } from "../../schema/api.ts";
 import type { Node } from "../../schema/node.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import { verdictOfNode } from "./fleet.ts";
+import { isLostToCluster, verdictOfNode } from "./fleet.ts";
 
 /** `threshold` is the pool's number of unhealthy evaluations. */
 export function statusOf(node: Node, threshold = 1): NodeStatus {
@@ -16,7 +16,8 @@ export function statusOf(node: Node, threshold = 1): NodeStatus {
     case "serving":
       return cordoned ? "NODE_STATUS_CORDONED" : "NODE_STATUS_ACTIVE";
     case "suspect": {
-      const reached = node.health.silentSince !== null || node.health.unhealthyRun >= threshold;
+      const isOut = node.health.silentSince !== null || isLostToCluster(node);
+      const reached = isOut || node.health.unhealthyRun >= threshold;
       if (reached && verdictOfNode(node) === "unhealthy") return "NODE_STATUS_UNHEALTHY";
       return cordoned ? "NODE_STATUS_CORDONED" : "NODE_STATUS_ACTIVE";
     }

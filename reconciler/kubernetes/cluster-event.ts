@@ -29,6 +29,8 @@ const REASON: Partial<Record<EventKind, readonly [string, string, EventText["typ
   "node.terminating": ["Terminating", "Replace", "Normal"],
   "node.recovered": ["Recovered", "Watch", "Normal"],
   "node.held": ["Held", "Hold", "Warning"],
+  "kube.not_ready": ["NotReadyBesideAgent", "Watch", "Warning"],
+  "kube.ready": ["ReadyAgain", "Watch", "Normal"],
   "kube.refused": ["CordonRefused", "Isolate", "Warning"],
   "kube.hold": ["HoldSeen", "Hold", "Normal"],
   "kube.hold_unclear": ["HoldUnclear", "Hold", "Warning"],

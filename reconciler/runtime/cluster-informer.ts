@@ -26,6 +26,8 @@ export class ClusterInformer {
   private doubted: Known["doubted"] = new Map();
   private unbound: Known["unbound"] = new Map();
   private alarmed: readonly string[] = [];
+  /** Monotonic; `null` = the cluster is not seen. */
+  private watchedSince: number | null = null;
 
   constructor(cluster: SchedulerCluster | null, log: Log) {
     this.cluster = cluster;
@@ -64,6 +66,13 @@ export class ClusterInformer {
     this.fleetMoved = false;
     const { known: same, unbound } = this;
     return { objects: list, ...(hosts ? { hosts } : {}), known: same, fleet, unbound, onUncordon };
+  }
+
+  /** For how long the cluster has been seen without a break. Called by each activation. */
+  watchedMs(mono: number): number {
+    const isSeen = this.cluster?.dark() === null && this.cluster.objects().known;
+    this.watchedSince = isSeen ? (this.watchedSince ?? mono) : null;
+    return mono - (this.watchedSince ?? mono);
   }
 
   /** Called before the fold's change is committed, whose new identities then count. */

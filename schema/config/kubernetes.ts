@@ -79,6 +79,11 @@ export const KUBERNETES = {
   ),
   // A GPU operator that builds a driver needs some ten minutes until its device plugin speaks.
   ready_timeout: duration("How long that may take.", { min: 1, default: 900_000 }),
+  // Off by default: a kubelet that is stopped for its upgrade is no reason to end a machine.
+  not_ready_after: duration(
+    "How long a Node may be NotReady or gone beside its agent before it is repaired; 0 is never.",
+    { min: 0, default: 0 },
+  ),
   // Twice what a burst of 750 nodes with 15 pods each needs to be empty within 2.5 minutes.
   writes_per_second_max: integer("Most evictions and deletions a second.", {
     min: 1,

@@ -8,7 +8,8 @@ import type {
   NodeRepair,
 } from "../../../schema/console/cluster.ts";
 import type { Node } from "../../../schema/node.ts";
-import { countsIn, type Fleet, verdictOfNode } from "../fleet.ts";
+import { countsIn, type Fleet, outOfCluster, verdictOfNode } from "../fleet.ts";
+import { sayOut } from "../safety/cluster-loss.ts";
 
 /** `ready`: the status of the Ready condition; `null`: it has none. */
 export function nodeStatus(ready: string | null, unschedulable: boolean): string {
@@ -57,11 +58,14 @@ function cordonOf({ cordon }: Pick<ClusterNode, "cordon">, node: Node | null): N
   return { ...cordon, owner: human.by, reason: human.why, since: iso(human.at) };
 }
 
-function worstOf({ health }: Node): string | null {
+function worstOf(node: Node): string | null {
+  const { health } = node;
   const { held } = health;
   const worst = held.find(({ judgement }) => judgement.result === health.verdict) ?? held[0];
   if (worst !== undefined) return worst.judgement.because;
-  return health.silentSince === null ? null : `silent since ${iso(health.silentSince)}`;
+  if (health.silentSince !== null) return `silent since ${iso(health.silentSince)}`;
+  const out = outOfCluster(node);
+  return out === null ? null : sayOut(out);
 }
 
 function repairOf({ session, phase }: Node): NodeRepair | null {

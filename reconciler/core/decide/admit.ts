@@ -9,6 +9,7 @@ import { isUnbought, type Sight } from "../fleet.ts";
 import { strandedWhy } from "../reach.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { ruleKeyOf } from "../safety/cause.ts";
+import { isLostOnly, lossDoubt } from "../safety/cluster-loss.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import type { Scope } from "./decide.ts";
 import { heldInSlurm } from "../slurm/hold.ts";
@@ -41,7 +42,7 @@ export function frozenCordon(node: Node, sight: Pick<Sight, "frozen" | "frozenAl
 
 /**
  * What pauses automation for this node: its cloud is not in the configuration, the fleet's freeze,
- * the Node's hold, what others do to it in Slurm or the pool's hold; `null` = none, or a person
+ * the Node's hold, what others do to it in Slurm, doubts about its cluster or the pool's hold; `null` = none, or a person
  * ordered the action.
  */
 export function pausedBy(
@@ -54,9 +55,18 @@ export function pausedBy(
     heldByCloud(node, sight) ??
     frozen(sight) ??
     vetoIf("human", keptBy(node, scope)) ??
-    vetoIf("human", sayTheirs(node));
+    vetoIf("human", sayTheirs(node)) ??
+    clusterDoubt(node, scope);
   if (paused !== null || pool === null) return paused;
   return heldPool(fleet.pools.get(pool.name), sight);
+}
+
+/** Why a node against which only its cluster speaks is not repaired on that word now. */
+export function clusterDoubt(node: Node, { sight, fleet }: Pick<Scope, "sight" | "fleet">) {
+  if (!isLostOnly(node)) return null;
+  const none = "no cluster is attached now that could say whether its Node is Ready";
+  const doubt = sight.kube === null ? none : lossDoubt(node, fleet.nodes.values());
+  return vetoIf("cluster", doubt);
 }
 
 /** Why it waits for what others do in Slurm, and what ends the wait. */

@@ -6,6 +6,7 @@
 import type { Rung } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import { isOwned, isWell, verdictOfNode } from "../fleet.ts";
+import { isLostOnly } from "../safety/cluster-loss.ts";
 import { formatFaults, rmaOf } from "../rma.ts";
 import { lose } from "./arrive.ts";
 import type { Scope } from "./decide.ts";
@@ -56,8 +57,9 @@ export function nextRung(node: Node, scope: Ground): Climb {
 
 /**
  * The pool's ladder; an owned machine is rebooted once unless one is configured, and is never
- * replaced. The default one has a reboot before replacement for NVLink and fabric faults
- * only: they are often cured by starting a service of the machine (the fabric manager).
+ * replaced. The default one has a reboot before replacement for NVLink and fabric faults and for
+ * Nodes that are NotReady or gone only: they are often cured by starting a service of the machine
+ * (the fabric manager, the kubelet).
  */
 function ladderOf(node: Node, { pool }: Ground): { ladder: readonly Rung[]; rebootsMax: number } {
   const { ladder = [], implied } = pool?.repair ?? {};
@@ -66,12 +68,11 @@ function ladderOf(node: Node, { pool }: Ground): { ladder: readonly Rung[]; rebo
     return { ladder: ladder.filter((rung) => rung !== "replace"), rebootsMax: REBOOTS_MAX };
   }
   const faults = node.health.held.filter(({ judgement }) => judgement.result === "unhealthy");
-  const isFabric =
-    faults.length > 0 &&
-    faults.every(
-      ({ finding, judgement }) => finding.kind === "nvlink" && judgement.action === "reboot",
-    );
-  if (implied !== true || !isFabric) return { ladder, rebootsMax: REBOOTS_MAX };
+  const isFabric = faults.every(
+    ({ finding, judgement }) => finding.kind === "nvlink" && judgement.action === "reboot",
+  );
+  const isCurable = faults.length > 0 ? isFabric : isLostOnly(node);
+  if (implied !== true || !isCurable) return { ladder, rebootsMax: REBOOTS_MAX };
   return { ladder: ["reboot", ...ladder], rebootsMax: REBOOTS_UNASKED_MAX };
 }
 
@@ -150,6 +151,11 @@ export function decideRepairing(
   if (paused !== null && !booted) return plan.refuse(paused);
   if (booted && check !== null && check > phase.since) {
     if (isWell(node)) return decideRecovery(node, scope, plan);
+    // Its kubelet may start later than its agent.
+    if (isLostOnly(node) && !late) {
+      const until = phase.since + REBOOT_MS_MAX;
+      return plan.wait("cluster", "rebooted; its Node is not Ready yet", until);
+    }
     return giveUp(`still ${verdictOfNode(node)} after its ${phase.rung}`);
   }
   if (late) {

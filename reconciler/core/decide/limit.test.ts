@@ -56,6 +56,7 @@ describe("drainPayload()", () => {
       session: { definitive },
       health: { ...newHealth(), verdict, held: verdict === "unhealthy" ? [held(definitive)] : [] },
       agent: null,
+      kube: null,
     }) as unknown as Parameters<typeof drainPayload>[0];
   const drain = { timeoutMs: 1_800_000, fatalTimeoutMs: 600_000, gracePeriodMs: 1, force: false };
   const scope = { pool: { drain }, sight: { now: NOW } } as unknown as Scope;

@@ -8,15 +8,25 @@ import type { NodeId } from "../../../schema/id.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
 import type { Suppression } from "../../../schema/suppression.ts";
-import { isOwned, isUnbought, isWell, showsPersonsCordon, verdictOfNode } from "../fleet.ts";
+import {
+  isLostToCluster,
+  isOwned,
+  isUnbought,
+  isWell,
+  type OutOfCluster,
+  outOfCluster,
+  showsPersonsCordon,
+  verdictOfNode,
+} from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
-import { missingNodeOf, sayMissing } from "../safety/missing-node.ts";
+import { lossDoubt, lossOfNode, sayOutNext } from "../safety/cluster-loss.ts";
 import { relapseOf } from "../safety/relapse.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import {
   blindness,
   ceilingFor,
+  clusterDoubt,
   frozen,
   frozenCordon,
   guardOfPool,
@@ -62,7 +72,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
       [`was: ${node.cordon.product.why}`],
     );
   }
-  const missing = sight.kube === null ? null : missingNodeOf(node);
+  const out = sight.kube === null ? null : outOfCluster(node);
   const inSlurm = slurmNoteOf(node, scope);
   if (loss !== null)
     plan.wait("second_witness", `${loss}, but its agent reports: the cloud is not trusted`);
@@ -70,7 +80,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
     plan.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
   else if (verdict === "unhealthy" && node.waiver !== null)
     plan.wait("human", formatSuppression(node, node.waiver));
-  else if (missing !== null) plan.wait("human", sayMissing(node, missing));
+  else if (out !== null) waitOutOfCluster(node, out, scope, plan);
   else if (node.kube !== null && node.kube.others.length > 0)
     plan.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
   else if (inSlurm !== null) plan.wait("human", inSlurm);
@@ -78,6 +88,17 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
     const message = `its pool ${node.pool} is not in the configuration any more`;
     plan.wait("not_ours", `${message}: it is billed until a person terminates it`);
   }
+}
+
+/** Its repair begins with a fold, once the time of the configuration is over. */
+function waitOutOfCluster(node: Node, out: OutOfCluster, scope: Scope, plan: PlanBuilder): void {
+  const { notReadyAfterMs } = scope.timing;
+  const message = sayOutNext(node, out);
+  if (notReadyAfterMs === 0 || isUnbought(node)) return plan.wait("human", message);
+  const doubt = lossDoubt(node, scope.fleet.nodes.values());
+  if (doubt !== null) return plan.wait("cluster", `${message}; it is not repaired: ${doubt}`);
+  const repair = `${message}; it is repaired unless that ends`;
+  plan.wait("cluster", repair, Math.max(out.since + notReadyAfterMs, scope.sight.now));
 }
 
 /** Why nothing repairs a node that a person uncordoned, and what resumes its repair. */
@@ -96,6 +117,8 @@ function reasonsOf(node: Node): string[] {
     return `${root.judgement.because}${more}`;
   });
   if (node.health.silentSince !== null) reasons.push("its heartbeats stopped");
+  const loss = lossOfNode(node);
+  if (loss !== null) reasons.push(loss);
   return reasons.slice(0, 8);
 }
 
@@ -130,7 +153,9 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
     ({ judgement }) => judgement.definitive && judgement.result === "unhealthy",
   );
   const threshold = pool?.health.unhealthyThreshold ?? 1;
-  const reached = node.health.verdict === "unhealthy" && node.health.unhealthyRun >= threshold;
+  const isLost = isLostToCluster(node);
+  const isSick = node.health.verdict === "unhealthy" && node.health.unhealthyRun >= threshold;
+  const reached = isSick || isLost;
   const silent = node.health.silentSince !== null;
   if (node.cordon.product === null && (proof || reached || silent))
     return decideIsolation(node, scope, plan, proof);
@@ -245,10 +270,11 @@ function decideIsolation(node: Node, scope: Scope, plan: PlanBuilder, proof: boo
   const veto =
     frozenCordon(node, sight) ??
     vetoIf("human", keptBy(node, scope)) ??
-    (proof ? null : blindness(sight));
+    (proof ? null : blindness(sight)) ??
+    clusterDoubt(node, scope);
   if (veto !== null) return plan.refuse(veto);
   // Cordons for silence have a budget of their own, so that they do not delay evidence.
-  const sick = proof || node.health.verdict === "unhealthy";
+  const sick = proof || node.health.verdict === "unhealthy" || isLostToCluster(node);
   const refusal = sick ? scope.budgets.refusal(node, "isolate") : null;
   if (refusal !== null) return plan.wait(refusal.kind, refusal.message, refusal.until);
   const budget = isEvident(node) ? null : sick ? scope.budget : scope.silence;

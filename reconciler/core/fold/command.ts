@@ -9,6 +9,7 @@ import { LIMIT } from "../../../schema/limit.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { verdictOfNode } from "../fleet.ts";
+import { lossOfNode } from "../safety/cluster-loss.ts";
 import { nodeEvent } from "../event-draft.ts";
 
 export type CommandJudgement =
@@ -106,7 +107,7 @@ function judgeUncordon(node: Node, command: Pick<Command, "force" | "reason">): 
     node.cordon.product !== null
   ) {
     const worst = node.health.held.find((h) => h.judgement.result === "unhealthy");
-    const why = worst?.judgement.because ?? "its heartbeats are missing";
+    const why = worst?.judgement.because ?? lossOfNode(node) ?? "its heartbeats are missing";
     return {
       kind: "refused",
       code: "conflict",

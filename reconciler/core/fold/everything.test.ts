@@ -94,6 +94,7 @@ function fold(world: World) {
     settleMs: new Map([["fake", 100]]),
     reaches: new Map(),
     blind: false,
+    watchedMs: 0,
     cluster: null,
     slurm: null,
     ...more,

@@ -53,6 +53,8 @@ export type FoldInput = {
   reaches: ReadonlyMap<string, Reach>;
   /** True while observations are unreliable: nothing is adopted or counted as surplus. */
   blind: boolean;
+  /** For how long this process has seen the cluster without a break; 0 = it does not. */
+  watchedMs: number;
   /** `null` if neither the cluster nor the fleet has changed. */
   cluster: Cluster | null;
   /** The same of Slurm. */

@@ -45,8 +45,10 @@ export function foldKube(
   if (object === null) {
     if (before === null || before.absentSince !== null) return null;
     tell("kube.lost", `Node ${before.name} is no longer in the cluster`);
+    const { missedAt: _, lostAt: __, notReadySince: ___, ...kept } = before;
     const none = { isolatedUid: null, unschedulable: false, others: [] };
-    const kube = { ...before, ...none, absentSince: now };
+    const taken = before.others.length > 0 ? ({ leftCordoned: true } as const) : {};
+    const kube = { ...kept, ...none, ...taken, absentSince: now };
     return { node: { ...node, kube }, events };
   }
   const kube = factOf(object, seen, before, now);
@@ -61,6 +63,9 @@ export function foldKube(
     );
   }
   tellHold(before, kube, tell);
+  if (before?.missedAt !== undefined && before.absentSince === null && kube.notReady === null) {
+    tell("kube.ready", `Node ${kube.name} is Ready again`);
+  }
   const waiver = foldOthers(node, kube, tell);
   const marked = before !== null && before.isolatedUid === object.uid;
   // A person's uncordon leaves the annotations. An object that was recreated or restored from a
@@ -141,13 +146,34 @@ function factOf(
     restUntil: same ? (before?.restUntil ?? 0) : 0,
     refusals: same ? (before?.refusals ?? 0) : 0,
     refusal: same ? (before?.refusal ?? null) : null,
-    notReady: notReadyOf(object)?.slice(0, NOT_READY_CHARS_MAX) ?? null,
+    ...readinessOf(object, same ? (before ?? null) : null, now),
     gpus: object.gpus,
     hold: held,
     ...(unclear === null ? {} : { holdUnclear: unclear }),
     ...formerOf(object, before, now),
     ...(before?.uncordons === undefined ? {} : { uncordons: before.uncordons }),
     absentSince: null,
+  };
+}
+
+type Readiness = Pick<KubeFact, "notReady" | "notReadySince" | "missedAt" | "lostAt">;
+
+/**
+ * Since when it is NotReady: the first time that it was seen so, because the clock of the cluster
+ * may be wrong. `before`: the fact of the same object.
+ */
+function readinessOf(object: KubeNode, before: KubeFact | null, now: number): Readiness {
+  const notReady = notReadyOf(object)?.slice(0, NOT_READY_CHARS_MAX) ?? null;
+  if (notReady === null) return { notReady };
+  if (before === null || before.absentSince !== null || before.notReady == null) {
+    return { notReady, notReadySince: now };
+  }
+  const { notReadySince = now, missedAt, lostAt } = before;
+  return {
+    notReady,
+    notReadySince,
+    ...(missedAt === undefined ? {} : { missedAt }),
+    ...(lostAt === undefined ? {} : { lostAt }),
   };
 }
 
@@ -168,7 +194,7 @@ function formerOf(
 /** A change of any of these, or of `others`, is written. */
 const COMPARED = [
   ...["uid", "name", "by", "proof", "unschedulable", "own", "noted", "hold", "holdUnclear"],
-  ...["notReady", "gpus", "isolatedUid", "absentSince", "bootId"],
+  ...["notReady", "notReadySince", "gpus", "isolatedUid", "absentSince", "bootId"],
 ] as (keyof KubeFact)[];
 
 function isSame(a: KubeFact, b: KubeFact): boolean {

@@ -76,7 +76,7 @@ function forgotten(nodes: Node[], silentMs: number | null = 20_000): string[] {
   const presence = new Map(
     nodes.map(({ id }) => [id, { silentMs: id === NAME ? silentMs : 0, heard: true }]),
   );
-  const input = { fleet, config: CONFIG, now: NOW, presence };
+  const input = { fleet, config: CONFIG, now: NOW, presence, watchedMs: 0 };
   const ids = foldTime(input, work);
   expect(work.change.removedNodes).toEqual(ids);
   return ids;
@@ -153,6 +153,7 @@ function pass(
     config,
     now: AT,
     presence: new Map([[node.id, { silentMs, heard }]]),
+    watchedMs: 0,
   };
   const removed = foldTime(input, work);
   const change = work.finish();

@@ -1,13 +1,11 @@
 /** Folds elapsed time: silence, reminders and retention. Pure except for the unit of work. */
 import type { Config } from "../../../schema/config.ts";
-import type { EventDraft } from "../../../schema/event.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
-import { nodeEvent } from "../event-draft.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { type Fleet, isUnbought, isWorker, timingOf } from "../fleet.ts";
-import { missingNodeOf, sayMissing } from "../safety/missing-node.ts";
 import { isExpectedAway } from "../upgrade/word.ts";
+import { foldOutOfCluster } from "./out-of-cluster.ts";
 import { foldPresence, presenceOf, type Presences } from "./presence.ts";
 import { foldReview } from "./uncordon.ts";
 import { foldSuppression } from "./suppression.ts";
@@ -17,6 +15,8 @@ export type TimeInput = {
   config: Config;
   now: number;
   presence: Presences;
+  /** For how long this process has seen the cluster without a break. */
+  watchedMs: number;
 };
 
 /** A Node object that could not be deleted within this time is left to a person. */
@@ -28,6 +28,8 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
   const timing = timingOf(input.config);
   const pools = new Map(input.config.pools.map(({ name }) => [name as string, name]));
   let boots: ByBoot | null = null;
+  const { now, watchedMs } = input;
+  const placed = { config: input.config.kubernetes, now, watchedMs };
   const bought = (): ByBoot => (boots ??= nodesByBoot(input.fleet));
   for (const id of input.fleet.nodes.keys()) {
     const node = work.node(id);
@@ -72,16 +74,15 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
       work.putNode(review.node);
       work.tell([review.event]);
     }
-    const { enabled, readyTimeoutMs } = input.config.kubernetes;
     const known = review?.node ?? freed ?? node;
-    const missing = enabled === false ? null : foldMissing(known, readyTimeoutMs, input.now);
-    if (missing !== null) {
-      work.putNode(missing.node);
-      work.tell([missing.event]);
+    const out = foldOutOfCluster(known, placed, () => nodesOf(work));
+    if (out !== null) {
+      work.putNode(out.node);
+      if (out.event !== null) work.tell([out.event]);
     }
     const { silentMs, heard } = presenceOf(input.presence, id);
     const folded = foldPresence(
-      missing?.node ?? known,
+      out?.node ?? known,
       isExpectedAway(input.fleet.facts, node, input.now) ? null : silentMs,
       heard,
       input.now,
@@ -92,6 +93,13 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
     work.tell(folded.events);
   }
   return removed;
+}
+
+function* nodesOf(work: UnitOfWork): Generator<Node> {
+  for (const id of work.nodeIds()) {
+    const node = work.node(id);
+    if (node !== null) yield node;
+  }
 }
 
 /**
@@ -128,21 +136,4 @@ type ByBoot = Map<string, Node[]>;
 function nodesByBoot({ nodes }: Fleet): ByBoot {
   const bought = [...nodes.values()].filter(({ instance }) => instance !== null);
   return Map.groupBy(bought, ({ agent }) => agent?.bootId ?? "");
-}
-
-/**
- * Reports once that the Node object of a healthy machine is missing; `null` = not now. A restarted
- * kubelet registers again within `patienceMs`, the time that a new machine has to join.
- */
-export function foldMissing(
-  node: Node,
-  patienceMs: number,
-  now: number,
-): { node: Node; event: EventDraft } | null {
-  const { kube } = node;
-  const missing = missingNodeOf(node);
-  if (kube === null || missing === null || kube.missedAt !== undefined) return null;
-  if (now - missing.since < patienceMs) return null;
-  const event = nodeEvent(node, now, "kube.lost", sayMissing(node, missing));
-  return { node: { ...node, kube: { ...kube, missedAt: now } }, event };
 }

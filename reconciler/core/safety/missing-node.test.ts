@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { Node } from "../../../schema/node.ts";
 import { instanceOf, kubeOf, nodeOf, unboughtOf } from "../../../test/world/part.ts";
-import { countNodes, missingNodeOf, sayMissing } from "./missing-node.ts";
+import { countNodes, missingNodeOf } from "./missing-node.ts";
 
 const kube = kubeOf({ name: "gpu-1", absentSince: 5_000 });
 const bought = (more: Partial<Node> = {}) => nodeOf("n1", { instance: instanceOf(), kube, ...more });
@@ -21,13 +21,6 @@ test.each<[string, Node, boolean]>([
   ["of a machine that is gone", bought({ phase: { kind: "gone", since, purpose: "lost" } }), false],
 ])("missingNodeOf() a Node %s", (_, node, expected) => {
   expect(missingNodeOf(node)).toEqual(expected ? { name: "gpu-1", since: 5_000 } : null);
-});
-
-test("sayMissing() names the Node, the time and what brings it back", () => {
-  expect(sayMissing(bought(), { name: "gpu-1", since: 5_000 })).toBe(
-    "Node gpu-1 is missing in Kubernetes since 1970-01-01T00:00:05.000Z, so no pod can be placed " +
-      "there: restart its kubelet, which registers the Node again, or run `navarch replace n1`",
-  );
 });
 
 test("countNodes() counts machines that had a Node once, also unmanaged ones", () => {

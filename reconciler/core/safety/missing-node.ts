@@ -1,11 +1,10 @@
 /**
  * Bought machines whose Node object is missing in Kubernetes, as after `kubectl delete node`: they
- * are billed, and no pod can run there until their kubelet restarts and registers again. They are
- * not replaced, because the machine is healthy. The owner of an unmanaged machine may remove its
+ * are billed, and no pod can run there until their kubelet restarts and registers again. The owner of an unmanaged machine may remove its
  * Node. Pure.
  */
 import { isLeaving, type Node } from "../../../schema/node.ts";
-import { isUnbought } from "../fleet.ts";
+import { isUnbought, outOfCluster } from "../fleet.ts";
 
 export type MissingNode = { name: string; since: number };
 
@@ -17,12 +16,10 @@ export function missingNodeOf(node: Node): MissingNode | null {
   return { name: kube.name, since: kube.absentSince };
 }
 
-const RESTORE = "restart its kubelet, which registers the Node again";
-
-export function sayMissing({ id }: Pick<Node, "id">, { name, since }: MissingNode): string {
-  const at = new Date(since).toISOString();
-  const what = `Node ${name} is missing in Kubernetes since ${at}, so no pod can be placed there`;
-  return `${what}: ${RESTORE}, or run \`navarch replace ${id}\``;
+/** What the cluster shows of a node in service whose Node is there and NotReady, or `null`. */
+export function notReadyNodeOf(node: Node): (MissingNode & { shows: string }) | null {
+  const out = outOfCluster(node);
+  return out === null || out.shows === null ? null : { ...out, shows: out.shows };
 }
 
 /** Bought machines that once had a Node (`expected`) and that have one now (`matched`). */

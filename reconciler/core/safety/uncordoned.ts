@@ -25,6 +25,7 @@ export function callOffs({ kube, health }: Node): number {
   const faults = health.held.filter(({ judgement }) => judgement.result === "unhealthy");
   const begun = Math.min(
     health.silentSince ?? Number.POSITIVE_INFINITY,
+    kube?.lostAt ?? Number.POSITIVE_INFINITY,
     ...faults.map(({ firstAt }) => firstAt),
   );
   return (kube?.uncordons ?? []).filter(({ at }) => at >= begun).length;

@@ -70,6 +70,8 @@ export const HELP = {
     "Nodes whose faults are not shown in Kubernetes: their agent's Node is not proven.",
   navarch_kube_missing_nodes:
     "Bought nodes whose Node object is missing in Kubernetes: no pod can be placed on them.",
+  navarch_kube_not_ready_nodes:
+    "Nodes in service whose Node is NotReady in Kubernetes for a minute while their agents report.",
   navarch_pool_pending_jobs: "Jobs that wait for the pool.",
   navarch_pool_queue_depth: "Jobs that wait for the pool or run in it.",
   navarch_pool_demand_stale: "1 while the pool's queue is not known.",

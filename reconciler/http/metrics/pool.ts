@@ -8,7 +8,7 @@ import { staleness, viewScaling } from "../view/scaling.ts";
 import { refusalOf } from "../../core/decide/kube.ts";
 import { countsIn, desiredOf, isUnbought, isWorker } from "../../core/fleet.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
-import { missingNodeOf } from "../../core/safety/missing-node.ts";
+import { missingNodeOf, notReadyNodeOf } from "../../core/safety/missing-node.ts";
 import { isRepairCalledOff } from "../../core/safety/uncordoned.ts";
 import { countPool } from "../view/pool.ts";
 import { instanceStateOf, statusOf } from "../../core/status.ts";
@@ -79,18 +79,21 @@ function openKube(reconciler: Reconciler) {
   const broken = new Series("navarch_kube_uncordoned_broken_nodes");
   const unproven = new Series("navarch_kube_unproven_nodes");
   const missing = new Series("navarch_kube_missing_nodes");
+  const notReady = new Series("navarch_kube_not_ready_nodes");
   const { unproven: claims, cluster } = reconciler.cluster();
   const now = reconciler.lastSight()?.now ?? 0;
   const isRefused = ({ kube }: Node): boolean => kube !== null && refusalOf(kube, now) !== null;
   const isMissing = (node: Node): boolean =>
     missingNodeOf(node) !== null && !claims.has(node.id);
+  const isNotReady = (node: Node): boolean => notReadyNodeOf(node) !== null;
   const add = (pool: string, members: readonly Node[]): void => {
     refused.add({ pool }, members.filter(isRefused).length);
     broken.add({ pool }, members.filter(isRepairCalledOff).length);
     unproven.add({ pool }, members.filter(({ id }) => claims.has(id)).length);
     missing.add({ pool }, cluster === null ? 0 : members.filter(isMissing).length);
+    notReady.add({ pool }, cluster === null ? 0 : members.filter(isNotReady).length);
   };
-  return { all: [refused, broken, unproven, missing], add };
+  return { all: [refused, broken, unproven, missing, notReady], add };
 }
 
 /** An unknown queue has no series, except the gauge that reports it. */

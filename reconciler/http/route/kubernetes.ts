@@ -4,7 +4,7 @@ import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
 import type { Node } from "../../../schema/node.ts";
 import { refusalOf } from "../../core/decide/kube.ts";
 import { sayBroken } from "../../core/fold/uncordon.ts";
-import { countNodes, missingNodeOf } from "../../core/safety/missing-node.ts";
+import { countNodes, missingNodeOf, notReadyNodeOf } from "../../core/safety/missing-node.ts";
 import { isRepairCalledOff, loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
 import { causeOf } from "../../core/kubernetes/refusal-cause.ts";
 import { iso } from "../view/node.ts";
@@ -50,6 +50,18 @@ function missingNodes(nodes: Iterable<Node>): KubernetesView["missing_nodes"] {
   return found;
 }
 
+function notReadyNodes(nodes: Iterable<Node>): KubernetesView["not_ready_nodes"] {
+  const found: KubernetesView["not_ready_nodes"] = [];
+  for (const node of nodes) {
+    const out = notReadyNodeOf(node);
+    if (out === null) continue;
+    const { name, since, shows } = out;
+    found.push({ node_id: node.id, name, since: iso(since), shows });
+    if (found.length === LINES_MAX) break;
+  }
+  return found;
+}
+
 export function kubernetesRoutes(api: App, ports: RoutePorts): void {
   const { reconciler } = ports;
   api.get("/kubernetes", needs("viewer"), (c) => {
@@ -66,6 +78,7 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
       matched,
       expected,
       missing_nodes: missingNodes(nodes),
+      not_ready_nodes: notReadyNodes(nodes),
       age_ms: status?.ageMs ?? null,
       dark: cluster?.dark() ?? null,
       writes_per_second: status?.writesPerSecond ?? 0,

@@ -10,7 +10,8 @@ import type { NodeWorkerView } from "../../../schema/agentpool-view.ts";
 import type { Finding } from "../../../schema/finding.ts";
 import type { Cordon } from "../../../schema/cordon.ts";
 import type { Node } from "../../../schema/node.ts";
-import { verdictOfNode } from "../../core/fleet.ts";
+import { outOfCluster, verdictOfNode } from "../../core/fleet.ts";
+import { sayOut } from "../../core/safety/cluster-loss.ts";
 import { viewRma } from "./rma.ts";
 import { type SlurmLive, viewSinks, viewSlurm } from "./slurm.ts";
 import { healthStatusOf, instanceStateOf, statusOf } from "../../core/status.ts";
@@ -137,6 +138,8 @@ function reasonsOf(node: Node): string[] {
     h.count > 1 ? `${h.judgement.because} (×${h.count})` : h.judgement.because,
   );
   if (node.health.silentSince !== null) held.push(`silent since ${iso(node.health.silentSince)}`);
+  const out = outOfCluster(node);
+  if (out !== null) held.push(sayOut(out));
   return held;
 }
 

@@ -9,7 +9,7 @@ import type { ScalingView } from "./scaling.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode, type Sight } from "../../core/fleet.ts";
 import { noticeOf } from "../../core/fold/notice.ts";
 import { sayNotice } from "../../core/fold/trouble.ts";
-import { missingNodeOf } from "../../core/safety/missing-node.ts";
+import { missingNodeOf, notReadyNodeOf } from "../../core/safety/missing-node.ts";
 import { holds, offersOf } from "../../core/decide/offer.ts";
 import { sharedIn } from "../../core/reach.ts";
 import { restsOf, sayScope } from "../../core/safety/rest.ts";
@@ -118,6 +118,7 @@ export function viewPool(
       ...conditionsOf(pool, from),
       ...from.scaling.conditions,
       ...sayMissingNodes(nodes),
+      ...sayNotReadyNodes(nodes),
       ...sayNotices(nodes, from.now),
     ],
   };
@@ -138,6 +139,14 @@ function sayMissingNodes(nodes: Node[]): string[] {
   if (count === 0) return [];
   const are = count === 1 ? "1 node has" : `${count} nodes have`;
   return [`${are} no Node object in Kubernetes and can take no pods: navarch doctor kubernetes`];
+}
+
+/** They count as serving too. */
+function sayNotReadyNodes(nodes: Node[]): string[] {
+  const count = nodes.filter((node) => notReadyNodeOf(node) !== null).length;
+  if (count === 0) return [];
+  const are = count === 1 ? "1 node is" : `${count} nodes are`;
+  return [`${are} not Ready in Kubernetes beside a live agent: navarch doctor kubernetes`];
 }
 
 /** `null` = not observed yet. */

@@ -902,6 +902,13 @@ export type KubernetesView = {
         name: string;
         since: string;
     }[];
+    /** Machines whose agents report and whose Nodes are NotReady; the first of them. */
+    not_ready_nodes: {
+        node_id: string;
+        name: string;
+        since: string;
+        shows: string;
+    }[];
     age_ms: null | number;
     /** Why the cluster cannot be reached now. */
     dark: null | string;
@@ -2344,7 +2351,7 @@ export function getPlan(opts?: Oazapfts.RequestOpts) {
 export function getEvents({ node, pool, kind, since, q, after, before, limit }: {
     node?: string;
     pool?: string;
-    kind?: "node.requested" | "node.booting" | "node.bootstrapping" | "node.bootstrapped" | "node.registered" | "node.verified" | "node.finding" | "node.health" | "node.suspect" | "node.unhealthy" | "node.cordoned" | "node.uncordoned" | "node.draining" | "node.drained" | "node.repairing" | "node.replacing" | "node.terminating" | "node.terminated" | "node.replaced" | "node.recovered" | "node.silent" | "node.heard" | "node.failed" | "node.held" | "node.gap" | "node.forgotten" | "instance.notice" | "instance.adopted" | "instance.lost" | "instance.surplus" | "pool.size" | "pool.condition" | "command.issued" | "command.finished" | "policy.loaded" | "config.loaded" | "safety.frozen" | "safety.breaker" | "safety.quarantine" | "safety.lemon" | "safety.released" | "provider.error" | "kube.matched" | "kube.changed" | "kube.lost" | "kube.left" | "kube.unproven" | "kube.hold" | "kube.hold_unclear" | "kube.cordoned" | "kube.uncordoned" | "kube.ambiguous" | "kube.refused" | "kube.uncordoned_broken" | "kube.uncordon_loop" | "slurm.matched" | "slurm.lost" | "slurm.drained" | "slurm.released" | "slurm.foreign" | "slurm.down" | "slurm.undrained" | "slurm.jobs_told" | "slurm.refused" | "slurm.pods" | "credential.created" | "credential.revoked" | "simulation.fault" | "simulation.provider" | "store.quarantined";
+    kind?: "node.requested" | "node.booting" | "node.bootstrapping" | "node.bootstrapped" | "node.registered" | "node.verified" | "node.finding" | "node.health" | "node.suspect" | "node.unhealthy" | "node.cordoned" | "node.uncordoned" | "node.draining" | "node.drained" | "node.repairing" | "node.replacing" | "node.terminating" | "node.terminated" | "node.replaced" | "node.recovered" | "node.silent" | "node.heard" | "node.failed" | "node.held" | "node.gap" | "node.forgotten" | "instance.notice" | "instance.adopted" | "instance.lost" | "instance.surplus" | "pool.size" | "pool.condition" | "command.issued" | "command.finished" | "policy.loaded" | "config.loaded" | "safety.frozen" | "safety.breaker" | "safety.quarantine" | "safety.lemon" | "safety.released" | "provider.error" | "kube.matched" | "kube.changed" | "kube.lost" | "kube.not_ready" | "kube.ready" | "kube.left" | "kube.unproven" | "kube.hold" | "kube.hold_unclear" | "kube.cordoned" | "kube.uncordoned" | "kube.ambiguous" | "kube.refused" | "kube.uncordoned_broken" | "kube.uncordon_loop" | "slurm.matched" | "slurm.lost" | "slurm.drained" | "slurm.released" | "slurm.foreign" | "slurm.down" | "slurm.undrained" | "slurm.jobs_told" | "slurm.refused" | "slurm.pods" | "credential.created" | "credential.revoked" | "simulation.fault" | "simulation.provider" | "store.quarantined";
     since?: string;
     q?: string;
     after?: string;
