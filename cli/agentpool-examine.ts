@@ -242,6 +242,7 @@ const ADVICE = {
   unschedulable: "the scheduler's message says what no machine has: room, a label, a toleration",
   image: "correct the image, or give the pod an imagePullSecret",
   config: "kubectl describe pod shows the whole message",
+  mount: "kubectl describe pod names what its volumes lack",
 } as const;
 
 async function examinePods(doctor: PoolDoctor, pool: HeldPool): Promise<Diagnosis[]> {

@@ -1,6 +1,6 @@
 /**
- * The history of a node's object in Kubernetes: refusals of its mark, former names, and removals of
- * the mark. All bounded, because a cluster may repeat them without end.
+ * The history of a node's object in Kubernetes: refusals of its mark, former names, removals of the
+ * mark, and its absence or NotReady. All bounded, because a cluster may repeat them without end.
  */
 import * as v from "valibot";
 import { instant } from "./number.ts";
@@ -25,3 +25,19 @@ export const Uncordons = v.pipe(
   v.maxLength(UNCORDONS_MAX),
 );
 export type Uncordons = v.InferOutput<typeof Uncordons>;
+
+export const DELETERS_MAX = 4;
+
+/** Fields of `KubeFact` about an object that is NotReady, gone, or that others will delete. */
+export const OUT_OF_CLUSTER = {
+  /** Programs that announce by a taint that they delete it, as sentences; absent = none. */
+  deleters: v.optional(v.pipe(v.array(text), v.maxLength(DELETERS_MAX))),
+  /** Others held it unschedulable when it left the cluster: they took it away. */
+  leftCordoned: v.optional(v.literal(true)),
+  /** Since when it is seen NotReady, by this clock; absent while it is Ready, and in older rows. */
+  notReadySince: v.optional(instant),
+  /** When its absence or NotReady was reported; absent until then, and once it is back. */
+  missedAt: v.optional(instant),
+  /** When `kubernetes.not_ready_after` passed: the node is unhealthy until its Node is Ready. */
+  lostAt: v.optional(instant),
+};

@@ -11,7 +11,7 @@ import { Cordon } from "./cordon.ts";
 import { InstanceCost } from "./cost.ts";
 import { FindingHistory, HeldFinding } from "./held.ts";
 import { BootId, InstanceId, NodeId, OperationId, PoolName, SessionId, StreamId } from "./id.ts";
-import { FormerNames, KubeRefusal, Uncordons } from "./kube-past.ts";
+import { FormerNames, KubeRefusal, OUT_OF_CLUSTER, Uncordons } from "./kube-past.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite, instant } from "./number.ts";
 import { VERDICTS } from "./policy.ts";
@@ -286,14 +286,7 @@ export const KubeFact = v.object({
   uncordons: v.optional(Uncordons),
   /** Since when a complete list no longer shows the object; `null` while it is there. */
   absentSince: v.nullable(instant),
-  /** Others held it unschedulable when it left the cluster: they took it away. */
-  leftCordoned: v.optional(v.literal(true)),
-  /** Since when it is seen NotReady, by this clock; absent while it is Ready, and in older rows. */
-  notReadySince: v.optional(instant),
-  /** When its absence or NotReady was reported; absent until then, and once it is back. */
-  missedAt: v.optional(instant),
-  /** When `kubernetes.not_ready_after` passed: the node is unhealthy until its Node is Ready. */
-  lostAt: v.optional(instant),
+  ...OUT_OF_CLUSTER,
 });
 export type KubeFact = v.InferOutput<typeof KubeFact>;
 

@@ -52,6 +52,11 @@ describe("V33: trouble", () => {
     });
     expect(troubleOf(waiting("CreateContainerConfigError"))).toMatchObject({ kind: "config" });
     expect(troubleOf(waiting("ContainerCreating"))).toBeNull();
+    const startable = (status: string, phase = "Pending") =>
+      troubleOf({ ...waiting("ContainerCreating"), phase, conditions: [{ type: "PodReadyToStartContainers", status }] });
+    expect(startable("False")).toMatchObject({ kind: "mount" });
+    expect(startable("True")).toBeNull();
+    expect(startable("False", "Succeeded")).toBeNull();
     const condition = { type: "PodScheduled", status: "False", reason: "Unschedulable" };
     expect(troubleOf({ conditions: [{ ...condition, message: "0/3 nodes" }] })).toEqual({
       ...{ kind: "unschedulable", message: "0/3 nodes" },

@@ -74,6 +74,8 @@ function readPhase(value: unknown): WorkerPod["phase"] {
   }
 }
 
+const isPending = ({ phase }: Untrusted<V1PodStatus>): boolean => phase === "Pending";
+
 /** Reasons for which a container waits (kubernetes pkg/kubelet/images, kuberuntime). */
 const IMAGE = new Set([
   "ErrImagePull",
@@ -95,6 +97,16 @@ const CONFIG = new Set([
   "CrashLoopBackOff",
 ]);
 
+/**
+ * `False` until its volumes are mounted and its network is set up, and not while an image is pulled
+ * (Kubernetes 1.29 and later, KEP-3085). A missing ConfigMap of a volume is told in no status, only
+ * in Events of the kubelet.
+ */
+const STARTABLE = "PodReadyToStartContainers";
+const MOUNT =
+  "its volumes or its network are not set up: where that lasts, a ConfigMap, Secret or claim " +
+  "that a volume names is missing (kubectl describe pod)";
+
 function readTrouble(status: Untrusted<V1PodStatus>): PodTrouble | null {
   for (const raw of [
     ...readList(status.initContainerStatuses),
@@ -111,6 +123,9 @@ function readTrouble(status: Untrusted<V1PodStatus>): PodTrouble | null {
   }
   for (const raw of readList(status.conditions)) {
     const { type, status: state, reason, message } = readObject<V1PodCondition>(raw);
+    if (type === STARTABLE && state === "False" && isPending(status)) {
+      return { kind: "mount", message: MOUNT };
+    }
     if (type !== "PodScheduled" || state !== "False" || reason !== "Unschedulable") continue;
     return { kind: "unschedulable", message: readText(message, MESSAGE_CHARS_MAX) ?? reason };
   }

@@ -116,6 +116,10 @@ const ROWS: readonly Row[] = [
   ["a pod that tolerates everything", { tolerations: [toleration(null)] }, {}, "evict", "owned"],
   ["the rule skip", rule("skip"), {}, "keep", "rule"],
   ["the rule skip as a label", { labels: { [DRAIN_RULE]: "skip" } }, {}, "keep", "rule"],
+  ["one that asks not to be disturbed", { undisturbed: "k: v" }, {}, "wait", "undisturbed"],
+  ["one that asks, forced", { undisturbed: "k: v" }, { force: true }, "wait", "undisturbed"],
+  ["one that asks, and the rule evict", { ...rule("evict"), undisturbed: "k: v" }, {}, "evict", "owned"],
+  ["one that asks and has finished", { undisturbed: "k: v", phase: "Failed" }, {}, "evict", "finished"],
   ["the rule wait-completed", rule("wait-completed"), {}, "wait", "completion"],
   [
     "the rule wait-completed on a finished pod",

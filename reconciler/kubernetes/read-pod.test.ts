@@ -110,6 +110,13 @@ test.each([
   expect(readPod(pod({ spec }))?.graceMs).toBe(ms);
 });
 
+test("readPod() keeps the annotation by which it asks other programs not to disturb it", () => {
+  const annotations = { "karpenter.sh/do-not-disrupt": "true", "a.example/b": "c" };
+  const read = readPod({ metadata: { namespace: "ml", name: "p", uid: "u", annotations } });
+  expect(read?.undisturbed).toBe("karpenter.sh/do-not-disrupt: true");
+  expect(read?.annotations).toEqual({});
+});
+
 test.each([[null], ["pod"], [{}], [{ metadata: { name: "p", uid: "u" } }], [[{}]]])(
   "readPod() sees nobody in %j",
   (json) => {

@@ -14,6 +14,7 @@ import type {
   V1Toleration,
   V1Volume,
 } from "@kubernetes/client-node";
+import { ASK_KEYS, askToStay } from "../core/kubernetes/other-program.ts";
 import { isSlurmState, mayWork, slurmPodOf } from "../core/kubernetes/slinky.ts";
 import type { KubePod, Toleration } from "../core/kubernetes/object.ts";
 import type { Untrusted } from "./read-field.ts";
@@ -80,6 +81,7 @@ export function readPod(json: unknown): KubePod | null {
     ...readSelector(spec.nodeSelector),
     labels,
     annotations: readTextMap(metadata.annotations, isOurs),
+    ...readAsk(metadata.annotations),
     ...(slurm === null ? {} : { slurm }),
   };
 }
@@ -143,6 +145,11 @@ function gpusOf(container: unknown): number {
   const { resources } = readObject<V1Container>(container);
   const { requests, limits } = readObject<V1ResourceRequirements>(resources);
   return readCount(readObject(requests)[GPU]) ?? readCount(readObject(limits)[GPU]) ?? 0;
+}
+
+function readAsk(annotations: unknown): Pick<KubePod, "undisturbed"> {
+  const undisturbed = askToStay(readTextMap(annotations, (key) => ASK_KEYS.has(key)));
+  return undisturbed === null ? {} : { undisturbed };
 }
 
 function readSelector(value: unknown): Pick<KubePod, "selector"> {

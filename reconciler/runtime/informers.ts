@@ -32,9 +32,16 @@ export class Informers {
     this.slurm.doubt();
   }
 
-  news(config: Config, fleet: string): Pick<FoldInput, "cluster" | "slurm"> {
+  /** A pause of this process, which ends `attentiveMs`, is a break too. */
+  news(
+    config: Config,
+    fleet: string,
+    mono: number,
+    attentiveMs: number,
+  ): Pick<FoldInput, "cluster" | "slurm" | "watchedMs"> {
+    const watchedMs = Math.min(this.cluster.watchedMs(mono), attentiveMs);
     const cluster = this.cluster.news(config.kubernetes, fleet);
-    return { cluster, slurm: this.slurm.news(config) };
+    return { cluster, slurm: this.slurm.news(config), watchedMs };
   }
 
   note({ known, knownSlurm }: Pick<FoldResult, "known" | "knownSlurm">): void {

@@ -291,9 +291,7 @@ export class Reconciler {
       settleMs: cloud.settleMs(),
       reaches: cloud.reaches(),
       blind: presence.doubtful() !== null,
-      // A pause of this process is a break too.
-      watchedMs: Math.min(this.informer.cluster.watchedMs(mono), presence.attentiveMs(mono)),
-      ...this.informer.news(config, this.fleet().fleetId),
+      ...this.informer.news(config, this.fleet().fleetId, mono, presence.attentiveMs(mono)),
     };
     const folded = foldEverything(input, this.activePolicy(), work);
     cloud.sightings = folded.sightings;

@@ -537,6 +537,22 @@ test("a pod that runs is Starting, one that cannot start is PodNotStarting", () 
   expect(condition(world, "Ready")?.reason).toBe("PodNotStarting");
 });
 
+test("a pod whose volume names a missing ConfigMap is PodNotStarting after a minute, then made again", () => {
+  const world = open({ min: 1 });
+  const [name = ""] = world.names();
+  world.cluster.setPod(name, { trouble: { kind: "unschedulable", message: "0/3 nodes" } });
+  world.wait(3_600_000);
+  world.cluster.setPod(name, { trouble: { kind: "mount", message: "volumes are not set up" } });
+  world.wait(30_000);
+  expect(condition(world, "Ready")?.reason).toBe("Starting");
+  expect(world.names()).toContain(name);
+  world.wait(40_000);
+  expect(condition(world, "Ready")).toMatchObject({ reason: "PodNotStarting" });
+  expect(condition(world, "Ready")?.message).toContain("volumes are not set up");
+  world.wait(16 * 60_000);
+  expect(world.names()).not.toContain(name);
+});
+
 test("an unknown field of the template is reported once for a generation, and stops nothing", () => {
   const world = new PoolWorld(anyPool("t", { min: 1 }));
   const unknown = 'unknown field "spec.nodeSelecter"';

@@ -47,7 +47,7 @@ export const MEANING: Readonly<Record<EventKind, string>> = {
   "kube.matched": "The node was matched to its Kubernetes Node object.",
   "kube.changed": "The Node object was created again; what Navarch sets is set again.",
   "kube.lost": "The Node object is no longer in the cluster.",
-  "kube.not_ready": "The Node of a node in service is NotReady for a minute while its agent reports.",
+  "kube.not_ready": "The Node of a node in service is NotReady while its agent reports.",
   "kube.ready": "A Node that was reported as NotReady is Ready again.",
   "kube.left": "Navarch took its own marks off a Node object.",
   "kube.unproven": "Nothing proves on which Node object an agent runs.",

@@ -5,7 +5,7 @@
 import type { LeavingCause } from "../../../schema/agentpool.ts";
 import type { Draft } from "./draft.ts";
 import { isActive, type Member } from "./member.ts";
-import type { AgentPool } from "./model.ts";
+import type { AgentPool, PodTrouble } from "./model.ts";
 import { scalerOf } from "./scale.ts";
 import type { Template } from "./step-model.ts";
 
@@ -63,7 +63,7 @@ export function leaveUnhealthy(draft: Draft, members: readonly Member[]): void {
 
 /**
  * What keeps a pod from joining; `null`: nothing but time. `room` waits for the cluster, `start`
- * for a person, `join` for its agent.
+ * for a person, `mount` for either, `join` for its agent.
  */
 export function stuckOf({ pod, state }: Member): Stuck | null {
   if (state !== "Pending" || pod === null || pod.isDeleting) return null;
@@ -71,15 +71,25 @@ export function stuckOf({ pod, state }: Member): Stuck | null {
   if (trouble === null) {
     return pod.phase === "Running" ? { kind: "join", why: "its agent has not joined" } : null;
   }
-  return { kind: trouble.kind === "unschedulable" ? "room" : "start", why: trouble.message };
+  return { kind: STUCK[trouble.kind], why: trouble.message };
 }
 
-type Stuck = { kind: "room" | "start" | "join"; why: string };
+type Stuck = { kind: "room" | "start" | "mount" | "join"; why: string };
+
+const STUCK: Readonly<Record<PodTrouble["kind"], Stuck["kind"]>> = {
+  unschedulable: "room",
+  image: "start",
+  config: "start",
+  mount: "mount",
+};
+
+/** Each kind has a time of its own: a pod that waited an hour for room has just begun to start. */
+export const stuckKey = (name: string, { kind }: Stuck): string => `stuck:${kind}:${name}`;
 
 /** How long a stuck pod is waited for; `null` = until it is no more. */
 export function patienceOf(pool: AgentPool, { kind }: Stuck, recycled: number): number | null {
   const backOff = Math.min(MAX_BACK_OFF, 2 ** recycled);
-  if (kind === "start") return pool.pendingTimeoutMs * backOff;
+  if (kind === "start" || kind === "mount") return pool.pendingTimeoutMs * backOff;
   const { killUnknownMs } = scalerOf(pool);
   return kind === "join" && killUnknownMs > 0 ? killUnknownMs * backOff : null;
 }
@@ -103,8 +113,9 @@ export function replaceStuck(
     const patience = patienceOf(pool, stuck, recycled);
     // A newer template may have fixed what keeps this pod from joining.
     const isOlder = worker.generation < templateGeneration;
-    const waitMs = isOlder ? (stuck.kind === "join" ? JOINS_MS : 0) : patience;
-    const age = recall.age(`stuck:${worker.name}`);
+    const isStarting = stuck.kind === "join" || stuck.kind === "mount";
+    const waitMs = isOlder ? (isStarting ? JOINS_MS : 0) : patience;
+    const age = recall.age(stuckKey(worker.name, stuck));
     if (waitMs === null) continue;
     const left = Math.min(waitMs, patience ?? waitMs) - age;
     recall.dueIn(left);

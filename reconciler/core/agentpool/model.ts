@@ -47,7 +47,8 @@ export type AgentPool = {
 
 /** Why a pod does not run. `unschedulable` waits for room, the others for a person. */
 export type PodTrouble = {
-  kind: "unschedulable" | "image" | "config";
+  /** `mount`: its volumes or network are not set up, as in every pod for some seconds. */
+  kind: "unschedulable" | "image" | "config" | "mount";
   message: string;
 };
 

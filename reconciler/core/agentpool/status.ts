@@ -6,7 +6,7 @@ import type { ConditionType, WorkerState } from "../../../schema/agentpool.ts";
 import { effectiveMaxIdle } from "../scaling/idle.ts";
 import type { Problem } from "./block.ts";
 import type { Draft } from "./draft.ts";
-import { stuckOf } from "./leave.ts";
+import { stuckKey, stuckOf } from "./leave.ts";
 import type { Member } from "./member.ts";
 import type { AgentPool, Condition, PoolStatus } from "./model.ts";
 import { RETRY_MS, type Scale, scalerOf } from "./scale.ts";
@@ -40,7 +40,7 @@ export function statusOf(draft: Draft, scene: Scene): PoolStatus {
     effectiveMaxIdle: effectiveMaxIdle({ minIdle, maxIdle, slots }),
     lastAllocationError: problem,
     conditions: [
-      ready(scene),
+      ready(draft, scene),
       gated(scene),
       atMax(scene),
       blocked(scene),
@@ -69,13 +69,13 @@ const list = (names: readonly string[]): string => {
 const namesOf = (members: readonly Member[]): string =>
   list(members.map(({ worker }) => worker.name));
 
-function ready(scene: Scene): Condition {
-  const why = unready(scene);
+function ready(draft: Draft, scene: Scene): Condition {
+  const why = unready(draft, scene);
   return condition("Ready", why ?? ["Ready", "Free slots and workers are as wanted"], why === null);
 }
 
 /** The reason that a person would look at first. */
-function unready(scene: Scene): Words | null {
+function unready(draft: Draft, scene: Scene): Words | null {
   const { pool, scale, dark, members } = scene;
   if (pool.isDeleting) return ["Deleting", "The pool is being deleted"];
   if (scene.badTemplate !== null) return ["InvalidTemplate", scene.badTemplate];
@@ -92,10 +92,19 @@ function unready(scene: Scene): Words | null {
     return ["NotHeld", "The finalizer of the pool is not set yet: nothing is created"];
   }
   if (!scene.isChecked && scene.isShort) return ["TemplateNotChecked", "The template is checked"];
-  return waiting(scene, pending) ?? ["Starting", startText(pending)];
+  return waiting(draft, scene, pending) ?? ["Starting", startText(pending)];
 }
 
-function waiting({ scale, pool }: Scene, pending: readonly Member[]): Words | null {
+/** Volumes of a cloud take half a minute to attach. */
+const MOUNT_MS = 60_000;
+
+function isLate(recall: Draft["recall"], key: string): boolean {
+  const left = MOUNT_MS - recall.age(key);
+  if (left > 0) recall.dueIn(left);
+  return left <= 0;
+}
+
+function waiting(draft: Draft, { scale, pool }: Scene, pending: readonly Member[]): Words | null {
   const unschedulable = pending.filter(({ pod }) => pod?.trouble?.kind === "unschedulable");
   const [first] = unschedulable;
   if (first !== undefined) {
@@ -104,7 +113,9 @@ function waiting({ scale, pool }: Scene, pending: readonly Member[]): Words | nu
   }
   for (const one of pending) {
     const stuck = stuckOf(one);
-    if (stuck?.kind === "start") return ["PodNotStarting", `${namesOf([one])}: ${stuck.why}`];
+    if (stuck === null || (stuck.kind !== "start" && stuck.kind !== "mount")) continue;
+    if (stuck.kind === "mount" && !isLate(draft.recall, stuckKey(one.worker.name, stuck))) continue;
+    return ["PodNotStarting", `${namesOf([one])}: ${stuck.why}`];
   }
   const { max } = scalerOf(pool);
   return pending.length === 0 && scale.size >= max ? ["AtMax", maxText(scale.size, max)] : null;

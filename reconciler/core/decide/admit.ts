@@ -42,8 +42,8 @@ export function frozenCordon(node: Node, sight: Pick<Sight, "frozen" | "frozenAl
 
 /**
  * What pauses automation for this node: its cloud is not in the configuration, the fleet's freeze,
- * the Node's hold, what others do to it in Slurm, doubts about its cluster or the pool's hold; `null` = none, or a person
- * ordered the action.
+ * the Node's hold, what others do to it in Slurm, doubts about its cluster or the pool's hold;
+ * `null` = none, or a person ordered the action.
  */
 export function pausedBy(
   node: Node,

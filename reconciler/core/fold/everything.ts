@@ -32,10 +32,10 @@ import { foldRebootResults } from "../reboot-order.ts";
 import { foldUpgradeResults } from "../upgrade/word.ts";
 import type { Presences } from "./presence.ts";
 import { foldSlurm, type SlurmKnown, type SlurmNews } from "./slurm.ts";
-import { foldTime } from "./time.ts";
+import { foldTime, type TimeInput } from "./time.ts";
 import { senderOf } from "./worker.ts";
 
-export type FoldInput = {
+export type FoldInput = Pick<TimeInput, "watchedMs"> & {
   fleet: Fleet;
   config: Config;
   now: number;
@@ -53,8 +53,6 @@ export type FoldInput = {
   reaches: ReadonlyMap<string, Reach>;
   /** True while observations are unreliable: nothing is adopted or counted as surplus. */
   blind: boolean;
-  /** For how long this process has seen the cluster without a break; 0 = it does not. */
-  watchedMs: number;
   /** `null` if neither the cluster nor the fleet has changed. */
   cluster: Cluster | null;
   /** The same of Slurm. */

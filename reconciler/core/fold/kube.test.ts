@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { objectOf } from "../../../test/world/part.ts";
+import { kubeOf, objectOf } from "../../../test/world/part.ts";
 import { newNode } from "./new-node.ts";
 import { isRepairCalledOff, loopOf } from "../safety/uncordoned.ts";
 import { foldKube } from "./kube.ts";
@@ -298,6 +298,7 @@ describe("foldKube() of what the object shows", () => {
       refusals: 0,
       refusal: null,
       notReady: "False (KubeletNotReady)",
+      notReadySince: NOW,
       gpus: 4,
       hold: false,
       absentSince: null,
@@ -381,18 +382,56 @@ describe("foldKube() of what the object shows", () => {
 
   test("says that it is gone, and forgets the mark", () => {
     const from = marked();
+    const { notReadySince: _, ...kept } = from.kube ?? kubeOf();
     const gone = fold(from, null);
     expect(kinds(gone)).toEqual([
       ["kube.lost", "Node gpu-1 is no longer in the cluster", "navarch"],
     ]);
     expect(gone?.node).toEqual({
       ...from,
-      kube:
-        from.kube === null
-          ? null
-          : { ...from.kube, absentSince: NOW, isolatedUid: null, unschedulable: false },
+      kube: { ...kept, absentSince: NOW, isolatedUid: null, unschedulable: false },
     });
     expect(fold(node(), null)).toBeNull();
+  });
+});
+
+describe("foldKube() of a Node that is NotReady", () => {
+  const at = (status: string, more: Partial<KubeNode> = {}) =>
+    object({ conditions: [{ type: "Ready", status, reason: "", message: "" }], ...more });
+  const after = (from: Node, one: KubeNode | null): Node => fold(from, one)?.node ?? from;
+  const told = (from: Node): Node => ({
+    ...from,
+    kube: { ...kubeOf(), ...from.kube, missedAt: NOW, lostAt: NOW },
+  });
+
+  test("counts from the first sight of it, over other reasons, until it is Ready", () => {
+    const since = { notReadySince: NOW, missedAt: NOW, lostAt: NOW };
+    const lame = told(after(node(), at("False")));
+    expect(after(lame, at("Unknown")).kube).toMatchObject({ notReady: "Unknown", ...since });
+    const back = fold(lame, at("True"));
+    expect(Object.keys(back?.node.kube ?? {})).not.toContain("notReadySince");
+    expect(back?.node.kube?.lostAt).toBeUndefined();
+    expect(kinds(back)).toEqual([["kube.ready", "Node gpu-1 is Ready again", "navarch"]]);
+  });
+
+  test("counts again for another object, and for one that is gone", () => {
+    const lame = told(after(node(), at("False")));
+    const other = after(lame, at("False", { uid: "u2" })).kube;
+    expect(other).toMatchObject({ notReadySince: NOW });
+    expect(other?.lostAt).toBeUndefined();
+    const gone = after(lame, null).kube;
+    expect(gone).toMatchObject({ absentSince: NOW });
+    expect([gone?.missedAt, gone?.lostAt, gone?.leftCordoned]).toEqual([undefined, undefined, undefined]);
+    const theirs = after(after(node(), at("True", { unschedulable: true, others: ["kubectl"] })), null);
+    expect(theirs.kube?.leftCordoned).toBe(true);
+  });
+
+  test("keeps who announces that it deletes the Node", () => {
+    const taints = [{ key: "karpenter.sh/disrupted", value: null, effect: "NoSchedule" }];
+    const from = after(node(), at("True"));
+    const marked = after(from, at("True", { taints }));
+    expect(marked.kube?.deleters).toEqual(["karpenter deletes it (taint karpenter.sh/disrupted)"]);
+    expect(after(marked, at("True")).kube?.deleters).toBeUndefined();
   });
 });
 

@@ -9,6 +9,7 @@ import { FORMER_NAMES_MAX } from "../../../schema/kube-past.ts";
 import type { KubeFact, KubeProof, Node } from "../../../schema/node.ts";
 import { ANNOTATION, type KubeNode } from "../kubernetes/object.ts";
 import { formatHold, readHold } from "../kubernetes/hold.ts";
+import { deletersOf } from "../kubernetes/other-program.ts";
 import { notReadyOf } from "../kubernetes/mark.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
@@ -146,6 +147,7 @@ function factOf(
     restUntil: same ? (before?.restUntil ?? 0) : 0,
     refusals: same ? (before?.refusals ?? 0) : 0,
     refusal: same ? (before?.refusal ?? null) : null,
+    ...deletionOf(object),
     ...readinessOf(object, same ? (before ?? null) : null, now),
     gpus: object.gpus,
     hold: held,
@@ -154,6 +156,11 @@ function factOf(
     ...(before?.uncordons === undefined ? {} : { uncordons: before.uncordons }),
     absentSince: null,
   };
+}
+
+function deletionOf(object: KubeNode): Pick<KubeFact, "deleters"> {
+  const deleters = deletersOf(object);
+  return deleters.length === 0 ? {} : { deleters };
 }
 
 type Readiness = Pick<KubeFact, "notReady" | "notReadySince" | "missedAt" | "lostAt">;
@@ -191,14 +198,16 @@ function formerOf(
   return { former: [{ name: before.name, at: now }, ...others].slice(0, FORMER_NAMES_MAX) };
 }
 
-/** A change of any of these, or of `others`, is written. */
+/** A change of any of these, of `others` or of `deleters` is written. */
 const COMPARED = [
   ...["uid", "name", "by", "proof", "unschedulable", "own", "noted", "hold", "holdUnclear"],
   ...["notReady", "notReadySince", "gpus", "isolatedUid", "absentSince", "bootId"],
 ] as (keyof KubeFact)[];
 
 function isSame(a: KubeFact, b: KubeFact): boolean {
-  return COMPARED.every((key) => a[key] === b[key]) && a.others.join() === b.others.join();
+  if (a.others.join() !== b.others.join()) return false;
+  if ((a.deleters ?? []).join() !== (b.deleters ?? []).join()) return false;
+  return COMPARED.every((key) => a[key] === b[key]);
 }
 
 /**

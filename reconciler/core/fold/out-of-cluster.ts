@@ -1,8 +1,8 @@
 /**
  * Folds elapsed time into nodes whose Node is NotReady, or gone, beside their agent: it is reported
  * once, and after `kubernetes.not_ready_after` the node counts as unhealthy. Pure. Only time in
- * which this process saw the cluster counts, so a pause, a restart or a dark API server starts it
- * anew.
+ * which this process saw the cluster counts: a pause, a restart or a dark API server starts it
+ * again.
  */
 import type { KubernetesConfig } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";

@@ -15,7 +15,7 @@ export type TimeInput = {
   config: Config;
   now: number;
   presence: Presences;
-  /** For how long this process has seen the cluster without a break. */
+  /** For how long this process has seen the cluster without a break; 0 = it does not. */
   watchedMs: number;
 };
 
@@ -28,8 +28,7 @@ export function foldTime(input: TimeInput, work: UnitOfWork): NodeId[] {
   const timing = timingOf(input.config);
   const pools = new Map(input.config.pools.map(({ name }) => [name as string, name]));
   let boots: ByBoot | null = null;
-  const { now, watchedMs } = input;
-  const placed = { config: input.config.kubernetes, now, watchedMs };
+  const placed = { ...input, config: input.config.kubernetes };
   const bought = (): ByBoot => (boots ??= nodesByBoot(input.fleet));
   for (const id of input.fleet.nodes.keys()) {
     const node = work.node(id);

@@ -1,9 +1,9 @@
 /**
  * Plans which pods leave a node that drains, and why. Pure. Filters and order are those of `kubectl
  * drain --ignore-daemonsets --delete-emptydir-data` (kubernetes/kubectl v0.37
- * `pkg/drain/filters.go`). Three are added: pods that tolerate the drain, a rule on the pod, and a
- * pod that may not be interrupted yet. kubectl stops the whole drain for one pod that it may not
- * touch; here only that pod is `blocked`.
+ * `pkg/drain/filters.go`). Four are added: pods that tolerate the drain, a rule on the pod, a pod
+ * that may not be interrupted yet, and one that asks other programs not to disturb it. kubectl
+ * stops the whole drain for one pod that it may not touch; here only that pod is `blocked`.
  */
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { DesiredDrain } from "./desired-drain.ts";
@@ -39,6 +39,7 @@ export type DrainReason =
   | "finished"
   | "completion"
   | "until"
+  | "undisturbed"
   | "emptydir"
   | "unmanaged"
   | "mode"
@@ -125,6 +126,9 @@ function judgePod(
   const until = judgeUntil(pod, now);
   if (until !== null) return until;
   const isOptedIn = rule === "evict";
+  if (pod.undisturbed !== undefined && !isOptedIn) {
+    return say("wait", "undisturbed", ...says(pod.undisturbed));
+  }
   if (pod.emptyDir && !desired.deleteEmptydirData && !isOptedIn)
     return say(
       "blocked",

@@ -1,5 +1,6 @@
 /** Reads Navarch's marks on a Node object, and which of its changes matter. Pure. */
 import type { Fence } from "../provider.ts";
+import { deletersOf } from "./other-program.ts";
 import { misspeltHolds } from "./hold.ts";
 import {
   ANNOTATION,
@@ -51,6 +52,7 @@ export function isNews(before: KubeNode | null, after: KubeNode | null): boolean
     before.labels[ANNOTATION.hold] !== after.labels[ANNOTATION.hold] ||
     misspeltHolds(before.labels).join() !== misspeltHolds(after.labels).join() ||
     notReadyOf(before) !== notReadyOf(after) ||
+    deletersOf(before).join() !== deletersOf(after).join() ||
     JSON.stringify(before.annotations) !== JSON.stringify(after.annotations)
   );
 }

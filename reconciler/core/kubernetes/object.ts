@@ -102,6 +102,8 @@ export type KubePod = {
   labels: Record<string, string>;
   /** Annotations of ours only. */
   annotations: Record<string, string>;
+  /** The annotation of another program by which it asks not to be evicted, as `KEY: VALUE`. */
+  undisturbed?: string;
   /** Of a pod of Slinky's NodeSet. */
   slurm?: SlurmPod;
 };

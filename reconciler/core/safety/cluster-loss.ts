@@ -56,6 +56,9 @@ function takenBy({ kube, cordon }: Node): string | null {
   if (kube === null) return null;
   if (kube.leftCordoned === true) return `Node ${kube.name} was cordoned when it was removed`;
   if (cordon.human !== null) return `cordoned by ${cordon.human.by}: ${cordon.human.why}`;
+  // Its kubelet goes before its machine does.
+  const [deleter] = kube.deleters ?? [];
+  if (deleter !== undefined) return `Node ${kube.name}: ${deleter}`;
   if (kube.others.length === 0) return null;
   return `Node ${kube.name} is cordoned by ${kube.others.join(", ")}`;
 }

@@ -1,7 +1,7 @@
 /**
  * Bought machines whose Node object is missing in Kubernetes, as after `kubectl delete node`: they
- * are billed, and no pod can run there until their kubelet restarts and registers again. The owner of an unmanaged machine may remove its
- * Node. Pure.
+ * are billed, and no pod can run there until their kubelet restarts and registers again. The owner
+ * of an unmanaged machine may remove its Node. Pure.
  */
 import { isLeaving, type Node } from "../../../schema/node.ts";
 import { isUnbought, outOfCluster } from "../fleet.ts";

@@ -172,6 +172,7 @@ function sayKube(node: Node, now: number, unproven: string | null): string[] {
   const hold = kube.hold ? `, ${formatHold(kube.name, kube.holdUnclear)}` : "";
   const ready = kube.notReady === null ? "" : `, Ready is ${kube.notReady}`;
   const gpus = kube.gpus === null ? ", offers no GPUs" : `, offers ${kube.gpus} GPUs`;
+  const deleters = (kube.deleters ?? []).map((deleter) => `, ${deleter}`).join("");
   const refusal = refusalOf(kube, now);
   const refused =
     refusal === null
@@ -179,7 +180,8 @@ function sayKube(node: Node, now: number, unproven: string | null): string[] {
       : [`Kubernetes does not ${refusal.what} it since ${iso(refusal.since)}: ${refusal.message}`];
   const loop = loopOf(kube.uncordons ?? [], now);
   if (loop !== null) refused.push(sayLoop(kube, loop));
-  return [`Node ${kube.name} in Kubernetes is ${mark}${ready}${gpus}${hold}`, ...refused, ...given];
+  const shown = `${mark}${ready}${gpus}${hold}${deleters}`;
+  return [`Node ${kube.name} in Kubernetes is ${shown}`, ...refused, ...given];
 }
 
 function sayQuarantined({ phase }: Node): { at: null; text: string }[] {
