@@ -219,7 +219,8 @@ export function warnAws(
 ): void {
   const given = settings as Settings;
   const warn = (key: string, message: string, hint: string): void => {
-    if (isWritten(key)) section.warn(key, "place", `${message}, so nothing can be bought here`, hint);
+    if (!isWritten(key)) return;
+    section.warn(key, "place", `${message}, so nothing can be bought here`, hint);
   };
   const { region = null, image, subnet, efaInterfaces = 0, externalIp = null } = given;
   if (region !== null && !EC2_REGION.test(region)) {

@@ -62,7 +62,8 @@ export function readRefs(
     const given = pool.text("provider");
     if (given === null) return [];
     const found = resolve(pool, one, given, directory);
-    const ref = found === null ? null : readRef(pool, given, found, place, { entry: null, pool }, 1);
+    if (found === null) return [];
+    const ref = readRef(pool, given, found, place, { entry: null, pool }, 1);
     return ref === null ? [] : [ref];
   }
   return many === null ? [] : readMany(pool, directory, place);

@@ -119,9 +119,9 @@ export function sayStranded({ why, nodes }: Pick<Stranded, "why" | "nodes">): st
 export function sharedIn(providers: Reaches): Map<string, string> {
   const found = new Map<string, string>();
   for (const [name, { reach }] of providers) {
-    const others = [...providers].filter(([other, one]) => other !== name && meet(reach, one.reach));
-    if (others.length === 0) continue;
-    const names = [name, ...others.map(([other]) => other)].sort();
+    const alike = [...providers].filter(([, other]) => meet(reach, other.reach));
+    if (alike.length < 2) continue;
+    const names = alike.map(([other]) => other).sort();
     const where = reach.region === null ? "" : ` in ${reach.region}`;
     const message = sayShared(names, `account ${reach.account}${where}`);
     found.set(name, `${message}; ${SHARED_REMEDY}`);

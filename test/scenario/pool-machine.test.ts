@@ -162,3 +162,32 @@ pools:
   const bought = [...w.cloud.world().instances.values()].map(({ instance }) => instance.instanceType);
   expect(bought).toEqual(["cheap", "cheap"]);
 });
+
+test("a smaller pool with strategy: cost gives up its dearest idle machine", async () => {
+  const yaml = (size: number) => `${BASE}
+pools:
+  - name: p
+    strategy: cost
+    instance_type: h100-8x
+    region: east
+    prices: [dear=40, cheap=10]
+    providers: [{ name: fake, instance_types: [dear, cheap] }]
+    scaling: { min_nodes: ${size}, max_nodes: ${Math.max(1, size)} }
+`;
+  const w = await open(yaml(0), PRICED);
+  let isCheapOut = false;
+  const create = w.cloud.create.bind(w.cloud);
+  w.cloud.create = (request, fence, credential) => {
+    if (!isCheapOut || request.instanceType !== "cheap") return create(request, fence, credential);
+    return Promise.resolve({ kind: "refused", class: "capacity", message: "none", retryAfterMs: null });
+  };
+  await edited(w, yaml(1), {});
+  await w.until(() => w.serving().length === 1, 120);
+  isCheapOut = true;
+  await edited(w, yaml(2), {});
+  await w.until(() => w.serving().length === 2, 240);
+  await edited(w, yaml(1), {});
+  await w.until(() => running(w) === 1, 240);
+  const left = [...w.cloud.world().instances.values()].filter(({ instance }) => instance.state === "running");
+  expect(left.map(({ instance }) => instance.instanceType)).toEqual(["cheap"]);
+});

@@ -120,6 +120,7 @@ function scopeOf(
       : candidatesOf(counted, desired, sight, {
           sparesBusy: isSizedByQueue(pool, state),
           wantedAt: state?.desiredAt ?? 0,
+          dearestFirst: pool.strategy === "cost",
           // The configured minimum alone releases no owned and no unmanaged machine.
           takesUnbought: (state?.desiredBy ?? "config") !== "config",
           sparesComing: state?.desiredBy === "autoscaler" ? comingIn(pool, timing) : null,

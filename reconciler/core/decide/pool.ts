@@ -41,6 +41,8 @@ type CandidateOptions = {
   wantedAt?: number;
   /** Owned and unmanaged machines may leave as well, after bought ones. */
   takesUnbought?: boolean;
+  /** Of nodes that are as easy to lose the dearest leaves first. */
+  dearestFirst?: boolean;
   /**
    * An autoscaler's size: machines on their way up stay until they have served, unless the pool has
    * more than `max` nodes. One that is verified for longer than `verifyMs` is stuck, not coming.
@@ -56,6 +58,7 @@ export function candidatesOf(
   options: CandidateOptions = {},
 ): Set<NodeId> {
   const { sparesBusy = false, wantedAt = 0, takesUnbought = false, sparesComing = null } = options;
+  const { dearestFirst = false } = options;
   // A held node is no capacity, and only a person removes it.
   const filling = nodes.filter((node) => fills(node) && node.phase.kind !== "held");
   const carrying = filling.filter((node) => !isUnbought(node) || standsIn(node, wantedAt));
@@ -63,7 +66,10 @@ export function candidatesOf(
   const seconds = secondOccupants(filling);
   if (slots.size <= desired) return seconds;
   const order = (a: Node, b: Node): number =>
-    cost(a, sight) - cost(b, sight) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
+    (dearestFirst ? byPrice(a, b, sight) : 0) ||
+    cost(a, sight) - cost(b, sight) ||
+    a.createdAt - b.createdAt ||
+    (a.id < b.id ? -1 : 1);
   const coming = carrying.filter((node) => isComing(node, sparesComing, sight));
   const over = Math.max(0, slots.size - (sparesComing?.max ?? slots.size));
   const spared = new Set(coming.toSorted(order).map(slotOf).slice(over));
@@ -152,6 +158,10 @@ function isBusy(node: Node, sight: Sight): boolean {
   return ["verifying", "suspect", "replacing"].includes(kind) && left === "busy";
 }
 
+/** What a node in service costs at least, and work on it more; load adds up to 100. */
+const SERVING = 10;
+const BUSY = 1_000;
+
 /** The cost of losing this node, cheapest first. */
 function cost(node: Node, sight: Sight): number {
   // It would wait for those people, and the pool would stay too large meanwhile.
@@ -159,14 +169,27 @@ function cost(node: Node, sight: Sight): number {
   if (isNamed(node)) return -20;
   if (isReplaced(node)) return -7;
   // Machines that cost money go first.
-  if (isUnbought(node) || isOwned(node)) return 5_000 + (isBusy(node, sight) ? 1_000 : 0);
+  if (isUnbought(node) || isOwned(node)) return 5_000 + (isBusy(node, sight) ? BUSY : 0);
   if (node.phase.kind === "requested") return -5;
-  const busy = isBusy(node, sight) ? 1_000 : 0;
+  const busy = isBusy(node, sight) ? BUSY : 0;
   if (node.cordon.product?.cause === "scale_down") return busy - 10;
   if (node.cordon.human !== null || node.cordon.product !== null) return busy;
   if (verdictOfNode(node) === "unhealthy") return busy + 1;
   if (node.phase.kind !== "serving") return busy + 2;
-  return 10 + busy + (sight.utilization.get(node.id) ?? 50);
+  return SERVING + busy + (sight.utilization.get(node.id) ?? 50);
+}
+
+/**
+ * By price, where what it costs to lose them is equal: nodes in service that are proven to have no
+ * work are, whatever load was last measured there. An unknown price is bought last, and goes first.
+ */
+function byPrice(a: Node, b: Node, sight: Sight): number {
+  const rank = (node: Node): number => {
+    const loss = cost(node, sight);
+    return loss >= SERVING && loss < BUSY ? SERVING : loss;
+  };
+  const dearness = ({ instance }: Node): number => instance?.pricePerHour ?? Number.MAX_VALUE;
+  return rank(a) - rank(b) || dearness(b) - dearness(a);
 }
 
 export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: Plan): void {

@@ -28,6 +28,7 @@ type Options = {
   sparesBusy?: boolean;
   wantedAt?: number;
   takesUnbought?: boolean;
+  dearestFirst?: boolean;
   sparesComing?: { max: number; verifyMs: number };
 };
 function candidates(nodes: Node[], desired: number, options: Options = {}): string[] {
@@ -104,6 +105,41 @@ describe("which", () => {
     const [a, b] = [at("a", 1, { createdAt: 2 }), at("b", 2, { createdAt: 2 })];
     expect(candidates([b, a, old], 2)).toEqual(["z"]);
     expect(candidates([b, a, old], 1)).toEqual(["z", "a"]);
+  });
+
+  const priced = (id: string, slot: number, pricePerHour: number | null, over: Partial<Node> = {}) => {
+    const node = at(id, slot, over);
+    return { ...node, instance: node.instance && { ...node.instance, pricePerHour } };
+  };
+
+  test("of equals is the dearest with strategy: cost, and an unknown price may be any", () => {
+    const nodes = [priced("cheap", 0, 10), priced("dear", 1, 40), priced("mid", 2, 20), priced("dark", 3, null)];
+    const order = ["dark", "dear", "mid", "cheap"];
+    for (const count of [1, 2, 3, 4]) {
+      expect(candidates(nodes, 4 - count, { dearestFirst: true })).toEqual(order.slice(0, count));
+    }
+    expect(candidates(nodes, 2)).toEqual(["cheap", "dark"]);
+  });
+
+  test("of idle ones is the dearest, whatever load is left on them", () => {
+    const nodes = [priced("cheap", 0, 10), priced("dear", 1, 40)];
+    expect(candidates(nodes, 1, { dearestFirst: true, load: { cheap: 0, dear: 3 } })).toEqual(["dear"]);
+    const unknown = { dearestFirst: true, unknown: ["cheap", "dear"], load: { cheap: 0, dear: 3 } };
+    expect(candidates(nodes, 1, unknown)).toEqual(["cheap"]);
+  });
+
+  test("is never the dearest before one that costs less to lose", () => {
+    const dear = priced("dear", 0, 99);
+    for (const first of [
+      priced("x", 1, 1, marked("removed")),
+      priced("x", 1, 1, marked("scale_down")),
+      priced("x", 1, 1, THEIRS_CORDON()),
+      priced("x", 1, 1, { health: sickOf("x").health }),
+      priced("x", 1, 1, phases({ kind: "booting", since: 0 })),
+    ]) {
+      expect(candidates([dear, first], 1, { dearestFirst: true })).toEqual(["x"]);
+    }
+    expect(candidates([dear, priced("x", 1, 1)], 1, { dearestFirst: true, busy: ["dear"] })).toEqual(["x"]);
   });
 
   test("a cordoned one that is busy costs its work", () => {

@@ -1,7 +1,7 @@
 /**
  * Providers at which machines cannot be bought, do not come up or are not reached any more, and
- * those that share an account. Each is a stored fact, reported at its beginning and its end to each pool that buys or has nodes there; a
- * restart repeats nothing. Pure.
+ * those that share an account. Each is a stored fact, reported at its beginning and its end to each
+ * pool that buys or has nodes there; a restart repeats nothing. Pure.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";

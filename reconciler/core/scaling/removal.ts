@@ -38,7 +38,9 @@ export type Removed = Refused | (Done & { removed: Node[]; already: Node[] });
 export function remove(asking: Removal, named: readonly Node[]): Removed {
   const { pool, state, nodes, sight } = asking;
   const desired = desiredOf(pool, state);
-  const candidates = candidatesOf(nodes, desired, sight, { wantedAt: state.desiredAt });
+  const dearestFirst = pool.strategy === "cost";
+  const wantedAt = state.desiredAt;
+  const candidates = candidatesOf(nodes, desired, sight, { wantedAt, dearestFirst });
   const removed: Node[] = [];
   const already: Node[] = [];
   for (const node of named) {
@@ -172,7 +174,8 @@ function refuseOthers(
   const changed = new Map(removed.map((node) => [node.id, node]));
   const nodes = asking.nodes.map((node) => changed.get(node.id) ?? node);
   // A new size overrides what a person spared before.
-  const after = candidatesOf(nodes, size, asking.sight, { wantedAt: asking.now });
+  const dearestFirst = asking.pool.strategy === "cost";
+  const after = candidatesOf(nodes, size, asking.sight, { wantedAt: asking.now, dearestFirst });
   const slots = new Set(removed.map(slotOf));
   for (const node of nodes) {
     const leaves = ["gone", "draining", "terminating"].includes(node.phase.kind);

@@ -20,7 +20,8 @@ import { Ec2Api, type Ec2ApiOptions, type Got } from "./api.ts";
 import { type CredentialOptions, Credentials } from "./credential.ts";
 import type { Failed } from "./failure.ts";
 import { EVENT_CODES, instanceOf, noticesOf } from "./instance.ts";
-import { type LaunchFacts, type Launching, launchOf, launchParams, type LaunchSettings } from "./launch.ts";
+import type { LaunchFacts, Launching, LaunchSettings } from "./launch.ts";
+import { launchOf, launchParams } from "./launch.ts";
 import { readQuotas } from "./quota.ts";
 import {
   failedOf,

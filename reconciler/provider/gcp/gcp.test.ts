@@ -143,7 +143,7 @@ describe("openGcp(): requests", () => {
     const { provider, standIn } = openTest({ image: "a", diskGb: 200, network: "n", subnet: "gpu" });
     const settings = { image: "b", subnet: "own", externalIp: false, prices: "x=1" };
     expect((await buy(provider, { settings })).kind).toBe("ok");
-    expect((await buy(provider, { name: "second" })).kind).toBe("ok");
+    expect((await buy(provider, { name: "second", token: "second" })).kind).toBe("ok");
     const made = standIn.cloud.vms.map(({ body }) => JSON.stringify(body));
     expect(made[0]).toContain("/global/images/b");
     expect(made[0]).toContain('"diskSizeGb":"200"');

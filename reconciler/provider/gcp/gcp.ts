@@ -238,6 +238,8 @@ class Gcp {
   }
 }
 
+const NO_IMAGE = "Compute Engine needs an image: set it at the provider or the pool";
+
 /** Refused before anything is sent, with the remedy. */
 function whyNot(request: CreateRequest, options: MachineOptions): string | null {
   const { name, zone, region, sshKeys, market, reservation } = request;
@@ -248,7 +250,7 @@ function whyNot(request: CreateRequest, options: MachineOptions): string | null 
   }
   if (!isName(name)) return `name ${name} must be 1 to 63 of a-z 0-9 - and begin with a letter`;
   if (!fitsId(zone, name)) return `zone ${zone} and name ${name} are too long together`;
-  if (options.image === null) return "Compute Engine needs an image: set it at the provider or the pool";
+  if (options.image === null) return NO_IMAGE;
   if (market === "reserved" && reservation === null) return "market reserved needs a reservation";
   const odd = sshKeys.find((key) => !SSH_KEY.test(key));
   if (odd === undefined) return null;
