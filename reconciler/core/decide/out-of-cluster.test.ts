@@ -42,6 +42,9 @@ describe("a node that its cluster lost", () => {
     expect(stepOf(isolated({ kube }), chosen)).toBe("drain replace");
     expect(waitOf(isolated({ kube }), { ...setting, others: [second] })).toContain("cluster: 2 of 2");
     expect(waitOf(isolated({ kube }), { ...setting, sight: { kube: null } })).toContain("cluster: no cluster");
+    const quiet = isolated({ kube });
+    const silent = { ...quiet, health: { ...quiet.health, silentSince: NOW - MIN } };
+    expect(waitOf(silent, { ...setting, others: [second] })).toContain("cluster: 2 of 2");
     const theirs = { ...kube, others: ["kubectl"] };
     expect(waitOf(isolated({ kube: theirs }), setting)).toBe("cluster: Node k is cordoned by kubectl");
   });

@@ -10,7 +10,6 @@ import {
   isWorker,
   type OutOfCluster,
   outOfCluster,
-  verdictOfAgent,
 } from "../fleet.ts";
 import { FLEET, scopesOf } from "./scope.ts";
 
@@ -41,9 +40,9 @@ export function lossOfNode(node: Node): string | null {
   return out === null ? "its Node is out of the cluster" : `its ${sayOut(out)}`;
 }
 
-/** Whether nothing but its cluster speaks against the node. */
+/** Whether no evidence but its cluster's word, and perhaps silence, speaks against the node. */
 export function isLostOnly(node: Node): boolean {
-  return isLostToCluster(node) && verdictOfAgent(node) !== "unhealthy";
+  return isLostToCluster(node) && node.health.verdict !== "unhealthy";
 }
 
 /** Why the cluster's word is no reason to repair this node now, or `null`. */

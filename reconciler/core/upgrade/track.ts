@@ -6,7 +6,7 @@ import type { Node } from "../../../schema/node.ts";
 import type { Verdict } from "../../../schema/policy.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";
-import { verdictOfNode } from "../fleet.ts";
+import { verdictOfAgent } from "../fleet.ts";
 import { takesPart } from "./candidate.ts";
 
 /**
@@ -115,7 +115,7 @@ const RANK: Readonly<Record<Verdict, number>> = {
 
 /** How its verdict is worse than when it got the order, or `null`. */
 function worsened(row: UpgradingFact, node: Node): string | null {
-  const verdict = verdictOfNode(node);
+  const verdict = verdictOfAgent(node);
   if (RANK[verdict] <= RANK[row.was]) return null;
   const held = node.health.held.find((one) => one.judgement.result === verdict);
   const silent = node.health.silentSince === null ? verdict : "its heartbeats stopped";
