@@ -23,9 +23,6 @@ export type CopyOptions<T extends Item> = {
   changed: () => void;
 };
 
-/** The server answers `404 page not found`, without a Status (docs/reference/agentpool.md). */
-const isUninstalled = (problem: string | null): boolean => problem?.startsWith("404 ") ?? false;
-
 export class Copies<T extends Item> {
   readonly #what: string;
   readonly #reflectors: readonly Reflector<T>[];
@@ -36,10 +33,9 @@ export class Copies<T extends Item> {
   constructor({ what, namespaces, path, ...common }: CopyOptions<T>) {
     this.#what = what;
     const log: Log = (level, msg, fields) => {
-      const { reason } = fields ?? {};
-      // The owner says so, once.
-      const isTold = typeof reason === "string" && isUninstalled(reason);
-      common.log(isTold ? "debug" : level, msg, fields);
+      // Without the resource the server answers 404 (docs/reference/agentpool.md). The owner says
+      // so, once.
+      common.log(fields?.["status"] === 404 ? "debug" : level, msg, fields);
     };
     const open = (namespace: string | null) =>
       new Reflector<T>({ ...common, log, path: path(namespace), query: {} });
@@ -57,7 +53,7 @@ export class Copies<T extends Item> {
 
   /** Never listed, because the server has no such resource. */
   get isUninstalled(): boolean {
-    return this.#reflectors.some((one) => !one.synced() && isUninstalled(one.problem));
+    return this.#reflectors.some((one) => !one.synced() && one.unknown);
   }
 
   get(key: string): T | undefined {

@@ -69,11 +69,10 @@ const NO_DRY_RUN = /does not support dry run/;
 /** `ok` also where only the present state of the cluster is against it, such as a full quota. */
 export async function checkPod(ports: PodPorts, pool: AgentPool): Promise<PodAnswer> {
   const strict = await callSoon(ports, podCheckRequest(pool, { isStrict: true }));
-  const unknown = unknownFields(strict);
-  // A pool whose template always had such a field goes on; it is told.
-  const isStrict = unknown === null;
-  const answer = isStrict ? strict : await callSoon(ports, podCheckRequest(pool, { isStrict }));
-  const more = isStrict ? {} : { unknown };
+  const isAsked = isBad(strict);
+  // A pool whose template always had an unknown field goes on; it is told.
+  const answer = isAsked ? await callSoon(ports, podCheckRequest(pool)) : strict;
+  const more = isAsked && !isBad(answer) ? { unknown: unknownFields(strict) } : {};
   if (answer.kind === "ok") return { kind: "ok", uid: "", ...more };
   if (answer.kind === "lost") return answer;
   const isThere = answer.status === 409 && answer.reason === "AlreadyExists";
@@ -82,13 +81,16 @@ export async function checkPod(ports: PodPorts, pool: AgentPool): Promise<PodAns
   return refusal.reason === "QuotaExceeded" ? { kind: "ok", uid: "", ...more } : refusal;
 }
 
-/** Misspelt and repeated fields; servers before 1.25 do not look for them. */
+/** The server cannot read the request; what only the strict one meets is an unknown field. */
+const isBad = (answer: KubeAnswer): answer is KubeAnswer & { kind: "refused" } =>
+  answer.kind === "refused" && answer.status === 400;
+
+/** For people: servers before 1.25 do not look for misspelt and repeated fields. */
 const STRICT = "strict decoding error: ";
 
-function unknownFields(answer: KubeAnswer): string | null {
-  if (answer.kind !== "refused" || answer.status !== 400) return null;
-  const at = answer.message.indexOf(STRICT);
-  return at < 0 ? null : bounded(answer.message.slice(at + STRICT.length), FIELDS_BYTES_MAX);
+function unknownFields({ message }: { message: string }): string {
+  const at = message.indexOf(STRICT);
+  return bounded(at < 0 ? message : message.slice(at + STRICT.length), FIELDS_BYTES_MAX);
 }
 
 const FIELDS_BYTES_MAX = 400;

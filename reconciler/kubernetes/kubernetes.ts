@@ -378,7 +378,7 @@ export class Kubernetes implements Scheduler {
 
   #status(): ClusterStatus {
     const ageMs = Math.max(this.#nodes.ageMs(), this.#pods.ageMs());
-    const problems = [this.#nodes.problem, this.#pods.problem];
+    const copies = [this.#nodes, this.#pods];
     return {
       server: this.#ports.server,
       nodes: this.#nodes.size,
@@ -386,7 +386,7 @@ export class Kubernetes implements Scheduler {
       ageMs: Number.isFinite(ageMs) ? ageMs : null,
       writesPerSecond: this.#ports.limiter.status().perSecond,
       draining: this.#draining.size,
-      forbidden: problems.flatMap((one) => (one?.startsWith("forbidden") === true ? [one] : [])),
+      forbidden: copies.flatMap((one) => (one.forbidden ? (one.problem ?? []) : [])),
       blocked: this.#hands.drainers.blocked(),
       unshown: this.#hands.status.troubles(),
       doubts: [

@@ -62,8 +62,6 @@ const FRUITLESS_MAX = 4;
 const SHORT_MS = 1_000;
 /** Failures before a warning: single broken connections are ordinary. */
 const LOGGED_FAILURES = 3;
-/** Prefix of a refusal for a missing permission, also in `explainForbidden`. */
-const FORBIDDEN = "forbidden";
 
 export class Reflector<T extends Item> {
   readonly #options: ReflectorOptions<T>;
@@ -72,7 +70,7 @@ export class Reflector<T extends Item> {
   #heardMs = Number.NEGATIVE_INFINITY;
   #stop: AbortController | null = null;
   #failures = 0;
-  #problem: string | null = null;
+  #problem: Problem | null = null;
   #fruitless = 0;
 
   constructor(options: ReflectorOptions<T>) {
@@ -115,12 +113,17 @@ export class Reflector<T extends Item> {
 
   /** Why the last list or watch failed; `null` after a later success. */
   get problem(): string | null {
-    return this.#problem;
+    return this.#problem?.why ?? null;
   }
 
   /** The last attempt failed because this account lacks the permission. */
   get forbidden(): boolean {
-    return this.#problem?.startsWith(FORBIDDEN) ?? false;
+    return this.#problem?.status === 403;
+  }
+
+  /** The last attempt failed because the server has no such resource. */
+  get unknown(): boolean {
+    return this.#problem?.status === 404;
   }
 
   /** Milliseconds since the last event, bookmark or list; infinite before the first. */
@@ -159,7 +162,7 @@ export class Reflector<T extends Item> {
     const answer = await readList(api, path, query, { timeoutMs: PAGE_MS, signal, read });
     // A newer run has begun: only its list counts.
     if (signal.aborted) return 0;
-    if (answer.kind !== "ok") return this.#failed(...reasonOf(answer));
+    if (answer.kind !== "ok") return this.#failed(problemOf(answer), retryAfterOf(answer));
     this.#held.replace(answer.items, answer.resourceVersion);
     this.#synced = true;
     this.#fruitless = 0;
@@ -198,12 +201,12 @@ export class Reflector<T extends Item> {
     if (events > 0) this.#fruitless = 0;
     switch (end.kind) {
       case "ended":
-        if (lastedMs < SHORT_MS) return this.#failedWatch("the watch ended at once", null);
+        if (lastedMs < SHORT_MS) return this.#failedWatch(own("the watch ended at once"), null);
         this.#failures = 0;
         return 0;
       case "expired": {
         this.#held.forgetSeen();
-        const pauseMs = this.#failed("the watch's version expired", null);
+        const pauseMs = this.#failed(own("the watch's version expired"), null);
         // The first one is ordinary and waits only to spread; repeated ones back off.
         const spreadMs = EXPIRED_LEAST_MS + this.#options.random() * EXPIRED_SPREAD_MS;
         return this.#failures > 1 ? pauseMs : spreadMs;
@@ -212,34 +215,36 @@ export class Reflector<T extends Item> {
         // 429 and 5xx concern the server's state, everything else this request.
         const isBusy = end.status === 429 || end.status >= 500;
         if (!isBusy) this.#held.forgetSeen();
-        return this.#failedWatch(end.message, end.retryAfterMs);
+        return this.#failedWatch({ why: end.message, status: end.status }, end.retryAfterMs);
       }
       case "lost":
         // The server may be reachable; a list finds out.
-        if (this.ageMs() < AGED_MS) return this.#failedWatch(end.message, null);
+        if (this.ageMs() < AGED_MS) return this.#failedWatch(own(end.message), null);
         this.#held.forgetSeen();
-        return Math.min(this.#failedWatch(end.message, null), AGED_PAUSE_MS);
+        return Math.min(this.#failedWatch(own(end.message), null), AGED_PAUSE_MS);
       default:
         return unreachable(end);
     }
   }
 
-  #failedWatch(why: string, retryAfterMs: number | null): number {
+  #failedWatch(problem: Problem, retryAfterMs: number | null): number {
     this.#fruitless += 1;
     if (this.#fruitless >= FRUITLESS_MAX) {
       this.#fruitless = 0;
       this.#held.forgetSeen();
     }
-    return this.#failed(why, retryAfterMs);
+    return this.#failed(problem, retryAfterMs);
   }
 
   /** The pause: doubles from 1 s to 8 s, ±25 %, and at least `retryAfterMs`. */
-  #failed(why: string, retryAfterMs: number | null): number {
+  #failed(problem: Problem, retryAfterMs: number | null): number {
     const { log, path, random } = this.#options;
+    const { why, status } = problem;
     this.#failures += 1;
-    this.#problem = why;
+    this.#problem = problem;
     const isWarned = this.#failures === LOGGED_FAILURES && !isExplained(why);
-    const about = { path, reason: why, times: this.#failures };
+    const answered = status === null ? {} : { status };
+    const about = { path, reason: why, times: this.#failures, ...answered };
     log(isWarned ? "warn" : "debug", "informer out of sync", about);
     const doubled = PAUSE_LEAST_MS * 2 ** Math.min(this.#failures - 1, 10);
     const pauseMs = Math.min(doubled, PAUSE_MOST_MS) * (0.75 + random() / 2);
@@ -267,13 +272,23 @@ export class Reflector<T extends Item> {
   }
 }
 
-/** Text for the log, and the server's `Retry-After`. */
-function reasonOf(answer: Exclude<ListAnswer<unknown>, { kind: "ok" }>): [string, number | null] {
-  if (answer.kind === "lost") return [answer.message, null];
-  const said = `${answer.status} ${answer.reason}: ${answer.message}`;
-  if (answer.status !== 403) return [said, answer.retryAfterMs];
-  return [explainForbidden(answer) ?? `${FORBIDDEN} (${said})`, answer.retryAfterMs];
+/** Why a list or watch failed; `status` of the answer, `null` = there was none. */
+type Problem = { why: string; status: number | null };
+
+const own = (why: string): Problem => ({ why, status: null });
+
+type FailedList = Exclude<ListAnswer<unknown>, { kind: "ok" }>;
+
+function problemOf(answer: FailedList): Problem {
+  if (answer.kind === "lost") return own(answer.message);
+  const { status } = answer;
+  const said = `${status} ${answer.reason}: ${answer.message}`;
+  if (status !== 403) return { why: said, status };
+  return { why: explainForbidden(answer) ?? `forbidden (${said})`, status };
 }
+
+const retryAfterOf = (answer: FailedList): number | null =>
+  answer.kind === "lost" ? null : answer.retryAfterMs;
 
 /**
  * A copy this old is stale: on a quiet cluster a bookmark comes each 60 s (measured on
