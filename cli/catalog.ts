@@ -83,6 +83,7 @@ import { slurmVerify } from "./command/slurm-verify.ts";
 import { supportDump } from "./command/support-dump.ts";
 import { consoleCommand } from "./command/console.ts";
 import { tokenCreate, tokenList, tokenRevoke, tokenRotate } from "./command/token.ts";
+import { fleetAdopt, fleetIgnore, fleetList } from "./command/fleet.ts";
 import { forget } from "./command/forget.ts";
 import { forgive } from "./command/forgive.ts";
 import { policyTrust } from "./command/policy-trust.ts";
@@ -114,6 +115,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     ...[claimCreate, claimList, claimGet, claimRelease],
   ],
   Workloads: [allocate],
+  Fleets: [fleetList, fleetAdopt, fleetIgnore],
   Safety: [plan, safety, cost, freeze, unfreeze, audit],
   "Control plane": [
     controlPlane,

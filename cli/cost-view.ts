@@ -1,10 +1,10 @@
 /** Formats what the fleet costs: totals, then pools, providers and what does not serve. Pure. */
 import type { CostRow, CostView, PoolCostView } from "../schema/cost-view.ts";
 import { formatSpan, formatTime } from "./age.ts";
-import { formatLabels, formatTable, type Style } from "./table.ts";
+import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 
 export function formatCost(view: CostView, nowMs: number, style: Style): string {
-  const { total, open_purchases: open } = view;
+  const { total, open_purchases: open, other_fleets: others = [] } = view;
   const isCurrent = total.projected !== null;
   const period = isCurrent ? "Month to Date" : "Period Cost";
   const labels: [string, string][] = [
@@ -19,6 +19,11 @@ export function formatCost(view: CostView, nowMs: number, style: Style): string 
     const possible = `${money(open.possible)} so far at ${money(open.per_hour)}/h`;
     const more = open.unknown_prices === 0 ? "" : `, ${open.unknown_prices} of unknown price`;
     labels.push(["Open Purchases", `${open.count}: up to ${possible}${more}, not included`]);
+  }
+  for (const { fleet_id: id, machines, per_hour: hour, unknown_prices: none } of others) {
+    const open = none === 0 ? "" : `, ${none} of unknown price`;
+    const what = `${count(machines, "machine")} of ${plain(id)}: ${money(hour)}/h${open}`;
+    labels.push(["Other Fleet", `${what}, not included (navarch fleet list)`]);
   }
   return [
     formatLabels(labels, style),

@@ -4,6 +4,7 @@
  */
 import type { NodeView, SafetyView, VersionView } from "../schema/api.ts";
 import type { ConfigStatusView } from "../schema/api-config.ts";
+import type { FleetsView } from "../schema/fleet-view.ts";
 import type { TrustView } from "../schema/order.ts";
 import type { SlurmClusterView } from "../schema/slurm-view.ts";
 import { VERSION } from "../schema/version.ts";
@@ -11,6 +12,7 @@ import type { Client } from "./client.ts";
 import type { Context } from "./command.ts";
 import { EXIT, type Failure } from "./failure.ts";
 import { bad, type Diagnosis, ok } from "./diagnosis-row.ts";
+import { judgeFleets } from "./diagnosis-fleet.ts";
 import { judgeConfig } from "./diagnosis-config.ts";
 import { judgeSlurm } from "./diagnosis-slurm.ts";
 import { judgeTrust } from "./diagnosis-trust.ts";
@@ -98,6 +100,7 @@ async function checkAccess(client: Client): Promise<(Diagnosis | null)[]> {
     ...(await checkTrust(client)),
     ...(await checkSlurm(client)),
     ...(await checkSafety(client)),
+    ...(await checkFleets(client)),
   ];
 }
 
@@ -155,6 +158,12 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
     out.push(bad("warn", "instances", message, "navarch instances --state terminating"));
   }
   return out;
+}
+
+async function checkFleets(client: Client): Promise<Diagnosis[]> {
+  const fleets = await client.get<FleetsView>("/fleets", ["others", "not_seen"]);
+  // An older control plane does not report it.
+  return fleets.ok ? judgeFleets(fleets.value) : [];
 }
 
 /** For a provider that cannot be opened. */

@@ -1,5 +1,7 @@
 /** The answer of `GET /v1/cost`: snake_case keys, RFC 3339 times, US dollars, UTC days. */
 
+import type { OtherFleetView } from "./fleet-view.ts";
+
 /** What is billed in one pool, at one provider, or in the fleet. */
 export type CostRow = {
   /** Empty: instances of no pool. */
@@ -68,6 +70,8 @@ export type CostView = {
   idle: CostGroup[];
   /** Purchases whose outcome is open: not included above, and billed if the cloud accepted them. */
   open_purchases: { count: number; unknown_prices: number; per_hour: number; possible: number };
+  /** Machines of other fleets with a pool's name, not included: perhaps a lost state's. */
+  other_fleets?: OtherFleetView[];
   /** Oldest first. */
   days: { day: string; dollars: number; unknown_hours: number }[];
 };

@@ -51,6 +51,8 @@ export const EVENTS = {
   "safety.quarantine": ["warn", "rule suspended"],
   "safety.lemon": ["warn", "hardware quarantined"],
   "safety.released": ["info", "released"],
+  "fleet.adopted": ["warn", "fleet adopted"],
+  "fleet.ignored": ["info", "other fleet ignored"],
   "provider.error": ["warn", "provider error"],
   "kube.matched": ["info", "Node object matched"],
   "kube.changed": ["warn", "Node object created again"],

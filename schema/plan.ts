@@ -38,6 +38,8 @@ export const WAIT_REASONS = [
   "not_ours",
   /** No provider of the pool can be used. */
   "provider",
+  /** Machines of another fleet have the pool's name: a person says whose they are. */
+  "other_fleet",
   /** Waits for its replacement to be verified (`surge`). */
   "replacement",
   /** The cloud has not confirmed the end of the instance. */

@@ -31,6 +31,21 @@ export function sayFreezeEffect(all: boolean): string {
   return `${stops}; it still cordons a node with a definitive fault.`;
 }
 
+/** `unsupported`: this kind of provider cannot show machines of other fleets. */
+export const LOOK_OUTCOMES = ["seen", "failed", "unsupported"] as const;
+
+/** Machines of one other fleet; none = it was seen before, and is not any more. */
+export const StrangeFleet = v.object({
+  fleet: text,
+  count: count,
+  /** US dollars of those with a known price, and how many have none. */
+  perHour: amount,
+  unpriced: count,
+  /** The first of them. */
+  machines: v.array(v.object({ id: text, type: text, region: v.nullable(text) })),
+});
+export type StrangeFleet = v.InferOutput<typeof StrangeFleet>;
+
 export const Fact = v.variant("kind", [
   /** A person froze the fleet. `until` `null` = until unfrozen. */
   v.object({
@@ -141,6 +156,25 @@ export const Fact = v.variant("kind", [
     config: v.unknown(),
     providers: v.array(v.unknown()),
   }),
+  /**
+   * What the look for machines of other fleets with the pool's name found, before the first
+   * purchase of the pool at the provider.
+   */
+  v.object({
+    kind: v.literal("strangers"),
+    pool: text,
+    provider: text,
+    outcome: v.picklist(LOOK_OUTCOMES),
+    /** Why nothing was seen; `null` = the provider answered. */
+    why: v.nullable(text),
+    /** Since when the outcome is this. */
+    since: instant,
+    fleets: v.array(StrangeFleet),
+  }),
+  /** A fleet whose machines a person left alone: they hold no pool. */
+  v.object({ kind: v.literal("ignored_fleet"), fleet: text, by: text, at: instant }),
+  /** The fleet that a person gave this store: a control plane of another id does not act for it. */
+  v.object({ kind: v.literal("fleet"), id: text, by: text, at: instant }),
   CampaignFact,
   UpgradingFact,
   CostFact,
@@ -168,6 +202,9 @@ const KEY_FIELDS: { [K in Fact["kind"]]: readonly (keyof FactOf<K>)[] } = {
   trusted: ["rule"],
   lemon: ["uuid"],
   cost: ["provider", "pool", "month"],
+  strangers: ["pool", "provider"],
+  ignored_fleet: ["fleet"],
+  fleet: [],
 };
 
 /** The row's key: at most one fact has it. */

@@ -49,6 +49,11 @@ export type ProviderSight = {
   settleMs: number;
   /** A complete listing was folded since this process started; nothing is bought before. */
   listed: boolean;
+  /**
+   * It was not asked for machines of other fleets yet, and a pool that buys there has bought
+   * nothing with this store.
+   */
+  unlooked: boolean;
   /** Why the adapter cannot be opened or used. */
   unavailable: string | null;
   /** Why machines that are bought there do not come up; `null` = nothing known. */

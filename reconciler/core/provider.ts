@@ -126,6 +126,15 @@ export type Failed = {
 /** All instances of this fleet, or a failure; never a partial list. */
 export type ListAnswer = { kind: "ok"; instances: Instance[] } | Failed;
 
+/**
+ * Machines of other fleets whose pool tag has one of our names, or why this kind of provider cannot
+ * see them.
+ */
+export type StrangersAnswer =
+  | { kind: "ok"; instances: Instance[] }
+  | { kind: "unsupported"; message: string }
+  | Failed;
+
 /** The cloud has no such call. */
 type Unsupported = { kind: "unsupported" };
 
@@ -193,6 +202,11 @@ export type Provider = {
   reboot(instanceId: InstanceId, fence: Fence): Promise<RebootAnswer>;
   /** Every instance that carries this fleet's ownership tag, all pages. */
   list(): Promise<ListAnswer>;
+  /**
+   * Every instance with the tag of another fleet and the name of one of these pools. Reads only; it
+   * is asked before the first purchase of a pool, because the state may have been lost.
+   */
+  strangers(pools: readonly string[]): Promise<StrangersAnswer>;
   close(): Promise<void>;
 };
 

@@ -44,6 +44,8 @@ const SavedProvider = v.object({
   class: v.picklist(["token", "name", "tag-only"]),
   settleMs: amount,
   listed: v.boolean(),
+  /** Absent in files of older releases. */
+  unlooked: v.nullish(v.boolean(), false),
   unavailable: v.nullable(text),
   trouble: v.nullable(text),
   bringsAgent: v.boolean(),

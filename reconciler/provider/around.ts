@@ -11,6 +11,7 @@ import type {
   Provider,
   QuotaAnswer,
   RebootAnswer,
+  StrangersAnswer,
   TerminateAnswer,
 } from "../core/provider.ts";
 import type { InstanceId } from "../../schema/id.ts";
@@ -18,7 +19,7 @@ import type { InstanceId } from "../../schema/id.ts";
 export type ProviderCall =
   | { op: "create"; fence: Fence; request: CreateRequest }
   | { op: "terminate" | "reboot"; fence: Fence; instanceId: InstanceId }
-  | { op: "list" | "offers" | "quota" }
+  | { op: "list" | "strangers" | "offers" | "quota" }
   | { op: "host_keys"; instanceId: InstanceId };
 
 export type ProviderAnswer =
@@ -27,6 +28,7 @@ export type ProviderAnswer =
   | RebootAnswer
   | ListAnswer
   | OffersAnswer
+  | StrangersAnswer
   | HostKeysAnswer
   | QuotaAnswer;
 
@@ -55,6 +57,7 @@ export function aroundProvider(
     reboot: (instanceId, fence) =>
       around({ op: "reboot", fence, instanceId }, () => provider.reboot(instanceId, fence)),
     list: () => around({ op: "list" }, () => provider.list()),
+    strangers: (pools) => around({ op: "strangers" }, () => provider.strangers(pools)),
     close: () => provider.close(),
   };
 }

@@ -17,6 +17,10 @@ export function withPrices(provider: Provider, prices: ReadonlyMap<string, numbe
       const answer = await provider.list();
       return answer.kind === "ok" ? { ...answer, instances: answer.instances.map(priced) } : answer;
     },
+    async strangers(pools) {
+      const answer = await provider.strangers(pools);
+      return answer.kind === "ok" ? { ...answer, instances: answer.instances.map(priced) } : answer;
+    },
     async offers(places) {
       const answer = await provider.offers(places);
       if (answer.kind === "failed") return answer;

@@ -9,7 +9,10 @@ import type { Sighting } from "../core/fold/listing.ts";
 import type { Provider, Reach } from "../core/provider.ts";
 import { REACHES_ANY } from "../core/reach.ts";
 import { restingProviders } from "../core/safety/rest.ts";
-import type { OfferWatch } from "./watch-offers.ts";
+import type { Look } from "../core/stranger.ts";
+import type { Clock } from "../core/clock.ts";
+import { OfferWatch } from "./watch-offers.ts";
+import { StrangerWatch } from "./watch-strangers.ts";
 
 /** After this time without a listing of any cloud, the control plane's network is at fault. */
 const CUT_MS = 60_000;
@@ -20,6 +23,7 @@ const UNAVAILABLE: Omit<ProviderSight, "unavailable"> = {
   class: "tag-only",
   settleMs: 0,
   listed: false,
+  unlooked: false,
   trouble: null,
   bringsAgent: false,
   canReboot: false,
@@ -42,10 +46,12 @@ export class CloudSight {
   private readonly failing = new Map<string, { sinceMono: number; count: number; why: string }>();
   private from: CloudSightFrom;
   private readonly offers: OfferWatch;
+  private readonly strangers: StrangerWatch;
 
-  constructor(from: CloudSightFrom, offers: OfferWatch) {
+  constructor(from: CloudSightFrom, clock: Clock, wakeUp: () => void) {
     this.from = from;
-    this.offers = offers;
+    this.offers = new OfferWatch(from, clock, wakeUp);
+    this.strangers = new StrangerWatch(from, clock, wakeUp);
   }
 
   private get providers(): ReadonlyMap<string, Provider> {
@@ -65,6 +71,7 @@ export class CloudSight {
     }
     this.from = next;
     this.offers.adopt(next);
+    this.strangers.adopt(next);
   }
 
   /** A complete listing was folded. */
@@ -121,19 +128,26 @@ export class CloudSight {
     return new Map([...this.providers].map(([name, { settleMs }]) => [name, settleMs]));
   }
 
-  /** Reads prices and capacity where it is due. */
-  readOffers({ facts }: Fleet, now: number): void {
-    this.offers.look(restingProviders(facts, now));
+  /** Reads prices, capacity and machines of other fleets where it is due. */
+  read(fleet: Fleet, now: number): void {
+    this.offers.look(restingProviders(fleet.facts, now));
+    this.strangers.look(fleet);
+  }
+
+  /** Looks for machines of other fleets that ended since the last call. */
+  looks(): Look[] {
+    return this.strangers.take();
   }
 
   /** The providers as `decide` sees them. */
-  sight(): Map<string, ProviderSight> {
+  sight(fleet: Fleet): Map<string, ProviderSight> {
     const out = new Map<string, ProviderSight>();
     for (const [name, provider] of this.providers) {
       out.set(name, {
         class: provider.class,
         settleMs: provider.settleMs,
         listed: this.isKnown(name),
+        unlooked: this.strangers.isOpen(name, fleet),
         unavailable: null,
         trouble: this.unlistedWhy(name) ?? provider.trouble(),
         bringsAgent: provider.bringsAgent,

@@ -42,7 +42,6 @@ import { Observer } from "./sight.ts";
 import type { Settings } from "./settings.ts";
 import type { Change, Store, StoredEntry } from "../core/store.ts";
 import { CloudWatch } from "./watch-cloud.ts";
-import { OfferWatch } from "./watch-offers.ts";
 
 export type LoopPorts = {
   store: Store;
@@ -106,7 +105,7 @@ export class Reconciler {
     this.informer = new Informers(targets, log);
     this.problems = new ProblemLog(log, clock);
     const wakeUp = (): void => this.wakeUp();
-    this.cloud = new CloudSight(settings, new OfferWatch(settings, clock, wakeUp));
+    this.cloud = new CloudSight(settings, clock, wakeUp);
     const { presence, cloud, informer } = this;
     this.ledger = new Ledger({ store, clock, config, fleetId, committed, informer });
     this.planner = new Planner({ ledger: this.ledger, config, log, acts: !dryRun });
@@ -251,7 +250,7 @@ export class Reconciler {
     if (acts) this.runner.start(this.fleet().operations.values(), now, may);
     if (acts) this.observer.readMetrics(this.fleet());
     this.watch.look(this.cloud.busy(this.fleet()));
-    this.cloud.readOffers(this.fleet(), now);
+    this.cloud.read(this.fleet(), now);
     if (mono - this.trimmedMono < TRIM_MS) return;
     this.trimmedMono = mono;
     await store.trim({ auditBefore: now - this.activeConfig().server.audit.retentionMs });
@@ -263,7 +262,7 @@ export class Reconciler {
     const fleet = this.fleet();
     work.take(stepSafety(fleet, this.activeConfig(), this.activePolicy(), now));
     work.take(stepRests(fleet, now));
-    work.take(stepImpaired(fleet, this.activeConfig(), this.cloud.sight(), now));
+    work.take(stepImpaired(fleet, this.activeConfig(), this.cloud.sight(fleet), now));
     this.ledger.stage(work);
   }
 
@@ -283,6 +282,7 @@ export class Reconciler {
       now,
       answers: this.runner.take(),
       listings: this.watch.take(),
+      looks: cloud.looks(),
       entries: ledger.takeEntries(boundsFor(this.activePolicy().rules.length)),
       commands: ledger.takeCommands(),
       sightings: cloud.sightings,

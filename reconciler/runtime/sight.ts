@@ -57,7 +57,7 @@ export class Observer {
     const { now, mono, isSizing } = at;
     const { keyProblem } = targets;
     const { cluster } = targets.scheduler;
-    const providers = cloud.sight();
+    const providers = cloud.sight(fleet);
     const asked = askedOf(fleet, config, providers, isSizing);
     return {
       now,

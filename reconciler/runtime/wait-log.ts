@@ -20,9 +20,15 @@ const OF_NODE: ReadonlySet<WaitReason> = new Set([
   "human",
   "not_ours",
   "provider",
+  "other_fleet",
 ]);
 /** Reasons of a pool; its holds and freezes are events. */
-const OF_POOL: ReadonlySet<WaitReason> = new Set(["spend", "bootstrap_guard", "provider"]);
+const OF_POOL: ReadonlySet<WaitReason> = new Set([
+  "spend",
+  "bootstrap_guard",
+  "provider",
+  "other_fleet",
+]);
 /** Many waits end with the next listing or answer. */
 const SETTLE_MS = 3_000;
 /** A recurring reason is logged again after this time. */

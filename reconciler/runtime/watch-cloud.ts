@@ -4,8 +4,8 @@
  * neither decides nor retries.
  */
 import type { Clock } from "../core/clock.ts";
-import type { ListAnswer, Provider } from "../core/provider.ts";
-import type { Listing } from "../core/provider.ts";
+import type { Listing, Provider } from "../core/provider.ts";
+import { inTime } from "./in-time.ts";
 
 type Watched = {
   provider: Provider;
@@ -24,8 +24,6 @@ const OWN: readonly string[] = ["fake", "machine", "ssh", "static"];
 /** An API server has no limit a second, and thousands of Nodes take it a while: a tenth of it. */
 const CLUSTER: readonly string[] = ["kwok"];
 const CLUSTER_REST = 9;
-
-const LIST_MS = 60_000;
 
 function watch(provider: Provider): Watched {
   return { provider, inFlight: false, nextMono: 0, failures: 0, tookMs: 0 };
@@ -83,16 +81,6 @@ export class CloudWatch {
     return done;
   }
 
-  /** A listing without an answer has failed, so that the next may begin. */
-  private async inTime(listing: Promise<ListAnswer>): Promise<ListAnswer> {
-    const { promise, resolve } = Promise.withResolvers<ListAnswer>();
-    const message = `no answer within ${LIST_MS / 1_000} s`;
-    const cancel = this.clock.after(LIST_MS, () => {
-      resolve({ kind: "failed", class: "unavailable", message });
-    });
-    return Promise.race([listing, promise]).finally(cancel);
-  }
-
   private pauseMs(one: Watched, busy: boolean): number {
     const table = busy ? BUSY_MS : IDLE_MS;
     const { type } = one.provider;
@@ -108,16 +96,7 @@ export class CloudWatch {
 
   private async list(one: Watched, startedAt: number, busy: ReadonlySet<string>): Promise<void> {
     const startedMono = this.clock.monoMs();
-    let answer: ListAnswer;
-    try {
-      answer = await this.inTime(one.provider.list());
-    } catch (error) {
-      answer = {
-        kind: "failed",
-        class: "unavailable",
-        message: error instanceof Error ? error.message : String(error),
-      };
-    }
+    const answer = await inTime(this.clock, () => one.provider.list());
     if (!this.watched.includes(one)) return;
     one.inFlight = false;
     one.tookMs = this.clock.monoMs() - startedMono;

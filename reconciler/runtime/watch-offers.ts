@@ -7,8 +7,9 @@ import type { Config } from "../../schema/config.ts";
 import type { Clock } from "../core/clock.ts";
 import { offersOf } from "../core/decide/offer.ts";
 import type { OfferSight } from "../core/fleet.ts";
-import type { Offered, OffersAnswer, Place, Provider } from "../core/provider.ts";
+import type { Offered, Place, Provider } from "../core/provider.ts";
 import { placeKey } from "../core/safety/rest.ts";
+import { inTime } from "./in-time.ts";
 
 /** Milliseconds between two calls; a call is one request, or one for each region. */
 const RESTING_MS = { own: 1_000, other: 15_000 };
@@ -16,7 +17,6 @@ const IDLE_MS = { own: 5_000, other: 60_000 };
 const FAILED_MAX_MS = 10 * 60_000;
 /** Providers on this computer, whose calls cost nothing. */
 const OWN: readonly string[] = ["fake", "machine"];
-const CALL_MS = 60_000;
 /** A price that could not be read again for this time is unknown. */
 const PRICE_KEPT_MS = 15 * 60_000;
 
@@ -80,13 +80,8 @@ export class OfferWatch {
   }
 
   async #read(one: Watched): Promise<void> {
-    let answer: OffersAnswer;
-    try {
-      answer = await this.#inTime(one.provider.offers([...one.places.values()]));
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      answer = { kind: "failed", class: "unavailable", message };
-    }
+    const places = [...one.places.values()];
+    const answer = await inTime(this.#clock, () => one.provider.offers(places));
     const now = this.#clock.wallMs();
     one.inFlight = false;
     one.failures = answer.kind === "failed" ? one.failures + 1 : 0;
@@ -94,15 +89,6 @@ export class OfferWatch {
     const before = one.seen;
     one.seen = answer.kind === "ok" ? learn(one, answer.offers, now) : kept(before, now);
     if (isNews(before, one.seen)) this.#wakeUp();
-  }
-
-  async #inTime(call: Promise<OffersAnswer>): Promise<OffersAnswer> {
-    const { promise, resolve } = Promise.withResolvers<OffersAnswer>();
-    const message = `no answer within ${CALL_MS / 1_000} s`;
-    const cancel = this.#clock.after(CALL_MS, () => {
-      resolve({ kind: "failed", class: "unavailable", message });
-    });
-    return Promise.race([call, promise]).finally(cancel);
   }
 }
 

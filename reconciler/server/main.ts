@@ -202,6 +202,7 @@ type Made = Schedulers & {
   peer: Port["peer"];
   bound: { port: number };
   watch: ServiceWatch;
+  restart(fleet: string): void;
   reloader(): Reloader | null;
 };
 
@@ -244,7 +245,7 @@ function composeParts(made: Made): Parts {
     newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,
     backup: shared ? null : () => backUp(databaseFile(config, state), state, identity),
     fingerprint: fingerprintOf,
-    host: hostname(),
+    ...{ host: hostname(), restart: made.restart },
     openWorkflows: (ask) =>
       options.dryRun
         ? openNoWorkflows("this control plane runs with --dry-run and changes nothing")
@@ -323,7 +324,8 @@ async function serve(
   const from = { options, loaded, log, state, identity, shared, authority, metrics, ...cluster };
   const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
   const known = namesOf([...names, config.server.externalAddress, hostname()]);
-  const shown = { caPem: port.caPem, peer: port.peer, names: known };
+  const owner = Promise.withResolvers<string>();
+  const shown = { caPem: port.caPem, peer: port.peer, names: known, restart: owner.resolve };
   const parts = composeParts({ ...from, ...shown, setUp, bound, watch, reloader: () => reloader });
   const url = (): string => advertised(options.advertise, config, address.host, bound.port);
   const turns = shared ? { expiryMs: options.testLeaseExpiryMs, url } : null;
@@ -343,7 +345,7 @@ async function serve(
   const backups = openBackups(parts, state);
   watch.ready(`listening at ${at}`);
   const reloads = (reloader = openReloads(options, { parts, leadership, hangups }));
-  const exitCode = untilSignal(log, async () => {
+  const exitCode = untilSignal(log, owner.promise, async () => {
     watch.stopping();
     backups?.stop();
     reloads.stop();
@@ -364,22 +366,22 @@ function leave(code: number): void {
   setTimeout(() => process.exit(code), LINGER_MS).unref();
 }
 
-/** Resolves with 0 after a signal and `stop`; a second signal changes nothing. */
-function untilSignal(log: Log, stop: () => Promise<void>): Promise<number> {
+/** Resolves after `stop`: with 0 after a signal, with 1 where the store has another `owner` now. */
+function untilSignal(log: Log, owner: Promise<string>, stop: () => Promise<void>): Promise<number> {
   return new Promise((resolve) => {
     let isStopping = false;
     const end = (code: number): void => {
       resolve(code);
       leave(code);
     };
-    const on = (signal: string): void => {
+    const on = (why: Record<string, string>, code: number): void => {
       if (isStopping) return;
       isStopping = true;
-      log("info", "stopping", { signal });
+      log("info", "stopping", why);
       stop().then(
         () => {
           log("info", "stopped");
-          end(0);
+          end(code);
         },
         (error: unknown) => {
           log("error", "did not stop cleanly", { error: String(error) });
@@ -387,7 +389,9 @@ function untilSignal(log: Log, stop: () => Promise<void>): Promise<number> {
         },
       );
     };
-    process.on("SIGTERM", () => on("SIGTERM"));
-    process.on("SIGINT", () => on("SIGINT"));
+    process.on("SIGTERM", () => on({ signal: "SIGTERM" }, 0));
+    process.on("SIGINT", () => on({ signal: "SIGINT" }, 0));
+    const why = "this store is that fleet's now; the next start acts for it";
+    void owner.then((fleet) => on({ fleet, why }, 1));
   });
 }

@@ -10,7 +10,12 @@ import type { Config } from "../../schema/config.ts";
 import type { Authority } from "../security/auth.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { parseListen } from "../config/address.ts";
-import { type Identity, openIdentity, openSharedIdentity } from "../security/identity.ts";
+import {
+  type Identity,
+  openIdentity,
+  openSharedIdentity,
+  writeIdentity,
+} from "../security/identity.ts";
 import { type Lock, lockState } from "./lock.ts";
 import { openAuthority } from "./open-authority.ts";
 import { keepPrivate } from "../security/private-folder.ts";
@@ -100,11 +105,19 @@ export async function openKept(given: Given, config: Config, by: With): Promise<
   const what = shared ? `of ${URL.parse(url)?.host ?? "a server"}` : path;
   const store = await stepOf(`database ${what}`, () => openStore(url, given.env, by.clock));
   const first = shared ? store.first.bind(store) : null;
-  const identity = await stepOf(`identity in ${folder}`, () =>
-    first === null
-      ? openOwnIdentity(folder, by.random)
-      : openSharedIdentity(folder, by.random, first),
-  );
+  const identity = await stepOf(`identity in ${folder}`, async () => {
+    const own =
+      first === null
+        ? openOwnIdentity(folder, by.random)
+        : await openSharedIdentity(folder, by.random, first);
+    const fleetId = await store.fleet();
+    if (fleetId === null || fleetId === own.fleetId) return own;
+    // A person gave the store this id. The folder's survives the loss of the database.
+    const adopted = { ...own, fleetId };
+    if (first === null) writeIdentity(folder, adopted);
+    by.log("warn", "fleet adopted", { fleet: fleetId, before: own.fleetId });
+    return adopted;
+  });
   return { state: folder, shared, lock, store, identity, first };
 }
 

@@ -32,7 +32,7 @@ import { readEventRows } from "./event-row.ts";
 import { checkDocuments, changeStatements } from "./change.ts";
 import { readDoc } from "./document.ts";
 import { isStale, nextEpoch, openLeaseTable } from "./lease.ts";
-import { loadSnapshot, type RawRow, readCredentials, unreadable } from "./load.ts";
+import { loadFleet, loadSnapshot, type RawRow, readCredentials, unreadable } from "./load.ts";
 import { migrate } from "./migrate.ts";
 import { quarantineStatements, readQuarantine } from "./quarantine.ts";
 import { fetchInTime, isServer } from "./server.ts";
@@ -175,6 +175,8 @@ class LibsqlStore implements Store {
       return row.value;
     });
   }
+
+  fleet = (): Promise<string | null> => this.queue(() => loadFleet(this.writer));
 
   leaseTable(): tables.LeaseTable {
     return openLeaseTable(this.base.lease);

@@ -155,3 +155,11 @@ export async function readCredentials(
     return revoked;
   });
 }
+
+/** The fact of `Store.fleet`, without the rest of the store. */
+export async function loadFleet(db: LibSQLDatabase): Promise<string | null> {
+  const { meta } = table;
+  const [row] = await db.select().from(meta).where(eq(meta.key, `${FACT_PREFIX}fleet`));
+  const read = row === undefined ? null : readFact(row.value);
+  return read?.ok === true && read.value?.kind === "fleet" ? read.value.id : null;
+}

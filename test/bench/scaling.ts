@@ -7,7 +7,6 @@ import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Sample } from "../../schema/report.ts";
 import { CloudSight } from "../../reconciler/runtime/cloud-sight.ts";
-import { OfferWatch } from "../../reconciler/runtime/watch-offers.ts";
 import { openNoScheduler } from "../../reconciler/runtime/no-scheduler.ts";
 import { Presence } from "../../reconciler/runtime/presence.ts";
 import { Scaler } from "../../reconciler/runtime/scaler.ts";
@@ -80,7 +79,7 @@ class Fleet {
     this.observer = new Observer({
       config: () => config,
       presence: this.presence,
-      cloud: new CloudSight(clouds, new OfferWatch(clouds, clock, () => undefined)),
+      cloud: new CloudSight(clouds, clock, () => undefined),
       informer: { cluster: { ambiguous: () => new Map() }, slurm: { sight: () => null } },
       targets: { scheduler, slurm: null, tasks: null, keyProblem: null, readMetric: null },
       clock,

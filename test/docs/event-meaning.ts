@@ -43,6 +43,10 @@ export const MEANING: Readonly<Record<EventKind, string>> = {
   "safety.quarantine": "A circuit breaker suspended a policy rule; its verdicts do not count.",
   "safety.lemon": "A GPU that failed is remembered, so that it is refused when sold again.",
   "safety.released": "A person lifted a freeze, a hold, a rule's suspension or a quarantined GPU.",
+  "fleet.adopted":
+    "A person gave the store the id of a fleet whose state was lost; the control plane restarts.",
+  "fleet.ignored":
+    "A person said that another fleet's machines do not hold the pool whose name they have.",
   "provider.error": "A call to the provider was refused, or the provider is not reachable.",
   "kube.matched": "The node was matched to its Kubernetes Node object.",
   "kube.changed": "The Node object was created again; what Navarch sets is set again.",

@@ -12,6 +12,7 @@ import type * as cluster from "../../schema/console/cluster.ts";
 import type * as hpa from "../../schema/console/hpa.ts";
 import type { CostView } from "../../schema/cost-view.ts";
 import type { LoginLinkView, TokenView } from "../../schema/credential.ts";
+import type { FleetChangeView, FleetsView } from "../../schema/fleet-view.ts";
 import type { JoinReply, JoinTokenView } from "../../schema/join.ts";
 import type { KubernetesView, PermissionsView } from "../../schema/kubernetes-view.ts";
 import type { TrustView } from "../../schema/order.ts";
@@ -67,6 +68,9 @@ export type Answers = {
   "DELETE /v1/claims/:id": agentpool.ClaimView;
   "GET /v1/cost": CostView;
   "GET /v1/safety": api.SafetyView;
+  "GET /v1/fleets": FleetsView;
+  "POST /v1/fleets/:id/adopt": FleetChangeView;
+  "POST /v1/fleets/:id/ignore": FleetChangeView;
   "PUT /v1/safety/freeze": { frozen: Frozen };
   "DELETE /v1/safety/freeze": { frozen: null; was_frozen: unknown };
   "PUT /v1/safety/trusted/:rule": { rule: string; trusted_by: string };

@@ -101,6 +101,23 @@ function commonContract(cls: ProviderClass, open: () => Promise<ContractSubject>
     expect(await listed(provider)).toEqual([]);
   });
 
+  test("strangers() shows what other fleets have in pools of these names", async () => {
+    const { provider, step, hasNoAccount = false } = await open();
+    const other = { "navarch-fleet": "other", "navarch-pool": "train", "navarch-node": "n1" };
+    const request = contractRequest("n1", { tags: other });
+    const made = okOf(await provider.create(request, fence("n1"), null));
+    const elsewhere = { ...other, "navarch-pool": "batch", "navarch-node": "n2" };
+    okOf(await provider.create(contractRequest("n2", { tags: elsewhere }), fence("n2"), null));
+    okOf(await provider.create(contractRequest("n3"), fence("n3"), null));
+    await step(LONG_MS);
+    const answer = await provider.strangers(["train", "none"]);
+    if (answer.kind !== "ok") throw new Error(JSON.stringify(answer));
+    // Owned machines are bought by nobody.
+    const expected = hasNoAccount ? [] : [made.id];
+    expect(answer.instances.map(({ id }) => id)).toEqual(expected);
+    expect(answer.instances.every(({ tags }) => tags["navarch-fleet"] === "other")).toBe(true);
+  });
+
   test("create() refuses a stale fence with proof and makes nothing", async () => {
     const { provider, reality } = await open();
     okOf(await provider.create(contractRequest("n1"), fence("n1", 5), null));

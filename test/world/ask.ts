@@ -31,6 +31,7 @@ export function providerSightOf(over: Partial<ProviderSight> = {}): ProviderSigh
     settleMs: 0,
     listed: true,
     unavailable: null,
+    unlooked: false,
     bringsAgent: true,
     canReboot: true,
     reach: REACHES_ANY,

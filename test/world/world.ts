@@ -61,6 +61,7 @@ export class World {
   private readonly guest: boolean;
   /** Kills the process at a chosen write or call; `null` = nothing dies. */
   injector: CrashInjector | null = null;
+  fleetId = "fleet";
   /** The newest life's own way into the database; `null` while the store is a file. */
   writer: MemoryClient | null = null;
   private life: Process | null = null;
@@ -177,7 +178,7 @@ export class World {
       },
       config: this.config,
       policy: this.policy,
-      fleetId: "fleet",
+      fleetId: this.fleetId,
       between: {
         store: (store) => (opened = store),
         client: (client) => injector?.client(client) ?? client,

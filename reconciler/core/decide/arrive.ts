@@ -20,6 +20,7 @@ import { isResting } from "./rest.ts";
 import { blindness, heldByCloud, mayTake, pausedBy, type Veto, vetoIf } from "./admit.ts";
 import { buyerOf, noteBought, priceOf, tryingKeys } from "./buy.ts";
 import { createRequest, nextOffer } from "./offer.ts";
+import { strangerVeto } from "../stranger.ts";
 import { isInSlurm } from "./slurm.ts";
 
 export function decideRequested(
@@ -41,7 +42,7 @@ export function decideRequested(
       `pool ${pool.name} became smaller before anything was bought`,
     ]);
   }
-  const paused = pausedBy(node, scope);
+  const paused = pausedBy(node, scope) ?? strangerVeto(pool, fleet, sight);
   if (paused !== null) return plan.refuse(paused);
   if (isResting(phase.notBefore, sight.now))
     return plan.wait("backoff", phase.refusal ?? "waits", phase.notBefore);

@@ -14,6 +14,7 @@ import { impairmentOf } from "../safety/impaired.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import { sayStranded, strandedIn } from "../reach.ts";
 import { frozen, heldPool } from "./admit.ts";
+import { strangerVeto } from "../stranger.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { nodeIdOf } from "./offer.ts";
@@ -217,7 +218,8 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
     : null;
   const missing = named?.length ?? desired - filled.size - adopted;
   if (missing <= 0) return;
-  const paused = frozen(sight) ?? heldPool(state, sight);
+  const paused =
+    frozen(sight) ?? heldPool(state, sight) ?? strangerVeto(pool, fleet, sight);
   if (paused !== null) return wait(paused.reason, paused.message, paused.until);
   const missed = missing === 1 ? "1 node is missing" : `${missing} nodes are missing`;
   if (pool.providers.length === 0) {

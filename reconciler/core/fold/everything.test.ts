@@ -86,6 +86,7 @@ function fold(world: World) {
     now: NOW,
     answers: [],
     listings: [],
+    looks: [],
     entries: [],
     commands: [],
     sightings: new Map(),

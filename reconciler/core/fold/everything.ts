@@ -7,13 +7,14 @@
 import type { CompiledPolicy } from "../../../health/policy/compile.ts";
 import type { Command } from "../../../schema/command.ts";
 import type { Config } from "../../../schema/config.ts";
-import type { InstanceId, NodeId, OperationId, PoolName } from "../../../schema/id.ts";
-import type { Node, PoolState } from "../../../schema/node.ts";
+import type { InstanceId, NodeId, OperationId } from "../../../schema/id.ts";
+import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
-import { desiredOf, type Fleet } from "../fleet.ts";
-import type { Instance, Listing, Reach } from "../provider.ts";
+import type { Fleet } from "../fleet.ts";
+import type { Listing, Reach } from "../provider.ts";
 import { pricedListing } from "../machine-setting.ts";
+import { foldLook, type Look } from "../stranger.ts";
 import { REACHES_ANY, unreached } from "../reach.ts";
 import { discreditedIn, quarantineOf } from "../safety/step.ts";
 import type { StoredEntry } from "../store.ts";
@@ -22,8 +23,8 @@ import { foldCost } from "../cost/charge.ts";
 import { type Cluster, foldCluster, type Known } from "./cluster.ts";
 import { foldLeaving, foldRemoved } from "./leaving.ts";
 import { foldEntry } from "./inbox-entry.ts";
-import { adoptInstance, bindInstance, foldListing } from "./listing.ts";
-import type { Adoption, Sighting } from "./listing.ts";
+import { adopt } from "./adopt.ts";
+import { foldListing, type Sighting } from "./listing.ts";
 import type { Outcome } from "./outcome.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 import { restOfFailure } from "./purchase.ts";
@@ -41,6 +42,8 @@ export type FoldInput = Pick<TimeInput, "watchedMs"> & {
   now: number;
   answers: { id: OperationId; outcome: Outcome }[];
   listings: Listing[];
+  /** Answered looks for machines of other fleets. */
+  looks: Look[];
   entries: StoredEntry[];
   commands: Command[];
   sightings: ReadonlyMap<string, ReadonlyMap<InstanceId, Sighting>>;
@@ -105,6 +108,7 @@ export function foldEverything(
   for (const told of input.listings) {
     foldCloud(input, work, pricedListing(input.config.pools, told), result);
   }
+  for (const look of input.looks) foldLook(look, input.fleet, input.now, work);
   if (input.cluster !== null) {
     result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, work);
     foldLeaving(input.fleet.facts, input.cluster.objects, input.now, work);
@@ -173,7 +177,11 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
     provider,
     input.blind
       ? folded.sightings
-      : adopt(input, work, provider, answer.instances, folded.sightings),
+      : adopt(input, work, fleetOf(input, work), {
+          provider,
+          instances: answer.instances,
+          sightings: folded.sightings,
+        }),
   );
 }
 
@@ -221,92 +229,6 @@ function fleetOf(input: FoldInput, work: UnitOfWork): Fleet {
     if (operation?.state === "asked") operations.set(id, operation);
   }
   return { ...input.fleet, nodes, operations };
-}
-
-/** Listings that must show an unclaimed instance before it is adopted. */
-const LISTINGS_MIN = 2;
-
-/**
- * Makes unclaimed instances nodes of their pools, or surplus, after two listings and the settle
- * time. Returns the sightings that remain.
- */
-function adopt(
-  input: FoldInput,
-  work: UnitOfWork,
-  provider: string,
-  instances: Instance[],
-  sightings: Map<InstanceId, Sighting>,
-): Map<InstanceId, Sighting> {
-  const left = new Map<InstanceId, Sighting>();
-  const byId = new Map(instances.map((instance) => [instance.id, instance]));
-  const fleet = fleetOf(input, work);
-  const nodes = new Map(fleet.nodes);
-  for (const [id, sighting] of sightings) {
-    const instance = byId.get(id);
-    if (instance === undefined) continue;
-    const settled = input.now - sighting.firstAt >= (input.settleMs.get(provider) ?? 0);
-    if (sighting.listings < LISTINGS_MIN || !settled) {
-      left.set(id, sighting);
-      continue;
-    }
-    const name = provider as PoolName;
-    // The purchase's record was unreadable, and this node was held in its place.
-    const asked = nodes.get((instance.tags["navarch-node"] ?? "") as NodeId);
-    if (asked?.phase.kind === "held" && asked.instance === null && asked.pool !== null) {
-      const bound = { ...asked, instance: bindInstance(name, instance, input.now) };
-      nodes.set(bound.id, bound);
-      work.putNode(bound);
-      continue;
-    }
-    const wanted = placeOf(input, { ...fleet, nodes }, work, instance);
-    const adopted = adoptInstance({ ...fleet, nodes }, name, instance, input.now, wanted.as);
-    // An instance of an unknown pool is left alone: its tags may be copied from another fleet.
-    if (adopted === null) {
-      left.set(id, { ...sighting, ignored: true });
-      continue;
-    }
-    if (wanted.raised !== null) work.putPool(wanted.raised);
-    nodes.set(adopted.node.id, adopted.node);
-    work.putNode(adopted.node);
-    work.tell([adopted.event]);
-    const pool = work.pool(adopted.node.pool);
-    if (pool !== null && adopted.node.gen >= pool.nextGen)
-      work.putPool({ ...pool, nextGen: adopted.node.gen + 1 });
-  }
-  return left;
-}
-
-/**
- * Whether a slot needs the instance. After the loss of the database the wanted size is that of the
- * configuration, so instances are adopted up to the pool's maximum.
- */
-function placeOf(
-  input: FoldInput,
-  fleet: Fleet,
-  work: UnitOfWork,
-  instance: Instance,
-): { as: Adoption; raised: PoolState | null } {
-  const pool = input.config.pools.find((one) => one.name === instance.tags["navarch-pool"]);
-  const slot = Number(instance.tags["navarch-slot"] ?? Number.NaN);
-  const drainMs = pool?.drain.timeoutMs ?? 0;
-  const surplus = { as: { kind: "surplus" as const, drainMs }, raised: null };
-  const node = { kind: "node" as const };
-  if (pool === undefined || !Number.isInteger(slot) || instance.state === "terminating")
-    return surplus;
-  const taken = new Set<number>();
-  for (const node of fleet.nodes.values()) {
-    if (node.pool !== pool.name || node.slot === null || node.phase.kind === "gone") continue;
-    // A held node that no listing shows does not block its slot.
-    const put = node.phase.kind === "held" || node.cordon.human !== null;
-    if (put && (node.instance?.absentListings ?? 0) > 0) continue;
-    taken.add(node.slot);
-  }
-  if (taken.has(slot)) return surplus;
-  const state = work.pool(pool.name);
-  if (taken.size < desiredOf(pool, state ?? undefined)) return { as: node, raised: null };
-  if (state === null || state.desiredBy !== "config" || taken.size >= pool.scaling.maxNodes)
-    return surplus;
-  return { as: node, raised: { ...state, desired: taken.size + 1 } };
 }
 
 /** Quarantines an entry that throws: it is durable, and would stop every process that reads it. */

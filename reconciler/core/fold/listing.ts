@@ -287,9 +287,10 @@ export function adoptInstance(
   const bound = bindInstance(provider, instance, now);
   const { cost } = bound;
   const to = Math.max(cost?.to ?? now, chargedTo(fleet, provider, instance));
+  const isOld = isOlderThanRecord(fleet, instance);
   const node: Node = {
     ...base,
-    instance: { ...bound, ...(cost && { cost: { ...cost, to } }), ...ageOf(fleet, instance) },
+    instance: { ...bound, ...(cost && { cost: { ...cost, to } }), ...(isOld && { adopted: true }) },
     ...adoptedPhase(base, instance, now, wanted),
   };
   const message =
@@ -304,10 +305,9 @@ export function adoptInstance(
  * An instance older than the store may have served before the store was created. A younger one was
  * bought with this store and appeared after its purchase had been abandoned: it never served.
  */
-function ageOf({ facts }: Fleet, { createdAtMs }: Instance): Pick<InstanceFact, "adopted"> {
+export function isOlderThanRecord({ facts }: Fleet, { createdAtMs }: Instance): boolean {
   const record = facts.get("record");
-  const isYounger = record?.kind === "record" && createdAtMs >= record.since;
-  return isYounger ? {} : { adopted: true };
+  return record?.kind !== "record" || createdAtMs < record.since;
 }
 
 /** A running surplus may have work on it, so it is drained first. */

@@ -15,7 +15,13 @@ import type { Block, Column, Html, Page, Row } from "./page.ts";
 import { sayWaiting } from "./safety.ts";
 
 /** Reasons for which nothing is bought. */
-const PURCHASE: readonly WaitReason[] = ["spend", "bootstrap_guard", "provider", "backoff"];
+const PURCHASE: readonly WaitReason[] = [
+  "spend",
+  "bootstrap_guard",
+  "provider",
+  "other_fleet",
+  "backoff",
+];
 const WAITS_MAX = 100;
 
 export type MoneyPageFrom = {

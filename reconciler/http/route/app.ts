@@ -51,6 +51,7 @@ import { queueRoutes } from "./queue.ts";
 import type { Quota } from "./quota.ts";
 import { Refusal } from "./request.ts";
 import { openRestPool } from "./rest-pool.ts";
+import { otherFleetRoutes } from "./other-fleet.ts";
 import { safetyRoutes } from "./safety.ts";
 import { simulationRoutes } from "./simulation.ts";
 import { openSliced } from "./sliced.ts";
@@ -209,7 +210,7 @@ export function openApp(ports: RoutePorts, parts: PageParts = {}): App {
   api.use(bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
   const groups = [agentRoutes, nodeRoutes, poolRoutes, poolSizeRoutes, safetyRoutes, upgradeRoutes];
   groups.push(adminRoutes, configRoutes, tokenRoutes, historyRoutes, kubernetesRoutes, costRoutes);
-  groups.push(simulationRoutes, slurmRoutes);
+  groups.push(simulationRoutes, slurmRoutes, otherFleetRoutes);
   groups.push(workflowRoutes, agentPoolRoutes);
   for (const addRoutes of groups) addRoutes(api, ports);
   if (admission !== null) {

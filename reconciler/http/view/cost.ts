@@ -22,6 +22,7 @@ import {
 } from "../../core/cost/sum.ts";
 import type { Fleet } from "../../core/fleet.ts";
 import { iso } from "./node.ts";
+import { viewOthers } from "./stranger.ts";
 
 /** Rows of a group that could be as long as the fleet. */
 const SHOWN_MAX = 20;
@@ -83,6 +84,7 @@ export function viewCost({ fleet, config, now }: CostSource, span: Span): CostVi
     ),
     idle: groupsOf(fleet, now),
     open_purchases: purchasesOf(fleet, now),
+    other_fleets: viewOthers(fleet).filter(({ ignored_by: by }) => by === null),
     days: [...dailyCosts(fleet, span, now)].map(([day, sum]) => {
       const dollars = cents(sum.dollars);
       return { day: iso(day).slice(0, 10), dollars, unknown_hours: hours(sum.unknownMs) };

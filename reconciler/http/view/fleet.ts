@@ -37,6 +37,7 @@ const STOPS: ReadonlySet<WaitReason> = new Set<WaitReason>([
   "human",
   "not_ours",
   "provider",
+  "other_fleet",
 ]);
 
 const FAILED: ReadonlySet<string> = new Set(["replace", "repair", "lost", "failed", "lemon"]);

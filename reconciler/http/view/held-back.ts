@@ -30,6 +30,7 @@ const TITLE: Partial<Record<WaitReason, string>> = {
   breaker: "slowed by a breaker",
   spend: "a spend limit is reached",
   bootstrap_guard: "new nodes do not come up",
+  other_fleet: "another fleet has machines of this pool's name",
 };
 
 /** One line for each message; with `named`, preceded by the nodes. */

@@ -26,6 +26,7 @@ const FIRST: readonly WaitReason[] = [
   "budget",
   "spend",
   "bootstrap_guard",
+  "other_fleet",
 ];
 
 export function groupWaits(waits: readonly WaitView[]): WaitGroup[] {

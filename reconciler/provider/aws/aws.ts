@@ -13,8 +13,10 @@ import type {
   Notice,
   Provider,
   RefusalClass,
+  StrangersAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
+import { strangersIn } from "../../core/stranger.ts";
 import { Fences } from "../fence.ts";
 import { Ec2Api, type Ec2ApiOptions, type Got } from "./api.ts";
 import { type CredentialOptions, Credentials } from "./credential.ts";
@@ -64,6 +66,7 @@ export function openAws(options: AwsOptions): Provider {
       fences.check(fence) ?? (await aws.order("TerminateInstances", id)),
     reboot: async (id, fence) => fences.check(fence) ?? (await aws.order("RebootInstances", id)),
     list: () => aws.list(),
+    strangers: (pools) => aws.strangers(pools),
     offers: (places) => readOffers(api, options, places),
     hostKeys: (id) => readHostKeys(api, id),
     quota: (places) => readQuotas(api, options, places),
@@ -248,6 +251,17 @@ class Aws {
       notice: one.notice ?? this.#notices.get(one.id) ?? null,
     }));
     return { kind: "ok", instances };
+  }
+
+  async strangers(pools: readonly string[]): Promise<StrangersAnswer> {
+    const { fleetId } = this.#options;
+    const answer = await this.#describe([
+      { Name: "tag-key", Value: [FLEET] },
+      { Name: "tag:navarch-pool", Value: [...pools] },
+    ]);
+    if (answer.kind === "failed") return failedOf(answer);
+    const found = strangersIn(answer.data, fleetId, pools);
+    return { kind: "ok", instances: found.map(({ isSpot: _, ...one }) => one) };
   }
 
   async #describe(Filter: { Name: string; Value: string[] }[]): Promise<Got<Described[]>> {

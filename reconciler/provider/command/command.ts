@@ -22,9 +22,11 @@ import type {
   Provider,
   ProviderClass,
   RebootAnswer,
+  StrangersAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { REACHES_ANY } from "../../core/reach.ts";
+import { strangersIn } from "../../core/stranger.ts";
 import { type Ran, runProgram } from "../../program/program.ts";
 import {
   type CommandRequest,
@@ -102,6 +104,8 @@ export function openCommandProvider(options: CommandProviderOptions): Provider {
     reboot: (id, fence) =>
       canReboot ? order("reboot", id, fence) : Promise.resolve({ kind: "unsupported" }),
     list: async () => answerList(await call({ operation: "list" }), fleetId),
+    strangers: async (pools) =>
+      answerStrangers(await call({ operation: "list" }), fleetId, pools),
     close: () => Promise.resolve(),
   };
 }
@@ -211,4 +215,19 @@ function answerList(called: Called<"list">, fleetId: string): ListAnswer {
   }
   const own = instances.filter(({ tags }) => tags[FLEET_TAG] === fleetId);
   return { kind: "ok", instances: own };
+}
+
+/** The protocol lets a program leave out what belongs to other fleets. */
+function answerStrangers(
+  called: Called<"list">,
+  fleetId: string,
+  pools: readonly string[],
+): StrangersAnswer {
+  if (called.kind === "error") return failedOf(called);
+  const { instances } = called.data;
+  if (instances.every(({ tags }) => (tags[FLEET_TAG] ?? fleetId) === fleetId)) {
+    const message = "its program may list this fleet's machines only";
+    return { kind: "unsupported", message };
+  }
+  return { kind: "ok", instances: strangersIn(instances, fleetId, pools) };
 }

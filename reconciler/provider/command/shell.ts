@@ -18,6 +18,7 @@ import type {
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { REACHES_ANY } from "../../core/reach.ts";
+import { strangersIn } from "../../core/stranger.ts";
 import { type Ran, runProgram } from "../../program/program.ts";
 import { Fences } from "../fence.ts";
 import { readsNothing } from "../reads-nothing.ts";
@@ -131,6 +132,15 @@ export function openShellProvider(options: ShellProviderOptions): ShellProvider 
     },
     reboot: () => Promise.resolve({ kind: "unsupported" }),
     list,
+    async strangers(pools) {
+      const done = await run({ script: "list", args: [], env: {} });
+      if (done.kind !== "ok") return failedList(done);
+      const prefix = options.namePrefix ?? "";
+      const shown = done.workers.filter(({ id }) => id.startsWith(prefix));
+      // A fleet's id has no hyphen, and the name of a worker that it bought begins with it.
+      const all = shown.map((worker) => instanceOf(worker, worker.id.split("-")[0] ?? ""));
+      return { kind: "ok", instances: strangersIn(all, fleetId, pools) };
+    },
     async batchStart(count, label) {
       if (options.scripts.batchStart === null) {
         const message = "the provider has no batch_start";
@@ -279,12 +289,14 @@ function refusedOr<A>(done: Exclude<Done, { kind: "ok" }>, or: (done: { message:
   return refused;
 }
 
+function failedList(done: Exclude<Done, { kind: "ok" }>): Failed {
+  const known = done.kind === "ended" ? refusalBy(done.status) : null;
+  const cls: Failed["class"] = known === "auth" || known === "rate_limit" ? known : "unavailable";
+  return { kind: "failed", class: cls, message: done.message };
+}
+
 function answerList(options: ShellProviderOptions, done: Done): ListAnswer {
-  if (done.kind !== "ok") {
-    const known = done.kind === "ended" ? refusalBy(done.status) : null;
-    const cls: Failed["class"] = known === "auth" || known === "rate_limit" ? known : "unavailable";
-    return { kind: "failed", class: cls, message: done.message };
-  }
+  if (done.kind !== "ok") return failedList(done);
   const { fleetId, namePrefix } = options;
   const instances = done.workers
     .filter(({ id }) => namePrefix === null || id.startsWith(namePrefix))

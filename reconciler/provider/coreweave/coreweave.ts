@@ -17,9 +17,11 @@ import type {
   ListAnswer,
   Place,
   Provider,
+  StrangersAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { REACHES_ANY } from "../../core/reach.ts";
+import { strangersIn } from "../../core/stranger.ts";
 import { deleteOptions, type KubeAnswer, type KubeApi } from "../../kubernetes/api.ts";
 import { openClient } from "../../kubernetes/client.ts";
 import type { Transport } from "../../kubernetes/connect.ts";
@@ -75,6 +77,7 @@ export function openCoreweave(options: CoreweaveOptions): Provider {
     terminate: async (id, fence) => fences.check(fence) ?? (await coreweave.terminate(id)),
     reboot: () => Promise.resolve({ kind: "unsupported" }),
     list: () => coreweave.list(),
+    strangers: (pools) => coreweave.strangers(pools),
     inspect: (places: readonly Place[]): Promise<Inspection[]> =>
       inspectCluster(api, places, coreweave.callMs),
     close: () => Promise.resolve(api.close()),
@@ -172,6 +175,15 @@ class Coreweave {
     const unread = Array.isArray(events) ? null : `events cannot be read: ${events.message}`;
     this.trouble = stuck ? `NodePool ${stuck.name}: ${stuck.failure?.message ?? ""}` : unread;
     return { kind: "ok", instances };
+  }
+
+  async strangers(names: readonly string[]): Promise<StrangersAnswer> {
+    const pools = await this.#all(POOLS, { labelSelector: FLEET_LABEL }, NodePool);
+    if (pools.kind === "failed") return pools;
+    const nodes = await this.#nodes({ labelSelector: POOL_UID });
+    if (nodes.kind === "failed") return nodes;
+    const all = instancesOf(pools.items, nodes.items, []);
+    return { kind: "ok", instances: strangersIn(all, this.#fleetId, names) };
   }
 
   #nodes(query: { labelSelector: string }) {

@@ -13,9 +13,11 @@ import type {
   Provider,
   ProviderClass,
   Reach,
+  StrangersAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { REACHES_ANY } from "../../core/reach.ts";
+import { strangersIn } from "../../core/stranger.ts";
 import { readsNothing } from "../reads-nothing.ts";
 import { decideCreate, decideReboot, decideTerminate, terminateEntry } from "./answer.ts";
 import type { Decided } from "./answer.ts";
@@ -206,6 +208,17 @@ export class Cloud implements Provider, FakeControl {
     );
     await this.#delay(fate.answerDelayMs);
     if (done.kind === "ok") return done.value;
+    return { kind: "failed", class: "unavailable", message: done.message };
+  }
+
+  /** Without the faults of lists, which are drawn one for each list. */
+  async strangers(pools: readonly string[]): Promise<StrangersAnswer> {
+    const { fleetId } = this.#options;
+    const done = this.#ground.section(({ world }) => {
+      const all = [...world.instances.values()].map(({ instance }) => instance);
+      return strangersIn(all, fleetId, pools);
+    });
+    if (done.kind === "ok") return { kind: "ok", instances: done.value };
     return { kind: "failed", class: "unavailable", message: done.message };
   }
 

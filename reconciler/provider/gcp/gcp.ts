@@ -18,6 +18,7 @@ import type {
   Provider,
   RebootAnswer,
   RefusalClass,
+  StrangersAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { Fences } from "../fence.ts";
@@ -82,6 +83,7 @@ export function openGcp(options: GcpOptions): Provider {
     terminate: async (id, fence) => fences.check(fence) ?? (await gcp.terminate(id)),
     reboot: async (id, fence) => fences.check(fence) ?? (await gcp.reboot(id)),
     list: () => gcp.list(),
+    strangers: (pools) => gcp.strangers(pools),
     close: () => Promise.resolve(),
   };
 }
@@ -109,6 +111,10 @@ class Gcp {
 
   list(): Promise<ListAnswer> {
     return this.#listing.list();
+  }
+
+  strangers(pools: readonly string[]): Promise<StrangersAnswer> {
+    return this.#listing.strangers(pools);
   }
 
   async create(request: CreateRequest): Promise<CreateAnswer> {

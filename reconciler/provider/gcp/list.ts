@@ -8,7 +8,8 @@
 import * as v from "valibot";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { Instance, ListAnswer } from "../../core/provider.ts";
+import type { Instance, ListAnswer, StrangersAnswer } from "../../core/provider.ts";
+import { strangersIn } from "../../core/stranger.ts";
 import { type Failed, failedOf, type GceApi, type Got } from "./api.ts";
 import { endedClass, failureOf, Operation } from "./error.ts";
 import { FLEET, InstanceBody, instanceOf } from "./instance.ts";
@@ -62,7 +63,7 @@ export class Listing {
 
   async list(): Promise<ListAnswer> {
     const { fleetId } = this.#options;
-    const found = await this.#instances();
+    const found = await this.#instances(`labels.${FLEET}=${labelOf(fleetId)}`);
     if (found.kind === "failed") return failedOf(found);
     const all = found.data.map(instanceOf).filter(({ tags }) => tags[FLEET] === fleetId);
     const own = all.map((one) => (this.#ended.has(one.id) ? { ...one, notice: null } : one));
@@ -77,8 +78,14 @@ export class Listing {
     return { kind: "ok", instances: [...own, ...(await this.#unlisted(own))] };
   }
 
-  async #instances(): Promise<Got<InstanceBody[]>> {
-    const filter = `labels.${FLEET}=${labelOf(this.#options.fleetId)}`;
+  async strangers(pools: readonly string[]): Promise<StrangersAnswer> {
+    const found = await this.#instances(`labels.${FLEET}:*`);
+    if (found.kind === "failed") return failedOf(found);
+    const { fleetId } = this.#options;
+    return { kind: "ok", instances: strangersIn(found.data.map(instanceOf), fleetId, pools) };
+  }
+
+  async #instances(filter: string): Promise<Got<InstanceBody[]>> {
     const all: InstanceBody[] = [];
     let pageToken = "";
     for (let pages = 0; pages < PAGES_MAX; pages += 1) {

@@ -14,7 +14,7 @@ import type { Resources } from "./catalog.ts";
 import { virtualNode, type VirtualNode } from "./virtual-node.ts";
 
 /** Not `navarch.dev/fleet`, which each Node of the fleet has, bought or not. */
-const FLEET_LABEL = "navarch.dev/bought-by";
+export const FLEET_LABEL = "navarch.dev/bought-by";
 /** The provider's name: two of them may share a cluster. */
 const SELLER_LABEL = "navarch.dev/bought-from";
 export const TOKEN = "navarch.dev/purchase-token";

@@ -20,9 +20,11 @@ import type {
   Place,
   Provider,
   RebootAnswer,
+  StrangersAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { REACHES_ANY } from "../../core/reach.ts";
+import { strangersIn } from "../../core/stranger.ts";
 import { deleteOptions, type KubeAnswer, type KubeApi, PATCH } from "../../kubernetes/api.ts";
 import { answerOrder, listAll, refused } from "../cluster-call.ts";
 import { Fences, staleFence } from "../fence.ts";
@@ -34,6 +36,7 @@ import {
   BoughtNode,
   bootOf,
   FENCE,
+  FLEET_LABEL,
   fenceOf,
   folderOf,
   instanceOf,
@@ -89,6 +92,7 @@ export function openKwok(options: KwokOptions): Provider {
     terminate: async (id, fence) => fences.check(fence) ?? (await kwok.terminate(id, fence)),
     reboot: async (id, fence) => fences.check(fence) ?? (await kwok.reboot(id, fence)),
     list: () => kwok.list(),
+    strangers: (pools) => kwok.strangers(pools),
     inspect: (places): Promise<Inspection[]> => inspectCluster(kwok.parts, places),
     close: () => {
       agents.close();
@@ -211,6 +215,15 @@ class Kwok {
     // A label's value may be a digest.
     const own = instances.filter(({ tags }) => tags["navarch-fleet"] === fleetId);
     return { kind: "ok", instances: own };
+  }
+
+  async strangers(pools: readonly string[]): Promise<StrangersAnswer> {
+    const { api, callMs, fleetId } = this.parts;
+    const query = { labelSelector: FLEET_LABEL };
+    const ask = { path: NODES, query, schema: BoughtNode, timeoutMs: callMs };
+    const answer = await listAll(api, ask);
+    if (answer.kind === "failed") return answer;
+    return { kind: "ok", instances: strangersIn(answer.items.map(instanceOf), fleetId, pools) };
   }
 
   /** The Node of this id, if no newer call was made for it. */

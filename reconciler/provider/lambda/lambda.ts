@@ -16,8 +16,10 @@ import type {
   Provider,
   RebootAnswer,
   RefusalClass,
+  StrangersAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
+import { strangersIn } from "../../core/stranger.ts";
 import { Fences } from "../fence.ts";
 import { Pace } from "../pace.ts";
 import { readsNothing } from "../reads-nothing.ts";
@@ -86,6 +88,7 @@ export function openLambda(options: LambdaOptions): Provider {
     terminate: async (id, fence) => lambda.fences.check(fence) ?? (await lambda.terminate(id)),
     reboot: async (id, fence) => lambda.fences.check(fence) ?? (await lambda.reboot(id)),
     list: () => lambda.list(),
+    strangers: (pools) => lambda.strangers(pools),
     close: () => Promise.resolve(),
   };
 }
@@ -192,6 +195,13 @@ class Lambda {
       return { kind: "failed", class: "unavailable", message: "the list names an instance twice" };
     }
     return { kind: "ok", instances: own };
+  }
+
+  async strangers(pools: readonly string[]): Promise<StrangersAnswer> {
+    const answer = await this.#api.call("GET", "/instances", v.array(InstanceBody));
+    if (answer.kind === "failed") return failedAnswer(answer);
+    const { fleetId } = this.#options;
+    return { kind: "ok", instances: strangersIn(answer.data.map(instanceOf), fleetId, pools) };
   }
 }
 

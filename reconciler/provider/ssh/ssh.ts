@@ -87,6 +87,8 @@ export function openSsh(options: SshOptions): Provider {
       const shown = all.filter(({ releasedAt }) => releasedAt === null || releasedAt > since);
       return { kind: "ok", instances: shown.map((claim) => instanceOf(claim, hosts)) };
     },
+    // Owned machines are not bought twice.
+    strangers: () => Promise.resolve({ kind: "ok", instances: [] }),
     ...readingsOf(options, seen, own),
     close: () => Promise.resolve(),
   };

@@ -30,6 +30,8 @@ const ACTS: Readonly<Record<string, readonly [verb: string, kind: string]>> = {
   "DELETE /safety/freeze": ["unfreeze", "fleet"],
   "PUT /safety/trusted/:rule": ["trust", "rule"],
   "DELETE /safety/lemons/:uuid": ["forgive", "gpu"],
+  "POST /fleets/:id/adopt": ["adopt", "fleet"],
+  "POST /fleets/:id/ignore": ["ignore", "fleet"],
   "POST /config/diff": ["diff", "configuration"],
   "POST /config/reload": ["reload", "configuration"],
   "POST /upgrade": ["start", "upgrade"],

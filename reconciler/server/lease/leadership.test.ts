@@ -35,6 +35,20 @@ describe("openSharedLeadership()", () => {
     expect(said("became the leader")).toHaveLength(1);
   });
 
+  test("never leads a store that was given to another fleet, and asks to be restarted", async () => {
+    const all = await setUpParts();
+    const { clock, parts, client, leads, cloud } = all;
+    const asked: string[] = [];
+    parts.restart = (fleet) => void asked.push(fleet);
+    const leadership = await all.shared();
+    const value = JSON.stringify({ kind: "fleet", id: "former", by: "anna", at: 1 });
+    await client.execute({ sql: "INSERT INTO meta VALUES ('fact:fleet', ?)", args: [value] });
+    leadership.begin();
+    await pass(clock, 60_000);
+    expect([await leads(leadership), await countOf(cloud)]).toEqual([false, 0]);
+    expect(new Set(asked)).toEqual(new Set(["former"]));
+  });
+
   test("waits 12 s for a silent leader, or as long as it is told", async () => {
     for (const expiryMs of [undefined, 2_400]) {
       const all = await setUpParts();

@@ -50,6 +50,7 @@ import { openAskSelf, openRuns } from "../open-runs.ts";
 import { type Adopter, closedSettings, LeaderConfig, openStandbyConfig } from "./adopt.ts";
 import { Clouds } from "./clouds.ts";
 import { permitOf, type Term } from "./lease.ts";
+import { endForOwner, loadOwn } from "./own-store.ts";
 
 /** What both roles are made of; it lives as long as the process. */
 export type Parts = {
@@ -96,6 +97,8 @@ export type Parts = {
   simulation: Simulation;
   /** Runs workflows while this process leads; `ask` asks its own API. */
   openWorkflows(ask: AskSelf): WorkflowRunner;
+  /** Ends this process, because it acts for a fleet that the store is not any more. */
+  restart(fleet: string): void;
   /** Names this machine in events. */
   host: string;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
@@ -133,7 +136,7 @@ export async function openLeader(
   const { store, term, callMs } = kept;
   const { metrics, loaded, clock, log, dryRun, authority, newSecret } = parts;
   store.on("quarantined", noteQuarantined(parts));
-  const snapshot = await store.load();
+  const snapshot = await loadOwn(parts, store);
   // What an earlier term broke on purpose does not survive it.
   parts.simulation.clear();
   for (const credential of snapshot.credentials) authority.put(credential);
@@ -230,13 +233,15 @@ function openConsole({ openConsole: open, dryRun }: Parts): ConsoleCluster | nul
 
 /** What is committed is logged, and traced where traces go. */
 function tellChanges(
-  { clock, log, traces }: Parts,
+  parts: Parts,
   store: Store,
   reconciler: ControlPlane["reconciler"],
 ): void {
+  const { clock, log, traces } = parts;
   const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
   store.on("committed", (change) => {
     story.change(change);
+    endForOwner(parts, change.facts);
     traces?.take(spansOf(change));
   });
 }

@@ -479,6 +479,24 @@ export type CostInstanceView = {
     /** Since `since`, at the current price. */
     accrued: null | number;
 };
+export type OtherFleetView = {
+    fleet_id: string;
+    /** Pools of ours that have the same names. */
+    pools: string[];
+    providers: string[];
+    machines: number;
+    /** US dollars of those whose price is known. */
+    per_hour: number;
+    unknown_prices: number;
+    /** Who said that it is another's; `null` = it holds its pools. */
+    ignored_by: null | string;
+    /** The first of its machines. */
+    shown: {
+        instance_id: string;
+        "type": string;
+        region: null | string;
+    }[];
+};
 export type CostView = {
     at: string;
     /** The period, by whole days; `to` is its end or, while it lasts, the time of the answer. */
@@ -556,6 +574,8 @@ export type CostView = {
         per_hour: number;
         possible: number;
     };
+    /** Machines of other fleets with a pool's name, not included: perhaps a lost state's. */
+    other_fleets?: OtherFleetView[];
     /** Oldest first. */
     days: {
         day: string;
@@ -667,6 +687,7 @@ export type SafetyView = {
         bootstrap_guard?: number;
         second_witness?: number;
         not_ours?: number;
+        other_fleet?: number;
         confirmation?: number;
     };
     providers: {
@@ -686,6 +707,22 @@ export type SafetyView = {
         provider: string;
         failure: FailureView;
     }[];
+};
+export type FleetsView = {
+    fleet_id: string;
+    /** The id that the next start has, after an adoption; `null` = the same. */
+    next_id: null | string;
+    others: OtherFleetView[];
+    /** Providers that did not show machines of other fleets, for pools that have bought nothing. */
+    not_seen: {
+        provider: string;
+        pools: string[];
+        why: string;
+    }[];
+};
+export type FleetChangeView = {
+    fleet_id: string;
+    changed: boolean;
 };
 export type SimulationView = {
     enabled: boolean;
@@ -719,7 +756,7 @@ export type ActionView = {
 export type WaitView = {
     node_id: null | string;
     pool: null | string;
-    reason: "backoff" | "blind" | "boot" | "bootstrap" | "bootstrap_guard" | "breaker" | "budget" | "cluster" | "confirmation" | "drain" | "human" | "not_ours" | "operation" | "provider" | "replacement" | "second_witness" | "spend" | "threshold";
+    reason: "backoff" | "blind" | "boot" | "bootstrap" | "bootstrap_guard" | "breaker" | "budget" | "cluster" | "confirmation" | "drain" | "human" | "not_ours" | "operation" | "other_fleet" | "provider" | "replacement" | "second_witness" | "spend" | "threshold";
     message: string;
     until: null | string;
 };
@@ -2057,6 +2094,56 @@ export function getSafety(opts?: Oazapfts.RequestOpts) {
     });
 }
 /**
+ * this fleet's id, and other fleets with pools of the same names
+ */
+export function getFleets(opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: FleetsView;
+    } | {
+        status: number;
+        data: Error;
+    }>("/v1/fleets", {
+        ...opts
+    });
+}
+/**
+ * take over a fleet whose state was lost: body `reason`
+ */
+export function postFleetsByIdAdopt(id: string, body?: {
+    reason?: string;
+}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: FleetChangeView;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/fleets/${encodeURIComponent(id)}/adopt`, oazapfts.json({
+        ...opts,
+        method: "POST",
+        body
+    }));
+}
+/**
+ * leave another fleet alone: body `reason`
+ */
+export function postFleetsByIdIgnore(id: string, body?: {
+    reason?: string;
+}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: FleetChangeView;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/fleets/${encodeURIComponent(id)}/ignore`, oazapfts.json({
+        ...opts,
+        method: "POST",
+        body
+    }));
+}
+/**
  * freeze the fleet: body `reason`, and `for` or `until`
  */
 export function putSafetyFreeze(body: {
@@ -2351,7 +2438,7 @@ export function getPlan(opts?: Oazapfts.RequestOpts) {
 export function getEvents({ node, pool, kind, since, q, after, before, limit }: {
     node?: string;
     pool?: string;
-    kind?: "node.requested" | "node.booting" | "node.bootstrapping" | "node.bootstrapped" | "node.registered" | "node.verified" | "node.finding" | "node.health" | "node.suspect" | "node.unhealthy" | "node.cordoned" | "node.uncordoned" | "node.draining" | "node.drained" | "node.repairing" | "node.replacing" | "node.terminating" | "node.terminated" | "node.replaced" | "node.recovered" | "node.silent" | "node.heard" | "node.failed" | "node.held" | "node.gap" | "node.forgotten" | "instance.notice" | "instance.adopted" | "instance.lost" | "instance.surplus" | "pool.size" | "pool.condition" | "command.issued" | "command.finished" | "policy.loaded" | "config.loaded" | "safety.frozen" | "safety.breaker" | "safety.quarantine" | "safety.lemon" | "safety.released" | "provider.error" | "kube.matched" | "kube.changed" | "kube.lost" | "kube.not_ready" | "kube.ready" | "kube.left" | "kube.unproven" | "kube.hold" | "kube.hold_unclear" | "kube.cordoned" | "kube.uncordoned" | "kube.ambiguous" | "kube.refused" | "kube.uncordoned_broken" | "kube.uncordon_loop" | "slurm.matched" | "slurm.lost" | "slurm.drained" | "slurm.released" | "slurm.foreign" | "slurm.down" | "slurm.undrained" | "slurm.jobs_told" | "slurm.refused" | "slurm.pods" | "credential.created" | "credential.revoked" | "simulation.fault" | "simulation.provider" | "store.quarantined";
+    kind?: "node.requested" | "node.booting" | "node.bootstrapping" | "node.bootstrapped" | "node.registered" | "node.verified" | "node.finding" | "node.health" | "node.suspect" | "node.unhealthy" | "node.cordoned" | "node.uncordoned" | "node.draining" | "node.drained" | "node.repairing" | "node.replacing" | "node.terminating" | "node.terminated" | "node.replaced" | "node.recovered" | "node.silent" | "node.heard" | "node.failed" | "node.held" | "node.gap" | "node.forgotten" | "instance.notice" | "instance.adopted" | "instance.lost" | "instance.surplus" | "pool.size" | "pool.condition" | "command.issued" | "command.finished" | "policy.loaded" | "config.loaded" | "safety.frozen" | "safety.breaker" | "safety.quarantine" | "safety.lemon" | "safety.released" | "fleet.adopted" | "fleet.ignored" | "provider.error" | "kube.matched" | "kube.changed" | "kube.lost" | "kube.not_ready" | "kube.ready" | "kube.left" | "kube.unproven" | "kube.hold" | "kube.hold_unclear" | "kube.cordoned" | "kube.uncordoned" | "kube.ambiguous" | "kube.refused" | "kube.uncordoned_broken" | "kube.uncordon_loop" | "slurm.matched" | "slurm.lost" | "slurm.drained" | "slurm.released" | "slurm.foreign" | "slurm.down" | "slurm.undrained" | "slurm.jobs_told" | "slurm.refused" | "slurm.pods" | "credential.created" | "credential.revoked" | "simulation.fault" | "simulation.provider" | "store.quarantined";
     since?: string;
     q?: string;
     after?: string;

@@ -38,6 +38,7 @@ function accountOf(bed: Bed) {
       });
       return { kind: "ok", instances };
     },
+    strangers: (pools: readonly string[]) => provider.strangers(pools),
     terminate: provider.terminate,
     reboot: provider.reboot,
   };
