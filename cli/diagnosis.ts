@@ -154,8 +154,11 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   ];
   if (stops.length > 0) out.push(bad("warn", "safety", stops.join("; "), "navarch safety"));
   if (billed.count > 0) {
-    const message = `${billed.count} terminations not confirmed`;
-    out.push(bad("warn", "instances", message, "navarch instances --state terminating"));
+    const refused = billed.oldest.filter((one) => (one.refused ?? null) !== null);
+    const said = refused.map((one) => `; ${one.instance_id} is refused: ${one.refused}`).join("");
+    const message = `${billed.count} terminations not confirmed${said}`;
+    const level = refused.length > 0 ? "fail" : "warn";
+    out.push(bad(level, "instances", message, "navarch instances --state terminating"));
   }
   return out;
 }

@@ -196,6 +196,8 @@ export type BilledView = {
   pool: string | null;
   since: string;
   price_per_hour: number | null;
+  /** Why the cloud last refused to end it. Absent at older control planes. */
+  refused?: string | null;
 };
 
 export type QuarantinedGpuView = {

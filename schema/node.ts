@@ -100,6 +100,8 @@ export const Phase = v.variant("kind", [
     purpose: Purpose,
     accepted: v.nullable(instant),
     notBefore: instant,
+    /** Why the cloud last refused; absent = it did not. */
+    refusal: v.optional(text),
   }),
   /** The cloud confirmed it gone, or it never existed. */
   v.object({ kind: v.literal("gone"), since: instant, purpose: Purpose }),

@@ -2,7 +2,7 @@
  * Decides how a node comes into service: requested, booting, verified by its first full check.
  * Pure.
  */
-import { isLeaving, type Node, type Phase, type Purpose } from "../../../schema/node.ts";
+import type { Node, Phase, Purpose } from "../../../schema/node.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolName } from "../../../schema/id.ts";
 import { isOwned, isWell, workOn } from "../fleet.ts";
@@ -15,9 +15,10 @@ import { addressOf, bootstrapPayload, comesBare, hindranceOf, setUpOf } from "./
 import type { Scope } from "./decide.ts";
 import { darkness, unreadyIn } from "./kube.ts";
 import { decideOrder, drainPayload, type PhaseOf, terminating } from "./leave.ts";
+import { lose, prefixed } from "./lose.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
-import { blindness, heldByCloud, mayTake, pausedBy, type Veto, vetoIf } from "./admit.ts";
+import { blindness, heldByCloud, pausedBy, vetoIf } from "./admit.ts";
 import { buyerOf, noteBought, priceOf, tryingKeys } from "./buy.ts";
 import { createRequest, nextOffer } from "./offer.ts";
 import { strangerVeto } from "../stranger.ts";
@@ -111,7 +112,9 @@ export function decideBooting(
   const { sight } = scope;
   const loss = lossOf(node, scope);
   // A listing may lag behind a purchase: while it boots, only the cloud's own report ends it.
-  if (loss !== null && node.instance?.absentSince === null) return lose(node, scope, plan, loss);
+  if (loss !== null && node.instance?.absentSince === null) {
+    return lose(node, scope, plan, loss, cameUp(node) ? "lost" : "failed");
+  }
   if (node.order !== null)
     return fail(node, scope, plan, node.order.why, "operator", node.order.force);
   if (scope.candidates.has(node.id))
@@ -148,7 +151,6 @@ export function decideBooting(
   const { id = "?", state = "new" } = node.instance ?? {};
   plan.wait("boot", `instance ${id} is ${state}${late}, its agent is silent`, since + limitMs);
 }
-
 const sayLate = (ms: number): string => ` for ${Math.floor(ms / 60_000)} min`;
 
 /**
@@ -322,6 +324,14 @@ function isRediscovered({ instance }: Node): boolean {
   return instance?.adopted === true;
 }
 
+/**
+ * Whether its end says nothing about the offer and set-up: an agent was heard, it is not one that
+ * was just bought, or the cloud itself says why it never ran (its place rests).
+ */
+function cameUp(node: Node): boolean {
+  return node.agent !== null || isRediscovered(node) || node.instance?.failure !== undefined;
+}
+
 /** An owned machine is not given up either: there is none to take its place. */
 const staysInPlace = (node: Node): boolean => isRediscovered(node) || isOwned(node);
 
@@ -361,39 +371,9 @@ function fail(
   plan.advance(terminating(sight, purpose), "node.failed", [why]);
 }
 
-const prefixed = (veto: Veto, why: string): Veto => {
-  return { ...veto, message: `${why}, but ${veto.message}` };
-};
-
 /** Cordons, then drains, like a serving node. */
 function empty(node: Node, scope: Scope, plan: PlanBuilder, why: string, purpose: Purpose): void {
   const isCordoned = node.cordon.product !== null || node.cordon.human !== null;
   const cordon = { kind: "cordon", why, cause: "failed" } as const;
   plan.effect(isCordoned ? drainPayload(node, scope, purpose, null) : cordon, [why]);
-}
-
-/**
- * Ends what is left of an instance that the cloud reports as gone or stopped. A report that it was
- * terminated needs neither reliable observations nor a budget; anything less needs both, and a
- * node that a person cordoned or that its pool may not replace is left to people.
- */
-export function lose(node: Node, scope: Scope, plan: PlanBuilder, why: string): void {
-  const { sight, pool } = scope;
-  if (isLeaving(node.phase) && node.phase.kind !== "draining") return;
-  if (node.instance?.state !== "terminated") {
-    const blind = blindness(sight);
-    if (blind !== null) return plan.refuse(blind);
-    const paused = pausedBy(node, scope);
-    if (paused !== null) return plan.refuse(prefixed(paused, why));
-    if (node.cordon.human !== null && node.order === null) {
-      return plan.wait("human", `${why}, but ${node.cordon.human.by} has cordoned it`);
-    }
-    if (pool !== null && !pool.health.autoReplace) {
-      return plan.wait("not_ours", `${why}, and auto_replace is off for pool ${pool.name}`);
-    }
-    if (!mayTake(node, "replace", scope, plan)) return;
-  }
-  // A machine removed by others is no hardware failure, unless its hardware had reported one.
-  const how = node.session && (node.session.definitive ? "replaced" : "lost");
-  plan.advance(terminating(sight, "lost"), "instance.lost", [why], how);
 }

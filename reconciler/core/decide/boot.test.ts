@@ -218,12 +218,17 @@ describe("booting", () => {
   test("is ended by the cloud's word, by a person, or with its pool", () => {
     const state = (name: "terminated" | "stopped", over = {}) => ({ instance: instanceOf({ state: name, ...over }) });
     expect(ask(booting(state("terminated"))).action).toMatchObject({
-      to: endingOf("lost", { since: NOW }),
+      to: endingOf("failed", { since: NOW }),
       event: "instance.lost",
       because: ["the cloud reports instance i-1 as terminated"],
       session: null,
     });
-    expect(stepOf(booting(state("stopped")))).toBe("terminating lost");
+    expect(stepOf(booting(state("stopped")))).toBe("terminating failed");
+    // What the cloud itself gives up rests its place; what was heard, or found, came up once.
+    const failure = { class: "capacity", message: "none" } as const;
+    expect(stepOf(booting(state("terminated", { failure })))).toBe("terminating lost");
+    expect(stepOf(booting(state("stopped", { adopted: true })))).toBe("terminating lost");
+    expect(stepOf(booting({ ...state("stopped"), agent: nodeOf("n").agent }))).toBe("terminating lost");
     // A list may lag behind what was just bought.
     expect(stepOf(booting(state("stopped", { absentSince: NOW - 9 * MIN })))).toBeNull();
     expect(ask(booting({ order: orderOf("terminate") })).action).toMatchObject({

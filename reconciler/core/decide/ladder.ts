@@ -8,7 +8,7 @@ import type { Node } from "../../../schema/node.ts";
 import { isOwned, isWell, verdictOfNode } from "../fleet.ts";
 import { isLostOnly } from "../safety/cluster-loss.ts";
 import { formatFaults, rmaOf } from "../rma.ts";
-import { lose } from "./arrive.ts";
+import { lose } from "./lose.ts";
 import type { Scope } from "./decide.ts";
 import { pausedBy } from "./admit.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";

@@ -7,6 +7,7 @@ import type { Node, Phase, Purpose } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import { type DrainSight, isOwned, isWell, type Sight, verdictOfNode, workOn } from "../fleet.ts";
+import { sayEndRefused } from "../fold/ending.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
 import { jobEndOf, overdueAt, sayJobEnd } from "./job-end.ts";
@@ -260,6 +261,9 @@ function purposeAfter({ order }: Node, { purpose }: Draining): Purpose {
   return order?.goal === "replace" ? "replace" : "operator";
 }
 
+/** Of a row that has no more. */
+const REFUSED = "the last request to terminate it was refused";
+
 export function decideTerminating(
   node: Node,
   phase: PhaseOf<"terminating">,
@@ -299,7 +303,7 @@ export function decideTerminating(
   const paused = pausedBy(node, scope);
   if (paused !== null) return plan.refuse(paused);
   if (isResting(phase.notBefore, sight.now))
-    return plan.wait("backoff", "the last request to terminate it was refused", phase.notBefore);
+    return plan.wait("backoff", sayEndRefused(node) ?? REFUSED, phase.notBefore);
   const blind = node.order?.force === true ? null : blindness(sight);
   if (blind !== null) return plan.refuse(blind);
   const held = heldByCloud(node, sight);

@@ -12,6 +12,7 @@ import { isHeldInSlurm } from "../slurm/hold.ts";
 import { isPowered, wantedSlots } from "../slurm/power-save.ts";
 import { impairmentOf } from "../safety/impaired.ts";
 import { isReplaced } from "../safety/in-flight.ts";
+import { sayEndRefused } from "../fold/ending.ts";
 import { sayStranded, strandedIn } from "../reach.ts";
 import { frozen, heldPool } from "./admit.ts";
 import { strangerVeto } from "../stranger.ts";
@@ -210,6 +211,10 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   const { operations } = fleet;
   for (const lost of strandedIn({ nodes: here, operations }, sight.providers)) {
     wait("provider", sayStranded(lost));
+  }
+  for (const node of nodes) {
+    const refused = sayEndRefused(node);
+    if (refused !== null) wait("provider", refused);
   }
   const { filled, live, adopted } = occupancyOf(nodes);
   // Slurm names the slots; elsewhere the first free ones are taken.

@@ -37,7 +37,7 @@ import {
   type Veto,
   vetoIf,
 } from "./admit.ts";
-import { lose } from "./arrive.ts";
+import { lose } from "./lose.ts";
 import { nextRung } from "./ladder.ts";
 import { cordonedBy, decideOrder, drainPayload, type PhaseOf } from "./leave.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";

@@ -16,6 +16,7 @@ import { isSick } from "../safety/in-flight.ts";
 import { restAfter, restsAfterSale, scopeOf } from "../safety/rest.ts";
 import type { Lookup, RestChange } from "../safety/rest.ts";
 import { foldBootstrap } from "./bootstrap.ts";
+import { foldEnd, foldEndRefused } from "./ending.ts";
 import { bindInstance } from "./listing.ts";
 import { formatRefusal, isNewRefusal, markedOn, mayBeMarked, refuseMark } from "./mark.ts";
 import { type Create, deadOnArrival, NO_RESTS, placeOf, priceOf, throttled } from "./purchase.ts";
@@ -28,6 +29,8 @@ export type Outcome = { slurm?: SlurmMark } & (
       kind: "done";
       instance: Instance | null;
       message: string | null;
+      /** The cloud knows no such machine. */
+      isUnknown?: true;
       /** The scheduler's object on which a mark was read back. */
       on?: string | null;
       /** The machine's SSH host key that was accepted. */
@@ -209,12 +212,9 @@ function foldDone(
       return { operation, node: bought(node, payload, instance, now), rests, events };
     }
     case "terminate": {
-      const phase =
-        node.phase.kind === "terminating" ? { ...node.phase, accepted: now } : node.phase;
-      const { host } = node.instance ?? {};
-      const ended = `${payload.provider} accepted the end of instance ${payload.instanceId}`;
-      tell("node.terminating", host === undefined ? ended : `host ${host.name} is released`);
-      return { operation, node: { ...node, phase }, rests: NO_RESTS, events };
+      const ended = foldEnd(node, payload, outcome, now);
+      tell("node.terminating", ended.said);
+      return { operation, node: ended.node, rests: NO_RESTS, events };
     }
     case "reboot": {
       const who = payload.by === "agent" ? "its agent" : payload.provider;
@@ -353,9 +353,10 @@ function foldRefused(
   }
   // The scheduler refuses only marks, never a drain.
   const marked = refusal.class === "scheduler" ? node.kube : null;
-  if (marked === null)
+  const end = payload.kind === "terminate" ? foldEndRefused(node, refusal, now) : null;
+  if (marked === null && end?.isNews !== false)
     tell("provider.error", `${payload.kind} refused (${refusal.class}): ${refusal.message}`);
-  else if (isNewRefusal(marked, payload.kind, refusal.message))
+  else if (marked !== null && isNewRefusal(marked, payload.kind, refusal.message))
     tell("kube.refused", formatRefusal(marked, payload.kind, refusal.message));
   if (
     payload.kind === "create" &&
@@ -377,17 +378,7 @@ function foldRefused(
     const rest = restAfter(facts, { scope, class: cls, message, retryAfterMs, ...late }, now);
     return { operation, events, node: { ...node, phase }, rests: { put: [rest], drop: [] } };
   }
-  if (payload.kind === "terminate" && node.phase.kind === "terminating") {
-    // Retried without end: an instance that is not confirmed gone may be billed
-    // (docs/reference/safety.md#spend).
-    const rest = patience(refusal.retryAfterMs) ?? backoffMs(node.fence, 1_000, 5 * 60_000);
-    return {
-      operation,
-      rests: NO_RESTS,
-      events,
-      node: { ...node, phase: { ...node.phase, notBefore: now + rest } },
-    };
-  }
+  if (end !== null) return { operation, rests: NO_RESTS, events, node: end.node };
   const kube =
     marked === null ? node.kube : refuseMark(marked, payload.kind, refusal.message, now);
   return {

@@ -212,6 +212,7 @@ export function stillBilled(nodes: Iterable<Node>): BilledView[] {
       pool: node.pool,
       since: iso(since),
       price_per_hour: node.instance.pricePerHour,
+      refused: node.phase.kind === "terminating" ? (node.phase.refusal ?? null) : null,
     };
     out.push({ since, view });
   }

@@ -66,7 +66,7 @@ describe("execute() at a provider", () => {
     ["a refused create", CREATE, REFUSED, REFUSED],
     ["a create that nobody answers", CREATE, LOST, LOST],
     ["an accepted end", TERMINATE, { kind: "accepted" }, done({ message: "accepted" })],
-    ["an end of what is not there", TERMINATE, { kind: "not_found" }, done({ message: "not_found" })],
+    ["an end of what is not there", TERMINATE, { kind: "not_found" }, done({ message: "not_found", isUnknown: true })],
     ["a refused end", TERMINATE, REFUSED, REFUSED],
     ["an accepted reboot", REBOOT, { kind: "accepted" }, done({ message: "accepted" })],
     ["a refused reboot", REBOOT, REFUSED, REFUSED],

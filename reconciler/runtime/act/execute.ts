@@ -112,7 +112,8 @@ async function call(
       const answer = await provider.terminate(payload.instanceId, fence);
       // "Not found" is not proof of absence; the listing confirms it.
       if (answer.kind === "accepted" || answer.kind === "not_found") {
-        return { kind: "done", instance: null, message: answer.kind };
+        const unknown = answer.kind === "not_found" ? { isUnknown: true as const } : {};
+        return { kind: "done", instance: null, message: answer.kind, ...unknown };
       }
       return answer;
     }

@@ -616,6 +616,8 @@ export type BilledView = {
     pool: null | string;
     since: string;
     price_per_hour: null | number;
+    /** Why the cloud last refused to end it. Absent at older control planes. */
+    refused?: null | string;
 };
 export type QuarantinedGpuView = {
     uuid: string;
