@@ -81,8 +81,23 @@ function othersIn(
   });
 }
 
-/** Keeps what a look found, and reports its beginning to the pool. */
-export function foldLook(look: Look, fleet: Known, now: number, work: UnitOfWork): void {
+/** Keeps what looks found, as long as the pool buys there. */
+export function foldLooks(
+  looks: readonly Look[],
+  { pools }: Pick<Config, "pools">,
+  fleet: Known,
+  at: { now: number; work: UnitOfWork },
+): void {
+  for (const look of looks) foldLook(look, fleet, at.now, at.work);
+  for (const fact of factsOf(fleet.facts, "strangers")) {
+    const refs = pools.find(({ name }) => name === fact.pool)?.providers ?? [];
+    if (refs.some(({ name }) => name === fact.provider)) continue;
+    at.work.dropFact(factKey(fact));
+  }
+}
+
+/** Reports its beginning to the pool. */
+function foldLook(look: Look, fleet: Known, now: number, work: UnitOfWork): void {
   const { provider, answer } = look;
   for (const pool of look.pools) {
     const before = lookOf(fleet.facts, pool, provider);

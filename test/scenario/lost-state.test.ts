@@ -6,6 +6,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { adoptFleet, ignoreFleet } from "../../reconciler/core/fold/adopt-fleet.ts";
 import type { FleetAnswer } from "../../reconciler/core/fold/adopt-fleet.ts";
+import { holdingFleets } from "../../reconciler/core/stranger.ts";
 import { forFleet } from "../world/alias.ts";
 import { CrashInjector } from "../world/crash-injector.ts";
 import {
@@ -185,6 +186,18 @@ describe("a lost state folder", () => {
     const refused = await adopt(w);
     expect(refused.kind === "refused" && refused.message).toContain("raise max_nodes");
     expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+  });
+
+  test("holds nothing for a pool that has left the configuration", async () => {
+    const w = await fleet(2);
+    await loseState(w);
+    await w.live(120);
+    expect(holdingFleets(w.reconciler.fleet())).toHaveLength(1);
+    w.config = configOf(poolYaml(2).replace("name: p", "name: q"));
+    await w.crash();
+    await w.start();
+    await w.live(120);
+    expect(holdingFleets(w.reconciler.fleet())).toEqual([]);
   });
 
   test("holds a new pool alone, while the other pools buy", async () => {

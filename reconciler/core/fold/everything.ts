@@ -14,7 +14,7 @@ import type { UnitOfWork } from "../unit-of-work.ts";
 import type { Fleet } from "../fleet.ts";
 import type { Listing, Reach } from "../provider.ts";
 import { pricedListing } from "../machine-setting.ts";
-import { foldLook, type Look } from "../stranger.ts";
+import { foldLooks, type Look } from "../stranger.ts";
 import { REACHES_ANY, unreached } from "../reach.ts";
 import { discreditedIn, quarantineOf } from "../safety/step.ts";
 import type { StoredEntry } from "../store.ts";
@@ -108,7 +108,7 @@ export function foldEverything(
   for (const told of input.listings) {
     foldCloud(input, work, pricedListing(input.config.pools, told), result);
   }
-  for (const look of input.looks) foldLook(look, input.fleet, input.now, work);
+  foldLooks(input.looks, input.config, input.fleet, { now: input.now, work });
   if (input.cluster !== null) {
     result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, work);
     foldLeaving(input.fleet.facts, input.cluster.objects, input.now, work);

@@ -163,6 +163,12 @@ function growthBarOf(pool: PoolConfig, providers: Providers): string | null {
   return why.length === 0 ? null : [...new Set(why)].join("; ");
 }
 
+/** Machines of another fleet for which the pool waits. */
+function heldBy({ name }: PoolConfig, { waits }: Plan): string | null {
+  const held = waits.find(({ pool, reason }) => pool === name && reason === "other_fleet");
+  return held?.message ?? null;
+}
+
 /** `cannot_scale_up`: the reason, where the bounds would allow growth. */
 export type StatusView = PoolStatusView &
   Pick<ScalingView, "cooldown_remaining_s" | "decision" | "queue"> & {
@@ -189,7 +195,7 @@ export function viewPoolStatus(
   const count = countPool(nodes);
   const desired = desiredOf(pool, state);
   const roomy = desired < pool.scaling.maxNodes;
-  const bar = roomy ? growthBarOf(pool, from.providers) : null;
+  const bar = roomy ? (heldBy(pool, from.plan) ?? growthBarOf(pool, from.providers)) : null;
   return {
     name: pool.name,
     total_nodes: count.total,
