@@ -280,6 +280,25 @@ describe("adoptInstance()", () => {
   const found = seen("i-5", { tags: TAGS });
   const id = "p-2-7" as NodeId;
 
+  test("charges a machine from where its record ended, however its provider was called then", () => {
+    const old = seen("i-5", { tags: TAGS, createdAtMs: NOW - 500_000 });
+    const until = NOW - 100_000;
+    const gone = (provider: string, over: Partial<Instance> = {}): Node => {
+      const bound = bindInstance(provider as never, { ...old, ...over }, NOW - 500_000);
+      const instance = { ...bound, cost: { to: until, pricePerHour: 30, endedAt: until } };
+      const phase = { kind: "gone", since: until, purpose: "lost" } as const;
+      return { ...newNode({ id, pool: POOL, slot: 2, gen: 7, at: 1, replaces: null }), instance, phase };
+    };
+    const chargedFrom = (...nodes: Node[]) => adopt(old, asNode, nodes)?.node.instance?.cost?.to;
+    expect(chargedFrom()).toBe(NOW - 500_000);
+    expect(chargedFrom(gone(FAKE))).toBe(until);
+    expect(chargedFrom(gone("former"))).toBe(until);
+    expect(chargedFrom({ ...gone("former"), id: "i-5" as NodeId })).toBe(until);
+    // Another account may have given the same id.
+    expect(chargedFrom({ ...gone("former"), id: "q-0-1" as NodeId })).toBe(NOW - 500_000);
+    expect(chargedFrom(gone(FAKE, { id: "i-6" as never }))).toBe(NOW - 500_000);
+  });
+
   test("makes a node of its slot of it, which may have served before", () => {
     const base = newNode({ id, pool: POOL, slot: 2, gen: 7, at: NOW, replaces: null });
     expect(adopt(found)).toEqual({

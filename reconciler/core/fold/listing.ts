@@ -11,7 +11,7 @@ import type { Operation } from "../../../schema/operation.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { type Fleet, isUnbought, isWorker } from "../fleet.ts";
 import type { Instance, Reach } from "../provider.ts";
-import { isInstanceOf, machineOf, unreached } from "../reach.ts";
+import { isInstanceOf, machineOf, REACHES_ANY, unreached } from "../reach.ts";
 import { newNode } from "./new-node.ts";
 import { type FailedPurchase, newsOf, troubleOf } from "./trouble.ts";
 import { presenceOf, type Presences } from "./presence.ts";
@@ -383,12 +383,13 @@ function billedFrom({ createdAtMs }: Instance, now: number): number {
   return isPlausible ? Math.max(0, Math.floor(createdAtMs)) : now;
 }
 
-/** The record of a node that is gone may have charged this instance already. */
-function chargedTo({ nodes }: Fleet, provider: PoolName, { id }: Instance): number {
+/** The record of a node that is gone may have charged this machine already, at any provider. */
+function chargedTo({ nodes }: Fleet, provider: PoolName, instance: Instance): number {
   let to = 0;
-  for (const { instance, phase } of nodes.values()) {
-    if (phase.kind !== "gone" || instance?.id !== id || instance.provider !== provider) continue;
-    to = Math.max(to, instance.cost?.to ?? phase.since);
+  for (const node of nodes.values()) {
+    if (node.phase.kind !== "gone") continue;
+    if (!isInstanceOf(node, { provider, reach: REACHES_ANY, instance })) continue;
+    to = Math.max(to, node.instance?.cost?.to ?? node.phase.since);
   }
   return to;
 }
