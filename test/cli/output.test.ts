@@ -421,6 +421,22 @@ describe("navarch doctor", () => {
     expect(out).toMatch(/warn +instances +1 terminations not confirmed .*navarch instances/);
   });
 
+  test("names an end that the cloud refuses, and providers of one account", async () => {
+    const { still_billed: billed, providers } = stub.safety;
+    const [old] = billed.oldest;
+    if (old === undefined) throw new Error("nothing is billed");
+    const refused = "bad_request: OperationNotPermitted";
+    stub.safety.still_billed = { ...billed, oldest: [{ ...old, refused }] };
+    const shared = "providers fake and lambda buy with one account x";
+    stub.safety.providers = providers.map((one) => (one.name === "fake" ? { ...one, shared } : one));
+    const { code, out } = await run("doctor");
+    stub.safety.still_billed = billed;
+    stub.safety.providers = providers;
+    expect(code).toBe(1);
+    expect(out).toMatch(/fail +instances +1 terminations not confirmed; i-old is refused: bad_request: OperationNotPermitted/);
+    expect(out).toMatch(/warn +provider fake +providers fake and lambda buy with one account x → docs\/buying\.md/);
+  });
+
   test("fails for a provider that gives no machines, with why", async () => {
     const [lambda, fake] = stub.safety.providers;
     if (lambda === undefined || fake === undefined) throw new Error("no providers");
