@@ -1,8 +1,10 @@
 /** Slurm's power-saving programs: what they send, in which time, and what they say when it fails. */
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ROOT } from "../../build/product.ts";
+import { blocksOf } from "../docs/block.ts";
 import { jobsOf } from "../../cli/command/slurm-power.ts";
 import { slurmEnv, slurmVerb } from "../../cli/slurm-program.ts";
 import { navarch } from "./spawn.ts";
@@ -50,6 +52,31 @@ test("S38: the token is read from the file that NAVARCH_TOKEN_FILE names", async
   const { NAVARCH_SERVER } = env;
   await navarch(["slurm", "suspend", "c0"], { NAVARCH_SERVER, NAVARCH_TOKEN_FILE: file });
   expect(seen.at(-1)?.token).toBe("Bearer nvt.of-a-file");
+});
+
+test("S38: the files of docs/slurm.md are read as the page writes them", async () => {
+  const page = readFileSync(join(ROOT, "docs/slurm.md"), "utf8");
+  const block = blocksOf(page).find(({ text }) => text.includes("slurm.env <<"))?.text ?? "";
+  const moved = block
+    .replaceAll("/etc/navarch", folder)
+    .replaceAll("/usr/local/sbin", folder)
+    .replace(/https:\/\/navarch\.example:\d+/, env.NAVARCH_SERVER);
+  const ran = Bun.spawnSync(["bash", "-euo", "pipefail", "-c", moved]);
+  expect([ran.exitCode, ran.stderr.toString()]).toEqual([0, ""]);
+  writeFileSync(join(folder, "slurm.token"), "nvt.of-the-page\n");
+  const verbs = ["slurm-resume", "slurm-suspend", "slurm-resume-fail"].map((link) => {
+    expect(readlinkSync(join(folder, link))).toBe("/usr/local/bin/navarch");
+    return [link, slurmVerb(link)] as const;
+  });
+  for (const [link, verb] of verbs) {
+    const said: string[] = [];
+    const own = slurmEnv(link, {}, (line) => void said.push(line), join(folder, "slurm.env"));
+    expect(said).toEqual([]);
+    const { NAVARCH_SERVER = "", NAVARCH_TOKEN_FILE = "" } = own;
+    await navarch(["slurm", verb ?? "?", "c0"], { NAVARCH_SERVER, NAVARCH_TOKEN_FILE });
+    const last = seen.at(-1);
+    expect([last?.path, last?.token]).toEqual([`/api/v1/slurm/${verb}`, "Bearer nvt.of-the-page"]);
+  }
 });
 
 test("S38: a control plane that hangs or is away fails within a second, and says so", async () => {

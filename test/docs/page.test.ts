@@ -37,6 +37,15 @@ function wrongCall(words: readonly string[]): string | null {
   return answer.ok ? null : `${words.join(" ")}: ${answer.message}`;
 }
 
+const PRODUCT = "{agent,bootstrap,build,cli,deploy,reconciler,schema,systemd}/**/*";
+/** What the sources of the product name; these tests read the first. */
+const VARIABLES = new Set([
+  "NAVARCH_DOCS",
+  ...[...new Bun.Glob(PRODUCT).scanSync(ROOT)]
+    .filter((file) => !file.includes(".test.") && !file.endsWith(".md"))
+    .flatMap((file) => readFileSync(join(ROOT, file), "utf8").match(/\bNAVARCH_[A-Z_]+\b/g) ?? []),
+]);
+
 /** Files of this repository, by folders that only it has. */
 const FILE = /(?:^|[\s"'=])((?:deploy|bootstrap|systemd|simulator|docs|build|test)\/[\w./-]*)/gm;
 
@@ -64,6 +73,11 @@ describe.each(withBlocks)("%s", (path) => {
     // The munge key is made by a script.
     const named = files.filter((file) => !file.startsWith("build/shared/munge"));
     expect(named.filter((file) => !isThere(file))).toEqual([]);
+  });
+
+  test("names environment variables that a program reads", () => {
+    const named = new Set(readFileSync(join(ROOT, path), "utf8").match(/\bNAVARCH_[A-Z_]+\b/g));
+    expect([...named].filter((name) => !VARIABLES.has(name))).toEqual([]);
   });
 
   test("names scripts of package.json that exist", () => {
