@@ -295,6 +295,13 @@ describe("openCommandProvider()", () => {
     ]);
   });
 
+  test("takes the wait that the program asks for as seconds", async () => {
+    const error = { class: "rate_limit", message: "slow down", retry_after_seconds: 1.5 };
+    const provider = openTest([prints({ version: 1, error })]);
+    const answer = await provider.create(contractRequest("n1"), FENCE, null);
+    expect(answer).toMatchObject({ kind: "refused", class: "rate_limit", retryAfterMs: 1_500 });
+  });
+
   test("a command that cannot reboot is not asked to", async () => {
     const provider = openTest([join(root, "no-such-program")], { canReboot: false });
     expect(await provider.reboot(ID, FENCE)).toEqual({ kind: "unsupported" });

@@ -139,6 +139,14 @@ describe("openGcp(): requests", () => {
     expect(standIn.calls).toEqual([]);
   });
 
+  test("a fleet whose label is the same is another one", async () => {
+    const { provider, standIn } = openTest();
+    const tags = { ...ask().tags, "navarch-fleet": "FLEET-1" };
+    expect((await buy(provider, { tags })).kind).toBe("ok");
+    expect(standIn.cloud.vms[0]?.body.labels).toMatchObject({ "navarch-fleet": "fleet-1" });
+    expect(await listOf(provider)).toEqual([]);
+  });
+
   test("what the pool sets goes over the provider's, and its network is alone", async () => {
     const { provider, standIn } = openTest({ image: "a", diskGb: 200, network: "n", subnet: "gpu" });
     const settings = { image: "b", subnet: "own", externalIp: false, prices: "x=1" };
