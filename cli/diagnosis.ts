@@ -77,7 +77,9 @@ function judgeClock(serverMs: number | null, nowMs: number): Diagnosis | null {
 async function checkReady(client: Client): Promise<Diagnosis> {
   const page = await client.page("/readyz");
   if (!page.ok) return bad("fail", "ready", page.message, "see the log of the control plane");
-  if (page.status === 200) return ok("ready", "yes");
+  const [, ...degraded] = page.body.trim().split("\n");
+  if (page.status === 200 && degraded.length === 0) return ok("ready", "yes");
+  if (page.status === 200) return bad("warn", "ready", degraded.join("; "), "navarch safety");
   const conditions = page.body.trim().split("\n").join("; ");
   return bad("fail", "ready", conditions, "see the log of the control plane");
 }

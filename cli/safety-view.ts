@@ -14,6 +14,7 @@ export function formatStops(view: SafetyView): string {
   return [
     view.frozen ? `Frozen: ${formatHold(view.frozen)}\n${view.frozen.effect}\n` : "",
     view.broken ? `Stopped: ${plain(view.broken)}\n` : "",
+    ...(view.degraded ?? []).map(({ why }) => `Degraded: ${plain(why)}\n`),
     ...(view.blind ?? []).map((why) => `Blind: ${plain(why)}\n`),
     ...(view.holds ?? []).map((hold) => `Held: pool ${hold.pool} ${formatHold(hold)}\n`),
     ...(view.breakers ?? []).map((one) => `Breaker: ${formatBreaker(one)}\n`),

@@ -211,12 +211,17 @@ export type QuarantinedGpuView = {
 };
 
 /** Active safety limits, and the use of each. */
+/** What a control plane that serves does without. */
+export type DegradedView = { part: "metrics_port" | "provider"; name: string; why: string };
+
 export type SafetyView = {
   frozen: FreezeView | null;
   /** Why observations are unreliable. */
   blind: string[];
   /** Why the loop, or a pool, cannot act. */
   broken: string | null;
+  /** An older control plane does not report it. */
+  degraded?: DegradedView[];
   holds: (HoldView & { pool: string })[];
   breakers: BreakerView[];
   quarantined: { rule: string; at: string; why: string }[];

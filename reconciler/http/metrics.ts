@@ -23,7 +23,7 @@ import { formatAgentPools } from "./metrics/agentpool.ts";
 import { formatSlurm } from "./metrics/slurm.ts";
 import { formatSafety } from "./metrics/safety.ts";
 import { HELP, type MetricName } from "./metrics/help.ts";
-import { single } from "./metrics/series.ts";
+import { Series, single } from "./metrics/series.ts";
 import { formatTrust } from "./metrics/trust.ts";
 import type { AgentPools } from "../core/agentpool/service.ts";
 import type { ConsoleCluster } from "../core/console/cluster.ts";
@@ -62,6 +62,8 @@ export class Metrics {
   configWarnings: number | null = null;
   /** Whether the configuration files have changed since. */
   configStale = false;
+  /** Why `server.metrics_port` is not open; `null` = it is, or is not configured. */
+  portProblem: string | null = null;
   private reconciler: Reconciler | null = null;
   private streams = 0;
   private readonly lastStep = new Map<string, { at: number }>();
@@ -301,9 +303,17 @@ export class Metrics {
       single("navarch_config_warnings", this.configWarnings),
       single("navarch_config_stale", this.configStale ? 1 : 0),
       single("navarch_simulation_enabled", reconciler.activeConfig().simulation.enabled ? 1 : 0),
+      this.formatDegraded(reconciler),
       single("navarch_leader", this.leads ? 1 : 0),
       single("navarch_policy_info", 1, { name, hash }),
     ];
     return gauges.map((series) => series.take());
+  }
+
+  private formatDegraded(reconciler: Reconciler): Series {
+    const series = new Series("navarch_degraded");
+    series.add({ part: "activations" }, reconciler.failure() === null ? 0 : 1);
+    series.add({ part: "metrics_port" }, this.portProblem === null ? 0 : 1);
+    return series;
   }
 }

@@ -5,43 +5,71 @@
  * Adapter: network.
  */
 import type { Config } from "../../schema/config.ts";
-import type { Log } from "../core/clock.ts";
+import type { Clock, Log } from "../core/clock.ts";
 import type { Front } from "../http/route/listen.ts";
 
 export type MetricsPort = { stop(): Promise<void> };
 
+/** How soon a port that was taken is tried again: the process before this one may still hold it. */
+const AGAIN_MS = 10_000;
+
+type From = {
+  current: () => Front;
+  host: string;
+  clock: Pick<Clock, "after">;
+  log: Log;
+  /** Why the port is not open; `null` once it is. */
+  problem(why: string | null): void;
+};
+
 /**
- * A port that is taken is told and left: the page is on the API's port too, and a fleet must not be
- * without its control plane for want of a second one.
+ * A port that is taken is reported and tried again: the page is on the API's port too, and a fleet
+ * must not be without its control plane for want of a second one.
  */
 export function openMetricsPort(
-  current: () => Front,
   { server: { metricsPort, port: own } }: Config,
-  host: string,
-  log: Log,
+  from: From,
 ): MetricsPort {
-  const none = { stop: () => Promise.resolve() };
-  if (metricsPort === 0 || metricsPort === own) return none;
-  try {
-    const server = Bun.serve({
-      port: metricsPort,
-      hostname: host === "" ? "::" : host,
-      idleTimeout: 60,
-      maxRequestBodySize: 1_024,
-      fetch(request, self) {
-        const { pathname } = new URL(request.url, "http://none.invalid");
-        const isRead = request.method === "GET" || request.method === "HEAD";
-        if (!isRead) return new Response("read only\n", { status: 405 });
-        if (pathname !== "/metrics") return new Response("not found: /metrics\n", { status: 404 });
-        const remote = self.requestIP(request)?.address ?? "";
-        return current().answer(request, pathname, remote);
-      },
-    });
-    log("info", "metrics", { port: server.port ?? metricsPort });
-    return { stop: () => server.stop(true) };
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    log("info", "no metrics on server.metrics_port", { port: metricsPort, why });
-    return none;
-  }
+  let server: ReturnType<typeof serve> | null = null;
+  let cancel = (): void => undefined;
+  let last: string | null = null;
+  const open = (): void => {
+    try {
+      server = serve(metricsPort, from);
+      from.log("info", "metrics", { port: server.port ?? metricsPort });
+      from.problem(null);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      if (why !== last) {
+        from.log("error", "server.metrics_port cannot be opened", { port: metricsPort, why });
+      }
+      last = why;
+      from.problem(`server.metrics_port ${metricsPort} cannot be opened: ${why}`);
+      cancel = from.clock.after(AGAIN_MS, open);
+    }
+  };
+  if (metricsPort !== 0 && metricsPort !== own) open();
+  return {
+    stop: async () => {
+      cancel();
+      await server?.stop(true);
+    },
+  };
+}
+
+function serve(port: number, { current, host }: From) {
+  return Bun.serve({
+    port,
+    hostname: host === "" ? "::" : host,
+    idleTimeout: 60,
+    maxRequestBodySize: 1_024,
+    fetch(request, self) {
+      const { pathname } = new URL(request.url, "http://none.invalid");
+      const isRead = request.method === "GET" || request.method === "HEAD";
+      if (!isRead) return new Response("read only\n", { status: 405 });
+      if (pathname !== "/metrics") return new Response("not found: /metrics\n", { status: 404 });
+      const remote = self.requestIP(request)?.address ?? "";
+      return current().answer(request, pathname, remote);
+    },
+  });
 }

@@ -2,6 +2,7 @@
 export const HELP = {
   navarch_agent_streams: "Agents connected by WebSocket.",
   navarch_config_warnings: "Warnings about the active configuration.",
+  navarch_degraded: "1 while a part of this control plane does not work.",
   navarch_config_stale: "1 if the configuration or policy files differ from what is in force.",
   navarch_config_reloads_total: "Reloads of the configuration by outcome.",
   navarch_simulation_enabled: "1 while people may inject faults (`simulation.enabled`).",

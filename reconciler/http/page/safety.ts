@@ -43,13 +43,14 @@ export function safetyPage({ view, waits, role }: SafetyPageFrom): Page {
 }
 
 function stateBlock(view: SafetyView, acts: boolean): Block {
-  const { frozen, broken, blind, simulation = [] } = view;
+  const { frozen, broken, blind, degraded = [], simulation = [] } = view;
   const lines: Html[] = [];
   if (frozen !== null) {
     lines.push(html`<strong>Frozen</strong> by ${say(frozen.by)} ${sayEnd(frozen)}:
       ${say(frozen.why)}. ${frozen.effect}`);
   }
   if (broken !== null) lines.push(html`<strong>Stopped</strong>: ${say(broken)}`);
+  for (const { why } of degraded) lines.push(html`<strong>Degraded</strong>: ${say(why)}`);
   for (const why of blind) lines.push(html`<strong>Observations unreliable</strong>: ${say(why)}`);
   for (const { provider, failure } of simulation) {
     lines.push(html`Provider ${say(provider)} fails on purpose (${say(failure.class)}) until

@@ -24,6 +24,7 @@ import type { Reconciler } from "../../runtime/loop.ts";
 import type { Simulation } from "../../runtime/simulation.ts";
 import type { WorkflowRuns } from "../../runtime/workflow/runs.ts";
 import type { Metrics } from "../metrics.ts";
+import { viewDegraded } from "../view/degraded.ts";
 import { StaleEpoch, type Store } from "../../core/store.ts";
 import { callTraceOf, readTraceparent, type Span, spanOfCall } from "../../core/trace.ts";
 import { agentRoutes } from "./agent.ts";
@@ -190,7 +191,10 @@ export function openApp(ports: RoutePorts, parts: PageParts = {}): App {
   app.get("/healthz", (c) => c.text("ok\n"));
   app.get("/readyz", async (c) => {
     const missing = await ports.notReady();
-    return missing.length === 0 ? c.text("ready\n") : c.text(`${missing.join("\n")}\n`, 503);
+    if (missing.length > 0) return c.text(`${missing.join("\n")}\n`, 503);
+    // The reasons are for people with a credential: `navarch safety`.
+    const lines = viewDegraded(ports).map(({ part, name }) => `degraded: ${part} ${name}`.trim());
+    return c.text(`${["ready", ...lines].join("\n")}\n`);
   });
   const metrics = new Pages(ports.clock);
   app.get("/metrics", (c) => sendMetrics(c, ports, metrics));

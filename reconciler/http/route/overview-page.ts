@@ -13,6 +13,7 @@ import { moneyPage } from "../page/money.ts";
 import type { Html } from "../page/page.ts";
 import { safetyPage, sayEnd } from "../page/safety.ts";
 import { viewCost } from "../view/cost.ts";
+import { viewDegraded } from "../view/degraded.ts";
 import { viewPlan } from "../view/explain.ts";
 import { viewSafety } from "../view/safety.ts";
 import { groupWaits, type WaitGroup } from "../view/wait.ts";
@@ -64,7 +65,7 @@ export function overviewPages(site: Site): void {
 }
 
 function safetyOf(ports: RoutePorts) {
-  return { ...viewSafety(safetySource(ports)), ...viewBroken(ports) };
+  return { ...viewSafety(safetySource(ports)), ...viewBroken(ports), degraded: viewDegraded(ports) };
 }
 
 function waitsOf({ reconciler }: RoutePorts): WaitGroup[] {

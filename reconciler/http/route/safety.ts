@@ -9,6 +9,7 @@ import { cutText } from "../../../schema/cut-text.ts";
 import { InstantText } from "../../../schema/instant.ts";
 import { factsOf, sayFreezeEffect } from "../../../schema/safety.ts";
 import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
+import { viewDegraded } from "../view/degraded.ts";
 import { viewTrust } from "../view/trust.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { viewBroken } from "./simulation.ts";
@@ -76,7 +77,7 @@ export function safetyRoutes(api: App, ports: RoutePorts): void {
     return c.json(viewTrust(reconciler.fleet().nodes.values(), { key, tls: tls !== null }));
   });
   api.get("/safety", needs("viewer"), (c) => {
-    return c.json({ ...viewSafety(safetySource(ports)), ...viewBroken(ports) });
+    return c.json({ ...viewSafety(safetySource(ports)), degraded: viewDegraded(ports), ...viewBroken(ports) });
   });
   api.put("/safety/freeze", needs("operator"), takes(Freeze), (c) => freeze(c, ports));
   api.delete("/safety/freeze", needs("operator"), takes(Lift), (c) => unfreeze(c, ports));

@@ -591,6 +591,11 @@ export type FreezeView = {
     all: boolean;
     effect: string;
 };
+export type DegradedView = {
+    part: "metrics_port" | "provider";
+    name: string;
+    why: string;
+};
 export type RoomView = {
     scope: string;
     rung: string;
@@ -641,6 +646,8 @@ export type SafetyView = {
     blind: string[];
     /** Why the loop, or a pool, cannot act. */
     broken: null | string;
+    /** An older control plane does not report it. */
+    degraded?: DegradedView[];
     holds: {
         by: string;
         why: string;
