@@ -63,6 +63,7 @@ export class VirtualClock implements Time {
 
   /** Advances both clocks; every timer that falls due fires. */
   async pass(ms: number): Promise<void> {
+    if (ms < 0) throw new Error(`time cannot pass by ${ms} ms`);
     const end = this.mono + ms;
     for (;;) {
       await settle();

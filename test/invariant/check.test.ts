@@ -451,7 +451,7 @@ describe("in Slurm", () => {
   };
   const slurm = (id: string, more: Partial<SlurmWrite>): string[] =>
     judge(id, { ...seen({}), slurm: [{ ...write, ...more }] });
-  const work = { nodeName: "n0", jobs: ["7"], darkMs: 1_000 };
+  const work = { nodeName: "n0", jobs: ["7"], darkMs: 1_000, heldMs: null };
   const draining = (deadlineAt: number): Commit => {
     const phase = { kind: "draining", since: 0, deadlineAt, drainedAt: null } as const;
     const more = { purpose: "replace", sawWork: false } as const;
@@ -486,6 +486,22 @@ describe("in Slurm", () => {
     const told = (force: boolean): Node => node("a", 0, serving, { order: { ...order, force } });
     expect(end({ slurm: dark, subject: told(false) })).toHaveLength(1);
     expect(end({ slurm: dark, subject: told(true) })).toEqual([]);
+  });
+
+  test("I10: nothing ends while a person holds it in Slurm, unless a person orders it", () => {
+    const held = { ...work, jobs: [], heldMs: 120_000 };
+    const ended = (more: Partial<Call>): string[] => {
+      const one = call("terminate", { target: live("i"), slurm: held, ...more });
+      return judge("I10", seen({ calls: [one] }));
+    };
+    expect(ended({})).toHaveLength(1);
+    expect(ended({ kind: "reboot" })).toHaveLength(1);
+    expect(ended({ kind: "cordon" })).toEqual([]);
+    expect(ended({ slurm: { ...held, heldMs: 5_000 } })).toEqual([]);
+    expect(ended({ slurm: { ...held, heldMs: null } })).toEqual([]);
+    const order = { by: "ann", why: "w", at: 0, goal: "terminate", timeoutMs: null } as const;
+    const subject = node("a", 0, serving, { order: { ...order, force: false } });
+    expect(ended({ subject })).toEqual([]);
   });
 
   test("I10: only a drain of Navarch is released, and only under a machine that runs", () => {

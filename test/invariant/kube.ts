@@ -4,7 +4,7 @@
  * the object and by the lease that its kubelet holds; never by what the product believes.
  */
 import type { KubeCall, Observation, Violation } from "../world/observation.ts";
-import { type JobJudge, jobsFinish, judgeOwner } from "./slurm.ts";
+import { type JobJudge, jobsFinish, judgeHeld, judgeOwner } from "./slurm.ts";
 
 type Judged = Parameters<JobJudge>[0] & Pick<Observation, "kube">;
 /** A checker that needs little of an observation but the writes to the schedulers. */
@@ -39,7 +39,11 @@ function judgeEnd({ what, name, graceSeconds, outOfService, isLive }: KubeCall):
 export function nodeLast(): SchedulerChecker {
   return {
     id: "I10",
-    look: ({ kube, slurm }) => [...kube.flatMap(judgeNode), ...slurm.flatMap(judgeOwner)],
+    look: ({ kube, slurm, calls, config }) => [
+      ...kube.flatMap(judgeNode),
+      ...slurm.flatMap(judgeOwner),
+      ...calls.flatMap((call) => judgeHeld(call, config)),
+    ],
   };
 }
 

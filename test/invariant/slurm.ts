@@ -38,12 +38,26 @@ export function jobsFinish(): JobJudge {
         }
       }
     }
-    const darkMaxMs = config.slurm.pollIntervalMs + STALE_EXTRA_MS;
+    const darkMaxMs = darkMaxOf(config);
     return [
       ...calls.flatMap((call) => judgeEnd(call, deadlines, darkMaxMs)),
       ...slurm.filter(isOurs).flatMap((write) => judgeGivenUp(write, deadlines)),
     ];
   };
+}
+
+const darkMaxOf = ({ slurm }: Observation["config"]): number => {
+  return slurm.pollIntervalMs + STALE_EXTRA_MS;
+};
+
+/** Nothing ends or reboots while a person holds it in Slurm, unless a person ordered it. */
+export function judgeHeld(call: Call, config: Observation["config"]): Violation[] {
+  const { kind, node, slurm, target, subject } = call;
+  if (kind !== "terminate" && kind !== "reboot") return [];
+  if (slurm === null || target?.state !== "running" || subject?.order != null) return [];
+  if (slurm.heldMs === null || slurm.heldMs <= darkMaxOf(config)) return [];
+  const held = `a person has held ${slurm.nodeName} in Slurm for ${slurm.heldMs} ms`;
+  return [{ id: "I10", message: `${kind} of ${node} while ${held}` }];
 }
 
 const isOurs = ({ by }: SlurmWrite): boolean => by === "api";

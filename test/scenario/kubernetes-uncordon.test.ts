@@ -130,7 +130,7 @@ describe("a cordon by others after they called a repair off", () => {
     ["every 25 min, slower than a loop is told by", 1_500],
   ])("by a program that also uncordons, %s: starts no repair for ever", async (_name, seconds) => {
     const { w, id, name, instance, person, app } = await calledOff("  uncordon_review: 30m\n");
-    for (let turn = 0; turn < 10 && lives(w, instance); turn++) {
+    for (let turn = 0; turn < 6 && lives(w, instance); turn++) {
       person.cordon(name);
       await w.live(5);
       person.uncordon(name);

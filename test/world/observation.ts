@@ -55,6 +55,8 @@ export type SlurmWork = {
   jobs: readonly string[];
   /** Since a list of jobs last reached the running process; infinite = none has. */
   darkMs: number;
+  /** Since a person drained, reserved or rebooted it there; `null` = nobody did. */
+  heldMs: number | null;
 };
 
 /** One transaction, with what its rows were before. */

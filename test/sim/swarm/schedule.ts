@@ -235,6 +235,9 @@ const SLURM_TROUBLES: readonly [string, number, Draw][] = [
   scontrol("drain", 4),
   scontrol("resume", 4),
   scontrol("down", 2),
+  scontrol("take", 3),
+  scontrol("reserve", 3),
+  scontrol("reboot", 2),
 ];
 
 const KUBE_TROUBLES: readonly [string, number, Draw][] = [

@@ -31,7 +31,13 @@ export type SinkPorts = {
   fleetId: string;
 };
 
-export type SlurmAct = "drain" | "resume" | "down";
+/** `take`: the drain of a repair that is under way, over the product's own reason. */
+export type SlurmAct = "drain" | "resume" | "down" | "take" | "reserve" | "reboot";
+
+/** From the end of a machine's slurmd to its registration after a reboot. */
+const REBOOT_MS = 90_000;
+/** What keeps a NodeName from a person's hold. */
+const REBOOTS = ["REBOOT_REQUESTED", "REBOOT_ISSUED"];
 
 export class Sinks {
   readonly slurm: SlurmSide | null;
@@ -41,6 +47,10 @@ export class Sinks {
   readonly #clock: Clock;
   readonly #fleetId: string;
   #lives = 0;
+  /** NodeNames that people hold in Slurm, and since when. */
+  readonly #held = new Map<string, number>();
+  /** NodeNames whose machines reboot. */
+  readonly #rebooting = new Set<string>();
 
   constructor(shape: Shape, ports: SinkPorts) {
     const { sinks, pools, seed } = shape;
@@ -89,11 +99,45 @@ export class Sinks {
     const { slurm, fake } = this.slurm;
     const isKnown = slurm.node(nodeName)?.flags.includes("NOT_RESPONDING") === false;
     if (!isKnown) return null;
-    return { nodeName, jobs: slurm.jobsOn(nodeName), darkMs: this.#clock.monoMs() - fake.shownAt };
+    const now = this.#clock.monoMs();
+    const since = this.#isHeld(nodeName) ? (this.#held.get(nodeName) ?? now) : null;
+    return {
+      ...{ nodeName, jobs: slurm.jobsOn(nodeName), darkMs: now - fake.shownAt },
+      heldMs: since === null ? null : now - since,
+    };
+  }
+
+  /** By slurmctld's own book: a drain, DOWN, a MAINT reservation or a reboot of people. */
+  #isHeld(name: string): boolean {
+    const node = this.slurm?.slurm.node(name) ?? null;
+    if (node === null) return false;
+    const isOut = node.flags.includes("DRAIN") || node.base === "DOWN";
+    const isPersons = node.reason?.startsWith(ALICE) === true;
+    if (isOut && isPersons) return true;
+    return node.flags.some((flag) => flag === "MAINTENANCE" || REBOOTS.includes(flag));
+  }
+
+  /** Keeps the book of what people hold, and boots what `scontrol reboot` has begun. */
+  #look(): void {
+    const { slurm } = this.slurm ?? {};
+    for (const { name } of slurm?.nodes() ?? []) {
+      if (!this.#isHeld(name)) this.#held.delete(name);
+      else if (!this.#held.has(name)) this.#held.set(name, this.#clock.monoMs());
+    }
+    for (const name of slurm?.rebooting() ?? []) {
+      if (this.#rebooting.has(name) || !this.slurm?.machines.has(name)) continue;
+      this.#rebooting.add(name);
+      slurm?.cut(name);
+      this.#clock.after(REBOOT_MS, () => {
+        this.#rebooting.delete(name);
+        if (this.slurm?.machines.has(name)) slurm?.boot(name);
+      });
+    }
   }
 
   /** What happened there since the last call. */
   take(): Pick<Observation, "kube" | "slurm"> {
+    this.#look();
     const kube = this.cluster?.calls.splice(0) ?? [];
     const slurm = this.slurm?.slurm.journal.splice(0) ?? [];
     this.slurm?.slurm.ends.splice(0);
@@ -112,24 +156,45 @@ export class Sinks {
   person(act: SlurmAct, who: number): string | null {
     if (this.slurm === null) return null;
     const { slurm } = this.slurm;
-    const nodes = slurm.nodes();
+    const all = slurm.nodes();
+    const isOurs = ({ reason }: { reason: string | null }): boolean => parseReason(reason) !== null;
+    const nodes = act === "take" ? all.filter(isOurs) : all;
     const node = nodes[who % Math.max(1, nodes.length)];
     if (node === undefined) return null;
+    const { name } = node;
     // A person's DOWN ends jobs, which is no fault of ours.
-    if (act === "down" && slurm.jobsOn(node.name).length > 0) return null;
-    const reason = act === "resume" ? {} : { reason: ALICE };
-    slurm.update(node.name, { state: act, ...reason }, "alice");
-    return node.name;
+    if (act === "down" && slurm.jobsOn(name).length > 0) return null;
+    if (act === "resume") slurm.update(name, { state: act }, "alice");
+    else if (act === "reserve") this.#reserve(name);
+    else if (act === "reboot") {
+      if (node.flags.some((flag) => REBOOTS.includes(flag))) return null;
+      slurm.reboot(name, ALICE, "alice");
+    } else {
+      const state = act === "take" ? "drain" : act;
+      slurm.update(name, { state, reason: ALICE }, "alice");
+    }
+    this.#look();
+    return name;
   }
 
-  /** A person lifts the drains of people, on one node or on all. */
+  #reserve(name: string): void {
+    const { slurm } = this.slurm ?? {};
+    const id = reservationOf(name);
+    if (slurm?.reservations().every((one) => one.name !== id)) slurm.reserve(id, [name], "alice");
+  }
+
+  /** A person lifts what people did, on one node or on all. */
   undo(only?: string): void {
     const { slurm } = this.slurm ?? {};
     for (const { name, base, flags, reason } of slurm?.nodes() ?? []) {
+      if ((only ?? name) !== name) continue;
+      slurm?.unreserve(reservationOf(name), "alice");
+      slurm?.cancelReboot(name, "alice");
       const isOut = flags.includes("DRAIN") || base === "DOWN";
-      if (!isOut || reason !== ALICE || (only ?? name) !== name) continue;
+      if (!isOut || reason?.startsWith(ALICE) !== true) continue;
       slurm?.update(name, { state: "resume" }, "alice");
     }
+    this.#look();
   }
 
   setSlurmFault(fault: Partial<SlurmFault>): void {
@@ -167,3 +232,5 @@ export class Sinks {
     return `${tags["navarch-pool"]}-${tags["navarch-slot"]}`;
   }
 }
+
+const reservationOf = (name: string): string => `pm-${name}`;

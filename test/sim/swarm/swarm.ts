@@ -165,7 +165,8 @@ export class Swarm {
     while (this.now() < until) {
       await this.step();
       if (!each()) return;
-      await this.pass(Math.min(this.nextAt(), this.gridAt(until)) - this.now());
+      // A pause in this step may have ended after `until`.
+      await this.pass(Math.max(0, Math.min(this.nextAt(), this.gridAt(until)) - this.now()));
     }
   }
 
