@@ -56,7 +56,7 @@ export function judgeHeld(call: Call, config: Observation["config"]): Violation[
   if (kind !== "terminate" && kind !== "reboot") return [];
   if (slurm === null || target?.state !== "running" || subject?.order != null) return [];
   if (slurm.heldMs === null || slurm.heldMs <= darkMaxOf(config)) return [];
-  const held = `a person has held ${slurm.nodeName} in Slurm for ${slurm.heldMs} ms`;
+  const held = `a person has held ${slurm.nodeName} in Slurm for ${Math.round(slurm.heldMs)} ms`;
   return [{ id: "I10", message: `${kind} of ${node} while ${held}` }];
 }
 

@@ -105,6 +105,30 @@ test.each(["slurm", "both"] as const)("tellStory() in %s, a drawn seed", async (
   expect(badOf(await tell(one), one)).toEqual([]);
 }, 120_000);
 
+/** People hold every node, then GPUs fail; or the drains of repairs are taken over at once. */
+test.each(["drain", "reserve", "reboot", "take"] as const)(
+  "tellStory() in slurm: nothing ends while people hold it (%s)",
+  async (act) => {
+    const shape = shapeOf(13, 6, "slurm");
+    const hands = (at: number): Fault[] =>
+      [0, 1, 2, 3, 4, 5].map((who) => {
+        return { at, what: { kind: "scontrol", act, who, undoMs: 40 * MINUTE } };
+      });
+    const broken = [1, 2, 3, 4].map((who): Fault => {
+      return { at: 12 * MINUTE, what: { kind: "xid", who, code: 79 } };
+    });
+    const job = { kind: "job", lastsMs: 20 * MINUTE, nodeCount: 1 } as const;
+    const jobs = broken.map((): Fault => ({ at: 9 * MINUTE, what: job }));
+    const at = act === "take" ? 12 * MINUTE + 20_000 : 10 * MINUTE;
+    const faults = [...jobs, ...hands(at), ...broken].sort((a, b) => a.at - b.at);
+    const told = await tellStory(shape, faults, { endMs: 2 * HOUR });
+    expect(told.found).toEqual([]);
+    expect(inSlurm(told, "alice", act === "take" ? "drain" : act)).toBeGreaterThan(0);
+    expect(told.replaced).toBeGreaterThan(0);
+  },
+  120_000,
+);
+
 const TWO = { nodes: 6, days: 0.25, troubles: 60, xids: 16 };
 
 const FROZEN_AT_A_MARK = / frozen \w+ (?:slurm[.](?:node|drain|undrain)|kube[.]patch nodes) /;

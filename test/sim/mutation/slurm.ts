@@ -10,6 +10,13 @@ type Patch = Mutation["patches"][number];
 
 const one = (name: string, ...patches: Patch[]): Mutation => ({ name, patches, test: SWARM });
 
+/** In others' acts, and the story in which people do them. */
+const held = (name: string, act: string, patch: Omit<Patch, "file">): Mutation => ({
+  name,
+  patches: [{ file: "reconciler/core/slurm/hold.ts", ...patch }],
+  test: { ...SWARM, name: `nothing ends while people hold it .${act}` },
+});
+
 const MARKER = "reconciler/slurm/marker.ts";
 const LEFT = "reconciler/core/slurm/left.ts";
 const DECIDE = "reconciler/core/decide/slurm.ts";
@@ -85,4 +92,16 @@ export const SLURM_MUTATIONS: readonly Mutation[] = [
       { file: DECIDE, from: "  if (sight.dark !== null) {", to: '  if (sight.dark === "") {' },
     ],
   },
+  held("what people do in Slurm stops no repair", "take", {
+    from: "  return slurm?.held === true && slurm.absentSince",
+    to: "  return slurm?.held === null && slurm.absentSince",
+  }),
+  held("a MAINT reservation stops no repair", "reserve", {
+    from: 'if (row.flags.includes("MAINTENANCE")) {',
+    to: 'if (row.flags.includes("MAINTENANCE") && row.reason === "") {',
+  }),
+  held("a reboot that was asked for stops no repair", "reboot", {
+    from: 'if (isRebooting) acts.push({ kind: "reboot", by, why });\n  else if (isTheirs)',
+    to: "if (isTheirs && !isRebooting)",
+  }),
 ];

@@ -156,7 +156,8 @@ export class Sinks {
   person(act: SlurmAct, who: number): string | null {
     if (this.slurm === null) return null;
     const { slurm } = this.slurm;
-    const all = slurm.nodes();
+    const { machines } = this.slurm;
+    const all = slurm.nodes().filter(({ name }) => machines.has(name));
     const isOurs = ({ reason }: { reason: string | null }): boolean => parseReason(reason) !== null;
     const nodes = act === "take" ? all.filter(isOurs) : all;
     const node = nodes[who % Math.max(1, nodes.length)];

@@ -5,7 +5,7 @@
 import { type Fault, nameOf } from "./fault.ts";
 import type { Shape } from "./shape.ts";
 import { type Found, type Pace, Swarm } from "./swarm.ts";
-import { Trouble } from "./trouble.ts";
+import { isWaived, Trouble } from "./trouble.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -127,6 +127,7 @@ function whyNotWell(swarm: Swarm): string {
     if (node.phase.kind !== "serving" || node.session !== null)
       return `${node.id} is ${node.phase.kind}, ${waitOf(swarm, node.id)}`;
     if (node.cordon.human !== null) return `${node.id} is cordoned by a person`;
+    if (isWaived(node)) return `${node.id} is broken, and serves because a person said so`;
     // Advice that expires is reported when it ends.
     if (node.health.held.some(({ judgement }) => typeof judgement.hold === "object"))
       return `${node.id} holds evidence for a time`;

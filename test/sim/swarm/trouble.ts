@@ -325,8 +325,12 @@ export class Trouble {
       if (phase.kind === "held" || (drained && phase.purpose === "operator"))
         await this.order(node, node.instance === null ? "uncordon" : "replace", true);
       else if (drained && node.cordon.human !== null) await this.order(node, "replace", true);
-      else if (sick) await this.order(node, "replace", true);
+      else if (sick || (all && isWaived(node))) await this.order(node, "replace", true);
       else if (all && node.cordon.human !== null) await this.order(node, "uncordon", true);
     }
   }
 }
+
+/** Broken, and in service because a person said so. */
+export const isWaived = ({ waiver, phase, health }: Node): boolean =>
+  waiver !== null && phase.kind === "serving" && health.verdict === "unhealthy";
