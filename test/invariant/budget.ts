@@ -76,7 +76,12 @@ function fillsSlot(node: Node): boolean {
 
 /** A person's order, and an instance that the cloud itself has ended, need no budget. */
 function isExcused(node: Node): boolean {
-  return node.order !== null || node.cordon.human !== null || node.instance?.state === "terminated";
+  return node.order !== null || isTheirs(node) || node.instance?.state === "terminated";
+}
+
+/** A person took it out of service, in Kubernetes or in Slurm. */
+function isTheirs({ cordon, slurm }: Node): boolean {
+  return cordon.human !== null || slurm?.held === true;
 }
 
 /**
@@ -128,9 +133,9 @@ function isMarkedSuspect(node: Node): boolean {
 }
 
 /** Off its bus or uncontained (XID 79, 95), or a person's: marking it takes nothing away. */
-function isLost({ health, cordon }: Node): boolean {
-  if (cordon.human !== null) return true;
-  return health.held.some(({ finding }) => finding.code === 79 || finding.code === 95);
+function isLost(node: Node): boolean {
+  if (isTheirs(node)) return true;
+  return node.health.held.some(({ finding }) => finding.code === 79 || finding.code === 95);
 }
 
 /** From the commit of its intent until it serves again or its replacement is verified. */
