@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../../../reconciler/core/clock.ts";
 import type { FakeControl, Forkable } from "../../../reconciler/provider/fake/memory.ts";
-import { parseReason } from "../../../reconciler/core/slurm/reason.ts";
+import { OPERATOR, parseReason } from "../../../reconciler/core/slurm/reason.ts";
 import { type KubeFault, NO_FAULT } from "../../../simulator/cluster/fault.ts";
 import type { ProcessPorts } from "../../../simulator/engine/process.ts";
 import type { InstanceId } from "../../../schema/id.ts";
@@ -192,7 +192,9 @@ export class Sinks {
       slurm?.unreserve(reservationOf(name), "alice");
       slurm?.cancelReboot(name, "alice");
       const isOut = flags.includes("DRAIN") || base === "DOWN";
-      if (!isOut || reason?.startsWith(ALICE) !== true) continue;
+      // With the database a person's cordon is lost, and stays as a drain until a person ends it.
+      const isLeft = only === undefined && parseReason(reason)?.session === OPERATOR;
+      if (!isOut || (reason?.startsWith(ALICE) !== true && !isLeft)) continue;
       slurm?.update(name, { state: "resume" }, "alice");
     }
     this.#look();
