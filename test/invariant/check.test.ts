@@ -484,6 +484,12 @@ describe("in Slurm", () => {
     expect(end({ slurm: dark, at: 10_000 }, [draining(10_000)])).toHaveLength(1);
     const order = { by: "ann", why: "w", at: 0, goal: "terminate", timeoutMs: null } as const;
     const told = (force: boolean): Node => node("a", 0, serving, { order: { ...order, force } });
+    const ending = { kind: "terminating", since: 0, purpose: "replace", notBefore: 0 } as const;
+    const asked = (accepted: number | null): string[] => {
+      return end({ slurm: dark, subject: node("a", 0, { ...ending, accepted }) });
+    };
+    expect(asked(null)).toHaveLength(1);
+    expect(asked(5)).toEqual([]);
     expect(end({ slurm: dark, subject: told(false) })).toHaveLength(1);
     expect(end({ slurm: dark, subject: told(true) })).toEqual([]);
   });
