@@ -36,6 +36,9 @@ export function noCapacityThrownAway(): Checker {
           if (payload.kind !== "terminate" || state !== "asked" || pool === null) continue;
           const node = commit.nodes.get(id);
           if (!surges.has(pool) || node === undefined || !isRepair(node)) continue;
+          // The cloud accepted its end before, and forgot it.
+          const before = commit.nodesBefore.get(id)?.phase;
+          if (before?.kind === "terminating" && before.accepted !== null) continue;
           if (hasSuccessor(node, commit, served)) continue;
           const slot = slotOf(node);
           out.push({

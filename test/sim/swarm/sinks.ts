@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../../../reconciler/core/clock.ts";
 import type { FakeControl, Forkable } from "../../../reconciler/provider/fake/memory.ts";
-import { OPERATOR, parseReason } from "../../../reconciler/core/slurm/reason.ts";
+import { parseReason } from "../../../reconciler/core/slurm/reason.ts";
 import { type KubeFault, NO_FAULT } from "../../../simulator/cluster/fault.ts";
 import type { ProcessPorts } from "../../../simulator/engine/process.ts";
 import type { InstanceId } from "../../../schema/id.ts";
@@ -44,6 +44,8 @@ export class Sinks {
   readonly cluster: VirtualCluster | null;
   /** Changes that the product made there. */
   writes = 0;
+  /** The control plane lost its database. */
+  hasForgotten = false;
   readonly #clock: Clock;
   readonly #fleetId: string;
   #lives = 0;
@@ -192,8 +194,8 @@ export class Sinks {
       slurm?.unreserve(reservationOf(name), "alice");
       slurm?.cancelReboot(name, "alice");
       const isOut = flags.includes("DRAIN") || base === "DOWN";
-      // With the database a person's cordon is lost, and stays as a drain until a person ends it.
-      const isLeft = only === undefined && parseReason(reason)?.session === OPERATOR;
+      // Its reason was lost with the database: it stays until the machine boots, or a person ends it.
+      const isLeft = only === undefined && this.hasForgotten && parseReason(reason) !== null;
       if (!isOut || (reason?.startsWith(ALICE) !== true && !isLeft)) continue;
       slurm?.update(name, { state: "resume" }, "alice");
     }
