@@ -10,6 +10,7 @@ import { type Fact, type FactOf, factKey, factsOf } from "../../schema/safety.ts
 import type { StrangeFleet } from "../../schema/safety.ts";
 import { poolEvent } from "./event-draft.ts";
 import type { Fleet, Sight } from "./fleet.ts";
+import { pricedListing } from "./machine-setting.ts";
 import type { Instance, StrangersAnswer } from "./provider.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
@@ -88,7 +89,11 @@ export function foldLooks(
   fleet: Known,
   at: { now: number; work: UnitOfWork },
 ): void {
-  for (const look of looks) foldLook(look, fleet, at.now, at.work);
+  for (const { answer, ...look } of looks) {
+    const seen = answer.kind === "ok" ? { ...look, startedAt: at.now, answer } : null;
+    const priced = seen === null ? answer : pricedListing(pools, seen).answer;
+    foldLook({ ...look, answer: priced }, fleet, at.now, at.work);
+  }
   for (const fact of factsOf(fleet.facts, "strangers")) {
     const refs = pools.find(({ name }) => name === fact.pool)?.providers ?? [];
     if (refs.some(({ name }) => name === fact.provider)) continue;
