@@ -339,10 +339,7 @@ async function serve(
   const forget = writeAddress(state, { ...listening, isTls: config.server.tls !== null }, log);
   const at = formatAt(listening);
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
-  const scraped = openMetricsPort(config, {
-    ...{ current: () => leadership.front(), host: address.host, clock: CLOCK, log },
-    problem: (why) => (metrics.portProblem = why),
-  });
+  const scraped = openMetricsPort({ ...opened, leadership, metrics, host: address.host });
   const custom = openCustomMetrics(config, { ...kept, ...from, clock: CLOCK });
   leadership.begin();
   const backups = openBackups(parts, state);

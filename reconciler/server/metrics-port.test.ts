@@ -12,12 +12,12 @@ afterEach(async () => {
 const front = { answer: async () => new Response("page\n") } as unknown as Front;
 
 function open(port: number) {
-  const said: (string | null)[] = [];
+  const metrics: { portProblem: string | null } = { portProblem: null };
   const logged: string[] = [];
   const due: (() => void)[] = [];
   const config = { server: { metricsPort: port, port: 1 } } as Config;
-  const scraped: MetricsPort = openMetricsPort(config, {
-    ...{ current: () => front, host: "127.0.0.1" },
+  const scraped: MetricsPort = openMetricsPort({
+    ...{ config, metrics, leadership: { front: () => front }, host: "127.0.0.1" },
     clock: {
       after: (_ms, work) => {
         due.push(work);
@@ -25,25 +25,23 @@ function open(port: number) {
       },
     },
     log: (level, message) => logged.push(`${level} ${message}`),
-    problem: (why) => said.push(why),
   });
   opened.push(scraped);
-  return { said, logged, due, scraped };
+  return { metrics, logged, due, scraped };
 }
 
 test("a port that is taken is an error that says which, and is opened once it is free", async () => {
   const other = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("other") });
   opened.push(other);
   const port = other.port ?? 0;
-  const { said, logged, due } = open(port);
-  expect(said).toHaveLength(1);
-  expect(said[0]).toStartWith(`server.metrics_port ${port} cannot be opened: `);
+  const { metrics, logged, due } = open(port);
+  expect(metrics.portProblem).toStartWith(`server.metrics_port ${port} cannot be opened: `);
   due.shift()?.();
   // A problem that lasts is logged once.
   expect(logged).toEqual(["error server.metrics_port cannot be opened"]);
   await other.stop(true);
   due.shift()?.();
-  expect(said.at(-1)).toBeNull();
+  expect(metrics.portProblem).toBeNull();
   expect(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).toBe("page\n");
   expect(due).toEqual([]);
 });

@@ -14,22 +14,21 @@ export type MetricsPort = { stop(): Promise<void> };
 const AGAIN_MS = 10_000;
 
 type From = {
-  current: () => Front;
+  config: Config;
+  leadership: { front(): Front };
+  /** Told why the port is not open; `null` once it is. */
+  metrics: { portProblem: string | null };
   host: string;
   clock: Pick<Clock, "after">;
   log: Log;
-  /** Why the port is not open; `null` once it is. */
-  problem(why: string | null): void;
 };
 
 /**
  * A port that is taken is reported and tried again: the page is on the API's port too, and a fleet
  * must not be without its control plane for want of a second one.
  */
-export function openMetricsPort(
-  { server: { metricsPort, port: own } }: Config,
-  from: From,
-): MetricsPort {
+export function openMetricsPort(from: From): MetricsPort {
+  const { metricsPort, port: own } = from.config.server;
   let server: ReturnType<typeof serve> | null = null;
   let cancel = (): void => undefined;
   let last: string | null = null;
@@ -37,14 +36,15 @@ export function openMetricsPort(
     try {
       server = serve(metricsPort, from);
       from.log("info", "metrics", { port: server.port ?? metricsPort });
-      from.problem(null);
+      from.metrics.portProblem = null;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       if (why !== last) {
         from.log("error", "server.metrics_port cannot be opened", { port: metricsPort, why });
       }
       last = why;
-      from.problem(`server.metrics_port ${metricsPort} cannot be opened: ${why}`);
+      const problem = `server.metrics_port ${metricsPort} cannot be opened: ${why}`;
+      from.metrics.portProblem = problem;
       cancel = from.clock.after(AGAIN_MS, open);
     }
   };
@@ -57,7 +57,7 @@ export function openMetricsPort(
   };
 }
 
-function serve(port: number, { current, host }: From) {
+function serve(port: number, { leadership, host }: From) {
   return Bun.serve({
     port,
     hostname: host === "" ? "::" : host,
@@ -69,7 +69,7 @@ function serve(port: number, { current, host }: From) {
       if (!isRead) return new Response("read only\n", { status: 405 });
       if (pathname !== "/metrics") return new Response("not found: /metrics\n", { status: 404 });
       const remote = self.requestIP(request)?.address ?? "";
-      return current().answer(request, pathname, remote);
+      return leadership.front().answer(request, pathname, remote);
     },
   });
 }

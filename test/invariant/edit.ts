@@ -1,7 +1,8 @@
 /**
  * I15: a machine whose agent reports it healthy is ended only by a smaller size of its own pool, a
  * person's order, its cloud, evidence, a removed pool, or as the second machine of a slot, one more
- * than a pool whose machines are well wants, or quarantined hardware; never by any other edit of the configuration or a restart.
+ * than a pool whose machines are well wants, or quarantined hardware; never by any other edit of
+ * the configuration or a restart.
  */
 import { isLeaving, type Node } from "../../schema/node.ts";
 import { type Checker, type Commit, type Observation, slotOf } from "../world/observation.ts";

@@ -13,17 +13,14 @@ import { moneyPage } from "../page/money.ts";
 import type { Html } from "../page/page.ts";
 import { safetyPage, sayEnd } from "../page/safety.ts";
 import { viewCost } from "../view/cost.ts";
-import { viewDegraded } from "../view/degraded.ts";
 import { viewPlan } from "../view/explain.ts";
-import { viewSafety } from "../view/safety.ts";
 import { groupWaits, type WaitGroup } from "../view/wait.ts";
 import { viewEvent } from "./admin.ts";
 import type { RoutePorts } from "./app.ts";
 import { readRecords } from "./audit.ts";
 import { spanOf } from "./cost.ts";
 import { invalid, Refusal } from "./request.ts";
-import { safetySource } from "./safety.ts";
-import { viewBroken } from "./simulation.ts";
+import { viewSafetyOf } from "./safety.ts";
 import { addAction, addPage, type Asked, type Site } from "./site.ts";
 
 const EVENTS_ROWS = 100;
@@ -34,7 +31,7 @@ export function overviewPages(site: Site): void {
     path: "/safety",
     role: "viewer",
     label: "Safety",
-    build: ({ role }) => safetyPage({ view: safetyOf(ports), waits: waitsOf(ports), role }),
+    build: ({ role }) => safetyPage({ view: viewSafetyOf(ports), waits: waitsOf(ports), role }),
   });
   addPage(site, {
     path: "/money",
@@ -50,7 +47,7 @@ export function overviewPages(site: Site): void {
       const span = spanOf(month === null ? {} : { month }, now);
       const from = { fleet: reconciler.fleet(), config: reconciler.activeConfig(), now };
       const cost = viewCost(from, span);
-      return moneyPage({ cost, safety: safetyOf(ports), waits: waitsOf(ports) });
+      return moneyPage({ cost, safety: viewSafetyOf(ports), waits: waitsOf(ports) });
     },
   });
   addPage(site, {
@@ -62,10 +59,6 @@ export function overviewPages(site: Site): void {
   addAudit(site);
   addFreeze(site);
   addReleases(site);
-}
-
-function safetyOf(ports: RoutePorts) {
-  return { ...viewSafety(safetySource(ports)), ...viewBroken(ports), degraded: viewDegraded(ports) };
 }
 
 function waitsOf({ reconciler }: RoutePorts): WaitGroup[] {
@@ -140,7 +133,7 @@ const reasonField = (required: boolean): Html => html`<label>Reason, shown to ot
 
 /** Where the fleet is frozen already, another freeze takes the place of that one. */
 function sayFrozen(ports: RoutePorts): Html {
-  const { frozen } = safetyOf(ports);
+  const { frozen } = viewSafetyOf(ports);
   if (frozen === null) return html``;
   return html`<p><b>The fleet is frozen already</b> by ${say(frozen.by)} ${sayEnd(frozen)}:
     ${say(frozen.why)}. This freeze takes its place, with its own reason and end.</p>`;

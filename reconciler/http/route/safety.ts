@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import type { Context } from "hono";
+import type { SafetyView } from "../../../schema/api.ts";
 import { cutText } from "../../../schema/cut-text.ts";
 import { InstantText } from "../../../schema/instant.ts";
 import { factsOf, sayFreezeEffect } from "../../../schema/safety.ts";
@@ -69,6 +70,11 @@ export function safetySource({ reconciler, clock }: RoutePorts): SafetySource {
   };
 }
 
+export function viewSafetyOf(ports: RoutePorts): SafetyView {
+  const degraded = viewDegraded(ports);
+  return { ...viewSafety(safetySource(ports)), ...viewBroken(ports), degraded };
+}
+
 export function safetyRoutes(api: App, ports: RoutePorts): void {
   const { reconciler } = ports;
   api.get("/trust", needs("viewer"), (c) => {
@@ -77,7 +83,7 @@ export function safetyRoutes(api: App, ports: RoutePorts): void {
     return c.json(viewTrust(reconciler.fleet().nodes.values(), { key, tls: tls !== null }));
   });
   api.get("/safety", needs("viewer"), (c) => {
-    return c.json({ ...viewSafety(safetySource(ports)), degraded: viewDegraded(ports), ...viewBroken(ports) });
+    return c.json(viewSafetyOf(ports));
   });
   api.put("/safety/freeze", needs("operator"), takes(Freeze), (c) => freeze(c, ports));
   api.delete("/safety/freeze", needs("operator"), takes(Lift), (c) => unfreeze(c, ports));

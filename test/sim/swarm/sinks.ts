@@ -194,7 +194,7 @@ export class Sinks {
       slurm?.unreserve(reservationOf(name), "alice");
       slurm?.cancelReboot(name, "alice");
       const isOut = flags.includes("DRAIN") || base === "DOWN";
-      // Its reason was lost with the database: it stays until the machine boots, or a person ends it.
+      // Its reason was lost with the database: it stays until a boot, or until a person ends it.
       const isLeft = only === undefined && this.hasForgotten && parseReason(reason) !== null;
       if (!isOut || (reason?.startsWith(ALICE) !== true && !isLeft)) continue;
       slurm?.update(name, { state: "resume" }, "alice");

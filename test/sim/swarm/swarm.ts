@@ -328,7 +328,6 @@ export class Swarm {
     await this.fall(downMs);
     this.life.loseDatabase();
     this.forgotten = true;
-    this.sinks.hasForgotten = true;
   }
 
   async bringUp(): Promise<void> {

@@ -68,6 +68,7 @@ export class Trouble {
         swarm.clock.setWall(what.byMs);
         return;
       case "database-lost":
+        swarm.sinks.hasForgotten = true;
         return swarm.loseDatabase(what.downMs);
       case "scheduler":
         for (const kind of what.answers)
