@@ -26,7 +26,6 @@ export class Trouble {
 
   async apply(what: What): Promise<void> {
     const { swarm } = this;
-    const at = swarm.now();
     switch (what.kind) {
       case "xid":
         return this.logXid(what);
@@ -38,11 +37,7 @@ export class Trouble {
         return;
       }
       case "cut":
-        for (const agent of swarm.agents.values()) {
-          const met = (talk.hashOf(`${agent.instance} ${at}`) % 1_000) / 1_000 < what.share;
-          if (met) this.silence(agent, what.forMs);
-        }
-        return;
+        return this.cut(what);
       case "cloud":
         return this.misbehave(what.faults, what.forMs);
       case "console-delete": {
@@ -108,6 +103,14 @@ export class Trouble {
     await this.undoProviders();
     const at = swarm.now();
     for (const agent of swarm.agents.values()) agent.quietUntil = Math.min(agent.quietUntil, at);
+  }
+
+  private cut({ share, forMs }: Extract<What, { kind: "cut" }>): void {
+    const at = this.swarm.now();
+    for (const agent of this.swarm.agents.values()) {
+      const isMet = (talk.hashOf(`${agent.instance} ${at}`) % 1_000) / 1_000 < share;
+      if (isMet) this.silence(agent, forMs);
+    }
   }
 
   private atScheduler(
