@@ -23,6 +23,8 @@ export const policyShow: Command = {
 };
 
 type LivePolicy = Pick<Policy, "name" | "version" | "hash"> & {
+  /** `null` = built in; an older control plane does not report it. */
+  file?: string | null;
   rules: (PolicyRule & { matches: number })[];
 };
 
@@ -46,6 +48,7 @@ async function showLive(context: Context): Outcome {
       formatLabels(
         [
           ["Policy", value.name],
+          ...(value.file === undefined ? [] : [["File", value.file ?? "none: built in"] as const]),
           ["Hash", value.hash],
         ],
         style,

@@ -178,7 +178,7 @@ const MEANING: Readonly<Record<string, string>> = {
   "GET /rest/pool/:pool/watch": "its status now and after each change; one JSON object a line",
   "GET /openapi.json": "this API in OpenAPI 3.1",
   "GET /healthz": "the process runs",
-  "GET /readyz": "ready, or 503 with the reasons",
+  "GET /readyz": "ready, and a line for each part that is degraded; or 503 with the reasons",
   "GET /metrics": "[metrics](metrics.md)",
   "GET /asset/:name": "style, script and icon of the [console](console.md)",
   "GET /ca.pem": "the fleet's own certificate authority",

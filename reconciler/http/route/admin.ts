@@ -19,6 +19,7 @@ import type { Audit } from "../../security/audit/audit.ts";
 import { saveActivations } from "../view/activation.ts";
 import { viewPlan } from "../view/explain.ts";
 import { traceIdOf } from "../../core/trace.ts";
+import { builtinPolicy } from "../../../health/policy/builtin.ts";
 import { iso } from "../view/node.ts";
 import type { App, RoutePorts } from "./app.ts";
 import { exportAudit, ExportQuery } from "./audit.ts";
@@ -75,7 +76,10 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
       ...rule,
       matches: ports.metrics.matchCount(rule.name),
     }));
-    return c.json({ name: policy.name, version: policy.version, hash: policy.hash, rules });
+    const isBuiltin = policy.hash === builtinPolicy.hash;
+    const file = isBuiltin ? null : ports.reconciler.activeConfig().server.healthPolicyPath;
+    const { name, version, hash } = policy;
+    return c.json({ name, version, hash, file, rules });
   });
   api.get("/whoami", (c) => {
     const { role, name, shared } = c.get("principal");

@@ -42,6 +42,7 @@ import { joinRoute, joinTokenRoutes } from "./join.ts";
 import { kubernetesRoutes } from "./kubernetes.ts";
 import { linkRoutes, LoginLinks } from "./link.ts";
 import { nodeRoutes } from "./node.ts";
+import { asPage } from "./page-frame.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { openPages, type PageParts } from "./page.ts";
 import { Pages } from "./pages.ts";
@@ -239,7 +240,12 @@ export function openApp(ports: RoutePorts, parts: PageParts = {}): App {
   app.route("/api/v1", api);
   app.route("/v1", api);
   openPages(app, ports, { ...parts, links });
-  app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));
+  app.notFound((c) => {
+    const answer = refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`);
+    // A browser's address bar; programs ask for JSON, or for anything.
+    const isRead = c.req.method === "GET" && c.req.header("Accept")?.includes("text/html") === true;
+    return isRead ? asPage(answer) : answer;
+  });
   app.onError((error, c) => {
     if (error instanceof Refusal) return refuse(c, error.code, error.message, error.details);
     // Another replica leads. Nothing was written, so the same request can be repeated there.

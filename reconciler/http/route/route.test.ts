@@ -150,6 +150,28 @@ test("bad input is refused with its path, never a crash", async () => {
   }
 });
 
+test("a path that is none is a page for a browser and JSON for a program", async () => {
+  const { a } = await open();
+  const ask = async (accept: string, path = "/nosuch") => {
+    const answer = await a.app.request(path, { headers: { Accept: accept } });
+    return [answer.status, answer.headers.get("Content-Type"), await answer.text()] as const;
+  };
+  const [status, type, page] = await ask("text/html,application/xhtml+xml,*/*;q=0.8");
+  expect([status, type]).toEqual([404, "text/html; charset=utf-8"]);
+  expect(page).toContain("no route GET /nosuch");
+  expect(page).toContain("Back to the console");
+  for (const accept of ["*/*", "application/json"]) {
+    expect((await ask(accept)).slice(0, 2)).toEqual([404, "application/json"]);
+  }
+  expect((await ask("text/html", "/<script>alert(1)</script>"))[2]).not.toContain("<script>alert");
+});
+
+test("the policy in force says its file, or that it is built in", async () => {
+  const { a } = await open();
+  const { body } = await a.call("GET", "/v1/policy");
+  expect<unknown>([body["name"], body["file"]]).toEqual(["builtin", null]);
+});
+
 test("orders follow the legality table: uncordon of what is not cordoned, cordon twice, uncordon of the sick", async () => {
   const { w, a } = await open();
   const [id = "", other = ""] = w.serving();

@@ -4439,7 +4439,7 @@ export function getHealthz(opts?: Oazapfts.RequestOpts) {
     });
 }
 /**
- * ready, or 503 with the reasons
+ * ready, and a line for each part that is degraded; or 503 with the reasons
  */
 export function getReadyz(opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
