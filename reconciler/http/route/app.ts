@@ -185,6 +185,13 @@ async function traceCall(
   ports.traces.take([spanOfCall({ ...call, startAt, endAt, status: c.res.status })]);
 }
 
+/** A page for a browser's address bar; programs ask for JSON, or for anything. */
+function refuseRoute(c: Context<Env>): Response | Promise<Response> {
+  const answer = refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`);
+  const isRead = c.req.method === "GET" && c.req.header("Accept")?.includes("text/html") === true;
+  return isRead ? asPage(answer) : answer;
+}
+
 export function openApp(ports: RoutePorts, parts: PageParts = {}): App {
   const { admission, caPem } = ports;
   const app: App = new Hono<Env>();
@@ -240,12 +247,7 @@ export function openApp(ports: RoutePorts, parts: PageParts = {}): App {
   app.route("/api/v1", api);
   app.route("/v1", api);
   openPages(app, ports, { ...parts, links });
-  app.notFound((c) => {
-    const answer = refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`);
-    // A browser's address bar; programs ask for JSON, or for anything.
-    const isRead = c.req.method === "GET" && c.req.header("Accept")?.includes("text/html") === true;
-    return isRead ? asPage(answer) : answer;
-  });
+  app.notFound(refuseRoute);
   app.onError((error, c) => {
     if (error instanceof Refusal) return refuse(c, error.code, error.message, error.details);
     // Another replica leads. Nothing was written, so the same request can be repeated there.
