@@ -3,6 +3,7 @@ import { ANY_ROW } from "../../../schema/audit.ts";
 import type { ClusterNode } from "../../../schema/console/cluster.ts";
 import { openWorldApp, type WorldApp } from "../../../test/world/app.ts";
 import { closeWorlds, fleet } from "../../../test/world/story.ts";
+import { kubeOf } from "../../../test/world/part.ts";
 import type { Asked, ConsoleCluster } from "../../core/console/cluster.ts";
 import { withoutActions } from "../../core/console/read-only.ts";
 import { isEnded } from "../../core/console/node.ts";
@@ -182,7 +183,7 @@ test("C25: a page of nodes shows fifty of them, each with what the fleet knows o
   const { nodes } = ports.reconciler.fleet();
   const [own] = nodes.values();
   if (own === undefined) throw new Error("no node");
-  const kube = { name: "kube-100", uid: "u-kube-100" } as NonNullable<typeof own.kube>;
+  const kube = kubeOf({ name: "kube-100", uid: "u-kube-100" });
   (nodes as Map<typeof own.id, typeof own>).set(own.id, { ...own, kube });
   const headers = { Authorization: "Bearer root" };
   const answer = await app.request("/deployment?page=3", { headers }, { remote: "10.0.0.9" });
