@@ -147,7 +147,7 @@ async function tellTwo(seed: number, sinks: "slurm" | "both"): Promise<Told> {
 
 test.each([
   ["slurm", 14],
-  ["slurm", 4],
+  ["slurm", 24],
   ["both", 5],
 ] as const)("two control planes in %s, seed %d: a frozen leader undoes nothing", async (sinks, seed) => {
   const told = await tellTwo(seed, sinks);

@@ -46,7 +46,7 @@ const UNFENCED_HERE = /^(?:cloud|scheduler)[.]/;
 const SORTS: Readonly<Record<CallSort, RegExp>> = {
   any: /^(?!cloud|scheduler)/,
   commit: /^sql[.]batch/,
-  mark: /^slurm[.](?!nodes|jobs)|^kube[.](?:patch nodes$|create eviction|delete)/,
+  mark: /^slurm[.](?!nodes|jobs|reservations)|^kube[.](?:patch nodes$|create eviction|delete)/,
 };
 
 export const FROZEN = Symbol("frozen");
@@ -186,7 +186,7 @@ export class Life {
       }
       if (!hasBegun()) return null;
       // Slurm refuses no late write: one that was not under way must not be sent.
-      if (isOver && at === "b" && /^slurm[.](?!nodes?$|jobs)/.test(what))
+      if (isOver && at === "b" && /^slurm[.](?!nodes?$|jobs|reservations)/.test(what))
         this.ports.trouble(`a frozen leader sent ${what} after its time`);
       return isLeft && at === "b" ? new Promise(() => undefined) : gate.promise;
     };

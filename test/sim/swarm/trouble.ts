@@ -318,10 +318,20 @@ export class Trouble {
     }
   }
 
+  /** A person looks at the machines of another fleet in a pool of this name, and leaves them. */
+  private async ignoreOthers(): Promise<void> {
+    const reconciler = this.swarm.life.running?.reconciler;
+    const at = this.swarm.clock.wallMs();
+    await reconciler?.change((draft) => {
+      draft.putFact({ kind: "ignored_fleet", fleet: "another", by: "human:ann", at });
+    });
+  }
+
   /** A person handles what waits for people: held nodes and unfinished drains. */
   async tidy(all = false): Promise<void> {
     await this.resize();
     if (all) this.swarm.sinks.undo();
+    if (all) await this.ignoreOthers();
     for (const node of [...this.swarm.watch.rows.nodes.values()]) {
       const { phase } = node;
       const drained = phase.kind === "draining" && phase.drainedAt !== null;
