@@ -4,7 +4,7 @@ import { sayOther } from "./fleet-view.ts";
 import { bad, type Diagnosis } from "./diagnosis-row.ts";
 
 export function judgeFleets(view: FleetsView): Diagnosis[] {
-  const held = view.others.filter(({ ignored_by: by }) => by === null);
+  const held = view.others.filter(({ holds }) => holds);
   const rows = held.map((one) => {
     const message = `${sayOther(one)}: nothing is bought for pool ${one.pools.join(", ")}`;
     const advice =

@@ -32,7 +32,7 @@ export function formatFleets(view: FleetsView, style: Style): string {
     one.providers.join(", "),
     `${one.machines}`,
     one.unknown_prices === one.machines ? "unknown" : one.per_hour.toFixed(2),
-    one.ignored_by === null ? "holds its pools" : `ignored by ${one.ignored_by}`,
+    one.holds ? "holds its pools" : one.ignored_by === null ? "" : `ignored by ${one.ignored_by}`,
   ]);
   const columns = ["Fleet", "Pools", "Providers", "Machines", "$/h", "State"];
   return `${head}\n${formatTable(columns, rows, style)}`;

@@ -10,7 +10,9 @@ export type OtherFleetView = {
   /** US dollars of those whose price is known. */
   per_hour: number;
   unknown_prices: number;
-  /** Who said that it is another's; `null` = it holds its pools. */
+  /** Its pools here wait for a person: they have bought and adopted nothing yet. */
+  holds: boolean;
+  /** Who said that it is another's. */
   ignored_by: string | null;
   /** The first of its machines. */
   shown: { instance_id: string; type: string; region: string | null }[];

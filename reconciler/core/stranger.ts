@@ -62,9 +62,10 @@ export function looksAt(
   let first = false;
   const due = pools.flatMap(({ name, providers }) => {
     if (!providers.some((ref) => ref.name === provider)) return [];
+    // A pool that has machines of its own has not lost them.
+    if (!isNew(fleet.pools.get(name))) return [];
     const look = lookOf(fleet.facts, name, provider);
     const holds = look !== null && othersIn(look, fleet).length > 0;
-    if (!isNew(fleet.pools.get(name)) && !holds) return [];
     if (look === null) first = true;
     return look === null || holds || look.outcome === "failed" ? [name] : [];
   });
@@ -211,9 +212,14 @@ export function sayFleet({ fleet, count, perHour, unpriced, machines }: StrangeF
   return `${count} ${noun} of fleet ${fleet} (${more ?? shown.join(", ")}; ${price}${open})`;
 }
 
+/** Fleets that hold a pool now: one that has bought or adopted since is not held. */
+export function holdsNow({ pools }: Pick<HoldingFleet, "pools">, fleet: Known): boolean {
+  return pools.some((pool) => isNew(fleet.pools.get(pool as PoolConfig["name"])));
+}
+
 /** Why the pool is held, and the two ways out; `null` = no fleet holds it. */
 export function sayHold(pool: string, fleet: Known): string | null {
-  const fleets = holdingFleets(fleet, { pool });
+  const fleets = holdingFleets(fleet, { pool }).filter((one) => holdsNow(one, fleet));
   if (fleets.length === 0) return null;
   const [first] = fleets;
   const id = fleets.length === 1 && first !== undefined ? first.fleet : "ID";

@@ -84,7 +84,7 @@ export function viewCost({ fleet, config, now }: CostSource, span: Span): CostVi
     ),
     idle: groupsOf(fleet, now),
     open_purchases: purchasesOf(fleet, now),
-    other_fleets: viewOthers(fleet).filter(({ ignored_by: by }) => by === null),
+    other_fleets: viewOthers(fleet).filter(({ holds }) => holds),
     days: [...dailyCosts(fleet, span, now)].map(([day, sum]) => {
       const dollars = cents(sum.dollars);
       return { day: iso(day).slice(0, 10), dollars, unknown_hours: hours(sum.unknownMs) };

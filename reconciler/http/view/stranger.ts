@@ -4,7 +4,7 @@
  */
 import type { FleetsView, OtherFleetView } from "../../../schema/fleet-view.ts";
 import type { Fleet } from "../../core/fleet.ts";
-import { blindLooks, holdingFleets, otherOwner } from "../../core/stranger.ts";
+import { blindLooks, holdingFleets, holdsNow, otherOwner } from "../../core/stranger.ts";
 
 export function viewFleets(fleet: Fleet): FleetsView {
   return {
@@ -25,6 +25,7 @@ export function viewOthers(fleet: Fleet): OtherFleetView[] {
       machines: one.count,
       per_hour: Math.round(one.perHour * 100) / 100,
       unknown_prices: one.unpriced,
+      holds: fact === undefined && holdsNow(one, fleet),
       ignored_by: fact?.kind === "ignored_fleet" ? fact.by : null,
       shown: one.machines.map(({ id, type, region }) => ({ instance_id: id, type, region })),
     };
