@@ -66,8 +66,10 @@ export function refusalTells(): Checker {
 
 function judgeRefusals({ change, operationsBefore, nodesBefore }: Commit): Violation[] {
   const out: Violation[] = [];
-  for (const { id, state, node } of change.operations) {
+  for (const { id, state, node, message } of change.operations) {
     if (state !== "refused" || operationsBefore.get(id)?.state !== "asked") continue;
+    // Nothing was refused: it waited for its turn at slurmctld, and is sent again at once.
+    if (message?.startsWith("not sent: ") === true) continue;
     const before = nodesBefore.get(node);
     if (before === undefined || before.operation !== id) continue;
     const after = change.nodes.find((one) => one.id === node);
