@@ -109,6 +109,24 @@ safety: { budgets: { isolate: ${OPEN}, drain: ${OPEN}, replace: ${OPEN} } }`,
     return (await this.of(name)).sinks;
   }
 
+  /** Once the product has seen what others do there. */
+  async isHeld(id: string, act: string): Promise<void> {
+    await until(`the product sees the ${act}`, LATE_MS, async () => {
+      const told = await this.events(id, "slurm.foreign");
+      return told.length > 0 || null;
+    });
+  }
+
+  /** Three polls and five times what a repair took without the hold. */
+  async stays(id: string, why: string): Promise<void> {
+    await Bun.sleep(30_000);
+    const told = await this.joined.plane.get<ExplainView>(`/nodes/${id}/explain`);
+    const node = (await this.joined.plane.nodes()).find(({ node_id: one }) => one === id);
+    expect(node?.instance?.state).toBe("INSTANCE_STATE_RUNNING");
+    expect(`${told.next} ${told.blockers.join(" ")}`).toContain(why);
+    expect(await this.events(id, "node.terminating")).toEqual([]);
+  }
+
   live(): number {
     return this.joined.plane.reality().live.length;
   }
@@ -328,5 +346,34 @@ describe.skipIf(isMissing)("a node in both schedulers that is replaced", () => {
     const repairs = inSlurm.map(({ detail }) => detail.repair);
     expect(repairs[0]).toStartWith(`${drained}.s`);
     expect(new Set(repairs).size).toBe(1);
+  });
+
+  test("I10: nothing ends while a MAINT reservation holds the node, and then it does", async () => {
+    const { node_id: id } = await stage.of("n0");
+    const reservation = "reservationname=pm starttime=now duration=60 flags=maint,ignore_jobs";
+    const words = reservation.split(" ");
+    await stage.slurm.scontrol("create", "reservation", ...words, "users=root", "nodes=n0");
+    await stage.isHeld(id, "reservation");
+    await stage.inject("n0", "--xid=79");
+    await stage.slurm.waitState("n0", /drained/, LATE_MS);
+    await stage.stays(id, "in a MAINT reservation");
+    await stage.slurm.scontrol("delete", "reservationname=pm");
+    await until("it is ended", LATE_MS, async () =>
+      (await stage.joined.plane.nodes()).every(({ node_id: one }) => one !== id) || null,
+    );
+  });
+
+  test("I10: a drain that a person takes over in the middle of a repair is theirs", async () => {
+    const { node_id: id } = await stage.of("n1");
+    const job = await stage.slurm.sbatch(["-w", "n1", "--gres=gpu:1"], "sleep 300");
+    await stage.slurm.waitJob(job, "RUNNING");
+    await stage.inject("n1", "--xid=79");
+    await stage.slurm.waitState("n1", "draining", LATE_MS);
+    await stage.slurm.scontrol("update", "nodename=n1", "state=drain", "reason=new fans");
+    await stage.isHeld(id, "drain");
+    await stage.slurm.must("scancel", job);
+    await stage.slurm.waitState("n1", "drained", LATE_MS);
+    await stage.stays(id, "drained in Slurm by root (new fans)");
+    expect(await stage.reason("n1")).toBe("new fans");
   });
 });
