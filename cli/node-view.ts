@@ -23,7 +23,8 @@ const COLUMNS = [
   "Last Heartbeat",
   "GPUs",
 ];
-const WIDE = ["Pool", "Instance", "K8s Node", "Reason", "Age"];
+/** `Status` is one word for several things: phase and cordon stand apart here. */
+const WIDE = ["Pool", "Instance", "K8s Node", "Reason", "Age", "Phase", "Cordon"];
 
 /** Health events printed for one node; `-o json` has all. */
 const EVENTS_SHOWN = 10;
@@ -59,7 +60,16 @@ function wideCells(node: NodeView, nowMs: number): string[] {
     node.kubernetes_node ?? "",
     (node.reasons ?? []).join("; "),
     Number.isNaN(created) ? "" : formatSpan(nowMs - created),
+    node.phase ?? "",
+    cordonsOf(node)
+      .map(({ by }) => by)
+      .join(", "),
   ];
+}
+
+/** A person's before Navarch's. */
+function cordonsOf({ cordons }: NodeView): CordonView[] {
+  return [cordons?.human, cordons?.product].filter(isCordon);
 }
 
 /** By pool, then id; nodes without a pool last. Numbers in ids sort as numbers. */
@@ -90,8 +100,7 @@ export function formatNode(node: NodeView, nowMs: number, style: Style): string 
     ["Phase", phaseOf(node, nowMs)],
   ];
   if ((node.reasons ?? []).length > 0) labels.push(["Reasons", node.reasons.join("; ")]);
-  const cordons = [node.cordons?.human, node.cordons?.product].filter(isCordon);
-  for (const { by, why, at } of cordons) {
+  for (const { by, why, at } of cordonsOf(node)) {
     labels.push(["Cordoned", `by ${by} ${formatAge(at, nowMs)}: ${why}`]);
   }
   if (node.kubernetes) labels.push(["Kubernetes", sayKube(node.kubernetes)]);

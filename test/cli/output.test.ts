@@ -75,7 +75,7 @@ describe("navarch list", () => {
     expect(head.split(/ {2,}/)).toEqual(HEAD);
     expect(rows.map((row) => row.split(/ {2,}/).length)).toEqual([9, 9, 9, 9]);
     const wide = await run("list", "-o", "wide");
-    const added = ["Pool", "Instance", "K8s Node", "Reason", "Age"];
+    const added = ["Pool", "Instance", "K8s Node", "Reason", "Age", "Phase", "Cordon"];
     expect(wide.out.split("\n")[0]?.split(/ {2,}/)).toEqual([...HEAD, ...added]);
   });
 
