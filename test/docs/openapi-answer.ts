@@ -87,7 +87,13 @@ export type Answers = {
   "GET /v1/plan": api.PlanView;
   "GET /v1/events": { events: api.EventView[]; next: number | null };
   "GET /v1/findings": unknown;
-  "GET /v1/policy": { name: string; version: string; hash: string; rules: unknown[] };
+  "GET /v1/policy": {
+    name: string;
+    version: string;
+    hash: string;
+    file: string | null;
+    rules: unknown[];
+  };
   "GET /v1/config": unknown;
   "GET /v1/config/status": config.ConfigStatusView;
   "POST /v1/config/diff": config.ConfigDiffView;

@@ -2510,6 +2510,7 @@ export function getPolicy(opts?: Oazapfts.RequestOpts) {
             name: string;
             version: string;
             hash: string;
+            file: null | string;
             rules: any[];
         };
     } | {
