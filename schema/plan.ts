@@ -22,6 +22,8 @@ export const WAIT_REASONS = [
   "drain",
   /** The instance is starting, or its agent has not reported or finished its first check. */
   "boot",
+  /** The cloud still calls the instance booting, longer than its agent would have had to report. */
+  "late_boot",
   /** Set-up over SSH is running. */
   "bootstrap",
   /** Healthy, but its cluster places no work on it yet. */

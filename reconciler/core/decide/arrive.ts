@@ -147,11 +147,14 @@ export function decideBooting(
     if (staysInPlace(node)) return keepInPlace(node, plan, why);
     return fail(node, scope, plan, `${why}${seenOf(node)}`, "failed");
   }
-  const late = boot.isBooting && waitedMs >= boot.registrationMs ? sayLate(waitedMs) : "";
   const { id = "?", state = "new" } = node.instance ?? {};
-  plan.wait("boot", `instance ${id} is ${state}${late}, its agent is silent`, since + limitMs);
+  const until = since + limitMs;
+  if (boot.isBooting && waitedMs >= boot.registrationMs) {
+    const minutes = Math.floor(waitedMs / 60_000);
+    return plan.wait("late_boot", `instance ${id} is ${state} for ${minutes} min`, until);
+  }
+  plan.wait("boot", `instance ${id} is ${state}, its agent is silent`, until);
 }
-const sayLate = (ms: number): string => ` for ${Math.floor(ms / 60_000)} min`;
 
 /**
  * What a boot is measured by: while the cloud itself calls the instance booting, the longer limit

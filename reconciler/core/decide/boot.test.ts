@@ -201,7 +201,10 @@ describe("booting", () => {
     const at = (agoMs: number, over = {}) =>
       booting({ instance: instanceOf({ state: "provisioning", ...over }) }, agoMs);
     const { wait } = ask(at(20 * MIN));
-    expect(wait?.message).toBe("instance i-1 is provisioning for 20 min, its agent is silent");
+    expect(wait).toMatchObject({
+      reason: "late_boot",
+      message: "instance i-1 is provisioning for 20 min",
+    });
     expect(wait?.until).toBe(NOW + 10 * MIN);
     expect(stepOf(at(30 * MIN - 1))).toBeNull();
     expect(ask(at(30 * MIN)).action).toMatchObject({

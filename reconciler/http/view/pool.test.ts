@@ -2,7 +2,9 @@ import { expect, test } from "bun:test";
 import { readConfig } from "../../config/read.ts";
 import { providerSightOf } from "../../../test/world/ask.ts";
 import type { ProviderSight } from "../../core/fleet.ts";
-import { viewPoolStatus } from "./pool.ts";
+import type { NodeId } from "../../../schema/id.ts";
+import type { Wait } from "../../../schema/plan.ts";
+import { conditionsOf, viewPoolStatus } from "./pool.ts";
 
 const WHY = "providers of type lambda have no adapter in this version";
 const SCALING = {
@@ -54,4 +56,24 @@ test("viewPoolStatus() goes by the bounds where one provider can be asked, or no
   expect(growth({ lambda: WHY, fake: null }, ["lambda", "fake"])).toEqual({ can: true, why: null });
   expect(growth(null, ["lambda"])).toEqual({ can: true, why: null });
   expect(growth({ lambda: WHY }, ["lambda"], 1)).toEqual({ can: false, why: null });
+});
+
+test("conditionsOf() tells of a machine whose boot lasts too long, and not of one that boots", () => {
+  const line = "{ name: p, provider: fake, instance_type: t, scaling: { min_nodes: 1, max_nodes: 1 } }";
+  const text = `providers: { fake: {} }\npools:\n  - ${line}\n`;
+  const { config } = readConfig([{ name: "f", text }]);
+  const [pool] = config?.pools ?? [];
+  if (pool === undefined) throw new Error("no pool");
+  const wait = (reason: "boot" | "late_boot", name = pool.name): Wait => {
+    const message = "instance i-1 is provisioning for 20 min";
+    return { node: "n" as NodeId, pool: name, reason, message, until: 1 };
+  };
+  const told = (...waits: Wait[]): string[] => {
+    return conditionsOf(pool, {
+      ...{ facts: new Map(), plan: { actions: [], waits }, now: 0, providers: null },
+    });
+  };
+  expect(told(wait("boot"))).toEqual([]);
+  expect(told(wait("late_boot", "other" as typeof pool.name))).toEqual([]);
+  expect(told(wait("late_boot"))).toEqual(["late_boot: instance i-1 is provisioning for 20 min"]);
 });

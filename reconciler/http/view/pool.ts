@@ -3,7 +3,7 @@ import type { PoolStatusView, PoolView } from "../../../schema/api.ts";
 import type { PoolCostView } from "../../../schema/cost-view.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import type { Plan } from "../../../schema/plan.ts";
+import type { Plan, WaitReason } from "../../../schema/plan.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import type { ScalingView } from "./scaling.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode, type Sight } from "../../core/fleet.ts";
@@ -66,6 +66,9 @@ export function countPool(nodes: Iterable<Node>): PoolCount {
   return count;
 }
 
+/** Reasons for which a node waits that say something of its pool. */
+const TOLD_OF_POOL: ReadonlySet<WaitReason> = new Set(["spend", "late_boot"]);
+
 /** What blocks the pool: its own waits, not those of single nodes, and places that rest. */
 export function conditionsOf(
   pool: PoolConfig,
@@ -74,7 +77,9 @@ export function conditionsOf(
   const { facts, plan, now, providers } = from;
   const waits = plan.waits
     // A ceiling stops the pool, although each missing node waits for itself.
-    .filter((wait) => wait.pool === pool.name && (wait.node === null || wait.reason === "spend"))
+    .filter(({ pool: name, node, reason }) => {
+      return name === pool.name && (node === null || TOLD_OF_POOL.has(reason));
+    })
     .map(({ reason, message }) => {
       return message.startsWith(`${reason} `) ? message : `${reason}: ${message}`;
     });

@@ -693,6 +693,7 @@ export type SafetyView = {
         spend?: number;
         threshold?: number;
         boot?: number;
+        late_boot?: number;
         cluster?: number;
         backoff?: number;
         bootstrap_guard?: number;
@@ -767,7 +768,7 @@ export type ActionView = {
 export type WaitView = {
     node_id: null | string;
     pool: null | string;
-    reason: "backoff" | "blind" | "boot" | "bootstrap" | "bootstrap_guard" | "breaker" | "budget" | "cluster" | "confirmation" | "drain" | "human" | "not_ours" | "operation" | "other_fleet" | "provider" | "replacement" | "second_witness" | "spend" | "threshold";
+    reason: "backoff" | "blind" | "boot" | "bootstrap" | "bootstrap_guard" | "breaker" | "budget" | "cluster" | "confirmation" | "drain" | "human" | "late_boot" | "not_ours" | "operation" | "other_fleet" | "provider" | "replacement" | "second_witness" | "spend" | "threshold";
     message: string;
     until: null | string;
 };
