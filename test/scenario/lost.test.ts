@@ -8,6 +8,7 @@ import {
   instanceOf,
   lie,
   nodeOf,
+  order,
   phaseOf,
   restart,
   threshold,
@@ -80,4 +81,28 @@ test("an instance that no list shows is given up after a minute, not before", as
   }
   expect(listings()).toBeGreaterThanOrEqual(2);
   await world.until(() => told(world, "instance.lost").length > 0, 120);
+});
+
+test("a machine that a person cordoned, was called terminated and is back, is still theirs", async () => {
+  const world = await fleet(2, threshold(1));
+  const [bobs = ""] = world.serving();
+  const id = instanceOf(world, bobs);
+  await order(world, bobs, "cordon");
+  await world.until(() => world.node(bobs).cordon.human !== null, 60);
+  world.agent(bobs).quiet = true;
+  const ends = watchEnds(world);
+  const truth = lie(world, (all) =>
+    all.map((one) => (one.id === id ? { ...one, state: "terminated" as const } : one)),
+  );
+  await world.until(() => phaseOf(world, bobs) === "gone", 900);
+  truth();
+  world.agent(bobs).quiet = false;
+  await world.until(() => told(world, "instance.surplus").length > 0, 600);
+  await world.live(1_800);
+  const back = world.nodes().find(({ instance, phase }) => {
+    return instance?.id === id && phase.kind !== "gone";
+  });
+  expect(back?.cordon.human?.by).toContain("human:");
+  expect(ends).not.toContain(id);
+  expect(waitOf(world, back?.id ?? "")).toBe("human");
 });

@@ -222,8 +222,10 @@ function decideDrained(node: Node, phase: Draining, scope: Scope, plan: PlanBuil
   if (node.order?.goal === "drain" || (phase.purpose === "operator" && node.order === null)) {
     return plan.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
   }
+  // A surplus with a person's cordon is a machine that was believed to be gone, and is back.
+  const isTheirs = isForRepair(phase) || phase.purpose === "surplus";
   const veto =
-    (isForRepair(phase) ? cordonedBy(node) : null) ??
+    (isTheirs ? cordonedBy(node) : null) ??
     pausedBy(node, scope) ??
     (node.order?.force === true
       ? null

@@ -3,7 +3,7 @@
  * except for the unit of work.
  */
 import type { InstanceId, NodeId, PoolName } from "../../../schema/id.ts";
-import type { PoolState } from "../../../schema/node.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { desiredOf, type Fleet } from "../fleet.ts";
 import type { Instance } from "../provider.ts";
@@ -53,14 +53,23 @@ export function adopt(
       continue;
     }
     if (wanted.raised !== null) work.putPool(wanted.raised);
-    nodes.set(adopted.node.id, adopted.node);
-    work.putNode(adopted.node);
+    const node = withCordon(adopted.node, nodes, instance);
+    nodes.set(node.id, node);
+    work.putNode(node);
     work.tell([adopted.event]);
     const pool = work.pool(adopted.node.pool);
     if (pool !== null && adopted.node.gen >= pool.nextGen)
       work.putPool({ ...pool, nextGen: adopted.node.gen + 1 });
   }
   return left;
+}
+
+/** A machine that was believed to be gone and is back keeps the cordon of a person. */
+function withCordon(node: Node, nodes: Fleet["nodes"], instance: Instance): Node {
+  const former = nodes.get((instance.tags["navarch-node"] ?? "") as NodeId);
+  const isBack = former?.phase.kind === "gone" && former.instance?.id === instance.id;
+  const human = isBack ? former.cordon.human : null;
+  return human === null ? node : { ...node, cordon: { ...node.cordon, human } };
 }
 
 /**
