@@ -80,7 +80,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: "  const fleet = { ...input.fleet, operations: new Map() };\n  const doubt",
       },
       {
-        file: "reconciler/core/fold/everything.ts",
+        file: "reconciler/core/fold/adopt.ts",
         from: "const LISTINGS_MIN = 2;",
         to: "const LISTINGS_MIN = 1;",
       },

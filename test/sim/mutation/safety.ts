@@ -282,7 +282,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   one(
     "what nobody claims is taken at first sight",
     {
-      file: "reconciler/core/fold/everything.ts",
+      file: "reconciler/core/fold/adopt.ts",
       from: "const LISTINGS_MIN = 2;",
       to: "const LISTINGS_MIN = 0;",
     },
