@@ -10,7 +10,7 @@ import { X509Certificate } from "node:crypto";
 import * as v from "valibot";
 import type { Clock } from "../core/clock.ts";
 import { readText, whyUnanswered } from "../core/reply.ts";
-import { isPrivate } from "../google/credential.ts";
+import { isPrivate } from "../core/reply.ts";
 import { credentialFile, type Environment, openTokens } from "../google/default.ts";
 import type { Tokens } from "../google/token.ts";
 import { type OpenedTransport, REAL_CLOCK, type Transport } from "../kubernetes/connect.ts";

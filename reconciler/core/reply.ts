@@ -35,3 +35,10 @@ export function readRetryAfter(header: string | null, wallMs: number): Millis | 
   const at = /[A-Za-z]/.test(header) ? Date.parse(header) : Number.NaN;
   return Number.isNaN(at) ? null : waitMs(at - wallMs);
 }
+
+/** Whether a secret may be sent there; only addresses of this machine need no TLS. */
+export function isPrivate(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  return protocol === "https:" || hostname === "127.0.0.1" || hostname === "localhost";
+}

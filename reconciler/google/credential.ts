@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { positive } from "../../schema/number.ts";
 import type { Clock } from "../core/clock.ts";
+import { isPrivate } from "../core/reply.ts";
 import type { Grant, Source, Ungranted } from "./token.ts";
 
 const SCOPE = "https://www.googleapis.com/auth/cloud-platform";
@@ -45,9 +46,21 @@ const External = v.object({
     url: optional,
     headers: v.nullish(v.record(text, text), {}),
     format: v.nullish(v.object({ type: text, subject_token_field_name: optional }), null),
+    /** Not read, and named where it is refused. */
+    executable: v.nullish(v.unknown(), null),
+    environment_id: optional,
   }),
 });
-const CredentialFile = v.variant("type", [Key, User, External]);
+const OWN = [Key, User, External] as const;
+/** `gcloud auth application-default login --impersonate-service-account`. */
+const Impersonating = v.object({
+  type: v.literal("impersonated_service_account"),
+  service_account_impersonation_url: text,
+  delegates: v.nullish(v.array(text), []),
+  source_credentials: v.variant("type", OWN),
+});
+const CredentialFile = v.variant("type", [...OWN, Impersonating]);
+type Read = v.InferOutput<typeof CredentialFile>;
 
 const Granted = v.object({ access_token: text, expires_in: v.nullish(positive, 3_600) });
 const Impersonated = v.object({ accessToken: text, expireTime: text });
@@ -66,20 +79,56 @@ export function metadataSource(host: string): Source {
 export function fileSource(path: string, clock: Clock): Source {
   const remedy = "replace the file, or set credentials_file to another one";
   return guarded(`credentials_file ${path}`, remedy, async () => {
-    const file = v.safeParse(CredentialFile, JSON.parse(readText(path)));
-    if (!file.success) {
-      const kinds = "service_account, authorized_user or external_account";
-      return refused(`credentials_file ${path} is no ${kinds} file`);
-    }
-    switch (file.output.type) {
-      case "service_account":
-        return withKey(file.output, clock);
-      case "authorized_user":
-        return withLogin(file.output);
-      case "external_account":
-        return withIdentity(file.output, clock);
-    }
+    const file = readCredential(path);
+    return "kind" in file ? file : grantOf(file, clock);
   });
+}
+
+/** What a file says that is not taken, before a call needs its token; `null` = nothing is known. */
+export function whyRefused(path: string): string | null {
+  try {
+    const file = readCredential(path);
+    return "kind" in file ? file.message : null;
+  } catch {
+    // An unreadable file is told by its path.
+    return null;
+  }
+}
+
+function readCredential(path: string): Read | Ungranted {
+  const read = v.safeParse(CredentialFile, JSON.parse(readText(path)));
+  const named = `credentials_file ${path}`;
+  if (!read.success) {
+    const kinds = "service_account, authorized_user, external_account";
+    return refused(`${named} is no ${kinds} or impersonated_service_account file`);
+  }
+  const file = read.output;
+  const own = file.type === "impersonated_service_account" ? file.source_credentials : file;
+  if (own.type !== "external_account") return file;
+  const { executable, environment_id: cloud } = own.credential_source;
+  if (executable !== null) {
+    const way = "let the program keep its token in a file, and name that as credential_source.file";
+    return refused(`${named}: credential_source.executable is not run: ${way}`);
+  }
+  if (cloud === null) return file;
+  const way = "use a provider for tokens of OpenID Connect, or a service account's key";
+  return refused(`${named}: credential_source.environment_id ${cloud} is not read: ${way}`);
+}
+
+async function grantOf(file: Read, clock: Clock): Promise<Grant | Ungranted> {
+  switch (file.type) {
+    case "service_account":
+      return withKey(file, clock);
+    case "authorized_user":
+      return withLogin(file);
+    case "external_account":
+      return withIdentity(file, clock);
+    case "impersonated_service_account": {
+      const grant = await grantOf(file.source_credentials, clock);
+      if ("kind" in grant) return grant;
+      return actAs(file.service_account_impersonation_url, file.delegates, grant, clock);
+    }
+  }
 }
 
 /** The project that a key file names. */
@@ -130,9 +179,19 @@ async function withIdentity(
   };
   const grant = await askFor("the token exchange", file.token_url, { form });
   const url = file.service_account_impersonation_url;
-  if ("kind" in grant || url === null) return grant;
+  return "kind" in grant || url === null ? grant : actAs(url, [], grant, clock);
+}
+
+/** The token of a service account, which `grant` may impersonate. */
+async function actAs(
+  url: string,
+  delegates: readonly string[],
+  grant: Grant,
+  clock: Clock,
+): Promise<Grant | Ungranted> {
   const headers = { authorization: `Bearer ${grant.token}`, "content-type": "application/json" };
-  const body = JSON.stringify({ scope: [SCOPE] });
+  const chain = delegates.length === 0 ? {} : { delegates };
+  const body = JSON.stringify({ scope: [SCOPE], ...chain });
   const answer = await ask("the impersonation", url, { method: "POST", headers, body });
   if (!(answer instanceof Response)) return answer;
   const read = v.parse(Impersonated, await answer.json());
@@ -151,7 +210,7 @@ async function subjectOf(
     const answer = await ask("the identity's address", url, { headers }, true);
     if (!(answer instanceof Response)) return answer;
     raw = await answer.text();
-  } else return refused("credential_source has no file and no url: no other kind is supported");
+  } else return refused("credential_source has neither file nor url");
   const field = format?.type === "json" ? (format.subject_token_field_name ?? "") : null;
   if (field === null) return raw.trim();
   return v.parse(v.record(text, v.unknown()), JSON.parse(raw))[field]?.toString() ?? "";
@@ -190,13 +249,6 @@ async function reasonOf(answer: Response): Promise<string> {
   const body: unknown = await answer.json().catch(() => null);
   const read = v.safeParse(v.object({ error: v.pipe(text, v.regex(/^[a-z_]{1,40}$/)) }), body);
   return read.success ? read.output.error : "it gave no reason";
-}
-
-/** Whether a secret may be sent there; only addresses of this machine need no TLS. */
-export function isPrivate(url: string): boolean {
-  if (!URL.canParse(url)) return false;
-  const { protocol, hostname } = new URL(url);
-  return protocol === "https:" || hostname === "127.0.0.1" || hostname === "localhost";
 }
 
 /** A source whose failures are answers with a remedy; the message names no content. */

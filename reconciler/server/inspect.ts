@@ -21,8 +21,8 @@ import type { Finder } from "../config/place.ts";
 import { type InventoryHost, placeOfHost } from "../core/inventory.ts";
 import { isOwnedType } from "../../schema/config/provider.ts";
 import { checkKey } from "./open-bootstrap.ts";
-import { readAwsSettings } from "../provider/aws/setting.ts";
-import { whyNoPurchase } from "../provider/gcp/setting.ts";
+import { readAwsSettings, whyNoKey } from "../provider/aws/setting.ts";
+import { whyNoPurchase, whyNoToken } from "../provider/gcp/setting.ts";
 import { readLambdaSettings } from "../provider/lambda/setting.ts";
 import { flatten } from "../core/scaling/recommend.ts";
 import { wordsOf } from "../program/program.ts";
@@ -124,6 +124,9 @@ function checkProvider(
         : null;
   const why = type === "gcp" ? whyNoPurchase(settings, env) : account;
   if (typeof why === "string") say("warning", null, at, `nothing can be bought here: ${why}`);
+  const token = type === "gcp" ? whyNoToken(settings, env) : null;
+  const refused = type === "aws" ? whyNoKey(settings, env) : token;
+  if (refused !== null) say("warning", null, at, `no call can be made here: ${refused}`);
   for (const [key, path] of [
     ["agent_path", settings["agentPath"]],
     ["api_key_file", settings["apiKeyFile"]],

@@ -190,6 +190,26 @@ pools:
     expect((await navarch(["config", "validate", warned, "--strict"])).code).toBe(2);
   });
 
+  test("names what a cloud's credential is refused for", async () => {
+    const keys = file("aws-keys", "[p]\nrole_arn = r\nsource_profile = q\nmfa_serial = arn:mfa\n");
+    const source = { executable: { command: "/bin/x" } };
+    const whole = { audience: "a", subject_token_type: "t", token_url: "https://x" };
+    const external = { type: "external_account", ...whole, credential_source: source };
+    const token = file("google.json", JSON.stringify(external));
+    const text = `
+server: { address: "127.0.0.1:1" }
+providers:
+  aws: { region: us-east-1, image: ami-1, profile: p, credentials_file: ${keys} }
+  gcp: { project: p1, credentials_file: ${token} }
+pools:
+  - { name: p, provider: aws, instance_type: t, min_nodes: 0, max_nodes: 1 }
+`;
+    const { err } = await navarch(["config", "validate", file("refused.yaml", text)]);
+    expect(err).toContain("providers.aws: warning: no call can be made here: profile p: mfa_serial");
+    expect(err).toContain("providers.gcp: warning: no call can be made here: credentials_file");
+    expect(err).toContain("credential_source.executable is not run");
+  });
+
   test("takes warnings for errors with --strict", async () => {
     const warned = file("warned.yaml", 'server: {address: "127.0.0.1:1"}\n');
     const [easy, strict] = await Promise.all([

@@ -143,8 +143,8 @@ test("a role is taken with the keys of its source profile, or with a token", asy
   expect(await openTest({ ...env, AWS_PROFILE: "gpu" }).get()).toContain("ASIASTS of profile gpu");
   const denied = await openTest({ ...env, AWS_PROFILE: "denied" }).get();
   expect(denied).toContain("AssumeRole: AccessDenied: not you");
-  expect(await openTest({ ...env, AWS_PROFILE: "loop" }).get()).toContain("needs source_profile");
-  expect(await openTest({ ...env, AWS_PROFILE: "sso" }).get()).toContain("export-credentials");
+  expect(await openTest({ ...env, AWS_PROFILE: "loop" }).get()).toContain("leads back to a");
+  expect(await openTest({ ...env, AWS_PROFILE: "sso" }).get()).toContain("[sso-session corp]");
   write("token", "jwt");
   const file = join(home, ".aws/token");
   const workload = { AWS_ROLE_ARN: "arn:ok", AWS_WEB_IDENTITY_TOKEN_FILE: file };

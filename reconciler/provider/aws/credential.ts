@@ -9,18 +9,21 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import { type Failed, failed } from "./failure.ts";
+import { type Found, found } from "./found.ts";
 import { containerKey, instanceKey } from "./metadata.ts";
-import { type Profile, profileIn } from "./profile.ts";
-import type { AwsKey } from "./sign.ts";
+import { keyOf, type Place, type Plan, planOf } from "./plan.ts";
+import { processKey } from "./process.ts";
+import { profileIn } from "./profile.ts";
+import { ssoKey } from "./sso.ts";
 import { assumeRole, assumeWithToken, type StsFrom } from "./sts.ts";
 
 /** Before the end of a temporary key, as AWS's tools do. */
 const RENEW_MS = 300_000;
 /** Files and the environment are read again so that a rotated key needs no restart. */
 const REREAD_MS = 60_000;
-const SOURCES_MAX = 4;
+/** A source that fails, or gives keys that end soon, is not asked at each call. */
+const PAUSE_MS = 10_000;
 
-export type Found = { kind: "ok"; key: AwsKey; source: string; expiresAtMs: number | null };
 type Answer = Found | Failed;
 
 export type CredentialOptions = {
@@ -36,7 +39,9 @@ export type CredentialOptions = {
 export class Credentials {
   readonly #options: CredentialOptions;
   #held: Found | null = null;
-  #readMono = 0;
+  #failed: Failed | null = null;
+  /** When the source was last asked. */
+  #askedMono = 0;
   #loading: Promise<Answer> | null = null;
 
   constructor(options: CredentialOptions) {
@@ -47,16 +52,9 @@ export class Credentials {
   async get(): Promise<Answer> {
     const held = this.#held;
     if (held !== null && !this.#isDue(held)) return held;
-    this.#loading ??= findKey(this.#options).finally(() => void (this.#loading = null));
-    const found = await this.#loading;
-    if (found.kind === "ok") {
-      this.#held = found;
-      this.#readMono = this.#options.clock.monoMs();
-      return found;
-    }
-    // The old key serves until its end, so a short failure of the source is not felt.
-    const isAlive = held?.expiresAtMs != null && held.expiresAtMs > this.#options.clock.wallMs();
-    return isAlive && this.#held === held ? held : found;
+    if (this.#failed !== null && this.#isPaused()) return this.#failed;
+    this.#loading ??= this.#load(held).finally(() => void (this.#loading = null));
+    return this.#loading;
   }
 
   /** The cloud refused the key: the next call looks for another one. */
@@ -64,10 +62,29 @@ export class Credentials {
     this.#held = null;
   }
 
+  async #load(held: Found | null): Promise<Answer> {
+    const answer = await findKey(this.#options);
+    const { clock } = this.#options;
+    this.#askedMono = clock.monoMs();
+    this.#failed = answer.kind === "failed" ? answer : null;
+    if (answer.kind === "ok") {
+      this.#held = answer;
+      return answer;
+    }
+    // The old key serves until its end, so a short failure of the source is not felt.
+    const isAlive = held?.expiresAtMs != null && held.expiresAtMs > clock.wallMs();
+    return isAlive && this.#held === held ? held : answer;
+  }
+
   #isDue({ expiresAtMs }: Found): boolean {
     const { clock } = this.#options;
-    if (expiresAtMs !== null) return clock.wallMs() >= expiresAtMs - RENEW_MS;
-    return clock.monoMs() - this.#readMono >= REREAD_MS;
+    if (expiresAtMs === null) return clock.monoMs() - this.#askedMono >= REREAD_MS;
+    const leftMs = expiresAtMs - clock.wallMs();
+    return leftMs <= 0 || (leftMs <= RENEW_MS && !this.#isPaused());
+  }
+
+  #isPaused(): boolean {
+    return this.#options.clock.monoMs() - this.#askedMono < PAUSE_MS;
   }
 }
 
@@ -75,18 +92,18 @@ async function findKey(from: CredentialOptions): Promise<Answer> {
   const { env } = from;
   if (from.profile !== null || from.file !== null) {
     const name = from.profile ?? "default";
-    return (await fromProfile(name, from, [])) ?? missing(name, from);
+    return (await fromProfile(name, from)) ?? missing(name, from);
   }
   const given = fromEnvironment(env);
   if (given !== null) return given;
   const named = env["AWS_PROFILE"] ?? "";
-  if (named !== "") return (await fromProfile(named, from, [])) ?? missing(named, from);
+  if (named !== "") return (await fromProfile(named, from)) ?? missing(named, from);
   const role = env["AWS_ROLE_ARN"] ?? "";
   const file = env["AWS_WEB_IDENTITY_TOKEN_FILE"] ?? "";
   if (role !== "" && file !== "") {
     return fromToken(file, role, env["AWS_ROLE_SESSION_NAME"] ?? null, from);
   }
-  const own = await fromProfile("default", from, []);
+  const own = await fromProfile("default", from);
   if (own !== null) return own;
   const task = await containerKey(env);
   if (task !== null) return task;
@@ -104,51 +121,57 @@ function fromEnvironment(env: CredentialOptions["env"]): Answer | null {
     aws_secret_access_key: env["AWS_SECRET_ACCESS_KEY"] ?? "",
     aws_session_token: env["AWS_SESSION_TOKEN"] ?? "",
   });
-  return key === null ? null : found(key, "AWS_ACCESS_KEY_ID");
+  return key === null ? null : found(key, "AWS_ACCESS_KEY_ID", null);
 }
 
 /** `null`: the files have no such profile, or it holds no credentials. */
-async function fromProfile(
-  name: string,
-  from: CredentialOptions,
-  above: readonly string[],
-): Promise<Answer | null> {
+async function fromProfile(name: string, from: CredentialOptions): Promise<Answer | null> {
   const { path, texts } = readShared(from);
-  const profile = profileIn(texts, name);
-  if (profile === null) return null;
-  const source = `profile ${name} of ${path}`;
-  const role = profile["role_arn"];
-  if (role !== undefined && !above.includes(name) && above.length < SOURCES_MAX) {
-    const file = profile["web_identity_token_file"];
-    const session = profile["role_session_name"] ?? null;
-    if (file !== undefined) return fromToken(file, role, session, from);
-    const base = await baseOf(name, profile, from, above);
-    if (base.kind === "failed") return base;
-    const externalId = profile["external_id"] ?? null;
-    return assumeRole({ role, session, externalId }, base.key, source, stsOf(from));
-  }
-  const key = keyOf(profile);
-  if (key !== null) return found(key, source);
-  const odd = Object.keys(profile).find((one) => /^(sso_|credential_process|login_)/.test(one));
-  if (odd === undefined) return null;
-  const remedy = `aws configure export-credentials --profile ${name} writes keys that can be used`;
-  return failed("auth", `${source}: ${odd} is not supported; ${remedy}`);
+  const plan = planOf(name, texts);
+  return plan === null || plan.kind === "failed" ? plan : follow(plan, path, from);
 }
 
-/** The credentials with which a profile takes its role. */
-async function baseOf(
-  name: string,
-  profile: Profile,
-  from: CredentialOptions,
-  above: readonly string[],
-): Promise<Answer> {
-  const { source_profile: next, credential_source: kind } = profile;
-  const none = failed("auth", `profile ${name}: role_arn needs source_profile`);
-  if (next !== undefined) return (await fromProfile(next, from, [...above, name])) ?? none;
-  if (kind === "Ec2InstanceMetadata") return (await instanceKey(from.env)) ?? none;
-  if (kind === "EcsContainer") return (await containerKey(from.env)) ?? none;
-  if (kind === "Environment") return fromEnvironment(from.env) ?? none;
-  return none;
+/** Why the profile in use can give no key, by what the files say; `null` = nothing is known. */
+export function whyNoProfile(from: Omit<CredentialOptions, "region" | "clock">): string | null {
+  const { env, profile, file } = from;
+  const isOnly = profile !== null || file !== null;
+  const named = profile ?? (isOnly ? null : env["AWS_PROFILE"] || null);
+  const hasToken = Boolean(env["AWS_ROLE_ARN"] && env["AWS_WEB_IDENTITY_TOKEN_FILE"]);
+  const isFirst = isOnly || (fromEnvironment(env) === null && (named !== null || !hasToken));
+  const plan = isFirst ? planOf(named ?? "default", readShared(from).texts) : null;
+  return plan?.kind === "failed" ? plan.message : null;
+}
+
+async function follow(plan: Plan, path: string, from: CredentialOptions): Promise<Answer> {
+  const source = `profile ${plan.profile} of ${path}`;
+  switch (plan.kind) {
+    case "keys":
+      return found(plan.key, source, null);
+    case "process":
+      return processKey(plan.argv, source, from);
+    case "sso":
+      return ssoKey(plan, source, from);
+    case "token":
+      return fromToken(plan.file, plan.role, plan.session, from);
+    case "role": {
+      const { base } = plan;
+      const key =
+        typeof base === "string"
+          ? await fromPlace(base, plan.profile, from)
+          : await follow(base, path, from);
+      return key.kind === "failed" ? key : assumeRole(plan, key.key, source, stsOf(from));
+    }
+  }
+}
+
+async function fromPlace(place: Place, profile: string, from: CredentialOptions): Promise<Answer> {
+  const key =
+    place === "Environment"
+      ? fromEnvironment(from.env)
+      : place === "EcsContainer"
+        ? await containerKey(from.env)
+        : await instanceKey(from.env);
+  return key ?? failed("auth", `profile ${profile}: credential_source ${place} gives no key here`);
 }
 
 async function fromToken(
@@ -166,7 +189,7 @@ async function fromToken(
   return assumeWithToken({ role, session, token }, `role ${role}`, stsOf(from));
 }
 
-function readShared({ env, home, file }: CredentialOptions) {
+function readShared({ env, home, file }: Pick<CredentialOptions, "env" | "home" | "file">) {
   const path = expand(file ?? (env["AWS_SHARED_CREDENTIALS_FILE"] || "~/.aws/credentials"), home);
   const config = file === null ? expand(env["AWS_CONFIG_FILE"] || "~/.aws/config", home) : "";
   return { path, texts: { credentials: readText(path), config: readText(config) } };
@@ -175,31 +198,13 @@ function readShared({ env, home, file }: CredentialOptions) {
 /** The region of the profile in use; `null` = the files name none. */
 export function profileRegion(from: Omit<CredentialOptions, "region" | "clock">): string | null {
   const name = from.profile ?? (from.env["AWS_PROFILE"] || "default");
-  const clock = { wallMs: () => 0, monoMs: () => 0, after: () => () => undefined };
-  const { texts } = readShared({ ...from, region: "", clock });
+  const { texts } = readShared(from);
   return profileIn(texts, name)?.["region"] ?? null;
 }
 
 function stsOf({ env, region, clock }: CredentialOptions): StsFrom {
   const endpoint = env["AWS_ENDPOINT_URL_STS"] || env["AWS_ENDPOINT_URL"] || null;
   return { region, endpoint, atMs: clock.wallMs() };
-}
-
-function keyOf(given: Profile): AwsKey | null {
-  const [accessKeyId = "", secretKey = "", token = ""] = [
-    given["aws_access_key_id"],
-    given["aws_secret_access_key"],
-    given["aws_session_token"],
-  ].map((text) => text?.trim());
-  if (accessKeyId === "" || secretKey === "") return null;
-  return { accessKeyId, secretKey, sessionToken: token === "" ? null : token };
-}
-
-/** A header takes nothing else, and the message must not repeat the key. */
-function found(key: AwsKey, source: string): Answer {
-  const isSound = /^[\x21-\x7e]+$/.test(`${key.accessKeyId}${key.sessionToken ?? ""}`);
-  if (!isSound) return failed("auth", `the key of ${source} is not printable ASCII`);
-  return { kind: "ok", key, source, expiresAtMs: null };
 }
 
 function missing(name: string, from: CredentialOptions): Failed {

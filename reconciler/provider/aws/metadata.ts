@@ -6,8 +6,8 @@
  */
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import type { Found } from "./credential.ts";
 import { type Failed, failed } from "./failure.ts";
+import type { Found } from "./found.ts";
 import { type HttpRequest, type Reply, send } from "./http.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;

@@ -7,8 +7,9 @@ import type { ProviderConfig } from "../../../schema/config.ts";
 import type { Rates } from "./api.ts";
 import { mergeSettings } from "../../core/machine-setting.ts";
 import type { AwsOptions } from "./aws.ts";
-import { profileRegion } from "./credential.ts";
+import { profileRegion, whyNoProfile } from "./credential.ts";
 import { type LaunchSettings, NO_IMAGE } from "./launch.ts";
+import { isRegion } from "./profile.ts";
 
 /** Descriptions lag "a few minutes" behind (docs/reference/aws.md#states). */
 const SETTLE_MS = 300_000;
@@ -27,12 +28,11 @@ export function readAwsSettings(
   env: Env,
 ): Omit<AwsOptions, "name" | "fleetId" | "clock"> | string {
   const given = settings as Given;
-  const own = { profile: given.profile ?? null, file: given.credentialsFile ?? null };
-  const from = { env, home: env["HOME"] || homedir(), ...own };
+  const from = sourceOf(given, env);
   const named = given.region ?? (env["AWS_REGION"] || env["AWS_DEFAULT_REGION"] || null);
   const region = named ?? profileRegion(from);
   if (region === null) return "no region: set region, for example us-east-1";
-  if (!/^[a-z]{2,}(-[a-z]+)*-\d+$/.test(region)) {
+  if (!isRegion(region)) {
     return `region ${region} is not the name of a region, for example us-east-1`;
   }
   const launch = readLaunch(settings);
@@ -53,6 +53,15 @@ export function readAwsSettings(
     launch,
     launchWith: (own) => readLaunch(mergeSettings(settings, own)),
   };
+}
+
+/** What the profile in use says that is not taken, before a call needs its key. */
+export function whyNoKey(settings: ProviderConfig["settings"], env: Env): string | null {
+  return whyNoProfile(sourceOf(settings, env));
+}
+
+function sourceOf({ profile = null, credentialsFile = null }: Given, env: Env) {
+  return { env, home: env["HOME"] || homedir(), profile, file: credentialsFile };
 }
 
 function readLaunch(settings: ProviderConfig["settings"]): LaunchSettings | string {

@@ -3,9 +3,10 @@
  *
  * Adapter: network.
  */
-import type { Found } from "./credential.ts";
 import { type Failed, failed } from "./failure.ts";
+import type { Found } from "./found.ts";
 import { send } from "./http.ts";
+import type { RolePlan } from "./plan.ts";
 import { type AwsKey, sign } from "./sign.ts";
 import { find, parseXml, textAt, type Xml } from "./xml.ts";
 
@@ -27,7 +28,7 @@ export function assumeWithToken(
 }
 
 export function assumeRole(
-  role: { role: string; session: string | null; externalId: string | null },
+  role: RolePlan,
   key: AwsKey,
   source: string,
   from: StsFrom,
@@ -36,6 +37,7 @@ export function assumeRole(
     RoleArn: role.role,
     RoleSessionName: role.session ?? "navarch",
     ...(role.externalId === null ? {} : { ExternalId: role.externalId }),
+    ...(role.durationS === null ? {} : { DurationSeconds: String(role.durationS) }),
   };
   return call("AssumeRole", fields, key, source, from);
 }

@@ -1,12 +1,12 @@
 /** Tokens for Compute Engine: every source, their renewal, and what a wrong credential says. */
 import { afterAll, afterEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { serveGce } from "../../../test/fixture/cloud/gce-server.ts";
 import { serveTokens, type TokenDesk } from "../../../test/fixture/cloud/gce-token.ts";
 import { openGcp } from "./gcp.ts";
-import { readGcpSettings, whyNoPurchase } from "./setting.ts";
+import { readGcpSettings, whyNoPurchase, whyNoToken } from "./setting.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "navarch-gce-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -48,6 +48,23 @@ const external = (desk: TokenDesk, source: object, more: object = {}) =>
     ...more,
   });
 
+const login = (desk: TokenDesk) => ({
+  type: "authorized_user",
+  client_id: "c",
+  client_secret: "s",
+  refresh_token: SUBJECT,
+  token_uri: `${desk.url}/token`,
+});
+/** As `gcloud auth application-default login --impersonate-service-account` writes it. */
+const acting = (desk: TokenDesk, source: unknown, more: object = {}) =>
+  file("acting.json", {
+    type: "impersonated_service_account",
+    delegates: ["projects/-/serviceAccounts/middle@p1.iam.gserviceaccount.com"],
+    service_account_impersonation_url: `${desk.url}/impersonate`,
+    source_credentials: source,
+    ...more,
+  });
+
 function openTest(settingsOf: (desk: TokenDesk) => object, env: Record<string, string> = {}) {
   let nowMs = 1_800_000_000_000;
   const wallMs = () => nowMs;
@@ -70,13 +87,7 @@ const sources: [string, (desk: TokenDesk) => object][] = [
     "a user's login",
     (desk) => ({
       project: "p1",
-      credentialsFile: file("user.json", {
-        type: "authorized_user",
-        client_id: "c",
-        client_secret: "s",
-        refresh_token: SUBJECT,
-        token_uri: `${desk.url}/token`,
-      }),
+      credentialsFile: file("user.json", login(desk)),
     }),
   ],
   [
@@ -93,6 +104,17 @@ const sources: [string, (desk: TokenDesk) => object][] = [
       const source = { file: file("subject.json", { token: SUBJECT }), format };
       const more = { service_account_impersonation_url: `${desk.url}/impersonate` };
       return { project: "p1", credentialsFile: external(desk, source, more) };
+    },
+  ],
+  [
+    "a user's login that acts as a service account",
+    (desk) => ({ project: "p1", credentialsFile: acting(desk, login(desk)) }),
+  ],
+  [
+    "a key that acts as a service account",
+    (desk) => {
+      const key: unknown = JSON.parse(readFileSync(keyFile(desk), "utf8"));
+      return { project: "p1", credentialsFile: acting(desk, key) };
     },
   ],
 ];
@@ -131,7 +153,7 @@ const wrong: [string, (desk: TokenDesk) => object, string][] = [
   [
     "a file of another kind",
     () => ({ project: "p1", credentialsFile: file("odd.json", { type: "aws" }) }),
-    "service_account, authorized_user or external_account",
+    "service_account, authorized_user, external_account or impersonated_service_account",
   ],
   ["no file", () => ({ project: "p1", credentialsFile: "/none/key.json" }), "cannot be read"],
   [
@@ -141,6 +163,39 @@ const wrong: [string, (desk: TokenDesk) => object, string][] = [
       return { project: "p1", credentialsFile: external(desk, source) };
     },
     "invalid_grant",
+  ],
+  [
+    "a program as the source",
+    (desk) => {
+      const source = { executable: { command: "/bin/secret words", timeout_millis: 5_000 } };
+      return { project: "p1", credentialsFile: external(desk, source) };
+    },
+    "credential_source.executable is not run: let the program keep its token in a file",
+  ],
+  [
+    "AWS as the source",
+    (desk) => {
+      const source = { environment_id: "aws1", url: "http://169.254.169.254/secret words" };
+      return { project: "p1", credentialsFile: external(desk, source) };
+    },
+    "credential_source.environment_id aws1 is not read: use a provider for tokens of OpenID",
+  ],
+  [
+    "a program as the source of an impersonation",
+    (desk) => {
+      const source = { executable: { command: "/bin/x" } };
+      const own: unknown = JSON.parse(readFileSync(external(desk, source), "utf8"));
+      return { project: "p1", credentialsFile: acting(desk, own) };
+    },
+    "credential_source.executable is not run",
+  ],
+  [
+    "an impersonation without TLS",
+    (desk) => {
+      const more = { service_account_impersonation_url: "http://192.0.2.1/x" };
+      return { project: "p1", credentialsFile: acting(desk, login(desk), more) };
+    },
+    "the impersonation must be an https address",
   ],
 ];
 
@@ -170,6 +225,29 @@ test("a token endpoint that is down is asked again later", async () => {
   const remedy = "(attach a service account to this machine, or set credentials_file)";
   expect(answer.kind === "failed" && answer.message).toEndWith(remedy);
   expect((await provider.list()).kind).toBe("ok");
+});
+
+test("an impersonation names the accounts between", async () => {
+  const { provider, desk } = openTest((at) => ({
+    project: "p1",
+    credentialsFile: acting(at, login(at)),
+  }));
+  expect((await provider.list()).kind).toBe("ok");
+  const delegates = ["projects/-/serviceAccounts/middle@p1.iam.gserviceaccount.com"];
+  expect(desk.asked).toEqual([
+    { scope: ["https://www.googleapis.com/auth/cloud-platform"], delegates },
+  ]);
+});
+
+test("a source that is not taken is told before any call", () => {
+  const at = (content: object) => whyNoToken({ credentialsFile: file("w.json", content) }, {});
+  const whole = { audience: "a", subject_token_type: "t", token_url: "https://x" };
+  const external = { type: "external_account", ...whole };
+  const program = { ...external, credential_source: { executable: { command: "x" } } };
+  expect(at(program)).toContain("credential_source.executable is not run");
+  expect(at({ ...external, credential_source: { file: "x" } })).toBeNull();
+  expect(at({ type: "gdch_service_account" })).toContain("is no service_account, authorized_user");
+  expect(whyNoToken({ credentialsFile: "/none" }, {})).toBeNull();
 });
 
 test("settings say what is missing", () => {

@@ -5,7 +5,7 @@ import type { ValueOf } from "../../../schema/config/field.ts";
 import type { RATE_LIMIT, SETTINGS } from "../../../schema/config/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { Clock } from "../../core/clock.ts";
-import { projectOf } from "../../google/credential.ts";
+import { projectOf, whyRefused } from "../../google/credential.ts";
 import { credentialFile, openTokens } from "../../google/default.ts";
 import type { GcpOptions } from "./gcp.ts";
 import { isName } from "./name.ts";
@@ -26,6 +26,15 @@ export function whyNoPurchase(
 ): string | null {
   const project = readProject(settings, env);
   return "why" in project ? project.why : null;
+}
+
+/** What the credential's file says that is not taken, before a call needs its token. */
+export function whyNoToken(
+  { credentialsFile = null }: Partial<ValueOf<typeof SETTINGS>>,
+  env: Readonly<Record<string, string | undefined>>,
+): string | null {
+  const file = credentialFile(credentialsFile, env);
+  return file === null ? null : whyRefused(file);
 }
 
 /** A text says what is missing. */
