@@ -117,17 +117,16 @@ function baseOf(
 }
 
 function processPlan(name: string, command: string): Plan | Failed {
+  const refuseIt = (why: string): Failed => refuse(name, `credential_process ${why}`);
   const read = quotedWords(command);
   const script = "write it into a script and name that";
-  if (read === null) {
-    return refuse(name, `credential_process has a quote or a backslash without an end: ${script}`);
+  if (read === null) return refuseIt(`has a quote or a backslash without an end: ${script}`);
+  const { words, shell } = read;
+  if (shell !== null) {
+    return refuseIt(`runs without a shell, which ${shell} needs: quote it, or ${script}`);
   }
-  if (read.shell !== null) {
-    const way = `quote it, or ${script}`;
-    return refuse(name, `credential_process runs without a shell, which ${read.shell} needs: ${way}`);
-  }
-  if (read.words.length === 0) return refuse(name, "credential_process is empty");
-  return { kind: "process", profile: name, argv: read.words };
+  if (words.length === 0) return refuseIt("is empty");
+  return { kind: "process", profile: name, argv: words };
 }
 
 function ssoPlan(name: string, profile: Profile, config: string): Plan | Failed {

@@ -1,6 +1,6 @@
 /**
- * Keys that a program prints, `credential_process` of a profile: without a shell, with a time limit.
- * What it prints is a secret, and is in no message.
+ * Keys that a program prints, `credential_process` of a profile: without a shell, with a time
+ * limit. What it prints is a secret, and is in no message.
  *
  * Adapter: starts the program.
  */
@@ -28,20 +28,21 @@ export async function processKey(
   source: string,
   { env, clock }: { env: Readonly<Record<string, string | undefined>>; clock: Clock },
 ): Promise<Found | Failed> {
-  const named = `${source}: credential_process ${argv[0]}`;
+  const no = (cls: "auth" | "unsent", why: string): Failed =>
+    failed(cls, `${source}: credential_process ${argv[0]}: ${why}`);
   const ran = await runProgram({ argv, env: passedOn(env), timeoutMs: RUN_MS, clock }, "");
-  if (ran.kind === "failed") return failed(ran.isUnstarted ? "auth" : "unsent", `${named}: ${ran.why}`);
+  if (ran.kind === "failed") return no(ran.isUnstarted ? "auth" : "unsent", ran.why);
   const remedy = "run it by hand as the control plane's user";
-  if (ran.status !== 0) return failed("unsent", `${named}: exit status ${ran.status} (${remedy})`);
+  if (ran.status !== 0) return no("unsent", `exit status ${ran.status} (${remedy})`);
   const read = v.safeParse(v.pipe(v.string(), v.parseJson(), Printed), ran.output);
   if (!read.success) {
     const at = v.getDotPath(read.issues[0]) ?? "its whole";
-    return failed("auth", `${named}: expected AWS's JSON of version 1, not so at ${at} (${remedy})`);
+    return no("auth", `expected AWS's JSON of version 1, not so at ${at} (${remedy})`);
   }
   const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = read.output;
   const endsMs = Expiration === null ? Number.POSITIVE_INFINITY : Date.parse(Expiration);
   if (endsMs <= clock.wallMs()) {
-    return failed("auth", `${named}: its key ended at ${new Date(endsMs).toISOString()} (${remedy})`);
+    return no("auth", `its key ended at ${new Date(endsMs).toISOString()} (${remedy})`);
   }
   const key = { accessKeyId: AccessKeyId, secretKey: SecretAccessKey, sessionToken: SessionToken };
   return found(key, source, endsMs);

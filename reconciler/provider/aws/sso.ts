@@ -77,7 +77,9 @@ export async function ssoKey(
     return failed("auth", `${source}: the session in ${file} ended at ${ended}: ${login}`);
   }
   const url = endpointOf("SSO", `portal.sso.${plan.region}`, plan.region, from.env);
-  if (url === null) return failed("auth", `${source}: AWS_ENDPOINT_URL_SSO must be an https address`);
+  if (url === null) {
+    return failed("auth", `${source}: AWS_ENDPOINT_URL_SSO must be an https address`);
+  }
   const asked = new URLSearchParams({ role_name: plan.role, account_id: plan.account });
   const reply = await send({
     what: "GetRoleCredentials",
@@ -105,7 +107,8 @@ function readKey(
   }
   const read = v.safeParse(v.pipe(v.string(), v.parseJson(), Given), reply.text);
   if (status !== 200 || !read.success) {
-    return failed("unsent", `${source}: GetRoleCredentials: no keys in the answer (HTTP ${status})`);
+    const what = `GetRoleCredentials: no keys in the answer (HTTP ${status})`;
+    return failed("unsent", `${source}: ${what}`);
   }
   const given = read.output.roleCredentials;
   const { accessKeyId, secretAccessKey: secretKey, sessionToken, expiration } = given;
