@@ -60,7 +60,7 @@ export class Fleet {
     );
   }
 
-  /** Starts the control plane once, to make its state, and plants what nobody may touch. */
+  /** Starts the control plane once, to make its state. */
   static async open(
     binary: string,
     settings: readonly Setting[],
@@ -89,13 +89,20 @@ export class Fleet {
     const tenants = await OtherTenants.open({ settings, folderOf, fleetId, random: random.next });
     const churn = new Churn({ random, settings, folder, agents, tenants, adminToken });
     const fleet = new Fleet({ folder, target, agents, churn, tenants, fleetId, settings });
-    for (const { name } of settings) fleet.foreign.set(name, await tenants.strangers(name));
     void fleet.#tick();
     return fleet;
   }
 
   get database(): string {
     return join(this.folder, "navarch.db");
+  }
+
+  /** After the first purchases: before them another fleet's machines hold pools of their name. */
+  async plantStrangers(): Promise<void> {
+    for (const { setting } of this.judges) {
+      const { name } = setting;
+      this.foreign.set(name, await this.tenants.strangers(name));
+    }
   }
 
   async #tick(): Promise<void> {

@@ -99,6 +99,7 @@ export class Round {
   /** Kills so often, or until something is violated; `told` is called after each. */
   async run(kills: number, told: () => void): Promise<void> {
     await this.#alive("the first start", 30_000, () => this.fleet.agents.serving().length > 0);
+    await this.fleet.plantStrangers();
     let watched: number | null = null;
     for (let i = 0; i < kills && this.violations.length === 0; i++) {
       const drawn = this.#random.weighted(WAYS);
