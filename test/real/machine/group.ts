@@ -3,10 +3,17 @@
  *
  * Adapter: the files of `/sys/fs/cgroup` and `/proc`.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const readText = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : "");
+/** Empty if there is none, also where the group or process ends while it is read (ENODEV, ESRCH). */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
 
 /** Stops every process of the group where it is; the kernel goes on answering for its sockets. */
 export function freezeGroup(group: string, frozen: boolean): void {
