@@ -107,12 +107,17 @@ function decode(bytes: Buffer): string {
 }
 
 // Colours and titles: ECMA-48 control sequences, and operating system commands up to their end.
-const SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\))/g;
+const SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\]([^\x07\x1b]*)(?:\x07|\x1b\\))/g;
+/** A longer one is text between two bytes that a program printed by chance. */
+const COMMAND_CHARS_MAX = 4_096;
 // C0 but tab and line feed, DEL, C1, and what reverses the direction or breaks the line.
 const CONTROL =
   /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 /** Text without effect on a terminal; a bare carriage return becomes a line break. */
 export function cleanText(text: string): string {
-  return text.replace(SEQUENCE, "").replace(/\r\n?/g, "\n").replace(CONTROL, "\ufffd");
+  const shown = text.replace(SEQUENCE, (all, command: string | undefined) => {
+    return (command ?? "").length > COMMAND_CHARS_MAX ? all : "";
+  });
+  return shown.replace(/\r\n?/g, "\n").replace(CONTROL, "\ufffd");
 }

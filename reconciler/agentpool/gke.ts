@@ -8,6 +8,7 @@
 import { isIP } from "node:net";
 import { X509Certificate } from "node:crypto";
 import * as v from "valibot";
+import { withoutEndSlash } from "../../schema/end-slash.ts";
 import type { Clock } from "../core/clock.ts";
 import { readText, whyUnanswered } from "../core/reply.ts";
 import { isPrivate } from "../core/reply.ts";
@@ -66,7 +67,7 @@ export async function openGkeTransport(
   const { project, location, clusterName } = settings;
   const why = whyInvalid(settings);
   if (why !== null) return failed(why);
-  const endpoint = (env[ENDPOINT_VARIABLE] || ENDPOINT).replace(/\/+$/, "");
+  const endpoint = withoutEndSlash(env[ENDPOINT_VARIABLE] || ENDPOINT);
   if (!isPrivate(endpoint)) {
     return failed(`${ENDPOINT_VARIABLE}: expected an https address, the token is sent there`);
   }

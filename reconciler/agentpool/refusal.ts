@@ -28,10 +28,17 @@ export function judgeRefusal(answer: Refused): Blocked {
   return blocked(reasonOf(answer), said);
 }
 
-/** A name that the template has and the cluster lacks, and a quota's demand for a limit. */
-const TEMPLATE =
-  /no PriorityClass with name|error looking up service account|failed quota: .* must specify/;
+/** A name that the template has and the cluster lacks. */
+const TEMPLATE = /no PriorityClass with name|error looking up service account/;
+const QUOTA = "failed quota: ";
 const POD_SECURITY = /violates PodSecurity|(?:minimum|maximum) \S+ usage per/;
+
+/** `failed quota: NAME: must specify limits.cpu for: CONTAINER`. */
+const asksLimit = (message: string): boolean =>
+  message.split("\n").some((line) => {
+    const at = line.indexOf(QUOTA);
+    return at >= 0 && line.includes(" must specify", at + QUOTA.length);
+  });
 
 function reasonOf({ status, message }: Refused): BlockReason {
   switch (status) {
@@ -39,7 +46,7 @@ function reasonOf({ status, message }: Refused): BlockReason {
       return "Forbidden";
     case 403:
       if (/exceeded quota/.test(message)) return "QuotaExceeded";
-      if (TEMPLATE.test(message)) return "InvalidTemplate";
+      if (TEMPLATE.test(message) || asksLimit(message)) return "InvalidTemplate";
       if (POD_SECURITY.test(message)) return "AdmissionDenied";
       return /being terminated/.test(message) ? "Unavailable" : "Forbidden";
     case 400:

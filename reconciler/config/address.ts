@@ -1,5 +1,6 @@
 /** Parses addresses: where the control plane listens, and where nodes and web hooks are. Pure. */
 import { cutText } from "../../schema/cut-text.ts";
+import { withoutEndSlash } from "../../schema/end-slash.ts";
 import { quoteShort } from "./problem.ts";
 
 export type Answer<T> =
@@ -72,5 +73,5 @@ export function parseHttpUrl(text: string): Answer<string> {
   if (url.username !== "" || url.password !== "") {
     return bad("a URL must not hold a user name or password", "use a header from the environment");
   }
-  return { ok: true, value: text.replace(/\/+$/, "") };
+  return { ok: true, value: withoutEndSlash(text) };
 }

@@ -173,7 +173,13 @@ function warnSubnets(warn: Warn, { subnet, subnets }: Settings, zones: readonly 
 
 /** `USER:ssh-ed25519 AAAA…`, as Compute Engine takes it. */
 const USER_KEY = /^[a-z_][a-z0-9_.-]*:(ssh|ecdsa|sk-)\S+ [A-Za-z0-9+/=]+( .*)?$/;
-const PUBLIC_KEY = /(^|[\s:])(ssh-|ecdsa-|sk-)\S+\s+AAAA/;
+const KEY_TYPE = /(?:^|:)(?:ssh-|ecdsa-|sk-)\S/;
+
+/** The text of a public key, behind a user's name or not. */
+const isPublicKey = (key: string): boolean => {
+  const words = key.split(/\s+/);
+  return words.some((word, at) => word.startsWith("AAAA") && KEY_TYPE.test(words[at - 1] ?? ""));
+};
 
 /** The pool's keys, for each provider that it buys from. */
 export function warnKeys(
@@ -199,7 +205,7 @@ function wrongName(keys: readonly string[], label: string): Wrong | null {
     const message = `${label} takes one SSH key, and ${keys.length} are written`;
     return { message, hint: "write one; setup_commands can add further keys" };
   }
-  if (!keys.some((key) => PUBLIC_KEY.test(key))) return null;
+  if (!keys.some(isPublicKey)) return null;
   const message = `${label} takes the name of a key, and the text of a public key is written`;
   return { message, hint: "register the key there and write its name" };
 }

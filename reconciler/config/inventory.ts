@@ -14,9 +14,10 @@ import type { Tree } from "./tree.ts";
 
 export type InventoryRead = { hosts: InventoryHost[] | null; problems: Problem[] };
 
-/** `[user@]host[:port]`, an IPv6 address with a port in brackets. */
-const SHORT =
-  /^(?:([^@\s]+)@)?(?:\[([^\]]+)\]|([^:\s]+)|([0-9a-fA-F:.]*::?[0-9a-fA-F:.]*))(?::(\d+))?$/;
+/** Parts of `host[:port]`, an IPv6 address with a port in brackets. */
+const BRACKETED = /^\[([^\]]+)\](?::(\d+))?$/;
+const PLAIN = /^([^:]+)(?::(\d+))?$/;
+const IPV6 = /^([0-9a-fA-F:.]+)$/;
 const DNS_LABEL = /^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$/;
 const DNS_CHARS_MAX = 253;
 const HOST_KEY = /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}( .*)?$/;
@@ -57,8 +58,10 @@ const BARE: Omit<InventoryHost, "name" | "address"> = {
 
 /** `[user@]host[:port]`; a text is why it is none. */
 export function parseHost(text: string): InventoryHost | string {
-  const [, user = null, bracketed, plain, v6, digits] = SHORT.exec(text) ?? [];
-  const address = bracketed ?? plain ?? v6;
+  const at = text.indexOf("@");
+  const user = at < 0 ? null : text.slice(0, at);
+  const place = user === "" || /\s/.test(text) ? "" : text.slice(at + 1);
+  const [, address, digits] = BRACKETED.exec(place) ?? PLAIN.exec(place) ?? IPV6.exec(place) ?? [];
   const why = address === undefined ? "is not [user@]host[:port]" : whyNoAddress(address);
   if (address === undefined || why !== null) return why ?? "";
   const port = digits === undefined ? null : Number(digits);

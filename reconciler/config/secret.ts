@@ -2,6 +2,7 @@
  * Finds and hides text that looks like a secret. A configuration is copied, shown and stored in
  * version control, so a secret in it is a warning and is never printed.
  */
+import { RE2JS } from "re2js";
 import type { Config, NotifierConfig } from "../../schema/config.ts";
 import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
 import type { Table } from "../../schema/config/field.ts";
@@ -9,14 +10,17 @@ import { SETTINGS } from "../../schema/config/provider.ts";
 import type { Problems } from "./problem.ts";
 import type { Tree } from "./tree.ts";
 
-const PATTERNS: readonly RegExp[] = [
+/** What JavaScript's engine finds only by trying each start again is found by RE2. */
+type Pattern = RegExp | RE2JS;
+
+const PATTERNS: readonly Pattern[] = [
   /-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----/,
   /\b(?:AKIA|ASIA)[0-9A-Z]{16}\b/,
   /\bAIza[0-9A-Za-z_-]{35}\b/,
   /\b(?:ghp|gho|ghs|github_pat)_[0-9A-Za-z_]{20,}/,
   /\bxox[abprs]-[0-9A-Za-z-]{10,}/,
-  /\bsecret_[0-9A-Za-z-]{1,64}_[0-9A-Za-z.]{20,}/,
-  /\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}/,
+  RE2JS.compile(String.raw`\bsecret_[0-9A-Za-z-]{1,64}_[0-9A-Za-z.]{20,}`),
+  RE2JS.compile(String.raw`\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}`),
   // The address of such a web hook is its only secret.
   /\bhttps:\/\/hooks\.slack\.com\/(?:services|workflows|triggers)\/[^\s$]+/i,
   /\bhttps:\/\/(?:\w+\.)?discord(?:app)?\.com\/api\/(?:v\d+\/)?webhooks\/[^\s$]+/i,
@@ -29,23 +33,28 @@ const PATTERNS: readonly RegExp[] = [
   /\bSWMTKN-1-[0-9a-z-]{20,}/,
 ];
 
-/** Names of flags and variables whose value is a secret, unless they end as `PUBLIC_END`. */
-const SECRET_NAME =
-  "[\\w-]*(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credential|certificate-key)";
-const PUBLIC_END = "(?:[_-]?(?:file|path|env|dir|hash|ttl|name|id|stdin|ca[\\w-]*))";
-/** A value as a shell reads it; a variable or a template expression is no secret. */
-const VALUE = "(?:\"(?!\\$|\\{\\{)[^\"]+\"|'(?!\\{\\{)[^']+'|(?![\"'$]|\\{\\{)[^\\s\"';|&)]+)";
-
-/** Group 1 is kept, so that the command stays readable. */
-const NAMED: readonly RegExp[] = [
-  new RegExp(`(--?(?!${SECRET_NAME}${PUBLIC_END})${SECRET_NAME}s?(?:=| +))${VALUE}`, "gi"),
-  new RegExp(`(\\b(?!${SECRET_NAME}${PUBLIC_END})${SECRET_NAME}=)${VALUE}`, "gi"),
-  /(\b[\w.+-]+:\/\/[^\s:@/"']*:)(?!\$)[^\s@/"']+(?=@)/g,
-  /(\bAuthorization: *(?:Basic|Token) {1,9})[^\s"'$][^\s"']*/gi,
-  /(\bhttps?:\/\/[^\s?"']+\?)[^\s"']+/g,
+/** Group 1 and what follows are kept, so that the command stays readable. */
+const PARTS: readonly [pattern: Pattern, end: string][] = [
+  [RE2JS.compile(String.raw`(\b[\w.+-]+://[^\s:@/"']*:)[^\s@/"'$][^\s@/"']*@`), "@"],
+  [/(\bAuthorization: *(?:Basic|Token) {1,9})[^\s"'$][^\s"']*/gi, ""],
+  [RE2JS.compile(String.raw`(\bhttps?://[^\s?"']+\?)[^\s"']+`), ""],
 ];
 
-const looksSecret = (text: string): boolean => PATTERNS.some((pattern) => pattern.test(text));
+const SECRET_WORD =
+  "(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credential|certificate-key)";
+/** How the name of a flag or variable ends whose value is a secret. */
+const SECRET_END = new RegExp(`${SECRET_WORD}s?$`, "i");
+/** Such a word in a name whose value is none. */
+const PUBLIC_WORD = new RegExp(
+  `${SECRET_WORD}(?=[_-]?(?:file|path|env|dir|hash|ttl|name|id|stdin|ca))`,
+  "gi",
+);
+const NAME = /[\w-]+/g;
+/** A value as a shell reads it. */
+const VALUE = /(=| +)(?:"([^"]+)"|'([^']+)'|([^\s"';|&)]+))/y;
+
+const looksSecret = (text: string): boolean =>
+  PATTERNS.some((pattern) => pattern.test(text));
 
 export function warnSecrets(problems: Problems, tree: Tree): void {
   if (tree.kind === "map") for (const entry of tree.entries) warnSecrets(problems, entry.value);
@@ -60,10 +69,49 @@ const HIDDEN = "[redacted]";
 
 /** The text with everything that looks like a secret replaced. */
 export function hideSecrets(text: string): string {
-  const named = NAMED.reduce((out, pattern) => out.replace(pattern, `$1${HIDDEN}`), text);
-  return PATTERNS.reduce((out, pattern) => {
-    return out.replace(new RegExp(pattern.source, `${pattern.flags}g`), HIDDEN);
+  const named = hideValues(hideValues(text, "flag"), "variable");
+  const parted = PARTS.reduce((out, [pattern, end]) => {
+    return replaceAll(out, pattern, `$1${HIDDEN}${end}`);
   }, named);
+  return PATTERNS.reduce((out, pattern) => replaceAll(out, pattern, HIDDEN), parted);
+}
+
+function replaceAll(text: string, pattern: Pattern, by: string): string {
+  if (pattern instanceof RE2JS) return pattern.matcher(text).replaceAll(by);
+  if (pattern.global) return text.replace(pattern, by);
+  return text.replace(new RegExp(pattern.source, `${pattern.flags}g`), by);
+}
+
+type Named = "flag" | "variable";
+
+/** One pass over names: what each ends with tells whether its value is read. */
+function hideValues(text: string, named: Named): string {
+  let shown = "";
+  let done = 0;
+  for (const { 0: name, index } of text.matchAll(NAME)) {
+    const end = index + name.length;
+    if (index < done || !SECRET_END.test(name)) continue;
+    VALUE.lastIndex = end;
+    const found = VALUE.exec(text);
+    if (found === null || isVariable(found) || !isSecret(name, found[1] === "=", named)) continue;
+    shown += `${text.slice(done, end)}${found[1]}${HIDDEN}`;
+    done = VALUE.lastIndex;
+  }
+  return shown + text.slice(done);
+}
+
+/** A variable of the shell or a template's expression, which is no secret. */
+function isVariable([, , double, single, bare]: RegExpExecArray): boolean {
+  const value = double ?? single ?? bare ?? "";
+  return value.startsWith("{{") || (single === undefined && value.startsWith("$"));
+}
+
+/** A flag begins at any `-`, a variable at any word; no word behind its start may be public. */
+function isSecret(name: string, isAssigned: boolean, named: Named): boolean {
+  const last = [...name.matchAll(PUBLIC_WORD)].at(-1)?.index;
+  const hasStart = name.slice(last ?? 0, name.search(SECRET_END)).includes("-");
+  if (named === "flag") return hasStart;
+  return isAssigned && !/s$/i.test(name) && (hasStart || last === undefined);
 }
 
 /**
@@ -111,7 +159,8 @@ function hideHook(notifier: NotifierConfig): object {
 }
 
 function hidePath(url: string): string {
-  const [, host, path = ""] = /^(https?:\/\/[^/?#]+)(.*)$/i.exec(url) ?? [];
+  const host = /^https?:\/\/[^/?#]+/i.exec(url)?.[0] ?? "";
+  const path = host === "" ? "" : url.slice(host.length);
   const isPublic = path === "" || path === "/" || path.includes("${");
   return isPublic ? url : `${host}/${HIDDEN}`;
 }

@@ -5,6 +5,7 @@
  * of kube-apiserver 1.37.1 (`apiserver/pkg/admission/plugin/webhook/errors`,
  * `…/plugin/policy/validating`).
  */
+import { textsBetween } from "./between.ts";
 
 export type Admission = {
   by: "webhook" | "policy";
@@ -16,26 +17,33 @@ export type Admission = {
 
 /** Messages of webhooks may be whole pages. */
 const SAID_CHARS_MAX = 400;
+/** A DNS subdomain. */
+const NAME_CHARS_MAX = 253;
 
-const WEBHOOK =
-  /admission webhook "([^"]{1,253})" denied the request(?:: ([^]*)| without explanation)/;
-const CALL = /failed calling webhook "([^"]{1,253})": ([^]*)/;
-const POLICY =
-  /ValidatingAdmissionPolicy '([^']{1,253})' with binding '[^']{1,253}' denied request: ([^]*)/;
+const WEBHOOK = 'admission webhook "';
+const CALL = 'failed calling webhook "';
+const POLICY = "ValidatingAdmissionPolicy '";
 
 /** `null`: the refusal is the server's own. */
 export function readAdmission(message: string): Admission | null {
-  const denied = WEBHOOK.exec(message);
-  if (denied !== null) return admissionOf("webhook", true, denied);
-  const failed = CALL.exec(message);
-  if (failed !== null) return admissionOf("webhook", false, failed);
-  const policy = POLICY.exec(message);
-  return policy === null ? null : admissionOf("policy", true, policy);
+  const denied = textsBetween(message, WEBHOOK, '" denied the request: ');
+  if (denied !== null) return admissionOf("webhook", true, denied[0], denied[1]);
+  const silent = textsBetween(message, WEBHOOK, '" denied the request without explanation');
+  if (silent !== null) return admissionOf("webhook", true, silent[0], "no explanation");
+  const failed = textsBetween(message, CALL, '": ');
+  if (failed !== null) return admissionOf("webhook", false, failed[0], failed[1]);
+  const policy = textsBetween(message, POLICY, "' with binding '", "' denied request: ");
+  return policy === null ? null : admissionOf("policy", true, policy[0], policy[2]);
 }
 
-function admissionOf(by: Admission["by"], isDenied: boolean, found: RegExpExecArray): Admission {
-  const said = (found[2] ?? "no explanation").replace(/\s+/g, " ").trim();
-  return { by, name: found[1] ?? "", isDenied, said: said.slice(0, SAID_CHARS_MAX) };
+function admissionOf(by: Admission["by"], isDenied: boolean, name = "", said = ""): Admission {
+  const line = said.replace(/\s+/g, " ").trim();
+  return {
+    by,
+    name: name.slice(0, NAME_CHARS_MAX),
+    isDenied,
+    said: line.slice(0, SAID_CHARS_MAX),
+  };
 }
 
 export function formatAdmission({ by, name, isDenied, said }: Admission): string {

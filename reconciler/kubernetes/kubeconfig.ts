@@ -10,6 +10,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import type { Cluster, User } from "@kubernetes/client-node";
 import * as v from "valibot";
 import { parseDocument } from "yaml";
+import { withoutEndSlash } from "../../schema/end-slash.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { finite } from "../../schema/number.ts";
 
@@ -183,7 +184,7 @@ function checkCluster({ value, file, at }: Entry): v.InferOutput<typeof ClusterE
     const what = "insecure-skip-tls-verify and a certificate authority exclude each other";
     throw new Bad(`${at}.cluster: ${what}`);
   }
-  return { ...cluster, ...ca, server: cluster.server.replace(/\/+$/, "") };
+  return { ...cluster, ...ca, server: withoutEndSlash(cluster.server) };
 }
 
 function checkUser({ value, file, at }: Entry) {

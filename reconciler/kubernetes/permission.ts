@@ -14,6 +14,7 @@ import type {
   V1UserInfo,
 } from "@kubernetes/client-node";
 import type { KubeAnswer, KubeApi, Sent } from "./api.ts";
+import { textsBetween } from "./between.ts";
 import { readObject, readText } from "./read-field.ts";
 import type { PodPlace } from "../core/slurm/pod-set.ts";
 import type { MissingRules } from "../core/scheduler.ts";
@@ -239,8 +240,8 @@ export function formatPermission({
  * The RBAC authorizer's own words (`… cannot patch resource "nodes/status" in API group "" at the
  * cluster scope`, apiserver `responsewriters.ForbiddenError`).
  */
-const FORBIDDEN =
-  /cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?/;
+const FORBIDDEN = ["cannot ", ' resource "', '" in API group "', '"'] as const;
+const IN_NAMESPACE = ' in the namespace "';
 
 /** The account in such a refusal. */
 export const accountIn = (message: string): string | null =>
@@ -252,9 +253,11 @@ export const accountIn = (message: string): string | null =>
  */
 export function explainForbidden(answer: KubeAnswer): string | null {
   if (answer.kind !== "refused" || answer.status !== 403) return null;
-  const found = FORBIDDEN.exec(answer.message);
+  const found = textsBetween(answer.message, ...FORBIDDEN);
   if (found === null) return null;
-  const [, verb = "", resource = "", group = "", namespace = null] = found;
+  const [verb = "", resource = "", group = "", rest = ""] = found;
+  const isPlaced = rest.startsWith(IN_NAMESPACE);
+  const namespace = isPlaced ? (rest.slice(IN_NAMESPACE.length).split('"')[0] ?? null) : null;
   const known = [...PERMISSIONS, ...JOIN_PERMISSIONS, ...POOL_PERMISSIONS].find(
     (one) => one.verb === verb && one.resource === resource && one.group === group,
   );

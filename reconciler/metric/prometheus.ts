@@ -3,6 +3,7 @@
  * Exactly one result is a number; several are a query that lacks `sum` or another aggregation.
  */
 import * as v from "valibot";
+import { withoutEndSlash } from "../../schema/end-slash.ts";
 import { finite } from "../../schema/number.ts";
 import { answerOf, type MetricAnswer } from "../core/metric.ts";
 
@@ -20,7 +21,7 @@ const Reply = v.variant("status", [
 
 export function queryUrl(base: string, query: string): string {
   const url = new URL(base);
-  url.pathname = `${url.pathname.replace(/\/+$/, "")}/api/v1/query`;
+  url.pathname = `${withoutEndSlash(url.pathname)}/api/v1/query`;
   url.searchParams.set("query", query);
   return url.href;
 }

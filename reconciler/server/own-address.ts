@@ -9,6 +9,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import type { Config } from "../../schema/config.ts";
+import { withoutEndSlash } from "../../schema/end-slash.ts";
 import type { Log } from "../core/clock.ts";
 import { writeWhole } from "../security/identity.ts";
 
@@ -57,8 +58,7 @@ export function advertised(
 ): string {
   const scheme = schemeOf(config);
   const withScheme = (text: string): string => {
-    const url = /^https?:\/\//.test(text) ? text : `${scheme}://${text}`;
-    return url.replace(/\/+$/, "");
+    return withoutEndSlash(/^https?:\/\//.test(text) ? text : `${scheme}://${text}`);
   };
   if (advertise !== undefined) return withScheme(advertise);
   if (host !== "" && host !== "0.0.0.0" && host !== "::") {

@@ -5,6 +5,7 @@
  * Adapter: network; reads the file of the token.
  */
 import { readFile } from "node:fs/promises";
+import { withoutEndSlash } from "../../schema/end-slash.ts";
 import type { Clock } from "../core/clock.ts";
 
 /** 10,000 jobs are some 80 MB in the newest format. */
@@ -40,7 +41,7 @@ export type RestCall = (request: RestRequest) => Promise<RestAnswer>;
 
 export function openRestCall(place: RestPlace, clock: Clock, timeoutMs: number): RestCall {
   const socket = place.address.startsWith("unix:") ? place.address.slice("unix:".length) : null;
-  const base = socket === null ? place.address.replace(/\/+$/, "") : "http://localhost";
+  const base = socket === null ? withoutEndSlash(place.address) : "http://localhost";
   return async ({ method, path, body }) => {
     const stop = new AbortController();
     const late = Promise.withResolvers<RestAnswer>();

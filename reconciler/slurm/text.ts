@@ -66,8 +66,9 @@ export function readReservationText(text: string): readonly SlurmReservation[] |
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   if (lines[0]?.startsWith("No reservations in the system") === true) return [];
   const reservations = lines.map((line) => {
+    const words = line.split(" ");
     const word = (key: string): string => {
-      return shown(new RegExp(`(?:^| )${key}=(\\S*)`).exec(line)?.[1]);
+      return valueIn(words.find((one) => one.startsWith(`${key}=`)));
     };
     return {
       name: word("ReservationName"),
@@ -86,8 +87,14 @@ export function readNodeText(text: string): readonly SlurmNode[] | null {
 }
 
 function nodeRow(block: string): Record<string, unknown> {
+  const lines = block.split("\n").flatMap((line) => {
+    const begin = /^(?:NodeName=\S+ | {3})/.exec(line)?.[0];
+    return begin === undefined ? [] : [line.slice(begin.length).split(" ")];
+  });
+  // The last in its line: a free text before it may hold the same word.
   const word = (key: string): string => {
-    return shown(new RegExp(`^(?:NodeName=\\S+ | {3})(?:.* )?${key}=(\\S*)`, "m").exec(block)?.[1]);
+    const isIts = (one: string): boolean => one.startsWith(`${key}=`);
+    return valueIn(lines.find((words) => words.some(isIts))?.findLast(isIts));
   };
   const reason = /^ {3}Reason=(.*?)(?: \[([^[\]@]+)@[^[\]]+\])?$/m.exec(block);
   return {
@@ -109,6 +116,10 @@ const PLACEHOLDERS: ReadonlySet<string> = new Set(["N/A", "(null)", "None", "Unk
 
 const shown = (value: string | undefined): string =>
   value === undefined || PLACEHOLDERS.has(value) ? "" : value;
+
+/** Of `KEY=VALUE`, which ends at any white space. */
+const valueIn = (word: string | undefined): string =>
+  shown(word?.slice(word.indexOf("=") + 1).split(/\s/)[0]);
 
 const numberOf = (value: unknown): number | null => {
   const digits = /^\d+/.exec(String(value))?.[0];

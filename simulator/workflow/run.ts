@@ -136,7 +136,10 @@ async function runTask(task: ReadTask, run: Run): Promise<TaskResult> {
 
 /** An error that is no `TaskError` is a bug: it fails the task, so that cleanup still runs. */
 function explain(cause: unknown): string {
-  if (cause instanceof TaskError) return cause.message.replace(/\s*[\r\n]\s*/g, "; ").trim();
+  if (cause instanceof TaskError) {
+    const lines = cause.message.split(/[\r\n]/).map((line) => line.trim());
+    return lines.filter((line) => line !== "").join("; ");
+  }
   return `internal error: ${cause instanceof Error ? cause.message : String(cause)}`;
 }
 

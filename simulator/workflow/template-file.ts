@@ -33,8 +33,9 @@ export function cutBlocks(text: string, path: string): FileBlock[] {
 function readKind(lines: readonly string[], path: string): GroupVersionKind {
   const fetch = (key: string): string => {
     const line = lines.find((one) => one.startsWith(`${key}:`)) ?? "";
-    const value = line.slice(key.length + 1).replace(/\s#.*$/, "").trim();
-    const plain = value.replace(/^(["'])(.*)\1$/, "$2");
+    const value = line.slice(key.length + 1);
+    const comment = value.search(/\s#/);
+    const plain = unquoted((comment < 0 ? value : value.slice(0, comment)).trim());
     if (plain !== "" && !plain.includes("{{")) return plain;
     const hint = plain === "" ? "" : `: ${plain} depends on parameters; write it out`;
     throw new TaskError(`failed to fetch '${key}' from template ${path}${hint}`);
@@ -43,6 +44,12 @@ function readKind(lines: readonly string[], path: string): GroupVersionKind {
   const parts = apiVersion.split("/");
   const version = parts.pop() ?? "";
   return { group: parts.join("/"), version, kind };
+}
+
+function unquoted(text: string): string {
+  const quote = text[0];
+  const isQuoted = (quote === '"' || quote === "'") && text.length > 1 && text.endsWith(quote);
+  return isQuoted ? text.slice(1, -1) : text;
 }
 
 /** `batch/v1, Kind=Job`, as Go's client writes it. */

@@ -7,9 +7,6 @@ import { parseSource } from "./source.ts";
 const ROOT = dirname(dirname(import.meta.dir));
 /** A new pattern is proven at once, or by `pattern-main.ts`, which has more time. */
 const TIMEOUT_MS = 5_000;
-/** Patterns that are neither proven nor bounded: never more than this. */
-const OPEN_MAX = 24;
-
 const of = (text: string) => patternsIn(parseSource("agent/x.ts", text));
 
 test("patterns over foreign text are proven linear, or their text is bounded", async () => {
@@ -20,7 +17,8 @@ test("patterns over foreign text are proven linear, or their text is bounded", a
   const patterns = (await Promise.all(texts)).flat();
   expect(patterns.length).toBeGreaterThan(500);
   expect(await judgePatterns(patterns, record, TIMEOUT_MS)).toEqual([]);
-  expect(record.open.length).toBeLessThanOrEqual(OPEN_MAX);
+  // Patterns that are neither proven nor bounded.
+  expect(record.open).toEqual([]);
   expect(Object.values(record.bounded).filter((why) => why.length < 20)).toEqual([]);
 }, 120_000);
 

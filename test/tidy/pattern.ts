@@ -21,7 +21,7 @@ export type PatternRecord = {
   linear: string[];
   /** Not proven, with what bounds the text that they see. */
   bounded: Record<string, string>;
-  /** Neither proven nor bounded yet; the list only shrinks. */
+  /** Neither proven nor bounded: empty, and stays so. */
   open: string[];
 };
 

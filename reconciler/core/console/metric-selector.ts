@@ -8,12 +8,14 @@ type Requirement = { key: string; how: "in" | "notin" | "exists" | "absent"; val
 export type Selector = readonly Requirement[];
 
 const CHARS_MAX = 4_096;
-const KEY = "[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?";
-const VALUE = "[A-Za-z0-9._-]*";
+/** Its last character is a letter or digit, see `KEY_END`. */
+const KEY = "[A-Za-z0-9][A-Za-z0-9._/-]*";
+const KEY_END = /[A-Za-z0-9]$/;
+const VALUE = "[A-Za-z0-9._-]+";
 const ONE = new RegExp(
   `^\\s*(?:!\\s*(?<absent>${KEY})` +
     `|(?<set>${KEY})\\s+(?<how>in|notin)\\s*\\((?<values>[A-Za-z0-9._,\\s-]*)\\)` +
-    `|(?<key>${KEY})(?:\\s*(?<sign>==?|!=)\\s*(?<value>${VALUE}))?)\\s*(?:,|$)`,
+    `|(?<key>${KEY})(?:\\s*(?<sign>==?|!=)(?:\\s*(?<value>${VALUE}))?)?)\\s*(?:,|$)`,
 );
 
 /** `null`: it is none. Empty text selects everything. */
@@ -23,7 +25,9 @@ export function parseSelector(text: string): Selector | null {
   for (let rest = text; rest.trim() !== ""; ) {
     const match = ONE.exec(rest);
     if (match?.groups === undefined) return null;
-    found.push(requirementOf(match.groups));
+    const requirement = requirementOf(match.groups);
+    if (!KEY_END.test(requirement.key)) return null;
+    found.push(requirement);
     const isLast = !match[0].endsWith(",");
     rest = rest.slice(match[0].length);
     if (!isLast && rest.trim() === "") return null;

@@ -30,13 +30,22 @@ import { EARLY_MAX, openStreams, STREAM_LIMITS, type Streams } from "./stream.ts
 
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
 /** Reads that only the leader can answer well; a standby answers itself if the leader does not. */
-const LEADERS_VIEW = new RegExp(
-  "^/api/(pipelines|hpa-events(/.+)?|admin/(audit|kubernetes/.+)|queue/tasks(/[^/]+)?)$|" +
-    "^/rest/pool(/.+)?$|" +
-    "^(/api)?/v1/(audit(/export)?|plan|simulation|workflows(/.+)?|nodes/[^/]+/faults|" +
-    "agentpools(/.+)?|claims(/.+)?|pools/[^/]+/(?!(status|members)$)[^/]+(/claims)?|" +
-    "(nodes|instances|pools)/[^/]+/explain)$",
-);
+const LEADERS_VIEWS = [
+  /^\/api\/(?:pipelines|admin\/audit)$/,
+  /^\/api\/hpa-events(?:\/.+)?$/,
+  /^\/api\/admin\/kubernetes\/.+$/,
+  /^\/api\/queue\/tasks(?:\/[^/]+)?$/,
+  /^\/rest\/pool(?:\/.+)?$/,
+  /^(?:\/api)?\/v1\/(?:audit(?:\/export)?|plan|simulation)$/,
+  /^(?:\/api)?\/v1\/(?:workflows|agentpools|claims)(?:\/.+)?$/,
+  /^(?:\/api)?\/v1\/nodes\/[^/]+\/faults$/,
+  /^(?:\/api)?\/v1\/pools\/[^/]+\/[^/]+(?:\/claims)?$/,
+  /^(?:\/api)?\/v1\/(?:nodes|instances)\/[^/]+\/explain$/,
+];
+/** Of a pool, what a standby answers as well. */
+const OWN_VIEW = /^(\/api)?\/v1\/pools\/[^/]+\/(status|members)$/;
+const isLeadersView = (path: string): boolean =>
+  LEADERS_VIEWS.some((one) => one.test(path)) && !OWN_VIEW.test(path);
 const REPORT = /^(\/api)?\/v1\/agent\/report$/;
 const API = new RegExp(
   "^((/api)?/v1|/api/admin|/rest)/|" +
@@ -161,7 +170,7 @@ export class Front {
       if (answer.ok && !pathname.endsWith("/agent/report")) await this.refresh();
       return answer;
     }
-    if (LEADERS_VIEW.test(pathname)) {
+    if (isLeadersView(pathname)) {
       const answer = await forward.request(request, remote);
       return answer.status === 503 ? own() : answer;
     }

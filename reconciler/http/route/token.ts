@@ -69,7 +69,7 @@ function idWith(label: string, id: string): string {
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
     .slice(0, SLUG_CHARS_MAX)
-    .replace(/^-+|-+$/g, "");
+    .replace(/^-|-$/g, "");
   return slug === "" ? id : `${slug}-${id}`;
 }
 

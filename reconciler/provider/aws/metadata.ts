@@ -6,6 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { withoutEndSlash } from "../../../schema/end-slash.ts";
 import { type Failed, failed } from "./failure.ts";
 import type { Found } from "./found.ts";
 import { type HttpRequest, type Reply, send } from "./http.ts";
@@ -29,7 +30,7 @@ const Given = v.object({
 
 /** `null`: there is no metadata service here, or the machine has no role. */
 export async function instanceKey(env: Env): Promise<Found | Failed | null> {
-  const base = (env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] || IMDS).replace(/\/+$/, "");
+  const base = withoutEndSlash(env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] || IMDS);
   if (!URL.canParse(base)) {
     return failed("auth", "AWS_EC2_METADATA_SERVICE_ENDPOINT is not a URL");
   }

@@ -4,6 +4,7 @@
 import type { ValueOf } from "../../../schema/config/field.ts";
 import type { RATE_LIMIT, SETTINGS } from "../../../schema/config/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
+import { withoutEndSlash } from "../../../schema/end-slash.ts";
 import type { Clock } from "../../core/clock.ts";
 import { projectOf, whyRefused } from "../../google/credential.ts";
 import { credentialFile, openTokens } from "../../google/default.ts";
@@ -50,7 +51,7 @@ export function readGcpSettings(
   const { requestsPerSecond, endpoint } = given;
   return {
     project,
-    endpoint: (endpoint ?? ENDPOINT).replace(/\/+$/, ""),
+    endpoint: withoutEndSlash(endpoint ?? ENDPOINT),
     // Whatever answers for the API answers for permissions too.
     iamEndpoint: endpoint ? `${new URL(endpoint).origin}/v3` : IAM_ENDPOINT,
     tokens: openTokens(file, env, clock),

@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import type { ValueOf } from "../../../schema/config/field.ts";
 import { type RATE_LIMIT, SETTINGS } from "../../../schema/config/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
+import { withoutEndSlash } from "../../../schema/end-slash.ts";
 import type { LambdaOptions } from "./lambda.ts";
 
 const ENDPOINT = "https://cloud.lambda.ai/api/v1";
@@ -30,7 +31,7 @@ export function readLambdaSettings(
   const { requestsPerSecond, launchIntervalMs } = given;
   return {
     key: key.key,
-    endpoint: (given.endpoint ?? ENDPOINT).replace(/\/+$/, ""),
+    endpoint: withoutEndSlash(given.endpoint ?? ENDPOINT),
     settleMs: given.settleMs ?? SETTLE_MS,
     requestMs: typeof requestsPerSecond === "number" ? 1_000 / requestsPerSecond : REQUEST_MS,
     launchMs: launchIntervalMs ?? LAUNCH_MS,
