@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { withoutEndSlash } from "../../../schema/end-slash.ts";
 import { positive } from "../../../schema/number.ts";
 import type { Clock } from "../../core/clock.ts";
 import { isPrivate } from "../../core/reply.ts";
@@ -175,6 +176,6 @@ function readSession(file: string): Session | null {
 function endpointOf(name: string, host: string, region: string, env: From["env"]): string | null {
   const own = env[`AWS_ENDPOINT_URL_${name}`] || env["AWS_ENDPOINT_URL"] || null;
   const domain = region.startsWith("cn-") ? "amazonaws.com.cn" : "amazonaws.com";
-  const url = (own ?? `https://${host}.${domain}`).replace(/\/+$/, "");
+  const url = withoutEndSlash(own ?? `https://${host}.${domain}`);
   return isPrivate(url) ? url : null;
 }
