@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Empty if there is none, also where the group or process ends while it is read (ENODEV, ESRCH). */
+/** Empty if there is none, also where a group or process ends while it is read (ENODEV). */
 function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
