@@ -20,7 +20,7 @@ test("a Kubernetes API server is here to buy at", () => {
   if (process.env["CI"] === "true") expect(missing).toBeNull();
 });
 
-const formatConfig = (kubeconfig: string): string => `
+const formatConfig = (kubeconfig: string, pool = "train"): string => `
 server:
   address: 127.0.0.1:0
   heartbeat_interval: 500ms
@@ -33,7 +33,7 @@ kubernetes:
   enabled: true
   kubeconfig: ${kubeconfig}
 pools:
-  - name: train
+  - name: ${pool}
     provider: cw
     instance_type: h100-8x
     scaling: { min_nodes: 1, max_nodes: 2 }
@@ -136,7 +136,8 @@ describe.skipIf(missing !== null)("a pool of CoreWeave's", () => {
 
   test("that cannot be delivered is ended, and says why", async () => {
     cloud.shortage = "CWInsufficientCapacity";
-    const starved = new Plane(formatConfig(cluster.kubeconfig("product")));
+    // The machines of a pool of the same name would hold it, as those of a lost state.
+    const starved = new Plane(formatConfig(cluster.kubeconfig("product"), "starved"));
     const own = async () => {
       const pools = await cloud.pools();
       return pools.filter(({ metadata }) => metadata.name.startsWith(`${fleet}-`));
