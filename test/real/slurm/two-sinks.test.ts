@@ -356,7 +356,7 @@ describe.skipIf(isMissing)("a node in both schedulers that is replaced", () => {
     await stage.isHeld(id, "reservation");
     await stage.inject("n0", "--xid=79");
     await stage.slurm.waitState("n0", /drained/, LATE_MS);
-    await stage.stays(id, "in a MAINT reservation");
+    await stage.stays(id, "MAINT reservation");
     await stage.slurm.scontrol("delete", "reservationname=pm");
     await until("it is ended", LATE_MS, async () =>
       (await stage.joined.plane.nodes()).every(({ node_id: one }) => one !== id) || null,
