@@ -2,7 +2,7 @@
  * The checks of `doctor`: reachability, readiness, version, token, transport, agents, providers and
  * pauses, each with advice.
  */
-import type { NodeView, SafetyView, VersionView } from "../schema/api.ts";
+import type { NodeView, PoolView, SafetyView, VersionView } from "../schema/api.ts";
 import type { ConfigStatusView } from "../schema/api-config.ts";
 import type { FleetsView } from "../schema/fleet-view.ts";
 import type { TrustView } from "../schema/order.ts";
@@ -103,6 +103,7 @@ async function checkAccess(client: Client): Promise<(Diagnosis | null)[]> {
     ...(await checkSlurm(client)),
     ...(await checkSafety(client)),
     ...(await checkFleets(client)),
+    ...(await checkPools(client)),
   ];
 }
 
@@ -169,6 +170,18 @@ async function checkFleets(client: Client): Promise<Diagnosis[]> {
   const fleets = await client.get<FleetsView>("/fleets", ["others", "not_seen"]);
   // An older control plane does not report it.
   return fleets.ok ? judgeFleets(fleets.value) : [];
+}
+
+/** A pool below its size that says why. One that is at its size has nothing to be told of here. */
+async function checkPools(client: Client): Promise<Diagnosis[]> {
+  const answer = await client.get<{ pools: PoolView[] }>("/pools", ["pools"]);
+  // An older control plane has no list of them.
+  if (!answer.ok) return [];
+  return answer.value.pools.flatMap(({ name, ready, desired, conditions }) => {
+    if (ready >= desired || conditions.length === 0) return [];
+    const message = `${ready} of ${desired} nodes serve: ${conditions.join("; ")}`;
+    return [bad("warn", `pool ${name}`, message, `navarch pool status ${name}`)];
+  });
 }
 
 /** For a provider that cannot be opened. */

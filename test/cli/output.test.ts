@@ -451,6 +451,24 @@ describe("navarch doctor", () => {
     expect(out).toMatch(/fail +provider fake +the agent of i-1 cannot start: exit 127 → navarch/);
   });
 
+  test("warns of a pool below its size that says why, and of no other", async () => {
+    const before = stub.pool;
+    const why = "spend: 100 dollars an hour are reached";
+    const below = { ...before, desired: 4, healthy_nodes: 3, conditions: [why] };
+    stub.pool = below;
+    const told = (await run("doctor")).out;
+    stub.pool = { ...below, conditions: [] };
+    const silent = (await run("doctor")).out;
+    stub.pool = { ...below, healthy_nodes: 4 };
+    const whole = (await run("doctor")).out;
+    stub.pool = before;
+    const name = `pool ${before.name}`;
+    expect(told).toContain(`${name}`);
+    expect(told).toMatch(/warn +pool \S+ +3 of 4 nodes serve: spend: 100 dollars .* → navarch pool status/);
+    expect(silent).not.toContain(name);
+    expect(whole).not.toContain(`${name} `);
+  });
+
   test("says that nobody answers", async () => {
     const { code, out } = await navarch(["doctor", "-s", "127.0.0.1:1", "-o", "json"]);
     expect(code).toBe(1);

@@ -74,18 +74,18 @@ describe.skipIf(!RUN)("in a copy of the repository", () => {
     expect(run("npm", "run", "docs")).toEqual(isDone);
     expect(readAt(copy, "docs/cli.md")).toContain("navarch ping");
     expect(run(process.execPath, "test", "test/docs/generated.test.ts")).toEqual(isDone);
-  }, 60_000);
+  }, 180_000);
 
   test("types are right", () => {
     expect(run("npx", "--no-install", "tsc", "--noEmit")).toEqual(isDone);
-  }, 120_000);
+  }, 240_000);
 
   test("the house rules are kept", () => {
     expect(run(process.execPath, "test", "--timeout=60000", "test/tidy.test.ts")).toEqual(isDone);
-  }, 120_000);
+  }, 240_000);
 
   test("the tests that the page adds pass", () => {
     const tests = changes.map(({ path }) => path).filter((path) => path.endsWith(".test.ts"));
     expect(run(process.execPath, "test", ...tests)).toEqual(isDone);
-  }, 60_000);
+  }, 180_000);
 });

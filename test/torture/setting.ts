@@ -74,6 +74,7 @@ export function formatConfig(folder: string, agent: string, settings: readonly S
   );
   return `server:
   address: 127.0.0.1:0
+  metrics_port: 0
   heartbeat_interval: 200ms
   heartbeat_timeout: ${HEARTBEAT_TIMEOUT_MS}ms
   sample_interval: 100ms

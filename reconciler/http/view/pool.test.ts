@@ -2,8 +2,11 @@ import { expect, test } from "bun:test";
 import { readConfig } from "../../config/read.ts";
 import { providerSightOf } from "../../../test/world/ask.ts";
 import type { ProviderSight } from "../../core/fleet.ts";
-import type { NodeId } from "../../../schema/id.ts";
+import type { NodeId, PoolName } from "../../../schema/id.ts";
+import type { PoolState } from "../../../schema/node.ts";
 import type { Wait } from "../../../schema/plan.ts";
+import type { Fact } from "../../../schema/safety.ts";
+import { newPoolState } from "../../core/fold/new-pool.ts";
 import { conditionsOf, viewPoolStatus } from "./pool.ts";
 
 const WHY = "providers of type lambda have no adapter in this version";
@@ -20,8 +23,15 @@ function sight(unavailable: string | null): ProviderSight {
   return providerSightOf({ unavailable });
 }
 
+type Stop = { waits?: Wait[]; facts?: Map<string, Fact>; state?: PoolState };
+
 /** The pool's word about growth, with these providers and at most `max` nodes where one is wanted. */
-function growth(providers: Record<string, string | null> | null, names: string[], max = 3) {
+function growth(
+  providers: Record<string, string | null> | null,
+  names: string[],
+  max = 3,
+  { waits = [], facts = new Map(), state }: Stop = {},
+) {
   const refs = names.map((name) => `{ name: ${name} }`).join(", ");
   const text = `providers: { lambda: {}, gcp: { project: p }, fake: {} }
 pools:
@@ -34,12 +44,12 @@ pools:
   const [pool] = config?.pools ?? [];
   if (pool === undefined) throw new Error(JSON.stringify(problems));
   const seen = Object.entries(providers ?? {}).map(([name, why]) => [name, sight(why)] as const);
-  const { can_scale_up: can, cannot_scale_up: why } = viewPoolStatus(pool, undefined, [], {
-    plan: { actions: [], waits: [] },
+  const { can_scale_up: can, cannot_scale_up: why } = viewPoolStatus(pool, state, [], {
+    plan: { actions: [], waits },
     now: 0,
     utilization: null,
     scaling: SCALING,
-    facts: new Map(),
+    facts,
     cost: { per_hour: 0, unknown_prices: 0, today: 0, month: 0 },
     providers: providers === null ? null : new Map(seen),
   });
@@ -56,6 +66,24 @@ test("viewPoolStatus() goes by the bounds where one provider can be asked, or no
   expect(growth({ lambda: WHY, fake: null }, ["lambda", "fake"])).toEqual({ can: true, why: null });
   expect(growth(null, ["lambda"])).toEqual({ can: true, why: null });
   expect(growth({ lambda: WHY }, ["lambda"], 1)).toEqual({ can: false, why: null });
+});
+
+test("viewPoolStatus() names the person, the ceiling or the guard that stops growth", () => {
+  const stopped = (stop: Stop) => growth({ fake: null }, ["fake"], 3, stop);
+  const freeze: Fact = { kind: "freeze", by: "ann", why: "driver", until: null, at: 0, all: false };
+  const frozen = stopped({ facts: new Map([["freeze", freeze]]) });
+  expect(frozen).toEqual({ can: false, why: "the fleet is frozen: driver (ann)" });
+  const hold = { by: "bob", why: "debugging", until: 1 };
+  const state = { ...newPoolState("p" as PoolName, 1, 1), hold };
+  expect(stopped({ state })).toEqual({ can: false, why: "held: debugging (bob)" });
+  const ended = { ...state, hold: { ...hold, until: 0 } };
+  expect(stopped({ state: ended })).toEqual({ can: true, why: null });
+  const wait = (reason: Wait["reason"], pool = "p"): Wait => {
+    return { node: null, pool: pool as Wait["pool"], reason, message: "why", until: null };
+  };
+  expect(stopped({ waits: [wait("spend")] })).toEqual({ can: false, why: "why" });
+  expect(stopped({ waits: [wait("bootstrap_guard")] })).toEqual({ can: false, why: "why" });
+  expect(stopped({ waits: [wait("boot"), wait("spend", "q")] })).toEqual({ can: true, why: null });
 });
 
 test("conditionsOf() tells of a machine whose boot lasts too long, and not of one that boots", () => {

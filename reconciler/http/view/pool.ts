@@ -13,6 +13,7 @@ import { missingNodeOf, notReadyNodeOf } from "../../core/safety/missing-node.ts
 import { holds, offersOf } from "../../core/decide/offer.ts";
 import { sharedIn } from "../../core/reach.ts";
 import { restsOf, sayScope } from "../../core/safety/rest.ts";
+import { frozenBy } from "../../core/safety/step.ts";
 import { iso, isoOrNull } from "./node.ts";
 import { type PlaceView, viewPlaces } from "./place.ts";
 import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
@@ -168,10 +169,25 @@ function growthBarOf(pool: PoolConfig, providers: Providers): string | null {
   return why.length === 0 ? null : [...new Set(why)].join("; ");
 }
 
-/** Machines of another fleet for which the pool waits. */
-function heldBy({ name }: PoolConfig, { waits }: Plan): string | null {
-  const held = waits.find(({ pool, reason }) => pool === name && reason === "other_fleet");
-  return held?.message ?? null;
+/** Waits that let the pool buy nothing, or less than it wants. */
+const STOPS_GROWTH: ReadonlySet<WaitReason> = new Set([
+  "other_fleet",
+  "spend",
+  "bootstrap_guard",
+] as const);
+
+/** What holds growth back: a person, machines of another fleet, a ceiling or the boot guard. */
+function heldBy(
+  { name }: PoolConfig,
+  state: PoolState | undefined,
+  from: { plan: Plan; facts: ReadonlyMap<string, Fact>; now: number },
+): string | null {
+  const frozen = frozenBy(from.facts, from.now);
+  if (frozen !== null) return `the fleet is frozen: ${frozen}`;
+  const hold = holdOf(state, from.now);
+  if (hold !== null) return `held: ${hold.why} (${hold.by})`;
+  const { waits } = from.plan;
+  return waits.find((one) => one.pool === name && STOPS_GROWTH.has(one.reason))?.message ?? null;
 }
 
 /** `cannot_scale_up`: the reason, where the bounds would allow growth. */
@@ -200,7 +216,7 @@ export function viewPoolStatus(
   const count = countPool(nodes);
   const desired = desiredOf(pool, state);
   const roomy = desired < pool.scaling.maxNodes;
-  const bar = roomy ? (heldBy(pool, from.plan) ?? growthBarOf(pool, from.providers)) : null;
+  const bar = roomy ? (heldBy(pool, state, from) ?? growthBarOf(pool, from.providers)) : null;
   return {
     name: pool.name,
     total_nodes: count.total,

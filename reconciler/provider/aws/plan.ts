@@ -80,7 +80,8 @@ function rolePlan(
   if (file !== undefined) return { kind: "token", profile: name, file, role, session };
   if (profile["mfa_serial"] !== undefined) {
     const way = "use a role without that condition, IAM Identity Center, or credential_process";
-    return refuse(name, `mfa_serial asks for a code, and nobody is there to type it: ${way}`);
+    const why = "mfa_serial asks for a code, and there is no terminal to type it at";
+    return refuse(name, `${why}: ${way}`);
   }
   const base = baseOf(name, profile, texts, above);
   if (typeof base !== "string" && base.kind === "failed") return base;

@@ -197,7 +197,7 @@ test.each([
   ['credential_process = key "$HOME/x"', "which $ needs"],
   ["credential_process = key 'open", "a quote or a backslash without an end"],
   ["credential_process =", "credential_process is empty"],
-  ["role_arn = r\nsource_profile = q\nmfa_serial = arn:mfa", "mfa_serial asks for a code, and nobody"],
+  ["role_arn = r\nsource_profile = q\nmfa_serial = arn:mfa", "mfa_serial asks for a code, and there is no"],
   ["role_arn = r", "role_arn needs source_profile"],
   ["role_arn = r\nsource_profile = none", "source_profile none is missing or holds no"],
   ["role_arn = r\nsource_profile = p", "source_profile p leads back to a profile without keys"],
