@@ -101,6 +101,14 @@ export class Ec2Proxy {
     Object.assign(made, { endedAtMs: this.#wallMs(), end: { code, message } });
   }
 
+  /** Switches the termination protection of an instance, as a person does in the cloud's console. */
+  async protect(id: string, isProtected: boolean): Promise<void> {
+    const asked = { Action: "ModifyInstanceAttribute", InstanceId: id };
+    const value = { "DisableApiTermination.Value": String(isProtected) };
+    const answer = await this.#ask(new URLSearchParams({ ...asked, ...value }));
+    if (answer.status !== 200) throw new Error(await answer.text());
+  }
+
   reality(): Reality {
     const all = [...this.#made.values()];
     const byToken = Map.groupBy(all, ({ token }) => token);
@@ -273,7 +281,8 @@ export class Ec2Proxy {
     if (fate.notFound) return errorOf(400, "InvalidInstanceID.NotFound", `no ${id}`);
     const wire = await this.#forward(form);
     const made = this.#made.get(id);
-    if (made !== undefined) made.endedAtMs ??= this.#wallMs();
+    const isEnded = typeof wire !== "string" && wire.status === 200;
+    if (made !== undefined && isEnded) made.endedAtMs ??= this.#wallMs();
     return fate.replyLost ? this.loss : wire;
   }
 
