@@ -21,7 +21,7 @@ import { freePorts, isAlive, Processes } from "./part.ts";
 import type { Part } from "./part.ts";
 import { AUDIT_POLICY, commandOf } from "./server.ts";
 import type { Layout } from "./server.ts";
-import { applyStages, STAGE_FLAGS } from "./stage.ts";
+import { applyStages, playsStages, STAGE_FLAGS } from "./stage.ts";
 
 export type ClusterOptions = {
   /** All on unless told otherwise; etcd and API server always run. */
@@ -152,8 +152,11 @@ export class Cluster {
     if (controllers) this.launch("controllers");
     if (scheduler) this.launch("scheduler");
     if (kwok) {
-      if (this.options.stages === "shipped") await applyStages(this.access);
+      const isShipped = this.options.stages === "shipped";
+      if (isShipped) await applyStages(this.access);
       this.launch("kwok");
+      const log = () => this.log("kwok");
+      if (isShipped) await this.wait("kwok", () => playsStages(this.access, log));
     }
     const { productRules = PRODUCT_RULES } = this.options;
     if (productRules !== null) {

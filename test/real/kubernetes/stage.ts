@@ -36,6 +36,8 @@ export const STAGE_FLAGS = ["--manage-all-nodes=false", "--enable-crds=Stage"];
 const DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const STAGES = "/apis/kwok.x-k8s.io/v1alpha1/stages";
 const SERVED_MS_MAX = 30_000;
+/** Longer than KWOK takes from a change of a stage to its list. */
+const SETTLE_MS = 250;
 
 export async function applyStages(access: Access): Promise<void> {
   await access.json(DEFINITIONS, { method: "POST", body: STAGE_DEFINITION });
@@ -45,4 +47,24 @@ export async function applyStages(access: Access): Promise<void> {
   for (const document of parseAllDocuments(formatStages())) {
     await access.json(STAGES, { method: "POST", body: document.toJS() as unknown });
   }
+}
+
+/**
+ * Returns whether KWOK plays the stages of nodes and of pods, by its log. KWOK 0.8.0 keeps its list
+ * of stages under the version of an informer, which has the version a moment before the stages: a
+ * list that is read in that moment stays short until a stage changes, and nobody keeps the leases
+ * (its `pkg/config/resources/cache.go`). So one is changed here until both are played, and once more.
+ */
+export async function playsStages(access: Access, log: () => string): Promise<boolean> {
+  const isPlayed = ["Node", "Pod"].every((kind) => {
+    return log().includes(`"msg":"Start stage controller"`) && log().includes(`"Kind":"${kind}"}`);
+  });
+  await Bun.sleep(SETTLE_MS);
+  const metadata = { annotations: { "navarch.test/changed": crypto.randomUUID() } };
+  await access.json(`${STAGES}/node-initialize`, {
+    method: "PATCH",
+    body: { metadata },
+    contentType: "application/merge-patch+json",
+  });
+  return isPlayed;
 }
