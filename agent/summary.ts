@@ -1,5 +1,7 @@
 /** Formats one check for a terminal of 80 columns: verdict, then findings, then gaps. Pure. */
 import { counted } from "./check.ts";
+import { faultKeyOf, formatRepeats, remember, repeatsOf } from "../health/policy/history.ts";
+import type { Finding } from "../schema/finding.ts";
 import type { OnceResult } from "./once.ts";
 
 const COLUMNS = 80;
@@ -55,6 +57,21 @@ function fileSystemLine({ host }: OnceResult): string {
   return each.length === 0 ? "none on disks of this machine" : each.join(", ");
 }
 
+/** Each finding; of a fault that the log has several lines of, the newest and their number. */
+function findingLines(findings: readonly Finding[]): string[] {
+  const rule = "";
+  const newest = new Map(findings.map((finding) => [faultKeyOf(finding), finding]));
+  const coded = findings.filter((finding) => faultKeyOf(finding) !== null);
+  const history = remember([], coded.map((finding) => ({ finding, rule })));
+  return findings.flatMap((finding) => {
+    const key = faultKeyOf(finding);
+    if (key !== null && newest.get(key) !== finding) return [];
+    const repeats = key === null ? null : repeatsOf(history, finding, rule);
+    const often = repeats === null || repeats.lines === 1 ? "" : ` (${formatRepeats(repeats)})`;
+    return wrap(finding.severity, `${plain(finding.message)}${often}`);
+  });
+}
+
 export function formatSummary(result: OnceResult): string {
   const { findings, node_id, probes, simulated, verdict } = result;
   const lines = [
@@ -64,7 +81,7 @@ export function formatSummary(result: OnceResult): string {
     ...wrap("file systems", plain(fileSystemLine(result))),
   ];
   const own = findings.filter(({ foreign }) => foreign !== true);
-  for (const { severity, message } of own) lines.push(...wrap(severity, plain(message)));
+  lines.push(...findingLines(own));
   if (own.length === 0) lines.push(...wrap("findings", "none"));
   const other = findings.length - own.length;
   if (other > 0) lines.push(...wrap("not judged", `${other} about devices of no GPU here`));

@@ -6,6 +6,7 @@ import type {
   NodeView,
   SlurmNodeView,
 } from "../schema/api.ts";
+import { sayTimes } from "../reconciler/core/rma.ts";
 import { formatAge, formatSpan, formatTime } from "./age.ts";
 import { sayNodeWorker } from "./agentpool-view.ts";
 import { titleOf } from "./name.ts";
@@ -148,7 +149,7 @@ function saySlurm(slurm: SlurmNodeView): string {
 function formatRma(rma: NodeView["rma"]): string {
   if (rma === undefined) return "";
   const faults = rma.faults.flatMap((one): [string, string][] => [
-    ["Fault", `${one.fault}, ${one.count} times, ${formatTime(one.at)}`],
+    ["Fault", `${one.fault}, ${sayTimes(one)}, ${formatTime(one.at)}`],
     ["  GPU", [one.gpu_index, one.gpu_model].filter((part) => part !== null).join(" ")],
     ["  Serial", one.gpu_serial ?? "not reported"],
     ["  UUID", one.gpu_uuid ?? "not reported"],

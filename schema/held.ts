@@ -29,8 +29,9 @@ export const HeldFinding = v.object({
 export type HeldFinding = v.InferOutput<typeof HeldFinding>;
 
 /**
- * A stretch in which a rule matched the same fault on one GPU; lines close together are one
- * stretch. Times are the node's own (`Finding.at`), milliseconds since the epoch.
+ * A stretch in which a rule matched the same fault on one GPU: lines close together, one
+ * occurrence for each begun minute. Times are the node's own (`Finding.at`), milliseconds since
+ * the epoch.
  */
 export const PastFinding = v.object({
   rule: v.pipe(v.string(), v.maxLength(128)),
@@ -49,3 +50,6 @@ export type PastFinding = v.InferOutput<typeof PastFinding>;
 /** Oldest first. */
 export const FindingHistory = v.pipe(v.array(PastFinding), v.maxLength(256));
 export type FindingHistory = readonly PastFinding[];
+
+/** How often one fault was seen: lines that told of it, and occurrences that they stand for. */
+export type Repeats = { lines: number; occurrences: number };

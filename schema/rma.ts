@@ -17,7 +17,10 @@ const RmaFault = v.object({
   line: text,
   /** The node's clock at the decisive occurrence. */
   at: instantOfNode,
+  /** Findings, for a fault of the kernel log its lines. */
   count,
+  /** What the lines stand for; absent where they are not counted, and in older records. */
+  occurrences: v.optional(count),
 });
 
 export const RmaRecord = v.object({
@@ -62,5 +65,7 @@ export type RmaView = {
     line: string;
     at: string;
     count: number;
+    /** What `count` lines of the kernel log stand for. */
+    occurrences?: number;
   }[];
 };

@@ -145,6 +145,13 @@ describe("findingOf()", () => {
     expect(kinds(tell([bare, later]))).toEqual(["lost/0", "lost/0"]);
   });
 
+  test("findingOf() sends a loss again after three minutes, however often the kernel prints it", () => {
+    const text = "NVRM: GPU 0000:04:00.0: GPU has fallen off the bus.";
+    const every4s = Array.from({ length: 140 }, (_, n) => ({ text, usec: n * 4_000_000 }));
+    const at = tell(every4s).map((f) => (Date.parse(f.at) - BOOT_WALL_MS) / 1_000);
+    expect(at).toEqual([0, 184, 368, 552]);
+  });
+
   test("findingOf() attaches the detail lines of a switch event and counts none", () => {
     const at = "nvidia-nvswitch0: SXid (PCI:0000:c1:00.0): 20034, ";
     const found = tell([

@@ -30,7 +30,7 @@ export type Origin = { seq: number; usec: number; bootId: BootId; bootWallMs: nu
 
 /** Memory between records; never changed in place. */
 export type KernelMemory = {
-  /** Normalised address → boot clock of the last "off the bus", microseconds. */
+  /** Normalised address → boot clock of the last "off the bus" that was sent, microseconds. */
   lost: Readonly<Record<string, number>>;
   /** Address → the identity that the driver printed in this boot. */
   learned: Readonly<Record<string, { uuid: string; serial: string | null }>>;
@@ -201,8 +201,10 @@ function onLoss(
 ): KernelStep {
   const before = memory.lost[pci];
   const known = before !== undefined && origin.usec - before <= LOST_WINDOW_USEC;
+  // A line that is merged does not prolong the window: else one loss could go on for ever.
+  if (known && !isXid) return { memory, finding: null, amended: null };
   const next = { ...memory, lost: remember(memory.lost, pci, origin.usec) };
-  return { memory: next, finding: known && !isXid ? null : finding, amended: null };
+  return { memory: next, finding, amended: null };
 }
 
 function onHost(

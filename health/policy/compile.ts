@@ -4,6 +4,7 @@
  */
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import { type Condition, compileCondition } from "../cel/condition.ts";
+import { REPEATS_MAX } from "./history.ts";
 
 export type CompiledRule = {
   readonly rule: PolicyRule;
@@ -24,9 +25,6 @@ type PolicyProblem = { rule: string; line: number; message: string };
 
 type CompilePolicyAnswer =
   { ok: true; compiled: CompiledPolicy } | { ok: false; problems: PolicyProblem[] };
-
-/** Occurrences remembered for one rule on one GPU. A rule that needs more is refused. */
-export const REPEATS_MAX = 64;
 
 /** Hex digits of a rule's version; they distinguish the few versions of one name. */
 const VERSION_CHARS = 12;

@@ -1,17 +1,23 @@
 /**
  * The history in which rules with a time window count. Pure. One fault prints several lines, so
- * lines close together count as one occurrence, in any order.
+ * lines close together count as one occurrence a minute, in any order.
  */
 import type { Finding } from "../../schema/finding.ts";
-import type { FindingHistory, PastFinding } from "../../schema/held.ts";
+import type { FindingHistory, PastFinding, Repeats } from "../../schema/held.ts";
 import type { PolicyRule } from "../../schema/policy.ts";
-import { REPEATS_MAX } from "./compile.ts";
 
 /**
  * Lines of one fault come within milliseconds, a crashing program's within seconds. A longer gap
  * would merge two faults, a shorter one would count a fault twice and replace a node for it.
  */
 const STRETCH_GAP_MS = 5_000;
+/**
+ * Lines that go on for longer tell of a fault that comes back: each further minute of a stretch is
+ * one more occurrence. It is far above what one fault prints, so that none counts twice.
+ */
+const OCCURRENCE_MS = 60_000;
+/** Occurrences remembered for one rule on one GPU. A rule that needs more is refused. */
+export const REPEATS_MAX = 64;
 /** The longest window of the built-in rules. */
 const KEEP_MS_MIN = 24 * 3_600_000;
 /** Bound of the stored list (`FindingHistory`). */
@@ -54,6 +60,12 @@ function entryOf(finding: Finding, rule: string, isShadow: boolean): PastFinding
     count: 1,
     ...(isShadow ? { shadow: true } : {}),
   };
+}
+
+/** Equal for findings of one coded fault on one GPU and link; `null` without a code. */
+export function faultKeyOf(finding: Finding): string | null {
+  const code = finding.code ?? null;
+  return code === null ? null : `${finding.kind}\n${code}\n${gpuOf(finding)}\n${linkOf(finding)}`;
 }
 
 function keyOf(entry: PastFinding): string {
@@ -138,6 +150,14 @@ function pruneTo(
   return kept.reverse();
 }
 
+/** Occurrences in the part of a stretch that lies between two times; 0 outside. */
+function occurrencesOf(entry: PastFinding, fromAt = -Infinity, toAt = Infinity): number {
+  const [from, to] = [Math.max(entry.fromAt, fromAt), Math.min(entry.toAt, toAt)];
+  return to < from ? 0 : 1 + Math.floor((to - from) / OCCURRENCE_MS);
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
+
 /** How often a rule matched around this finding: on its GPU and link, or on the node. */
 export function countRepeats(
   history: FindingHistory,
@@ -148,13 +168,40 @@ export function countRepeats(
   const at = atOf(finding);
   const gpu = gpuOf(finding);
   const link = linkOf(finding);
-  return history.filter(
+  const own = history.filter(
     (entry) =>
       entry.rule === rule &&
-      entry.toAt >= at - repeat.withinMs &&
-      entry.fromAt <= at + repeat.withinMs &&
       (repeat.by === "node" || (entry.gpu === gpu && (link === null || entry.link === link))),
-  ).length;
+  );
+  const { withinMs } = repeat;
+  return sum(own.map((entry) => occurrencesOf(entry, at - withinMs, at + withinMs)));
+}
+
+/**
+ * How often this fault is in the history, on its GPU and link; `null` if it is not counted there.
+ * A code is one fault under every rule, other findings have only their rule.
+ */
+export function repeatsOf(history: FindingHistory, finding: Finding, rule: string): Repeats | null {
+  const code = finding.code ?? null;
+  const gpu = gpuOf(finding);
+  const link = linkOf(finding);
+  const own = history.filter(
+    (entry) =>
+      entry.shadow !== true &&
+      entry.kind === finding.kind &&
+      entry.code === code &&
+      (code !== null || entry.rule === rule) &&
+      entry.gpu === gpu &&
+      entry.link === link,
+  );
+  if (own.length === 0) return null;
+  const lines = sum(own.map(({ count }) => count));
+  return { lines, occurrences: sum(own.map((entry) => occurrencesOf(entry))) };
+}
+
+export function formatRepeats({ lines, occurrences }: Repeats): string {
+  const each = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
+  return `${each(lines, "line")}, ${each(occurrences, "occurrence")}`;
 }
 
 /** A link error without registers, as NVML reports it. */

@@ -12,6 +12,7 @@ import rulesFile from "../catalog/xid-nvlink5-rules.json" with { type: "json" };
 import { builtinPolicy, compiledBuiltin } from "./builtin.ts";
 import { type CompiledPolicy, compilePolicy, hashRules } from "./compile.ts";
 import { eventOf, readMetric } from "./event.ts";
+import { repeatsOf } from "./history.ts";
 import { holdFinding, verdictOf } from "./hold.ts";
 import { judge, judgeReport } from "./judge.ts";
 
@@ -353,6 +354,47 @@ describe("judgeReport()", () => {
     const { judgements, history } = run(lines);
     expect(judgements.every((j) => j.result === "degraded")).toBe(true);
     expect(history).toMatchObject([{ count: 50 }]);
+  });
+
+  test("judgeReport() ends a stretch of lines after a minute, however small its gaps", () => {
+    const every4s = Array.from({ length: 140 }, (_, n) => xid("13, x", n * 4_000));
+    const policy = custom(
+      rule({
+        name: "often",
+        result: "degraded",
+        repeat: { atLeast: 10, withinMs: 86_400_000, by: "gpu", result: "unhealthy" },
+      }),
+    );
+    const { judgements, history } = judgeReport(every4s, policy, NODE, []);
+    expect(judgements.at(-1)?.because).toEndWith("(10 times)");
+    expect(repeatsOf(history, every4s[0] as Finding, "often")).toEqual({
+      lines: 140,
+      occurrences: 10,
+    });
+    // As many lines in reports of their own, in the wrong order.
+    const apart = every4s.toReversed().reduce<FindingHistory>(
+      (past, one) => judgeReport([one], policy, NODE, past).history,
+      [],
+    );
+    expect(apart).toEqual(history);
+    const nine = judgeReport(every4s.slice(0, 130), policy, NODE, []);
+    expect(nine.judgements.every((one) => one.result === "degraded")).toBe(true);
+  });
+
+  test("judgeReport() counts of a stretch only what lies within the rule's window", () => {
+    const policy = custom(
+      rule({
+        name: "often",
+        result: "degraded",
+        repeat: { atLeast: 3, withinMs: 70_000, by: "gpu", result: "unhealthy" },
+      }),
+    );
+    const lines = Array.from({ length: 60 }, (_, n) => xid("13, x", n * 4_000));
+    const { history } = judgeReport(lines, policy, NODE, []);
+    const late = judgeReport([xid("13, x", 300_000)], policy, NODE, history);
+    expect(late.judgements[0]?.result).toBe("degraded");
+    const middle = judgeReport([xid("13, x", 120_000)], policy, NODE, history);
+    expect(middle.judgements[0]?.result).toBe("unhealthy");
   });
 
   test("judgeReport() counts link errors by link", () => {

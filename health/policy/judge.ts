@@ -43,7 +43,8 @@ export type JudgedReport = {
 /** The finding has the whole line. */
 const BECAUSE_CHARS = 240;
 
-function because(finding: Finding): string {
+/** One sentence for people. */
+export function sayFinding(finding: Finding): string {
   const on = typeof finding.gpu_index === "number" ? ` on GPU ${finding.gpu_index}` : "";
   const where = on || (finding.pci ? ` at ${finding.pci}` : "");
   const { code } = finding;
@@ -68,7 +69,7 @@ function judgeHealthy(finding: Finding, policy: CompiledPolicy, rule: string): J
     action: "none",
     definitive: false,
     rank: "none",
-    because: because(finding),
+    because: sayFinding(finding),
   };
 }
 
@@ -131,7 +132,7 @@ export function conclude(
     action: isRaised && mild && !(isCustom && rule.action) ? "reset" : action,
     definitive: result === "unhealthy" && !raised && isProof,
     rank: rankOf(matched, isCustom),
-    because: raised ? `${because(finding)} (${raised.times} times)` : because(finding),
+    because: raised ? `${sayFinding(finding)} (${raised.times} times)` : sayFinding(finding),
   };
 }
 

@@ -1,4 +1,5 @@
 /** Makes the RMA record of an owned machine that no repair step cured. Pure. */
+import { formatRepeats, repeatsOf } from "../../health/policy/history.ts";
 import type { HeldFinding } from "../../schema/held.ts";
 import type { Node } from "../../schema/node.ts";
 import type { RmaRecord } from "../../schema/rma.ts";
@@ -30,8 +31,9 @@ export function rmaOf(node: Node, skipped: readonly string[], now: number): RmaR
   };
 }
 
-function faultOf(held: HeldFinding, { agent }: Node): RmaRecord["faults"][number] {
-  const { finding, count } = held;
+function faultOf(held: HeldFinding, { agent, health }: Node): RmaRecord["faults"][number] {
+  const { finding, judgement } = held;
+  const repeats = repeatsOf(health.history, finding, judgement.rule);
   const gpus = agent?.inventory.gpus ?? [];
   const gpu =
     gpus.find(({ uuid }) => uuid === finding.gpu_uuid) ??
@@ -46,8 +48,16 @@ function faultOf(held: HeldFinding, { agent }: Node): RmaRecord["faults"][number
     pci: finding.pci ?? gpu?.pci_bus_id ?? null,
     line: finding.message,
     at: Date.parse(finding.at),
-    count,
+    count: repeats?.lines ?? held.count,
+    ...(repeats === null ? {} : { occurrences: repeats.occurrences }),
   };
+}
+
+export function sayTimes(fault: { count: number; occurrences?: number | undefined }): string {
+  const { count, occurrences } = fault;
+  return occurrences === undefined
+    ? `${count} ${count === 1 ? "time" : "times"}`
+    : formatRepeats({ lines: count, occurrences });
 }
 
 /** One line for the machine, and one for each fault. */
@@ -65,9 +75,10 @@ export function formatRma(rma: RmaRecord): string[] {
     ["kernel", kernel],
     ["last reboot", reboot],
   );
-  const faults = rma.faults.map(({ fault, gpu, uuid, serial, model, pci, at, line, count }) => {
+  const faults = rma.faults.map((one) => {
+    const { fault, gpu, uuid, serial, model, pci, at, line, count } = one;
     const which = words(["GPU", gpu], ["model", model], ["UUID", uuid], ["serial", serial]);
-    const times = count === 1 ? "" : ` (${count} times)`;
+    const times = count === 1 ? "" : ` (${sayTimes(one)})`;
     const when = new Date(at).toISOString();
     return `${fault}${times} at ${when}: ${which}${pci === null ? "" : `, PCI ${pci}`}: ${line}`;
   });

@@ -177,10 +177,10 @@ function gpusBlock({ view, gpus, findings }: NodeValues): Block {
 
 function findingsOf(findings: readonly GpuFindingView[]): Html {
   if (findings.length === 0) return NOTHING;
-  const each = findings.map(({ because, at, count }) => {
-    const times = count > 1 ? ` (${count} times)` : "";
-    return html`<li>${plainText(because)}${times} <span class="soft">${since(at)}</span></li>`;
-  });
+  const each = findings.map(
+    ({ because, at }) =>
+      html`<li>${plainText(because)} <span class="soft">${since(at)}</span></li>`,
+  );
   return html`<ul class="lines">${each}</ul>`;
 }
 

@@ -27,7 +27,7 @@ import { formatHold } from "../../core/kubernetes/hold.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
 import { sayWorker } from "./agentpool.ts";
 import { countPool, conditionsOf } from "./pool.ts";
-import { iso, isoOrNull } from "./node.ts";
+import { iso, isoOrNull, sayJudged } from "./node.ts";
 import type { SafetySource } from "./safety.ts";
 import { saySlurm, type SlurmLive } from "./slurm.ts";
 
@@ -239,7 +239,8 @@ export function explainNode(
         : "";
     const rule = `by rule ${judgement.rule} (${judgement.rank})`;
     const repair = sayRepair(incident.action, incident.result === "unhealthy" ? rung : undefined);
-    const text = `held: ${judgement.because} → ${incident.result} ${rule}${more}; ${repair}`;
+    const what = sayJudged(incident.root, node);
+    const text = `held: ${what} → ${incident.result} ${rule}${more}; ${repair}`;
     return { at: iso(incident.fromAt), text };
   });
   return {

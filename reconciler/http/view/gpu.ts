@@ -5,9 +5,9 @@ import type { Node } from "../../../schema/node.ts";
 import type { Verdict } from "../../../schema/policy.ts";
 import { gpuOf } from "../../../health/policy/history.ts";
 import { verdictOfNode } from "../../core/fleet.ts";
-import { iso } from "./node.ts";
+import { iso, sayHeld } from "./node.ts";
 
-export type GpuFindingView = { because: string; at: string; count: number };
+export type GpuFindingView = { because: string; at: string };
 
 export type GpuHealthView = {
   /** `null` = no agent gave it a number, or it is gone. */
@@ -44,7 +44,8 @@ export function viewGpuHealth(node: Node): GpuHealthView[] {
 
 /** What no single GPU is the cause of: driver, fabric, silence. */
 export function viewNodeFindings(node: Node): GpuFindingView[] {
-  return node.health.held.filter(({ finding }) => gpuOf(finding) === "node").map(viewHeld);
+  const own = node.health.held.filter(({ finding }) => gpuOf(finding) === "node");
+  return own.map((held) => viewHeld(held, node));
 }
 
 function isOf({ finding }: HeldFinding, { uuid, pci_bus_id: pci, index }: GpuIdentity): boolean {
@@ -65,9 +66,9 @@ function judged(own: HeldFinding[], node: Node): Pick<GpuHealthView, "verdict" |
     (found, { judgement }) => (RANK[judgement.result] > RANK[found] ? judgement.result : found),
     isKnown ? "healthy" : "unknown",
   );
-  return { verdict: worst, findings: own.map(viewHeld) };
+  return { verdict: worst, findings: own.map((held) => viewHeld(held, node)) };
 }
 
-function viewHeld({ judgement, firstAt, count }: HeldFinding): GpuFindingView {
-  return { because: judgement.because, at: iso(firstAt), count };
+function viewHeld(held: HeldFinding, node: Node): GpuFindingView {
+  return { because: sayHeld(held, node), at: iso(held.firstAt) };
 }

@@ -1,8 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
+import type { Plan } from "../../../schema/plan.ts";
 import { newNode } from "../../core/fold/new-node.ts";
-import { instanceOf } from "../../../test/world/part.ts";
+import { formatRma, rmaOf } from "../../core/rma.ts";
+import { heldOf, instanceOf } from "../../../test/world/part.ts";
+import { explainNode } from "./explain.ts";
+import { viewGpuHealth } from "./gpu.ts";
+import { viewRma } from "./rma.ts";
 import { viewInstance, viewNode } from "./node.ts";
 
 const BORN = newNode({
@@ -40,6 +45,41 @@ describe("viewNode().reasons", () => {
     expect(reasons(ended, failed, GONE)).toEqual(["set-up: exit 7"]);
     expect(reasons({ kind: "gone", since: 0, purpose: "operator" }, failed, null)).toEqual([]);
     expect(reasons({ kind: "serving", since: 0 }, failed, GONE)).toEqual([]);
+  });
+});
+
+describe("a fault with many lines in the kernel log", () => {
+  const at = "1970-01-01T00:00:00.000Z";
+  const on = { kind: "xid", code: 94, gpu_uuid: "GPU-0", gpu_index: 0, at } as const;
+  const held = heldOf({ rule: "contained", because: "XID 94 (10 times)" }, on, { count: 140 });
+  const entry = { rule: "contained", kind: "xid", code: 94, gpu: "GPU-0", link: null };
+  const history = [{ ...entry, fromAt: 0, toAt: 139 * 4_000, count: 140 }];
+  const health = { ...BORN.health, held: [held], verdict: "degraded" as const, history };
+  const phase: Phase = { kind: "serving", since: 0 };
+  const node = { ...BORN, phase, health };
+  const says = "on GPU 0: Contained memory error (140 lines, 10 occurrences)";
+
+  test("is told with its lines and its occurrences by get, explain and the node's page", () => {
+    const from = { heardAt: null, labels: {}, threshold: 1, stays: null, slurm: null };
+    const seen = { ...from, unready: null, isKubeDark: false, worker: null };
+    expect(viewNode(node, seen).reasons).toEqual([expect.stringContaining(says)]);
+    expect(viewGpuHealth(node)[0]?.findings[0]?.because).toContain(says);
+    const plan = { actions: [], waits: [] } as unknown as Plan;
+    const told = explainNode(node, [], plan, { now: 0, stays: null, unproven: null });
+    expect(told.causes[0]?.text).toContain(says);
+  });
+
+  test("is in the record for the vendor with both", () => {
+    const worst = { ...held, judgement: { ...held.judgement, result: "unhealthy" as const } };
+    const rma = rmaOf({ ...node, health: { ...health, held: [worst] } }, [], 0);
+    expect(formatRma(rma)[1]).toStartWith("XID 94 (140 lines, 10 occurrences) at 1970");
+    expect(viewRma(rma).faults[0]).toMatchObject({ count: 140, occurrences: 10 });
+  });
+
+  test("is counted as findings where no history counts its lines", () => {
+    expect(viewGpuHealth({ ...node, health: { ...health, history: [] } })[0]?.findings).toEqual([
+      { because: "XID 94 (10 times) (×140)", at: expect.any(String) },
+    ]);
   });
 });
 

@@ -6,9 +6,13 @@ import type {
   KubeNodeView,
   NodeView,
 } from "../../../schema/api.ts";
+import { formatRepeats, repeatsOf } from "../../../health/policy/history.ts";
+import type { JudgedFinding } from "../../../health/policy/incident.ts";
+import { sayFinding } from "../../../health/policy/judge.ts";
 import type { NodeWorkerView } from "../../../schema/agentpool-view.ts";
 import type { Finding } from "../../../schema/finding.ts";
 import type { Cordon } from "../../../schema/cordon.ts";
+import type { HeldFinding } from "../../../schema/held.ts";
 import type { Node } from "../../../schema/node.ts";
 import { outOfCluster, verdictOfNode } from "../../core/fleet.ts";
 import { sayOut } from "../../core/safety/cluster-loss.ts";
@@ -133,10 +137,21 @@ function setUpReasons({ phase, bootstrap }: Node, unready: string | null): strin
   return error === null || error === unready ? reasons : [...reasons, `set-up: ${error}`];
 }
 
+/** A judged finding and, where its lines are counted, how often it came. */
+export function sayJudged({ finding, judgement }: JudgedFinding, { health }: Node): string {
+  const repeats = repeatsOf(health.history, finding, judgement.rule);
+  if (repeats === null || repeats.lines === 1) return judgement.because;
+  return `${sayFinding(finding)} (${formatRepeats(repeats)})`;
+}
+
+export function sayHeld(held: HeldFinding, node: Node): string {
+  const { count, finding, judgement } = held;
+  const isCounted = repeatsOf(node.health.history, finding, judgement.rule) !== null;
+  return isCounted || count === 1 ? sayJudged(held, node) : `${judgement.because} (×${count})`;
+}
+
 function reasonsOf(node: Node): string[] {
-  const held = node.health.held.map((h) =>
-    h.count > 1 ? `${h.judgement.because} (×${h.count})` : h.judgement.because,
-  );
+  const held = node.health.held.map((one) => sayHeld(one, node));
   if (node.health.silentSince !== null) held.push(`silent since ${iso(node.health.silentSince)}`);
   const out = outOfCluster(node);
   if (out !== null) held.push(sayOut(out));

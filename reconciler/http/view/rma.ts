@@ -22,6 +22,7 @@ export function viewRma(rma: RmaRecord): RmaView {
       line: one.line,
       at: iso(one.at),
       count: one.count,
+      ...(one.occurrences === undefined ? {} : { occurrences: one.occurrences }),
     })),
   };
 }

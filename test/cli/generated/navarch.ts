@@ -130,6 +130,8 @@ export type RmaView = {
         line: string;
         at: string;
         count: number;
+        /** What `count` lines of the kernel log stand for. */
+        occurrences?: number;
     }[];
 };
 export type HealthEventView = {

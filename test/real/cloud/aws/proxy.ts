@@ -101,7 +101,7 @@ export class Ec2Proxy {
     Object.assign(made, { endedAtMs: this.#wallMs(), end: { code, message } });
   }
 
-  /** Switches the termination protection of an instance, as a person does in the cloud's console. */
+  /** Switches an instance's termination protection, as a person does in the cloud's console. */
   async protect(id: string, isProtected: boolean): Promise<void> {
     const asked = { Action: "ModifyInstanceAttribute", InstanceId: id };
     const value = { "DisableApiTermination.Value": String(isProtected) };
