@@ -4,6 +4,9 @@ import type { Config } from "../../schema/config.ts";
 
 /** What configuration and policy files say, and what is doubtful about it. */
 export type Loaded = { config: Config; policy: CompiledPolicy; warnings: string[] };
+/** How the store, events and views name a policy. */
+export const policyId = ({ hash }: { hash: string }): string => hash.slice(0, 12);
+
 export type LoadAnswer = { ok: true; loaded: Loaded } | { ok: false; lines: string[] };
 
 export const RELOAD_OUTCOMES = ["applied", "unchanged", "refused", "invalid", "failed"] as const;

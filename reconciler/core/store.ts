@@ -154,8 +154,8 @@ export type Store = {
   credentials(): Promise<Credential[]>;
   /** Stores the first value of a key, and resolves with the stored one. */
   first(key: string, value: string): Promise<string>;
-  /** The fleet that a person gave this store; `null` = it is that of its identity. */
-  fleet(): Promise<string | null>;
+  /** The stored fact of that key; `null` = there is none that can be read. */
+  fact(key: string): Promise<Fact | null>;
   /** Uses a connection that no write of this process delays. */
   leaseTable(): LeaseTable;
   joinTable(): JoinTable;

@@ -13,6 +13,7 @@ import { openTracing } from "./open-traces.ts";
 import type { Authority } from "../security/auth.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { Loaded, Reloader } from "../core/reload.ts";
+import { whyPolicyLost } from "./reload.ts";
 import type { Identity } from "../security/identity.ts";
 import { openLeadership } from "./lease/leadership.ts";
 import type { Parts } from "./lease/role.ts";
@@ -297,6 +298,8 @@ async function serve(
   const address = addressOf(options.addr, config);
   const kept = await openState(options, config, log);
   const { state, shared, lock, store, identity, first } = kept;
+  const lost = await whyPolicyLost(store, loaded);
+  if (lost !== null) throw new UsageError(lost);
   const names = [options.advertise, address.host, process.env["NAVARCH_EXTERNAL_ADDRESS"]];
   const opened = { config, state, identity, first, dialled: names, clock: CLOCK, log };
   const port = await openShown(opened);

@@ -110,9 +110,10 @@ export async function openKept(given: Given, config: Config, by: With): Promise<
       first === null
         ? openOwnIdentity(folder, by.random)
         : await openSharedIdentity(folder, by.random, first);
-    const fleetId = await store.fleet();
-    if (fleetId === null || fleetId === own.fleetId) return own;
+    const given = await store.fact("fleet");
+    if (given?.kind !== "fleet" || given.id === own.fleetId) return own;
     // A person gave the store this id. The folder's survives the loss of the database.
+    const { id: fleetId } = given;
     const adopted = { ...own, fleetId };
     if (first === null) writeIdentity(folder, adopted);
     by.log("warn", "fleet adopted", { fleet: fleetId, before: own.fleetId });

@@ -17,7 +17,8 @@ import { readDisk } from "../config/open.ts";
 import { keepFixed } from "../config/restart.ts";
 import { hideSecrets } from "../config/secret.ts";
 import type { Clock, Log } from "../core/clock.ts";
-import type { LoadAnswer, Loaded, Reload, Reloader } from "../core/reload.ts";
+import { type LoadAnswer, type Loaded, policyId, type Reload, type Reloader } from "../core/reload.ts";
+import type { Store } from "../core/store.ts";
 import { filesOf } from "../provider/fingerprint.ts";
 import { serial } from "../store/serial.ts";
 import type { Adopter } from "./lease/adopt.ts";
@@ -76,15 +77,26 @@ async function signatureOf(paths: readonly string[]): Promise<string> {
     .join(" ");
 }
 
-/** A start without its policy file runs on the built-in one; a running policy is not given up. */
-async function lostPolicy(running: Loaded, next: Loaded): Promise<string | null> {
+/** The missing file of a policy other than the one that decided until now. */
+async function lostPolicy(before: string, next: Loaded): Promise<string | null> {
   const path = next.config.server.healthPolicyPath;
-  if (path === null || running.policy.policy.hash === next.policy.policy.hash) return null;
+  if (path === null || before === policyId(next.policy.policy)) return null;
   const isThere = await stat(path).then(
     () => true,
     () => false,
   );
-  return isThere ? null : `health policy ${path} is missing: the running one stays`;
+  return isThere ? null : path;
+}
+
+/** A start without its policy file runs on the built-in one, unless another one has decided. */
+export async function whyPolicyLost(store: Pick<Store, "fact">, next: Loaded) {
+  const last = await store.fact("config");
+  const path = last?.kind === "config" ? await lostPolicy(last.policy, next) : null;
+  if (path === null) return null;
+  return (
+    `server.health_policy_path: health policy ${path} is missing, and the fleet was judged by ` +
+    "another one than the built-in policy: restore the file, or take the key out of the configuration"
+  );
 }
 
 export class Reloads implements Reloader {
@@ -179,8 +191,11 @@ export class Reloads implements Reloader {
     if (!answer.ok) return { ...begun, outcome: "invalid", problems: answer.lines };
     const role = adopter();
     const running = role.loaded();
-    const lost = await lostPolicy(running, answer.loaded);
-    if (lost !== null) return { ...begun, outcome: "invalid", problems: [lost] };
+    const lost = await lostPolicy(policyId(running.policy.policy), answer.loaded);
+    if (lost !== null) {
+      const problem = `health policy ${lost} is missing: the running one stays`;
+      return { ...begun, outcome: "invalid", problems: [problem] };
+    }
     const { config, kept } = keepFixed(running.config, answer.loaded.config);
     const isSame =
       hashConfig(running.config) === hashConfig(config) &&

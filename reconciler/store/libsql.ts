@@ -18,6 +18,7 @@ import { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
+import type { Fact } from "../../schema/safety.ts";
 import * as table from "../../schema/table.ts";
 import { MarkTrim, openAuditTable } from "./audit-table.ts";
 import { openJoinTable } from "./join-table.ts";
@@ -32,7 +33,7 @@ import { readEventRows } from "./event-row.ts";
 import { checkDocuments, changeStatements } from "./change.ts";
 import { readDoc } from "./document.ts";
 import { isStale, nextEpoch, openLeaseTable } from "./lease.ts";
-import { loadFleet, loadSnapshot, type RawRow, readCredentials, unreadable } from "./load.ts";
+import { loadFact, loadSnapshot, type RawRow, readCredentials, unreadable } from "./load.ts";
 import { migrate } from "./migrate.ts";
 import { quarantineStatements, readQuarantine } from "./quarantine.ts";
 import { fetchInTime, isServer } from "./server.ts";
@@ -176,7 +177,7 @@ class LibsqlStore implements Store {
     });
   }
 
-  fleet = (): Promise<string | null> => this.queue(() => loadFleet(this.writer));
+  fact = (key: string): Promise<Fact | null> => this.queue(() => loadFact(this.writer, key));
 
   leaseTable(): tables.LeaseTable {
     return openLeaseTable(this.base.lease);

@@ -13,7 +13,7 @@ import { Node, PoolState } from "../../schema/node.ts";
 import { INTEGER_MAX } from "../../schema/number.ts";
 import { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
-import { factKey } from "../../schema/safety.ts";
+import { type Fact, factKey } from "../../schema/safety.ts";
 import * as table from "../../schema/table.ts";
 import { FACT_PREFIX, storable } from "./change.ts";
 import { readDoc, readFact } from "./document.ts";
@@ -157,9 +157,9 @@ export async function readCredentials(
 }
 
 /** The fact of `Store.fleet`, without the rest of the store. */
-export async function loadFleet(db: LibSQLDatabase): Promise<string | null> {
+export async function loadFact(db: LibSQLDatabase, key: string): Promise<Fact | null> {
   const { meta } = table;
-  const [row] = await db.select().from(meta).where(eq(meta.key, `${FACT_PREFIX}fleet`));
+  const [row] = await db.select().from(meta).where(eq(meta.key, `${FACT_PREFIX}${key}`));
   const read = row === undefined ? null : readFact(row.value);
-  return read?.ok === true && read.value?.kind === "fleet" ? read.value.id : null;
+  return read?.ok === true ? (read.value ?? null) : null;
 }

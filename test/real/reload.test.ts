@@ -4,7 +4,7 @@
  * cloud's journal shows in the end.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ConfigDiffView, ConfigStatusView, ReloadView } from "../../schema/api-config.ts";
 import { buildStale, cleanEnv, NAVARCH, Plane, until } from "../fixture/plane/plane.ts";
@@ -245,3 +245,30 @@ test("navarch config diff, reload and status: what they print at 80 columns, and
   expect(audit.out).toContain("/v1/config/reload");
   expect(audit.out).toContain('"target": "pool removal"');
 }, 60_000);
+
+test("a start without the policy that has decided until now is refused, as a reload is", async () => {
+  const one = new Plane("pools: []\n");
+  const policy = join(one.state, "policy.yaml");
+  const server = `server: { address: 127.0.0.1:0, health_policy_path: ${policy} }\n`;
+  writeFileSync(one.config, `${server}pools: []\n`);
+  try {
+    // A new fleet may run without its file, as before.
+    await one.start();
+    expect(await one.stop()).toBe(0);
+    writeFileSync(policy, 'version: v1\nrules:\n  - { name: own, condition: "true", result: healthy }\n');
+    await one.start();
+    await until("it is noted", 10_000, async () => {
+      const events = await one.events("&kind=policy.loaded");
+      return events.length === 2 ? true : null;
+    });
+    expect(await one.stop()).toBe(0);
+    rmSync(policy);
+    await expect(one.start(3_000)).rejects.toThrow("it ended with 2");
+    expect(one.log()).toContain(`health policy ${policy} is missing, and the fleet was judged by`);
+    // Taking the key out is a person's word for the built-in policy.
+    writeFileSync(one.config, "server: { address: 127.0.0.1:0 }\npools: []\n");
+    await one.start();
+  } finally {
+    expect(await one.destroy()).toEqual([]);
+  }
+}, 90_000);

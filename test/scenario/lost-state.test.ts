@@ -73,7 +73,8 @@ async function startAgain(world: World): Promise<void> {
 
 async function ownerOf(world: World): Promise<string | null> {
   await world.start();
-  const owner = (await world.store?.fleet()) ?? null;
+  const given = (await world.store?.fact("fleet")) ?? null;
+  const owner = given?.kind === "fleet" ? given.id : null;
   await world.crash();
   return owner;
 }

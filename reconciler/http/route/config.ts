@@ -5,7 +5,7 @@ import type { ConfigDiffView, ReloadView } from "../../../schema/api-config.ts";
 import { Config } from "../../../schema/config.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
 import { formatConfig } from "../../config/secret.ts";
-import type { Loaded, Reloader } from "../../core/reload.ts";
+import { type Loaded, policyId, type Reloader } from "../../core/reload.ts";
 import { viewConfigDiff } from "../view/config-diff.ts";
 import { viewConfigStatus, viewReload } from "../view/config-status.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
@@ -74,8 +74,7 @@ async function compare(c: Context<Env>, ports: RoutePorts): Promise<ConfigDiffVi
 }
 
 function policyChange(running: Loaded, next: Loaded): ConfigDiffView["policy"] {
-  const [before, after] = [running.policy.policy.hash, next.policy.policy.hash];
-  const short = (hash: string): string => hash.slice(0, 12);
-  return before === after ? null : { before: short(before), after: short(after) };
+  const [before, after] = [running.policy.policy, next.policy.policy];
+  return before.hash === after.hash ? null : { before: policyId(before), after: policyId(after) };
 }
 

@@ -2,7 +2,7 @@
 import type { ConfigStatusView, ReloadView } from "../../../schema/api-config.ts";
 import { factsOf } from "../../../schema/safety.ts";
 import { hashConfig } from "../../config/hash.ts";
-import type { Reload, Reloader } from "../../core/reload.ts";
+import { policyId, type Reload, type Reloader } from "../../core/reload.ts";
 import { formatHolding, isHeld, orphanedPools } from "../../core/removal.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
 import { iso } from "./node.ts";
@@ -19,7 +19,7 @@ export function viewConfigStatus(reloader: Reloader, reconciler: Reconciler): Co
   return {
     files: [...reloader.files()],
     hash: hashConfig(reloader.loaded().config),
-    policy: policy.hash.slice(0, 12),
+    policy: policyId(policy),
     since: iso(reloader.loadedAt()),
     stale: reloader.isStale(),
     last: last === null ? null : viewReload(last, reloader),

@@ -11,7 +11,7 @@ import { unadapted } from "../../core/adapter.ts";
 import { poolEvent } from "../../core/event-draft.ts";
 import { foldConfig, isEmptied, refuseConfig } from "../../core/fold/config.ts";
 import { formatHolding, losesReach, orphanedPools, withRemoved } from "../../core/removal.ts";
-import type { Loaded } from "../../core/reload.ts";
+import { type Loaded, policyId } from "../../core/reload.ts";
 import type { Store } from "../../core/store.ts";
 import { serial } from "../../store/serial.ts";
 import type { UnitOfWork } from "../../core/unit-of-work.ts";
@@ -162,7 +162,7 @@ export class LeaderConfig implements Adopter {
       running: reconciler.activeConfig(),
       next: next.config,
       hash: hashConfig(next.config),
-      policy: next.policy.policy.hash.slice(0, 12),
+      policy: policyId(next.policy.policy),
       removesPools,
       defaultPool,
       by,
