@@ -279,13 +279,16 @@ function composeParts(made: Made): Parts {
 }
 
 /** Opens the state; waits while another process holds it. */
-function openState(options: ControlPlaneOptions, config: Config, log: Log): Promise<Kept> {
+async function openState(options: ControlPlaneOptions, loaded: Loaded, log: Log): Promise<Kept> {
   const folder = stateFolder(serverOf(options.state) === null ? options.state : undefined);
   const given = { state: options.state, folder, env: process.env };
   const endWait = logEarlyEnd(log);
   const own = { host: hostname(), pid: process.pid };
   const by = { clock: CLOCK, random: drawBytes, log, own };
-  return openKept(given, config, by).finally(endWait);
+  const kept = await openKept(given, loaded.config, by).finally(endWait);
+  const lost = await whyPolicyLost(kept.store, loaded);
+  if (lost !== null) throw new UsageError(lost);
+  return kept;
 }
 
 async function serve(
@@ -296,10 +299,8 @@ async function serve(
 ): Promise<{ exitCode: Promise<number> }> {
   const { config } = loaded;
   const address = addressOf(options.addr, config);
-  const kept = await openState(options, config, log);
+  const kept = await openState(options, loaded, log);
   const { state, shared, lock, store, identity, first } = kept;
-  const lost = await whyPolicyLost(store, loaded);
-  if (lost !== null) throw new UsageError(lost);
   const names = [options.advertise, address.host, process.env["NAVARCH_EXTERNAL_ADDRESS"]];
   const opened = { config, state, identity, first, dialled: names, clock: CLOCK, log };
   const port = await openShown(opened);

@@ -17,7 +17,8 @@ import { readDisk } from "../config/open.ts";
 import { keepFixed } from "../config/restart.ts";
 import { hideSecrets } from "../config/secret.ts";
 import type { Clock, Log } from "../core/clock.ts";
-import { type LoadAnswer, type Loaded, policyId, type Reload, type Reloader } from "../core/reload.ts";
+import { type LoadAnswer, type Loaded, policyId } from "../core/reload.ts";
+import type { Reload, Reloader } from "../core/reload.ts";
 import type { Store } from "../core/store.ts";
 import { filesOf } from "../provider/fingerprint.ts";
 import { serial } from "../store/serial.ts";
@@ -95,7 +96,8 @@ export async function whyPolicyLost(store: Pick<Store, "fact">, next: Loaded) {
   if (path === null) return null;
   return (
     `server.health_policy_path: health policy ${path} is missing, and the fleet was judged by ` +
-    "another one than the built-in policy: restore the file, or take the key out of the configuration"
+    "another one than the built-in policy: restore the file, or take the key out of the " +
+    "configuration"
   );
 }
 

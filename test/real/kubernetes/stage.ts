@@ -53,7 +53,7 @@ export async function applyStages(access: Access): Promise<void> {
  * Returns whether KWOK plays the stages of nodes and of pods, by its log. KWOK 0.8.0 keeps its list
  * of stages under the version of an informer, which has the version a moment before the stages: a
  * list that is read in that moment stays short until a stage changes, and nobody keeps the leases
- * (its `pkg/config/resources/cache.go`). So one is changed here until both are played, and once more.
+ * (its `pkg/config/resources/cache.go`). So one is changed here until both are played, and again.
  */
 export async function playsStages(access: Access, log: () => string): Promise<boolean> {
   const isPlayed = ["Node", "Pod"].every((kind) => {
