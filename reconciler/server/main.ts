@@ -13,7 +13,7 @@ import { openTracing } from "./open-traces.ts";
 import type { Authority } from "../security/auth.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { Loaded, Reloader } from "../core/reload.ts";
-import { whyPolicyLost } from "./reload.ts";
+import { refuseLostPolicy } from "./reload.ts";
 import type { Identity } from "../security/identity.ts";
 import { openLeadership } from "./lease/leadership.ts";
 import type { Parts } from "./lease/role.ts";
@@ -286,8 +286,7 @@ async function openState(options: ControlPlaneOptions, loaded: Loaded, log: Log)
   const own = { host: hostname(), pid: process.pid };
   const by = { clock: CLOCK, random: drawBytes, log, own };
   const kept = await openKept(given, loaded.config, by).finally(endWait);
-  const lost = await whyPolicyLost(kept.store, loaded);
-  if (lost !== null) throw new UsageError(lost);
+  await refuseLostPolicy(kept.store, loaded);
   return kept;
 }
 

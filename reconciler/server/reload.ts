@@ -23,6 +23,7 @@ import type { Store } from "../core/store.ts";
 import { filesOf } from "../provider/fingerprint.ts";
 import { serial } from "../store/serial.ts";
 import type { Adopter } from "./lease/adopt.ts";
+import { UsageError } from "./start-failure.ts";
 
 /** A file must be the same in two looks: an editor may be writing it. */
 const LOOK_MS = 2_000;
@@ -90,14 +91,14 @@ async function lostPolicy(before: string, next: Loaded): Promise<string | null> 
 }
 
 /** A start without its policy file runs on the built-in one, unless another one has decided. */
-export async function whyPolicyLost(store: Pick<Store, "fact">, next: Loaded) {
+export async function refuseLostPolicy(store: Pick<Store, "fact">, next: Loaded): Promise<void> {
   const last = await store.fact("config");
   const path = last?.kind === "config" ? await lostPolicy(last.policy, next) : null;
-  if (path === null) return null;
-  return (
+  if (path === null) return;
+  throw new UsageError(
     `server.health_policy_path: health policy ${path} is missing, and the fleet was judged by ` +
-    "another one than the built-in policy: restore the file, or take the key out of the " +
-    "configuration"
+      "another one than the built-in policy: restore the file, or take the key out of the " +
+      "configuration",
   );
 }
 
