@@ -120,14 +120,23 @@ export function viewPool(
     max: pool.scaling.maxNodes,
     providers: pool.providers.map((ref) => ref.name),
     strategy: pool.strategy,
-    conditions: [
-      ...conditionsOf(pool, from),
-      ...from.scaling.conditions,
-      ...sayMissingNodes(nodes),
-      ...sayNotReadyNodes(nodes),
-      ...sayNotices(nodes, from.now),
-    ],
+    conditions: allConditions(pool, nodes, from),
   };
+}
+
+/** What blocks the pool, and what is wrong with its nodes together. */
+function allConditions(
+  pool: PoolConfig,
+  nodes: Node[],
+  from: Parameters<typeof conditionsOf>[1] & { scaling: ScalingView },
+): string[] {
+  return [
+    ...conditionsOf(pool, from),
+    ...from.scaling.conditions,
+    ...sayMissingNodes(nodes),
+    ...sayNotReadyNodes(nodes),
+    ...sayNotices(nodes, from.now),
+  ];
 }
 
 /** Interruptions that the clouds have announced. */
@@ -244,11 +253,7 @@ export function viewPoolStatus(
     breakers: breakersAround(pool.name, nodes, from.facts),
     suspects: suspectsOf(pool, state, from.now),
     places: viewPlaces(pool, nodes, from),
-    conditions: [
-      ...conditionsOf(pool, from),
-      ...from.scaling.conditions,
-      ...sayNotices(nodes, from.now),
-    ],
+    conditions: allConditions(pool, nodes, from),
     cost: { ...from.cost, month_max: pool.spend.perMonthMax },
   };
 }

@@ -138,4 +138,61 @@ describe.skipIf(missing !== null)("surge in a cluster", () => {
     );
     expect(plane.reality().live.map(({ id }) => id as string)).toEqual([fresh.instance_id ?? ""]);
   }, 180_000);
+
+  test("tells of a Node that is NotReady beside a live agent, and of one that is Ready again", async () => {
+    const [node] = await plane.waitServing(1);
+    if (node === undefined) throw new Error("no node");
+    await say(node, { ready: false, gpus: 8 });
+    const sick = await until("it is degraded", 120_000, async () => {
+      const now = await view(node);
+      return now.verdict === "degraded" ? now : null;
+    });
+    // Nothing is repaired for it unless `kubernetes.not_ready_after` says so.
+    expect([sick.phase, plane.reality().live.length]).toEqual(["serving", 1]);
+    expect(await why(node)).toContain("is not Ready in Kubernetes");
+    const [event] = await plane.events("&kind=kube.not_ready");
+    expect(event).toMatchObject({ node_id: node.node_id });
+    const status = await navarch(plane, "pool", "status", "gpus");
+    expect(status.out).toContain("1 node is not Ready in Kubernetes beside a live agent");
+    const metrics = await (await plane.fetch("/metrics")).text();
+    expect(metrics).toMatch(/^navarch_kube_not_ready_nodes\{pool="gpus"\} 1$/m);
+    const doctor = await navarch(plane, "doctor", "kubernetes");
+    expect(doctor.out).toContain(nameOf(node));
+    await say(node, { ready: true, gpus: 8 });
+    await until("it is healthy again", 30_000, async () => {
+      await say(node, { ready: true, gpus: 8 });
+      return (await view(node)).verdict === "healthy" ? true : null;
+    });
+    expect(await plane.events("&kind=kube.ready")).toHaveLength(1);
+  }, 180_000);
+
+  test("names another program that deletes the Node, and a pod that asks to stay", async () => {
+    const [node] = await plane.waitServing(1);
+    if (node === undefined) throw new Error("no node");
+    const taint = "ToBeDeletedByClusterAutoscaler";
+    const taints = { spec: { taints: [{ key: taint, effect: "NoSchedule" }] } };
+    const patch = { method: "PATCH", contentType: "application/strategic-merge-patch+json" };
+    await cluster.json(`/api/v1/nodes/${nameOf(node)}`, { ...patch, body: taints });
+    await until("the other program is named", 20_000, async () =>
+      (await why(node)).includes(`cluster-autoscaler deletes it (taint ${taint})`) ? true : null,
+    );
+    const asks = "karpenter.sh/do-not-disrupt";
+    await cluster.addPods(1, {
+      name: () => "stays",
+      node: () => nameOf(node),
+      annotations: { [asks]: "true" },
+    });
+    expect((await navarch(plane, "drain", node.node_id, "--reason", "test")).code).toBe(0);
+    await until("the drain waits for it", 30_000, async () =>
+      (await why(node)).includes(`${asks}: true`) ? true : null,
+    );
+    await Bun.sleep(3_000);
+    const pod = `/api/v1/namespaces/default/pods/stays`;
+    const seen = await cluster.json<{ metadata: { deletionTimestamp?: string } }>(pod);
+    expect(seen.metadata.deletionTimestamp).toBeUndefined();
+    await cluster.json(`${pod}?gracePeriodSeconds=0`, { method: "DELETE" });
+    await until("the drain ends", 30_000, async () =>
+      (await why(node)).includes("drained as ordered") ? true : null,
+    );
+  }, 120_000);
 });
