@@ -234,6 +234,7 @@ test("V23: a list that is not current stops creations and deletions, not claims"
   world.silence(world.names()[1] ?? "");
   world.wait(120_000);
   expect([world.live, condition(world, "Ready")?.reason]).toEqual([2, "PodsUnknown"]);
+  expect(world.workers.size).toBe(2);
   expect(world.state(world.claim())).toBe("running");
   world.cluster.dark = null;
   world.wait(1_000);
@@ -409,6 +410,19 @@ test("V30: a pod that is gone is forgotten after two rounds, one without a row i
   expect(world.state(id)).toBe("running");
   world.wait(22_000);
   expect([world.state(id), world.workers.has(worker ?? "")]).toEqual(["lost", false]);
+});
+
+test("V30: a worker that reports is kept, and its claim, although a list leaves its pod out", () => {
+  const world = joined({ min: 1, max: 1 });
+  const [name = ""] = world.names();
+  const id = world.claim();
+  world.cluster.unlisted.add(name);
+  world.wait(300_000);
+  expect([world.state(id), world.workers.has(name), writes(world, "delete")]).toEqual(["running", true, 0]);
+  // Once it reports no more, the list is believed.
+  world.silence(name);
+  world.wait(60_000);
+  expect([world.state(id), world.workers.has(name)]).toEqual(["lost", false]);
 });
 
 test("V31: unknown and lost workers go after their time, and never with 0", () => {

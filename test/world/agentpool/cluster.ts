@@ -58,6 +58,8 @@ export class MemoryCluster implements PoolCluster {
   checks: PodAnswer | null = null;
   /** Why the list of pods is not current. */
   dark: string | null = null;
+  /** Pods that a list leaves out although they live. */
+  readonly unlisted = new Set<string>();
   poolsDarkIn: ReadonlyMap<string, string> = new Map();
   podsDarkIn: ReadonlyMap<string, string> = new Map();
   /** Pods end as soon as they are deleted. */
@@ -167,7 +169,8 @@ export class MemoryCluster implements PoolCluster {
 
   pods(): Copy<WorkerPod> {
     const { dark, podsDarkIn: darkIn, version } = this;
-    return { version, isKnown: true, dark, darkIn, list: [...this.live.values()] };
+    const list = [...this.live.values()].filter(({ name }) => !this.unlisted.has(name));
+    return { version, isKnown: true, dark, darkIn, list };
   }
 
   async create(pool: AgentPool, worker: Pick<Worker, "name" | "generation">): Promise<PodAnswer> {
