@@ -66,7 +66,8 @@ export type AuditDraft = Omit<AuditRow, "id" | "until" | "count" | "mark"> & { m
 export type MarkDraft = AuditDraft & { mark: AuditMark };
 
 export type AuditQuery = {
-  who: string | null;
+  /** Any of these authors. */
+  who: readonly string[] | null;
   /** Rows with a call at or after it. */
   since: number | null;
   /** Rows with a call at or before it. */

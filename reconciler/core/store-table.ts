@@ -47,6 +47,8 @@ export type AuditTable = {
   count(rows: { id: number; count: number; until: number }[]): Promise<void>;
   /** Newest first. */
   read(query: AuditQuery): Promise<AuditRow[]>;
+  /** Everybody who has a row. */
+  authors(): Promise<string[]>;
   /** Keeps this many of each kind, deleting at most a batch. */
   trim(kept: { done: number; refused: number }): Promise<void>;
 };

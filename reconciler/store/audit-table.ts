@@ -4,7 +4,7 @@
  *
  * Adapter: database.
  */
-import { and, desc, eq, gte, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm";
+import { and, desc, eq, gte, inArray, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import * as v from "valibot";
@@ -65,7 +65,7 @@ export function openAuditTable(
       // Rows of older releases have no verb; the caller judges those.
       const isOld = isNull(audit.verb);
       const where = [
-        who === null ? undefined : eq(audit.who, who),
+        who === null ? undefined : inArray(audit.who, [...who]),
         since === null ? undefined : gte(audit.until, since),
         until === null ? undefined : lte(audit.at, until),
         before === null ? undefined : lt(audit.id, before),
@@ -82,6 +82,10 @@ export function openAuditTable(
         .orderBy(desc(audit.id))
         .limit(limit);
       return rows.map((row) => ({ ...row, refused: row.refused === 1, mark: readMark(row.mark) }));
+    },
+    async authors() {
+      const rows = await reader.selectDistinct({ who: audit.who }).from(audit);
+      return rows.map(({ who }) => who);
     },
     async trim({ done, refused }) {
       await write([trimOf(0, done), trimOf(1, refused)]);

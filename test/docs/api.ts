@@ -101,7 +101,9 @@ const MEANING: Readonly<Record<string, string>> = {
   "GET /v1/join-tokens": "join tokens",
   "POST /v1/join-tokens": "create a join token: body `pool`, `node`, `uses`, `ttl`, `label`",
   "DELETE /v1/join-tokens/:id": "revoke a join token",
-  "GET /v1/audit": "audit rows; filters `since`, `by`, `refused`, `verb`, `object`; `limit`",
+  "GET /v1/audit":
+    "audit rows; filters `since`, `by` (an author, or a person by the labels of tokens), " +
+    "`refused`, `verb`, `object`; `limit`",
   "GET /v1/audit/export":
     "every matching row as a file; filters of `/api/admin/audit`; `format` (`jsonl` or `csv`)",
   "GET /api/admin/audit":

@@ -116,7 +116,7 @@ export type Answers = {
   "GET /v1/join-tokens": { join_tokens: JoinTokenView[] };
   "POST /v1/join-tokens": JoinTokenView & { token: string };
   "DELETE /v1/join-tokens/:id": JoinTokenView;
-  "GET /v1/audit": { audit: AuditView[] };
+  "GET /v1/audit": { audit: AuditView[]; authors: string[] | null; older: boolean };
   "GET /api/admin/audit": AuditRecord[];
   "GET /api/admin/kubernetes/stats": cluster.ConsoleStats;
   "GET /api/admin/kubernetes/pods": cluster.Pod[];

@@ -127,22 +127,25 @@ function viewAudit({ request, namespace: _, ...row }: AuditRow): AuditView {
   return { ...row, at: iso(row.at), until: iso(row.until), request_id: request };
 }
 
-export function auditRoutes(api: App, audit: Audit, { clock }: Pick<RoutePorts, "clock">): void {
-  const bootAt = clock.wallMs();
-  api.get("/audit/export", needs("operator"), asks(ExportQuery), (c) =>
-    exportAudit(c, audit, bootAt),
-  );
+export function auditRoutes(
+  api: App,
+  audit: Audit,
+  { authority, clock }: Pick<RoutePorts, "authority" | "clock">,
+): void {
+  const ports = { audit, authority, bootAt: clock.wallMs() };
+  api.get("/audit/export", needs("operator"), asks(ExportQuery), (c) => exportAudit(c, ports));
   api.get("/audit", needs("operator"), asks(AuditQuery), async (c) => {
     const asked = readQuery(c, AuditQuery);
     const { limit = 100, since = null, by = null, refused, verb = null, object = null } = asked;
-    const { rows } = await audit.page({
+    const authors = await audit.authors(by, authority.list());
+    const { rows, next } = await audit.page({
       ...ANY_ROW,
-      who: by,
+      who: authors,
       ...{ since, verb, object },
       refused: refused === undefined ? null : refused === "true",
       limit: Math.min(limit, 1_000),
     });
-    return c.json({ audit: rows.map(viewAudit) });
+    return c.json({ audit: rows.map(viewAudit), authors, older: next !== null });
   });
 }
 

@@ -172,3 +172,46 @@ test("C33: every call that is refused has a row, reads too", async () => {
   expect(denied.filter((one) => one.endsWith("401")).length).toBeGreaterThan(120);
   expect(denied.filter((one) => one.endsWith("403")).length).toBeGreaterThan(50);
 }, 60_000);
+
+test("by and actor find all that a person did, however her tokens are called", async () => {
+  const a = openWorldApp(await fleet(1));
+  const make = async (label: string): Promise<{ id: string; token: string }> => {
+    const { body } = await a.call("POST", "/v1/tokens", { role: "operator", label });
+    return { id: `${body["id"]}`, token: `${body["token"]}` };
+  };
+  const labels = ["alice", "Alice (laptop)", "ci of alice@example.com", "malice", "bob"];
+  const tokens = await Promise.all(labels.map(make));
+  for (const { token } of tokens) {
+    await a.call("POST", "/v1/nodes/n-0/cordon", { reason: "look" }, token);
+  }
+  // One of hers was revoked, and one is known by its rows alone, as after the loss of the database.
+  await a.call("DELETE", `/v1/tokens/${tokens[0]?.id}`);
+  const [row] = (await a.admission.audit.page({ ...ANY, limit: 1 })).rows;
+  if (row === undefined) throw new Error("no row");
+  const { id: _, mark: __, ...draft } = row;
+  await a.admission.audit.done({ ...draft, who: "token:alice-old-0123456789-_" });
+  const hers = tokens.slice(0, 3).map(({ id }) => `token:${id}`);
+  const authors = async (by: string) => {
+    const { body } = await a.call("GET", `/v1/audit?by=${encodeURIComponent(by)}`);
+    const rows = body["audit"] as unknown as { who: string }[];
+    return { rows: [...new Set(rows.map(({ who }) => who))].sort(), said: body["authors"] };
+  };
+  expect((await authors("alice")).rows).toEqual([...hers, "token:alice-old-0123456789-_"].sort());
+  expect((await authors("ALICE")).rows).toHaveLength(4);
+  expect((await authors("token:alice")).rows).toHaveLength(4);
+  expect((await authors("alice laptop")).rows).toEqual([hers[1] ?? ""]);
+  // The name of one author is that author alone.
+  expect((await authors(tokens[0]?.id ?? "")).rows).toEqual([hers[0] ?? ""]);
+  expect((await authors("admin")).rows).toEqual(["admin"]);
+  expect(await authors("carol")).toMatchObject({ rows: [], said: [] });
+  const { text } = await a.call("GET", `${EXPORT}?actor=alice&verb=cordon`);
+  expect(text.trimEnd().split("\n")).toHaveLength(3);
+});
+
+test("the answer says when there are older rows than it has", async () => {
+  const a = openWorldApp(await fleet(1));
+  for (const n of [1, 2]) await a.call("POST", "/v1/nodes/n-0/cordon", { reason: `look ${n}` });
+  const older = async (limit: number) =>
+    (await a.call("GET", `/v1/audit?limit=${limit}&verb=cordon`)).body["older"];
+  expect([await older(1), await older(2)] as unknown[]).toEqual([true, false]);
+});

@@ -8,6 +8,7 @@ import { ANY_ROW, type AuditMark } from "../../../schema/audit.ts";
 import type { AuditQuery, AuditRecord } from "../../../schema/audit.ts";
 import { csvLine } from "../../../schema/csv.ts";
 import type { ActedRow, Audit } from "../../security/audit/audit.ts";
+import type { Authority } from "../../security/auth.ts";
 import { iso } from "../view/node.ts";
 import type { Env } from "./app.ts";
 import { parse, queryNumber, queryTime, readQuery } from "./request.ts";
@@ -70,12 +71,22 @@ export const ExportQuery = v.strictObject({
 
 type Filters = Omit<v.InferOutput<typeof ExportQuery>, "format">;
 
-function rowsAsked(asked: Filters, bootAt: number): Omit<AuditQuery, "limit"> {
+export type AuditPorts = {
+  audit: Audit;
+  /** Names people by the labels of their tokens. */
+  authority: Pick<Authority, "list">;
+  /** When this process took up its role. */
+  bootAt: number;
+};
+
+async function rowsAsked(asked: Filters, ports: AuditPorts): Promise<Omit<AuditQuery, "limit">> {
+  const { audit, authority, bootAt } = ports;
   const { actor = null, verb = null, kind = null, object = null, result = null } = asked;
   const refused = result === "refused" ? true : null;
   return {
     ...ANY_ROW,
-    ...{ who: actor, verb, kind, object, refused, until: asked.until ?? null },
+    who: await audit.authors(actor, authority.list()),
+    ...{ verb, kind, object, refused, until: asked.until ?? null },
     code: refused === null ? result : null,
     since: asked.since === BOOT ? bootAt : (asked.since ?? null),
   };
@@ -84,17 +95,17 @@ function rowsAsked(asked: Filters, bootAt: number): Omit<AuditQuery, "limit"> {
 /** The rows that a query of the console asks for. */
 export async function readRecords(
   query: Readonly<Record<string, string>>,
-  audit: Audit,
-  bootAt: number,
+  ports: AuditPorts,
 ): Promise<{ rows: AuditRecord[]; next: number | null }> {
   const { limit = LIMIT_DEFAULT, cursor = null, ...asked } = parse(ListQuery, query);
-  const { rows, next } = await audit.page({ ...rowsAsked(asked, bootAt), before: cursor, limit });
+  const rowsOf = await rowsAsked(asked, ports);
+  const { rows, next } = await ports.audit.page({ ...rowsOf, before: cursor, limit });
   return { rows: rows.map(viewRecord), next };
 }
 
 /** The next page is named in `Link`, as the body is the list itself. */
-export async function listAudit(c: Context<Env>, audit: Audit, bootAt: number): Promise<Response> {
-  const { rows, next } = await readRecords(c.req.query(), audit, bootAt);
+export async function listAudit(c: Context<Env>, ports: AuditPorts): Promise<Response> {
+  const { rows, next } = await readRecords(c.req.query(), ports);
   if (next !== null) {
     const same = new URLSearchParams({ ...c.req.query(), cursor: String(next) });
     c.header("Link", `<${c.req.path}?${same}>; rel="next"`);
@@ -108,9 +119,9 @@ const SLICE_ROWS = 1_000;
 const EXPORT_MS_MAX = 10 * 60_000;
 
 /** Every matching row as a file, newest first. */
-export function exportAudit(c: Context<Env>, audit: Audit, bootAt: number): Response {
+export async function exportAudit(c: Context<Env>, ports: AuditPorts): Promise<Response> {
   const { format, ...asked } = readQuery(c, ExportQuery);
-  const slices = exportSlices(audit, rowsAsked(asked, bootAt), format);
+  const slices = exportSlices(ports.audit, await rowsAsked(asked, ports), format);
   return c.body(openSliced(slices, EXPORT_MS_MAX), 200, {
     "Content-Type": TYPE[format],
     "Content-Disposition": `attachment; filename="navarch-audit.${format}"`,

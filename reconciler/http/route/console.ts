@@ -32,11 +32,10 @@ export function openGated(ports: RoutePorts): App {
 export function openConsole(ports: RoutePorts): App {
   const api = openGated(ports);
   const { admission } = ports;
-  const bootAt = ports.clock.wallMs();
   if (admission !== null) {
-    api.get("/audit", needs("admin"), asks(ListQuery), (c) =>
-      listAudit(c, admission.audit, bootAt),
-    );
+    const { authority, clock } = ports;
+    const from = { audit: admission.audit, authority, bootAt: clock.wallMs() };
+    api.get("/audit", needs("admin"), asks(ListQuery), (c) => listAudit(c, from));
   }
   consoleKubernetesRoutes(api, ports);
   consoleNodeRoutes(api, ports);

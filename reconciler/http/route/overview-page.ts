@@ -94,7 +94,7 @@ async function buildEvents(asked: Asked, { store, clock }: RoutePorts) {
 const isKind = (text: string): text is EventKind => EVENT_KINDS.some((one) => one === text);
 
 function addAudit(site: Site): void {
-  const { admission, clock } = site.ports;
+  const { admission, authority, clock } = site.ports;
   const bootAt = clock.wallMs();
   const names = ["actor", "verb", "object", "result", "since", "until"] as const;
   addPage(site, {
@@ -121,7 +121,8 @@ function addAudit(site: Site): void {
         // To the minute, so that a page that is live does not change all the time.
         period[name] = new Date(Math.floor(at / 60_000) * 60_000).toISOString();
       }
-      const { rows, next } = await readRecords(query, admission.audit, bootAt);
+      const from = { audit: admission.audit, authority, bootAt };
+      const { rows, next } = await readRecords(query, from);
       const older = next === null ? null : String(next);
       return auditPage({ rows, filters, cursor, next: older, period });
     },

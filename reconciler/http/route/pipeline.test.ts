@@ -69,7 +69,7 @@ test("C77: a signed report is kept, with its stages, errors and suggestions", as
   expect(run?.stages[1]).toMatchObject({ error: "1 of 9 failed" });
   expect(run?.suggestions.map(({ resolution }) => resolution).join()).toContain("test results");
   expect(run?.suggestions).toHaveLength(1);
-  const [row] = await a.admission.audit.read({ ...ANY_ROW, who: "pipeline", limit: 9 });
+  const [row] = await a.admission.audit.read({ ...ANY_ROW, who: ["pipeline"], limit: 9 });
   expect(row).toMatchObject({ verb: "report", kind: "pipeline", target: "run-7", code: "ok" });
 });
 

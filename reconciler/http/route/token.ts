@@ -7,6 +7,7 @@ import * as v from "valibot";
 import { ROLES, type Credential, type TokenView } from "../../../schema/credential.ts";
 import { NodeId } from "../../../schema/id.ts";
 import { hashToken } from "../../security/auth.ts";
+import { slugOf } from "../../security/audit/author.ts";
 import { emptyChange } from "../../core/store.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
@@ -65,11 +66,7 @@ const SLUG_CHARS_MAX = 24;
 
 /** `alice-KLm…`: audit, events and pages name a person by the id of the token alone. */
 function idWith(label: string, id: string): string {
-  const slug = label
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "-")
-    .slice(0, SLUG_CHARS_MAX)
-    .replace(/^-|-$/g, "");
+  const slug = slugOf(label).slice(0, SLUG_CHARS_MAX).replace(/-$/, "");
   return slug === "" ? id : `${slug}-${id}`;
 }
 

@@ -87,7 +87,7 @@ test("done() has a row for each call, however equal", async () => {
   const { audit } = await open();
   for (let i = 0; i < 3; i++) await audit.done(draft);
   expect(await audit.read({ ...all, refused: false })).toHaveLength(3);
-  expect(await audit.read({ ...all, who: "nobody" })).toHaveLength(0);
+  expect(await audit.read({ ...all, who: ["nobody"] })).toHaveLength(0);
 });
 
 test("trim() keeps what was done however much was refused", async () => {

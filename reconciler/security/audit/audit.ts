@@ -5,11 +5,13 @@
  * minute's counts are in memory, so a crash keeps the rows and loses those counts.
  */
 import type { AuditDraft, AuditQuery, AuditRow } from "../../../schema/audit.ts";
+import type { Credential } from "../../../schema/credential.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import { StaleEpoch } from "../../core/store.ts";
 import type { AuditTable } from "../../core/store-table.ts";
 import { isObject, withAct } from "./act.ts";
+import { authorsNamed } from "./author.ts";
 
 /** Equal refusals and repetitions within it share a row. */
 export const WINDOW_MS = 60_000;
@@ -109,6 +111,12 @@ export class Audit {
   async read(query: AuditQuery): Promise<AuditRow[]> {
     await this.flush();
     return this.from.table.read(query);
+  }
+
+  /** Everybody that a name stands for; `null` = anybody. */
+  async authors(name: string | null, credentials: readonly Credential[]) {
+    if (name === null) return null;
+    return authorsNamed(name, await this.from.table.authors(), credentials);
   }
 
   /**

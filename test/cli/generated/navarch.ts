@@ -2900,7 +2900,7 @@ export function deleteJoinTokensById(id: string, opts?: Oazapfts.RequestOpts) {
     });
 }
 /**
- * audit rows; filters `since`, `by`, `refused`, `verb`, `object`; `limit`
+ * audit rows; filters `since`, `by` (an author, or a person by the labels of tokens), `refused`, `verb`, `object`; `limit`
  */
 export function getAudit({ limit, since, refused, by, verb, $object }: {
     limit?: string;
@@ -2914,6 +2914,8 @@ export function getAudit({ limit, since, refused, by, verb, $object }: {
         status: 200;
         data: {
             audit: AuditView[];
+            authors: string[] | null;
+            older: boolean;
         };
     } | {
         status: number;
