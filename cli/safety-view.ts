@@ -56,6 +56,11 @@ export function formatSafety(view: SafetyView, nowMs: number, style: Style): str
     `\n${labels}`,
     section(["Scope", "Rung", "Used", "At Most"], (view.budgets ?? []).map(roomRow), style),
     section(
+      ["Isolations That No Budget Counts", "Nodes"],
+      (view.uncounted ?? []).map(({ what, nodes }) => [what, String(nodes)]),
+      style,
+    ),
+    section(
       ["Scope", "Instances", "At Most", "$/h", "At Most", "Unknown Prices"],
       (view.bills ?? []).map(billRow),
       style,

@@ -174,6 +174,9 @@ export type SuspectView = {
 /** Use of a limit in one scope; `max` 0 = none may. */
 export type RoomView = { scope: string; rung: string; used: number; max: number };
 
+/** `what`: one kind of isolation, for people. */
+export type UncountedView = { kind: string; what: string; nodes: number };
+
 /** Cost of one scope, dollars per hour; `null` = no ceiling. */
 export type BillView = {
   scope: string;
@@ -228,6 +231,8 @@ export type SafetyView = {
   suspects: SuspectView[];
   /** Racks only while in use. */
   budgets: RoomView[];
+  /** Nodes out of service that the rung `isolate` does not count. Absent in older versions. */
+  uncounted?: UncountedView[];
   bills: BillView[];
   still_billed: { count: number; per_hour: number; unknown_prices: number; oldest: BilledView[] };
   lemons: { count: number; refused: number; newest: QuarantinedGpuView[] };

@@ -122,7 +122,14 @@ function breakersBlock({ breakers }: SafetyView): Block {
   };
 }
 
-function budgetsBlock({ budgets }: SafetyView): Block {
+/** Kinds without a node are told too: they are the rule. */
+function sayUncounted(uncounted: SafetyView["uncounted"]): Html | null {
+  if (uncounted === undefined) return null;
+  const each = uncounted.map(({ what, nodes }) => `${what} (${nodes})`).join("; ");
+  return html`<p class="soft">The step isolate does not count: ${each}.</p>`;
+}
+
+function budgetsBlock({ budgets, uncounted }: SafetyView): Block {
   return {
     id: "budgets",
     heading: "Disruption budgets",
@@ -145,7 +152,7 @@ function budgetsBlock({ budgets }: SafetyView): Block {
       ],
     })),
     empty: "No pool is configured.",
-    below: null,
+    below: sayUncounted(uncounted),
   };
 }
 

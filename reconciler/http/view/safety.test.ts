@@ -61,6 +61,7 @@ describe("viewSafety()", () => {
     });
     const fleetRooms = { scope: "fleet", rung: "replace", used: 0, max: 1 };
     expect(view.budgets).toContainEqual(fleetRooms);
+    expect(view.uncounted).toContainEqual({ kind: "person", what: "persons' cordons", nodes: 0 });
     const scopes = view.bills.map((bill) => [bill.scope, bill.instances]);
     expect(scopes).toEqual([
       ["fleet", 3],

@@ -10,10 +10,12 @@ import type {
   RoomView,
   SafetyView,
   SuspectView,
+  UncountedView,
 } from "../../../schema/api.ts";
 import type { Config, PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
+import { formatDuration } from "../../../schema/duration.ts";
 import { type Fact, type FactOf, factsOf, sayFreezeEffect } from "../../../schema/safety.ts";
 import { isResting } from "../../core/decide/rest.ts";
 import { offersOf } from "../../core/decide/offer.ts";
@@ -26,6 +28,7 @@ import { rateOf } from "../../core/safety/rate.ts";
 import { FLEET, scopesOf, sizesOf } from "../../core/safety/scope.ts";
 import { openSpendBudget } from "../../core/safety/spend.ts";
 import { frozenBy } from "../../core/safety/step.ts";
+import { countUncounted, type Uncounted } from "../../core/safety/uncounted.ts";
 import { endingSince, iso, isoOrNull } from "./node.ts";
 
 /** Rows of a list that could be as long as the fleet. */
@@ -70,6 +73,7 @@ export function viewSafety(from: SafetySource): SafetyView {
     }),
     suspects: config.pools.flatMap((pool) => suspectsOf(pool, fleet.pools.get(pool.name), now)),
     budgets: roomsOf(from),
+    uncounted: viewUncounted(from),
     bills: openSpendBudget(fleet, config, now)
       .bills()
       .map((bill) => ({
@@ -191,6 +195,23 @@ export function roomsOf({ fleet, config, now }: SafetySource): RoomView[] {
     .filter(({ scope, used }) => used > 0 || !scope.startsWith("domain:rack:"))
     .map(({ scope, rung, used, max }) => ({ scope, rung, used, max }))
     .sort((a, b) => rank(a.scope) - rank(b.scope));
+}
+
+const UNCOUNTED: Record<Uncounted, (window: string) => string> = {
+  evident: () => "XID 79 or 95, which prove broken hardware",
+  suspended_rule: () => "evidence of a suspended rule",
+  leaving: () => "scale-down, removal, surplus, preemption, failed start",
+  unmanaged: () => "unmanaged machines, while there are bought ones",
+  past: (window) => `cordons older than ${window}`,
+  silence: () => "silent agents and lost Nodes",
+  person: () => "persons' cordons",
+  others: () => "marks of others in Kubernetes or Slurm",
+};
+
+function viewUncounted({ fleet, config, now }: SafetySource): UncountedView[] {
+  const window = formatDuration(config.safety.budgets.isolate.windowMs);
+  const counts = [...countUncounted(fleet, config, now)];
+  return counts.map(([kind, nodes]) => ({ kind, what: UNCOUNTED[kind](window), nodes }));
 }
 
 export function countWaits(plan: Plan): SafetyView["waits"] {

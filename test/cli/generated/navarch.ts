@@ -606,6 +606,11 @@ export type RoomView = {
     used: number;
     max: number;
 };
+export type UncountedView = {
+    kind: string;
+    what: string;
+    nodes: number;
+};
 export type BillView = {
     scope: string;
     per_hour: number;
@@ -668,6 +673,8 @@ export type SafetyView = {
     suspects: SuspectView[];
     /** Racks only while in use. */
     budgets: RoomView[];
+    /** Nodes out of service that the rung `isolate` does not count. Absent in older versions. */
+    uncounted?: UncountedView[];
     bills: BillView[];
     still_billed: {
         count: number;
