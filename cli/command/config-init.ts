@@ -5,7 +5,8 @@
  * Adapter: writes a file.
  */
 import { writeFileSync } from "node:fs";
-import type { Command, Context } from "../command.ts";
+import { quoteShell } from "../../bootstrap/template/quote.ts";
+import type { Command } from "../command.ts";
 import { EXIT, type Failure, unknownName, usage } from "../failure.ts";
 import { textFlag } from "../flag.ts";
 import { explainPath } from "../path.ts";
@@ -39,7 +40,7 @@ function fakeSample(pool: string): string {
   return `# Written by navarch config init --provider fake. After a change:
 # navarch config validate FILE
 # Start it with:
-# navarch control-plane --config FILE
+# navarch control-plane --config FILE --state ./state
 server:
   # Only this machine: the fake cloud is for trying Navarch out.
   address: 127.0.0.1:50051
@@ -206,7 +207,7 @@ function kwokSample(pool: string): string {
   return `# Written by navarch config init --provider kwok. After a change:
 # navarch config validate FILE
 # Start it with KUBECONFIG set:
-# navarch control-plane --config FILE
+# navarch control-plane --config FILE --state ./state
 server:
   # Only this machine: virtual nodes are for rehearsals.
   address: 127.0.0.1:50051
@@ -288,9 +289,42 @@ export const configInit: Command = {
       world.out(text);
       return EXIT.done;
     }
-    return writeNew(context, out, text);
+    const named = plain(quoteShell(out));
+    const written = writeNew(out, text.replaceAll(/\bFILE\b/g, () => named));
+    if (written !== null) return written;
+    world.err(sayNext(provider, named));
+    return EXIT.done;
   },
 };
+
+/** What has to be done before the lines that follow can succeed; `null` = nothing. */
+const BEFORE: Record<(typeof PROVIDERS)[number], string | null> = {
+  none: null,
+  fake: null,
+  kwok: "set KUBECONFIG to a test cluster",
+  command: "put your program in its place, see the comments of the file",
+  lambda: "set LAMBDA_API_KEY, and replace what the file says",
+  aws: "replace what the file says",
+  gcp: "replace what the file says",
+  coreweave: "put the kubeconfig in its place, see the comments of the file",
+  ssh: "list your machines in the file",
+};
+
+/** Each line can be copied as it is. `--state` is where the others find address and token. */
+function sayNext(provider: (typeof PROVIDERS)[number], file: string): string {
+  const before = BEFORE[provider];
+  const looks = [
+    `navarch config validate ${file}`,
+    `navarch doctor providers --config ${file}  # changes and buys nothing`,
+  ];
+  const lines = [
+    ...(before === null ? [] : looks),
+    `navarch control-plane --config ${file} --state ./state`,
+    "navarch list --state ./state  # in another terminal",
+  ];
+  const head = before === null ? "Next:" : `Next, ${before}. Then:`;
+  return `Wrote ${file}\n${head}\n${lines.map((line) => `  ${line}\n`).join("")}`;
+}
 
 function sampleOf(provider: (typeof PROVIDERS)[number], pool: string): string {
   if (provider === "none") return CONFIG_SAMPLE;
@@ -300,14 +334,13 @@ function sampleOf(provider: (typeof PROVIDERS)[number], pool: string): string {
   return provider === "fake" ? fakeSample(pool) : cloudSample(provider, pool);
 }
 
-/** Never overwrites: the file may be the configuration of a fleet. */
-function writeNew({ world }: Context, out: string, text: string): number | Failure {
+/** Never overwrites: the file may be the configuration of a fleet. `null` = written. */
+function writeNew(out: string, text: string): Failure | null {
   try {
     writeFileSync(out, text, { flag: "wx" });
   } catch (error) {
     const exists = error instanceof Error && "code" in error && error.code === "EEXIST";
     return usage(`--out ${out}: ${exists ? "exists already" : explainPath(out, error)}`);
   }
-  world.err(`Wrote ${plain(out)}. Next: navarch control-plane --config ${plain(out)}\n`);
-  return EXIT.done;
+  return null;
 }

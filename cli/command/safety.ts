@@ -13,7 +13,8 @@ export const safety: Command = {
   examples: ["navarch safety"],
   more:
     "Shows freezes and holds, unreliable observations, circuit breakers, suspended rules,\n" +
-    "budgets and what they do not count, spending, places where new nodes fail, and terminated instances still billed.",
+    "budgets and what they do not count, spending, places where new nodes fail, and\n" +
+    "terminated instances still billed.",
   flags: [WATCH_FLAG],
   words: { min: 0, max: 0 },
   reach: "online",

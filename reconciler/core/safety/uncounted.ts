@@ -16,7 +16,7 @@ const UNCOUNTED = [
   "suspended_rule",
   /** Navarch cordoned it for another reason than its health: it leaves. */
   "leaving",
-  /** A machine that nobody bought: repairs of bought ones do not wait for it. */
+  /** An unmanaged machine: repairs of bought ones do not wait for it. */
   "unmanaged",
   /** Cordoned for its health longer ago than the window. */
   "past",
