@@ -6,9 +6,9 @@
 import { join } from "node:path";
 import { injectXid } from "../fixture/cloud/inject.ts";
 import type { EventView, NodeView } from "../../schema/api.ts";
-import type { LoginLinkView } from "../../schema/credential.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { buildStale, Plane, until } from "../fixture/plane/plane.ts";
+import { openConsoleLink } from "./console-link.ts";
 import { openMachineStage, type Stage } from "./machine.ts";
 import { openOwnedStage } from "./owned.ts";
 
@@ -131,24 +131,21 @@ function openFakeStage(): Stage {
   };
 }
 
-/** The console, by a link that logs a browser in once. */
-async function sayConsole(plane: Plane): Promise<void> {
-  const answer = await plane.fetch("/api/v1/console/links", { method: "POST", body: "{}" });
-  const { path } = (await answer.json()) as LoginLinkView;
-  say(`${elapsed()}  console, for one log-in within 10 minutes: ${plane.url}${path}`);
-}
+type Story = { dead: string; healedMs: number };
+
+/** Ctrl-C, or the end of its terminal: machines and control plane end with the demonstration. */
+const STOPPED = "stopped";
+const stopped = Promise.withResolvers<typeof STOPPED>();
+/** Exit status of a program that was interrupted. */
+const STOPPED_EXIT = 130;
 
 /** Breaks a GPU each minute, so that the console has something to show, until ctrl-C. */
-async function keepHealing({ plane, break: breakOne }: Stage): Promise<void> {
-  const over = Promise.withResolvers<true>();
-  const end = (): void => over.resolve(true);
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, end);
+async function keepHealing({ plane, break: breakOne }: Stage, console: string): Promise<void> {
   const token = join(plane.state, "admin.token");
   say(`\nThe fleet stays, and a GPU breaks each minute. Ctrl-C ends it.`);
-  await sayConsole(plane);
-  say(`  look:  dist/navarch list --server ${plane.url} --token-file ${token}`);
-  say(`  link:  dist/navarch console --login --server ${plane.url} --token-file ${token}`);
-  while ((await Promise.race([over.promise, Bun.sleep(KEEP_MS)])) !== true) {
+  say(`  console: ${console}`);
+  say(`  look:    dist/navarch list --server ${plane.url} --token-file ${token}`);
+  while ((await Promise.race([stopped.promise, Bun.sleep(KEEP_MS)])) !== STOPPED) {
     const nodes = await plane.serving();
     const { instance_id: instance, node_id: node } = nodes[0] ?? {};
     if (nodes.length < SIZE || instance === undefined || instance === null) continue;
@@ -157,11 +154,11 @@ async function keepHealing({ plane, break: breakOne }: Stage): Promise<void> {
   }
 }
 
-async function tellStory(stage: Stage): Promise<{ dead: string; healedMs: number }> {
+async function tellStory(stage: Stage, console: string): Promise<Story> {
   const { plane } = stage;
   await plane.start();
   say(`${elapsed()}  control plane at ${plane.url}; asked for ${stage.what}`);
-  await sayConsole(plane);
+  say(`${elapsed()}  console, while this runs: ${console}`);
   const nodes = await plane.waitServing(SIZE, LIMIT_MS);
   say(`${elapsed()}  ${nodes.map((node) => node.node_id).join(", ")} serve`);
   const sick = nodes[1] ?? nodes[0];
@@ -200,24 +197,29 @@ async function main(): Promise<number> {
   await buildStale((name) => say(`building dist/${name}`));
   const stage = await openStage();
   const { plane } = stage;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => stopped.resolve(STOPPED));
+  }
+  const link = openConsoleLink(plane);
   const problems: string[] = [];
-  let healedMs = 0;
+  let story: Story | typeof STOPPED = STOPPED;
   try {
-    const story = await tellStory(stage);
-    healedMs = story.healedMs;
-    problems.push(...(await stage.judge(story.dead)));
-    if (process.argv.includes("--keep") && problems.length === 0) {
-      await keepHealing(stage);
+    story = await Promise.race([tellStory(stage, link.url), stopped.promise]);
+    if (story !== STOPPED) problems.push(...(await stage.judge(story.dead)));
+    if (process.argv.includes("--keep") && problems.length === 0 && story !== STOPPED) {
+      await keepHealing(stage, link.url);
     }
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));
     say(plane.log().split("\n").slice(-15).join("\n"));
   }
+  await link.close();
   problems.push(...(await stage.end()).map((left) => `left over: ${left}`));
   say("");
   for (const problem of problems) say(`wrong: ${problem}`);
   if (problems.length > 0) return 1;
-  say(`demo: ${stage.ending} in ${(healedMs / 1_000).toFixed(1)} s`);
+  if (story === STOPPED) return STOPPED_EXIT;
+  say(`demo: ${stage.ending} in ${(story.healedMs / 1_000).toFixed(1)} s`);
   return 0;
 }
 
