@@ -27,6 +27,9 @@ export type Place = {
   settings?: MachineSettings | undefined;
 };
 
+/** A place as a pool buys there; absent = the pool names no keys. */
+export type PoolPlace = Place & { sshKeys?: readonly string[] };
+
 /** A purchase: written to the journal before the call and never changed while it is open. */
 export type CreateRequest = Place & {
   /** Idempotency token, deterministic, at most 64 ASCII characters. */
@@ -189,7 +192,7 @@ export type Provider = {
   /** Reads only. */
   quota(places: readonly Place[]): Promise<QuotaAnswer>;
   /** What would prevent a purchase at these places, as far as reading or a dry run tells. */
-  inspect(places: readonly Place[]): Promise<Inspection[]>;
+  inspect(places: readonly PoolPlace[]): Promise<Inspection[]>;
   /** Why accepted machines do not come up, as a sentence for people; `null` = nothing known. */
   trouble(): string | null;
   /** `credential` is for the machine's agent; only providers that bring one use it. */

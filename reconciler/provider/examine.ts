@@ -7,17 +7,18 @@
 import type { Config } from "../../schema/config.ts";
 import { offersOf } from "../core/decide/offer.ts";
 import { ownPrice } from "../core/machine-setting.ts";
-import type { Failed, Inspection, Offered, Place, Provider, Quota } from "../core/provider.ts";
+import type { Failed, Inspection, Offered, PoolPlace, Provider, Quota } from "../core/provider.ts";
 
 /** Every place where the pools may buy from this provider, once. */
-export function placesOf(config: Pick<Config, "pools">, provider: string): Place[] {
-  const places = new Map<string, Place>();
+export function placesOf(config: Pick<Config, "pools">, provider: string): PoolPlace[] {
+  const places = new Map<string, PoolPlace>();
   for (const pool of config.pools) {
     for (const offer of offersOf(pool)) {
       if (offer.provider !== provider) continue;
       const { region, zone, instanceType, market, reservation, settings } = offer;
-      const place = { region, zone, instanceType, market, reservation, settings };
-      places.set(`${offer.key} ${JSON.stringify(settings ?? {})}`, place);
+      const { sshKeys } = pool;
+      const place = { region, zone, instanceType, market, reservation, settings, sshKeys };
+      places.set(`${offer.key} ${JSON.stringify([settings ?? {}, sshKeys])}`, place);
     }
   }
   return [...places.values()];
@@ -26,7 +27,7 @@ export function placesOf(config: Pick<Config, "pools">, provider: string): Place
 /** Yields each finding when it is there. Never rejects where the provider does not. */
 export async function* examineProvider(
   provider: Provider,
-  places: readonly Place[],
+  places: readonly PoolPlace[],
 ): AsyncGenerator<Inspection> {
   const listed = await provider.list();
   if (listed.kind === "ok") yield row("ok", "list", "instances can be listed");

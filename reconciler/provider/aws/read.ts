@@ -13,6 +13,7 @@ import type {
   Offered,
   OffersAnswer,
   Place,
+  PoolPlace,
 } from "../../core/provider.ts";
 import type { Ec2Api, Got, Params } from "./api.ts";
 import type { Failed } from "./failure.ts";
@@ -149,15 +150,18 @@ export type Planned = { params: Params } | Extract<CreateAnswer, { kind: "refuse
 export async function inspectPlaces(
   api: Ec2Api,
   { region, ...launching }: { region: string } & Launching,
-  places: readonly Place[],
+  places: readonly PoolPlace[],
   plan: (request: CreateRequest) => Promise<Planned>,
 ): Promise<Inspection[]> {
   const read = await api.call("DescribeInstances", { DryRun: true });
   const found = [credentialOf(read)];
   if (found[0]?.outcome === "fail") return found;
-  for (const launch of launchesOf(places, launching)) {
-    found.push(...(await inspectNames(api, launch)));
-  }
+  const keys = new Set(places.flatMap(({ sshKeys = [] }) => sshKeys));
+  const asked = [
+    ...launchesOf(places, launching).flatMap(namesOf),
+    ...[...keys].map((key): Named => ["ssh key", "DescribeKeyPairs", { KeyName: [key] }, "keySet", 1]),
+  ];
+  found.push(...(await inspectNames(api, asked)));
   for (const place of places) {
     const where = `${place.instanceType} in ${place.zone ?? place.region ?? region}`;
     const planned = await plan(probeOf(place));
@@ -186,10 +190,11 @@ function launchesOf(places: readonly Place[], launching: Launching): LaunchSetti
   return [...new Map(sound.map((one) => [JSON.stringify(one), one])).values()];
 }
 
-/** What the settings name is there: a dry run need not look at it. */
-async function inspectNames(api: Ec2Api, launch: LaunchSettings): Promise<Inspection[]> {
-  const { image, subnets, securityGroups } = launch;
-  const names: [string, string, Params, string, number][] = [
+type Named = [check: string, action: string, asked: Params, list: string, count: number];
+
+/** What the settings name. */
+function namesOf({ image, subnets, securityGroups }: LaunchSettings): Named[] {
+  return [
     ["image", "DescribeImages", { ImageId: [image] }, "imagesSet", image === null ? 0 : 1],
     [
       "subnet",
@@ -206,6 +211,10 @@ async function inspectNames(api: Ec2Api, launch: LaunchSettings): Promise<Inspec
       securityGroups.length,
     ],
   ];
+}
+
+/** Whether it is there: a dry run need not look at it. */
+async function inspectNames(api: Ec2Api, names: readonly Named[]): Promise<Inspection[]> {
   const found: Inspection[] = [];
   for (const [check, action, params, list, count] of names) {
     if (count === 0) continue;
@@ -260,8 +269,8 @@ function dryRunOf(where: string, answer: Got): Inspection {
   return { check, outcome, message: `${where}: ${message}` };
 }
 
-function probeOf(place: Place): CreateRequest {
+function probeOf(place: PoolPlace): CreateRequest {
   const name = "navarch-inspect";
   const tags = { "navarch-fleet": name };
-  return { ...place, token: name, name, nodeId: name, tags, sshKeys: [] };
+  return { ...place, token: name, name, nodeId: name, tags, sshKeys: [...(place.sshKeys ?? [])] };
 }

@@ -10,7 +10,7 @@ import type {
   Inspection,
   Offered,
   OffersAnswer,
-  Place,
+  Place, PoolPlace,
 } from "../../core/provider.ts";
 import type { Failed, LambdaApi } from "./api.ts";
 
@@ -47,7 +47,7 @@ export class Catalog {
     return { kind: "ok", offers };
   }
 
-  async inspect(places: readonly Place[]): Promise<Inspection[]> {
+  async inspect(places: readonly PoolPlace[]): Promise<Inspection[]> {
     const answer = await this.#types();
     if (answer.kind === "failed") {
       const check = answer.class === "billing" ? "billing" : "credentials";
@@ -61,18 +61,24 @@ export class Catalog {
       if (typeof names !== "string") rows.push(judgeRegion(place, names));
       rows.push(...judgeType(place, answer.data));
     }
-    return [...distinct(rows), await this.#inspectKeys()];
+    return distinct([...rows, ...(await this.#inspectKeys(places))]);
   }
 
-  async #inspectKeys(): Promise<Inspection> {
+  /** As a purchase chooses the key: the pool's, else the only one of the account. */
+  async #inspectKeys(places: readonly PoolPlace[]): Promise<Inspection[]> {
     const names = await this.#names("/ssh-keys");
-    if (typeof names === "string") return warn("ssh key", names);
+    if (typeof names === "string") return [warn("ssh key", names)];
     const all = names.join(", ");
     if (names.length === 0) {
-      return fail("ssh key", "the account has none: add one at cloud.lambda.ai/ssh-keys");
+      return [fail("ssh key", "the account has none: add one at cloud.lambda.ai/ssh-keys")];
     }
-    if (names.length === 1) return ok("ssh key", `${all} is used where ssh_keys is not set`);
-    return ok("ssh key", `set ssh_keys of each pool to one of ${all}`);
+    const asked = places.length === 0 ? [[]] : places.map(({ sshKeys = [] }) => sshKeys);
+    return asked.flatMap((keys): Inspection[] => {
+      if (keys.length > 0) return keys.map((key) => judgeKey(key, names));
+      if (names.length === 1) return [ok("ssh key", `${all} is used where ssh_keys is not set`)];
+      const judge = places.length === 0 ? ok : fail;
+      return [judge("ssh key", `set ssh_keys of each pool to one of ${all}`)];
+    });
   }
 
   /** Names of the account's SSH keys; else why they cannot be read. */
@@ -93,6 +99,11 @@ export class Catalog {
     }
     return answer;
   }
+}
+
+function judgeKey(key: string, names: readonly string[]): Inspection {
+  if (names.includes(key)) return ok("ssh key", `${key} is registered`);
+  return fail("ssh key", `${key} is not registered: the account has ${names.join(", ")}`);
 }
 
 function judgeRegion({ region }: Place, names: readonly string[]): Inspection {

@@ -15,7 +15,7 @@ import {
 } from "../../../test/port/provider.contract.ts";
 import { seeded } from "../../../simulator/engine/random.ts";
 import type { InstanceId } from "../../../schema/id.ts";
-import type { Place } from "../../core/provider.ts";
+import type { Place, PoolPlace } from "../../core/provider.ts";
 import { openMemoryCloud } from "../fake/memory.ts";
 import { type LambdaOptions, openLambda } from "./lambda.ts";
 import { readLambdaSettings } from "./setting.ts";
@@ -284,7 +284,9 @@ describe("openLambda()", () => {
     expect(await provider.offers(asked)).toMatchObject({ kind: "failed", class: "rate_limit" });
   });
 
-  const inspections: [string, Partial<Place>, string][] = [
+  const inspections: [string, Partial<PoolPlace>, string][] = [
+    ["a key that is registered", { sshKeys: ["ops"] }, ""],
+    ["a key by a wrong name", { sshKeys: ["opz"] }, "fail ssh key: opz is not registered: the account has ops"],
     ["a sound place", {}, ""],
     ["no region", { region: null }, "fail region: not set: Lambda needs one, set region on"],
     ["a region by a wrong name", { region: "us-west1" }, "did you mean us-west-1?"],

@@ -21,14 +21,14 @@ test.skipIf(moto === null)("the checks find a wrong key, type and image, and a r
   await moto.reset();
   const proxy = new Ec2Proxy(moto, Date.now);
   const config = join(folder, "navarch.yaml");
-  const write = (image: string, type: string) =>
+  const write = (image: string, type: string, more = "") =>
     writeFileSync(
       config,
       `server: { address: "127.0.0.1:1" }
 providers: { aws: { region: us-east-1, image: ${image}, endpoint: "${proxy.url}", settle: 3s } }
 pools:
   - { name: p, provider: aws, zones: [us-east-1a], instance_type: ${type},
-      scaling: { min_nodes: 0, max_nodes: 3 } }
+      scaling: { min_nodes: 0, max_nodes: 3 }${more} }
 `,
     );
   const doctor = async (env: Record<string, string>) => {
@@ -48,6 +48,13 @@ pools:
   const odd = await doctor(KEYS);
   expect(odd.failed).toContain("image");
   expect(odd.failed).toContain("instance type");
+  expect(proxy.reality().asks).toBe(0);
+
+  // What only the account knows: a key pair, a subnet and a security group.
+  write(IMAGE, "p5.48xlarge", ", ssh_keys: [nobody]");
+  const key = await doctor(KEYS);
+  expect([key.code, key.failed]).toEqual([1, ["ssh key"]]);
+  expect(key.text).toContain("nobody");
   expect(proxy.reality().asks).toBe(0);
 
   write(IMAGE, "p5.48xlarge");
