@@ -159,7 +159,7 @@ export async function inspectPlaces(
   const keys = new Set(places.flatMap(({ sshKeys = [] }) => sshKeys));
   const asked = [
     ...launchesOf(places, launching).flatMap(namesOf),
-    ...[...keys].map((key): Named => ["ssh key", "DescribeKeyPairs", { KeyName: [key] }, "keySet", 1]),
+    ...[...keys].map(keyNamed),
   ];
   found.push(...(await inspectNames(api, asked)));
   for (const place of places) {
@@ -191,6 +191,10 @@ function launchesOf(places: readonly Place[], launching: Launching): LaunchSetti
 }
 
 type Named = [check: string, action: string, asked: Params, list: string, count: number];
+
+function keyNamed(key: string): Named {
+  return ["ssh key", "DescribeKeyPairs", { KeyName: [key] }, "keySet", 1];
+}
 
 /** What the settings name. */
 function namesOf({ image, subnets, securityGroups }: LaunchSettings): Named[] {
