@@ -49,7 +49,8 @@ export function audit(
   };
 }
 
-function judgeClosings({ change, operationsBefore, nodesBefore }: Commit): Violation[] {
+function judgeClosings(commit: Commit): Violation[] {
+  const { change, operationsBefore, nodesBefore } = commit;
   const out: Violation[] = [];
   for (const operation of change.operations) {
     const before = operationsBefore.get(operation.id);
@@ -59,11 +60,11 @@ function judgeClosings({ change, operationsBefore, nodesBefore }: Commit): Viola
     if (before === undefined || before.state !== "asked" || operation.state === "asked") continue;
     if (operation.closedAt === null) bad(`${operation.id} closed without an instant`);
     if (nodesBefore.get(operation.node)?.operation !== operation.id) continue;
-    const told = tellings(change.events, operation);
+    const after = change.nodes.find(({ id }) => id === operation.node);
+    const told = tellings(change.events, operation) - (isGivenUp(commit, operation) ? 1 : 0);
     if (told > 1) bad(`${told} events tell of ${operation.id}`);
     // The mark's own row tells each refusal; the event comes after each power of two of them.
     const isMirrored = "mirror" in operation.payload && operation.payload.mirror === true;
-    const after = change.nodes.find(({ id }) => id === operation.node);
     const refusals = nodesBefore.get(operation.node)?.kube?.refusals ?? 0;
     const isCounted = (after?.kube?.refusals ?? 0) > refusals;
     if (told === 0 && operation.state === "refused" && !isMirrored && !isCounted)
@@ -83,4 +84,13 @@ function tellings(events: Commit["change"]["events"], operation: Operation): num
   // The same transaction may tell of work that was seen on the node, in the same word.
   const why = operation.because.join("; ");
   return own.filter(({ message }) => message === (why === "" ? "asked to drain" : why)).length;
+}
+
+/** The same transaction may tell, in the same word, that the slot of the ended node is given up. */
+function isGivenUp({ change, nodesBefore }: Commit, { node, state, payload }: Operation): boolean {
+  if (payload.kind !== "terminate" || state === "refused") return false;
+  const before = nodesBefore.get(node)?.phase;
+  const after = change.nodes.find(({ id }) => id === node)?.phase;
+  if (before?.kind !== "terminating" || after?.kind !== "terminating") return false;
+  return before.purpose !== "scale_down" && after.purpose === "scale_down";
 }

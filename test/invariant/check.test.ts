@@ -354,6 +354,24 @@ describe("a planted violation is found:", () => {
     expect(judge("I14", seen({ commits: [loud] }))).toEqual([]);
   });
 
+  test("I14 an end that is told twice, or once and that its slot is given up", () => {
+    const id = "a.1.terminate" as OperationId;
+    const done = { ...operation(id, "a", terminate("i1")), state: "done" as const, closedAt: 1 };
+    const kind = "node.terminating" as const;
+    const rest = { at: 0, pool: POOL, session: null, actor: "navarch", message: "m" };
+    const event = { ...rest, kind, node: "a" as NodeId };
+    const told = (to: Phase, times: number): string[] => {
+      const before = node("a", 0, ending("replace"), { operation: id });
+      const events = Array.from({ length: times }, () => event);
+      const more = { operations: [done], events };
+      return judge("I14", seen({ commits: [commit([before], [node("a", 0, to)], more)] }));
+    };
+    expect(told(ending("replace"), 1)).toEqual([]);
+    expect(told(ending("replace"), 2)).toHaveLength(1);
+    expect(told(ending("scale_down"), 2)).toEqual([]);
+    expect(told(ending("scale_down"), 3)).toHaveLength(1);
+  });
+
   test("S1 two open operations of one node, and one that its node does not name", () => {
     const one = operation("a.1.cordon", "a", cordon);
     const named = node("a", 0, suspect, { operation: one.id });

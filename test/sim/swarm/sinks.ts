@@ -34,6 +34,8 @@ export type SinkPorts = {
 /** `take`: the drain of a repair that is under way, over the product's own reason. */
 export type SlurmAct = "drain" | "resume" | "down" | "take" | "reserve" | "reboot";
 
+/** Within this the product has read a registration, and written what follows from it. */
+const READ_MS = 60_000;
 /** From the end of a machine's slurmd to its registration after a reboot. */
 const REBOOT_MS = 90_000;
 /** What keeps a NodeName from a person's hold. */
@@ -51,6 +53,8 @@ export class Sinks {
   #lives = 0;
   /** NodeNames that people hold in Slurm, and since when. */
   readonly #held = new Map<string, number>();
+  /** The machine that registered last under each NodeName, and when. */
+  readonly #joined = new Map<string, { machine: InstanceId; at: number }>();
   /** NodeNames whose machines reboot. */
   readonly #rebooting = new Set<string>();
 
@@ -143,6 +147,11 @@ export class Sinks {
     const kube = this.cluster?.calls.splice(0) ?? [];
     const slurm = this.slurm?.slurm.journal.splice(0) ?? [];
     this.slurm?.slurm.ends.splice(0);
+    for (const { what, node } of slurm) {
+      const machine = this.slurm?.machines.get(node);
+      if (what !== "up" || machine === undefined) continue;
+      this.#joined.set(node, { machine, at: this.#clock.monoMs() });
+    }
     this.writes += slurm.filter(({ by }) => by === "api").length;
     this.writes += kube.filter(
       ({ what, cordons }) => cordons || what === "create eviction" || what.startsWith("delete"),
@@ -213,6 +222,17 @@ export class Sinks {
   calm(): void {
     this.setSlurmFault({});
     this.setKubeFault({});
+  }
+
+  /** Empty if each machine that runs has joined Slurm, for so long that the product has read it. */
+  joining(): string {
+    for (const [name, machine] of this.slurm?.machines ?? []) {
+      const joined = this.#joined.get(name);
+      if (joined?.machine !== machine) return `the slurmd of ${name} has not registered`;
+      const ageMs = this.#clock.monoMs() - joined.at;
+      if (ageMs < READ_MS) return `the slurmd of ${name} registered ${Math.round(ageMs)} ms ago`;
+    }
+    return "";
   }
 
   /** Empty if no machine that runs is kept out of service in either scheduler. */

@@ -93,9 +93,10 @@ async function end(swarm: Swarm, trouble: Trouble, goesOn: () => boolean): Promi
     swarm.queue.put(calmAt + at, () => (isWell(swarm) ? undefined : trouble.tidy(true)));
   const restMs = 20 * MINUTE;
   await swarm.run(calmAt + restMs, goesOn);
-  await swarm.run(calmAt + WELL_MS, () => goesOn() && !isWell(swarm));
+  const whyNot = (): string => whyNotWell(swarm) || swarm.sinks.joining();
+  await swarm.run(calmAt + WELL_MS, () => goesOn() && whyNot() !== "");
   if (!goesOn()) return;
-  if (!isWell(swarm)) return tell(swarm, "liveness", `never well again: ${whyNotWell(swarm)}`);
+  if (whyNot() !== "") return tell(swarm, "liveness", `never well again: ${whyNot()}`);
   const writesOf = (): number => swarm.watch.writes + swarm.sinks.writes;
   const before = writesOf();
   const stories = swarm.story.length;
