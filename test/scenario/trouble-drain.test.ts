@@ -24,6 +24,7 @@ import {
   threshold,
   told,
   waitOf,
+  WIDE_BUDGETS,
   wrongs,
 } from "../world/story.ts";
 import { poolYaml, type World } from "../world/world.ts";
@@ -323,6 +324,52 @@ describe("surge", () => {
     fix();
     await w.until(() => phaseOf(w, sick) === "gone" && w.serving().length === 3, 3_600);
     expect(counts(w).live).toBe(3);
+    expect(wrongs(w)).toEqual([]);
+  });
+});
+
+describe("surge: a replacement that fails before the old node could be drained", () => {
+  test("and the old node do not wait for each other", async () => {
+    const w = await fleet(3, `${surge(1)}${WIDE_BUDGETS}`);
+    const [sick = ""] = w.serving();
+    w.xid(sick, 79);
+    await w.until(() => phaseOf(w, sick) === "replacing", 60);
+    await order(w, sick, "cordon");
+    const isFirst = (id: string): boolean => w.node(id).replaces === sick;
+    await w.until(() => w.serving().some(isFirst), 300);
+    const first = w.serving().find(isFirst) ?? "";
+    w.xid(first, 79);
+    await w.until(() => phaseOf(w, first) === "suspect", 60);
+    expect(phaseOf(w, sick)).toBe("replacing");
+    expect(await order(w, sick, "replace")).toMatchObject({ state: "applied" });
+    await w.until(() => phaseOf(w, sick) === "gone", 600);
+    await w.until(() => phaseOf(w, first) === "gone" && w.serving().length === 3, 7_200);
+    expect(counts(w)).toEqual({ live: 3, ended: 2, asks: 5 });
+    expect(wrongs(w)).toEqual([]);
+  });
+});
+
+describe("surge: a replacement that is lost while the old node drains", () => {
+  test("is bought again before the old machine is ended", async () => {
+    const w = await fleet(3, surge(1));
+    w.scheduler.left = () => null;
+    const [sick = ""] = w.serving();
+    const instance = instanceOf(w, sick);
+    w.agent(sick).processes = 2;
+    await w.live(10);
+    w.xid(sick, 79);
+    await w.until(() => phaseOf(w, sick) === "draining", 300);
+    const [first] = w.nodes().filter(({ replaces }) => replaces === sick);
+    const id = first?.instance?.id;
+    if (first === undefined || id === undefined) throw new Error("no replacement");
+    w.cloud.deleteInstance(id);
+    await w.until(() => phaseOf(w, first.id) === "gone", 300);
+    w.agent(sick).processes = 0;
+    await w.until(() => !lives(w, instance), 600);
+    const [second] = w.nodes().filter(({ replaces, id }) => replaces === sick && id !== first.id);
+    expect(second?.phase.kind).toBe("serving");
+    await w.until(() => phaseOf(w, sick) === "gone" && w.serving().length === 3, 300);
+    expect(counts(w)).toEqual({ live: 3, ended: 2, asks: 5 });
     expect(wrongs(w)).toEqual([]);
   });
 });

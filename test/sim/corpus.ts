@@ -10,6 +10,11 @@ export type Case = {
   days: number;
   troubles: number;
   sinks?: SinkKind;
+  planes?: 1 | 2;
+  /** GPU faults a day; without it, as many as any story of its kind. */
+  xids?: number;
+  /** Edits of the file's providers a day. */
+  edits?: number;
   why: string;
 };
 
@@ -27,6 +32,26 @@ export const CORPUS: readonly Case[] = [
   { seed: 700_106, nodes: 10, days: 1, troubles: 24, why: "nine answers lost or refused" },
   { seed: 1_537_477_815, nodes: 10, days: 1, troubles: 24, why: "a person's cordon, then ours" },
   { seed: 60, nodes: 8, days: 0.5, troubles: 24, why: "an uncordon whose answer was lost" },
+  {
+    ...{ seed: 21, nodes: 6, days: 0.25, troubles: 60, sinks: "slurm", planes: 2 },
+    why: "released in Slurm although its cloud showed it as ending",
+  },
+  {
+    ...{ seed: 3_034, nodes: 6, days: 0.2, troubles: 100, xids: 30, sinks: "slurm" },
+    why: "the replacement of a surge was lost while the old node drained",
+  },
+  {
+    ...{ seed: 885_058_451, nodes: 6, days: 0.25, troubles: 60, sinks: "slurm" },
+    why: "an unanswered end was repeated under a person's reservation",
+  },
+  {
+    ...{ seed: 5_121, nodes: 6, days: 0.1, troubles: 100, xids: 30, edits: 150 },
+    why: "a surge's two nodes waited for each other",
+  },
+  {
+    ...{ seed: 5_238, nodes: 6, days: 0.1, troubles: 100, xids: 30, edits: 150 },
+    why: "a repair began beside a replacement that a person had ordered",
+  },
 ];
 
 export type Known = { id: string; pattern: RegExp; why: string };

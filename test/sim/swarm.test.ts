@@ -18,23 +18,25 @@ const MAIN = join(import.meta.dir, "main.ts");
 const XIDS_PER_DAY = 4;
 /** A short story in a scheduler has as many faults. */
 const XIDS_IN_SCHEDULER = 16;
-const xidsOf = ({ sinks }: Pick<Case, "sinks">): number =>
-  sinks === undefined ? XIDS_PER_DAY : XIDS_IN_SCHEDULER;
+const xidsOf = ({ sinks, xids }: Pick<Case, "sinks" | "xids">): number =>
+  xids ?? (sinks === undefined ? XIDS_PER_DAY : XIDS_IN_SCHEDULER);
 
 function faultsOf(one: Omit<Case, "why">): Fault[] {
-  const { seed, nodes, days, troubles, sinks } = one;
-  const dials = { days, troublesPerDay: troubles, extraXidPerDay: xidsOf(one) };
-  return drawFaults(shapeOf(seed, nodes, sinks), dials);
+  const { seed, nodes, days, troubles, sinks, planes, edits = 0 } = one;
+  const more = { extraXidPerDay: xidsOf(one), editsPerDay: edits };
+  const dials = { days, troublesPerDay: troubles, ...more };
+  return drawFaults(shapeOf(seed, nodes, sinks, planes), dials);
 }
 
 async function tell(one: Omit<Case, "why">): Promise<Told> {
-  const shape = shapeOf(one.seed, one.nodes, one.sinks);
+  const shape = shapeOf(one.seed, one.nodes, one.sinks, one.planes);
   return tellStory(shape, faultsOf(one), { endMs: one.days * DAY });
 }
 
 function badOf(told: Told, one: Omit<Case, "why">): string[] {
-  const { seed, nodes, days, troubles, sinks = "none" } = one;
-  const dials = `--sinks ${sinks} --days ${days} --troubles ${troubles} --xids ${xidsOf(one)}`;
+  const { seed, nodes, days, troubles, sinks = "none", planes = 1, edits = 0 } = one;
+  const where = `--sinks ${sinks} --planes ${planes} --edits ${edits}`;
+  const dials = `${where} --days ${days} --troubles ${troubles} --xids ${xidsOf(one)}`;
   const bad = told.found.filter((one) => !isKnown(one));
   const command = `npm run sim -- --seed ${seed} --nodes ${nodes} ${dials}`;
   return bad.slice(0, 3).map((one) => `${one.id}: ${one.message} (${command})`);

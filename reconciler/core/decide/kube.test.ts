@@ -203,6 +203,7 @@ describe("mirrorOf()", () => {
     const proven = node(0, { kube: fact(0, share) });
     expect(kinds(planFor(proven))).toEqual(["mirror uncordon"]);
     const unproven: Partial<Node>[] = [
+      { instance: instanceOf({ state: "terminating" }) },
       { health: well({ lastCheckClean: false }) },
       { health: well({ silentSince: NOW - 1 }) },
       { kube: fact(0, { ...share, hold: true }) },

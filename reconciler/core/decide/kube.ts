@@ -11,6 +11,7 @@ import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
 import { setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { isDefinitive } from "../safety/evident.ts";
+import { lossOf } from "./node.ts";
 import { isResting } from "./rest.ts";
 import { slurmDarkness } from "./slurm.ts";
 
@@ -44,6 +45,8 @@ export function mirrorOf(
   }
   if (wanted !== null || kube.hold) return null;
   if (!(marked || isLeftover(node, kube) || isStaleNote(node, kube))) return null;
+  // Until its agent is silent too, the cloud is not trusted; nothing is put there meanwhile.
+  if (lossOf(node, { sight }) !== null) return null;
   const payload = { kind: "uncordon", why: "no cordon remains", mirror: true } as const;
   return { payload, because: [`Node ${kube.name} is marked`] };
 }

@@ -317,6 +317,32 @@ describe("draining", () => {
     expect(event(ask(put, { sight: busy() }).action)).toBe("node.draining");
   });
 
+  test("for a surge whose replacement is gone goes back, and buys first again", () => {
+    const surge = { pool: { replacement: "surge" } } as const;
+    const back = {
+      to: { kind: "suspect", since: NOW },
+      event: "node.suspect",
+      because: ["slot 0 lost its replacement: another one comes first (surge)"],
+      session: null,
+    };
+    expect(ask(leaving(), { ...surge, sight: busy() }).action).toMatchObject(back);
+    expect(ask(leaving({}, drained), surge).action).toMatchObject(back);
+    const other = nodeOf("m", { gen: 2, replaces: "n" as NodeId });
+    expect(stepOf(leaving({}, drained), { ...surge, others: [other] })).toBe("terminating replace");
+    const lost = { ...other, phase: goneOf("lost") };
+    expect(stepOf(leaving({}, drained), { ...surge, others: [lost] })).toBe("suspect");
+    const ending = { ...surge, others: [{ ...other, phase: endingOf("lost") }] };
+    expect(waitOf(leaving({}, drained), ending)).toBe(
+      "confirmation: its replacement m is being ended",
+    );
+    // Neither a person's order nor another kind of end waits for it, nor a pool that drains first.
+    const ordered = leaving({ order: orderOf("replace") }, drained);
+    expect(stepOf(ordered, surge)).toBe("terminating replace");
+    const shrunk = leaving({}, { ...drained, purpose: "scale_down" });
+    expect(stepOf(shrunk, surge)).toBe("terminating scale_down");
+    expect(stepOf(leaving({}, drained))).toBe("terminating replace");
+  });
+
   test("of a surplus instance cordons it first", () => {
     const surplus = nodeOf("n", { phase: drainingOf({ purpose: "surplus" }), slot: null });
     expect(ask(surplus).action).toMatchObject({

@@ -120,6 +120,7 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
     const because = ["recovered before the drain ended: the repair is cancelled"];
     return plan.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
   }
+  if (needsSecond(node, phase, scope, plan)) return;
   if (over) return decideDrained(node, phase, scope, plan);
   const left = workOn(sight, node.id);
   const dark = darkness(node, scope) ?? (left.kind === "dark" ? left.message : null);
@@ -157,6 +158,23 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   const isCut = endsAtDeadline(node, scope.pool);
   const said = sayJobEnd(left, end, { pool: scope.pool, isCut, isTold });
   plan.wait("drain", said, end?.at ?? endAt);
+}
+
+/** Answers for a node whose surge lost its verified replacement: its end would leave a gap. */
+function needsSecond(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): boolean {
+  const { slot, order, session, instance } = node;
+  if (scope.pool?.replacement !== "surge" || phase.purpose !== "replace") return false;
+  if (slot === null || order !== null || session === null) return false;
+  if (instance === null || isOwned(node)) return false;
+  const second = (scope.bySlot.get(slot) ?? []).find(({ id }) => id !== node.id);
+  if (second === undefined) {
+    const because = [`slot ${slot} lost its replacement: another one comes first (surge)`];
+    plan.advance({ kind: "suspect", since: scope.sight.now }, "node.suspect", because);
+    return true;
+  }
+  if (second.phase.kind !== "terminating" || phase.drainedAt === null) return false;
+  plan.wait("confirmation", `its replacement ${second.id} is being ended`);
+  return true;
 }
 
 function isForRepair({ purpose }: Draining): boolean {

@@ -14,6 +14,7 @@ import { mirrorOf, refusalOf } from "./kube.ts";
 import { isResting } from "./rest.ts";
 import { slurmChangeOf, withSlurm } from "./slurm.ts";
 import { strandedCall, strandedWhy } from "../reach.ts";
+import { heldCall } from "../safety/blind.ts";
 import type { Scope } from "./decide.ts";
 import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
 import { decideRepairing } from "./ladder.ts";
@@ -66,6 +67,8 @@ export function decideNode(node: Node, scope: Scope, whole: Plan): void {
       operation === undefined ? node.operation : `${operation.payload.kind} is in progress`;
     const lost = operation === undefined ? null : strandedCall(operation, scope.sight.providers);
     if (lost !== null) return plan.wait("provider", `${what}: ${lost}`);
+    const held = operation === undefined ? null : heldCall(operation, node, scope.sight);
+    if (held !== null) return plan.wait("human", `${what}, and is not repeated: ${held}`);
     const more = operation?.message ? `: ${operation.message}` : "";
     return plan.wait("operation", `${what}${more}`, operation?.notBefore || null);
   }
@@ -113,7 +116,7 @@ function formatRest({ kube }: Node, now: number): string {
  * The cloud's evidence that the instance is gone or stopped, or `null`: the second witness that
  * silence needs (law 9).
  */
-export function lossOf(node: Node, scope: Scope): string | null {
+export function lossOf(node: Node, scope: Pick<Scope, "sight">): string | null {
   const fact = node.instance;
   if (fact === null) return null;
   if (fact.state === "terminated" || fact.state === "stopped") {

@@ -141,6 +141,7 @@ describe("serving", () => {
     );
     expect(stepOf(serving(gone, { silentSince: 1 }))).toBe("terminating lost");
     expect(stepOf(serving({ ...gone, order: orderOf("drain") }))).toBe("drain operator");
+    expect(waitOf(serving({ ...gone, cordon: OURS }))).toStartWith("second_witness: ");
   });
 
   test("of a removed pool it stays, and the wait shows that it is billed", () => {
@@ -573,6 +574,17 @@ describe("recovery", () => {
     expect(waitOf(wellOf(HOLD), KUBE)).toBe(KEPT);
   });
 
+  test("puts nothing into service that the cloud shows as ending", () => {
+    const instance = instanceOf({ state: "terminating" });
+    for (const cordon of [OURS, {}] as Partial<Node["cordon"]>[]) {
+      const ending = wellOf({ instance, cordon: { product: null, human: null, ...cordon } });
+      expect(waitOf(ending)).toBe(
+        "second_witness: instance i-1 is being ended by someone else, but its agent reports: " +
+          "the cloud is not trusted",
+      );
+    }
+  });
+
   test("closes as quarantined where a rule was only suspended", () => {
     const aside = { aside: [heldOf()] };
     const quarantine: Fact = { kind: "quarantine", rule: "r@v1", at: 0, why: "" };
@@ -656,6 +668,23 @@ describe("surge", () => {
     });
     expect(stepOf(pair({}, { ...recovered, verdict: "degraded" } as never), booting)).toBe("suspect");
     expect(stepOf(pair({ order: orderOf("replace") }, recovered as never), booting)).toBeNull();
+  });
+
+  test("drains the old one also when the new one, once verified, failed meanwhile", () => {
+    const failed = comes({ kind: "suspect", since: NOW });
+    expect(ask(pair(), failed).action).toMatchObject({
+      payload: { kind: "drain", purpose: "replace" },
+      because: ["m was verified and takes its place, and is suspect itself since"],
+    });
+    expect(stepOf(pair(), comes({ kind: "held", since: NOW, heldBy: "human:ann", why: "mine" }))).toBeNull();
+    // Neither waits for the other.
+    const plan = planOf([pair(), marked({ id: "m" as NodeId, gen: 7, replaces: "n" as NodeId })], surge);
+    const toldOf = (id: string) => [
+      ...plan.actions.filter(({ node }) => node === id).map(({ kind }) => kind),
+      ...plan.waits.filter(({ node }) => node === id).map(({ message }) => message),
+    ];
+    expect(toldOf("n")).toEqual(["effect"]);
+    expect(toldOf("m")).toEqual(["slot 0 still has n, which is replacing"]);
   });
 
   test("is cut short by a forced order, or a loss", () => {

@@ -63,6 +63,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
     return plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", because, "open");
   }
   if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
+  if (loss !== null) return plan.wait("second_witness", doubted(loss));
   if (node.cordon.product !== null) {
     const kept = keptBy(node, scope);
     if (kept !== null) return plan.wait("human", kept);
@@ -74,9 +75,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
   }
   const out = sight.kube === null ? null : outOfCluster(node);
   const inSlurm = slurmNoteOf(node, scope);
-  if (loss !== null)
-    plan.wait("second_witness", `${loss}, but its agent reports: the cloud is not trusted`);
-  else if (node.cordon.human !== null)
+  if (node.cordon.human !== null)
     plan.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
   else if (verdict === "unhealthy" && node.waiver !== null)
     plan.wait("human", formatSuppression(node, node.waiver));
@@ -89,6 +88,9 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
     plan.wait("not_ours", `${message}: it is billed until a person terminates it`);
   }
 }
+
+const doubted = (loss: string): string =>
+  `${loss}, but its agent reports: the cloud is not trusted`;
 
 /** Its repair begins with a fold, once the time of the configuration is over. */
 function waitOutOfCluster(node: Node, out: OutOfCluster, scope: Scope, plan: PlanBuilder): void {
@@ -286,6 +288,8 @@ function decideIsolation(node: Node, scope: Scope, plan: PlanBuilder, proof: boo
 
 /** Recovered: Navarch's own cordon is lifted first, then the session closes; a person's stays. */
 export function decideRecovery(node: Node, scope: Scope, plan: PlanBuilder): void {
+  const loss = lossOf(node, scope);
+  if (loss !== null) return plan.wait("second_witness", doubted(loss));
   const check = node.health.lastCheckAt;
   if (check === null || check < (node.session?.openedAt ?? 0)) {
     return plan.wait("boot", "recovered; waits for one full check to confirm it");
@@ -358,12 +362,17 @@ export function decideReplacing(
     const because = ["recovered before the drain ended: the repair is cancelled"];
     return plan.advance(suspect, "node.recovered", because);
   }
-  if (replacement.phase.kind !== "serving") {
+  // A suspect one has served, and is repaired once this node has left the slot.
+  const failed = replacement.phase.kind === "suspect" && !isOwned(replacement);
+  if (replacement.phase.kind !== "serving" && !failed) {
     const message = `${replacement.id} is ${replacement.phase.kind}`;
     return plan.wait("replacement", `${message}; this node is ${verdictOfNode(node)}`);
   }
   const veto = blindness(sight) ?? pausedBy(node, scope) ?? cordonedBy(node);
   if (veto !== null) return plan.refuse(veto);
-  const because = [`${replacement.id} is verified and takes its place`];
+  const { id } = replacement;
+  const because = failed
+    ? [`${id} was verified and takes its place, and is suspect itself since`]
+    : [`${id} is verified and takes its place`];
   plan.effect(drainPayload(node, scope, "replace", null), because);
 }

@@ -14,8 +14,17 @@ import {
   stepOf,
   waitOf,
 } from "../../../test/world/ask.ts";
-import { agentOf, heldOf, kubeOf, nodeOf, sickOf, slurmOf } from "../../../test/world/part.ts";
-import type { BootId } from "../../../schema/id.ts";
+import {
+  agentOf,
+  heldOf,
+  instanceOf,
+  kubeOf,
+  nodeOf,
+  operationOf,
+  sickOf,
+  slurmOf,
+} from "../../../test/world/part.ts";
+import type { BootId, InstanceId, PoolName } from "../../../schema/id.ts";
 
 const proof = heldOf({ definitive: true, because: "XID 79 on GPU 0" }, { code: 79 });
 const sight = (over: Partial<SlurmSight> = {}, left?: DrainSight): Setting => ({
@@ -128,6 +137,18 @@ describe("S28: what others do in Slurm holds every step that cannot be taken bac
     expect(waitOf(node, IN)).toContain(
       "n0 is being rebooted with scontrol reboot by alice (bios), and in the MAINT reservation pm_nov",
     );
+  });
+
+  test("S28: a call that was asked before is not repeated, and the wait shows it", () => {
+    const phase = { kind: "terminating", since: 1, purpose: "replace", accepted: null, notBefore: 0 } as const;
+    const ends = { kind: "terminate", provider: "fake" as PoolName, instanceId: "i-1" as InstanceId } as const;
+    const open = operationOf(nodeOf("n0"), ends);
+    const asked = cordoned(THEIRS, { phase, operation: open.id });
+    expect(waitOf(asked, { ...IN, operations: [open] })).toBe(
+      `human: terminate is in progress, and is not repeated: ${says} \`navarch replace n0\``,
+    );
+    const ordered = { ...asked, order: orderOf("replace") };
+    expect(waitOf(ordered, { ...IN, operations: [open] })).toBe("operation: terminate is in progress");
   });
 
   test("S28: it costs no budget, and another node of the pool is repaired", () => {
@@ -285,6 +306,15 @@ describe("S33, S35: the release in Slurm", () => {
     const human = { by: "alice", why: "mine", at: 1 };
     expect(stepOf(well(booted, { cordon: { product: null, human } }), IN)).toBeNull();
   });
+
+  test.each(["terminating", "terminated", "stopped"] as const)(
+    "S33: not while the cloud shows its machine as %s",
+    (state) => {
+      const ending = well(MARK, { instance: instanceOf({ state }) });
+      expect(payloadOf(ending)).toBeUndefined();
+      expect(waitOf(ending, IN)).toStartWith("second_witness: ");
+    },
+  );
 
   test("S33: Kubernetes is released first and does not wait for Slurm", () => {
     const kube = kubeOf({ isolatedUid: "uid-1", unschedulable: true });

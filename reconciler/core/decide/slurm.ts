@@ -14,6 +14,7 @@ import { hasChanged, hasRegistered } from "../slurm/mark.ts";
 import { reasonOf } from "../slurm/reason.ts";
 import type { Scope } from "./decide.ts";
 import { keptBy } from "./kube.ts";
+import { lossOf } from "./node.ts";
 import { isResting } from "./rest.ts";
 
 /**
@@ -113,6 +114,8 @@ export function unreleasedBy(node: Node, scope: InSight): string | null {
   if (!sight.mirrorsCordon) return stays("slurm.mirror.cordon is off");
   const doubt = sight.ambiguous.get(node.id) ?? sight.dark ?? keptBy(node, scope);
   if (doubt !== null) return stays(doubt);
+  const loss = lossOf(node, scope);
+  if (loss !== null) return stays(loss);
   if (!isWell(node) && !isSuppressed(node)) return stays("its health is not proven");
   if (!hasRegistered(node, slurm)) {
     return stays("its slurmd has not registered with a new BootTime since the machine changed");

@@ -3,7 +3,15 @@ import { describe, expect, test } from "bun:test";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
-import { fleetOf, instanceOf, nodeOf, operationOf, poolStateOf } from "../../../test/world/part.ts";
+import {
+  fleetOf,
+  instanceOf,
+  kubeOf,
+  nodeOf,
+  operationOf,
+  poolStateOf,
+  slurmOf,
+} from "../../../test/world/part.ts";
 import type { Sight } from "../fleet.ts";
 import { REACHES_ANY } from "../reach.ts";
 import { mayCall } from "./blind.ts";
@@ -98,6 +106,31 @@ describe("stopped by a person", () => {
     const both = { frozen: "move", blind: ["dark"] };
     expect(allowed(both, { ...node, order: order(false) })).toEqual(SPARING);
     expect(allowed(both, node)).toEqual(["mirrored", "uncordon"]);
+  });
+});
+
+describe("held by others since it was asked", () => {
+  const drain = { kind: "drain", by: "alice", why: "new fans" } as const;
+  const theirs = { slurm: slurmOf({ held: true, others: [drain] }) };
+  const kept = { kube: kubeOf({ hold: true }) };
+
+  test.each([
+    ["in Slurm", theirs],
+    ["by a hold on its Node", kept],
+  ])("%s, nothing that ends it is called or repeated, unless a person orders it", (_, over) => {
+    expect(allowed({}, { ...node, ...over })).toEqual(SPARING);
+    expect(allowed({}, { ...node, ...over, order: order(false) })).toEqual(ALL);
+  });
+
+  test("once they end that, it may be called", () => {
+    const over = { slurm: slurmOf(), kube: kubeOf() };
+    expect(allowed({}, { ...node, ...over })).toEqual(ALL);
+  });
+
+  test("its match with its Node being in doubt, nothing is called either", () => {
+    const ambiguous = new Map([[node.id, "two Nodes have its provider id"]]);
+    const kube = { kube: { ambiguous } } as unknown as Partial<Sight>;
+    expect(allowed(kube, node)).toEqual(SPARING);
   });
 });
 

@@ -9,6 +9,8 @@ import type { Operation } from "../../../schema/operation.ts";
 import { type Fleet, isUnbought, isWorker, type Sight } from "../fleet.ts";
 import { doubleOf } from "../fold/listing.ts";
 import { strandedCall, strandedWhy } from "../reach.ts";
+import { sayTheirs } from "../decide/admit.ts";
+import { keptBy } from "../decide/kube.ts";
 import { isDefinitive } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
 
@@ -96,10 +98,21 @@ export class Blindness {
   }
 }
 
+/** Why a call that ends or empties the node, which others hold in a scheduler, waits for them. */
+export function heldCall({ payload }: Operation, node: Node, sight: Sight): string | null {
+  if (!destroys(payload) || node.order !== null) return null;
+  return keptBy(node, { sight }) ?? sayTheirs(node);
+}
+
+function destroys({ kind }: Operation["payload"]): boolean {
+  return kind === "drain" || kind === "end_jobs" || kind === "terminate" || kind === "reboot";
+}
+
 /**
  * Whether a call may start now, because conditions may have changed since its plan (invariant I12).
- * While blind, a destructive call needs a person's forced order or the cloud's own termination; in
- * a freeze or a hold, a call needs a person's order, unless it returns a node to service.
+ * While blind, a destructive call needs a person's forced order or the cloud's own termination; of
+ * a node that others hold, a person's order; in a freeze or a hold of its pool, any call needs one,
+ * unless it returns a node to service.
  */
 export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boolean {
   const node = fleet.nodes.get(operation.node);
@@ -110,11 +123,11 @@ export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boole
     if (node !== undefined && strandedWhy(node, sight.providers) !== null) return false;
     if (node !== undefined && doubleOf(node, fleet) !== null) return false;
   }
-  const isDrain = kind === "drain" || kind === "end_jobs";
-  const destroys = isDrain || kind === "terminate" || kind === "reboot";
-  if (destroys && sight.blind.length > 0) {
+  if (destroys(operation.payload) && sight.blind.length > 0) {
     if (node?.order?.force !== true && node?.instance?.state !== "terminated") return false;
   }
+  // It may have been asked, and not answered, before they held the node.
+  if (node !== undefined && heldCall(operation, node, sight) !== null) return false;
   const hold = operation.pool === null ? null : (fleet.pools.get(operation.pool)?.hold ?? null);
   const paused = sight.frozen !== null || (hold !== null && hold.until > sight.now);
   // Isolation is cheap and reversible: a hold allows it, a freeze that of definitive faults.

@@ -55,6 +55,18 @@ test("a suspect node holds a place once its drain is asked for", () => {
   expect(holdsPlace(nodeOf("n", { phase: suspect, operation: operation("drain") }))).toBe(true);
 });
 
+test("a node whose replacement a person ordered holds a place before it begins", () => {
+  const order = (goal: "drain" | "terminate" | "replace"): Node["order"] => {
+    return { goal, by: "ann", why: "", force: false, at: 0, timeoutMs: null };
+  };
+  const held: Phase = { kind: "held", ...at, heldBy: "a", why: "b" };
+  for (const phase of [suspect, held, { kind: "serving", ...at } satisfies Phase]) {
+    expect(holdsPlace(nodeOf("n", { phase, order: order("replace") }))).toBe(true);
+    expect(holdsPlace(nodeOf("n", { phase, order: order("drain") }))).toBe(false);
+    expect(holdsPlace(nodeOf("n", { phase, order: order("terminate") }))).toBe(false);
+  }
+});
+
 /** For each purpose: leaves a gap on a first purchase, and where it replaced another. */
 const GAPS: Record<Purpose, [boolean, boolean]> = {
   replace: [true, true],

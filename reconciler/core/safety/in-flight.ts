@@ -19,7 +19,7 @@ export function holdsPlace(node: Node): boolean {
     case "verifying":
       return node.replaces !== null;
     case "suspect":
-      return node.operation !== null && node.operation.endsWith(".drain");
+      return isOrdered(node) || node.operation?.endsWith(".drain") === true;
     case "draining":
       return node.phase.purpose === "repair" || leavesGap(node);
     case "terminating":
@@ -28,11 +28,15 @@ export function holdsPlace(node: Node): boolean {
     case "replacing":
       return true;
     case "serving":
-    case "gone":
     case "held":
+      return isOrdered(node);
+    case "gone":
       return false;
   }
 }
+
+/** A person ordered its replacement, which begins with this plan. */
+const isOrdered = ({ order }: Node): boolean => order?.goal === "replace";
 
 /** Whether there is evidence against the node beyond its silence. */
 export function isSick({ session, health }: Node): boolean {
