@@ -98,7 +98,7 @@ export type Verdict = {
 };
 
 /** Adds one failure and `why` to a run that died, ran no test, or failed without a failed test. */
-export function judgeRun(tally: Tally, exitCode: number): Verdict {
+export function judgeRun(tally: Tally, exitCode: number, maySkip = false): Verdict {
   const { summary: counts, failures } = tally;
   if (counts === null) {
     const seen = { ...tally.seen, failed: tally.seen.failed + 1 };
@@ -109,7 +109,7 @@ export function judgeRun(tally: Tally, exitCode: number): Verdict {
     return { counts: broken, why: `bun test ended with status ${exitCode}`, failures };
   }
   const isEmpty = counts.passed + counts.failed === 0;
-  if (isEmpty) return { counts: broken, why: "no test ran", failures };
+  if (isEmpty && !maySkip) return { counts: broken, why: "no test ran", failures };
   return { counts, why: null, failures };
 }
 

@@ -1,15 +1,18 @@
 /**
  * `npm test`: builds stale binaries, runs `bun test` with the given arguments, and ends its output
  * with the failures and `N passed, N failed`. Without arguments it runs the ordinary tests in three
- * processes; `--real` (`npm run test:real`) runs the lanes of real parts, and `CI=true` runs both,
- * after a check of the types. Clusters and machines are built before any test, so that no build
- * slows a test down. A failed type check, a failed build and a crashed run count as one failure
- * each. Nothing that failed is repeated. A run leaves nothing behind.
+ * processes and one story of each real part that is here; `--real` (`npm run test:real`) runs every
+ * lane and records the passes; `CI=true` runs the ordinary tests and the lanes that are due, after
+ * a check of the types. Clusters and machines are built before any test, so that no build slows a
+ * test down. A failed type check, a failed build and a crashed run count as one failure each.
+ * Nothing that failed is repeated. A run leaves nothing behind.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { PRODUCTS, ROOT, isStale } from "./product.ts";
 import { clearScratch, clearStale, openScratch } from "./scratch.ts";
+import { type Lane, LANE_VARIABLE, LANES, MACHINES, TRACKS } from "./lane.ts";
+import { lanesOfCheck, recordPass } from "./lane-record.ts";
 import { EMPTY, foldLine, formatCounts, isFileLine, joinVerdicts, judgeRun } from "./tally.ts";
 import type { Verdict } from "./tally.ts";
 
@@ -53,15 +56,22 @@ async function succeeds(command: readonly string[]): Promise<boolean> {
 }
 
 /** Runs tests for at most `limitMs`, with a temporary folder of their own. */
-async function runTests(stage: string, args: readonly string[], limitMs: number): Promise<Verdict> {
+async function runTests(
+  stage: string,
+  args: readonly string[],
+  limitMs: number,
+  { lane = null, maySkip = false }: { lane?: Lane | null; maySkip?: boolean } = {},
+): Promise<Verdict> {
   const startMs = performance.now();
   const scratch = openScratch();
   const timings = join(scratch, "timings.json");
   // Bun updates the first file of times that it is given.
   const options = [`--timeout=${TEST_MS}`, `--timings=${timings}`, "--update-timings"];
-  const child = Bun.spawn([process.execPath, "test", ...options, ...args], {
+  // Beside tests that wait for something within a time.
+  const nice = lane?.loads === true ? ["nice", "-n", "10"] : [];
+  const child = Bun.spawn([...nice, process.execPath, "test", ...options, ...args], {
     cwd: ROOT,
-    env: { ...ENV, TMPDIR: scratch },
+    env: { ...ENV, TMPDIR: scratch, ...(lane === null ? {} : { [LANE_VARIABLE]: lane.name }) },
     stdio: ["ignore", "inherit", "pipe"],
   });
   const stop = () => child.kill("SIGTERM");
@@ -84,7 +94,7 @@ async function runTests(stage: string, args: readonly string[], limitMs: number)
     console.error(`npm test: left and ended: ${left}`);
   const cpuMs = Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1_000;
   stages.push(`${stage}: ${minutes(performance.now() - startMs)} (CPU ${minutes(cpuMs)})`);
-  const verdict = judgeRun(tally, status);
+  const verdict = judgeRun(tally, status, maySkip);
   return late
     ? { ...verdict, why: `killed after ${Math.round(limitMs / 60_000)} minutes` }
     : verdict;
@@ -126,21 +136,6 @@ async function readLines(
   flush();
 }
 
-/** The programs of its tests take minutes to build on a new machine; others use them. */
-const KUBERNETES = "test/real/kubernetes";
-/** Stands in a lane for the files of `machineFiles`, each a run of its own. */
-const MACHINES = "machines";
-/**
- * The real parts, in lanes of about the same time. They take minutes, root and packages, so they
- * run with `CI=true` or `--real` alone.
- */
-const LANES = [
-  [KUBERNETES, "test/real/agentpool"],
-  [MACHINES, "test/real/workflow"],
-  ["test/real/slurm", "test/real/console"],
-] as const;
-const FOLDERS: readonly string[] = LANES.flat().filter((part) => part !== MACHINES);
-
 /** Processes of the ordinary tests: some wait, so there is one more than two cores. */
 const WORKERS = 3;
 /** The slowest of them, which begin first, so that none of them ends alone. */
@@ -167,44 +162,82 @@ function machineFiles(): string[] {
   return paths.filter((path) => asks.test(readFileSync(join(ROOT, path), "utf8"))).sort();
 }
 
+type Chosen = ReadonlyMap<string, string>;
+
+/** The lanes of this kind of run, each with why. */
+function chosenLanes(machines: readonly string[]): Chosen {
+  if (IS_REAL) return new Map(LANES.map(({ name }) => [name, "asked for"]));
+  return IS_CI ? lanesOfCheck(machines) : new Map();
+}
+
 /**
  * Runs `args`, or the parts of this kind of run: the ordinary tests, which load every core, and
- * after them the lanes of real parts, which mostly wait, side by side.
+ * after them the lanes, which mostly wait, side by side. A lane that does not run tells its story.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
-  const run = (stage: string, ...given: string[]) =>
-    runTests(stage, given, endMs - performance.now());
-  if (args.length > 0) return run("tests", ...args);
+  const leftMs = () => endMs - performance.now();
+  if (args.length > 0) return runTests("tests", args, leftMs());
   const machines = machineFiles();
-  const others = [...machines, ...FOLDERS.map((folder) => `${folder}/**`)];
-  const workers = [`--parallel=${WORKERS}`, "--no-isolate", `--timings=${SLOW}`];
-  const runOrdinary = (): Promise<Verdict> =>
-    run("ordinary", ...workers, ...others.map((path) => `--path-ignore-patterns=${path}`));
-  if (!HAS_LANES) console.error(`npm test: SKIPPED: ${FOLDERS.join(", ")}: npm run test:real\n`);
-  if (HAS_LANES) await prepare(endMs, `${KUBERNETES}/main.ts`, "all");
+  const chosen = chosenLanes(machines);
+  if (HAS_LANES) await prepare(endMs, "test/real/kubernetes/main.ts", "all");
   if (HAS_MACHINES) await prepare(endMs, "test/real/machine/main.ts", "all");
-  const runMachines = async (): Promise<Verdict[]> => {
+  const ordinary = IS_REAL ? [] : [await runOrdinary(machines, leftMs())];
+  const tracks = TRACKS.map(async (names) => {
     const verdicts: Verdict[] = [];
-    for (const path of HAS_MACHINES ? machines : []) {
-      const limitMs = Math.min(FILE_MS_MAX, endMs - performance.now());
-      verdicts.push(await runTests(path, [`./${path}`], limitMs));
+    for (const lane of LANES.filter(({ name }) => names.includes(name))) {
+      verdicts.push(...(await runLane(lane, { chosen, machines, leftMs })));
     }
     return verdicts;
-  };
-  const runLane = async (parts: readonly string[]): Promise<Verdict[]> => {
-    const startMs = performance.now();
-    const verdicts: Verdict[] = [];
-    for (const part of parts) {
-      if (part === MACHINES) verdicts.push(...(await runMachines()));
-      else if (HAS_LANES) verdicts.push(await run(part, part));
-    }
-    stages.push(`lane ${parts.join(", ")}: ${minutes(performance.now() - startMs)}`);
-    return verdicts;
-  };
-  const ordinary = IS_REAL ? [] : [await runOrdinary()];
-  const lanes = await Promise.all(LANES.map(runLane));
-  return [...ordinary, ...lanes.flat()].reduce(joinVerdicts);
+  });
+  const verdicts = [...ordinary, ...(await Promise.all(tracks)).flat()];
+  tellLanes(chosen);
+  return verdicts.reduce(joinVerdicts);
+}
+
+/** All but what only a lane runs. */
+function runOrdinary(machines: readonly string[], limitMs: number): Promise<Verdict> {
+  const others = [...machines, ...LANES.flatMap(({ tests }) => tests).map((path) => `${path}/**`)];
+  const workers = [`--parallel=${WORKERS}`, "--no-isolate", `--timings=${SLOW}`];
+  const ignored = others.map((path) => `--path-ignore-patterns=${path}`);
+  return runTests("ordinary", [...workers, ...ignored], limitMs);
+}
+
+type LaneRun = { chosen: Chosen; machines: readonly string[]; leftMs(): number };
+
+async function runLane(lane: Lane, { chosen, machines, leftMs }: LaneRun): Promise<Verdict[]> {
+  const { name, story, tests } = lane;
+  if (!chosen.has(name)) {
+    if (story === null) return [];
+    // On a machine that has not its real part it says so; with CI=true it fails.
+    return [await runTests(`story of ${name}`, [`./${story}`], leftMs(), { maySkip: true })];
+  }
+  const startMs = performance.now();
+  const files = name === MACHINES ? (HAS_MACHINES ? machines : []) : [];
+  const verdicts: Verdict[] = [];
+  // Each file on machines in a run of its own, with a limit of its own.
+  for (const path of files) {
+    const limitMs = Math.min(FILE_MS_MAX, leftMs());
+    verdicts.push(await runTests(path, [`./${path}`], limitMs, { lane }));
+  }
+  if (tests.length > 0) verdicts.push(await runTests(name, tests, leftMs(), { lane }));
+  const ms = performance.now() - startMs;
+  if (name === MACHINES) stages.push(`${name}: ${minutes(ms)}`);
+  if (verdicts.length === 0) return [];
+  const { counts, why } = verdicts.reduce(joinVerdicts);
+  const isWhole = why === null && counts.failed === 0;
+  const figures = { counts, minutes: Math.round(ms / 6_000) / 10 };
+  if (IS_REAL && isWhole) recordPass(lane, machines, figures);
+  return verdicts;
+}
+
+/** Which lanes ran and why, and which were not needed. */
+function tellLanes(chosen: Chosen): void {
+  for (const [name, why] of chosen) console.error(`npm test: lane ${name} ran: ${why}`);
+  const others = LANES.map(({ name }) => name).filter((name) => !chosen.has(name));
+  if (others.length === 0) return;
+  const why = HAS_LANES ? "not due" : "npm run test:real";
+  console.error(`npm test: lanes that did not run (${why}): ${others.join(", ")}`);
 }
 
 /** The time of each stage and of the slowest files. */

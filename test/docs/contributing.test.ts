@@ -1,7 +1,7 @@
 /**
  * `docs/contributing.md` followed to the letter in a copy of the repository: each block that names a
  * file is applied, the generated pages are written again, and then types, the house rules and the
- * tests that the page adds must pass (`CI=true` or `NAVARCH_DOCS=1`; about a minute).
+ * tests that the page adds must pass (the lane `page`, or `NAVARCH_DOCS=1`; about a minute).
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -48,7 +48,7 @@ describe("applyChange()", () => {
   });
 });
 
-const RUN = process.env["CI"] === "true" || process.env["NAVARCH_DOCS"] === "1";
+const RUN = process.env["NAVARCH_LANE"] === "page" || process.env["NAVARCH_DOCS"] === "1";
 
 describe.skipIf(!RUN)("in a copy of the repository", () => {
   let copy = "";

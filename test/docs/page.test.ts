@@ -1,7 +1,7 @@
 /**
  * The commands of the pages. Every command, flag and file that a block names exists, run or not; the
- * blocks of each page are run from the first to the last in a clean folder (`CI=true`, or
- * `NAVARCH_DOCS=1`; about four minutes).
+ * blocks of each page are run from the first to the last in a clean folder (the lane
+ * `page`, or `NAVARCH_DOCS=1`; about four minutes).
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync } from "node:fs";
@@ -93,7 +93,7 @@ test("a command, a flag and a file that do not exist are noticed", () => {
   expect([..."kubectl apply -f deploy/nothing/".matchAll(FILE)].length).toBe(1);
 });
 
-const RUN = process.env["CI"] === "true" || process.env["NAVARCH_DOCS"] === "1";
+const RUN = process.env["NAVARCH_LANE"] === "page" || process.env["NAVARCH_DOCS"] === "1";
 
 /** Followed on throw-away machines and hosts (test/real/machine/first-pool.test.ts, slurm). */
 const ON_MACHINES: readonly string[] = ["docs/first-real-pool.md", "docs/slurm-first-drain.md"];

@@ -1,6 +1,6 @@
 /**
  * Every scenario that ships, run to its own verdict. What takes longer than a second is cut short
- * here, which proves that it runs, and judged in full where `CI=true`; what takes minutes is judged
+ * here, which proves that it runs, and judged in full by the lane `scenario`; what takes minutes is judged
  * by `npm run once -- scenarios`.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
@@ -11,7 +11,7 @@ import { LONG } from "./long.ts";
 
 setDefaultTimeout(120_000);
 
-const IS_CI = process.env["CI"] === "true";
+const IS_LANE = process.env["NAVARCH_LANE"] === "scenario";
 /** Nodes times minutes under stress, about what one second is enough for. */
 const NODE_MINUTES_MAX = 300;
 const CUT = { nodes: 20, durationMs: 10_000, startMs: 3_000 };
@@ -42,7 +42,7 @@ function cut(scenario: Scenario): Scenario {
 
 describe("bundled scenarios", () => {
   for (const { name } of BUNDLED) {
-    const isWhole = !LONG.includes(name) && (IS_CI || !isLong(bundled(name)));
+    const isWhole = !LONG.includes(name) && (IS_LANE || !isLong(bundled(name)));
     test(`${name} ${isWhole ? "passes" : "runs"}`, async () => {
       const scenario = bundled(name);
       expect(await judge(isWhole ? scenario : cut(scenario))).toEqual([]);
