@@ -106,3 +106,35 @@ test("a machine that a person cordoned, was called terminated and is back, is st
   expect(ends).not.toContain(id);
   expect(waitOf(world, back?.id ?? "")).toBe("human");
 });
+
+const KEPT: [string, (world: World, node: string) => Promise<unknown>][] = [
+  ["cordoned", (world, node) => order(world, node, "cordon")],
+  [
+    "in a held pool",
+    (world) =>
+      world.reconciler.change((draft) => {
+        const pool = [...world.reconciler.fleet().pools.values()].find(({ name }) => name === "p");
+        const until = world.clock.wallMs() + 86_400_000;
+        if (pool !== undefined) draft.putPool({ ...pool, hold: { by: "ann", why: "disks", until } });
+      }),
+  ],
+  [
+    "in a frozen fleet",
+    (world) =>
+      world.reconciler.change((draft) => {
+        draft.putFact({ kind: "freeze", by: "ann", why: "disks", at: 0, until: null });
+      }),
+  ],
+];
+
+test.each(KEPT)("a machine that somebody stopped is kept where it is %s", async (_how, keep) => {
+  const world = await fleet(2, threshold(1));
+  const [one = ""] = world.serving();
+  await keep(world, one);
+  await world.live(30);
+  const ends = watchEnds(world);
+  stopMachines(world, [one]);
+  await world.live(7_200);
+  expect(ends).toEqual([]);
+  expect(["serving", "suspect"]).toContain(phaseOf(world, one));
+});
