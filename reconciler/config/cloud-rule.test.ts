@@ -129,6 +129,7 @@ describe("two providers of one account", () => {
     ["aws, one profile", "{ type: aws, region: us-east-1, profile: x }", "{ type: aws, region: us-east-1, profile: x }", "region us-east-1, profile x"],
     ["gcp, one project", "{ type: gcp, project: team-gpu, credentials_file: /a }", "{ type: gcp, project: team-gpu }", "project team-gpu"],
     ["lambda, by default", "{ type: lambda }", "{ type: lambda, api_key_env: LAMBDA_API_KEY }", "key in LAMBDA_API_KEY"],
+    ["command", "{ type: command, command: /bin/buy a }", "{ type: command, command: /bin/buy a, settle: 1m }", "program /bin/buy a"],
     ["coreweave", "{ type: coreweave, kubeconfig: /k }", "{ type: coreweave, kubeconfig: /k }", "cluster of /k"],
   ])("are a warning: %s", (_what, a, b, where) => {
     expect(two(a, b)).toEqual([
@@ -144,6 +145,7 @@ describe("two providers of one account", () => {
     ["keys", "{ type: lambda }", "{ type: lambda, api_key_env: OTHER }"],
     ["endpoints", "{ type: lambda }", "{ type: lambda, endpoint: 'http://127.0.0.1:1' }"],
     ["kinds", "{ type: aws }", "{ type: gcp, project: team-gpu }"],
+    ["arguments", "{ type: command, command: /bin/buy a }", "{ type: command, command: /bin/buy b }"],
     ["simulated clouds", "{ type: fake }", "{ type: fake }"],
   ])("are none with other %s", (_what, a, b) => {
     expect(two(a, b)).toEqual([]);

@@ -29,6 +29,7 @@ const FIXED_BY: Partial<Record<ProviderType, (given: Settings) => string[] | nul
     `cluster of ${kubeconfig ?? "the default kubeconfig"}`,
     context == null ? "" : `context ${context}`,
   ],
+  command: ({ command }) => (command == null ? null : [`program ${command}`]),
   fake: ({ stateDir }) => (stateDir == null ? null : [`state_dir ${stateDir}`]),
 };
 
