@@ -13,7 +13,7 @@ test("a lane is due for its rooms, its tests and what every lane needs, not for 
   for (const path of ["rooms/a/x.ts", "test/real/a/x.test.ts", "build/test.ts", "package-lock.json"]) {
     expect([path, of(path)]).toEqual([path, true]);
   }
-  for (const path of ["rooms/ab/x.ts", "rooms/a/x.test.ts", "test/real/b/x.ts", "docs/a.md"]) {
+  for (const path of ["rooms/ab/x.ts", "rooms/a/x.test.ts", "test/real/b/x.ts", "README.md"]) {
     expect([path, of(path)]).toEqual([path, false]);
   }
   expect(isOf({ ...lane, tests: [] }, "test/m.test.ts", ["test/m.test.ts"])).toBe(true);
