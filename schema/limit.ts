@@ -4,6 +4,8 @@ export const LIMIT = {
   reportBytesMax: 256 * 1024,
   /** Any operator request body; the largest is a policy of 8 KiB conditions. */
   requestBytesMax: 1024 * 1024,
+  /** One file of a workflow: the parser of YAML takes 0.3 s for the worst of them, in one go. */
+  workflowCharsMax: 128 * 1024,
   /** Findings in one report. The spool sends the rest in the next one, in order. */
   findingsPerReportMax: 200,
   /**

@@ -21,6 +21,7 @@ export const NODE_UNIT: string = unit;
 
 /** Scheme, then a name, an IPv4 address or an IPv6 address in brackets, then a port. */
 const SERVER = /^https?:\/\/([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/;
+const EMPTY = /^(SERVER_DEFAULT|RELEASE_KEY|RELEASE_SUMS)=''$/gm;
 const KEY = /^[A-Za-z0-9+/]+={0,2}$/;
 const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+~-]*$/;
 const SHA256 = /^[0-9a-f]{64}$/;
@@ -42,12 +43,18 @@ export function formatInstaller(values: InstallerValues, script: string = INSTAL
       sums === null || (VERSION.test(sums.version) && SHA256.test(sums.sha256)),
     ],
   ];
-  let out = script;
+  const left = new Map<string, string>();
   for (const [name, value, sound] of filled) {
     if (!sound) throw new Error(`${name}: ${JSON.stringify(value)} may not stand in a script`);
-    const parts = out.split(`\n${name}=''\n`);
-    if (parts.length !== 2) throw new Error(`expected one line ${name}='' in install.sh`);
-    out = parts.join(`\n${name}='${value}'\n`);
+    left.set(name, value);
   }
+  // One copy of the script: anybody may ask for it, a thousand times at once.
+  const out = script.replace(EMPTY, (line, name: string) => {
+    const value = left.get(name);
+    if (value === undefined) throw new Error(`expected one line ${line} in install.sh`);
+    left.delete(name);
+    return `${name}='${value}'`;
+  });
+  for (const name of left.keys()) throw new Error(`expected one line ${name}='' in install.sh`);
   return out;
 }

@@ -14,7 +14,7 @@ export type PoolTree = { name: string; map: TreeMap; at: Place; dialect: Dialect
 /** One file, spellings canonical, pools taken out of the root. */
 export type Layer = { root: TreeMap; pools: PoolTree[] };
 
-const POOLS_MAX = 1_000;
+export const POOLS_MAX = 1_000;
 
 /** `null` if the top level is not a mapping. */
 export function readLayer(problems: Problems, tree: Tree): Layer | null {

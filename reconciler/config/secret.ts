@@ -137,11 +137,16 @@ const PROGRAM_HIDDEN = "[hidden: a program; operators may read it]";
  */
 export function formatConfig(config: Config, hidesPrograms = false): string {
   const server = { ...config.server, notifier: hideHook(config.server.notifier) };
+  // Pools share most of their texts.
+  const known = new Map<string, string>();
   const hide = (key: string, one: unknown): unknown => {
     if (hidesPrograms && PROGRAMS.has(key) && one !== null) {
       return Array.isArray(one) ? one.map(() => PROGRAM_HIDDEN) : PROGRAM_HIDDEN;
     }
-    return typeof one === "string" ? hideSecrets(one) : one;
+    if (typeof one !== "string") return one;
+    const shown = known.get(one) ?? hideSecrets(one);
+    known.set(one, shown);
+    return shown;
   };
   return `${JSON.stringify({ ...config, server }, hide, 2)}\n`;
 }

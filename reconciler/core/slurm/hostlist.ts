@@ -6,6 +6,8 @@
 
 /** As Slurm's own limit of one range. */
 export const HOSTLIST_NAMES_MAX = 65_536;
+/** As of a name in the DNS: a long one before a range would be there as often as the range says. */
+const NAME_CHARS_MAX = 255;
 /** Longer numbers are text: they are no longer exact. */
 const DIGITS_MAX = 15;
 
@@ -55,6 +57,9 @@ export function expandHostlist(text: string, most = HOSTLIST_NAMES_MAX): Hostlis
 function expandItem(item: string, most: number): string[] | string {
   const parts = partsOf(item);
   if (parts === null) return `${show(item)} is no host name with ranges such as n[0-7]`;
+  if (shortestOf(parts) > NAME_CHARS_MAX) {
+    return `${show(item)}: a name has more than ${NAME_CHARS_MAX} characters`;
+  }
   if (item.includes("]") && !item.endsWith("]")) {
     return `${show(item)}: Slurm takes no text after the last bracket`;
   }
@@ -86,6 +91,10 @@ function partsOf(item: string): string[] | null {
   }
   return parts;
 }
+
+/** The fewest characters that a name of the item has. */
+const shortestOf = (parts: readonly string[]): number =>
+  parts.reduce((sum, part) => sum + (part.startsWith("[") ? 1 : part.length), 0);
 
 function expandRanges(text: string, most: number): string[] | string {
   const found: string[] = [];

@@ -5,17 +5,24 @@ import { expandHostlist } from "./hostlist.ts";
 
 type Named = Pick<PoolConfig, "slurm">;
 
-const known = new WeakMap<Named, readonly string[]>();
+type Names = { names: readonly string[]; slots: ReadonlyMap<string, number> };
+
+const known = new WeakMap<Named, Names>();
 
 /** Empty if the pool names none; the configuration refuses unsound hostlists. */
-export function poolNames(pool: Named): readonly string[] {
+export const poolNames = (pool: Named): readonly string[] => namesOf(pool).names;
+
+function namesOf(pool: Named): Names {
   const before = known.get(pool);
   if (before !== undefined) return before;
   const { nodes } = pool.slurm;
   const list = expandHostlist(nodes ?? "", LIMIT.slurmNamesMax);
   const names = list.kind === "ok" ? list.names : [];
-  known.set(pool, names);
-  return names;
+  // Of a name that stands twice, the first.
+  const slots = new Map(names.map((name, slot) => [name, slot] as const).toReversed());
+  const made = { names, slots };
+  known.set(pool, made);
+  return made;
 }
 
 /** Of each pool that has names. */
@@ -31,8 +38,8 @@ export type NamedSlot = { pool: PoolConfig; slot: number };
 /** The first pool that names the node. */
 export function slotOfName({ pools }: Config, name: string): NamedSlot | null {
   for (const pool of pools) {
-    const slot = poolNames(pool).indexOf(name);
-    if (slot >= 0) return { pool, slot };
+    const slot = namesOf(pool).slots.get(name);
+    if (slot !== undefined) return { pool, slot };
   }
   return null;
 }

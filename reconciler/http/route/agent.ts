@@ -14,7 +14,7 @@ import { plainAddress } from "../../core/address.ts";
 import { doubtOf } from "../../core/fold/notice.ts";
 import { refuse, type App, type RoutePorts } from "./app.ts";
 import { auditReport, remoteOf } from "./gate.ts";
-import { parseJson, sayIssue } from "./request.ts";
+import { parseJson, sayIssue, takes } from "./request.ts";
 
 export type ReportAnswer =
   | { kind: "reply"; reply: ReportReply }
@@ -129,7 +129,7 @@ function parseReport(raw: unknown): v.SafeParseResult<typeof Report> {
 }
 
 export function agentRoutes(api: App, ports: RoutePorts): void {
-  api.post("/agent/report", async (c) => {
+  api.post("/agent/report", takes(Report), async (c) => {
     const raw = parseJson(await c.req.text(), "body");
     const started = ports.clock.monoMs();
     const origin = { remote: remoteOf(c), request: c.get("requestId") };

@@ -4,6 +4,8 @@ import * as v from "valibot";
 import type { ConfigDiffView, ReloadView } from "../../../schema/api-config.ts";
 import { Config } from "../../../schema/config.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
+import { LIMIT } from "../../../schema/limit.ts";
+import { POOLS_MAX } from "../../config/layer.ts";
 import { formatConfig } from "../../config/secret.ts";
 import { type Loaded, policyId, type Reloader } from "../../core/reload.ts";
 import { viewConfigDiff } from "../view/config-diff.ts";
@@ -12,6 +14,11 @@ import type { App, Env, RoutePorts } from "./app.ts";
 import { needs, readAsked, readBody, Refusal, sayIssue, takes } from "./request.ts";
 
 const Ask = v.strictObject({ allow_pool_removal: v.optional(v.boolean()) });
+/**
+ * A file has at most `LIMIT.configNodesMax` values, and defaults add 19 texts to each pool; secrets
+ * are looked for in each.
+ */
+const TEXTS_MAX = 3 * LIMIT.configNodesMax;
 /** Without `config`: the control plane's own files. */
 const Compare = v.strictObject({ config: v.optional(v.unknown()) });
 
@@ -59,10 +66,15 @@ async function compare(c: Context<Env>, ports: RoutePorts): Promise<ConfigDiffVi
   const running = reloader?.loaded().config ?? ports.reconciler.activeConfig();
   const fleet = ports.reconciler.fleet();
   if (config !== undefined) {
-    const read = v.safeParse(Config, config);
-    if (read.success) return viewConfigDiff({ running, next: read.output, fleet });
-    const message = `config: ${sayIssue(read.issues[0])}: is navarch of another version?`;
-    throw new Refusal("invalid_argument", message);
+    // A body has room for 300,000 issues.
+    const read = v.safeParse(Config, config, { abortEarly: true });
+    if (!read.success) {
+      const message = `config: ${sayIssue(read.issues[0])}: is navarch of another version?`;
+      throw new Refusal("invalid_argument", message);
+    }
+    const why = whyTooMuch(read.output);
+    if (why !== null) throw new Refusal("invalid_argument", `config: has more than ${why}`);
+    return viewConfigDiff({ running, next: read.output, fleet });
   }
   const answer = await reloaderOf(ports).examine();
   if (!answer.ok) {
@@ -71,6 +83,18 @@ async function compare(c: Context<Env>, ports: RoutePorts): Promise<ConfigDiffVi
   }
   const diff = viewConfigDiff({ running, next: answer.loaded.config, fleet });
   return { ...diff, policy: policyChange(reloaderOf(ports).loaded(), answer.loaded) };
+}
+
+/** What no file makes, as `1000 pools`; `null` = nothing. */
+function whyTooMuch(config: Config): string | null {
+  if (config.pools.length > POOLS_MAX) return `${POOLS_MAX} pools`;
+  if (config.providers.length > POOLS_MAX) return `${POOLS_MAX} providers`;
+  return textsIn(config) > TEXTS_MAX ? `${TEXTS_MAX} texts` : null;
+}
+
+function textsIn(value: unknown): number {
+  if (typeof value !== "object" || value === null) return typeof value === "string" ? 1 : 0;
+  return Object.values(value).reduce((sum: number, one) => sum + textsIn(one), 0);
 }
 
 function policyChange(running: Loaded, next: Loaded): ConfigDiffView["policy"] {

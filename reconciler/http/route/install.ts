@@ -69,12 +69,16 @@ const GUIDE = "/NavarchProject/navarch/releases";
 
 export function installRoutes(app: App, ports: InstallPorts): void {
   const { releases, key } = ports;
+  let last = { of: "", script: new Blob() };
   app.get("/install.sh", async (c) => {
     const release = await releases.latest();
     const sums =
       release === null ? null : { version: release.version, sha256: digestOf(release.sums) };
-    const script = formatInstaller({ server: serverOf(c, ports), key: key.publicBase64, sums });
-    return text(c, script, "text/x-shellscript; charset=utf-8");
+    const values = { server: serverOf(c, ports), key: key.publicBase64, sums };
+    const of = JSON.stringify(values);
+    if (last.of !== of) last = { of, script: new Blob([formatInstaller(values)]) };
+    const headers = { ...SMALL, "Content-Type": "text/x-shellscript; charset=utf-8" };
+    return new Response(last.script, { headers });
   });
   app.get("/releases/key.pem", (c) => text(c, key.publicPem, "application/x-pem-file"));
   const send = async (c: Context<Env>): Promise<Response> => {
@@ -131,12 +135,13 @@ function text(c: Context<Env>, body: string, type: string): Response {
   return bytes(c, new TextEncoder().encode(body), type);
 }
 
-/** Small and made for each request, so it is not cached. */
+/** Small, and no proxy keeps it. */
 function bytes(c: Context<Env>, body: Uint8Array<ArrayBuffer>, type: string): Response {
-  return c.body(body, 200, { ...COMMON, "Content-Type": type, "Cache-Control": "no-store" });
+  return c.body(body, 200, { ...SMALL, "Content-Type": type });
 }
 
 const COMMON = { "X-Content-Type-Options": "nosniff" };
+const SMALL = { ...COMMON, "Cache-Control": "no-store" };
 
 function sendFile(c: Context<Env>, { sha256, source }: ReleaseFile): Response {
   const blob = "text" in source ? new Blob([source.text]) : Bun.file(source.path);

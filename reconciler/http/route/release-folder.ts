@@ -7,6 +7,7 @@
  * Adapter: files.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { compareVersions } from "../../../schema/release.ts";
 
@@ -141,8 +142,20 @@ function openDigests(): Digests {
   };
 }
 
+/** One buffer for the whole file: a stream's would all be garbage at once. */
 async function readDigest(path: string): Promise<string> {
   const hash = new Bun.CryptoHasher("sha256");
-  for await (const chunk of Bun.file(path).stream()) hash.update(chunk);
-  return hash.digest("hex");
+  const buffer = new Uint8Array(DIGEST_BYTES);
+  const file = await open(path);
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length);
+      if (bytesRead === 0) return hash.digest("hex");
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
 }
+
+const DIGEST_BYTES = 256 * 1_024;

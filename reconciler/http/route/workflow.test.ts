@@ -2,6 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import type { AuditRecord } from "../../../schema/audit.ts";
 import type { WorkflowEventsPage, WorkflowRunView } from "../../../schema/workflow.ts";
+import { LIMIT } from "../../../schema/limit.ts";
 import { type Json, openWorldApp, type WorldApp } from "../../../test/world/app.ts";
 import { openHandRunner } from "../../../test/world/rehearsal.ts";
 import { closeWorlds, fleet } from "../../../test/world/story.ts";
@@ -83,6 +84,17 @@ test("W54: what cannot be read or may not run is refused, with the reason", asyn
   expect(runner.begun).toEqual([]);
   const last = (await audit()).at(-1);
   expect(last).toMatchObject({ verb: "submit", result: "permission_denied", role: "operator" });
+});
+
+test("W54: a file that takes long to read is refused by its length, before it is read", async () => {
+  const { post, runner } = await setUp();
+  const long = "a: 1\n".repeat(LIMIT.workflowCharsMax / 4);
+  const bundle = JSON.stringify({ workflow: "Sleep a", templates: { "t.yml": long } });
+  const json = { "Content-Type": "application/json" };
+  for (const asked of [post(long), post(bundle, "/v1/workflows", json)]) {
+    expect(await asked).toMatchObject({ status: 413, body: { error: { code: "too_large" } } });
+  }
+  expect(runner.begun).toHaveLength(0);
 });
 
 test("W54: without simulation.enabled, or without a cluster, nothing runs", async () => {

@@ -4,6 +4,7 @@
  */
 import type { Context } from "hono";
 import * as v from "valibot";
+import { LIMIT } from "../../../schema/limit.ts";
 import type { WorkflowRunView } from "../../../schema/workflow.ts";
 import type { WorkflowSource } from "../../core/workflow.ts";
 import { managerOf } from "../../runtime/workflow/runs.ts";
@@ -91,9 +92,19 @@ async function submit(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 
 function sourceOf(c: Context<Env>, text: string): WorkflowSource {
   const type = c.req.header("Content-Type") ?? "";
-  if (!/^application\/json\b/i.test(type)) return { text, templates: {} };
+  if (!/^application\/json\b/i.test(type)) return fitting({ text, templates: {} });
   const { workflow, templates } = parse(Bundle, parseJson(text, "body"));
-  return { text: workflow, templates };
+  return fitting({ text: workflow, templates });
+}
+
+/** Throws for a file that would take the whole process too long to read. */
+function fitting(source: WorkflowSource): WorkflowSource {
+  for (const text of [source.text, ...Object.values(source.templates)]) {
+    if (text.length <= LIMIT.workflowCharsMax) continue;
+    const message = `a file of a workflow has ${LIMIT.workflowCharsMax} characters at most here`;
+    throw new Refusal("too_large", `${message}, and this has ${text.length}: split it`);
+  }
+  return source;
 }
 
 function cancel(c: Context<Env>, { workflows }: RoutePorts): Response {

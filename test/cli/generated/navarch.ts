@@ -4348,17 +4348,162 @@ export function postAgentJoin(body: {
 /**
  * an agent's report; also the WebSocket `/v1/agent/stream`
  */
-export function postAgentReport(opts?: Oazapfts.RequestOpts) {
+export function postAgentReport(body: {
+    version: 1;
+    node_id: string;
+    boot_id: string;
+    stream: string;
+    agent_version: string;
+    simulated: boolean;
+    sent_at: string;
+    inventory?: {
+        hostname: string;
+        provider?: string | null;
+        region?: string | null;
+        zone?: string | null;
+        instance_type?: string | null;
+        provider_ids?: string[] | null;
+        pool?: string | null;
+        labels?: {
+            [key: string]: string;
+        } | null;
+        internal_ip?: string | null;
+        external_ip?: string | null;
+        kernel_version?: string | null;
+        driver_version?: string | null;
+        cuda_version?: string | null;
+        gpus: {
+            index: number;
+            uuid: string;
+            name: string;
+            pci_bus_id: string;
+            serial?: string | null;
+            memory_total?: number | null;
+            driver_version?: string | null;
+            cuda_version?: string | null;
+            mig_enabled?: boolean | null;
+        }[];
+        capabilities?: string[] | null;
+        trust?: {
+            transport: string;
+            key?: string | null;
+            source?: string | null;
+            refused?: number | null;
+            last_refusal?: string | null;
+        } | null;
+    } | null;
+    pod_token?: string;
+    sample?: {
+        at: string;
+        cpu_percent?: number | null;
+        memory_percent?: number | null;
+        gpus: {
+            index: number;
+            uuid: string;
+            temperature_celsius?: number | null;
+            memory_temperature_celsius?: number | null;
+            power_watts?: number | null;
+            utilization_percent?: number | null;
+            memory_used_bytes?: number | null;
+            memory_total_bytes?: number | null;
+            sm_clock_mhz?: number | null;
+            memory_clock_mhz?: number | null;
+            throttle_reasons?: number | null;
+            ecc_corrected_volatile?: number | null;
+            ecc_uncorrected_volatile?: number | null;
+            ecc_corrected_aggregate?: number | null;
+            ecc_uncorrected_aggregate?: number | null;
+            remapped_rows_correctable?: number | null;
+            remapped_rows_uncorrectable?: number | null;
+            pcie_replay_total?: number | null;
+            pcie_link_generation?: number | null;
+            pcie_link_width?: number | null;
+            nvlink_active?: number | null;
+            nvlink_total?: number | null;
+            fabric_state?: number | null;
+            recovery_action?: number | null;
+            remap_pending?: boolean | null;
+            remap_failure?: boolean | null;
+            processes?: number | null;
+        }[];
+    } | null;
+    check?: {
+        at: string;
+        conclusive: boolean;
+        probes: {
+            name: string;
+            outcome: "ok" | "finding" | "not_supported" | "no_permission" | "timeout" | "crashed" | "error" | "skipped";
+            duration_ms: number;
+            message?: string | null;
+        }[];
+        expected_gpus?: number | null;
+        present_gpus: number;
+        expected_from?: ("bus" | "option" | "instance_type" | "pool" | "baseline") | null;
+        active: string[];
+    } | null;
+    findings?: {
+        seq: number;
+        finding: {
+            kind: "xid" | "sxid" | "ecc" | "remap" | "thermal" | "power" | "throttle" | "nvlink" | "pcie" | "lost" | "driver" | "host" | "heartbeat";
+            code?: number | null;
+            reason?: string | null;
+            pci?: string | null;
+            gpu_index?: number | null;
+            gpu_uuid?: string | null;
+            mig?: {
+                gi: number;
+                ci?: number | null;
+            } | null;
+            pid?: number | null;
+            process_name?: string | null;
+            at: string;
+            boot_id: string;
+            severity: "info" | "warning" | "serious" | "fatal";
+            message: string;
+            metrics?: {
+                [key: string]: number | boolean | string;
+            } | null;
+            source: string;
+            foreign?: boolean | null;
+            injected?: boolean | null;
+            kmsg_seq?: number | null;
+        };
+    }[] | null;
+    gaps?: {
+        seq: number;
+        reason: "spool_full" | "kernel_ring" | "malformed";
+        count: number;
+        at: string;
+    }[] | null;
+    results?: {
+        command_id: string;
+        outcome: "succeeded" | "failed" | "rejected";
+        exit_code?: number | null;
+        output?: string | null;
+    }[] | null;
+    refused_orders?: number | null;
+    notice?: {
+        kind: "preemption" | "maintenance";
+        at?: string | null;
+        message: string;
+    };
+    worker?: {
+        slots?: number | null;
+        stop: "no" | "busy" | "stopped";
+        ignored?: string[] | null;
+    };
+}, opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
         status: 200;
         data: any;
     } | {
         status: number;
         data: Error;
-    }>("/v1/agent/report", {
+    }>("/v1/agent/report", oazapfts.json({
         ...opts,
-        method: "POST"
-    });
+        method: "POST",
+        body
+    }));
 }
 /**
  * AgentPools, for clients of Velda's API
