@@ -200,7 +200,7 @@ async function conclude(
       context.world.err("stopped; run the same command again to resume\n");
       return INTERRUPTS[interrupt ?? "SIGINT"];
     default: {
-      const denied = outcome.kind === "failed" && / refuses the key of user /.test(outcome.error);
+      const denied = outcome.kind === "failed" && outcome.cause === "denied";
       const failed = failureOf(outcome, script.names, {
         host_key: keys.hint(request.host, request.port),
         address: "set it with --set ControlPlane=URL",

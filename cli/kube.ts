@@ -52,7 +52,9 @@ export async function openKube(world: World, flags: GoFlags): Promise<OpenedKube
   const settings = { enabled: true, kubeconfig, context, isEnvironmentFirst: true };
   const opened = await openTransport(settings, world.env, { homeFolder: world.home });
   if (opened.kind === "off" || opened.kind === "absent") return refuse(NO_CLUSTER);
-  if (opened.kind === "failed") return refuse(explain(opened.message, context));
+  if (opened.kind === "failed") {
+    return refuse(opened.why === "no_cluster" ? NO_CLUSTER : explain(opened.message, context));
+  }
   const { transport, warnings } = opened;
   const clock = REAL_CLOCK;
   const userAgent = `navarch/${VERSION}`;
@@ -62,9 +64,8 @@ export async function openKube(world: World, flags: GoFlags): Promise<OpenedKube
 
 const refuse = (message: string): OpenedKube => ({ ok: false, message });
 
-/** The messages of `openTransport` name configuration keys; here are flags. */
+/** What the messages of `openTransport` call a context is a flag here. */
 function explain(message: string, context: string | null): string {
-  if (/^kubernetes\.\w+ is (true|set), but there is no cluster/.test(message)) return NO_CLUSTER;
   const named = JSON.stringify(context);
   return message.replace(`no context ${named}`, `no kubecontext ${named}`);
 }

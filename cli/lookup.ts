@@ -68,12 +68,13 @@ export async function suggestPool(client: Client, name: string, why: Failure): P
 export function suggest(given: string, why: Failure, names: readonly string[]): Failure {
   const close = nearest(given, names);
   if (close === null || hasHint(why)) return why;
-  return { ...why, message: `${why.message}: did you mean "${close}"?` };
+  const details = { ...why.details, near: close };
+  return { ...why, message: `${why.message}: did you mean "${close}"?`, details };
 }
 
 /** True if the server already named the nearest one. */
 function hasHint(why: Failure): boolean {
-  return why.message.includes("did you mean");
+  return "near" in why.details;
 }
 
 /** Warns that the node may not respond; the command continues. */

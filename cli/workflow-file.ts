@@ -12,7 +12,14 @@ import { createInterface, type Interface } from "node:readline";
 const BYTES_MAX = 4 * 1024 * 1024;
 
 /** A file or folder is missing or unusable: its path and why. */
-export class FileError extends Error {}
+export class FileError extends Error {
+  readonly isMissing: boolean;
+
+  constructor(message: string, isMissing = false) {
+    super(message);
+    this.isMissing = isMissing;
+  }
+}
 
 /** Each item, or the regular files in it in the order of their names. */
 export async function listFiles(items: readonly string[]): Promise<string[]> {
@@ -57,7 +64,7 @@ export async function readTemplate(path: string, source: string | null): Promise
   try {
     return await readText(path);
   } catch (cause) {
-    const isMissing = cause instanceof FileError && cause.message.endsWith(MISSING);
+    const isMissing = cause instanceof FileError && cause.isMissing;
     if (!isMissing || beside === null) throw cause;
     return readText(beside);
   }
@@ -91,7 +98,7 @@ const WHY: Readonly<Record<string, string>> = {
 function fail(path: string, cause: unknown): never {
   if (cause instanceof FileError) throw cause;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-  throw new FileError(`${path}: ${WHY[code] ?? code}`);
+  throw new FileError(`${path}: ${WHY[code] ?? code}`, WHY[code] === MISSING);
 }
 
 /** Unlike any other run's, also with the same seed: cleanup tells by it what is ours. */

@@ -87,7 +87,8 @@ export type PodPlanView = {
   why: string;
 };
 
-export type { KubernetesView, PermissionsView, RefusalCause } from "./kubernetes-view.ts";
+export type { RefusalCause } from "./kube-past.ts";
+export type { KubernetesView, PermissionsView } from "./kubernetes-view.ts";
 export type { NodeSinksView, SlurmNodeView } from "./slurm-view.ts";
 
 export type NodeView = {

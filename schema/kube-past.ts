@@ -7,8 +7,18 @@ import { instant } from "./number.ts";
 
 const text = v.string();
 
-/** A refusal to mark or unmark it; `at` is the last one. */
-export const KubeRefusal = v.object({ what: text, message: text, since: instant, at: instant });
+/** RBAC, a webhook or policy, or anything else. */
+export const RefusalCause = v.picklist(["permission", "admission", "other"]);
+export type RefusalCause = v.InferOutput<typeof RefusalCause>;
+
+/** A refusal to mark or unmark it; `at` is the last one. `cause` is missing in older rows. */
+export const KubeRefusal = v.object({
+  what: text,
+  message: text,
+  cause: v.optional(RefusalCause),
+  since: instant,
+  at: instant,
+});
 export type KubeRefusal = v.InferOutput<typeof KubeRefusal>;
 
 export const FORMER_NAMES_MAX = 8;

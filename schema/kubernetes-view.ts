@@ -1,7 +1,5 @@
 /** Responses of `GET /v1/kubernetes` and `GET /v1/kubernetes/permissions`. */
-
-/** RBAC, a webhook or policy, or anything else. */
-export type RefusalCause = "permission" | "admission" | "other";
+import type { RefusalCause } from "./kube-past.ts";
 
 export type KubernetesView = {
   /** False: no cluster is attached, or this replica stands by. */

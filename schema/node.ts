@@ -56,6 +56,8 @@ export const Phase = v.variant("kind", [
     attempt: count,
     notBefore: instant,
     refusal: v.nullable(text),
+    /** The same in parts; missing in older rows. */
+    refused: v.optional(v.object({ class: text, message: text })),
   }),
   /** The provider accepted; the instance is starting and no agent has reported. */
   v.object({ kind: v.literal("booting"), since: instant }),

@@ -8,6 +8,7 @@ import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { judgeCycles, judgeImports } from "./tidy/import.ts";
+import { judgeReading, READERS } from "./tidy/read-text.ts";
 import { judgeBarrel, judgeClock, judgeColumns, judgeHeader } from "./tidy/rule.ts";
 import { judgeNames, judgePorts, judgeSilence } from "./tidy/rule.ts";
 import { formatViolation, parseSource } from "./tidy/source.ts";
@@ -53,11 +54,19 @@ const RULES: readonly [string, () => string[]][] = [
   ["only the edge reads the clock", own(judgeClock)],
   ["no rule is switched off in place", own(judgeSilence)],
   ["no method of a port is optional", own(judgePorts)],
+  ["text for people is not read", own((source) => judgeReading(source, READERS))],
+  ["every file that may read text does", findIdleReaders],
   ["lines are short enough", own(judgeColumns)],
   ["names are kebab-case and say something", own(judgeNames)],
   ["nothing is re-exported wholesale", own(judgeBarrel)],
   ["every source begins with its promise", own(judgeHeader)],
 ];
+
+function findIdleReaders(): string[] {
+  const reads = (path: string) =>
+    sources.some((source) => source.path === path && judgeReading(source, {}).length > 0);
+  return Object.keys(READERS).filter((path) => !reads(path));
+}
 
 function own(judge: (source: Source) => Violation[]): () => string[] {
   return () => sources.flatMap(judge).map(formatViolation);

@@ -17,8 +17,6 @@ const CLEAN_CHECKS = 3;
 const CLEAN_CHECKS_AT_ONCE = 1;
 
 const XID_RECOVERY_ACTION = 154;
-/** Prefix of the reasons of the probe that reads the driver's recovery action. */
-const PROBED_VERDICT = "recovery_";
 
 /** Shortest first; a hold with a duration ranks 1. */
 const HOLD_RANK: Record<Exclude<Hold, object>, number> = {
@@ -163,16 +161,20 @@ function isStillActive(held: HeldFinding, active: readonly string[]): boolean {
   return active.some((key) => key === held.key || (isOfDevice(key) && !UNRELATED.test(key)));
 }
 
-/** The probe reported a recovery action before and reports none now. */
+/**
+ * The probe reported a recovery action before and reports none now. A line of the kernel log has no
+ * reason, and an event of the driver no action. Only probes have conditions of kind `xid`.
+ */
 function verdictGone(all: readonly HeldFinding[], gpu: string, active: readonly string[]): boolean {
   const wasReported = all.some(
     (h) =>
       h.finding.code === XID_RECOVERY_ACTION &&
       gpuOf(h.finding) === gpu &&
-      (h.finding.reason ?? "").startsWith(PROBED_VERDICT),
+      typeof h.finding.reason === "string" &&
+      typeof h.finding.metrics?.recovery_action === "number",
   );
   if (!wasReported) return false;
-  return !active.some((key) => key.startsWith(`xid/${PROBED_VERDICT}`) && key.endsWith(`/${gpu}`));
+  return !active.some((key) => key.startsWith("xid/") && key.endsWith(`/${gpu}`));
 }
 
 function isOver(held: HeldFinding, evaluation: Evaluation, isClean: boolean): boolean {

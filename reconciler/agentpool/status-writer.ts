@@ -154,9 +154,10 @@ export class StatusWriter {
     const retryAfterMs = answer.kind === "refused" ? (answer.retryAfterMs ?? 0) : 0;
     one.restUntil = clock.monoMs() + Math.max(waitMs, Math.min(retryAfterMs, RETRY_MOST_MS));
     one.failures += 1;
-    const { message } = failureOf(answer);
-    const level = one.failures === 1 && !isExplained(message) ? "warn" : "debug";
-    log(level, "status of an AgentPool not written", { agentpool: one.pool.key, reason: message });
+    const failure = failureOf(answer);
+    const level = one.failures === 1 && !isExplained(failure) ? "warn" : "debug";
+    const about = { agentpool: one.pool.key, reason: failure.message };
+    log(level, "status of an AgentPool not written", about);
   }
 }
 

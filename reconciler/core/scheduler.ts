@@ -4,6 +4,7 @@
  */
 import type { DrainSight } from "./fleet.ts";
 import type { PoolConfig } from "../../schema/config.ts";
+import type { RefusalCause } from "../../schema/kube-past.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { KubeSight, QueueSight } from "./fleet.ts";
 import type { Fence } from "./provider.ts";
@@ -18,7 +19,7 @@ export type SchedulerAnswer =
   /** `on`: the object on which the mark was read back. */
   | { kind: "ok"; on?: string | null; message?: string | null }
   /** The target proved that it did nothing. */
-  | { kind: "refused"; message: string }
+  | { kind: "refused"; message: string; cause?: RefusalCause }
   | { kind: "ambiguous"; message: string };
 
 export type Scheduler = {

@@ -42,7 +42,8 @@ export type OpenedTransport =
   | { kind: "off" }
   /** Optional, and none was found. */
   | { kind: "absent" }
-  | { kind: "failed"; message: string }
+  /** `why` where the command line says it in words of its own. */
+  | { kind: "failed"; message: string; why?: "no_cluster" }
   /** `warnings` are for the log and `doctor`. */
   | { kind: "ok"; transport: Transport; warnings: string[] };
 
@@ -85,7 +86,8 @@ export async function openTransport(
   if (settings.enabled === "auto" && context === null) return { kind: "absent" };
   const asked = context === null ? "kubernetes.enabled is true" : "kubernetes.context is set";
   const looked = `kubernetes.kubeconfig, a service account, KUBECONFIG or ${home}`;
-  return { kind: "failed", message: `${asked}, but there is no cluster in ${looked}` };
+  const message = `${asked}, but there is no cluster in ${looked}`;
+  return { kind: "failed", message, why: "no_cluster" };
 }
 
 function expand(path: string, { homeFolder }: TransportPorts): string {

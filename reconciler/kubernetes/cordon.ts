@@ -224,8 +224,10 @@ export function judgeMark(answer: CordonAnswer, uid: string): SchedulerAnswer {
     case "other_object":
       // Its mark is gone with it; the new object of that name is matched and marked again.
       return { kind: "ok", message: answer.message };
-    case "refused":
-      return { kind: "refused", message: answer.message };
+    case "refused": {
+      const { message, cause } = answer;
+      return { kind: "refused", message, ...(cause === undefined ? {} : { cause }) };
+    }
     case "lost":
       return { kind: "ambiguous", message: answer.message };
     default:

@@ -270,12 +270,12 @@ export class KubeEvents {
   #fail(event: KubeEvent, answer: Exclude<KubeAnswer, { kind: "ok" }>): void {
     const { clock, log } = this.#ports;
     this.#dropped += 1;
-    const { message } = failureOf(answer);
+    const failure = failureOf(answer);
     const now = clock.monoMs();
     const namespace = namespaceOf(event);
     if (!this.#isPaused(event, now)) {
-      const about = { namespace, about: event.name, reason: message };
-      log(isExplained(message) ? "debug" : "warn", "Event not written", about);
+      const about = { namespace, about: event.name, reason: failure.message };
+      log(isExplained(failure) ? "debug" : "warn", "Event not written", about);
     }
     const retryAfterMs = answer.kind === "refused" ? (answer.retryAfterMs ?? 0) : 0;
     // An event refused for its own content must not silence the others.
@@ -291,7 +291,7 @@ export class KubeEvents {
     const lastMs = this.#paused.get(namespace)?.waitMs ?? PAUSE_LEAST_MS / 2;
     // Refusals of concurrent events count once.
     if (this.#isPaused(event, now)) return;
-    const waitMs = isExplained(message) ? PAUSE_MS : Math.min(PAUSE_MS, 2 * lastMs);
+    const waitMs = isExplained(failure) ? PAUSE_MS : Math.min(PAUSE_MS, 2 * lastMs);
     this.#paused.set(namespace, { waitMs, untilMs: now + Math.max(waitMs, retryAfterMs) });
   }
 }

@@ -1,6 +1,7 @@
 /**
  * What all writes on Node objects share: paths, reads, the meaning of refusals, and back-offs.
  */
+import type { RefusalCause } from "../../schema/kube-past.ts";
 import type { Clock } from "../core/clock.ts";
 import { readAdmission, formatAdmission } from "./admission.ts";
 import type { KubeAnswer, KubeApi } from "./api.ts";
@@ -50,16 +51,26 @@ export function waitToRetry({ clock, random }: NodePorts, attempt: number): Prom
   return new Promise((done) => void clock.after(ms, done));
 }
 
-/** The server did nothing. */
-export type Refusal = { kind: "refused"; message: string; retryAfterMs: number | null };
+/** The server did nothing. `cause` is missing where the refusal is our own. */
+export type Refusal = {
+  kind: "refused";
+  message: string;
+  cause?: RefusalCause;
+  retryAfterMs: number | null;
+};
 /** The outcome is unknown: it may also take effect later. */
 export type Loss = { kind: "lost"; message: string };
 
-export type Failed = { kind: "failed"; message: string; retryAfterMs: number | null };
+export type Failed = {
+  kind: "failed";
+  message: string;
+  cause?: RefusalCause;
+  retryAfterMs: number | null;
+};
 
 export function failed(failure: Refusal | Loss): Failed {
-  const retryAfterMs = failure.kind === "refused" ? failure.retryAfterMs : null;
-  return { kind: "failed", message: failure.message, retryAfterMs };
+  if (failure.kind === "refused") return { ...failure, kind: "failed" };
+  return { kind: "failed", message: failure.message, retryAfterMs: null };
 }
 
 /** No object of this name, or one with another UID: the message says which. */
@@ -116,14 +127,20 @@ export function refusalText(answer: Exclude<KubeAnswer, { kind: "ok" }>): string
 function refusalOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal | Loss {
   if (answer.kind === "lost") return answer;
   const admission = readAdmission(answer.message);
-  const said = admission === null ? explainForbidden(answer) : formatAdmission(admission);
-  const message = said ?? `${answer.status} ${answer.message}`;
-  return { kind: "refused", message, retryAfterMs: answer.retryAfterMs };
+  const { retryAfterMs } = answer;
+  if (admission !== null) {
+    const message = formatAdmission(admission);
+    return { kind: "refused", message, cause: "admission", retryAfterMs };
+  }
+  const forbidden = explainForbidden(answer);
+  const message = forbidden ?? `${answer.status} ${answer.message}`;
+  const cause = forbidden === null ? "other" : "permission";
+  return { kind: "refused", message, cause, retryAfterMs };
 }
 
 /** `refusal-log.ts` has logged the refusal and its source. */
-export const isExplained = (message: string): boolean =>
-  /^(?:forbidden: |refused (?:by|because) )/.test(message);
+export const isExplained = (failure: Refusal | Loss | Failed): boolean =>
+  "cause" in failure && (failure.cause === "permission" || failure.cause === "admission");
 
 /** Cut to `bytesMax` bytes of UTF-8, never inside a character. */
 export function bounded(text: string, bytesMax: number): string {

@@ -6,7 +6,6 @@
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { KubeApi, WatchEnd } from "./api.ts";
-import { isExplained } from "./node-call.ts";
 import { explainForbidden } from "./permission.ts";
 import { readList } from "./call.ts";
 import type { ListAnswer } from "./call.ts";
@@ -242,7 +241,7 @@ export class Reflector<T extends Item> {
     const { why, status } = problem;
     this.#failures += 1;
     this.#problem = problem;
-    const isWarned = this.#failures === LOGGED_FAILURES && !isExplained(why);
+    const isWarned = this.#failures === LOGGED_FAILURES && problem.isLogged !== true;
     const answered = status === null ? {} : { status };
     const about = { path, reason: why, times: this.#failures, ...answered };
     log(isWarned ? "warn" : "debug", "informer out of sync", about);
@@ -273,7 +272,12 @@ export class Reflector<T extends Item> {
 }
 
 /** Why a list or watch failed; `status` of the answer, `null` = there was none. */
-type Problem = { why: string; status: number | null };
+type Problem = {
+  why: string;
+  status: number | null;
+  /** `refusal-log.ts` has logged it. */
+  isLogged?: true;
+};
 
 const own = (why: string): Problem => ({ why, status: null });
 
@@ -284,7 +288,8 @@ function problemOf(answer: FailedList): Problem {
   const { status } = answer;
   const said = `${status} ${answer.reason}: ${answer.message}`;
   if (status !== 403) return { why: said, status };
-  return { why: explainForbidden(answer) ?? `forbidden (${said})`, status };
+  const why = explainForbidden(answer);
+  return why === null ? { why: `forbidden (${said})`, status } : { why, status, isLogged: true };
 }
 
 const retryAfterOf = (answer: FailedList): number | null =>

@@ -1,22 +1,22 @@
-/** The cause of a refusal, from the words that are stored of the API server's answers. */
+/** The cause of a refusal, from the API server's answer. */
 import { expect, test } from "bun:test";
 import { policyDenied, webhookDenied, webhookFailed } from "../../test/fixture/kubernetes/admission.ts";
+import type { RefusalCause } from "../../schema/kube-past.ts";
 import { forbidden, type Refused } from "../../simulator/cluster/status.ts";
-import { refusalText } from "./node-call.ts";
-import { causeOf } from "../core/kubernetes/refusal-cause.ts";
+import { failed, failureOf } from "./node-call.ts";
 import { resourceOf } from "../../simulator/cluster/resource.ts";
 
 const account = "system:serviceaccount:navarch:navarch";
 const rbac = forbidden(account, "patch", resourceOf("nodes"), "", "gpu-1", "");
 const trap = webhookDenied("gate", 403, `forbidden: ${account} may not patch nodes`);
 
-test.each<[string, Refused, string]>([
+test.each<[string, Refused, RefusalCause]>([
   ["a missing permission", rbac, "permission"],
   ["a webhook's no", webhookDenied("gate", 403, "change window"), "admission"],
   ["a webhook that talks like RBAC", trap, "admission"],
   ["a dead webhook", webhookFailed("gate", "connection refused"), "admission"],
   ["a policy", policyDenied("ticket", 'nodes "n"', "no ticket"), "admission"],
   ["anything else", { ...rbac, status: 422, message: "spec is invalid" }, "other"],
-])("causeOf() %s", (_, answer, cause) => {
-  expect(causeOf(refusalText(answer))).toBe(cause as never);
+])("failureOf() says what refused: %s", (_, answer, cause) => {
+  expect(failed(failureOf(answer)).cause).toBe(cause);
 });

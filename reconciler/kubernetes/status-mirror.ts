@@ -9,7 +9,7 @@
  */
 import type { Log } from "../core/clock.ts";
 import { InFlight } from "./in-flight.ts";
-import { backoffMs, isExplained, type NodePorts } from "./node-call.ts";
+import { backoffMs, type Failed, isExplained, type NodePorts } from "./node-call.ts";
 import { isForeign, isNewer, type KubeNode } from "../core/kubernetes/object.ts";
 import { foreignTaints } from "./pool-taint.ts";
 import { ForeignTaints, formatRemoved } from "./taint.ts";
@@ -256,7 +256,7 @@ export class StatusMirror {
         return;
       }
       if (written.kind === "failed") {
-        this.#fail(entry, pace, written.message, written.retryAfterMs);
+        this.#fail(entry, pace, written);
         isWhole = false;
       } else {
         pace.failures = 0;
@@ -300,13 +300,14 @@ export class StatusMirror {
     this.#ports.contested({ name, uid, pool, note: `${message}; ${CONTEST_ADVICE}` });
   }
 
-  #fail(entry: Entry, pace: Pace, message: string, retryAfterMs: number | null): void {
+  #fail(entry: Entry, pace: Pace, failure: Failed): void {
+    const { message, retryAfterMs } = failure;
     const { clock, random, log } = this.#ports;
     const waitMs = backoffMs(pace.failures, BACKOFF_MS, BACKOFF_MAX_MS, random);
     pace.failures += 1;
     pace.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, waitMs);
     if (pace.trouble !== message) {
-      const level = isExplained(message) ? "debug" : "warn";
+      const level = isExplained(failure) ? "debug" : "warn";
       log(level, "Node not updated", { ...aboutOf(entry), reason: message });
     }
     pace.trouble = message;

@@ -93,12 +93,17 @@ describe("change()", () => {
   });
 
   test.each([
-    ["forbidden: system:serviceaccount:navarch:cp may not patch nodes", "deploy/11-role.yaml"],
-    ["refused by admission webhook gate.example: change window", "account pass it"],
-    ["422 invalid", undefined],
-  ])("says what ends a refusal: %s", (reason, advice) => {
-    const { lines, tell } = setUp();
-    tell([eventOf("kube.refused", { message: `Kubernetes does not cordon Node n: ${reason}` })]);
+    ["permission", "deploy/11-role.yaml"],
+    ["admission", "account pass it"],
+    ["other", undefined],
+    // A node of an older release.
+    [undefined, undefined],
+  ] as const)("says what ends a refusal by its cause: %s", (cause, advice) => {
+    // The words of a cluster are no cause: they may say anything.
+    const message = "Kubernetes does not cordon Node n: forbidden: alice may not patch nodes";
+    const refusal = { what: "cordon", message, since: 0, at: 0, ...(cause && { cause }) };
+    const { lines, tell } = setUp([nodeOf("n-1", { kube: kubeOf({ refusal }) })]);
+    tell([eventOf("kube.refused", { message })]);
     const said = lines[0]?.fields["advice"];
     if (advice === undefined) expect(said).toBeUndefined();
     else expect(String(said)).toContain(advice);

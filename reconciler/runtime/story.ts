@@ -69,7 +69,7 @@ export class Story {
       const advice = "`navarch events` lists all of them";
       return log("warn", "events come faster than they are logged", { ...about, advice });
     }
-    const advice = kind === "kube.refused" ? adviceOf(message) : null;
+    const advice = kind === "kube.refused" ? adviceOf(node?.kube?.refusal?.cause) : null;
     log(level, words, {
       event: kind,
       ...who,

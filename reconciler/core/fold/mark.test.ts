@@ -11,31 +11,31 @@ function recorded(tries: number, messageOf: (i: number) => string): number[] {
   const at: number[] = [];
   for (let i = 1; i <= tries; i++) {
     if (isNewRefusal(kube, "cordon", messageOf(i))) at.push(i);
-    kube = refuseMark(kube, "cordon", messageOf(i), i);
+    kube = refuseMark(kube, "cordon", { message: messageOf(i) }, i);
   }
   return at;
 }
 
 describe("refuseMark()", () => {
   test("counts, and keeps since when it has been the same", () => {
-    const first = refuseMark(kubeOf(), "cordon", "forbidden", 10);
+    const first = refuseMark(kubeOf(), "cordon", { message: "forbidden" }, 10);
     expect(first.refusals).toBe(1);
     expect(first.refusal).toEqual({ what: "cordon", message: "forbidden", since: 10, at: 10 });
-    const second = refuseMark(first, "cordon", "quota", 20);
+    const second = refuseMark(first, "cordon", { message: "quota" }, 20);
     expect(second.refusals).toBe(2);
     expect(second.refusal).toEqual({ what: "cordon", message: "quota", since: 10, at: 20 });
-    const other = refuseMark(second, "uncordon", "quota", 30);
+    const other = refuseMark(second, "uncordon", { message: "quota" }, 30);
     expect(other.refusal).toEqual({ what: "uncordon", message: "quota", since: 30, at: 30 });
   });
 
   test("keeps 600 characters of what the API server says", () => {
-    expect(refuseMark(kubeOf(), "cordon", LONG, 1).refusal?.message).toBe("x".repeat(600));
+    expect(refuseMark(kubeOf(), "cordon", { message: LONG }, 1).refusal?.message).toBe("x".repeat(600));
   });
 });
 
 describe("isNewRefusal()", () => {
   test("records the first one, whatever an older version left behind", () => {
-    const { refusal } = refuseMark(kubeOf(), "cordon", "forbidden", 1);
+    const { refusal } = refuseMark(kubeOf(), "cordon", { message: "forbidden" }, 1);
     const left = kubeOf({ refusals: 0, ...(refusal === undefined ? {} : { refusal }) });
     expect(isNewRefusal(left, "cordon", "forbidden")).toBe(true);
   });
@@ -54,7 +54,7 @@ describe("isNewRefusal()", () => {
 
   test("takes another call for news, although its reason is the same", () => {
     let kube = kubeOf();
-    for (let i = 0; i < 4; i++) kube = refuseMark(kube, "cordon", "forbidden", i);
+    for (let i = 0; i < 4; i++) kube = refuseMark(kube, "cordon", { message: "forbidden" }, i);
     expect(isNewRefusal(kube, "cordon", "forbidden")).toBe(false);
     expect(isNewRefusal(kube, "uncordon", "forbidden")).toBe(true);
   });

@@ -1,4 +1,5 @@
 /** What a node keeps about Navarch's mark on its Node object after a call was answered. Pure. */
+import type { RefusalCause } from "../../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
 
 const MESSAGE_CHARS_MAX = 600;
@@ -22,12 +23,20 @@ export function markedOn({ kube }: Node, uid: string | null): Node["kube"] {
 }
 
 /** The fact after the API server refused the call. */
-export function refuseMark(kube: KubeFact, what: string, message: string, now: number): KubeFact {
-  const { refusal } = kube;
-  const since = refusal?.what === what ? refusal.since : now;
+export function refuseMark(
+  kube: KubeFact,
+  what: string,
+  { message, cause }: MarkRefusal,
+  now: number,
+): KubeFact {
+  const since = kube.refusal?.what === what ? kube.refusal.since : now;
   const kept = message.slice(0, MESSAGE_CHARS_MAX);
-  return { ...kube, refusals: kube.refusals + 1, refusal: { what, message: kept, since, at: now } };
+  const by = cause === undefined ? {} : { cause };
+  const refusal = { what, message: kept, ...by, since, at: now };
+  return { ...kube, refusals: kube.refusals + 1, refusal };
 }
+
+export type MarkRefusal = { message: string; cause?: RefusalCause | undefined };
 
 /** Whether to record a refusal: after each power of two attempts, and when its reason changes. */
 export function isNewRefusal(kube: KubeFact, what: string, message: string): boolean {

@@ -340,7 +340,12 @@ describe("foldOutcome() of a purchase", () => {
       ...one.node,
       operation: null,
       fence: 5,
-      phase: { ...requested, attempt: 2, refusal: "capacity: no" },
+      phase: {
+        ...requested,
+        attempt: 2,
+        refusal: "capacity: no",
+        refused: { class: "capacity", message: "no" },
+      },
     });
     expect(one.folded.rests.put).toMatchObject([{ notBefore: NOW + 5_000, message: "no" }]);
     expect(said(one)).toEqual([["provider.error", "create refused (capacity): no"]]);

@@ -5,6 +5,7 @@
  * (docs/reference/providers.md#answers).
  */
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
+import type { RefusalCause } from "../../../schema/kube-past.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { type Millis, waitMs } from "../../../schema/millis.ts";
@@ -19,6 +20,7 @@ import { foldBootstrap } from "./bootstrap.ts";
 import { foldEnd, foldEndRefused } from "./ending.ts";
 import { bindInstance } from "./listing.ts";
 import { formatRefusal, isNewRefusal, markedOn, mayBeMarked, refuseMark } from "./mark.ts";
+import type { MarkRefusal } from "./mark.ts";
 import { type Create, deadOnArrival, NO_RESTS, placeOf, priceOf, throttled } from "./purchase.ts";
 import { backoffMs, OPEN_MAX_MS, patience } from "./backoff.ts";
 import { nodeEvent } from "../event-draft.ts";
@@ -40,6 +42,8 @@ export type Outcome = { slurm?: SlurmMark } & (
       kind: "refused";
       class: RefusalClass | "scheduler" | "bootstrap";
       message: string;
+      /** What refused a mark in Kubernetes. */
+      cause?: RefusalCause;
       retryAfterMs: Millis | null;
       /** Set-up: another attempt cannot help. */
       final?: boolean;
@@ -99,7 +103,9 @@ export function foldOutcome(
     return foldOutcome(operation, node, facts, { kind: "done", instance: null, message }, now);
   }
   if (isMirror(operation.payload) && (outcome.kind !== "done" || isUnmarked(operation, outcome))) {
-    return foldUnmirrored(operation, node, outcome.message ?? "it was not marked", now);
+    const cause = outcome.kind === "refused" ? outcome.cause : undefined;
+    const why = { message: outcome.message ?? "it was not marked", cause };
+    return foldUnmirrored(operation, node, why, now);
   }
   if (outcome.kind === "ambiguous" || !isProof(operation, outcome)) {
     const asked = outcome.kind === "refused" ? outcome.retryAfterMs : null;
@@ -166,9 +172,10 @@ const MIRROR_REST_MAX_MS = 5 * 60_000;
 function foldUnmirrored(
   operation: Operation,
   node: Node | null,
-  message: string,
+  why: MarkRefusal,
   now: number,
 ): OutcomeFold {
+  const { message } = why;
   const attempts = operation.attempts + 1;
   const closed: Operation = { ...operation, attempts, state: "refused", closedAt: now, message };
   const nothing = { operation: closed, node: null, rests: NO_RESTS, events: [] };
@@ -179,7 +186,7 @@ function foldUnmirrored(
   const restUntil = now + backoffMs(refusals, MIRROR_REST_MS, MIRROR_REST_MAX_MS);
   const events: EventDraft[] = [];
   const what = operation.payload.kind;
-  const refused = refuseMark(kube, what, message, now);
+  const refused = refuseMark(kube, what, why, now);
   if (isNewRefusal(kube, what, message))
     teller(node, now, events)("kube.refused", formatRefusal(kube, what, message));
   const next = { ...node, operation: null, kube: { ...refused, restUntil } };
@@ -370,6 +377,7 @@ function foldRefused(
       ...node.phase,
       attempt: node.phase.attempt + 1,
       refusal: `${refusal.class}: ${refusal.message}`,
+      refused: { class: refusal.class, message: refusal.message },
     };
     const { class: cls, message, retryAfterMs } = refusal;
     const scope = scopeOf(cls, placeOf(payload));
@@ -380,7 +388,7 @@ function foldRefused(
   }
   if (end !== null) return { operation, rests: NO_RESTS, events, node: end.node };
   const kube =
-    marked === null ? node.kube : refuseMark(marked, payload.kind, refusal.message, now);
+    marked === null ? node.kube : refuseMark(marked, payload.kind, refusal, now);
   return {
     operation,
     rests: NO_RESTS,

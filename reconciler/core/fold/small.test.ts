@@ -38,17 +38,17 @@ describe("a mark that the API server refuses", () => {
     kubeOf({ refusals, refusal: { what, message, since: 1, at: 2 } });
 
   test("is kept with its beginning, cut to what is stored", () => {
-    expect(refuseMark(kubeOf(), "cordon", "no", 9)).toEqual(
+    expect(refuseMark(kubeOf(), "cordon", { message: "no" }, 9)).toEqual(
       kubeOf({ refusals: 1, refusal: { what: "cordon", message: "no", since: 9, at: 9 } }),
     );
-    expect(refuseMark(refused(1), "cordon", "never", 9).refusal).toEqual({
+    expect(refuseMark(refused(1), "cordon", { message: "never" }, 9).refusal).toEqual({
       what: "cordon",
       message: "never",
       since: 1,
       at: 9,
     });
-    expect(refuseMark(refused(1), "uncordon", "no", 9).refusal?.since).toBe(9);
-    expect(refuseMark(kubeOf(), "cordon", "x".repeat(601), 9).refusal?.message).toHaveLength(600);
+    expect(refuseMark(refused(1), "uncordon", { message: "no" }, 9).refusal?.since).toBe(9);
+    expect(refuseMark(kubeOf(), "cordon", { message: "x".repeat(601) }, 9).refusal?.message).toHaveLength(600);
     expect(formatRefusal(kubeOf(), "cordon", "no")).toBe("Kubernetes does not cordon Node k: no");
   });
 

@@ -24,7 +24,7 @@ import type { CountedToken } from "../../core/store-table.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import { refuse, type App, type Env, type RoutePorts } from "./app.ts";
 import { remoteOf, TOO_MANY, turnAway } from "./gate.ts";
-import { durationOf, invalid, needs, readAsked, readBody, Refusal, sayNear } from "./request.ts";
+import { durationOf, invalid, needs, readAsked, readBody, Refusal, unknown } from "./request.ts";
 import { takes } from "./request.ts";
 
 const TTL_DEFAULT = "1h";
@@ -82,7 +82,7 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admissio
     const { pool, node, uses, label } = body;
     const names = ports.reconciler.activeConfig().pools.map(({ name }) => String(name));
     if (!names.includes(pool)) {
-      throw new Refusal("not_found", `no pool ${pool}${sayNear(pool, names)}`);
+      throw unknown("pool", pool, names);
     }
     if (node !== null && uses !== 1) return invalid("uses: a token for one node has one use");
     const lifeMs = durationOf("ttl", body.ttl ?? TTL_DEFAULT);

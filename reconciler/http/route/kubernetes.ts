@@ -6,7 +6,6 @@ import { refusalOf } from "../../core/decide/kube.ts";
 import { sayBroken } from "../../core/fold/uncordon.ts";
 import { countNodes, missingNodeOf, notReadyNodeOf } from "../../core/safety/missing-node.ts";
 import { isRepairCalledOff, loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
-import { causeOf } from "../../core/kubernetes/refusal-cause.ts";
 import { iso } from "../view/node.ts";
 import type { App, RoutePorts } from "./app.ts";
 import { needs, Refusal } from "./request.ts";
@@ -21,7 +20,7 @@ function refusedMarks(nodes: Iterable<Node>, now: number): KubernetesView["refus
     if (kube === null || refusal === null) continue;
     const since = iso(refusal.since);
     const what = `${refusal.what} of Node ${kube.name} (${id}) since ${since}`;
-    lines.push({ message: `${what}: ${refusal.message}`, cause: causeOf(refusal.message) });
+    lines.push({ message: `${what}: ${refusal.message}`, cause: refusal.cause ?? "other" });
     if (lines.length === LINES_MAX) break;
   }
   return lines;

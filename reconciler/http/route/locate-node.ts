@@ -6,7 +6,7 @@ import type { Node } from "../../../schema/node.ts";
 import { iso } from "../view/node.ts";
 import type { Env, RoutePorts } from "./app.ts";
 import { findNode } from "./find-node.ts";
-import { Refusal, sayNear } from "./request.ts";
+import { Refusal, unknown } from "./request.ts";
 
 /** The node that the path names. An order needs exactly one match, by its current names. */
 export function locateNode(c: Context<Env>, ports: RoutePorts): Node {
@@ -16,17 +16,18 @@ export function locateNode(c: Context<Env>, ports: RoutePorts): Node {
 export function nodeNamed(ports: RoutePorts, given: string, isOrder: boolean): Node {
   const { nodes } = ports.reconciler.fleet();
   const found = findNode(nodes, given, isOrder ? null : { now: ports.clock.wallMs() });
-  if (found === null) throw new Refusal("not_found", sayUnknown(ports, given));
+  if (found === null) throw refuseUnknown(ports, given);
   if (!("ambiguous" in found)) return found;
   throw new Refusal("conflict", `${given} names several nodes: ${found.ambiguous.join(", ")}`);
 }
 
-function sayUnknown({ reconciler }: RoutePorts, given: string): string {
+function refuseUnknown({ reconciler }: RoutePorts, given: string): Refusal {
   const objects = reconciler.cluster().cluster?.objects().list ?? [];
   if (objects.some(({ name }) => name === given)) {
-    return `Node ${given} is in the cluster but matches no machine of this fleet`;
+    const message = `Node ${given} is in the cluster but matches no machine of this fleet`;
+    return new Refusal("not_found", message);
   }
-  return `no node ${given}${sayNear(given, [...reconciler.fleet().nodes.keys()])}`;
+  return unknown("node", given, [...reconciler.fleet().nodes.keys()]);
 }
 
 export function viewCommand(command: Command): CommandView {

@@ -16,7 +16,7 @@ import { viewPoolCost } from "../view/cost.ts";
 import { viewPool, viewPoolStatus } from "../view/pool.ts";
 import { holdOf } from "../view/safety.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
-import { eventBy, invalid, needs, readAsked, Refusal, sayNear, sayReason } from "./request.ts";
+import { eventBy, invalid, needs, readAsked, Refusal, sayReason, unknown } from "./request.ts";
 import { takes } from "./request.ts";
 import { endOf, HOLD_DEFAULT_MS, Lift, safetySource, Veto } from "./safety.ts";
 
@@ -64,7 +64,7 @@ export function poolNamed(ports: RoutePorts, given: string): PoolConfig {
   const pool = pools.find((one) => one.name === given);
   if (pool !== undefined) return pool;
   const names = pools.map((one) => one.name);
-  throw new Refusal("not_found", `no pool ${given}${sayNear(given, names)}`);
+  throw unknown("pool", given, names);
 }
 
 export function nodesOf(ports: RoutePorts, pool: string): Node[] {

@@ -164,6 +164,13 @@ export function sayNear(given: string, allowed: readonly string[]): string {
   return near === null ? "" : ` (did you mean "${near}"?)`;
 }
 
+/** There is no such thing. `details.near` is the name in the message. */
+export function unknown(what: string, given: string, allowed: readonly string[]): Refusal {
+  const near = nearest(given, allowed);
+  const message = `no ${what} ${given}${sayNear(given, allowed)}`;
+  return new Refusal("not_found", message, near === null ? {} : { near });
+}
+
 /** An optional reason. */
 export const reasonOrNone = v.optional(v.pipe(v.string(), v.maxLength(1_024)), "");
 

@@ -86,9 +86,7 @@ function stateOf({ phase, order }: Node): MemberView["state"] {
   }
 }
 
-/** A refusal is kept as `<class>: <message>`. */
 function errorOf(phase: Phase): MemberView["error"] {
   if (phase.kind !== "requested" || phase.refusal === null) return null;
-  const [, kind = "other", message = phase.refusal] = /^(\w+): (.*)$/s.exec(phase.refusal) ?? [];
-  return { class: kind, message };
+  return phase.refused ?? { class: "other", message: phase.refusal };
 }

@@ -222,7 +222,7 @@ function fromScheduler(answer: SchedulerAnswer): Outcome {
         on: answer.on ?? null,
       };
     case "refused":
-      return { kind: "refused", class: "scheduler", message: answer.message, retryAfterMs: null };
+      return { ...answer, class: "scheduler", retryAfterMs: null };
     case "ambiguous":
       return answer;
     default:
