@@ -2,6 +2,7 @@
  * The checks of `doctor`: reachability, readiness, version, token, transport, agents, providers and
  * pauses, each with advice.
  */
+import { countOf } from "../schema/article.ts";
 import type { NodeView, PoolView, SafetyView, VersionView } from "../schema/api.ts";
 import type { ConfigStatusView } from "../schema/api-config.ts";
 import type { FleetsView } from "../schema/fleet-view.ts";
@@ -159,7 +160,7 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   if (billed.count > 0) {
     const refused = billed.oldest.filter((one) => (one.refused ?? null) !== null);
     const said = refused.map((one) => `; ${one.instance_id} is refused: ${one.refused}`).join("");
-    const message = `${billed.count} terminations not confirmed${said}`;
+    const message = `${countOf(billed.count, "termination")} not confirmed${said}`;
     const level = refused.length > 0 ? "fail" : "warn";
     out.push(bad(level, "instances", message, "navarch instances --state terminating"));
   }
@@ -189,7 +190,8 @@ const PROVIDER_HINT = "fix the provider or choose another; navarch config reload
 const SIMULATION_HINT = "for a fleet that people rely on, set simulation.enabled: false and reload";
 const SHARED_HINT = "docs/buying.md, one account; navarch config validate checks the file";
 /** For machines that do not come up. */
-const AGENT_HINT = "navarch doctor providers; navarch events and the log name each machine";
+const AGENT_HINT =
+  "navarch doctor providers --config FILE; navarch events and the log name each one";
 
 /** Provider classes in words. */
 const KNOWN_BY: Readonly<Record<string, string>> = {

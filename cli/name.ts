@@ -2,6 +2,7 @@
  * Full enum names as people write and read them: `NODE_STATUS_ACTIVE` ↔ `Active`. Pure.
  */
 import { HEALTH_STATUSES, INSTANCE_STATES, NODE_STATUSES } from "../schema/api.ts";
+import { nearest } from "../schema/nearest.ts";
 import { EXIT, type Failure, unknownName } from "./failure.ts";
 
 export type NameAnswer = { ok: true; name: string };
@@ -20,7 +21,11 @@ export function parseHealth(text: string): NameAnswer | Failure {
 
 export function parseInstanceState(text: string): NameAnswer | Failure {
   const words = INSTANCE_STATES.slice(1).map((name) => shortOf(name, "INSTANCE_STATE_"));
-  return parseName("state", text, INSTANCE_STATES, "INSTANCE_STATE_", words);
+  const answer = parseName("state", text, INSTANCE_STATES, "INSTANCE_STATE_", words);
+  if (answer.ok || nearest(text, words) !== null) return answer;
+  // The global `--state DIR` is meant by a value with a slash.
+  const folder = `for the state folder of a control plane write --state ./${text}`;
+  return { ...answer, message: `${answer.message}; ${folder}` };
 }
 
 function parseName(

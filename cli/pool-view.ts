@@ -1,6 +1,7 @@
 /**
  * Formats one pool: sizes first, then what keeps it from scaling. Pure.
  */
+import { countOf } from "../schema/article.ts";
 import type { PlaceView } from "../reconciler/http/view/place.ts";
 import type { DecisionView, QueueView } from "../reconciler/http/view/scaling.ts";
 import type { MembersView } from "../reconciler/http/view/member.ts";
@@ -83,7 +84,7 @@ function formatPlaces(places: readonly PlaceView[], nowMs: number, style: Style)
   ]);
   const head = ["Place", "Nodes", "Price", "Capacity", "Read", "Rests Until", "Last Refusal"];
   const more = places.length - shown.length;
-  const rest = more === 0 ? "" : `${more} more places: -o json\n`;
+  const rest = more === 0 ? "" : `${countOf(more, "more place")}: -o json\n`;
   return `${formatTable(head, rows, style)}${rest}`;
 }
 

@@ -1,6 +1,7 @@
 /**
  * Formats the safety status: active pauses first, then how much of each limit is used. Pure.
  */
+import { countOf } from "../schema/article.ts";
 import type { BillView, BreakerView, RoomView, SafetyView } from "../schema/api.ts";
 import type { FailureView } from "../schema/api-simulation.ts";
 import { FAILURE_CLASSES } from "../schema/provider-failure.ts";
@@ -32,7 +33,7 @@ export function formatBreaker({ scope, state, since, why }: BreakerView): string
 
 /** `(capacity: purchases refused: no capacity) until 2026-03-01T12:00:00Z`. */
 export function formatFailure({ class: cls, until, calls_left: left }: FailureView): string {
-  const calls = left === null ? "" : ` or for ${left} more calls`;
+  const calls = left === null ? "" : ` or for ${countOf(left, "more call")}`;
   return plain(`(${cls}: ${FAILURE_CLASSES[cls] ?? "unknown"}) until ${formatTime(until)}${calls}`);
 }
 

@@ -35,7 +35,7 @@ export const instances: Command = {
     textFlag("provider", "P", "only instances of this provider"),
     textFlag("region", "R", "only instances of this region"),
     textFlag("pool", "P", "only instances of this pool"),
-    textsFlag("state", "S", "only in this state, for example running"),
+    textsFlag("state", "S", "in this state; with a slash the state folder"),
     WATCH_FLAG,
   ],
   words: { min: 0, max: 2 },
@@ -50,7 +50,10 @@ export const instances: Command = {
       return usage(verb === "get" ? "instances get needs <id>" : `unexpected "${id}"`);
     }
     // A value with a slash is the global `--state DIR`.
-    const given = flags.texts("state").find((text) => !text.includes("/"));
+    const [given, second] = flags.texts("state").filter((text) => !text.includes("/"));
+    if (second !== undefined) {
+      return usage(`--state: expected one state, found "${given}" and "${second}"`);
+    }
     const state = given === undefined ? null : parseInstanceState(given);
     if (state?.ok === false) return state;
     const answer = await client.get<{ instances: InstanceView[] }>("/instances", ["instances"], {

@@ -2,6 +2,7 @@
  * The history in which rules with a time window count. Pure. One fault prints several lines, so
  * lines close together count as one occurrence a minute, in any order.
  */
+import { countOf } from "../../schema/article.ts";
 import type { Finding } from "../../schema/finding.ts";
 import type { FindingHistory, PastFinding, Repeats } from "../../schema/held.ts";
 import type { PolicyRule } from "../../schema/policy.ts";
@@ -200,8 +201,7 @@ export function repeatsOf(history: FindingHistory, finding: Finding, rule: strin
 }
 
 export function formatRepeats({ lines, occurrences }: Repeats): string {
-  const each = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
-  return `${each(lines, "line")}, ${each(occurrences, "occurrence")}`;
+  return `${countOf(lines, "line")}, ${countOf(occurrences, "occurrence")}`;
 }
 
 /** A link error without registers, as NVML reports it. */

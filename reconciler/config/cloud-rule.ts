@@ -90,7 +90,7 @@ export function warnPurchase(section: Section, bought: Bought): void {
   }
   for (const type of types.filter((one) => one !== "" && one.includes(".") !== rule.dotted)) {
     const message = `${quoteShort(type)} is not the name of a type of ${label}`;
-    const hint = `\`navarch doctor providers\` lists what provider ${provider} sells`;
+    const hint = `\`navarch doctor providers --config FILE\` lists what provider ${provider} sells`;
     const key = section.has("instance_types") ? "instance_types" : "instance_type";
     warn(key, "place", message, hint);
   }

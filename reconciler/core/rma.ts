@@ -1,4 +1,5 @@
 /** Makes the RMA record of an owned machine that no repair step cured. Pure. */
+import { countOf } from "../../schema/article.ts";
 import { formatRepeats, repeatsOf } from "../../health/policy/history.ts";
 import type { HeldFinding } from "../../schema/held.ts";
 import type { Node } from "../../schema/node.ts";
@@ -56,7 +57,7 @@ function faultOf(held: HeldFinding, { agent, health }: Node): RmaRecord["faults"
 export function sayTimes(fault: { count: number; occurrences?: number | undefined }): string {
   const { count, occurrences } = fault;
   return occurrences === undefined
-    ? `${count} ${count === 1 ? "time" : "times"}`
+    ? countOf(count, "time")
     : formatRepeats({ lines: count, occurrences });
 }
 

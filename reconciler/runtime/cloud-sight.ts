@@ -8,6 +8,7 @@ import type { Fleet, ProviderSight } from "../core/fleet.ts";
 import type { Sighting } from "../core/fold/listing.ts";
 import type { Provider, Reach } from "../core/provider.ts";
 import { REACHES_ANY } from "../core/reach.ts";
+import { type Collapse, sayCollapse } from "../core/safety/collapse.ts";
 import { restingProviders } from "../core/safety/rest.ts";
 import type { Look } from "../core/stranger.ts";
 import type { Clock } from "../core/clock.ts";
@@ -40,7 +41,7 @@ type CloudSightFrom = {
 
 export class CloudSight {
   sightings = new Map<string, Map<InstanceId, Sighting>>();
-  collapsed = new Map<string, number>();
+  collapsed = new Map<string, Collapse>();
   private readonly listed = new Set<string>();
   /** Failures since the last listing, by provider; `sinceMono` is the first one's instant. */
   private readonly failing = new Map<string, { sinceMono: number; count: number; why: string }>();
@@ -88,9 +89,7 @@ export class CloudSight {
 
   /** Why listings are unreliable now (docs/reference/safety.md#blindness). */
   doubts(mono: number): string[] {
-    const out = [...this.collapsed.keys()].map(
-      (name) => `the list of ${name} shrank implausibly`,
-    );
+    const out = [...this.collapsed].map(([name, one]) => sayCollapse(name, one));
     const names = [...this.providers.keys()];
     const isCut = (name: string): boolean =>
       mono - (this.failing.get(name)?.sinceMono ?? mono) >= CUT_MS;
@@ -110,6 +109,11 @@ export class CloudSight {
     if (!this.listed.has(name)) return false;
     for (const { ignored } of this.sightings.get(name)?.values() ?? []) if (!ignored) return false;
     return true;
+  }
+
+  private listTrouble(name: string): string | null {
+    const collapse = this.collapsed.get(name);
+    return collapse === undefined ? this.unlistedWhy(name) : sayCollapse(name, collapse);
   }
 
   /** One failure of a cloud that was listed before says little. */
@@ -149,7 +153,7 @@ export class CloudSight {
         listed: this.isKnown(name),
         unlooked: this.strangers.isOpen(name, fleet),
         unavailable: null,
-        trouble: this.unlistedWhy(name) ?? provider.trouble(),
+        trouble: this.listTrouble(name) ?? provider.trouble(),
         bringsAgent: provider.bringsAgent,
         canReboot: provider.canReboot,
         reach: provider.reach(),

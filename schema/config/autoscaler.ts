@@ -1,9 +1,12 @@
 /** Keys of `scaling.autoscaler`, by its type. */
 import * as v from "valibot";
+import { LIMIT } from "../limit.ts";
 import { count } from "../number.ts";
 import { entriesOf } from "./check.ts";
 import { choice, duration, integer, number, own, type Table, text } from "./field.ts";
 import type { ValueOf } from "./field.ts";
+
+const nodes = { min: 0, max: LIMIT.nodesMax } as const;
 
 export const WINDOW = {
   days: own("Days, `mon` or `monday`.", "list of text", { or: "every day" }),
@@ -21,8 +24,8 @@ export const WINDOW = {
     max: 366 * 86_400_000,
     or: "required with `cron`",
   }),
-  min_nodes: integer("Fewest nodes in the window.", { min: 0, required: true }),
-  max_nodes: integer("Most nodes in the window.", { min: 0, required: true }),
+  min_nodes: integer("Fewest nodes in the window.", { ...nodes, required: true }),
+  max_nodes: integer("Most nodes in the window.", { ...nodes, required: true }),
 };
 
 const percent = { min: 0, max: 100 } as const;

@@ -114,8 +114,14 @@ export const BOOTSTRAP = {
 };
 
 export const SCALING = {
-  min_nodes: integer("Fewest nodes.", { min: 0, required: true, map: "../min_nodes" }),
-  max_nodes: integer("Most nodes.", { min: 1, required: true, map: "../max_nodes" }),
+  min_nodes: integer("Fewest nodes.", {
+    ...{ min: 0, max: LIMIT.nodesMax, required: true },
+    map: "../min_nodes",
+  }),
+  max_nodes: integer("Most nodes.", {
+    ...{ min: 1, max: LIMIT.nodesMax, required: true },
+    map: "../max_nodes",
+  }),
   cooldown_period: duration("Pause between two changes of size by the autoscaler.", {
     default: 300_000,
     as: "cooldownMs",

@@ -119,6 +119,7 @@ describe("exit status", () => {
     ["uncordon gpu-2 --force", "--force needs --reason TEXT"],
     ["terminate gpu-2 --force --yes", "--force needs --reason TEXT"],
     ["replace gpu-2 --force --reason=", "--force needs --reason TEXT"],
+    ["instances --state running --state failed", '--state: expected one state, found "running" and'],
     ["list extra", 'list: unexpected "extra"'],
     ["list --timeout 30", "--timeout: 30 has no unit (write 30s)"],
     ["get", "get needs <id>"],

@@ -118,3 +118,23 @@ test("navarch backup says at once that a file cannot be where it is asked to be"
   }
   expect(existsSync(join(folder, "none"))).toBeFalse();
 });
+
+test("the state folder without a slash is told apart from a state", async () => {
+  const { code, err } = await navarch(["instances", "--state", "state", "-s", stub.url]);
+  expect(code).toBe(3);
+  expect(err).toContain('unknown state "state" (provisioning, ');
+  expect(err).toEndWith("; for the state folder of a control plane write --state ./state\n");
+});
+
+test("replace and terminate say who has cordoned a node, with --yes too", async () => {
+  const busy = openStub({ token: null });
+  const [node] = busy.nodes;
+  if (node === undefined) throw new Error("the stub has no node");
+  const { node_id: id } = node;
+  node.cordons = { product: null, human: { by: "human:alice", why: "rack work", at: "" } };
+  for (const verb of ["replace", "terminate"]) {
+    const { err } = await navarch([verb, id, "--yes", "--reason", "x", "-s", busy.url]);
+    expect(err).toContain(`warning: node ${id} is cordoned by human:alice: rack work\n`);
+  }
+  await busy.close();
+});

@@ -121,6 +121,15 @@ describe("navarch config validate", () => {
     expect({ code, out }).toEqual({ code: 0, out: `${good}: ok (1 pool, 1 provider)\n` });
   });
 
+  test("refuses more nodes than a control plane can have", async () => {
+    const path = file("many.yaml", CONFIG.replace("max_nodes: 6", "max_nodes: 4000000000"));
+    const { code, err } = await navarch(["config", "validate", path]);
+    expect([code, err]).toEqual([
+      2,
+      `${path}:10:18: pools[0].scaling.max_nodes: must be at most 100000\n`,
+    ]);
+  });
+
   test("prints every problem with its place, and ends with 2", async () => {
     const { code, out, err } = await navarch(["config", "validate", typo]);
     expect({ code, out }).toEqual({ code: 2, out: "" });

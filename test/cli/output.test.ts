@@ -418,7 +418,7 @@ describe("navarch doctor", () => {
     expect(out).toMatch(/ok +provider lambda +bounded surplus: repeated requests are recognised by their tags/);
     expect(out).toMatch(/ok +provider fake +exactly-once: repeated requests are recognised by a token/);
     expect(out).toMatch(/warn +safety +frozen by admin: bad driver.*; breaker of pool:training/);
-    expect(out).toMatch(/warn +instances +1 terminations not confirmed .*navarch instances/);
+    expect(out).toMatch(/warn +instances +1 termination not confirmed .*navarch instances/);
   });
 
   test("names an end that the cloud refuses, and providers of one account", async () => {
@@ -433,7 +433,7 @@ describe("navarch doctor", () => {
     stub.safety.still_billed = billed;
     stub.safety.providers = providers;
     expect(code).toBe(1);
-    expect(out).toMatch(/fail +instances +1 terminations not confirmed; i-old is refused: bad_request: OperationNotPermitted/);
+    expect(out).toMatch(/fail +instances +1 termination not confirmed; i-old is refused: bad_request: OperationNotPermitted/);
     expect(out).toMatch(/warn +provider fake +providers fake and lambda buy with one account x → docs\/buying\.md/);
   });
 

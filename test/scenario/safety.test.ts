@@ -198,16 +198,33 @@ test("a list that collapses blinds everything, and sight comes back by itself", 
   const list = world.cloud.list.bind(world.cloud);
   world.cloud.list = async () => ({ kind: "ok", instances: [] });
   await world.advance(() => (world.reconciler.lastSight()?.blind.length ?? 0) > 0, 5 * 60_000);
-  expect(world.reconciler.lastSight()?.blind.join()).toContain("shrank implausibly");
+  const said = world.reconciler.lastSight()?.blind.join();
+  expect(said).toMatch(
+    /^the list of fake shrank implausibly, to 0 of 8 known instances: it is believed after .+Z, /,
+  );
+  expect(said).toContain("navarch doctor providers --config FILE");
+  expect(said).toContain("navarch freeze --reason WHY");
   const steps = watchSteps(world);
   const [sick = ""] = world.serving();
   world.xid(sick, 79);
   await world.advance(() => false, 2 * 60_000);
   expect(steps.ends).toEqual([]);
   expect(waitOf(world, sick)).toBe("blind");
+  // Told once to each pool that buys there, and shown as its condition while it lasts.
+  const conditions = () =>
+    told(world, "pool.condition").map(({ pool, message }) => `${pool}: ${message.slice(0, 46)}`);
+  const begun = "provider fake: the list of fake shrank implaus";
+  expect(conditions()).toEqual([
+    `p: ${begun}`,
+    `q: ${begun}`,
+  ]);
   world.cloud.list = list;
   await whole(world, 8, HOUR_MS);
   expect(steps.ends).toEqual([sick]);
+  expect(conditions().slice(2)).toEqual([
+    "p: provider fake: nothing is wrong there any more",
+    "q: provider fake: nothing is wrong there any more",
+  ]);
 });
 
 test("an end that the cloud does not confirm is told to a person, once", async () => {

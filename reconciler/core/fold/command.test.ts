@@ -57,6 +57,17 @@ describe("judgeCommand()", () => {
     );
   });
 
+  test.each(["terminate", "replace"] as const)("%s of a node that another cordoned", (type) => {
+    const node = nodeOf("n", { cordon: theirs });
+    expect(judged(node, type, { reason: " " })).toBe(
+      `conflict: node n is cordoned by human:bob: x (${type} it with a reason)`,
+    );
+    expect(judged(node, type, { reason: " ", force: true })).toStartWith("conflict: ");
+    expect(judged(node, type, { reason: "", issuedBy: "bob" })).toBe("legal");
+    expect(judged(node, type)).toBe("legal");
+    expect(judged(nodeOf("n", { cordon: ours }), type, { reason: "" })).toBe("legal");
+  });
+
   const reach: [Phase["kind"], string][] = [
     ["requested", "conflict: node n is requested: nothing runs on it yet"],
     ["booting", "conflict: node n is booting: nothing runs on it yet"],

@@ -20,7 +20,7 @@ export type CommandJudgement =
 
 export function judgeCommand(
   node: Node,
-  command: Pick<Command, "type" | "force" | "reason">,
+  command: Pick<Command, "type" | "force" | "reason"> & Partial<Pick<Command, "issuedBy">>,
 ): CommandJudgement {
   const { phase, worker } = node;
   if (worker !== null) {
@@ -59,10 +59,22 @@ export function judgeCommand(
             "drain it, or forget it once the machine is gone",
         };
       }
-      return { kind: "legal" };
+      return judgeEnd(node, command);
     default:
       return unreachable(command.type);
   }
+}
+
+/** Somebody else may be at work on a node that they cordoned: its end needs a reason. */
+function judgeEnd(
+  { id, cordon: { human } }: Node,
+  { type, reason, issuedBy = "" }: Pick<Command, "type" | "reason"> & { issuedBy?: string },
+): CommandJudgement {
+  if (human === null || human.by === `human:${issuedBy}` || reason.trim() !== "") {
+    return { kind: "legal" };
+  }
+  const message = `node ${id} is cordoned by ${human.by}: ${human.why} (${type} it with a reason)`;
+  return { kind: "refused", code: "conflict", message };
 }
 
 function judgeReach(node: Node): CommandJudgement {

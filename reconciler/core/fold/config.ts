@@ -2,6 +2,7 @@
  * Folds another configuration into the durable fleet: states of new pools, permissions to remove
  * pools, and an event that names what is in force. Pure except for the unit of work.
  */
+import { countOf } from "../../../schema/article.ts";
 import type { Config, PoolConfig, ProviderConfig } from "../../../schema/config.ts";
 import type { PoolName } from "../../../schema/id.ts";
 import { factKey, factsOf } from "../../../schema/safety.ts";
@@ -59,7 +60,7 @@ function movedNames({ nodes }: Fleet, { pools, slurm }: Config): string[] {
     .filter(({ pool }) => pool !== null && known.has(pool))
     .flatMap((node) => movedSlot(node, names) ?? []);
   const more = all.length - MOVED_SHOWN_MAX;
-  return more > 0 ? [...all.slice(0, MOVED_SHOWN_MAX), `and ${more} more nodes`] : all;
+  return more > 0 ? [...all.slice(0, MOVED_SHOWN_MAX), `and ${countOf(more, "more node")}`] : all;
 }
 
 const MOVED_SHOWN_MAX = 5;

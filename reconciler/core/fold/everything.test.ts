@@ -138,7 +138,7 @@ const listing = (instances: Instance[], startedAt = NOW - 10): Listing => ({
 describe("foldEverything()", () => {
   test("changes nothing where nothing has happened, and returns what it was given again", () => {
     const sightings = new Map([["fake", new Map([["i" as InstanceId, { firstAt: 1, listings: 1, ignored: false }]])]]);
-    const collapsed = new Map([["fake", 5]]);
+    const collapsed = new Map([["fake", { at: 5, seen: 0, known: 1 }]]);
     const { result, change } = fold({ nodes: [nodeOf("n")], sightings, collapsed });
     expect(change).toBeNull();
     expect(result).toEqual({
@@ -380,7 +380,7 @@ describe("foldEverything() of a list that failed", () => {
     [NOW - 10 * MINUTE_MS + 1, true],
     [NOW - 10 * MINUTE_MS, false],
   ])("forgets a collapsed list after ten minutes: since %d, %p", (since, isKept) => {
-    const { result } = fold({ listings: [failed], collapsed: new Map([["fake", since]]) });
+    const { result } = fold({ listings: [failed], collapsed: new Map([["fake", { at: since, seen: 0, known: 4 }]]) });
     expect(result.collapsed.has("fake")).toBe(isKept);
   });
 });
@@ -413,15 +413,15 @@ describe("foldEverything() of a list that shows too little", () => {
   test("is not taken in, and remembered since when", () => {
     const { result, change } = fold({ nodes: fleet(4), listings: [listing([])] });
     expect(change).toBeNull();
-    expect([result.listed, [...result.collapsed]]).toEqual([[], [["fake", NOW]]]);
+    expect([result.listed, [...result.collapsed]]).toEqual([[], [["fake", { at: NOW, seen: 0, known: 4 }]]]);
     expect(result.problems[0]?.fields).toEqual({ provider: "fake" });
-    const later = new Map([["fake", NOW - 5]]);
+    const later = new Map([["fake", { at: NOW - 5, seen: 1, known: 9 }]]);
     const again = fold({ nodes: fleet(4), listings: [listing([])], collapsed: later }).result;
-    expect([...again.collapsed]).toEqual([["fake", NOW - 5]]);
+    expect([...again.collapsed]).toEqual([["fake", { at: NOW - 5, seen: 0, known: 4 }]]);
   });
 
   test("is believed after ten minutes, or once it shows more", () => {
-    const since = (ms: number) => new Map([["fake", NOW - ms]]);
+    const since = (ms: number) => new Map([["fake", { at: NOW - ms, seen: 0, known: 4 }]]);
     const at = (ms: number, count = 0) =>
       fold({ nodes: fleet(4), listings: [listing(shown(count))], collapsed: since(ms) });
     expect(at(10 * MINUTE_MS - 1).result.listed).toEqual([]);

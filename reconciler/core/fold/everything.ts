@@ -16,6 +16,7 @@ import type { Listing, Reach } from "../provider.ts";
 import { pricedListing } from "../machine-setting.ts";
 import { foldLooks, type Look } from "../stranger.ts";
 import { REACHES_ANY, unreached } from "../reach.ts";
+import { type Collapse, isBelieved, isCollapsed } from "../safety/collapse.ts";
 import { discreditedIn, quarantineOf } from "../safety/step.ts";
 import type { StoredEntry } from "../store.ts";
 import { foldCommand } from "./command.ts";
@@ -47,8 +48,8 @@ export type FoldInput = Pick<TimeInput, "watchedMs"> & {
   entries: StoredEntry[];
   commands: Command[];
   sightings: ReadonlyMap<string, ReadonlyMap<InstanceId, Sighting>>;
-  /** Since when each provider's listings have been implausibly small. */
-  collapsed: ReadonlyMap<string, number>;
+  /** Providers whose listings are implausibly small. */
+  collapsed: ReadonlyMap<string, Collapse>;
   presence: Presences;
   /** How long an accepted purchase may stay invisible, by provider. */
   settleMs: ReadonlyMap<string, number>;
@@ -64,7 +65,7 @@ export type FoldInput = Pick<TimeInput, "watchedMs"> & {
 
 export type FoldResult = {
   sightings: Map<string, Map<InstanceId, Sighting>>;
-  collapsed: Map<string, number>;
+  collapsed: Map<string, Collapse>;
   /** Providers whose complete listing was processed, and those whose listing failed. */
   listed: string[];
   unlisted: { provider: string; why: string }[];
@@ -132,8 +133,8 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
     result.problems.push({ message, fields: { provider, class: answer.class } });
     result.unlisted.push({ provider, why: `${answer.class}: ${answer.message}` });
     // A provider whose listing collapsed and then failed must not stay blocked.
-    const since = result.collapsed.get(provider);
-    if (since !== undefined && input.now - since >= COLLAPSE_BELIEVED_MS) {
+    const collapse = result.collapsed.get(provider);
+    if (collapse !== undefined && isBelieved(collapse, input.now)) {
       result.collapsed.delete(provider);
     }
     return;
@@ -141,8 +142,10 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
   const fleet = fleetOf(input, work);
   const doubt = collapseOf(input, fleet, listing);
   if (doubt !== null) {
-    result.collapsed.set(provider, input.collapsed.get(provider) ?? input.now);
-    result.problems.push({ message: doubt, fields: { provider } });
+    result.collapsed.set(provider, doubt);
+    const { seen, known } = doubt;
+    const message = `${provider} lists ${seen} of ${known} known instances: not believed yet`;
+    result.problems.push({ message, fields: { provider } });
     return;
   }
   result.collapsed.delete(provider);
@@ -185,16 +188,11 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
   );
 }
 
-/** A smaller share of the known instances is implausible (docs/reference/safety.md#blindness). */
-const COLLAPSE_SHARE = 0.5;
-/** After this time the listing is trusted: the instances were deleted. */
-const COLLAPSE_BELIEVED_MS = 10 * 60_000;
-
-/** Why a listing is ignored, or `null`. Instances that Navarch terminates are not counted. */
-function collapseOf(input: FoldInput, fleet: Fleet, listing: Listing): string | null {
+/** `null`: the listing counts. Instances that Navarch terminates are not missed. */
+function collapseOf(input: FoldInput, fleet: Fleet, listing: Listing): Collapse | null {
   const { now, collapsed, reaches } = input;
-  const since = collapsed.get(listing.provider) ?? now;
-  if (listing.answer.kind !== "ok" || now - since >= COLLAPSE_BELIEVED_MS) return null;
+  const at = collapsed.get(listing.provider)?.at ?? now;
+  if (listing.answer.kind !== "ok" || isBelieved({ at }, now)) return null;
   const reach = reaches.get(listing.provider) ?? REACHES_ANY;
   const shown = new Set(listing.answer.instances.map((instance) => instance.id));
   let known = 0;
@@ -212,8 +210,7 @@ function collapseOf(input: FoldInput, fleet: Fleet, listing: Listing): string | 
     known++;
     if (shown.has(instance.id)) seen++;
   }
-  if (seen >= known * COLLAPSE_SHARE) return null;
-  return `${listing.provider} lists ${seen} of ${known} known instances: not believed yet`;
+  return isCollapsed({ seen, known }) ? { at, seen, known } : null;
 }
 
 /** The fleet with the changes of this unit of work. */

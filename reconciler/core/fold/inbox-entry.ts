@@ -3,6 +3,7 @@
  * an older boot is history and triggers nothing (docs/reference/safety.md#sessions); a finding
  * about another node's device is counted and never judged.
  */
+import { countOf } from "../../../schema/article.ts";
 import { basisOf, NO_QUARANTINE } from "../../../health/policy/compile.ts";
 import { holdFinding, releaseHeld, verdictOf } from "../../../health/policy/hold.ts";
 import { type JudgedReport, judgeReport } from "../../../health/policy/judge.ts";
@@ -60,8 +61,10 @@ export function foldEntry(
   if (refusal !== null) tell("command.finished", refusal);
   const announced = announcedIn(node, { ...node, agent }, receivedAt);
   if (announced !== null) tell("instance.notice", announced);
-  for (const gap of entry.gaps)
-    tell("node.gap", `${gap.count} findings were lost (${gap.reason})`);
+  for (const { count, reason } of entry.gaps) {
+    const were = count === 1 ? "was" : "were";
+    tell("node.gap", `${countOf(count, "finding")} ${were} lost (${reason})`);
+  }
 
   const judged = entry.findings.map((f) => f.finding).filter((f) => f.foreign !== true);
   const { policy, quarantined = NO_QUARANTINE } = context;

@@ -2,6 +2,7 @@
  * Folds an uncordon by others: its author, repetitions, the cordon that resumes the cancelled
  * repair, and the reminder of broken hardware that nothing repairs. Pure.
  */
+import { countOf } from "../../../schema/article.ts";
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import { UNCORDONS_MAX } from "../../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
@@ -57,7 +58,7 @@ export function sayResume(node: Node): string {
     const either = `\`kubectl cordon ${kube.name}\` or \`${order}\``;
     return `Resume its repair, drain included, with ${either}`;
   }
-  const calledOff = `cancelled ${callOffs(node)} times since its fault began`;
+  const calledOff = `cancelled ${countOf(callOffs(node), "time")} since its fault began`;
   const why = mayResume(node) ? "" : ` (${calledOff}: a cordon does not resume it)`;
   return `Resume its repair, drain included, with \`${order}\`${why}`;
 }

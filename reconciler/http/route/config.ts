@@ -1,4 +1,5 @@
 /** The configuration: what is in force, what another one would do, and its reload. */
+import { countOf } from "../../../schema/article.ts";
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { ConfigDiffView, ReloadView } from "../../../schema/api-config.ts";
@@ -56,7 +57,7 @@ function answerOf(view: ReloadView): ReloadView {
   if (outcome === "applied" || outcome === "unchanged") return view;
   const code = { refused: "conflict", invalid: "invalid_argument", failed: "internal" } as const;
   const first = problems[0] ?? "unknown reason";
-  const more = problems.length > 1 ? ` (and ${problems.length - 1} more problems)` : "";
+  const more = problems.length > 1 ? ` (and ${countOf(problems.length - 1, "more problem")})` : "";
   throw new Refusal(code[outcome], `the running configuration stays: ${first}${more}`, view);
 }
 

@@ -40,7 +40,7 @@ export async function order(
   const timeoutMs = body.timeout === null ? null : durationOf("timeout", body.timeout);
   const asked = { type, reason: body.reason, force: body.force, timeoutMs };
   if (body.dry_run && (await sameOrder(ports, node, asked, asking.key)) === null) {
-    return c.json(await previewOrder(ports, node, asked));
+    return c.json(await previewOrder(ports, node, { ...asked, issuedBy: by }));
   }
   const { command, isNew } = await giveOrder(ports, node, asked, asking);
   return c.json(viewCommand(command), command.state === "applied" || !isNew ? 200 : 202);
@@ -71,7 +71,7 @@ export async function giveOrder(
   const before = await sameOrder(ports, node, asked, key);
   if (before !== null) return { command: before, isNew: false };
   const { type, reason } = asked;
-  judge(node, asked);
+  judge(node, { ...asked, issuedBy: by });
   const command: Command = {
     id: key ?? v.parse(CommandId, ports.newId()),
     node: node.id,
@@ -97,7 +97,7 @@ export async function giveOrder(
   return { command: result, isNew: true };
 }
 
-function judge(node: Node, asked: OrderRequest): void {
+function judge(node: Node, asked: Parameters<typeof judgeCommand>[1]): void {
   const judgement = judgeCommand(node, asked);
   if (judgement.kind !== "refused") return;
   throw new Refusal(judgement.code, judgement.message, { node_id: node.id });
@@ -107,7 +107,7 @@ function judge(node: Node, asked: OrderRequest): void {
 export async function previewOrder(
   ports: RoutePorts,
   node: Node,
-  asked: OrderRequest,
+  asked: OrderRequest & { issuedBy?: string },
 ): Promise<OrderPreview> {
   judge(node, asked);
   const { type, force, timeoutMs } = asked;

@@ -1,4 +1,5 @@
 /** A node's side in Slurm as the HTTP API and `explain` show it, and who holds it in each. Pure. */
+import { countOf } from "../../../schema/article.ts";
 import type { NodeSinksView, SlurmNodeView } from "../../../schema/api.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
@@ -95,6 +96,8 @@ export function saySlurm(node: Node, live: SlurmLive): string[] {
   const waits = slurm.held ? "its repair waits for it" : "slurm.on_foreign_drain: repair";
   const others = acts === "" ? [] : [`${name} is ${acts}: ${waits}`];
   const refused =
-    slurm.refusals === 0 ? [] : [`Slurm refused ${slurm.refusals} times: ${slurm.refusal}`];
+    slurm.refusals === 0
+      ? []
+      : [`Slurm refused ${countOf(slurm.refusals, "time")}: ${slurm.refusal}`];
   return [`${name} in Slurm is ${side}`, ...others, ...refused];
 }

@@ -3,6 +3,7 @@
  * It works under the journal's lock, so that two control planes over one cloud never both start an
  * agent, and journals what it starts and stops.
  */
+import { countOf } from "../../../schema/article.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Scene } from "./cloud.ts";
@@ -111,7 +112,7 @@ export class Keeper {
     if (first === undefined) return null;
     const [id, { why }] = first;
     const more = this.#failed.size - 1;
-    const others = more === 0 ? "" : `, and those of ${more} more instances`;
+    const others = more === 0 ? "" : `, and those of ${countOf(more, "more instance")}`;
     return `the agent of ${id}${others} cannot start: ${why}`;
   }
 
