@@ -1,11 +1,14 @@
 /** Gathers the observations for `decide` (law 9), of the nodes that a plan may ask about. */
 import type { Config } from "../../schema/config.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
+import type { Node } from "../../schema/node.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { askedOf } from "../core/decide/asked.ts";
 import type { DrainSight, Fleet, QueueSight, Sight } from "../core/fleet.ts";
 import { Blindness, darkness } from "../core/safety/blind.ts";
 import { allWork } from "../core/slurm/all-work.ts";
+import { doubtsOf } from "../core/slurm/doubt.ts";
+import type { SlurmSink } from "../core/slurm/sink.ts";
 import { freezesAll, frozenBy } from "../core/safety/step.ts";
 import type { Targets } from "./act/execute.ts";
 import type { CloudSight } from "./cloud-sight.ts";
@@ -80,8 +83,12 @@ export class Observer {
   /** Work left on a node: from its schedulers, else from its agent's process list. */
   workOn(fleet: Fleet, node: NodeId, mono: number): DrainSight {
     const { slurm: sink } = this.#ports.targets;
-    const { kube = null, slurm = null } = fleet.nodes.get(node) ?? {};
-    if (sink === null || slurm === null) return this.#otherWork(fleet, node, mono);
+    const row = fleet.nodes.get(node);
+    const { kube = null, slurm = null } = row ?? {};
+    if (sink === null || row === undefined) return this.#otherWork(fleet, node, mono);
+    if (slurm === null) {
+      return workInDoubt(sink, row, fleet) ?? this.#otherWork(fleet, node, mono);
+    }
     const jobs = sink.left(slurm.name);
     // Without a Node object nothing but Slurm places work on it.
     if (kube === null || kube.absentSince !== null) return jobs;
@@ -108,6 +115,22 @@ export class Observer {
     const blind = this.#blindness.look(reasons, mono, config().server.heartbeatIntervalMs);
     return [...(own === null ? [] : [own]), ...blind];
   }
+}
+
+/** Jobs under a NodeName that may be this machine's; `null` = there are none. */
+function workInDoubt(
+  sink: Pick<SlurmSink, "left" | "dark">,
+  node: Node,
+  { nodes }: Fleet,
+): DrainSight | null {
+  for (const { name, message } of doubtsOf(node, nodes.values())) {
+    const dark = sink.dark();
+    if (dark !== null) return { kind: "dark", message: dark };
+    const left = sink.left(name);
+    if (left.kind !== "busy") continue;
+    return { kind: "busy", remaining: left.remaining, message: `${left.message} (${message})` };
+  }
+  return null;
 }
 
 /**

@@ -33,6 +33,10 @@ export const CORPUS: readonly Case[] = [
   { seed: 1_537_477_815, nodes: 10, days: 1, troubles: 24, why: "a person's cordon, then ours" },
   { seed: 60, nodes: 8, days: 0.5, troubles: 24, why: "an uncordon whose answer was lost" },
   {
+    ...{ seed: 6_515, nodes: 4, days: 0.05, troubles: 200, xids: 80, sinks: "slurm" },
+    why: "a surplus that had the slot's NodeName ended under a job",
+  },
+  {
     ...{ seed: 21, nodes: 6, days: 0.25, troubles: 60, sinks: "slurm", planes: 2 },
     why: "released in Slurm although its cloud showed it as ending",
   },

@@ -281,9 +281,11 @@ export class Life {
 
   /** The events that are kept, counted where they are kept. */
   events(): EventCount | null {
+    // A lost database has no tables before the next process made them.
+    if (this.process === null) return null;
     const [row] = this.database.rows("SELECT count(*), min(id), max(id) FROM event");
     const [count, first, last] = row ?? [];
-    if (this.process === null || typeof count !== "number") return null;
+    if (typeof count !== "number") return null;
     return { count, first: Number(first ?? 0), last: Number(last ?? 0) };
   }
 

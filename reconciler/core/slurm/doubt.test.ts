@@ -1,0 +1,33 @@
+import { expect, test } from "bun:test";
+import { nodeOf, slurmOf } from "../../../test/world/part.ts";
+import type { Node } from "../../../schema/node.ts";
+import { doubtsOf } from "./doubt.ts";
+
+const BOUGHT = 1_000_000;
+
+/** A node that was bought, and has the slot's name in Slurm, of which the boot is known. */
+const holder = (bootTime: number | null, over: Partial<Node> = {}): Node =>
+  nodeOf("holder", {
+    ...{ slot: 0, createdAt: BOUGHT, offer: "fake///t" },
+    ...{ slurm: { ...slurmOf({ name: "n0" }), by: "slot" as const, bootTime } },
+    ...over,
+  });
+const surplus = (over: Partial<Node> = {}): Node => nodeOf("surplus", { slot: null, ...over });
+const doubted = (node: Node, other: Node) => doubtsOf(node, [node, other]).map(({ name }) => name);
+
+test("a name whose node was bought after the boot that Slurm knows may be another machine's", () => {
+  expect(doubted(surplus(), holder(BOUGHT - 1))).toEqual(["n0"]);
+  expect(doubtsOf(surplus(), [holder(BOUGHT - 1)])[0]?.message).toContain(
+    "holder has not registered as n0 in Slurm since it was bought",
+  );
+});
+
+test("it is not in doubt once it registered, for adopted machines, and beside other pools", () => {
+  expect(doubted(surplus(), holder(BOUGHT))).toEqual([]);
+  expect(doubted(surplus(), holder(null))).toEqual([]);
+  expect(doubted(surplus(), holder(1, { offer: null }))).toEqual([]);
+  expect(doubted(surplus({ pool: "q" as Node["pool"] }), holder(1))).toEqual([]);
+  const own = { ...slurmOf({ name: "n1" }), by: "slot" as const };
+  expect(doubted(surplus({ slurm: own }), holder(1))).toEqual([]);
+  expect(doubted(surplus({ agent: null }), holder(1))).toEqual([]);
+});
