@@ -1,6 +1,7 @@
 /**
  * `navarch audit`: lists changes, refused requests and marks in schedulers, with their author.
  */
+import { countOf } from "../../schema/article.ts";
 import type { AuditView } from "../../schema/audit.ts";
 import { csvLine } from "../../schema/csv.ts";
 import { formatTime } from "../age.ts";
@@ -62,8 +63,8 @@ A person is found by all tokens, also revoked ones, whose label has the name.`,
     if (!answer.ok) return answer;
     const { audit: rows, authors = null, older = false } = answer.value;
     if (older) {
-      const more = "raise --limit, or narrow with --since, --object, --verb";
-      context.world.err(`note: the newest ${rows.length} rows; there are older ones: ${more}\n`);
+      const more = "for older ones raise --limit, or narrow with --since";
+      context.world.err(`note: ${countOf(rows.length, "row")}, the newest; ${more}\n`);
     }
     const isCsv = flags.text("output")?.toLowerCase() === "csv";
     return {

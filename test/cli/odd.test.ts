@@ -138,3 +138,21 @@ test("replace and terminate say who has cordoned a node, with --yes too", async 
   }
   await busy.close();
 });
+
+test("audit says that nobody is called so, and when there are older rows", async () => {
+  const told = openStub({ token: null });
+  const answer = async (page: object, ...more: string[]) => {
+    told.broken = { status: 200, body: JSON.stringify(page) };
+    return navarch(["audit", ...more, "-s", told.url]);
+  };
+  const nobody = await answer({ audit: [], authors: [], older: false }, "--by", "carol");
+  expect(`${nobody.out}${nobody.err}`).toBe(
+    "Nothing found: no author or token is called carol\n",
+  );
+  const idle = await answer({ audit: [], authors: ["token:carol-1"], older: false });
+  expect(`${idle.out}${idle.err}`).toBe("Nothing found\n");
+  const row = { id: 1, at: "", until: "", count: 1, who: "admin", method: "POST", path: "/" };
+  const older = await answer({ audit: [{ ...row, code: "ok", remote: "" }], older: true });
+  expect(older.err).toBe("note: 1 row, the newest; for older ones raise --limit, or narrow with --since\n");
+  await told.close();
+});

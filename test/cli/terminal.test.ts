@@ -81,7 +81,8 @@ describe("on a terminal", () => {
     stub.seen.length = 0;
     const no = await atTerminal("terminate gpu-10", {}, "n");
     expect(no).toMatchObject({ code: 1, asked: "Terminate gpu-10? [y/N]" });
-    expect(stub.seen).toEqual([]);
+    // It is looked up, whose cordon it has, and nothing is ordered.
+    expect(stub.seen.map(({ method }) => method)).toEqual(["GET"]);
     const yes = await atTerminal("replace gpu-10", {}, "y");
     expect(yes).toMatchObject({ code: 0, out: expect.stringContaining("gpu-10 replacing") });
   });

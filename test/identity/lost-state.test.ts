@@ -134,7 +134,10 @@ test("machines of a lost state are named, adopted, and nodes again when their ag
   const { audit } = await p.get<{ audit: AuditView[] }>("/audit?verb=adopt");
   expect(audit.filter(({ code }) => code === "ok").map((row) => row.target)).toEqual([fleet]);
   const events = await p.get<{ events: EventView[] }>("/events?kind=fleet.adopted&limit=10");
-  expect(events.events).toHaveLength(1);
+  expect(events.events.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/^this store takes the id .+: the disk failed$/),
+  ]);
+  expect(audit.find(({ code }) => code === "ok")?.detail).toBe("reason: the disk failed");
   expect((await cli(p, "fleet", "adopt", fleet, "--yes")).text).toContain("was adopted before");
 }, 300_000);
 

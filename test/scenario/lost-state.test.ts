@@ -52,7 +52,8 @@ async function answer(
   const { reconciler, clock } = world;
   const answers: FleetAnswer[] = [];
   await reconciler.change((work) => {
-    answers.push(how({ fleet: reconciler.fleet(), id, by: "anna", now: clock.wallMs() }, work));
+    const about = { fleet: reconciler.fleet(), id, by: "anna", reason: "the disk failed" };
+    answers.push(how({ ...about, now: clock.wallMs() }, work));
   });
   const [first] = answers;
   if (first === undefined) throw new Error("nothing was decided");

@@ -17,7 +17,7 @@ export type FleetAnswer =
   | { kind: "unknown"; known: string[] }
   | { kind: "refused"; message: string };
 
-type Asked = { fleet: Fleet; id: string; by: string; now: number };
+type Asked = { fleet: Fleet; id: string; by: string; reason: string; now: number };
 
 /** What an adoption would do now, without doing it. */
 export function judgeAdoption(
@@ -106,9 +106,10 @@ export function ignoreFleet(asked: Asked, work: UnitOfWork): FleetAnswer {
 
 function tell(
   work: UnitOfWork,
-  { by, now }: Asked,
+  { by, reason, now }: Asked,
   kind: "fleet.adopted" | "fleet.ignored",
   message: string,
 ): void {
-  work.tell([{ ...poolEvent(null, now, kind, message), actor: `human:${by}` }]);
+  const why = reason === "" ? "" : `: ${reason}`;
+  work.tell([{ ...poolEvent(null, now, kind, `${message}${why}`), actor: `human:${by}` }]);
 }

@@ -25,13 +25,13 @@ export function otherFleetRoutes(api: App, ports: RoutePorts): void {
 }
 
 async function decide(c: Context<Env>, ports: RoutePorts, how: Decide): Promise<Response> {
-  const { by, now } = await readAsked(c, ports, Asked);
+  const { body, by, now } = await readAsked(c, ports, Asked);
   const id = c.req.param("id") ?? "";
   c.set("target", id);
   const answers: FleetAnswer[] = [];
   // Judged inside the change, so that no purchase of this process comes between.
   await ports.reconciler.change((work) => {
-    answers.push(how({ fleet: ports.reconciler.fleet(), id, by, now }, work));
+    answers.push(how({ fleet: ports.reconciler.fleet(), id, by, reason: body.reason, now }, work));
   });
   const answer = answers[0] ?? { kind: "unknown" as const, known: [] };
   if (answer.kind === "refused") throw new Refusal("conflict", answer.message);
