@@ -37,6 +37,10 @@ export const CORPUS: readonly Case[] = [
     why: "a surplus that had the slot's NodeName ended under a job",
   },
   {
+    ...{ seed: 6_552, nodes: 4, days: 0.05, troubles: 200, xids: 80, sinks: "slurm" },
+    why: "drained, rebooted by a person, and ended under the job that came then",
+  },
+  {
     ...{ seed: 21, nodes: 6, days: 0.25, troubles: 60, sinks: "slurm", planes: 2 },
     why: "released in Slurm although its cloud showed it as ending",
   },

@@ -27,3 +27,16 @@ export function callOff(node: Node, by: string, why: string, now: number): Node 
     fence: node.fence + 1,
   };
 }
+
+/**
+ * A drained node whose mark a scheduler lost: work may have come, so it has to be seen empty once
+ * more, under the mark that is set again. Its deadline moves by the time that has passed.
+ */
+export function reopenDrain(node: Node, now: number): Node {
+  const { phase } = node;
+  if (phase.kind !== "draining" || phase.drainedAt === null) return node;
+  const { since, deadlineAt } = phase;
+  const later = deadlineAt > 0 ? deadlineAt + Math.max(0, now - since) : deadlineAt;
+  const open = { since: now, deadlineAt: later, drainedAt: null, emptied: false };
+  return { ...node, phase: { ...phase, ...open } };
+}

@@ -189,6 +189,16 @@ describe("foldKube()", () => {
     expect(kinds(named)[0]?.[1]).toStartWith("cordoned in Kubernetes by a, b: ");
   });
 
+  test("a drained node that lost its mark has to be seen empty again", () => {
+    const from = { since: 2, deadlineAt: 0, drainedAt: 3, purpose: "replace" } as const;
+    const phase = { kind: "draining", ...from, sawWork: true, emptied: true } as const;
+    const open = { ...phase, since: NOW, drainedAt: null, emptied: false };
+    expect(fold(marked({ phase }), lifted(), "enforce")?.node.phase).toEqual(open);
+    expect(fold(marked({ phase }), object({ uid: "u2" }))?.node.phase).toEqual(open);
+    const kept = fold(marked({ phase }), object({ unschedulable: true, own: true, gpus: 7 }));
+    expect(kept?.node.phase).toEqual(phase);
+  });
+
   test("enforce marks it once more, and the second time is the person's", () => {
     const once = fold(sick(marked(), ["a"]), lifted(), "enforce");
     expect(once?.node.session).not.toBeNull();

@@ -13,7 +13,7 @@ import { deletersOf } from "../kubernetes/other-program.ts";
 import { notReadyOf } from "../kubernetes/mark.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
-import { callOff, leavesAnyway } from "./call-off.ts";
+import { callOff, leavesAnyway, reopenDrain } from "./call-off.ts";
 import { foldCordon, noteUncordon, sayBroken, sayUncordon } from "./uncordon.ts";
 import { nodeEvent } from "../event-draft.ts";
 
@@ -76,7 +76,8 @@ export function foldKube(
     const next = noteUncordon(kube, object, tell, now);
     if (onUncordon === "enforce" && !wasReasserted(node)) {
       tell("kube.uncordoned", `${sayUncordon(next)}: cordoned again, as configured`);
-      return { node: { ...node, kube: { ...next, isolatedUid: null, reassertedAt: now } }, events };
+      const again = { ...next, isolatedUid: null, reassertedAt: now };
+      return { node: { ...reopenDrain(node, now), kube: again }, events };
     }
     return giveBack({ ...node, kube: { ...next, isolatedUid: null } }, events, tell, now);
   }
@@ -84,7 +85,10 @@ export function foldKube(
   const shared = marked && ((object.own && object.unschedulable) || isAsking(node));
   const next: KubeFact = { ...kube, isolatedUid: shared ? object.uid : null };
   if (before !== null && isSame(before, next)) return null;
-  return { node: { ...node, kube: next, waiver }, events };
+  // Also the mark of an object that is there no more.
+  const isLost = before !== null && before.isolatedUid !== null && next.isolatedUid === null;
+  const open = isLost ? reopenDrain(node, now) : node;
+  return { node: { ...open, kube: next, waiver }, events };
 }
 
 type Tell = (kind: EventKind, message: string, actor?: string) => void;

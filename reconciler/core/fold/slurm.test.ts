@@ -254,6 +254,21 @@ describe("S34: the flag is gone while the repair is open", () => {
     expect(fold(later, off).slurm?.reassertedAt).toBe(NOW);
   });
 
+  test("S34: a drained node whose drain went has to be seen empty again", () => {
+    const drained = { since: 10, deadlineAt: 500, drainedAt: 20, purpose: "replace", sawWork: true, emptied: true } as const;
+    const from = repaired({ ...OWN, others: [{ kind: "reboot", by: "alice", why: "maint" }] });
+    const phase = { kind: "draining", ...drained } as const;
+    const { next } = fold({ ...from, phase }, [{}]);
+    expect(next?.phase).toEqual({
+      ...phase,
+      ...{ since: NOW, deadlineAt: 500 + NOW - 10, drainedAt: null, emptied: false },
+    });
+    expect(next?.slurm).toMatchObject({ drain: false, markedAt: null });
+    // While the drain stays, nothing is asked twice.
+    const kept = fold({ ...from, phase }, [{ reason: REASON, flags: ["DRAIN"] }]);
+    expect(kept.next?.phase ?? phase).toEqual(phase);
+  });
+
   test("S34: `on_undrain: enforce` sets it again once, and then a person's word counts", () => {
     const first = fold(repaired(), [{}], { rule: "enforce" });
     expect(first.slurm).toMatchObject({ markedAt: null, reassertedAt: NOW });

@@ -17,7 +17,7 @@ import { isHeldByItself, ownerOf } from "../slurm/owner.ts";
 import { inheritedMark, isAnotherBoot, isStale, ownMark } from "../slurm/mark.ts";
 import { REASON_CHARS_MAX } from "../slurm/mark.ts";
 import { isDrained, isOutage, isPowerSaving } from "../slurm/state.ts";
-import { callOff, leavesAnyway } from "./call-off.ts";
+import { callOff, leavesAnyway, reopenDrain } from "./call-off.ts";
 
 /** A complete and recent list. */
 export type SlurmNews = {
@@ -132,7 +132,8 @@ function foldRow(node: Node, seen: Seen, news: SlurmNews, now: number): Folded {
   const next = { ...node, slurm };
   if (before !== null && isLost(before, row)) {
     // Judged once no call is open that may have changed the mark.
-    return isAsking(node) ? null : foldLostMark(next, before, news, events, tell, now);
+    const open = reopenDrain(next, now);
+    return isAsking(node) ? null : foldLostMark(open, before, news, events, tell, now);
   }
   if (before !== null && isSame(before, slurm)) return null;
   if (before?.markedAt === null && slurm.markedAt !== null) {
