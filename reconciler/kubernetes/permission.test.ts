@@ -63,6 +63,12 @@ describe("checkPermissions()", () => {
     });
   });
 
+  test.each(["allowed", "missing"])("takes no word of a server for a verdict: %s", async (word) => {
+    const api = serve(() => ({ kind: "lost", message: word }));
+    const { missing, unknown } = await checkPermissions(api, PERMISSIONS.slice(0, 1));
+    expect([missing, unknown.map(({ message }) => message)]).toEqual([[], [word]]);
+  });
+
   test("takes an authorizer that failed for unknown", async () => {
     const status = { allowed: false, evaluationError: "webhook down" };
     const api = serve(() => ({ kind: "ok", status: 201, body: { status } }));

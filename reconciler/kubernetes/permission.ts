@@ -136,12 +136,12 @@ export async function checkPermissions(
     const asked = permissions.slice(from, from + IN_FLIGHT);
     const answers = await Promise.all(
       asked.map(async (permission) => {
-        return { permission, message: await review(api, permission, account) };
+        return { permission, found: await review(api, permission, account) };
       }),
     );
-    for (const { permission, message } of answers) {
-      if (message === "missing") check.missing.push(permission);
-      else if (message !== "allowed") check.unknown.push({ permission, message });
+    for (const { permission, found } of answers) {
+      if (found.kind === "missing") check.missing.push(permission);
+      if (found.kind === "unknown") check.unknown.push({ permission, message: found.message });
     }
   }
   return check;
@@ -195,7 +195,7 @@ async function review(
   api: KubeApi,
   permission: Permission,
   account: Account | null,
-): Promise<string> {
+): Promise<{ kind: "allowed" | "missing" } | { kind: "unknown"; message: string }> {
   const { group, verb, namespace, name } = permission;
   const [resource = "", subresource = ""] = permission.resource.split("/");
   const resourceAttributes = {
@@ -208,12 +208,13 @@ async function review(
     spec: { resourceAttributes, ...(account === null ? {} : subjectOf(account)) },
   };
   const answer = await askReview(api, question, TIMEOUT_MS);
-  if (answer.kind !== "ok") return answer.message;
+  if (answer.kind !== "ok") return { kind: "unknown", message: answer.message };
   const { status } = readObject<V1SelfSubjectAccessReview>(answer.body);
   const { allowed, evaluationError } = readObject<V1SubjectAccessReviewStatus>(status);
-  if (allowed === true) return "allowed";
-  if (allowed === false && typeof evaluationError !== "string") return "missing";
-  return String(evaluationError ?? "the answer was no review").slice(0, 1_024);
+  if (allowed === true) return { kind: "allowed" };
+  if (allowed === false && typeof evaluationError !== "string") return { kind: "missing" };
+  const message = String(evaluationError ?? "the answer was no review").slice(0, 1_024);
+  return { kind: "unknown", message };
 }
 
 /** As the API server names it, with the groups that it adds to its token. */

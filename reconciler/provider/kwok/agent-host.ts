@@ -182,12 +182,13 @@ class Host {
         stdio: ["ignore", log, log],
         env,
       });
-      const ended = (why: string): void => this.#ended(why, clock.monoMs() - startedMono);
+      const ended = (why: string, isClean = false): void =>
+        this.#ended({ why, isClean, lastedMs: clock.monoMs() - startedMono });
       child.on("error", (cause) => ended(cause.message));
       child.on("exit", (code, signal) => {
         // Another process is at work.
         if (code === GAVE_WAY) return;
-        ended(signal ?? `exit ${code ?? "unknown"}`);
+        ended(signal ?? `exit ${code ?? "unknown"}`, code === 0);
       });
       child.unref();
     } finally {
@@ -195,11 +196,11 @@ class Host {
     }
   }
 
-  #ended(why: string, lastedMs: number): void {
+  #ended({ why, isClean, lastedMs }: { why: string; isClean: boolean; lastedMs: number }): void {
     const { clock } = this.#options;
     if (this.#isClosed) return;
     this.#failures = lastedMs < EARLY_MS ? this.#failures + 1 : 0;
-    const isFailure = this.#failures > 0 && why !== "exit 0";
+    const isFailure = this.#failures > 0 && !isClean;
     const restMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(this.#failures, 10));
     this.#restMono = clock.monoMs() + (isFailure ? restMs : 0);
     if (isFailure) this.#tell(`the process ended (${why}): ${this.#lastWords()}`);
