@@ -43,10 +43,17 @@ export function budgets(budgetsOf: (config: Config) => Budget[] = configuredBudg
 
 function judgeCommit(commit: Commit, seen: Observation, list: Budget[]): Violation[] {
   const out: Violation[] = [];
+  // A smaller pool chose them: that is no repair.
+  const chosen = new Set(
+    commit.change.operations
+      .filter(({ payload }) => payload.kind === "cordon" && payload.cause === "scale_down")
+      .map(({ node }) => node),
+  );
   for (const budget of list) {
     const fresh = new Set<string>();
     for (const node of commit.change.nodes) {
       if (!budget.covers(node) || !budget.inFlight(node) || isExcused(node)) continue;
+      if (chosen.has(node.id)) continue;
       const before = commit.nodesBefore.get(node.id);
       if (before !== undefined && budget.inFlight(before)) continue;
       if (before !== undefined && isMarkedSuspect(before) && isMarkedSuspect(node)) continue;
@@ -147,6 +154,7 @@ function isRepaired(node: Node): boolean {
     case "verifying":
       return node.replaces !== null;
     case "suspect":
+      if (node.cordon.product?.cause === "scale_down") return false;
       return isMarked(node) && node.health.verdict === "unhealthy" && !isLost(node);
     case "replacing":
     case "repairing":
