@@ -38,8 +38,8 @@ export type ConnectAnswer =
   | { kind: "ok"; shell: Shell; hostKey: string }
   /** No TCP, no SSH banner, a broken handshake, a time-out: the next try may succeed. */
   | { kind: "unreachable"; message: string }
-  /** The user's key is refused; cloud-init may not have placed it yet, so a few retries follow. */
-  | { kind: "denied"; message: string }
+  /** The user's key is refused: unless `isFinal`, cloud-init may not have placed it yet. */
+  | { kind: "denied"; message: string; isFinal?: true }
   /** Unexpected host key: nothing is sent, and the bootstrap stops. */
   | { kind: "host_key"; message: string; offered: string }
   /** Our own private key cannot be used (encrypted, damaged, unknown kind): retries do not help. */

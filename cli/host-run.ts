@@ -107,8 +107,7 @@ async function* pushed(
 function onceDenied(connect: Connect): Connect {
   return async (request) => {
     const answer = await connect(request);
-    if (answer.kind !== "denied") return answer;
-    return { kind: "bad_key", message: answer.message };
+    return answer.kind === "denied" ? { ...answer, isFinal: true } : answer;
   };
 }
 

@@ -200,13 +200,11 @@ async function conclude(
       context.world.err("stopped; run the same command again to resume\n");
       return INTERRUPTS[interrupt ?? "SIGINT"];
     default: {
-      const denied = outcome.kind === "failed" && outcome.cause === "denied";
-      const failed = failureOf(outcome, script.names, {
+      return failureOf(outcome, script.names, {
         host_key: keys.hint(request.host, request.port),
         address: "set it with --set ControlPlane=URL",
         push: "choose another binary with --agent F",
       });
-      return denied ? { ...failed, exit: EXIT.forbidden, code: "denied" } : failed;
     }
   }
 }

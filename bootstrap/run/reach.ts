@@ -63,6 +63,7 @@ async function tryUntil(
       case "bad_key":
         return refused("bad_key", answer.message);
       case "denied":
+        if (answer.isFinal === true) return refused("denied", answer.message);
         if (deniedInARow >= DENIED_MAX) {
           return failed("denied", `${answer.message} (${deniedInARow} tries in a row)`);
         }
