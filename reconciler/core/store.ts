@@ -132,6 +132,9 @@ export type TrimBounds = {
 /** A write without the lead: nothing was written. Read the store before another write. */
 export class StaleEpoch extends Error {}
 
+/** The database does not take writes, as on a full disk; the message says what to do about it. */
+export class StoreFailed extends Error {}
+
 /** Called once a change is durable. A hook must not throw. */
 export type StoreHooks = {
   /** Unreadable rows that the leader quarantined; readers leave them out. */

@@ -85,12 +85,18 @@ export class Ledger {
 
   /** Makes a unit of work visible to this activation; `flush` writes all staged changes. */
   stage(work: UnitOfWork): void {
-    const change = work.finish();
+    const change = this.finish(work);
     if (change === null) return;
-    stampEpoch(change, this.from.store.epoch ?? 0);
-    change.deliveries = deliveriesOf(change.events, this.from.config().server.notifier);
     mirrorChange(this.mirror, change);
     this.staged = this.staged === null ? change : mergeChanges(this.staged, change);
+  }
+
+  private finish(work: UnitOfWork): Change | null {
+    const change = work.finish();
+    if (change === null) return null;
+    stampEpoch(change, this.from.store.epoch ?? 0);
+    change.deliveries = deliveriesOf(change.events, this.from.config().server.notifier);
+    return change;
   }
 
   /** Writes the staged changes in one transaction. Rejects if they may not have been written. */
@@ -98,20 +104,31 @@ export class Ledger {
     const change = this.staged;
     if (change === null) return;
     this.staged = null;
+    await this.write(change);
+    this.told(change);
+  }
+
+  /** Writes what a person asked for, and only then shows it. Nothing may be staged. */
+  async commit(work: UnitOfWork): Promise<void> {
+    const change = this.finish(work);
+    if (change === null) return;
+    await this.write(change);
+    mirrorChange(this.mirror, change);
+    this.told(change);
+  }
+
+  private async write(change: Change): Promise<void> {
     try {
       await this.from.store.commit(change);
     } catch (error) {
       this.stale = true;
       throw error;
     }
-    this.from.informer.told(change);
-    this.from.committed(change);
   }
 
-  /** Stages and writes. */
-  commit(work: UnitOfWork): Promise<void> {
-    this.stage(work);
-    return this.flush();
+  private told(change: Change): void {
+    this.from.informer.told(change);
+    this.from.committed(change);
   }
 
   /** Marks the copy in memory as possibly wrong. */

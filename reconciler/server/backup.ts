@@ -7,12 +7,13 @@
  */
 import { createClient, type Client } from "@libsql/client";
 import { chmodSync, copyFileSync, existsSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { MIGRATIONS } from "../../schema/migration/list.ts";
 import { foldRestored } from "../core/fold/restored.ts";
 import { recoverSnapshot } from "../core/fold/unreadable.ts";
 import { type Identity, parseIdentity, readIdentity, writeIdentity } from "../security/identity.ts";
 import { tryLock } from "./lock.ts";
+import { failureOf } from "../store/failure.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
 
 /** More ids than are used between two backups, and far below 2^53. */
@@ -25,6 +26,8 @@ async function using<T>(path: string, work: (client: Client) => Promise<T>): Pro
   const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: 5_000 });
   try {
     return await work(client);
+  } catch (error) {
+    throw failureOf(error, dirname(path));
   } finally {
     client.close();
   }

@@ -32,6 +32,7 @@ import { attemptItems, readAttempts } from "./bootstrap.ts";
 import { readEventRows } from "./event-row.ts";
 import { checkDocuments, changeStatements } from "./change.ts";
 import { readDoc } from "./document.ts";
+import { failureOf } from "./failure.ts";
 import { isStale, nextEpoch, openLeaseTable } from "./lease.ts";
 import { loadFact, loadSnapshot, type RawRow, readCredentials, unreadable } from "./load.ts";
 import { migrate } from "./migrate.ts";
@@ -147,7 +148,7 @@ class LibsqlStore implements Store {
       const answers: unknown[] = await this.queue(() => writer.batch([fence, ...items]));
       return answers.slice(1);
     } catch (error) {
-      if (!isStale(error)) throw error;
+      if (!isStale(error)) throw failureOf(error);
       this.stale();
       throw new StaleEpoch(`epoch ${epoch} is over: another process leads`, { cause: error });
     }

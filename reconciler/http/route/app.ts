@@ -25,7 +25,7 @@ import type { Simulation } from "../../runtime/simulation.ts";
 import type { WorkflowRuns } from "../../runtime/workflow/runs.ts";
 import type { Metrics } from "../metrics.ts";
 import { viewDegraded } from "../view/degraded.ts";
-import { StaleEpoch, type Store } from "../../core/store.ts";
+import type { Store } from "../../core/store.ts";
 import { callTraceOf, readTraceparent, type Span, spanOfCall } from "../../core/trace.ts";
 import { agentRoutes } from "./agent.ts";
 import { agentPoolRoutes } from "./agentpool.ts";
@@ -51,7 +51,7 @@ import { poolRoutes } from "./pool.ts";
 import { poolSizeRoutes } from "./pool-size.ts";
 import { queueRoutes } from "./queue.ts";
 import type { Quota } from "./quota.ts";
-import { Refusal } from "./request.ts";
+import { refusalFor } from "./request.ts";
 import { openRestPool } from "./rest-pool.ts";
 import { otherFleetRoutes } from "./other-fleet.ts";
 import { safetyRoutes } from "./safety.ts";
@@ -249,9 +249,8 @@ export function openApp(ports: RoutePorts, parts: PageParts = {}): App {
   openPages(app, ports, { ...parts, links });
   app.notFound(refuseRoute);
   app.onError((error, c) => {
-    if (error instanceof Refusal) return refuse(c, error.code, error.message, error.details);
-    // Another replica leads. Nothing was written, so the same request can be repeated there.
-    if (error instanceof StaleEpoch) return refuse(c, "not_leader", error.message);
+    const refusal = refusalFor(error);
+    if (refusal !== null) return refuse(c, refusal.code, refusal.message, refusal.details);
     ports.log("error", "request failed", {
       path: c.req.path,
       request_id: c.get("requestId"),

@@ -9,7 +9,6 @@ import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
 import type { Judgement, Principal } from "../../security/auth.ts";
 import { Sessions } from "../../security/session.ts";
-import { StaleEpoch } from "../../core/store.ts";
 import { ASSETS } from "../page/asset.ts";
 import { formatConfirmation, formatRefusal } from "../page/form.ts";
 import { type Entry, formatPage, type Notice } from "../page/layout.ts";
@@ -36,7 +35,7 @@ import {
   SESSION_COOKIE,
 } from "./page-frame.ts";
 import { referencePages } from "./openapi.ts";
-import { recordReading, Refusal } from "./request.ts";
+import { recordReading, Refusal, refusalFor } from "./request.ts";
 import {
   type ActionRoute,
   type AddPages,
@@ -246,8 +245,8 @@ export class ConsolePages {
   }
 
   caught(c: Context<Env>, error: unknown, reader: Reader | null): Response {
-    if (error instanceof Refusal) return this.refuse(c, error.code, error.message, reader);
-    if (error instanceof StaleEpoch) return this.refuse(c, "not_leader", error.message, reader);
+    const refusal = refusalFor(error);
+    if (refusal !== null) return this.refuse(c, refusal.code, refusal.message, reader);
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.ports.log("error", "page failed", { path: c.req.path, error: detail });
     const message = "the page could not be made; see the log of the control plane";

@@ -11,6 +11,7 @@ import { parseDuration } from "../../../schema/duration.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import { CommandId } from "../../../schema/id.ts";
 import { nearest } from "../../../schema/nearest.ts";
+import { StaleEpoch, StoreFailed } from "../../core/store.ts";
 import type { Env, RoutePorts } from "./app.ts";
 
 /** A message may name what was sent, and that may be as long as a body. */
@@ -26,6 +27,14 @@ export class Refusal extends Error {
     this.code = code;
     this.details = details;
   }
+}
+
+/** What an error says to the caller; `null` = it is a bug, and is only logged. */
+export function refusalFor(error: unknown): Refusal | null {
+  if (error instanceof Refusal) return error;
+  // Another replica leads. Nothing was written, so the same request can be repeated there.
+  if (error instanceof StaleEpoch) return new Refusal("not_leader", error.message);
+  return error instanceof StoreFailed ? new Refusal("unavailable", error.message) : null;
 }
 
 /** Throws that the request itself is wrong. */
