@@ -142,11 +142,12 @@ describe("findingOf() remembers", () => {
   const gone = "NVRM: GPU 0000:04:00.0: GPU has fallen off the bus.";
   const xid = "NVRM: Xid (PCI:0000:04:00): 79, GPU has fallen off the bus.";
 
-  test("a loss for three minutes after its last line", () => {
+  test("a loss for three minutes after the line that was sent", () => {
     const told = (...lines: Line[]) => run(lines).found.map(({ kind }) => kind);
     expect(told([0, gone], [180_000_000, gone])).toEqual(["lost"]);
     expect(told([0, gone], [180_000_001, gone])).toEqual(["lost", "lost"]);
-    expect(told([0, gone], [100_000_000, gone], [280_000_000, gone])).toEqual(["lost"]);
+    expect(told([0, gone], [100_000_000, gone], [180_000_000, gone])).toEqual(["lost"]);
+    expect(told([0, gone], [100_000_000, gone], [280_000_000, gone])).toEqual(["lost", "lost"]);
     expect(told([0, xid], [1, gone], [2, xid])).toEqual(["xid", "xid"]);
     expect(told([0, gone], [1, gone.replace("04", "3b")])).toEqual(["lost", "lost"]);
   });

@@ -200,11 +200,11 @@ function onLoss(
   memory: KernelMemory,
 ): KernelStep {
   const before = memory.lost[pci];
-  const known = before !== undefined && origin.usec - before <= LOST_WINDOW_USEC;
+  const isMerged = !isXid && before !== undefined && origin.usec - before <= LOST_WINDOW_USEC;
   // A line that is merged does not prolong the window: else one loss could go on for ever.
-  if (known && !isXid) return { memory, finding: null, amended: null };
-  const next = { ...memory, lost: remember(memory.lost, pci, origin.usec) };
-  return { memory: next, finding, amended: null };
+  const at = isMerged ? before : origin.usec;
+  const next = { ...memory, lost: remember(memory.lost, pci, at) };
+  return { memory: next, finding: isMerged ? null : finding, amended: null };
 }
 
 function onHost(
