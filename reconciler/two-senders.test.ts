@@ -125,6 +125,37 @@ test("a forged check under the node's own boot id hides a missing GPU for minute
   expect(reasons()).toEqual(["count"]);
 });
 
+test("a forged inventory in another stream stays until the agent's next word", async () => {
+  const { w, id, agent } = await openStory();
+  const real = w.node(id).agent?.inventory;
+  if (real === undefined) throw new Error("it has not registered");
+  const forged = { ...real, gpus: [], provider_ids: ["i-of-a-thief"] };
+  const thief = { stream: "of-a-thief", inventory: forged } as unknown as Partial<Report>;
+  const quiet = { inventory: undefined } as unknown as Partial<Report>;
+  await replyTo(w, id, agent, quiet);
+  await replyTo(w, id, agent, thief);
+  expect(w.node(id).agent?.inventory.provider_ids).toEqual(["i-of-a-thief"]);
+  expect((await replyTo(w, id, agent, quiet)).want_inventory).toBe(true);
+  const told = await replyTo(w, id, agent, { inventory: real });
+  expect(told.want_inventory).toBe(false);
+  expect(w.node(id).agent?.inventory).toEqual(real);
+  const said = w.events.filter(({ message }) => message.includes("two agents report"));
+  expect(said.map(({ node }) => node)).toEqual([id]);
+  // It is believed from then on, and two agents do not make each other tell all the time.
+  expect((await replyTo(w, id, agent, quiet)).want_inventory).toBe(false);
+});
+
+test("an agent that starts again in a new stream is no second one", async () => {
+  const { w, id, agent } = await openStory();
+  for (const stream of ["s-2", "s-3"]) {
+    const { inventory } = reportOf(id, agent, w.clock.wallMs());
+    await replyTo(w, id, agent, { stream, inventory } as unknown as Partial<Report>);
+    const quiet = { stream, inventory: undefined } as unknown as Partial<Report>;
+    expect((await replyTo(w, id, agent, quiet)).want_inventory).toBe(false);
+  }
+  expect(w.events.filter(({ message }) => message.includes("two agents"))).toEqual([]);
+});
+
 test("a true reboot ends it", async () => {
   const { agent, send, forge, lose, codes } = await openStory();
   await forge("forged");

@@ -60,6 +60,8 @@ const BATCH_MAX = { entries: 256, news: 400 };
 /** Far more agents than register between two activations. */
 const ARRIVING_MAX = 10_000;
 const ARRIVING_MS = 60_000;
+/** Less than two intervals of an agent; two agents would write their inventories in turn. */
+const OTHERS_MS = 15_000;
 
 type Waiting = { entry: InboxEntry; receivedAt: number; resolve: (ok: boolean) => void };
 export class Ingest {
@@ -77,6 +79,8 @@ export class Ingest {
   /** Limits how often a changed address is stored. */
   private readonly moves = new Paced(60_000);
   private readonly again = new AskAgain();
+  /** Limits how often a sender in another stream than the stored one is asked who it is. */
+  private readonly others = new Paced(OTHERS_MS);
   private readonly unheard = new Unheard();
   /** New nodes by their id in lower case, until they are folded. */
   private readonly arriving = new Map<string, { id: NodeId; mono: number }>();
@@ -128,7 +132,9 @@ export class Ingest {
       node !== null &&
       node.agent !== null &&
       !report.inventory &&
-      (node.agent.bootId !== report.boot_id || hasRefused(report, node));
+      (node.agent.bootId !== report.boot_id ||
+        hasRefused(report, node) ||
+        (node.agent.stream !== report.stream && this.others.take(id, mono)));
     const reply = this.reply(report, id, this.target.node(id), seq, stale);
     if (this.unheard.asks(id, node, report.check, mono)) reply.tell_again = true;
     return { kind: "reply", reply };

@@ -1,10 +1,10 @@
 /** Former boots of a node: which one returns, and which one never left. */
 import { expect, test } from "bun:test";
 import { LIMIT } from "../../../schema/limit.ts";
-import type { BootId } from "../../../schema/id.ts";
+import type { BootId, StreamId } from "../../../schema/id.ts";
 import type { AgentFact } from "../../../schema/node.ts";
 import { agentOf } from "../../../test/world/part.ts";
-import { formerBoots, isFirstReturn, isFormerBoot } from "./former-boot.ts";
+import { formerSenders, isFirstReturn, isFormerBoot, isStreamBack } from "./former-boot.ts";
 
 const agent = (bootId: string, former: string[]): AgentFact => ({
   ...agentOf(),
@@ -25,8 +25,28 @@ test.each<[string, AgentFact | null, boolean[]]>([
   expect(isFirstReturn(before, "b1")).toBe(first);
 });
 
-test("formerBoots() keeps the newest first, each once, and so many of them", () => {
-  const of = (before: AgentFact | null, bootId: string) => formerBoots(before, bootId).formerBoots;
+const inStream = (stream: string, former: string[]): AgentFact => ({
+  ...agent("b", []),
+  stream: stream as StreamId,
+  formerStreams: former as StreamId[],
+});
+
+test.each<[string, AgentFact, boolean]>([
+  ["it is the only one", inStream("s1", []), false],
+  ["another one reports for the first time", inStream("s2", []), false],
+  ["it comes back after another one", inStream("s2", ["s1"]), true],
+  ["it comes back once more", inStream("s2", ["s1", "s2"]), false],
+  ["it comes back under another boot", { ...inStream("s2", ["s1"]), bootId: "c" as BootId }, false],
+])("isStreamBack() of s1, where %s", (_name, before, back) => {
+  expect(isStreamBack(before, { bootId: "b", stream: "s1" })).toBe(back);
+});
+
+test("formerSenders() keeps the newest first, each once, and so many of them", () => {
+  const of = (before: AgentFact | null, bootId: string) =>
+    formerSenders(before, { bootId, stream: before?.stream ?? "s" }).formerBoots;
+  expect(formerSenders(inStream("s2", ["s1"]), { bootId: "b", stream: "s1" })).toEqual({
+    formerStreams: ["s2", "s1"] as StreamId[],
+  });
   expect(of(null, "b1")).toBeUndefined();
   expect(of(agent("b1", []), "b1")).toBeUndefined();
   expect(of(agent("b1", ["b0"]), "b1")).toEqual(["b0"] as BootId[]);

@@ -1,7 +1,7 @@
 /**
- * Former boots of a node. Boot ids are random: if an old one returns, two senders share one
- * credential (a cloned machine or theft). Neither may clear a condition; findings of both count.
- * Pure.
+ * Former boots and streams of a node. Their ids are random: if an old one returns, two senders share
+ * one credential (a cloned machine, a second agent or theft). Of two boots neither may clear a
+ * condition; findings of both count. Pure.
  */
 import { LIMIT } from "../../../schema/limit.ts";
 import type { AgentFact } from "../../../schema/node.ts";
@@ -17,15 +17,31 @@ export function isFirstReturn(agent: AgentFact | null, bootId: string): boolean 
   return isFormerBoot(agent, bootId) && !isFormerBoot(agent, agent.bootId);
 }
 
-/** Newest first; includes the current one once it has returned. */
-export function formerBoots(
+/** As `isFirstReturn`, of streams under one boot: an agent that starts again has a new one. */
+export function isStreamBack(agent: AgentFact, { bootId, stream }: Sender): boolean {
+  if (agent.bootId !== bootId || agent.stream === stream) return false;
+  const { formerStreams = [] } = agent;
+  const isFormer = (one: string): boolean => formerStreams.some((former) => former === one);
+  return isFormer(stream) && !isFormer(agent.stream);
+}
+
+type Sender = { bootId: string; stream: string };
+
+/** What is kept of earlier senders, newest first; includes the current one once it has returned. */
+export function formerSenders(
   before: AgentFact | null,
-  bootId: string,
-): Pick<AgentFact, "formerBoots"> {
-  const known = before?.formerBoots ?? [];
-  if (before === null || before.bootId === bootId) {
-    return known.length === 0 ? {} : { formerBoots: known };
-  }
-  const rest = known.filter((one) => one !== before.bootId);
-  return { formerBoots: [before.bootId, ...rest].slice(0, LIMIT.formerBootsMax) };
+  { bootId, stream }: Sender,
+): Pick<AgentFact, "formerBoots" | "formerStreams"> {
+  if (before === null) return {};
+  const boots = formerOf(before.formerBoots, before.bootId, bootId);
+  const streams = formerOf(before.formerStreams, before.stream, stream);
+  return {
+    ...(boots.length === 0 ? {} : { formerBoots: boots }),
+    ...(streams.length === 0 ? {} : { formerStreams: streams }),
+  };
+}
+
+function formerOf<T extends string>(known: readonly T[] = [], before: T, now: string): T[] {
+  if (before === now) return [...known];
+  return [before, ...known.filter((one) => one !== before)].slice(0, LIMIT.formerBootsMax);
 }

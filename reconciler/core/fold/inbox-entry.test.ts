@@ -129,6 +129,7 @@ describe("foldEntry() of who speaks", () => {
     expect(node.agent).toEqual({
       ...agent,
       stream: "s-2" as StreamId,
+      formerStreams: [agent.stream],
       version: "1.2.3",
       lastHeartbeatAt: START + 9,
     });

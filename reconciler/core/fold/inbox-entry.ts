@@ -15,7 +15,7 @@ import type { BootId } from "../../../schema/id.ts";
 import type { AgentFact, Health, Node } from "../../../schema/node.ts";
 import type { Verdict } from "../../../schema/policy.ts";
 import type { InboxEntry } from "../store.ts";
-import { formerBoots, isFirstReturn, isFormerBoot } from "./former-boot.ts";
+import { formerSenders, isFirstReturn, isFormerBoot, isStreamBack } from "./former-boot.ts";
 import { foldNotice, isAnnounced, noticeOf } from "./notice.ts";
 import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
 import { sayNotice } from "./trouble.ts";
@@ -212,7 +212,7 @@ function foldAgent(before: AgentFact | null, entry: InboxEntry, at: number): Age
     lastHeartbeatAt: at,
     inventory: { ...emptyInventory(entry.node), ...inventory },
     ...originOf(before, entry),
-    ...formerBoots(before, entry.bootId),
+    ...formerSenders(before, entry),
   };
 }
 
@@ -220,12 +220,17 @@ function foldAgent(before: AgentFact | null, entry: InboxEntry, at: number): Age
 function arrivalOf(before: AgentFact | null, entry: InboxEntry, rebooted: boolean): string | null {
   if (before === null) return registered(entry);
   if (rebooted) return "the agent is back under a new boot id";
-  return isFirstReturn(before, entry.bootId) ? TWO_SENDERS : null;
+  if (isFirstReturn(before, entry.bootId)) return TWO_SENDERS;
+  return isStreamBack(before, entry) ? TWO_AGENTS : null;
 }
 
 const TWO_SENDERS =
   "it reports under an earlier boot id again: two senders use this node's credential. " +
   "Nothing that either says is over counts until the next reboot: rotate its token";
+
+const TWO_AGENTS =
+  "it reports in an earlier stream again: two agents report as this node. " +
+  "Stop the second one; if there is none, its credential was stolen: rotate its token";
 
 function originOf(before: AgentFact | null, entry: InboxEntry): Pick<AgentFact, "origin"> {
   const origin = entry.origin ?? before?.origin;
