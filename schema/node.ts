@@ -187,9 +187,8 @@ export const AgentFact = v.object({
   inventory: Inventory,
   /** Absent in older rows. */
   origin: v.optional(Origin),
-  /** Boot ids under which it reported before, see `fold/former-boot.ts`. */
+  /** Boot ids and streams of its earlier reports, see `fold/former-boot.ts`. */
   formerBoots: v.optional(v.pipe(v.array(BootId), v.maxLength(LIMIT.formerBootsMax))),
-  /** The same of streams. */
   formerStreams: v.optional(v.pipe(v.array(StreamId), v.maxLength(LIMIT.formerBootsMax))),
   /** What the cloud announced to the machine itself in this boot, and of which instance. */
   notice: v.optional(v.object({ ...Notice.entries, instanceId: v.nullable(InstanceId) })),

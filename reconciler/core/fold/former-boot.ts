@@ -1,7 +1,7 @@
 /**
- * Former boots and streams of a node. Their ids are random: if an old one returns, two senders share
- * one credential (a cloned machine, a second agent or theft). Of two boots neither may clear a
- * condition; findings of both count. Pure.
+ * Former boots and streams of a node. Their ids are random: if an old one returns, two senders
+ * share one credential (a cloned machine, a second agent or theft). Of two boots neither may clear
+ * a condition; findings of both count. Pure.
  */
 import { LIMIT } from "../../../schema/limit.ts";
 import type { AgentFact } from "../../../schema/node.ts";
