@@ -224,5 +224,5 @@ function pauseOf(node: Node, pool: PoolConfig | null, fleet: Fleet, sight: Sight
   if (sight.blind.length > 0 && !forced) return sight.blind.join("; ");
   // A person's order overrides a person's hold.
   const kept = node.order === null ? keptBy(node, { sight }) : null;
-  return kept ?? darkness(node, { sight });
+  return kept ?? darkness(node, { sight, pool, bySlot: new Map() });
 }

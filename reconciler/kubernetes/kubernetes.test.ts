@@ -222,7 +222,8 @@ describe("Kubernetes.cluster.sight()", () => {
     const instance = { id: "i-1" as InstanceId } as Node["instance"];
     const unmatched: Node = { ...newNode(at), instance, kube: null };
     const sight = { kube } as Parameters<typeof darkness>[1]["sight"];
-    expect(darkness(unmatched, { sight })).toContain("pods");
+    const scope = { sight, pool: null, bySlot: new Map() };
+    expect(darkness(unmatched, scope)).toContain("pods");
   });
 });
 

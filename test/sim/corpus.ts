@@ -60,6 +60,26 @@ export const CORPUS: readonly Case[] = [
     ...{ seed: 5_238, nodes: 6, days: 0.1, troubles: 100, xids: 30, edits: 150 },
     why: "a repair began beside a replacement that a person had ordered",
   },
+  {
+    ...{ seed: 5_052, nodes: 6, days: 0.1, troubles: 100, xids: 30, edits: 150 },
+    why: "a machine was verified by the agent of the one before it",
+  },
+  {
+    ...{ seed: 4_052, nodes: 6, days: 0.2, troubles: 100, xids: 30, sinks: "slurm" },
+    why: "a machine that joined a dark Slurm was ended unseen",
+  },
+  {
+    ...{ seed: 4_060, nodes: 6, days: 0.2, troubles: 100, xids: 30, sinks: "slurm" },
+    why: "a repair began beside a loss that was known",
+  },
+  {
+    ...{ seed: 4_088, nodes: 6, days: 0.2, troubles: 100, xids: 30, sinks: "slurm" },
+    why: "a person resumed a node whose end was not answered",
+  },
+  {
+    ...{ seed: 4_096, nodes: 6, days: 0.2, troubles: 100, xids: 30, sinks: "slurm" },
+    why: "a late list's ghost had a NodeName, which stayed drained",
+  },
 ];
 
 export type Known = { id: string; pattern: RegExp; why: string };

@@ -41,10 +41,11 @@ export function askedOf(
     const isOver = (live.get(pool.name) ?? 0) > desiredOf(pool, fleet.pools.get(pool.name));
     if (isSized || isOver) shrinking.add(pool.name);
   }
-  for (const { id, pool, phase } of fleet.nodes.values()) {
+  for (const { id, pool, phase, slurm } of fleet.nodes.values()) {
+    const isEnding = phase.kind === "terminating" && slurm !== null;
     const isShrinking = shrinking.has(pool) && phase.kind !== "gone";
     if (isShrinking) asked.load.push(id);
-    if (isShrinking || ASKED.has(phase.kind)) asked.work.push(id);
+    if (isShrinking || isEnding || ASKED.has(phase.kind)) asked.work.push(id);
   }
   return asked;
 }

@@ -325,6 +325,16 @@ describe("darkness()", () => {
     ["one that may not be listed at all is none", { known: false, forbidden: true }, null, null],
   ])("%s", (_name, more, kube, why) => {
     const sight = sightOf({ kube: { ...LIGHT, dark, ...more } });
-    expect(darkness(node(0, { kube }), { sight })).toBe(why);
+    expect(darkness(node(0, { kube }), { sight, pool: null, bySlot: new Map() })).toBe(why);
+  });
+
+  test("one that joined since the last list may be in it, where its pool is", () => {
+    const sight = sightOf({ kube: { ...LIGHT, dark } });
+    const late = node(0, { kube: null });
+    const in1 = (kube: KubeFact | null) => new Map([[0, [late]], [1, [node(1, { kube })]]]);
+    const dark1 = (kube: KubeFact | null) => darkness(late, { sight, pool: null, bySlot: in1(kube) });
+    expect(dark1(fact(1))).toBe(dark);
+    expect(dark1(fact(1, { absentSince: 1 }))).toBeNull();
+    expect(dark1(null)).toBeNull();
   });
 });

@@ -5,7 +5,7 @@
 import type { KubeRefusal } from "../../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
-import { type Sight, verdictOfNode } from "../fleet.ts";
+import { verdictOfNode } from "../fleet.ts";
 import { formatHold } from "../kubernetes/hold.ts";
 import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
 import { setUpOf } from "./bootstrap.ts";
@@ -69,19 +69,23 @@ function isStaleNote({ session }: Node, kube: KubeFact): boolean {
   return kube.noted === true && !kube.own && session === null;
 }
 
+type InPool = Pick<Scope, "sight" | "pool" | "bySlot">;
+
 /**
  * Why the work on the node cannot be observed in its schedulers; `null` = it has none, or they
  * answer.
  */
-export function darkness(node: Node, { sight }: Pick<Scope, "sight">): string | null {
-  return kubeDarkness(node, sight) ?? slurmDarkness(node, sight);
+export function darkness(node: Node, scope: InPool): string | null {
+  return kubeDarkness(node, scope) ?? slurmDarkness(node, scope);
 }
 
-function kubeDarkness(node: Node, sight: Sight): string | null {
-  const dark = sight.kube?.dark ?? null;
-  if (dark === null) return null;
+function kubeDarkness(node: Node, scope: InPool): string | null {
+  const { kube } = scope.sight;
+  if (kube === null || kube.dark === null) return null;
+  const { dark, forbidden, known } = kube;
   if (node.kube === null) {
-    return sight.kube?.known === true || sight.kube?.forbidden === true ? null : dark;
+    // It may have joined, as its pool does, since the cluster was last seen.
+    return !forbidden && (!known || hasKinIn(node, scope)) ? dark : null;
   }
   // Once its object is gone, no work of the cluster runs on it.
   return node.kube.absentSince === null ? dark : null;
@@ -112,7 +116,7 @@ export function unreadyIn(node: Node, scope: Scope): Unready | null {
 }
 
 /** Other nodes of its pool are in the cluster, so this one is expected to join as well. */
-function hasKinIn(node: Node, { bySlot }: Scope): boolean {
+function hasKinIn(node: Node, { bySlot }: Pick<Scope, "bySlot">): boolean {
   return [...bySlot.values()].some((kin) =>
     kin.some(({ id, kube }) => id !== node.id && kube !== null && kube.absentSince === null),
   );

@@ -23,7 +23,7 @@ import {
 import { decideOwnedRepair } from "./ladder.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
-import { slurmDarkness } from "./slurm.ts";
+import { reopenedInSlurm, slurmDarkness } from "./slurm.ts";
 import { SWEEP_MS } from "./sweep.ts";
 
 export type PhaseOf<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
@@ -248,7 +248,7 @@ function decideDrained(node: Node, phase: Draining, scope: Scope, plan: PlanBuil
     (node.order?.force === true
       ? null
       : // A drain of Slurm can be lifted while its controller is not seen.
-        (blindness(sight) ?? vetoIf("blind", slurmDarkness(node, sight))));
+        (blindness(sight) ?? vetoIf("blind", slurmDarkness(node, scope))));
   if (veto !== null) return plan.refuse(veto);
   if (node.instance === null) return decideEmptied(node, phase, scope, plan);
   if (phase.purpose === "repair" && node.order === null && isOwned(node)) {
@@ -337,6 +337,8 @@ export function decideTerminating(
   if (phase.purpose === "surplus" && !scope.sweep.take(node)) {
     return plan.wait("budget", scope.sweep.tell(), sight.now + SWEEP_MS);
   }
+  const reopened = reopenedInSlurm(node, scope);
+  if (reopened !== null) return plan.wait("drain", reopened);
   plan.effect(
     { kind: "terminate", provider: instance.provider, instanceId: instance.id },
     [phase.purpose],

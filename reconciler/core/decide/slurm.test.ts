@@ -9,6 +9,7 @@ import {
   NOW,
   orderOf,
   OURS,
+  poolOf,
   type Setting,
   slurmSightOf,
   stepOf,
@@ -185,6 +186,35 @@ describe("what slurmctld itself wrote before the machine was replaced", () => {
   });
 });
 
+describe("S34: a machine that is to end, and was put back into service in Slurm", () => {
+  const phase = { kind: "terminating", since: NOW - 60_000, purpose: "replace", accepted: null, notBefore: 0 } as const;
+  const was = { markedBoot: 1_000, markedBootId: "boot-1" };
+  const ending = (slurm: Partial<SlurmFact>, over: Partial<Node> = {}) =>
+    cordoned({ ...was, ...slurm }, { phase, ...over });
+  const says = "drain: n0 was put back into service in Slurm after it was drained";
+
+  test("S34: is drained again, and ended once the jobs since then are over", () => {
+    expect(payloadOf(ending({}))).toMatchObject({ kind: "cordon", only: "slurm", slurm: { name: "n0" } });
+    const again = { owner: "own", drain: true, markedAt: NOW - 5_000 } as const;
+    const busy = sight({}, { kind: "busy", remaining: 1, message: "job 65" });
+    expect(waitOf(ending(again), busy)).toStartWith(`${says}, and is drained again (job 65): `);
+    expect(waitOf(ending(again), sight({}, { kind: "unknown", forMs: 1 }))).toStartWith(says);
+    expect(waitOf(ending(again), sight({}, { kind: "empty", seenAt: NOW - 5_001 }))).toStartWith(says);
+    expect(stepOf(ending(again), sight({}, { kind: "empty", seenAt: NOW }))).toBe("terminate");
+    // Work that the deadline of its drain cut off is no reason to wait.
+    expect(stepOf(ending({ ...again, markedAt: NOW - 60_001 }), busy)).toBe("terminate");
+  });
+
+  test("S34: waits where it cannot be drained there, and for nothing by a forced order", () => {
+    expect(waitOf(ending({}), sight({ mirrorsCordon: false }))).toBe(
+      `${says}: \`navarch terminate n0 --force\` ends it all the same`,
+    );
+    expect(stepOf(ending({}, { order: orderOf("terminate", { force: true }) }), IN)).toBe("terminate");
+    expect(stepOf(ending({ markedBoot: null, markedBootId: null }), IN)).toBe("terminate");
+    expect(stepOf(ending({}, { instance: instanceOf({ state: "stopped" }) }), IN)).toBe("terminate");
+  });
+});
+
 describe("S31: a dark Slurm is never an empty one", () => {
   const draining = (over = {}) => cordoned(OWN, { phase: drainingOf(over) });
   test("S31: no drain ends, whatever its deadline and its work in Kubernetes", () => {
@@ -213,6 +243,10 @@ describe("S31: a dark Slurm is never an empty one", () => {
     const bare = cordoned({}, { slurm: null, phase: drainingOf() });
     expect(waitOf(bare, sight({ dark: "not listed yet", known: false }))).toStartWith("blind");
     expect(stepOf(bare, sight({ dark: "away" }))).toBe("draining replace");
+    // Its slot has a NodeName: it may have registered since the last list.
+    const pool = { slurm: { ...poolOf().slurm, nodes: "c[1-4]" } };
+    expect(waitOf(bare, { ...sight({ dark: "away" }), pool })).toStartWith("blind");
+    expect(stepOf({ ...bare, slot: 4 }, { ...sight({ dark: "away" }), pool })).toBe("draining replace");
     const ambiguous = new Map([[bare.id, "two claims"]]);
     expect(waitOf(cordoned({}, { phase: drainingOf() }), sight({ ambiguous }))).toBe(
       "blind: two claims",

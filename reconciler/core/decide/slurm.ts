@@ -6,12 +6,13 @@
 import type { Node } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
-import { isWell, type Sight } from "../fleet.ts";
+import { isWell, type Sight, workOn } from "../fleet.ts";
 import { isSuppressed } from "../fold/suppression.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { isPowered } from "../slurm/power-save.ts";
-import { hasChanged, hasRegistered } from "../slurm/mark.ts";
+import { hasChanged, hasRegistered, isForced, isReopened } from "../slurm/mark.ts";
 import { reasonOf } from "../slurm/reason.ts";
+import { poolNames } from "../slurm/slot-name.ts";
 import type { Scope } from "./decide.ts";
 import { keptBy } from "./kube.ts";
 import { lossOf } from "./node.ts";
@@ -64,10 +65,9 @@ export function slurmChangeOf(node: Node, scope: InPool): Change | null {
   if (slurm === null || isSuspended(node, scope)) return null;
   const { cordon, order, phase } = node;
   // A forced end does not wait for a scheduler, and a node that ends takes no work.
-  if (order?.force === true && order.goal !== "drain") return null;
-  if (phase.kind === "terminating" || phase.kind === "gone" || phase.kind === "requested") {
-    return null;
-  }
+  if (isForced(node)) return null;
+  if (phase.kind === "gone" || phase.kind === "requested") return null;
+  if (phase.kind === "terminating" && !isReopened(node)) return null;
   const wanted = cordon.product ?? cordon.human;
   if (wanted === null) return releaseOf(node, slurm, scope);
   if (slurm.drain || slurm.owner === "foreign" || isHeldOff(node, slurm)) return null;
@@ -151,17 +151,36 @@ export function slurmNoteOf(node: Node, scope: InSight): string | null {
 }
 
 /** Why the work of Slurm on the node cannot be told; `null` = it has none there, or it can. */
-export function slurmDarkness({ id, slurm }: Node, { slurm: sight }: Sight): string | null {
+export function slurmDarkness(
+  { id, slot, slurm }: Node,
+  { sight: { slurm: sight }, pool }: Pick<Scope, "sight" | "pool">,
+): string | null {
   if (sight === null) return null;
   const ambiguous = sight.ambiguous.get(id);
   if (ambiguous !== undefined) return ambiguous;
   if (sight.dark !== null) {
-    // Before the first list, any node may have jobs.
-    const isThere = slurm !== null || !sight.known;
+    // Before the first list, any node may have jobs, and later one that the list had not met yet.
+    const isNamed = pool !== null && slot !== null && poolNames(pool)[slot] !== undefined;
+    const isThere = slurm !== null || isNamed || !sight.known;
     return isThere ? `stands still until Slurm answers: ${sight.dark}` : null;
   }
   if (slurm === null || slurm.absentSince === null) return null;
   return `Slurm no longer lists ${slurm.name}, so its jobs are unknown`;
+}
+
+/** Why a machine that was drained is not ended: it is, or was, in service in Slurm again. */
+export function reopenedInSlurm(node: Node, { sight }: InSight): string | null {
+  const { slurm, phase } = node;
+  if (sight.slurm === null || slurm == null || slurm.absentSince !== null) return null;
+  if (phase.kind !== "terminating" || isForced(node)) return null;
+  const again = `${slurm.name} was put back into service in Slurm after it was drained`;
+  const end = `\`navarch terminate ${node.id} --force\` ends it all the same`;
+  if (isReopened(node)) return `${again}: ${end}`;
+  if (slurm.markedAt === null || slurm.markedAt < phase.since) return null;
+  const left = workOn(sight, node.id);
+  if (left.kind === "empty" && left.seenAt >= slurm.markedAt) return null;
+  const what = left.kind === "busy" ? left.message : "its jobs are not known yet";
+  return `${again}, and is drained again (${what}): ${end}`;
 }
 
 /** Whether jobs of Slurm may run on the node, whatever phase it is in. */

@@ -5,6 +5,7 @@ import type { InstanceId, OperationId } from "../../../schema/id.ts";
 import type { KubeFact, Node, Phase } from "../../../schema/node.ts";
 import type { Operation, Payload } from "../../../schema/operation.ts";
 import {
+  agentOf,
   instanceOf,
   kubeOf,
   nodeOf,
@@ -19,6 +20,7 @@ import type { Rest } from "../safety/rest.ts";
 import { backoffMs } from "./backoff.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
 import { bindInstance } from "./listing.ts";
+import { newHealth } from "./new-node.ts";
 
 const NOW = 1_000_000;
 const NONE = () => null;
@@ -237,6 +239,21 @@ describe("foldOutcome() of a purchase", () => {
       offer: null,
       instance: { pricePerHour: null },
     });
+  });
+
+  test("keeps what its agent said since it was asked for, and nothing of another machine", () => {
+    const after = (registeredAt: number, over: Partial<Operation>) => {
+      const agent = { ...agentOf(), registeredAt };
+      const health = { ...newHealth(), verdict: "healthy" as const, lastCheckAt: registeredAt };
+      const node = { instance: null, phase, agent, health };
+      return ask(CREATE, done({ instance: MADE }), { node, over }).folded.node;
+    };
+    const asked = { askedAt: 500 };
+    expect(after(499, asked)).toMatchObject({ agent: null, health: { verdict: "unknown" } });
+    expect(after(500, asked)).toMatchObject({ agent: { registeredAt: 500 }, health: { verdict: "healthy" } });
+    // The first of several calls may have bought it.
+    expect(after(300, { ...asked, firstAskedAt: 300 })?.agent).not.toBeNull();
+    expect(after(299, { ...asked, firstAskedAt: 300 })?.agent).toBeNull();
   });
 
   const rest = (more: Partial<Rest> = {}): Rest => ({

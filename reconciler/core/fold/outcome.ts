@@ -19,6 +19,7 @@ import type { Lookup, RestChange } from "../safety/rest.ts";
 import { foldBootstrap } from "./bootstrap.ts";
 import { foldEnd, foldEndRefused } from "./ending.ts";
 import { bindInstance } from "./listing.ts";
+import { newHealth } from "./new-node.ts";
 import { formatRefusal, isNewRefusal, markedOn, mayBeMarked, refuseMark } from "./mark.ts";
 import type { MarkRefusal } from "./mark.ts";
 import { type Create, deadOnArrival, NO_RESTS, placeOf, priceOf, throttled } from "./purchase.ts";
@@ -216,7 +217,7 @@ function foldDone(
       if (instance === null) throw new Error(`${operation.id}: created without an instance`);
       tell("node.booting", `instance ${instance.id} at ${payload.provider} is starting`);
       const rests = restsAfterSale(facts, placeOf(payload), operation.askedAt);
-      return { operation, node: bought(node, payload, instance, now), rests, events };
+      return { operation, node: bought(node, operation, payload, instance, now), rests, events };
     }
     case "terminate": {
       const ended = foldEnd(node, payload, outcome, now);
@@ -264,6 +265,7 @@ function foldDone(
 
 function bought(
   node: Node,
+  { firstAskedAt, askedAt }: Operation,
   payload: Create,
   instance: Instance,
   now: number,
@@ -272,8 +274,11 @@ function bought(
   const bound = bindInstance(payload.provider, instance, now);
   // A machine is never older than its node, whatever the provider's clock says.
   const to = Math.max(bound.cost?.to ?? now, Math.min(node.createdAt, now));
+  // What reported under this id before anything was asked for is another machine's agent.
+  const isStray = node.agent !== null && node.agent.registeredAt < (firstAskedAt ?? askedAt);
   return {
     ...node,
+    ...(isStray ? { agent: null, health: newHealth() } : {}),
     instance: {
       ...bound,
       ...(payload.type === undefined ? {} : { type: payload.type }),

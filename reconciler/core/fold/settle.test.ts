@@ -11,6 +11,7 @@ import {
   operationOf,
   POOL,
   poolStateOf,
+  slurmOf,
 } from "../../../test/world/part.ts";
 import { UnitOfWork, newMirror } from "../unit-of-work.ts";
 import { foldOvertaken, settle } from "./settle.ts";
@@ -196,6 +197,23 @@ describe("foldOvertaken() of a drain or a reboot", () => {
     const end: Payload = { kind: "terminate", provider: POOL, instanceId: instanceOf().id };
     expect(overtaken(asked(end, {}, { fence: 3 }))).toBeNull();
     expect(overtaken(asked(end, { phase: gone }, { attempts: 3 }))).toBeNull();
+  });
+
+  test("withdraws the end of a machine that a person put back into service in Slurm", () => {
+    const end: Payload = { kind: "terminate", provider: POOL, instanceId: instanceOf().id };
+    const phase = { kind: "terminating", since: 1, purpose: "replace", accepted: null, notBefore: 0 } as const;
+    const was = { markedBoot: 1_000, markedBootId: "boot-1" };
+    const ends = (slurm: Parameters<typeof slurmOf>[0], more: Partial<Node> = {}) =>
+      overtaken(asked(end, { phase, slurm: slurmOf({ ...was, ...slurm }), ...more }));
+    expect(ends({})?.operation).toMatchObject({ state: "abandoned", closedAt: NOW });
+    expect(ends({})?.node).toMatchObject({ operation: null, fence: 5, phase });
+    for (const out of ["drain", "down", "silent", "power"] as const) expect(ends({ [out]: true })).toBeNull();
+    expect(ends({ markedBoot: null, markedBootId: null })).toBeNull();
+    expect(ends({ absentSince: 1 })).toBeNull();
+    expect(ends({}, { instance: instanceOf({ state: "terminating" }) })).toBeNull();
+    const order = { goal: "terminate", by: "ann", why: "", force: true, at: 0, timeoutMs: null } as const;
+    expect(ends({}, { order })).toBeNull();
+    expect(ends({}, { order: { ...order, force: false } })).not.toBeNull();
   });
 
   test.each<[string, Partial<Node>]>([

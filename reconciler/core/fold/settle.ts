@@ -4,6 +4,7 @@ import type { Operation } from "../../../schema/operation.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { type Fleet, showsPersonsCordon } from "../fleet.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
+import { isReopened } from "../slurm/mark.ts";
 import { marksGivenUp, marksOf } from "./mark-record.ts";
 import { closeSlurmOnly, foldSlurmAnswer, isSlurmOnly } from "./slurm-answer.ts";
 
@@ -45,7 +46,8 @@ function settleSlurm(now: number, work: UnitOfWork, operation: Operation, outcom
 
 /**
  * Ends operations that a newer fact has overtaken: a drain or reboot of a node that was uncordoned,
- * a reboot of a machine with a new boot id, a mark that a person's order replaced.
+ * a reboot of a machine with a new boot id, a mark that a person's order replaced, the end of a
+ * machine that a person put back into service in Slurm.
  */
 export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void {
   for (const { id } of fleet.operations.values()) {
@@ -78,6 +80,13 @@ export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void
         };
         work.putNode({ ...node, ...unmarked, operation: null, fence: node.fence + 1 });
       }
+      continue;
+    }
+    if (payload.kind === "terminate" && node.operation === id && isReopened(node)) {
+      // Asked again once it is drained again and no job is left.
+      const message = "withdrawn: its node is in service in Slurm again";
+      work.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
+      work.putNode({ ...node, operation: null, fence: node.fence + 1 });
       continue;
     }
     const isEnd = payload.kind === "end_jobs";

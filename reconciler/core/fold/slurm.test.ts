@@ -352,6 +352,17 @@ describe("S35: a replacement under the same name", () => {
     expect(bootOf({ kind: "serving", since: 3 })).toBe(60_000);
   });
 
+  test("S35: a late list's ghost had the boot of the machine that has its name now", () => {
+    const phase = { kind: "gone", since: 9, purpose: "surplus" } as const;
+    const of = { ...OWN, bootTime: 70_000, boundAt: 8, bootSeenAt: 8 };
+    const ghost = { ...gone(of), phase };
+    const row = { ...own, bootTime: 70_000 };
+    expect(fold(fresh, [row], { others: [ghost] }).slurm?.markedBoot).toBe(1_000);
+    const own1 = { ...gone({ ...of, bootSeenAt: 9 }), phase };
+    expect(fold(fresh, [row], { others: [own1] }).slurm?.markedBoot).toBe(70_000);
+    expect(fold(fresh, [row], { others: [gone(of)] }).slurm?.markedBoot).toBe(70_000);
+  });
+
   test("S35: the same machine under another id owes the boot that its former record owed", () => {
     const unbought = { ...gone(OWN), instance: null };
     const seen = fold(fresh, [{ ...own, bootTime: 70_000 }], { others: [unbought] });

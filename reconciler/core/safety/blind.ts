@@ -11,6 +11,7 @@ import { doubleOf } from "../fold/listing.ts";
 import { strandedCall, strandedWhy } from "../reach.ts";
 import { sayTheirs } from "../decide/admit.ts";
 import { keptBy } from "../decide/kube.ts";
+import { reopenedInSlurm } from "../decide/slurm.ts";
 import { isDefinitive } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
 
@@ -100,8 +101,9 @@ export class Blindness {
 
 /** Why a call that ends or empties the node, which others hold in a scheduler, waits for them. */
 export function heldCall({ payload }: Operation, node: Node, sight: Sight): string | null {
-  if (!destroys(payload) || node.order !== null) return null;
-  return keptBy(node, { sight }) ?? sayTheirs(node);
+  if (!destroys(payload)) return null;
+  const held = node.order === null ? (keptBy(node, { sight }) ?? sayTheirs(node)) : null;
+  return held ?? (payload.kind === "terminate" ? reopenedInSlurm(node, { sight }) : null);
 }
 
 function destroys({ kind }: Operation["payload"]): boolean {

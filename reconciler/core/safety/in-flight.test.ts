@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { NodeId, OperationId, PoolName } from "../../../schema/id.ts";
 import { type Node, type Phase, type Purpose, PURPOSES } from "../../../schema/node.ts";
-import { nodeOf, sessionOf, sickOf } from "../../../test/world/part.ts";
+import { instanceOf, nodeOf, sessionOf, sickOf } from "../../../test/world/part.ts";
 import { holdsPlace, isReplaced, isSick, leavesGap, vacantSlots } from "./in-flight.ts";
 
 const OLD = "old" as NodeId;
@@ -64,6 +64,18 @@ test("a node whose replacement a person ordered holds a place before it begins",
     expect(holdsPlace(nodeOf("n", { phase, order: order("replace") }))).toBe(true);
     expect(holdsPlace(nodeOf("n", { phase, order: order("drain") }))).toBe(false);
     expect(holdsPlace(nodeOf("n", { phase, order: order("terminate") }))).toBe(false);
+  }
+});
+
+test("a silent node whose cloud ended its machine holds a place before that is noted", () => {
+  const { health } = nodeOf("n");
+  const instance = instanceOf({ state: "terminated" });
+  for (const phase of [suspect, { kind: "serving", ...at } satisfies Phase]) {
+    const heard = nodeOf("n", { phase, instance });
+    expect(holdsPlace(heard)).toBe(false);
+    const silent = { ...heard, health: { ...health, silentSince: 1 } };
+    expect(holdsPlace(silent)).toBe(true);
+    expect(holdsPlace({ ...silent, instance: instanceOf({ state: "stopped" }) })).toBe(false);
   }
 });
 

@@ -19,7 +19,7 @@ export function holdsPlace(node: Node): boolean {
     case "verifying":
       return node.replaces !== null;
     case "suspect":
-      return isOrdered(node) || node.operation?.endsWith(".drain") === true;
+      return isOrdered(node) || isEnded(node) || node.operation?.endsWith(".drain") === true;
     case "draining":
       return node.phase.purpose === "repair" || leavesGap(node);
     case "terminating":
@@ -28,6 +28,7 @@ export function holdsPlace(node: Node): boolean {
     case "replacing":
       return true;
     case "serving":
+      return isOrdered(node) || isEnded(node);
     case "held":
       return isOrdered(node);
     case "gone":
@@ -37,6 +38,10 @@ export function holdsPlace(node: Node): boolean {
 
 /** A person ordered its replacement, which begins with this plan. */
 const isOrdered = ({ order }: Node): boolean => order?.goal === "replace";
+
+/** Its cloud ended it, and this plan takes note of that. */
+const isEnded = ({ instance, health }: Node): boolean =>
+  instance?.state === "terminated" && health.silentSince !== null;
 
 /** Whether there is evidence against the node beyond its silence. */
 export function isSick({ session, health }: Node): boolean {

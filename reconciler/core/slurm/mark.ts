@@ -42,16 +42,24 @@ export function inheritedMark(
     const bought = former?.instance ?? null;
     // Boot ids of two machines may be alike where both were cloned from one that slept.
     const isOther = bought !== null && bought.id !== instance?.id;
+    // The former may have booted after its mark: the next machine's boot is another one.
+    const isLater = isOther && !isGhost(former);
     return {
       markedAt: markedAt ?? now,
-      // The former may have booted after its mark: the next machine's boot is another one.
-      markedBoot: isOther ? (bootTime ?? markedBoot) : (markedBoot ?? bootTime),
+      markedBoot: isLater ? (bootTime ?? markedBoot) : (markedBoot ?? bootTime),
       markedBootId: isOther ? ANOTHER : (of.markedBootId ?? former?.agent?.bootId ?? ANOTHER),
     };
   }
   const isTheirs = repairOf(row.reason)?.startsWith(`${id}.s`) === false;
   const bootId = isTheirs ? ANOTHER : (agent?.bootId ?? null);
   return { markedAt: now, markedBoot: row.bootTime, markedBootId: bootId };
+}
+
+/** An ended machine that a late list showed again: the boot under its name was of its successor. */
+function isGhost(former: Node | null): boolean {
+  const { phase, slurm } = former ?? {};
+  const isSurplus = phase?.kind === "gone" && phase.purpose === "surplus";
+  return isSurplus && slurm != null && slurm.bootSeenAt === slurm.boundAt;
 }
 
 /** The mark as it goes on: one that is gone is kept until `fold/slurm.ts` judges it. */
@@ -113,4 +121,18 @@ export function hasRegistered(
   const isRebooted = markedBootId !== null && markedBootId !== ANOTHER;
   if (markedBoot === null && isRebooted && bootTime < (markedAt ?? 0) - SKEW_MS) return false;
   return isAnotherBoot(markedBoot, bootTime);
+}
+
+/** Whether a person ordered its end without a drain. */
+export const isForced = ({ order }: Pick<Node, "order">): boolean =>
+  order?.force === true && order.goal !== "drain";
+
+/** Whether the drain of a machine that is to end was released in Slurm while it still runs. */
+export function isReopened(node: Pick<Node, "instance" | "order" | "phase" | "slurm">): boolean {
+  const { instance, phase, slurm } = node;
+  if (phase.kind !== "terminating" || isForced(node)) return false;
+  if (instance?.state !== "running" || slurm === null || slurm.absentSince !== null) return false;
+  const { markedBoot, markedBootId, drain, down, silent, power } = slurm;
+  const wasMarked = markedBoot !== null || markedBootId !== null;
+  return wasMarked && !drain && !down && !silent && !power;
 }
