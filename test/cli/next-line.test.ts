@@ -1,6 +1,6 @@
 /** The lines with which `navarch config init` ends are run as they are printed, in a new folder. */
 import { afterAll, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { quoteShell } from "../../bootstrap/template/quote.ts";
@@ -13,15 +13,34 @@ const program = join(bin, "navarch");
 writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`);
 chmodSync(program, 0o755);
 
+const folders: string[] = [];
 const running: ReturnType<typeof Bun.spawn>[] = [];
 afterAll(async () => {
   for (const child of running) child.kill("SIGTERM");
   await Promise.all(running.map((child) => child.exited));
+  for (const folder of folders) {
+    endMachines(folder);
+    rmSync(folder, { recursive: true });
+  }
+  rmSync(bin, { recursive: true });
 });
+
+/** The simulated machines are processes that outlive the control plane, as a cloud's would. */
+function endMachines(cwd: string): void {
+  for (const path of new Bun.Glob("state/cloud/*/instance/*/pid").scanSync({ cwd })) {
+    const pid = Number(readFileSync(join(cwd, path), "utf8"));
+    try {
+      if (pid > 1) process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+  }
+}
 
 /** A folder of its own, and what a person who copies lines into its shell gets. */
 function openFolder() {
   const cwd = mkdtempSync(join(tmpdir(), "navarch-next-"));
+  folders.push(cwd);
   const env = { PATH: `${bin}${delimiter}${process.env["PATH"] ?? ""}`, HOME: cwd };
   const start = (line: string) => {
     // Signals reach the program itself: `exec` stands for the shell's last command.
