@@ -18,11 +18,9 @@ import { restAfter, restsAfterSale, scopeOf } from "../safety/rest.ts";
 import type { Lookup, RestChange } from "../safety/rest.ts";
 import { foldBootstrap } from "./bootstrap.ts";
 import { foldEnd, foldEndRefused } from "./ending.ts";
-import { bindInstance } from "./listing.ts";
-import { newHealth } from "./new-node.ts";
 import { formatRefusal, isNewRefusal, markedOn, mayBeMarked, refuseMark } from "./mark.ts";
 import type { MarkRefusal } from "./mark.ts";
-import { type Create, deadOnArrival, NO_RESTS, placeOf, priceOf, throttled } from "./purchase.ts";
+import { bought, deadOnArrival, NO_RESTS, placeOf, throttled } from "./purchase.ts";
 import { backoffMs, OPEN_MAX_MS, patience } from "./backoff.ts";
 import { nodeEvent } from "../event-draft.ts";
 
@@ -261,35 +259,6 @@ function foldDone(
     default:
       return unreachable(payload);
   }
-}
-
-function bought(
-  node: Node,
-  { firstAskedAt, askedAt }: Operation,
-  payload: Create,
-  instance: Instance,
-  now: number,
-): Node {
-  const pricePerHour = priceOf(payload, instance);
-  const bound = bindInstance(payload.provider, instance, now);
-  // A machine is never older than its node, whatever the provider's clock says.
-  const to = Math.max(bound.cost?.to ?? now, Math.min(node.createdAt, now));
-  // What reported under this id before anything was asked for is another machine's agent.
-  const isStray = node.agent !== null && node.agent.registeredAt < (firstAskedAt ?? askedAt);
-  return {
-    ...node,
-    ...(isStray ? { agent: null, health: newHealth() } : {}),
-    instance: {
-      ...bound,
-      ...(payload.type === undefined ? {} : { type: payload.type }),
-      ...(payload.account === undefined ? {} : { account: payload.account }),
-      market: payload.request.market,
-      pricePerHour,
-      cost: { to, pricePerHour, endedAt: null },
-    },
-    offer: payload.guard ?? null,
-    phase: { kind: "booting", since: now },
-  };
 }
 
 /** From now on only another boot id is a change. */

@@ -1,5 +1,6 @@
-/** What the answer to a purchase says about its place. Pure. */
+/** What the answer to a purchase says about its node and its place. Pure. */
 import { waitMs } from "../../../schema/millis.ts";
+import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { ownPrice } from "../machine-setting.ts";
 import type { Instance, RefusalClass } from "../provider.ts";
@@ -14,6 +15,8 @@ import {
   scopeOf,
   termsOf,
 } from "../safety/rest.ts";
+import { bindInstance } from "./listing.ts";
+import { newHealth } from "./new-node.ts";
 import type { Outcome } from "./outcome.ts";
 import type { FailedPurchase } from "./trouble.ts";
 
@@ -22,7 +25,7 @@ export type Create = Extract<Operation["payload"], { kind: "create" }>;
 export const NO_RESTS: RestChange = { put: [], drop: [] };
 
 /** The pool's own, else the cloud's, else the one that was seen before. */
-export function priceOf({ request, pricePerHour }: Create, instance: Instance): number | null {
+function priceOf({ request, pricePerHour }: Create, instance: Instance): number | null {
   const own = ownPrice(request.settings, instance.instanceType);
   return own ?? instance.pricePerHour ?? pricePerHour ?? null;
 }
@@ -80,4 +83,34 @@ export function restOfFailure(failed: FailedPurchase, facts: Lookup, now: number
   const scope = asked ?? scopeOf(cls, { ...instance, ...terms });
   const late = { retryAfterMs: null, askedAt, isLate: true };
   return restAfter(facts, { scope, class: cls, message, ...late }, now);
+}
+
+/** The node with the machine that was bought for it. */
+export function bought(
+  node: Node,
+  { firstAskedAt, askedAt }: Operation,
+  payload: Create,
+  instance: Instance,
+  now: number,
+): Node {
+  const pricePerHour = priceOf(payload, instance);
+  const bound = bindInstance(payload.provider, instance, now);
+  // A machine is never older than its node, whatever the provider's clock says.
+  const to = Math.max(bound.cost?.to ?? now, Math.min(node.createdAt, now));
+  // What reported under this id before anything was asked for is another machine's agent.
+  const isStray = node.agent !== null && node.agent.registeredAt < (firstAskedAt ?? askedAt);
+  return {
+    ...node,
+    ...(isStray ? { agent: null, health: newHealth() } : {}),
+    instance: {
+      ...bound,
+      ...(payload.type === undefined ? {} : { type: payload.type }),
+      ...(payload.account === undefined ? {} : { account: payload.account }),
+      market: payload.request.market,
+      pricePerHour,
+      cost: { to, pricePerHour, endedAt: null },
+    },
+    offer: payload.guard ?? null,
+    phase: { kind: "booting", since: now },
+  };
 }
