@@ -7,6 +7,7 @@ import type { Node, Phase, Purpose } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import { type DrainSight, isOwned, isWell, type Sight, verdictOfNode, workOn } from "../fleet.ts";
+import { reopened } from "../fold/call-off.ts";
 import { sayEndRefused } from "../fold/ending.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
@@ -121,8 +122,14 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
     return plan.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
   }
   if (needsSecond(node, phase, scope, plan)) return;
-  if (over) return decideDrained(node, phase, scope, plan);
   const left = workOn(sight, node.id);
+  // No scheduler keeps work off it, and a hold or a freeze may have kept it for hours.
+  const isOpen = node.kube == null && node.slurm === null;
+  if (over && phase.emptied === true && isOpen && left.kind === "busy") {
+    const why = `work came after it was drained: ${left.message}`;
+    return plan.advance(reopened(phase, sight.now), "node.draining", [why]);
+  }
+  if (over) return decideDrained(node, phase, scope, plan);
   const dark = darkness(node, scope) ?? (left.kind === "dark" ? left.message : null);
   // While the cluster does not answer, no deadline replaces an observation.
   if (dark !== null) return plan.wait("blind", dark);

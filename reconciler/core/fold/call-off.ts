@@ -30,13 +30,19 @@ export function callOff(node: Node, by: string, why: string, now: number): Node 
 
 /**
  * A drained node whose mark a scheduler lost: work may have come, so it has to be seen empty once
- * more, under the mark that is set again. Its deadline moves by the time that has passed.
+ * more, under the mark that is set again.
  */
 export function reopenDrain(node: Node, now: number): Node {
   const { phase } = node;
   if (phase.kind !== "draining" || phase.drainedAt === null) return node;
+  return { ...node, phase: reopened(phase, now) };
+}
+
+type Draining = Extract<Node["phase"], { kind: "draining" }>;
+
+/** The drain from now on; its deadline moves by the time that has passed. */
+export function reopened(phase: Draining, now: number): Draining {
   const { since, deadlineAt } = phase;
   const later = deadlineAt > 0 ? deadlineAt + Math.max(0, now - since) : deadlineAt;
-  const open = { since: now, deadlineAt: later, drainedAt: null, emptied: false };
-  return { ...node, phase: { ...phase, ...open } };
+  return { ...phase, since: now, deadlineAt: later, drainedAt: null, emptied: false };
 }
