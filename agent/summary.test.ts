@@ -38,7 +38,7 @@ test("formatSummary() says how many lines a fault printed, and for how many occu
   const text = formatSummary(result);
   expect(text.split("\n").filter((line) => line.length > 80)).toEqual([]);
   expect(text.replaceAll(/\n +/g, " ").split("\n").slice(4)).toEqual([
-    "warning        NVRM: Xid (PCI:0000:01:00): 13, pid=71, name=python, Ch 00000008 (140 lines, 10 occurrences)",
+    "warning        NVRM: Xid (PCI:0000:01:00): 13, pid=71, name=python, Ch 00000008 (140 lines, 2 occurrences)",
     "warning        NVRM: Xid (PCI:0000:02:00): 13, pid=71, name=python, Ch 00000008",
     "warning        NVRM: Xid (PCI:0000:01:00): 31, pid=71, name=python, Ch 00000008 (2 lines, 1 occurrence)",
     "",

@@ -30,8 +30,8 @@ export type HeldFinding = v.InferOutput<typeof HeldFinding>;
 
 /**
  * A stretch in which a rule matched the same fault on one GPU: lines close together, one
- * occurrence for each begun minute. Times are the node's own (`Finding.at`), milliseconds since
- * the epoch.
+ * occurrence for each begun five minutes. Times are the node's own (`Finding.at`), milliseconds
+ * since the epoch.
  */
 export const PastFinding = v.object({
   rule: v.pipe(v.string(), v.maxLength(128)),

@@ -1,6 +1,6 @@
 /**
  * The history in which rules with a time window count. Pure. One fault prints several lines, so
- * lines close together count as one occurrence a minute, in any order.
+ * lines close together count as one occurrence every five minutes, in any order.
  */
 import { countOf } from "../../schema/article.ts";
 import type { Finding } from "../../schema/finding.ts";
@@ -13,10 +13,10 @@ import type { PolicyRule } from "../../schema/policy.ts";
  */
 const STRETCH_GAP_MS = 5_000;
 /**
- * Lines that go on for longer tell of a fault that comes back: each further minute of a stretch is
- * one more occurrence. It is far above what one fault prints, so that none counts twice.
+ * Lines that go on for longer tell of a fault that comes back: each further five minutes of a
+ * stretch are one more occurrence. It is far above what one fault prints, so that none counts twice.
  */
-const OCCURRENCE_MS = 60_000;
+const OCCURRENCE_MS = 300_000;
 /** Occurrences remembered for one rule on one GPU. A rule that needs more is refused. */
 export const REPEATS_MAX = 64;
 /** The longest window of the built-in rules. */
