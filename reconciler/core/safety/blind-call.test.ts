@@ -84,6 +84,18 @@ describe("blind", () => {
   });
 });
 
+test("no machine with a NodeName ends while Slurm does not answer, unless it is forced or gone", () => {
+  const dark = { slurm: { dark: "no answer" } } as unknown as Partial<Sight>;
+  const named = nodeOf("n", { slurm: slurmOf({ name: "n0" }) });
+  const kept = ALL.filter((name) => name !== "terminate" && name !== "reboot");
+  expect(allowed(dark, named)).toEqual(kept);
+  expect(allowed(dark, { ...named, order: order(false) })).toEqual(kept);
+  expect(allowed(dark, { ...named, order: order(true) })).toEqual(ALL);
+  expect(allowed(dark, { ...named, instance: instanceOf({ state: "terminated" }) })).toEqual(ALL);
+  expect(allowed(dark, node)).toEqual(ALL);
+  expect(allowed({ slurm: { dark: null } } as unknown as Partial<Sight>, named)).toEqual(ALL);
+});
+
 describe("stopped by a person", () => {
   const held = (until: number) => [poolStateOf(1, { hold: { by: "ann", why: "", until } })];
 

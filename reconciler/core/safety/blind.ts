@@ -110,6 +110,13 @@ function destroys({ kind }: Operation["payload"]): boolean {
   return kind === "drain" || kind === "end_jobs" || kind === "terminate" || kind === "reboot";
 }
 
+/** Its jobs are not known now: it may have been returned to service since its drain was proven. */
+function isDarkInSlurm({ slurm, order, instance }: Node, sight: Sight): boolean {
+  if ((sight.slurm?.dark ?? null) === null) return false;
+  if (slurm === null || slurm.absentSince !== null) return false;
+  return order?.force !== true && instance?.state !== "terminated";
+}
+
 /**
  * Whether a call may start now, because conditions may have changed since its plan (invariant I12).
  * While blind, a destructive call needs a person's forced order or the cloud's own termination; of
@@ -124,6 +131,7 @@ export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boole
   if (kind === "terminate" || kind === "reboot") {
     if (node !== undefined && strandedWhy(node, sight.providers) !== null) return false;
     if (node !== undefined && doubleOf(node, fleet) !== null) return false;
+    if (node !== undefined && isDarkInSlurm(node, sight)) return false;
   }
   if (destroys(operation.payload) && sight.blind.length > 0) {
     if (node?.order?.force !== true && node?.instance?.state !== "terminated") return false;
