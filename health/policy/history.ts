@@ -14,7 +14,8 @@ import type { PolicyRule } from "../../schema/policy.ts";
 const STRETCH_GAP_MS = 5_000;
 /**
  * Lines that go on for longer tell of a fault that comes back: each further five minutes of a
- * stretch are one more occurrence. It is far above what one fault prints, so that none counts twice.
+ * stretch are one more occurrence. It is far above what one fault prints, so that none counts
+ * twice.
  */
 const OCCURRENCE_MS = 300_000;
 /** Occurrences remembered for one rule on one GPU. A rule that needs more is refused. */

@@ -123,12 +123,8 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   }
   if (needsSecond(node, phase, scope, plan)) return;
   const left = workOn(sight, node.id);
-  // No scheduler keeps work off it, and a hold or a freeze may have kept it for hours.
-  const isOpen = node.kube == null && node.slurm === null;
-  if (over && phase.emptied === true && isOpen && left.kind === "busy") {
-    const why = `work came after it was drained: ${left.message}`;
-    return plan.advance(reopened(phase, sight.now), "node.draining", [why]);
-  }
+  const came = cameAfter(node, phase, left);
+  if (came !== null) return plan.advance(reopened(phase, sight.now), "node.draining", [came]);
   if (over) return decideDrained(node, phase, scope, plan);
   const dark = darkness(node, scope) ?? (left.kind === "dark" ? left.message : null);
   // While the cluster does not answer, no deadline replaces an observation.
@@ -165,6 +161,13 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   const isCut = endsAtDeadline(node, scope.pool);
   const said = sayJobEnd(left, end, { pool: scope.pool, isCut, isTold });
   plan.wait("drain", said, end?.at ?? endAt);
+}
+
+/** Work on a drained node that no scheduler kept off it, while a hold or a freeze kept the node. */
+function cameAfter({ kube, slurm }: Node, phase: Draining, left: DrainSight): string | null {
+  if (phase.drainedAt === null || phase.emptied !== true || left.kind !== "busy") return null;
+  if (kube != null || slurm !== null) return null;
+  return `work came after it was drained: ${left.message}`;
 }
 
 /** Answers for a node whose surge lost its verified replacement: its end would leave a gap. */
