@@ -21,6 +21,7 @@ import type { Promises } from "./report/promise.ts";
 import { makeHostFinding } from "./probe/finding.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "./probe/probe.ts";
 import { runProbes, type ProbeRound } from "./probe/run.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 /** The largest ring holds some 100,000 records; a larger file is not read to its end. */
 const READS_MAX = 2_000;
@@ -172,7 +173,7 @@ async function judgeAll(
   findings.forEach((finding, i) => {
     const judgement = judgements[i];
     // After the clock was set back, an old line would be in the future.
-    const atMs = Math.min(Date.parse(finding.at), nowMs);
+    const atMs = Math.min(parseInstant(finding.at), nowMs);
     if (judgement) held = holdFinding(held, finding, judgement, atMs, bootId);
   });
   const check = formatCheck(round, host, [], nowMs);

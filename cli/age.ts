@@ -1,6 +1,7 @@
 /**
  * Formats ages in their largest unit: `12s ago`, `3m ago`, `2h ago`, `4d ago`. Pure.
  */
+import { parseInstant } from "../schema/instant.ts";
 
 /** `12s`, `3m`, `2h`, `4d`. A negative span (clock skew) reads `0s`. */
 export function formatSpan(ms: number): string {
@@ -14,7 +15,7 @@ export function formatSpan(ms: number): string {
 /** The age of an RFC 3339 time; `Never` for none. */
 export function formatAge(at: string | null | undefined, nowMs: number): string {
   if (at === null || at === undefined) return "Never";
-  const ms = Date.parse(at);
+  const ms = parseInstant(at);
   return Number.isNaN(ms) ? "Unknown" : `${formatSpan(nowMs - ms)} ago`;
 }
 

@@ -9,6 +9,7 @@ import type {
 import { formatDuration } from "../schema/duration.ts";
 import { formatAge, formatSpan, formatTime } from "./age.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 const numberOrNone = (value: number | null): string => (value === null ? "" : String(value));
 
@@ -97,7 +98,7 @@ function formatWorkers(
     one.name,
     one.state,
     `${one.claims}/${one.slots}`,
-    formatSpan(nowMs - Date.parse(one.created_at)),
+    formatSpan(nowMs - parseInstant(one.created_at)),
     one.leaving === null ? "" : sayLeaving(one.leaving),
   ]);
   return `\n${formatTable(["Worker", "State", "Claims", "Age", "Leaving"], rows, style)}`;
@@ -116,7 +117,7 @@ export function formatClaims(claims: readonly ClaimView[], nowMs: number, style:
     keyOf({ namespace: claim.namespace, name: claim.pool }),
     claim.state,
     placeOf(claim),
-    formatSpan(nowMs - Date.parse(claim.created_at)),
+    formatSpan(nowMs - parseInstant(claim.created_at)),
     claim.label,
   ]);
   return formatTable(["ID", "AgentPool", "State", "Place", "Age", "Label"], rows, style);

@@ -4,6 +4,7 @@
 import { LIMIT } from "../schema/limit.ts";
 import type { RecordedFinding } from "../schema/past.ts";
 import type { Replay, RuleHits, Touch } from "./replay.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 /** Findings read by one backtest, some minutes of work; a longer record is cut, with a note. */
 export const FINDINGS_MAX = 1_000_000;
@@ -53,7 +54,7 @@ export class Backtester {
       this.cut = true;
       return false;
     }
-    const at = Date.parse(row.received_at);
+    const at = parseInstant(row.received_at);
     this.findings++;
     this.fromAt = Math.min(this.fromAt ?? at, at);
     this.toAt = Math.max(this.toAt ?? at, at);

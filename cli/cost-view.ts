@@ -2,6 +2,7 @@
 import type { CostRow, CostView, PoolCostView } from "../schema/cost-view.ts";
 import { formatSpan, formatTime } from "./age.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 export function formatCost(view: CostView, nowMs: number, style: Style): string {
   const { total, open_purchases: open, other_fleets: others = [] } = view;
@@ -115,7 +116,7 @@ function instancesOf({ idle }: CostView, nowMs: number, style: Style): string {
       instances.map((one) => [
         one.node_id,
         state,
-        formatSpan(nowMs - Date.parse(one.since)),
+        formatSpan(nowMs - parseInstant(one.since)),
         one.price_per_hour === null ? "unknown" : one.price_per_hour.toFixed(2),
         one.accrued === null ? "unknown" : round(one.accrued),
         one.provider,

@@ -20,6 +20,7 @@ import { judgeTrust } from "./diagnosis-trust.ts";
 import { formatBreaker, formatFailure } from "./safety-view.ts";
 import { fingerprintOf } from "./trust.ts";
 import { formatHold } from "./veto.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 /** The Date header has whole seconds; a larger skew makes printed ages wrong. */
 const SKEW_MS = 5_000;
@@ -241,7 +242,7 @@ async function checkRole(client: Client): Promise<Diagnosis> {
 
 function judgeNodes(nodes: readonly NodeView[], nowMs: number): Diagnosis {
   const silent = nodes.filter(
-    ({ last_heartbeat: at }) => typeof at === "string" && nowMs - Date.parse(at) > SILENT_MS,
+    ({ last_heartbeat: at }) => typeof at === "string" && nowMs - parseInstant(at) > SILENT_MS,
   );
   const [first] = silent;
   if (first === undefined) return ok("nodes", `${nodes.length} listed, none silent`);

@@ -9,6 +9,7 @@ import type { Failure } from "./failure.ts";
 import { readSince } from "./flag.ts";
 import { nearest } from "../schema/nearest.ts";
 import type { World } from "./world.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 /** Four times the default heartbeat interval. */
 const STALE_MS = 120_000;
@@ -82,7 +83,7 @@ export function warnStale(world: World, node: NodeView, nowMs: number): void {
   const { node_id: id, last_heartbeat: at } = node;
   if (at === null || at === undefined) {
     world.err(`warning: node ${id} has never sent a heartbeat\n`);
-  } else if (nowMs - Date.parse(at) > STALE_MS) {
+  } else if (nowMs - parseInstant(at) > STALE_MS) {
     world.err(`warning: the last heartbeat of node ${id} was ${formatAge(at, nowMs)}\n`);
   }
 }

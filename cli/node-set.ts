@@ -17,6 +17,7 @@ import { openKube } from "./kube.ts";
 import { formatTable } from "./table.ts";
 import { drawFieldManager, FileError, readText } from "./workflow-file.ts";
 import type { World } from "./world.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 const FIRST_MS = 10_000;
 
@@ -115,7 +116,7 @@ function formatNodes(nodes: readonly SetNode[], world: World): string {
     .map((node) => {
       const ready = node.isReady ? "Ready" : "NotReady";
       const status = node.isCordoned ? `${ready},SchedulingDisabled` : ready;
-      const ageMs = world.wallMs() - Date.parse(node.createdAt);
+      const ageMs = world.wallMs() - parseInstant(node.createdAt);
       const age = Number.isFinite(ageMs) ? formatSpan(ageMs) : "";
       const type = node.stored?.type ?? "";
       return [node.name, type, status, node.capacity[GPU_RESOURCE] ?? "", age];

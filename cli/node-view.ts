@@ -11,6 +11,7 @@ import { formatAge, formatSpan, formatTime } from "./age.ts";
 import { sayNodeWorker } from "./agentpool-view.ts";
 import { titleOf } from "./name.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 /** Scripts rely on these columns and their order. */
 const COLUMNS = [
@@ -54,7 +55,7 @@ export function formatNodes(
 }
 
 function wideCells(node: NodeView, nowMs: number): string[] {
-  const created = Date.parse(node.created_at ?? "");
+  const created = parseInstant(node.created_at ?? "");
   return [
     node.pool ?? "",
     node.instance_id ?? "",
@@ -184,7 +185,7 @@ function isCordon(cordon: CordonView | null | undefined): cordon is CordonView {
 }
 
 function phaseOf(node: NodeView, nowMs: number): string {
-  const since = Date.parse(node.phase_since ?? "");
+  const since = parseInstant(node.phase_since ?? "");
   if (Number.isNaN(since)) return node.phase ?? "";
   return `${node.phase} for ${formatSpan(nowMs - since)}`;
 }

@@ -9,6 +9,7 @@ import type { Finding } from "../schema/finding.ts";
 import type { HeldFinding } from "../schema/held.ts";
 import type { Judgement, PolicyNode, Verdict } from "../schema/policy.ts";
 import { parseFindingLine } from "./finding-line.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 export type Judged = { line: number; finding: Finding; judgement: Judgement };
 export type Rehearsal = {
@@ -60,7 +61,7 @@ export function rehearse(
     const judgement = judgements[index];
     if (judgement === undefined) throw new Error(`no judgement for line ${line}`);
     judged.push({ line, finding, judgement });
-    held = holdFinding(held, finding, judgement, Date.parse(finding.at));
+    held = holdFinding(held, finding, judgement, parseInstant(finding.at));
   }
   const would = shadows.map(({ index, judgement }) => {
     return { line: numbered[index]?.line ?? 0, judgement };

@@ -15,6 +15,7 @@ import { LIMIT } from "../schema/limit.ts";
 import type { Node } from "../schema/node.ts";
 import type { RecordedFinding, RecordedNode } from "../schema/past.ts";
 import type { Inventory } from "../schema/report.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 export const ASSUMPTIONS = [
   "Findings from before the start are not replayed: each node starts with nothing held.",
@@ -74,7 +75,7 @@ export class Replay {
   take(rows: readonly RecordedFinding[]): void {
     const [first] = rows;
     if (first === undefined) return;
-    const at = Date.parse(first.received_at);
+    const at = parseInstant(first.received_at);
     const state = this.stateOf(first, at);
     this.passTo(state, at);
     state.known = first.node;

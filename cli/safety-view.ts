@@ -8,6 +8,7 @@ import { FAILURE_CLASSES } from "../schema/provider-failure.ts";
 import { formatSpan, formatTime } from "./age.ts";
 import { formatLabels, formatTable, plain, type Style } from "./table.ts";
 import { formatHold } from "./veto.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 /** One line for each active pause. */
 export function formatStops(view: SafetyView): string {
@@ -79,7 +80,7 @@ export function formatSafety(view: SafetyView, nowMs: number, style: Style): str
         one.instance_id,
         one.node_id,
         one.provider,
-        formatSpan(nowMs - Date.parse(one.since)),
+        formatSpan(nowMs - parseInstant(one.since)),
         one.price_per_hour === null ? "?" : one.price_per_hour.toFixed(2),
       ]),
       style,

@@ -18,6 +18,7 @@ import { EXIT, failure, type Failure } from "./failure.ts";
 import type { Kubectl } from "./kubectl.ts";
 import type { SlurmRun } from "./slurm-run.ts";
 import type { World } from "./world.ts";
+import { parseInstant } from "../schema/instant.ts";
 
 export type Scale = {
   kubectl: Kubectl;
@@ -180,7 +181,7 @@ async function findReady(
   const { items } = JSON.parse(answer.out) as { items: Pod[] };
   const live = items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   const born = new Map(live.map(({ metadata: { name, creationTimestamp } }) => {
-    return [name, Date.parse(creationTimestamp)];
+    return [name, parseInstant(creationTimestamp)];
   }));
   const byName = new Map(nodes.map((node) => [node.name, node]));
   const ready = names.filter((name) => {

@@ -6,8 +6,16 @@ import * as v from "valibot";
 
 const MESSAGE = "must be an RFC 3339 time";
 
+/**
+ * Milliseconds; `NaN` for a text of another form. The engine's own reading takes much that is no
+ * time (`x 1`), and reads what has no zone as of this machine's.
+ */
+export function parseInstant(text: string): number {
+  return v.ISO_TIMESTAMP_REGEX.test(text) ? Date.parse(text) : Number.NaN;
+}
+
 export function isInstant(text: string): boolean {
-  return v.ISO_TIMESTAMP_REGEX.test(text) && !Number.isNaN(Date.parse(text));
+  return !Number.isNaN(parseInstant(text));
 }
 
 /** RFC 3339 text that `Date.parse` reads. */

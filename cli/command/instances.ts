@@ -11,6 +11,7 @@ import { parseInstanceState, titleOf } from "../name.ts";
 import { formatLabels, formatTable, type Style } from "../table.ts";
 import { unknownFilter } from "../unknown-filter.ts";
 import { WATCH_FLAG } from "../watch.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 const HEAD = [
   "Instance ID",
@@ -94,7 +95,7 @@ export const instances: Command = {
 };
 
 function cellsOf(one: InstanceView, nowMs: number): string[] {
-  const created = Date.parse(one.created_at ?? "");
+  const created = parseInstant(one.created_at ?? "");
   return [
     one.instance_id,
     one.provider,
@@ -113,7 +114,7 @@ function cellsOf(one: InstanceView, nowMs: number): string[] {
 function formatBilled({ ending_since: since, price_per_hour: price }: InstanceView, nowMs: number) {
   if (since === null || since === undefined) return "";
   const cost = typeof price === "number" ? `$${price.toFixed(2)}/h` : "price not known";
-  return `for ${formatSpan(nowMs - Date.parse(since))}, ${cost}`;
+  return `for ${formatSpan(nowMs - parseInstant(since))}, ${cost}`;
 }
 
 function formatInstances(all: readonly InstanceView[], nowMs: number, style: Style): string {

@@ -13,6 +13,7 @@ import { openProgress } from "../progress.ts";
 import { formatUpgrade, formatUpgradeLine, isOnlyWaiting, isUpgradeOver } from "../upgrade-view.ts";
 import { waitFor } from "../wait.ts";
 import { WATCH_FLAG } from "../watch.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 /** 10,000 nodes at 0.1 % take a day: pass `--timeout`. */
 const WAIT_DEFAULT_MS = 2 * 3_600_000;
@@ -115,7 +116,7 @@ const WATCHED_MS = 60_000;
 function isAllWatched({ value, nowMs }: Seen): boolean {
   const nodes = value.upgrade?.nodes ?? [];
   return nodes.every(({ state, since }) => {
-    return state !== "upgraded" || since === null || nowMs - Date.parse(since) >= WATCHED_MS;
+    return state !== "upgraded" || since === null || nowMs - parseInstant(since) >= WATCHED_MS;
   });
 }
 

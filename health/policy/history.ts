@@ -6,6 +6,7 @@ import { countOf } from "../../schema/article.ts";
 import type { Finding } from "../../schema/finding.ts";
 import type { FindingHistory, PastFinding, Repeats } from "../../schema/held.ts";
 import type { PolicyRule } from "../../schema/policy.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 /**
  * Lines of one fault come within milliseconds, a crashing program's within seconds. A longer gap
@@ -37,7 +38,7 @@ export function gpuOf(finding: Finding): string {
 
 /** Milliseconds since the epoch, by the node's clock. */
 export function atOf(finding: Finding): number {
-  return Date.parse(finding.at);
+  return parseInstant(finding.at);
 }
 
 /** The link of codes that are counted per link. */

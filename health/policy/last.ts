@@ -8,6 +8,7 @@ import { compiledBuiltin } from "./builtin.ts";
 import { type DrainCode, drainCodeOf } from "./drain-code.ts";
 import { byWeight, holdFinding, releaseHeld } from "./hold.ts";
 import { judgeReport } from "./judge.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 export type LocalJudgement =
   | { kind: "fit"; by: "control plane" | "agent" }
@@ -48,7 +49,7 @@ function faultsOf(last: LastVerdict, nowMs: number): DrainCode[] {
   findings.forEach((finding, place) => {
     const judgement = judgements[place];
     // A clock that was set back makes an old line a future one.
-    const atMs = Math.min(Date.parse(finding.at), nowMs - 1);
+    const atMs = Math.min(parseInstant(finding.at), nowMs - 1);
     if (judgement) held = holdFinding(held, finding, judgement, atMs, boot_id);
   });
   const { expected_gpus, present_gpus } = last;

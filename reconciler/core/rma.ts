@@ -4,6 +4,7 @@ import { formatRepeats, repeatsOf } from "../../health/policy/history.ts";
 import type { HeldFinding } from "../../schema/held.ts";
 import type { Node } from "../../schema/node.ts";
 import type { RmaRecord } from "../../schema/rma.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 /** A machine has at most sixteen GPUs, each with a few faults. */
 const FAULTS_MAX = 64;
@@ -48,7 +49,7 @@ function faultOf(held: HeldFinding, { agent, health }: Node): RmaRecord["faults"
     model: gpu?.name ?? null,
     pci: finding.pci ?? gpu?.pci_bus_id ?? null,
     line: finding.message,
-    at: Date.parse(finding.at),
+    at: parseInstant(finding.at),
     count: repeats?.lines ?? held.count,
     ...(repeats === null ? {} : { occurrences: repeats.occurrences }),
   };

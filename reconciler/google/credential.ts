@@ -11,6 +11,7 @@ import { positive } from "../../schema/number.ts";
 import type { Clock } from "../core/clock.ts";
 import { isPrivate } from "../core/reply.ts";
 import type { Grant, Source, Ungranted } from "./token.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 const SCOPE = "https://www.googleapis.com/auth/cloud-platform";
 const TOKEN_URI = "https://oauth2.googleapis.com/token";
@@ -195,7 +196,7 @@ async function actAs(
   const answer = await ask("the impersonation", url, { method: "POST", headers, body });
   if (!(answer instanceof Response)) return answer;
   const read = v.parse(Impersonated, await answer.json());
-  const lastsMs = Date.parse(read.expireTime) - clock.wallMs();
+  const lastsMs = parseInstant(read.expireTime) - clock.wallMs();
   // A clock that is wrong by hours must not make each call renew.
   return { token: read.accessToken, lastsMs: lastsMs > 0 ? lastsMs : 600_000 };
 }

@@ -3,6 +3,7 @@
  * behind it. Runtimes have lost the client certificate on the way (docs/reference/runtime.md#http).
  */
 import { X509Certificate } from "node:crypto";
+import { parseInstant } from "../../schema/instant.ts";
 import type { KubeAnswer, KubeApi } from "./api.ts";
 import type { ClientCheck } from "./client-check.ts";
 import type { Transport } from "./connect.ts";
@@ -69,7 +70,7 @@ function judge(
   const until = own === null ? "" : new Date(own.validTo).toISOString();
   const ends = own === null ? "" : `, valid until ${until}`;
   if (answer.kind === "refused") {
-    const isOver = own !== null && Date.parse(until) <= wallMs;
+    const isOver = own !== null && parseInstant(until) <= wallMs;
     if (isOver) return { isGood: false, message: `expired at ${until}` };
     const isLost = own !== null && answer.message.includes("system:anonymous");
     if (isLost) return { isGood: false, message: "the server saw no client certificate" };

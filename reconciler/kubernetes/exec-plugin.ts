@@ -15,6 +15,7 @@ import type { Clock } from "../core/clock.ts";
 import { credentialOf, Renewed } from "./credential.ts";
 import type { Held } from "./credential.ts";
 import type { ExecEntry } from "./kubeconfig.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 /** A plugin that waits for a person, as with a browser, cannot serve a service. */
 const RUN_MS = 30_000;
@@ -147,7 +148,7 @@ function readAnswer({ answer, options }: Run, apiVersion: string, named: string)
   if (!token && !(clientCertificateData && clientKeyData)) {
     throw new Error(`${named}: expected a token, or a client certificate and its key`);
   }
-  const endsAt = expirationTimestamp ? Date.parse(expirationTimestamp) : null;
+  const endsAt = expirationTimestamp ? parseInstant(expirationTimestamp) : null;
   if (Number.isNaN(endsAt)) throw new Error(`${named}: unreadable expirationTimestamp`);
   return { credential: credentialOf(options), endsAt };
 }

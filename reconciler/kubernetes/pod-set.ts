@@ -9,6 +9,7 @@ import type { PodPlace, PodSet, PodSetAnswer, PodSetPort } from "../core/slurm/p
 import { type KubeApi, type KubeAnswer, PATCH } from "./api.ts";
 import { explainForbidden } from "./permission.ts";
 import { readObject, readText } from "./read-field.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 const TIMEOUT_MS = 10_000;
 /** Who released nodes last, for people; its change is what matters. */
@@ -61,7 +62,7 @@ export function openPodSet(api: KubeApi): PodSetPort {
       if (answer.kind === "refused" && answer.status === 404) return { kind: "ok", value: null };
       if (answer.kind !== "ok") return failed(answer);
       const metadata = readObject<V1ObjectMeta>(readObject<V1Pod>(answer.body).metadata);
-      const at = Date.parse(readText(metadata.creationTimestamp) ?? "");
+      const at = parseInstant(readText(metadata.creationTimestamp) ?? "");
       const isThere = Number.isFinite(at) && metadata.deletionTimestamp === undefined;
       return { kind: "ok", value: isThere ? at : null };
     },

@@ -3,6 +3,7 @@
  * counts as absent; text and lists are cut, so that no content of an object can stop the reader or
  * fill the memory of a process that holds 150,000 objects.
  */
+import { parseInstant } from "../../schema/instant.ts";
 
 /** Longest text that is kept, as of a Status or a condition. */
 export const TEXT_CHARS_MAX = 1_024;
@@ -66,7 +67,7 @@ export function readIdentity(metadata: Untrusted<Identity>): Identity | null {
 
 /** Wall milliseconds of an RFC 3339 instant. */
 export function readInstantMs(value: unknown): number | null {
-  const ms = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  const ms = typeof value === "string" ? parseInstant(value) : Number.NaN;
   return Number.isFinite(ms) ? ms : null;
 }
 

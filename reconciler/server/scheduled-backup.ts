@@ -7,6 +7,7 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock, Log } from "../core/clock.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 /** A failed backup is tried again after this, or after the interval if that is shorter. */
 const RETRY_MS = 600_000;
@@ -92,5 +93,5 @@ const nameAt = (at: number): string =>
 function timeOf(name: string): number {
   const [, year, month, day, hour, minute, second, ms] =
     /(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(\d{3})Z/.exec(name) ?? [];
-  return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}.${ms}Z`);
+  return parseInstant(`${year}-${month}-${day}T${hour}:${minute}:${second}.${ms}Z`);
 }

@@ -4,6 +4,7 @@
  */
 import type { SlurmJob, SlurmNode, SlurmReservation } from "../core/slurm/object.ts";
 import { readJobs, readNodes, readReservations } from "./json.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 /** Between columns; Slurm itself writes none into those asked for. */
 const SEPARATOR = "\u001f";
@@ -129,5 +130,5 @@ const numberOf = (value: unknown): number | null => {
 /** The commands run with `TZ=UTC`. */
 function secondsOf(text: string | undefined): number {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/.test(text ?? "")) return 0;
-  return Math.floor(Date.parse(`${text}Z`) / 1_000);
+  return Math.floor(parseInstant(`${text}Z`) / 1_000);
 }

@@ -12,6 +12,7 @@ import { pipeline } from "../../schema/table.ts";
 import { isEnded } from "../core/console/pipeline.ts";
 import type { PipelineTable } from "../core/store-table.ts";
 import { readDoc } from "./document.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 export function openPipelineTable(
   reader: LibSQLDatabase,
@@ -25,7 +26,7 @@ export function openPipelineTable(
       const [saved] = await write([
         writer.all<{ id: string }>(sql`
           INSERT INTO pipeline (id, started_at, ended, doc)
-          VALUES (${id}, ${Date.parse(startTime)}, ${ended}, ${JSON.stringify(row)})
+          VALUES (${id}, ${parseInstant(startTime)}, ${ended}, ${JSON.stringify(row)})
           ON CONFLICT (id) DO UPDATE
           SET started_at = excluded.started_at, ended = excluded.ended, doc = excluded.doc
           WHERE excluded.started_at > pipeline.started_at

@@ -9,6 +9,7 @@ import { matchesLabels } from "./selector.ts";
 import type { Change } from "./store.ts";
 import { conditionOf } from "./world.ts";
 import type { World } from "./world.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 const PODS = resourceOf("pods");
 const BUDGETS = resourceOf("poddisruptionbudgets");
@@ -75,7 +76,7 @@ function statusOf(
   const staying = new Set(mine.filter((pod) => !isLeaving(pod)).map(nameOf));
   const old = Object.entries(objectOf(objectOf(budget["status"])["disruptedPods"]));
   const disrupted = old.filter(
-    ([name, at]) => staying.has(name) && Date.parse(textOf(at)) + DISRUPTED_MS > clock.wallMs(),
+    ([name, at]) => staying.has(name) && parseInstant(textOf(at)) + DISRUPTED_MS > clock.wallMs(),
   );
   const booked = new Set(disrupted.map(([name]) => name));
   const currentHealthy = mine.filter(

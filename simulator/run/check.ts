@@ -15,6 +15,7 @@ import { checkKube } from "./kube-check.ts";
 import { parseSelector, sumSeries } from "./metric.ts";
 import type { RunRecord } from "./record.ts";
 import { quantilesOf } from "./span.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 /**
  * `held`: the product's verdict. `last-report`: that of the newest report alone. `upstream`: the
@@ -180,7 +181,7 @@ async function countNodes(target: CountTarget, from: CheckFrom): Promise<number 
   if (wantsEnded) return nodes.length;
   const freshAt = stack.time.wallMs() - heartbeatTimeoutMs;
   return nodes.filter((node) => {
-    const heard = node.last_heartbeat === null ? 0 : Date.parse(node.last_heartbeat);
+    const heard = node.last_heartbeat === null ? 0 : parseInstant(node.last_heartbeat);
     if (heard < freshAt || node.status === "NODE_STATUS_TERMINATED") return false;
     return isMeant(target, node);
   }).length;

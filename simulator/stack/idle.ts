@@ -9,6 +9,7 @@ import type { Node } from "../../schema/node.ts";
 import type { Sample } from "../../schema/report.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Plane } from "./plane.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 /** Check, sample, heartbeat and kernel log: the timers of an idle core. */
 const TIMERS = 4;
@@ -85,7 +86,7 @@ export class IdleMachines {
 
 /** What the machine would have read since: the same, and newer. */
 function later(sample: Sample | null, ms: number): Sample | null {
-  return sample && { ...sample, at: new Date(Date.parse(sample.at) + ms).toISOString() };
+  return sample && { ...sample, at: new Date(parseInstant(sample.at) + ms).toISOString() };
 }
 
 /** The ingest's test for ignoring a clean check (`reconciler/runtime/ingest.ts`). */

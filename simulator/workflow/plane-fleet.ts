@@ -3,7 +3,7 @@
  * the command line's client, or an application in the same process.
  */
 import * as v from "valibot";
-import { InstantText } from "../../schema/instant.ts";
+import { InstantText, parseInstant } from "../../schema/instant.ts";
 import { integer } from "../../schema/number.ts";
 import type { Fleet, FleetAnswer } from "./fleet.ts";
 
@@ -79,7 +79,7 @@ export function openPlaneFleet(ask: Ask): Fleet {
     async replaced(pool, ms) {
       const clock = await get("/simulation", Now);
       if (!clock.ok) return clock;
-      const since = new Date(Date.parse(clock.value.now) - ms).toISOString();
+      const since = new Date(parseInstant(clock.value.now) - ms).toISOString();
       const query = new URLSearchParams({ pool, since, limit: String(EVENTS_PAGE) });
       let count = 0;
       for (let after = 0; ; ) {

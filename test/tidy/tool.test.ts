@@ -74,7 +74,7 @@ const AMBIENT: readonly (readonly [line: string, rule: string])[] = [
   ["await fetch(a);", "no-restricted-globals"],
 ];
 
-const UNBOUND = ["v.number();", "v.bigint();"];
+const UNBOUND = ["v.number();", "v.bigint();", "const a = Date.parse(b);"];
 
 const FINE = [
   "const a = await Promise.any(b);",
@@ -83,7 +83,7 @@ const FINE = [
   "// Takes any number of them, as any reader would expect! Enum Foo.\na();",
   "// @ts-expect-error: a name is not an id\nf(a);",
   "const onlyOne = a.only;",
-  "const a = new Date(Date.parse(b));",
+  "const a = new Date(parseInstant(b));",
   "clock.setTimeout(f, 1);",
   "const a = app.fetch(request);",
   "const server = { async fetch(request: Request) {} };",
@@ -122,6 +122,7 @@ for (const line of UNBOUND) {
   add("test/one", line, null);
 }
 CASES.push({ path: "schema/number.ts", text: "v.number();\n", rule: null });
+CASES.push({ path: "schema/instant.ts", text: "const a = Date.parse(b);\n", rule: null });
 for (const line of FINE) add("reconciler/one", line, null);
 add("schema", 'declare module "*.sql" {\n  const a: string;\n  export default a;\n}', null, ".d.ts");
 CASES.push({ path: "agent/one/Spool.ts", text: "a();\n", rule: "filename-case" });

@@ -1,6 +1,7 @@
 /** What the console derives of a pod from its facts and the time: age, stuck, scaling. Pure. */
 import type { Pod, PodFacts, Stuck } from "../../../schema/console/cluster.ts";
 import { suggestForPod } from "./suggestion.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 const MINUTE_MS = 60_000;
 const PENDING_MS = 10 * MINUTE_MS;
@@ -26,7 +27,7 @@ export function viewPod(facts: PodFacts, now: number): Pod {
 
 /** Milliseconds; 0 if the cluster's clock is ahead. */
 function ageOf({ creationTimestamp }: PodFacts, now: number): number {
-  return creationTimestamp === null ? 0 : Math.max(0, now - Date.parse(creationTimestamp));
+  return creationTimestamp === null ? 0 : Math.max(0, now - parseInstant(creationTimestamp));
 }
 
 export function stuckOf(facts: PodFacts, now: number): Stuck | null {
@@ -46,5 +47,5 @@ function scheduledAt({ conditions, startTime, creationTimestamp }: PodFacts, now
     return type === "PodScheduled" && status === "True";
   });
   const since = startTime ?? scheduled?.lastTransitionTime ?? creationTimestamp;
-  return since === null ? now : Date.parse(since);
+  return since === null ? now : parseInstant(since);
 }

@@ -1,4 +1,5 @@
 /** UTC days and months as instants in wall milliseconds, and costs split by day. Pure. */
+import { parseInstant } from "../../../schema/instant.ts";
 
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
@@ -17,7 +18,7 @@ export function monthOf(at: number): string {
 }
 
 export function spanOfMonth(month: string): Span {
-  const from = Date.parse(`${month}-01T00:00:00Z`);
+  const from = parseInstant(`${month}-01T00:00:00Z`);
   const first = new Date(from);
   return { from, to: Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + 1, 1) };
 }

@@ -6,6 +6,7 @@
 import type { AgentFact, InstanceFact, Node } from "../../../schema/node.ts";
 import type { AgentNotice } from "../../../schema/report.ts";
 import { isFormerBoot } from "./former-boot.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 type Notice = NonNullable<InstanceFact["notice"]>;
 type Told = NonNullable<AgentFact["notice"]>;
@@ -17,7 +18,7 @@ const LATE_MS = 600_000;
 /** Why a reported notice is ignored: a machine that still reports has not ended long ago. */
 export function doubtOf({ at }: AgentNotice, now: number): "past" | "future" | null {
   if (at === null) return null;
-  const atMs = Date.parse(at);
+  const atMs = parseInstant(at);
   if (atMs > now + AHEAD_MS) return "future";
   return atMs >= Math.max(0, now - LATE_MS) ? null : "past";
 }
@@ -40,7 +41,7 @@ export function foldNotice(
   if (known !== null && !isMore) return { notice: known };
   if (notice === undefined || isFormerBoot(node.agent, bootId)) return {};
   if (doubtOf(notice, now) !== null) return {};
-  const atMs = notice.at === null ? null : Date.parse(notice.at);
+  const atMs = notice.at === null ? null : parseInstant(notice.at);
   const { kind, message } = notice;
   return { notice: { kind, atMs, message, instanceId: node.instance?.id ?? null } };
 }

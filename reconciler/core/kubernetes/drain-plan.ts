@@ -9,6 +9,7 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import type { DesiredDrain } from "./desired-drain.ts";
 import { DOMAIN, TAINT } from "./object.ts";
 import type { KubePod } from "./object.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 /** The taint of a node that drains; a pod that tolerates it by name stays. */
 const DRAINING = TAINT.draining.key;
@@ -226,7 +227,7 @@ const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 function judgeUntil(pod: KubePod, now: number): Judged | null {
   const text = pod.annotations[UNTIL];
   if (text === undefined) return null;
-  const untilAt = RFC_3339.test(text) ? Date.parse(text) : Number.NaN;
+  const untilAt = RFC_3339.test(text) ? parseInstant(text) : Number.NaN;
   if (Number.isNaN(untilAt)) {
     const read = `${UNTIL}: ${JSON.stringify(text.slice(0, 40))}, which is no RFC 3339 time`;
     return say("wait", "until", ...says(read));

@@ -4,6 +4,7 @@
  */
 import { expandHostlist } from "./hostlist.ts";
 import { parseReason } from "./reason.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 /** Columns of both programs, the one that may hold the separator last. */
 export const EVENT_FORMAT = "format=nodename,timestart,timeend,state,reason";
@@ -138,7 +139,7 @@ function lengthOf(intervals: readonly Interval[]): number {
 
 function parseTime(text: string): number | null {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/.test(text)) return null;
-  const atMs = Date.parse(`${text}Z`);
+  const atMs = parseInstant(`${text}Z`);
   return Number.isNaN(atMs) ? null : atMs;
 }
 

@@ -12,6 +12,7 @@ import { restsOf } from "../../core/safety/rest.ts";
 import { openSpendBudget } from "../../core/safety/spend.ts";
 import { countWaits, freezeOf, holdOf, roomsOf, stillBilled } from "../view/safety.ts";
 import { Series, single } from "./series.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 /** A generator, because the budgets of a large fleet take a while. */
 export function* formatSafety(reconciler: Reconciler): Generator<Uint8Array> {
@@ -124,7 +125,7 @@ function formatBilled(reconciler: Reconciler): Series[] {
   }
   for (const { provider, since } of stillBilled(reconciler.fleet().nodes.values())) {
     const known = providers.get(provider) ?? { count: 0, ageMs: 0 };
-    const ageMs = Math.max(known.ageMs, now - Date.parse(since));
+    const ageMs = Math.max(known.ageMs, now - parseInstant(since));
     providers.set(provider, { count: known.count + 1, ageMs });
   }
   for (const [provider, known] of providers) {

@@ -18,6 +18,7 @@ import { CHART_SCRIPT, type Line, linesChart } from "./plot.ts";
 import { formatPager, formatTone } from "./kit.ts";
 import { whyEmpty } from "./deployment.ts";
 import type { Block, Html, Page, Row, Tone } from "./page.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 export const HPAS_SHOWN = 100;
 /** Rows of figures and events; the API has all of them. */
@@ -214,7 +215,7 @@ function depthBlock(queue: readonly DepthSample[], until: string): Block {
 }
 
 const timesOf = (samples: readonly { timestamp: string }[]): number[] =>
-  samples.map(({ timestamp }) => Date.parse(timestamp) / 1_000);
+  samples.map(({ timestamp }) => parseInstant(timestamp) / 1_000);
 
 const OUTCOME: Readonly<Record<string, Tone>> = {
   pending: "busy",

@@ -13,6 +13,7 @@ import { sayNode, sayPool, sayAge } from "./cell.ts";
 import { barsChart, CHART_SCRIPT } from "./plot.ts";
 import type { Block, Column, Html, Page, Row } from "./page.ts";
 import { sayWaiting } from "./safety.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 /** Reasons for which nothing is bought. */
 const PURCHASE: readonly WaitReason[] = [
@@ -252,7 +253,7 @@ function refusedBlock(waits: readonly WaitGroup[]): Block {
 }
 
 function chartBlock({ days }: CostView): Block {
-  const times = days.map(({ day }) => Date.parse(`${day}T00:00:00Z`) / 1_000);
+  const times = days.map(({ day }) => parseInstant(`${day}T00:00:00Z`) / 1_000);
   const dollars = { name: "Dollars", values: days.map((day) => day.dollars) };
   const chart = barsChart("Dollars for each day", { unit: "$", times }, dollars);
   const body = html`${chart}${CHART_SCRIPT}`;

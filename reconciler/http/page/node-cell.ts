@@ -6,6 +6,7 @@ import type { NodeState } from "../view/fleet.ts";
 import type { GpuHealthView } from "../view/gpu.ts";
 import { formatAge, formatTone, plainText } from "./kit.ts";
 import type { Html, Tone } from "./page.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 export const NOTHING: Html = html`<span class="soft">–</span>`;
 
@@ -34,7 +35,7 @@ export function text(value: string | number | null | undefined): Html {
 
 /** An instant of a view, with its age. */
 export const since = (at: string | null | undefined): Html =>
-  at === null || at === undefined ? NOTHING : formatAge(Date.parse(at));
+  at === null || at === undefined ? NOTHING : formatAge(parseInstant(at));
 
 export const perHour = (price: number | null): Html =>
   price === null ? html`<span class="soft">price unknown</span>` : html`$${price.toFixed(2)}/h`;

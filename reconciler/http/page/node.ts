@@ -33,6 +33,7 @@ import {
 import type { Block, Html, Page } from "./page.ts";
 import { schedulerBlock } from "./scheduler.ts";
 import { timelineBlock } from "./timeline.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 export type NodeValues = {
   view: NodeView;
@@ -248,7 +249,7 @@ function healthBlock(health: readonly HealthEventView[]): Block {
       const same = (seen.get(timestamp) ?? 0) + 1;
       seen.set(timestamp, same);
       return {
-        id: `health-${Date.parse(timestamp)}-${same}`,
+        id: `health-${parseInstant(timestamp)}-${same}`,
         cells: [
           since(timestamp),
           html`${kind}${code === null ? "" : ` ${code}`} <span class="soft">${one.severity}</span>`,

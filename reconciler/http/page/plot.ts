@@ -6,6 +6,7 @@ import { html } from "hono/html";
 import { ASSETS } from "./asset.ts";
 import { plainText } from "./kit.ts";
 import type { Html } from "./page.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 /** Stands once on a page with charts. */
 export const CHART_SCRIPT = html`<script src="${ASSETS.chart.path}" defer></script>`;
@@ -25,7 +26,7 @@ export function linesChart(
   from: Drawn & { about: string; until: string; lines: readonly Line[] },
 ): Html {
   const { about, unit, times, until, lines } = from;
-  const end = Date.parse(until) / 1_000;
+  const end = parseInstant(until) / 1_000;
   const isLater = end > (times.at(-1) ?? Number.POSITIVE_INFINITY);
   const series = lines.map(({ name, values }) => {
     const last = values.at(-1) ?? null;

@@ -13,6 +13,7 @@ import { iso } from "../view/node.ts";
 import type { Env } from "./app.ts";
 import { parse, queryNumber, queryTime, readQuery } from "./request.ts";
 import { openSliced } from "./sliced.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1_000;
@@ -32,7 +33,7 @@ const BOOT = -1;
 const sinceTime = v.optional(
   v.pipe(
     v.string(),
-    v.transform((text) => (text === "boot" ? BOOT : Date.parse(text))),
+    v.transform((text) => (text === "boot" ? BOOT : parseInstant(text))),
     v.check((at) => !Number.isNaN(at), "expected an RFC 3339 time, or boot"),
   ),
 );

@@ -6,6 +6,7 @@ import { MONTHS_KEPT } from "../../core/cost/charge.ts";
 import { viewCost } from "../view/cost.ts";
 import type { App, RoutePorts } from "./app.ts";
 import { asks, invalid, needs, readQuery } from "./request.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 const CostQuery = v.object({
   month: v.optional(v.pipe(v.string(), v.regex(/^\d{4}-(?:0[1-9]|1[0-2])$/, "expected YYYY-MM"))),
@@ -30,7 +31,7 @@ export function spanOf({ month, since }: v.InferOutput<typeof CostQuery>, now: n
   const span =
     since === undefined
       ? spanOfMonth(month ?? monthOf(now))
-      : { from: Date.parse(`${since}T00:00:00Z`), to: dayOf(now).to };
+      : { from: parseInstant(`${since}T00:00:00Z`), to: dayOf(now).to };
   const [key, given] = since === undefined ? ["month", month ?? ""] : ["since", since];
   // A date that does not exist is read as a day of the next month.
   const isDay = since === undefined || new Date(span.from).toISOString().startsWith(since);

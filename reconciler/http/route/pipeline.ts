@@ -17,6 +17,7 @@ import { type App, type Env, refuse, type RoutePorts } from "./app.ts";
 import { auditCall, remoteOf, TOO_MANY } from "./gate.ts";
 import { asks, invalid, needs, queryNumber, readBody, readQuery } from "./request.ts";
 import { Refusal, takes } from "./request.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 export const SIGNATURE = "x-hub-signature-256";
 const SECRET_CHARS_MIN = 16;
@@ -62,7 +63,7 @@ async function takePipeline(c: Context<Env>, ports: RoutePorts): Promise<Respons
   const report = await readBody(c, PipelineReport);
   const now = ports.clock.wallMs();
   c.set("target", report.id);
-  if (Date.parse(report.startTime) > now + AHEAD_MS) {
+  if (parseInstant(report.startTime) > now + AHEAD_MS) {
     return invalid("startTime: is more than an hour ahead of this control plane's clock");
   }
   const saved = await ports.store.pipelineTable().save({ report, receivedAt: now });

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import type { ExplainView } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Event } from "../../../schema/event.ts";
-import { InstantText } from "../../../schema/instant.ts";
+import { InstantText, parseInstant } from "../../../schema/instant.ts";
 import type { Node } from "../../../schema/node.ts";
 import { whole } from "../../../schema/number.ts";
 import type { Reloader } from "../../core/reload.ts";
@@ -177,7 +177,7 @@ async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> 
   const pool = locatePool(c, ports);
   const { body, by, now } = await readAsked(c, ports, Demand);
   const { pending_jobs: pendingJobs, queue_depth: queueDepth, observed_at: given } = body;
-  const at = given === undefined ? now : Date.parse(given);
+  const at = given === undefined ? now : parseInstant(given);
   const limitMs = expiryMs(ports.reconciler.activeConfig().server.autoscaleIntervalMs);
   if (Math.abs(now - at) > limitMs) {
     const apart = `${Math.round(Math.abs(now - at) / 1_000)} s ${at < now ? "ago" : "ahead"}`;

@@ -13,6 +13,7 @@ import { CommandId } from "../../../schema/id.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import { StaleEpoch, StoreFailed } from "../../core/store.ts";
 import type { Env, RoutePorts } from "./app.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 /** A message may name what was sent, and that may be as long as a body. */
 const MESSAGE_CHARS_MAX = 2_000;
@@ -124,7 +125,7 @@ export const OfNode = v.object({ node: v.optional(v.string()) });
 export const queryTime = v.optional(
   v.pipe(
     v.string(),
-    v.transform((text) => Date.parse(text)),
+    v.transform((text) => parseInstant(text)),
     v.check((at) => !Number.isNaN(at), "expected an RFC 3339 time"),
   ),
 );

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { Context } from "hono";
 import type { SafetyView } from "../../../schema/api.ts";
 import { cutText } from "../../../schema/cut-text.ts";
-import { InstantText } from "../../../schema/instant.ts";
+import { InstantText, parseInstant } from "../../../schema/instant.ts";
 import { factsOf, sayFreezeEffect } from "../../../schema/safety.ts";
 import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewDegraded } from "../view/degraded.ts";
@@ -53,7 +53,7 @@ export function endOf(given: v.InferOutput<typeof Veto>, now: number): number | 
   const [name, text] = given.for === null ? ["until", given.until] : ["for", given.for];
   if (text === null) return null;
   const shown = cutText(text);
-  const until = name === "for" ? now + durationOf("for", text) : Date.parse(text);
+  const until = name === "for" ? now + durationOf("for", text) : parseInstant(text);
   if (Number.isNaN(until)) return invalid(`${name}: ${shown} is not a time`);
   if (until <= now) return invalid(`${name}: ${shown} ends before it begins`);
   return until - now <= VETO_MS_MAX ? until : invalid(`${name}: ${shown} is longer than 2160h`);

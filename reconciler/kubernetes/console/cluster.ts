@@ -37,6 +37,7 @@ import { HpaWatch } from "./hpa.ts";
 import { followLog, readLog } from "./log.ts";
 import { Measure } from "./measured.ts";
 import { at } from "./resources.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 export type ConsolePorts = CopyPorts & {
   texts: KubeText;
@@ -247,4 +248,4 @@ function requestedBy(pods: readonly PodFacts[]): { cpu: number; memory: number; 
 }
 
 const instantOf = ({ lastTimestamp }: ClusterEvent): number =>
-  lastTimestamp === null ? 0 : Date.parse(lastTimestamp) || 0;
+  lastTimestamp === null ? 0 : parseInstant(lastTimestamp) || 0;

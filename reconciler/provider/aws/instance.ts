@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
 import type { Instance, InstanceState, Notice, RefusalClass } from "../../core/provider.ts";
 import { itemsAt, textAt, type Xml } from "./xml.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 const STATES = new Map<string, InstanceState>([
   ["pending", "provisioning"],
@@ -30,7 +31,7 @@ export function instanceOf(item: Xml, region: string): Instance | null {
   const id = v.safeParse(InstanceId, textAt(item, "instanceId"));
   if (!id.success) return null;
   const tags = tagsAt(item, "tagSet");
-  const startedAt = Date.parse(textAt(item, "launchTime") ?? "");
+  const startedAt = parseInstant(textAt(item, "launchTime") ?? "");
   // An unknown state never counts as terminated.
   const state = STATES.get(textAt(item, "instanceState", "name") ?? "") ?? "running";
   return {
@@ -99,7 +100,7 @@ function noticeOf(event: Xml): Notice | null {
   const isPlanned = (EVENT_CODES as readonly string[]).includes(code);
   // "[Completed] …" and "[Canceled] …" are how EC2 marks what is over.
   if (!isPlanned || /^\[(completed|cancell?ed)\]/i.test(said)) return null;
-  const atMs = Date.parse(textAt(event, "notBefore") ?? "");
+  const atMs = parseInstant(textAt(event, "notBefore") ?? "");
   const message = `${code}: ${said}`.slice(0, 300);
   return { kind: "maintenance", atMs: Number.isNaN(atMs) ? null : atMs, message };
 }

@@ -10,6 +10,7 @@ import { withoutEndSlash } from "../../../schema/end-slash.ts";
 import { type Failed, failed } from "./failure.ts";
 import type { Found } from "./found.ts";
 import { type HttpRequest, type Reply, send } from "./http.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -25,7 +26,7 @@ const Given = v.object({
   AccessKeyId: v.string(),
   SecretAccessKey: v.string(),
   Token: v.string(),
-  Expiration: v.pipe(v.string(), v.check((text) => !Number.isNaN(Date.parse(text)))),
+  Expiration: v.pipe(v.string(), v.check((text) => !Number.isNaN(parseInstant(text)))),
 });
 
 /** `null`: there is no metadata service here, or the machine has no role. */
@@ -85,5 +86,5 @@ function readKey(reply: Reply | Failed, source: string): Found | Failed {
   }
   const { AccessKeyId: accessKeyId, SecretAccessKey: secretKey, Token, Expiration } = read.output;
   const key = { accessKeyId, secretKey, sessionToken: Token };
-  return { kind: "ok", key, source, expiresAtMs: Date.parse(Expiration) };
+  return { kind: "ok", key, source, expiresAtMs: parseInstant(Expiration) };
 }

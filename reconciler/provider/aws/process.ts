@@ -9,11 +9,12 @@ import type { Clock } from "../../core/clock.ts";
 import { passedOn, runProgram } from "../../program/program.ts";
 import { type Failed, failed } from "./failure.ts";
 import { type Found, found } from "./found.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 /** A program that waits for a person, as with a browser, cannot serve a service. */
 const RUN_MS = 30_000;
 
-const date = v.pipe(v.string(), v.check((text) => !Number.isNaN(Date.parse(text))));
+const date = v.pipe(v.string(), v.check((text) => !Number.isNaN(parseInstant(text))));
 const Printed = v.object({
   Version: v.literal(1),
   AccessKeyId: v.string(),
@@ -40,7 +41,7 @@ export async function processKey(
     return no("auth", `expected AWS's JSON of version 1, not so at ${at} (${remedy})`);
   }
   const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = read.output;
-  const endsMs = Expiration === null ? Number.POSITIVE_INFINITY : Date.parse(Expiration);
+  const endsMs = Expiration === null ? Number.POSITIVE_INFINITY : parseInstant(Expiration);
   if (endsMs <= clock.wallMs()) {
     return no("auth", `its key ended at ${new Date(endsMs).toISOString()} (${remedy})`);
   }

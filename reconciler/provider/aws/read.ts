@@ -19,6 +19,7 @@ import type { Ec2Api, Got, Params } from "./api.ts";
 import type { Failed } from "./failure.ts";
 import { type Launching, launchOf, type LaunchSettings } from "./launch.ts";
 import { itemsAt, textAt, type Xml } from "./xml.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 type From = { region: string; clock: Clock };
 
@@ -101,7 +102,7 @@ export async function spotPrices(
     const type = textAt(item, "instanceType") ?? "";
     const zone = textAt(item, "availabilityZone") ?? "";
     const dollars = Number(textAt(item, "spotPrice") ?? Number.NaN);
-    const at = Date.parse(textAt(item, "timestamp") ?? "");
+    const at = parseInstant(textAt(item, "timestamp") ?? "");
     const isNewer = at >= (latest.get(`${type} ${zone}`)?.at ?? 0);
     if (dollars > 0 && isNewer) latest.set(`${type} ${zone}`, { at, row: [type, zone, dollars] });
   }

@@ -18,6 +18,7 @@ import { type Failed, failed } from "./failure.ts";
 import { type Found, found } from "./found.ts";
 import { type Reply, send } from "./http.ts";
 import type { SsoPlan } from "./plan.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 const CALL_MS = 10_000;
 /** As botocore does. */
@@ -29,7 +30,7 @@ const text = v.pipe(v.string(), v.nonEmpty());
 const at = v.pipe(
   text,
   // Old releases of the AWS CLI write "UTC".
-  v.transform((when) => Date.parse(when.replace(/UTC$/, "Z"))),
+  v.transform((when) => parseInstant(when.replace(/UTC$/, "Z"))),
   v.check((ms) => !Number.isNaN(ms)),
 );
 /** Other fields are kept when it is written. */

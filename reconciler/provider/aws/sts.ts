@@ -9,6 +9,7 @@ import { send } from "./http.ts";
 import type { RolePlan } from "./plan.ts";
 import { type AwsKey, sign } from "./sign.ts";
 import { find, parseXml, textAt, type Xml } from "./xml.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 const VERSION = "2011-06-15";
 const CALL_MS = 10_000;
@@ -78,7 +79,7 @@ function temporaryKey(given: Xml | undefined, source: string): Found | null {
     textAt(given, "SessionToken"),
     textAt(given, "Expiration"),
   ];
-  const expiresAtMs = Date.parse(end ?? "");
+  const expiresAtMs = parseInstant(end ?? "");
   if (accessKeyId === null || secretKey === null || Number.isNaN(expiresAtMs)) return null;
   return { kind: "ok", key: { accessKeyId, secretKey, sessionToken }, source, expiresAtMs };
 }

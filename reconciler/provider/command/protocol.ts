@@ -5,7 +5,7 @@
 import { type Millis, waitMs } from "../../../schema/millis.ts";
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
-import { InstantText } from "../../../schema/instant.ts";
+import { InstantText, parseInstant } from "../../../schema/instant.ts";
 import { amount, finite } from "../../../schema/number.ts";
 import {
   type CreateRequest,
@@ -75,7 +75,7 @@ const ReplyInstance = v.pipe(
       instanceType: one.instance_type,
       internalIp: one.internal_ip,
       externalIp: one.external_ip,
-      createdAtMs: Date.parse(one.created_at),
+      createdAtMs: parseInstant(one.created_at),
       pricePerHour: one.price_per_hour,
       hostKeys: one.host_keys,
       failure: one.failure,
@@ -85,7 +85,7 @@ const ReplyInstance = v.pipe(
 );
 
 function noticeOf({ kind, at, message }: v.InferOutput<typeof Notice>): Instance["notice"] {
-  return { kind, atMs: at === null ? null : Date.parse(at), message };
+  return { kind, atMs: at === null ? null : parseInstant(at), message };
 }
 
 const ReplyOffer = v.object({

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
-import { InstantText } from "../../../schema/instant.ts";
+import { InstantText, parseInstant } from "../../../schema/instant.ts";
 import type { CreateRequest, Instance } from "../../core/provider.ts";
 
 /** Not `navarch.dev/fleet`, which each Node of the fleet has, bought or not. */
@@ -173,7 +173,7 @@ function baseOf(metadata: NodePool["metadata"]) {
     tags: tagsOf(metadata),
     region,
     zone,
-    createdAtMs: Date.parse(metadata.creationTimestamp),
+    createdAtMs: parseInstant(metadata.creationTimestamp),
     // CoreWeave has no call for prices, and announces nothing that is documented.
     pricePerHour: null,
     hostKeys: null,
@@ -230,7 +230,7 @@ function failureOf(
 }
 
 const timeOf = ({ lastTimestamp, eventTime }: PoolEvent): number =>
-  Date.parse(lastTimestamp === "" ? eventTime : lastTimestamp) || 0;
+  parseInstant(lastTimestamp === "" ? eventTime : lastTimestamp) || 0;
 
 /** The condition was renamed in January 2026; both names are read. */
 function isInvalid({ type, status, reason }: v.InferOutput<typeof Condition>): boolean {

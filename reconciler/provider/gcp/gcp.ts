@@ -37,6 +37,7 @@ import { Listing } from "./list.ts";
 import { fitsId, idOf, isName, partsOf, regionOf, requestIdOf } from "./name.ts";
 import { Pendings } from "./pending.ts";
 import type { Tokens } from "../../google/token.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 /** The first look at an operation, and the longest pause between two. */
 const FIRST_LOOK_MS = 250;
@@ -266,7 +267,7 @@ function whyNot(request: CreateRequest, options: MachineOptions): string | null 
 /** An accepted instance, before the API shows it. */
 function expected(accepted: Operation, request: CreateRequest, zone: string): Instance {
   const { name, tags, instanceType } = request;
-  const createdAtMs = Date.parse(accepted.insertTime);
+  const createdAtMs = parseInstant(accepted.insertTime);
   return {
     id: idOf(zone, name, accepted.targetId),
     name,

@@ -6,6 +6,7 @@ import * as v from "valibot";
 import type { CreateRequest, Instance, InstanceState, Notice } from "../../core/provider.ts";
 import { mergeSettings } from "../../core/machine-setting.ts";
 import { idOf, labelOf, lastOf, regionOf } from "./name.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 export const FLEET = "navarch-fleet";
 const TAGS = "navarch-tags";
@@ -189,7 +190,7 @@ export function tagsOf({ metadata, labels }: InstanceBody): Record<string, strin
 export function instanceOf(body: InstanceBody): Instance {
   const zone = lastOf(body.zone);
   const [nic] = body.networkInterfaces;
-  const createdAtMs = Date.parse(body.creationTimestamp);
+  const createdAtMs = parseInstant(body.creationTimestamp);
   // An unknown state never counts as gone.
   const state = STATES.get(body.status) ?? "running";
   return {
@@ -218,7 +219,7 @@ function noticeOf({ scheduling, status, resourceStatus }: InstanceBody): Notice 
   }
   const planned = resourceStatus?.upcomingMaintenance ?? null;
   if (planned === null) return null;
-  const at = Date.parse(planned.windowStartTime);
+  const at = parseInstant(planned.windowStartTime);
   const when = planned.maintenanceStatus.toLowerCase() || "announced";
   const message = `${planned.type.toLowerCase() || "host"} maintenance is ${when}`;
   return { kind: "maintenance", atMs: at > 0 ? at : null, message };

@@ -15,6 +15,7 @@ import { endedClass, failureOf, Operation } from "./error.ts";
 import { FLEET, InstanceBody, instanceOf } from "./instance.ts";
 import { idOf, isOfFleet, labelOf, lastOf, partsOf, regionOf } from "./name.ts";
 import type { Pending, Pendings } from "./pending.ts";
+import { parseInstant } from "../../../schema/instant.ts";
 
 const PAGE = 500;
 /** 100 000 instances. */
@@ -130,7 +131,7 @@ export class Listing {
       const answer = await this.#api.call({ method: "GET", path, query, schema: Operations });
       if (answer.kind === "failed") return;
       for (const operation of Object.values(answer.data.items).flatMap((one) => one.operations)) {
-        const ageMs = clock.wallMs() - Date.parse(operation.insertTime);
+        const ageMs = clock.wallMs() - parseInstant(operation.insertTime);
         if (ageMs < OPERATION_AGE_MS && isOfFleet(operation.clientOperationId, fleetId)) {
           this.#remember(operation, listed);
         }
@@ -192,7 +193,7 @@ function unseen(operation: Operation, zone: string, fleetId: string): Instance {
     instanceType: "",
     internalIp: null,
     externalIp: null,
-    createdAtMs: Date.parse(operation.insertTime) || 0,
+    createdAtMs: parseInstant(operation.insertTime) || 0,
     pricePerHour: null,
     hostKeys: null,
     failure: null,

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { InstanceId } from "../../../schema/id.ts";
-import { InstantText } from "../../../schema/instant.ts";
+import { InstantText, parseInstant } from "../../../schema/instant.ts";
 import { count, instant, positive } from "../../../schema/number.ts";
 import type { CreateRequest, Instance, Notice } from "../../core/provider.ts";
 import { labelValue } from "../coreweave/node-pool.ts";
@@ -107,7 +107,7 @@ export function instanceOf({ metadata }: BoughtNode): Instance {
     // KWOK gives a Node that is born Ready no addresses.
     internalIp: null,
     externalIp: null,
-    createdAtMs: Date.parse(creationTimestamp),
+    createdAtMs: parseInstant(creationTimestamp),
     pricePerHour: null,
     hostKeys: null,
     failure: null,
@@ -152,7 +152,7 @@ export type Boot = v.InferOutput<typeof Boot>;
 export function bootOf({ metadata }: BoughtNode): Boot {
   const read = v.safeParse(Boot, parsed(metadata.annotations[BOOT]));
   if (read.success) return read.output;
-  return { count: 1, atMs: Date.parse(metadata.creationTimestamp), fence: -1 };
+  return { count: 1, atMs: parseInstant(metadata.creationTimestamp), fence: -1 };
 }
 
 /** Names the agent's folder: a token is one purchase's, and any text. */

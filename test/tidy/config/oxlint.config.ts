@@ -26,6 +26,20 @@ const EVERYWHERE: Restriction[] = [
   }),
 ];
 
+/** The engine takes much that is no time, and a time without a zone as of this machine's. */
+const DATES: Restriction[] = [
+  { object: "Date", property: "parse", message: "Take parseInstant() of schema/instant.ts." },
+];
+
+/** Where the one reader of times is, and where a text has another form that is told there. */
+const READS_DATES = [
+  "**/schema/instant.ts",
+  // Dates of HTTP, and of certificates.
+  ...["**/reconciler/core/reply.ts", "**/cli/client.ts", "**/reconciler/security/tls/own.ts"],
+  // A person's day, or minute.
+  ...["**/agent/option.ts", "**/cli/flag.ts", "**/reconciler/http/route/overview-page.ts"],
+];
+
 const CLOCK = "Take a clock.";
 const RANDOM = "Take a source of randomness.";
 const ENVIRONMENT = "Take a value.";
@@ -78,6 +92,7 @@ function adapters(): string[] {
     .map((path) => `**/${path}`);
 }
 
+const AT_EDGE = adapters();
 const TESTS = ["**/*.test.ts", "**/*.contract.ts"];
 
 const config: OxlintConfig = {
@@ -92,7 +107,7 @@ const config: OxlintConfig = {
     "unicorn/filename-case": ["error", { case: "kebabCase" }],
     "max-lines": ["error", 400],
     "max-lines-per-function": ["error", { max: 70, IIFEs: true }],
-    "no-restricted-properties": properties(EVERYWHERE, UNBOUND, AMBIENT),
+    "no-restricted-properties": properties(EVERYWHERE, UNBOUND, DATES, AMBIENT),
     "no-restricted-globals": ["error", { globals: GLOBALS, checkGlobalObject: true }],
     "no-restricted-imports": ["error", { paths: [CRYPTO] }],
     // Imports that import.ts would not see.
@@ -111,9 +126,9 @@ const config: OxlintConfig = {
   },
   overrides: [
     {
-      files: ["**/main.ts", "**/build/**", "**/test/**", ...TESTS, ...adapters()],
+      files: ["**/main.ts", "**/build/**", "**/test/**", ...TESTS, ...AT_EDGE],
       rules: {
-        "no-restricted-properties": properties(EVERYWHERE, UNBOUND),
+        "no-restricted-properties": properties(EVERYWHERE, UNBOUND, DATES),
         "no-restricted-globals": "off",
         "no-restricted-imports": "off",
       },
@@ -125,7 +140,15 @@ const config: OxlintConfig = {
     },
     {
       files: ["**/schema/number.ts"],
-      rules: { "no-restricted-properties": properties(EVERYWHERE, AMBIENT) },
+      rules: { "no-restricted-properties": properties(EVERYWHERE, DATES, AMBIENT) },
+    },
+    {
+      files: READS_DATES.filter((path) => !AT_EDGE.includes(path)),
+      rules: { "no-restricted-properties": properties(EVERYWHERE, UNBOUND, AMBIENT) },
+    },
+    {
+      files: ["**/build/**", ...READS_DATES.filter((path) => AT_EDGE.includes(path))],
+      rules: { "no-restricted-properties": properties(EVERYWHERE, UNBOUND) },
     },
     {
       files: ["**/test/**", ...TESTS],
