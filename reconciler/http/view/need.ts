@@ -23,7 +23,9 @@ type From = {
 };
 
 export function viewNeeds({ safety, pools, urgent }: From): Need[] {
-  const all = [...needsOfFleet(safety), ...urgent.map(needOfNode), ...pools.flatMap(needsOfPool)];
+  const isFrozen = freezeOf(safety.fleet.facts, safety.now) !== null;
+  const ofPools = pools.flatMap((one) => needsOfPool(one, isFrozen));
+  const all = [...needsOfFleet(safety), ...urgent.map(needOfNode), ...ofPools];
   return [...all.filter(({ isBroken }) => isBroken), ...all.filter(({ isBroken }) => !isBroken)];
 }
 
@@ -53,11 +55,15 @@ function needOfNode({ node, wait }: ListedNode): Need {
   return { kind: "node", name: id, isBroken: true, why };
 }
 
-function needsOfPool({ pool: { name }, state, status }: From["pools"][number]): Need[] {
+function needsOfPool(
+  { pool: { name }, state, status }: From["pools"][number],
+  isFrozen: boolean,
+): Need[] {
   const needs: Need[] = [];
   const about = { kind: "pool", name } as const;
   const unready = state?.unready ?? null;
-  const bar = status.cannot_scale_up;
+  // A hold and a freeze have rows of their own.
+  const bar = isFrozen || status.hold !== null ? null : status.cannot_scale_up;
   if (unready !== null) {
     needs.push({ ...about, isBroken: true, why: `cannot be set up: ${unready.why}` });
   } else if (bar !== null) needs.push({ ...about, isBroken: true, why: `cannot grow: ${bar}` });
