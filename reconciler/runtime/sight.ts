@@ -1,13 +1,12 @@
 /** Gathers the observations for `decide` (law 9), of the nodes that a plan may ask about. */
 import type { Config } from "../../schema/config.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
-import type { Node } from "../../schema/node.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { askedOf } from "../core/decide/asked.ts";
 import type { DrainSight, Fleet, QueueSight, Sight } from "../core/fleet.ts";
 import { Blindness, darkness } from "../core/safety/blind.ts";
 import { allWork } from "../core/slurm/all-work.ts";
-import { doubtsOf } from "../core/slurm/doubt.ts";
+import { type Doubt, doubtsOf, namesInDoubt } from "../core/slurm/doubt.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import { freezesAll, frozenBy } from "../core/safety/step.ts";
 import type { Targets } from "./act/execute.ts";
@@ -62,11 +61,12 @@ export class Observer {
     const { cluster } = targets.scheduler;
     const providers = cloud.sight(fleet);
     const asked = askedOf(fleet, config, providers, isSizing);
+    const doubts = namesInDoubt(fleet.nodes.values());
     return {
       now,
       blind: this.#blind(fleet, mono),
       attentiveMs: presence.attentiveMs(mono),
-      work: new Map(asked.work.map((node) => [node, this.workOn(fleet, node, mono)])),
+      work: new Map(asked.work.map((node) => [node, this.workOn(fleet, node, mono, doubts)])),
       utilization: known(asked.load, (node) => presence.utilization(node) ?? undefined),
       providers,
       frozen: frozenBy(fleet.facts, now),
@@ -81,13 +81,18 @@ export class Observer {
   }
 
   /** Work left on a node: from its schedulers, else from its agent's process list. */
-  workOn(fleet: Fleet, node: NodeId, mono: number): DrainSight {
+  workOn(
+    fleet: Fleet,
+    node: NodeId,
+    mono: number,
+    doubts = namesInDoubt(fleet.nodes.values()),
+  ): DrainSight {
     const { slurm: sink } = this.#ports.targets;
     const row = fleet.nodes.get(node);
     const { kube = null, slurm = null } = row ?? {};
     if (sink === null || row === undefined) return this.#otherWork(fleet, node, mono);
     if (slurm === null) {
-      return workInDoubt(sink, row, fleet) ?? this.#otherWork(fleet, node, mono);
+      return workInDoubt(sink, doubtsOf(row, doubts)) ?? this.#otherWork(fleet, node, mono);
     }
     const jobs = sink.left(slurm.name);
     // Without a Node object nothing but Slurm places work on it.
@@ -120,10 +125,9 @@ export class Observer {
 /** Jobs under a NodeName that may be this machine's; `null` = there are none. */
 function workInDoubt(
   sink: Pick<SlurmSink, "left" | "dark">,
-  node: Node,
-  { nodes }: Fleet,
+  doubts: readonly Doubt[],
 ): DrainSight | null {
-  for (const { name, message } of doubtsOf(node, nodes.values())) {
+  for (const { name, message } of doubts) {
     const dark = sink.dark();
     if (dark !== null) return { kind: "dark", message: dark };
     const left = sink.left(name);

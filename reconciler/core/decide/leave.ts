@@ -347,8 +347,8 @@ export function decideTerminating(
   if (phase.purpose === "surplus" && !scope.sweep.take(node)) {
     return plan.wait("budget", scope.sweep.tell(), sight.now + SWEEP_MS);
   }
-  const reopened = reopenedInSlurm(node, scope);
-  if (reopened !== null) return plan.wait("drain", reopened);
+  const inService = reopenedInSlurm(node, scope);
+  if (inService !== null) return plan.wait("drain", inService);
   plan.effect(
     { kind: "terminate", provider: instance.provider, instanceId: instance.id },
     [phase.purpose],

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { nodeOf, slurmOf } from "../../../test/world/part.ts";
 import type { Node } from "../../../schema/node.ts";
-import { doubtsOf } from "./doubt.ts";
+import { doubtsOf, namesInDoubt } from "./doubt.ts";
 
 const BOUGHT = 1_000_000;
 
@@ -13,11 +13,11 @@ const holder = (bootTime: number | null, over: Partial<Node> = {}): Node =>
     ...over,
   });
 const surplus = (over: Partial<Node> = {}): Node => nodeOf("surplus", { slot: null, ...over });
-const doubted = (node: Node, other: Node) => doubtsOf(node, [node, other]).map(({ name }) => name);
+const doubted = (node: Node, other: Node) => doubtsOf(node, namesInDoubt([node, other])).map(({ name }) => name);
 
 test("a name whose node was bought after the boot that Slurm knows may be another machine's", () => {
   expect(doubted(surplus(), holder(BOUGHT - 1))).toEqual(["n0"]);
-  expect(doubtsOf(surplus(), [holder(BOUGHT - 1)])[0]?.message).toContain(
+  expect(doubtsOf(surplus(), namesInDoubt([holder(BOUGHT - 1)]))[0]?.message).toContain(
     "holder has not registered as n0 in Slurm since it was bought",
   );
 });
