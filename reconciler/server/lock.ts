@@ -114,8 +114,9 @@ export async function lockState(
 }
 
 /**
- * Until the returned function is called, logs a signal and ends the process. Otherwise a process
- * that its supervisor ends while it waits for the folder would log nothing.
+ * Until the returned function is called, logs a signal and ends the process with 0. Otherwise a
+ * process that its supervisor ends before its own handler stands (while it waits for the folder,
+ * or just after it listens) would log nothing and be told as killed.
  */
 export function logEarlyEnd(log: Log): () => void {
   const on = (signal: string): void => {

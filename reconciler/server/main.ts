@@ -282,10 +282,9 @@ function composeParts(made: Made): Parts {
 async function openState(options: ControlPlaneOptions, loaded: Loaded, log: Log): Promise<Kept> {
   const folder = stateFolder(serverOf(options.state) === null ? options.state : undefined);
   const given = { state: options.state, folder, env: process.env };
-  const endWait = logEarlyEnd(log);
   const own = { host: hostname(), pid: process.pid };
   const by = { clock: CLOCK, random: drawBytes, log, own };
-  const kept = await openKept(given, loaded.config, by).finally(endWait);
+  const kept = await openKept(given, loaded.config, by);
   await refuseLostPolicy(kept.store, loaded);
   return kept;
 }
@@ -298,6 +297,7 @@ async function serve(
 ): Promise<{ exitCode: Promise<number> }> {
   const { config } = loaded;
   const address = addressOf(options.addr, config);
+  const started = logEarlyEnd(log);
   const kept = await openState(options, loaded, log);
   const { state, shared, lock, store, identity, first } = kept;
   const names = [options.advertise, address.host, process.env["NAVARCH_EXTERNAL_ADDRESS"]];
@@ -358,6 +358,7 @@ async function serve(
     await Promise.all([parts.traces?.close(), store.close()]);
     lock?.release();
   });
+  started();
   return { exitCode };
 }
 

@@ -197,9 +197,18 @@ describe.skipIf(path === null)("the pages of the fleet in Chromium", () => {
 
   afterEach(async () => {
     for (const { context } of readers.splice(0)) await context.close();
-    const init = { method: "DELETE", body: JSON.stringify({ reason: "the test is over" }) };
-    await plane.fetch("/api/v1/pools/p/hold", init);
+    await release();
   });
+
+  async function hold(reason = "look first"): Promise<void> {
+    const init = { method: "PUT", body: JSON.stringify({ reason }) };
+    expect((await plane.fetch("/api/v1/pools/p/hold", init)).status).toBe(200);
+  }
+
+  async function release(): Promise<void> {
+    const init = { method: "DELETE", body: JSON.stringify({ reason: "the test goes on" }) };
+    await plane.fetch("/api/v1/pools/p/hold", init);
+  }
 
   /** A person at a new window, and what goes wrong in it. */
   async function sit(way: Way): Promise<{ person: Person; page: Page; problems: string[] }> {
@@ -235,8 +244,11 @@ describe.skipIf(path === null)("the pages of the fleet in Chromium", () => {
   async function repair(person: Person, sick: string): Promise<void> {
     const { page } = person;
     const row = page.locator(`[id="node-${sick}"]`);
+    // Held, the repair waits until the person has read of it.
+    await hold();
     await inject(sick);
-    await person.see(row, /in repair[^]*XID 79[^]*GPU 2 unhealthy/);
+    await person.see(row, /repair waits[^]*XID 79[^]*GPU 2 unhealthy[^]*look first/);
+    await release();
     await person.press(row.locator(`a:text-is("${sick}")`));
     await person.heading(sick);
     const steps = page.locator("#repair");
@@ -307,8 +319,7 @@ describe.skipIf(path === null)("the pages of the fleet in Chromium", () => {
     await person.see(page.locator("#live"), /^Not connected for \d+ s: what you see may be old/);
     await person.check("not connected", ["#live"]);
     await plane.start();
-    const hold = { method: "PUT", body: JSON.stringify({ reason: "while it was away" }) };
-    expect((await plane.fetch("/api/v1/pools/p/hold", hold)).status).toBe(200);
+    await hold("while it was away");
     await person.see(page.locator("#needs"), /Pool p held by admin[^]*while it was away/);
     await page.locator("#live").waitFor({ state: "hidden" });
   });
