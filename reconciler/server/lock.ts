@@ -112,20 +112,3 @@ export async function lockState(
   }
   return { release: () => locks.forEach((lock) => lock.release()) };
 }
-
-/**
- * Until the returned function is called, logs a signal and ends the process with 0. Otherwise a
- * process that its supervisor ends before its own handler stands (while it waits for the folder,
- * or just after it listens) would log nothing and be told as killed.
- */
-export function logEarlyEnd(log: Log): () => void {
-  const on = (signal: string): void => {
-    log("warn", "stopped before it had started", { signal });
-    process.exit(0);
-  };
-  const signals = ["SIGTERM", "SIGINT"] as const;
-  for (const one of signals) process.on(one, on);
-  return () => {
-    for (const one of signals) process.off(one, on);
-  };
-}

@@ -28,7 +28,7 @@ import { Metrics } from "../http/metrics.ts";
 import { openCustomMetrics } from "./custom-metrics-port.ts";
 import { openMetricsPort } from "./metrics-port.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
-import { logEarlyEnd } from "./lock.ts";
+import { openSignals, type Signals } from "./signal.ts";
 import { openSetUp, type SetUp } from "./open-bootstrap.ts";
 import { advertised, dialled, external, writeAddress, writePort } from "./own-address.ts";
 import {
@@ -152,11 +152,12 @@ export async function startControlPlane(
 ): Promise<{ exitCode: Promise<number> }> {
   const log = openLog(options);
   const hangups = catchHangups();
+  const signals = openSignals(log, leave);
   try {
     const answer = await loadFiles(options);
     if (!answer.ok) throw new UsageError(answer.lines.join("\n"));
     for (const warning of answer.loaded.warnings) log("warn", warning);
-    return await serve(options, answer.loaded, hangups, log);
+    return await serve(options, answer.loaded, { hangups, signals }, log);
   } catch (error) {
     const code = error instanceof UsageError ? 2 : 1;
     if (error instanceof UsageError) process.stderr.write(`${error.message}\n`);
@@ -292,12 +293,11 @@ async function openState(options: ControlPlaneOptions, loaded: Loaded, log: Log)
 async function serve(
   options: ControlPlaneOptions,
   loaded: Loaded,
-  hangups: Hangups,
+  { hangups, signals }: { hangups: Hangups; signals: Signals },
   log: Log,
 ): Promise<{ exitCode: Promise<number> }> {
   const { config } = loaded;
   const address = addressOf(options.addr, config);
-  const started = logEarlyEnd(log);
   const kept = await openState(options, loaded, log);
   const { state, shared, lock, store, identity, first } = kept;
   const names = [options.advertise, address.host, process.env["NAVARCH_EXTERNAL_ADDRESS"]];
@@ -348,7 +348,7 @@ async function serve(
   const backups = openBackups(parts, state);
   watch.ready(`listening at ${at}`);
   const reloads = (reloader = openReloads(options, { parts, leadership, hangups }));
-  const exitCode = untilSignal(log, owner.promise, async () => {
+  const exitCode = signals.stopWith(owner.promise, async () => {
     watch.stopping();
     backups?.stop();
     reloads.stop();
@@ -358,7 +358,6 @@ async function serve(
     await Promise.all([parts.traces?.close(), store.close()]);
     lock?.release();
   });
-  started();
   return { exitCode };
 }
 
@@ -368,34 +367,4 @@ const LINGER_MS = 1_000;
 /** Ends the process even if something still holds it, such as a child's socket. */
 function leave(code: number): void {
   setTimeout(() => process.exit(code), LINGER_MS).unref();
-}
-
-/** Resolves after `stop`: with 0 after a signal, with 1 where the store has another `owner` now. */
-function untilSignal(log: Log, owner: Promise<string>, stop: () => Promise<void>): Promise<number> {
-  return new Promise((resolve) => {
-    let isStopping = false;
-    const end = (code: number): void => {
-      resolve(code);
-      leave(code);
-    };
-    const on = (why: Record<string, string>, code: number): void => {
-      if (isStopping) return;
-      isStopping = true;
-      log("info", "stopping", why);
-      stop().then(
-        () => {
-          log("info", "stopped");
-          end(code);
-        },
-        (error: unknown) => {
-          log("error", "did not stop cleanly", { error: String(error) });
-          end(1);
-        },
-      );
-    };
-    process.on("SIGTERM", () => on({ signal: "SIGTERM" }, 0));
-    process.on("SIGINT", () => on({ signal: "SIGINT" }, 0));
-    const why = "this store is that fleet's now; the next start acts for it";
-    void owner.then((fleet) => on({ fleet, why }, 1));
-  });
 }

@@ -244,15 +244,15 @@ describe.skipIf(path === null)("the pages of the fleet in Chromium", () => {
   async function repair(person: Person, sick: string): Promise<void> {
     const { page } = person;
     const row = page.locator(`[id="node-${sick}"]`);
-    // Held, the repair waits until the person has read of it.
+    // Held, the repair waits until the person is on the node's page.
     await hold();
     await inject(sick);
     await person.see(row, /repair waits[^]*XID 79[^]*GPU 2 unhealthy[^]*look first/);
-    await release();
     await person.press(row.locator(`a:text-is("${sick}")`));
     await person.heading(sick);
     const steps = page.locator("#repair");
     await person.see(steps, /node cordoned/);
+    await release();
     await person.see(steps, /machine terminating/);
     await person.see(steps, /Last repair[^]*Replacement: [^]*node in service/);
     await person.check("repaired", []);
