@@ -51,6 +51,7 @@ test("queueOf() leaves out what ends, has ended or belongs to no pool", () => {
     pod("a", "Unknown"),
     pod("a", "Running", { deletionAt: 1 }),
     pod("a", "Pending", { deletionAt: 1 }),
+    pod("a", "Pending", { gated: true, gpus: 8 }),
     pod(null, "Pending"),
     pod("", "Pending"),
   ];

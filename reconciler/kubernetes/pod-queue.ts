@@ -26,7 +26,10 @@ export type CountedQueues = {
 
 const EMPTY: PoolQueue = { pending: 0, running: 0, pendingGpus: 0, runningGpus: 0, wide: 0 };
 
-/** By the pool's name. Pods that end or have ended do not count. */
+/**
+ * By the pool's name. Pods that end or have ended do not count, and neither do gated ones: a queue
+ * such as Kueue has not admitted them, and a machine would stand idle until it does.
+ */
 export function queueOf(
   pods: Iterable<KubePod>,
   label: string,
@@ -36,6 +39,7 @@ export function queueOf(
   for (const pod of pods) {
     const { labels, phase, deletionAt, gpus } = pod;
     if (deletionAt !== null || (phase !== "Pending" && phase !== "Running")) continue;
+    if (pod.gated === true) continue;
     const named = Object.hasOwn(labels, label) ? (labels[label] ?? "") : "";
     const name = named === "" ? selectedBy(pod, pools) : named;
     if (name === null) continue;

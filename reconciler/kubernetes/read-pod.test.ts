@@ -110,6 +110,14 @@ test.each([
   expect(readPod(pod({ spec }))?.graceMs).toBe(ms);
 });
 
+test.each([
+  [[{ name: "kueue.x-k8s.io/admission" }], true],
+  [[], false],
+  [undefined, false],
+])("readPod() reads whether it is gated by %j as %j", (schedulingGates, gated) => {
+  expect(readPod(pod({ spec: { schedulingGates } }))?.gated === true).toBe(gated);
+});
+
 test("readPod() keeps the annotation by which it asks other programs not to disturb it", () => {
   const annotations = { "karpenter.sh/do-not-disrupt": "true", "a.example/b": "c" };
   const read = readPod({ metadata: { namespace: "ml", name: "p", uid: "u", annotations } });

@@ -78,6 +78,7 @@ export function readPod(json: unknown): KubePod | null {
       CRITICAL.has(readText(spec.priorityClassName) ?? "") ||
       (typeof priority === "number" && priority >= CRITICAL_PRIORITY),
     tolerations: readTolerations(spec.tolerations),
+    ...(readList(spec.schedulingGates).length === 0 ? {} : { gated: true as const }),
     ...readSelector(spec.nodeSelector),
     labels,
     annotations: readTextMap(metadata.annotations, isOurs),

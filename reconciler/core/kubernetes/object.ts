@@ -97,6 +97,8 @@ export type KubePod = {
   /** `system-node-critical`, `system-cluster-critical`, or a priority of 2,000,000,000 or more. */
   critical: boolean;
   tolerations: Toleration[];
+  /** It has scheduling gates: the scheduler looks for no Node until others lift them. */
+  gated?: true;
   /** `spec.nodeSelector`; absent if it is empty. */
   selector?: Readonly<Record<string, string>>;
   labels: Record<string, string>;
