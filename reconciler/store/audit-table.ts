@@ -1,6 +1,7 @@
 /**
  * Audit rows in the database. Equal refusals within a minute raise a count. Refused and completed
- * calls are trimmed separately, so that a flood of refusals does not displace completed calls.
+ * calls are trimmed separately, so that a flood of refusals does not displace completed calls, and
+ * the author with the most rows loses the oldest: nobody can displace what others did.
  *
  * Adapter: database.
  */
@@ -42,7 +43,10 @@ export function openAuditTable(
   const { audit } = table;
   const trimOf = (refused: number, kept: number): BatchItem<"sqlite"> =>
     writer.run(sql`DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE refused = ${refused}
-      ORDER BY id DESC LIMIT ${TRIM_ROWS} OFFSET ${kept})`);
+      AND who = (SELECT who FROM audit WHERE refused = ${refused}
+        GROUP BY who ORDER BY count(*) DESC, who LIMIT 1)
+      ORDER BY id LIMIT max(0, min(${TRIM_ROWS},
+        (SELECT count(*) FROM audit WHERE refused = ${refused}) - ${kept})))`);
   return {
     async append(draft) {
       const mark = draft.mark === undefined ? null : JSON.stringify(draft.mark);

@@ -25,3 +25,19 @@ test("auditCall() gives a node's vain calls no rows of their own beside what was
     { who: "node:n-1", refused: true, count: 50 },
   ]);
 });
+
+test("auditCall() gives a viewer's links one row a minute, so that they push out nothing", async () => {
+  const w = await World.open(poolYaml(1, ""));
+  world = w;
+  const a = openWorldApp(w);
+  const made = await a.call("POST", "/v1/tokens", { role: "viewer", label: "ann" });
+  const { id, token } = made.body as { id: string; token: string };
+  for (let turn = 0; turn < 50; turn++) {
+    expect((await a.call("POST", "/v1/console/links", {}, token)).status).toBe(201);
+  }
+  const rows = await a.admission.audit.read({ ...ANY_ROW, limit: 1_000 });
+  expect(rows.map(({ who, refused, code, count }) => ({ who, refused, code, count }))).toEqual([
+    { who: `token:${id}`, refused: false, code: "ok", count: 50 },
+    { who: "admin", refused: false, code: "ok", count: 1 },
+  ]);
+});

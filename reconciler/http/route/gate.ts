@@ -67,7 +67,9 @@ export async function auditCall(
   if ((report && status !== 401 && status !== 429) || !isRecorded || isWork) return;
   const draft: AuditDraft = { ...callOf(c, ports), refused, ...outcomeOf(c) };
   const isRepeated = (status === 200 && JOIN.test(path)) || (status < 300 && SUBMIT.test(path));
-  await (refused || isRepeated ? admission.audit.share(draft) : admission.audit.done(draft));
+  // Viewers change nothing: they log in and make links to log in.
+  const isShared = refused || isRepeated || principal?.role === "viewer";
+  await (isShared ? admission.audit.share(draft) : admission.audit.done(draft));
 }
 
 /**

@@ -100,6 +100,22 @@ test("trim() keeps what was done however much was refused", async () => {
   expect(LIMIT.auditKeptMax).toBeGreaterThan(LIMIT.auditRefusedKeptMax);
 });
 
+test("trim() takes the oldest rows of whoever has most, so that nobody erases another's", async () => {
+  const { table } = await open();
+  for (const who of ["ann", "bob", "bob"]) await table.append({ ...draft, who });
+  for (let i = 0; i < 20; i++) await table.append({ ...draft, who: "loud", at: i });
+  await table.trim({ done: 8, refused: 2 });
+  const rows = await table.read(all);
+  expect(rows.map(({ who, at }) => [who, at])).toEqual([
+    ...[19, 18, 17, 16, 15].map((at) => ["loud", at]),
+    ["bob", 1],
+    ["bob", 1],
+    ["ann", 1],
+  ]);
+  await table.trim({ done: 8, refused: 2 });
+  expect(await table.read(all)).toHaveLength(8);
+});
+
 test("a store that cannot be written is told once a call, and a standby's is no error", async () => {
   const { clock, log, lines, table } = await open();
   const failing = (error: Error) =>
