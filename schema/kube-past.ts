@@ -38,8 +38,10 @@ export type Uncordons = v.InferOutput<typeof Uncordons>;
 
 export const DELETERS_MAX = 4;
 
-/** Fields of `KubeFact` about an object that is NotReady, gone, or that others will delete. */
+/** Fields of `KubeFact` about an object that is NotReady, gone, or that others delete or keep. */
 export const OUT_OF_CLUSTER = {
+  /** The annotation by which people ask other autoscalers to keep it; absent = none. */
+  kept: v.optional(text),
   /** Programs that announce by a taint that they delete it, as sentences; absent = none. */
   deleters: v.optional(v.pipe(v.array(text), v.maxLength(DELETERS_MAX))),
   /** Others held it unschedulable when it left the cluster: they took it away. */

@@ -74,6 +74,12 @@ test("readNode() reads a node of a GPU cluster", () => {
   });
 });
 
+test("readNode() keeps the annotation that keeps it from other autoscalers", () => {
+  const annotations = { "karpenter.sh/do-not-disrupt": "true", "a.example/b": "c" };
+  const read = readNode({ metadata: { name: "n", uid: "u", resourceVersion: "1", annotations } });
+  expect(read).toMatchObject({ kept: "karpenter.sh/do-not-disrupt: true", annotations: {} });
+});
+
 describe("readNode() tells who owns the cordon", () => {
   test.each([
     ["only we", [entry("navarch-cordon", "Apply")], true, []],

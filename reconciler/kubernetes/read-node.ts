@@ -13,6 +13,7 @@ import type {
   V1ObjectMeta,
   V1Taint,
 } from "@kubernetes/client-node";
+import { askToKeep, NODE_ASK_KEYS } from "../core/kubernetes/other-program.ts";
 import { CORDON_REASON } from "../core/kubernetes/slinky.ts";
 import { ANNOTATION, DOMAIN, MANAGER } from "../core/kubernetes/object.ts";
 import type { KubeNode, Taint } from "../core/kubernetes/object.ts";
@@ -58,6 +59,7 @@ export function readNode(json: unknown): KubeNode | null {
     ...readTouched(writes),
     ...readCordonReason(metadata.annotations, writes),
     annotations: readTextMap(metadata.annotations, isOurs),
+    ...readKept(metadata.annotations),
     ...(metadata.annotations === undefined ? { bare: true as const } : {}),
     labels,
     taints: readTaints(spec.taints),
@@ -99,6 +101,11 @@ function readNoted(writes: Writes): Pick<KubeNode, "noted"> {
   const metadata = readObject(readObject(entry.fieldsV1)["f:metadata"]);
   const owns = Object.hasOwn(readObject(metadata["f:annotations"]), `f:${ANNOTATION.session}`);
   return owns && !ownsCordon(entry) ? { noted: true } : {};
+}
+
+function readKept(annotations: unknown): Pick<KubeNode, "kept"> {
+  const kept = askToKeep(readTextMap(annotations, (key) => NODE_ASK_KEYS.has(key)));
+  return kept === null ? {} : { kept };
 }
 
 function readCordonReason(annotations: unknown, writes: Writes): Pick<KubeNode, "cordonReason"> {

@@ -102,7 +102,7 @@ function scopeOf(
   pool: PoolConfig,
   nodes: Node[],
   gone: Node[],
-  { fleet: { pools }, sight, timing }: Pick<Scope, "fleet" | "sight" | "timing">,
+  { fleet: { pools, operations }, sight, timing }: Pick<Scope, "fleet" | "sight" | "timing">,
 ): PoolPart {
   const state = pools.get(pool.name);
   const desired = desiredOf(pool, state);
@@ -124,8 +124,19 @@ function scopeOf(
           // The configured minimum alone releases no owned and no unmanaged machine.
           takesUnbought: (state?.desiredBy ?? "config") !== "config",
           sparesComing: state?.desiredBy === "autoscaler" ? comingIn(pool, timing) : null,
+          sparesKept: state?.desiredBy === "autoscaler",
+          marking: markingIn(counted, operations),
         }),
   };
+}
+
+/** Nodes whose cordon for a smaller pool was begun and is not known to have been written. */
+function markingIn(nodes: readonly Node[], operations: Fleet["operations"]): Set<NodeId> {
+  const marking = nodes.filter(({ operation }) => {
+    const payload = operation === null ? undefined : operations.get(operation)?.payload;
+    return payload?.kind === "cordon" && payload.cause === "scale_down";
+  });
+  return new Set(marking.map(({ id }) => id));
 }
 
 function comingIn({ scaling }: PoolConfig, timing: Timing): { max: number; verifyMs: number } {

@@ -36,6 +36,8 @@ export function fills({ phase }: Node): boolean {
   return true;
 }
 
+const NONE: ReadonlySet<NodeId> = new Set();
+
 type CandidateOptions = {
   /** Nodes with work stay, unless removed by name. */
   sparesBusy?: boolean;
@@ -50,6 +52,13 @@ type CandidateOptions = {
    * more than `max` nodes. One that is verified for longer than `verifyMs` is stuck, not coming.
    */
   sparesComing?: { max: number; verifyMs: number } | null;
+  /**
+   * An autoscaler's size: nodes that people cordoned, hold or annotated stay. Cordoned ones count
+   * as what is too many, because they serve nothing: no other leaves in their place.
+   */
+  sparesKept?: boolean;
+  /** Nodes with a cordon for a smaller pool under way: another choice would leave beside them. */
+  marking?: ReadonlySet<NodeId>;
 };
 
 /** Scale-down candidates: the nodes that are cheapest to lose, never more than the excess. */
@@ -60,21 +69,23 @@ export function candidatesOf(
   options: CandidateOptions = {},
 ): Set<NodeId> {
   const { sparesBusy = false, wantedAt = 0, takesUnbought = false, sparesComing = null } = options;
-  const { dearestFirst = false } = options;
+  const { dearestFirst = false, sparesKept = false, marking = NONE } = options;
   // A held node is no capacity, and only a person removes it.
   const filling = nodes.filter((node) => fills(node) && node.phase.kind !== "held");
   const carrying = filling.filter((node) => !isUnbought(node) || standsIn(node, wantedAt));
   const slots = new Set(carrying.map(slotOf));
   const seconds = secondOccupants(filling);
   if (slots.size <= desired) return seconds;
+  const lossOf = (node: Node): number => cost(node, sight, marking);
   const order = (a: Node, b: Node): number =>
-    (dearestFirst ? byPrice(a, b, sight) : 0) ||
-    cost(a, sight) - cost(b, sight) ||
+    (dearestFirst ? byPrice(a, b, lossOf) : 0) ||
+    lossOf(a) - lossOf(b) ||
     a.createdAt - b.createdAt ||
     (a.id < b.id ? -1 : 1);
   const coming = carrying.filter((node) => isComing(node, sparesComing, sight));
   const over = Math.max(0, slots.size - (sparesComing?.max ?? slots.size));
   const spared = new Set(coming.toSorted(order).map(slotOf).slice(over));
+  if (sparesKept) for (const node of carrying) if (isTakenOut(node)) spared.add(slotOf(node));
   // They count as what the pool has too many until they have served; then any node may leave.
   const excess = slots.size - desired - spared.size;
   if (excess <= 0) return seconds;
@@ -82,6 +93,7 @@ export function candidatesOf(
     (node) =>
       (isSpare(node) || isReplaced(node)) &&
       !spared.has(slotOf(node)) &&
+      !(sparesKept && !isNamed(node) && isAskedFor(node)) &&
       (takesUnbought || isNamed(node) || !(isUnbought(node) || isOwned(node))) &&
       !(sparesBusy && !isNamed(node) && isBusy(node, sight)) &&
       !(node.sparedAt !== null && node.sparedAt >= wantedAt),
@@ -147,6 +159,17 @@ function isSpare({ phase }: Node): boolean {
   return !isLeaving(phase) && phase.kind !== "repairing" && phase.kind !== "held";
 }
 
+/** A person, or another client of Kubernetes, cordoned it. */
+function isTakenOut(node: Node): boolean {
+  const { cordon, kube } = node;
+  return !isNamed(node) && (cordon.human !== null || (kube !== null && kube.others.length > 0));
+}
+
+/** An annotation of its Node keeps it: `navarch.dev/hold`, or that of another autoscaler. */
+function isAskedFor({ kube }: Node): boolean {
+  return kube !== null && kube.absentSince === null && (kube.hold || kube.kept !== undefined);
+}
+
 function isNamed({ cordon }: Node): boolean {
   return cordon.product?.cause === "removed";
 }
@@ -165,16 +188,18 @@ const SERVING = 10;
 const BUSY = 1_000;
 
 /** The cost of losing this node, cheapest first. */
-function cost(node: Node, sight: Sight): number {
+function cost(node: Node, sight: Sight, marking: ReadonlySet<NodeId>): number {
   // It would wait for those people, and the pool would stay too large meanwhile.
-  if (isHeldInSlurm(node)) return 20_000;
+  if (isHeldInSlurm(node) || node.kube?.hold === true) return 20_000;
   if (isNamed(node)) return -20;
+  if (isAskedFor(node)) return 10_000;
   if (isReplaced(node)) return -7;
   // Machines that cost money go first.
   if (isUnbought(node) || isOwned(node)) return 5_000 + (isBusy(node, sight) ? BUSY : 0);
   if (node.phase.kind === "requested") return -5;
   const busy = isBusy(node, sight) ? BUSY : 0;
-  if (node.cordon.product?.cause === "scale_down") return busy - 10;
+  const isMarked = node.cordon.product?.cause === "scale_down" || marking.has(node.id);
+  if (isMarked) return busy - 10;
   if (node.cordon.human !== null || node.cordon.product !== null) return busy;
   if (verdictOfNode(node) === "unhealthy") return busy + 1;
   if (node.phase.kind !== "serving") return busy + 2;
@@ -185,9 +210,9 @@ function cost(node: Node, sight: Sight): number {
  * By price, where what it costs to lose them is equal: nodes in service that are proven to have no
  * work are, whatever load was last measured there. An unknown price is bought last, and goes first.
  */
-function byPrice(a: Node, b: Node, sight: Sight): number {
+function byPrice(a: Node, b: Node, lossOf: (node: Node) => number): number {
   const rank = (node: Node): number => {
-    const loss = cost(node, sight);
+    const loss = lossOf(node);
     return loss >= SERVING && loss < BUSY ? SERVING : loss;
   };
   const dearness = ({ instance }: Node): number => instance?.pricePerHour ?? Number.MAX_VALUE;

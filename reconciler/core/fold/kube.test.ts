@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { kubeOf, objectOf } from "../../../test/world/part.ts";
+import { isNews } from "../kubernetes/mark.ts";
 import { newNode } from "./new-node.ts";
 import { isRepairCalledOff, loopOf } from "../safety/uncordoned.ts";
 import { foldKube } from "./kube.ts";
@@ -573,4 +574,13 @@ describe("foldKube() of a mark that others lifted", () => {
     expect(kinds(at(0, { session: null }))[0]?.[2]).toBe("human");
     expect(at(null)?.node.kube).toMatchObject({ reassertedAt: NOW, isolatedUid: null });
   });
+});
+
+test("the annotation that keeps a Node from autoscalers is stored, and forgotten with it", () => {
+  const kept = "karpenter.sh/do-not-disrupt: true";
+  const asked = fold(node(), object({ kept }))?.node ?? node();
+  expect(asked.kube?.kept).toBe(kept);
+  expect(fold(asked, object({ kept }))).toBeNull();
+  expect(fold(asked, object())?.node.kube?.kept).toBeUndefined();
+  expect(isNews(object(), object({ kept }))).toBe(true);
 });

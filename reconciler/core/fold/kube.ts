@@ -156,6 +156,7 @@ function factOf(
     gpus: object.gpus,
     hold: held,
     ...(unclear === null ? {} : { holdUnclear: unclear }),
+    ...(object.kept === undefined ? {} : { kept: object.kept }),
     ...formerOf(object, before, now),
     ...(before?.uncordons === undefined ? {} : { uncordons: before.uncordons }),
     absentSince: null,
@@ -204,7 +205,7 @@ function formerOf(
 
 /** A change of any of these, of `others` or of `deleters` is written. */
 const COMPARED = [
-  ...["uid", "name", "by", "proof", "unschedulable", "own", "noted", "hold", "holdUnclear"],
+  ...["uid", "name", "by", "proof", "unschedulable", "own", "noted", "hold", "holdUnclear", "kept"],
   ...["notReady", "notReadySince", "gpus", "isolatedUid", "absentSince", "bootId"],
 ] as (keyof KubeFact)[];
 

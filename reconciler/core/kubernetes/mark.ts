@@ -49,6 +49,7 @@ export function isNews(before: KubeNode | null, after: KubeNode | null): boolean
     before.bootId !== after.bootId ||
     before.others.join() !== after.others.join() ||
     before.gpus !== after.gpus ||
+    before.kept !== after.kept ||
     before.labels[ANNOTATION.hold] !== after.labels[ANNOTATION.hold] ||
     misspeltHolds(before.labels).join() !== misspeltHolds(after.labels).join() ||
     notReadyOf(before) !== notReadyOf(after) ||

@@ -47,6 +47,8 @@ export type KubeNode = {
   annotations: Record<string, string>;
   /** It has no annotation at all, of any client. */
   bare?: true;
+  /** The annotation by which people ask autoscalers to keep it, as `KEY: VALUE`. */
+  kept?: string;
   /** Slinky's annotation `node-cordon-reason`, and whether our share of the cordon wrote it. */
   cordonReason?: { text: string; own: boolean };
   labels: Record<string, string>;

@@ -1,6 +1,6 @@
 /** Taints and annotations of other programs that delete Nodes. */
 import { expect, test } from "bun:test";
-import { askToStay, deletersOf } from "./other-program.ts";
+import { askToKeep, askToStay, deletersOf } from "./other-program.ts";
 
 const taint = (key: string) => ({ key, value: null, effect: "NoSchedule" });
 
@@ -28,3 +28,14 @@ test.each<[Record<string, string>, string | null]>([
   [{ [KARPENTER]: "false", [SAFE]: "false" }, `${SAFE}: false`],
   [{}, null],
 ])("askToStay() of %j", (annotations, said) => expect(askToStay(annotations)).toBe(said));
+
+const DISABLED = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
+
+test.each<[Record<string, string>, string | null]>([
+  [{ [DISABLED]: "true" }, `${DISABLED}: true`],
+  [{ [DISABLED]: "false" }, null],
+  [{ [KARPENTER]: "true" }, `${KARPENTER}: true`],
+  [{ [KARPENTER]: "false" }, null],
+  [{ [SAFE]: "false" }, null],
+  [{}, null],
+])("askToKeep() of %j", (annotations, said) => expect(askToKeep(annotations)).toBe(said));

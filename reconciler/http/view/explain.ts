@@ -173,6 +173,7 @@ function sayKube(node: Node, now: number, unproven: string | null): string[] {
   const ready = kube.notReady === null ? "" : `, Ready is ${kube.notReady}`;
   const gpus = kube.gpus === null ? ", offers no GPUs" : `, offers ${kube.gpus} GPUs`;
   const deleters = (kube.deleters ?? []).map((deleter) => `, ${deleter}`).join("");
+  const kept = kube.kept === undefined ? "" : `, kept from autoscalers by ${kube.kept}`;
   const refusal = refusalOf(kube, now);
   const refused =
     refusal === null
@@ -180,7 +181,7 @@ function sayKube(node: Node, now: number, unproven: string | null): string[] {
       : [`Kubernetes does not ${refusal.what} it since ${iso(refusal.since)}: ${refusal.message}`];
   const loop = loopOf(kube.uncordons ?? [], now);
   if (loop !== null) refused.push(sayLoop(kube, loop));
-  const shown = `${mark}${ready}${gpus}${hold}${deleters}`;
+  const shown = `${mark}${ready}${gpus}${hold}${kept}${deleters}`;
   return [`Node ${kube.name} in Kubernetes is ${shown}`, ...refused, ...given];
 }
 

@@ -1,0 +1,76 @@
+/** Nodes that people cordoned, hold or annotated, and a cordon under way, in a smaller pool. */
+import { describe, expect, test } from "bun:test";
+import type { KubeFact, Node } from "../../../schema/node.ts";
+import { NOW, planOf, sightOf, THEIRS } from "../../../test/world/ask.ts";
+import { kubeOf, nodeOf, operationOf } from "../../../test/world/part.ts";
+import { candidatesOf } from "./pool.ts";
+
+const at = (id: string, slot: number, over: Partial<Node> = {}) => nodeOf(id, { slot, ...over });
+const inKube = (over: Partial<KubeFact>): Partial<Node> => ({ kube: kubeOf(over) });
+const ASK = "cluster-autoscaler.kubernetes.io/scale-down-disabled: true";
+
+const EMPTY = { kind: "empty", seenAt: NOW } as const;
+
+function candidates(nodes: Node[], desired: number, options: object = {}): string[] {
+  const sight = sightOf({ work: new Map(nodes.map(({ id }) => [id, EMPTY])) });
+  return [...candidatesOf(nodes, desired, sight, options)];
+}
+
+const CORDONED: [string, Partial<Node>][] = [
+  ["navarch cordon", { cordon: THEIRS }],
+  ["kubectl cordon", inKube({ unschedulable: true, others: ["kubectl"] })],
+];
+const ASKED: [string, Partial<Node>][] = [
+  ["navarch.dev/hold", inKube({ hold: true })],
+  ["another autoscaler's annotation", inKube({ kept: ASK })],
+];
+const named = { cordon: { product: { by: "ann", why: "", at: 1, cause: "removed" as const }, human: null } };
+const spares = { sparesKept: true };
+
+describe("an autoscaler's smaller size", () => {
+  test.each(CORDONED)("leaves what a person took out by %s, and nothing else for it", (_what, kept) => {
+    const nodes = [at("kept", 0, kept), at("b", 1), at("c", 2)];
+    expect(candidates(nodes, 2, spares)).toEqual([]);
+    expect(candidates(nodes, 1, spares)).toEqual(["b"]);
+    expect(candidates(nodes, 0, spares)).toEqual(["b", "c"]);
+  });
+
+  test.each(ASKED)("leaves what is kept by %s, and takes another", (_what, kept) => {
+    const nodes = [at("kept", 0, kept), at("b", 1)];
+    expect(candidates(nodes, 1, spares)).toEqual(["b"]);
+    expect(candidates(nodes, 0, spares)).toEqual(["b"]);
+  });
+
+  test("takes what is named, and what its annotation no longer speaks for", () => {
+    expect(candidates([at("a", 0, { ...inKube({ kept: ASK }), ...named })], 0, spares)).toEqual(["a"]);
+    expect(candidates([at("a", 0, inKube({ kept: ASK, absentSince: 1 }))], 0, spares)).toEqual(["a"]);
+  });
+
+  test("is what decide() asks for", () => {
+    const idle = at("idle", 0, inKube({ unschedulable: true, others: ["kubectl"] }));
+    const work = new Map([[idle.id, EMPTY]]);
+    const plan = (desiredBy: "autoscaler" | "human") =>
+      planOf([idle], { desired: 0, state: { desiredBy }, sight: { work } }).actions;
+    expect(plan("autoscaler")).toEqual([]);
+    expect(plan("human")).toHaveLength(1);
+  });
+});
+
+test.each(ASKED)("a person's size takes what is kept by %s last", (_what, kept) => {
+  const nodes = [at("a", 0, kept), at("b", 1), at("c", 2)];
+  expect(candidates(nodes, 1)).toEqual(["b", "c"]);
+  expect(candidates(nodes, 0)).toEqual(["b", "c", "a"]);
+});
+
+test("a cordon that the cluster has not answered yet stays the choice, whatever load is seen", () => {
+  const [a, b] = [at("a", 0), at("b", 1)];
+  const utilization = new Map([[a.id, 90]]);
+  const sight = { utilization, work: new Map([a, b].map(({ id }) => [id, EMPTY])) };
+  const takes = (nodes: Node[], operations: ReturnType<typeof operationOf>[]) =>
+    planOf(nodes, { desired: 1, sight, operations }).actions.flatMap((one) =>
+      one.kind === "effect" ? [one.node as string] : [],
+    );
+  expect(takes([a, b], [])).toEqual(["b"]);
+  const cordon = operationOf(a, { kind: "cordon", why: "scale down", cause: "scale_down" });
+  expect(takes([{ ...a, operation: cordon.id }, b], [cordon])).toEqual([]);
+});
