@@ -187,9 +187,10 @@ export const AgentFact = v.object({
   inventory: Inventory,
   /** Absent in older rows. */
   origin: v.optional(Origin),
-  /** Boot ids and streams of its earlier reports, see `fold/former-boot.ts`. */
+  /** Boot ids and streams of its earlier reports (`fold/former-boot.ts`), and their last return. */
   formerBoots: v.optional(v.pipe(v.array(BootId), v.maxLength(LIMIT.formerBootsMax))),
   formerStreams: v.optional(v.pipe(v.array(StreamId), v.maxLength(LIMIT.formerBootsMax))),
+  sharedAt: v.optional(instant),
   /** What the cloud announced to the machine itself in this boot, and of which instance. */
   notice: v.optional(v.object({ ...Notice.entries, instanceId: v.nullable(InstanceId) })),
 });
@@ -361,6 +362,8 @@ export function isLeaving(phase: Phase): boolean {
   return phase.kind === "draining" || phase.kind === "terminating" || phase.kind === "gone";
 }
 
+const Asked = v.object({ key: text, what: text, at: instant });
+
 /** The durable state of a pool, beside its configuration. */
 export const PoolState = v.object({
   name: PoolName,
@@ -379,10 +382,7 @@ export const PoolState = v.object({
   /** Whether nodes come up, by offer and set-up. */
   guards: v.nullish(Guards, {}),
   /** Size changes with a key; a repeated key changes nothing. */
-  asked: v.nullish(
-    v.pipe(v.array(v.object({ key: text, what: text, at: instant })), v.maxLength(LIMIT.askedMax)),
-    [],
-  ),
+  asked: v.nullish(v.pipe(v.array(Asked), v.maxLength(LIMIT.askedMax)), []),
   /** When the autoscaler last changed the size; its cooldown starts here. */
   lastScaleAt: v.nullish(instant, null),
   /** The autoscaler's last decision that differs in kind from the one before. */

@@ -113,7 +113,9 @@ export const tokenRotate: Command = {
   more:
     "It is sent with the answer to the node's next report. Older credentials end when it is\n" +
     "used, and after an hour in any case. Each credential is also rotated daily.\n" +
-    "To revoke a node's access at once: navarch token revoke node:ID",
+    "Not after a theft: whoever reports first gets the new one, so it is refused while two\n" +
+    "senders report as the node. Then: navarch token revoke node:ID, and let the machine join\n" +
+    "again with navarch join-token create --node ID.",
   flags: [
     textFlag("node", "ID", "node to give a new credential (required)"),
   ],

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { nodeToken } from "../../reconciler/security/auth.ts";
 import { GRACE_MS, ROTATION_MS } from "../../reconciler/security/join/key.ts";
-import { codeOf, Plane } from "./plane.ts";
+import { codeOf, messageOf, Plane } from "./plane.ts";
 
 let plane: Plane | null = null;
 afterEach(async () => {
@@ -62,4 +62,50 @@ test("a revoked node is not rotated, and a name that nobody has is not found", a
   expect((await p.call("POST", "/v1/tokens/node:nobody/rotate", { body: {} })).status).toBe(404);
   const listed = await p.call("GET", "/v1/tokens");
   expect(listed.text).toContain(`node:${id}`);
+});
+
+/** The node's own agent, and a thief with a copy of its credential. */
+async function withThief() {
+  const { p, id, first } = await open();
+  const honest = (token = first) => p.report(id, token);
+  const thief = (token = first) => p.report(id, token, { stream: "of-a-thief" });
+  const rotate = () => p.call("POST", `/v1/tokens/node:${id}/rotate`, { body: {} });
+  for (const send of [honest, thief, honest]) expect((await send()).status).toBe(202);
+  return { p, id, first, honest, thief, rotate };
+}
+
+test("while two use a credential neither is given the next one, which a thief would get", async () => {
+  const { p, id, honest, thief, rotate } = await withThief();
+  const refused = await rotate();
+  expect([refused.status, codeOf(refused)]).toEqual([409, "conflict"]);
+  expect(messageOf(refused)).toContain(`navarch token revoke node:${id}`);
+  // The day's rotation waits too.
+  for (let hours = 0; hours < 30; hours += 6) {
+    p.w.clock.sleepThrough(ROTATION_MS / 4);
+    expect(offered(await thief())).toBeNull();
+    expect(offered(await honest())).toBeNull();
+  }
+  const said = p.w.events.filter(({ message }) => message.includes("two agents report"));
+  expect(said.map(({ message }) => message.includes("navarch token revoke node:"))).toEqual([true]);
+});
+
+test("what follows a theft: revoked, joined again, and rotated as before", async () => {
+  const { p, id, first, thief, rotate } = await withThief();
+  await p.call("DELETE", `/v1/tokens/node:${id}`);
+  expect((await thief()).status).toBe(401);
+  const { token } = await p.joinToken({ node: id });
+  const own = await p.joined(token, id);
+  expect((await p.report(id, own)).status).toBe(202);
+  expect((await p.report(id, first)).status).toBe(401);
+  expect((await rotate()).status).toBe(200);
+  expect(offered(await p.report(id, own))).not.toBeNull();
+});
+
+test("a day after the second sender was last heard the credential rotates again", async () => {
+  const { p, honest, rotate } = await withThief();
+  p.w.clock.sleepThrough(ROTATION_MS - 1_000);
+  expect((await rotate()).status).toBe(409);
+  p.w.clock.sleepThrough(2_000);
+  expect(offered(await honest())).not.toBeNull();
+  expect((await rotate()).status).toBe(200);
 });

@@ -4,7 +4,13 @@ import { LIMIT } from "../../../schema/limit.ts";
 import type { BootId, StreamId } from "../../../schema/id.ts";
 import type { AgentFact } from "../../../schema/node.ts";
 import { agentOf } from "../../../test/world/part.ts";
-import { formerSenders, isFirstReturn, isFormerBoot, isStreamBack } from "./former-boot.ts";
+import {
+  formerSenders,
+  isFirstReturn,
+  isFormerBoot,
+  isShared,
+  isStreamBack,
+} from "./former-boot.ts";
 
 const agent = (bootId: string, former: string[]): AgentFact => ({
   ...agentOf(),
@@ -43,9 +49,10 @@ test.each<[string, AgentFact, boolean]>([
 
 test("formerSenders() keeps the newest first, each once, and so many of them", () => {
   const of = (before: AgentFact | null, bootId: string) =>
-    formerSenders(before, { bootId, stream: before?.stream ?? "s" }).formerBoots;
-  expect(formerSenders(inStream("s2", ["s1"]), { bootId: "b", stream: "s1" })).toEqual({
+    formerSenders(before, { bootId, stream: before?.stream ?? "s" }, 7).formerBoots;
+  expect(formerSenders(inStream("s2", ["s1"]), { bootId: "b", stream: "s1" }, 7)).toEqual({
     formerStreams: ["s2", "s1"] as StreamId[],
+    sharedAt: 7,
   });
   expect(of(null, "b1")).toBeUndefined();
   expect(of(agent("b1", []), "b1")).toBeUndefined();
@@ -53,4 +60,26 @@ test("formerSenders() keeps the newest first, each once, and so many of them", (
   expect(of(agent("b2", ["b1", "b2"]), "b3")).toEqual(["b2", "b1"] as BootId[]);
   const many = Array.from({ length: LIMIT.formerBootsMax }, (_, i) => `old-${i}`);
   expect(of(agent("b", many), "c")).toEqual(["b", ...many.slice(0, -1)] as BootId[]);
+});
+
+test.each<[string, AgentFact, string, string, number | undefined]>([
+  ["the same again", inStream("s2", ["s1", "s2"]), "b", "s2", undefined],
+  ["a new stream", inStream("s2", ["s1"]), "b", "s3", undefined],
+  ["a former stream", inStream("s2", ["s1", "s2"]), "b", "s1", 7],
+  ["a new boot", agent("b2", ["b1"]), "b3", "s", undefined],
+  ["a former boot", agent("b2", ["b1", "b2"]), "b1", "s", 7],
+  ["a new boot after that", { ...agent("b2", ["b1", "b2"]), sharedAt: 3 }, "b3", "s", 3],
+])("sharedAt after %s", (_name, before, bootId, stream, expected) => {
+  expect(formerSenders(before, { bootId, stream }, 7).sharedAt).toBe(expected);
+});
+
+test("isShared() until the credential is a later one, or for a day", () => {
+  const day = 24 * 3_600_000;
+  const shared = { ...agent("b", []), sharedAt: 100 };
+  expect(isShared(null, 0, 100)).toBe(false);
+  expect(isShared(agent("b", []), 0, 100)).toBe(false);
+  expect(isShared(shared, 100, 100)).toBe(true);
+  expect(isShared(shared, 101, 102)).toBe(false);
+  expect(isShared(shared, 0, 100 + day - 1)).toBe(true);
+  expect(isShared(shared, 0, 100 + day)).toBe(false);
 });

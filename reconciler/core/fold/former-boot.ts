@@ -25,19 +25,41 @@ export function isStreamBack(agent: AgentFact, { bootId, stream }: Sender): bool
   return isFormer(stream) && !isFormer(agent.stream);
 }
 
+/** Whether a former boot or stream is back: then two senders take turns. */
+function isBack(agent: AgentFact, { bootId, stream }: Sender): boolean {
+  if (agent.bootId !== bootId) return isFormerBoot(agent, bootId);
+  return agent.stream !== stream && agent.formerStreams?.some((one) => one === stream) === true;
+}
+
+/** A second sender that was silent for so long is no longer expected. */
+const SHARED_MS = 24 * 3_600_000;
+
+/**
+ * Whether two senders use the node's credential, which was made at `madeAt`. The next one would go
+ * to whichever reports first.
+ */
+export function isShared(agent: AgentFact | null, madeAt: number, now: number): boolean {
+  const at = agent?.sharedAt;
+  return at !== undefined && at >= madeAt && now - at < SHARED_MS;
+}
+
 type Sender = { bootId: string; stream: string };
 
 /** What is kept of earlier senders, newest first; includes the current one once it has returned. */
 export function formerSenders(
   before: AgentFact | null,
-  { bootId, stream }: Sender,
-): Pick<AgentFact, "formerBoots" | "formerStreams"> {
+  sender: Sender,
+  at: number,
+): Pick<AgentFact, "formerBoots" | "formerStreams" | "sharedAt"> {
   if (before === null) return {};
+  const { bootId, stream } = sender;
+  const sharedAt = isBack(before, sender) ? at : before.sharedAt;
   const boots = formerOf(before.formerBoots, before.bootId, bootId);
   const streams = formerOf(before.formerStreams, before.stream, stream);
   return {
     ...(boots.length === 0 ? {} : { formerBoots: boots }),
     ...(streams.length === 0 ? {} : { formerStreams: streams }),
+    ...(sharedAt === undefined ? {} : { sharedAt }),
   };
 }
 

@@ -212,7 +212,7 @@ function foldAgent(before: AgentFact | null, entry: InboxEntry, at: number): Age
     lastHeartbeatAt: at,
     inventory: { ...emptyInventory(entry.node), ...inventory },
     ...originOf(before, entry),
-    ...formerSenders(before, entry),
+    ...formerSenders(before, entry, at),
   };
 }
 
@@ -224,13 +224,18 @@ function arrivalOf(before: AgentFact | null, entry: InboxEntry, rebooted: boolea
   return isStreamBack(before, entry) ? TWO_AGENTS : null;
 }
 
+/** A new credential would go to whichever of the two reports first. */
+const END_BOTH =
+  "end both with `navarch token revoke node:ID`, and let the machine join again with " +
+  "`navarch join-token create --node ID`";
+
 const TWO_SENDERS =
   "it reports under an earlier boot id again: two senders use this node's credential. " +
-  "Nothing that either says is over counts until the next reboot: rotate its token";
+  `Nothing that either says is over counts until the next reboot: ${END_BOTH}`;
 
 const TWO_AGENTS =
   "it reports in an earlier stream again: two agents report as this node. " +
-  "Stop the second one; if there is none, its credential was stolen: rotate its token";
+  `Stop the second one; if there is none, its credential was stolen: ${END_BOTH}`;
 
 function originOf(before: AgentFact | null, entry: InboxEntry): Pick<AgentFact, "origin"> {
   const origin = entry.origin ?? before?.origin;

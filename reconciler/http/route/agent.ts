@@ -11,6 +11,7 @@ import type { ReportReply } from "../../../schema/report.ts";
 import { isSample } from "../../../schema/sample-check.ts";
 import type { Principal } from "../../security/auth.ts";
 import { plainAddress } from "../../core/address.ts";
+import { isShared } from "../../core/fold/former-boot.ts";
 import { doubtOf } from "../../core/fold/notice.ts";
 import { refuse, type App, type RoutePorts } from "./app.ts";
 import { auditReport, remoteOf } from "./gate.ts";
@@ -86,9 +87,18 @@ export async function takeReport(
   if (!inventory && ports.pods?.wants(reply.node_id)) reply.want_inventory = true;
   const credential =
     principal.role === "node"
-      ? ((await ports.admission?.keys.heard(principal)) ?? null)
+      ? ((await ports.admission?.keys.heard(principal, sharesKey(ports, reply.node_id))) ?? null)
       : ports.authority.issueNode(reply.node_id);
   return { kind: "reply", reply: credential === null ? reply : { ...reply, credential } };
+}
+
+/** Whether two senders use the node's present credential. */
+export function sharesKey(
+  { reconciler, authority, clock }: Pick<RoutePorts, "reconciler" | "authority" | "clock">,
+  node: NodeId,
+): boolean {
+  const agent = reconciler.fleet().nodes.get(node)?.agent ?? null;
+  return isShared(agent, authority.keyOf(node).at, clock.wallMs());
 }
 
 /** An agent that says nothing of itself as a worker has the pool's slots, and serves. */

@@ -10,6 +10,7 @@ import { hashToken } from "../../security/auth.ts";
 import { slugOf } from "../../security/audit/author.ts";
 import { emptyChange } from "../../core/store.ts";
 import { iso, isoOrNull } from "../view/node.ts";
+import { sharesKey } from "./agent.ts";
 import type { App, Env, RoutePorts } from "./app.ts";
 import { asks, durationOf, eventBy, invalid, needs, OfNode, readAsked } from "./request.ts";
 import { readQuery, Refusal, takes } from "./request.ts";
@@ -127,6 +128,13 @@ async function rotate(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { node, keys } = nodeOf(id.slice(NODE.length), ports);
   if (ports.authority.isRevoked(node)) {
     const message = `the credentials of ${node} are revoked: make a join token with --node ${node}`;
+    throw new Refusal("conflict", message);
+  }
+  if (sharesKey(ports, node)) {
+    const again = `let the machine join again (navarch join-token create --node ${node})`;
+    const message =
+      `two senders report as ${node}, and whichever reports first would get the new credential: ` +
+      `end both (navarch token revoke node:${node}), and ${again}`;
     throw new Refusal("conflict", message);
   }
   const by = c.get("principal").name;

@@ -49,22 +49,29 @@ export class Keys {
 
   /**
    * Records which credential an accepted report used, and returns the one that the agent should use
-   * from now on, or `null`. If the store cannot be written, nothing changes.
+   * from now on, or `null`. If the store cannot be written, nothing changes. While two senders use
+   * the credential (`isShared`), the day's rotation waits: a thief that asks more often would get
+   * the new one, and the machine's own agent would be locked out.
    */
-  async heard(principal: Principal): Promise<string | null> {
+  async heard(principal: Principal, isShared = false): Promise<string | null> {
     const { node, rotation } = principal;
     if (node === null || rotation === null || this.busy.has(node)) return null;
     const { authority, clock, log } = this.from;
     const now = clock.wallMs();
     const key = authority.keyOf(node);
-    const next = useKey(key, rotation, now) ?? this.due(node, key, now);
-    if (next === null) return rotation < key.number ? authority.issueNode(node) : null;
+    const make = (from: NodeKey): NodeKey | null =>
+      useKey(from, rotation, now) ?? (isShared ? null : this.due(node, from, now));
+    const offer = (): string | null => {
+      const { number, deadline } = authority.keyOf(node);
+      const waits = isShared && deadline === null;
+      return rotation < number && !waits ? authority.issueNode(node) : null;
+    };
+    if (make(key) === null) return offer();
     this.busy.add(node);
     try {
       // Judged again: a person's order may have come first.
       await this.change(node, "navarch", now, (own) => {
-        const known = own.key ?? FIRST_KEY;
-        const key = useKey(known, rotation, now) ?? this.due(node, known, now);
+        const key = make(own.key ?? FIRST_KEY);
         return own.revokedAt !== null || key === null ? null : { ...own, key };
       });
     } catch (error) {
@@ -73,7 +80,7 @@ export class Keys {
     } finally {
       this.busy.delete(node);
     }
-    return rotation < authority.keyOf(node).number ? authority.issueNode(node) : null;
+    return offer();
   }
 
   private due(node: string, key: NodeKey, now: number): NodeKey | null {
