@@ -115,6 +115,16 @@ export function unreadyIn(node: Node, scope: Scope): Unready | null {
   return sure(`Node ${kube.name} ${offers} its ${counted} GPUs`);
 }
 
+/** Why the Node of a node that serves is there, Ready, and still takes fewer pods; or `null`. */
+export function lackOf(node: Node, scope: Scope): string | null {
+  const { kube } = node;
+  if (kube === null || kube.absentSince !== null || kube.notReady !== null) return null;
+  if (scope.sight.kube === null || scope.sight.kube.dark !== null) return null;
+  const unready = unreadyIn(node, scope);
+  if (unready === null) return null;
+  return `${unready.message}, so no pod finds the others: look at its device plugin`;
+}
+
 /** Other nodes of its pool are in the cluster, so this one is expected to join as well. */
 function hasKinIn(node: Node, { bySlot }: Pick<Scope, "bySlot">): boolean {
   return [...bySlot.values()].some((kin) =>

@@ -1,8 +1,18 @@
 /** What is decided of a node whose Node is NotReady or gone, beside the agent that reports. */
 import { describe, expect, test } from "bun:test";
 import type { Node } from "../../../schema/node.ts";
-import { ask, kubeSightOf, NOW, OURS, poolOf, type Setting, stepOf, waitOf } from "../../../test/world/ask.ts";
-import { kubeOf, nodeOf, sessionOf } from "../../../test/world/part.ts";
+import {
+  ask,
+  kubeSightOf,
+  NOW,
+  OURS,
+  poolOf,
+  type Setting,
+  settingOf,
+  stepOf,
+  waitOf,
+} from "../../../test/world/ask.ts";
+import { agentOf, gpuOf, kubeOf, nodeOf, sessionOf } from "../../../test/world/part.ts";
 
 const MIN = 60_000;
 const AT = NOW - 20 * MIN;
@@ -60,5 +70,32 @@ describe("a node that its cluster lost", () => {
     });
     const back = kubeOf({ isolatedUid: lost.uid, unschedulable: true, own: true });
     expect(stepOf(booted(5 * MIN, { kube: back }), setting)).toBe("uncordon");
+  });
+});
+
+describe("a node that serves, whose Node offers fewer GPUs than its agent counts", () => {
+  const agent = agentOf({ gpus: [gpuOf(0), gpuOf(1)] });
+  const offers = (gpus: number | null, over: Partial<Node> = {}) =>
+    well({ agent, kube: kubeOf({ gpus }), ...over });
+  const lack = (what: string) =>
+    `human: Node k ${what} its 2 GPUs, so no pod finds the others: look at its device plugin`;
+
+  test("is told, and nothing is done to it", () => {
+    expect(waitOf(offers(0), setting)).toBe(lack("offers 0 of"));
+    expect(waitOf(offers(1), setting)).toBe(lack("offers 1 of"));
+    expect(waitOf(offers(null), setting)).toBe(lack("does not offer"));
+    expect(ask(offers(0), setting).action).toBeUndefined();
+  });
+
+  test("is not told where as many or more are offered, nobody can tell, or others say why", () => {
+    for (const gpus of [2, 16]) expect(ask(offers(gpus), setting).wait).toBeUndefined();
+    const dark = { ...setting, sight: { kube: kubeSightOf({ dark: "away" }) } };
+    expect(ask(offers(0), dark).wait).toBeUndefined();
+    expect(ask(offers(0), { ...setting, sight: {} }).wait).toBeUndefined();
+    const { kubernetes } = settingOf({});
+    const config = { kubernetes: { ...kubernetes, ready: "node" as const } };
+    expect(ask(offers(0), { ...setting, config }).wait).toBeUndefined();
+    const theirs = kubeOf({ gpus: 0, unschedulable: true, others: ["kubectl"] });
+    expect(waitOf(well({ agent, kube: theirs }), setting)).toContain("cordoned in Kubernetes");
   });
 });

@@ -44,7 +44,7 @@ import { lossOf, type PlanBuilder } from "./node.ts";
 import { sayCalledOff, sayResume } from "../fold/uncordon.ts";
 import { isSuppressed } from "../fold/suppression.ts";
 import { isPowered } from "../slurm/power-save.ts";
-import { darkness, keptBy } from "./kube.ts";
+import { darkness, keptBy, lackOf } from "./kube.ts";
 import { decidePreempted, preemptionOf } from "./preempted.ts";
 import { isResting } from "./rest.ts";
 import { nodeIdOf } from "./offer.ts";
@@ -75,6 +75,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
   }
   const out = sight.kube === null ? null : outOfCluster(node);
   const inSlurm = slurmNoteOf(node, scope);
+  const lack = lackOf(node, scope);
   if (node.cordon.human !== null)
     plan.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
   else if (verdict === "unhealthy" && node.waiver !== null)
@@ -83,6 +84,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
   else if (node.kube !== null && node.kube.others.length > 0)
     plan.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
   else if (inSlurm !== null) plan.wait("human", inSlurm);
+  else if (lack !== null) plan.wait("human", lack);
   else if (node.pool !== null && scope.pool === null) {
     const message = `its pool ${node.pool} is not in the configuration any more`;
     plan.wait("not_ours", `${message}: it is billed until a person terminates it`);
