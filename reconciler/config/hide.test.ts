@@ -26,15 +26,18 @@ const config = {
   ...plain,
   pools: [pool],
   providers: plain.providers.map((one) => ({ ...one, settings: { api_key: "k-0123456789" } })),
-  server: { ...plain.server, notifier: WEBHOOK },
+  server: {
+    ...plain.server,
+    notifier: WEBHOOK,
+    tracing: { otlpEndpoint: "http://collector:4318", headers: { "X-Team": "of-honeycomb-7" } },
+  },
 };
 
 test("hides tokens in commands and messages, and what providers and hooks are told", () => {
   const { config: hidden, hide } = openHider(config);
   const text = JSON.stringify([hidden, hide({ why: `ann used ${TOKEN}`, of: ["--password=pw-1"] })]);
-  for (const secret of [TOKEN, "secret-path", "0123456789abcdef", "k-0123456789", "pw-1"]) {
-    expect(text).not.toContain(secret);
-  }
+  const told = ["secret-path", "0123456789abcdef", "k-0123456789", "pw-1", "of-honeycomb-7"];
+  for (const secret of [TOKEN, ...told]) expect(text).not.toContain(secret);
 });
 
 test("leaves nothing of a command but whether it is the same and joins the cluster", () => {

@@ -47,7 +47,8 @@ export function openHider(config: Config): Hider {
   });
   // Decisions do not depend on how providers and people are reached.
   const providers = config.providers.map((provider) => ({ ...provider, settings: {} }));
-  const server = { ...config.server, notifier: { type: "noop" as const } };
+  const tracing = { otlpEndpoint: null, headers: {} };
+  const server = { ...config.server, notifier: { type: "noop" as const }, tracing };
   return { config: hide({ ...config, server, providers, pools }) as Config, hide };
 }
 

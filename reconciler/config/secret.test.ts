@@ -63,6 +63,16 @@ test("formatConfig() shows neither a join command's token nor the path of a web 
   });
 });
 
+test("formatConfig() shows no header that traces are sent with, unless it is a variable", () => {
+  const config = configOf(poolYaml(1));
+  const headers = { "X-Honeycomb-Team": "hunter2", "Api-Key": "${KEY}" };
+  config.server.tracing = { otlpEndpoint: "https://api.example/v1/traces", headers };
+  expect(JSON.parse(formatConfig(config)).server.tracing).toEqual({
+    otlpEndpoint: "https://api.example/v1/traces",
+    headers: { "X-Honeycomb-Team": "[redacted]", "Api-Key": "${KEY}" },
+  });
+});
+
 test("formatConfig() shows a viewer no program or script, whatever secret is in it", () => {
   const setUp = "    setup_commands: ['login hunter2']\n    ssh_private_key_path: /k\n";
   const config = configOf(poolYaml(1, setUp));

@@ -129,14 +129,17 @@ const camelOf = (key: string): string =>
   key.replace(/_([a-z])/g, (_all, letter: string) => letter.toUpperCase());
 
 const PROGRAMS = new Set([...programsOf([SETTINGS, AUTOSCALERS]), "setupCommands"]);
-const PROGRAM_HIDDEN = "[hidden: a program; operators may read it]";
+/** What a viewer reads in place of a program or a script. */
+export const PROGRAM_HIDDEN = "[hidden: a program; operators may read it]";
 
 /**
  * The normalised configuration as JSON without secrets; equal ones give equal bytes. For viewers
  * also without programs and scripts.
  */
 export function formatConfig(config: Config, hidesPrograms = false): string {
-  const server = { ...config.server, notifier: hideHook(config.server.notifier) };
+  const { notifier, tracing } = config.server;
+  const traces = { ...tracing, headers: hideHeaders(tracing.headers) };
+  const server = { ...config.server, notifier: hideHook(notifier), tracing: traces };
   // Pools share most of their texts.
   const known = new Map<string, string>();
   const hide = (key: string, one: unknown): unknown => {
@@ -151,16 +154,20 @@ export function formatConfig(config: Config, hidesPrograms = false): string {
   return `${JSON.stringify({ ...config, server }, hide, 2)}\n`;
 }
 
+/** A header's name does not tell whether its value is a secret; variables stay. */
+function hideHeaders(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, value.includes("${") ? value : HIDDEN]),
+  );
+}
+
 /** Hides paths, which are often a hook's only secret, and headers; variables stay. */
 function hideHook(notifier: NotifierConfig): object {
   if (notifier.type === "noop") return notifier;
   const shown = Object.entries(notifier).map(([name, value]) => {
     return [name, name.endsWith("Url") && typeof value === "string" ? hidePath(value) : value];
   });
-  const headers = Object.entries(notifier.headers).map(([name, value]) => {
-    return [name, value.includes("${") ? value : HIDDEN];
-  });
-  return { ...Object.fromEntries(shown), headers: Object.fromEntries(headers) };
+  return { ...Object.fromEntries(shown), headers: hideHeaders(notifier.headers) };
 }
 
 function hidePath(url: string): string {

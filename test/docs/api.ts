@@ -15,7 +15,8 @@ const MEANING: Readonly<Record<string, string>> = {
   "GET /v1/nodes": "nodes; filters `pool`, `status`, `health`, `label`; `limit`, `cursor`",
   "GET /v1/nodes/:id": "a node with its health events",
   "GET /v1/nodes/:id/explain": "why a node is as it is, and what happens next",
-  "GET /v1/nodes/:id/bootstrap": "set-up attempts of a node, with their output",
+  "GET /v1/nodes/:id/bootstrap":
+    "set-up attempts of a node, with their output; commands for `operator` only",
   "POST /v1/nodes/:id/cordon": "order: keep new work off; body `reason`, `dry_run`",
   "POST /v1/nodes/:id/uncordon": "order: allow new work again; body `reason`, `dry_run`",
   "POST /v1/nodes/:id/drain": "order: move work off; body `reason`, `dry_run`, `timeout`, `force`",

@@ -114,7 +114,7 @@ async function node(ports: RoutePorts, { param, role }: Asked): Promise<Page> {
     eventsOf(ports, found),
     next === null ? [] : eventsOf(ports, next),
     store.findings(found.id, LIMIT.healthEventsShownMax),
-    attemptsOf(ports, found),
+    attemptsOf(ports, found, role),
     store.commands({ node: found.id, limit: 20 }),
   ]);
   const explain = explainOf(ports, found, events.slice(-EVENTS_SHOWN));

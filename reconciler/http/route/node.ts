@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { BootstrapAttemptView } from "../../../schema/api-bootstrap.ts";
+import { type Role, roleIncludes } from "../../../schema/credential.ts";
 import type { ExplainView, NodeView } from "../../../schema/api.ts";
 import { COMMAND_TYPES } from "../../../schema/command.ts";
 import type { Event } from "../../../schema/event.ts";
@@ -12,7 +13,7 @@ import { type Climb, nextRung } from "../../core/decide/ladder.ts";
 import { isUnbought } from "../../core/fleet.ts";
 import { judgeForget } from "../../core/fold/forget.ts";
 import { strandedWhy } from "../../core/reach.ts";
-import { viewAttempt } from "../view/bootstrap.ts";
+import { viewAttempts } from "../view/bootstrap.ts";
 import { explainNode } from "../view/explain.ts";
 import { sayFreeze } from "../view/held-back.ts";
 import { freezeOf } from "../view/safety.ts";
@@ -71,11 +72,13 @@ export function explainOf(ports: RoutePorts, node: Node, events: Event[]): Expla
 export async function attemptsOf(
   ports: RoutePorts,
   node: Node,
+  role: Role,
 ): Promise<BootstrapAttemptView[]> {
   const live = ports.live(node.id);
   const stored = await ports.store.bootstraps(node.id, LIMIT.bootstrapsKeptMax);
   const ended = stored.filter(({ attempt }) => attempt !== live?.attempt);
-  return (live === null ? ended : [live, ...ended]).map(viewAttempt);
+  const all = live === null ? ended : [live, ...ended];
+  return viewAttempts(all, !roleIncludes(role, "operator"));
 }
 
 const word = v.optional(v.string());
@@ -92,7 +95,7 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
   });
   api.get("/nodes/:id/bootstrap", needs("viewer"), async (c) => {
     const node = locateNode(c, ports);
-    const attempts = await attemptsOf(ports, node);
+    const attempts = await attemptsOf(ports, node, c.get("principal").role);
     return c.json({ node_id: node.id, phase: node.phase.kind, attempts });
   });
   for (const kind of ["node", "instance"] as const) {

@@ -1,9 +1,34 @@
-/** A set-up attempt in the API's form. Pure. */
+/**
+ * Set-up attempts in the API's form: commands are the configuration's, so who may not read them
+ * there does not read them here. Pure.
+ */
 import type { BootstrapAttemptView, BootstrapStepView } from "../../../schema/api-bootstrap.ts";
 import type { BootstrapAttempt, Output, Step } from "../../../schema/bootstrap.ts";
+import { hideSecrets, PROGRAM_HIDDEN } from "../../config/secret.ts";
 import { iso } from "./node.ts";
 
-export function viewAttempt(one: BootstrapAttempt): BootstrapAttemptView {
+/** `hidesPrograms` as of `formatConfig`. */
+export function viewAttempts(
+  attempts: readonly BootstrapAttempt[],
+  hidesPrograms: boolean,
+): BootstrapAttemptView[] {
+  // Attempts repeat the same commands.
+  const known = new Map<string, string>();
+  const show = (command: string): string => {
+    if (hidesPrograms) return command === "" ? "" : PROGRAM_HIDDEN;
+    const shown = known.get(command) ?? hideSecrets(command);
+    known.set(command, shown);
+    return shown;
+  };
+  return attempts.map((one) => viewAttempt(one, show));
+}
+
+type Show = (command: string) => string;
+
+const asSent: Show = (command) => command;
+
+/** `asSent` is for whoever runs the commands. */
+export function viewAttempt(one: BootstrapAttempt, show = asSent): BootstrapAttemptView {
   return {
     attempt: one.attempt,
     instance_id: one.instance,
@@ -13,15 +38,15 @@ export function viewAttempt(one: BootstrapAttempt): BootstrapAttemptView {
     ended_at: one.endedAt === null ? null : iso(one.endedAt),
     state: one.state,
     error: one.error,
-    steps: one.steps.map(viewStep),
+    steps: one.steps.map((step) => viewStep(step, show)),
   };
 }
 
-function viewStep(step: Step): BootstrapStepView {
+function viewStep(step: Step, show: Show): BootstrapStepView {
   return {
     kind: step.kind,
     name: step.name,
-    command: step.command,
+    command: show(step.command),
     started_at: iso(step.startedAt),
     duration_ms: step.endedAt === null ? null : step.endedAt - step.startedAt,
     exit_code: step.exitCode,

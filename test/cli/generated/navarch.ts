@@ -1313,7 +1313,7 @@ export function getNodesByIdExplain(id: string, opts?: Oazapfts.RequestOpts) {
     });
 }
 /**
- * set-up attempts of a node, with their output
+ * set-up attempts of a node, with their output; commands for `operator` only
  */
 export function getNodesByIdBootstrap(id: string, opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
