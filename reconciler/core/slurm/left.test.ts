@@ -21,3 +21,32 @@ test("S28: what slurmctld holds by itself is neither a party's drain nor a node 
   expect(held("DOWN", [], "navarch:s-1 XID79 x")).toBe(false);
   expect(held("DOWN", [], "maint by alice")).toBe(false);
 });
+
+test("S28: a text of slurmctld's is its own to the last word, a person's words behind it hold", () => {
+  const held = (reason: string) => isHeldByItself({ base: "DOWN", flags: ["DRAIN"], reason });
+  for (const own of [
+    "Kill task failed",
+    "Kill task failed : Not responding",
+    "Low RealMemory",
+    "Low socket*core*thread count, Low CPUs",
+    "Low RealMemory (reported:900 < 100.00% of configured:1000), Low TmpDisk",
+    "gres/gpu count reported lower than configured (7 < 8)",
+    "gres/gpu:h100 count too low (7 < 8)",
+    "Node unexpectedly rebooted : reboot issued",
+  ]) {
+    expect([own, held(own)]).toEqual([own, true]);
+  }
+  for (const theirs of [
+    "Kill task failed on GPU 3: vendor on site tomorrow, hands off (alice)",
+    "Kill task failed, alice looks at it",
+    "Not responding to IPMI, I am at the rack",
+    "Not responding\nleave it",
+    "Not responding : maint by alice",
+    "Low RealMemory (a DIMM is out)",
+    "gres/gpu count is wrong",
+    "Prolog error: cf. case 12",
+    "reboot timed out?",
+  ]) {
+    expect([theirs, held(theirs)]).toEqual([theirs, false]);
+  }
+});

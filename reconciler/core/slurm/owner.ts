@@ -5,14 +5,15 @@ import { parseReason } from "./reason.ts";
 import { isDrained, isOutage } from "./state.ts";
 
 /** slurmctld's own reasons, which no party chose (docs/reference/slurm.md). */
-const BY_ITSELF = new RegExp(
-  `^(?:${[
-    ...["Not responding", "Node unexpectedly rebooted", "ResumeTimeout reached"],
-    ...["Low (?:RealMemory|CPUs|TmpDisk|socket)", "gres/\\S+ count", "reboot timed out"],
-    ...["Prolog error", "Epilog error", "Kill task failed", "Duplicate jobid"],
-    "batch job complete failure",
-  ].join("|")})`,
-);
+const BY_ITSELF: readonly RegExp[] = [
+  /^(?:Not responding|Node unexpectedly rebooted|ResumeTimeout reached|Duplicate jobid)$/,
+  /^(?:Prolog error|Epilog error|Kill task failed|batch job complete failure)$/,
+  /^Low (?:CPUs|TmpDisk|RealMemory|socket\*core\*thread count)(?: \(reported:[^()]*\))?$/,
+  /^gres\/\S+ count [a-z ]+ \(\d+ (?:<|!=) \d+\)$/,
+  /^reboot (?:issued|complete|timed out)$/,
+];
+/** slurmctld joins several with these, and appends one to a reason that is there. */
+const BETWEEN = /, | : /;
 
 /**
  * Whether Slurm itself took the node out of service: told to people, and as untouchable as what
@@ -20,7 +21,10 @@ const BY_ITSELF = new RegExp(
  */
 export function isHeldByItself(node: Pick<SlurmNode, "base" | "flags" | "reason">): boolean {
   if (ownerOf(node) !== "foreign") return false;
-  return node.reason === null ? !isDrained(node) : BY_ITSELF.test(node.reason);
+  if (node.reason === null) return !isDrained(node);
+  // To the last word: a person who goes on from such a text, as in `Kill task failed: RMA`, holds.
+  const reasons = node.reason.split(BETWEEN);
+  return reasons.every((reason) => BY_ITSELF.some((one) => one.test(reason)));
 }
 
 export function ownerOf(node: Pick<SlurmNode, "base" | "flags" | "reason">): SlurmOwner {
