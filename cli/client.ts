@@ -4,6 +4,7 @@
  *
  * Adapter: speaks HTTP.
  */
+import { readText } from "../reconciler/core/reply.ts";
 import type { Address } from "./address.ts";
 import { redirected, refusalOf, unexpected, unreachable } from "./answer.ts";
 import { type ClientOptions, download, type FileKind, type Seen } from "./download.ts";
@@ -60,7 +61,7 @@ export type Client = {
 const EACH_MS_MIN = 5_000;
 
 /** 5,000 nodes of 8 GPUs are about 20 MB; a larger answer is not a control plane's. */
-const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
+const ANSWER_BYTES_MAX = 128 * 1024 * 1024;
 
 function formatRound(method: string, path: string, status: number, tookMs: number): string {
   return `${method} ${path}: ${status} in ${Math.round(tookMs)} ms\n`;
@@ -94,10 +95,8 @@ export function openClient(world: World, options: ClientOptions): Client {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         ...(tls && { tls }),
       });
-      if (Number(response.headers.get("content-length") ?? 0) > ANSWER_BYTES_MAX) {
-        return unexpected(address.url, "the answer is too large");
-      }
-      const text = await response.text();
+      const text = await readText(response, ANSWER_BYTES_MAX);
+      if (text === null) return unexpected(address.url, "the answer is too large");
       const tookMs = world.monoMs() - startMs;
       if (options.verbose) world.err(formatRound(method, path, response.status, tookMs));
       return readPage(response, text, tookMs, address.url);

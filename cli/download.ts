@@ -7,6 +7,7 @@
 import { createWriteStream, existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { readText } from "../reconciler/core/reply.ts";
 import { redirected, refusalOf, unexpected, unreachable } from "./answer.ts";
 import { EXIT, failure, type Failure, usage } from "./failure.ts";
 import type { Address } from "./address.ts";
@@ -15,6 +16,8 @@ import type { Trust } from "./trust.ts";
 
 /** First bytes of a kind of file, and its name in messages. */
 export type FileKind = { magic: string; name: string };
+
+const REFUSAL_BYTES_MAX = 1024 * 1024;
 
 /** `--timeout` bounds each wait for data, not the whole download. */
 export async function download(
@@ -42,7 +45,8 @@ export async function download(
     if (elsewhere !== null) return elsewhere;
     if (!response.ok) {
       const { status } = response;
-      return refusalOf(url, { status, body: await response.text() }, token);
+      const body = (await readText(response, REFUSAL_BYTES_MAX)) ?? "";
+      return refusalOf(url, { status, body }, token);
     }
     const bytes = counted(late.watch(response.body), response.headers, seen);
     await pipeline(bytes, createWriteStream(partial, { mode: 0o600 }));

@@ -10,6 +10,7 @@ import type {
   WorkflowEventsPage,
   WorkflowRunView,
 } from "../schema/workflow.ts";
+import { readText as readBody } from "../reconciler/core/reply.ts";
 import { expandList } from "../simulator/workflow/file-list.ts";
 import { readWorkflow, type Workflow } from "../simulator/workflow/read.ts";
 import type { Answer, Client } from "./client.ts";
@@ -64,6 +65,9 @@ function urlOf(address: string): string {
   return url.href;
 }
 
+/** It is empty, or says what failed. */
+const ANSWER_BYTES_MAX = 1024 * 1024;
+
 async function postAll(world: World, url: string, files: readonly File[]): Promise<void> {
   for (const { path, text, workflow } of files) {
     world.out(`Starting workflow ${workflow.name}\n`);
@@ -73,9 +77,10 @@ async function postAll(world: World, url: string, files: readonly File[]): Promi
     const answer = await fetch(url, { ...init, timeout: false }).catch((cause: unknown) => {
       throw new Unsent(`${path}: ${url} does not answer: ${messageOf(cause)}`);
     });
-    const body = await answer.text().catch((cause: unknown) => {
+    const body = await readBody(answer, ANSWER_BYTES_MAX).catch((cause: unknown) => {
       throw new Unsent(`${path}: the answer of ${url} broke off: ${messageOf(cause)}`);
     });
+    if (body === null) throw new Unsent(`${path}: the answer of ${url} is too large`);
     if (answer.status === 200) continue;
     throw new Unsent(`${path}: ${answer.status} ${answer.statusText}: ${body.trim()}`);
   }

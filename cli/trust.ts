@@ -7,6 +7,7 @@
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { readText } from "../reconciler/core/reply.ts";
 import type { Address } from "./address.ts";
 import { unreachable } from "./answer.ts";
 import { EXIT, failure, type Failure, usage } from "./failure.ts";
@@ -76,6 +77,8 @@ export function openTrust(
   };
 }
 
+const PEM_BYTES_MAX = 1024 * 1024;
+
 async function fetchAuthority(
   url: string,
   hex: string,
@@ -90,7 +93,9 @@ async function fetchAuthority(
       tls: { ...shown, rejectUnauthorized: false },
     });
     if (!response.ok) return refused(`${url}/ca.pem answered ${response.status}`);
-    const blocks = (await response.text()).match(BLOCK) ?? [];
+    const text = await readText(response, PEM_BYTES_MAX);
+    if (text === null) return refused(`${url}/ca.pem is too large`);
+    const blocks = text.match(BLOCK) ?? [];
     const found = blocks.find((pem) => fingerprintOf(pem) === `sha256:${hex}`);
     if (found !== undefined) return found;
     return refused(`${url} has a different CA than --ca-fingerprint`);

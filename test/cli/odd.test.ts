@@ -70,6 +70,23 @@ test("an answer that is a list is none of a control plane", async () => {
   await strange.close();
 });
 
+test.each([
+  ["never ends", (): Response => {
+    const mebibyte = new Uint8Array(1 << 20).fill(0x20);
+    return new Response(new ReadableStream({ pull: (to) => to.enqueue(mebibyte) }));
+  }],
+  ["is small until it is unpacked", (): Response => {
+    const zeros = Bun.gzipSync(new Uint8Array(300 << 20));
+    return new Response(zeros, { headers: { "content-encoding": "gzip" } });
+  }],
+])("an answer that %s is given up, for its size", async (_name, answer) => {
+  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: answer });
+  const { code, out, err } = await navarch(["list", "-s", server.url.origin]);
+  await server.stop(true);
+  expect({ code, out }).toEqual({ code: 5, out: "" });
+  expect(err).toContain("is not a Navarch control plane: the answer is too large");
+});
+
 /** A backup from a server that answers like this; what it left in the folder. */
 async function backUp(answer: () => Response | Promise<Response>, out = join(folder, "backup")) {
   const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: answer });
