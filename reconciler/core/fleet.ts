@@ -240,6 +240,11 @@ export function showsPersonsCordon({ cordon, kube }: Pick<Node, "cordon" | "kube
   return cordon.human !== null && kube !== null;
 }
 
+/** Whether a person, or another client of Kubernetes, cordoned it. */
+export function isTakenOut({ cordon, kube }: Pick<Node, "cordon" | "kube">): boolean {
+  return cordon.human !== null || (kube !== null && kube.others.length > 0);
+}
+
 /** Whether a node of the pool counts towards the size that the pool wants. */
 export function countsIn(node: Node, pool: Pick<PoolConfig, "adopt">): boolean {
   return pool.adopt || !isUnbought(node);

@@ -151,6 +151,7 @@ export class Scaler {
       desired: state.desired,
       registered: counts.registered.length,
       spare: counts.spare,
+      taken: counts.taken,
       min: pool.scaling.minNodes,
       max: pool.scaling.maxNodes,
       utilization,

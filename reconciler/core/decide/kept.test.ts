@@ -3,6 +3,8 @@ import { describe, expect, test } from "bun:test";
 import type { KubeFact, Node } from "../../../schema/node.ts";
 import { NOW, planOf, sightOf, THEIRS } from "../../../test/world/ask.ts";
 import { kubeOf, nodeOf, operationOf } from "../../../test/world/part.ts";
+import { queue, sizeOf, snap } from "../../../test/world/autoscaler.ts";
+import { countNodes, workerOf } from "../scaling/snapshot.ts";
 import { candidatesOf } from "./pool.ts";
 
 const at = (id: string, slot: number, over: Partial<Node> = {}) => nodeOf(id, { slot, ...over });
@@ -28,14 +30,7 @@ const named = { cordon: { product: { by: "ann", why: "", at: 1, cause: "removed"
 const spares = { sparesKept: true };
 
 describe("an autoscaler's smaller size", () => {
-  test.each(CORDONED)("leaves what a person took out by %s, and nothing else for it", (_what, kept) => {
-    const nodes = [at("kept", 0, kept), at("b", 1), at("c", 2)];
-    expect(candidates(nodes, 2, spares)).toEqual([]);
-    expect(candidates(nodes, 1, spares)).toEqual(["b"]);
-    expect(candidates(nodes, 0, spares)).toEqual(["b", "c"]);
-  });
-
-  test.each(ASKED)("leaves what is kept by %s, and takes another", (_what, kept) => {
+  test.each([...CORDONED, ...ASKED])("leaves what is kept by %s, and takes another", (_what, kept) => {
     const nodes = [at("kept", 0, kept), at("b", 1)];
     expect(candidates(nodes, 1, spares)).toEqual(["b"]);
     expect(candidates(nodes, 0, spares)).toEqual(["b"]);
@@ -53,6 +48,28 @@ describe("an autoscaler's smaller size", () => {
       planOf([idle], { desired: 0, state: { desiredBy }, sight: { work } }).actions;
     expect(plan("autoscaler")).toEqual([]);
     expect(plan("human")).toHaveLength(1);
+  });
+});
+
+describe("an idle node that others cordoned is no capacity", () => {
+  const sight = (...nodes: Node[]) =>
+    sightOf({ work: new Map(nodes.map(({ id }) => [id, EMPTY])) });
+
+  test.each(CORDONED)("by %s: it is neither spare nor a free slot", (_what, taken) => {
+    const [kept, free] = [at("kept", 0, taken), at("free", 1)];
+    expect(countNodes([kept, free], sight(kept, free))).toMatchObject({ spare: 1, taken: 1 });
+    expect(workerOf(kept, sight(kept))?.state).toBe("running");
+    expect(workerOf(free, sight(free))?.state).toBe("idle");
+    const dark = sightOf({ work: new Map([[kept.id, { kind: "unknown", forMs: 0 }]]) });
+    expect(countNodes([kept], dark)).toMatchObject({ spare: 0, taken: 0 });
+  });
+
+  test("the queue's size is what it needs beside them, up to max", () => {
+    const need = (queueDepth: number, max = 50) =>
+      sizeOf(queue(1), snap(1, { queueDepth, spare: 0, taken: 1, min: 0, max }));
+    expect(need(0)).toBe(1);
+    expect(need(1)).toBe(2);
+    expect(need(5, 3)).toBe(3);
   });
 });
 

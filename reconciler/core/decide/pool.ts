@@ -7,7 +7,8 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import { isLeaving, type Node, type Purpose } from "../../../schema/node.ts";
 import type { Plan, WaitReason } from "../../../schema/plan.ts";
-import { isOwned, isUnbought, verdictOfNode, workOn, type Sight } from "../fleet.ts";
+import { isOwned, isTakenOut, isUnbought } from "../fleet.ts";
+import { verdictOfNode, workOn, type Sight } from "../fleet.ts";
 import { isHeldInSlurm } from "../slurm/hold.ts";
 import { isPowered, wantedSlots } from "../slurm/power-save.ts";
 import { impairmentOf } from "../safety/impaired.ts";
@@ -53,8 +54,8 @@ type CandidateOptions = {
    */
   sparesComing?: { max: number; verifyMs: number } | null;
   /**
-   * An autoscaler's size: nodes that people cordoned, hold or annotated stay. Cordoned ones count
-   * as what is too many, because they serve nothing: no other leaves in their place.
+   * An autoscaler's size: nodes that people cordoned, hold or annotated stay. Its size counts idle
+   * cordoned ones beside what the load needs.
    */
   sparesKept?: boolean;
   /** Nodes with a cordon for a smaller pool under way: another choice would leave beside them. */
@@ -85,7 +86,6 @@ export function candidatesOf(
   const coming = carrying.filter((node) => isComing(node, sparesComing, sight));
   const over = Math.max(0, slots.size - (sparesComing?.max ?? slots.size));
   const spared = new Set(coming.toSorted(order).map(slotOf).slice(over));
-  if (sparesKept) for (const node of carrying) if (isTakenOut(node)) spared.add(slotOf(node));
   // They count as what the pool has too many until they have served; then any node may leave.
   const excess = slots.size - desired - spared.size;
   if (excess <= 0) return seconds;
@@ -93,7 +93,7 @@ export function candidatesOf(
     (node) =>
       (isSpare(node) || isReplaced(node)) &&
       !spared.has(slotOf(node)) &&
-      !(sparesKept && !isNamed(node) && isAskedFor(node)) &&
+      !(sparesKept && !isNamed(node) && (isTakenOut(node) || isAskedFor(node))) &&
       (takesUnbought || isNamed(node) || !(isUnbought(node) || isOwned(node))) &&
       !(sparesBusy && !isNamed(node) && isBusy(node, sight)) &&
       !(node.sparedAt !== null && node.sparedAt >= wantedAt),
@@ -157,12 +157,6 @@ function secondOccupants(filling: readonly Node[]): Set<NodeId> {
 
 function isSpare({ phase }: Node): boolean {
   return !isLeaving(phase) && phase.kind !== "repairing" && phase.kind !== "held";
-}
-
-/** A person, or another client of Kubernetes, cordoned it. */
-function isTakenOut(node: Node): boolean {
-  const { cordon, kube } = node;
-  return !isNamed(node) && (cordon.human !== null || (kube !== null && kube.others.length > 0));
 }
 
 /** An annotation of its Node keeps it: `navarch.dev/hold`, or that of another autoscaler. */

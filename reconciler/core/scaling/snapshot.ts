@@ -5,7 +5,7 @@
 import type { Autoscaler } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { type MetricSight, type Sight, workOn } from "../fleet.ts";
+import { isTakenOut, type MetricSight, type Sight, workOn } from "../fleet.ts";
 import type { Worker } from "./idle.ts";
 import type { Surplus } from "./surplus.ts";
 
@@ -16,6 +16,8 @@ export type Snapshot = {
   registered: number;
   /** Nodes that can be removed without ending work. */
   spare: number;
+  /** Nodes without work that others cordoned: they stay, and none comes to them. */
+  taken?: number;
   min: number;
   max: number;
   /** Mean of the pool's GPUs in percent, from fresh samples. */
@@ -94,9 +96,10 @@ export function clamp(answer: Recommendation, { min, max }: Snapshot): Recommend
 }
 
 /** `answer` for a size that is computed from the load; a smaller one takes idle nodes only. */
-export function sizeByLoad(needed: number, because: string, from: Snapshot): Recommendation {
-  const { desired, spare, min } = from;
-  const target = Math.max(needed, min);
+export function sizeByLoad(load: number, why: string, from: Snapshot): Recommendation {
+  const { desired, spare, min, taken = 0 } = from;
+  const target = Math.max(load + taken, min);
+  const because = taken === 0 ? why : `${why}, beside ${taken} idle that others cordoned`;
   const least = desired - spare;
   if (target >= desired || least <= target) return size(target, because);
   const verb = spare === 1 ? "is" : "are";
@@ -123,7 +126,7 @@ export function workerOf(node: Node, sight: Sight): WorkerSight | null {
     case "verifying":
       return work.kind === "busy" ? as("running", work.remaining) : as("pending");
     case "serving":
-      if (work.kind === "empty") return node.cordon.human === null ? as("idle") : as("running");
+      if (work.kind === "empty") return isTakenOut(node) ? as("running") : as("idle");
       return work.kind === "busy" ? as("running", work.remaining) : as("unknown");
     case "held":
       return as("running", Number.POSITIVE_INFINITY);
@@ -142,15 +145,16 @@ function isGivenUp(purpose: string): boolean {
 }
 
 /**
- * The pool's registered nodes and the number of spare ones. A node that leaves is neither capacity
- * nor a carrier of load.
+ * The pool's registered nodes, and how many are spare or taken out by others. A node that leaves is
+ * neither capacity nor a carrier of load.
  */
 export function countNodes(
   nodes: Iterable<Node>,
   sight: Sight,
-): { registered: Node[]; spare: number } {
+): { registered: Node[]; spare: number; taken: number } {
   const registered: Node[] = [];
   let spare = 0;
+  let taken = 0;
   for (const node of nodes) {
     switch (node.phase.kind) {
       case "requested":
@@ -164,7 +168,9 @@ export function countNodes(
       case "serving":
         registered.push(node);
         // Unknown work is not idle.
-        if (workOn(sight, node.id).kind === "empty") spare++;
+        if (workOn(sight, node.id).kind !== "empty") break;
+        if (isTakenOut(node)) taken++;
+        else spare++;
         break;
       case "suspect":
       case "repairing":
@@ -181,5 +187,5 @@ export function countNodes(
         unreachable(node.phase);
     }
   }
-  return { registered, spare };
+  return { registered, spare, taken };
 }
