@@ -154,13 +154,16 @@ test("readNodeText() and readJobText() read what scontrol and squeue print, by i
       ...{ features: ["h100"], reservation: null },
     },
   ]);
-  const job = (id: string, array: string, task: string): string => {
+  const job = (id: string, array: string, task: string, het = ["N/A", "N/A"]): string => {
     const rest = ["N/A", "N/A", "N/A", "N/A", "1", "(null)", "N/A", "N/A"];
-    const values = [id, array, task, "PENDING", "bob", "train", "Priority", "", "1", ...rest];
+    const state = [...het, "PENDING", "bob", "train", "Priority", "", "1", ...rest];
+    const values = [id, array, task, ...state];
     return `${values.join("\u001f")}\u001f\n`;
   };
-  const jobs = readJobText(`${job("7", "7", "N/A")}${job("9", "8", "3")}${job("8", "8", "4-9")}`);
-  expect(jobs?.map(({ id }) => id)).toEqual(["7", "8_3", "8"]);
+  const rows = [job("7", "7", "N/A"), job("9", "8", "3"), job("8", "8", "4-9")];
+  rows.push(job("11", "11", "N/A", ["10", "1"]), job("10", "10", "N/A", ["10", "0"]));
+  const jobs = readJobText(rows.join(""));
+  expect(jobs?.map(({ id }) => id)).toEqual(["7", "8_3", "8", "10+1", "10+0"]);
 });
 
 test("S28: reservations read the same from scontrol and from slurmrestd", () => {

@@ -29,7 +29,7 @@ const NAME = {
   test: (name: string): boolean =>
     /^[A-Za-z0-9][\w.-]*$/.test(name) && name.toLowerCase() !== "all",
 };
-const JOB = /^\d+(_\d+)?$/;
+const JOB = /^\d+([_+]\d+)?$/;
 /** Linux takes 128 KiB for one argument. */
 const LIST_CHARS_MAX = 100_000;
 const SHOWN_CHARS = 300;
@@ -144,7 +144,9 @@ class CliClient implements SlurmClient {
 
   async requeue(job: string, hold: boolean): Promise<SlurmAnswer<null>> {
     if (!JOB.test(job)) return { kind: "refused", message: `not a job of Slurm: ${job}` };
-    return ordered(await this.#run("scontrol", [hold ? "requeuehold" : "requeue", job]));
+    // The parts of a heterogeneous job are requeued together, by its number alone.
+    const [whole = job] = job.split("+");
+    return ordered(await this.#run("scontrol", [hold ? "requeuehold" : "requeue", whole]));
   }
 
   async signal(jobs: readonly string[], signal: string): Promise<SlurmAnswer<null>> {

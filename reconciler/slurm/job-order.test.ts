@@ -92,3 +92,14 @@ test("S30: an order whose turn came too late is not sent", async () => {
   expect((await tell(["4"])).kind).not.toBe("ok");
   expect(orders()).toEqual([]);
 });
+
+test("S30: parts of one heterogeneous job are requeued by one call", async () => {
+  const { slurm, tell, orders } = await open();
+  slurm.run("12+0", "n0");
+  slurm.run("12+1", "n0");
+  expect(await tell(["12+0", "12+1", "4"])).toEqual({
+    kind: "ok",
+    told: "requeued jobs 4, 12+0",
+  });
+  expect(orders()).toEqual(["requeue 4", "requeue 12+0"]);
+});

@@ -44,7 +44,12 @@ async function requeue(
 ): Promise<JobsTold> {
   const done: SlurmJob[] = [];
   const not: string[] = [];
+  const wholes = new Set<string>();
   for (const job of jobs) {
+    // All parts of a heterogeneous job are requeued with one of them.
+    const [whole = job.id, part] = job.id.split("+");
+    if (part !== undefined && wholes.has(whole)) continue;
+    wholes.add(whole);
     const late = isLate();
     if (late !== null) return { kind: "ambiguous", message: late };
     const answer = await client.requeue(job.id, false);

@@ -87,6 +87,10 @@ test("S43: a pending array is one row with the tasks that may start", () => {
   expect(tasks("9-3%x")).toBe(1);
   const task = jobs({ ...JOB_42, array_job_id: set(2), array_task_id: set(7) });
   expect(task?.[0]?.id).toBe("2_7");
+  const part = { ...JOB_42, job_id: 3, het_job_id: set(2), het_job_offset: set(1) };
+  expect(jobs(part)?.[0]?.id).toBe("2+1");
+  expect(jobs({ ...part, het_job_id: 2, het_job_offset: 0 })?.[0]?.id).toBe("2+0");
+  expect(jobs({ ...part, het_job_id: set(0), het_job_offset: set(0) })?.[0]?.id).toBe("3");
 });
 
 test("S43: GPUs come from counted TRES, else from what the job asked for", () => {

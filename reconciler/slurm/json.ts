@@ -83,11 +83,9 @@ function readJob(row: Row): SlurmJob | null {
   if (nodes.length === 0 && asked !== 0 && /^(RUNNING|SUSPENDED)$/.test(states.join("+"))) {
     return null;
   }
-  const array = count(row["array_job_id"]) ?? 0;
-  const task = count(row["array_task_id"]);
   const nodeCount = asked ?? Math.max(1, nodes.length);
   return {
-    id: array > 0 && task !== null ? `${array}_${task}` : String(number),
+    id: idOf(row, number),
     state: states.join("+"),
     user: text(row["user_name"]),
     name: text(row["name"]),
@@ -101,6 +99,14 @@ function readJob(row: Row): SlurmJob | null {
     startedAt: isPending ? null : instant(row["start_time"]),
     tasks: tasksOf(text(row["array_task_string"])),
   };
+}
+
+/** As squeue shows it: `8_3` is a task of an array, `8+1` a part of a heterogeneous job. */
+function idOf(row: Row, number: number): string {
+  const [array, het] = [count(row["array_job_id"]) ?? 0, count(row["het_job_id"]) ?? 0];
+  const [task, part] = [count(row["array_task_id"]), count(row["het_job_offset"])];
+  if (array > 0 && task !== null) return `${array}_${task}`;
+  return het > 0 && part !== null ? `${het}+${part}` : String(number);
 }
 
 /** `null`: not a hostlist. A job that never had nodes shows "(null)" in some releases. */

@@ -17,6 +17,8 @@ const COLUMNS = {
   job_id: "JobID",
   array_job_id: "ArrayJobID",
   array_task_string: "ArrayTaskID",
+  het_job_id: "HetJobID",
+  het_job_offset: "HetJobOffset",
   job_state: "State",
   user_name: "UserName",
   partition: "Partition",
@@ -54,7 +56,7 @@ function jobRow(values: ReadonlyMap<string, string>): Record<string, unknown> {
   const row: Record<string, unknown> = Object.fromEntries(values);
   const task = values.get("array_task_string") ?? "";
   const isArray = task !== "";
-  const numbers = ["job_id", "array_job_id", "node_count", "tasks"];
+  const numbers = ["job_id", "array_job_id", "het_job_id", "het_job_offset", "node_count", "tasks"];
   for (const key of numbers) row[key] = numberOf(row[key]);
   if (!isArray) row["array_job_id"] = 0;
   row["array_task_id"] = /^\d+$/.test(task) ? Number(task) : null;

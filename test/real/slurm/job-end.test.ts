@@ -78,6 +78,26 @@ for (const version of SLURM_VERSIONS) {
       await slurm.scontrol("update", "nodename=n0", "state=undrain");
     });
 
+    test("S30: a job whose other part is elsewhere is requeued whole, and signalled", async () => {
+      const job = await slurm.sbatch(
+        ["-w", "n1", "--gres=gpu:1", "--wrap=sleep 600", ":", "-w", "n0", "--gres=gpu:1"],
+        "sleep 600",
+      );
+      await slurm.waitJob(job, "RUNNING");
+      const part = `${job}+1`;
+      await slurm.scontrol("update", "nodename=n0", "state=drain", `reason=${REASON}`);
+      await bed.untilFresh(SOON_MS);
+      expect(await tell([part], "CONT")).toEqual({
+        kind: "ok",
+        told: `SIGCONT was sent to job ${part}`,
+      });
+      expect(await tell([part], null)).toEqual({ kind: "ok", told: `requeued job ${part}` });
+      await slurm.waitJob(job, "PENDING");
+      await slurm.must("scancel", job);
+      await slurm.waitState("n0", "drained");
+      await slurm.scontrol("update", "nodename=n0", "state=undrain");
+    });
+
     test("S30: a signal reaches the script of the job on the node, and no other job's", async () => {
       const folder = mkdtempSync(join(tmpdir(), "navarch-signal-"));
       chmodSync(folder, 0o777);
