@@ -109,3 +109,28 @@ test("a day after the second sender was last heard the credential rotates again"
   expect(offered(await honest())).not.toBeNull();
   expect((await rotate()).status).toBe(200);
 });
+
+test("an agent whose credential somebody else has renewed is told of, once an hour", async () => {
+  const { p, id, first } = await open();
+  p.w.clock.sleepThrough(ROTATION_MS);
+  // A copy that looks like the node itself asks first.
+  const stolen = offered(await p.report(id, first)) ?? "";
+  expect((await p.report(id, stolen)).status).toBe(202);
+  const told = async (): Promise<string[]> => {
+    const answer = await p.call("GET", `/v1/events?node=${id}&limit=1000`);
+    const { events } = answer.body as unknown as { events: { message: string }[] };
+    return events.flatMap(({ message }) => (message.includes("earlier credential") ? [message] : []));
+  };
+  // A report that was under way when the new one was first used proves nothing.
+  expect((await p.report(id, first)).status).toBe(401);
+  expect(await told()).toEqual([]);
+  p.w.clock.sleepThrough(61_000);
+  for (let turn = 0; turn < 3; turn++) expect((await p.report(id, first)).status).toBe(401);
+  const [message = "", ...more] = await told();
+  expect(more).toEqual([]);
+  expect(message).toContain(`navarch token revoke node:${id}`);
+  expect(message).toContain("127.0.0.1");
+  p.w.clock.sleepThrough(3_600_000);
+  await p.report(id, first);
+  expect(await told()).toHaveLength(2);
+});

@@ -43,6 +43,12 @@ export function isShared(agent: AgentFact | null, madeAt: number, now: number): 
   return at !== undefined && at >= madeAt && now - at < SHARED_MS;
 }
 
+/** What a person does then: a new credential alone would go to whichever reports first. */
+export function endBoth(node: string): string {
+  const again = `let the machine join again with \`navarch join-token create --node ${node}\``;
+  return `end both with \`navarch token revoke node:${node}\`, and ${again}`;
+}
+
 type Sender = { bootId: string; stream: string };
 
 /** What is kept of earlier senders, newest first; includes the current one once it has returned. */

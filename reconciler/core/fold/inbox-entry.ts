@@ -15,7 +15,13 @@ import type { BootId } from "../../../schema/id.ts";
 import type { AgentFact, Health, Node } from "../../../schema/node.ts";
 import type { Verdict } from "../../../schema/policy.ts";
 import type { InboxEntry } from "../store.ts";
-import { formerSenders, isFirstReturn, isFormerBoot, isStreamBack } from "./former-boot.ts";
+import {
+  endBoth,
+  formerSenders,
+  isFirstReturn,
+  isFormerBoot,
+  isStreamBack,
+} from "./former-boot.ts";
 import { foldNotice, isAnnounced, noticeOf } from "./notice.ts";
 import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
 import { sayNotice } from "./trouble.ts";
@@ -220,22 +226,17 @@ function foldAgent(before: AgentFact | null, entry: InboxEntry, at: number): Age
 function arrivalOf(before: AgentFact | null, entry: InboxEntry, rebooted: boolean): string | null {
   if (before === null) return registered(entry);
   if (rebooted) return "the agent is back under a new boot id";
-  if (isFirstReturn(before, entry.bootId)) return TWO_SENDERS;
-  return isStreamBack(before, entry) ? TWO_AGENTS : null;
+  if (isFirstReturn(before, entry.bootId)) return `${TWO_SENDERS}${endBoth(entry.node)}`;
+  return isStreamBack(before, entry) ? `${TWO_AGENTS}${endBoth(entry.node)}` : null;
 }
-
-/** A new credential would go to whichever of the two reports first. */
-const END_BOTH =
-  "end both with `navarch token revoke node:ID`, and let the machine join again with " +
-  "`navarch join-token create --node ID`";
 
 const TWO_SENDERS =
   "it reports under an earlier boot id again: two senders use this node's credential. " +
-  `Nothing that either says is over counts until the next reboot: ${END_BOTH}`;
+  "Nothing that either says is over counts until the next reboot: ";
 
 const TWO_AGENTS =
   "it reports in an earlier stream again: two agents report as this node. " +
-  `Stop the second one; if there is none, its credential was stolen: ${END_BOTH}`;
+  "Stop the second one; if there is none, its credential was stolen: ";
 
 function originOf(before: AgentFact | null, entry: InboxEntry): Pick<AgentFact, "origin"> {
   const origin = entry.origin ?? before?.origin;

@@ -8,7 +8,10 @@ import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import type { AuditAct, AuditDraft } from "../../../schema/audit.ts";
 import { type Role, roleIncludes } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
+import { nodeEvent } from "../../core/event-draft.ts";
+import { endBoth } from "../../core/fold/former-boot.ts";
 import { isInNetworks } from "../../core/network.ts";
+import { emptyChange } from "../../core/store.ts";
 import { actOf } from "../../security/audit/act.ts";
 import type { Judgement, Principal, Rejection } from "../../security/auth.ts";
 import { Sessions } from "../../security/session.ts";
@@ -152,9 +155,31 @@ export function turnAway(
   const { who, target } = suspectOf(why, name);
   if (who !== null) c.set("who", who);
   if (target !== null) c.set("target", target);
+  tellOutdated(ports, why, name, remoteOf(c));
   const wait = ports.admission?.logins.failed(remoteOf(c)) ?? null;
   if (wait === null) return refuse(c, "unauthenticated", MESSAGES[why]);
   return refuse(c, "rate_limited", TOO_MANY, {}, wait);
+}
+
+/**
+ * The holder of the newer credential speaks for the node, and nothing else would show that the
+ * machine's own agent is refused.
+ */
+function tellOutdated(
+  { admission, clock, reconciler, store }: RoutePorts,
+  why: Rejection,
+  name: string | null,
+  remote: string,
+): void {
+  if (admission === null || why !== "outdated" || name === null) return;
+  const node = reconciler.fleet().nodes.get(name.slice("node:".length) as NodeId);
+  if (node === undefined || !admission.keys.tellsOutdated(node.id)) return;
+  const message =
+    `an agent at ${remote} shows an earlier credential of this node and is refused: it is a copy, ` +
+    `or the machine's own and a copy has the newer one. Then ${endBoth(node.id)}`;
+  const event = nodeEvent(node, clock.wallMs(), "node.registered", message);
+  // A standby cannot write it; the leader is asked the same.
+  store.commit({ ...emptyChange(), events: [event] }).catch(() => undefined);
 }
 
 /** What a reader shows: a token or, without one, a session of the console. */
@@ -225,6 +250,7 @@ export function refuseStranger(
   from: { remote: string; path: string; method?: string },
 ): Response {
   const { remote, method = "UPGRADE" } = from;
+  tellOutdated(ports, why, name, remote);
   const wait = ports.admission?.logins.failed(remote) ?? null;
   const code = wait === null ? "unauthenticated" : "rate_limited";
   const { who, target } = suspectOf(why, name);

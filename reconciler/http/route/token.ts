@@ -8,6 +8,7 @@ import { ROLES, type Credential, type TokenView } from "../../../schema/credenti
 import { NodeId } from "../../../schema/id.ts";
 import { hashToken } from "../../security/auth.ts";
 import { slugOf } from "../../security/audit/author.ts";
+import { endBoth } from "../../core/fold/former-boot.ts";
 import { emptyChange } from "../../core/store.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import { sharesKey } from "./agent.ts";
@@ -131,11 +132,8 @@ async function rotate(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     throw new Refusal("conflict", message);
   }
   if (sharesKey(ports, node)) {
-    const again = `let the machine join again (navarch join-token create --node ${node})`;
-    const message =
-      `two senders report as ${node}, and whichever reports first would get the new credential: ` +
-      `end both (navarch token revoke node:${node}), and ${again}`;
-    throw new Refusal("conflict", message);
+    const why = `two senders report as ${node}, and whichever is first would get the new credential`;
+    throw new Refusal("conflict", `${why}: ${endBoth(node)}`);
   }
   const by = c.get("principal").name;
   const credential = await keys.rotate(node, by);

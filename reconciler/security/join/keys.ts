@@ -36,9 +36,15 @@ export function nodeCredential(
   };
 }
 
+/** A report that was under way when the newer credential was first used is no second sender. */
+const UNDER_WAY_MS = 60_000;
+const TOLD_EACH_MS = 3_600_000;
+
 export class Keys {
   private readonly from: KeysFrom;
   private readonly openedAt: number;
+  /** Nodes of which a refused older credential was told, and when; quiet ones are forgotten. */
+  private readonly told = new Map<string, number>();
   /** Nodes whose row is being written; another report in that time changes nothing. */
   private readonly busy = new Set<string>();
 
@@ -81,6 +87,24 @@ export class Keys {
       this.busy.delete(node);
     }
     return offer();
+  }
+
+  /**
+   * Whether a person should hear of an older credential that was refused: somebody uses the newer
+   * one, and one of the two is not the machine's own agent.
+   */
+  tellsOutdated(node: NodeId): boolean {
+    const now = this.from.clock.wallMs();
+    const { usedAt } = this.from.authority.keyOf(node);
+    if (usedAt === null || now - usedAt < UNDER_WAY_MS) return false;
+    // The map's order is that of the times.
+    for (const [one, at] of this.told) {
+      if (at <= now && now - at < TOLD_EACH_MS) break;
+      this.told.delete(one);
+    }
+    if (this.told.has(node)) return false;
+    this.told.set(node, now);
+    return true;
   }
 
   private due(node: string, key: NodeKey, now: number): NodeKey | null {
