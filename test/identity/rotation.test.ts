@@ -119,7 +119,7 @@ test("an agent whose credential somebody else has renewed is told of, once an ho
   const told = async (): Promise<string[]> => {
     const answer = await p.call("GET", `/v1/events?node=${id}&limit=1000`);
     const { events } = answer.body as unknown as { events: { message: string }[] };
-    return events.flatMap(({ message }) => (message.includes("earlier credential") ? [message] : []));
+    return events.map(({ message }) => message).filter((one) => one.includes("earlier credential"));
   };
   // A report that was under way when the new one was first used proves nothing.
   expect((await p.report(id, first)).status).toBe(401);

@@ -175,8 +175,8 @@ function tellOutdated(
   const node = reconciler.fleet().nodes.get(name.slice("node:".length) as NodeId);
   if (node === undefined || !admission.keys.tellsOutdated(node.id)) return;
   const message =
-    `an agent at ${remote} shows an earlier credential of this node and is refused: it is a copy, ` +
-    `or the machine's own and a copy has the newer one. Then ${endBoth(node.id)}`;
+    `an agent at ${remote} shows an earlier credential of this node and is refused: it is a ` +
+    `copy, or the machine's own and a copy has the newer one. Then ${endBoth(node.id)}`;
   const event = nodeEvent(node, clock.wallMs(), "node.registered", message);
   // A standby cannot write it; the leader is asked the same.
   store.commit({ ...emptyChange(), events: [event] }).catch(() => undefined);

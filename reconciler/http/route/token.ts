@@ -132,7 +132,7 @@ async function rotate(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     throw new Refusal("conflict", message);
   }
   if (sharesKey(ports, node)) {
-    const why = `two senders report as ${node}, and whichever is first would get the new credential`;
+    const why = `two senders report as ${node}, and the first would get the new credential`;
     throw new Refusal("conflict", `${why}: ${endBoth(node)}`);
   }
   const by = c.get("principal").name;
