@@ -67,8 +67,14 @@ test("a revoked node is not rotated, and a name that nobody has is not found", a
 /** The node's own agent, and a thief with a copy of its credential. */
 async function withThief() {
   const { p, id, first } = await open();
-  const honest = (token = first) => p.report(id, token);
-  const thief = (token = first) => p.report(id, token, { stream: "of-a-thief" });
+  /** Folded before the next one is sent. */
+  const folded = async (stream: string) => {
+    const answer = await p.report(id, first, { stream });
+    await p.w.turn();
+    return answer;
+  };
+  const honest = () => folded("s");
+  const thief = () => folded("of-a-thief");
   const rotate = () => p.call("POST", `/v1/tokens/node:${id}/rotate`, { body: {} });
   for (const send of [honest, thief, honest]) expect((await send()).status).toBe(202);
   return { p, id, first, honest, thief, rotate };
