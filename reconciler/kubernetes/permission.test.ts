@@ -35,6 +35,23 @@ describe("PERMISSIONS", () => {
 });
 
 describe("checkPermissions()", () => {
+  test("asks a silent server four times at once, and then no more", async () => {
+    let asked = 0;
+    const api = serve(() => {
+      asked += 1;
+      return { kind: "lost", message: "no answer in 10000 ms" };
+    });
+    const { missing, unknown } = await checkPermissions(api);
+    expect({ asked, missing, unknown: unknown.length }).toEqual({
+      asked: 4,
+      missing: [],
+      unknown: PERMISSIONS.length,
+    });
+    expect(new Set(unknown.map(({ message }) => message))).toEqual(
+      new Set(["no answer in 10000 ms"]),
+    );
+  });
+
   test("asks for each one, and tells missing from unknown", async () => {
     const asked: unknown[] = [];
     const api = serve(({ path, body }) => {

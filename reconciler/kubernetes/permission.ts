@@ -124,7 +124,8 @@ const TIMEOUT_MS = 10_000;
 /**
  * Asks the server with one SelfSubjectAccessReview per permission, which any authenticated account
  * may create; of another `account` with a SubjectAccessReview. Undecided counts as missing, unless
- * the authorizer reports an error.
+ * the authorizer reports an error. Once nothing at once is answered, nothing more is asked: the
+ * limits of all reviews together would be longer than a caller waits.
  */
 export async function checkPermissions(
   api: KubeApi,
@@ -143,6 +144,14 @@ export async function checkPermissions(
       if (found.kind === "missing") check.missing.push(permission);
       if (found.kind === "unknown") check.unknown.push({ permission, message: found.message });
     }
+    const [first] = answers;
+    if (first?.found.kind !== "unknown") continue;
+    if (!answers.every(({ found }) => found.kind === "unknown" && found.isLost)) continue;
+    const { message } = first.found;
+    for (const permission of permissions.slice(from + IN_FLIGHT)) {
+      check.unknown.push({ permission, message });
+    }
+    break;
   }
   return check;
 }
@@ -190,12 +199,17 @@ async function readAccount(api: KubeApi): Promise<string | null> {
   return readText(readObject<V1UserInfo>(userInfo).username);
 }
 
+/** `isLost`: the server did not answer at all. */
+type Found =
+  | { kind: "allowed" | "missing" }
+  | { kind: "unknown"; message: string; isLost: boolean };
+
 /** `allowed`, `missing`, or why it is unknown. */
 async function review(
   api: KubeApi,
   permission: Permission,
   account: Account | null,
-): Promise<{ kind: "allowed" | "missing" } | { kind: "unknown"; message: string }> {
+): Promise<Found> {
   const { group, verb, namespace, name } = permission;
   const [resource = "", subresource = ""] = permission.resource.split("/");
   const resourceAttributes = {
@@ -208,13 +222,15 @@ async function review(
     spec: { resourceAttributes, ...(account === null ? {} : subjectOf(account)) },
   };
   const answer = await askReview(api, question, TIMEOUT_MS);
-  if (answer.kind !== "ok") return { kind: "unknown", message: answer.message };
+  if (answer.kind !== "ok") {
+    return { kind: "unknown", message: answer.message, isLost: answer.kind === "lost" };
+  }
   const { status } = readObject<V1SelfSubjectAccessReview>(answer.body);
   const { allowed, evaluationError } = readObject<V1SubjectAccessReviewStatus>(status);
   if (allowed === true) return { kind: "allowed" };
   if (allowed === false && typeof evaluationError !== "string") return { kind: "missing" };
   const message = String(evaluationError ?? "the answer was no review").slice(0, 1_024);
-  return { kind: "unknown", message };
+  return { kind: "unknown", message, isLost: false };
 }
 
 /** As the API server names it, with the groups that it adds to its token. */
