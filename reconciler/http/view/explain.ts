@@ -26,7 +26,7 @@ import { formatRma } from "../../core/rma.ts";
 import { formatHold } from "../../core/kubernetes/hold.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
 import { sayWorker } from "./agentpool.ts";
-import { countPool, conditionsOf } from "./pool.ts";
+import { countPool, conditionsOf, sayBrokenPlaces } from "./pool.ts";
 import { iso, isoOrNull, sayJudged } from "./node.ts";
 import type { SafetySource } from "./safety.ts";
 import { saySlurm, type SlurmLive } from "./slurm.ts";
@@ -335,7 +335,8 @@ function poolBlockers(
   nodes: readonly Node[],
   from: SafetySource,
 ): string[] {
-  return [...stopsOf(pool, state, nodes, from), ...poolWaits(pool, from)];
+  const stops = stopsOf(pool, state, nodes, from);
+  return [...stops, ...poolWaits(pool, from), ...sayBrokenPlaces(pool, nodes)];
 }
 
 /** What makes the pool itself wait, without what holds the fleet around it. */

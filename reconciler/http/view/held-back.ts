@@ -49,11 +49,14 @@ export function sayWaits(waits: readonly Wait[], named: boolean): string[] {
   return [...lines.slice(0, LINES_MAX), `and ${lines.length - LINES_MAX} more (navarch plan)`];
 }
 
-function nameOf(nodes: readonly string[]): string {
-  if (nodes.length === 0) return "";
+const nameOf = (nodes: readonly string[]): string =>
+  nodes.length === 0 ? "" : `${someNames(nodes)}: `;
+
+/** The first of them, and how many more there are. */
+export function someNames(nodes: readonly string[]): string {
   const shown = nodes.slice(0, NAMED_MAX).join(", ");
   const more = nodes.length > NAMED_MAX ? ` and ${nodes.length - NAMED_MAX} more` : "";
-  return `${shown}${more}: `;
+  return `${shown}${more}`;
 }
 
 /** What stops the whole pool or slows it down. */

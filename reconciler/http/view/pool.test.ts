@@ -1,13 +1,15 @@
 import { expect, test } from "bun:test";
 import { readConfig } from "../../config/read.ts";
-import { providerSightOf } from "../../../test/world/ask.ts";
+import { poolOf, providerSightOf } from "../../../test/world/ask.ts";
+import { nodeOf, unboughtOf } from "../../../test/world/part.ts";
 import type { ProviderSight } from "../../core/fleet.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
-import type { PoolState } from "../../../schema/node.ts";
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Wait } from "../../../schema/plan.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
-import { conditionsOf, viewPoolStatus } from "./pool.ts";
+import { conditionsOf, sayBrokenPlaces, viewPoolStatus } from "./pool.ts";
 
 const WHY = "providers of type lambda have no adapter in this version";
 const SCALING = {
@@ -104,4 +106,24 @@ test("conditionsOf() tells of a machine whose boot lasts too long, and not of on
   expect(told(wait("boot"))).toEqual([]);
   expect(told(wait("late_boot", "other" as typeof pool.name))).toEqual([]);
   expect(told(wait("late_boot"))).toEqual(["late_boot: instance i-1 is provisioning for 20 min"]);
+});
+
+test("a pool says that machines it did not buy are unhealthy and keep it from buying others", () => {
+  const silent = unboughtOf("lab-1", { health: { ...unboughtOf("x").health, silentSince: 1 } });
+  const twin = { ...silent, id: "lab-2" as NodeId };
+  const well = unboughtOf("lab-3");
+  const told = (nodes: Node[], over: Partial<PoolConfig> = {}) =>
+    sayBrokenPlaces(poolOf({ adopt: true, ...over }), nodes);
+  expect(told([well, nodeOf("n1")])).toEqual([]);
+  expect(told([well, silent])).toEqual([
+    "lab-1 is unhealthy and fills a place, and nothing is bought for it: repair it, or " +
+      "`navarch forget` it once it is gone",
+  ]);
+  expect(told([silent, twin])).toEqual([
+    "2 machines that were not bought (lab-1, lab-2) are unhealthy and fill places, and nothing is " +
+      "bought for them: repair them, or `navarch forget` those that are gone",
+  ]);
+  // Without a provider nothing could be bought, and without `adopt` they fill no place.
+  expect(told([silent], { providers: [] })).toEqual([]);
+  expect(told([silent], { adopt: false })).toEqual([]);
 });

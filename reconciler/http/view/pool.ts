@@ -11,9 +11,11 @@ import { noticeOf } from "../../core/fold/notice.ts";
 import { sayNotice } from "../../core/fold/trouble.ts";
 import { missingNodeOf, notReadyNodeOf } from "../../core/safety/missing-node.ts";
 import { holds, offersOf } from "../../core/decide/offer.ts";
+import { fills } from "../../core/decide/pool.ts";
 import { sharedIn } from "../../core/reach.ts";
 import { restsOf, sayScope } from "../../core/safety/rest.ts";
 import { frozenBy } from "../../core/safety/step.ts";
+import { someNames } from "./held-back.ts";
 import { iso, isoOrNull } from "./node.ts";
 import { type PlaceView, viewPlaces } from "./place.ts";
 import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
@@ -133,9 +135,29 @@ function allConditions(
   return [
     ...conditionsOf(pool, from),
     ...from.scaling.conditions,
+    ...sayBrokenPlaces(pool, nodes),
     ...sayMissingNodes(nodes),
     ...sayNotReadyNodes(nodes),
     ...sayNotices(nodes, from.now),
+  ];
+}
+
+/** Adopted machines count towards the size until a person forgets them, however broken. */
+export function sayBrokenPlaces(pool: PoolConfig, nodes: readonly Node[]): string[] {
+  if (!pool.adopt || pool.providers.length === 0) return [];
+  const broken = nodes.filter((node) => {
+    return isUnbought(node) && fills(node) && verdictOfNode(node) === "unhealthy";
+  });
+  const [first] = broken;
+  if (first === undefined) return [];
+  if (broken.length === 1) {
+    const them = "repair it, or `navarch forget` it once it is gone";
+    return [`${first.id} is unhealthy and fills a place, and nothing is bought for it: ${them}`];
+  }
+  const names = someNames(broken.map(({ id }) => id));
+  return [
+    `${broken.length} machines that were not bought (${names}) are unhealthy and fill places, ` +
+      "and nothing is bought for them: repair them, or `navarch forget` those that are gone",
   ];
 }
 
