@@ -38,7 +38,8 @@ export async function followBootstrap(
     for (const attempt of attempts.toReversed()) await print(attempt);
     const [last] = attempts;
     if (!PENDING.includes(phase)) {
-      if (last === undefined) world.err(`${plain(id)} was not set up over SSH (it is ${phase})\n`);
+      const none = plain(`${id} was not set up over SSH (it is ${phase})`);
+      if (last === undefined) world.err(`${none}\n`);
       return last?.state === "failed" ? EXIT.failed : EXIT.done;
     }
     // Between attempts minutes may pass without output: name the phase.

@@ -24,7 +24,7 @@ export function formatMachines(one: OtherFleetView): string {
 
 export function formatFleets(view: FleetsView, style: Style): string {
   const next = view.next_id === null ? "" : `, and ${view.next_id} from the next start on`;
-  const head = `This fleet is ${view.fleet_id}${next}\n`;
+  const head = `${plain(`This fleet is ${view.fleet_id}${next}`)}\n`;
   if (view.others.length === 0) return `${head}No machines of other fleets have a pool's name\n`;
   const rows = view.others.map((one) => [
     one.fleet_id,

@@ -9,7 +9,7 @@ import type { Command } from "../command.ts";
 import { usage } from "../failure.ts";
 import { switchFlag, textFlag } from "../flag.ts";
 import { getSince } from "../lookup.ts";
-import { formatTable, type Style } from "../table.ts";
+import { formatTable, plain, type Style } from "../table.ts";
 
 const LIMIT_DEFAULT = "100";
 const NOTHING = "Nothing found";
@@ -84,7 +84,7 @@ function formatCsv(rows: readonly AuditView[]): string {
     ...[String(row.count), row.mark?.repair ?? "", row.detail ?? "", row.request_id],
   ]);
   const more = ["code", "status", "count", "repair", "detail", "request_id"];
-  const text = [[...head, ...more], ...lines].map(csvLine).join("");
+  const text = [[...head, ...more], ...lines].map((cells) => csvLine(cells.map(plain))).join("");
   // A carriage return is no text of a terminal.
   return text.replaceAll("\r\n", "\n");
 }

@@ -13,6 +13,7 @@ import { usage } from "../failure.ts";
 import { switchFlag, textFlag } from "../flag.ts";
 import { HOST_FLAGS } from "../host-flag.ts";
 import { suggestNode } from "../lookup.ts";
+import { plain } from "../table.ts";
 
 const VARIABLES = Object.keys(TEMPLATE_VARIABLES)
   .join(", ")
@@ -113,7 +114,7 @@ async function look(context: Context, client: Client, id: string): Outcome {
     data: { ...value, attempts: shown },
     names: shown.map(({ attempt }) => String(attempt)),
     human: () => formatAttempts(shown, flags.on("commands")),
-    empty: `${id} was not set up over SSH (it is ${value.phase})`,
+    empty: plain(`${id} was not set up over SSH (it is ${value.phase})`),
   };
 }
 

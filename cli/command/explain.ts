@@ -78,7 +78,7 @@ function formatExplain(view: ExplainView, nowMs: number): string {
   const limits = (view.limits ?? []).map((text) => `  ${plain(text)}\n`);
   const blockers = (view.blockers ?? []).map((text) => `  ${plain(text)}\n`);
   return [
-    `${view.kind} ${view.subject}: ${plain(view.state)}\n`,
+    `${plain(`${view.kind} ${view.subject}: ${view.state}`)}\n`,
     since,
     causes.length === 0 ? "" : `Because:\n${causes.join("")}`,
     `Next: ${plain(view.next ?? "nothing")}\n`,

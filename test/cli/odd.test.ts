@@ -53,6 +53,29 @@ test("what a server says brings no control characters to the terminal", async ()
   await strange.close();
 });
 
+test("what a server says is not taken for this program's own colours", async () => {
+  const strange = openStub({ token: null });
+  const gone = "\u001b[31mred\r\u001b[K";
+  const explain = { subject: gone, kind: gone, state: gone, since: null, causes: [], next: null };
+  const fleets = { fleet_id: gone, next_id: gone, others: [] };
+  const row = { id: 1, at: gone, who: gone, remote: gone, method: gone, path: gone, target: gone };
+  const rows = { audit: [{ ...row, code: gone, status: 1, count: 1, request_id: gone }] };
+  const attempts = { node_id: gone, phase: gone, attempts: [] };
+  for (const [words, answer] of [
+    [["explain", "n"], { ...explain, earliest: null, blockers: [] }],
+    [["fleet", "list"], fleets],
+    [["audit", "--output", "csv"], rows],
+    [["bootstrap", "n"], attempts],
+    [["bootstrap", "n", "--follow"], attempts],
+  ] as const) {
+    strange.broken = { status: 200, body: JSON.stringify(answer) };
+    const { out, err } = await navarch([...words, "-s", strange.url]);
+    expect(`${out}${err}`).toContain("red");
+    expect(`${out}${err}`).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
+  }
+  await strange.close();
+});
+
 test("a closed port is told alike with TLS and without, and not as a slip of the pen", async () => {
   for (const url of ["http://127.0.0.1:1", "https://127.0.0.1:1"]) {
     const { code, err } = await navarch(["list", "-s", url]);

@@ -25,8 +25,12 @@ function iso(at: number): string {
   return Number.isNaN(date.getTime()) ? new Date(0).toISOString() : date.toISOString();
 }
 
-/** Controls, and marks that turn the direction of text: they could make a name read as another. */
-const HIDDEN = /[\p{Cc}\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
+/**
+ * Controls, and marks that turn the direction of text: they could make a name read as another; and
+ * letters that no font shows, which a program would read.
+ */
+const HIDDEN =
+  /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/gu;
 
 /** Beyond it a value ends with `…`: an API server keeps messages of any length. */
 const TEXT_CHARS_MAX = 1_000;
@@ -38,7 +42,8 @@ export const plainText = (text: string): string => visibleText(cutText(text, TEX
 export function visibleText(text: string): string {
   return text.replace(HIDDEN, (one) => {
     if (one === "\n" || one === "\t") return one;
-    return `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`;
+    const hex = (one.codePointAt(0) ?? 0).toString(16);
+    return hex.length > 4 ? `\\u{${hex}}` : `\\u${hex.padStart(4, "0")}`;
   });
 }
 

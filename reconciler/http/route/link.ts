@@ -11,8 +11,9 @@ import type { App, Env, RoutePorts } from "./app.ts";
 import { needs, Refusal } from "./request.ts";
 
 const LINK_MS = 10 * 60_000;
-/** Open links; the oldest makes way. */
+/** Open links in all, and of one person; the oldest makes way. */
 const LINKS_MAX = 1_000;
+const OWN_LINKS_MAX = 20;
 
 /** Whose session a link begins: a credential's name, and the digest of the token that made it. */
 export type LinkOwner = { name: string; proof: string };
@@ -32,6 +33,9 @@ export class LoginLinks {
       if (untilMono > now && this.open.size < LINKS_MAX) break;
       this.open.delete(digest);
     }
+    const own = [...this.open].filter(([, { name }]) => name === owner.name);
+    const [oldest] = own[0] ?? [];
+    if (oldest !== undefined && own.length >= OWN_LINKS_MAX) this.open.delete(oldest);
     this.open.set(hashToken(code), { ...owner, untilMono: now + LINK_MS });
   }
 

@@ -377,4 +377,9 @@ test("C31: a one-time link ends after ten minutes, and the oldest of many makes 
   expect(links.take("b")).toBeNull();
   for (let i = 0; i < 1_001; i++) links.add(`${i}`, owner);
   expect([links.take("0"), links.take("1000")?.name]).toEqual([null, "admin"]);
+  // A viewer's do not end another person's.
+  links.add("own", owner);
+  for (let i = 0; i < 1_001; i++) links.add(`v${i}`, { name: "token:v", proof: "q" });
+  expect(links.take("own")?.name).toBe("admin");
+  expect([links.take("v0"), links.take("v1000")?.name]).toEqual([null, "token:v"]);
 });
