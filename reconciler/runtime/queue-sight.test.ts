@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
 import type { PoolName } from "../../schema/id.ts";
 import { openFakeScheduler } from "../../test/world/fake-scheduler.ts";
-import { openMemorySlurm, slurmJob } from "../../test/world/memory-slurm.ts";
+import { openMemorySlurm, slurmJob, slurmNode } from "../../test/world/memory-slurm.ts";
 import { configOf, poolYaml } from "../../test/world/setting.ts";
 import type { QueueSight } from "../core/fleet.ts";
 import type { SchedulerCluster } from "../core/scheduler.ts";
@@ -59,4 +59,20 @@ test("S43: pods and jobs of one pool are added; a pool without a partition has i
   expect(both.queues.of(P)?.observedAt).toBe(5);
   both.slurm.stop();
   expect(begin("", PODS).queues.of(P)).toBe(PODS);
+});
+
+test("S43: what a pool's NodeNames have in Slurm tells which jobs are its own", async () => {
+  const { clock, memory, slurm, queues } = begin(
+    '    slurm: { partition: compute, nodes: "n[0-1]" }\n',
+  );
+  const asks = { state: "PENDING", reason: "Resources", features: "h200" };
+  memory.jobs.push(slurmJob("2", { state: "PENDING", reason: "Resources" }), slurmJob("3", asks));
+  slurm.start(() => undefined);
+  await clock.pass(100);
+  // n1 is not listed: what it has is not known.
+  expect(queues.of(P)).toMatchObject({ pendingJobs: 2 });
+  memory.nodes.set("n1", slurmNode("n1"));
+  await clock.pass(6_000);
+  expect(queues.of(P)).toMatchObject({ pendingJobs: 1 });
+  slurm.stop();
 });

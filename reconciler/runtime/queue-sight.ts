@@ -4,7 +4,8 @@ import type { PoolName } from "../../schema/id.ts";
 import type { Log } from "../core/clock.ts";
 import type { QueueSight } from "../core/fleet.ts";
 import { addQueues, type SlurmDemand, slurmDemand, slurmQueue } from "../core/slurm/demand.ts";
-import type { SlurmJob } from "../core/slurm/object.ts";
+import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
+import { poolNames } from "../core/slurm/slot-name.ts";
 import type { Targets } from "./act/execute.ts";
 
 type QueuePorts = {
@@ -20,6 +21,7 @@ export class Queues {
   readonly #ports: QueuePorts;
   #counted: {
     jobs: readonly SlurmJob[];
+    nodes: readonly SlurmNode[];
     config: Config;
     demands: Map<PoolName, SlurmDemand>;
   } | null = null;
@@ -40,20 +42,31 @@ export class Queues {
     if (slurm === null || !isInSlurm) return pods;
     const seen = slurm.dark() === null ? slurm.queue() : null;
     if (seen === null) return null;
-    const demand = this.#count(seen.jobs, config).get(pool);
+    const demand = this.#count(seen.jobs, slurm.nodes().list, config).get(pool);
     if (demand === undefined) return null;
     const jobs = slurmQueue(demand, seen.observedAt);
     return pods === null ? jobs : addQueues(pods, jobs);
   }
 
-  #count(jobs: readonly SlurmJob[], config: Config): Map<PoolName, SlurmDemand> {
+  #count(
+    jobs: readonly SlurmJob[],
+    nodes: readonly SlurmNode[],
+    config: Config,
+  ): Map<PoolName, SlurmDemand> {
     const before = this.#counted;
-    if (before?.jobs === jobs && before.config === config) return before.demands;
-    const pools = config.pools.flatMap(({ name, slurm: { partition } }) => {
-      return partition === null ? [] : [{ pool: name, partition }];
+    const isSame = before?.jobs === jobs && before.nodes === nodes && before.config === config;
+    if (isSame) return before.demands;
+    const rows = new Map(nodes.map((row) => [row.name, row]));
+    const pools = config.pools.flatMap((pool) => {
+      const { partition } = pool.slurm;
+      if (partition === null) return [];
+      const names = poolNames(pool);
+      const own = names.flatMap((name) => rows.get(name) ?? []);
+      // Of a name that Slurm does not list yet, nothing is known.
+      return [{ pool: pool.name, partition, nodes: own.length === names.length ? own : [] }];
     });
     const demands = slurmDemand(jobs, pools);
-    this.#counted = { jobs, config, demands };
+    this.#counted = { jobs, nodes, config, demands };
     for (const [pool, { unknown }] of demands) {
       for (const [reason, count] of unknown) this.#tell(pool, reason, count);
     }

@@ -155,7 +155,7 @@ test("readNodeText() and readJobText() read what scontrol and squeue print, by i
     },
   ]);
   const job = (id: string, array: string, task: string, het = ["N/A", "N/A"]): string => {
-    const rest = ["N/A", "N/A", "N/A", "N/A", "1", "(null)", "N/A", "N/A"];
+    const rest = ["N/A", "N/A", "N/A", "N/A", "1", "(null)", "", "N/A", "N/A"];
     const state = [...het, "PENDING", "bob", "train", "Priority", "", "1", ...rest];
     const values = [id, array, task, ...state];
     return `${values.join("\u001f")}\u001f\n`;

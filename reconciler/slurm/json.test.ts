@@ -99,9 +99,27 @@ test("S43: GPUs come from counted TRES, else from what the job asked for", () =>
   expect(gpus({ tres_per_job: "gres:gpu:h100:2" })).toBe(2);
   expect(gpus({ tres_per_job: "gres/gpu:h100=3" })).toBe(3);
   expect(gpus({ tres_per_node: "gres/gpu" })).toBe(2);
+  expect(gpus({ tres_per_node: "gres:gpu:1g.10gb:3" })).toBe(6);
+  expect(gpus({ tres_per_job: "gres/gpu:4g.40gb=2,gres/shard:4" })).toBe(2);
+  expect(gpus({ tres_per_job: "gres/gpu:4g.40gb" })).toBe(1);
   expect(gpus({ tres_per_node: "gres:gpu:a100:1,gres:gpu:h100:2,gres:nic:4" })).toBe(6);
   expect(gpus({ tres_per_task: "gres:gpu:2", tasks: set(3) })).toBe(6);
   expect(gpus({})).toBe(0);
+});
+
+test("S43: a job has the nodes and the types of GPUs that it asks for by name", () => {
+  const asks = (more: object) => {
+    const job = jobs({ ...JOB_42, tres_per_node: "", ...more })?.[0];
+    return [job?.gpuTypes, job?.requiredNodes];
+  };
+  expect(asks({})).toEqual([[], []]);
+  expect(asks({ tres_per_node: "gres:gpu:4" })).toEqual([[], []]);
+  expect(asks({ tres_per_node: "gres:gpu:h200:8", tres_per_job: "gres/gpu:1g.10gb=2" })).toEqual([
+    ["1g.10gb", "h200"],
+    [],
+  ]);
+  expect(asks({ required_nodes: "n[0-1]" })).toEqual([[], ["n0", "n1"]]);
+  expect(asks({ required_nodes: "(null)" })).toEqual([[], []]);
 });
 
 test("S31: one row that cannot be read spoils the whole list", () => {

@@ -95,6 +95,8 @@ function readJob(row: Row): SlurmJob | null {
     gpus: gpusOf(row, nodeCount),
     nodeCount,
     features: text(row["features"]),
+    gpuTypes: typesOf(row),
+    requiredNodes: namesIn(row["required_nodes"]) ?? [],
     submittedAt: instant(row["submit_time"]),
     startedAt: isPending ? null : instant(row["start_time"]),
     tasks: tasksOf(text(row["array_task_string"])),
@@ -134,13 +136,27 @@ function gpusOf(row: Row, nodeCount: number): number {
 function gpusIn(tres: string | null): number {
   const all = /gres[:/]gpu=(\d{1,9})/.exec(tres ?? "")?.[1];
   if (all !== undefined) return Number(all);
-  let sum = 0;
-  for (const part of (tres ?? "").split(",")) {
-    const one = part.trim().slice(0, 256);
-    const match = /^gres[:/]gpu(?::[^:=\d][^:=]*)?(?:[:=](\d{1,9}))?(?:\(.*)?$/.exec(one);
-    if (match !== null) sum += Number(match[1] ?? 1);
-  }
-  return sum;
+  return partsIn(tres).reduce((sum, { count }) => sum + count, 0);
+}
+
+const ASKED = ["tres_per_job", "tres_per_node", "tres_per_task"];
+
+function typesOf(row: Row): string[] {
+  const parts = ASKED.flatMap((key) => partsIn(text(row[key])));
+  return [...new Set(parts.flatMap(({ type }) => type ?? []))];
+}
+
+/** Of each part with GPUs. A type may begin with a digit: `gres:gpu:1g.10gb:2` are two. */
+function partsIn(tres: string | null): { type: string | null; count: number }[] {
+  return (tres ?? "").split(",").flatMap((part) => {
+    const [whole = ""] = part.trim().slice(0, 256).split("(");
+    const [kind, name, ...words] = whole.split(/[:/=]/);
+    if (kind !== "gres" || name !== "gpu" || words.length > 2) return [];
+    const last = words.at(-1) ?? "";
+    const isCounted = /^\d{1,9}$/.test(last);
+    const type = (isCounted ? words.at(-2) : words.at(-1)) ?? null;
+    return [{ type, count: isCounted ? Number(last) : 1 }];
+  });
 }
 
 /** Tasks that wait, at most as many as may run at once: `0-9%2` starts no third one. */

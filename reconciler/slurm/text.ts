@@ -31,6 +31,7 @@ const COLUMNS = {
   tres_per_task: "tres-per-task",
   tasks: "NumTasks",
   features: "Feature",
+  required_nodes: "ReqNodes",
   submit_time: "SubmitTime",
   start_time: "StartTime",
 } as const;

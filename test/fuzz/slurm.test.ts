@@ -159,7 +159,7 @@ const NODE_TEXT = `NodeName=n0 Arch=x86_64 CoresPerSocket=1
 `;
 const JOB_TEXT =
   ["7", "7", "", "N/A", "N/A", "RUNNING", "alice", "compute", "None", "n0", "1", "cpu=2"]
-    .concat(["N/A", "N/A", "N/A", "1", "(null)", "2026-11-23T15:00:00", "2026-11-23T15:00:01", "\n"])
+    .concat(["N/A", "N/A", "N/A", "1", "(null)", "", "2026-11-23T15:00:00", "2026-11-23T15:00:01", "\n"])
     .join("\u001f");
 
 /** Cuts, doubles, noise and lines of others in a text. */

@@ -52,6 +52,7 @@ export function slurmJob(id: string, more: Partial<SlurmJob> = {}): SlurmJob {
   return {
     ...{ id, state: "RUNNING", user: "alice", name: "train", partition: "compute" },
     ...{ reason: null, nodes: [], gpus: 8, nodeCount: 1, features: null },
+    ...{ gpuTypes: [], requiredNodes: [] },
     ...{ submittedAt: 1_000, startedAt: 2_000, tasks: 1 },
     ...more,
   };

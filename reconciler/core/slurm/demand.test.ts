@@ -3,13 +3,14 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { PoolName } from "../../../schema/id.ts";
 import { type PoolPartition, type SlurmDemand, slurmDemand, slurmQueue } from "./demand.ts";
-import type { SlurmJob } from "./object.ts";
+import { slurmNode } from "../../../test/world/memory-slurm.ts";
+import type { SlurmJob, SlurmNode } from "./object.ts";
 
 const TRAIN = "training" as PoolName;
 const CLOUD = "cloud" as PoolName;
 const POOLS: PoolPartition[] = [
-  { pool: TRAIN, partition: "train" },
-  { pool: CLOUD, partition: "cloud" },
+  { pool: TRAIN, partition: "train", nodes: [] },
+  { pool: CLOUD, partition: "cloud", nodes: [] },
 ];
 
 function job(part: Partial<SlurmJob> = {}): SlurmJob {
@@ -23,7 +24,7 @@ function job(part: Partial<SlurmJob> = {}): SlurmJob {
     nodes: [],
     gpus: 8,
     nodeCount: 1,
-    features: null,
+    ...{ features: null, gpuTypes: [], requiredNodes: [] },
     submittedAt: 0,
     startedAt: null,
     tasks: 1,
@@ -159,4 +160,61 @@ test("S43: each task counts at most once, and every sum is a whole number", () =
       }
     }),
   );
+});
+
+const row = (name: string, more: Partial<SlurmNode> = {}): SlurmNode =>
+  slurmNode(name, { features: ["h100", "ib"], gres: "gpu:h100:8", ...more });
+const H200 = { features: ["h200", "ib"], gres: "gpu:h200:8(S:0-1)" };
+/** Two pools of one partition. */
+const SHARED: PoolPartition[] = [
+  { pool: TRAIN, partition: "train", nodes: [row("a0"), row("a1", { base: "DOWN" })] },
+  { pool: CLOUD, partition: "train", nodes: [row("b0", H200), row("b1", H200)] },
+];
+const split = (one: Partial<SlurmJob>, pools = SHARED) => {
+  const demands = slurmDemand([job(one)], pools);
+  return [...demands.values()].map(({ pending, running }) => pending.jobs + running.jobs);
+};
+
+test("S43: of several pools of a partition the first that could run a job has it", () => {
+  expect(split({})).toEqual([1, 0]);
+  for (const features of ["h200", "ib&h200", "[h200*2&x*1]", "ib&(h200|a100)", "(h200|a100)&ib", "h200*2"]) {
+    expect([features, ...split({ features })]).toEqual([features, 0, 1]);
+  }
+  expect(split({ features: "h100|h200" })).toEqual([1, 0]);
+  for (const features of ["((h200", "h200&", ")", "", "&|", "(".repeat(5_000)]) {
+    expect(split({ features }).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1);
+  }
+  expect(split({ gpuTypes: ["H200"] })).toEqual([0, 1]);
+  expect(split({ gpuTypes: ["h100"] })).toEqual([1, 0]);
+  // Other nodes of the partition have these.
+  for (const asked of [{ features: "a100" }, { gpuTypes: ["h100", "h200"] }]) {
+    expect(split(asked)).toEqual([0, 0]);
+    expect(slurmDemand([job(asked)], SHARED).get(TRAIN)?.waiting.get("Resources")).toBe(1);
+  }
+  // What Slurm does not list yet may have anything.
+  const [first, second] = SHARED;
+  if (first === undefined || second === undefined) throw new Error("no pools");
+  expect(split({ features: "a100" }, [first, { ...second, nodes: [] }])).toEqual([0, 1]);
+});
+
+test("S43: a job that runs counts for the pool of its nodes", () => {
+  const on = (...nodes: string[]) => split({ state: "RUNNING", reason: null, nodes });
+  expect(on("a0")).toEqual([1, 0]);
+  expect(on("b1")).toEqual([0, 1]);
+  expect(on("b1", "x0")).toEqual([0, 1]);
+  expect(on("x0")).toEqual([0, 0]);
+  const over = slurmDemand([job({ state: "COMPLETED", nodes: ["x0"] })], SHARED).get(TRAIN);
+  expect([...(over?.waiting ?? [])]).toEqual([]);
+});
+
+test("S43: a job that names nodes waits for a machine only where one of them has none", () => {
+  expect(split({ requiredNodes: ["a0"] })).toEqual([0, 0]);
+  expect(split({ requiredNodes: ["a0", "a1"] })).toEqual([1, 0]);
+  expect(split({ requiredNodes: ["b0"] })).toEqual([0, 0]);
+  for (const away of [{ bootTime: null }, { flags: ["POWERED_DOWN"] }, { base: "UNKNOWN" }]) {
+    const nodes = [row("b0", { ...H200, ...away })];
+    expect(split({ requiredNodes: ["b0"] }, [{ pool: CLOUD, partition: "train", nodes }])).toEqual([
+      1,
+    ]);
+  }
 });

@@ -5,7 +5,8 @@
  */
 import type { PoolName } from "../../../schema/id.ts";
 import type { QueueSight } from "../fleet.ts";
-import type { SlurmJob } from "./object.ts";
+import { couldRun } from "./fit.ts";
+import type { SlurmJob, SlurmNode } from "./object.ts";
 
 export type SlurmDemand = {
   pending: Amount;
@@ -26,8 +27,8 @@ type Counting = SlurmDemand & {
 /** Tasks of an array count one by one. */
 type Amount = { jobs: number; gpus: number; nodes: number };
 
-/** A pool and its partition. */
-export type PoolPartition = { pool: PoolName; partition: string };
+/** A pool and its partition; `nodes` of all its NodeNames, empty where they are not known. */
+export type PoolPartition = { pool: PoolName; partition: string; nodes: readonly SlurmNode[] };
 
 /**
  * Reasons that end once there are nodes, in the form of `wordOf`. `None` is a job that the
@@ -82,10 +83,13 @@ export function slurmDemand(
     const other = { waiting: new Map(), unknown: new Map() };
     demands.set(pool, { pending: none(), running: none(), wide: 0, ...other });
   }
+  const choose = chooser(pools);
   for (const job of jobs) {
-    const pool = poolOf(job, pools);
-    const demand = pool === null ? undefined : demands.get(pool);
-    const kind = kindOf(job);
+    const all = poolsOf(job, pools);
+    const chosen = choose(job, all);
+    const demand = demands.get((chosen ?? all[0])?.pool ?? ("" as PoolName));
+    const seen = kindOf(job);
+    const kind = chosen === null && seen !== null ? ELSEWHERE[seen] : seen;
     if (demand === undefined || kind === null) continue;
     const tasks = kind === "running" ? 1 : clamp(job.tasks, 1, TASKS_MAX);
     const amount = kind === "running" ? demand.running : demand.pending;
@@ -106,16 +110,40 @@ export function slurmDemand(
 }
 
 /**
- * The pool that the job counts for, once: of several partitions the first with a pool, in the
- * order in which the job names them; of several pools of one partition the first configured.
+ * The pools that the job may count for: of its partitions in the order in which it names them, of
+ * one partition as they are configured.
  */
-function poolOf({ partition }: SlurmJob, pools: readonly PoolPartition[]): PoolName | null {
-  for (const name of (partition ?? "").split(",")) {
-    const found = pools.find((one) => one.partition === name.trim());
-    if (found !== undefined) return found.pool;
-  }
-  return null;
+function poolsOf({ partition }: SlurmJob, pools: readonly PoolPartition[]): PoolPartition[] {
+  return (partition ?? "").split(",").flatMap((name) => {
+    return pools.filter((one) => one.partition === name.trim());
+  });
 }
+
+/**
+ * Of those the one that the job counts for, once: the pool of the nodes that it has, else the first
+ * that could run it. `null`: other nodes of the partition run it.
+ */
+function chooser(
+  pools: readonly PoolPartition[],
+): (job: SlurmJob, of: readonly PoolPartition[]) => PoolPartition | null {
+  const owners = new Map(pools.flatMap((one) => one.nodes.map(({ name }) => [name, one.pool])));
+  // Jobs ask for much the same: each pool is judged once for it.
+  const known = new Map<string, boolean>();
+  const fits = ({ features, gpuTypes, requiredNodes }: SlurmJob, one: PoolPartition): boolean => {
+    const key = JSON.stringify([one.pool, features, gpuTypes, requiredNodes]);
+    const fit = known.get(key) ?? couldRun({ features, gpuTypes, requiredNodes }, one.nodes);
+    known.set(key, fit);
+    return fit;
+  };
+  return (job, of) => {
+    if (job.nodes.length === 0) return of.find((one) => fits(job, one)) ?? null;
+    const on = new Set(job.nodes.map((name) => owners.get(name)));
+    const unknown = of.find(({ nodes }) => nodes.length === 0);
+    return of.find(({ pool }) => on.has(pool)) ?? unknown ?? null;
+  };
+}
+
+const ELSEWHERE = { pending: "other", running: null, other: "other" } as const;
 
 /** `other`: pending, and no node would start it. `null`: it has ended, or its state is unknown. */
 function kindOf(job: SlurmJob): "pending" | "running" | "other" | null {

@@ -44,6 +44,10 @@ export type SlurmJob = {
   gpus: number;
   nodeCount: number;
   features: string | null;
+  /** Types of GPUs that it asks for by name, as in `gpu:h100:8`. */
+  gpuTypes: readonly string[];
+  /** Nodes that it asks for by name. */
+  requiredNodes: readonly string[];
   /** Wall milliseconds; `null` = unknown. */
   submittedAt: number | null;
   startedAt: number | null;

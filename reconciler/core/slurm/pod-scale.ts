@@ -177,11 +177,14 @@ export function neededPods(
 function nodesFor(set: PodSet, { nodes, jobs }: PodSight, { partition, max }: PodLimits): number {
   const own = nodes.filter(({ name }) => isOf(set, name));
   const each = Math.max(0, ...own.map(({ gres }) => gpusIn(gres)));
-  const fit = jobs.filter(({ nodeCount }) => nodeCount <= max);
+  const able = jobs.filter(({ nodeCount }) => nodeCount <= max);
+  // One that is being given up may be the node that a job names.
+  const fit = able.map((job) => ({ ...job, requiredNodes: [] }));
   const shares = ({ gpus, nodeCount }: SlurmJob): boolean => each > 0 && gpus > 0 && nodeCount <= 1;
   const of = (some: readonly SlurmJob[]) => {
     const pool = "pods" as PoolName;
-    return slurmDemand(some, [{ pool, partition }]).get(pool)?.pending ?? { nodes: 0, gpus: 0 };
+    const demand = slurmDemand(some, [{ pool, partition, nodes: own }]).get(pool);
+    return demand?.pending ?? { nodes: 0, gpus: 0 };
   };
   const small = of(fit.filter(shares));
   return of(fit.filter((job) => !shares(job))).nodes + Math.ceil(small.gpus / (each || 1));

@@ -58,7 +58,7 @@ export function showJob(job: Running): SlurmJob {
     nodes: [...job.nodes],
     gpus: job.gpus * job.nodeCount,
     nodeCount: job.nodeCount,
-    features: null,
+    ...{ features: null, gpuTypes: [], requiredNodes: [] },
     submittedAt: job.submittedAt,
     startedAt: job.startedAt,
     tasks: 1,
