@@ -162,6 +162,8 @@ export type QueueSight = {
   gpuDepth: number;
   /** Jobs that ask for more than one GPU. */
   widePods?: number;
+  /** Most GPUs that one waiting pod asks for; they must be on one node. */
+  widest?: number;
   /** Wall milliseconds of the scheduler's last answer. */
   observedAt: number;
   source: string;

@@ -77,6 +77,7 @@ const SavedQueue = v.object({
   pendingGpus: finite,
   gpuDepth: finite,
   widePods: v.exactOptional(finite),
+  widest: v.exactOptional(finite),
   observedAt: finite,
   source: text,
 });

@@ -38,8 +38,8 @@ test("queueOf() counts by pool what waits and what runs", () => {
   ];
   expect(queueOf(pods, LABEL)).toEqual(
     new Map([
-      ["a", { pending: 2, running: 1, pendingGpus: 9, runningGpus: 2, wide: 2 }],
-      ["b", { pending: 0, running: 1, pendingGpus: 0, runningGpus: 1, wide: 0 }],
+      ["a", { pending: 2, running: 1, pendingGpus: 9, runningGpus: 2, wide: 2, widest: 8 }],
+      ["b", { pending: 0, running: 1, pendingGpus: 0, runningGpus: 1, wide: 0, widest: 0 }],
     ]),
   );
 });
@@ -84,8 +84,8 @@ describe("C78: a pod without the label waits for the pool that it selects and to
     const pods = [pod(null, "Pending", gpu), pod(null, "Running", gpu), pod(null, "Pending", cpu)];
     expect(queueOf(pods, LABEL, pools)).toEqual(
       new Map([
-        ["gpu", { pending: 1, running: 1, pendingGpus: 1, runningGpus: 1, wide: 0 }],
-        ["cpu", { pending: 1, running: 0, pendingGpus: 0, runningGpus: 0, wide: 0 }],
+        ["gpu", { pending: 1, running: 1, pendingGpus: 1, runningGpus: 1, wide: 0, widest: 1 }],
+        ["cpu", { pending: 1, running: 0, pendingGpus: 0, runningGpus: 0, wide: 0, widest: 0 }],
       ]),
     );
     expect(queueOf([pod("cpu", "Pending", gpu)], LABEL, pools).has("gpu")).toBe(false);

@@ -15,6 +15,8 @@ type PoolQueue = {
   runningGpus: number;
   /** Pods of both kinds with more than one GPU: they need them on one node. */
   wide: number;
+  /** Most GPUs of a pending one. */
+  widest: number;
 };
 
 /** Counted from this version of the pods, for these pools. */
@@ -24,7 +26,10 @@ export type CountedQueues = {
   byPool: ReadonlyMap<string, PoolQueue>;
 };
 
-const EMPTY: PoolQueue = { pending: 0, running: 0, pendingGpus: 0, runningGpus: 0, wide: 0 };
+const EMPTY: PoolQueue = {
+  ...{ pending: 0, running: 0, pendingGpus: 0, runningGpus: 0 },
+  ...{ wide: 0, widest: 0 },
+};
 
 /**
  * By the pool's name. Pods that end or have ended do not count, and neither do gated ones: a queue
@@ -51,6 +56,7 @@ export function queueOf(
     if (phase === "Pending") {
       queue.pending += 1;
       queue.pendingGpus += gpus;
+      queue.widest = Math.max(queue.widest, gpus);
     } else {
       queue.running += 1;
       queue.runningGpus += gpus;
@@ -88,13 +94,14 @@ function tolerates(toleration: Toleration, taint: QueuePool["taints"][number]): 
 
 /** In the form of a pool's demand; a pool without pods has an empty queue. */
 export function showQueue(queue: PoolQueue | undefined, observedAt: number): QueueSight {
-  const { pending, running, pendingGpus, runningGpus, wide } = queue ?? EMPTY;
+  const { pending, running, pendingGpus, runningGpus, wide, widest } = queue ?? EMPTY;
   return {
     pendingJobs: pending,
     queueDepth: pending + running,
     pendingGpus,
     gpuDepth: pendingGpus + runningGpus,
     widePods: wide,
+    widest,
     observedAt,
     source: "kubernetes",
   };

@@ -129,6 +129,13 @@ describe("demandWarning()", () => {
     expect(warn(queue, { ...seen, widePods: 2 } as QueueSight)).toContain("2 pods ask");
   });
 
+  test("warns of a pod that asks for more GPUs than a node is counted to have", () => {
+    const gpus = { ...queue, count: "gpus", jobsPerNode: 8 } as const;
+    expect(warn(gpus, { ...seen, widest: 16 })).toContain("a pod asks for 16 GPUs, more than jobs_per_node: 8");
+    expect(warn(gpus, { ...seen, widest: 8 })).toBeNull();
+    expect(warn(reactive, { ...seen, widest: 16 })).toBeNull();
+  });
+
   test("is silent where there is nothing to tell", () => {
     const wide = { ...seen, gpuDepth: 192 };
     expect(warn(queue, seen)).toBeNull();

@@ -50,13 +50,13 @@ export function knownQueue(
   if (reported !== null) {
     const { pendingJobs, queueDepth, observedAt, by } = reported;
     const gpus = { pendingGpus: pendingJobs, gpuDepth: queueDepth };
-    return { pendingJobs, queueDepth, ...gpus, observedAt, source: by, widePods: 0 };
+    return { pendingJobs, queueDepth, ...gpus, observedAt, source: by, widePods: 0, widest: 0 };
   }
   const observed = fresh(seen, now, autoscaleIntervalMs);
   if (observed === null) return null;
   // With more GPUs than pods, at least one pod requests several.
   const least = observed.gpuDepth > observed.queueDepth ? 1 : 0;
-  return { ...observed, widePods: observed.widePods ?? least };
+  return { ...observed, widePods: observed.widePods ?? least, widest: observed.widest ?? 0 };
 }
 
 /** Whether any part of the autoscaler reads the queue. */
@@ -100,14 +100,27 @@ export function demandProblem(
   return `demand: the queue is unknown, not empty: ${words}`;
 }
 
+/** A pod that asks for more than a node is counted to give: no number of nodes gives it a place. */
+function sayTooWide(autoscaler: Autoscaler | null, widest: number): string | null {
+  const queue = queuesOf(autoscaler).find((one) => one.count === "gpus");
+  if (queue === undefined || widest <= queue.jobsPerNode) return null;
+  return (
+    `queue: a pod asks for ${widest} GPUs, more than jobs_per_node: ${queue.jobsPerNode}; if no ` +
+    "node has as many, it finds no place, and the nodes that are bought for it stay idle"
+  );
+}
+
 /**
- * The warning about a pool that counts pods while some request several GPUs, or `null`: such a pod
- * counts as one job, so the pool would be far too small.
+ * The warning about a pool that counts pods while some request several GPUs, or about a pod that
+ * fits on no node; else `null`. In the former such a pod counts as one job, so the pool would be
+ * far too small.
  */
 export function demandWarning(
   autoscaler: Autoscaler | null,
   known: KnownQueue | null,
 ): string | null {
+  const tooWide = sayTooWide(autoscaler, known?.widest ?? 0);
+  if (tooWide !== null) return tooWide;
   const queue = queuesOf(autoscaler).find((one) => one.count === "pods");
   if (queue === undefined || known === null || known.widePods === 0) return null;
   const { widePods, queueDepth, gpuDepth, source } = known;

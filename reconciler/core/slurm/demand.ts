@@ -198,6 +198,7 @@ export function addQueues(one: QueueSight, other: QueueSight): QueueSight {
     pendingGpus: one.pendingGpus + other.pendingGpus,
     gpuDepth: one.gpuDepth + other.gpuDepth,
     widePods: (one.widePods ?? 0) + (other.widePods ?? 0),
+    widest: Math.max(one.widest ?? 0, other.widest ?? 0),
     observedAt: Math.min(one.observedAt, other.observedAt),
     source: `${one.source} and ${other.source}`,
   };
