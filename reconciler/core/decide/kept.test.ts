@@ -1,7 +1,7 @@
 /** Nodes that people cordoned, hold or annotated, and a cordon under way, in a smaller pool. */
 import { describe, expect, test } from "bun:test";
 import type { KubeFact, Node } from "../../../schema/node.ts";
-import { NOW, planOf, sightOf, THEIRS } from "../../../test/world/ask.ts";
+import { kubeSightOf, NOW, planOf, sightOf, THEIRS } from "../../../test/world/ask.ts";
 import { kubeOf, nodeOf, operationOf } from "../../../test/world/part.ts";
 import { queue, sizeOf, snap } from "../../../test/world/autoscaler.ts";
 import { countNodes, workerOf } from "../scaling/snapshot.ts";
@@ -77,6 +77,7 @@ test.each(ASKED)("a person's size takes what is kept by %s last", (_what, kept) 
   const nodes = [at("a", 0, kept), at("b", 1), at("c", 2)];
   expect(candidates(nodes, 1)).toEqual(["b", "c"]);
   expect(candidates(nodes, 0)).toEqual(["b", "c", "a"]);
+  expect(candidates([at("a", 0, { ...kept, ...named }), at("b", 1)], 1)).toEqual(["a"]);
 });
 
 test("a cordon that the cluster has not answered yet stays the choice, whatever load is seen", () => {
@@ -90,4 +91,14 @@ test("a cordon that the cluster has not answered yet stays the choice, whatever 
   expect(takes([a, b], [])).toEqual(["b"]);
   const cordon = operationOf(a, { kind: "cordon", why: "scale down", cause: "scale_down" });
   expect(takes([{ ...a, operation: cordon.id }, b], [cordon])).toEqual([]);
+});
+
+test("a node whose Node is in doubt, which nothing would end, is taken last", () => {
+  const [a, b] = [at("a", 0), at("b", 1)];
+  const ambiguous = new Map([[a.id, "two Nodes claim it"]]);
+  const sight = sightOf({
+    kube: kubeSightOf({ ambiguous }),
+    work: new Map([a, b].map(({ id }) => [id, EMPTY])),
+  });
+  expect([...candidatesOf([a, b], 1, sight)]).toEqual([b.id]);
 });

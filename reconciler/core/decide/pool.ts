@@ -18,6 +18,7 @@ import { sayStranded, strandedIn } from "../reach.ts";
 import { frozen, heldPool } from "./admit.ts";
 import { strangerVeto } from "../stranger.ts";
 import { hindranceOf } from "./bootstrap.ts";
+import { keptBy } from "./kube.ts";
 import type { Scope } from "./decide.ts";
 import { nodeIdOf } from "./offer.ts";
 import { nextGenOf } from "./repair.ts";
@@ -184,8 +185,9 @@ const BUSY = 1_000;
 /** The cost of losing this node, cheapest first. */
 function cost(node: Node, sight: Sight, marking: ReadonlySet<NodeId>): number {
   // It would wait for those people, and the pool would stay too large meanwhile.
-  if (isHeldInSlurm(node) || node.kube?.hold === true) return 20_000;
+  if (isHeldInSlurm(node)) return 20_000;
   if (isNamed(node)) return -20;
+  if (keptBy(node, { sight }) !== null) return 20_000;
   if (isAskedFor(node)) return 10_000;
   if (isReplaced(node)) return -7;
   // Machines that cost money go first.
