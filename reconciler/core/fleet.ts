@@ -41,8 +41,11 @@ export type DrainSight =
     }
   /** No scheduler is attached and there is no process list. */
   | { kind: "unknown"; forMs: number }
-  /** Its scheduler does not answer: never the same as empty (law 9). */
-  | { kind: "dark"; message: string };
+  /**
+   * Its scheduler does not answer: never the same as empty (law 9). `idle`: it shows no work there
+   * now and may begin some at any time, so the node may be chosen, and not ended.
+   */
+  | { kind: "dark"; message: string; idle?: true };
 
 export type ProviderSight = {
   class: ProviderClass;
@@ -126,6 +129,11 @@ export type MetricSight = {
 
 export function workOn(sight: Pick<Sight, "work">, node: NodeId): DrainSight {
   return sight.work.get(node) ?? { kind: "unknown", forMs: 0 };
+}
+
+/** Whether no work was seen on it last: to choose by, and no proof. */
+export function isIdle(work: DrainSight): boolean {
+  return work.kind === "empty" || (work.kind === "dark" && work.idle === true);
 }
 
 export type KubeSight = {
@@ -242,9 +250,11 @@ export function showsPersonsCordon({ cordon, kube }: Pick<Node, "cordon" | "kube
   return cordon.human !== null && kube !== null;
 }
 
-/** Whether a person, or another client of Kubernetes, cordoned it. */
-export function isTakenOut({ cordon, kube }: Pick<Node, "cordon" | "kube">): boolean {
-  return cordon.human !== null || (kube !== null && kube.others.length > 0);
+/** Whether a person, or another client of Kubernetes or Slurm, took it out of service. */
+export function isTakenOut(node: Pick<Node, "cordon" | "kube" | "slurm">): boolean {
+  const { cordon, kube, slurm } = node;
+  const isInSlurm = slurm?.absentSince === null && slurm.others.length > 0;
+  return cordon.human !== null || (kube !== null && kube.others.length > 0) || isInSlurm;
 }
 
 /** Whether a node of the pool counts towards the size that the pool wants. */

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { KubeFact, Node } from "../../../schema/node.ts";
 import { kubeSightOf, NOW, planOf, sightOf, THEIRS } from "../../../test/world/ask.ts";
-import { kubeOf, nodeOf, operationOf } from "../../../test/world/part.ts";
+import { kubeOf, nodeOf, operationOf, slurmOf } from "../../../test/world/part.ts";
 import { queue, sizeOf, snap } from "../../../test/world/autoscaler.ts";
 import { countNodes, workerOf } from "../scaling/snapshot.ts";
 import { candidatesOf } from "./pool.ts";
@@ -21,6 +21,7 @@ function candidates(nodes: Node[], desired: number, options: object = {}): strin
 const CORDONED: [string, Partial<Node>][] = [
   ["navarch cordon", { cordon: THEIRS }],
   ["kubectl cordon", inKube({ unschedulable: true, others: ["kubectl"] })],
+  ["a drain in Slurm", { slurm: slurmOf({ others: [{ kind: "drain", by: "ann", why: "fan" }] }) }],
 ];
 const ASKED: [string, Partial<Node>][] = [
   ["navarch.dev/hold", inKube({ hold: true })],

@@ -8,7 +8,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import { isLeaving, type Node, type Purpose } from "../../../schema/node.ts";
 import type { Plan, WaitReason } from "../../../schema/plan.ts";
 import { isOwned, isTakenOut, isUnbought } from "../fleet.ts";
-import { verdictOfNode, workOn, type Sight } from "../fleet.ts";
+import { verdictOfNode, isIdle, workOn, type Sight } from "../fleet.ts";
 import { isHeldInSlurm } from "../slurm/hold.ts";
 import { isPowered, wantedSlots } from "../slurm/power-save.ts";
 import { impairmentOf } from "../safety/impaired.ts";
@@ -172,10 +172,10 @@ function isNamed({ cordon }: Node): boolean {
 /** Whether work may run on the node; on one that takes work, "unknown" counts as busy. */
 function isBusy(node: Node, sight: Sight): boolean {
   const { kind } = node.phase;
-  const left = workOn(sight, node.id).kind;
-  if (kind === "serving") return left !== "empty";
+  const left = workOn(sight, node.id);
+  if (kind === "serving") return !isIdle(left);
   // Work may run on a verifying machine that waits for the rest of its GPUs, or that was adopted.
-  return ["verifying", "suspect", "replacing"].includes(kind) && left === "busy";
+  return ["verifying", "suspect", "replacing"].includes(kind) && left.kind === "busy";
 }
 
 /** What a node in service costs at least, and work on it more; load adds up to 100. */

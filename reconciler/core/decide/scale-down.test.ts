@@ -24,6 +24,8 @@ const marked = (cause: CordonCause, why = "") => {
 type Options = {
   busy?: string[];
   unknown?: string[];
+  /** Free in Slurm, and not drained. */
+  free?: string[];
   load?: Record<string, number>;
   sparesBusy?: boolean;
   wantedAt?: number;
@@ -34,6 +36,7 @@ type Options = {
 function candidates(nodes: Node[], desired: number, options: Options = {}): string[] {
   const left = ({ id }: Node): DrainSight => {
     if (options.busy?.includes(id)) return { kind: "busy", remaining: 1, message: "" };
+    if (options.free?.includes(id)) return { kind: "dark", message: "", idle: true };
     if (options.unknown?.includes(id)) return { kind: "unknown", forMs: 0 };
     return { kind: "empty", seenAt: NOW };
   };
@@ -43,6 +46,15 @@ function candidates(nodes: Node[], desired: number, options: Options = {}): stri
   return [...candidatesOf(nodes, desired, sight, options)];
 }
 const requested: Phase = { kind: "requested", since: 0, attempt: 1, notBefore: 0, refusal: null };
+
+describe("in Slurm", () => {
+  const three = [at("a", 0), at("b", 1), at("c", 2)];
+  const options = { busy: ["a", "c"], free: ["b"], load: { a: 0, b: 100, c: 0 } };
+  test("a free node leaves before those with jobs, and alone where those stay", () => {
+    expect(candidates(three, 2, options)).toEqual(["b"]);
+    expect(candidates(three, 1, { ...options, sparesBusy: true })).toEqual(["b"]);
+  });
+});
 
 describe("how many", () => {
   const three = [at("a", 0), at("b", 1), at("c", 2)];

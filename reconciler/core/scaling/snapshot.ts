@@ -5,7 +5,7 @@
 import type { Autoscaler } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { isTakenOut, type MetricSight, type Sight, workOn } from "../fleet.ts";
+import { isTakenOut, type MetricSight, type Sight, isIdle, workOn } from "../fleet.ts";
 import type { Worker } from "./idle.ts";
 import type { Surplus } from "./surplus.ts";
 
@@ -126,7 +126,7 @@ export function workerOf(node: Node, sight: Sight): WorkerSight | null {
     case "verifying":
       return work.kind === "busy" ? as("running", work.remaining) : as("pending");
     case "serving":
-      if (work.kind === "empty") return isTakenOut(node) ? as("running") : as("idle");
+      if (isIdle(work)) return isTakenOut(node) ? as("running") : as("idle");
       return work.kind === "busy" ? as("running", work.remaining) : as("unknown");
     case "held":
       return as("running", Number.POSITIVE_INFINITY);
@@ -168,7 +168,7 @@ export function countNodes(
       case "serving":
         registered.push(node);
         // Unknown work is not idle.
-        if (workOn(sight, node.id).kind !== "empty") break;
+        if (!isIdle(workOn(sight, node.id))) break;
         if (isTakenOut(node)) taken++;
         else spare++;
         break;

@@ -16,3 +16,12 @@ test("allWork() of what is unknown waits for the shortest, and empty is as old a
   expect(allWork([empty(9), empty(4)])).toEqual({ kind: "empty", seenAt: 4 });
   expect(allWork([])).toEqual({ kind: "unknown", forMs: 0 });
 });
+
+test("allWork() is idle only if no scheduler shows work", () => {
+  const idle = { kind: "dark", message: "n0 is not drained", idle: true } as const;
+  const dark = { kind: "dark", message: "away" } as const;
+  expect(allWork([idle])).toEqual(idle);
+  expect(allWork([{ kind: "empty", seenAt: 4 }, idle])).toEqual(idle);
+  expect(allWork([busy, idle])).toEqual({ kind: "dark", message: "n0 is not drained" });
+  expect(allWork([idle, dark])).toEqual(dark);
+});

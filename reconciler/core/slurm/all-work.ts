@@ -2,7 +2,7 @@
  * What is left on a node in all its schedulers: busy if one is busy, dark if one is dark, and empty
  * only if all are. Pure.
  */
-import type { DrainSight } from "../fleet.ts";
+import { type DrainSight, isIdle } from "../fleet.ts";
 
 type Of<K extends DrainSight["kind"]> = Extract<DrainSight, { kind: K }>;
 
@@ -10,8 +10,9 @@ const only = <K extends DrainSight["kind"]>(all: readonly DrainSight[], kind: K)
   all.filter((one): one is Of<K> => one.kind === kind);
 
 export function allWork(all: readonly DrainSight[]): DrainSight {
-  const [dark] = only(all, "dark");
-  if (dark !== undefined) return dark;
+  const darks = only(all, "dark");
+  const dark = darks.find((one) => one.idle !== true) ?? darks[0];
+  if (dark !== undefined) return all.every(isIdle) ? dark : { kind: "dark", message: dark.message };
   const busy = only(all, "busy");
   if (busy.length > 0) {
     const jobs = busy.flatMap((one) => one.jobs ?? []);

@@ -11,6 +11,23 @@ test("S30: a node that is powered down or on its way is empty, one that stays up
   expect(leftOf()).toMatchObject({ kind: "dark", message: "n0 is not drained in Slurm (IDLE)" });
 });
 
+test("S40: a free node without a job is idle to choose by, and dark to end by", () => {
+  const leftOf = (more: object) => workLeft(slurmRowOf(more), [], 7);
+  expect(leftOf({})).toMatchObject({ kind: "dark", idle: true });
+  for (const more of [
+    { flags: ["NOT_RESPONDING"] },
+    ...["PLANNED", "RESERVED", "MAINTENANCE", "REBOOT_REQUESTED", "ODD"].map((flag) => ({
+      flags: [flag],
+    })),
+    { base: "UNKNOWN" },
+  ]) {
+    expect([more, "idle" in leftOf(more)]).toEqual([more, false]);
+  }
+  for (const more of [{ base: "MIXED" }, { base: "ALLOCATED" }, { flags: ["COMPLETING"] }]) {
+    expect(leftOf(more).kind).toBe("busy");
+  }
+});
+
 test("S28: what slurmctld holds by itself is neither a party's drain nor a node in service", () => {
   const held = (base: string, flags: string[], reason: string | null) =>
     isHeldByItself({ base, flags, reason });

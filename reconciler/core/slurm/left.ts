@@ -27,7 +27,7 @@ export function workLeft(
     const endable = ids.length === 0 ? {} : { jobs: ids };
     return { kind: "busy", remaining: jobs.length, message: showJobs(jobs), ...endable };
   }
-  const { state } = fleetState(node);
+  const { state, isUnreachable } = fleetState(node);
   if (state === "busy" || state === "draining") {
     const how = flags.includes("COMPLETING") ? "an epilog runs" : "Slurm calls it busy";
     return { kind: "busy", remaining: 1, message: `${how} (${stateOf(node)})` };
@@ -36,7 +36,9 @@ export function workLeft(
   const isOff = state === "scaling" && isIdle && OFF_FLAGS.some((flag) => flags.includes(flag));
   if (state === "drained" || state === "down" || isOff) return { kind: "empty", seenAt };
   const how = state === "unknown" ? "has an unknown state" : "is not drained";
-  return { kind: "dark", message: `${name} ${how} in Slurm (${stateOf(node)})` };
+  const message = `${name} ${how} in Slurm (${stateOf(node)})`;
+  const isFree = state === "free" && !isUnreachable;
+  return isFree ? { kind: "dark", message, idle: true } : { kind: "dark", message };
 }
 
 /** As in `IDLE+DRAIN`. */
