@@ -1,7 +1,7 @@
 /**
  * The house rules over the whole tree, each failure as `file:line: rule: what`. oxlint and knip tell
- * most of them (`test/tidy/config/oxlint.config.ts`, `test/tidy/config/knip.json`); our own are pure functions
- * with tests in `test/tidy/`. One that fires on good code is fixed there, with a test, rather than
+ * most of them (`test/tidy/config/oxlint.config.ts`, `test/tidy/config/knip.json`), oxfmt owns the
+ * layout (`.oxfmtrc.json`); our own are pure functions with tests in `test/tidy/`. One that fires on good code is fixed there, with a test, rather than
  * worked around here.
  */
 import { expect, test } from "bun:test";
@@ -9,11 +9,11 @@ import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { judgeCycles, judgeImports } from "./tidy/import.ts";
 import { judgeReading, READERS } from "./tidy/read-text.ts";
-import { judgeBarrel, judgeClock, judgeColumns, judgeHeader } from "./tidy/rule.ts";
+import { judgeBarrel, judgeClock, judgeHeader } from "./tidy/rule.ts";
 import { judgeNames, judgePorts, judgeSilence } from "./tidy/rule.ts";
 import { formatViolation, parseSource } from "./tidy/source.ts";
 import type { Source, Violation } from "./tidy/source.ts";
-import { findUnused, lint } from "./tidy/tool.ts";
+import { findUnformatted, findUnused, lint } from "./tidy/tool.ts";
 
 const ROOT = dirname(import.meta.dir);
 
@@ -46,6 +46,7 @@ const UNUSED = ["--config", "test/tidy/config/knip.json"];
 const TESTED = [...UNUSED, "--production", "--exclude", "types"];
 
 const RULES: readonly [string, () => string[]][] = [
+  ["every source is formatted: `npm run format`", () => findUnformatted(ROOT)],
   ["nothing banned is used", () => lint(ROOT, LINT)],
   ["no file, export or dependency is unused", () => findUnused(ROOT, UNUSED)],
   ["nothing of the product is used by tests only", () => findUnused(ROOT, TESTED)],
@@ -56,7 +57,6 @@ const RULES: readonly [string, () => string[]][] = [
   ["no method of a port is optional", own(judgePorts)],
   ["text for people is not read", own((source) => judgeReading(source, READERS))],
   ["every file that may read text does", findIdleReaders],
-  ["lines are short enough", own(judgeColumns)],
   ["names are kebab-case and say something", own(judgeNames)],
   ["nothing is re-exported wholesale", own(judgeBarrel)],
   ["every source begins with its promise", own(judgeHeader)],

@@ -171,12 +171,7 @@ async function serve(options: Options): Promise<void> {
     log,
   });
   [wake, sampleNow] = [() => agent.wake(), () => agent.sampleNow()];
-  const metrics = await openMetrics(options, agent, kernel.stats);
-  const watchdog = await openWatchdog(agent, progress, clock);
-  const close = () => {
-    watchdog?.stop();
-    metrics?.stop();
-  };
+  const close = await openWatches(options, agent, { progress, clock, stats: kernel.stats });
   stopOnSignal(agent, close, () => readyToEnd(duty, { agent, clock, ...options.worker }));
   leave = () => goodbye(agent, close, RENEWED.status);
   logStart(options, identity);
@@ -184,6 +179,20 @@ async function serve(options: Options): Promise<void> {
   startLastVerdict(options, { clock, files, directory, identity, progress, agent });
   void notices?.start(() => agent.noticed());
   shrinkRegularly(clock, SHRINK_MS.first);
+}
+
+/** The page of metrics and the supervisor's watchdog; the answer closes both. */
+async function openWatches(
+  options: Options,
+  agent: Agent,
+  parts: { progress: Progress; clock: Clock; stats: Parameters<typeof openMetrics>[2] },
+): Promise<() => void> {
+  const metrics = await openMetrics(options, agent, parts.stats);
+  const watchdog = await openWatchdog(agent, parts.progress, parts.clock);
+  return () => {
+    watchdog?.stop();
+    metrics?.stop();
+  };
 }
 
 type Watched = Pick<LastVerdictParts, "clock" | "files" | "directory" | "identity">;

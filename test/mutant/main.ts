@@ -13,7 +13,7 @@ import { copyTree, listTree } from "../scratch-copy.ts";
 import { findRefused } from "./compile.ts";
 import { EQUIVALENT } from "./equivalent.ts";
 import { type Candidate, candidatesOf, draw, keyOf, lowerBound, oneLine } from "./sample.ts";
-import { isAsked, isSource, reachOf, ROOMS, targetsOf } from "./select.ts";
+import { importsOf, isAsked, isSource, reachOf, ROOMS } from "./select.ts";
 import { build, type Fate, type Item, measure, tryAll } from "./trial.ts";
 
 const SHARE_MIN = 0.85;
@@ -62,13 +62,7 @@ const asked = drawn
   .map((item, index): Item => ({ ...item, id: index + 1 }));
 console.error(`${all.length} mutants in ${sources.size} files; ${drawn.length} drawn`);
 
-const transpiler = new Bun.Transpiler({ loader: "ts" });
-const imports = new Map(
-  tree.map((path) => {
-    const found = transpiler.scanImports(read(path).replace(/^#!.*/, ""));
-    return [path, targetsOf(path, found.map((one) => one.path))];
-  }),
-);
+const imports = importsOf(tree, read);
 const touched = new Set(asked.map(({ file }) => file));
 const tests = tree
   .filter((path) => isAsked(path) && path.includes(values.tests))

@@ -37,10 +37,20 @@ export const isAsked = (path: string): boolean =>
 /** The files that each file imports, as paths of the repository. */
 export type Imports = ReadonlyMap<string, readonly string[]>;
 
-export const targetsOf = (path: string, specifiers: readonly string[]): string[] =>
+const targetsOf = (path: string, specifiers: readonly string[]): string[] =>
   specifiers
     .filter((specifier) => specifier.startsWith("."))
     .map((specifier) => normalize(join(dirname(path), specifier)));
+
+/** The imports of each source of a tree; `read` gives its text. */
+export function importsOf(tree: readonly string[], read: (path: string) => string): Imports {
+  const transpiler = new Bun.Transpiler({ loader: "ts" });
+  const entries = tree.map((path): [string, string[]] => {
+    const found = transpiler.scanImports(read(path).replace(/^#!.*/, ""));
+    return [path, targetsOf(path, found.map((one) => one.path))];
+  });
+  return new Map(entries);
+}
 
 /** Everything that a file reaches by imports, itself too. */
 export function reachOf(path: string, imports: Imports, seen = new Set<string>()): Set<string> {

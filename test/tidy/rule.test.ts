@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { judgeBarrel, judgeClock, judgeColumns, judgeHeader } from "./rule.ts";
+import { judgeBarrel, judgeClock, judgeHeader } from "./rule.ts";
 import { judgeNames, judgePorts, judgeSilence } from "./rule.ts";
 import { lineAt, parseSource } from "./source.ts";
 import type { Source, Violation } from "./source.ts";
@@ -76,13 +76,6 @@ describe("judgeHeader()", () => {
   ])("does not fire on %s", (text) => {
     expect(judge(judgeHeader, "agent/spool.ts", text)).toEqual([]);
   });
-});
-
-test("judgeColumns() fires above 100 characters of a line, not bytes, and leaves tests alone", () => {
-  expect(judge(judgeColumns, "agent/a.ts", `// ${"é".repeat(97)}`)).toEqual([]);
-  const long = `a();\n// ${"x".repeat(98)}`;
-  expect(judge(judgeColumns, "agent/a.ts", long)).toEqual(["2: 101 columns, 100 at most"]);
-  expect(judge(judgeColumns, "agent/a.test.ts", long)).toEqual([]);
 });
 
 describe("judgeClock()", () => {

@@ -1,5 +1,5 @@
 /**
- * The few rules that oxlint cannot tell: names of folders, barrels, the header's promise, columns,
+ * The few rules that oxlint cannot tell: names of folders, barrels, the header's promise,
  * `new Date()` without a time, and comments that would switch the linter off.
  */
 import { Visitor } from "oxc-parser";
@@ -7,8 +7,6 @@ import type { TSType } from "oxc-parser";
 import { isAdapter } from "./config/oxlint.config.ts";
 import { isMain, isTest, lineAt } from "./source.ts";
 import type { Source, Violation } from "./source.ts";
-
-export const LINE_COLUMNS_MAX = 100;
 
 const FILE = /^[a-z0-9]+(-[a-z0-9]+)*(\.(test|contract|d|config))?\.tsx?$/;
 const FOLDER = /^[a-z0-9]+(-[a-z0-9]+)*$/;
@@ -51,17 +49,6 @@ export function judgeHeader({ path, text }: Source): Violation[] {
   const words = (header[1] ?? "").replace(/^\s*\*\s?/gm, "").trim();
   if (words.length >= 30 && /^["'([`A-Z0-9]/.test(words) && /[.:)](\s|$)/.test(words)) return [];
   return [{ path, line: 1, rule: "header", what: "the header is no full sentence" }];
-}
-
-/** Columns are characters as an editor shows them, so an accent or a dash counts once. */
-export function judgeColumns({ path, text }: Source): Violation[] {
-  if (isTest(path)) return [];
-  return text.split("\n").flatMap((content, index) => {
-    const columns = [...content].length;
-    if (columns <= LINE_COLUMNS_MAX) return [];
-    const what = `${columns} columns, ${LINE_COLUMNS_MAX} at most`;
-    return [{ path, line: index + 1, rule: "columns", what }];
-  });
 }
 
 /** `new Date()` reads the clock, `new Date(at)` does not; the edge may read it. */

@@ -7,7 +7,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { isAdapter } from "./config/oxlint.config.ts";
-import { findUnused, lint } from "./tool.ts";
+import { findUnformatted, findUnused, lint } from "./tool.ts";
 
 const HERE = import.meta.dir;
 const folders: string[] = [];
@@ -127,10 +127,6 @@ for (const line of FINE) add("reconciler/one", line, null);
 add("schema", 'declare module "*.sql" {\n  const a: string;\n  export default a;\n}', null, ".d.ts");
 CASES.push({ path: "agent/one/Spool.ts", text: "a();\n", rule: "filename-case" });
 CASES.push({ path: "agent/one/spool_file.ts", text: "a();\n", rule: "filename-case" });
-add("agent/one", statements(399), null);
-add("agent/one", statements(401), "max-lines");
-add("agent/one", statements(401), null, ".test.ts");
-add("agent/one", statements(401), null, ".contract.ts");
 for (const head of [
   "function f() {",
   "const f = async () => {",
@@ -244,5 +240,21 @@ describe("isAdapter()", () => {
     expect(isAdapter("/** Reads. */\n/** Adapter: a timer. */\n")).toBe(false);
     expect(isAdapter("/**\n * Adapter:\n */\n")).toBe(false);
     expect(isAdapter("/**\n * Not an Adapter: no.\n */\n")).toBe(false);
+  });
+});
+
+describe("oxfmt", () => {
+  test("finds a source that it would write in another way", () => {
+    const folder = plant({ "agent/a.ts": "const a = {b:1}\n", "agent/b.ts": "const a = 1;\n" });
+    writeFileSync(join(folder, ".oxfmtrc.json"), "{}");
+    expect(findUnformatted(join(folder, "agent"))).toEqual(["a.ts"]);
+    writeFileSync(join(folder, "agent/a.ts"), "const a = { b: 1 };\n");
+    expect(findUnformatted(join(folder, "agent"))).toEqual([]);
+  });
+
+  test("a configuration that cannot be read is an error", () => {
+    const folder = plant({ "agent/a.ts": "const a = 1;\n" });
+    writeFileSync(join(folder, ".oxfmtrc.json"), "{");
+    expect(() => findUnformatted(folder)).toThrow("oxfmt ended with");
   });
 });

@@ -68,3 +68,11 @@ export function findUnused(folder: string, args: readonly string[]): string[] {
   if ((lines.length === 0) !== (ran.status === 0)) throw died("knip", ran);
   return lines;
 }
+
+/** The sources of a folder that oxfmt would write in another way. */
+export function findUnformatted(folder: string): string[] {
+  const ran = run(folder, "oxfmt/bin/oxfmt", ["--list-different", "**/*.ts"]);
+  const lines = ran.stdout.split("\n").filter((line) => line !== "");
+  if ((lines.length === 0) !== (ran.status === 0)) throw died("oxfmt", ran);
+  return lines;
+}

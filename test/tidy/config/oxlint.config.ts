@@ -105,7 +105,6 @@ const config: OxlintConfig = {
     "import/no-default-export": "error",
     "no-warning-comments": ["error", { terms: ["todo", "fixme"], location: "anywhere" }],
     "unicorn/filename-case": ["error", { case: "kebabCase" }],
-    "max-lines": ["error", 400],
     "max-lines-per-function": ["error", { max: 70, IIFEs: true }],
     "no-restricted-properties": properties(EVERYWHERE, UNBOUND, DATES, AMBIENT),
     "no-restricted-globals": ["error", { globals: GLOBALS, checkGlobalObject: true }],
@@ -155,7 +154,7 @@ const config: OxlintConfig = {
       rules: { "no-restricted-properties": properties(EVERYWHERE) },
     },
     // A table of cases is read row by row.
-    { files: TESTS, rules: { "max-lines": "off", "max-lines-per-function": "off" } },
+    { files: TESTS, rules: { "max-lines-per-function": "off" } },
     // A declaration file says what `import text from "x.sql"` yields, and cannot say it otherwise.
     {
       files: ["**/*.d.ts", "**/oxlint.config.ts"],
