@@ -2,6 +2,7 @@
 import type { Bench } from "./bench.ts";
 import { beside } from "./beside.ts";
 import { footprint } from "./footprint.ts";
+import { empty } from "./empty.ts";
 import { forecastBench } from "./forecast.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
@@ -13,6 +14,7 @@ export const BENCHES: readonly Bench[] = [
   latency,
   footprint,
   beside,
+  empty,
   scaling,
   forecastBench,
   scarce,

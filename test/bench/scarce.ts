@@ -33,7 +33,7 @@ export function madeTraces(seed: number): Trace {
   const span = (mean: number): number => -mean * Math.log(1 - random());
   return Array.from({ length: PLACES }, () => {
     const windows: Window[] = [];
-    for (let at = span(EMPTY_MEAN_MS); at < HORIZON_MS; ) {
+    for (let at = span(EMPTY_MEAN_MS); at < HORIZON_MS;) {
       const to = at + span(OPEN_MEAN_MS);
       windows.push({ from: at, to });
       at = to + span(EMPTY_MEAN_MS);

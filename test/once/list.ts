@@ -3,9 +3,19 @@
  * the repository's root with `--figures FILE` added; it writes its figures there as one JSON object
  * and ends with status 0 only if what it proves holds.
  */
-export type Proof = { summary: string; command: readonly string[] };
+export type Proof = {
+  summary: string;
+  command: readonly string[];
+  /** One word that the proof needs after its name. */
+  takes: string | null;
+};
 
 export const PROOFS: Readonly<Record<string, Proof>> = {
+  beside: proof(
+    "this commit beside another, `-- beside COMMIT`: what costs more than it did",
+    "test/bench/pair-main.ts",
+    "COMMIT",
+  ),
   torture: proof("2,000 kills of the control plane", "test/torture/main.ts --kills 2000"),
   leader: proof("100 kills of the leader of two", "test/real/leader-loop.ts --kills 100"),
   schedules: proof(
@@ -101,6 +111,6 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
 };
 
 /** `command` is a program with its arguments, separated by single spaces. */
-function proof(summary: string, command: string): Proof {
-  return { summary, command: command.split(" ") };
+function proof(summary: string, command: string, takes: string | null = null): Proof {
+  return { summary, command: command.split(" "), takes };
 }

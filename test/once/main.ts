@@ -15,7 +15,7 @@ import { Figures, formatRecord, type ProofRecord } from "./record.ts";
 
 const NAMES = Object.keys(PROOFS);
 const WIDTH = Math.max(...NAMES.map((name) => name.length));
-const USAGE = `usage: npm run once -- NAME [-- ARGUMENTS OF THE PROOF]
+const USAGE = `usage: npm run once -- NAME [COMMIT] [-- ARGUMENTS OF THE PROOF]
 
 ${NAMES.map((name) => `  ${name.padEnd(WIDTH)}  ${PROOFS[name]?.summary}`).join("\n")}`;
 
@@ -25,14 +25,18 @@ async function readFigures(path: string): Promise<Figures | null> {
 }
 
 /** Exit status of the proof; its figures are kept, also those of one that failed. */
-async function run(name: string, proof: Proof, more: readonly string[]): Promise<number> {
+async function run(
+  [name = "", ...given]: readonly string[],
+  proof: Proof,
+  more: readonly string[],
+): Promise<number> {
   const scratch = mkdtempSync(join(tmpdir(), "navarch-once-"));
   const path = join(scratch, "figures.json");
   const machine = await readMachine();
   console.log(formatMachine(machine));
   const begun = new Date();
   try {
-    const words = [...proof.command, ...more, "--figures", path];
+    const words = [...proof.command, ...given, ...more, "--figures", path];
     const child = Bun.spawn([process.execPath, "run", ...words], {
       cwd: ROOT,
       stdio: ["ignore", "inherit", "inherit"],
@@ -49,7 +53,7 @@ async function run(name: string, proof: Proof, more: readonly string[]): Promise
       held: status === 0,
       at: begun.toISOString(),
       seconds: Math.round((Date.now() - begun.getTime()) / 1_000),
-      command: `npm run once -- ${name}`,
+      command: ["npm run once --", name, ...given].join(" "),
       machine,
       figures,
     };
@@ -69,13 +73,19 @@ async function keep(record: ProofRecord): Promise<void> {
   console.log(`kept in test/record/${file}`);
 }
 
-const [name = "", ...rest] = process.argv.slice(2);
-const more = rest[0] === "--" ? rest.slice(1) : rest;
+const [name = "", ...words] = process.argv.slice(2);
 const proof = PROOFS[name];
+const given = proof?.takes == null ? [] : words.slice(0, 1);
+const rest = words.slice(given.length);
+const more = rest[0] === "--" ? rest.slice(1) : rest;
 if (proof === undefined) {
   const near = name === "" ? null : nearest(name, NAMES);
   const hint = near === null ? "" : ` (did you mean ${near}?)`;
   console.error(`${name === "" ? "no name given" : `no proof ${name}${hint}`}\n${USAGE}`);
   process.exit(2);
 }
-process.exit(await run(name, proof, more));
+if (proof.takes !== null && given.length === 0) {
+  console.error(`usage: npm run once -- ${name} ${proof.takes}`);
+  process.exit(2);
+}
+process.exit(await run([name, ...given], proof, more));
