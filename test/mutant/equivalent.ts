@@ -165,11 +165,4 @@ export const EQUIVALENT: readonly Equivalent[] = [
       "term > sum * 1e-16; k++) { | 1e-16 → 0",
     reason: "smaller terms are lost in the rounding of the sum: only work is saved",
   },
-  {
-    key:
-      "reconciler/core/slurm/availability.ts | nodes.sort((a, b) => " +
-      "a.availability - b.availability || (a.node < b.node ? -1 : 1)); | " +
-      "a.node < b.node → a.node <= b.node",
-    reason: "no two rows of the report have the same node",
-  },
 ];

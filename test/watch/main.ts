@@ -51,7 +51,13 @@ async function runTests(asked: ReadonlySet<string>): Promise<boolean> {
   const more = left === 0 ? "" : ` of ${tests.length + left}; the others: npm test`;
   console.log(`${tests.length} test files reach ${asked.size} changed files${more}`);
   if (tests.length === 0) return true;
-  return passes([process.execPath, "test", "--only-failures", ...tests.map((path) => `./${path}`)]);
+  return passes([
+    "sh",
+    "build/bun.sh",
+    "test",
+    "--only-failures",
+    ...tests.map((path) => `./${path}`),
+  ]);
 }
 
 if (!values.once) {

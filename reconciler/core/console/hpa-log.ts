@@ -1,10 +1,9 @@
 /**
- * The latest events of HorizontalPodAutoscalers, at most one for each service in five minutes, and
- * what came of them. Kept in memory and bounded. Pure: time is an argument.
+ * The latest events of HorizontalPodAutoscalers, at most one for each service in five minutes.
+ * Kept in memory and bounded. Pure: time is an argument.
  */
-import type { HpaEffectiveness, HpaEvent, HpaOutcome } from "../../../schema/console/hpa.ts";
-import type { HpaKind, HpaTally } from "../../../schema/console/hpa.ts";
-import { changeOf, type Hpa, isSettled, type ServiceRef } from "./hpa.ts";
+import type { HpaEvent, HpaKind } from "../../../schema/console/hpa.ts";
+import { changeOf, type Hpa, type ServiceRef } from "./hpa.ts";
 import { HpaTimeline } from "./hpa-timeline.ts";
 
 export const HPA_EVENTS_MAX = 1_000;
@@ -12,16 +11,11 @@ export type HpaCounts = Record<HpaKind, number>;
 /** HorizontalPodAutoscalers that are followed. */
 const FOLLOWED_MAX = 5_000;
 const EVERY_MS = 5 * 60_000;
-/** A scaling that shows no effect within this time has none. */
-const JUDGED_MS = 10 * 60_000;
 
 type Kept = {
   at: number;
-  uid: string;
   ref: string;
-  event: Omit<HpaEvent, "timestamp" | "outcome">;
-  outcome: HpaOutcome | null;
-  settledAt: number | null;
+  event: Omit<HpaEvent, "timestamp">;
 };
 
 const keyOf = ({ namespace, service }: ServiceRef): string => `${namespace}/${service}`;
@@ -41,7 +35,6 @@ export class HpaLog {
   take(all: readonly Hpa[], now: number): void {
     const followed = all.slice(0, FOLLOWED_MAX);
     this.timeline.take(followed, now);
-    this.judge(new Map(followed.map((one) => [one.uid, one])), now);
     const before = new Map<string, Hpa>();
     for (const hpa of followed) before.set(hpa.uid, this.look(hpa, now));
     this.before = before;
@@ -68,8 +61,7 @@ export class HpaLog {
     this.tallyOf(key)[change.kind]++;
     const { kind, from, to, trigger, limit } = change;
     this.kept.push({
-      ...{ at: now, uid: hpa.uid, ref: key, settledAt: null },
-      outcome: kind === "limited-scale" ? null : "pending",
+      ...{ at: now, ref: key },
       event: {
         ...{ kind, ...ref, hpa: hpa.name, fromReplicas: from, toReplicas: to },
         ...{ minReplicas: hpa.min, maxReplicas: hpa.max, trigger, limitingFactor: limit },
@@ -79,56 +71,12 @@ export class HpaLog {
     return hpa;
   }
 
-  /**
-   * A scale-up is effective once its trigger is back at its threshold; a scale-down, if the object
-   * wants no more replicas again.
-   */
-  private judge(present: ReadonlyMap<string, Hpa>, now: number): void {
-    for (const one of this.kept) {
-      if (one.outcome !== "pending") continue;
-      const hpa = present.get(one.uid);
-      const isLate = now - one.at >= JUDGED_MS;
-      const { kind, trigger, toReplicas } = one.event;
-      if (kind === "scale-up") {
-        const like = hpa?.metrics.find(({ type, metric }) => {
-          return type === trigger?.type && metric === trigger.metric;
-        });
-        const settled = like !== undefined && isSettled(like);
-        if (settled) one.settledAt = now;
-        if (settled || isLate) one.outcome = settled ? "effective" : "ineffective";
-      } else {
-        const isBack = (hpa?.desired ?? 0) > toReplicas;
-        if (isBack || isLate) one.outcome = isBack ? "ineffective" : "effective";
-      }
-    }
-  }
-
   /** Newest first; of all services without `ref`. */
   events(ref: ServiceRef | null, limit: number): HpaEvent[] {
     return this.of(ref)
       .slice(-limit)
       .reverse()
-      .map(({ at, event, outcome }) => ({
-        timestamp: new Date(at).toISOString(),
-        ...event,
-        outcome,
-      }));
-  }
-
-  effectiveness(ref: ServiceRef): HpaEffectiveness {
-    const all = this.of(ref);
-    const scaleUp = tally(all, "scale-up");
-    const scaleDown = tally(all, "scale-down");
-    const good = scaleUp.effective + scaleDown.effective;
-    const known = good + scaleUp.ineffective + scaleDown.ineffective;
-    const took = all.flatMap(({ at, settledAt }) => (settledAt === null ? [] : settledAt - at));
-    const sum = took.reduce((total, ms) => total + ms, 0);
-    return {
-      ...{ scaleUp, scaleDown },
-      limited: all.filter(({ event }) => event.kind === "limited-scale").length,
-      percent: known === 0 ? null : Math.round((100 * good) / known),
-      meanSettleSeconds: took.length === 0 ? null : Math.round(sum / took.length / 1_000),
-    };
+      .map(({ at, event }) => ({ timestamp: new Date(at).toISOString(), ...event }));
   }
 
   /** Services of that name, in all namespaces or in one. */
@@ -151,15 +99,4 @@ export class HpaLog {
   private of(ref: ServiceRef | null): Kept[] {
     return ref === null ? this.kept : this.kept.filter((one) => one.ref === keyOf(ref));
   }
-}
-
-function tally(all: readonly Kept[], kind: HpaEvent["kind"]): HpaTally {
-  const of = all.filter(({ event }) => event.kind === kind);
-  const has = (outcome: HpaOutcome): number => of.filter((one) => one.outcome === outcome).length;
-  return {
-    count: of.length,
-    effective: has("effective"),
-    ineffective: has("ineffective"),
-    pending: has("pending"),
-  };
 }

@@ -94,29 +94,6 @@ test("C13: a service is a pair; hyphens join no two of them", () => {
   expect([log.named("c", "a-b").length, log.named("b-c", "a").length]).toEqual([1, 0]);
 });
 
-test("C13: effectiveness counts triggers that came back to their threshold, and how soon", () => {
-  const log = new HpaLog();
-  log.take([hpa()], 0);
-  log.take([hpa({ desired: 4, metrics: [depth(30)] })], MINUTE);
-  expect(log.effectiveness(WEB)).toMatchObject({ scaleUp: { count: 1, pending: 1 }, percent: null });
-  log.take([hpa({ desired: 4, metrics: [depth(11)] })], 3 * MINUTE);
-  expect(log.effectiveness(WEB)).toEqual({
-    scaleUp: { count: 1, effective: 1, ineffective: 0, pending: 0 },
-    scaleDown: { count: 0, effective: 0, ineffective: 0, pending: 0 },
-    ...{ limited: 0, percent: 100, meanSettleSeconds: 120 },
-  });
-  // A scale-down that is taken back was none.
-  log.take([hpa({ desired: 2, metrics: [depth(5)] })], 7 * MINUTE);
-  log.take([hpa({ desired: 6, metrics: [depth(30)] })], 9 * MINUTE);
-  log.take([hpa({ desired: 6, metrics: [depth(30)] })], 13 * MINUTE);
-  const after = log.effectiveness(WEB);
-  expect(after.scaleDown).toMatchObject({ count: 1, ineffective: 1 });
-  expect([after.percent, after.scaleUp.pending]).toEqual([50, 1]);
-  // Ten minutes later the trigger is where it was.
-  log.take([hpa({ desired: 6, metrics: [depth(30)] })], 23 * MINUTE);
-  expect(log.effectiveness(WEB).scaleUp).toMatchObject({ effective: 1, ineffective: 1 });
-});
-
 test("C63: the list is bounded, and forgets the oldest", () => {
   const log = new HpaLog();
   const all = (desired: number) =>

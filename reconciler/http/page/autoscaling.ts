@@ -5,7 +5,6 @@ import { html } from "hono/html";
 import type {
   DepthSample,
   HpaEvent,
-  HpaEffectiveness,
   HpaSample,
   HpaTrigger,
   ServiceTimeline,
@@ -112,17 +111,16 @@ export type ServicePageFrom = {
   namespace: string;
   service: string;
   timeline: ServiceTimeline;
-  effectiveness: HpaEffectiveness;
 };
 
 export function servicePage(from: ServicePageFrom): Page {
-  const { namespace, service, timeline, effectiveness } = from;
+  const { namespace, service, timeline } = from;
   const { autoscalers, events, queue, until } = timeline;
   return {
     title: `${namespace}/${service}`,
     nav: "/autoscaling",
     blocks: [
-      summaryBlock(timeline, effectiveness),
+      summaryBlock(timeline),
       ...autoscalers.flatMap((one, at) => {
         return [replicasBlock(one, at, until), ratiosBlock(one, at, until)];
       }),
@@ -136,7 +134,7 @@ export function servicePage(from: ServicePageFrom): Page {
 
 const ALL_SERVICES = html`<a href="${hrefOf("/autoscaling")}">All services</a>`;
 
-function summaryBlock({ autoscalers }: ServiceTimeline, came: HpaEffectiveness): Block {
+function summaryBlock({ autoscalers }: ServiceTimeline): Block {
   const cards: [string, Html][] = autoscalers.flatMap(({ hpa, samples }) => {
     const last = samples.at(-1);
     if (last === undefined) return [];
@@ -148,12 +146,6 @@ function summaryBlock({ autoscalers }: ServiceTimeline, came: HpaEffectiveness):
       ["Metrics", sayMetrics(metrics)],
     ] satisfies [string, Html][];
   });
-  const { scaleUp, scaleDown, limited, percent, meanSettleSeconds: settle } = came;
-  cards.push(
-    ["Scaled up, down, limited", html`${scaleUp.count}, ${scaleDown.count}, ${limited}`],
-    ["Effective", percent === null ? html`not known yet` : html`${percent} %`],
-    ["Until a scale-up took effect", settle === null ? html`not known yet` : html`${settle} s`],
-  );
   const body = html`<dl class="facts">
     ${cards.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
   </dl><p>${ALL_SERVICES}</p>${CHART_SCRIPT}`;
@@ -217,12 +209,6 @@ function depthBlock(queue: readonly DepthSample[], until: string): Block {
 const timesOf = (samples: readonly { timestamp: string }[]): number[] =>
   samples.map(({ timestamp }) => parseInstant(timestamp) / 1_000);
 
-const OUTCOME: Readonly<Record<string, Tone>> = {
-  pending: "busy",
-  effective: "ok",
-  ineffective: "warn",
-};
-
 function eventsBlock(events: readonly HpaEvent[]): Block {
   return {
     id: "events",
@@ -234,20 +220,17 @@ function eventsBlock(events: readonly HpaEvent[]): Block {
       { name: "What happened" },
       { name: "Because of" },
       { name: "Limited by" },
-      { name: "Outcome" },
     ],
     rows: events.slice(0, ROWS).map((event): Row => {
-      const { timestamp, kind, trigger, limitingFactor, message, outcome } = event;
-      const tone: Tone = outcome === null ? "warn" : (OUTCOME[outcome] ?? "off");
+      const { timestamp, kind, trigger, limitingFactor, message } = event;
       return {
         id: idOf("event", timestamp, event.hpa, kind),
-        tone,
+        tone: kind === "limited-scale" ? "warn" : "ok",
         cells: [
           sayTime(timestamp),
           say(formatChange(event)),
           trigger === null ? NOTHING : say(formatMetric(trigger)),
           limitingFactor === null ? NOTHING : say(`${limitingFactor}: ${message ?? ""}`),
-          outcome === null ? NOTHING : formatTone(tone, outcome),
         ],
       };
     }),

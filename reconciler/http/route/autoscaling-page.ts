@@ -52,5 +52,5 @@ async function buildService(asked: Asked, ports: RoutePorts): Promise<Page> {
   const [ref] = log.named(service, namespace);
   if (ref === undefined) return absent();
   const timeline = viewTimeline(ports, log, ref);
-  return servicePage({ ...ref, timeline, effectiveness: log.effectiveness(ref) });
+  return servicePage({ ...ref, timeline });
 }

@@ -40,10 +40,6 @@ test("C13: events newest first, of all services or of one, at most as many as as
   expect(services(await ask("/b-c"))).toEqual(["a/b-c"]);
   expect(services(await ask("/a-b%2Fc?limit=5"))).toEqual(["a-b/c"]);
   expect(services(await ask("/c?namespace=z"))).toEqual(["z/c"]);
-  expect(await ask("/a%2Fb-c/effectiveness")).toMatchObject({
-    status: 200,
-    body: { service: "a/b-c", effectiveness: { scaleUp: { count: 1 }, percent: null } },
-  });
 });
 
 test("C13: a name in several namespaces is no service, and what no object is called is 400", async () => {
@@ -52,7 +48,7 @@ test("C13: a name in several namespaces is no service, and what no object is cal
     status: 409,
     body: { error: "c is in several namespaces: a-b, z", code: "conflict" } as never,
   });
-  for (const path of ["/nosuch", "/a%2Fc/effectiveness", "/a-b-c"]) {
+  for (const path of ["/nosuch", "/a%2Fc/timeline", "/a-b-c"]) {
     expect([path, await ask(path)]).toMatchObject([path, { status: 404 }]);
   }
   const bad = ["/A", "/a%2Fb%2Fc", "/%2Fc", "/a%2F", "/..%2Fc", "/c?namespace=A", "?limit=0"];
@@ -86,7 +82,7 @@ test("C64: the timeline of a service: replicas, metrics, events and the queue's 
 
 test("C13: for administrators on internal networks, and a cluster that fails is told", async () => {
   const { ask, ports, fail } = await open();
-  for (const path of ["", "/b-c", "/b-c/effectiveness", "/b-c/timeline"]) {
+  for (const path of ["", "/b-c", "/b-c/timeline"]) {
     expect((await ask(path, { token: "none" })).status).toBe(401);
     expect((await ask(path, { remote: "203.0.113.9" })).status).toBe(403);
     expect((await ask(path, { token: "both" })).status).toBe(200);

@@ -4,11 +4,7 @@
  */
 import type { Context } from "hono";
 import * as v from "valibot";
-import type {
-  HpaEvents,
-  ServiceEffectiveness,
-  ServiceTimeline,
-} from "../../../schema/console/hpa.ts";
+import type { HpaEvents, ServiceTimeline } from "../../../schema/console/hpa.ts";
 import type { ServiceRef } from "../../core/console/hpa.ts";
 import type { HpaLog } from "../../core/console/hpa-log.ts";
 import { HPA_EVENTS_MAX } from "../../core/console/hpa-log.ts";
@@ -42,14 +38,6 @@ export function hpaEventRoutes(api: App, ports: RoutePorts): void {
     const log = await logOf();
     const events = log.events(serviceOf(c, log, inside), limit);
     return c.json({ events } satisfies HpaEvents);
-  });
-  api.get("/:service/effectiveness", may, asks(Within), async (c) => {
-    const { namespace: inside = null } = readQuery(c, Within);
-    const log = await logOf();
-    const ref = serviceOf(c, log, inside);
-    const service = `${ref.namespace}/${ref.service}`;
-    const answer: ServiceEffectiveness = { service, effectiveness: log.effectiveness(ref) };
-    return c.json(answer);
   });
   api.get("/:service/timeline", may, asks(Within), async (c) => {
     const { namespace: inside = null } = readQuery(c, Within);

@@ -3899,8 +3899,6 @@ export function getHpaEvents({ $namespace, limit }: {
                 } | null;
                 limitingFactor: ("max-replicas" | "min-replicas" | "other" | "scale-down-rate" | "scale-up-rate") | null;
                 message: null | string;
-                /** What came of it within ten minutes; `null` for `limited-scale`. */
-                outcome: ("effective" | "ineffective" | "pending") | null;
             }[];
         };
     } | {
@@ -3948,8 +3946,6 @@ export function getHpaEventsByService(service: string, { $namespace, limit }: {
                 } | null;
                 limitingFactor: ("max-replicas" | "min-replicas" | "other" | "scale-down-rate" | "scale-up-rate") | null;
                 message: null | string;
-                /** What came of it within ten minutes; `null` for `limited-scale`. */
-                outcome: ("effective" | "ineffective" | "pending") | null;
             }[];
         };
     } | {
@@ -3961,49 +3957,6 @@ export function getHpaEventsByService(service: string, { $namespace, limit }: {
     }>(`/api/hpa-events/${encodeURIComponent(service)}${QS.query(QS.explode({
         "namespace": $namespace,
         limit
-    }))}`, {
-        ...opts
-    });
-}
-/**
- * what came of the service's scalings
- */
-export function getHpaEventsByServiceEffectiveness(service: string, { $namespace }: {
-    $namespace?: string;
-} = {}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: {
-            service: string;
-            /** Of the events that are kept. */
-            effectiveness: {
-                scaleUp: {
-                    count: number;
-                    effective: number;
-                    ineffective: number;
-                    pending: number;
-                };
-                scaleDown: {
-                    count: number;
-                    effective: number;
-                    ineffective: number;
-                    pending: number;
-                };
-                limited: number;
-                /** Of the scalings with a known outcome; `null` = none has one. */
-                percent: null | number;
-                /** From a scale-up until its trigger was back at its threshold. */
-                meanSettleSeconds: null | number;
-            };
-        };
-    } | {
-        status: number;
-        data: {
-            error: string;
-            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
-        };
-    }>(`/api/hpa-events/${encodeURIComponent(service)}/effectiveness${QS.query(QS.explode({
-        "namespace": $namespace
     }))}`, {
         ...opts
     });
@@ -4064,8 +4017,6 @@ export function getHpaEventsByServiceTimeline(service: string, { $namespace }: {
                 } | null;
                 limitingFactor: ("max-replicas" | "min-replicas" | "other" | "scale-down-rate" | "scale-up-rate") | null;
                 message: null | string;
-                /** What came of it within ten minutes; `null` for `limited-scale`. */
-                outcome: ("effective" | "ineffective" | "pending") | null;
             }[];
             queue: {
                 timestamp: string;
