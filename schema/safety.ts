@@ -97,7 +97,12 @@ export const Fact = v.variant("kind", [
   /** A person trusts this version of a rule: it is not suspended again. */
   v.object({ kind: v.literal("trusted"), rule: text, by: text, at: instant, why: text }),
   /** Since when this store belongs to the fleet: first activation, or restore of a backup. */
-  v.object({ kind: v.literal("record"), since: instant }),
+  v.object({
+    kind: v.literal("record"),
+    since: instant,
+    /** Machines by provider that a restored backup knew, until a list of the provider counts. */
+    knew: v.optional(v.record(text, count)),
+  }),
   /** A provider at which nothing can be bought, or whose machines do not come up. */
   v.object({ kind: v.literal("impaired"), provider: text, why: text, at: instant }),
   /** A Node object without a node, which may still have our mark, taints or labels. */

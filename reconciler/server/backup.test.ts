@@ -92,7 +92,7 @@ test("restoreBackup() into an empty folder brings the fleet and its identity", a
   const store = await open(state);
   const snapshot = await store.load();
   expect(snapshot).toMatchObject({ nodes: [], openOperations: [], openCommands: [], entries: [] });
-  expect(snapshot.facts).toEqual([{ kind: "record", since: NOW }]);
+  expect(snapshot.facts).toEqual([{ kind: "record", since: NOW, knew: {} }]);
   const inside = "SELECT value FROM meta WHERE key = 'identity'";
   expect(await rowsOf(databaseOf(state), inside)).toEqual([]);
   await store.close();

@@ -12,6 +12,7 @@ import { MIGRATIONS } from "../../schema/migration/list.ts";
 import { foldRestored } from "../core/fold/restored.ts";
 import { recoverSnapshot } from "../core/fold/unreadable.ts";
 import { type Identity, parseIdentity, readIdentity, writeIdentity } from "../security/identity.ts";
+import type { Store } from "../core/store.ts";
 import { tryLock } from "./lock.ts";
 import { failureOf } from "../store/failure.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
@@ -143,6 +144,24 @@ async function skipIds(client: Client): Promise<void> {
   }
 }
 
+/** Resets what may be out of date in a store that was restored. */
+export async function settleRestored(
+  store: Store,
+  now: number,
+): Promise<{ nodes: number; forgotten: number }> {
+  const { snapshot, change: recovered } = recoverSnapshot(await store.load(), now);
+  const restored = foldRestored(snapshot, now);
+  const change = {
+    ...restored,
+    pools: recovered.pools,
+    facts: [...restored.facts, ...recovered.facts],
+    events: recovered.events,
+    quarantined: recovered.quarantined,
+  };
+  await store.commit(change);
+  return { nodes: snapshot.nodes.length, forgotten: change.removedNodes.length };
+}
+
 /** Resets what may be out of date, and makes the epoch newer than any that was used. */
 async function settle(
   scratch: string,
@@ -151,22 +170,7 @@ async function settle(
 ): Promise<{ nodes: number; forgotten: number }> {
   await using(scratch, skipIds);
   const store = await openLibsqlStore({ url: `file:${scratch}`, now });
-  let counts = { nodes: 0, forgotten: 0 };
-  try {
-    const { snapshot, change: recovered } = recoverSnapshot(await store.load(), now);
-    const restored = foldRestored(snapshot, now);
-    const change = {
-      ...restored,
-      pools: recovered.pools,
-      facts: [...restored.facts, ...recovered.facts],
-      events: recovered.events,
-      quarantined: recovered.quarantined,
-    };
-    counts = { nodes: snapshot.nodes.length, forgotten: change.removedNodes.length };
-    await store.commit(change);
-  } finally {
-    await store.close();
-  }
+  const counts = await settleRestored(store, now).finally(() => store.close());
   await using(scratch, async (client) => {
     await client.execute({
       sql: "UPDATE lease SET epoch = max(epoch, ?) + 1 WHERE name = 'leader'",

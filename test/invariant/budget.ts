@@ -52,7 +52,7 @@ function judgeCommit(commit: Commit, seen: Observation, list: Budget[]): Violati
   for (const budget of list) {
     const fresh = new Set<string>();
     for (const node of commit.change.nodes) {
-      if (!budget.covers(node) || !budget.inFlight(node) || isExcused(node)) continue;
+      if (!budget.covers(node) || !budget.inFlight(node) || isExcused(node, seen)) continue;
       if (chosen.has(node.id)) continue;
       const before = commit.nodesBefore.get(node.id);
       if (before !== undefined && budget.inFlight(before)) continue;
@@ -82,8 +82,11 @@ function fillsSlot(node: Node): boolean {
 }
 
 /** A person's order, and an instance that the cloud itself has ended, need no budget. */
-function isExcused(node: Node): boolean {
-  return node.order !== null || isTheirs(node) || node.instance?.state === "terminated";
+function isExcused(node: Node, { cloud }: Observation): boolean {
+  if (node.order !== null || isTheirs(node) || node.instance?.state === "terminated") return true;
+  // An old copy of the database knows machines that are long gone.
+  const isLost = node.phase.kind === "terminating" && node.phase.purpose === "lost";
+  return isLost && node.instance !== null && !cloud.live.has(node.instance.id);
 }
 
 /** A person took it out of service, in Kubernetes or in Slurm. */

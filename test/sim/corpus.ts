@@ -15,6 +15,8 @@ export type Case = {
   xids?: number;
   /** Edits of the file's providers a day. */
   edits?: number;
+  /** Lost and restored databases a day, and old copies of it. */
+  restores?: number;
   why: string;
 };
 
@@ -79,6 +81,14 @@ export const CORPUS: readonly Case[] = [
   {
     ...{ seed: 4_096, nodes: 6, days: 0.2, troubles: 100, xids: 30, sinks: "slurm" },
     why: "a late list's ghost had a NodeName, which stayed drained",
+  },
+  {
+    ...{ seed: 1, nodes: 6, days: 0.12, troubles: 40, xids: 40, edits: 40, restores: 10 },
+    why: "a fleet was bought again by an empty list after a restore",
+  },
+  {
+    ...{ seed: 9_067, nodes: 4, days: 0.05, troubles: 200, xids: 80, sinks: "slurm" },
+    why: "a purchase's second machine was ended under a job of their NodeName",
   },
 ];
 

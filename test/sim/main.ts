@@ -4,6 +4,7 @@
  *
  *   --troubles N   faults a day besides those of GPUs (12)
  *   --edits N      edits of the providers in the file a day (0)
+ *   --restores N   lost and restored databases, and old copies of it, a day (0)
  *   --xids N       GPU faults a day besides 5 per 1,000 node-days (0)
  *   --sinks S      none, slurm, kubernetes or both: the schedulers that its machines join (none)
  *   --planes N     control planes on one database: of 2, one leads and may be frozen (1)
@@ -35,6 +36,7 @@ const { values } = parseArgs({
     troubles: { type: "string", default: "12" },
     xids: { type: "string", default: "0" },
     edits: { type: "string", default: "0" },
+    restores: { type: "string", default: "0" },
     sinks: { type: "string", default: "none" },
     planes: { type: "string", default: "1" },
     shrink: { type: "string", default: "30" },
@@ -43,7 +45,7 @@ const { values } = parseArgs({
   },
 });
 
-type Count = "seed" | "nodes" | "days" | "troubles" | "xids" | "edits" | "shrink";
+type Count = "seed" | "nodes" | "days" | "troubles" | "xids" | "edits" | "restores" | "shrink";
 
 function numberOf(name: Count): number {
   const value = Number(values[name]);
@@ -92,6 +94,7 @@ const days = numberOf("days");
 const dials = {
   ...{ days, troublesPerDay: numberOf("troubles"), extraXidPerDay: numberOf("xids") },
   editsPerDay: numberOf("edits"),
+  restoresPerDay: numberOf("restores"),
 };
 const faults = drawFaults(shape, dials);
 const endMs = days * DAY;
@@ -113,8 +116,9 @@ print(`trace: ${told.hash}`);
 const [first] = bad;
 if (first !== undefined) {
   await printShortest(shape, faults, { endMs, found: first });
-  const { seed, nodes, troubles, xids, edits } = values;
-  const dialled = `--days ${values.days} --troubles ${troubles} --xids ${xids} --edits ${edits}`;
+  const { seed, nodes, troubles, xids, edits, restores } = values;
+  const people = `--edits ${edits} --restores ${restores}`;
+  const dialled = `--days ${values.days} --troubles ${troubles} --xids ${xids} ${people}`;
   const where = `--sinks ${sinks} --planes ${planes}`;
   print(`reproduce: npm run sim -- ${where} --seed ${seed} --nodes ${nodes} ${dialled}`);
 }

@@ -1,8 +1,9 @@
 /**
- * `npm run once -- swarm -- --seeds N --seed N [--sinks LIST] [--planes LIST] [--edits N]`: six
- * hours of six nodes in trouble for each seed, each scheduler, and one control plane and two of
- * which the leader is frozen now and then; `--edits`: of the file's providers, a day. Exit 1 on a
- * violation, which is told with its command.
+ * `npm run once -- swarm -- --seeds N --seed N [--sinks LIST] [--planes LIST] [--edits N]
+ * [--restores N]`: six hours of six nodes in trouble for each seed, each scheduler, and one control
+ * plane and two of which the leader is frozen now and then; `--edits`: of the file's providers a
+ * day, `--restores`: of lost and older databases. Exit 1 on a violation, which is told with its
+ * command.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -13,7 +14,13 @@ import { tellStory } from "./swarm/story.ts";
 
 const DAY = 86_400_000;
 const NODES = 6;
-const DIALS = { days: 0.25, troublesPerDay: 60, extraXidPerDay: 16, editsPerDay: 0 };
+const DIALS = {
+  days: 0.25,
+  troublesPerDay: 60,
+  extraXidPerDay: 16,
+  editsPerDay: 0,
+  restoresPerDay: 0,
+};
 
 const { values } = parseArgs({
   options: {
@@ -22,11 +29,13 @@ const { values } = parseArgs({
     sinks: { type: "string", default: "slurm,kubernetes,both" },
     planes: { type: "string", default: "1,2" },
     edits: { type: "string", default: "0" },
+    restores: { type: "string", default: "0" },
     figures: { type: "string" },
   },
 });
 
 DIALS.editsPerDay = Number(values.edits);
+DIALS.restoresPerDay = Number(values.restores);
 const wanted = values.sinks.split(",");
 const planesOf = values.planes.split(",");
 const total = {
@@ -42,7 +51,7 @@ for (let i = 0; i < Number(values.seeds); i++) {
 
 async function tell(seed: number, sinks: SinkKind, planes: 1 | 2): Promise<void> {
   const shape = shapeOf(seed, NODES, sinks, planes);
-  const { days, troublesPerDay, extraXidPerDay, editsPerDay } = DIALS;
+  const { days, troublesPerDay, extraXidPerDay, editsPerDay, restoresPerDay } = DIALS;
   const told = await tellStory(shape, drawFaults(shape, DIALS), { endMs: days * DAY });
   const bad = told.found.filter((one) => !isKnown(one));
   const inSlurm = (what: string): number =>
@@ -57,7 +66,7 @@ async function tell(seed: number, sinks: SinkKind, planes: 1 | 2): Promise<void>
   total.slurm_drains += inSlurm("drain");
   total.slurm_undrains += inSlurm("undrain");
   const faults = `--troubles ${troublesPerDay} --xids ${extraXidPerDay}`;
-  const dials = `--days ${days} ${faults} --edits ${editsPerDay}`;
+  const dials = `--days ${days} ${faults} --edits ${editsPerDay} --restores ${restoresPerDay}`;
   const where = `--sinks ${sinks} --planes ${planes} --seed ${seed} --nodes ${NODES}`;
   for (const { id, message } of bad.slice(0, 3))
     console.log(`${id}: ${message} (npm run sim -- ${where} ${dials})`);

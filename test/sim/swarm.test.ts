@@ -22,8 +22,8 @@ const xidsOf = ({ sinks, xids }: Pick<Case, "sinks" | "xids">): number =>
   xids ?? (sinks === undefined ? XIDS_PER_DAY : XIDS_IN_SCHEDULER);
 
 function faultsOf(one: Omit<Case, "why">): Fault[] {
-  const { seed, nodes, days, troubles, sinks, planes, edits = 0 } = one;
-  const more = { extraXidPerDay: xidsOf(one), editsPerDay: edits };
+  const { seed, nodes, days, troubles, sinks, planes, edits = 0, restores = 0 } = one;
+  const more = { extraXidPerDay: xidsOf(one), editsPerDay: edits, restoresPerDay: restores };
   const dials = { days, troublesPerDay: troubles, ...more };
   return drawFaults(shapeOf(seed, nodes, sinks, planes), dials);
 }
@@ -34,8 +34,8 @@ async function tell(one: Omit<Case, "why">): Promise<Told> {
 }
 
 function badOf(told: Told, one: Omit<Case, "why">): string[] {
-  const { seed, nodes, days, troubles, sinks = "none", planes = 1, edits = 0 } = one;
-  const where = `--sinks ${sinks} --planes ${planes} --edits ${edits}`;
+  const { seed, nodes, days, troubles, sinks = "none", planes = 1, edits = 0, restores = 0 } = one;
+  const where = `--sinks ${sinks} --planes ${planes} --edits ${edits} --restores ${restores}`;
   const dials = `${where} --days ${days} --troubles ${troubles} --xids ${xidsOf(one)}`;
   const bad = told.found.filter((one) => !isKnown(one));
   const command = `npm run sim -- --seed ${seed} --nodes ${nodes} ${dials}`;

@@ -47,7 +47,7 @@ export async function passAwake(
 ): Promise<void> {
   const { heartbeatTimeoutMs } = reconciler.activeConfig().server;
   const [mono, wall] = [clock.monoMs(), clock.wallMs()];
-  for (let by = PULSE_MS; by < ms; by += PULSE_MS) {
+  for (let by = PULSE_MS; by <= ms; by += PULSE_MS) {
     reconciler.presence.pulse(mono + by, wall + by, heartbeatTimeoutMs);
   }
   await clock.pass(ms);

@@ -395,6 +395,19 @@ describe("foldEverything() of a list that shows too little", () => {
     `fake lists ${some} of ${all} known instances: not believed yet`;
 
   test.each([
+    [0, say(0, 4)],
+    [1, say(1, 4)],
+    [2, null],
+  ])("of 4 that a restored backup knew it shows %d: %p", (some, expected) => {
+    const knew: Fact = { kind: "record", since: NOW, knew: { fake: 4, other: 1 } };
+    const { result, work } = fold({ nodes: [], listings: [listing(shown(some))], facts: [knew] });
+    expect(result.problems[0]?.message ?? null).toBe(expected);
+    // Until then alone: its machines are nodes again.
+    const kept = work.change.facts.find((fact) => fact.kind === "record");
+    expect(kept).toEqual(expected === null ? { ...knew, knew: { other: 1 } } : undefined);
+  });
+
+  test.each([
     [4, 1, say(1, 4)],
     [4, 2, null],
     [3, 1, say(1, 3)],

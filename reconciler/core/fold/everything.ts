@@ -149,6 +149,7 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
     return;
   }
   result.collapsed.delete(provider);
+  forgetKnown(fleet, provider, work);
   const folded = foldListing(
     fleet,
     provider,
@@ -210,7 +211,22 @@ function collapseOf(input: FoldInput, fleet: Fleet, listing: Listing): Collapse 
     known++;
     if (shown.has(instance.id)) seen++;
   }
+  const knew = knewOf(fleet, listing.provider);
+  if (knew > known) [known, seen] = [knew, shown.size];
   return isCollapsed({ seen, known }) ? { at, seen, known } : null;
+}
+
+/** How many machines a restored backup knew there, while no list counted since. */
+function knewOf({ facts }: Fleet, provider: string): number {
+  const record = facts.get("record");
+  return (record?.kind === "record" ? record.knew?.[provider] : null) ?? 0;
+}
+
+function forgetKnown({ facts }: Fleet, provider: string, work: UnitOfWork): void {
+  const record = facts.get("record");
+  if (record?.kind !== "record" || record.knew?.[provider] === undefined) return;
+  const { [provider]: _, ...knew } = record.knew;
+  work.putFact({ ...record, knew });
 }
 
 /** The fleet with the changes of this unit of work. */

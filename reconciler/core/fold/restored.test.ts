@@ -46,6 +46,14 @@ describe("foldRestored()", () => {
     expect(became(busy)).toEqual({ ...busy, order: null, operation: null, fence: 4 });
   });
 
+  test("remembers how many machines each provider had, but for those that were ending", () => {
+    const ending = phase("terminating", { purpose: "replace" });
+    const ended = nodeOf("e", { instance: { ...nodeOf("e").instance, state: "terminated" } as never });
+    const nodes = [nodeOf("a"), nodeOf("b"), nodeOf("c", { phase: ending }), ended, unboughtOf("u")];
+    const [record] = restored({ nodes }).facts;
+    expect(record).toEqual({ kind: "record", since: NOW, knew: { fake: 2 } });
+  });
+
   test("holds a node that was under way in a person's name", () => {
     const node = nodeOf("n", { cordon: human, phase: draining, fence: 3 });
     expect(became(node)).toEqual({
@@ -88,6 +96,6 @@ describe("foldRestored()", () => {
       },
     ]);
     expect(change.foldedEntries.map(Number)).toEqual([4, 7]);
-    expect(change.facts).toEqual([{ kind: "record", since: NOW }]);
+    expect(change.facts).toEqual([{ kind: "record", since: NOW, knew: {} }]);
   });
 });

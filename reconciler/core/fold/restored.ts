@@ -31,10 +31,21 @@ export function foldRestored(snapshot: Snapshot, now: number): Change {
     });
   }
   // Instances that the cloud lists now may have been bought, and have served, since the backup.
-  change.facts.push({ kind: "record", since: now });
+  change.facts.push({ kind: "record", since: now, knew: machinesOf(snapshot.nodes) });
   // Already processed by the fleet before the restore.
   change.foldedEntries = snapshot.entries.map((entry) => entry.id);
   return change;
+}
+
+/** By provider: a list that shows few of them is not believed at once, as before the restore. */
+function machinesOf(nodes: readonly Node[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { instance, phase } of nodes) {
+    if (instance === null || instance.state === "terminated") continue;
+    if (phase.kind === "terminating" || phase.kind === "gone") continue;
+    counts[instance.provider] = (counts[instance.provider] ?? 0) + 1;
+  }
+  return counts;
 }
 
 /**

@@ -31,3 +31,16 @@ test("it is not in doubt once it registered, for adopted machines, and beside ot
   expect(doubted(surplus({ slurm: own }), holder(1))).toEqual([]);
   expect(doubted(surplus({ agent: null }), holder(1))).toEqual([]);
 });
+
+test("of two machines of one purchase, the surplus may have the name of the other", () => {
+  const draining = { kind: "draining", since: 1, purpose: "surplus", deadlineAt: 0, drainedAt: null };
+  const twin = (over: Partial<Node> = {}): Node =>
+    surplus({ slot: 0, agent: null, phase: draining as Node["phase"], ...over });
+  const first = holder(BOUGHT + 1);
+  expect(doubted(twin(), first)).toEqual(["n0"]);
+  expect(doubtsOf(twin(), namesInDoubt([first]))[0]?.message).toContain("of one purchase");
+  // An earlier machine of the slot, which cannot have registered since.
+  expect(doubted(twin({ gen: first.gen + 1 }), first)).toEqual([]);
+  expect(doubted(twin({ phase: nodeOf("a").phase }), first)).toEqual([]);
+  expect(doubted(twin(), holder(BOUGHT + 1, { phase: { kind: "gone", since: 1 } as never }))).toEqual([]);
+});

@@ -1,33 +1,52 @@
 /**
- * A NodeName of a pool that may be another machine's than its node's: a node that was bought after
- * the boot that Slurm knows has not registered yet. A machine that no list showed, and whose slot
- * was filled meanwhile, still has its name and its jobs. Pure.
+ * A NodeName that may be another machine's than its node's. A node that was bought after the boot
+ * that Slurm knows has not registered yet: a machine that no list showed, and whose slot was filled
+ * meanwhile, still has its name and its jobs. And of two machines that one purchase became, the one
+ * that registered last has the name, whichever of them the node was bound to. Pure.
  */
 import type { Node } from "../../../schema/node.ts";
 
 export type Doubt = { name: string; message: string };
 
-/** By pool; most fleets have none. One pass, because a plan may ask for each of its nodes. */
-export function namesInDoubt(nodes: Iterable<Node>): ReadonlyMap<string, Doubt[]> {
-  const doubts = new Map<string, Doubt[]>();
+export type Doubts = {
+  /** Names that nobody registered since their node was bought, by pool. */
+  unheard: Map<string, Doubt[]>;
+  /** The names of bought nodes by their purchase. */
+  bought: Map<string, Doubt>;
+};
+
+const purchaseOf = ({ pool, slot, gen }: Node): string => `${pool}/${slot}/${gen}`;
+
+/** Most fleets have few. One pass, because a plan may ask for each of its nodes. */
+export function namesInDoubt(nodes: Iterable<Node>): Doubts {
+  const doubts: Doubts = { unheard: new Map(), bought: new Map() };
   for (const node of nodes) {
-    const { id, pool, slurm } = node;
-    if (pool === null || slurm === null || !isInDoubt(node)) continue;
-    const why = `${id} has not registered as ${slurm.name} in Slurm since it was bought`;
-    const doubt = { name: slurm.name, message: `${why}: the name may be this machine's` };
-    doubts.set(pool, [...(doubts.get(pool) ?? []), doubt]);
+    const { id, pool, slurm, phase } = node;
+    if (pool === null || slurm?.by !== "slot" || phase.kind === "gone") continue;
+    const { name } = slurm;
+    const twice = `it and ${id} are of one purchase: ${name} in Slurm may be either`;
+    doubts.bought.set(purchaseOf(node), { name, message: twice });
+    if (!isUnheard(node)) continue;
+    const why = `${id} has not registered as ${name} in Slurm since it was bought`;
+    const doubt = { name, message: `${why}: the name may be this machine's` };
+    doubts.unheard.set(pool, [...(doubts.unheard.get(pool) ?? []), doubt]);
   }
   return doubts;
 }
 
 /** The names that a machine without one may have in Slurm, each with why. */
-export function doubtsOf(node: Node, doubts: ReadonlyMap<string, Doubt[]>): readonly Doubt[] {
-  if (node.slurm !== null || node.agent === null || node.pool === null) return [];
-  return doubts.get(node.pool) ?? [];
+export function doubtsOf(node: Node, { unheard, bought }: Doubts): readonly Doubt[] {
+  if (node.slurm !== null || node.pool === null) return [];
+  const { phase } = node;
+  const isSurplus = "purpose" in phase && phase.purpose === "surplus";
+  // Its agent reports as the other one's.
+  const twin = isSurplus ? bought.get(purchaseOf(node)) : undefined;
+  const others = node.agent === null ? [] : (unheard.get(node.pool) ?? []);
+  return twin === undefined ? others : [twin, ...others];
 }
 
 /** An adopted machine may have booted long before its record; only a bought one is a doubt. */
-function isInDoubt({ slurm, offer, createdAt, phase }: Node): boolean {
-  if (slurm?.by !== "slot" || offer === null || offer === undefined) return false;
-  return phase.kind !== "gone" && slurm.bootTime !== null && slurm.bootTime < createdAt;
+function isUnheard({ slurm, offer, createdAt }: Node): boolean {
+  if (offer === null || offer === undefined || slurm === null) return false;
+  return slurm.bootTime !== null && slurm.bootTime < createdAt;
 }

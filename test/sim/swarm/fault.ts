@@ -39,6 +39,8 @@ export type What =
   | { kind: "freeze"; calls: number; side: "before" | "after"; sort: CallSort; forMs: number }
   | { kind: "clock"; byMs: number }
   | { kind: "database-lost"; downMs: number }
+  /** A backup is restored, or (`raw`) an old copy of the state folder is put in place by hand. */
+  | { kind: "database-old"; agoMs: number; downMs: number; raw: boolean }
   /** The scheduler refuses, or loses its answers. */
   | { kind: "scheduler"; answers: ("refused" | "ambiguous")[] }
   /** A job for Slurm. */
@@ -73,6 +75,7 @@ export function nameOf(what: What): string {
   if (what.kind === "slurmctld" || what.kind === "api-server") return `${what.kind}:${what.name}`;
   if (what.kind === "scontrol") return `scontrol:${what.act}`;
   if (what.kind === "provider") return `provider:${what.edit}`;
+  if (what.kind === "database-old") return what.raw ? "database-copied" : "database-restored";
   if (what.kind === "human") return `human:${what.act}`;
   return what.kind === "plant" ? `plant:${what.mark}` : what.kind;
 }

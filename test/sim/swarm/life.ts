@@ -7,6 +7,8 @@ import { compiledBuiltin } from "../../../health/policy/builtin.ts";
 import type { Clock } from "../../../reconciler/core/clock.ts";
 import type { Provider } from "../../../reconciler/core/provider.ts";
 import type { Scheduler } from "../../../reconciler/core/scheduler.ts";
+import { settleRestored } from "../../../reconciler/server/backup.ts";
+import { openLibsqlStore } from "../../../reconciler/store/libsql.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { EventCount } from "../../invariant/check.ts";
 import type { Watch } from "../../invariant/watch.ts";
@@ -133,8 +135,7 @@ export class Life {
       between: {
         client: (client) => injector.client(client),
         store: (store) => watch.store(seat?.led(store) ?? store, () => this.wasFrozen(injector)),
-        provider: (one) =>
-          injector.provider(watch.provider(one, !isMoved || one.name !== "fake")),
+        provider: (one) => injector.provider(watch.provider(one, !isMoved || one.name !== "fake")),
         scheduler: (one) => injector.scheduler(watch.scheduler(one)),
         kube: (api) => injector.kube(api),
         slurm: (client) => injector.slurm(client),
@@ -256,6 +257,22 @@ export class Life {
     this.database.close();
     this.database = MemoryDatabase.empty();
     this.ports.watch.forget();
+  }
+
+  snapshot(): Uint8Array {
+    return this.database.snapshot();
+  }
+
+  /** An older database takes its place; `raw`: without what `navarch restore` does to it. */
+  async restore(bytes: Uint8Array, raw: boolean): Promise<void> {
+    this.loseDatabase();
+    this.database = MemoryDatabase.open(bytes);
+    if (raw) return;
+    const now = this.ports.clock.wallMs();
+    const clients = { writer: this.database.client(), reader: this.database.client() };
+    const store = await openLibsqlStore({ url: "memory:", now, clients });
+    await settleRestored(store, now);
+    await store.close();
   }
 
   /** Activations until nothing is left to do now. True once it rests, false if it died. */

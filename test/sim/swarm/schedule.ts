@@ -27,6 +27,8 @@ export type Dials = {
   extraXidPerDay: number;
   /** Edits of the file's providers a day; absent = none. */
   editsPerDay?: number;
+  /** Losses of the database, restores of backups and old copies put in place a day; absent = none. */
+  restoresPerDay?: number;
 };
 
 export function drawFaults(shape: Shape, dials: Dials): Fault[] {
@@ -48,6 +50,7 @@ export function drawFaults(shape: Shape, dials: Dials): Fault[] {
     come(name, (dials.troublesPerDay * weight) / TOTAL, (r) => draw(r, nodes));
   }
   come("edit", dials.editsPerDay ?? 0, drawEdit);
+  come("state", dials.restoresPerDay ?? 0, drawState);
   const more = sinkTroubles(shape);
   const sum = more.reduce((total, [, weight]) => total + weight, 0);
   for (const [name, weight, draw] of more) {
@@ -63,6 +66,12 @@ const EDITS: readonly ProviderEdit[] = ["renamed", "added", "reordered", "moved"
 
 const drawEdit = (r: Stream): What => {
   return { kind: "provider", edit: r.pick(EDITS), undoMs: r.whole(2, 60) * MINUTE };
+};
+
+const drawState = (r: Stream): What => {
+  const downMs = r.whole(1, 20) * 5_000;
+  if (r.chance(0.2)) return { kind: "database-lost", downMs };
+  return { kind: "database-old", agoMs: r.whole(1, 60) * MINUTE, downMs, raw: r.chance(0.5) };
 };
 
 const isInSlurm = ({ sinks }: Shape): boolean => sinks === "slurm" || sinks === "both";

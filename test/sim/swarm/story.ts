@@ -45,6 +45,7 @@ export async function tellStory(
   options: StoryOptions,
 ): Promise<Told> {
   const swarm = new Swarm(shape, options.pace ?? "analytic");
+  swarm.keepsBackups = faults.some(({ what }) => what.kind === "database-old");
   const trouble = new Trouble(swarm);
   const happened = new Map<string, number>();
   const goesOn = (): boolean => options.stopAtFirst !== true || swarm.found.length === 0;

@@ -28,6 +28,7 @@ import { placeWork } from "./work.ts";
 const FLEET = "fleet";
 /** Reports wait this long for company before they are written; then the loop looks. */
 const BATCH_MS = 5;
+const BACKUP_MS = 10 * 60_000;
 
 export type Found = Violation & { at: number };
 
@@ -72,6 +73,9 @@ export class Swarm {
   private readonly checkers: Checker[];
   private readonly pace: Pace;
   private forgotten = false;
+  /** Copies of the database, the oldest first; `null`: the story needs none. */
+  private readonly backups: { at: number; bytes: Uint8Array }[] = [];
+  keepsBackups = false;
   private readonly base: number;
 
   constructor(shape: Shape, pace: Pace) {
@@ -230,6 +234,13 @@ export class Swarm {
     const rested = await this.life.turn();
     if (!rested && this.upAt === null) await this.fall(this.downMs);
     this.judge(rested);
+    if (this.keepsBackups) this.backUp();
+  }
+
+  private backUp(): void {
+    const last = this.backups.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
+    if (this.now() - last < BACKUP_MS) return;
+    this.backups.push({ at: this.now(), bytes: this.life.snapshot() });
   }
 
   private judge(rested: boolean): void {
@@ -327,6 +338,16 @@ export class Swarm {
   async loseDatabase(downMs: number): Promise<void> {
     await this.fall(downMs);
     this.life.loseDatabase();
+    this.forgotten = true;
+  }
+
+  /** Nothing happens before the first backup, or beside a replica, whose server restores. */
+  async restore({ agoMs, downMs, raw }: { agoMs: number; downMs: number; raw: boolean }) {
+    const at = this.now() - agoMs;
+    const backup = this.backups.findLast((one) => one.at <= at) ?? this.backups[0];
+    if (backup === undefined || this.shape.planes === 2) return;
+    await this.fall(downMs);
+    await this.life.restore(backup.bytes, raw);
     this.forgotten = true;
   }
 

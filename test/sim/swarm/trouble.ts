@@ -5,6 +5,8 @@
 import * as v from "valibot";
 import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
 import { emptyChange } from "../../../reconciler/core/store.ts";
+import type { UnitOfWork } from "../../../reconciler/core/unit-of-work.ts";
+import type { Reconciler } from "../../../reconciler/runtime/loop.ts";
 import { Command } from "../../../schema/command.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -65,6 +67,9 @@ export class Trouble {
       case "database-lost":
         swarm.sinks.hasForgotten = true;
         return swarm.loseDatabase(what.downMs);
+      case "database-old":
+        swarm.sinks.hasForgotten = true;
+        return swarm.restore(what);
       case "scheduler":
         for (const kind of what.answers)
           swarm.scheduler.answers.push({ kind, message: "by order of the story" });
@@ -298,33 +303,51 @@ export class Trouble {
   }
 
   /** People order the sizes they want, again after a lost database. */
-  async resize(): Promise<void> {
+  resize(): Promise<void> {
+    const { swarm } = this;
+    return this.change((draft, reconciler) => {
+      for (const [place, { name }] of swarm.shape.pools.entries()) {
+        const state = [...reconciler.fleet().pools.values()].find((one) => one.name === name);
+        const desired = swarm.sizes[place];
+        if (state === undefined || desired === undefined || state.desired === desired) continue;
+        draft.putPool({ ...state, desired, desiredBy: "human:ann" });
+      }
+    });
+  }
+
+  /** A person looks at the machines of another fleet in a pool of this name, and leaves them. */
+  private ignoreOthers(): Promise<void> {
+    const at = this.swarm.clock.wallMs();
+    return this.change((draft) => {
+      draft.putFact({ kind: "ignored_fleet", fleet: "another", by: "human:ann", at });
+    });
+  }
+
+  /** A person removes what an ended machine left, if this fleet's books do not know that machine. */
+  private async forget(node: Node): Promise<void> {
+    await this.change((draft, reconciler) => {
+      draft.change.removedNodes.push(node.id);
+      reconciler.presence.forget(node.id);
+    });
+  }
+
+  /** A change by a person, if a process runs; it may die or be frozen meanwhile. */
+  private async change(edit: (draft: UnitOfWork, reconciler: Reconciler) => void): Promise<void> {
     const { swarm } = this;
     const process = swarm.life.running;
     if (process === null) return;
     const { reconciler } = process;
     try {
-      const resized = reconciler.change((draft) => {
-        for (const [place, { name }] of swarm.shape.pools.entries()) {
-          const state = [...reconciler.fleet().pools.values()].find((one) => one.name === name);
-          const desired = swarm.sizes[place];
-          if (state === undefined || desired === undefined || state.desired === desired) continue;
-          draft.putPool({ ...state, desired, desiredBy: "human:ann" });
-        }
-      });
-      await swarm.life.orFrozen(resized);
+      await swarm.life.orFrozen(reconciler.change((draft) => edit(draft, reconciler)));
     } catch (error) {
       if (swarm.life.isUp()) throw error;
     }
   }
 
-  /** A person looks at the machines of another fleet in a pool of this name, and leaves them. */
-  private async ignoreOthers(): Promise<void> {
-    const reconciler = this.swarm.life.running?.reconciler;
-    const at = this.swarm.clock.wallMs();
-    await reconciler?.change((draft) => {
-      draft.putFact({ kind: "ignored_fleet", fleet: "another", by: "human:ann", at });
-    });
+  /** No cloud is asked about it, and its machine is gone. */
+  private isLeft({ id, instance, health, operation }: Node): boolean {
+    const runs = [...this.swarm.agents.values()].some((agent) => agent.node === id);
+    return instance === null && health.silentSince !== null && operation === null && !runs;
   }
 
   /** A person handles what waits for people: held nodes and unfinished drains. */
@@ -339,6 +362,7 @@ export class Trouble {
       if (phase.kind === "held" || (drained && phase.purpose === "operator"))
         await this.order(node, node.instance === null ? "uncordon" : "replace", true);
       else if (drained && node.cordon.human !== null) await this.order(node, "replace", true);
+      else if (all && this.isLeft(node)) await this.forget(node);
       else if (sick || (all && isWaived(node))) await this.order(node, "replace", true);
       else if (all && node.cordon.human !== null) await this.order(node, "uncordon", true);
     }
