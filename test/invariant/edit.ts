@@ -1,8 +1,8 @@
 /**
  * I15: a machine whose agent reports it healthy is ended only by a smaller size of its own pool, a
  * person's order, its cloud, evidence, a removed pool, or as the second machine of a slot, one more
- * than a pool whose machines are well wants, or quarantined hardware; never by any other edit of
- * the configuration or a restart.
+ * than its pool wants, or quarantined hardware; never by any other edit of the configuration or a
+ * restart.
  */
 import { isLeaving, type Node } from "../../schema/node.ts";
 import { type Checker, type Commit, type Observation, slotOf } from "../world/observation.ts";
@@ -49,16 +49,16 @@ function whyNot(node: Node, commit: Commit, config: Config): string | null {
   return `${purpose}, without evidence`;
 }
 
-/** Its pool has every machine that it wants without this one, and they are well. */
+/** Its pool has every machine that it wants without this one; one that is sick gets its repair. */
 function isFull(node: Node, { nodes, change, poolsBefore }: Commit, config: Config): boolean {
   const { pool } = node;
   if (pool === null) return false;
   const least = config.pools.find(({ name }) => name === pool)?.scaling.minNodes;
   const state = change.pools.find(({ name }) => name === pool) ?? poolsBefore.get(pool);
   const others = nodes.values().filter((one) => one !== node && one.pool === pool);
-  const well = others.filter((one) => isHealthy(one) && !isLeaving(one.phase));
+  const held = new Set(others.filter((one) => !isLeaving(one.phase)).map(slotOf));
   const wanted = state?.desired ?? least;
-  return wanted !== undefined && [...well].length >= wanted;
+  return wanted !== undefined && held.size >= wanted;
 }
 
 function isSame({ instance }: Node, other: Node): boolean {
