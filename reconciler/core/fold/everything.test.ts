@@ -394,6 +394,14 @@ describe("foldEverything() of a list that shows too little", () => {
   const say = (some: number, all: number) =>
     `fake lists ${some} of ${all} known instances: not believed yet`;
 
+  test("is believed if it shows as many others of the fleet, unless they have ended", () => {
+    const others = [seen("a"), seen("b")];
+    expect(fold({ nodes: fleet(4), listings: [listing(others)] }).result.problems).toEqual([]);
+    const ended = others.map((one) => ({ ...one, state: "terminated" as const }));
+    const { result } = fold({ nodes: fleet(4), listings: [listing(ended)] });
+    expect(result.problems[0]?.message).toBe(say(0, 4));
+  });
+
   test.each([
     [0, say(0, 4)],
     [1, say(1, 4)],

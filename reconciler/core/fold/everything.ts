@@ -189,14 +189,17 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
   );
 }
 
-/** `null`: the listing counts. Instances that Navarch terminates are not missed. */
+/**
+ * `null`: the listing counts. Instances that Navarch terminates are not missed. One that shows as
+ * many others of the fleet is no other account's, such as after a restore.
+ */
 function collapseOf(input: FoldInput, fleet: Fleet, listing: Listing): Collapse | null {
   const { now, collapsed, reaches } = input;
   const at = collapsed.get(listing.provider)?.at ?? now;
   if (listing.answer.kind !== "ok" || isBelieved({ at }, now)) return null;
   const reach = reaches.get(listing.provider) ?? REACHES_ANY;
   const shown = new Set(listing.answer.instances.map((instance) => instance.id));
-  let known = 0;
+  const held = new Set<InstanceId>();
   let seen = 0;
   for (const { instance, phase } of fleet.nodes.values()) {
     if (
@@ -208,11 +211,14 @@ function collapseOf(input: FoldInput, fleet: Fleet, listing: Listing): Collapse 
     if (phase.kind === "terminating" || phase.kind === "gone" || instance.state === "terminated")
       continue;
     if (unreached(listing.provider, reach, instance) !== null) continue;
-    known++;
+    held.add(instance.id);
     if (shown.has(instance.id)) seen++;
   }
-  const knew = knewOf(fleet, listing.provider);
-  if (knew > known) [known, seen] = [knew, shown.size];
+  const others = listing.answer.instances.filter(
+    ({ id, state }) => state !== "terminated" && !held.has(id),
+  );
+  seen += new Set(others.map(({ id }) => id)).size;
+  const known = Math.max(held.size, knewOf(fleet, listing.provider));
   return isCollapsed({ seen, known }) ? { at, seen, known } : null;
 }
 
