@@ -47,6 +47,11 @@ export function decideRequested(
   if (paused !== null) return plan.refuse(paused);
   if (isResting(phase.notBefore, sight.now))
     return plan.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
+  const holder = scope.bySlot.get(node.slot)?.find((one) => one !== node && holdsSlot(one));
+  if (holder !== undefined) {
+    const why = `slot ${node.slot} is ${holder.id}'s again, and nothing was bought`;
+    return plan.advance(gone, "node.terminated", [why]);
+  }
   if (isOccupied(node, scope))
     return plan.wait("replacement", `slot ${node.slot} still has a live instance`);
   const hindrance = hindranceOf(pool, sight);
@@ -95,6 +100,10 @@ function onlyComplete(sight: Scope["sight"]): Scope["sight"]["providers"] {
 }
 
 /** At most one live instance a slot (invariant I2), except the pair of a `surge`. */
+/** In service, and nothing replaces it: such as a surplus that a person put back. */
+const holdsSlot = ({ phase, session }: Node): boolean =>
+  phase.kind === "serving" && session === null;
+
 function isOccupied(node: Node, scope: Scope): boolean {
   const others = node.slot === null ? [] : (scope.bySlot.get(node.slot) ?? []);
   return others.some(

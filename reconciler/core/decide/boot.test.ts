@@ -95,8 +95,12 @@ describe("requested", () => {
     });
     expect(waitOf(asked({}, { notBefore: NOW + 5 }))).toBe("backoff: waits");
     expect(stepOf(asked({}, { notBefore: NOW }))).toBe("create");
-    const other = nodeOf("m", { gen: 1 });
+    const other = nodeOf("m", { gen: 1, phase: { kind: "suspect", since: 0 } as never });
     expect(waitOf(asked(), { others: [other] })).toBe("replacement: slot 0 still has a live instance");
+    // A surplus that a person put back, after a restore.
+    expect(ask(asked(), { others: [nodeOf("m", { gen: 1 })] }).action).toMatchObject({
+      because: ["slot 0 is m's again, and nothing was bought"],
+    });
     const pair = { ...other, phase: { kind: "replacing", since: 0, replacement: "n" as NodeId } as const };
     expect(stepOf(asked({ replaces: other.id }), { others: [pair] })).toBe("create");
     const another = { ...pair, phase: { ...pair.phase, replacement: "x" as NodeId } };
