@@ -127,9 +127,10 @@ function workInDoubt(
   sink: Pick<SlurmSink, "left" | "dark">,
   doubts: readonly Doubt[],
 ): DrainSight | null {
-  for (const { name, message } of doubts) {
+  for (const { name, held, message } of doubts) {
     const dark = sink.dark();
     if (dark !== null) return { kind: "dark", message: dark };
+    if (held) return { kind: "dark", message: `others hold ${name} in Slurm (${message})` };
     const left = sink.left(name);
     if (left.kind !== "busy") continue;
     return { kind: "busy", remaining: left.remaining, message: `${left.message} (${message})` };

@@ -394,6 +394,13 @@ describe("foldEverything() of a list that shows too little", () => {
   const say = (some: number, all: number) =>
     `fake lists ${some} of ${all} known instances: not believed yet`;
 
+  test("does not miss what was absent from believed lists before", () => {
+    const gone = { ...nodeOf("n0").instance, absentSince: 1, absentListings: 2 } as Node["instance"];
+    const nodes = fleet(4).map((node, i) => (i < 3 ? { ...node, instance: { ...node.instance, ...gone, id: `i-n${i}` } as Node["instance"] } : node));
+    expect(doubts(nodes, 0)).toBe(say(0, 1));
+    expect(fold({ nodes, listings: [listing([seen("i-n3")])] }).result.problems).toEqual([]);
+  });
+
   test("is believed if it shows as many others of the fleet, unless they have ended", () => {
     const others = [seen("a"), seen("b")];
     expect(fold({ nodes: fleet(4), listings: [listing(others)] }).result.problems).toEqual([]);

@@ -25,7 +25,7 @@ import { type Cluster, foldCluster, type Known } from "./cluster.ts";
 import { foldLeaving, foldRemoved } from "./leaving.ts";
 import { foldEntry } from "./inbox-entry.ts";
 import { adopt } from "./adopt.ts";
-import { foldListing, type Sighting } from "./listing.ts";
+import { ABSENT_LISTINGS_MIN, foldListing, type Sighting } from "./listing.ts";
 import type { Outcome } from "./outcome.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 import { restOfFailure } from "./purchase.ts";
@@ -211,6 +211,9 @@ function collapseOf(input: FoldInput, fleet: Fleet, listing: Listing): Collapse 
     if (phase.kind === "terminating" || phase.kind === "gone" || instance.state === "terminated")
       continue;
     if (unreached(listing.provider, reach, instance) !== null) continue;
+    // Believed to be gone before: a person's cordon may keep its record.
+    const isAbsent = (instance.absentListings ?? 0) >= ABSENT_LISTINGS_MIN;
+    if (isAbsent && !shown.has(instance.id)) continue;
     held.add(instance.id);
     if (shown.has(instance.id)) seen++;
   }

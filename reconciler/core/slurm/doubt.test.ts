@@ -38,9 +38,14 @@ test("of two machines of one purchase, the surplus may have the name of the othe
     surplus({ slot: 0, agent: null, phase: draining as Node["phase"], ...over });
   const first = holder(BOUGHT + 1);
   expect(doubted(twin(), first)).toEqual(["n0"]);
-  expect(doubtsOf(twin(), namesInDoubt([first]))[0]?.message).toContain("of one purchase");
-  // An earlier machine of the slot, which cannot have registered since.
-  expect(doubted(twin({ gen: first.gen + 1 }), first)).toEqual([]);
+  expect(doubtsOf(twin(), namesInDoubt([first]))[0]?.message).toContain("for the slot of holder");
+  const isHeld = (node: Node) => doubtsOf(twin(), namesInDoubt([node])).map(({ held }) => held);
+  const theirs = { ...first, slurm: first.slurm && { ...first.slurm, held: true } };
+  expect([isHeld(first), isHeld(theirs)]).toEqual([[false], [true]]);
+  // An earlier machine of the slot cannot have registered since; a later one has.
+  const later = { ...first, gen: first.gen + 1 };
+  expect(doubted(twin(), later)).toEqual([]);
+  expect(doubted(twin({ gen: later.gen + 1 }), later)).toEqual(["n0"]);
   expect(doubted(twin({ phase: nodeOf("a").phase }), first)).toEqual([]);
   expect(doubted(twin(), holder(BOUGHT + 1, { phase: { kind: "gone", since: 1 } as never }))).toEqual([]);
 });
